@@ -1,0 +1,134 @@
+"""kerastudy: hyperparameter tuning studies of Keras models.
+
+The public face: what study files, scripts and notebooks import.
+
+    import kerastudy as ks
+    study = ks.Study("digits", data=ks.datasets.digits(), build=build,
+                     space=ks.SearchSpace(ks.learning_rate(), ks.dropout()))
+    study.launch()
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+__version__ = "0.1.0"
+
+
+def _import_own_packages() -> None:
+    """Imports the three packages that lie beside this file, whatever else the path offers.
+
+    Their names are common. A repository may have a ``studies`` folder of its own: that one must
+    not be taken for ours, and its modules must still be found. So ours are imported by their
+    place, and folders of the same name on the path are searched after them.
+    """
+    here = Path(__file__).resolve().parent
+    for name in ("search_spaces", "tracking", "studies"):
+        module = sys.modules.get(name)
+        ours = str(here / name)
+        if module is None or ours not in list(getattr(module, "__path__", [])):
+            spec = importlib.util.spec_from_file_location(
+                name, here / name / "__init__.py", submodule_search_locations=[ours]
+            )
+            if spec is None or spec.loader is None:
+                raise ImportError(f"kerastudy is incomplete: {ours} is missing. Install it again.")
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[name] = module
+            spec.loader.exec_module(module)
+        others = [str(Path(entry or ".").resolve() / name) for entry in sys.path]
+        module.__path__ = [ours, *(o for o in others if o != ours and Path(o).is_dir())]
+
+
+_import_own_packages()
+
+from search_spaces import (  # noqa: E402 - after the packages are found
+    Boolean,
+    Choice,
+    Fixed,
+    Float,
+    Hyperparameters,
+    Int,
+    SearchSpace,
+    SearchSpaceError,
+    activation,
+    batch_normalization,
+    batch_size,
+    batchnorm,
+    bias_initializer,
+    dropout,
+    epochs,
+    initializer,
+    kernel_initializer,
+    l1,
+    l1_l2,
+    l2,
+    label_smoothing,
+    layers,
+    learning_rate,
+    momentum,
+    optimizer,
+    units,
+)
+from studies import Study, StudyError, datasets  # noqa: E402
+from studies.seeds import epoch_seed, permutation  # noqa: E402
+from tracking import (  # noqa: E402
+    Objective,
+    StudyHistory,
+    TrackingError,
+    TrialRecord,
+    open_store,
+    read_study,
+)
+
+__all__ = [
+    "Boolean",
+    "Choice",
+    "Fixed",
+    "Float",
+    "Hyperparameters",
+    "Int",
+    "Objective",
+    "SearchSpace",
+    "SearchSpaceError",
+    "Study",
+    "StudyError",
+    "StudyHistory",
+    "TrackingError",
+    "TrialRecord",
+    "__version__",
+    "activation",
+    "batch_normalization",
+    "batch_size",
+    "batchnorm",
+    "bias_initializer",
+    "datasets",
+    "dropout",
+    "epoch_seed",
+    "epochs",
+    "initializer",
+    "kernel_initializer",
+    "l1",
+    "l1_l2",
+    "l2",
+    "label_smoothing",
+    "layers",
+    "learning_rate",
+    "momentum",
+    "open_store",
+    "optimizer",
+    "permutation",
+    "read_study",
+    "units",
+]
+
+
+def _command_line() -> None:
+    from studies.commands.main import main
+
+    main()
+
+
+if __name__ == "__main__":
+    _command_line()

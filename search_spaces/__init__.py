@@ -1,0 +1,77 @@
+"""The ground floor: what may be tried.
+
+    parameters       Float, Int, Choice, Boolean, Fixed: a name, a domain, a scale, a condition
+    space            SearchSpace: parameters together; which are active, what is valid, the grid
+    hyperparameters  Hyperparameters: the `hp` that a model builder receives
+    ready_made       learning_rate(), dropout(), l2(), …: the field's usual ranges and scales
+    optuna_space     OptunaSpace: the same space for Optuna (import it from there)
+
+Nothing here imports TensorFlow, Keras, MLflow or numpy, and only `optuna_space` imports Optuna,
+when it is used.
+"""
+
+from __future__ import annotations
+
+from search_spaces.errors import SearchSpaceError
+from search_spaces.hyperparameters import HyperparameterError, Hyperparameters
+from search_spaces.membership import Containment
+from search_spaces.parameters import ROLES, Boolean, Choice, Fixed, Float, Int, Parameter
+from search_spaces.ready_made import (
+    activation,
+    batch_normalization,
+    batch_size,
+    batchnorm,
+    bias_initializer,
+    dropout,
+    epochs,
+    initializer,
+    kernel_initializer,
+    l1,
+    l1_l2,
+    l2,
+    label_smoothing,
+    layers,
+    learning_rate,
+    momentum,
+    optimizer,
+    units,
+)
+from search_spaces.scalars import NOT_GIVEN, Scalar
+from search_spaces.scales import SCALES
+from search_spaces.space import SearchSpace
+
+__all__ = [
+    "NOT_GIVEN",
+    "ROLES",
+    "SCALES",
+    "Boolean",
+    "Choice",
+    "Containment",
+    "Fixed",
+    "Float",
+    "HyperparameterError",
+    "Hyperparameters",
+    "Int",
+    "Parameter",
+    "Scalar",
+    "SearchSpace",
+    "SearchSpaceError",
+    "activation",
+    "batch_normalization",
+    "batch_size",
+    "batchnorm",
+    "bias_initializer",
+    "dropout",
+    "epochs",
+    "initializer",
+    "kernel_initializer",
+    "l1",
+    "l1_l2",
+    "l2",
+    "label_smoothing",
+    "layers",
+    "learning_rate",
+    "momentum",
+    "optimizer",
+    "units",
+]

@@ -1,0 +1,223 @@
+"""Choice, Boolean and Fixed: parameters whose values are listed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from search_spaces.errors import SearchSpaceError, near_match
+from search_spaces.parameter import Parameter, Role
+from search_spaces.scalars import NOT_GIVEN, MaybeScalar, Scalar, identity, plain_scalar
+from search_spaces.scales import check_unit
+
+
+class Listed(Parameter):
+    """What Choice, Boolean and Fixed share: a tuple of values, told apart by type and content.
+
+    Attributes:
+        values: The values of the domain, in declared order.
+    """
+
+    values: tuple[Scalar, ...]
+    _indices: dict[tuple[str, object], int]
+
+    @property
+    def count(self) -> int:
+        """How many values there are."""
+        return len(self.values)
+
+    def reason_outside(self, value: object) -> str | None:
+        """Why a value is not in the domain; None if it is. `1`, `1.0` and `True` differ."""
+        if identity(value) in self._indices:
+            return None
+        shown = ", ".join(repr(each) for each in self.values)
+        near = near_match(value, [each for each in self.values if isinstance(each, str)])
+        return (
+            f"{self.subject} must be one of {shown}; received {value!r} of type "
+            f"{type(value).__name__}. {near}".rstrip()
+        )
+
+    def index(self, value: Any) -> int:
+        """The index of a value in `values`.
+
+        Raises:
+            SearchSpaceError: If the value is not in the domain.
+        """
+        self.validate(value)
+        return self._indices[identity(value)]
+
+    def canonical(self, value: Any) -> Scalar:
+        """The value as it was declared."""
+        return self.values[self.index(value)]
+
+    def to_unit(self, value: Any) -> float:
+        """The middle of the value's share of [0, 1]; all shares are equal."""
+        return (self.index(value) + 0.5) / self.count
+
+    def from_unit(self, unit: float) -> Scalar:
+        """The value whose share of [0, 1] the coordinate lies in."""
+        return self.values[min(int(check_unit(unit, self.subject) * self.count), self.count - 1)]
+
+    def grid_values(self) -> tuple[Scalar, ...]:
+        """All values, in declared order."""
+        return self.values
+
+    def _set_values(self, values: tuple[Scalar, ...]) -> None:
+        self._set("values", values)
+        self._set("_indices", {identity(value): index for index, value in enumerate(values)})
+
+
+class Choice(Listed):
+    """One of several values that have no order, or whose order is not to be relied on."""
+
+    kind: ClassVar[str] = "choice"
+
+    def __init__(
+        self,
+        name: str,
+        values: Iterable[Scalar],
+        *,
+        default: MaybeScalar = NOT_GIVEN,
+        role: str = "nuisance",
+        when: Mapping[str, object] | None = None,
+        otherwise: MaybeScalar = NOT_GIVEN,
+    ) -> None:
+        """Declares the parameter.
+
+        Args:
+            name: What it is called.
+            values: Strings, ints, finite floats, booleans and None, in any mixture. Types are
+                kept: `1`, `1.0` and `True` are three different values.
+            default: The value to begin with. Left out: the first.
+            role: "nuisance" or "scientific".
+            when: The condition under which it is active; see `Parameter`.
+            otherwise: What a builder reads while it is not active.
+
+        Raises:
+            SearchSpaceError: If there are no values, or one twice, or one that JSON can't hold,
+                or if anything else is wrong.
+        """
+        super().__init__(name, role=role, when=when, otherwise=otherwise)
+        self._set_values(self._checked_values(values))
+        self._finish(self.values[0] if default is NOT_GIVEN else default)
+
+    def domain(self) -> dict[str, Any]:
+        """The values."""
+        return {"values": list(self.values)}
+
+    def _arguments(self) -> list[str]:
+        arguments = [repr(list(self.values))]
+        if self.index(self.default) != 0:
+            arguments.append(f"default={self.default!r}")
+        return arguments
+
+    def _checked_values(self, given: object) -> tuple[Scalar, ...]:
+        # A string is iterable too, and its letters are never what was meant; a set has no order,
+        # and would make another space in every process.
+        if not isinstance(given, Iterable) or isinstance(
+            given, str | bytes | Mapping | set | frozenset
+        ):
+            raise SearchSpaceError(
+                f"{self.subject}: values must be a list or a tuple, received {given!r} of type "
+                f"{type(given).__name__}: write [value, value, …]."
+            )
+        what = f"{self.subject}: a value"
+        values = tuple(plain_scalar(value, what) for value in given)
+        if not values:
+            raise SearchSpaceError(
+                f"{self.subject}: values must not be empty, received {given!r}: give at least one."
+            )
+        seen: set[tuple[str, object]] = set()
+        for value in values:
+            if identity(value) in seen:
+                raise SearchSpaceError(
+                    f"{self.subject}: {value!r} is listed twice in {list(values)!r}: list it once."
+                )
+            seen.add(identity(value))
+        return values
+
+
+class Boolean(Listed):
+    """A switch: False or True."""
+
+    kind: ClassVar[str] = "boolean"
+
+    default: bool
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        default: bool = False,
+        role: str = "nuisance",
+        when: Mapping[str, object] | None = None,
+        otherwise: MaybeScalar = NOT_GIVEN,
+    ) -> None:
+        """Declares the parameter.
+
+        Args:
+            name: What it is called.
+            default: The value to begin with.
+            role: "nuisance" or "scientific".
+            when: The condition under which it is active; see `Parameter`.
+            otherwise: What a builder reads while it is not active.
+
+        Raises:
+            SearchSpaceError: If any of them is wrong.
+        """
+        super().__init__(name, role=role, when=when, otherwise=otherwise)
+        self._set_values((False, True))
+        self._finish(default)
+
+    def domain(self) -> dict[str, Any]:
+        """Nothing: the values are always False and True."""
+        return {}
+
+    def _arguments(self) -> list[str]:
+        return [f"default={self.default!r}"] if self.default else []
+
+
+class Fixed(Listed):
+    """A value that does not vary, declared so that it is recorded with those that do.
+
+    Attributes:
+        value: The value.
+    """
+
+    kind: ClassVar[str] = "fixed"
+
+    value: Scalar
+
+    def __init__(
+        self,
+        name: str,
+        value: Scalar,
+        *,
+        when: Mapping[str, object] | None = None,
+        otherwise: MaybeScalar = NOT_GIVEN,
+    ) -> None:
+        """Declares the parameter.
+
+        Args:
+            name: What it is called.
+            value: A string, an int, a finite float, a boolean or None.
+            when: The condition under which it is active; see `Parameter`.
+            otherwise: What a builder reads while it is not active.
+
+        Raises:
+            SearchSpaceError: If any of them is wrong.
+        """
+        super().__init__(name, role="fixed", when=when, otherwise=otherwise)
+        self._set("value", plain_scalar(value, f"{self.subject}: the value"))
+        self._set_values((self.value,))
+        self._finish(self.value)
+
+    def domain(self) -> dict[str, Any]:
+        """The value."""
+        return {"value": self.value}
+
+    def _arguments(self) -> list[str]:
+        return [repr(self.value)]
+
+    def _usual_role(self) -> Role:
+        return "fixed"

@@ -1,0 +1,73 @@
+"""The kinds of parameters, and how one is read back from what `to_dict` wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from search_spaces.choice_parameter import Boolean, Choice, Fixed
+from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.float_parameter import Float
+from search_spaces.int_parameter import Int
+from search_spaces.parameter import ROLES, Parameter
+
+__all__ = [
+    "ROLES",
+    "Boolean",
+    "Choice",
+    "Fixed",
+    "Float",
+    "Int",
+    "Parameter",
+    "parameter_from_dict",
+]
+
+_SHARED: Final = ("default", "role")
+_OPTIONAL: Final = ("when", "otherwise")
+
+_KINDS: Final[dict[str, tuple[Callable[..., Parameter], tuple[str, ...]]]] = {
+    Float.kind: (Float, ("low", "high", "scale", "step", *_SHARED)),
+    Int.kind: (Int, ("low", "high", "scale", "step", *_SHARED)),
+    Choice.kind: (Choice, ("values", *_SHARED)),
+    Boolean.kind: (Boolean, _SHARED),
+    Fixed.kind: (Fixed, ("value",)),
+}
+
+
+def parameter_from_dict(content: object) -> Parameter:
+    """The parameter that `Parameter.to_dict` wrote.
+
+    Args:
+        content: What it wrote, perhaps by way of JSON.
+
+    Returns:
+        A parameter equal to the one that was written.
+
+    Raises:
+        SearchSpaceError: If something is missing, unknown or wrong.
+    """
+    if not isinstance(content, Mapping):
+        raise SearchSpaceError(f"A parameter must be a JSON object, received {content!r}.")
+    kind = content.get("kind")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise SearchSpaceError(
+            f"Unknown kind {kind!r} of parameter in {dict(content)!r}. {suggestion(kind, _KINDS)}"
+        )
+    make, required = _KINDS[kind]
+    arguments: dict[str, Any] = {key: value for key, value in content.items() if key != "kind"}
+    if kind == Fixed.kind:
+        # Written for readers of the JSON; a Fixed derives both.
+        for derived in _SHARED:
+            arguments.pop(derived, None)
+    for key in ("name", *required):
+        if key not in arguments:
+            raise SearchSpaceError(
+                f"A parameter of kind {kind!r} must have {key!r}, received {dict(content)!r}."
+            )
+    for key in arguments:
+        if key not in ("name", *required, *_OPTIONAL):
+            raise SearchSpaceError(
+                f"A parameter of kind {kind!r} has no {key!r}, received {dict(content)!r}. "
+                f"{suggestion(key, ('name', *required, *_OPTIONAL))}"
+            )
+    return make(**arguments)

@@ -1,0 +1,24 @@
+"""Second floor: trying what a search space allows.
+
+| module | holds |
+|---|---|
+| `commands/` | the command line |
+| `launching` | starting a study, or going on with it |
+| `driver` | the loop that ties engine, executor and tracking together |
+| `reproduction` | a trial again, compared |
+| `executors/` | where trials run |
+| `training/` | from a spec to a stream of epochs |
+| `engines/` | what proposes hyperparameters |
+| `catalog/` | ready studies |
+| `loading` | from a file to a study |
+| `study` | the `Study` |
+| `objective`, `settings`, `seeds` | what is better; names of engines; every random choice |
+| `data/` | data sets, splits |
+| `errors` | what can go wrong |
+"""
+
+from studies.data import Dataset, datasets
+from studies.errors import StudyError
+from studies.study import Study
+
+__all__ = ["Dataset", "Study", "StudyError", "datasets"]

@@ -1,0 +1,1 @@
+"""Ready studies: each file is a study file as a user would write it, loaded by its path."""

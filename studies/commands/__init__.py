@@ -1,0 +1,9 @@
+"""The command line: arguments in, words out, no logic.
+
+| module | holds |
+|---|---|
+| `main` | the command `kerastudy` and how its errors are told |
+| `launch`, `reproduce` | what runs trials |
+| `show`, `ui` | what looks at them |
+| `output` | JSON and text of a study |
+"""

@@ -1,0 +1,138 @@
+"""The command ``kerastudy``."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import click
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+EXIT_NO, EXIT_WRONG_USE, EXIT_INTERRUPTED = 1, 2, 130
+
+
+def store_option(command: _Command) -> _Command:
+    """Adds ``--store``."""
+    return click.option(
+        "--store",
+        type=click.Path(path_type=Path),
+        help="The store's folder.  [default: $KERASTUDY_STORE or ./kerastudy-store]",
+    )(command)
+
+
+def json_option(command: _Command) -> _Command:
+    """Adds ``--json``."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON document on standard output."
+    )(command)
+
+
+class Group(click.Group):
+    """Loads the file of a command when it is called, so that ``--help`` stays fast."""
+
+    _modules: ClassVar = {
+        "launch": "launch",
+        "list": "show",
+        "show": "show",
+        "reproduce": "reproduce",
+        "ui": "ui",
+    }
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Returns the names of the commands, in the order in which one uses them."""
+        return list(self._modules)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Returns a command."""
+        import importlib
+
+        if name not in self._modules:
+            return None
+        module = importlib.import_module(f"studies.commands.{self._modules[name]}")
+        command: click.Command = getattr(module, f"{name}_command")
+        return command
+
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Finds the command that the arguments name; suggests one for a mistyped name."""
+        name = arguments[0]
+        if name not in self._modules and not name.startswith("-"):
+            from studies.errors import near_matches
+
+            context.fail(f"There is no command {name!r}.{near_matches(name, self._modules)}")
+        return super().resolve_command(context, arguments)
+
+
+@click.group(
+    cls=Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with:  kerastudy launch digits",
+)
+@click.version_option(package_name="kerastudy", message="kerastudy %(version)s")
+def kerastudy() -> None:
+    r"""Hyperparameter tuning studies of Keras models: launch, look, reproduce.
+
+    \b
+    kerastudy launch digits                  a first study, on data that comes along
+    kerastudy launch my_study.py --trials 50
+    kerastudy show digits                    its best trial
+    kerastudy ui digits                      look at it in the MLflow UI
+    kerastudy reproduce digits               run the best trial again, bit for bit
+    """
+
+
+def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Has a command print one clear line, and exit with 2, for what its user can mend."""
+
+    @functools.wraps(command)
+    def told(*arguments: Any, **options: Any) -> None:
+        from search_spaces import SearchSpaceError
+        from studies.data import DataError
+        from studies.errors import StudyError
+        from tracking.errors import TrackingError
+
+        try:
+            command(*arguments, **options)
+        except (StudyError, TrackingError, SearchSpaceError, DataError) as error:
+            _fail(str(error))
+        except OSError as error:
+            # A full disk, a store that went away: the system's own words, and where.
+            where = f": {error.filename!r}" if error.filename else ""
+            _fail(f"{error.strerror or error}{where}")
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] not in ("sqlalchemy", "mlflow", "sqlite3"):
+                raise
+            _fail(f"The store's database cannot be used: {str(error).splitlines()[0]}")
+
+    return told
+
+
+def _fail(message: str) -> None:
+    click.echo(f"kerastudy: {' '.join(message.split())}", err=True)
+    sys.exit(EXIT_WRONG_USE)
+
+
+def main() -> None:
+    """Runs the command line."""
+    try:
+        kerastudy.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(EXIT_WRONG_USE)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("kerastudy: interrupted", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # `kerastudy show digits | head`: nobody reads on, and that is no error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

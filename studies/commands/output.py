@@ -1,0 +1,141 @@
+"""What the commands print of a study: one JSON document, or text for people."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import click
+
+from tracking.history import StudyHistory
+from tracking.records import TrialRecord
+from tracking.summary import shell_commands
+
+
+def print_json(document: object) -> None:
+    """Prints one JSON document on standard output."""
+    # Infinity is no JSON: it is spelled as null.
+    text = json.dumps(_without_infinities(document), indent=2, ensure_ascii=False)
+    click.echo(text)
+
+
+def study_document(history: StudyHistory) -> dict[str, Any]:
+    """Returns a study as a JSON document."""
+    description, best = history.description, history.best
+    return {
+        "study": description.name,
+        "engine": description.engine,
+        "engines": list(history.engines),
+        "pruner": description.pruner,
+        "objective": {
+            "metric": description.objective.metric,
+            "direction": description.objective.direction,
+        },
+        "trials": history.counts(),
+        "wanted": description.trials,
+        "best": None if best is None else trial_document(history, best),
+        "top": [_short(trial) for trial in history.top(10)],
+        "status": history.status,
+        "experiment_id": history.experiment_id,
+        "run_id": history.parent_run_id,
+        "data": {"name": description.data.name, "digest": description.data.digest},
+        "store": str(history.store.root),
+        "tracking_uri": history.store.mlflow_uri,
+    }
+
+
+def trial_document(history: StudyHistory, trial: TrialRecord) -> dict[str, Any]:
+    """Returns a trial as a JSON document."""
+    assert trial.best is not None and trial.result is not None
+    checkpoint = history.checkpoint(trial)
+    return {
+        **_short(trial),
+        "seed": trial.spec.seed,
+        "epochs": trial.result.epochs,
+        "metrics": dict(trial.best.metrics),
+        "weights_sha256": trial.result.weights_sha256,
+        "run_id": trial.run_id,
+        "checkpoint": None if checkpoint is None else str(checkpoint),
+        "model_uri": history.model_uri(trial),
+    }
+
+
+def study_text(history: StudyHistory) -> str:
+    """Returns a study as text: what it is, how it stands, its best trial, what to do next."""
+    description, best = history.description, history.best
+    objective, counts = description.objective, history.counts()
+    states = ", ".join(f"{n} {name}" for name, n in counts.items() if n and name != "total")
+    lines = [
+        f"study      {description.name}",
+        f"engine     {description.engine}, pruner {description.pruner}",
+        f"objective  {objective.direction} {objective.metric}",
+        f"trials     {counts['total']} of {description.trials}: {states or 'none yet'}",
+    ]
+    others = [e for e in history.engines if e != description.engine]
+    if others:
+        lines.append(f"also by    {', '.join(others)} (see --engine)")
+    if best is None or best.best is None:
+        return "\n".join([*lines, "best       no trial has a value yet"])
+    checkpoint = history.checkpoint(best)
+    lines += [
+        f"best       trial {best.number}: {objective.metric} {best.best.value:.6g} "
+        f"at epoch {best.best.epoch}",
+        *(
+            f"             {name} = {_shown(best.spec.values[name])}"
+            for name in description.space.names
+            if name in best.spec.values
+        ),
+        f"checkpoint {checkpoint or 'not kept'}",
+        f"model      {history.model_uri(best) or 'not registered'}",
+    ]
+    if counts["complete"] + counts["pruned"] > 1:
+        lines += ["", *_table(history)]
+    lines += ["", "look:      " + shell_commands(history, best)[0]]
+    lines += ["reproduce: " + shell_commands(history, best)[1]]
+    return "\n".join(lines)
+
+
+def _table(history: StudyHistory) -> list[str]:
+    from rich.console import Console
+    from rich.table import Table
+
+    names = history.description.space.names
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("trial", history.description.objective.metric, "epoch", "state", *names):
+        table.add_column(name, overflow="fold")
+    for trial in history.top(5):
+        assert trial.best is not None
+        values = [_shown(trial.spec.values[n]) if n in trial.spec.values else "" for n in names]
+        value, epoch = f"{trial.best.value:.6g}", str(trial.best.epoch)
+        table.add_row(str(trial.number), value, epoch, trial.state, *values)
+    # As wide as it needs to be: a wrapped table is harder to read than a long line.
+    console = Console(highlight=False, width=1000)
+    with console.capture() as captured:
+        console.print(table)
+    return [line.rstrip() for line in captured.get().splitlines()]
+
+
+def _short(trial: TrialRecord) -> dict[str, Any]:
+    assert trial.best is not None
+    return {
+        "trial": trial.number,
+        "state": trial.state,
+        "value": trial.best.value,
+        "epoch": trial.best.epoch,
+        "params": dict(trial.spec.values),
+    }
+
+
+def _shown(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _without_infinities(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_infinities(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_infinities(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

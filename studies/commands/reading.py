@@ -1,0 +1,29 @@
+"""Finding the study that a command's arguments name."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+from studies.settings import check_engine
+from tracking.errors import StudyNotFoundError
+from tracking.history import StudyHistory, read_study
+from tracking.store import default_store_path, open_store
+
+
+def history_of(study: str, engine: str | None, store: Path | None) -> StudyHistory:
+    """Reads the study that a command names.
+
+    Raises:
+        StudyNotFoundError: If there is no store there, or no such study in it.
+        EngineError: If there is no such engine.
+    """
+    path = store if store is not None else default_store_path()
+    engine = None if engine is None else check_engine(engine)
+    opened = open_store(path)
+    if opened is None:
+        raise StudyNotFoundError(
+            f"There is no store at {str(path)!r}. Name one with --store, or start a study with: "
+            "kerastudy launch digits"
+        )
+    return read_study(opened, unicodedata.normalize("NFC", study), engine)

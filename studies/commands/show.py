@@ -1,0 +1,88 @@
+"""``kerastudy list`` and ``kerastudy show``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from studies.commands.main import json_option, store_option, telling_errors
+
+
+@click.command("list")
+@click.option("--catalog", is_flag=True, help="List the ready studies instead.")
+@store_option
+@json_option
+@telling_errors
+def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
+    r"""List the studies of the store, the latest first.
+
+    \b
+    kerastudy list
+    kerastudy list --catalog
+    kerastudy list --store ~/studies --json
+    """
+    from studies.commands.output import print_json
+
+    if catalog:
+        from studies.loading import catalog_names
+
+        print_json(catalog_names()) if as_json else click.echo("\n".join(catalog_names()))
+        return
+    from tracking.store import default_store_path, open_store
+
+    path = store if store is not None else default_store_path()
+    opened = open_store(path)
+    if opened is None:
+        print_json([]) if as_json else click.echo(
+            f"no studies yet in {str(path)!r}; start with: kerastudy launch digits"
+        )
+        return
+    from tracking.history import read_study, study_names
+
+    documents = []
+    for name in study_names(opened):
+        history = read_study(opened, name)
+        best = history.best
+        documents.append(
+            {
+                "study": name,
+                "engine": history.description.engine,
+                "trials": history.counts()["total"],
+                "objective": history.description.objective.metric,
+                "best": None if best is None or best.best is None else best.best.value,
+            }
+        )
+    if as_json:
+        print_json(documents)
+        return
+    for document in documents:
+        best_value = document["best"]
+        value = "no value yet" if best_value is None else f"{best_value:.6g}"
+        click.echo(
+            f"{document['study']}: {document['trials']} trials by {document['engine']}, "
+            f"best {document['objective']} {value}"
+        )
+
+
+@click.command("show")
+@click.argument("study")
+@click.option("--engine", help="Which engine's trials, if it was launched with several.")
+@store_option
+@json_option
+@telling_errors
+def show_command(study: str, engine: str | None, store: Path | None, as_json: bool) -> None:
+    r"""Show how a study stands: its best trial, and where to look.
+
+    \b
+    kerastudy show digits
+    kerastudy show digits --json
+    """
+    from studies.commands.output import print_json, study_document, study_text
+    from studies.commands.reading import history_of
+
+    history = history_of(study, engine, store)
+    if as_json:
+        print_json(study_document(history))
+    else:
+        click.echo(study_text(history))

@@ -1,0 +1,82 @@
+"""``kerastudy ui``."""
+
+from __future__ import annotations
+
+import sys
+import webbrowser
+from pathlib import Path
+
+import click
+
+from studies.commands.main import json_option, store_option, telling_errors
+
+
+@click.command("ui")
+@click.argument("study", required=False)
+@click.option("--engine", help="Which engine's run to open, if it was launched with several.")
+@click.option("--port", type=click.IntRange(1, 65535), help="[default: 5000 or the next free]")
+@click.option(
+    "--open/--no-open",
+    "open_browser",
+    default=None,
+    help="Whether to open a browser.  [default: on a terminal]",
+)
+@store_option
+@json_option
+@telling_errors
+def ui_command(
+    study: str | None,
+    engine: str | None,
+    port: int | None,
+    open_browser: bool | None,
+    store: Path | None,
+    as_json: bool,
+) -> None:
+    r"""Look at the store in the MLflow UI, on this machine alone, until Ctrl-C.
+
+    \b
+    kerastudy ui
+    kerastudy ui digits --port 5001
+    """
+    from studies.commands.output import print_json
+    from studies.commands.reading import history_of
+    from studies.interruption import catching_interrupts
+    from tracking.errors import StudyNotFoundError
+    from tracking.store import default_store_path, open_store
+    from tracking.ui import HOST, free_port, serving, study_page
+
+    if study is not None:
+        history = history_of(study, engine, store)
+        opened, experiment_id = history.store, history.experiment_id
+    else:
+        path = store if store is not None else default_store_path()
+        found = open_store(path)
+        if found is None:
+            raise StudyNotFoundError(
+                f"There is no store at {str(path)!r}. Name one with --store, or start a study "
+                "with: kerastudy launch digits"
+            )
+        opened, experiment_id = found, ""
+    chosen = free_port(port)
+    click.echo("starting MLflow's server …", err=True)
+    with serving(opened, chosen) as server:
+        address = f"http://{HOST}:{chosen}"
+        page = study_page(chosen, experiment_id) if experiment_id else address
+        if as_json:
+            print_json({"url": page, "address": address, "pid": server.pid})
+        else:
+            click.echo(f"{page}\nCtrl-C stops it.")
+        sys.stdout.flush()
+        if open_browser if open_browser is not None else sys.stdout.isatty():
+            webbrowser.open(page)
+
+        def stop() -> None:
+            raise KeyboardInterrupt
+
+        try:
+            with catching_interrupts(stop):
+                server.wait()
+        except KeyboardInterrupt:
+            click.echo("stopped", err=True)
+            return
+    raise StudyNotFoundError("MLflow's server ended by itself.")

@@ -1,0 +1,23 @@
+"""Data: what studies train, validate and (once, at the end) test on.
+
+| file | holds |
+|---|---|
+| `datasets` | `digits`, `arrays`, `npz`: descriptions of data (`Dataset`), read when first loaded |
+| `splits` | `Splits` and `Part`: the parts, the test part sealed |
+| `partition` | from what was read to splits: the order of the steps |
+| `splitting`, `classes` | which sample goes where; whether targets are classes |
+| `preprocessing` | fitted on the training part alone |
+| `checks`, `options` | what is refused, of the data and of the arguments |
+| `npz_files` | reading `.npz` without pickles |
+| `digests` | SHA-256 of arrays, the same on every machine |
+| `errors` | `DataError` |
+"""
+
+from __future__ import annotations
+
+from studies.data import datasets
+from studies.data.datasets import Dataset
+from studies.data.errors import DataError
+from studies.data.splits import Part, Splits
+
+__all__ = ["DataError", "Dataset", "Part", "Splits", "datasets"]

@@ -1,0 +1,100 @@
+"""Reading numpy's `.npz` files, without ever running what a file holds."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from studies.data.errors import DataError
+
+
+def absolute_path(path: object) -> Path:
+    """Returns a path with `~` and the current folder filled in, without looking at the disk.
+
+    Args:
+        path: str or Path.
+
+    Returns:
+        The absolute path.
+
+    Raises:
+        DataError: not a path.
+    """
+    if not isinstance(path, str | os.PathLike) or isinstance(os.fspath(path), bytes) or not path:
+        raise DataError(
+            f"path has to be a str or a Path that is not empty, not {path!r}. "
+            "Pass for instance datasets.npz('mnist.npz')."
+        )
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError as error:
+        raise DataError(f"The path {os.fspath(path)!r} has no home folder: {error}") from error
+
+
+def read_arrays(
+    path: Path, *, required: Collection[str], optional: Collection[str]
+) -> dict[str, np.ndarray]:
+    """Reads named arrays of a file, and no others.
+
+    Args:
+        path: the file.
+        required: names that have to be there.
+        optional: names that may be there.
+
+    Returns:
+        Name to array, for the names that are there.
+
+    Raises:
+        DataError: no such file, not an npz, damaged, a required name is missing, or an array holds
+            Python objects (they are pickled, and unpickling runs code of the file's choice).
+    """
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise DataError(
+            f"The data file {path} {what}. Pass the path of an .npz file; a relative one is taken "
+            "from the current folder."
+        )
+    try:
+        if not zipfile.is_zipfile(path):
+            raise DataError(
+                f"{path} is not an npz file (a zip archive of arrays), whatever its name. "
+                "Write it with numpy.savez(path, x_train=..., y_train=...)."
+            )
+        with np.load(path, allow_pickle=False) as archive:
+            missing = [name for name in required if name not in archive.files]
+            if missing:
+                raise DataError(
+                    f"{path} lacks {', '.join(missing)}; it holds "
+                    f"{', '.join(archive.files) or 'nothing'}. Save it with the names x_train and "
+                    "y_train, and as wanted x_validation, y_validation, x_test, y_test."
+                )
+            names = [name for name in (*required, *optional) if name in archive.files]
+            return {name: _read(archive, name, path) for name in names}
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path} can't be read: {error} Check its permissions, or make it anew."
+        ) from error
+
+
+def _read(archive: np.lib.npyio.NpzFile, name: str, path: Path) -> np.ndarray:
+    try:
+        array = archive[name]
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        if "allow_pickle" in str(error):
+            raise DataError(
+                f"{name} in {path} holds Python objects, which only unpickling could read, and "
+                "unpickling runs code of the file's choice. Save it as an array of numbers."
+            ) from error
+        raise DataError(f"{name} in {path} is damaged: {error} Make the file anew.") from error
+    # numpy hands out the raw bytes of members that are no arrays.
+    if not isinstance(array, np.ndarray):
+        raise DataError(
+            f"{name} in {path} is not a numpy array. "
+            "Write the file with numpy.savez(path, x_train=..., y_train=...)."
+        )
+    return array

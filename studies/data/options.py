@@ -1,0 +1,182 @@
+"""The options of a data set, checked when it is described, long before it is read."""
+
+from __future__ import annotations
+
+import difflib
+import numbers
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from studies.data.errors import DataError
+
+DEFAULT_SHARE = 0.2
+PREPROCESSING_NAMES = ("standardize", "minmax")
+
+
+@dataclass(frozen=True, eq=False)
+class ReadyMade:
+    """A part that the user made: not split from anything, and checked when it is read.
+
+    Attributes:
+        x: samples.
+        y: targets.
+    """
+
+    x: object
+    y: object
+
+
+# A share in (0, 1) of all samples, a count of samples, or a ready-made part.
+Size = float | int | ReadyMade
+
+
+@dataclass(frozen=True, eq=False)
+class Options:
+    """How data is split and preprocessed.
+
+    Attributes:
+        validation: size of the validation part.
+        test: size of the test part; None for no test part.
+        stratify: whether every part gets the classes in the same proportions; None: if the targets
+            are classes.
+        preprocess: None, a name of `PREPROCESSING_NAMES`, or a scikit-learn transformer.
+        seed: what the splits are drawn with.
+    """
+
+    validation: Size
+    test: Size | None
+    stratify: bool | None
+    preprocess: object
+    seed: int
+
+
+def check_options(
+    *,
+    validation: object,
+    test: object,
+    stratify: object = None,
+    preprocess: object = None,
+    seed: object,
+) -> Options:
+    """Checks what can be checked without the data.
+
+    Args:
+        validation: a share in (0, 1), a positive count, or an (x, y) pair.
+        test: likewise, or None or 0 for no test part.
+        stratify: True, False or None.
+        preprocess: None, a name of `PREPROCESSING_NAMES`, or an object with `fit` and `transform`.
+        seed: an integer from 0 to 2**32 - 1.
+
+    Returns:
+        The options, with plain Python numbers.
+
+    Raises:
+        DataError: one of them is none of these, or the shares leave nothing to train on.
+    """
+    no_test = test is None or (not isinstance(test, bool) and _is_zero(test))
+    options = Options(
+        validation=_check_size("validation", validation),
+        test=None if no_test else _check_size("test", test),
+        stratify=_check_stratify(stratify),
+        preprocess=_check_preprocess(preprocess),
+        seed=_check_seed(seed),
+    )
+    if isinstance(options.validation, float) and isinstance(options.test, float):
+        total = options.validation + options.test
+        if total >= 1:
+            raise DataError(
+                f"validation={options.validation} and test={options.test} sum to {total:g}: "
+                "nothing is left to train on. Pass shares that sum to less than 1."
+            )
+    return options
+
+
+def unknown_name(what: str, received: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
+    """Words a refusal of a name that nothing goes by.
+
+    Args:
+        what: the argument.
+        received: what was passed.
+        known: what could have been.
+
+    Returns:
+        One or two sentences, with the nearest of the known names if one is near.
+    """
+    near = difflib.get_close_matches(received.lower(), list(known), n=2, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
+    return f"{what}={received!r} is not known.{hint} Known: {', '.join(map(repr, known))}."
+
+
+def _is_zero(value: object) -> bool:
+    return isinstance(value, numbers.Real) and value == 0
+
+
+def _check_size(name: str, value: object) -> Size:
+    if isinstance(value, tuple | list) and len(value) == 2:
+        return ReadyMade(value[0], value[1])
+    # True and False are integers to Python: validation=True would mean one sample.
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        if int(value) > 0:
+            return int(value)
+    elif isinstance(value, numbers.Real) and not isinstance(value, bool):
+        if 0 < float(value) < 1:
+            return float(value)
+    else:
+        zero = ", or None for no such part" if name == "test" else ""
+        raise DataError(
+            f"{name} has to be a share, a count or a pair, not {_shown(value)}. Pass a share "
+            f"between 0 and 1 (0.2), a count of samples (1000), or a ready-made (x, y) pair{zero}."
+        )
+    raise DataError(
+        f"{name}={value} is neither a share between 0 and 1 (both excluded) nor a count of "
+        f"samples above 0. Pass for instance {name}=0.2 or {name}=1000."
+    )
+
+
+def _check_stratify(value: object) -> bool | None:
+    if value is None or isinstance(value, bool):
+        return value
+    raise DataError(
+        f"stratify has to be True, False or None, not {_shown(value)}. "
+        "Splits are stratified by y itself: pass True, or leave it out."
+    )
+
+
+def _check_preprocess(value: object) -> object:
+    if value is None or (isinstance(value, str) and value in PREPROCESSING_NAMES):
+        return value
+    if isinstance(value, str):
+        raise DataError(
+            unknown_name("preprocess", value, PREPROCESSING_NAMES)
+            + " A scikit-learn transformer may be passed as well."
+        )
+    if isinstance(value, type):
+        raise DataError(
+            f"preprocess is the class {value.__name__}, not an object of it. "
+            f"Pass `{value.__name__}()`."
+        )
+    if not all(callable(getattr(value, method, None)) for method in ("fit", "transform")):
+        raise DataError(
+            f"preprocess has to have the methods fit and transform; received {_shown(value)}. "
+            "Pass 'standardize', 'minmax', or a scikit-learn transformer."
+        )
+    return value
+
+
+def _check_seed(value: object) -> int:
+    # The range is that of numpy's RandomState, which scikit-learn draws with.
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        seed = int(value)
+        if 0 <= seed < 2**32:
+            return seed
+    raise DataError(
+        f"seed has to be an integer from 0 to 2**32 - 1, not {_shown(value)}. "
+        "Pass for instance seed=0."
+    )
+
+
+def _shown(value: object) -> str:
+    """Returns a short form of a value for a message: never a whole array."""
+    if value is None or isinstance(value, bool | str | numbers.Real):
+        return repr(value)
+    return f"an object of type {type(value).__name__}"

@@ -1,0 +1,116 @@
+"""From what was read to splits: take parts, check, preprocess, seal. In this order only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from studies.data.checks import Samples, check_same_shape, check_samples
+from studies.data.classes import (
+    check_several_classes,
+    class_labels,
+    count_classes,
+    stratification_labels,
+)
+from studies.data.errors import DataError
+from studies.data.options import Options, ReadyMade
+from studies.data.preprocessing import fit_and_apply, preprocessing_name
+from studies.data.splits import Part, Splits, seal
+from studies.data.splitting import split_indices
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """What a source holds.
+
+    Attributes:
+        pool: the samples to train on, and to split parts from.
+        ready: the parts that the source itself brings: "validation", "test".
+    """
+
+    pool: Samples
+    ready: Mapping[str, Samples] = field(default_factory=dict)
+
+
+def make_splits(contents: Contents, options: Options) -> Splits:
+    """Splits, preprocesses and seals.
+
+    Args:
+        contents: what was read. Parts it brings go before those that the options describe.
+        options: how to split and preprocess.
+
+    Returns:
+        The splits. Their arrays are copies.
+
+    Raises:
+        DataError: no study can be run on this data.
+    """
+    pool = contents.pool
+    ready, sizes = _sort_out(contents, options)
+    for part in ready.values():
+        check_same_shape(part, pool)
+    labels = class_labels(pool.y)
+    if labels is not None:
+        check_several_classes(labels, pool.y_name)
+    strata = stratification_labels(pool, labels, options.stratify)
+    indices = split_indices(pool, sizes, strata, options.seed)
+    if labels is not None:
+        # At random, or beside small classes, the training part may miss what the whole had.
+        check_several_classes(labels[indices["train"]], f"The training part of {pool.y_name}")
+    # Indexing copies, and so does this: what the user does to an array later changes no part.
+    x = {name: pool.x[chosen] for name, chosen in indices.items()}
+    x |= {name: part.x.copy() for name, part in ready.items()}
+    y = {name: pool.y[chosen] for name, chosen in indices.items()}
+    y |= {name: part.y.copy() for name, part in ready.items()}
+    if options.preprocess is not None:
+        train = x.pop("train")
+        train, x = fit_and_apply(options.preprocess, train, x, options.seed)
+        x["train"] = train
+    return seal(
+        Part(x["train"], y["train"]),
+        Part(x["validation"], y["validation"]),
+        Part(x["test"], y["test"]) if "test" in x else None,
+        classes=None if labels is None else _count(pool, labels, ready),
+        preprocessing=preprocessing_name(options.preprocess),
+    )
+
+
+def _sort_out(
+    contents: Contents, options: Options
+) -> tuple[dict[str, Samples], dict[str, float | int]]:
+    """Returns the parts that are ready, and the sizes of those to split off, test first."""
+    ready = dict(contents.ready)
+    sizes: dict[str, float | int] = {}
+    for name, size in (("test", options.test), ("validation", options.validation)):
+        if name in ready or size is None:
+            continue
+        if isinstance(size, ReadyMade):
+            ready[name] = check_samples(
+                size.x,
+                size.y,
+                f"x of the ready-made {name} part",
+                f"y of the ready-made {name} part",
+            )
+        else:
+            sizes[name] = size
+    return ready, sizes
+
+
+def _count(pool: Samples, labels: np.ndarray, ready: Mapping[str, Samples]) -> int:
+    """Counts the classes of all parts.
+
+    Raises:
+        DataError: the targets of a ready-made part are no classes, while those to train on are.
+    """
+    everywhere = [labels]
+    for part in ready.values():
+        of_part = class_labels(part.y)
+        if of_part is None:
+            raise DataError(
+                f"{pool.y_name} holds classes ({pool.y.dtype}), but {part.y_name} does not "
+                f"({part.y.dtype}: negative, fractional, or not one-hot). Encode both alike."
+            )
+        everywhere.append(of_part)
+    return count_classes(pool.y, np.concatenate(everywhere))

@@ -1,0 +1,45 @@
+"""The seam between the driver and what proposes hyperparameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from tracking.records import Proposal, TrialRecord, TrialResult
+
+Curve = Callable[[TrialRecord], Mapping[int, float]]
+"""Reads the objective of a recorded trial by epoch."""
+
+
+class Engine(Protocol):
+    """Proposes trials, and learns what came of them.
+
+    Contract, shown by ``tests/studies/engine_conformance.py``:
+
+    - What is proposed is valid in the declared space, with exactly the declared values.
+    - Trials are numbered 0, 1, 2, … in the order of `ask`.
+    - A proposal is a function of the study's seed, its number, and what was told before it: an
+      engine restored from the record proposes what the one that was interrupted would have.
+    """
+
+    def restore(self, trials: Sequence[TrialRecord], curve: Curve) -> None:
+        """Takes up a study from its record. Called once, before anything else.
+
+        Args:
+            trials: All trials by number, from 0, without gaps. One that has not finished was
+                asked for and will be told.
+            curve: Reads a trial's objective by epoch.
+        """
+        ...
+
+    def ask(self) -> Proposal | None:
+        """Proposes a trial; None if there is nothing left to try."""
+        ...
+
+    def report(self, number: int, epoch: int, value: float) -> bool:
+        """Takes a trial's objective after an epoch (from 1); True to prune it."""
+        ...
+
+    def tell(self, number: int, result: TrialResult, attributes: Mapping[str, str]) -> None:
+        """Takes what came of a trial. ``attributes`` are kept beside it, for people to read."""
+        ...

@@ -1,0 +1,17 @@
+"""Executors: where trials run.
+
+| module | holds |
+|---|---|
+| `executor` | `Executor` and `Handler`, the seam |
+| `session` | a study loaded and ready: describes itself, runs trials, saves the champion |
+| `in_process` | trials in this process |
+| `worker` | trials in one worker process, from the driver's side |
+| `worker_main` | the worker process's own side |
+| `messages` | what the two say to each other |
+"""
+
+from typing import Literal
+
+ExecutorName = Literal["in-process", "worker"]
+
+__all__ = ["ExecutorName"]

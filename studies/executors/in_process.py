@@ -1,0 +1,58 @@
+"""Trials in this process, in the thread that waits for them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+
+from search_spaces import SearchSpace
+from studies.executors.executor import Handler
+from studies.executors.session import Session
+from tracking.records import StudyDescription, TrialSpec
+
+
+class InProcessExecutor:
+    """Runs each trial within `wait`.
+
+    In the same thread on purpose: Keras keeps its global state, the dtype policy with it, per
+    thread.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._waiting: deque[tuple[TrialSpec, Path, SearchSpace]] = deque()
+
+    @property
+    def description(self) -> StudyDescription:
+        """See `Executor`."""
+        return self._session.description
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """See `Executor`."""
+        return self._session.environment
+
+    @property
+    def free(self) -> int:
+        """See `Executor`."""
+        return 0 if self._waiting else 1
+
+    def submit(self, spec: TrialSpec, checkpoint: Path, space: SearchSpace) -> None:
+        """See `Executor`."""
+        self._waiting.append((spec, checkpoint, space))
+
+    def wait(self, handler: Handler) -> None:
+        """See `Executor`. Returns when the trial has ended."""
+        spec, checkpoint, space = self._waiting.popleft()
+        handler.on_result(self._session.run(spec, checkpoint, space, handler.on_epoch))
+
+    def save_champion(
+        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
+    ) -> dict[str, float]:
+        """See `Executor`."""
+        return self._session.save_champion(spec, checkpoint, space, folder)
+
+    def close(self) -> None:
+        """See `Executor`."""
+        self._waiting.clear()

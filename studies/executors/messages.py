@@ -1,0 +1,88 @@
+"""What the driver and a worker process say to each other.
+
+driver                       worker
+LoadStudy            →
+                     ←       Loaded | Failed
+RunTrial             →
+                     ←       EpochResult       (records)
+a Decision           →                          (records)
+                     ←       TrialResult | Failed
+SaveChampion         →
+                     ←       ChampionSaved | Failed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search_spaces import SearchSpace
+from studies.loading import Target
+from tracking.records import StudyDescription, TrialSpec
+
+
+@dataclass(frozen=True)
+class LoadStudy:
+    """Load this study.
+
+    Attributes:
+        target: Where it is defined.
+        overrides: Settings to replace.
+        data: An npz file to use in place of the study's own data, or empty.
+        threads: TensorFlow's threads, at least 1.
+    """
+
+    target: Target
+    overrides: Mapping[str, Any]
+    data: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The study is loaded."""
+
+    description: StudyDescription
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class RunTrial:
+    """Run this trial."""
+
+    spec: TrialSpec
+    checkpoint: Path
+    space: SearchSpace
+
+
+@dataclass(frozen=True)
+class SaveChampion:
+    """Save this trial's best weights as a model for MLflow."""
+
+    spec: TrialSpec
+    checkpoint: Path
+    space: SearchSpace
+    folder: Path
+
+
+@dataclass(frozen=True)
+class ChampionSaved:
+    """The model is saved; its validation metrics."""
+
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """What was asked cannot be done, for a reason that the user can mend."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class ThreadsDiffer:
+    """The study wants another number of threads than this process was started with."""
+
+    threads: int

@@ -1,0 +1,146 @@
+"""A study loaded and ready to run trials: the part that every executor shares."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from search_spaces import SearchSpace
+from studies.data import DataError, Splits
+from studies.errors import StudyError
+from studies.study import Study
+from studies.training.building import check_study
+from studies.training.champion import save_champion
+from studies.training.determinism import configure_tensorflow
+from studies.training.run_trial import OnEpochResult, run_trial
+from tracking.records import (
+    CodeDescription,
+    DataDescription,
+    Objective,
+    StudyDescription,
+    TrialResult,
+    TrialSpec,
+)
+from tracking.registry import environment, requirements
+
+
+@dataclass(frozen=True)
+class Session:
+    """A study, its data in memory, TensorFlow configured.
+
+    Attributes:
+        study: The study.
+        splits: Its data.
+        description: Its definition, as it travels.
+        environment: Versions and machine.
+    """
+
+    study: Study
+    splits: Splits
+    description: StudyDescription
+    environment: dict[str, str]
+
+    @classmethod
+    def open(
+        cls, study: Study, code: CodeDescription, threads: int | None, data_override: str = ""
+    ) -> Session:
+        """Loads a study's data and checks its builder.
+
+        Args:
+            study: The study.
+            code: Where it is defined.
+            threads: TensorFlow's threads; None takes what it uses in this process, or 1.
+            data_override: Path of the file that the data came from in place of the study's own.
+
+        Raises:
+            StudyError: If the data, the builder or the objective is wrong.
+        """
+        try:
+            splits = study.data.load()
+        except DataError as error:
+            raise StudyError(f"The data of the study {study.name!r}: {error}") from None
+        threads = configure_tensorflow(threads)
+        warnings = check_study(study, splits)
+        return cls(
+            study,
+            splits,
+            _describe(study, splits, code, threads, warnings, data_override),
+            {**environment(), "device": _device()},
+        )
+
+    def run(
+        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, on_epoch: OnEpochResult
+    ) -> TrialResult:
+        """Runs a trial; see `run_trial`."""
+        return run_trial(self.study, space, self.splits, spec, checkpoint, on_epoch)
+
+    def save_champion(
+        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
+    ) -> dict[str, float]:
+        """Saves a trial's best weights as an MLflow model; see `studies.training.champion`."""
+        return save_champion(
+            self.study, space, self.splits, spec, checkpoint, requirements(), folder
+        )
+
+
+def _describe(
+    study: Study,
+    splits: Splits,
+    code: CodeDescription,
+    threads: int,
+    warnings: Sequence[str],
+    data_override: str,
+) -> StudyDescription:
+    assert isinstance(study.objective, Objective), "a study resolves its objective"
+    return StudyDescription(
+        name=study.name,
+        space=study.space,
+        objective=study.objective,
+        engine=study.engine,
+        pruner=study.pruner,
+        trials=study.trials,
+        epochs=study.epochs,
+        batch_size=study.batch_size,
+        seed=study.seed,
+        threads=threads,
+        keep=study.keep,
+        data=DataDescription(
+            name=study.data.name,
+            source=study.data.source,
+            digest=splits.digest,
+            digests=dict(splits.digests),
+            sizes=dict(splits.sizes),
+            details=_details(splits),
+            override=data_override,
+        ),
+        code=code,
+        notes=study.notes,
+        warnings=tuple(warnings),
+    )
+
+
+def _details(splits: Splits) -> dict[str, object]:
+    return {k: v for k, v in splits.describe().items() if k not in ("digest", "digests", "sizes")}
+
+
+def _device() -> str:
+    """Names what the trials compute on: it decides the bits as much as versions do."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = tf.config.experimental.get_device_details(gpus[0])
+        return str(details.get("device_name", gpus[0].name))
+    return _processor()
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,114 @@
+"""A worker process: loads the study once, then runs the trials that it is told to.
+
+Started by its path (``python -P worker_main.py``), never as a module and never by forking, so
+that neither the folder it is started in nor the state of its parent can change what it runs. It
+opens no database. It ends by itself when the connection to its driver does.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import sys
+from multiprocessing.connection import Client, Connection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from studies.executors.messages import LoadStudy, RunTrial
+    from studies.executors.session import Session
+    from tracking.records import EpochResult
+
+
+def main() -> None:
+    """Connects to the driver that started this process, and serves it."""
+    # Ctrl-C reaches every process of the terminal; the driver decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    address, key, threads = sys.stdin.readline().split("\t")
+    _import_kerastudy()
+    with Client(address, authkey=bytes.fromhex(key.strip())) as connection:
+        from studies.training.determinism import prepare_environment
+
+        prepare_environment(int(threads))
+        try:
+            serve(connection)
+        except (EOFError, ConnectionError, BrokenPipeError):
+            # The driver is gone: nobody wants what this process would still do.
+            os._exit(0)
+
+
+def _import_kerastudy() -> None:
+    """Imports kerastudy from beside this file, whatever else the path may offer by its name."""
+    path = Path(__file__).resolve().parents[2] / "kerastudy.py"
+    spec = importlib.util.spec_from_file_location("kerastudy", path)
+    assert spec is not None and spec.loader is not None
+    sys.modules["kerastudy"] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+
+def serve(connection: Connection) -> None:
+    """Answers the driver until it closes the connection."""
+    from studies.errors import StudyError
+    from studies.executors.messages import ChampionSaved, Failed, LoadStudy, RunTrial
+
+    session: Session | None = None
+    while True:
+        message = connection.recv()
+        try:
+            if isinstance(message, LoadStudy):
+                session = _load(message, connection)
+                continue
+            assert session is not None, "a study is loaded before trials are run"
+            if isinstance(message, RunTrial):
+                connection.send(_run(session, message, connection))
+            else:
+                metrics = session.save_champion(
+                    message.spec, message.checkpoint, message.space, message.folder
+                )
+                connection.send(ChampionSaved(metrics))
+        except StudyError as error:
+            connection.send(Failed(str(error)))
+
+
+def _load(message: LoadStudy, connection: Connection) -> Session | None:
+    from studies.data import DataError, datasets
+    from studies.errors import StudyError
+    from studies.executors.messages import Loaded, ThreadsDiffer
+    from studies.executors.session import Session
+    from studies.loading import load_study
+
+    # TensorFlow before the user's file: a file that fails to import it would be blamed for it.
+    importlib.import_module("tensorflow")
+    from studies.training.determinism import begin_trial, configure_tensorflow
+
+    configure_tensorflow(message.threads)
+    # Random operations refuse to run unseeded, at the top level of a study file too.
+    begin_trial(0)
+    study, code = load_study(message.target)
+    overrides = dict(message.overrides)
+    if message.data:
+        try:
+            overrides["data"] = datasets.npz(message.data)
+        except DataError as error:
+            raise StudyError(str(error)) from None
+    study = study.with_overrides(overrides)
+    if study.threads not in (None, message.threads):
+        assert study.threads is not None
+        connection.send(ThreadsDiffer(study.threads))
+        return None
+    session = Session.open(study, code, message.threads, message.data)
+    connection.send(Loaded(session.description, session.environment))
+    return session
+
+
+def _run(session: Session, message: RunTrial, connection: Connection) -> object:
+    def on_epoch(epoch: EpochResult) -> object:
+        connection.send(epoch)
+        return connection.recv()
+
+    return session.run(message.spec, message.checkpoint, message.space, on_epoch)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,308 @@
+"""Starting a study, or going on with it: from a file or an object to its record."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from studies.driver import Driver, close_left_running
+from studies.engines.optuna_engine import OptunaEngine
+from studies.engines.optuna_export import OptunaExport
+from studies.engines.optuna_parts import check_sampler
+from studies.errors import StudyError
+from studies.executors import ExecutorName
+from studies.executors.executor import Executor
+from studies.executors.in_process import InProcessExecutor
+from studies.executors.session import Session
+from studies.executors.worker import WorkerExecutor
+from studies.interruption import catching_interrupts
+from studies.loading import Target, describe_code, load_study
+from studies.progress import Progress, make_progress
+from studies.study import Study
+from studies.training.determinism import prepare_environment
+from tracking.errors import StudyChangedError
+from tracking.history import StudyHistory, find_study, read_study
+from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord
+from tracking.registry import register_champion
+from tracking.runs import StudyRuns
+from tracking.store import Store, check_writable, create_store, default_store_path, open_store
+from tracking.summary import study_note
+
+
+def launch_study(
+    study: Study, *, store: str | Path | None, executor: ExecutorName, progress: bool
+) -> StudyHistory:
+    """Runs a study that was made in this process; see `Study.launch`."""
+    code = describe_code(study)
+    if executor == "worker":
+        if not code.path:
+            raise StudyError(
+                "executor='worker' loads the study from its file, and this study was not defined "
+                "in one. Use executor='in-process', or put the study into a file."
+            )
+        overrides = {name: getattr(study, name) for name in _OVERRIDES}
+        if "epochs" in study.space:
+            del overrides["epochs"]
+        target = Target(code.path, study_name=study.name)
+        return launch_target(
+            target, store=store, executor=executor, overrides=overrides, progress=progress
+        )
+    if executor != "in-process":
+        raise StudyError(f"executor must be 'in-process' or 'worker'. Received: {executor!r}.")
+    prepare_environment(study.threads or 1)
+    ready = InProcessExecutor(Session.open(study, code, study.threads))
+    return run_study(ready, store=store, progress=make_progress(progress))
+
+
+_OVERRIDES = ("name", "engine", "pruner", "trials", "epochs", "batch_size", "seed", "keep")
+
+
+def launch_target(
+    target: Target,
+    *,
+    store: str | Path | None,
+    executor: ExecutorName = "worker",
+    overrides: Mapping[str, Any] | None = None,
+    data: str = "",
+    progress: bool = True,
+) -> StudyHistory:
+    """Runs the study that a target names.
+
+    Args:
+        target: Where the study is defined.
+        store: The store's folder, or None for the default.
+        executor: Where its trials run.
+        overrides: Settings to replace.
+        data: An npz file to use in place of the study's own data, or empty.
+        progress: Whether to show progress.
+
+    Raises:
+        StudyError: If the study cannot be run as defined.
+        TrackingError: If the store cannot be used, or has the study with another definition.
+        KeyboardInterrupt: If Ctrl-C stopped it.
+    """
+    shown = make_progress(progress)
+    if executor == "in-process":
+        prepare_environment(1)
+        study, code = load_study(target)
+        study = study.with_overrides({**(overrides or {}), **_data_override(data)})
+        ready: Executor = InProcessExecutor(Session.open(study, code, study.threads, data))
+        return run_study(ready, store=store, progress=shown)
+    # Before the worker starts: what ails the store is no reason to wait for TensorFlow.
+    place = Path(store) if store is not None else default_store_path()
+    opened = open_store(place)
+    check_writable(place.expanduser().absolute())
+    worker = WorkerExecutor(target, overrides=overrides, data=data, on_output=shown.say)
+    try:
+        # MLflow is imported while the worker imports TensorFlow.
+        recorded = None if opened is None else opened.client
+        worker.load()
+        threads = None if recorded is None or opened is None else _threads(opened, worker)
+        if threads is not None and threads != worker.description.threads:
+            worker.close()
+            worker = WorkerExecutor(
+                target, overrides=overrides, data=data, threads=threads, on_output=shown.say
+            )
+            worker.load()
+        return run_study(worker, store=place, progress=shown)
+    finally:
+        worker.close()
+
+
+def run_study(executor: Executor, *, store: str | Path | None, progress: Progress) -> StudyHistory:
+    """Runs the study that an executor has loaded, or goes on with it; closes the executor."""
+    description = executor.description
+    path = Path(store) if store is not None else default_store_path()
+    try:
+        for warning in description.warnings:
+            progress.say(f"warning: {warning}")
+        # All that can be wrong, before anything is written.
+        check_sampler(description.engine, description.space)
+        existing = open_store(path)
+        if existing is not None:
+            name, engine = description.name, description.engine
+            recorded = find_study(existing, name, engine) or find_study(existing, name)
+            check_unchanged(recorded, description)
+        check_writable(path.expanduser().absolute())
+        opened = create_store(path)
+        with opened.lock_study(description.name):
+            return _run_locked(executor, opened, description, progress)
+    finally:
+        progress.end()
+        executor.close()
+
+
+def _run_locked(
+    executor: Executor, store: Store, description: StudyDescription, progress: Progress
+) -> StudyHistory:
+    before = find_study(store, description.name, description.engine)
+    if before is not None and differences(before.description, description):
+        # Nothing was finished under the old definition (see check_unchanged).
+        close_left_running(before, _runs(before, before.description))
+        before = None
+    recorded: tuple[TrialRecord, ...] = ()
+    if before is None:
+        runs = StudyRuns.create(store, description, executor.environment)
+    else:
+        runs = _runs(before, description)
+        if before.description.code.digest != description.code.digest:
+            progress.say(
+                "warning: the study's code has changed since it was last launched; trials before "
+                "and after may not compare. To start anew, give another name with --name."
+            )
+        runs.write_definition()
+        close_left_running(before, runs)
+        recorded = before.trials
+    runs.set_running()
+    engine = OptunaEngine(
+        name=description.name,
+        engine=description.engine,
+        pruner=description.pruner,
+        space=description.space,
+        objective=description.objective,
+        epochs=most_epochs(description),
+        seed=description.seed,
+        export=OptunaExport(
+            store, f"{description.name} ({description.engine})", description.objective
+        ),
+    )
+    metric = description.objective.metric
+    if before is not None:
+        history = before
+
+        def curve(trial: TrialRecord) -> dict[int, float]:
+            epochs = history.curve(trial)
+            return {epoch: m[metric] for epoch, m in epochs.items() if metric in m}
+
+        engine.restore(recorded, curve)
+    driver = Driver(executor, engine, runs, recorded, progress)
+    status, stopped = "FAILED", "an error"
+    try:
+        with catching_interrupts(lambda: _stop(driver, progress)):
+            stopped = driver.run()
+            status = "KILLED" if driver.stopped else "FINISHED"
+            if not driver.stopped:
+                _choose_champion(executor, store, description, progress)
+    except KeyboardInterrupt:
+        status, stopped = "KILLED", "interrupted; launch again to go on"
+        raise
+    finally:
+        progress.end()
+        history = read_study(store, description.name, description.engine)
+        runs.close(status, study_note(history, stopped))
+    if driver.stopped:
+        raise KeyboardInterrupt
+    return history
+
+
+def _choose_champion(
+    executor: Executor, store: Store, description: StudyDescription, progress: Progress
+) -> None:
+    """Registers the study's best checkpoint, over all its engines, if it is not yet."""
+    latest = read_study(store, description.name, description.engine)
+    candidates = [read_study(store, description.name, engine) for engine in latest.engines]
+    leaders = [(h, h.best) for h in candidates if h.best is not None]
+    if not leaders:
+        return
+    objective = description.objective
+    history, best = min(
+        ((h, b) for h, b in leaders if b.best is not None),
+        key=lambda pair: objective.sort_key(pair[1].best.value if pair[1].best else 0.0),
+    )
+    if best.run_id == history.champion_run_id:
+        return
+    checkpoint = history.checkpoint(best)
+    if checkpoint is None or best.best is None:
+        progress.say(f"warning: the checkpoint of the best trial, {best.number}, is gone")
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "champion"
+        try:
+            metrics = executor.save_champion(
+                best.spec, checkpoint, history.description.space, folder
+            )
+        except StudyError as error:
+            # The trials are done and recorded; that one can't be saved takes nothing from them.
+            progress.say(f"warning: {error}")
+            return
+        found = metrics.get(objective.metric, best.best.value)
+        if found != best.best.value:
+            progress.say(
+                f"warning: the champion's {objective.metric} is {found!r} when it is evaluated, "
+                f"and was {best.best.value!r} in training"
+            )
+        register_champion(history, best, folder)
+
+
+def check_unchanged(before: StudyHistory | None, now: StudyDescription) -> None:
+    """Checks that a recorded study with finished trials has the definition it is launched with.
+
+    Raises:
+        StudyChangedError: If not; says what differs and how to start anew.
+    """
+    if before is None:
+        return
+    found = differences(before.description, now)
+    if found and any(trial.state in FINISHED_STATES for trial in before.trials):
+        raise StudyChangedError(
+            f"The study {now.name!r} is recorded with another definition: {'; '.join(found)}. "
+            "Launch it as it was to go on, or start anew under another name with --name."
+        )
+
+
+def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
+    """Says what differs between two definitions, as far as it changes what trials mean."""
+    found = before.space.differences(now.space)
+    if before.data.digest != now.data.digest:
+        parts = [
+            p for p in before.data.digests if before.data.digests[p] != now.data.digests.get(p)
+        ]
+        parts += [p for p in now.data.digests if p not in before.data.digests]
+        found.append(f"the data differs ({', '.join(parts) or 'order'})")
+    names: tuple[str, ...] = ("objective", "pruner", "epochs", "batch_size", "seed", "threads")
+    if before.engine != now.engine:
+        # Another engine is a configuration of its own, and may have its own pruner.
+        names = ("objective",)
+    for name in names:
+        old, new = getattr(before, name), getattr(now, name)
+        if old != new:
+            found.append(f"{name} was {_shown(old)} and is {_shown(new)}")
+    return found
+
+
+def most_epochs(description: StudyDescription) -> int:
+    """Returns the most epochs that a trial of a study can train."""
+    if "epochs" not in description.space:
+        return description.epochs
+    values = description.space["epochs"].grid_values() or [description.epochs]
+    return int(max(values))
+
+
+def _threads(store: Store, executor: Executor) -> int | None:
+    recorded = find_study(store, executor.description.name)
+    return None if recorded is None else recorded.description.threads
+
+
+def _runs(history: StudyHistory, description: StudyDescription) -> StudyRuns:
+    return StudyRuns(history.store, history.experiment_id, history.parent_run_id, description)
+
+
+def _stop(driver: Driver, progress: Progress) -> None:
+    driver.stop()
+    progress.say("stopping after the present epoch; press Ctrl-C again to stop at once")
+
+
+def _data_override(data: str) -> dict[str, Any]:
+    from studies.data import DataError, datasets
+
+    try:
+        return {"data": datasets.npz(data)} if data else {}
+    except DataError as error:
+        raise StudyError(str(error)) from None
+
+
+def _shown(value: object) -> str:
+    metric, direction = getattr(value, "metric", None), getattr(value, "direction", None)
+    return f"{direction} {metric}" if metric else repr(value)

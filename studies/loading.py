@@ -1,0 +1,235 @@
+"""From a target on the command line to a Study.
+
+A target is a catalog name (``digits``), a file (``my_study.py``), or a file and the name of the
+variable in it (``my_study.py:wide``). Files are loaded by their path, under a module name of
+ours, so that neither a user's ``studies/`` folder nor ours gets in the other's way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import linecache
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from studies.errors import StudyFileError, near_matches
+from studies.study import Study
+from tracking.records import CodeDescription
+
+_CATALOG = Path(__file__).parent / "catalog"
+_OUR_PACKAGES = ("search_spaces", "studies", "tracking")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a study is defined.
+
+    Attributes:
+        path: The file; it need not exist if ``source`` is given.
+        variable: The variable that holds the study, or empty to find it.
+        source: Text to run in place of the file's, from a record.
+        study_name: Which study to take if there are several and ``variable`` is empty.
+    """
+
+    path: str
+    variable: str = ""
+    source: str | None = None
+    study_name: str = ""
+
+
+class StudyLaunched(BaseException):
+    """Raised by `Study.launch` while its own file is being loaded.
+
+    A script may call ``study.launch()`` at its end without a main guard. Loading it to reproduce
+    a trial must not start the study again: the study is all that is wanted. Not an `Exception`,
+    so that the file's own ``except Exception`` lets it pass.
+    """
+
+    def __init__(self, study: Study) -> None:
+        super().__init__(study.name)
+        self.study = study
+
+
+_being_loaded: list[str] = []
+
+
+def is_loading() -> bool:
+    """Tells whether a study file is being loaded in this process right now."""
+    return bool(_being_loaded)
+
+
+def catalog_names() -> list[str]:
+    """Returns the names of the ready studies."""
+    files = _CATALOG.glob("*.py")
+    return sorted(f.stem.replace("_", "-") for f in files if not f.stem.startswith("_"))
+
+
+def resolve_target(text: str) -> Target:
+    """Finds what a target names, without running anything.
+
+    Raises:
+        StudyFileError: If there is no such file or catalog name.
+    """
+    if text in catalog_names():
+        return Target(str(_CATALOG / f"{text.replace('-', '_')}.py"))
+    path, variable = _split(text)
+    file = Path(path).expanduser()
+    if file.is_file():
+        return Target(str(file.absolute()), variable)
+    if file.is_dir():
+        raise StudyFileError(
+            f"A study is a Python file, and {path!r} is a folder. Name a file in it."
+        )
+    if file.suffix or os.sep in path:
+        raise StudyFileError(f"There is no study file {path!r}.")
+    raise StudyFileError(
+        f"There is no study {text!r} in the catalog, and no such file."
+        + near_matches(text, catalog_names())
+    )
+
+
+def load_study(target: Target) -> tuple[Study, CodeDescription]:
+    """Runs a study file and returns its study.
+
+    Raises:
+        StudyFileError: If the file does not parse, raises, or has no study; or several, and the
+            target does not say which.
+    """
+    path = Path(target.path)
+    source = target.source
+    if source is None:
+        try:
+            source = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise StudyFileError(f"The study file {str(path)!r} cannot be read: {error}") from None
+    module, launched = _run(path, source)
+    study, variable = _find(module, launched, target)
+    digest = hashlib.sha256(source.encode()).hexdigest()
+    return study, CodeDescription(str(path), variable, source, digest)
+
+
+def describe_code(study: Study) -> CodeDescription:
+    """Returns the code of a study that was made in this process, as far as it is in a file."""
+    try:
+        path = Path(inspect.getsourcefile(inspect.unwrap(study.build)) or "")
+    except TypeError:
+        # An object that is called, not a function: its class is what stands in a file.
+        path = Path(inspect.getsourcefile(type(study.build)) or "")
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    # The script that launches is where the study is defined, even if it imports its builder.
+    if main and Path(main).suffix == ".py" and _defines_studies(Path(main)):
+        path = Path(main)
+    if not path.is_file():
+        return CodeDescription("", "", "", "")
+    source = path.read_text(encoding="utf-8")
+    return CodeDescription(
+        str(path.absolute()), "", source, hashlib.sha256(source.encode()).hexdigest()
+    )
+
+
+def _defines_studies(path: Path) -> bool:
+    return path.is_file() and "Study(" in path.read_text(encoding="utf-8", errors="replace")
+
+
+def _split(text: str) -> tuple[str, str]:
+    path, colon, variable = text.rpartition(":")
+    # "C:\studies\mine.py" has a colon that belongs to the path.
+    if colon and variable.isidentifier() and not Path(text).exists():
+        return path, variable
+    return text, ""
+
+
+def _run(path: Path, source: str) -> tuple[ModuleType, list[Study]]:
+    try:
+        code = compile(source, str(path), "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise StudyFileError(
+            f"The study file {str(path)!r} does not parse{line}: {getattr(error, 'msg', error)}."
+        ) from None
+    name = f"_kerastudy_study_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    module = ModuleType(name)
+    module.__file__ = str(path)
+    # Pickles and keras.saving look modules up by name.
+    sys.modules[name] = module
+    if not path.exists():
+        linecache.cache[str(path)] = (len(source), None, source.splitlines(True), str(path))
+    launched: list[Study] = []
+    _being_loaded.append(name)
+    try:
+        with _importing_from(path.parent):
+            exec(code, module.__dict__)
+    except StudyLaunched as stop:
+        launched.append(stop.study)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise StudyFileError(_where_raised(path, error)) from None
+    finally:
+        _being_loaded.pop()
+    return module, launched
+
+
+def _where_raised(path: Path, error: BaseException) -> str:
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+    line = f", line {frames[-1].lineno}" if frames else ""
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"The study file {str(path)!r} raised{line}: {what}"
+
+
+@contextmanager
+def _importing_from(folder: Path) -> Iterator[None]:
+    """Lets a study file import what lies beside it, as Python does for a script.
+
+    The folder goes to the end of the path: a file beside the study that is called like a module
+    of ours or of a library must not take its place. If the folder has packages called like ours,
+    their modules are found in them beside our own.
+    """
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    for root in (folder, folder.parent):
+        for name in _OUR_PACKAGES:
+            package, theirs = sys.modules.get(name), root / name
+            if package is not None and theirs.is_dir() and str(theirs) not in package.__path__:
+                package.__path__ = [*package.__path__, str(theirs)]
+    yield
+
+
+def _find(module: ModuleType, launched: list[Study], target: Target) -> tuple[Study, str]:
+    found = {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, Study) and not name.startswith("_")
+    }
+    path = target.path
+    if target.variable:
+        if target.variable in found:
+            return found[target.variable], target.variable
+        hint = near_matches(target.variable, found) if found else " It has no study at all."
+        raise StudyFileError(f"{path!r} has no study {target.variable!r}.{hint}")
+    named = {n: s for n, s in found.items() if s.name == target.study_name}
+    for candidates in (named, found if not target.study_name else {}):
+        if len({id(study) for study in candidates.values()}) == 1:
+            return next((study, name) for name, study in candidates.items())
+    for study in launched:
+        if not target.study_name or study.name == target.study_name or not found:
+            return study, ""
+    if len(found) == 1:
+        # Launched under another name with --name.
+        return next((study, name) for name, study in found.items())
+    if not found:
+        raise StudyFileError(
+            f"{path!r} has no study. Make one at the top level of the file: "
+            "study = kerastudy.Study(...)."
+        )
+    raise StudyFileError(
+        f"{path!r} has {len(found)} studies: say which, as in {path}:{next(iter(found))}. "
+        f"There is: {', '.join(found)}."
+    )

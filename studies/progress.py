@@ -1,0 +1,186 @@
+"""What a person sees while a study runs: a live line on a terminal, plain lines elsewhere.
+
+On standard error, so that standard output is for results.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Protocol
+
+from tracking.records import EpochResult, Objective, StudyDescription, TrialResult, TrialSpec
+
+
+class Progress(Protocol):
+    """Told of what happens in a study."""
+
+    def begin(self, description: StudyDescription, done: int, total: int) -> None:
+        """The study begins, or goes on with ``done`` trials."""
+        ...
+
+    def trial_begins(self, spec: TrialSpec) -> None:
+        """A trial begins."""
+        ...
+
+    def epoch_ended(self, epoch: EpochResult) -> None:
+        """An epoch of a trial ended."""
+        ...
+
+    def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
+        """A trial ended; ``best`` is the number and value of the best one so far."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Something that a person should read."""
+        ...
+
+    def end(self) -> None:
+        """The study ended, or was stopped."""
+        ...
+
+
+class NoProgress:
+    """Says nothing."""
+
+    def begin(self, description: StudyDescription, done: int, total: int) -> None:
+        """See `Progress`."""
+
+    def trial_begins(self, spec: TrialSpec) -> None:
+        """See `Progress`."""
+
+    def epoch_ended(self, epoch: EpochResult) -> None:
+        """See `Progress`."""
+
+    def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
+        """See `Progress`."""
+
+    def say(self, text: str) -> None:
+        """See `Progress`."""
+
+    def end(self) -> None:
+        """See `Progress`."""
+
+
+class LineProgress(NoProgress):
+    """A line for each trial, for logs and pipes."""
+
+    def __init__(self) -> None:
+        self._objective = Objective("", "max")
+        self._total = self._done = self._here = 0
+        self._started = time.monotonic()
+
+    def begin(self, description: StudyDescription, done: int, total: int) -> None:
+        """See `Progress`."""
+        self._objective = description.objective
+        self._total, self._done = total, done
+        self._started = time.monotonic()
+        going_on = f", going on after {done}" if done else ""
+        self.say(
+            f"study {description.name}: {total} trials by {description.engine}{going_on}, "
+            f"pruner {description.pruner}, {self._objective.direction} {self._objective.metric}"
+        )
+
+    def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
+        """See `Progress`."""
+        if result.state == "interrupted":
+            return
+        self._done += 1
+        self._here += 1
+        self.say(
+            f"trial {result.number:>{len(str(self._total))}}  {self._done}/{self._total}  "
+            f"{self.outcome(result)}  {self.best_so_far(best)}  {self.left()}"
+        )
+
+    def say(self, text: str) -> None:
+        """See `Progress`."""
+        print(text, file=sys.stderr, flush=True)
+
+    def outcome(self, result: TrialResult) -> str:
+        """Returns what came of a trial, in a few words."""
+        if result.best is None:
+            return f"{result.state}: {result.reason}"
+        state = "" if result.state == "complete" else f" {result.state}"
+        return (
+            f"{self._objective.metric} {result.best.value:.6g} "
+            f"(epoch {result.best.epoch} of {result.epochs}){state}  {result.seconds:.1f} s"
+        )
+
+    def best_so_far(self, best: tuple[int, float] | None) -> str:
+        """Returns the best value so far, in a few words."""
+        return "no value yet" if best is None else f"best {best[1]:.6g} (trial {best[0]})"
+
+    def left(self) -> str:
+        """Returns the time left, from the time that the trials of this launch took."""
+        if not self._here or self._done >= self._total:
+            return ""
+        seconds = (time.monotonic() - self._started) / self._here * (self._total - self._done)
+        minutes, seconds = divmod(round(seconds), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"left {hours}:{minutes:02}:{seconds:02}"
+
+
+class LiveProgress(LineProgress):
+    """A bar at the bottom of a terminal, finished trials above it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        self._console = Console(stderr=True, highlight=False)
+        self._bar = Bar(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn(
+                "{task.fields[now]}  {task.fields[best]}  {task.fields[left]}", markup=False
+            ),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._bar.add_task("trials", total=None, now="", best="", left="")
+        self._epochs: dict[int, int] = {}
+
+    def begin(self, description: StudyDescription, done: int, total: int) -> None:
+        """See `Progress`."""
+        super().begin(description, done, total)
+        self._bar.start()
+        self._bar.update(self._task, total=total, completed=done)
+
+    def trial_begins(self, spec: TrialSpec) -> None:
+        """See `Progress`."""
+        self._epochs[spec.number] = spec.epochs
+        self._bar.update(self._task, now=f"trial {spec.number}")
+
+    def epoch_ended(self, epoch: EpochResult) -> None:
+        """See `Progress`."""
+        value = epoch.metrics.get(self._objective.metric)
+        shown = "" if value is None else f" {self._objective.metric} {value:.4g}"
+        self._bar.update(
+            self._task,
+            now=f"trial {epoch.number} epoch {epoch.epoch}/{self._epochs[epoch.number]}{shown}",
+        )
+
+    def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
+        """See `Progress`."""
+        super().trial_ended(result, best)
+        self._bar.update(
+            self._task, completed=self._done, best=self.best_so_far(best), left=self.left()
+        )
+
+    def say(self, text: str) -> None:
+        """See `Progress`."""
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def end(self) -> None:
+        """See `Progress`."""
+        self._bar.stop()
+
+
+def make_progress(wanted: bool = True) -> Progress:
+    """Returns what suits standard error: live on a terminal, lines elsewhere."""
+    if not wanted:
+        return NoProgress()
+    return LiveProgress() if sys.stderr.isatty() else LineProgress()

@@ -1,0 +1,217 @@
+"""A trial again, from its record alone, in a new process, compared bit for bit."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from studies.errors import StudyError
+from studies.executors.worker import WorkerExecutor
+from studies.loading import Target
+from studies.progress import NoProgress, Progress
+from tracking.errors import StudyNotFoundError
+from tracking.history import StudyHistory, read_source
+from tracking.records import Decision, EpochResult, TrialRecord, TrialResult
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What came of running a trial again.
+
+    Attributes:
+        study: The study's name.
+        trial: The trial's number.
+        identical: Whether every metric of every epoch and the weights' digest are the same.
+        epochs: Epochs that were compared.
+        max_difference: The largest absolute difference of a metric; None if nothing could be
+            compared; infinite if one has a metric or an epoch that the other lacks.
+        recorded_sha256: Digest of the recorded weights of the best epoch.
+        reproduced_sha256: Digest of the weights after the same epoch, now; empty if it did not
+            run so far.
+        environment_differences: What differs between then and now, in words.
+        notes: What else a person should know: changed code, changed data.
+    """
+
+    study: str
+    trial: int
+    identical: bool
+    epochs: int
+    max_difference: float | None
+    recorded_sha256: str
+    reproduced_sha256: str
+    environment_differences: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def reproduce(
+    history: StudyHistory,
+    number: int | None = None,
+    *,
+    data: str = "",
+    progress: Progress | None = None,
+) -> Reproduction:
+    """Runs a trial again from its record, in a new process.
+
+    The hyperparameters, the seed, the epochs and the code come from the record. If the study file
+    has changed since, the recorded text of it is run, with what it imports as it is now.
+
+    Args:
+        history: The study.
+        number: The trial; None for the best.
+        data: An npz file with the data, if it has moved.
+        progress: Told of each epoch, and of what has changed.
+
+    Raises:
+        StudyNotFoundError: If there is no such trial, or no trial with a value.
+        StudyError: If the study cannot be loaded.
+    """
+    progress = progress or NoProgress()
+    trial = history.best if number is None else history.trial(number)
+    name = history.description.name
+    if trial is None:
+        raise StudyNotFoundError(f"The study {name!r} has no trial with a value to reproduce.")
+    if trial.best is None or trial.result is None:
+        raise StudyNotFoundError(
+            f"Trial {trial.number} of {name!r} is {trial.state} and has no epochs to compare."
+        )
+    target, notes = _target(history, trial)
+    for note in notes:
+        progress.say(note)
+    worker = WorkerExecutor(
+        target,
+        overrides={},
+        data=data or history.description.data.override,
+        threads=trial.spec.threads,
+        on_output=progress.say,
+    )
+    try:
+        worker.load()
+        now = worker.description.data.digest
+        if now != trial.spec.data_digest:
+            notes.append(
+                "the data has changed: its digest was "
+                f"{trial.spec.data_digest[:16]}… and is {now[:16]}…, so nothing was run"
+            )
+            progress.say(notes[-1])
+            return _compared(history, trial, {}, _Rerun(trial, progress), worker, notes)
+        rerun = _Rerun(trial, progress)
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoint = Path(folder) / "again.weights.h5"
+            worker.submit(trial.spec, checkpoint, history.description.space)
+            while not rerun.ended:
+                worker.wait(rerun)
+        return _compared(history, trial, history.curve(trial), rerun, worker, notes)
+    finally:
+        worker.close()
+
+
+class _Rerun:
+    """Collects the epochs of a trial that runs again; stops it where the recorded one ended."""
+
+    def __init__(self, trial: TrialRecord, progress: Progress) -> None:
+        self._progress = progress
+        self._recorded = trial.result
+        self._all = trial.spec.epochs
+        self.epochs: dict[int, Mapping[str, float]] = {}
+        self.result: TrialResult | None = None
+        self.ended = False
+
+    def on_epoch(self, epoch: EpochResult) -> Decision:
+        self.epochs[epoch.epoch] = epoch.metrics
+        self._progress.epoch_ended(epoch)
+        assert self._recorded is not None
+        if epoch.epoch < self._recorded.epochs or epoch.epoch >= self._all:
+            return "continue"
+        # A pruned trial is pruned again, at the same epoch; a callback may have ended it too.
+        return "prune" if self._recorded.state == "pruned" else "continue"
+
+    def on_result(self, result: TrialResult) -> None:
+        self.result, self.ended = result, True
+
+    def on_lost(self, number: int, reason: str) -> None:
+        raise StudyError(f"Trial {number} could not be run again: {reason}.")
+
+
+def _target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, list[str]]:
+    code = history.description.code
+    source = read_source(history, trial.code_digest)
+    path = Path(code.path) if code.path else None
+    if path is None:
+        raise StudyError(
+            f"The study {history.description.name!r} was not defined in a file (but in a notebook "
+            "or an interactive session), so its trials can't be reproduced in a new process. Put "
+            "the study into a file and launch it from there."
+        )
+    notes: list[str] = []
+    if not path.is_file():
+        notes.append(f"the study file {str(path)!r} is gone; its recorded text is run")
+    elif not source:
+        notes.append(f"the record has no text of {str(path)!r}; the file is run as it is")
+        return Target(str(path), code.variable, None, history.description.name), notes
+    elif path.read_text(encoding="utf-8", errors="replace") != source:
+        notes.append(f"the study file {str(path)!r} has changed since; its recorded text is run")
+    return Target(str(path), code.variable, source, history.description.name), notes
+
+
+def _compared(
+    history: StudyHistory,
+    trial: TrialRecord,
+    recorded: Mapping[int, Mapping[str, float]],
+    rerun: _Rerun,
+    worker: WorkerExecutor,
+    notes: list[str],
+) -> Reproduction:
+    assert trial.result is not None
+    again = rerun.result
+    difference = max_difference(recorded, rerun.epochs) if again is not None else None
+    if again is not None and again.reason:
+        notes.append(f"the trial now ends as {again.state}: {again.reason}")
+    digest = again.weights_sha256 if again is not None else ""
+    return Reproduction(
+        study=history.description.name,
+        trial=trial.number,
+        identical=difference == 0.0 and digest == trial.result.weights_sha256,
+        epochs=len(recorded.keys() & rerun.epochs.keys()),
+        max_difference=difference,
+        recorded_sha256=trial.result.weights_sha256,
+        reproduced_sha256=digest,
+        environment_differences=tuple(
+            environment_differences(trial.environment, worker.environment)
+        ),
+        notes=tuple(notes),
+    )
+
+
+def max_difference(
+    first: Mapping[int, Mapping[str, float]], second: Mapping[int, Mapping[str, float]]
+) -> float:
+    """Returns the largest absolute difference between two curves, infinite if they don't match.
+
+    Metrics that are not finite are not recorded, and so not compared.
+    """
+    largest = 0.0
+    for epoch in first.keys() | second.keys():
+        one, other = _finite(first.get(epoch)), _finite(second.get(epoch))
+        if one is None or other is None or one.keys() != other.keys():
+            return math.inf
+        largest = max([largest, *(abs(one[name] - other[name]) for name in one)])
+    return largest
+
+
+def environment_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Says what differs between two environments."""
+    return [
+        f"{name} was {before.get(name, 'not recorded')} and is {now.get(name, 'not known')}"
+        for name in {**before, **now}
+        if before.get(name) != now.get(name)
+    ]
+
+
+def _finite(metrics: Mapping[str, float] | None) -> dict[str, float] | None:
+    if metrics is None:
+        return None
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}

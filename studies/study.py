@@ -1,0 +1,214 @@
+"""The Study: data, model builder, search space, objective, engine, budget and seed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from search_spaces import Hyperparameters, SearchSpace
+from studies.data import Dataset
+from studies.errors import StudyError
+from studies.objective import make_objective
+from studies.seeds import check_seed
+from studies.settings import DEFAULT_ENGINE, DEFAULT_PRUNER, check_engine, check_pruner
+from tracking.names import check_study_name
+from tracking.records import Objective
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from studies.executors import ExecutorName
+    from tracking.history import StudyHistory
+
+Builder = Callable[[Hyperparameters], Any]
+CallbackBuilder = Callable[[Hyperparameters], Sequence[Any]]
+
+# What may be given at launch instead of in the study file.
+OVERRIDABLE = ("name", "engine", "pruner", "trials", "epochs", "batch_size", "seed", "keep")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Study:
+    """A tuning study: a plain object in a plain Python file.
+
+    Example:
+        ```python
+        import kerastudy as ks
+        import keras
+
+        def build(hp):
+            model = keras.Sequential([
+                keras.layers.Input((64,)),
+                keras.layers.Dense(64, activation="relu"),
+                keras.layers.Dropout(hp["dropout"]),
+                keras.layers.Dense(10, activation="softmax"),
+            ])
+            model.compile(keras.optimizers.Adam(hp["learning_rate"]),
+                          loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+            return model
+
+        study = ks.Study(
+            "digits", data=ks.datasets.digits(), build=build,
+            space=ks.SearchSpace(ks.learning_rate(), ks.dropout()),
+            objective="val_accuracy", trials=40, epochs=20,
+        )
+        ```
+
+    Attributes:
+        name: What the store, MLflow and the registry call it; any script, spaces too.
+        data: What to train and validate on.
+        build: Takes the hyperparameters, returns a compiled Keras model.
+        space: What may be tried. Parameters named ``epochs`` and ``batch_size`` are also used
+            by the training itself.
+        objective: A metric that the model logs; an `Objective` for one that Keras lacks.
+        trials: Trials in total, at least 1; launching again goes on to this number.
+        epochs: Epochs of a trial, at least 1, unless ``epochs`` is in the space.
+        batch_size: Samples per step, at least 1, unless ``batch_size`` is in the space.
+        seed: 0 to 2**32 - 1. Same seed, same study.
+        engine: Such as ``"optuna:tpe"``.
+        pruner: Such as ``"median"``; ``"none"`` trains every trial to its end.
+        keep: Checkpoints to keep: those of the best so many trials; None keeps all.
+        threads: TensorFlow's threads per trial. It changes bits, so it belongs to the study.
+            None: 1, or what TensorFlow already uses if it runs in this process.
+        callbacks: Takes the hyperparameters, returns a list of new Keras callbacks.
+        notes: What the study is for; shown in the MLflow UI.
+
+    Raises:
+        StudyError: If any of these is not as described. Its text says what was received.
+    """
+
+    name: str = field(kw_only=False)
+    data: Dataset
+    build: Builder
+    space: SearchSpace
+    objective: str | Objective = "val_loss"
+    trials: int = 20
+    epochs: int = 20
+    batch_size: int = 32
+    seed: int = 0
+    engine: str = DEFAULT_ENGINE
+    pruner: str = DEFAULT_PRUNER
+    keep: int | None = 10
+    threads: int | None = None
+    callbacks: CallbackBuilder | None = None
+    notes: str = ""
+
+    def __post_init__(self) -> None:
+        """Checks the definition."""
+        self._replace("name", check_study_name(self.name))
+        if not isinstance(self.data, Dataset):
+            raise StudyError(
+                "A study's data must come from kerastudy.datasets: datasets.arrays(x, y), "
+                f"datasets.npz(path) or datasets.digits(). Received: {self.data!r:.200}"
+            )
+        if not callable(self.build):
+            raise StudyError(
+                f"A study's build must be a function of hp. Received: {self.build!r:.200}"
+            )
+        if not isinstance(self.space, SearchSpace):
+            raise StudyError(
+                f"A study's space must be a SearchSpace. Received: {self.space!r:.200}"
+            )
+        if self.callbacks is not None and not callable(self.callbacks):
+            raise StudyError(
+                "A study's callbacks must be a function of hp that returns a list of new "
+                f"callbacks: they keep state, so trials can't share them. "
+                f"Received: {self.callbacks!r:.200}"
+            )
+        for name in ("trials", "epochs", "batch_size"):
+            check_count(name, getattr(self, name))
+        for name in ("keep", "threads"):
+            if getattr(self, name) is not None:
+                check_count(name, getattr(self, name))
+        try:
+            check_seed(self.seed)
+        except ValueError as error:
+            raise StudyError(str(error)) from None
+        self._replace("objective", make_objective(self.objective))
+        self._replace("engine", check_engine(self.engine))
+        self._replace("pruner", check_pruner(self.pruner))
+        self._check_training_parameters()
+
+    def with_overrides(self, overrides: Mapping[str, Any]) -> Study:
+        """Returns the study with some settings replaced; see `OVERRIDABLE`.
+
+        Raises:
+            StudyError: If one is not a setting that can be replaced, or its value is wrong.
+        """
+        unknown = sorted(set(overrides) - {*OVERRIDABLE, "data"})
+        if unknown:
+            raise StudyError(f"{unknown[0]!r} cannot be given at launch.")
+        if "epochs" in overrides and "epochs" in self.space:
+            raise StudyError(
+                "The epochs are a hyperparameter of this study's search space, so they cannot be "
+                f"given at launch. Received: {overrides['epochs']!r}."
+            )
+        return dataclasses.replace(self, **overrides)
+
+    def epochs_of(self, values: Mapping[str, Any]) -> int:
+        """Returns the epochs that a trial with these values trains."""
+        return int(values.get("epochs", self.epochs))
+
+    def launch(
+        self,
+        *,
+        store: str | Path | None = None,
+        executor: ExecutorName = "in-process",
+        progress: bool = True,
+        **overrides: Any,
+    ) -> StudyHistory:
+        """Runs the study, or goes on with it, until it has its trials.
+
+        Args:
+            store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
+            executor: ``"in-process"``, or ``"worker"`` for a process of its own.
+            progress: Whether to show progress on standard error.
+            **overrides: Settings to replace: `OVERRIDABLE`.
+
+        Returns:
+            The study as recorded: what ``kerastudy show`` shows, as an object.
+
+        Raises:
+            StudyError: If the study cannot be run as defined.
+            TrackingError: If the store cannot be used, or has the study with another definition.
+            KeyboardInterrupt: If Ctrl-C stopped it; launch again to go on.
+        """
+        from studies.launching import launch_study
+        from studies.loading import StudyLaunched, is_loading
+
+        if is_loading():
+            raise StudyLaunched(self)
+        return launch_study(
+            self.with_overrides(overrides), store=store, executor=executor, progress=progress
+        )
+
+    def _check_training_parameters(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if name not in self.space:
+                continue
+            parameter = self.space[name]
+            values = parameter.grid_values()
+            if parameter.when or values is None or not all(_is_count(v) for v in values):
+                raise StudyError(
+                    f"{name!r} in the search space must be whole numbers of at least 1, without "
+                    f"a condition, since the training uses it. Received: {parameter!r}."
+                )
+
+    def _replace(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+
+def check_count(name: str, value: object) -> None:
+    """Checks a whole number of at least 1.
+
+    Raises:
+        StudyError: If it is not.
+    """
+    if not _is_count(value):
+        raise StudyError(f"{name} must be a whole number of at least 1. Received: {value!r}.")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

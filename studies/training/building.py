@@ -1,0 +1,141 @@
+"""From hyperparameters to a compiled model, and what can be known of it before training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from search_spaces import HyperparameterError, Hyperparameters
+from studies.errors import BuilderError, StudyError
+from studies.objective import unknown_metric
+from studies.training.batches import as_keras_reads
+from studies.training.determinism import begin_trial
+from tracking.records import Objective
+
+if TYPE_CHECKING:
+    import keras
+
+    from studies.data import Splits
+    from studies.study import Study
+
+_SAMPLES_TO_LOOK_AT = 4
+
+
+def build_model(study: Study, hp: Hyperparameters) -> keras.Model:
+    """Calls the study's builder.
+
+    Raises:
+        BuilderError: If it returns no compiled Keras model, or reads what the space lacks.
+        Exception: Whatever the builder raises.
+    """
+    import keras
+
+    try:
+        model = study.build(hp)
+    except HyperparameterError as error:
+        raise BuilderError(f"The builder of the study {study.name!r} failed: {error}") from None
+    if not isinstance(model, keras.Model):
+        raise BuilderError(
+            f"The builder of the study {study.name!r} must return a Keras model. "
+            f"Received: {model!r:.200}" + (" Does it return at all?" if model is None else "")
+        )
+    if not model.compiled:
+        raise BuilderError(
+            f"The builder of the study {study.name!r} returned a model that is not compiled. "
+            "Call model.compile(optimizer, loss, metrics) before returning it."
+        )
+    return model
+
+
+def build_callbacks(study: Study, hp: Hyperparameters) -> Sequence[keras.callbacks.Callback]:
+    """Calls the study's function that makes callbacks.
+
+    Raises:
+        BuilderError: If it does not return a list of Keras callbacks.
+    """
+    import keras
+
+    callbacks = list(study.callbacks(hp) or []) if study.callbacks is not None else []
+    for callback in callbacks:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise BuilderError(
+                f"The callbacks of the study {study.name!r} must be a list of Keras callbacks. "
+                f"Received in it: {callback!r:.200}"
+            )
+    return callbacks
+
+
+def check_study(study: Study, splits: Splits) -> list[str]:
+    """Builds the model of the default hyperparameters and tries it on a few samples.
+
+    So that what is wrong with a builder is told before anything is written.
+
+    Returns:
+        Warnings. A builder that raises is one: other hyperparameters may suit it.
+
+    Raises:
+        BuilderError: If the builder returns no compiled model, or reads what the space lacks.
+        ObjectiveError: If the model does not log the objective.
+    """
+    hp = Hyperparameters(study.space, study.space.defaults())
+    begin_trial(study.seed)
+    try:
+        model = build_model(study, hp)
+        callbacks = build_callbacks(study, hp)
+    except StudyError:
+        raise
+    except Exception as error:
+        return [
+            f"The builder raised {describe(error)} for the default hyperparameters. Trials that "
+            "raise are recorded as infeasible."
+        ]
+    try:
+        logged = _logged_metrics(model, splits)
+    except Exception as error:
+        return [
+            f"The model of the default hyperparameters raised {describe(error)} on the first "
+            f"{_SAMPLES_TO_LOOK_AT} samples. Trials that raise are recorded as infeasible."
+        ]
+    if not callbacks and not _has_own_steps(model):
+        assert isinstance(study.objective, Objective)
+        check_logged(study.objective.metric, logged)
+    return []
+
+
+def check_logged(metric: str, logged: set[str]) -> None:
+    """Checks that an objective is among the metrics that a model logs.
+
+    Raises:
+        ObjectiveError: If not; lists what there is.
+    """
+    if metric not in logged:
+        raise unknown_metric(metric, logged)
+
+
+def describe(error: BaseException) -> str:
+    """Returns an error's kind and the first line of its text."""
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {first[:500]}" if first else type(error).__name__
+
+
+def _logged_metrics(model: keras.Model, splits: Splits) -> set[str]:
+    eagerly = model.run_eagerly
+    # One step without tracing: names are all that is wanted.
+    model.run_eagerly = True
+    try:
+        part = splits.validation
+        x, y = (as_keras_reads(a[:_SAMPLES_TO_LOOK_AT]) for a in (part.x, part.y))
+        names: dict[str, Any] = model.evaluate(x, y, verbose=0, return_dict=True)
+    finally:
+        model.run_eagerly = eagerly
+    return {*names, *(f"val_{name}" for name in names)}
+
+
+def _has_own_steps(model: keras.Model) -> bool:
+    import keras
+
+    return any(
+        getattr(type(model), name) is not getattr(base, name)
+        for name in ("train_step", "test_step")
+        for base in [keras.Sequential if isinstance(model, keras.Sequential) else keras.Model]
+    )

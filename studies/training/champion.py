@@ -1,0 +1,93 @@
+"""A trial's best weights as a model that MLflow can load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search_spaces import Hyperparameters, SearchSpace
+from studies.errors import StudyError
+from studies.training.batches import in_order
+from studies.training.building import build_model
+from studies.training.determinism import begin_trial
+from tracking.records import TrialSpec
+
+if TYPE_CHECKING:
+    from studies.data import Splits
+    from studies.study import Study
+
+
+def save_champion(
+    study: Study,
+    space: SearchSpace,
+    splits: Splits,
+    spec: TrialSpec,
+    checkpoint: Path,
+    requirements: list[str],
+    folder: Path,
+) -> dict[str, float]:
+    """Rebuilds a trial's model with its best weights and saves it for MLflow.
+
+    Args:
+        study: The builder.
+        space: The space that the spec's values belong to.
+        splits: The data; its validation part is evaluated, its training part gives the signature.
+        spec: The trial.
+        checkpoint: The weights of its best epoch.
+        requirements: Fixed requirements to save with the model.
+        folder: Where to save; must not exist.
+
+    Returns:
+        The model's validation metrics, named as in training (``val_loss``, …).
+
+    Raises:
+        StudyError: If the model cannot be rebuilt, loaded or saved.
+    """
+    begin_trial(spec.seed)
+    try:
+        model = build_model(study, Hyperparameters(space, spec.values))
+        if not model.built:
+            model.build(splits.train.x[:1].shape)
+        # Before the weights are read: the file has the optimizer's state too.
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(checkpoint)
+        validation = in_order(splits.validation, spec.batch_size)
+        metrics = model.evaluate(validation, verbose=0, return_dict=True)
+        _save(model, splits, requirements, folder)
+    except StudyError:
+        raise
+    except Exception as error:
+        raise StudyError(
+            f"Trial {spec.number} is the best, but its model could not be saved as a model of "
+            f"MLflow: {type(error).__name__}: {error}. Its weights are in {str(checkpoint)!r}."
+        ) from error
+    return {f"val_{name}": float(value) for name, value in metrics.items()}
+
+
+def _save(model: object, splits: Splits, requirements: list[str], folder: Path) -> None:
+    import os
+
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow.keras
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    x, y = splits.train.x, model.output_shape if hasattr(model, "output_shape") else None
+    inputs = Schema([TensorSpec(x.dtype, (-1, *x.shape[1:]))])
+    outputs = None
+    if isinstance(y, tuple):
+        dtype = getattr(model, "compute_dtype", "float32")
+        shape = (-1, *(-1 if size is None else size for size in y[1:]))
+        outputs = Schema([TensorSpec(_numpy_type(dtype), shape)])
+    mlflow.keras.save_model(
+        model,
+        str(folder),
+        signature=ModelSignature(inputs=inputs, outputs=outputs),
+        pip_requirements=requirements,
+    )
+
+
+def _numpy_type(name: str) -> object:
+    import numpy as np
+
+    return np.dtype(name if name in ("float16", "float32", "float64") else "float32")

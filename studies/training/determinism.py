@@ -1,0 +1,92 @@
+"""Full determinism: the same spec gives the same bits, in a fresh process or a warm one."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from studies.errors import StudyError
+from studies.seeds import epoch_seed
+
+
+def prepare_environment(threads: int) -> None:
+    """Sets what TensorFlow reads when it is imported. Call before that.
+
+    Args:
+        threads: TensorFlow's intra-op threads, at least 1.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # A worker beside others must not take the whole GPU. Untested here: no GPU was at hand.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+
+
+def configure_tensorflow(threads: int | None) -> int:
+    """Makes TensorFlow deterministic in this process and sets its threads.
+
+    Args:
+        threads: Intra-op threads; None takes those that TensorFlow already uses, or 1.
+
+    Returns:
+        The threads that a trial runs with in this process.
+
+    Raises:
+        StudyError: If TensorFlow was used in this process before, with other threads.
+    """
+    import keras
+    import tensorflow as tf
+
+    if keras.backend.backend() != "tensorflow":
+        raise StudyError(
+            "kerastudy trains with Keras on TensorFlow, and Keras runs on "
+            f"{keras.backend.backend()!r} here. Set KERAS_BACKEND=tensorflow before Keras is "
+            "imported."
+        )
+    tf.config.experimental.enable_op_determinism()
+    threading = tf.config.threading
+    try:
+        threading.set_intra_op_parallelism_threads(threads or 1)
+        threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:
+        # TensorFlow is running already; 0 means a thread for each core.
+        running = threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1
+        if threads is not None and running != threads:
+            raise StudyError(
+                f"This study runs with {threads} thread(s) per trial, and TensorFlow was used in "
+                f"this process before with {running}; threads change results. Launch before the "
+                "first use of TensorFlow, or with executor='worker'."
+            ) from None
+        return running
+    return threads or 1
+
+
+def begin_trial(seed: int) -> None:
+    """Sets every random state, and Keras's numbering of names, as in a fresh process."""
+    import keras
+
+    # Names of layers become names of metrics of models with several outputs: 'dense_7' would
+    # differ from trial to trial. clear_session forgets the global dtype policy as well.
+    policy = keras.config.dtype_policy()
+    keras.utils.clear_session(free_memory=False)
+    keras.config.set_dtype_policy(policy)
+    keras.utils.set_random_seed(seed)
+
+
+def begin_epoch(model: object, seed: int, epoch: int) -> None:
+    """Sets the model's seed generators to a function of the trial's seed and the epoch."""
+    import random
+
+    import numpy as np
+
+    for position, state in enumerate(seed_generator_states(model)):
+        state.assign(np.array([epoch_seed(seed, epoch, position), 0], dtype="uint32"))
+    # For callbacks and custom steps that draw from the global generators.
+    random.seed(epoch_seed(seed, epoch, -1 % 2**32))
+    np.random.seed(epoch_seed(seed, epoch, -2 % 2**32))
+
+
+def seed_generator_states(model: object) -> list[Any]:
+    """Returns the variables that hold the states of a model's seed generators, in order."""
+    variables = getattr(model, "non_trainable_variables", [])
+    return [v for v in variables if v.name == "seed_generator_state"]

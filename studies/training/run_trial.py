@@ -1,0 +1,153 @@
+"""The whole of a trial: build the model, train it, keep its best epoch."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search_spaces import Hyperparameters, SearchSpace
+from studies.errors import StudyError
+from studies.training.best_weights import BestWeights
+from studies.training.building import build_callbacks, build_model, check_logged, describe
+from studies.training.determinism import begin_trial
+from studies.training.plain import PlainTrainer
+from studies.training.trainer import Trainer, Training
+from tracking.records import (
+    BestEpoch,
+    Decision,
+    EpochResult,
+    TrialResult,
+    TrialSpec,
+    TrialState,
+)
+
+if TYPE_CHECKING:
+    from studies.data import Splits
+    from studies.study import Study
+
+_log = logging.getLogger(__name__)
+
+OnEpochResult = Callable[[EpochResult], Decision]
+
+
+def run_trial(
+    study: Study,
+    space: SearchSpace,
+    splits: Splits,
+    spec: TrialSpec,
+    checkpoint: Path,
+    on_epoch: OnEpochResult,
+    trainer: Trainer | None = None,
+) -> TrialResult:
+    """Runs a trial.
+
+    Args:
+        study: Builder and callbacks.
+        space: The space that the spec's values belong to.
+        splits: The data.
+        spec: What to run.
+        checkpoint: Where the weights of the best epoch go; ends in ``.weights.h5``.
+        on_epoch: Told of each epoch; its answer says how to go on.
+        trainer: What trains; default `PlainTrainer`.
+
+    Returns:
+        What came of it. A builder or a training that raises makes a trial infeasible.
+
+    Raises:
+        StudyError: If the study itself is wrong, whatever the hyperparameters.
+    """
+    started = time.monotonic()
+    begin_trial(spec.seed)
+    hp = Hyperparameters(space, spec.values)
+    try:
+        model = build_model(study, hp)
+        callbacks = build_callbacks(study, hp)
+    except StudyError:
+        raise
+    except Exception as error:
+        _log.warning("trial %d: the builder raised", spec.number, exc_info=True)
+        reason = f"the builder raised {describe(error)}"
+        return TrialResult(
+            spec.number, "infeasible", reason=reason, seconds=time.monotonic() - started
+        )
+    watch = _Watch(spec, BestWeights(model), on_epoch, started)
+    try:
+        (trainer or PlainTrainer()).train(
+            Training(model, splits, spec, callbacks), watch.on_epoch_end
+        )
+    except StudyError:
+        raise
+    except Exception as error:
+        _log.warning("trial %d: the training raised", spec.number, exc_info=True)
+        watch.fail(_training_failed(error))
+    if watch.best is not None and watch.state in ("complete", "pruned"):
+        watch.weights.write(checkpoint)
+    return watch.result(model.count_params() if model.built else 0)
+
+
+class _Watch:
+    """Follows a training epoch by epoch: best epoch, failures, decisions."""
+
+    def __init__(
+        self, spec: TrialSpec, weights: BestWeights, tell: OnEpochResult, started: float
+    ) -> None:
+        self.spec = spec
+        self.weights = weights
+        self.state: TrialState = "complete"
+        self.best: BestEpoch | None = None
+        self._tell = tell
+        self._started = started
+        self._epochs = 0
+        self._reason = ""
+
+    def on_epoch_end(self, epoch: int, metrics: Mapping[str, float]) -> bool:
+        objective = self.spec.objective
+        check_logged(objective.metric, set(metrics))
+        self._epochs = epoch
+        value = metrics[objective.metric]
+        if self.best is None or objective.is_better(value, self.best.value):
+            self.best = BestEpoch(epoch, value, dict(metrics))
+            self.weights.take()
+        decision = self._tell(EpochResult(self.spec.number, epoch, dict(metrics), self._elapsed()))
+        for name in ("loss", "val_loss", objective.metric):
+            if not math.isfinite(metrics.get(name, 0.0)):
+                self.fail(f"{name} is {metrics[name]} in epoch {epoch}")
+                return False
+        if decision == "prune":
+            self.state = "pruned"
+        elif decision == "stop":
+            self.state, self._reason = "interrupted", f"stopped after epoch {epoch}"
+        return decision == "continue"
+
+    def fail(self, reason: str) -> None:
+        self.state, self._reason = "infeasible", reason
+
+    def result(self, parameters: int) -> TrialResult:
+        if self.state == "complete" and self.best is None:
+            self.fail("no epoch was trained")
+        valued = self.state != "infeasible"
+        return TrialResult(
+            self.spec.number,
+            self.state,
+            epochs=self._epochs,
+            best=self.best if valued else None,
+            weights_sha256=self.weights.sha256 if valued else "",
+            reason=self._reason,
+            seconds=self._elapsed(),
+            model_parameters=int(parameters),
+        )
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._started
+
+
+def _training_failed(error: Exception) -> str:
+    import tensorflow as tf
+
+    if isinstance(error, tf.errors.ResourceExhaustedError):
+        return f"out of memory: {describe(error)}"
+    return f"the training raised {describe(error)}"

@@ -1,0 +1,52 @@
+"""The seam between a trial and what trains it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from tracking.records import TrialSpec
+
+if TYPE_CHECKING:
+    import keras
+
+    from studies.data import Splits
+
+OnEpoch = Callable[[int, Mapping[str, float]], bool]
+"""Called after each epoch with its number (from 1) and all metrics; False stops the training."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a trainer is given.
+
+    Attributes:
+        model: Compiled; trained in place.
+        splits: Training and validation data.
+        spec: Epochs, batch size and seed.
+        callbacks: The user's own, new for this trial.
+    """
+
+    model: keras.Model
+    splits: Splits
+    spec: TrialSpec
+    callbacks: Sequence[keras.callbacks.Callback]
+
+
+class Trainer(Protocol):
+    """Trains a model epoch by epoch.
+
+    Contract, shown by ``tests/studies/trainer_conformance.py``: weights and every metric are,
+    bit for bit, those of calling for each epoch e
+
+        model.fit(x[p], y[p], shuffle=False, initial_epoch=e - 1, epochs=e,
+                  validation_data=(x_validation, y_validation), batch_size=…)
+
+    with ``p = permutation(seed, e, len(x))`` and the state of the model's i-th seed generator
+    set to ``(epoch_seed(seed, e, i), 0)`` before it.
+    """
+
+    def train(self, training: Training, on_epoch: OnEpoch) -> None:
+        """Trains until the spec's epochs are done, ``on_epoch`` says stop, or a callback does."""
+        ...

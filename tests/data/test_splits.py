@@ -1,0 +1,261 @@
+"""Splits: the sealed test part, digests, and how samples are divided."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+from studies.data import DataError, Part, Splits, datasets
+from studies.data.digests import combined_digest
+from studies.data.splits import seal
+
+X = np.arange(400, dtype=np.float32).reshape(100, 4)
+Y = np.repeat([0, 1, 2, 3], [10, 20, 30, 40])
+
+
+def part(start: int, stop: int) -> Part:
+    return Part(X[start:stop], Y[start:stop])
+
+
+def all_parts(splits: Splits) -> dict[str, Part]:
+    return {
+        "train": splits.train,
+        "validation": splits.validation,
+        "test": splits.unseal_test(),
+    }
+
+
+# The sealed test part
+
+
+def test_no_public_attribute_holds_the_test_part() -> None:
+    splits = datasets.arrays(X, Y).load()
+    test = splits.unseal_test()
+    for name in dir(splits):
+        if name.startswith("_") or name == "unseal_test":
+            continue
+        value = getattr(splits, name)
+        value = value() if name == "describe" else value
+        assert value is not test
+        for array in (test.x, test.y):
+            assert not (isinstance(value, np.ndarray) and np.shares_memory(value, array))
+    for seen in (splits.train, splits.validation):
+        assert not np.isin(test.x[:, 0], seen.x[:, 0]).any()
+
+
+def test_the_repr_shows_sizes_and_no_values() -> None:
+    splits = seal(part(0, 50), part(50, 80), part(80, 100))
+    assert repr(splits).startswith("Splits(train=50, validation=30, test=20, ")
+    assert "array" not in repr(splits)
+    assert repr(splits.train) == "Part(x=float32(50, 4), y=int64(50,))"
+
+
+def test_unsealing_returns_what_was_sealed() -> None:
+    splits = seal(part(0, 50), part(50, 80), part(80, 100))
+    assert np.array_equal(splits.unseal_test().x, X[80:])
+
+
+@pytest.mark.parametrize("none", [None, 0, 0.0])
+def test_without_a_test_part_there_is_nothing_to_unseal(none: float | None) -> None:
+    splits = datasets.arrays(X, Y, test=none).load()
+    assert set(splits.digests) == {"train", "validation"} == set(splits.sizes)
+    with pytest.raises(DataError, match=r"no test part.*test=0\.2"):
+        splits.unseal_test()
+
+
+# Parts and digests
+
+
+def test_parts_can_not_be_written_to_but_the_users_array_can() -> None:
+    x = X.copy()
+    made = Part(x, Y)
+    with pytest.raises(ValueError, match="read-only"):
+        made.x[0] = 1
+    x[0] = 1
+    assert len(made) == 100
+
+
+def test_a_part_refuses_x_and_y_of_differing_lengths() -> None:
+    with pytest.raises(DataError, match="differ in length: 100 and 99"):
+        Part(X, Y[:99])
+
+
+def test_a_part_refuses_what_is_no_array() -> None:
+    no_array: Any = [[1.0]]
+    with pytest.raises(DataError, match="not list"):
+        Part(no_array, np.zeros(1))
+
+
+def test_digests_are_those_of_the_parts_and_one_over_all() -> None:
+    splits = seal(part(0, 50), part(50, 80), part(80, 100))
+    assert splits.digests == {n: p.digest for n, p in all_parts(splits).items()}
+    assert splits.digest == combined_digest(splits.digests)
+    assert splits.train.digest == (
+        "cd0910279d6b0f86cbcb286f7f36fbf69186850252141e29672272f323377d9e"
+    )
+
+
+def test_a_change_in_the_test_part_alone_changes_its_digest_and_the_whole() -> None:
+    before = seal(part(0, 50), part(50, 80), part(80, 100))
+    after = seal(part(0, 50), part(50, 80), Part(X[80:] + 1, Y[80:]))
+    assert before.digests["train"] == after.digests["train"]
+    assert before.digests["validation"] == after.digests["validation"]
+    assert before.digests["test"] != after.digests["test"]
+    assert before.digest != after.digest
+
+
+def test_the_digests_of_splits_can_not_be_changed() -> None:
+    splits = seal(part(0, 50), part(50, 80), None)
+    digests: Any = splits.digests
+    with pytest.raises(TypeError):
+        digests["train"] = "0"
+
+
+def test_describe_is_json_and_complete() -> None:
+    described: dict[str, Any] = datasets.arrays(X, Y, preprocess="minmax").load().describe()
+    assert json.loads(json.dumps(described)) == described
+    assert described["sizes"] == {"train": 60, "validation": 20, "test": 20}
+    assert described["classes"] == 4
+    assert described["preprocessing"] == "minmax"
+    assert described["shapes"]["test"] == {"x": [20, 4], "y": [20]}
+    assert described["dtypes"]["train"] == {"x": "float32", "y": "int64"}
+
+
+def test_splits_survive_pickling_and_copying_sealed_and_read_only() -> None:
+    splits = datasets.arrays(X, Y).load()
+    for again in (pickle.loads(pickle.dumps(splits)), copy.deepcopy(splits)):
+        assert again.describe() == splits.describe()
+        assert not again.train.x.flags.writeable
+        assert np.array_equal(again.unseal_test().x, splits.unseal_test().x)
+
+
+# Splitting
+
+
+def test_every_sample_is_in_exactly_one_part_with_its_own_target() -> None:
+    parts = all_parts(datasets.arrays(X, Y, validation=0.3, test=15).load())
+    assert {name: len(p) for name, p in parts.items()} == {
+        "train": 55,
+        "validation": 30,
+        "test": 15,
+    }
+    rows = np.concatenate([p.x[:, 0] for p in parts.values()])
+    assert np.array_equal(np.sort(rows), X[:, 0])
+    for p in parts.values():
+        assert np.array_equal(Y[(p.x[:, 0] // 4).astype(int)], p.y)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [Y, Y.astype(np.uint8), Y[:, None], np.eye(4)[Y], np.eye(4, dtype=np.int8)[Y]],
+    ids=["int64", "uint8", "column", "one-hot floats", "one-hot integers"],
+)
+def test_classes_are_split_in_equal_proportions(y: np.ndarray) -> None:
+    splits = datasets.arrays(X, y, validation=0.2, test=0.1).load()
+    assert splits.classes == 4
+    expected = {"train": [7, 14, 21, 28], "validation": [2, 4, 6, 8], "test": [1, 2, 3, 4]}
+    for name, p in all_parts(splits).items():
+        labels = Y[(p.x[:, 0] // 4).astype(int)]
+        assert np.bincount(labels).tolist() == expected[name]
+        assert p.y.dtype == y.dtype
+
+
+@pytest.mark.parametrize(
+    "y",
+    [Y > 1, (Y > 1).astype(np.float32), (Y > 1).astype(np.float64)[:, None]],
+    ids=["bool", "float", "column"],
+)
+def test_two_classes_are_stratified_whatever_their_dtype(y: np.ndarray) -> None:
+    splits = datasets.arrays(X, y).load()
+    assert splits.classes == 2
+    assert splits.validation.y.sum() == 14
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.linspace(0, 1, 100),
+        np.linspace(0, 1, 200).reshape(100, 2),
+        np.where(Y > 1, 1, -1),
+        np.stack([Y, Y], axis=1),
+        np.zeros((100, 3, 2)) + np.arange(100)[:, None, None],
+    ],
+    ids=["floats", "several", "negative integers", "integer rows", "rank 3"],
+)
+def test_quantities_are_a_regression(y: np.ndarray) -> None:
+    splits = datasets.arrays(X, y).load()
+    assert splits.classes is None
+    assert splits.train.y.shape == (60, *y.shape[1:])
+
+
+def test_stratify_false_draws_at_random_and_knows_the_classes_still() -> None:
+    rare = np.r_[np.zeros(99, int), 1]
+    found = set()
+    for seed in range(10):
+        try:
+            splits = datasets.arrays(X, rare, stratify=False, test=None, seed=seed).load()
+        except DataError as error:
+            found.add("refused")
+            assert "training part of y holds one class only: 0" in str(error)
+        else:
+            found.add("drawn")
+            assert splits.classes == 2
+            assert splits.train.y.sum() == 1
+    assert "drawn" in found
+
+
+def test_stratify_true_takes_quantities_as_strata() -> None:
+    splits = datasets.arrays(X, Y - 2, stratify=True, validation=0.2, test=0.1).load()
+    assert splits.classes is None
+    assert np.unique(splits.validation.y, return_counts=True)[1].tolist() == [2, 4, 6, 8]
+
+
+def test_stratify_true_refuses_several_targets() -> None:
+    with pytest.raises(DataError, match=r"stratify=True needs one class.*\(100, 2\)"):
+        datasets.arrays(X, np.stack([Y, Y], axis=1), stratify=True).load()
+
+
+def test_splits_depend_on_the_seed_alone() -> None:
+    first = datasets.arrays(X, Y, seed=3).load()
+    assert first.digests == datasets.arrays(X.copy(), Y.copy(), seed=3).load().digests
+    assert first.digest != datasets.arrays(X, Y, seed=4).load().digest
+
+
+def test_splits_are_the_same_on_every_machine() -> None:
+    assert datasets.arrays(X, Y).load().digest == (
+        "e0c4e6d18e5f59afa95fef395dc67b828e9149b4b3105bab4dfcf210eaeeeb40"
+    )
+    assert datasets.arrays(X, Y * 0.5 + 0.25).load().digest == (
+        "d7e5a4530b1892c2ad83fded29e636454308a1a732debbfe6483587aa48d5266"
+    )
+
+
+def test_ready_made_parts_stay_as_they_are() -> None:
+    x_test, y_test = X[::-1][:10] + 0.5, Y[::-1][:10]
+    splits = datasets.arrays(X, Y, validation=(X[:5], Y[:5]), test=(x_test, y_test)).load()
+    assert np.array_equal(splits.train.x, X)
+    assert np.array_equal(splits.validation.x, X[:5])
+    assert np.array_equal(splits.unseal_test().x, x_test)
+
+
+def test_a_share_beside_a_ready_made_part_is_of_the_samples_given() -> None:
+    splits = datasets.arrays(X, Y, validation=0.2, test=(X[:7], Y[:7])).load()
+    assert splits.sizes == {"train": 80, "validation": 20, "test": 7}
+
+
+def test_classes_are_counted_in_all_parts() -> None:
+    splits = datasets.arrays(X[:60], Y[:60], test=(X[60:], Y[60:])).load()
+    assert splits.classes == 4
+
+
+def test_changing_the_users_arrays_after_loading_changes_no_part() -> None:
+    x, y = X.copy(), Y.copy()
+    splits = datasets.arrays(x, y, validation=(x, y), test=None).load()
+    x[:] = -1
+    assert splits.train.digest == splits.digests["train"]
+    assert splits.validation.digest == splits.digests["validation"]

@@ -1,0 +1,57 @@
+"""First floor: what was tried, and what was best.
+
+| module | holds |
+|---|---|
+| `records` | the shapes that travel: specs, results, descriptions |
+| `names` | what a study may be called |
+| `store` | the folder that holds everything |
+| `mlflow_client` | opening MLflow's and Optuna's databases |
+| `tags` | the tags on MLflow's runs |
+| `runs` | writing a study into MLflow |
+| `history` | reading it back |
+| `selection` | the best of the trials, and which checkpoints are kept |
+| `registry` | the champion as a registered model |
+| `summary` | the text on the study's page |
+| `ui` | the MLflow UI |
+"""
+
+from tracking.errors import (
+    StoreError,
+    StoreLockedError,
+    StudyChangedError,
+    StudyNameError,
+    StudyNotFoundError,
+    TrackingError,
+)
+from tracking.history import StudyHistory, read_study
+from tracking.records import (
+    BestEpoch,
+    EpochResult,
+    Objective,
+    StudyDescription,
+    TrialRecord,
+    TrialResult,
+    TrialSpec,
+)
+from tracking.store import Store, create_store, open_store
+
+__all__ = [
+    "BestEpoch",
+    "EpochResult",
+    "Objective",
+    "Store",
+    "StoreError",
+    "StoreLockedError",
+    "StudyChangedError",
+    "StudyDescription",
+    "StudyHistory",
+    "StudyNameError",
+    "StudyNotFoundError",
+    "TrackingError",
+    "TrialRecord",
+    "TrialResult",
+    "TrialSpec",
+    "create_store",
+    "open_store",
+    "read_study",
+]

@@ -1,0 +1,32 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside ``path``; what is written there takes its place.
+
+    The content is on disk before the name points to it, so that neither a kill nor a power
+    failure leaves half a file under ``path``. On an error nothing changes.
+    """
+    # Keras asks for the ending '.weights.h5', so the mark goes in front.
+    partial = path.with_name(f"partial-{os.getpid()}-{path.name}")
+    try:
+        yield partial
+        with open(partial, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a text file whole or not at all, in UTF-8."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -1,0 +1,35 @@
+"""What can go wrong in tracking, as a tree.
+
+TrackingError
+├── StoreError        the store's folder or databases
+│   └── StoreLockedError   somebody else is at work in it
+├── StudyNotFoundError
+├── StudyNameError
+└── StudyChangedError
+"""
+
+from __future__ import annotations
+
+
+class TrackingError(Exception):
+    """Base of all errors of tracking; its text is one clear message for the user."""
+
+
+class StoreError(TrackingError):
+    """The store cannot be used: not there, not writable, damaged, or too new."""
+
+
+class StoreLockedError(StoreError):
+    """Another process is at work in the store."""
+
+
+class StudyNotFoundError(TrackingError):
+    """The store has no such study or trial."""
+
+
+class StudyNameError(TrackingError, ValueError):
+    """A study's name is empty or has characters that names cannot have."""
+
+
+class StudyChangedError(TrackingError):
+    """A study of this name is recorded with another definition."""

@@ -1,0 +1,281 @@
+"""Reading studies back from MLflow."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracking import tags
+from tracking.errors import StoreError, StudyNotFoundError
+from tracking.records import StudyDescription, TrialRecord, TrialResult, TrialSpec, TrialState
+from tracking.selection import best_trial, ranked
+from tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlflow.entities import Experiment, Run
+
+ALIAS = "champion"
+_PAGE = 1000
+
+
+@dataclass(frozen=True)
+class StudyHistory:
+    """A study under one engine, as it stands in the record.
+
+    Attributes:
+        store: Where it is.
+        description: Its definition.
+        engines: All engines that the study was launched with, the latest last.
+        experiment_id: MLflow's experiment of the study.
+        parent_run_id: MLflow's parent run of the study under this engine.
+        status: Status of the parent run.
+        trials: Its trials by number, each as of its last attempt.
+        champion_run_id: The run of the trial behind the registered champion, or empty.
+    """
+
+    store: Store
+    description: StudyDescription
+    engines: tuple[str, ...]
+    experiment_id: str
+    parent_run_id: str
+    status: str
+    trials: tuple[TrialRecord, ...]
+    champion_run_id: str
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The trial with the best validation epoch."""
+        return best_trial(self.trials, self.description.objective)
+
+    def top(self, count: int) -> list[TrialRecord]:
+        """Returns the best trials, best first."""
+        return ranked(self.trials, self.description.objective)[:count]
+
+    def counts(self) -> dict[str, int]:
+        """Returns the number of trials by state, and in total."""
+        states: Counter[str] = Counter(trial.state for trial in self.trials)
+        names = ("complete", "pruned", "infeasible", "running", "interrupted")
+        return {**{name: states[name] for name in names}, "total": len(self.trials)}
+
+    def trial(self, number: int) -> TrialRecord:
+        """Returns a trial by number.
+
+        Raises:
+            StudyNotFoundError: If there is none.
+        """
+        for trial in self.trials:
+            if trial.number == number:
+                return trial
+        there = f"0 to {self.trials[-1].number}" if self.trials else "none"
+        raise StudyNotFoundError(
+            f"The study {self.description.name!r} has no trial {number}; it has {there}."
+        )
+
+    def checkpoint(self, trial: TrialRecord) -> Path | None:
+        """Returns the path of a trial's best weights, or None if they are not kept."""
+        path = checkpoint_path(self.store, self.description, trial.number)
+        return path if path.exists() else None
+
+    def model_uri(self, trial: TrialRecord) -> str | None:
+        """Returns the address of the registered model, if this trial is the champion."""
+        if trial.run_id != self.champion_run_id:
+            return None
+        return f"models:/{self.description.name}@{ALIAS}"
+
+    def curve(self, trial: TrialRecord) -> dict[int, dict[str, float]]:
+        """Returns a trial's metrics by epoch."""
+        return epoch_metrics(self.store, trial.run_id)
+
+
+def checkpoint_path(store: Store, description: StudyDescription, number: int) -> Path:
+    """Returns where a trial's best weights are, or would be."""
+    folder = store.checkpoints(description.name, description.engine)
+    return folder / f"trial-{number:05}.weights.h5"
+
+
+def study_names(store: Store) -> list[str]:
+    """Returns the names of the store's studies, the latest first."""
+    return [experiment.name for experiment in _experiments(store)]
+
+
+def read_study(store: Store, name: str, engine: str | None = None) -> StudyHistory:
+    """Reads a study.
+
+    Args:
+        store: Where it is.
+        name: The study's name.
+        engine: Which of its engines; None for the one that was launched last.
+
+    Raises:
+        StudyNotFoundError: If there is no such study, or it was not launched with this engine.
+    """
+    experiment = store.client.get_experiment_by_name(name)
+    parents = [] if experiment is None else _parents(store, experiment.experiment_id)
+    if experiment is None or not parents:
+        names = study_names(store)
+        near = get_close_matches(name, names, n=3) or names[:5]
+        hint = f" It has: {', '.join(map(repr, near))}." if near else " It is empty."
+        raise StudyNotFoundError(f"The store {str(store.root)!r} has no study {name!r}.{hint}")
+    by_engine = {parent.data.tags[tags.ENGINE]: parent for parent in parents}
+    engines = tuple(by_engine)
+    if engine is not None and engine not in by_engine:
+        raise StudyNotFoundError(
+            f"The study {name!r} was not launched with the engine {engine!r}, "
+            f"but with {', '.join(engines)}."
+        )
+    parent = by_engine[engine or engines[-1]]
+    champion = _champion_run_id(store, name)
+    return StudyHistory(
+        store=store,
+        description=_read_description(parent),
+        engines=engines,
+        experiment_id=experiment.experiment_id,
+        parent_run_id=parent.info.run_id,
+        status=parent.info.status,
+        trials=tuple(_read_trials(store, experiment.experiment_id, parent.info.run_id)),
+        champion_run_id=champion,
+    )
+
+
+def find_study(store: Store, name: str, engine: str | None = None) -> StudyHistory | None:
+    """Reads a study, or returns None if there is none."""
+    try:
+        return read_study(store, name, engine)
+    except StudyNotFoundError:
+        return None
+
+
+def epoch_metrics(store: Store, run_id: str) -> dict[int, dict[str, float]]:
+    """Reads every metric that Keras logged in a run, by epoch."""
+    own = {"epochs_trained", "seconds", "model_parameters", "best_epoch"}
+    client = store.client
+    epochs: dict[int, dict[str, float]] = {}
+    for name in client.get_run(run_id).data.metrics:
+        for metric in client.get_metric_history(run_id, name):
+            # Steps count from 1; what describes the trial as a whole stands at step 0.
+            if metric.step > 0 and name not in own:
+                epochs.setdefault(metric.step, {})[name] = metric.value
+    return dict(sorted(epochs.items()))
+
+
+def read_source(history: StudyHistory, digest: str) -> str:
+    """Returns the text of the study file that trials ran from, or an empty text."""
+    if not digest:
+        return ""
+    path = _artifact(history.store, history.parent_run_id, f"study/code/{digest[:16]}.py")
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def _read_description(parent: Run) -> StudyDescription:
+    path = _local_path(parent.info.artifact_uri) / "study" / "definition.json"
+    try:
+        return StudyDescription.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"The study's definition {str(path)!r} cannot be read ({error}). Restore the file "
+            "from a backup, or launch the study under another name with --name."
+        ) from None
+
+
+def _artifact(store: Store, run_id: str, name: str) -> Path:
+    return _local_path(store.client.get_run(run_id).info.artifact_uri) / name
+
+
+def _local_path(uri: str) -> Path:
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
+    return Path(local_file_uri_to_path(uri))
+
+
+def _experiments(store: Store) -> Iterable[Experiment]:
+    token: str | None = None
+    while True:
+        page = store.client.search_experiments(
+            order_by=["last_update_time DESC"], page_token=token, max_results=_PAGE
+        )
+        yield from (e for e in page if e.tags.get("mlflow.experimentKind") and e.name != "Default")
+        token = page.token
+        if not token:
+            return
+
+
+def _parents(store: Store, experiment_id: str) -> list[Run]:
+    """Returns the latest parent run of each engine, the latest last."""
+    runs = _search(store, experiment_id, f"tags.`{tags.KIND}` = 'study'")
+    latest = {run.data.tags[tags.ENGINE]: run for run in runs}
+    return sorted(latest.values(), key=_last_launch)
+
+
+def _last_launch(run: Run) -> int:
+    return int(run.data.tags.get(tags.LAUNCHED, run.info.start_time))
+
+
+def _search(store: Store, experiment_id: str, condition: str) -> list[Run]:
+    """Returns the runs that meet a condition, in the order in which they were made."""
+    runs: list[Run] = []
+    token: str | None = None
+    while True:
+        page = store.client.search_runs(
+            [experiment_id],
+            condition,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
+            max_results=_PAGE,
+        )
+        runs += page
+        token = page.token
+        if not token:
+            return runs
+
+
+def _read_trials(store: Store, experiment_id: str, parent_run_id: str) -> list[TrialRecord]:
+    latest: dict[int, TrialRecord] = {}
+    for run in _search(store, experiment_id, f"tags.`{tags.PARENT}` = '{parent_run_id}'"):
+        trial = _read_trial(run)
+        if trial is None:
+            continue
+        before = latest.get(trial.number)
+        if before is None or before.spec.attempt < trial.spec.attempt:
+            latest[trial.number] = trial
+    return [latest[number] for number in sorted(latest)]
+
+
+def _read_trial(run: Run) -> TrialRecord | None:
+    found: Mapping[str, str] = run.data.tags
+    spec = tags.join_text(found, tags.SPEC)
+    if spec is None:
+        return None
+    text = tags.join_text(found, tags.RESULT)
+    result = None if text is None else TrialResult.from_json(text)
+    state: TrialState
+    if result is not None:
+        state = result.state
+    else:
+        state = "running" if run.info.status == "RUNNING" else "interrupted"
+    prefix = tags.ENGINE_STATE
+    environment: dict[str, Any] = json.loads(tags.join_text(found, tags.ENVIRONMENT) or "{}")
+    return TrialRecord(
+        run_id=run.info.run_id,
+        spec=TrialSpec.from_json(spec),
+        state=state,
+        result=result,
+        engine_state={k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)},
+        environment=environment,
+        code_digest=found.get(tags.CODE_DIGEST, ""),
+        started=run.info.start_time,
+    )
+
+
+def _champion_run_id(store: Store, name: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        version = store.client.get_model_version_by_alias(name, ALIAS)
+    except MlflowException:
+        return ""
+    return str(version.tags.get(tags.CHAMPION_RUN, ""))

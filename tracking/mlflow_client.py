@@ -1,0 +1,109 @@
+"""Opening MLflow's and Optuna's databases. The only place that starts MLflow."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracking.errors import StoreError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from tracking.store import Store
+
+_OUR_DATABASES: set[str] = set()
+
+
+def open_client(store: Store) -> MlflowClient:
+    """Returns a client on the store's database.
+
+    Raises:
+        StoreError: If MLflow cannot use the database.
+    """
+    _prepare_environment()
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    _register(store.root / "mlflow.db")
+    client = MlflowClient(tracking_uri=store.mlflow_uri, registry_uri=store.mlflow_uri)
+    try:
+        # MLflow opens its database at the first use: do it here, to catch what ails it.
+        client.search_experiments(max_results=1)
+    except MlflowException as error:
+        raise StoreError(
+            f"MLflow cannot use {str(store.root / 'mlflow.db')!r}: {error.message}"
+        ) from None
+    return client
+
+
+def create_databases(store: Store) -> None:
+    """Makes the two databases of a new store, each complete before it gets its name."""
+    _prepare_environment()
+    for name, create in (("mlflow.db", _create_mlflow), ("optuna.db", _create_optuna)):
+        path = store.root / name
+        if path.exists():
+            continue
+        unfinished = store.root / f"unfinished-{name}"
+        for leftover in store.root.glob(f"{unfinished.name}*"):
+            leftover.unlink()
+        create(f"sqlite:///{unfinished.as_posix()}")
+        with contextlib.closing(sqlite3.connect(unfinished)) as database:
+            # Kept in the file: a commit costs a quarter of the time, and readers
+            # (the UI, a dashboard) never block the study.
+            database.execute("PRAGMA journal_mode=WAL")
+        os.replace(unfinished, path)
+
+
+def open_optuna_storage(store: Store) -> Any:
+    """Returns Optuna's storage of the store (`optuna.storages.RDBStorage`)."""
+    from optuna.storages import RDBStorage
+
+    _register(store.root / "optuna.db")
+    return RDBStorage(store.optuna_uri, engine_kwargs={"connect_args": {"timeout": 60}})
+
+
+def _create_mlflow(uri: str) -> None:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    SqlAlchemyStore(uri, "unused").engine.dispose()
+
+
+def _create_optuna(uri: str) -> None:
+    from optuna.storages import RDBStorage
+
+    RDBStorage(uri).engine.dispose()
+
+
+def _prepare_environment() -> None:
+    # Before MLflow is first imported. A study tells nobody anything.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    for name in ("alembic", "mlflow.store.db.utils", "mlflow.tracking"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _register(path: Path) -> None:
+    """Has every connection to one of our databases set its pragmas."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    if not _OUR_DATABASES:
+        # MLflow keeps its engine to itself: the class is the only handle.
+        event.listen(Engine, "connect", _set_pragmas)
+    # SQLite names files by their real path.
+    _OUR_DATABASES.add(os.path.realpath(path))
+
+
+def _set_pragmas(connection: Any, _record: object) -> None:
+    if not isinstance(connection, sqlite3.Connection):
+        return
+    files = {row[2] for row in connection.execute("PRAGMA database_list")}
+    if files & _OUR_DATABASES:
+        # With a write-ahead log NORMAL cannot damage the database; at worst a power
+        # failure takes back the last commits, which resuming a study copes with.
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA busy_timeout=60000")

@@ -1,0 +1,46 @@
+"""Names of studies: what is allowed, and how they become names of folders."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from tracking.errors import StudyNameError
+
+# A path's and an address's own characters. MLflow's registry refuses '/' and ':';
+# '@', '?', '#' and '%' would break "models:/NAME@champion" and file addresses;
+# the rest cannot stand in a file name on Windows.
+_FORBIDDEN = set('/\\:@?#%"<>|*')
+_LONGEST_IN_BYTES = 200
+
+
+def check_study_name(name: object) -> str:
+    r"""Checks a study's name and returns it in Unicode's normal form C.
+
+    Names may have spaces and any script. Normalizing makes a name typed on one
+    system (macOS decomposes Hangul) the same as that typed on another.
+
+    Args:
+        name: 1 to 200 bytes of UTF-8, without ``/ \ : @ ? # % " < > | *``,
+            control characters, or space or dots at its ends.
+
+    Raises:
+        StudyNameError: If it is no string, empty, or has what a name cannot have.
+    """
+    rule = "Give a plain name such as 'digits' or '손글씨 연구 1'."
+    if not isinstance(name, str):
+        raise StudyNameError(f"A study's name must be a string. Received: {name!r}. {rule}")
+    name = unicodedata.normalize("NFC", name)
+    if not name.strip():
+        raise StudyNameError(f"A study's name must not be empty. Received: {name!r}. {rule}")
+    found = sorted({c for c in name if c in _FORBIDDEN or unicodedata.category(c) == "Cc"})
+    if found:
+        raise StudyNameError(
+            f"A study's name must not contain {' '.join(map(repr, found))}: it names a folder and "
+            f"a registered model. Received: {name!r}. {rule}"
+        )
+    if name != name.strip(" .") or len(name.encode()) > _LONGEST_IN_BYTES:
+        raise StudyNameError(
+            f"A study's name must not begin or end with a space or a dot, and be at most "
+            f"{_LONGEST_IN_BYTES} bytes long. Received: {name!r}. {rule}"
+        )
+    return name

@@ -1,0 +1,291 @@
+"""Writing a study into MLflow: a parent run, and a child run for every attempt at a trial.
+
+The order of the writes is what makes a study safe to kill. A child run is complete when it
+has its result tag, which is written after all its metrics; its status follows. What is found
+RUNNING on resuming either has its result, and is closed, or has none, and is tried again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tracking import tags
+from tracking.errors import StoreError
+from tracking.records import (
+    EpochResult,
+    Proposal,
+    StudyDescription,
+    TrialRecord,
+    TrialResult,
+    TrialSpec,
+)
+from tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+
+_STATUS = {
+    "complete": "FINISHED",
+    "pruned": "KILLED",
+    "infeasible": "FAILED",
+    "interrupted": "KILLED",
+}
+# A long trial shows its curve while it runs; a short one is written in one go.
+_SECONDS_BETWEEN_FLUSHES = 2.0
+
+_T = TypeVar("_T")
+
+
+class StudyRuns:
+    """The runs of one study under one engine, open for writing.
+
+    Args:
+        store: Where they are.
+        experiment_id: MLflow's experiment of the study.
+        parent_run_id: The parent run.
+        description: The study's definition.
+    """
+
+    def __init__(
+        self, store: Store, experiment_id: str, parent_run_id: str, description: StudyDescription
+    ) -> None:
+        self.store = store
+        self.experiment_id = experiment_id
+        self.parent_run_id = parent_run_id
+        self.description = description
+        self._client = store.client
+        self._waiting: dict[str, list[Metric]] = {}
+        self._flushed: dict[str, float] = {}
+        self._dataset = dataset_inputs(description)
+
+    @classmethod
+    def create(
+        cls, store: Store, description: StudyDescription, environment: Mapping[str, str]
+    ) -> StudyRuns:
+        """Makes the experiment, where it is not there yet, and a parent run.
+
+        Raises:
+            StoreError: If an experiment of this name was deleted in MLflow.
+        """
+        client = store.client
+        name = description.name
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
+            experiment_id = client.create_experiment(
+                name,
+                artifact_location=f"{store.artifacts_uri}/{_next_folder(store)}",
+                tags={"mlflow.experimentKind": "custom_model_development"},
+            )
+        elif experiment.lifecycle_stage == "deleted":
+            raise StoreError(
+                f"The study {name!r} was deleted in MLflow. Restore it there (mlflow experiments "
+                f"restore --experiment-id {experiment.experiment_id}), or launch under another "
+                "name with --name."
+            )
+        else:
+            experiment_id = experiment.experiment_id
+        run = client.create_run(
+            experiment_id,
+            run_name=f"{name} ({description.engine})",
+            tags={
+                tags.KIND: "study",
+                tags.ENGINE: description.engine,
+                tags.SPACE_DIGEST: description.space.digest,
+                tags.DATA_DIGEST: description.data.digest,
+                tags.CODE_DIGEST: description.code.digest,
+                tags.SEED: str(description.seed),
+                **tags.split_text(tags.ENVIRONMENT, json.dumps(environment)),
+            },
+        )
+        runs = cls(store, experiment_id, run.info.run_id, description)
+        runs.write_definition()
+        runs._log_params(run.info.run_id, _settings(description))
+        client.log_inputs(run.info.run_id, runs._dataset)
+        return runs
+
+    def write_definition(self) -> None:
+        """Writes the study's definition, and the file it came from, as artifacts."""
+        text = self.description.to_json()
+        self._client.log_text(self.parent_run_id, text, "study/definition.json")
+        if self.description.code.source:
+            self.log_source()
+
+    def log_source(self) -> None:
+        """Keeps the study file's text under its digest, for reproducing trials from it."""
+        code = self.description.code
+        self._client.log_text(self.parent_run_id, code.source, f"study/code/{code.digest[:16]}.py")
+
+    def set_running(self) -> None:
+        """Marks the parent run as running, and as the one launched last."""
+        self._client.set_tag(self.parent_run_id, tags.LAUNCHED, str(time.time_ns() // 1_000_000))
+        self._client.update_run(self.parent_run_id, status="RUNNING")
+
+    def close(self, status: str, note: str) -> None:
+        """Writes the summary that people read in the UI, and ends the parent run.
+
+        Args:
+            status: MLflow's FINISHED, KILLED (interrupted) or FAILED.
+            note: Markdown; cut at 8,000 characters.
+        """
+        if len(note) > tags.LONGEST:
+            note = note[: tags.LONGEST - 2] + "…"
+        self._client.set_tag(self.parent_run_id, tags.NOTE, note)
+        self._client.set_terminated(self.parent_run_id, status)
+
+    def begin_trial(
+        self, spec: TrialSpec, proposal: Proposal, environment: Mapping[str, str]
+    ) -> str:
+        """Makes the child run of an attempt at a trial, before it trains; returns its id."""
+        description = self.description
+        attempt = f" (attempt {spec.attempt})" if spec.attempt > 1 else ""
+        run = self._client.create_run(
+            self.experiment_id,
+            run_name=f"trial {spec.number}{attempt}",
+            tags={
+                tags.PARENT: self.parent_run_id,
+                tags.KIND: "trial",
+                tags.ENGINE: description.engine,
+                tags.NUMBER: str(spec.number),
+                tags.ATTEMPT: str(spec.attempt),
+                tags.STATE: "running",
+                tags.SEED: str(spec.seed),
+                tags.SPACE_DIGEST: description.space.digest,
+                tags.DATA_DIGEST: spec.data_digest,
+                tags.CODE_DIGEST: description.code.digest,
+                **tags.split_text(tags.ENVIRONMENT, json.dumps(environment)),
+                **tags.split_text(tags.SPEC, spec.to_json()),
+                **{tags.ENGINE_STATE + key: text for key, text in proposal.state.items()},
+            },
+        )
+        run_id: str = run.info.run_id
+        self._client.log_inputs(run_id, self._dataset)
+        self._log_params(run_id, _hyperparameters(description, spec))
+        self._waiting[run_id] = []
+        self._flushed[run_id] = time.monotonic()
+        return run_id
+
+    def log_epoch(self, run_id: str, epoch: EpochResult) -> None:
+        """Takes the metrics of an epoch; they are written at once, or with later ones."""
+        from mlflow.entities import Metric
+
+        now = time.time_ns() // 1_000_000
+        self._waiting[run_id] += [
+            Metric(name, value, now, epoch.epoch)
+            for name, value in epoch.metrics.items()
+            # MLflow turns an infinity into 1.8e308, which then wins every sort.
+            if math.isfinite(value)
+        ]
+        if time.monotonic() - self._flushed[run_id] > _SECONDS_BETWEEN_FLUSHES:
+            self._flush(run_id)
+
+    def finish_trial(self, run_id: str, result: TrialResult) -> None:
+        """Writes what came of an attempt, and ends its run."""
+        from mlflow.entities import Metric, RunTag
+
+        now = time.time_ns() // 1_000_000
+        metrics = self._waiting.pop(run_id, [])
+        self._flushed.pop(run_id, None)
+        metrics.append(Metric("epochs_trained", result.epochs, now, 0))
+        metrics.append(Metric("seconds", result.seconds, now, 0))
+        if result.model_parameters:
+            metrics.append(Metric("model_parameters", result.model_parameters, now, 0))
+        if result.best is not None:
+            # "Latest" in the UI is the last epoch: the best needs names of its own.
+            metrics.append(Metric("best_epoch", result.best.epoch, now, 0))
+            name = f"best_{self.description.objective.metric}"
+            metrics.append(Metric(name, result.best.value, now, 0))
+        run_tags = {
+            tags.STATE: result.state,
+            tags.WEIGHTS_DIGEST: result.weights_sha256,
+            tags.REASON: result.reason[: tags.LONGEST],
+            **tags.split_text(tags.RESULT, result.to_json()),
+        }
+        if result.reason:
+            run_tags[tags.NOTE] = f"**{result.state}**: {result.reason}"[: tags.LONGEST]
+        for chunk in _chunks(metrics, 1000):
+            self._client.log_batch(run_id, metrics=chunk)
+        for tag_chunk in _chunks([RunTag(k, v) for k, v in run_tags.items() if v], 100):
+            self._client.log_batch(run_id, tags=tag_chunk)
+        self._client.set_terminated(run_id, _STATUS[result.state])
+
+    def log_best_so_far(self, number: int, value: float) -> None:
+        """Adds a point to the parent's curve of the best value by trial."""
+        name = f"best_{self.description.objective.metric}"
+        self._client.log_metric(self.parent_run_id, name, value, step=number)
+
+    def close_left_running(self, trial: TrialRecord) -> None:
+        """Ends the run of an attempt whose process is gone."""
+        if trial.result is not None:
+            self._client.set_terminated(trial.run_id, _STATUS[trial.result.state])
+        else:
+            self._client.set_tag(trial.run_id, tags.STATE, "interrupted")
+            self._client.set_tag(trial.run_id, tags.REASON, "its process ended before it did")
+            self._client.set_terminated(trial.run_id, "KILLED")
+
+    def _flush(self, run_id: str) -> None:
+        waiting, self._waiting[run_id] = self._waiting[run_id], []
+        for chunk in _chunks(waiting, 1000):
+            self._client.log_batch(run_id, metrics=chunk)
+        self._flushed[run_id] = time.monotonic()
+
+    def _log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        for chunk in _chunks([Param(k, spell(v)) for k, v in params.items()], 100):
+            self._client.log_batch(run_id, params=chunk)
+
+
+def spell(value: object) -> str:
+    """Spells a hyperparameter's value in one way only: strings plainly, the rest as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def dataset_inputs(description: StudyDescription) -> list[Any]:
+    """Returns the data set as MLflow shows it among a run's inputs."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    data = description.data
+    source = json.dumps({"source": data.source}, ensure_ascii=False)
+    profile = json.dumps({"sizes": dict(data.sizes), **data.details}, ensure_ascii=False)
+    return [
+        DatasetInput(
+            # MLflow's digests have at most 36 characters; the whole one is in the tags.
+            Dataset(data.name, data.digests[part][:36], "local", source, None, profile),
+            [InputTag("mlflow.data.context", context)],
+        )
+        for part, context in (("train", "training"), ("validation", "validation"))
+    ]
+
+
+def _hyperparameters(description: StudyDescription, spec: TrialSpec) -> dict[str, Any]:
+    extra = {"epochs": spec.epochs, "batch_size": spec.batch_size}
+    return {**extra, **description.space.resolve(spec.values)}
+
+
+def _settings(description: StudyDescription) -> dict[str, Any]:
+    return {
+        "engine": description.engine,
+        "pruner": description.pruner,
+        "objective": f"{description.objective.direction} {description.objective.metric}",
+        "epochs": description.epochs,
+        "batch_size": description.batch_size,
+        "seed": description.seed,
+        "threads": description.threads,
+    }
+
+
+def _next_folder(store: Store) -> int:
+    """Returns a number that no folder of artifacts has: short, and safe in any file system."""
+    taken = [int(p.name) for p in (store.root / "mlartifacts").iterdir() if p.name.isdigit()]
+    folder = max(taken, default=0) + 1
+    (store.root / "mlartifacts" / str(folder)).mkdir()
+    return folder
+
+
+def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,248 @@
+"""The store: one folder that holds all that came of its studies.
+
+store.json      what this folder is, and where it last stood
+mlflow.db       MLflow on SQLite      mlartifacts/   its artifacts
+optuna.db       Optuna's storage: finished trials, for its dashboard and API
+checkpoints/    best-validation weights:  STUDY/ENGINE/trial-00007.weights.h5
+locks/          who is at work on which study
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from tracking.atomic import write_atomically
+from tracking.errors import StoreError, StoreLockedError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+STORE_FORMAT = 1
+DEFAULT_STORE = "kerastudy-store"
+
+# Where MLflow writes absolute addresses of artifacts. MLflow has no call to change
+# them, and a store that was moved must still open; see docs/decisions/0003.
+_ADDRESS_COLUMNS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+
+
+def default_store_path() -> Path:
+    """Returns ``KERASTUDY_STORE`` if it is set, else ``./kerastudy-store``."""
+    return Path(os.environ.get("KERASTUDY_STORE") or DEFAULT_STORE)
+
+
+class Store:
+    """A store's folder, opened by `open_store` or made by `create_store`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @property
+    def mlflow_uri(self) -> str:
+        """MLflow's tracking address of this store."""
+        return f"sqlite:///{(self.root / 'mlflow.db').as_posix()}"
+
+    @property
+    def optuna_uri(self) -> str:
+        """Address of Optuna's storage in this store."""
+        return f"sqlite:///{(self.root / 'optuna.db').as_posix()}"
+
+    @property
+    def artifacts_uri(self) -> str:
+        """Address of the folder that holds MLflow's artifacts."""
+        return (self.root / "mlartifacts").as_uri()
+
+    def checkpoints(self, study: str, engine: str) -> Path:
+        """Returns the folder of the checkpoints of a study under one engine."""
+        return self.root / "checkpoints" / study / engine.replace(":", "-")
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """MLflow's client on this store. Imports MLflow: 1 to 4 seconds of CPU."""
+        from tracking.mlflow_client import open_client
+
+        return open_client(self)
+
+    @contextlib.contextmanager
+    def lock_study(self, study: str) -> Iterator[None]:
+        """Holds a study for this process while its trials run.
+
+        Raises:
+            StoreLockedError: If another process holds it; says which.
+        """
+        path = self.root / "locks" / f"{study}.lock"
+        path.parent.mkdir(exist_ok=True)
+        holder = path.with_suffix(".json")
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise StoreLockedError(
+                f"Another process is running the study {study!r} in {str(self.root)!r} "
+                f"({_read_holder(holder)}). Wait for it, stop it, or launch under another "
+                "name with --name."
+            ) from None
+        try:
+            write_atomically(holder, json.dumps({"process": os.getpid(), "host": _host()}))
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+
+def open_store(path: str | Path) -> Store | None:
+    """Opens the store in a folder; returns None if there is none yet.
+
+    A store that was moved since it was last opened has its addresses brought up to date.
+
+    Raises:
+        StoreError: If the path is a file, or holds a store that this version cannot read.
+    """
+    root = Path(path).expanduser().absolute()
+    if any(character in str(root) for character in "?#%"):
+        raise StoreError(
+            f"A store's path must not contain '?', '#' or '%', which have a meaning in database "
+            f"addresses. Received: {str(root)!r}. Choose another folder with --store."
+        )
+    if root.exists() and not root.is_dir():
+        raise StoreError(
+            f"The store must be a folder, and {str(root)!r} is a file. "
+            "Choose a folder with --store."
+        )
+    try:
+        facts = _read_facts(root)
+    except PermissionError as error:
+        raise StoreError(f"The store {str(root)!r} cannot be read: {error.strerror}.") from None
+    if facts is None:
+        return None
+    store = Store(root)
+    if facts["path"] != str(root):
+        _relocate(store, Path(facts["path"]))
+    return store
+
+
+def create_store(path: str | Path) -> Store:
+    """Opens the store in a folder, making it first where there is none.
+
+    Safe when several processes do it at once, and when one is killed in the middle: the
+    databases are made under other names and put in place when they are complete.
+
+    Raises:
+        StoreError: As `open_store`; also if the folder cannot be written.
+    """
+    store = open_store(path)
+    if store is not None:
+        check_writable(store.root)
+        return store
+    root = Path(path).expanduser().absolute()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        check_writable(root)
+        with FileLock(root / "store.lock"):
+            if _read_facts(root) is None:
+                from tracking.mlflow_client import create_databases
+
+                for folder in ("mlartifacts", "checkpoints", "locks"):
+                    (root / folder).mkdir(exist_ok=True)
+                create_databases(Store(root))
+                _write_facts(root)
+    except OSError as error:
+        raise StoreError(
+            f"The store {str(root)!r} cannot be made: {error.strerror or error}. "
+            "Choose a folder that can be written with --store."
+        ) from None
+    return Store(root)
+
+
+def check_writable(root: Path) -> None:
+    """Checks that a store's folder, or the folder it would be made in, can be written.
+
+    Raises:
+        StoreError: If not.
+    """
+    folder = root
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise StoreError(
+            f"The store {str(root)!r} cannot be made: {str(folder)!r} is a file. "
+            "Choose another folder with --store."
+        )
+    # Asked of the system, not tried: a look must not leave files behind.
+    writable = os.access(folder, os.W_OK | os.X_OK)
+    databases = [root / "mlflow.db", root / "optuna.db"]
+    if not writable or any(f.exists() and not os.access(f, os.W_OK) for f in databases):
+        raise StoreError(
+            f"The store {str(root)!r} is not writable. Choose another folder with --store, or "
+            "change its permissions."
+        )
+
+
+def _read_facts(root: Path) -> dict[str, Any] | None:
+    path = root / "store.json"
+    if not path.exists():
+        return None
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        found = int(facts["format"])
+        Path(facts["path"])
+    except (ValueError, KeyError, TypeError):
+        raise StoreError(
+            f"{str(path)!r} is damaged. It should read like "
+            f'{{"format": {STORE_FORMAT}, "path": "{root.as_posix()}"}}: mend it by hand.'
+        ) from None
+    if found > STORE_FORMAT:
+        raise StoreError(
+            f"The store {str(root)!r} was made by a newer kerastudy (store format {found}; this "
+            f"version reads up to {STORE_FORMAT}). Upgrade with: pip install -U kerastudy"
+        )
+    return dict(facts)
+
+
+def _write_facts(root: Path) -> None:
+    write_atomically(
+        root / "store.json", json.dumps({"format": STORE_FORMAT, "path": str(root)}) + "\n"
+    )
+
+
+def _relocate(store: Store, old: Path) -> None:
+    """Rewrites the absolute addresses in MLflow's database after the folder was moved."""
+    check_writable(store.root)
+    before, after = (old / "mlartifacts").as_uri(), store.artifacts_uri
+    with contextlib.closing(sqlite3.connect(store.root / "mlflow.db")) as database, database:
+        for table, column in _ADDRESS_COLUMNS:
+            # Both names come from the constant above.
+            database.execute(
+                f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                f"WHERE substr({column}, 1, ?) = ?",
+                (after, len(before) + 1, len(before), before),
+            )
+    _write_facts(store.root)
+
+
+def _read_holder(path: Path) -> str:
+    try:
+        holder = json.loads(path.read_text(encoding="utf-8"))
+        return f"process {holder['process']} on {holder['host']}"
+    except (OSError, ValueError, KeyError):
+        return "process unknown"
+
+
+def _host() -> str:
+    import platform
+
+    return platform.node()

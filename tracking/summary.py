@@ -1,0 +1,85 @@
+"""The text that stands at the top of a study's page in the MLflow UI."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from tracking.history import StudyHistory
+from tracking.records import TrialRecord
+
+_TOP = 10
+
+
+def study_note(history: StudyHistory, stopped: str) -> str:
+    """Returns a summary of a study in Markdown: best trial, top trials, what to do next.
+
+    Args:
+        history: The study as recorded.
+        stopped: Why the launch ended, for example "all 40 trials are done".
+    """
+    description, best = history.description, history.best
+    objective = description.objective
+    counts = history.counts()
+    states = ", ".join(f"{n} {name}" for name, n in counts.items() if n and name != "total")
+    lines = [
+        f"### Study {_plain(description.name)}",
+        f"Engine `{description.engine}`, pruner `{description.pruner}`, "
+        f"objective {objective.direction} `{objective.metric}`, seed {description.seed}.  ",
+        f"{counts['total']} trials: {states or 'none'}. Stopped: {stopped}.",
+    ]
+    if description.notes:
+        lines += ["", _plain(description.notes)]
+    if best is None or best.best is None:
+        return "\n".join([*lines, "", "No trial has a value yet."])
+    lines += [
+        "",
+        f"**Best: trial {best.number}, {objective.metric} {best.best.value:.6g} "
+        f"at epoch {best.best.epoch}**",
+        "",
+        "```",
+        *shell_commands(history, best),
+        "```",
+        "",
+        *_table(history.top(_TOP), description.space.names),
+    ]
+    return "\n".join(lines)
+
+
+def shell_commands(history: StudyHistory, best: TrialRecord) -> list[str]:
+    """Returns the commands that show and reproduce a study's best trial."""
+    import shlex
+
+    name, store = shlex.quote(history.description.name), shlex.quote(str(history.store.root))
+    more = f" --engine {history.description.engine}" if len(history.engines) > 1 else ""
+    return [
+        f"kerastudy ui {name} --store {store}",
+        f"kerastudy reproduce {name} --trial {best.number}{more} --store {store}",
+    ]
+
+
+def _table(trials: Iterable[TrialRecord], names: Iterable[str]) -> list[str]:
+    names = list(names)
+    header = ["trial", "value", "epoch", *names]
+    lines = ["|".join(["", *map(_cell, header), ""]), "|" + "---|" * len(header)]
+    for trial in trials:
+        assert trial.best is not None, "ranked trials have a value"
+        values = [_number(trial.spec.values.get(name, "")) for name in names]
+        row = [str(trial.number), f"{trial.best.value:.6g}", str(trial.best.epoch), *values]
+        lines.append("|".join(["", *map(_cell, row), ""]))
+    return lines
+
+
+def _number(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _cell(text: str) -> str:
+    return f" {_plain(text)} "
+
+
+def _plain(text: str) -> str:
+    """Keeps a user's text from being read as Markdown's table or code marks."""
+    return text.replace("|", "\\|").replace("`", "'")

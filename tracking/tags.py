@@ -1,0 +1,44 @@
+"""The tags that kerastudy puts on MLflow's runs, and long texts in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+KIND = "kerastudy.kind"  # "study" for a parent run, "trial" for a child
+ENGINE = "kerastudy.engine"
+LAUNCHED = "kerastudy.launched"  # when it was last launched, Unix milliseconds
+NUMBER = "kerastudy.trial"
+ATTEMPT = "kerastudy.attempt"
+STATE = "kerastudy.state"
+REASON = "kerastudy.reason"
+SPEC = "kerastudy.spec"
+RESULT = "kerastudy.result"
+ENVIRONMENT = "kerastudy.environment"
+SPACE_DIGEST = "kerastudy.space_digest"
+DATA_DIGEST = "kerastudy.data_digest"
+CODE_DIGEST = "kerastudy.code_digest"
+WEIGHTS_DIGEST = "kerastudy.weights_sha256"
+SEED = "kerastudy.seed"
+ENGINE_STATE = "kerastudy.engine_state."
+CHAMPION_RUN = "kerastudy.champion_run"
+PARENT = "mlflow.parentRunId"
+NOTE = "mlflow.note.content"
+
+# MLflow cuts a tag's value at 8,000 characters, with no more than a warning.
+LONGEST = 8000
+
+
+def split_text(key: str, text: str) -> dict[str, str]:
+    """Spreads a text over as many tags as it needs: ``key``, ``key.1``, ``key.2`` and so on."""
+    parts = [text[i : i + LONGEST] for i in range(0, len(text), LONGEST)] or [""]
+    return {key if i == 0 else f"{key}.{i}": part for i, part in enumerate(parts)}
+
+
+def join_text(tags: Mapping[str, str], key: str) -> str | None:
+    """Returns the text that `split_text` spread, or None if there is none."""
+    if key not in tags:
+        return None
+    parts = [tags[key]]
+    while f"{key}.{len(parts)}" in tags:
+        parts.append(tags[f"{key}.{len(parts)}"])
+    return "".join(parts)
