@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,7 @@ def _run_locked(
         progress.end()
         history = read_study(store, description.name, description.engine)
         runs.close(status, study_note(history, stopped))
+        history = replace(history, status=status)
     if driver.stopped:
         raise KeyboardInterrupt
     return history

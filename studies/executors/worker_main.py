@@ -7,6 +7,7 @@ opens no database. It ends by itself when the connection to its driver does.
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import signal
@@ -98,6 +99,10 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
         connection.send(ThreadsDiffer(study.threads))
         return None
     session = Session.open(study, code, message.threads, message.data)
+    # What is here now stays: without TensorFlow's half a million objects to look through at
+    # each collection, a trial of a small model takes 6 % less.
+    gc.collect()
+    gc.freeze()
     connection.send(Loaded(session.description, session.environment))
     return session
 

@@ -23,7 +23,10 @@ _LARGEST_WHOLE_EPOCH = 64 * 2**20
 
 
 class EpochBatches:
-    """Batches of the training data, in the order that `set_epoch` gives.
+    """Batches of the training data, epoch after epoch, each in the order that `set_epoch` gives.
+
+    One pipeline without end, to be used with ``steps_per_epoch=steps``: Keras makes two new
+    iterators an epoch of one that ends (10 ms).
 
     Args:
         part: The training data.
@@ -41,8 +44,8 @@ class EpochBatches:
         make = _whole_epoch if whole else _batch_by_batch
         with tf.device("CPU"):
             dataset = make(tf.constant(x), tf.constant(y), self._order, batch_size)
-        self.steps = -(-self._samples // batch_size)
-        self.dataset = _plain(dataset).apply(tf.data.experimental.assert_cardinality(self.steps))
+        self.steps = steps(part, batch_size)
+        self.dataset = _plain(dataset)
 
     def set_epoch(self, epoch: int) -> None:
         """Puts the data in the order of an epoch, counted from 1."""
@@ -50,13 +53,23 @@ class EpochBatches:
 
 
 def in_order(part: Part, batch_size: int) -> tf.data.Dataset:
-    """Returns the batches of a part as it is, the last one possibly smaller."""
+    """Returns the batches of a part as it is, the last one possibly smaller.
+
+    To be used with the number of `steps`: of a pipeline that tells its length, Keras makes a
+    second iterator each time.
+    """
     import tensorflow as tf
 
     x, y = as_keras_reads(part.x), as_keras_reads(part.y)
     with tf.device("CPU"):
         dataset = _in_batches((tf.constant(x), tf.constant(y)), len(part), batch_size)
-    return _plain(dataset)
+    # flat_map hides the length.
+    return _plain(tf.data.Dataset.range(1).flat_map(lambda _: dataset))
+
+
+def steps(part: Part, batch_size: int) -> int:
+    """Returns the number of batches of a part."""
+    return -(-len(part) // batch_size)
 
 
 def as_keras_reads(array: np.ndarray) -> np.ndarray:
@@ -81,7 +94,7 @@ def _whole_epoch(x: Any, y: Any, order: Any, batch_size: int) -> tf.data.Dataset
         arrays = (tf.gather(x, order), tf.gather(y, order))
         return _in_batches(arrays, samples, batch_size)
 
-    return tf.data.Dataset.range(1).flat_map(epoch)
+    return tf.data.Dataset.counter().flat_map(epoch)
 
 
 def _batch_by_batch(x: Any, y: Any, order: Any, batch_size: int) -> tf.data.Dataset:
@@ -93,7 +106,8 @@ def _batch_by_batch(x: Any, y: Any, order: Any, batch_size: int) -> tf.data.Data
         indices = order[start : tf.minimum(start + batch_size, samples)]
         return tf.gather(x, indices), tf.gather(y, indices)
 
-    return tf.data.Dataset.range(0, samples, batch_size).map(batch)
+    one_epoch = tf.data.Dataset.range(0, samples, batch_size)
+    return tf.data.Dataset.counter().flat_map(lambda _: one_epoch.map(batch))
 
 
 def _in_batches(arrays: Any, samples: int, batch_size: int) -> tf.data.Dataset:

@@ -96,7 +96,7 @@ def check_study(study: Study, splits: Splits) -> list[str]:
             f"The model of the default hyperparameters raised {describe(error)} on the first "
             f"{_SAMPLES_TO_LOOK_AT} samples. Trials that raise are recorded as infeasible."
         ]
-    if not callbacks and not _has_own_steps(model):
+    if not callbacks and not has_own_steps(model):
         assert isinstance(study.objective, Objective)
         check_logged(study.objective.metric, logged)
     return []
@@ -131,7 +131,8 @@ def _logged_metrics(model: keras.Model, splits: Splits) -> set[str]:
     return {*names, *(f"val_{name}" for name in names)}
 
 
-def _has_own_steps(model: keras.Model) -> bool:
+def has_own_steps(model: keras.Model) -> bool:
+    """Tells whether a model's class has a training or validation step of its own."""
     import keras
 
     return any(

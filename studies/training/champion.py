@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from search_spaces import Hyperparameters, SearchSpace
 from studies.errors import StudyError
-from studies.training.batches import in_order
+from studies.training.batches import in_order, steps
 from studies.training.building import build_model
 from studies.training.determinism import begin_trial
 from tracking.records import TrialSpec
@@ -52,7 +52,12 @@ def save_champion(
         model.optimizer.build(model.trainable_variables)
         model.load_weights(checkpoint)
         validation = in_order(splits.validation, spec.batch_size)
-        metrics = model.evaluate(validation, verbose=0, return_dict=True)
+        metrics = model.evaluate(
+            validation,
+            steps=steps(splits.validation, spec.batch_size),
+            verbose=0,
+            return_dict=True,
+        )
         _save(model, splits, requirements, folder)
     except StudyError:
         raise

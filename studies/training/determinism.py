@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
@@ -37,6 +38,8 @@ def configure_tensorflow(threads: int | None) -> int:
     import keras
     import tensorflow as tf
 
+    # It warns that each trial traces its model anew, which is meant.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if keras.backend.backend() != "tensorflow":
         raise StudyError(
             "kerastudy trains with Keras on TensorFlow, and Keras runs on "
