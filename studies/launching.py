@@ -28,6 +28,7 @@ from tracking.history import StudyHistory, find_study, read_study
 from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord
 from tracking.registry import register_champion
 from tracking.runs import StudyRuns
+from tracking.selection import best_trial
 from tracking.store import Store, check_writable, create_store, default_store_path, open_store
 from tracking.summary import study_note
 
@@ -203,20 +204,20 @@ def _choose_champion(
     executor: Executor, store: Store, description: StudyDescription, progress: Progress
 ) -> None:
     """Registers the study's best checkpoint, over all its engines, if it is not yet."""
-    latest = read_study(store, description.name, description.engine)
-    candidates = [read_study(store, description.name, engine) for engine in latest.engines]
-    leaders = [(h, h.best) for h in candidates if h.best is not None]
-    if not leaders:
-        return
     objective = description.objective
-    history, best = min(
-        ((h, b) for h, b in leaders if b.best is not None),
-        key=lambda pair: objective.sort_key(pair[1].best.value if pair[1].best else 0.0),
-    )
-    if best.run_id == history.champion_run_id:
+    history = read_study(store, description.name, description.engine)
+    best = history.best
+    for engine in history.engines:
+        other = (
+            read_study(store, description.name, engine) if engine != description.engine else None
+        )
+        leader = None if other is None else best_trial([best, other.best], objective)
+        if other is not None and leader is not best:
+            history, best = other, leader
+    if best is None or best.best is None or best.run_id == history.champion_run_id:
         return
     checkpoint = history.checkpoint(best)
-    if checkpoint is None or best.best is None:
+    if checkpoint is None:
         progress.say(f"warning: the checkpoint of the best trial, {best.number}, is gone")
         return
     with tempfile.TemporaryDirectory() as temporary:

@@ -36,6 +36,8 @@ _STATUS = {
 }
 # A long trial shows its curve while it runs; a short one is written in one go.
 _SECONDS_BETWEEN_FLUSHES = 2.0
+# Metrics that go with the result's tags: a batch holds 1,000 things at most.
+_LAST_BATCH = 800
 
 _T = TypeVar("_T")
 
@@ -206,10 +208,10 @@ class StudyRuns:
         }
         if result.reason:
             run_tags[tags.NOTE] = f"**{result.state}**: {result.reason}"[: tags.LONGEST]
-        for chunk in _chunks(metrics, 1000):
-            self._client.log_batch(run_id, metrics=chunk)
-        for tag_chunk in _chunks([RunTag(k, v) for k, v in run_tags.items() if v], 100):
-            self._client.log_batch(run_id, tags=tag_chunk)
+        written = [RunTag(name, text) for name, text in run_tags.items() if text]
+        self._log_metrics(run_id, metrics[:-_LAST_BATCH])
+        # MLflow writes a batch's tags after its metrics: the result is there only if all is.
+        self._client.log_batch(run_id, metrics=metrics[-_LAST_BATCH:], tags=written)
         self._client.set_terminated(run_id, _STATUS[result.state])
 
     def log_best_so_far(self, number: int, value: float) -> None:
@@ -228,9 +230,12 @@ class StudyRuns:
 
     def _flush(self, run_id: str) -> None:
         waiting, self._waiting[run_id] = self._waiting[run_id], []
-        for chunk in _chunks(waiting, 1000):
-            self._client.log_batch(run_id, metrics=chunk)
+        self._log_metrics(run_id, waiting)
         self._flushed[run_id] = time.monotonic()
+
+    def _log_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
+        for chunk in _chunks(metrics, 1000):
+            self._client.log_batch(run_id, metrics=chunk)
 
     def _log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
         from mlflow.entities import Param

@@ -22,9 +22,9 @@ def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[TrialRec
     return sorted(valued, key=key)
 
 
-def best_trial(trials: Iterable[TrialRecord], objective: Objective) -> TrialRecord | None:
-    """Returns the best trial, or None if none has a value."""
-    return next(iter(ranked(trials, objective)), None)
+def best_trial(trials: Iterable[TrialRecord | None], objective: Objective) -> TrialRecord | None:
+    """Returns the best trial, or None if none has a value; leaves out what is None."""
+    return next(iter(ranked([t for t in trials if t is not None], objective)), None)
 
 
 def beyond_retention(

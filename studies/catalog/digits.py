@@ -23,7 +23,7 @@ def build(hp):
     model.add(keras.layers.Dropout(hp["dropout"]))
     model.add(keras.layers.Dense(10, activation="softmax"))
     model.compile(
-        optimizer=keras.optimizers.Adam(hp["learning_rate"]),
+        optimizer=keras.optimizers.SGD(hp["learning_rate"], momentum=0.9),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
@@ -35,14 +35,14 @@ study = ks.Study(
     data=ks.datasets.digits(),
     build=build,
     space=ks.SearchSpace(
-        ks.learning_rate(),
+        ks.learning_rate(1e-3, 1.0),
         ks.dropout(),
         ks.l2(),
         ks.kernel_initializer(["glorot_uniform", "he_normal", "lecun_normal"]),
     ),
     objective="val_accuracy",
     trials=20,
-    epochs=8,
+    epochs=6,
     batch_size=64,
     pruner="median",
     notes="A small network on scikit-learn's handwritten digits.",
