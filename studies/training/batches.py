@@ -116,14 +116,13 @@ def _in_batches(arrays: Any, samples: int, batch_size: int) -> tf.data.Dataset:
 
     batches = samples // batch_size
     full = batches * batch_size
-    rest = tuple(a[full:] for a in arrays)
-    if not batches:
-        return tf.data.Dataset.from_tensors(rest)
     shaped = tuple(tf.reshape(a[:full], (batches, batch_size, *a.shape[1:])) for a in arrays)
-    dataset = tf.data.Dataset.from_tensor_slices(shaped)
-    if full < samples:
-        dataset = dataset.concatenate(tf.data.Dataset.from_tensors(rest))
-    return dataset
+    rest = tf.data.Dataset.from_tensors(tuple(a[full:] for a in arrays))
+    # Joined even where nothing is left over: it hides the batch's size, as in `fit` on arrays.
+    # TensorFlow compiles a known size to other instructions, and so to other bits.
+    return tf.data.Dataset.from_tensor_slices(shaped).concatenate(
+        rest.take(1 if full < samples else 0)
+    )
 
 
 def _plain(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -29,8 +29,8 @@ class BestWeights:
 
     def take(self) -> None:
         """Copies the model's present state."""
-        self._copy = [np.array(variable) for variable in self._variables()]
-        self.sha256 = weights_digest([np.asarray(w) for w in self._model.weights])
+        self._copy = [np.array(variable.numpy()) for variable in self._variables()]
+        self.sha256 = weights_digest(self._copy[: len(self._model.weights)])
 
     def write(self, path: Path) -> None:
         """Sets the model back to the copy and writes it, whole or not at all."""

@@ -1,0 +1,270 @@
+"""The driver: what is recorded, in what order, and how a study goes on after anything."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from scripted import ScriptedExecutor, describe
+
+from studies.launching import run_study
+from studies.progress import NoProgress
+from tracking.errors import StoreError, StudyChangedError
+from tracking.history import StudyHistory, read_study
+from tracking.records import TrialSpec
+from tracking.store import create_store, open_store
+
+
+def launch(folder: Path, executor: ScriptedExecutor | None = None, **settings: Any) -> StudyHistory:
+    executor = executor or ScriptedExecutor(describe(**settings))
+    return run_study(executor, store=folder, progress=NoProgress())
+
+
+def outcome(history: StudyHistory) -> list[tuple]:
+    return [
+        (t.number, t.state, dict(t.spec.values), t.spec.seed, t.best and t.best.value)
+        for t in history.trials
+    ]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> StudyHistory:
+    return launch(tmp_path_factory.mktemp("undisturbed") / "store", pruner="median", trials=14)
+
+
+def statuses(history: StudyHistory) -> list[str]:
+    runs = history.store.client.search_runs([history.experiment_id])
+    return sorted(run.info.status for run in runs)
+
+
+def test_runs_its_trials_and_closes_all(undisturbed: StudyHistory) -> None:
+    assert undisturbed.counts()["total"] == 14
+    assert undisturbed.counts()["pruned"] > 0
+    assert "RUNNING" not in statuses(undisturbed)
+    assert undisturbed.status == "FINISHED"
+
+
+def test_the_best_epoch_counts(undisturbed: StudyHistory) -> None:
+    """A trial's value is that of its best epoch, a pruned trial's too."""
+    for trial in undisturbed.trials:
+        values = {e: m["val_loss"] for e, m in undisturbed.curve(trial).items()}
+        assert trial.best is not None
+        assert trial.best.value == min(values.values())
+        assert values[trial.best.epoch] == trial.best.value
+
+
+def test_keeps_the_checkpoints_of_the_best(undisturbed: StudyHistory) -> None:
+    kept = {t.number for t in undisturbed.trials if undisturbed.checkpoint(t)}
+    assert kept == {t.number for t in undisturbed.top(3)}
+
+
+def test_keep_all_keeps_all(tmp_path: Path) -> None:
+    history = launch(tmp_path / "store", keep=None, trials=5)
+    assert all(history.checkpoint(trial) for trial in history.trials)
+
+
+def test_the_budget_is_a_total(tmp_path: Path, undisturbed: StudyHistory) -> None:
+    executor = ScriptedExecutor(describe(pruner="median", trials=6))
+    launch(tmp_path / "store", executor)
+    more = ScriptedExecutor(describe(pruner="median", trials=14))
+    history = launch(tmp_path / "store", more)
+    assert [number for number, _ in more.ran] == list(range(6, 14))
+    assert outcome(history) == outcome(undisturbed)
+    again = ScriptedExecutor(describe(pruner="median", trials=14))
+    launch(tmp_path / "store", again)
+    assert again.ran == []
+
+
+class TestInterruption:
+    def interrupt(self, folder: Path, at: int) -> None:
+        def before(spec: TrialSpec) -> None:
+            if spec.number == at:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        executor = ScriptedExecutor(describe(pruner="median", trials=14), before)
+        with pytest.raises(KeyboardInterrupt):
+            launch(folder, executor)
+        assert executor.closed
+
+    @pytest.mark.parametrize("at", [0, 5, 13])
+    def test_once_leaves_a_study_that_goes_on_as_if_nothing_happened(
+        self, tmp_path: Path, undisturbed: StudyHistory, at: int
+    ) -> None:
+        self.interrupt(tmp_path / "store", at)
+        store = open_store(tmp_path / "store")
+        assert store is not None
+        stopped = read_study(store, "scripted")
+        assert "RUNNING" not in statuses(stopped)
+        assert stopped.status == "KILLED"
+        executor = ScriptedExecutor(describe(pruner="median", trials=14))
+        history = launch(tmp_path / "store", executor)
+        assert outcome(history) == outcome(undisturbed)
+        assert executor.ran[0] == (at, 2), "the trial that was cut runs again, as attempt 2"
+
+    def test_the_handler_before_is_put_back(self, tmp_path: Path) -> None:
+        before = signal.getsignal(signal.SIGINT)
+        self.interrupt(tmp_path / "store", 2)
+        assert signal.getsignal(signal.SIGINT) is before
+
+
+SCRIPT = """
+import os, signal, sys
+sys.path[:0] = {path!r}
+from pathlib import Path
+from scripted import ScriptedExecutor, describe
+from studies.launching import run_study
+from studies.progress import NoProgress
+
+def before(spec):
+    if spec.number == {at}:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+run_study(ScriptedExecutor(describe(pruner="median", trials=14), before),
+          store=Path({store!r}), progress=NoProgress())
+"""
+
+
+@pytest.mark.parametrize("at", [0, 9])
+def test_a_killed_driver_loses_no_trial(tmp_path: Path, undisturbed: StudyHistory, at: int) -> None:
+    store = str(tmp_path / "store")
+    support = [str(Path(__file__).parents[1] / "support")]
+    script = SCRIPT.format(path=support, at=at, store=store)
+    killed = subprocess.run([sys.executable, "-c", script])
+    assert killed.returncode == -signal.SIGKILL
+    history = launch(tmp_path / "store", pruner="median", trials=14)
+    assert outcome(history) == outcome(undisturbed)
+    assert "RUNNING" not in statuses(history)
+
+
+def test_a_trial_whose_worker_dies_is_tried_again(tmp_path: Path) -> None:
+    executor = ScriptedExecutor(describe(trials=4), lost=[1, 1])
+    history = launch(tmp_path / "store", executor)
+    assert executor.ran == [(0, 1), (1, 1), (1, 2), (1, 3), (2, 1), (3, 1)]
+    assert history.counts()["complete"] == 4
+    assert "RUNNING" not in statuses(history)
+
+
+def test_a_trial_that_kills_three_workers_is_infeasible(tmp_path: Path) -> None:
+    executor = ScriptedExecutor(describe(trials=4), lost=[1, 1, 1])
+    history = launch(tmp_path / "store", executor)
+    trial = history.trial(1)
+    assert trial.state == "infeasible" and trial.result is not None
+    assert "3 attempts" in trial.result.reason and "signal 9" in trial.result.reason
+    assert history.counts()["complete"] == 3
+
+
+def test_infeasible_trials_are_recorded_with_their_reason(tmp_path: Path) -> None:
+    executor = ScriptedExecutor(describe(trials=6), infeasible={0, 3})
+    history = launch(tmp_path / "store", executor)
+    assert history.counts()["infeasible"] == 2
+    run = history.store.client.get_run(history.trial(3).run_id)
+    assert run.info.status == "FAILED"
+    assert "ValueError: no" in run.data.tags["kerastudy.reason"]
+
+
+def test_an_exhausted_grid_ends_the_study(tmp_path: Path) -> None:
+    import kerastudy as ks
+
+    space = ks.SearchSpace(
+        ks.Float("rate", 0.01, 0.03, step=0.01), ks.Int("units", 8, 16, step=8), ks.Fixed("kind", 1)
+    )
+    history = launch(tmp_path / "store", space=space, engine="optuna:grid", trials=50)
+    assert [dict(t.spec.values) for t in history.trials] == list(space.grid())
+
+
+def test_epochs_and_batch_size_in_the_space_are_the_trials_own(tmp_path: Path) -> None:
+    import kerastudy as ks
+
+    space = ks.SearchSpace(
+        ks.Float("rate", 0.01, 0.03), ks.Fixed("units", 8), ks.epochs(2, 7), ks.batch_size([8, 64])
+    )
+    history = launch(tmp_path / "store", space=space, trials=5)
+    for trial in history.trials:
+        assert trial.spec.epochs == trial.spec.values["epochs"]
+        assert trial.spec.batch_size == trial.spec.values["batch_size"]
+        assert trial.result is not None and trial.result.epochs == trial.spec.epochs
+
+
+class TestChangedDefinition:
+    @pytest.mark.parametrize(
+        "change, told",
+        [
+            ({"epochs": 5}, "epochs was 4 and is 5"),
+            ({"seed": 1}, "seed was 0 and is 1"),
+            ({"pruner": "median"}, "pruner was 'none' and is 'median'"),
+            ({"threads": 2}, "threads was 1 and is 2"),
+        ],
+    )
+    def test_is_refused_with_what_differs(
+        self, tmp_path: Path, change: dict[str, Any], told: str
+    ) -> None:
+        before = launch(tmp_path / "store", trials=2)
+        with pytest.raises(StudyChangedError, match=f"{told}.*--name"):
+            launch(tmp_path / "store", **change)
+        store = open_store(tmp_path / "store")
+        assert store is not None
+        assert outcome(read_study(store, "scripted")) == outcome(before)
+
+    def test_a_changed_space_or_data_is_refused(self, tmp_path: Path) -> None:
+        from dataclasses import replace
+
+        import kerastudy as ks
+
+        launch(tmp_path / "store", trials=1)
+        space = ks.SearchSpace(ks.Float("rate", 1e-3, 1e-1), ks.Int("units", 4, 64))
+        with pytest.raises(StudyChangedError, match="rate"):
+            launch(tmp_path / "store", space=space)
+        data = replace(describe().data, digest="e" * 64, digests={"train": "3" * 64})
+        with pytest.raises(StudyChangedError, match=r"the data differs \(train, validation\)"):
+            launch(tmp_path / "store", data=data)
+
+    def test_is_taken_while_nothing_has_finished(self, tmp_path: Path) -> None:
+        def stop(spec: TrialSpec) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+        with pytest.raises(KeyboardInterrupt):
+            launch(tmp_path / "store", ScriptedExecutor(describe(), stop))
+        history = launch(tmp_path / "store", epochs=5, trials=2)
+        assert [t.spec.epochs for t in history.trials] == [5, 5]
+        assert "RUNNING" not in statuses(history)
+
+    def test_another_engine_is_a_configuration_beside_the_first(self, tmp_path: Path) -> None:
+        launch(tmp_path / "store", trials=3)
+        history = launch(tmp_path / "store", engine="optuna:random", trials=2)
+        assert history.engines == ("optuna:tpe", "optuna:random")
+        assert len(history.trials) == 2
+        first = launch(tmp_path / "store", trials=4)
+        assert first.engines == ("optuna:random", "optuna:tpe")
+        assert len(first.trials) == 4
+
+
+def test_a_study_that_runs_elsewhere_is_refused(tmp_path: Path) -> None:
+    store = create_store(tmp_path / "store")
+    script = (
+        "import sys; from tracking.store import open_store\n"
+        f"with open_store({str(store.root)!r}).lock_study('scripted'):\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stdout.readline() == "held\n"
+    with pytest.raises(StoreError, match=f"process {process.pid}"):
+        launch(tmp_path / "store")
+    process.kill()
+    process.communicate()
+    assert launch(tmp_path / "store", trials=1).counts()["total"] == 1
+
+
+def test_optunas_copy_has_all_trials(undisturbed: StudyHistory) -> None:
+    study = optuna.load_study(
+        study_name="scripted (optuna:tpe)", storage=undisturbed.store.optuna_uri
+    )
+    assert len(study.trials) == 14
+    assert not [t for t in study.trials if not t.state.is_finished()]

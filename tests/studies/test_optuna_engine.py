@@ -1,0 +1,144 @@
+"""Optuna behind the Engine seam."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from conformance.engine import EPOCHS, OBJECTIVE, SPACE, EngineConformance, Played, curve
+
+import kerastudy as ks
+from search_spaces import SearchSpace
+from studies.engines.optuna_engine import OptunaEngine
+from studies.engines.optuna_export import OptunaExport
+from studies.errors import EngineError
+from studies.settings import ENGINES, PRUNERS
+from tracking.store import Store, create_store
+
+
+def make_engine(
+    engine: str = "optuna:tpe",
+    pruner: str = "none",
+    space: SearchSpace = SPACE,
+    seed: int = 7,
+    export: OptunaExport | None = None,
+) -> OptunaEngine:
+    return OptunaEngine(
+        name="conformance",
+        engine=engine,
+        pruner=pruner,
+        space=space,
+        objective=OBJECTIVE,
+        epochs=EPOCHS,
+        seed=seed,
+        export=export,
+    )
+
+
+@pytest.mark.parametrize(
+    "engine, pruner",
+    [
+        *((engine, "none") for engine in ENGINES),
+        *(("optuna:tpe", p) for p in PRUNERS if p != "none"),
+    ],
+)
+class TestConformance(EngineConformance):
+    @pytest.fixture
+    def make(self, engine: str, pruner: str) -> Callable[..., OptunaEngine]:
+        return lambda space, seed=7: make_engine(engine, pruner, space, seed)
+
+
+def test_other_seed_other_proposals() -> None:
+    for engine in set(ENGINES) - {"optuna:grid"}:
+        first, second = (Played(make_engine(engine, seed=seed)).play(6) for seed in (1, 2))
+        assert first != second, engine
+
+
+def test_quasi_random_covers_each_parameter_evenly() -> None:
+    """Among the first 32 points each quarter of a range, in its scale, has its share."""
+    space = SearchSpace(ks.Float("a", 1e-4, 1.0, scale="log"), ks.Float("b", 0.0, 1.0))
+    engine = make_engine("optuna:quasi-random", space=space)
+    points = [p.values for p in itertools.islice(iter(engine.ask, None), 32)]
+    for name in ("a", "b"):
+        units = [space[name].to_unit(values[name]) for values in points]
+        for quarter in range(4):
+            assert 6 <= sum(quarter / 4 <= u < (quarter + 1) / 4 for u in units) <= 10
+
+
+def test_grid_is_walked_once_and_then_exhausted() -> None:
+    space = SearchSpace(ks.Boolean("a"), ks.Int("b", 1, 3, when={"a": True}))
+    engine = make_engine("optuna:grid", space=space)
+    proposals = list(iter(engine.ask, None))
+    assert [p.values for p in proposals] == list(space.grid())
+    assert len(proposals) == 4
+    assert engine.ask() is None
+
+
+def test_grid_refuses_what_is_continuous() -> None:
+    with pytest.raises(EngineError, match="rate is continuous"):
+        make_engine("optuna:grid", space=SearchSpace(ks.Float("rate", 0.0, 1.0)))
+
+
+def test_cma_es_refuses_a_space_without_numbers() -> None:
+    with pytest.raises(EngineError, match="CMA-ES"):
+        make_engine("optuna:cma-es", space=SearchSpace(ks.Boolean("a")))
+
+
+def test_tpe_learns() -> None:
+    """Late proposals are better than early ones."""
+    played = Played(make_engine("optuna:tpe"))
+    played.play(40)
+    values = [r.best.value for r in played.records if r.best is not None]
+    assert sum(values[-10:]) < sum(values[:10])
+
+
+def test_median_prunes_the_hopeless_and_no_other() -> None:
+    played = Played(make_engine("optuna:random", "median"))
+    played.play(30)
+    pruned = [r.best.value for r in played.records if r.state == "pruned" and r.best]
+    complete = [r.best.value for r in played.records if r.state == "complete" and r.best]
+    assert pruned
+    assert min(pruned) > min(complete)
+
+
+class TestExport:
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Store:
+        return create_store(tmp_path / "store")
+
+    def test_finished_trials_open_in_optuna(self, store: Store) -> None:
+        engine = make_engine(export=OptunaExport(store, "digits", OBJECTIVE), pruner="median")
+        played = Played(engine)
+        played.play(12, infeasible=(3,))
+        study = optuna.load_study(study_name="digits", storage=store.optuna_uri)
+        assert [t.state.name for t in study.trials] == [
+            {"complete": "COMPLETE", "pruned": "PRUNED", "infeasible": "FAIL"}[r.state]
+            for r in played.records
+        ]
+        best = min(r.best.value for r in played.records if r.best and r.state == "complete")
+        assert study.best_value == best
+        assert study.trials[0].user_attrs["note"] == "made up"
+        assert study.trials[0].intermediate_values == curve(played.records[0])
+
+    def test_is_written_anew_where_it_differs_from_the_record(self, store: Store) -> None:
+        other = Played(make_engine(seed=1, export=OptunaExport(store, "digits", OBJECTIVE)))
+        other.play(5)
+        played = Played(make_engine(seed=2))
+        played.play(4)
+        engine = make_engine(seed=2, export=OptunaExport(store, "digits", OBJECTIVE))
+        engine.restore(played.records, curve)
+        study = optuna.load_study(study_name="digits", storage=store.optuna_uri)
+        assert [t.value for t in study.trials] == [r.best.value for r in played.records if r.best]
+
+    def test_a_trial_that_was_recorded_and_not_exported_is_added(self, store: Store) -> None:
+        played = Played(make_engine(export=OptunaExport(store, "digits", OBJECTIVE)))
+        played.play(3)
+        played.engine._export = None
+        played.play(1)
+        engine = make_engine(export=OptunaExport(store, "digits", OBJECTIVE))
+        engine.restore(played.records, curve)
+        study = optuna.load_study(study_name="digits", storage=store.optuna_uri)
+        assert len(study.trials) == 4

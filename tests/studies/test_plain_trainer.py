@@ -1,0 +1,176 @@
+"""The plain trainer, and what becomes of a trial around it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import pytest
+from conformance.trainer import (
+    SPACE,
+    TrainerConformance,
+    dense,
+    make_spec,
+    make_study,
+)
+
+import kerastudy as ks
+from search_spaces import Hyperparameters
+from studies.errors import BuilderError, ObjectiveError
+from studies.training import batches
+from studies.training.building import check_study
+from studies.training.determinism import configure_tensorflow
+from studies.training.plain import PlainTrainer
+from studies.training.run_trial import run_trial
+from tracking.records import TrialResult
+
+
+class TestPlainTrainer(TrainerConformance):
+    @pytest.fixture
+    def trainer(self) -> PlainTrainer:
+        return PlainTrainer()
+
+
+class TestPlainTrainerOnLargeData(TrainerConformance):
+    """Batch by batch, as for data that is too large to be put in order in one go."""
+
+    @pytest.fixture
+    def trainer(self, monkeypatch: pytest.MonkeyPatch) -> PlainTrainer:
+        monkeypatch.setattr(batches, "_LARGEST_WHOLE_EPOCH", 0)
+        return PlainTrainer()
+
+
+def run(study: ks.Study, folder: Path, epochs: int = 3) -> TrialResult:
+    configure_tensorflow(None)
+    path = folder / "best.weights.h5"
+    splits = study.data.load()
+    return run_trial(study, SPACE, splits, make_spec(epochs), path, lambda epoch: "continue")
+
+
+def test_a_loss_that_turns_nan_is_infeasible_with_the_reason(tmp_path: Path) -> None:
+    def exploding(hp: Hyperparameters) -> keras.Model:
+        model = dense(hp)
+        model.compile(keras.optimizers.SGD(1e30), "sparse_categorical_crossentropy")
+        return model
+
+    result = run(make_study(exploding), tmp_path)
+    assert result.state == "infeasible"
+    assert result.best is None
+    assert "epoch 1" in result.reason and ("nan" in result.reason or "inf" in result.reason)
+    assert not (tmp_path / "best.weights.h5").exists()
+
+
+def test_a_builder_that_raises_is_infeasible_with_the_reason(tmp_path: Path) -> None:
+    def raising(hp: Hyperparameters) -> keras.Model:
+        raise ValueError("too wide")
+
+    result = run(make_study(raising), tmp_path)
+    assert (result.state, result.reason) == (
+        "infeasible",
+        "the builder raised ValueError: too wide",
+    )
+
+
+def test_a_training_that_raises_is_infeasible_with_the_reason(tmp_path: Path) -> None:
+    def wrong_shape(hp: Hyperparameters) -> keras.Model:
+        model = keras.Sequential([keras.layers.Input((5,)), keras.layers.Dense(3)])
+        model.compile("sgd", "mse")
+        return model
+
+    result = run(make_study(wrong_shape), tmp_path)
+    assert result.state == "infeasible"
+    assert "raised" in result.reason
+
+
+def test_reading_an_undeclared_hyperparameter_ends_the_study(tmp_path: Path) -> None:
+    def reading(hp: Hyperparameters) -> keras.Model:
+        assert hp["rates"]
+        return dense(hp)
+
+    with pytest.raises(BuilderError, match=r"'rates'.*'rate'"):
+        run(make_study(reading), tmp_path)
+
+
+def test_an_objective_that_no_epoch_logs_ends_the_study(tmp_path: Path) -> None:
+    study = make_study(dense)
+    spec = make_spec()
+    object.__setattr__(spec, "objective", ks.Objective("val_acuracy", "max"))
+    configure_tensorflow(None)
+    with pytest.raises(ObjectiveError, match=r"'val_acuracy'.*'val_loss'.*'val_accuracy'"):
+        run_trial(
+            study, SPACE, study.data.load(), spec, tmp_path / "b.weights.h5", lambda e: "continue"
+        )
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_the_checkpoint_has_the_weights_that_the_digest_says(tmp_path: Path, epochs: int) -> None:
+    from studies.training.best_weights import weights_digest
+
+    result = run(make_study(dense), tmp_path, epochs)
+    model = dense(Hyperparameters(SPACE, {"rate": 0.3}))
+    model.optimizer.build(model.trainable_variables)
+    model.load_weights(tmp_path / "best.weights.h5")
+    assert weights_digest(model.get_weights()) == result.weights_sha256
+    assert list(tmp_path.iterdir()) == [tmp_path / "best.weights.h5"], "no partial files are left"
+
+
+def test_names_of_metrics_do_not_change_from_trial_to_trial(tmp_path: Path) -> None:
+    """Keras would call the second trial's metric auc_1, and its output dense_3."""
+
+    def with_auc(hp: Hyperparameters) -> keras.Model:
+        inputs = keras.Input((12,))
+        one, other = keras.layers.Dense(1)(inputs), keras.layers.Dense(1)(inputs)
+        model = keras.Model(inputs, [one, other])
+        model.compile("sgd", ["mse", "mae"], metrics=[[keras.metrics.AUC()], ["mae"]])
+        return model
+
+    study = make_study(dense)
+    names = []
+    for _ in range(2):
+        from studies.training.determinism import begin_trial
+
+        begin_trial(0)
+        model = with_auc(Hyperparameters(SPACE, {"rate": 0.3}))
+        x, y = study.data.load().train.x, study.data.load().train.y % 2
+        names.append(sorted(model.evaluate(x, [y, y], verbose=0, return_dict=True)))
+    assert names[0] == names[1]
+
+
+def test_a_global_dtype_policy_outlives_a_trial(tmp_path: Path) -> None:
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        run(make_study(dense), tmp_path, epochs=1)
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+class TestCheckStudy:
+    """What is told before anything is written."""
+
+    def check(self, build: object, **settings: object) -> list[str]:
+        configure_tensorflow(None)
+        study = make_study(build, **settings)  # type: ignore[arg-type]
+        return check_study(study, study.data.load())
+
+    def test_a_good_study_has_no_warnings(self) -> None:
+        assert self.check(dense) == []
+
+    def test_a_builder_that_returns_nothing(self) -> None:
+        with pytest.raises(BuilderError, match=r"must return a Keras model. Received: None"):
+            self.check(lambda hp: None)
+
+    def test_a_model_that_is_not_compiled(self) -> None:
+        with pytest.raises(BuilderError, match=r"not compiled"):
+            self.check(lambda hp: keras.Sequential([keras.layers.Dense(1)]))
+
+    def test_a_builder_that_raises_is_a_warning(self) -> None:
+        def raising(hp: Hyperparameters) -> keras.Model:
+            raise RuntimeError("not this one")
+
+        (warning,) = self.check(raising)
+        assert "RuntimeError: not this one" in warning
+
+    def test_callbacks_that_are_none(self) -> None:
+        with pytest.raises(BuilderError, match=r"callbacks.*Received in it: 3"):
+            self.check(dense, callbacks=lambda hp: [3])

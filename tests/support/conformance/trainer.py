@@ -1,0 +1,260 @@
+"""What every trainer must do: bit for bit what `model.fit`, written by hand, does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import kerastudy as ks
+from search_spaces import Hyperparameters
+from studies.data import Splits
+from studies.seeds import epoch_seed, permutation
+from studies.training.determinism import begin_trial, configure_tensorflow
+from studies.training.run_trial import run_trial
+from studies.training.trainer import Trainer
+from tracking.records import EpochResult, Objective, TrialResult, TrialSpec
+
+layers = keras.layers
+SEED = 3_000_000_007
+SPACE = ks.SearchSpace(ks.Float("rate", 0.0, 0.5, default=0.3))
+VALUES = {"rate": 0.3}
+Model = Callable[[Hyperparameters], keras.Model]
+
+
+def dense(hp: Hyperparameters) -> keras.Model:
+    model = keras.Sequential(
+        [
+            layers.Input((12,)),
+            layers.Dense(
+                16, activation="relu", kernel_regularizer=keras.regularizers.L1L2(1e-3, 1e-3)
+            ),
+            layers.BatchNormalization(),
+            layers.Dropout(hp["rate"]),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def unbuilt(hp: Hyperparameters) -> keras.Model:
+    """A model that learns its input's shape from the first batch."""
+    model = keras.Sequential(
+        [layers.Dense(8, activation="tanh"), layers.Dropout(hp["rate"]), layers.Dense(3)]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss, metrics=["accuracy"])
+    return model
+
+
+def functional(hp: Hyperparameters) -> keras.Model:
+    """Two random layers, a schedule, clipping."""
+    inputs = keras.Input((12,))
+    hidden = layers.GaussianNoise(0.1)(inputs)
+    hidden = layers.Dense(8, activation="gelu")(hidden)
+    hidden = layers.Dropout(hp["rate"])(hidden)
+    model = keras.Model(inputs, layers.Dense(3, activation="softmax")(hidden))
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.01, 10, 0.9)
+    model.compile(
+        keras.optimizers.RMSprop(schedule, clipnorm=1.0), "sparse_categorical_crossentropy"
+    )
+    return model
+
+
+def convolutional(hp: Hyperparameters) -> keras.Model:
+    model = keras.Sequential(
+        [
+            layers.Input((12,)),
+            layers.Reshape((4, 3, 1)),
+            layers.Conv2D(4, 2, activation="relu"),
+            layers.SpatialDropout2D(hp["rate"]),
+            layers.Flatten(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    model.compile("adamw", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+MODELS: dict[str, Model] = {
+    "dense": dense,
+    "unbuilt": unbuilt,
+    "functional": functional,
+    "convolutional": convolutional,
+}
+
+
+def samples(count: int, dtype: str = "float32") -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(5)
+    return random.normal(size=(count, 12)).astype(dtype), np.arange(count) % 3
+
+
+def make_study(model: Model, **settings: Any) -> ks.Study:
+    x, y = samples(settings.pop("count", 100), settings.pop("dtype", "float32"))
+    data = ks.datasets.arrays(x, y, validation=23, test=None)
+    return ks.Study(
+        "conformance", data=data, build=model, space=SPACE, objective="val_loss", **settings
+    )
+
+
+def make_spec(epochs: int = 4, batch_size: int = 16) -> TrialSpec:
+    objective = Objective("val_loss", "min")
+    return TrialSpec(0, 1, VALUES, SEED, epochs, batch_size, 1, "digest", objective)
+
+
+def by_hand(model_of: Model, splits: Splits, spec: TrialSpec) -> tuple[list[dict], list[list]]:
+    """Trains as anybody would write it; returns metrics and weights after each epoch."""
+    begin_trial(spec.seed)
+    model = model_of(Hyperparameters(SPACE, VALUES))
+    if not model.built:
+        # As fit does, which has no generators to set before.
+        model.build(splits.train.x[:1].shape)
+    metrics, weights = [], []
+    for epoch in range(1, spec.epochs + 1):
+        order = permutation(spec.seed, epoch, len(splits.train))
+        states = [v for v in model.variables if v.name == "seed_generator_state"]
+        for position, state in enumerate(states):
+            state.assign([epoch_seed(spec.seed, epoch, position), 0])
+        history = model.fit(
+            splits.train.x[order],
+            splits.train.y[order],
+            shuffle=False,
+            batch_size=spec.batch_size,
+            initial_epoch=epoch - 1,
+            epochs=epoch,
+            validation_data=(splits.validation.x, splits.validation.y),
+            validation_batch_size=spec.batch_size,
+            verbose=0,
+        )
+        metrics.append({name: values[0] for name, values in history.history.items()})
+        weights.append(model.get_weights())
+    return metrics, weights
+
+
+class TrainerConformance:
+    """Subclass it, and give `trainer`."""
+
+    @pytest.fixture
+    def trainer(self) -> Trainer:
+        raise NotImplementedError
+
+    @pytest.fixture(autouse=True)
+    def deterministic(self) -> None:
+        configure_tensorflow(None)
+
+    def train(
+        self,
+        trainer: Trainer,
+        study: ks.Study,
+        spec: TrialSpec,
+        folder: Path,
+        decide: Callable[[EpochResult], Any] = lambda epoch: "continue",
+    ) -> tuple[TrialResult, list[Mapping[str, float]]]:
+        epochs: list[Mapping[str, float]] = []
+
+        def on_epoch(epoch: EpochResult) -> Any:
+            epochs.append(epoch.metrics)
+            return decide(epoch)
+
+        splits, path = study.data.load(), folder / "best.weights.h5"
+        result = run_trial(study, SPACE, splits, spec, path, on_epoch, trainer)
+        return result, epochs
+
+    @pytest.mark.parametrize("name", MODELS)
+    @pytest.mark.parametrize("batch_size", [16, 100])
+    def test_trains_as_by_hand(
+        self, trainer: Trainer, tmp_path: Path, name: str, batch_size: int
+    ) -> None:
+        study, spec = make_study(MODELS[name]), make_spec(batch_size=batch_size)
+        wanted, weights = by_hand(MODELS[name], study.data.load(), spec)
+        result, epochs = self.train(trainer, study, spec, tmp_path)
+        assert epochs == wanted
+        assert result.best is not None
+        best = min(range(spec.epochs), key=lambda e: (wanted[e]["val_loss"], e))
+        assert result.best.epoch == best + 1
+        model = MODELS[name](Hyperparameters(SPACE, VALUES))
+        if not model.built:
+            model.build((None, 12))
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(tmp_path / "best.weights.h5")
+        for loaded, trained in zip(model.get_weights(), weights[best], strict=True):
+            np.testing.assert_array_equal(loaded, trained)
+
+    def test_floats_of_any_width_train_as_by_hand(self, trainer: Trainer, tmp_path: Path) -> None:
+        study, spec = make_study(dense, dtype="float64"), make_spec()
+        wanted, _ = by_hand(dense, study.data.load(), spec)
+        assert self.train(trainer, study, spec, tmp_path)[1] == wanted
+
+    def test_long_trainings_train_as_by_hand(self, trainer: Trainer, tmp_path: Path) -> None:
+        """Many steps: where a trainer may run several per call."""
+        study, spec = make_study(dense, count=400), make_spec(epochs=12, batch_size=8)
+        wanted, _ = by_hand(dense, study.data.load(), spec)
+        assert self.train(trainer, study, spec, tmp_path)[1] == wanted
+
+    def test_the_thousandth_trial_is_as_the_first(self, trainer: Trainer, tmp_path: Path) -> None:
+        study, spec = make_study(functional), make_spec()
+        first = self.train(trainer, study, spec, tmp_path)
+        for other in (dense, convolutional):
+            self.train(trainer, make_study(other), make_spec(epochs=1), tmp_path)
+        again = self.train(trainer, study, spec, tmp_path)
+        assert again[1] == first[1]
+        assert again[0].weights_sha256 == first[0].weights_sha256 != ""
+
+    def test_the_test_part_changes_nothing(self, trainer: Trainer, tmp_path: Path) -> None:
+        """The seal: other test data, the same training bit for bit."""
+        x, y = samples(120)
+        outcomes = []
+        for test in ((x[100:], y[100:]), (x[100:] * 100, (y[100:] + 1) % 3)):
+            data = ks.datasets.arrays(x[:100], y[:100], validation=23, test=test)
+            study = ks.Study("sealed", data=data, build=dense, space=SPACE)
+            result, epochs = self.train(trainer, study, make_spec(), tmp_path)
+            outcomes.append((result.weights_sha256, epochs))
+        assert outcomes[0] == outcomes[1]
+
+    @pytest.mark.parametrize("decision, state", [("prune", "pruned"), ("stop", "interrupted")])
+    def test_stops_when_told(
+        self, trainer: Trainer, tmp_path: Path, decision: str, state: str
+    ) -> None:
+        ended: list[str] = []
+
+        def callbacks(hp: Hyperparameters) -> list[keras.callbacks.Callback]:
+            return [keras.callbacks.LambdaCallback(on_train_end=lambda logs: ended.append("yes"))]
+
+        study = make_study(dense, callbacks=callbacks)
+        result, epochs = self.train(
+            trainer,
+            study,
+            make_spec(epochs=9),
+            tmp_path,
+            lambda epoch: decision if epoch.epoch == 2 else "continue",
+        )
+        assert (result.state, result.epochs, len(epochs)) == (state, 2, 2)
+        assert result.best is not None
+        assert ended == ["yes"], "callbacks see the end of a training that is cut short"
+
+    def test_users_callbacks_see_one_training(self, trainer: Trainer, tmp_path: Path) -> None:
+        """EarlyStopping keeps its patience from epoch to epoch, and ends the trial."""
+
+        def callbacks(hp: Hyperparameters) -> list[keras.callbacks.Callback]:
+            return [keras.callbacks.EarlyStopping("loss", patience=1, min_delta=1e9)]
+
+        study = make_study(dense, callbacks=callbacks)
+        result, _ = self.train(trainer, study, make_spec(epochs=9), tmp_path)
+        assert (result.state, result.epochs) == ("complete", 2)
+
+    def test_callbacks_that_watch_batches_see_each(self, trainer: Trainer, tmp_path: Path) -> None:
+        seen: list[int] = []
+
+        def callbacks(hp: Hyperparameters) -> list[keras.callbacks.Callback]:
+            return [
+                keras.callbacks.LambdaCallback(on_train_batch_end=lambda b, logs: seen.append(b))
+            ]
+
+        study = make_study(dense, count=400, callbacks=callbacks)
+        self.train(trainer, study, make_spec(epochs=12, batch_size=8), tmp_path)
+        assert len(seen) == 12 * -(-377 // 8)

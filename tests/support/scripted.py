@@ -1,0 +1,129 @@
+"""An executor that trains nothing: for the driver, the record and the engine around it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import kerastudy as ks
+from search_spaces import SearchSpace
+from studies.errors import StudyError
+from studies.executors.executor import Handler
+from tracking.records import (
+    BestEpoch,
+    CodeDescription,
+    DataDescription,
+    EpochResult,
+    Objective,
+    StudyDescription,
+    TrialResult,
+    TrialSpec,
+)
+
+SPACE = SearchSpace(
+    ks.Float("rate", 1e-4, 1e-1, scale="log"),
+    ks.Int("units", 4, 64),
+    ks.Choice("kind", ["a", "b"]),
+    ks.Float("momentum", 0.0, 0.9, when={"kind": "b"}),
+)
+
+
+def describe(**settings: Any) -> StudyDescription:
+    """A study's definition, made up."""
+    fields: dict[str, Any] = {
+        "name": "scripted",
+        "space": SPACE,
+        "objective": Objective("val_loss", "min"),
+        "engine": "optuna:tpe",
+        "pruner": "none",
+        "trials": 12,
+        "epochs": 4,
+        "batch_size": 32,
+        "seed": 0,
+        "threads": 1,
+        "keep": 3,
+        "data": DataDescription(
+            "made up", "memory", "d" * 64, {"train": "1" * 64, "validation": "2" * 64}, {}, {}
+        ),
+        "code": CodeDescription("", "", "", ""),
+    }
+    return StudyDescription(**{**fields, **settings})
+
+
+def loss(spec: TrialSpec, epoch: int) -> float:
+    """A function of the spec and the epoch; its best epoch is not always the last."""
+    rate, units = spec.values["rate"], spec.values["units"]
+    turn = spec.seed % spec.epochs + 1
+    return abs(rate - 0.01) * 20 + abs(units - 32) / 32 + abs(epoch - turn) * 0.1 + 0.2
+
+
+@dataclass
+class ScriptedExecutor:
+    """Ends each trial within `wait`.
+
+    Attributes:
+        description: The study.
+        before: Called before each trial; may raise, or kill the process.
+        lost: Numbers of trials whose process dies, as often as they stand in it.
+        infeasible: Numbers of trials that are infeasible.
+    """
+
+    description: StudyDescription
+    before: Callable[[TrialSpec], None] = lambda spec: None
+    lost: list[int] = field(default_factory=list)
+    infeasible: set[int] = field(default_factory=set)
+    ran: list[tuple[int, int]] = field(default_factory=list)
+    environment: Mapping[str, str] = field(default_factory=lambda: {"python": "3"})
+
+    def __post_init__(self) -> None:
+        self._waiting: deque[tuple[TrialSpec, Path]] = deque()
+        self.closed = False
+
+    @property
+    def free(self) -> int:
+        return 0 if self._waiting else 1
+
+    def submit(self, spec: TrialSpec, checkpoint: Path, space: SearchSpace) -> None:
+        self._waiting.append((spec, checkpoint))
+
+    def wait(self, handler: Handler) -> None:
+        spec, checkpoint = self._waiting.popleft()
+        self.before(spec)
+        self.ran.append((spec.number, spec.attempt))
+        if spec.number in self.lost:
+            self.lost.remove(spec.number)
+            handler.on_lost(spec.number, "the worker process ended by signal 9")
+        elif spec.number in self.infeasible:
+            reason = "the builder raised ValueError: no"
+            handler.on_result(TrialResult(spec.number, "infeasible", reason=reason))
+        else:
+            handler.on_result(self._train(spec, checkpoint, handler))
+
+    def _train(self, spec: TrialSpec, checkpoint: Path, handler: Handler) -> TrialResult:
+        best: BestEpoch | None = None
+        state, epoch = "complete", 0
+        for epoch in range(1, spec.epochs + 1):
+            metrics = {"loss": loss(spec, epoch) / 2, "val_loss": loss(spec, epoch)}
+            if best is None or metrics["val_loss"] < best.value:
+                best = BestEpoch(epoch, metrics["val_loss"], metrics)
+            decision = handler.on_epoch(EpochResult(spec.number, epoch, metrics, 0.1 * epoch))
+            if decision != "continue":
+                state = {"prune": "pruned", "stop": "interrupted"}[decision]
+                break
+        if state != "interrupted":
+            checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            checkpoint.write_text(spec.to_json())
+        digest = hashlib.sha256(f"{best}".encode()).hexdigest()
+        return TrialResult(spec.number, state, epoch, best, digest, seconds=0.5)  # type: ignore[arg-type]
+
+    def save_champion(
+        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
+    ) -> dict[str, float]:
+        raise StudyError("a scripted study has no model")
+
+    def close(self) -> None:
+        self.closed = True
