@@ -1,0 +1,149 @@
+"""Where trials run: in this process, in a worker process."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from conformance.executor import STUDY_FILE, Collecting, ExecutorConformance, Open, make_spec
+
+from studies.errors import StudyError
+from studies.executors.executor import Executor
+from studies.executors.in_process import InProcessExecutor
+from studies.executors.session import Session
+from studies.executors.worker import WorkerExecutor
+from studies.loading import Target, load_study
+
+
+@contextmanager
+def in_process(file: Path) -> Iterator[Executor]:
+    study, code = load_study(Target(str(file)))
+    executor = InProcessExecutor(Session.open(study, code, None))
+    yield executor
+    executor.close()
+
+
+@contextmanager
+def in_worker(file: Path, threads: int | None = None) -> Iterator[WorkerExecutor]:
+    executor = WorkerExecutor(Target(str(file)), threads=threads)
+    try:
+        executor.load()
+        yield executor
+    finally:
+        executor.close()
+
+
+class TestInProcess(ExecutorConformance):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def open_file(cls) -> Open:
+        return in_process
+
+
+class TestWorker(ExecutorConformance):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def open_file(cls) -> Open:
+        return in_worker
+
+
+@pytest.fixture
+def study_file(tmp_path: Path) -> Path:
+    file = tmp_path / "study.py"
+    file.write_text(STUDY_FILE, encoding="utf-8")
+    return file
+
+
+def test_both_give_the_same_bits(study_file: Path, tmp_path: Path) -> None:
+    """With one thread each: threads belong to the spec."""
+    digests = []
+    for opened in (in_worker(study_file), in_worker(study_file, threads=1)):
+        with opened as executor:
+            handler = Collecting()
+            digests.append(handler.run(executor, make_spec(executor), tmp_path).weights_sha256)
+    with in_process(study_file) as executor:
+        if executor.description.threads == 1:
+            digests.append(Collecting().run(executor, make_spec(executor), tmp_path).weights_sha256)
+    assert len(set(digests)) == 1
+
+
+def worker_pid() -> int:
+    (child,) = [c for c in psutil.Process().children() if "worker_main" in " ".join(c.cmdline())]
+    return child.pid
+
+
+def test_a_killed_worker_is_replaced_and_its_trial_reported_lost(
+    study_file: Path, tmp_path: Path
+) -> None:
+    with in_worker(study_file) as executor:
+        before = worker_pid()
+
+        def kill(epoch: object) -> str:
+            os.kill(before, signal.SIGKILL)
+            return "continue"
+
+        handler = Collecting(kill)  # type: ignore[arg-type]
+        executor.submit(make_spec(executor), tmp_path / "a.weights.h5", executor.description.space)
+        while not handler.lost:
+            executor.wait(handler)
+        ((number, reason),) = handler.lost
+        assert number == 0
+        assert "signal 9" in reason
+        assert worker_pid() != before
+        handler = Collecting()
+        assert handler.run(executor, make_spec(executor), tmp_path).state == "complete"
+
+
+def test_closing_ends_the_process(study_file: Path) -> None:
+    with in_worker(study_file):
+        process = psutil.Process(worker_pid())
+    assert not process.is_running()
+
+
+def test_a_worker_ends_when_its_driver_is_gone(study_file: Path, tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    script = (
+        "import os, psutil\n"
+        "from studies.executors.worker import WorkerExecutor\n"
+        "from studies.loading import Target\n"
+        f"executor = WorkerExecutor(Target({str(study_file)!r}))\n"
+        "executor.load()\n"
+        "print(psutil.Process().children()[0].pid, flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    driver = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    worker = int(driver.stdout)
+    if psutil.pid_exists(worker):
+        psutil.Process(worker).wait(timeout=30)
+    assert not psutil.pid_exists(worker)
+
+
+def test_the_studys_threads_are_the_workers(tmp_path: Path) -> None:
+    file = tmp_path / "two.py"
+    file.write_text(STUDY_FILE.replace("epochs=3,", "epochs=3, threads=2,"), encoding="utf-8")
+    with in_worker(file) as executor:
+        assert executor.description.threads == 2
+
+
+def test_a_worker_that_dies_while_loading_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "dies.py"
+    file.write_text("import os\nprint('last words', flush=True)\nos._exit(3)\n")
+    with pytest.raises(StudyError, match=r"exit code 3.*last words"), in_worker(file):
+        pass
+
+
+def test_what_a_study_prints_reaches_the_driver(tmp_path: Path) -> None:
+    file = tmp_path / "prints.py"
+    file.write_text("print('hello from the file')\n" + STUDY_FILE, encoding="utf-8")
+    lines: list[str] = []
+    executor = WorkerExecutor(Target(str(file)), on_output=lines.append)
+    executor.load()
+    executor.close()
+    assert lines == ["hello from the file"]

@@ -1,0 +1,189 @@
+"""What every executor must do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from studies.errors import StudyError
+from studies.executors.executor import Executor
+from tracking.records import Decision, EpochResult, TrialResult, TrialSpec
+
+STUDY_FILE = '''
+"""A small study on made data."""
+import keras
+import numpy as np
+import kerastudy as ks
+
+random = np.random.default_rng(0)
+x = random.normal(size=(90, 6)).astype("float32")
+y = (x.sum(axis=1) > 0).astype("int64")
+
+
+def build(hp):
+    if hp["units"] == 13:
+        raise ValueError("unlucky")
+    model = keras.Sequential([
+        keras.layers.Input((6,)),
+        keras.layers.Dense(hp["units"], activation="relu"),
+        keras.layers.Dropout(hp["dropout"]),
+        keras.layers.Dense(1, activation="sigmoid"),
+    ])
+    optimizer = keras.optimizers.Adam(hp["learning_rate"])
+    model.compile(optimizer, "binary_crossentropy", metrics=["accuracy"])
+    return model
+
+
+study = ks.Study(
+    "작은 연구",
+    data=ks.datasets.arrays(x, y, name="made up"),
+    build=build,
+    space=ks.SearchSpace(ks.learning_rate(), ks.dropout(), ks.units(4, 16)),
+    objective="val_loss",
+    trials=4,
+    epochs=3,
+)
+'''
+VALUES = {"learning_rate": 0.01, "dropout": 0.25, "units": 8}
+
+Open = Callable[..., AbstractContextManager[Executor]]
+
+
+def make_spec(executor: Executor, number: int = 0, epochs: int = 3, **values: object) -> TrialSpec:
+    description = executor.description
+    return TrialSpec(
+        number,
+        1,
+        {**VALUES, **values},
+        number + 11,
+        epochs,
+        16,
+        description.threads,
+        description.data.digest,
+        description.objective,
+    )
+
+
+class Collecting:
+    """A handler that keeps what it is told."""
+
+    def __init__(
+        self, decide: Callable[[EpochResult], Decision] = lambda epoch: "continue"
+    ) -> None:
+        self.decide = decide
+        self.epochs: list[EpochResult] = []
+        self.results: list[TrialResult] = []
+        self.lost: list[tuple[int, str]] = []
+
+    def on_epoch(self, epoch: EpochResult) -> Decision:
+        self.epochs.append(epoch)
+        return self.decide(epoch)
+
+    def on_result(self, result: TrialResult) -> None:
+        self.results.append(result)
+
+    def on_lost(self, number: int, reason: str) -> None:
+        self.lost.append((number, reason))
+
+    def run(self, executor: Executor, spec: TrialSpec, folder: Path) -> TrialResult:
+        path = folder / f"{spec.number}.weights.h5"
+        executor.submit(spec, path, executor.description.space)
+        ended = len(self.results) + len(self.lost)
+        while len(self.results) + len(self.lost) == ended:
+            executor.wait(self)
+        return self.results[-1]
+
+
+class ExecutorConformance:
+    """Subclass it, and give `open_file`: an executor on the study of a file."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def open_file(cls) -> Open:
+        raise NotImplementedError
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def executor(
+        cls, open_file: Open, tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[Executor]:
+        file = tmp_path_factory.mktemp("연구 하나") / "my study.py"
+        file.write_text(STUDY_FILE, encoding="utf-8")
+        with open_file(file) as executor:
+            yield executor
+
+    def test_describes_the_study(self, executor: Executor) -> None:
+        description = executor.description
+        assert description.name == "작은 연구"
+        assert description.space.names == ("learning_rate", "dropout", "units")
+        assert (description.objective.metric, description.objective.direction) == (
+            "val_loss",
+            "min",
+        )
+        assert description.data.sizes == {"train": 54, "validation": 18, "test": 18}
+        assert description.code.source == STUDY_FILE
+        assert description.threads >= 1
+        assert {"python", "tensorflow", "keras", "device"} <= set(executor.environment)
+
+    def test_a_trial_tells_each_epoch_and_then_its_result(
+        self, executor: Executor, tmp_path: Path
+    ) -> None:
+        handler = Collecting()
+        result = handler.run(executor, make_spec(executor), tmp_path)
+        assert [e.epoch for e in handler.epochs] == [1, 2, 3]
+        assert set(handler.epochs[0].metrics) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+        assert (result.state, result.epochs) == ("complete", 3)
+        assert result.best is not None
+        best = min(handler.epochs, key=lambda e: (e.metrics["val_loss"], e.epoch))
+        assert (result.best.epoch, dict(result.best.metrics)) == (best.epoch, dict(best.metrics))
+        assert (tmp_path / "0.weights.h5").exists()
+        assert executor.free == 1
+
+    def test_the_same_spec_gives_the_same_bits(self, executor: Executor, tmp_path: Path) -> None:
+        spec = make_spec(executor, 1)
+        first, again = Collecting(), Collecting()
+        one = first.run(executor, spec, tmp_path)
+        first.run(executor, make_spec(executor, 2, units=5), tmp_path)
+        two = again.run(executor, spec, tmp_path)
+        assert one.weights_sha256 == two.weights_sha256
+        assert [e.metrics for e in first.epochs[:3]] == [e.metrics for e in again.epochs]
+
+    @pytest.mark.parametrize("decision, state", [("prune", "pruned"), ("stop", "interrupted")])
+    def test_a_decision_ends_a_trial(
+        self, executor: Executor, tmp_path: Path, decision: Decision, state: str
+    ) -> None:
+        handler = Collecting(lambda epoch: decision if epoch.epoch == 2 else "continue")
+        result = handler.run(executor, make_spec(executor, epochs=50), tmp_path)
+        assert (result.state, result.epochs) == (state, 2)
+
+    def test_a_builder_that_raises_leaves_the_executor_usable(
+        self, executor: Executor, tmp_path: Path
+    ) -> None:
+        handler = Collecting()
+        result = handler.run(executor, make_spec(executor, 3, units=13), tmp_path)
+        assert (result.state, result.reason) == (
+            "infeasible",
+            "the builder raised ValueError: unlucky",
+        )
+        assert handler.run(executor, make_spec(executor, 4), tmp_path).state == "complete"
+
+    def test_saves_a_champion_with_the_trials_score(
+        self, executor: Executor, tmp_path: Path
+    ) -> None:
+        spec = make_spec(executor, 5)
+        result = Collecting().run(executor, spec, tmp_path)
+        metrics = executor.save_champion(
+            spec, tmp_path / "5.weights.h5", executor.description.space, tmp_path / "champion"
+        )
+        assert result.best is not None
+        assert metrics["val_loss"] == result.best.value
+        assert (tmp_path / "champion" / "MLmodel").exists()
+
+    def test_what_is_wrong_with_the_study_is_told(self, open_file: Open, tmp_path: Path) -> None:
+        file = tmp_path / "wrong.py"
+        file.write_text(STUDY_FILE.replace("return model", "pass"), encoding="utf-8")
+        with pytest.raises(StudyError, match="must return a Keras model"), open_file(file):
+            pass
