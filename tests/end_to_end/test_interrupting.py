@@ -1,0 +1,62 @@
+"""Ctrl-C, at a terminal and in a pipe."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pexpect
+import psutil
+from command_line import KERASTUDY, as_json, environment, kerastudy, write_study
+
+
+def test_ctrl_c_at_a_terminal_leaves_a_study_that_goes_on(tmp_path: Path) -> None:
+    """With a live line, one clean ending, and the same trials as if nothing had happened."""
+    write_study(tmp_path)
+    arguments = ["launch", "study.py", "--trials", "6"]
+    terminal = pexpect.spawn(
+        KERASTUDY[0],
+        [*KERASTUDY[1:], *arguments],
+        cwd=tmp_path,
+        env=environment(TERM="xterm-256color"),
+        encoding="utf-8",
+        timeout=120,
+        dimensions=(30, 160),
+    )
+    terminal.expect(r"trial 1 +2/6")
+    terminal.sendintr()
+    terminal.expect("stopping after the present epoch")
+    terminal.expect("interrupted; nothing is lost")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 130
+    stopped = as_json(kerastudy(tmp_path, "show", "작은 연구", "--json"))
+    assert stopped["trials"]["running"] == 0
+    assert 2 <= stopped["trials"]["complete"] < 6
+    resumed = as_json(kerastudy(tmp_path, *arguments, "--json"))
+    through = as_json(kerastudy(tmp_path, *arguments, "--store", "undisturbed", "--json"))
+    assert [t["params"] for t in resumed["top"]] == [t["params"] for t in through["top"]]
+    assert resumed["best"]["weights_sha256"] == through["best"]["weights_sha256"]
+
+
+def test_twice_stops_at_once_and_loses_nothing_that_was_done(tmp_path: Path) -> None:
+    write_study(tmp_path, **{"epochs=3,": "epochs=100000,"})
+    process = subprocess.Popen(
+        [*KERASTUDY, "launch", "study.py"],
+        cwd=tmp_path,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert re.match("study", process.stderr.readline())
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGINT)
+    rest = process.stderr.read()
+    assert process.wait() == 130
+    assert "Traceback" not in rest
+    assert not [p for p in psutil.process_iter(["cwd"]) if p.info["cwd"] == str(tmp_path)]
+    shown = as_json(kerastudy(tmp_path, "show", "작은 연구", "--json"))
+    assert shown["trials"]["running"] == 0

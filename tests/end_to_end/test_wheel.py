@@ -1,0 +1,54 @@
+"""The wheel: built, installed away from the checkout, used from a user's own folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from command_line import as_json, environment, write_study
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*command: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(command, cwd=cwd, env=environment(**more), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def test_a_wheel_launches_a_users_study(tmp_path: Path) -> None:
+    run(
+        sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), ".",
+        cwd=ROOT,
+    )  # fmt: skip
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {"kerastudy.py", "search_spaces/py.typed", "studies/catalog/digits.py"} <= set(names)
+    assert not [n for n in names if n.startswith(("tests", "benchmarks"))]
+    installed = tmp_path / "installed"
+    run(
+        sys.executable, "-m", "pip", "install", "--no-deps", "--target", str(installed), str(wheel),
+        cwd=tmp_path,
+    )  # fmt: skip
+    folder = tmp_path / "user's folder"
+    (folder / "studies").mkdir(parents=True)
+    (folder / "studies" / "__init__.py").write_text("NAME = 'theirs'\n")
+    write_study(folder / "studies", "mine.py")
+    path = str(installed)
+    where = run(
+        sys.executable, "-P", "-c", "import kerastudy; print(kerastudy.__file__)",
+        cwd=folder, PYTHONPATH=path,
+    )  # fmt: skip
+    assert Path(where.stdout.strip()).is_relative_to(installed)
+    done = run(
+        str(installed / "bin" / "kerastudy"), "launch", "studies/mine.py", "--trials", "1", "--json",
+        cwd=folder, PYTHONPATH=path,
+    )  # fmt: skip
+    assert as_json(done)["trials"]["complete"] == 1
+    again = run(
+        str(installed / "bin" / "kerastudy"), "reproduce", "작은 연구", "--json",
+        cwd=folder, PYTHONPATH=path,
+    )  # fmt: skip
+    assert as_json(again)["identical"] is True

@@ -1,0 +1,113 @@
+"""Trials and studies made by hand, for what records them; nothing is trained."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tracking.records import (
+    BestEpoch,
+    EpochResult,
+    Objective,
+    Proposal,
+    TrialRecord,
+    TrialResult,
+    TrialSpec,
+    TrialState,
+)
+from tracking.runs import StudyRuns
+
+ENVIRONMENT = {"python": "3.11.7", "keras": "3.15.1", "device": "a processor"}
+VALUES = {"rate": 0.001, "units": 8, "kind": "b", "momentum": 0.5}
+LOSS = Objective("val_loss", "min")
+
+
+def make_spec(number: int = 0, **fields: Any) -> TrialSpec:
+    """What a trial depends on, made up; it belongs to `scripted.SPACE`."""
+    made: dict[str, Any] = {
+        "number": number,
+        "attempt": 1,
+        "values": VALUES,
+        "seed": 17 + number,
+        "epochs": 3,
+        "batch_size": 32,
+        "threads": 1,
+        "data_digest": "d" * 64,
+        "objective": LOSS,
+    }
+    return TrialSpec(**{**made, **fields})
+
+
+def make_result(
+    spec: TrialSpec, curve: Sequence[Mapping[str, float]], state: TrialState = "complete"
+) -> TrialResult:
+    """What came of a trial with this curve of metrics."""
+    metric, objective = spec.objective.metric, spec.objective
+    best: BestEpoch | None = None
+    for epoch, metrics in enumerate(curve, start=1):
+        if best is None or objective.is_better(metrics[metric], best.value):
+            best = BestEpoch(epoch, metrics[metric], dict(metrics))
+    valued = state != "infeasible"
+    return TrialResult(
+        spec.number,
+        state,
+        epochs=len(curve),
+        best=best if valued else None,
+        weights_sha256=f"{spec.number:064x}" if valued else "",
+        reason="" if state in ("complete", "pruned") else f"it was {state}, by decree",
+        seconds=1.5,
+        model_parameters=99,
+    )
+
+
+def losses(*values: float) -> list[dict[str, float]]:
+    """A curve of metrics whose validation losses are these."""
+    return [{"loss": value / 2, "val_loss": value} for value in values]
+
+
+def record_trial(
+    runs: StudyRuns,
+    spec: TrialSpec,
+    curve: Sequence[Mapping[str, float]] = (),
+    state: TrialState = "complete",
+    engine_state: Mapping[str, str] | None = None,
+) -> str:
+    """Records a trial as the driver does; returns its run. State "running": it never ends."""
+    proposal = Proposal(spec.number, spec.values, engine_state or {})
+    run_id = runs.begin_trial(spec, proposal, ENVIRONMENT)
+    for epoch, metrics in enumerate(curve, start=1):
+        runs.log_epoch(run_id, EpochResult(spec.number, epoch, metrics, 0.1 * epoch))
+    if state != "running":
+        runs.finish_trial(run_id, make_result(spec, curve, state))
+    return run_id
+
+
+def trial_record(
+    number: int, value: float | None, epoch: int = 1, state: TrialState = "complete"
+) -> TrialRecord:
+    """A trial as read back, with this best value at this epoch."""
+    best = None if value is None else BestEpoch(epoch, value, {"val_loss": value})
+    result = None if state == "running" else TrialResult(number, state, epochs=epoch, best=best)
+    return TrialRecord(
+        run_id=f"run-{number}",
+        spec=make_spec(number),
+        state=state,
+        result=result,
+        engine_state={},
+        environment={},
+        code_digest="",
+        started=0,
+    )
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """The digest of every file in a folder, but for SQLite's own beside its databases."""
+    return {
+        str(path.relative_to(folder)): (
+            hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "a folder"
+        )
+        for path in sorted(folder.rglob("*"))
+        if not path.name.endswith(("-wal", "-shm"))
+    }

@@ -1,0 +1,115 @@
+"""One store and several processes at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tracking.errors import StoreLockedError
+from tracking.history import study_names
+from tracking.mlflow_client import open_optuna_storage
+from tracking.store import Store, open_store
+
+CREATE = """
+import sys
+from pathlib import Path
+from tracking.store import create_store
+import mlflow, optuna
+print("ready", flush=True)
+sys.stdin.readline()
+store = create_store(sys.argv[1])
+assert len(store.client.search_experiments()) == 1
+print("made", flush=True)
+"""
+
+HOLD = """
+import sys
+from tracking.store import open_store
+with open_store(sys.argv[1]).lock_study(sys.argv[2]):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def start(script: str, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def let_go(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def test_several_processes_make_one_store_at_once(tmp_path: Path) -> None:
+    folder = tmp_path / "a new" / "store"
+    processes = [start(CREATE, str(folder)) for _ in range(4)]
+    assert [said(process) for process in processes] == ["ready"] * 4
+    for process in processes:
+        let_go(process)
+    ended = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, ended
+    assert all(out.strip() == "made" for out, _ in ended)
+    store = open_store(folder)
+    assert store is not None
+    assert study_names(store) == []
+    assert open_optuna_storage(store).get_all_studies() == []
+    assert not list(folder.glob("unfinished*"))
+    assert not list(folder.glob("partial*"))
+
+
+def test_a_study_has_one_process_at_a_time(new_store: Store) -> None:
+    """The other is named; it was killed, so the study is free again."""
+    name = "손글씨 연구 1"
+    holder = start(HOLD, str(new_store.root), name)
+    try:
+        assert said(holder) == "held"
+        with pytest.raises(StoreLockedError) as told, new_store.lock_study(name):
+            pass
+        assert f"process {holder.pid} " in str(told.value)
+        assert repr(name) in str(told.value)
+        with new_store.lock_study("another study"):
+            pass
+    finally:
+        os.kill(holder.pid, signal.SIGKILL)
+        holder.communicate()
+    with new_store.lock_study(name):
+        pass
+
+
+def test_the_refused_process_leaves_the_holders_name(new_store: Store) -> None:
+    """Who was refused once must not take the name of the holder away from the next."""
+    holder = start(HOLD, str(new_store.root), "digits")
+    try:
+        assert said(holder) == "held"
+        for _ in range(2):
+            with (
+                pytest.raises(StoreLockedError, match=f"process {holder.pid} "),
+                new_store.lock_study("digits"),
+            ):
+                pass
+        let_go(holder)
+        assert holder.wait(60) == 0
+    finally:
+        holder.kill()
+        holder.communicate()
+    with new_store.lock_study("digits"):
+        pass
+    with new_store.lock_study("digits"):
+        pass
