@@ -22,20 +22,21 @@ def study_note(history: StudyHistory, stopped: str) -> str:
     objective = description.objective
     counts = history.counts()
     states = ", ".join(f"{n} {name}" for name, n in counts.items() if n and name != "total")
+    valued = best is not None and best.best is not None
     lines = [
         f"### Study {_plain(description.name)}",
+        # First what people come for: the UI folds long descriptions.
+        _headline(best, objective.metric) if valued else "No trial has a value yet.",
+        "",
+        f"{counts['total']} trials: {states or 'none'}. Stopped: {stopped}.  ",
         f"Engine `{description.engine}`, pruner `{description.pruner}`, "
-        f"objective {objective.direction} `{objective.metric}`, seed {description.seed}.  ",
-        f"{counts['total']} trials: {states or 'none'}. Stopped: {stopped}.",
+        f"objective {objective.direction} `{objective.metric}`, seed {description.seed}.",
     ]
     if description.notes:
         lines += ["", _plain(description.notes)]
-    if best is None or best.best is None:
-        return "\n".join([*lines, "", "No trial has a value yet."])
+    if best is None or not valued:
+        return "\n".join(lines)
     lines += [
-        "",
-        f"**Best: trial {best.number}, {objective.metric} {best.best.value:.6g} "
-        f"at epoch {best.best.epoch}**",
         "",
         "```",
         *shell_commands(history, best),
@@ -44,6 +45,13 @@ def study_note(history: StudyHistory, stopped: str) -> str:
         *_table(history.top(_TOP), description.space.names),
     ]
     return "\n".join(lines)
+
+
+def _headline(best: TrialRecord | None, metric: str) -> str:
+    assert best is not None and best.best is not None, "asked for a trial with a value"
+    return (
+        f"**Best: trial {best.number}, {metric} {best.best.value:.6g} at epoch {best.best.epoch}**"
+    )
 
 
 def shell_commands(history: StudyHistory, best: TrialRecord) -> list[str]:

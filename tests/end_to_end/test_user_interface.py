@@ -84,6 +84,8 @@ def see(browser: webdriver.Chrome, address: str, *texts: str) -> str:
     browser.get(address)
 
     def shown(driver: webdriver.Chrome) -> str | None:
+        for folded in driver.find_elements(By.XPATH, "//button[normalize-space(.) = 'Show more']"):
+            folded.click()
         text = driver.find_element(By.TAG_NAME, "body").text
         return text if all(wanted in text for wanted in texts) else None
 
@@ -93,10 +95,10 @@ def see(browser: webdriver.Chrome, address: str, *texts: str) -> str:
 
 def test_listens_on_this_machine_alone(server: dict[str, Any]) -> None:
     port = int(server["address"].rpartition(":")[2])
+    main = psutil.Process(server["pid"])
     listening = [
         c.laddr.ip
-        for p in psutil.Process(server["pid"]).children(recursive=True)
-        + [psutil.Process(server["pid"])]
+        for p in [main, *main.children(recursive=True)]
         for c in p.net_connections("tcp")
         if c.status == psutil.CONN_LISTEN and c.laddr.port == port
     ]

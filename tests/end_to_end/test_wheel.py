@@ -43,8 +43,8 @@ def test_a_wheel_launches_a_users_study(tmp_path: Path) -> None:
     )  # fmt: skip
     assert Path(where.stdout.strip()).is_relative_to(installed)
     done = run(
-        str(installed / "bin" / "kerastudy"), "launch", "studies/mine.py", "--trials", "1", "--json",
-        cwd=folder, PYTHONPATH=path,
+        str(installed / "bin" / "kerastudy"), "launch", "studies/mine.py", "--trials", "1",
+        "--json", cwd=folder, PYTHONPATH=path,
     )  # fmt: skip
     assert as_json(done)["trials"]["complete"] == 1
     again = run(

@@ -1,0 +1,89 @@
+"""The best of the trials, and which checkpoints are kept."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from handmade import LOSS, trial_record
+
+from tracking.records import Objective
+from tracking.selection import best_trial, beyond_retention, ranked
+
+ACCURACY = Objective("val_accuracy", "max")
+
+
+def numbers(trials: list) -> list[int]:
+    return [trial.number for trial in trials]
+
+
+def test_lower_is_better_or_higher_is() -> None:
+    trials = [trial_record(0, 0.5), trial_record(1, 0.25), trial_record(2, 0.75)]
+    assert numbers(ranked(trials, LOSS)) == [1, 0, 2]
+    assert numbers(ranked(trials, ACCURACY)) == [2, 0, 1]
+
+
+@pytest.mark.parametrize("objective", [LOSS, ACCURACY])
+def test_ties_go_to_the_earlier_epoch_then_to_the_earlier_trial(objective: Objective) -> None:
+    trials = [
+        trial_record(0, 0.5, epoch=4),
+        trial_record(1, 0.5, epoch=2),
+        trial_record(2, 0.5, epoch=3),
+        trial_record(3, 0.5, epoch=2),
+    ]
+    for order in itertools.permutations(trials):
+        assert numbers(ranked(order, objective)) == [1, 3, 2, 0]
+        best = best_trial(order, objective)
+        assert best is not None
+        assert best.number == 1
+
+
+def test_a_better_value_beats_an_earlier_epoch() -> None:
+    trials = [trial_record(0, 0.5, epoch=1), trial_record(1, 0.49, epoch=9)]
+    assert numbers(ranked(trials, LOSS)) == [1, 0]
+
+
+def test_pruned_trials_count_with_their_best_epoch() -> None:
+    trials = [trial_record(0, 0.5), trial_record(1, 0.25, state="pruned")]
+    assert best_trial(trials, LOSS) == trials[1]
+
+
+def test_what_did_not_end_by_itself_does_not_count() -> None:
+    trials = [
+        trial_record(0, 0.5),
+        trial_record(1, None, state="infeasible"),
+        trial_record(2, 0.125, state="interrupted"),
+        trial_record(3, None, state="running"),
+    ]
+    assert numbers(ranked(trials, LOSS)) == [0]
+    assert best_trial(trials[1:], LOSS) is None
+    assert best_trial([], LOSS) is None
+    assert best_trial([None, trials[0], None], LOSS) == trials[0]
+
+
+@pytest.mark.parametrize("keep", [1, 2, 3, 4, 5, 9])
+def test_all_but_the_best_are_beyond_retention(keep: int) -> None:
+    values = [0.5, 0.125, 0.75, 0.25, 0.0625]
+    trials = [trial_record(number, value) for number, value in enumerate(values)]
+    beyond = beyond_retention(trials, LOSS, keep)
+    assert numbers(beyond) == [4, 1, 3, 0, 2][keep:]
+
+
+def test_all_are_kept_where_all_are_asked_for() -> None:
+    trials = [trial_record(number, number / 10) for number in range(30)]
+    assert beyond_retention(trials, LOSS, None) == []
+
+
+def test_pruned_checkpoints_are_kept_by_their_rank() -> None:
+    trials = [
+        trial_record(0, 0.5),
+        trial_record(1, 0.25, state="pruned"),
+        trial_record(2, 0.75, state="pruned"),
+        trial_record(3, None, state="infeasible"),
+    ]
+    assert numbers(beyond_retention(trials, LOSS, 1)) == [0, 2]
+
+
+def test_of_equal_trials_the_later_goes() -> None:
+    trials = [trial_record(number, 0.5, epoch=2) for number in (2, 0, 1)]
+    assert numbers(beyond_retention(trials, LOSS, 2)) == [2]

@@ -1,0 +1,123 @@
+"""The text on the study's page in the MLflow UI."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from handmade import ENVIRONMENT, losses, make_spec, record_trial
+from scripted import describe
+
+import kerastudy as ks
+from search_spaces import SearchSpace
+from tracking.history import StudyHistory, read_study
+from tracking.runs import StudyRuns
+from tracking.store import Store
+from tracking.summary import shell_commands, study_note
+
+SPACE = SearchSpace(
+    ks.Float("rate", 0.0, 1.0),
+    ks.Choice("kind|of", ["a|b", "`c`", "two\nlines"]),
+    ks.Choice("off", [None, True]),
+)
+
+
+def values_of(kind: str) -> dict[str, object]:
+    return {"rate": 0.123456789, "kind|of": kind, "off": None}
+
+
+def study(store: Store, name: str, trials: int = 3, **settings: object) -> StudyHistory:
+    described = describe(name=name, space=SearchSpace(ks.Float("rate", 0.0, 1.0)), **settings)
+    runs = StudyRuns.create(store, described, ENVIRONMENT)
+    for number in range(trials):
+        spec = make_spec(number, values={"rate": number / 100})
+        record_trial(runs, spec, losses(0.9, 0.5 - number / 100, 0.8))
+    return read_study(store, name)
+
+
+def table(note: str) -> list[list[str]]:
+    """The cells of the table in a note, as Markdown reads them."""
+    lines = [line for line in note.splitlines() if line.startswith("|")]
+    return [
+        [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))] for line in lines
+    ]
+
+
+def test_it_says_what_and_how_and_which_is_best(shared_store: Store) -> None:
+    note = study_note(study(shared_store, "손글씨 연구 1", notes="Why."), "all 3 trials are done")
+    assert "손글씨 연구 1" in note
+    assert "optuna:tpe" in note
+    assert "min `val_loss`" in note
+    assert "3 complete" in note
+    assert "all 3 trials are done" in note
+    assert "Why." in note
+    assert "trial 2, val_loss 0.48 at epoch 2" in note
+
+
+def test_it_has_a_table_of_the_best_first(shared_store: Store) -> None:
+    note = study_note(study(shared_store, "a table", trials=12), "done")
+    header, rule, *rows = table(note)
+    assert header == ["trial", "value", "epoch", "rate"]
+    assert set("".join(rule)) == {"-"}
+    assert len(rule) == len(header)
+    assert [row[0] for row in rows] == [str(number) for number in range(11, 1, -1)]
+    assert rows[0] == ["11", "0.39", "2", "0.11"]
+
+
+def test_it_has_commands_that_a_shell_reads(shared_store: Store) -> None:
+    """Quoted, since names and folders may have spaces."""
+    name = "it's 손글씨 1"
+    history = study(shared_store, name)
+    note = study_note(history, "done")
+    for command in shell_commands(history, history.trials[0]):
+        words = shlex.split(command)
+        assert words[0] == "kerastudy"
+        assert words[2] == name
+        assert words[words.index("--store") + 1] == str(shared_store.root)
+    assert history.best is not None
+    for command in shell_commands(history, history.best):
+        assert command in note
+
+
+def test_commands_name_the_engine_where_there_are_several(shared_store: Store) -> None:
+    for engine in ("optuna:tpe", "optuna:random"):
+        history = study(shared_store, "by two", engine=engine)
+    assert history.best is not None
+    command = shell_commands(history, history.best)[1]
+    assert "--engine optuna:random" in command
+
+
+def test_pipes_and_newlines_do_not_break_the_table(shared_store: Store) -> None:
+    described = describe(name="pipes", space=SPACE, notes="a | b")
+    runs = StudyRuns.create(shared_store, described, ENVIRONMENT)
+    for number, kind in enumerate(["a|b", "`c`", "two\nlines"]):
+        # Recorded by hand, where MLflow may not take the name of a parameter.
+        runs.description.space.resolve(values_of(kind))
+        assert number >= 0
+    note = study_note(_with_trials(read_study(shared_store, "pipes")), "done")
+    rows = table(note)
+    assert len(rows) == 2 + 3
+    assert {len(row) for row in rows} == {6}
+    assert rows[0][4] == "kind\\|of"
+    assert rows[2][4] == "a\\|b"
+    assert rows[2][5] == "null"
+
+
+def _with_trials(history: StudyHistory) -> StudyHistory:
+    from dataclasses import replace
+
+    from handmade import trial_record
+
+    trials = []
+    for number, kind in enumerate(["a|b", "`c`", "two\nlines"]):
+        trial = trial_record(number, number / 10)
+        trials.append(replace(trial, spec=replace(trial.spec, values=values_of(kind))))
+    return replace(history, trials=tuple(trials))
+
+
+def test_a_study_without_a_value_says_so(shared_store: Store) -> None:
+    history = study(shared_store, "nothing yet", trials=0)
+    note = study_note(history, "interrupted; launch again to go on")
+    assert "No trial has a value yet" in note
+    assert "interrupted" in note
+    assert table(note) == []
