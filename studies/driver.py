@@ -116,9 +116,10 @@ class Driver:
             return
         done = replace(trial, state=result.state, result=result)
         self._finished[result.number] = done
-        self._engine.tell(
-            result.number, result, {"mlflow_run": trial.run_id, "reason": result.reason}
-        )
+        attributes = {"mlflow_run": trial.run_id}
+        if result.reason:
+            attributes["reason"] = result.reason
+        self._engine.tell(result.number, result, attributes)
         self._log_best(result)
         self._drop_checkpoints()
         best = best_trial(self._finished.values(), self._description.objective)

@@ -14,7 +14,9 @@ from studies.study import Study
 from studies.training.building import check_study
 from studies.training.champion import save_champion
 from studies.training.determinism import configure_tensorflow
+from studies.training.plain import PlainTrainer
 from studies.training.run_trial import OnEpochResult, run_trial
+from studies.training.trainer import Trainer
 from tracking.records import (
     CodeDescription,
     DataDescription,
@@ -35,12 +37,14 @@ class Session:
         splits: Its data.
         description: Its definition, as it travels.
         environment: Versions and machine.
+        trainer: What trains; keeps the data's pipelines from trial to trial.
     """
 
     study: Study
     splits: Splits
     description: StudyDescription
     environment: dict[str, str]
+    trainer: Trainer
 
     @classmethod
     def open(
@@ -68,13 +72,14 @@ class Session:
             splits,
             _describe(study, splits, code, threads, warnings, data_override),
             {**environment(), "device": _device()},
+            PlainTrainer(),
         )
 
     def run(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, on_epoch: OnEpochResult
     ) -> TrialResult:
         """Runs a trial; see `run_trial`."""
-        return run_trial(self.study, space, self.splits, spec, checkpoint, on_epoch)
+        return run_trial(self.study, space, self.splits, spec, checkpoint, on_epoch, self.trainer)
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from search_spaces import Hyperparameters, SearchSpace
 from studies.errors import StudyError
-from studies.training.batches import in_order, steps
+from studies.training.batches import Batches
 from studies.training.building import build_model
 from studies.training.determinism import begin_trial
 from tracking.records import TrialSpec
@@ -51,12 +51,9 @@ def save_champion(
         # Before the weights are read: the file has the optimizer's state too.
         model.optimizer.build(model.trainable_variables)
         model.load_weights(checkpoint)
-        validation = in_order(splits.validation, spec.batch_size)
+        batches = Batches(splits, spec.batch_size)
         metrics = model.evaluate(
-            validation,
-            steps=steps(splits.validation, spec.batch_size),
-            verbose=0,
-            return_dict=True,
+            batches.validation, steps=batches.validation_steps, verbose=0, return_dict=True
         )
         _save(model, splits, requirements, folder)
     except StudyError:

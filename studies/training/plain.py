@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from studies.training.batches import EpochBatches, as_keras_reads, in_order, steps
+from studies.training.batches import Batches, as_keras_reads
 from studies.training.building import has_own_steps
 from studies.training.determinism import begin_epoch
 from studies.training.trainer import OnEpoch, Training
@@ -14,6 +15,9 @@ from studies.training.trainer import OnEpoch, Training
 if TYPE_CHECKING:
     import keras
 
+    from studies.data import Splits
+
+_PIPELINES_KEPT = 4
 _STEPS_WORTH_SPARING = 500
 _BATCH_METHODS = (
     "on_batch_begin",
@@ -28,26 +32,29 @@ _BATCH_METHODS = (
 class PlainTrainer:
     """Trains with one call of `model.fit`, so that callbacks see one training."""
 
+    def __init__(self) -> None:
+        # A data set and its batch sizes: few, and each holds a copy of the data.
+        self._batches: OrderedDict[tuple[int, int], tuple[Splits, Batches]] = OrderedDict()
+
     def train(self, training: Training, on_epoch: OnEpoch) -> None:
         """See `Trainer.train`."""
         model, spec = training.model, training.spec
-        batches = EpochBatches(training.splits.train, spec.batch_size, spec.seed)
-        validation = in_order(training.splits.validation, spec.batch_size)
+        batches = self._batches_of(training.splits, spec.batch_size)
         _make_variables(model, training)
-        _spare_steps(model, training, batches.steps)
+        _spare_steps(model, training, batches.training_steps)
         with warnings.catch_warnings():
             # Keras warns that it cannot shuffle a tf.data.Dataset: its order is ours.
             warnings.filterwarnings("ignore", message=".*`shuffle=True` was passed.*")
             # A custom training step may sum up a validation that ends early; not ours.
             warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
             model.fit(
-                batches.dataset,
-                steps_per_epoch=batches.steps,
+                batches.training,
+                steps_per_epoch=batches.training_steps,
                 epochs=spec.epochs,
                 verbose=0,
                 shuffle=False,
-                validation_data=validation,
-                validation_steps=steps(training.splits.validation, spec.batch_size),
+                validation_data=batches.validation,
+                validation_steps=batches.validation_steps,
                 callbacks=[
                     _begin_epochs(batches, spec.seed),
                     *training.callbacks,
@@ -55,6 +62,16 @@ class PlainTrainer:
                     _end_epochs(on_epoch),
                 ],
             )
+
+    def _batches_of(self, splits: Splits, batch_size: int) -> Batches:
+        key = (id(splits), batch_size)
+        if key not in self._batches:
+            # With the splits, so that no other object can get their id.
+            self._batches[key] = splits, Batches(splits, batch_size)
+            while len(self._batches) > _PIPELINES_KEPT:
+                self._batches.popitem(last=False)
+        self._batches.move_to_end(key)
+        return self._batches[key][1]
 
 
 def _make_variables(model: keras.Model, training: Training) -> None:
@@ -95,12 +112,12 @@ def _spare_steps(model: keras.Model, training: Training, steps_per_epoch: int) -
         model.steps_per_execution = steps_per_epoch
 
 
-def _begin_epochs(batches: EpochBatches, seed: int) -> keras.callbacks.Callback:
+def _begin_epochs(batches: Batches, seed: int) -> keras.callbacks.Callback:
     import keras
 
     class BeginEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            batches.set_epoch(epoch + 1)
+            batches.set_epoch(seed, epoch + 1)
             begin_epoch(self.model, seed, epoch + 1)
 
     return BeginEpochs()

@@ -14,7 +14,6 @@ from studies.errors import StudyError
 from studies.training.best_weights import BestWeights
 from studies.training.building import build_callbacks, build_model, check_logged, describe
 from studies.training.determinism import begin_trial
-from studies.training.plain import PlainTrainer
 from studies.training.trainer import Trainer, Training
 from tracking.records import (
     BestEpoch,
@@ -41,7 +40,7 @@ def run_trial(
     spec: TrialSpec,
     checkpoint: Path,
     on_epoch: OnEpochResult,
-    trainer: Trainer | None = None,
+    trainer: Trainer,
 ) -> TrialResult:
     """Runs a trial.
 
@@ -52,7 +51,7 @@ def run_trial(
         spec: What to run.
         checkpoint: Where the weights of the best epoch go; ends in ``.weights.h5``.
         on_epoch: Told of each epoch; its answer says how to go on.
-        trainer: What trains; default `PlainTrainer`.
+        trainer: What trains.
 
     Returns:
         What came of it. A builder or a training that raises makes a trial infeasible.
@@ -76,9 +75,7 @@ def run_trial(
         )
     watch = _Watch(spec, BestWeights(model), on_epoch, started)
     try:
-        (trainer or PlainTrainer()).train(
-            Training(model, splits, spec, callbacks), watch.on_epoch_end
-        )
+        trainer.train(Training(model, splits, spec, callbacks), watch.on_epoch_end)
     except StudyError:
         raise
     except Exception as error:

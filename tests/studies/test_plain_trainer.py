@@ -44,7 +44,8 @@ def run(study: ks.Study, folder: Path, epochs: int = 3) -> TrialResult:
     configure_tensorflow(None)
     path = folder / "best.weights.h5"
     splits = study.data.load()
-    return run_trial(study, SPACE, splits, make_spec(epochs), path, lambda epoch: "continue")
+    spec, trainer = make_spec(epochs), PlainTrainer()
+    return run_trial(study, SPACE, splits, spec, path, lambda epoch: "continue", trainer)
 
 
 def test_a_loss_that_turns_nan_is_infeasible_with_the_reason(tmp_path: Path) -> None:
@@ -98,7 +99,13 @@ def test_an_objective_that_no_epoch_logs_ends_the_study(tmp_path: Path) -> None:
     configure_tensorflow(None)
     with pytest.raises(ObjectiveError, match=r"'val_acuracy'.*'val_loss'.*'val_accuracy'"):
         run_trial(
-            study, SPACE, study.data.load(), spec, tmp_path / "b.weights.h5", lambda e: "continue"
+            study,
+            SPACE,
+            study.data.load(),
+            spec,
+            tmp_path / "b.weights.h5",
+            lambda e: "continue",
+            PlainTrainer(),
         )
 
 

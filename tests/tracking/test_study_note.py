@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 
-from handmade import ENVIRONMENT, losses, make_spec, record_trial
+from handmade import ENVIRONMENT, losses, make_spec, record_trial, trial_record
 from scripted import describe
 
 import kerastudy as ks
@@ -87,32 +88,30 @@ def test_commands_name_the_engine_where_there_are_several(shared_store: Store) -
     assert "--engine optuna:random" in command
 
 
-def test_pipes_and_newlines_do_not_break_the_table(shared_store: Store) -> None:
-    described = describe(name="pipes", space=SPACE, notes="a | b")
-    runs = StudyRuns.create(shared_store, described, ENVIRONMENT)
-    for number, kind in enumerate(["a|b", "`c`", "two\nlines"]):
-        # Recorded by hand, where MLflow may not take the name of a parameter.
-        runs.description.space.resolve(values_of(kind))
-        assert number >= 0
-    note = study_note(_with_trials(read_study(shared_store, "pipes")), "done")
-    rows = table(note)
-    assert len(rows) == 2 + 3
+def with_kinds(store: Store, name: str, *kinds: str) -> StudyHistory:
+    """A study whose trials, made by hand, have these values."""
+    StudyRuns.create(store, describe(name=name, space=SPACE, notes="a | b"), ENVIRONMENT)
+    trials = []
+    for number, kind in enumerate(kinds):
+        trial = trial_record(number, number / 10)
+        trials.append(replace(trial, spec=replace(trial.spec, values=values_of(kind))))
+    return replace(read_study(store, name), trials=tuple(trials))
+
+
+def test_pipes_and_quotes_do_not_break_the_table(shared_store: Store) -> None:
+    rows = table(study_note(with_kinds(shared_store, "pipes", "a|b", "`c`"), "done"))
+    assert len(rows) == 2 + 2
     assert {len(row) for row in rows} == {6}
     assert rows[0][4] == "kind\\|of"
     assert rows[2][4] == "a\\|b"
     assert rows[2][5] == "null"
+    assert "`" not in rows[3][4]
 
 
-def _with_trials(history: StudyHistory) -> StudyHistory:
-    from dataclasses import replace
-
-    from handmade import trial_record
-
-    trials = []
-    for number, kind in enumerate(["a|b", "`c`", "two\nlines"]):
-        trial = trial_record(number, number / 10)
-        trials.append(replace(trial, spec=replace(trial.spec, values=values_of(kind))))
-    return replace(history, trials=tuple(trials))
+def test_newlines_do_not_break_the_table(shared_store: Store) -> None:
+    rows = table(study_note(with_kinds(shared_store, "newlines", "two\nlines", "a|b"), "done"))
+    assert len(rows) == 2 + 2
+    assert {len(row) for row in rows} == {6}
 
 
 def test_a_study_without_a_value_says_so(shared_store: Store) -> None:
