@@ -27,7 +27,7 @@ from tracking.records import (
     TrialSpec,
 )
 from tracking.runs import StudyRuns
-from tracking.selection import best_trial, beyond_retention
+from tracking.selection import best_trial, beyond_retention, ranked
 
 # A trial whose process ends by itself so often is what ends it.
 _ATTEMPTS = 3
@@ -61,11 +61,11 @@ class Driver:
         self._again = deque(t for t in recorded if t.state not in FINISHED_STATES)
         self._asked = len(recorded)
         self._running: dict[int, TrialRecord] = {}
-        self._dropped: set[int] = set()
         self._stopping = False
         self._exhausted = False
-        best = best_trial(self._finished.values(), self._description.objective)
-        self._best_value = None if best is None or best.best is None else best.best.value
+        finished = ranked(self._finished.values(), self._description.objective)
+        self._best = next(iter(finished), None)
+        self._kept = finished[: self._description.keep]
 
     def run(self) -> str:
         """Runs trials; returns why it ended, for people to read."""
@@ -120,9 +120,8 @@ class Driver:
         if result.reason:
             attributes["reason"] = result.reason
         self._engine.tell(result.number, result, attributes)
-        self._log_best(result)
-        self._drop_checkpoints()
-        best = best_trial(self._finished.values(), self._description.objective)
+        self._rank(done)
+        best = self._best
         shown = None if best is None or best.best is None else (best.number, best.best.value)
         self._progress.trial_ended(result, shown)
 
@@ -183,23 +182,19 @@ class Driver:
             objective=description.objective,
         )
 
-    def _log_best(self, result: TrialResult) -> None:
-        if result.best is not None and (
-            self._best_value is None
-            or self._description.objective.is_better(result.best.value, self._best_value)
-        ):
-            self._best_value = result.best.value
-            self._runs.log_best_so_far(result.number, result.best.value)
-
-    def _drop_checkpoints(self) -> None:
-        description = self._description
-        beyond = beyond_retention(
-            list(self._finished.values()), description.objective, description.keep
-        )
-        for trial in beyond:
-            if trial.number not in self._dropped:
-                self._checkpoint(trial.number).unlink(missing_ok=True)
-                self._dropped.add(trial.number)
+    def _rank(self, done: TrialRecord) -> None:
+        """Follows the best trial, and drops the checkpoint that is not kept any more."""
+        objective, keep = self._description.objective, self._description.keep
+        best = best_trial([self._best, done], objective)
+        if done.best is None:
+            return
+        if best is done:
+            self._runs.log_best_so_far(done.number, done.best.value)
+        self._best = best
+        dropped = beyond_retention([*self._kept, done], objective, keep)
+        self._kept = [trial for trial in [*self._kept, done] if trial not in dropped]
+        for trial in dropped:
+            self._checkpoint(trial.number).unlink(missing_ok=True)
 
     def _close_running(self) -> None:
         for trial in self._running.values():
