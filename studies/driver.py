@@ -66,10 +66,13 @@ class Driver:
         finished = ranked(self._finished.values(), self._description.objective)
         self._best = next(iter(finished), None)
         self._kept = finished[: self._description.keep]
+        self._beyond = finished[len(self._kept) :]
 
     def run(self) -> str:
         """Runs trials; returns why it ended, for people to read."""
         total = self._description.trials
+        # A kill may have come between a checkpoint and what it supersedes; --keep may be less.
+        self._drop(self._beyond)
         self._progress.begin(self._description, len(self._finished), total)
         try:
             self._submit()
@@ -193,7 +196,10 @@ class Driver:
         self._best = best
         dropped = beyond_retention([*self._kept, done], objective, keep)
         self._kept = [trial for trial in [*self._kept, done] if trial not in dropped]
-        for trial in dropped:
+        self._drop(dropped)
+
+    def _drop(self, trials: Sequence[TrialRecord]) -> None:
+        for trial in trials:
             self._checkpoint(trial.number).unlink(missing_ok=True)
 
     def _close_running(self) -> None:
