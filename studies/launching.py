@@ -21,10 +21,11 @@ from studies.executors.worker import WorkerExecutor
 from studies.interruption import catching_interrupts
 from studies.loading import Target, describe_code, load_study
 from studies.progress import Progress, make_progress
-from studies.study import Study
+from studies.study import OVERRIDABLE, Study
 from studies.training.determinism import prepare_environment
 from tracking.errors import StudyChangedError
 from tracking.history import StudyHistory, find_study, read_study
+from tracking.mlflow_client import preload
 from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord
 from tracking.registry import register_champion
 from tracking.runs import StudyRuns
@@ -44,7 +45,7 @@ def launch_study(
                 "executor='worker' loads the study from its file, and this study was not defined "
                 "in one. Use executor='in-process', or put the study into a file."
             )
-        overrides = {name: getattr(study, name) for name in _OVERRIDES}
+        overrides = {name: getattr(study, name) for name in OVERRIDABLE}
         if "epochs" in study.space:
             del overrides["epochs"]
         target = Target(code.path, study_name=study.name)
@@ -56,9 +57,6 @@ def launch_study(
     prepare_environment(study.threads or 1)
     ready = InProcessExecutor(Session.open(study, code, study.threads))
     return run_study(ready, store=store, progress=make_progress(progress))
-
-
-_OVERRIDES = ("name", "engine", "pruner", "trials", "epochs", "batch_size", "seed", "keep")
 
 
 def launch_target(
@@ -98,10 +96,10 @@ def launch_target(
     check_writable(place.expanduser().absolute())
     worker = WorkerExecutor(target, overrides=overrides, data=data, on_output=shown.say)
     try:
-        # MLflow is imported while the worker imports TensorFlow.
-        recorded = None if opened is None else opened.client
+        # While the worker imports TensorFlow.
+        preload()
         worker.load()
-        threads = None if recorded is None or opened is None else _threads(opened, worker)
+        threads = None if opened is None else _threads(opened, worker)
         if threads is not None and threads != worker.description.threads:
             worker.close()
             worker = WorkerExecutor(

@@ -101,6 +101,10 @@ def reproduce(
         rerun = _Rerun(trial, progress)
         with tempfile.TemporaryDirectory() as folder:
             checkpoint = Path(folder) / "again.weights.h5"
+            progress.say(
+                f"running trial {trial.number} of {name} again, {trial.spec.epochs} epochs"
+            )
+            progress.trial_begins(trial.spec)
             worker.submit(trial.spec, checkpoint, history.description.space)
             while not rerun.ended:
                 worker.wait(rerun)
