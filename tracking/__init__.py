@@ -4,8 +4,10 @@
 |---|---|
 | `records` | the shapes that travel: specs, results, descriptions |
 | `names` | what a study may be called |
+| `atomic` | files that are there whole or not at all |
 | `store` | the folder that holds everything |
 | `mlflow_client` | opening MLflow's and Optuna's databases |
+| `mlflow_names` | names that MLflow refuses, spelled otherwise |
 | `tags` | the tags on MLflow's runs |
 | `runs` | writing a study into MLflow |
 | `history` | reading it back |

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from tracking import tags
 from tracking.errors import StoreError, StudyNotFoundError
+from tracking.mlflow_client import check_database
+from tracking.mlflow_names import from_mlflow
 from tracking.records import StudyDescription, TrialRecord, TrialResult, TrialSpec, TrialState
 from tracking.selection import best_trial, ranked
 from tracking.store import Store
@@ -99,8 +101,18 @@ def checkpoint_path(store: Store, description: StudyDescription, number: int) ->
 
 
 def study_names(store: Store) -> list[str]:
-    """Returns the names of the store's studies, the latest first."""
-    return [experiment.name for experiment in _experiments(store)]
+    """Returns the names of the store's studies, the one launched last first.
+
+    Raises:
+        StoreError: If the store's database is gone or damaged.
+    """
+    check_database(store.root / "mlflow.db")
+    if not any((store.root / "mlartifacts").iterdir()):
+        # A new store: not worth MLflow's start.
+        return []
+    studies = [e for e in _experiments(store) if e.tags.get(tags.KIND) == "study"]
+    studies.sort(key=lambda e: int(e.tags.get(tags.LAUNCHED, e.creation_time)), reverse=True)
+    return [experiment.name for experiment in studies]
 
 
 def read_study(store: Store, name: str, engine: str | None = None) -> StudyHistory:
@@ -152,14 +164,13 @@ def find_study(store: Store, name: str, engine: str | None = None) -> StudyHisto
 
 def epoch_metrics(store: Store, run_id: str) -> dict[int, dict[str, float]]:
     """Reads every metric that Keras logged in a run, by epoch."""
-    own = {"epochs_trained", "seconds", "model_parameters", "best_epoch"}
     client = store.client
     epochs: dict[int, dict[str, float]] = {}
     for name in client.get_run(run_id).data.metrics:
         for metric in client.get_metric_history(run_id, name):
             # Steps count from 1; what describes the trial as a whole stands at step 0.
-            if metric.step > 0 and name not in own:
-                epochs.setdefault(metric.step, {})[name] = metric.value
+            if metric.step > 0:
+                epochs.setdefault(metric.step, {})[from_mlflow(name)] = metric.value
     return dict(sorted(epochs.items()))
 
 
@@ -195,10 +206,8 @@ def _local_path(uri: str) -> Path:
 def _experiments(store: Store) -> Iterable[Experiment]:
     token: str | None = None
     while True:
-        page = store.client.search_experiments(
-            order_by=["last_update_time DESC"], page_token=token, max_results=_PAGE
-        )
-        yield from (e for e in page if e.tags.get("mlflow.experimentKind") and e.name != "Default")
+        page = store.client.search_experiments(page_token=token, max_results=_PAGE)
+        yield from page
         token = page.token
         if not token:
             return

@@ -32,6 +32,7 @@ def open_client(store: Store) -> MlflowClient:
     Raises:
         StoreError: If MLflow cannot use the database.
     """
+    check_database(store.root / "mlflow.db")
     _prepare_environment()
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
@@ -48,6 +49,28 @@ def open_client(store: Store) -> MlflowClient:
     return client
 
 
+def check_database(path: Path) -> None:
+    """Checks that a database is there and is one.
+
+    MLflow would make a new one in place of one that is gone, and try a damaged one for minutes.
+
+    Raises:
+        StoreError: If not.
+    """
+    advice = "Restore the store from a backup, or choose another folder with --store."
+    if not path.is_file():
+        raise StoreError(f"The store's database {str(path)!r} is gone. {advice}")
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+            tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"The store's database {str(path)!r} cannot be read: {error}. {advice}"
+        ) from None
+    if not tables:
+        raise StoreError(f"The store's database {str(path)!r} is empty. {advice}")
+
+
 def create_databases(store: Store) -> None:
     """Makes the two databases of a new store, each complete before it gets its name."""
     _prepare_environment()
@@ -58,7 +81,7 @@ def create_databases(store: Store) -> None:
         unfinished = store.root / f"unfinished-{name}"
         for leftover in store.root.glob(f"{unfinished.name}*"):
             leftover.unlink()
-        create(f"sqlite:///{unfinished.as_posix()}")
+        create(f"sqlite:///{unfinished.as_posix()}", store)
         with contextlib.closing(sqlite3.connect(unfinished)) as database:
             # Kept in the file: a commit costs a quarter of the time, and readers
             # (the UI, a dashboard) never block the study.
@@ -74,13 +97,14 @@ def open_optuna_storage(store: Store) -> Any:
     return RDBStorage(store.optuna_uri, engine_kwargs={"connect_args": {"timeout": 60}})
 
 
-def _create_mlflow(uri: str) -> None:
+def _create_mlflow(uri: str, store: Store) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    SqlAlchemyStore(uri, "unused").engine.dispose()
+    # The place of artifacts of experiments that others make in this database.
+    SqlAlchemyStore(uri, store.artifacts_uri).engine.dispose()
 
 
-def _create_optuna(uri: str) -> None:
+def _create_optuna(uri: str, _store: Store) -> None:
     from optuna.storages import RDBStorage
 
     RDBStorage(uri).engine.dispose()

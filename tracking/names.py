@@ -10,6 +10,8 @@ from tracking.errors import StudyNameError
 # '@', '?', '#' and '%' would break "models:/NAME@champion" and file addresses;
 # the rest cannot stand in a file name on Windows.
 _FORBIDDEN = set('/\\:@?#%"<>|*')
+# Control characters, halves of characters, separators of lines and paragraphs.
+_NO_TEXT = {"Cc", "Cs", "Zl", "Zp"}
 _LONGEST_IN_BYTES = 200
 
 
@@ -32,11 +34,16 @@ def check_study_name(name: object) -> str:
     name = unicodedata.normalize("NFC", name)
     if not name.strip():
         raise StudyNameError(f"A study's name must not be empty. Received: {name!r}. {rule}")
-    found = sorted({c for c in name if c in _FORBIDDEN or unicodedata.category(c) == "Cc"})
+    found = sorted({c for c in name if c in _FORBIDDEN or unicodedata.category(c) in _NO_TEXT})
     if found:
         raise StudyNameError(
             f"A study's name must not contain {' '.join(map(repr, found))}: it names a folder and "
             f"a registered model. Received: {name!r}. {rule}"
+        )
+    if name == "Default" or name.startswith("-"):
+        raise StudyNameError(
+            "A study must not be called 'Default', as MLflow's own experiment is, nor begin with "
+            f"'-', as an option does. Received: {name!r}. {rule}"
         )
     if name != name.strip(" .") or len(name.encode()) > _LONGEST_IN_BYTES:
         raise StudyNameError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from tracking import tags
 from tracking.history import ALIAS, StudyHistory
+from tracking.mlflow_names import to_mlflow
 from tracking.records import TrialRecord
 from tracking.runs import spell
 
@@ -56,14 +58,14 @@ def register_champion(history: StudyHistory, trial: TrialRecord, folder: Path) -
         tags.NUMBER: str(trial.number),
         tags.ENGINE: description.engine,
         "epoch": str(trial.best.epoch),
-        metric: repr(trial.best.value),
+        to_mlflow(metric): repr(trial.best.value),
     }
     logged = client.create_logged_model(
         history.experiment_id,
         name="champion",
         source_run_id=history.parent_run_id,
         tags=facts,
-        params={k: spell(v) for k, v in trial.spec.values.items()},
+        params={to_mlflow(k): spell(v) for k, v in trial.spec.values.items()},
         model_type="keras",
     )
     saved = Model.load(str(folder))
@@ -101,6 +103,11 @@ def _log_model_metrics(
     history: StudyHistory, model_id: str, metrics: Mapping[str, float], epoch: int
 ) -> None:
     for name, value in metrics.items():
-        history.store.client.log_metric(
-            history.parent_run_id, f"champion/{name}", value, step=epoch, model_id=model_id
-        )
+        if math.isfinite(value):
+            history.store.client.log_metric(
+                history.parent_run_id,
+                to_mlflow(f"champion/{name}"),
+                value,
+                step=epoch,
+                model_id=model_id,
+            )

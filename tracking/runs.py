@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tracking import tags
 from tracking.errors import StoreError
+from tracking.mlflow_names import to_mlflow
 from tracking.records import (
     EpochResult,
     Proposal,
@@ -80,7 +81,7 @@ class StudyRuns:
             experiment_id = client.create_experiment(
                 name,
                 artifact_location=f"{store.artifacts_uri}/{_next_folder(store)}",
-                tags={"mlflow.experimentKind": "custom_model_development"},
+                tags={"mlflow.experimentKind": "custom_model_development", tags.KIND: "study"},
             )
         elif experiment.lifecycle_stage == "deleted":
             raise StoreError(
@@ -90,11 +91,11 @@ class StudyRuns:
             )
         else:
             experiment_id = experiment.experiment_id
+            _end_unmarked(store, experiment_id)
         run = client.create_run(
             experiment_id,
             run_name=f"{name} ({description.engine})",
             tags={
-                tags.KIND: "study",
                 tags.ENGINE: description.engine,
                 tags.SPACE_DIGEST: description.space.digest,
                 tags.DATA_DIGEST: description.data.digest,
@@ -107,6 +108,8 @@ class StudyRuns:
         runs.write_definition()
         runs._log_params(run.info.run_id, _settings(description))
         client.log_inputs(run.info.run_id, runs._dataset)
+        # Last: a run that was killed before it had its definition is no study's.
+        client.set_tag(run.info.run_id, tags.KIND, "study")
         return runs
 
     def write_definition(self) -> None:
@@ -123,7 +126,9 @@ class StudyRuns:
 
     def set_running(self) -> None:
         """Marks the parent run as running, and as the one launched last."""
-        self._client.set_tag(self.parent_run_id, tags.LAUNCHED, str(time.time_ns() // 1_000_000))
+        now = str(time.time_ns() // 1_000_000)
+        self._client.set_tag(self.parent_run_id, tags.LAUNCHED, now)
+        self._client.set_experiment_tag(self.experiment_id, tags.LAUNCHED, now)
         self._client.update_run(self.parent_run_id, status="RUNNING")
 
     def close(self, status: str, note: str) -> None:
@@ -176,7 +181,7 @@ class StudyRuns:
 
         now = time.time_ns() // 1_000_000
         self._waiting[run_id] += [
-            Metric(name, value, now, epoch.epoch)
+            Metric(to_mlflow(name), value, now, epoch.epoch)
             for name, value in epoch.metrics.items()
             # MLflow turns an infinity into 1.8e308, which then wins every sort.
             if math.isfinite(value)
@@ -198,7 +203,7 @@ class StudyRuns:
         if result.best is not None:
             # "Latest" in the UI is the last epoch: the best needs names of its own.
             metrics.append(Metric("best_epoch", result.best.epoch, now, 0))
-            name = f"best_{self.description.objective.metric}"
+            name = to_mlflow(f"best_{self.description.objective.metric}")
             metrics.append(Metric(name, result.best.value, now, 0))
         run_tags = {
             tags.STATE: result.state,
@@ -216,7 +221,7 @@ class StudyRuns:
 
     def log_best_so_far(self, number: int, value: float) -> None:
         """Adds a point to the parent's curve of the best value by trial."""
-        name = f"best_{self.description.objective.metric}"
+        name = to_mlflow(f"best_{self.description.objective.metric}")
         self._client.log_metric(self.parent_run_id, name, value, step=number)
 
     def close_left_running(self, trial: TrialRecord) -> None:
@@ -240,7 +245,7 @@ class StudyRuns:
     def _log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
 
-        for chunk in _chunks([Param(k, spell(v)) for k, v in params.items()], 100):
+        for chunk in _chunks([Param(to_mlflow(k), spell(v)) for k, v in params.items()], 100):
             self._client.log_batch(run_id, params=chunk)
 
 
@@ -281,6 +286,14 @@ def _settings(description: StudyDescription) -> dict[str, Any]:
         "seed": description.seed,
         "threads": description.threads,
     }
+
+
+def _end_unmarked(store: Store, experiment_id: str) -> None:
+    """Ends parent runs whose process was killed while it made them."""
+    running = store.client.search_runs([experiment_id], "attributes.status = 'RUNNING'")
+    for run in running:
+        if tags.ENGINE in run.data.tags and tags.KIND not in run.data.tags:
+            store.client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _next_folder(store: Store) -> int:

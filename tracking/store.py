@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from functools import cached_property
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
+from tracking import tags
 from tracking.atomic import write_atomically
 from tracking.errors import StoreError, StoreLockedError
 
@@ -200,7 +202,7 @@ def _read_facts(root: Path) -> dict[str, Any] | None:
         facts = json.loads(path.read_text(encoding="utf-8"))
         found = int(facts["format"])
         Path(facts["path"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         raise StoreError(
             f"{str(path)!r} is damaged. It should read like "
             f'{{"format": {STORE_FORMAT}, "path": "{root.as_posix()}"}}: mend it by hand.'
@@ -221,7 +223,10 @@ def _write_facts(root: Path) -> None:
 
 def _relocate(store: Store, old: Path) -> None:
     """Rewrites the absolute addresses in MLflow's database after the folder was moved."""
+    from tracking.mlflow_client import check_database
+
     check_writable(store.root)
+    check_database(store.root / "mlflow.db")
     before, after = (old / "mlartifacts").as_uri(), store.artifacts_uri
     with contextlib.closing(sqlite3.connect(store.root / "mlflow.db")) as database, database:
         for table, column in _ADDRESS_COLUMNS:
@@ -231,6 +236,11 @@ def _relocate(store: Store, old: Path) -> None:
                 f"WHERE substr({column}, 1, ?) = ?",
                 (after, len(before) + 1, len(before), before),
             )
+        # The commands on the studies' pages.
+        database.execute(
+            "UPDATE tags SET value = replace(value, ?, ?) WHERE key = ?",
+            (shlex.quote(str(old)), shlex.quote(str(store.root)), tags.NOTE),
+        )
     _write_facts(store.root)
 
 

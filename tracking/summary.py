@@ -85,7 +85,7 @@ def _number(value: object) -> str:
 
 
 def _cell(text: str) -> str:
-    return f" {_plain(text)} "
+    return f" {_plain(' '.join(text.split()))} "
 
 
 def _plain(text: str) -> str:

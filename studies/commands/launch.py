@@ -45,7 +45,7 @@ def launch_command(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    r"""Run a study, or go on with it.
+    """Run a study, or go on with it.
 
     TARGET is a study of the catalog (digits), a file (my_study.py), or a file and the variable
     that holds the study (my_study.py:wide).
@@ -58,7 +58,7 @@ def launch_command(
     \b
     engines  optuna:tpe, optuna:random, optuna:quasi-random, optuna:cma-es, optuna:grid
     pruners  none, median, percentile, successive-halving, hyperband, patient
-    """
+    """  # noqa: D301 - click reads \b, which must not be escaped
     from studies.commands.output import print_json, study_document, study_text
     from studies.launching import launch_target
     from studies.loading import resolve_target

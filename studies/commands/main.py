@@ -76,7 +76,7 @@ class Group(click.Group):
 )
 @click.version_option(package_name="kerastudy", message="kerastudy %(version)s")
 def kerastudy() -> None:
-    r"""Hyperparameter tuning studies of Keras models: launch, look, reproduce.
+    """Hyperparameter tuning studies of Keras models: launch, look, reproduce.
 
     \b
     kerastudy launch digits                  a first study, on data that comes along
@@ -84,7 +84,7 @@ def kerastudy() -> None:
     kerastudy show digits                    its best trial
     kerastudy ui digits                      look at it in the MLflow UI
     kerastudy reproduce digits               run the best trial again, bit for bit
-    """
+    """  # noqa: D301 - click reads \b, which must not be escaped
 
 
 def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -114,14 +114,14 @@ def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _fail(message: str) -> None:
-    click.echo(f"kerastudy: {' '.join(message.split())}", err=True)
+    click.echo(f"kerastudy: {' '.join(line.strip() for line in message.splitlines())}", err=True)
     sys.exit(EXIT_WRONG_USE)
 
 
 def main() -> None:
     """Runs the command line."""
     try:
-        kerastudy.main(standalone_mode=False)
+        kerastudy.main(prog_name="kerastudy", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(EXIT_WRONG_USE)

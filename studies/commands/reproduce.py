@@ -28,7 +28,7 @@ def reproduce_command(
     store: Path | None,
     as_json: bool,
 ) -> None:
-    r"""Run a trial again from its record, in a new process, and compare.
+    """Run a trial again from its record, in a new process, and compare.
 
     Exits with 0 only if every metric of every epoch, and the weights of the best epoch, are the
     same bit for bit; with 1 if not.
@@ -36,7 +36,7 @@ def reproduce_command(
     \b
     kerastudy reproduce digits
     kerastudy reproduce digits --trial 7 --json
-    """
+    """  # noqa: D301 - click reads \b, which must not be escaped
     from studies.commands.output import print_json
     from studies.commands.reading import history_of
     from studies.progress import make_progress

@@ -15,13 +15,13 @@ from studies.commands.main import json_option, store_option, telling_errors
 @json_option
 @telling_errors
 def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
-    r"""List the studies of the store, the latest first.
+    """List the studies of the store, the latest first.
 
     \b
     kerastudy list
     kerastudy list --catalog
     kerastudy list --store ~/studies --json
-    """
+    """  # noqa: D301 - click reads \b, which must not be escaped
     from studies.commands.output import print_json
 
     if catalog:
@@ -38,11 +38,14 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
             f"no studies yet in {str(path)!r}; start with: kerastudy launch digits"
         )
         return
-    from tracking.history import read_study, study_names
+    from tracking.history import find_study, study_names
 
     documents = []
     for name in study_names(opened):
-        history = read_study(opened, name)
+        history = find_study(opened, name)
+        if history is None:
+            # Killed while it was made.
+            continue
         best = history.best
         documents.append(
             {
@@ -72,12 +75,12 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
 @json_option
 @telling_errors
 def show_command(study: str, engine: str | None, store: Path | None, as_json: bool) -> None:
-    r"""Show how a study stands: its best trial, and where to look.
+    """Show how a study stands: its best trial, and where to look.
 
     \b
     kerastudy show digits
     kerastudy show digits --json
-    """
+    """  # noqa: D301 - click reads \b, which must not be escaped
     from studies.commands.output import print_json, study_document, study_text
     from studies.commands.reading import history_of
 

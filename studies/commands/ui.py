@@ -32,12 +32,12 @@ def ui_command(
     store: Path | None,
     as_json: bool,
 ) -> None:
-    r"""Look at the store in the MLflow UI, on this machine alone, until Ctrl-C.
+    """Look at the store in the MLflow UI, on this machine alone, until Ctrl-C.
 
     \b
     kerastudy ui
     kerastudy ui digits --port 5001
-    """
+    """  # noqa: D301 - click reads \b, which must not be escaped
     from studies.commands.output import print_json
     from studies.commands.reading import history_of
     from studies.interruption import catching_interrupts

@@ -1,4 +1,4 @@
-"""Running `kerastudy` as its users do: a real process, in a folder of theirs."""
+"""The command ``kerastudy`` as a process, and study files to give to it."""
 
 from __future__ import annotations
 
@@ -6,47 +6,140 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from conformance.executor import STUDY_FILE
+# Keras is imported by the builder: what is wrong before it is called is then told quickly.
+STUDY_FILE = """
+import numpy as np
 
-KERASTUDY = [sys.executable, "-P", "-m", "kerastudy"]
+import kerastudy as ks
+
+random = np.random.default_rng(0)
+y = np.arange(150) % 3
+x = (random.normal(size=(150, 4)) + y[:, None]).astype("float32")
 
 
-def environment(**more: str) -> dict[str, str]:
-    """The test's environment, as little of it as a new terminal would have."""
-    kept = {k: v for k, v in os.environ.items() if k not in ("KERASTUDY_STORE", "PYTHONPATH")}
-    return {**kept, **more}
+def build(hp):
+    import keras
+
+    model = keras.Sequential(
+        [keras.layers.Input((4,)), keras.layers.Dense(3, activation="softmax")]
+    )
+    model.compile(
+        keras.optimizers.SGD(hp["learning_rate"]),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    return model
 
 
-def kerastudy(
-    folder: Path, *arguments: str, expect: int | None = 0, **more: str
-) -> subprocess.CompletedProcess[str]:
-    """Runs a command in a folder; fails if its exit code is not as expected."""
+study = ks.Study(
+    "blobs",
+    data=ks.datasets.arrays(x, y),
+    build=build,
+    space=ks.SearchSpace(ks.learning_rate(1e-3, 1.0)),
+    objective="val_accuracy",
+    trials=3,
+    epochs=2,
+)
+"""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def last(self) -> str:
+        """The last line on standard error."""
+        lines = self.err.strip().splitlines()
+        return lines[-1] if lines else ""
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A launched study.
+
+    Attributes:
+        folder: Where the command ran.
+        file: The study file.
+        store: The store's folder.
+        told: What the command answered.
+    """
+
+    folder: Path
+    file: Path
+    store: Path
+    told: Told
+
+    @property
+    def document(self) -> Any:
+        """What it printed with ``--json``."""
+        return json.loads(self.told.out)
+
+
+def kerastudy(*arguments: str | Path, cwd: Path, timeout: float = 300, **variables: str) -> Told:
+    """Runs the command in a folder, as a user's shell would."""
+    return run([sys.executable, "-P", "-m", "kerastudy", *map(str, arguments)], cwd=cwd,
+               timeout=timeout, **variables)  # fmt: skip
+
+
+def run(command: list[str], *, cwd: Path, timeout: float = 300, **variables: str) -> Told:
+    """Runs a process in a folder."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("KERASTUDY_", "MLFLOW_", "PYTHONPATH"))
+    }
     done = subprocess.run(
-        [*KERASTUDY, *arguments],
-        cwd=folder,
-        env=environment(**more),
+        command,
+        cwd=cwd,
+        env={**kept, "COLUMNS": "100", **variables},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
+        timeout=timeout,
     )
-    assert expect is None or done.returncode == expect, done.stdout + done.stderr
-    return done
+    return Told(done.returncode, done.stdout, done.stderr)
 
 
-def as_json(done: subprocess.CompletedProcess[str]) -> Any:
-    """What a command printed with --json: one document and nothing else."""
-    return json.loads(done.stdout)
+def write_study(folder: Path, **replaced: str) -> Path:
+    """Writes the study file with some of its text replaced.
 
-
-def write_study(folder: Path, name: str = "study.py", **replaced: str) -> Path:
-    """Writes a small study into a folder, with parts of its text replaced."""
+    Keys are the names of `PLACES`; values take the place of that text.
+    """
     text = STUDY_FILE
-    for old, new in replaced.items():
-        assert old in text, old
+    for place, new in replaced.items():
+        old = PLACES[place]
+        assert text.count(old) == 1, f"{old!r} is not once in the study file"
         text = text.replace(old, new)
-    file = folder / name
-    file.write_text(text, encoding="utf-8")
-    return file
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "my_study.py"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+PLACES = {
+    "name": '"blobs"',
+    "data": "ks.datasets.arrays(x, y)",
+    "space": "ks.SearchSpace(ks.learning_rate(1e-3, 1.0))",
+    "objective": '"val_accuracy"',
+    "trials": "trials=3",
+    "epochs": "epochs=2",
+    "seed": "    epochs=2,",
+    "returned": "    return model\n",
+    "compiled": """    model.compile(
+        keras.optimizers.SGD(hp["learning_rate"]),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+""",
+    "study": 'study = ks.Study(\n    "blobs"',
+    "imports": "import kerastudy as ks\n",
+}

@@ -1,0 +1,31 @@
+"""A study that is launched once, and looked at by many tests."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from command_line import Launched, kerastudy, write_study
+
+from tracking.store import open_store
+
+
+@pytest.fixture(scope="session")
+def launched(tmp_path_factory: pytest.TempPathFactory) -> Launched:
+    """Three trials of two epochs; tests must not write into this store."""
+    folder = tmp_path_factory.mktemp("launched")
+    file = write_study(folder / "my studies")
+    store = folder / "my store"
+    told = kerastudy("launch", file, "--store", store, "--json", cwd=folder)
+    assert told.code == 0, told.err
+    return Launched(folder, file, store, told)
+
+
+@pytest.fixture
+def copied_store(launched: Launched, tmp_path: Path) -> Path:
+    """A copy of the launched store, its addresses brought up to date."""
+    store = tmp_path / "copied store"
+    shutil.copytree(launched.store, store)
+    assert open_store(store) is not None
+    return store

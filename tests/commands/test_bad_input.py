@@ -1,0 +1,301 @@
+"""Bad input gets one clear line, exit code 2, and changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from command_line import Launched, Told, kerastudy, run, write_study
+from handmade import contents
+
+from tracking.store import STORE_FORMAT
+
+
+def check_refused(told: Told, *words: str) -> None:
+    """One line of ours at the end, with these words in it."""
+    assert told.code == 2, told
+    assert "Traceback" not in told.err
+    lines = [line for line in told.err.splitlines() if line.startswith("kerastudy:")]
+    assert lines == [told.last], told.err
+    assert told.out == ""
+    for word in words:
+        assert word in told.last
+
+
+# What is told before any worker is started.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nope.py"], ["'nope.py'"]),
+        (["folder/nope.py"], ["'folder/nope.py'"]),
+        (["nope.py:study"], ["'nope.py'"]),
+        (["digitz"], ["'digitz'", "Did you mean 'digits'"]),
+        ([""], []),
+        (["."], ["folder"]),
+        (["digits", "--trials", "0"], ["trials", "0"]),
+        (["digits", "--trials", "-3"], ["trials", "-3"]),
+        (["digits", "--epochs", "0"], ["epochs", "0"]),
+        (["digits", "--batch-size", "0"], ["batch", "0"]),
+        (["digits", "--engine", "optuna:tpee"], ["'optuna:tpee'", "'optuna:tpe'"]),
+        (["digits", "--engine", "xyz"], ["'xyz'", "'optuna:tpe'"]),
+        (["digits", "--engine", ""], ["''"]),
+        (["digits", "--pruner", "medain"], ["'medain'", "'median'"]),
+        (["digits", "--pruner", "xyz"], ["'xyz'", "'median'", "'hyperband'"]),
+        (["digits", "--name", ""], ["''", "empty"]),
+        (["digits", "--name", "  "], ["'  '", "empty"]),
+        (["digits", "--name", "a/b"], ["'a/b'", "'/'"]),
+        (["digits", "--name", "../digits"], ["'../digits'"]),
+        (["digits", "--name", "C:\\digits"], ["\\"]),
+        (["digits", "--keep", "0"], ["keep", "'0'"]),
+        (["digits", "--keep", "few"], ["keep", "'few'"]),
+    ],
+)
+def test_launch_refuses(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
+    told = kerastudy("launch", *arguments, cwd=tmp_path)
+    check_refused(told, *words)
+    assert contents(tmp_path) == {}
+
+
+COMMANDS = [["launch", "digits"], ["list"], ["show", "x"], ["reproduce", "x"], ["ui"]]
+NEWER = json.dumps({"format": STORE_FORMAT + 1, "path": "/x"})
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_store_that_is_a_file(tmp_path: Path, command: list[str]) -> None:
+    file = tmp_path / "a file"
+    file.write_text("mine")
+    told = kerastudy(*command, "--store", file, cwd=tmp_path)
+    check_refused(told, repr(str(file)), "file")
+    assert contents(tmp_path).keys() == {"a file"}
+    assert file.read_text() == "mine"
+
+
+def test_the_store_may_come_from_a_variable(tmp_path: Path) -> None:
+    file = tmp_path / "a file"
+    file.write_text("mine")
+    told = kerastudy("launch", "digits", cwd=tmp_path, KERASTUDY_STORE=str(file))
+    check_refused(told, repr(str(file)), "file")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_store_made_by_a_newer_kerastudy(tmp_path: Path, command: list[str]) -> None:
+    check_unreadable(tmp_path, command, NEWER, "newer", str(STORE_FORMAT + 1), "pip install")
+
+
+@pytest.mark.parametrize("command", COMMANDS[:2])
+def test_a_damaged_store(tmp_path: Path, command: list[str]) -> None:
+    check_unreadable(tmp_path, command, "{", "store.json", "damaged")
+
+
+def check_unreadable(folder: Path, command: list[str], text: str, *words: str) -> None:
+    store = folder / "store"
+    store.mkdir()
+    (store / "store.json").write_text(text)
+    before = contents(folder)
+    told = kerastudy(*command, "--store", store, cwd=folder)
+    check_refused(told, str(store), *words)
+    assert contents(folder) == before
+
+
+# /root may be closed to others: what is used is imported before root steps down.
+AS_NOBODY = """
+import os, sys
+import studies.commands.launch, studies.commands.main, studies.commands.output
+import studies.launching, studies.loading, studies.settings, search_spaces, studies.data
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+sys.argv = ["kerastudy", *sys.argv[1:]]
+studies.commands.main.main()
+"""
+
+
+@pytest.fixture
+def open_to_all() -> Iterator[Path]:
+    """A folder that everybody may enter, unlike pytest's."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="needs POSIX users")
+def test_a_store_that_is_not_writable(open_to_all: Path) -> None:
+    os.chmod(open_to_all, 0o555)
+    store = open_to_all / "store"
+    told = run(
+        [sys.executable, "-P", "-c", AS_NOBODY, "launch", "digits", "--store", str(store)],
+        cwd=Path("/"),
+    )
+    check_refused(told, str(store), "writable")
+    assert contents(open_to_all) == {}
+
+
+@pytest.mark.parametrize("command", [["show", "digits"], ["reproduce", "digits"], ["ui", "digits"]])
+def test_no_store_says_how_to_start(tmp_path: Path, command: list[str]) -> None:
+    told = kerastudy(*command, cwd=tmp_path)
+    check_refused(told, "kerastudy-store", "kerastudy launch")
+    assert contents(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["show", "blob"], ["'blob'", "'blobs'"]),
+        (["reproduce", "blob"], ["'blob'", "'blobs'"]),
+        (["ui", "blob", "--no-open"], ["'blob'", "'blobs'"]),
+        (["reproduce", "blobs", "--trial", "99"], ["no trial 99", "0 to 2"]),
+        (["reproduce", "blobs", "--trial", "-1"], ["-1", "0 to 2"]),
+        (["show", "blobs", "--engine", "random"], ["optuna:random", "optuna:tpe"]),
+        (["show", "blobs", "--engine", "tpee"], ["'tpee'", "'tpe'"]),
+    ],
+)
+def test_what_is_not_in_the_store(
+    launched: Launched, tmp_path: Path, arguments: list[str], words: list[str]
+) -> None:
+    before = contents(launched.store)
+    told = kerastudy(*arguments, "--store", launched.store, cwd=tmp_path)
+    check_refused(told, *words)
+    assert contents(launched.store) == before
+
+
+# What is found when the study is loaded. All are launched first, two at a time.
+
+
+@dataclass(frozen=True)
+class Case:
+    """A study file that is wrong.
+
+    Attributes:
+        words: What the message names.
+        replaced: What is replaced in the study file; see `command_line.PLACES`.
+        text: The file's text instead, or empty.
+        arguments: Of the command, beside the file.
+        variable: After a colon in the target.
+        executor: Where it is loaded; both load it by the same code.
+    """
+
+    words: list[str]
+    replaced: dict[str, str] = field(default_factory=dict)
+    text: str = ""
+    arguments: list[str] = field(default_factory=list)
+    variable: str = ""
+    executor: str = "in-process"
+
+
+NAN = "ks.datasets.arrays(np.where(np.arange(600).reshape(150, 4) == 9, np.nan, x), y)"
+CASES = {
+    "does not parse": Case(["my_study.py", "does not parse", "line 2"], text="a = 1\nb = = 2\n"),
+    "raises": Case(
+        ["my_study.py", "line 3", "ValueError: of mine"], text="\n\nraise ValueError('of mine')\n",
+        executor="worker",
+    ),
+    "exits": Case(["my_study.py", "SystemExit"], text="import sys\nsys.exit(3)\n"),
+    "lacks a module": Case(["no_such_module_here"], text="import no_such_module_here\n"),
+    "has no study": Case(["my_study.py", "no study"], text="a = 1\n"),
+    "has two studies": Case(
+        ["2 studies", "my_study.py:other", "study"],
+        {"returned": "    return model\n\n\ndef another():\n    return ks.Study('x', build=build,"
+         " data=ks.datasets.arrays(x, y), space=ks.SearchSpace(ks.dropout()))\n\n\n",
+         "study": 'other = another()\nstudy = ks.Study(\n    "blobs"'},
+    ),
+    "has no such study": Case(["'stud'", "'study'"], variable="stud"),
+    "returns no model": Case(["Keras model", "None"], {"returned": "    pass\n"},
+                             executor="worker"),
+    "returns something else": Case(["Keras model", "42"], {"returned": "    return 42\n"}),
+    "does not compile": Case(["not compiled"], {"compiled": ""}, executor="worker"),
+    "reads what is undeclared": Case(
+        ["'learning_rat'", "learning_rate"],
+        {"returned": "    hp['learning_rat']\n    return model\n"},
+    ),
+    "has an empty space": Case(["empty"], {"space": "ks.SearchSpace()"}),
+    "has no space": Case(["SearchSpace", "{}"], {"space": "{}"}),
+    "has no trials": Case(["trials", "0"], {"trials": "trials=0"}),
+    "has a path as its name": Case(["'a/b'"], {"name": '"a/b"'}),
+    "has an empty name": Case(["''", "empty"], {"name": '""'}),
+    "has an unknown engine": Case(["'tpee'", "'tpe'"], {"seed": "    epochs=2, engine='tpee',"}),
+    "has an unknown pruner": Case(["'medain'", "'median'"],
+                                  {"seed": "    epochs=2, pruner='medain',"}),
+    "has an unknown metric": Case(["'val_acuracy'", "'val_accuracy'"],
+                                  {"objective": '"val_acuracy"'}),
+    "has a metric that is not logged": Case(
+        ["'val_auc'", "'val_accuracy'", "'val_loss'"], {"objective": '"val_auc"'}
+    ),
+    "has a metric near one that is logged": Case(
+        ["'val_acuracy'", "Did you mean", "'val_accuracy'"],
+        {"objective": 'ks.Objective("val_acuracy", "max")'}, executor="worker"),
+    "has NaN in its data": Case(["NaN", "x"], {"data": NAN}, executor="worker"),
+    "has mismatched lengths": Case(["150", "149", "length"],
+                                   {"data": "ks.datasets.arrays(x, y[1:])"}),
+    "has one class": Case(["one class"], {"data": "ks.datasets.arrays(x, y * 0)"}),
+    "has too few samples": Case(["sample"], {"data": "ks.datasets.arrays(x[:4], y[:4])"}),
+    "has two samples of three parts": Case(["sample"],
+                                           {"data": "ks.datasets.arrays(x[:2], y[:2])"}),
+    "has no data file": Case(["nowhere.npz", "does not exist"],
+                             arguments=["--data", "nowhere.npz"], executor="worker"),
+    "has a data file that is none": Case(["my_study.py", "npz"],
+                                         arguments=["--data", "my_study.py"]),
+    "has a grid without steps": Case(["grid", "learning_rate"], arguments=["--engine", "grid"]),
+    "has a seed that is none": Case(["seed", "-1"], arguments=["--seed", "-1"]),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Told, Path]]:
+    def launch(item: tuple[str, Case]) -> tuple[str, tuple[Told, Path]]:
+        name, case = item
+        folder = tmp_path_factory.mktemp("case")
+        file = write_study(folder, **case.replaced)
+        if case.text:
+            file.write_text(case.text)
+        target = f"my_study.py:{case.variable}" if case.variable else "my_study.py"
+        return name, (
+            kerastudy("launch", target, "--executor", case.executor, *case.arguments, cwd=folder),
+            folder,
+        )
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(pool.map(launch, CASES.items()))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_study_that(outcomes: dict[str, tuple[Told, Path]], name: str) -> None:
+    told, folder = outcomes[name]
+    check_refused(told, *CASES[name].words)
+    left = {p for p in contents(folder) if "__pycache__" not in p}
+    assert left == {"my_study.py"}
+
+
+# A study that has changed since it was launched.
+
+CHANGES = {
+    "space": (
+        {"space": "ks.SearchSpace(ks.learning_rate(1e-2, 1.0), ks.dropout())"},
+        ["dropout", "learning_rate"],
+    ),
+    "data": ({"data": "ks.datasets.arrays(x + 1, y)"}, ["data differs", "train", "validation"]),
+    "settings": (
+        {"objective": '"val_loss"', "epochs": "epochs=3"},
+        ["objective", "val_accuracy", "val_loss", "epochs was 2 and is 3"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_study_that_has_changed(copied_store: Path, tmp_path: Path, name: str) -> None:
+    """It is told what differs and how to start anew; the record stays as it was."""
+    replaced, words = CHANGES[name]
+    file = write_study(tmp_path, **replaced)
+    before = contents(copied_store)
+    told = kerastudy("launch", file, "--store", copied_store, "--trials", "4", cwd=tmp_path)
+    check_refused(told, "'blobs'", "--name", *words)
+    assert contents(copied_store) == before

@@ -1,0 +1,107 @@
+"""The champion is a model of MLflow, and gives its trial's score."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import Launched, kerastudy, run
+
+from kerastudy import datasets
+from tracking.store import open_store
+
+# Plain MLflow, as a user's program would have it: nothing of kerastudy's.
+EVALUATE = """
+import json, sys
+import mlflow, mlflow.keras
+import numpy as np
+
+uri, name, data = sys.argv[1:]
+mlflow.set_tracking_uri(uri)
+model = mlflow.keras.load_model(f"models:/{name}@champion")
+part = np.load(data)
+scores = model.evaluate(part["x"], part["y"], batch_size=32, verbose=0, return_dict=True)
+info = mlflow.models.get_model_info(f"models:/{name}@champion")
+print(json.dumps({
+    "scores": scores,
+    "inputs": info.signature.inputs.to_dict(),
+    "outputs": info.signature.outputs.to_dict(),
+    "folders": [path for path in sys.modules if path.startswith("kerastudy")],
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def validation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The validation part of the study's data, made anew."""
+    random = np.random.default_rng(0)
+    y = np.arange(150) % 3
+    x = (random.normal(size=(150, 4)) + y[:, None]).astype("float32")
+    part = datasets.arrays(x, y).load().validation
+    path = tmp_path_factory.mktemp("validation") / "part.npz"
+    np.savez(path, x=part.x, y=part.y)
+    return path
+
+
+def evaluate(store: Path, validation: Path, cwd: Path) -> Any:
+    uri = f"sqlite:///{(store / 'mlflow.db').as_posix()}"
+    told = run([sys.executable, "-c", EVALUATE, uri, "blobs", str(validation)], cwd=cwd)
+    assert told.code == 0, told.err
+    return json.loads(told.out.splitlines()[-1])
+
+
+def test_mlflow_loads_the_champion(launched: Launched, validation: Path, tmp_path: Path) -> None:
+    found = evaluate(launched.store, validation, tmp_path)
+    best = launched.document["best"]
+    assert found["scores"]["accuracy"] == best["value"]
+    assert found["scores"]["loss"] == pytest.approx(best["metrics"]["val_loss"], rel=1e-6)
+    assert found["inputs"][0]["tensor-spec"] == {"dtype": "float32", "shape": [-1, 4]}
+    assert found["outputs"][0]["tensor-spec"] == {"dtype": "float32", "shape": [-1, 3]}
+    assert found["folders"] == []
+
+
+def test_mlflow_loads_the_champion_of_a_moved_store(
+    launched: Launched, validation: Path, tmp_path: Path
+) -> None:
+    """Once kerastudy has opened it in its new place; the old place is not read."""
+    away, moved = tmp_path / "away", tmp_path / "옮긴 store"
+    shutil.copytree(launched.store, away)
+    assert open_store(away) is not None
+    away.rename(moved)
+    told = kerastudy("show", "blobs", "--json", "--store", moved, cwd=tmp_path)
+    assert told.code == 0, told.err
+    best = json.loads(told.out)["best"]
+    assert best["model_uri"] == "models:/blobs@champion"
+    assert Path(best["checkpoint"]).is_relative_to(moved)
+    found = evaluate(moved, validation, tmp_path)
+    assert found["scores"]["accuracy"] == launched.document["best"]["value"]
+
+
+def test_the_registry_says_where_the_champion_comes_from(launched: Launched) -> None:
+    store = open_store(launched.store)
+    assert store is not None
+    best = launched.document["best"]
+    version = store.client.get_model_version_by_alias("blobs", "champion")
+    assert version.run_id == launched.document["run_id"]
+    assert version.tags["kerastudy.champion_run"] == best["run_id"]
+    assert version.tags["epoch"] == str(best["epoch"])
+    (folder,) = launched.store.glob("mlartifacts/**/requirements.txt")
+    fixed = [line for line in folder.read_text().splitlines() if line]
+    assert all("==" in line for line in fixed)
+    assert {"keras", "tensorflow"} <= {line.partition("==")[0] for line in fixed}
+
+
+def test_a_moved_study_reproduces(launched: Launched, tmp_path: Path) -> None:
+    """A second try, from another folder, after the store was moved."""
+    moved = tmp_path / "another place"
+    shutil.copytree(launched.store, moved)
+    told = kerastudy("reproduce", "blobs", "--json", "--store", moved, cwd=tmp_path)
+    assert told.code == 0, told.err
+    document = json.loads(told.out)
+    assert document["identical"] is True
+    assert document["max_difference"] == 0.0

@@ -1,0 +1,98 @@
+"""Help, version, and how little is imported for them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from command_line import kerastudy, run
+
+from tracking.store import create_store
+
+COMMANDS = ["launch", "list", "show", "reproduce", "ui"]
+HEAVY = {"tensorflow", "keras", "mlflow", "optuna", "keras_tuner", "sklearn", "pandas"}
+
+
+def imported_by(*arguments: str, cwd: Path) -> set[str]:
+    """Runs the command and returns the top-level modules that it imported."""
+    command = [sys.executable, "-X", "importtime", "-P", "-m", "kerastudy", *arguments]
+    told = run(command, cwd=cwd)
+    assert told.code == 0, told.err
+    names = re.findall(r"^import time:.*\|\s*([\w.]+)$", told.err, flags=re.MULTILINE)
+    assert "click" in names, "importtime says what was imported"
+    return {name.partition(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["list"], ["list", "--json"],
+                                       ["list", "--catalog"], ["launch", "--help"]])  # fmt: skip
+def test_nothing_heavy_is_imported(tmp_path: Path, arguments: list[str]) -> None:
+    assert not imported_by(*arguments, cwd=tmp_path) & HEAVY
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_heavy_is_imported_to_list_a_store_without_studies(tmp_path: Path) -> None:
+    create_store(tmp_path / "kerastudy-store")
+    assert not imported_by("list", cwd=tmp_path) & HEAVY
+
+
+def test_version(tmp_path: Path) -> None:
+    told = kerastudy("--version", cwd=tmp_path)
+    assert (told.code, told.out) == (0, f"kerastudy {version('kerastudy')}\n")
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    told = kerastudy("--help", cwd=tmp_path)
+    assert told.code == 0
+    for command in COMMANDS:
+        assert re.search(rf"^  {command} +\S", told.out, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_examples_and_the_common_options(tmp_path: Path, command: str) -> None:
+    told = kerastudy(command, "--help", cwd=tmp_path)
+    assert told.code == 0
+    assert f"kerastudy {command}" in told.out
+    for option in ("--store", "--json", "--help"):
+        assert option in told.out
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_examples_stand_on_lines_of_their_own(tmp_path: Path, command: str) -> None:
+    """To be copied into a shell one by one; and no mark-up shows."""
+    told = kerastudy(*filter(None, [command]), "--help", cwd=tmp_path)
+    assert "\\b" not in told.out
+    assert "\b" not in told.out
+    examples = [line for line in told.out.splitlines() if re.search(r"kerastudy [a-z]+", line)]
+    assert examples
+    for line in examples:
+        assert len(re.findall(r"kerastudy [a-z]+ ", f"{line} ")) == 1, line
+
+
+def test_help_calls_the_command_by_its_name(tmp_path: Path) -> None:
+    told = kerastudy("launch", "--help", cwd=tmp_path)
+    assert told.out.startswith("Usage: kerastudy launch ")
+
+
+@pytest.mark.parametrize("mistyped", ["lunch", "shwo", "reproduc"])
+def test_a_mistyped_command_has_a_near_match(tmp_path: Path, mistyped: str) -> None:
+    told = kerastudy(mistyped, cwd=tmp_path)
+    assert told.code == 2
+    assert mistyped in told.last
+    assert "Did you mean" in told.last
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["launch"], ["launch", "digits", "--nonsense"], ["launch", "digits", "--trials", "many"],
+     ["show"], ["ui", "--port", "0"], ["launch", "digits", "--executor", "cloud"]],
+)  # fmt: skip
+def test_wrong_use_exits_with_2(tmp_path: Path, arguments: list[str]) -> None:
+    told = kerastudy(*arguments, cwd=tmp_path)
+    assert told.code == 2
+    assert told.out == ""
+    assert "Traceback" not in told.err
+    assert arguments[-1] in told.last or "Missing argument" in told.last
+    assert not list(tmp_path.iterdir())

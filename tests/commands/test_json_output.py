@@ -1,0 +1,157 @@
+"""``--json``: one document on standard output, and nothing else there."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import Launched, Told, kerastudy
+
+from tracking.history import read_study
+from tracking.store import open_store
+
+
+def document(told: Told) -> Any:
+    """Reads standard output as one JSON document, as strictly as a parser can."""
+
+    def no_constant(text: str) -> None:
+        raise ValueError(f"{text} is no JSON")
+
+    return json.loads(told.out, parse_constant=no_constant)
+
+
+@pytest.fixture(scope="module")
+def shown(launched: Launched) -> Any:
+    told = kerastudy("show", "blobs", "--json", "--store", launched.store, cwd=launched.folder)
+    assert told.code == 0, told.err
+    return document(told)
+
+
+@pytest.fixture(scope="module")
+def reproduced(launched: Launched) -> Told:
+    return kerastudy("reproduce", "blobs", "--json", "--store", launched.store,
+                     cwd=launched.folder)  # fmt: skip
+
+
+def test_show_has_what_the_issue_lists(launched: Launched, shown: Any) -> None:
+    assert shown["study"] == "blobs"
+    assert shown["engine"] == "optuna:tpe"
+    assert shown["objective"] == {"metric": "val_accuracy", "direction": "max"}
+    counts = {"complete": 3, "pruned": 0, "infeasible": 0, "running": 0, "total": 3}
+    assert counts.items() <= shown["trials"].items()
+    best = shown["best"]
+    assert {
+        "trial",
+        "value",
+        "epoch",
+        "params",
+        "seed",
+        "run_id",
+        "checkpoint",
+        "model_uri",
+    } <= set(best)
+    assert best["trial"] in range(3)
+    assert best["epoch"] in (1, 2)
+    assert 0 <= best["value"] <= 1
+    assert best["params"].keys() == {"learning_rate"}
+    assert best["model_uri"] == "models:/blobs@champion"
+    checkpoint = Path(best["checkpoint"])
+    assert checkpoint.is_file()
+    assert checkpoint.is_relative_to(launched.store)
+
+
+def test_show_says_what_is_recorded(launched: Launched, shown: Any) -> None:
+    store = open_store(launched.store)
+    assert store is not None
+    best = read_study(store, "blobs").best
+    assert best is not None
+    assert best.best is not None
+    assert shown["best"]["trial"] == best.number
+    assert shown["best"]["value"] == best.best.value
+    assert shown["best"]["epoch"] == best.best.epoch
+    assert shown["best"]["params"] == best.spec.values
+    assert shown["best"]["seed"] == best.spec.seed
+    assert shown["best"]["run_id"] == best.run_id
+    run = store.client.get_run(best.run_id)
+    assert float(run.data.params["learning_rate"]) == best.spec.values["learning_rate"]
+    assert run.data.metrics["best_val_accuracy"] == best.best.value
+
+
+def test_the_best_is_the_best_of_all_epochs(launched: Launched, shown: Any) -> None:
+    store = open_store(launched.store)
+    assert store is not None
+    history = read_study(store, "blobs")
+    values = [
+        (-metrics["val_accuracy"], epoch, trial.number)
+        for trial in history.trials
+        for epoch, metrics in history.curve(trial).items()
+    ]
+    assert len(values) == 6
+    value, epoch, number = min(values)
+    found = (-shown["best"]["value"], shown["best"]["epoch"], shown["best"]["trial"])
+    assert found == (value, epoch, number)
+
+
+def test_launch_shows_what_show_shows(launched: Launched, shown: Any) -> None:
+    assert document(launched.told) == shown
+
+
+def test_progress_is_not_on_standard_output(launched: Launched) -> None:
+    """It is on standard error: plain lines, as there is no terminal."""
+    assert "3 trials" in launched.told.err
+    assert "\x1b" not in launched.told.err
+
+
+def test_launching_a_finished_study_runs_nothing(launched: Launched, copied_store: Path) -> None:
+    told = kerastudy("launch", launched.file, "--store", copied_store, "--json",
+                     cwd=launched.folder)  # fmt: skip
+    assert told.code == 0, told.err
+    again, before = document(told), document(launched.told)
+    assert again["trials"] == before["trials"]
+    assert again["best"]["run_id"] == before["best"]["run_id"]
+
+
+def test_list_names_the_studies(launched: Launched, shown: Any) -> None:
+    told = kerastudy("list", "--json", cwd=launched.folder, KERASTUDY_STORE=str(launched.store))
+    assert told.code == 0
+    (study,) = document(told)
+    assert study["study"] == "blobs"
+    assert study["trials"] == 3
+    assert study["best"] == shown["best"]["value"]
+
+
+def test_list_without_a_store_is_empty(tmp_path: Path) -> None:
+    told = kerastudy("list", "--json", cwd=tmp_path)
+    assert (told.code, document(told)) == (0, [])
+
+
+def test_list_has_the_catalog(tmp_path: Path) -> None:
+    told = kerastudy("list", "--catalog", "--json", cwd=tmp_path)
+    assert told.code == 0
+    assert "digits" in document(told)
+
+
+def test_reproduce_is_identical(reproduced: Told, shown: Any) -> None:
+    assert reproduced.code == 0, reproduced.err
+    told = document(reproduced)
+    assert told["trial"] == shown["best"]["trial"]
+    assert told["identical"] is True
+    assert told["epochs"] == 2
+    assert told["max_difference"] == 0.0
+    first, second = told["weights_sha256"].values()
+    assert first == second == shown["best"]["weights_sha256"]
+    assert len(first) == 64
+    assert told["environment_differences"] == []
+
+
+def test_the_text_for_people_has_the_commands(launched: Launched, shown: Any) -> None:
+    told = kerastudy("show", "blobs", "--store", launched.store, cwd=launched.folder)
+    assert told.code == 0
+    assert f"trial {shown['best']['trial']}: val_accuracy" in told.out
+    assert shown["best"]["checkpoint"] in told.out
+    assert "kerastudy ui blobs" in told.out
+    assert f"kerastudy reproduce blobs --trial {shown['best']['trial']}" in told.out
+    assert math.isfinite(shown["best"]["value"])
