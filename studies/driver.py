@@ -7,7 +7,7 @@ copy. A process killed in between leaves a study that the next launch goes on wi
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +61,7 @@ class Driver:
         self._again = deque(t for t in recorded if t.state not in FINISHED_STATES)
         self._asked = len(recorded)
         self._running: dict[int, TrialRecord] = {}
+        self._losses: Counter[int] = Counter()
         self._stopping = False
         self._exhausted = False
         finished = ranked(self._finished.values(), self._description.objective)
@@ -112,8 +113,9 @@ class Driver:
 
     def on_result(self, result: TrialResult) -> None:
         """See `Handler.on_result`."""
-        trial = self._running.pop(result.number)
+        trial = self._running[result.number]
         self._runs.finish_trial(trial.run_id, result)
+        del self._running[result.number]
         if result.state == "interrupted":
             self._progress.trial_ended(result, None)
             return
@@ -132,7 +134,8 @@ class Driver:
         """See `Handler.on_lost`."""
         trial = self._running.pop(number)
         self._progress.say(f"trial {number}: {reason}")
-        if trial.spec.attempt < _ATTEMPTS:
+        self._losses[number] += 1
+        if self._losses[number] < _ATTEMPTS:
             self._runs.close_left_running(trial)
             self._again.appendleft(trial)
             return

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+# A closed terminal (SIGHUP, which Windows lacks) is no reason to lose anything either.
+_SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+
 
 @contextmanager
 def catching_interrupts(on_first: Callable[[], None]) -> Iterator[None]:
@@ -27,7 +30,7 @@ def catching_interrupts(on_first: Callable[[], None]) -> Iterator[None]:
         seen = True
         on_first()
 
-    before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    before = {s: signal.signal(s, handle) for s in _SIGNALS}
     try:
         yield
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,15 @@ from tracking.summary import study_note
 
 
 def launch_study(
-    study: Study, *, store: str | Path | None, executor: ExecutorName, progress: bool
+    study: Study,
+    *,
+    defined_name: str,
+    store: str | Path | None,
+    executor: ExecutorName,
+    progress: bool,
 ) -> StudyHistory:
     """Runs a study that was made in this process; see `Study.launch`."""
-    code = describe_code(study)
+    code = describe_code(study, defined_name)
     if executor == "worker":
         if not code.path:
             raise StudyError(
@@ -48,7 +53,7 @@ def launch_study(
         overrides = {name: getattr(study, name) for name in OVERRIDABLE}
         if "epochs" in study.space:
             del overrides["epochs"]
-        target = Target(code.path, study_name=study.name)
+        target = Target(code.path, study_name=defined_name)
         return launch_target(
             target, store=store, executor=executor, overrides=overrides, progress=progress
         )
@@ -138,6 +143,8 @@ def _run_locked(
     executor: Executor, store: Store, description: StudyDescription, progress: Progress
 ) -> StudyHistory:
     before = find_study(store, description.name, description.engine)
+    # Again, now that no other process can change it.
+    check_unchanged(before or find_study(store, description.name), description)
     if before is not None and differences(before.description, description):
         # Nothing was finished under the old definition (see check_unchanged).
         close_left_running(before, _runs(before, before.description))
@@ -155,7 +162,10 @@ def _run_locked(
         runs.write_definition()
         close_left_running(before, runs)
         recorded = before.trials
+        _check_complete(description.name, recorded)
     runs.set_running()
+    for leftover in store.checkpoints(description.name, description.engine).glob("partial-*"):
+        leftover.unlink()
     engine = OptunaEngine(
         name=description.name,
         engine=description.engine,
@@ -235,6 +245,18 @@ def _choose_champion(
                 f"and was {best.best.value!r} in training"
             )
         register_champion(history, best, folder)
+
+
+def _check_complete(name: str, trials: Sequence[TrialRecord]) -> None:
+    missing = (
+        sorted(set(range(trials[-1].number + 1)) - {t.number for t in trials}) if trials else []
+    )
+    if missing:
+        raise StudyError(
+            f"The study {name!r} cannot go on: the runs of trials {', '.join(map(str, missing))} "
+            "were deleted in MLflow, and what is proposed depends on every trial. Restore them "
+            "(mlflow runs restore --run-id ID), or start anew under another name with --name."
+        )
 
 
 def check_unchanged(before: StudyHistory | None, now: StudyDescription) -> None:

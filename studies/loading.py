@@ -13,8 +13,6 @@ import linecache
 import os
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -57,12 +55,18 @@ class StudyLaunched(BaseException):
         self.study = study
 
 
-_being_loaded: list[str] = []
+_wanted: list[str] = []
 
 
-def is_loading() -> bool:
-    """Tells whether a study file is being loaded in this process right now."""
-    return bool(_being_loaded)
+def launched_while_loading(study: Study) -> bool:
+    """Tells whether a study is launched by its own file, which is being loaded.
+
+    Raises:
+        StudyLaunched: If it is the study that is wanted: the rest of the file need not run.
+    """
+    if _wanted and _wanted[-1] in ("", study.name):
+        raise StudyLaunched(study)
+    return bool(_wanted)
 
 
 def catalog_names() -> list[str]:
@@ -109,19 +113,29 @@ def load_study(target: Target) -> tuple[Study, CodeDescription]:
             source = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise StudyFileError(f"The study file {str(path)!r} cannot be read: {error}") from None
-    module, launched = _run(path, source)
+    module, launched = _run(path, source, target.source is not None, target.study_name)
     study, variable = _find(module, launched, target)
     digest = hashlib.sha256(source.encode()).hexdigest()
-    return study, CodeDescription(str(path), variable, source, digest)
+    return study, CodeDescription(
+        str(path), variable, source, digest, study_name=study.name, folder=os.getcwd()
+    )
 
 
-def describe_code(study: Study) -> CodeDescription:
-    """Returns the code of a study that was made in this process, as far as it is in a file."""
+def describe_code(study: Study, defined_name: str) -> CodeDescription:
+    """Returns the code of a study that was made in this process, as far as it is in a file.
+
+    Args:
+        study: The study.
+        defined_name: What it is called in the file, if it is launched under another name.
+    """
     try:
         path = Path(inspect.getsourcefile(inspect.unwrap(study.build)) or "")
     except TypeError:
         # An object that is called, not a function: its class is what stands in a file.
-        path = Path(inspect.getsourcefile(type(study.build)) or "")
+        try:
+            path = Path(inspect.getsourcefile(type(study.build)) or "")
+        except TypeError:
+            path = Path()
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     # The script that launches is where the study is defined, even if it imports its builder.
     if main and Path(main).suffix == ".py" and _defines_studies(Path(main)):
@@ -129,8 +143,9 @@ def describe_code(study: Study) -> CodeDescription:
     if not path.is_file():
         return CodeDescription("", "", "", "")
     source = path.read_text(encoding="utf-8")
+    digest = hashlib.sha256(source.encode()).hexdigest()
     return CodeDescription(
-        str(path.absolute()), "", source, hashlib.sha256(source.encode()).hexdigest()
+        str(path.absolute()), "", source, digest, study_name=defined_name, folder=os.getcwd()
     )
 
 
@@ -146,7 +161,7 @@ def _split(text: str) -> tuple[str, str]:
     return text, ""
 
 
-def _run(path: Path, source: str) -> tuple[ModuleType, list[Study]]:
+def _run(path: Path, source: str, recorded: bool, wanted: str) -> tuple[ModuleType, list[Study]]:
     try:
         code = compile(source, str(path), "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
@@ -159,13 +174,14 @@ def _run(path: Path, source: str) -> tuple[ModuleType, list[Study]]:
     module.__file__ = str(path)
     # Pickles and keras.saving look modules up by name.
     sys.modules[name] = module
-    if not path.exists():
+    if recorded:
+        # Python and TensorFlow's AutoGraph read a function's text here: it must be what runs.
         linecache.cache[str(path)] = (len(source), None, source.splitlines(True), str(path))
     launched: list[Study] = []
-    _being_loaded.append(name)
+    _wanted.append(wanted)
     try:
-        with _importing_from(path.parent):
-            exec(code, module.__dict__)
+        _import_from(path.parent)
+        exec(code, module.__dict__)
     except StudyLaunched as stop:
         launched.append(stop.study)
     except KeyboardInterrupt:
@@ -173,7 +189,7 @@ def _run(path: Path, source: str) -> tuple[ModuleType, list[Study]]:
     except BaseException as error:
         raise StudyFileError(_where_raised(path, error)) from None
     finally:
-        _being_loaded.pop()
+        _wanted.pop()
     return module, launched
 
 
@@ -184,9 +200,8 @@ def _where_raised(path: Path, error: BaseException) -> str:
     return f"The study file {str(path)!r} raised{line}: {what}"
 
 
-@contextmanager
-def _importing_from(folder: Path) -> Iterator[None]:
-    """Lets a study file import what lies beside it, as Python does for a script.
+def _import_from(folder: Path) -> None:
+    """Lets a study file import what lies beside it.
 
     The folder goes to the end of the path: a file beside the study that is called like a module
     of ours or of a library must not take its place. If the folder has packages called like ours,
@@ -199,7 +214,6 @@ def _importing_from(folder: Path) -> Iterator[None]:
             package, theirs = sys.modules.get(name), root / name
             if package is not None and theirs.is_dir() and str(theirs) not in package.__path__:
                 package.__path__ = [*package.__path__, str(theirs)]
-    yield
 
 
 def _find(module: ModuleType, launched: list[Study], target: Target) -> tuple[Study, str]:
@@ -214,16 +228,17 @@ def _find(module: ModuleType, launched: list[Study], target: Target) -> tuple[St
             return found[target.variable], target.variable
         hint = near_matches(target.variable, found) if found else " It has no study at all."
         raise StudyFileError(f"{path!r} has no study {target.variable!r}.{hint}")
-    named = {n: s for n, s in found.items() if s.name == target.study_name}
-    for candidates in (named, found if not target.study_name else {}):
-        if len({id(study) for study in candidates.values()}) == 1:
-            return next((study, name) for name, study in candidates.items())
-    for study in launched:
-        if not target.study_name or study.name == target.study_name or not found:
-            return study, ""
-    if len(found) == 1:
-        # Launched under another name with --name.
+    if target.study_name:
+        found = {n: s for n, s in found.items() if s.name == target.study_name}
+    if len({id(study) for study in found.values()}) == 1:
         return next((study, name) for name, study in found.items())
+    if launched:
+        return launched[0], ""
+    if target.study_name and not found:
+        raise StudyFileError(
+            f"{path!r} has no study named {target.study_name!r} at its top level, where it can be "
+            "loaded from: not within a function or a main guard."
+        )
     if not found:
         raise StudyFileError(
             f"{path!r} has no study. Make one at the top level of the file: "

@@ -23,8 +23,7 @@ _MIN = frozenset(
     mean_squared_logarithmic_error msle root_mean_squared_error rmse log_cosh logcosh huber
     poisson kl_divergence kld hinge squared_hinge categorical_hinge binary_crossentropy
     binary_focal_crossentropy categorical_crossentropy categorical_focal_crossentropy
-    sparse_categorical_crossentropy crossentropy false_positives false_negatives
-    learning_rate""".split()
+    sparse_categorical_crossentropy crossentropy false_positives false_negatives""".split()
 )
 
 

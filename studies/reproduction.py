@@ -15,7 +15,7 @@ from studies.loading import Target
 from studies.progress import NoProgress, Progress
 from tracking.errors import StudyNotFoundError
 from tracking.history import StudyHistory, read_source
-from tracking.records import Decision, EpochResult, TrialRecord, TrialResult
+from tracking.records import FINISHED_STATES, Decision, EpochResult, TrialRecord, TrialResult
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def reproduce(
     name = history.description.name
     if trial is None:
         raise StudyNotFoundError(f"The study {name!r} has no trial with a value to reproduce.")
-    if trial.best is None or trial.result is None:
+    if trial.best is None or trial.result is None or trial.state not in FINISHED_STATES:
         raise StudyNotFoundError(
             f"Trial {trial.number} of {name!r} is {trial.state} and has no epochs to compare."
         )
@@ -86,6 +86,7 @@ def reproduce(
         overrides={},
         data=data or history.description.data.override,
         threads=trial.spec.threads,
+        folder=history.description.code.folder,
         on_output=progress.say,
     )
     try:
@@ -155,10 +156,10 @@ def _target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, list[str
         notes.append(f"the study file {str(path)!r} is gone; its recorded text is run")
     elif not source:
         notes.append(f"the record has no text of {str(path)!r}; the file is run as it is")
-        return Target(str(path), code.variable, None, history.description.name), notes
+        return Target(str(path), code.variable, None, code.study_name), notes
     elif path.read_text(encoding="utf-8", errors="replace") != source:
         notes.append(f"the study file {str(path)!r} has changed since; its recorded text is run")
-    return Target(str(path), code.variable, source, history.description.name), notes
+    return Target(str(path), code.variable, source, code.study_name), notes
 
 
 def _compared(

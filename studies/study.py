@@ -147,10 +147,6 @@ class Study:
             )
         return dataclasses.replace(self, **overrides)
 
-    def epochs_of(self, values: Mapping[str, Any]) -> int:
-        """Returns the epochs that a trial with these values trains."""
-        return int(values.get("epochs", self.epochs))
-
     def launch(
         self,
         *,
@@ -176,12 +172,17 @@ class Study:
             KeyboardInterrupt: If Ctrl-C stopped it; launch again to go on.
         """
         from studies.launching import launch_study
-        from studies.loading import StudyLaunched, is_loading
+        from studies.loading import launched_while_loading
 
-        if is_loading():
-            raise StudyLaunched(self)
+        if launched_while_loading(self):
+            # Not the study that the file is loaded for; what would be returned is not there.
+            return None  # type: ignore[return-value]
         return launch_study(
-            self.with_overrides(overrides), store=store, executor=executor, progress=progress
+            self.with_overrides(overrides),
+            defined_name=self.name,
+            store=store,
+            executor=executor,
+            progress=progress,
         )
 
     def _check_training_parameters(self) -> None:

@@ -15,6 +15,7 @@ from tracking.errors import StoreError, StudyNotFoundError
 from tracking.mlflow_client import check_database
 from tracking.mlflow_names import from_mlflow
 from tracking.records import StudyDescription, TrialRecord, TrialResult, TrialSpec, TrialState
+from tracking.runs import local_artifacts
 from tracking.selection import best_trial, ranked
 from tracking.store import Store
 
@@ -178,12 +179,13 @@ def read_source(history: StudyHistory, digest: str) -> str:
     """Returns the text of the study file that trials ran from, or an empty text."""
     if not digest:
         return ""
-    path = _artifact(history.store, history.parent_run_id, f"study/code/{digest[:16]}.py")
+    parent = history.store.client.get_run(history.parent_run_id)
+    path = local_artifacts(parent) / "study" / "code" / f"{digest[:16]}.py"
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def _read_description(parent: Run) -> StudyDescription:
-    path = _local_path(parent.info.artifact_uri) / "study" / "definition.json"
+    path = local_artifacts(parent) / "study" / "definition.json"
     try:
         return StudyDescription.from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -191,16 +193,6 @@ def _read_description(parent: Run) -> StudyDescription:
             f"The study's definition {str(path)!r} cannot be read ({error}). Restore the file "
             "from a backup, or launch the study under another name with --name."
         ) from None
-
-
-def _artifact(store: Store, run_id: str, name: str) -> Path:
-    return _local_path(store.client.get_run(run_id).info.artifact_uri) / name
-
-
-def _local_path(uri: str) -> Path:
-    from mlflow.utils.file_utils import local_file_uri_to_path
-
-    return Path(local_file_uri_to_path(uri))
 
 
 def _experiments(store: Store) -> Iterable[Experiment]:

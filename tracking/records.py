@@ -192,12 +192,16 @@ class CodeDescription:
         variable: Name of the variable that holds the study, or empty.
         source: The file's text.
         digest: SHA-256 of the text.
+        study_name: What the study is called in the file; it may be launched under another name.
+        folder: The folder it was launched in, which relative paths start from.
     """
 
     path: str
     variable: str
     source: str
     digest: str
+    study_name: str = ""
+    folder: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,11 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tracking import tags
+from tracking.atomic import write_atomically
 from tracking.errors import StoreError
 from tracking.mlflow_names import to_mlflow
 from tracking.records import (
@@ -27,7 +29,7 @@ from tracking.records import (
 from tracking.store import Store
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric
+    from mlflow.entities import Metric, Run
 
 _STATUS = {
     "complete": "FINISHED",
@@ -114,15 +116,13 @@ class StudyRuns:
 
     def write_definition(self) -> None:
         """Writes the study's definition, and the file it came from, as artifacts."""
-        text = self.description.to_json()
-        self._client.log_text(self.parent_run_id, text, "study/definition.json")
-        if self.description.code.source:
-            self.log_source()
-
-    def log_source(self) -> None:
-        """Keeps the study file's text under its digest, for reproducing trials from it."""
         code = self.description.code
-        self._client.log_text(self.parent_run_id, code.source, f"study/code/{code.digest[:16]}.py")
+        folder = local_artifacts(self._client.get_run(self.parent_run_id)) / "study"
+        (folder / "code").mkdir(parents=True, exist_ok=True)
+        if code.source:
+            # Under its digest, for reproducing trials that ran from it.
+            write_atomically(folder / "code" / f"{code.digest[:16]}.py", code.source)
+        write_atomically(folder / "definition.json", self.description.to_json())
 
     def set_running(self) -> None:
         """Marks the parent run as running, and as the one launched last."""
@@ -247,6 +247,13 @@ class StudyRuns:
 
         for chunk in _chunks([Param(to_mlflow(k), spell(v)) for k, v in params.items()], 100):
             self._client.log_batch(run_id, params=chunk)
+
+
+def local_artifacts(run: Run) -> Path:
+    """Returns the folder of a run's artifacts."""
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
+    return Path(local_file_uri_to_path(run.info.artifact_uri))
 
 
 def spell(value: object) -> str:

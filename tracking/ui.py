@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 from tracking.errors import StoreError
 from tracking.store import Store
@@ -86,10 +86,12 @@ def study_page(port: int, experiment_id: str, run_id: str = "") -> str:
 
 
 def _wait_until_healthy(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    # Not through a proxy: it would look for the server on its own machine.
+    direct = build_opener(ProxyHandler({}))
     deadline = time.monotonic() + _SECONDS_TO_START
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            with urlopen(f"http://{HOST}:{port}/health", timeout=1) as answer:
+            with direct.open(f"http://{HOST}:{port}/health", timeout=1) as answer:
                 if answer.status == 200:
                     return
         except (URLError, OSError):

@@ -41,7 +41,7 @@ def ui_command(
     from studies.commands.output import print_json
     from studies.commands.reading import history_of
     from studies.interruption import catching_interrupts
-    from tracking.errors import StudyNotFoundError
+    from tracking.errors import StoreError, StudyNotFoundError
     from tracking.store import default_store_path, open_store
     from tracking.ui import HOST, free_port, serving, study_page
 
@@ -58,25 +58,25 @@ def ui_command(
             )
         opened, experiment_id = found, ""
     chosen = free_port(port)
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
     click.echo("starting MLflow's server …", err=True)
-    with serving(opened, chosen) as server:
-        address = f"http://{HOST}:{chosen}"
-        page = study_page(chosen, experiment_id) if experiment_id else address
-        if as_json:
-            print_json({"url": page, "address": address, "pid": server.pid})
-        else:
-            click.echo(f"{page}\nCtrl-C stops it.")
-        sys.stdout.flush()
-        if open_browser if open_browser is not None else sys.stdout.isatty():
-            webbrowser.open(page)
-
-        def stop() -> None:
-            raise KeyboardInterrupt
-
-        try:
-            with catching_interrupts(stop):
-                server.wait()
-        except KeyboardInterrupt:
-            click.echo("stopped", err=True)
-            return
-    raise StudyNotFoundError("MLflow's server ended by itself.")
+    try:
+        # Around all of it: what starts the server must also end it.
+        with catching_interrupts(stop), serving(opened, chosen) as server:
+            address = f"http://{HOST}:{chosen}"
+            page = study_page(chosen, experiment_id) if experiment_id else address
+            if as_json:
+                print_json({"url": page, "address": address, "pid": server.pid})
+            else:
+                click.echo(f"{page}\nCtrl-C stops it.")
+            sys.stdout.flush()
+            if open_browser if open_browser is not None else sys.stdout.isatty():
+                webbrowser.open(page)
+            server.wait()
+    except KeyboardInterrupt:
+        click.echo("stopped", err=True)
+        return
+    raise StoreError("MLflow's server ended by itself.")

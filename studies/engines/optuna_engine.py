@@ -90,8 +90,8 @@ class OptunaEngine:
         for trial in trials:
             if trial.number in stored:
                 self._study.add_trial(stored[trial.number])
-            elif trial in finished:
-                self._study.add_trial(self._rebuilt(trial, curve))
+            elif trial.state in FINISHED_STATES:
+                self._replay(trial, curve)
                 self._write_through(trial.number)
             else:
                 self._add_running(trial.spec.values, trial.engine_state)
@@ -160,18 +160,14 @@ class OptunaEngine:
             )
         )
 
-    def _rebuilt(self, trial: TrialRecord, curve: Curve) -> FrozenTrial:
-        import optuna
-
-        params, distributions = self._optuna_space.encode(trial.spec.values)
-        return optuna.trial.create_trial(
-            state=optuna_state(trial.state),
-            value=None if trial.best is None else trial.best.value,
-            params=params,
-            distributions=distributions,
-            system_attrs={k: json.loads(v) for k, v in trial.engine_state.items()},
-            intermediate_values=dict(curve(trial)),
-        )
+    def _replay(self, trial: TrialRecord, curve: Curve) -> None:
+        """Plays a finished trial again, epoch by epoch: some pruners take notes as they go."""
+        self._add_running(trial.spec.values, trial.engine_state)
+        for epoch, value in curve(trial).items():
+            self.report(trial.number, epoch, value)
+        values = None if trial.best is None else [trial.best.value]
+        state = optuna_state(trial.state)
+        self._storage.set_trial_state_values(self._id(trial.number), state, values)
 
     def _values_of(self, trial: FrozenTrial) -> dict[str, Any]:
         return self._optuna_space.decode(trial.params)

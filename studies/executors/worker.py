@@ -9,6 +9,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ class WorkerExecutor:
         overrides: Settings to replace.
         data: An npz file to use in place of the study's own data, or empty.
         threads: TensorFlow's threads per trial; None: as the study says, or 1.
+        folder: The folder that the process runs in; empty, or gone: this one's.
         on_output: Takes each line that the worker prints.
 
     Raises:
@@ -59,6 +61,7 @@ class WorkerExecutor:
         overrides: Mapping[str, Any] | None = None,
         data: str = "",
         threads: int | None = None,
+        folder: str = "",
         on_output: OnOutput | None = None,
     ) -> None:
         self._load_study = LoadStudy(target, dict(overrides or {}), data, threads or 1)
@@ -66,7 +69,11 @@ class WorkerExecutor:
         self._waiting: deque[RunTrial] = deque()
         self._running: TrialSpec | None = None
         self._loaded: Loaded | None = None
-        self._process = _WorkerProcess(self._load_study, self._on_output)
+        self._folder = folder if folder and Path(folder).is_dir() else None
+        self._process = self._start()
+
+    def _start(self) -> _WorkerProcess:
+        return _WorkerProcess(self._load_study, self._folder, self._on_output)
 
     def load(self) -> None:
         """Waits until the worker has loaded the study.
@@ -80,11 +87,16 @@ class WorkerExecutor:
             self._process.end()
             load = self._load_study
             self._load_study = LoadStudy(load.target, load.overrides, load.data, answer.threads)
-            self._process = _WorkerProcess(self._load_study, self._on_output)
+            self._process = self._start()
             answer = self._ask_to_load()
         if not isinstance(answer, Loaded):
             raise WorkerError(f"The worker answered {answer!r:.200}.")
+        if self._loaded is not None:
+            _check_same(self._loaded.description, answer.description)
         self._loaded = answer
+        # A worker that takes this one's place must run the same text, if the file changes.
+        target = replace(self._load_study.target, source=answer.description.code.source)
+        self._load_study = replace(self._load_study, target=target)
 
     @property
     def description(self) -> StudyDescription:
@@ -117,7 +129,7 @@ class WorkerExecutor:
         except WorkerError as error:
             lost, self._running = self._running, None
             self._process.end()
-            self._process = _WorkerProcess(self._load_study, self._on_output)
+            self._process = self._start()
             self.load()
             if lost is not None:
                 handler.on_lost(lost.number, str(error))
@@ -158,15 +170,24 @@ class WorkerExecutor:
         return self._loaded
 
 
+def _check_same(before: StudyDescription, now: StudyDescription) -> None:
+    if before.data.digest != now.data.digest or before.space != now.space:
+        raise StudyError(
+            f"What the study {before.name!r} loads has changed while it ran (its data, or what its "
+            "file imports). Undo the change and launch again to go on."
+        )
+
+
 class _WorkerProcess:
     """The process and the connection to it. It connects while its parent does other things."""
 
-    def __init__(self, load: LoadStudy, on_output: OnOutput) -> None:
+    def __init__(self, load: LoadStudy, folder: str | None, on_output: OnOutput) -> None:
         key = secrets.token_bytes(32)
         self._listener = Listener(authkey=key)
         self._process = subprocess.Popen(
             # -P: the folder it is started in stays off its path.
             [sys.executable, "-P", worker_main.__file__],
+            cwd=folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

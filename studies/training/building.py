@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from search_spaces import HyperparameterError, Hyperparameters
 from studies.errors import BuilderError, StudyError
@@ -118,6 +120,18 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {first[:500]}" if first else type(error).__name__
 
 
+def scalars(logs: Mapping[str, Any]) -> dict[str, float]:
+    """Returns logs as numbers; a metric with a value per class becomes name_0, name_1 and so on."""
+    numbers: dict[str, float] = {}
+    for name, value in logs.items():
+        values = np.asarray(value)
+        if values.ndim == 0:
+            numbers[name] = float(values)
+        else:
+            numbers.update({f"{name}_{i}": float(v) for i, v in enumerate(values.ravel())})
+    return numbers
+
+
 def _logged_metrics(model: keras.Model, splits: Splits) -> set[str]:
     eagerly = model.run_eagerly
     # One step without tracing: names are all that is wanted.
@@ -128,7 +142,8 @@ def _logged_metrics(model: keras.Model, splits: Splits) -> set[str]:
         names: dict[str, Any] = model.evaluate(x, y, verbose=0, return_dict=True)
     finally:
         model.run_eagerly = eagerly
-    return {*names, *(f"val_{name}" for name in names)}
+    logged = scalars(names)
+    return {*logged, *(f"val_{name}" for name in logged)}
 
 
 def has_own_steps(model: keras.Model) -> bool:

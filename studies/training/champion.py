@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from search_spaces import Hyperparameters, SearchSpace
 from studies.errors import StudyError
 from studies.training.batches import Batches
-from studies.training.building import build_model
+from studies.training.building import build_model, scalars
 from studies.training.determinism import begin_trial
 from tracking.records import TrialSpec
 
@@ -47,7 +47,7 @@ def save_champion(
     try:
         model = build_model(study, Hyperparameters(space, spec.values))
         if not model.built:
-            model.build(splits.train.x[:1].shape)
+            model.build((None, *splits.train.x.shape[1:]))
         # Before the weights are read: the file has the optimizer's state too.
         model.optimizer.build(model.trainable_variables)
         model.load_weights(checkpoint)
@@ -63,7 +63,7 @@ def save_champion(
             f"Trial {spec.number} is the best, but its model could not be saved as a model of "
             f"MLflow: {type(error).__name__}: {error}. Its weights are in {str(checkpoint)!r}."
         ) from error
-    return {f"val_{name}": float(value) for name, value in metrics.items()}
+    return {f"val_{name}": value for name, value in scalars(metrics).items()}
 
 
 def _save(model: object, splits: Splits, requirements: list[str], folder: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from studies.training.batches import Batches, as_keras_reads
-from studies.training.building import has_own_steps
+from studies.training.building import has_own_steps, scalars
 from studies.training.determinism import begin_epoch
 from studies.training.trainer import OnEpoch, Training
 
@@ -128,8 +128,7 @@ def _end_epochs(on_epoch: OnEpoch) -> keras.callbacks.Callback:
 
     class EndEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-            metrics = {name: float(value) for name, value in (logs or {}).items()}
-            if not on_epoch(epoch + 1, metrics):
+            if not on_epoch(epoch + 1, scalars(logs or {})):
                 self.model.stop_training = True
 
     return EndEpochs()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces import Hyperparameters, SearchSpace
-from studies.errors import StudyError
+from studies.errors import BuilderError, StudyError
 from studies.training.best_weights import BestWeights
 from studies.training.building import build_callbacks, build_model, check_logged, describe
 from studies.training.determinism import begin_trial
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from studies.study import Study
 
 _log = logging.getLogger(__name__)
+_told: set[str] = set()
 
 OnEpochResult = Callable[[EpochResult], Decision]
 
@@ -57,7 +58,8 @@ def run_trial(
         What came of it. A builder or a training that raises makes a trial infeasible.
 
     Raises:
-        StudyError: If the study itself is wrong, whatever the hyperparameters.
+        ObjectiveError: If the model does not log the objective.
+        StudyError: If the checkpoint cannot be written.
     """
     started = time.monotonic()
     begin_trial(spec.seed)
@@ -65,11 +67,14 @@ def run_trial(
     try:
         model = build_model(study, hp)
         callbacks = build_callbacks(study, hp)
-    except StudyError:
-        raise
     except Exception as error:
-        _log.warning("trial %d: the builder raised", spec.number, exc_info=True)
-        reason = f"the builder raised {describe(error)}"
+        # That it returns nothing, or reads what is not active, may be so for these values only:
+        # for the default ones it was checked before (see `check_study`).
+        if isinstance(error, BuilderError):
+            reason = str(error)
+        else:
+            reason = f"the builder raised {describe(error)}"
+            _tell_once(spec.number, reason)
         return TrialResult(
             spec.number, "infeasible", reason=reason, seconds=time.monotonic() - started
         )
@@ -79,10 +84,17 @@ def run_trial(
     except StudyError:
         raise
     except Exception as error:
-        _log.warning("trial %d: the training raised", spec.number, exc_info=True)
         watch.fail(_training_failed(error))
+        _tell_once(spec.number, describe(error))
     if watch.best is not None and watch.state in ("complete", "pruned"):
-        watch.weights.write(checkpoint)
+        try:
+            watch.weights.write(checkpoint)
+        except OSError as error:
+            # Not the trial's fault: the study stops, and tries it again when it goes on.
+            raise StudyError(
+                f"The checkpoint {str(checkpoint)!r} cannot be written: "
+                f"{error.strerror or error}. Make room, and launch again to go on."
+            ) from None
     return watch.result(model.count_params() if model.built else 0)
 
 
@@ -140,6 +152,13 @@ class _Watch:
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._started
+
+
+def _tell_once(number: int, what: str) -> None:
+    """Shows where an error was raised, the first time that it is."""
+    if what not in _told:
+        _told.add(what)
+        _log.warning("trial %d raised", number, exc_info=True)
 
 
 def _training_failed(error: Exception) -> str:

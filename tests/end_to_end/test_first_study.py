@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import as_json, kerastudy, write_study
+from user_commands import as_json, kerastudy, write_study
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pexpect
 import psutil
-from command_line import KERASTUDY, as_json, environment, kerastudy, write_study
+from user_commands import KERASTUDY, as_json, environment, kerastudy, write_study
 
 
 def test_ctrl_c_at_a_terminal_leaves_a_study_that_goes_on(tmp_path: Path) -> None:

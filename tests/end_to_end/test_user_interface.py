@@ -12,11 +12,11 @@ from typing import Any
 
 import psutil
 import pytest
-from command_line import KERASTUDY, environment
 from scripted import ScriptedExecutor, describe
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
+from user_commands import KERASTUDY, environment
 
 from studies.launching import run_study
 from studies.progress import NoProgress

@@ -7,7 +7,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from command_line import as_json, environment, write_study
+from user_commands import as_json, environment, write_study
 
 ROOT = Path(__file__).parents[2]
 

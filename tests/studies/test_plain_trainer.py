@@ -83,13 +83,18 @@ def test_a_training_that_raises_is_infeasible_with_the_reason(tmp_path: Path) ->
     assert "raised" in result.reason
 
 
-def test_reading_an_undeclared_hyperparameter_ends_the_study(tmp_path: Path) -> None:
+def test_reading_an_undeclared_hyperparameter_is_told_before_and_recorded_after(
+    tmp_path: Path,
+) -> None:
     def reading(hp: Hyperparameters) -> keras.Model:
         assert hp["rates"]
         return dense(hp)
 
+    result = run(make_study(reading), tmp_path)
+    assert result.state == "infeasible"
+    assert "'rates'" in result.reason and "'rate'" in result.reason
     with pytest.raises(BuilderError, match=r"'rates'.*'rate'"):
-        run(make_study(reading), tmp_path)
+        TestCheckStudy().check(reading)
 
 
 def test_an_objective_that_no_epoch_logs_ends_the_study(tmp_path: Path) -> None:

@@ -1,0 +1,52 @@
+"""Running `kerastudy` as its users do: a real process, in a folder of theirs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from conformance.executor import STUDY_FILE
+
+KERASTUDY = [sys.executable, "-P", "-m", "kerastudy"]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The test's environment, as little of it as a new terminal would have."""
+    kept = {k: v for k, v in os.environ.items() if k not in ("KERASTUDY_STORE", "PYTHONPATH")}
+    return {**kept, **more}
+
+
+def kerastudy(
+    folder: Path, *arguments: str, expect: int | None = 0, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs a command in a folder; fails if its exit code is not as expected."""
+    done = subprocess.run(
+        [*KERASTUDY, *arguments],
+        cwd=folder,
+        env=environment(**more),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert expect is None or done.returncode == expect, done.stdout + done.stderr
+    return done
+
+
+def as_json(done: subprocess.CompletedProcess[str]) -> Any:
+    """What a command printed with --json: one document and nothing else."""
+    return json.loads(done.stdout)
+
+
+def write_study(folder: Path, name: str = "study.py", **replaced: str) -> Path:
+    """Writes a small study into a folder, with parts of its text replaced."""
+    text = STUDY_FILE
+    for old, new in replaced.items():
+        assert old in text, old
+        text = text.replace(old, new)
+    file = folder / name
+    file.write_text(text, encoding="utf-8")
+    return file
