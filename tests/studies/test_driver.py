@@ -13,6 +13,7 @@ import optuna
 import pytest
 from scripted import ScriptedExecutor, describe
 
+from studies.errors import StudyError
 from studies.launching import run_study
 from studies.progress import NoProgress
 from tracking.errors import StoreError, StudyChangedError
@@ -118,6 +119,7 @@ import os, signal, sys
 sys.path[:0] = {path!r}
 from pathlib import Path
 from scripted import ScriptedExecutor, describe
+from studies.errors import StudyError
 from studies.launching import run_study
 from studies.progress import NoProgress
 
@@ -242,6 +244,38 @@ class TestChangedDefinition:
         first = launch(tmp_path / "store", trials=4)
         assert first.engines == ("optuna:random", "optuna:tpe")
         assert len(first.trials) == 4
+
+
+def test_interruptions_are_no_losses(tmp_path: Path) -> None:
+    """Only a worker that dies counts against a trial, not its user's Ctrl-C."""
+
+    def stop(spec: TrialSpec) -> None:
+        if spec.number == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            launch(tmp_path / "store", ScriptedExecutor(describe(trials=3), stop))
+    history = launch(tmp_path / "store", ScriptedExecutor(describe(trials=3), lost=[1]))
+    assert history.counts()["complete"] == 3
+    assert history.trial(1).spec.attempt == 4
+
+
+def test_a_run_that_was_deleted_in_mlflow_is_told(tmp_path: Path) -> None:
+    history = launch(tmp_path / "store", trials=4)
+    history.store.client.delete_run(history.trial(2).run_id)
+    with pytest.raises(StudyError, match=r"trials 2 were deleted.*--name"):
+        launch(tmp_path / "store", trials=6)
+    history.store.client.restore_run(history.trial(2).run_id)
+    assert launch(tmp_path / "store", trials=6).counts()["complete"] == 6
+
+
+def test_pieces_of_checkpoints_are_swept(tmp_path: Path) -> None:
+    history = launch(tmp_path / "store", trials=1)
+    folder = history.store.checkpoints("scripted", "optuna:tpe")
+    (folder / "partial-1-trial-00001.weights.h5").write_bytes(b"half")
+    launch(tmp_path / "store", trials=2)
+    assert not list(folder.glob("partial-*"))
 
 
 def test_a_study_that_runs_elsewhere_is_refused(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from conformance.trainer import (
 
 import kerastudy as ks
 from search_spaces import Hyperparameters
-from studies.errors import BuilderError, ObjectiveError
+from studies.errors import BuilderError, ObjectiveError, StudyError
 from studies.training import batches
 from studies.training.building import check_study
 from studies.training.determinism import configure_tensorflow
@@ -112,6 +112,32 @@ def test_an_objective_that_no_epoch_logs_ends_the_study(tmp_path: Path) -> None:
             lambda e: "continue",
             PlainTrainer(),
         )
+
+
+def test_a_metric_with_a_value_per_class_is_logged_per_class(tmp_path: Path) -> None:
+    """As F1Score is by default."""
+
+    class PerClass(keras.metrics.Metric):  # type: ignore[misc]
+        def update_state(self, *_: object, **__: object) -> None: ...
+
+        def result(self) -> object:
+            return keras.ops.convert_to_tensor([0.25, 0.5])
+
+    def with_vector(hp: Hyperparameters) -> keras.Model:
+        model = dense(hp)
+        loss = "sparse_categorical_crossentropy"
+        model.compile("sgd", loss, metrics=[PerClass(name="f1")])
+        return model
+
+    result = run(make_study(with_vector), tmp_path)
+    assert result.best is not None
+    assert (result.best.metrics["val_f1_0"], result.best.metrics["val_f1_1"]) == (0.25, 0.5)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_not_the_trials_fault(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way of the folder")
+    with pytest.raises(StudyError, match="cannot be written"):
+        run(make_study(dense), tmp_path / "file", epochs=1)
 
 
 @pytest.mark.parametrize("epochs", [1, 3])

@@ -129,6 +129,7 @@ class EngineConformance:
         resumed = Played(make(SPACE), before.records)
         resumed.engine.restore(before.records, curve)
         assert resumed.play(18 - done, infeasible=(2, 9)) == wanted[done:]
+        assert [r.result for r in resumed.records] == [r.result for r in through.records]
 
     def test_resumed_with_a_trial_in_flight(self, make: Callable[..., Engine]) -> None:
         through = Played(make(SPACE))
