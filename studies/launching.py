@@ -92,7 +92,7 @@ def launch_target(
     if executor == "in-process":
         prepare_environment(1)
         study, code = load_study(target)
-        study = study.with_overrides({**(overrides or {}), **_data_override(data)})
+        study = study.with_overrides({**(overrides or {}), **({"data": data} if data else {})})
         ready: Executor = InProcessExecutor(Session.open(study, code, study.threads, data))
         return run_study(ready, store=store, progress=shown)
     # Before the worker starts: what ails the store is no reason to wait for TensorFlow.
@@ -315,15 +315,6 @@ def _runs(history: StudyHistory, description: StudyDescription) -> StudyRuns:
 def _stop(driver: Driver, progress: Progress) -> None:
     driver.stop()
     progress.say("stopping after the present epoch; press Ctrl-C again to stop at once")
-
-
-def _data_override(data: str) -> dict[str, Any]:
-    from studies.data import DataError, datasets
-
-    try:
-        return {"data": datasets.npz(data)} if data else {}
-    except DataError as error:
-        raise StudyError(str(error)) from None
 
 
 def _shown(value: object) -> str:

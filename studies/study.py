@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import Hyperparameters, SearchSpace
-from studies.data import Dataset
+from studies.data import DataError, Dataset, datasets
 from studies.errors import StudyError
 from studies.objective import make_objective
 from studies.seeds import check_seed
@@ -132,7 +132,10 @@ class Study:
         self._check_training_parameters()
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Study:
-        """Returns the study with some settings replaced; see `OVERRIDABLE`.
+        """Returns the study with some settings replaced.
+
+        Args:
+            overrides: Values by name, of `OVERRIDABLE`; ``data`` may be the path of an npz file.
 
         Raises:
             StudyError: If one is not a setting that can be replaced, or its value is wrong.
@@ -145,7 +148,13 @@ class Study:
                 "The epochs are a hyperparameter of this study's search space, so they cannot be "
                 f"given at launch. Received: {overrides['epochs']!r}."
             )
-        return dataclasses.replace(self, **overrides)
+        replaced = dict(overrides)
+        if isinstance(replaced.get("data"), str):
+            try:
+                replaced["data"] = datasets.npz(replaced["data"])
+            except DataError as error:
+                raise StudyError(str(error)) from None
+        return dataclasses.replace(self, **replaced)
 
     def launch(
         self,

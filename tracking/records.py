@@ -238,12 +238,12 @@ class StudyDescription:
         return json.dumps(fields, indent=1, ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str, source: str = "") -> StudyDescription:
-        """Reads what `to_json` wrote; ``source`` is the code's text, kept beside it."""
+    def from_json(cls, text: str) -> StudyDescription:
+        """Reads what `to_json` wrote; the code's text is kept beside it."""
         fields = json.loads(text)
         fields["objective"] = Objective(**fields["objective"])
         fields["data"] = DataDescription(**fields["data"])
-        fields["code"] = CodeDescription(**{**fields["code"], "source": source})
+        fields["code"] = CodeDescription(**fields["code"])
         fields["space"] = SearchSpace.from_dict(fields["space"])
         return cls(**fields)
 

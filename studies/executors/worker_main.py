@@ -73,8 +73,6 @@ def serve(connection: Connection) -> None:
 
 
 def _load(message: LoadStudy, connection: Connection) -> Session | None:
-    from studies.data import DataError, datasets
-    from studies.errors import StudyError
     from studies.executors.messages import Loaded, ThreadsDiffer
     from studies.executors.session import Session
     from studies.loading import load_study
@@ -87,13 +85,8 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
     # Random operations refuse to run unseeded, at the top level of a study file too.
     begin_trial(0)
     study, code = load_study(message.target)
-    overrides = dict(message.overrides)
-    if message.data:
-        try:
-            overrides["data"] = datasets.npz(message.data)
-        except DataError as error:
-            raise StudyError(str(error)) from None
-    study = study.with_overrides(overrides)
+    data = {"data": message.data} if message.data else {}
+    study = study.with_overrides({**message.overrides, **data})
     if study.threads not in (None, message.threads):
         assert study.threads is not None
         connection.send(ThreadsDiffer(study.threads))
