@@ -109,7 +109,7 @@ class OptunaEngine:
         else:
             seed = sampler_seed(self._seed, number)
             # A sampler for each trial: what it draws must not depend on what was drawn before.
-            self._study.sampler = make_sampler(self._engine, self._space, seed)
+            self._study.sampler = make_sampler(self._engine, self._optuna_space, seed)
             values = self._optuna_space.suggest(self._study.ask())
         self._asked += 1
         attributes = self._trial(number).system_attrs

@@ -6,15 +6,18 @@ import warnings
 from typing import TYPE_CHECKING
 
 from search_spaces import Float, Int, SearchSpace
+from search_spaces.optuna_space import OptunaSpace
 from studies.errors import EngineError
 
 if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.distributions import BaseDistribution
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
-    from optuna.trial import TrialState
+    from optuna.trial import FrozenTrial, TrialState
 
 
-def make_sampler(engine: str, space: SearchSpace, seed: int) -> BaseSampler:
+def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
     """Returns the sampler for one trial.
 
     Args:
@@ -24,14 +27,29 @@ def make_sampler(engine: str, space: SearchSpace, seed: int) -> BaseSampler:
     """
     import optuna
 
+    class DeclaredTPESampler(optuna.samplers.TPESampler):
+        """Takes the declared space, where Optuna looks for what all past trials share.
+
+        They share all of it, and a new sampler for each trial would look through all of them: 8
+        of the 22 ms that asking takes at 1,000 trials.
+        """
+
+        def infer_relative_search_space(
+            self, study: Study, trial: FrozenTrial
+        ) -> dict[str, BaseDistribution]:
+            declared = sorted(space.distributions.items())
+            return {name: d for name, d in declared if not d.single()}
+
     with warnings.catch_warnings():
         # group=True is marked experimental; without it conditional parameters are silently
         # sampled one by one.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        if engine == "optuna:tpe":
+        if engine == "optuna:tpe" and space.space.conditional:
             return optuna.samplers.TPESampler(
-                seed=seed, multivariate=True, group=space.conditional, constant_liar=True
+                seed=seed, multivariate=True, group=True, constant_liar=True
             )
+        if engine == "optuna:tpe":
+            return DeclaredTPESampler(seed=seed, multivariate=True, constant_liar=True)
         if engine == "optuna:cma-es":
             return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
         # Grid and quasi-random proposals are made from the space; see OptunaEngine.

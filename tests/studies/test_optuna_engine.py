@@ -12,10 +12,13 @@ from conformance.engine import EPOCHS, OBJECTIVE, SPACE, EngineConformance, Play
 
 import kerastudy as ks
 from search_spaces import SearchSpace
+from search_spaces.optuna_space import OptunaSpace
 from studies.engines.optuna_engine import OptunaEngine
 from studies.engines.optuna_export import OptunaExport
 from studies.errors import EngineError
+from studies.seeds import sampler_seed
 from studies.settings import ENGINES, PRUNERS
+from tracking.records import BestEpoch, TrialResult
 from tracking.store import Store, create_store
 
 
@@ -93,6 +96,23 @@ def test_tpe_learns() -> None:
     played.play(40)
     values = [r.best.value for r in played.records if r.best is not None]
     assert sum(values[-10:]) < sum(values[:10])
+
+
+def test_tpe_on_the_declared_space_is_optunas_own() -> None:
+    """What spares the look through past trials changes nothing of what is proposed."""
+    space = SearchSpace(ks.learning_rate(), ks.dropout(), ks.Boolean("extra"), ks.Fixed("one", 1))
+    engine = make_engine("optuna:tpe", space=space, seed=3)
+    study = optuna.create_study()
+    for number in range(16):
+        proposal = engine.ask()
+        assert proposal is not None
+        seed = sampler_seed(3, number)
+        study.sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True)
+        trial = study.ask()
+        assert proposal.values == OptunaSpace(space).suggest(trial)
+        value = abs(proposal.values["dropout"] - 0.2) + proposal.values["learning_rate"]
+        study.tell(trial, value)
+        engine.tell(number, TrialResult(number, "complete", best=BestEpoch(1, value, {})), {})
 
 
 def test_median_prunes_the_hopeless_and_no_other() -> None:
