@@ -60,6 +60,10 @@ class TrialSpec:
         threads: Intra-op threads of TensorFlow; part of the spec since it changes bits.
         data_digest: SHA-256 over the data set.
         objective: What the best epoch is chosen by.
+        goes_on_from: The trial whose training this one goes on with, from its last epoch, under
+            the same seed; None for one that starts anew. It does not change what the trial
+            computes: that is, bit for bit, what training straight through would.
+        initial_epoch: The epochs that were trained there.
     """
 
     number: int
@@ -71,6 +75,8 @@ class TrialSpec:
     threads: int
     data_digest: str
     objective: Objective
+    goes_on_from: int | None = None
+    initial_epoch: int = 0
 
     def to_json(self) -> str:
         """Returns the spec as one line of JSON with sorted keys."""
@@ -153,11 +159,15 @@ class Proposal:
         number: The trial's number, counted from 0.
         values: The active hyperparameters.
         state: Text of the engine's own, kept with the trial and handed back on restore.
+        epochs: Epochs to train in all, where the engine decides on them; else None.
+        goes_on_from: The trial whose training is gone on with, or None; see `TrialSpec`.
     """
 
     number: int
     values: Mapping[str, Any]
     state: Mapping[str, str] = field(default_factory=dict)
+    epochs: int | None = None
+    goes_on_from: int | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from tracking.records import Proposal, TrialRecord, TrialResult
 
@@ -14,7 +14,7 @@ Curve = Callable[[TrialRecord], Mapping[int, float]]
 class Engine(Protocol):
     """Proposes trials, and learns what came of them.
 
-    Contract, shown by ``tests/studies/engine_conformance.py``:
+    Contract, shown by ``tests/support/conformance/engine.py``:
 
     - What is proposed is valid in the declared space, with exactly the declared values.
     - Trials are numbered 0, 1, 2, … in the order of `ask`.
@@ -32,8 +32,13 @@ class Engine(Protocol):
         """
         ...
 
-    def ask(self) -> Proposal | None:
-        """Proposes a trial; None if there is nothing left to try."""
+    def ask(self, given: Mapping[str, Any] | None = None) -> Proposal | None:
+        """Proposes a trial; None if there is nothing left to try.
+
+        Args:
+            given: Values that the trial is to have, in the space: the engine takes them as if it
+                had chosen them.
+        """
         ...
 
     def report(self, number: int, epoch: int, value: float) -> bool:
@@ -42,4 +47,8 @@ class Engine(Protocol):
 
     def tell(self, number: int, result: TrialResult, attributes: Mapping[str, str]) -> None:
         """Takes what came of a trial. ``attributes`` are kept beside it, for people to read."""
+        ...
+
+    def may_go_on(self, number: int) -> bool:
+        """Tells whether a later trial may go on from where this finished one ended."""
         ...

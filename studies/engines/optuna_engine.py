@@ -7,7 +7,6 @@ MLflow's. Finished trials are also written to Optuna's own storage (see `optuna_
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces import SearchSpace
 from search_spaces.optuna_space import OptunaSpace
+from search_spaces.scalars import canonical_json
 from studies.engines.engine import Curve
 from studies.engines.optuna_export import OptunaExport
 from studies.engines.optuna_parts import (
@@ -80,6 +80,7 @@ class OptunaEngine:
         )
         self._study_id = self._storage.get_study_id_from_name(name)
         self._asked = 0
+        self._tried: set[str] = set()
         # One walk over the grid, gone on with at each ask.
         self._grid = space.grid() if engine == _GRID else iter(())
 
@@ -88,6 +89,7 @@ class OptunaEngine:
         finished = [t for t in trials if t.state in FINISHED_STATES]
         stored = self._export.matching(finished, self._values_of) if self._export else {}
         for trial in trials:
+            self._tried.add(canonical_json(trial.spec.values))
             if trial.number in stored:
                 self._study.add_trial(stored[trial.number])
             elif trial.state in FINISHED_STATES:
@@ -96,15 +98,15 @@ class OptunaEngine:
             else:
                 self._add_running(trial.spec.values, trial.engine_state)
         self._asked = len(trials)
-        self._grid = itertools.islice(self._grid, self._asked, None)
 
-    def ask(self) -> Proposal | None:
+    def ask(self, given: Mapping[str, Any] | None = None) -> Proposal | None:
         """See `Engine.ask`."""
         number = self._asked
-        if self._engine in (_QUASI_RANDOM, _GRID):
-            values = next(self._grid, None) if self._engine == _GRID else self._quasi_random(number)
-            if values is None:
+        if given is not None or self._engine in (_QUASI_RANDOM, _GRID):
+            chosen = given if given is not None else self._unsampled(number)
+            if chosen is None:
                 return None
+            values = dict(chosen)
             self._add_running(values, {})
         else:
             seed = sampler_seed(self._seed, number)
@@ -131,6 +133,20 @@ class OptunaEngine:
         self._storage.set_trial_state_values(self._id(number), optuna_state(result.state), values)
         self._write_through(number)
 
+    def may_go_on(self, number: int) -> bool:
+        """See `Engine.may_go_on`. Every trial here starts anew."""
+        return False
+
+    def _unsampled(self, number: int) -> dict[str, Any] | None:
+        return self._next_of_grid() if self._engine == _GRID else self._quasi_random(number)
+
+    def _next_of_grid(self) -> dict[str, Any] | None:
+        """Returns the next configuration that no trial has had, or None."""
+        for values in self._grid:
+            if canonical_json(values) not in self._tried:
+                return values
+        return None
+
     def _quasi_random(self, number: int) -> dict[str, Any]:
         """Returns a point of a scrambled Halton sequence, in the sampling scale of the space.
 
@@ -151,6 +167,7 @@ class OptunaEngine:
         import optuna
 
         params, distributions = self._optuna_space.encode(values)
+        self._tried.add(canonical_json(values))
         self._study.add_trial(
             optuna.trial.create_trial(
                 state=optuna.trial.TrialState.RUNNING,
