@@ -29,7 +29,7 @@ from tracking.records import (
 from tracking.store import Store
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric, Run
+    from mlflow.entities import Metric, Param, Run
 
 _STATUS = {
     "complete": "FINISHED",
@@ -41,6 +41,7 @@ _STATUS = {
 _SECONDS_BETWEEN_FLUSHES = 2.0
 # Metrics that go with the result's tags: a batch holds 1,000 things at most.
 _LAST_BATCH = 800
+_MOST_PARAMS = 100
 
 _T = TypeVar("_T")
 
@@ -64,6 +65,9 @@ class StudyRuns:
         self.description = description
         self._client = store.client
         self._waiting: dict[str, list[Metric]] = {}
+        self._params: dict[str, list[Param]] = {}
+        # Where trials are short, their params go with their metrics: a write less for each.
+        self._short = False
         self._flushed: dict[str, float] = {}
         self._dataset = dataset_inputs(description)
 
@@ -108,7 +112,7 @@ class StudyRuns:
         )
         runs = cls(store, experiment_id, run.info.run_id, description)
         runs.write_definition()
-        runs._log_params(run.info.run_id, _settings(description))
+        runs._log_params(run.info.run_id, _params(_settings(description)))
         client.log_inputs(run.info.run_id, runs._dataset)
         # Last: a run that was killed before it had its definition is no study's.
         client.set_tag(run.info.run_id, tags.KIND, "study")
@@ -170,9 +174,11 @@ class StudyRuns:
         )
         run_id: str = run.info.run_id
         self._client.log_inputs(run_id, self._dataset)
-        self._log_params(run_id, _hyperparameters(description, spec))
         self._waiting[run_id] = []
+        self._params[run_id] = _params(_hyperparameters(description, spec))
         self._flushed[run_id] = time.monotonic()
+        if not self._short:
+            self._flush_params(run_id)
         return run_id
 
     def log_epoch(self, run_id: str, epoch: EpochResult) -> None:
@@ -196,6 +202,11 @@ class StudyRuns:
         now = time.time_ns() // 1_000_000
         metrics = self._waiting.pop(run_id, [])
         self._flushed.pop(run_id, None)
+        params = self._params.pop(run_id, [])
+        if len(params) > _MOST_PARAMS:
+            self._log_params(run_id, params)
+            params = []
+        self._short = result.seconds < _SECONDS_BETWEEN_FLUSHES
         metrics.append(Metric("epochs_trained", result.epochs, now, 0))
         metrics.append(Metric("seconds", result.seconds, now, 0))
         if result.model_parameters:
@@ -216,7 +227,7 @@ class StudyRuns:
         written = [RunTag(name, text) for name, text in run_tags.items() if text]
         self._log_metrics(run_id, metrics[:-_LAST_BATCH])
         # MLflow writes a batch's tags after its metrics: the result is there only if all is.
-        self._client.log_batch(run_id, metrics=metrics[-_LAST_BATCH:], tags=written)
+        self._client.log_batch(run_id, metrics[-_LAST_BATCH:], params, written)
         self._client.set_terminated(run_id, _STATUS[result.state])
 
     def log_best_so_far(self, number: int, value: float) -> None:
@@ -234,6 +245,7 @@ class StudyRuns:
             self._client.set_terminated(trial.run_id, "KILLED")
 
     def _flush(self, run_id: str) -> None:
+        self._flush_params(run_id)
         waiting, self._waiting[run_id] = self._waiting[run_id], []
         self._log_metrics(run_id, waiting)
         self._flushed[run_id] = time.monotonic()
@@ -242,10 +254,12 @@ class StudyRuns:
         for chunk in _chunks(metrics, 1000):
             self._client.log_batch(run_id, metrics=chunk)
 
-    def _log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
-        from mlflow.entities import Param
+    def _flush_params(self, run_id: str) -> None:
+        params, self._params[run_id] = self._params[run_id], []
+        self._log_params(run_id, params)
 
-        for chunk in _chunks([Param(to_mlflow(k), spell(v)) for k, v in params.items()], 100):
+    def _log_params(self, run_id: str, params: Sequence[Param]) -> None:
+        for chunk in _chunks(params, _MOST_PARAMS):
             self._client.log_batch(run_id, params=chunk)
 
 
@@ -276,6 +290,12 @@ def dataset_inputs(description: StudyDescription) -> list[Any]:
         )
         for part, context in (("train", "training"), ("validation", "validation"))
     ]
+
+
+def _params(values: Mapping[str, Any]) -> list[Param]:
+    from mlflow.entities import Param
+
+    return [Param(to_mlflow(name), spell(value)) for name, value in values.items()]
 
 
 def _hyperparameters(description: StudyDescription, spec: TrialSpec) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from the record is written anew from it. Nothing can be left RUNNING there.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -69,8 +70,69 @@ class OptunaExport:
         return {}
 
     def add(self, trial: FrozenTrial) -> None:
-        """Adds a finished trial."""
-        self._study.add_trial(trial)
+        """Adds a finished trial.
+
+        Written with Optuna's own tables, a table at a time: `study.add_trial` looks for each
+        parameter, attribute and epoch before it writes it, which takes 14 ms of the 60 that a
+        trial may cost. If Optuna's tables are not where they were, it is what is called.
+        """
+        try:
+            from optuna.storages._rdb import models
+        except ImportError:
+            self._study.add_trial(trial)
+            return
+        from sqlalchemy import func, insert, select
+        from sqlalchemy.orm import Session
+
+        study_id = self._study._study_id
+        with Session(self._storage.engine) as session, session.begin():
+            in_study = models.TrialModel.study_id == study_id
+            row = models.TrialModel(
+                study_id=study_id,
+                number=session.scalar(select(func.count()).where(in_study)),
+                state=trial.state,
+                datetime_start=trial.datetime_start,
+                datetime_complete=trial.datetime_complete,
+            )
+            session.add(row)
+            session.flush()
+            for model, rows in _rows(trial, models).items():
+                if rows:
+                    session.execute(
+                        insert(model), [{"trial_id": row.trial_id, **fields} for fields in rows]
+                    )
+
+
+def _rows(trial: FrozenTrial, models: Any) -> dict[Any, list[dict[str, Any]]]:
+    """Returns what Optuna keeps of a trial, by table, without the trial's id."""
+    from optuna.distributions import distribution_to_json
+
+    def attributes(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [{"key": key, "value_json": json.dumps(value)} for key, value in found.items()]
+
+    value_of = models.TrialValueModel.value_to_stored_repr
+    epoch_of = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr
+    values = [(i, *value_of(value)) for i, value in enumerate(trial.values or [])]
+    epochs = [(step, *epoch_of(value)) for step, value in trial.intermediate_values.items()]
+    return {
+        models.TrialParamModel: [
+            {
+                "param_name": name,
+                "param_value": trial.distributions[name].to_internal_repr(value),
+                "distribution_json": distribution_to_json(trial.distributions[name]),
+            }
+            for name, value in trial.params.items()
+        ],
+        models.TrialValueModel: [
+            {"objective": i, "value": value, "value_type": kind} for i, value, kind in values
+        ],
+        models.TrialIntermediateValueModel: [
+            {"step": step, "intermediate_value": value, "intermediate_value_type": kind}
+            for step, value, kind in epochs
+        ],
+        models.TrialUserAttributeModel: attributes(trial.user_attrs),
+        models.TrialSystemAttributeModel: attributes(trial.system_attrs),
+    }
 
 
 def _agrees(
