@@ -2,7 +2,9 @@
 
     parameters       Float, Int, Choice, Boolean, Fixed: a name, a domain, a scale, a condition
     space            SearchSpace: parameters together; which are active, what is valid, the grid
+    tailoring        Tailoring: a space altered as a command line asks
     hyperparameters  Hyperparameters: the `hp` that a model builder receives
+    discovery        discover(build): the space of a builder that declares it inline
     ready_made       learning_rate(), dropout(), l2(), …: the field's usual ranges and scales
     optuna_space     OptunaSpace: the same space for Optuna (import it from there)
 
@@ -12,6 +14,7 @@ when it is used.
 
 from __future__ import annotations
 
+from search_spaces.discovery import Discovery, discover
 from search_spaces.errors import SearchSpaceError
 from search_spaces.hyperparameters import HyperparameterError, Hyperparameters
 from search_spaces.membership import Containment
@@ -39,6 +42,7 @@ from search_spaces.ready_made import (
 from search_spaces.scalars import NOT_GIVEN, Scalar
 from search_spaces.scales import SCALES
 from search_spaces.space import SearchSpace
+from search_spaces.tailoring import Tailoring
 
 __all__ = [
     "NOT_GIVEN",
@@ -47,6 +51,7 @@ __all__ = [
     "Boolean",
     "Choice",
     "Containment",
+    "Discovery",
     "Fixed",
     "Float",
     "HyperparameterError",
@@ -56,11 +61,13 @@ __all__ = [
     "Scalar",
     "SearchSpace",
     "SearchSpaceError",
+    "Tailoring",
     "activation",
     "batch_normalization",
     "batch_size",
     "batchnorm",
     "bias_initializer",
+    "discover",
     "dropout",
     "epochs",
     "initializer",

@@ -2,46 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from search_spaces.conditions import condition_in_words
-from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.errors import suggestion
+from search_spaces.inline_declarations import InlineDeclarations
+from search_spaces.parameter import Parameter
+from search_spaces.readable_values import HyperparameterError
+from search_spaces.scalars import NOT_GIVEN
 from search_spaces.space import SearchSpace
 
-
-class HyperparameterError(SearchSpaceError, KeyError):
-    """A builder asked for a hyperparameter that has no value.
-
-    It is a KeyError too, as for any mapping, but reads as its message and nothing else.
-    """
-
-    def __str__(self) -> str:
-        """The message; KeyError alone would quote it."""
-        return str(self.args[0]) if self.args else ""
+__all__ = ["HyperparameterError", "Hyperparameters"]
 
 
-class Hyperparameters:
+class Hyperparameters(InlineDeclarations):
     """The values of one trial, read by name: `hp["dropout"]`.
 
     A parameter that is not active reads as its `otherwise`, if it has one. Reading is recorded, so
     that a parameter which a builder never reads can be reported.
+
+    A builder written for Keras Tuner or Optuna declares its hyperparameters as it goes
+    (`hp.Float(…)`, `trial.suggest_float(…)`). A declaration returns the trial's value, whatever
+    domain it declares: the space's holds. Where the trial has no value of that name, for it is not
+    active or not in the space, the declaration's own default is returned, and remembered in
+    `joined`.
     """
 
-    def __init__(self, space: SearchSpace, values: Mapping[str, Any]) -> None:
+    def __init__(
+        self, space: SearchSpace, values: Mapping[str, Any], *, number: int | None = None
+    ) -> None:
         """Takes the values of a trial.
 
         Args:
             space: The space that they are from.
             values: The values of the active parameters.
+            number: The trial's number, from 0; None where there is none.
 
         Raises:
             SearchSpaceError: If the values are not in the space.
         """
+        super().__init__(space.resolve(values))
         self._space = space
         self._active = frozenset(values)
-        self._resolved = space.resolve(values)
+        self._number = number
         self._read: set[str] = set()
+        self._joined: dict[str, Parameter] = {}
 
     @property
     def space(self) -> SearchSpace:
@@ -49,76 +55,87 @@ class Hyperparameters:
         return self._space
 
     @property
-    def values(self) -> dict[str, Any]:
-        """All values that can be read, as a new dict in declared order.
+    def number(self) -> int:
+        """The trial's number, as in Optuna; 0 where there is none."""
+        return self._number or 0
 
-        An attribute, not a method, as in Keras Tuner. All of them count as read.
-        """
-        self._read.update(self._resolved)
-        return dict(self._resolved)
+    @property
+    def params(self) -> dict[str, Any]:
+        """The values of the active parameters and of those that joined; Optuna's word."""
+        self._read.update(self._active)
+        return {
+            name: value
+            for name, value in self._readable.items()
+            if name in self._active or name in self._joined
+        }
 
     @property
     def read(self) -> frozenset[str]:
-        """The names of the parameters that were read so far."""
+        """The names of the space's parameters that were read so far."""
         return frozenset(self._read)
 
-    def __getitem__(self, name: str) -> Any:
-        """The value of a parameter; its `otherwise` if it is not active.
+    @property
+    def joined(self) -> tuple[Parameter, ...]:
+        """What the builder declared and the trial has no value of, without condition."""
+        return tuple(self._joined.values())
 
-        Raises:
-            HyperparameterError: If there is no such parameter, or if it is not active and has no
-                `otherwise`.
+    @property
+    def joined_values(self) -> dict[str, Any]:
+        """The values of `joined`: their defaults, by name, as a new dict."""
+        return {name: parameter.default for name, parameter in self._joined.items()}
+
+    def copy(self) -> Hyperparameters:
+        """The same values in an object of its own: what is declared on it joins only there.
+
+        `keras_tuner.HyperModel(tunable=False)` builds with a copy. Reading is recorded in both.
         """
-        if name in self._resolved:
-            self._read.add(name)
-            return self._resolved[name]
+        values = {name: self._readable[name] for name in self._active}
+        copied = type(self)(self._space, values, number=self._number)
+        copied._read = self._read
+        copied._readable = dict(self._readable)
+        copied._joined = dict(self._joined)
+        copied._declared = dict(self._declared)
+        copied._out_of_scope = dict(self._out_of_scope)
+        copied._user_attrs = dict(self._user_attrs)
+        return copied
+
+    def _value_of(self, parameter: Parameter) -> Any:
+        self._note_read([parameter.name])
+        if parameter.name not in self._active and parameter.name not in self._joined:
+            self._joined[parameter.name] = parameter
+            self._readable[parameter.name] = parameter.default
+        return self._readable[parameter.name]
+
+    def _standing(self, name: str) -> tuple[Parameter | None, Any]:
+        if name in self._active:
+            return self._space[name], self._readable[name]
+        if name in self._joined:
+            return self._joined[name], self._readable[name]
         if name in self._space:
-            # Asking is reading: the builder does use it, when there is something to use.
-            self._read.add(name)
-            raise HyperparameterError(
+            return self._space[name], NOT_GIVEN
+        return self._out_of_scope.get(name), NOT_GIVEN
+
+    def _unreadable(self, name: str) -> HyperparameterError:
+        if name in self._space:
+            return HyperparameterError(
                 f"{name!r} is not active in this trial: {condition_in_words(self._space[name])}. "
                 f"Read it only then, declare what it is otherwise with otherwise=…, or use "
                 f"hp.get({name!r}), which returns None."
             )
-        raise HyperparameterError(
-            f"{name!r} is not in the search space. {suggestion(name, self._space.names)}"
+        known = [*self._space.names, *self._joined]
+        return HyperparameterError(
+            f"{name!r} is not in the search space. {suggestion(name, known)}"
         )
 
-    def get(self, name: str, default: Any = None) -> Any:
-        """The value of a parameter, or a default where `hp[name]` would raise.
-
-        Args:
-            name: The name of a parameter.
-            default: What to return if it is not active and has no `otherwise`, or if the space has
-                no such parameter: a builder may serve several spaces.
-
-        Returns:
-            The value, or the default.
-        """
-        if name in self._space:
-            self._read.add(name)
-        return self._resolved.get(name, default)
-
-    def keys(self) -> tuple[str, ...]:
-        """The names that can be read, as declared; with it, `dict(hp)` and `f(**hp)` work."""
-        return tuple(self._resolved)
-
-    def __contains__(self, name: object) -> bool:
-        """Whether `hp[name]` has a value."""
-        return name in self._resolved
-
-    def __iter__(self) -> Iterator[str]:
-        """The names that can be read, as declared."""
-        return iter(self._resolved)
-
-    def __len__(self) -> int:
-        """How many names can be read."""
-        return len(self._resolved)
+    def _note_read(self, names: Iterable[str]) -> None:
+        self._read.update(name for name in names if name in self._space)
 
     def __repr__(self) -> str:
         """The values by name; those of parameters that are not active in brackets."""
         shown = [
-            f"{name}={value!r}" if name in self._active else f"[{name}={value!r}]"
-            for name, value in self._resolved.items()
+            f"{name}={value!r}"
+            if name in self._active or name in self._joined
+            else f"[{name}={value!r}]"
+            for name, value in self._readable.items()
         ]
         return f"Hyperparameters({', '.join(shown)})"

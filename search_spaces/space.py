@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from search_spaces import combinations, serialization
+from search_spaces.alterable import Alterable
 from search_spaces.conditions import check_parents, parents_first
 from search_spaces.errors import SearchSpaceError, suggestion
 from search_spaces.membership import Containment, active_names, containment, unknown_name
@@ -14,7 +15,7 @@ from search_spaces.parameter import Parameter
 from search_spaces.scalars import NOT_GIVEN, canonical_json
 
 
-class SearchSpace:
+class SearchSpace(Alterable):
     """Named parameters, immutable, in the order in which they were declared.
 
     Values are a mapping of names to values: one for each parameter that is *active*. A parameter
@@ -33,23 +34,14 @@ class SearchSpace:
                 unknown parameter or a value that its parent can't take; if conditions form a
                 circle.
         """
-        flat = tuple(_flattened(parameters))
-        if not flat:
+        super().__init__(*parameters)
+        if not self._by_name:
             raise SearchSpaceError(
                 "The search space is empty: give at least one parameter, such as learning_rate()."
             )
-        by_name: dict[str, Parameter] = {}
-        for parameter in flat:
-            if parameter.name in by_name:
-                raise SearchSpaceError(
-                    f"{parameter.name!r} is declared twice, as {by_name[parameter.name]!r} and as "
-                    f"{parameter!r}: give one of them another name."
-                )
-            by_name[parameter.name] = parameter
-        check_parents(by_name)
-        self._parameters = flat
-        self._by_name = by_name
-        self._ordered = parents_first(flat)
+        check_parents(self._by_name)
+        self._parameters = tuple(self._by_name.values())
+        self._ordered = parents_first(self._parameters)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -293,16 +285,3 @@ class SearchSpace:
             Sentences: what is gone, what is new, what changed and how. Empty if they are equal.
         """
         return serialization.differences(self._parameters, other._parameters)
-
-
-def _flattened(parameters: Iterable[object]) -> Iterator[Parameter]:
-    for each in parameters:
-        if isinstance(each, Parameter):
-            yield each
-        elif isinstance(each, Iterable) and not isinstance(each, str | bytes | Mapping):
-            yield from _flattened(each)
-        else:
-            raise SearchSpaceError(
-                f"A search space takes parameters and groups of them, received {each!r} of type "
-                f"{type(each).__name__}: declare it with Float, Int, Choice, Boolean or Fixed."
-            )

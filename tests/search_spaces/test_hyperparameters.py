@@ -13,6 +13,7 @@ from search_spaces import (
     Float,
     HyperparameterError,
     Hyperparameters,
+    Int,
     SearchSpace,
     SearchSpaceError,
     l2,
@@ -122,3 +123,169 @@ def test_wrong_values_are_refused(space: SearchSpace, wrong: dict[str, Any]) -> 
 def test_floats_given_as_ints_are_read_as_floats() -> None:
     hp = Hyperparameters(SearchSpace(Float("x", 0, 1)), {"x": 1})
     assert type(hp["x"]) is float
+
+
+def test_a_declaration_returns_the_value_of_the_trial_whatever_it_declares() -> None:
+    tailored = SearchSpace(Float("rate", 0, 0.9), Int("units", 4, 8), Choice("act", ["a", "b"]))
+    hp = Hyperparameters(tailored, {"rate": 0.8, "units": 5, "act": "b"}, number=7)
+    assert hp.Float("rate", 0.0, 0.5) == 0.8
+    assert hp.suggest_int("units", 16, 64, step=16) == 5
+    assert hp.Choice("act", ["a"]) == "b"
+    assert hp.joined == ()
+    assert hp.joined_values == {}
+    assert hp.read == {"rate", "units", "act"}
+    assert hp.number == 7
+    assert hp.params == {"rate": 0.8, "units": 5, "act": "b"}
+
+
+def test_what_the_trial_has_no_value_of_joins_with_its_default(hp: Hyperparameters) -> None:
+    assert hp.Float("momentum", 0.2, 0.9, default=0.5) == 0.5
+    assert hp.Boolean("hidden", default=True) is True
+    assert hp.suggest_int("depth", 1, 3) == 2
+    assert hp.Int("depth", 1, 3) == 2
+    assert hp.Fixed("batch", 32) == 32
+    assert hp.suggest_categorical("head", ["max", "mean"]) == "max"
+    assert hp.joined == (
+        Float("momentum", 0.2, 0.9, default=0.5),
+        Boolean("hidden", default=True),
+        Int("depth", 1, 3),
+        Fixed("batch", 32),
+        Choice("head", ["max", "mean"]),
+    )
+    values = {"momentum": 0.5, "hidden": True, "depth": 2, "batch": 32, "head": "max"}
+    assert hp.joined_values == values
+    assert {name: hp[name] for name in values} == values
+    assert hp.values == {
+        "optimizer": "adam",
+        "use_l2": False,
+        "l2": 0.0,
+        "maybe": None,
+        "loss": "mse",
+        **values,
+    }
+    assert "l2" not in hp.params
+    assert hp.params["depth"] == 2
+    assert "depth=2" in repr(hp)
+    assert "depth" not in hp.read
+
+
+@pytest.mark.parametrize(
+    ("again", "quoted"),
+    [
+        (lambda hp: hp.Int("depth", 1, 4), "Int('depth', 1, 4, default=1)"),
+        (lambda hp: hp.suggest_float("depth", 1, 3), "Float('depth', 1.0, 3.0)"),
+    ],
+)
+def test_one_name_with_two_domains_is_refused(hp: Hyperparameters, again: Any, quoted: str) -> None:
+    hp.suggest_int("depth", 1, 3)
+    with pytest.raises(HyperparameterError) as raised:
+        again(hp)
+    assert "Int('depth', 1, 3)" in str(raised.value)
+    assert quoted in str(raised.value)
+    assert "name_scope" in str(raised.value)
+
+
+def test_under_a_scope_that_is_not_active_nothing_has_a_value(hp: Hyperparameters) -> None:
+    with hp.conditional_scope("optimizer", ["sgd"]):
+        assert hp.Float("momentum", 0.0, 1.0) is None
+        assert hp.Boolean("nesterov") is None
+        assert hp.Choice("loss", ["mae"]) is None
+    assert hp.Int("warmup", 1, 5, parent_name="optimizer", parent_values="sgd") is None
+    assert hp.joined == ()
+    assert "nesterov" not in hp
+    with hp.conditional_scope("optimizer", ["adam", "sgd"]):
+        assert hp.Float("epsilon", 0.0, 1.0, default=0.5) == 0.5
+        with hp.conditional_scope("epsilon", 0.0):
+            assert hp.Boolean("tiny") is None
+        with hp.conditional_scope("epsilon", [0.5]):
+            assert hp.Boolean("tiny") is False
+    assert [each.name for each in hp.joined] == ["epsilon", "tiny"]
+
+
+def test_the_parent_of_a_condition_must_be_declared_before(hp: Hyperparameters) -> None:
+    with pytest.raises(HyperparameterError, match="'optimiser', which was not declared"):
+        hp.Int("x", 1, 2, parent_name="optimiser", parent_values=["sgd"])
+    with pytest.raises(HyperparameterError, match="condition on itself"):
+        hp.Boolean("optimizer", parent_name="optimizer", parent_values=["adam"])
+    # As in Keras Tuner, what is out of scope may be a parent: of what is out of scope too.
+    assert hp.Boolean("a", parent_name="optimizer", parent_values=["sgd"]) is None
+    assert hp.Boolean("b", parent_name="a", parent_values=[True]) is None
+
+
+def test_name_scopes_join_names_with_slashes() -> None:
+    space = SearchSpace(Int("head/units", 1, 9), Int("head/top/units", 1, 9), Int("units", 1, 9))
+    hp = Hyperparameters(space, {"head/units": 1, "head/top/units": 2, "units": 3})
+    with hp.name_scope("head"):
+        assert hp.Int("units", 1, 9) == 1
+        with hp.name_scope("top"):
+            assert hp.Int("units", 1, 9) == 2
+            assert hp.get("units") == 2
+            assert "units" in hp
+        assert hp["units"] == 1
+        assert hp.Boolean("big", parent_name="units", parent_values=[1]) is False
+    assert hp.Int("units", 1, 9) == 3
+    assert [each.name for each in hp.joined] == ["head/big"]
+
+
+def test_a_copy_has_the_values_and_keeps_what_joins_to_itself(hp: Hyperparameters) -> None:
+    hp.Int("depth", 1, 3)
+    copied = hp.copy()
+    assert copied.values == hp.values
+    assert copied.Int("width", 1, 3) == 1
+    assert [each.name for each in copied.joined] == ["depth", "width"]
+    assert [each.name for each in hp.joined] == ["depth"]
+    assert "width" not in hp
+
+
+def test_what_optuna_builders_call_besides_is_harmless(hp: Hyperparameters) -> None:
+    assert hp.suggest_uniform("a", 0, 1) == 0.5
+    assert hp.suggest_loguniform("b", 1e-4, 1e-2) == 1e-3
+    assert hp.suggest_discrete_uniform("c", 0, 1, 0.25) == 0.5
+    hp.set_user_attr("parameters", 12)
+    assert hp.user_attrs == {"parameters": 12}
+    assert hp.report(0.5, 1) is None
+    assert hp.should_prune() is False
+    assert hp.number == 0
+
+
+def keras_tuner_style(hp: Any) -> list[Any]:
+    """What every call returns, in scope and out of it."""
+    returned = [
+        hp.Int("layers", 2, 8, step=2),
+        hp.Float("rate", 0.1, 0.5, step=0.1, default=0.3),
+        hp.Choice("model", ["mlp", "cnn"]),
+        hp.Boolean("bias", default=True),
+        hp.Fixed("loss", "mse"),
+        hp.Float("lr", 1e-4, 1e-2, sampling="log"),
+        hp.Int("kernel", 3, 7, step=2, parent_name="model", parent_values=["cnn"]),
+        hp.Int("width", 3, 7, step=2, parent_name="model", parent_values=["mlp", "cnn"]),
+    ]
+    with hp.name_scope("outer"), hp.name_scope("inner"):
+        returned += [hp.Int("layers", 1, 3), hp.get("layers")]
+        with hp.conditional_scope("layers", [1]):
+            returned.append(hp.Choice("units", [16, 32], default=32))
+        with hp.conditional_scope("layers", [2, 3]):
+            returned.append(hp.Choice("more", [16, 32]))
+    return [*returned, hp["outer/inner/units"], "outer/inner/more" in hp, dict(hp.values)]
+
+
+def test_it_answers_as_keras_tuner_does() -> None:
+    import keras_tuner
+
+    ours = Hyperparameters(SearchSpace(Fixed("unused", 0)), {"unused": 0})
+    theirs = keras_tuner_style(keras_tuner.HyperParameters())
+    theirs[-1]["unused"] = 0
+    assert keras_tuner_style(ours) == theirs
+
+
+@pytest.mark.parametrize("tunable", [True, False])
+def test_a_hypermodel_builds_with_it(tunable: bool) -> None:
+    import keras_tuner
+
+    class Model(keras_tuner.HyperModel):
+        def build(self, hp: Any) -> Any:
+            return hp.Int("units", 1, 9), hp.Boolean("bias")
+
+    hp = Hyperparameters(SearchSpace(Int("units", 1, 9)), {"units": 5})
+    assert Model(tunable=tunable).build(hp) == (5, False)
+    assert [each.name for each in hp.joined] == (["bias"] if tunable else [])

@@ -1,0 +1,93 @@
+"""Alterable: one space made from another, without touching the builder that reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Self
+
+from search_spaces import alterations
+from search_spaces.declaration import declared
+from search_spaces.errors import SearchSpaceError
+from search_spaces.parameter import Parameter
+
+
+class Alterable:
+    """The part of SearchSpace that makes other spaces of it.
+
+    Every method returns a new space. What becomes of the children of an altered parameter is the
+    same for all: what can't be active any more is dropped, or, where it has an `otherwise`, becomes
+    Fixed at it, so that a builder reads the same as before; a condition that is always met is taken
+    away. See `alterations`.
+    """
+
+    _by_name: dict[str, Parameter]
+
+    def __init__(self, *parameters: Parameter | Iterable[Parameter]) -> None:
+        """Takes parameters and groups of them."""
+        self._by_name = declared(parameters)
+
+    def only(self, *names: str) -> Self:
+        """The space in which only these vary; every other parameter is Fixed at its default.
+
+        Args:
+            *names: The names of parameters, at least one. Parents must be named too, unless their
+                defaults make a named child active.
+
+        Raises:
+            SearchSpaceError: If a name is unknown, with near matches, or that of a Fixed parameter;
+                if none is given; if one could never be active.
+        """
+        others = alterations.fixed_others(names, self._by_name)
+        return type(self)(alterations.altered(self._by_name, others, names))
+
+    def fix(self, values: Mapping[str, object] | None = None, /, **named: object) -> Self:
+        """The space with parameters Fixed at values: `fix(momentum=0.9)`, `fix({"units 1": 64})`.
+
+        A value may lie outside the domain, for it is asked for explicitly, but it must be of the
+        parameter's kind: see `alterations.value_of_kind`. A parameter keeps its condition.
+
+        Args:
+            values: Values by name, for names that are no identifiers of Python.
+            **named: Values by name.
+
+        Raises:
+            SearchSpaceError: If a name is unknown, with near matches, or given twice; if a value is
+                of another kind; if a parameter could never be active.
+        """
+        given = dict(values or {})
+        for name, value in named.items():
+            if name in given:
+                raise SearchSpaceError(
+                    f"{name!r} is fixed twice, at {given[name]!r} and at {value!r}: give one."
+                )
+        new = alterations.fixed({**given, **named}, self._by_name)
+        return type(self)(alterations.altered(self._by_name, new, new))
+
+    def replace(self, *parameters: Parameter | Iterable[Parameter]) -> Self:
+        """The space with these declarations in place of those of the same names.
+
+        Args:
+            *parameters: Parameters and groups of them. One without a condition keeps the condition
+                of the one that it replaces, and one without `otherwise` its `otherwise`; all else
+                is as declared here. (`with_parameters` keeps nothing.)
+
+        Raises:
+            SearchSpaceError: If a name is unknown, with near matches; if a parameter given here
+                could never be active.
+        """
+        given = declared(parameters)
+        new = alterations.replaced(given, self._by_name)
+        anew = [name for name, parameter in given.items() if parameter.when]
+        return type(self)(alterations.altered(self._by_name, new, new, anew))
+
+    def with_parameters(self, *parameters: Parameter | Iterable[Parameter]) -> Self:
+        """The space with these, exactly as declared, added or in place of those of their names.
+
+        Args:
+            *parameters: Parameters and groups of them; those with new names come last.
+
+        Raises:
+            SearchSpaceError: If the condition of one can't be met in the new space.
+        """
+        new = declared(parameters)
+        return type(self)(alterations.altered(self._by_name, new, new, new))

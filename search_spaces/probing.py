@@ -1,0 +1,70 @@
+"""Which values of a parameter are worth a build, and where between two of them something changes.
+
+A domain of few values, and every choice, is tried in full. Of a larger one the ends and the middle
+are tried; where two neighbours among them differ, the values between them are, by bisection. That
+the values between two that agree agree too is taken for granted.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
+
+from search_spaces.choice_parameter import Listed
+from search_spaces.parameter import Parameter
+
+FEW: Final = 6
+"""Numbers of up to so many values are tried in full: the depths of most networks. It takes at most
+five builds, where bisection would take four or five as soon as anything depends on the number."""
+
+MOST_LISTED: Final = 1000
+"""A condition lists values; on a number of more values than this none is inferred."""
+
+Seen = TypeVar("Seen")
+
+
+def is_few(parameter: Parameter) -> bool:
+    """Whether all values of a parameter are to be tried."""
+    if isinstance(parameter, Listed):
+        return True
+    return parameter.count is not None and parameter.count <= FEW
+
+
+def values_of(parameter: Parameter) -> Sequence[Any]:
+    """All values of a finite parameter; of a continuous one its ends and its default."""
+    values = parameter.grid_values()
+    if values is not None:
+        return values
+    ends: Any = parameter
+    return tuple(dict.fromkeys((ends.low, parameter.default, ends.high)))
+
+
+def landmarks(count: int) -> tuple[int, ...]:
+    """The indices of the ends and of the middle."""
+    return tuple(dict.fromkeys((0, count - 1, count // 2)))
+
+
+def survey(count: int, given: Iterable[int], look: Callable[[int], Seen]) -> dict[int, Seen]:
+    """What is seen at indices from 0 to `count - 1`, wherever it changes.
+
+    Args:
+        count: How many indices there are.
+        given: Indices to look at in any case.
+        look: What is seen at an index.
+
+    Returns:
+        What was seen, by index, ascending: between two neighbours that differ lies no other index.
+    """
+    seen = {index: look(index) for index in given}
+    while True:
+        ordered = sorted(seen)
+        between = [
+            (low + high) // 2
+            for low, high in itertools.pairwise(ordered)
+            if high - low > 1 and seen[low] != seen[high]
+        ]
+        if not between:
+            return {index: seen[index] for index in ordered}
+        for index in between:
+            seen[index] = look(index)

@@ -1,0 +1,107 @@
+"""Values that are read by name: what every `hp` answers to, whoever wrote its builder."""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from search_spaces.errors import SearchSpaceError
+
+
+class HyperparameterError(SearchSpaceError, KeyError):
+    """A builder asked for a hyperparameter that has no value, or declared one in two ways.
+
+    It is a KeyError too, as for any mapping, but reads as its message and nothing else.
+    """
+
+    def __str__(self) -> str:
+        """The message; KeyError alone would quote it."""
+        return str(self.args[0]) if self.args else ""
+
+
+class ReadableValues(abc.ABC):
+    """A mapping of names to values that grows as a builder declares hyperparameters."""
+
+    def __init__(self, readable: dict[str, Any]) -> None:
+        """Takes the values.
+
+        Args:
+            readable: The values that can be read without a declaration, by name; it grows.
+        """
+        self._readable = readable
+        self._name_scopes: list[str] = []
+
+    @abc.abstractmethod
+    def _unreadable(self, name: str) -> HyperparameterError:
+        """The error for reading a name that has no value."""
+
+    def _note_read(self, names: Iterable[str]) -> None:  # noqa: B027
+        """Is told which names are read."""
+
+    def __getitem__(self, name: str) -> Any:
+        """The value of a parameter; its `otherwise` if it is not active.
+
+        Raises:
+            HyperparameterError: If there is no such parameter, or if it is not active and has no
+                `otherwise`.
+        """
+        name = self._scoped(name)
+        # Asking is reading: the builder does use it, when there is something to use.
+        self._note_read([name])
+        if name not in self._readable:
+            raise self._unreadable(name)
+        return self._readable[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of a parameter, or a default where `hp[name]` would raise.
+
+        Args:
+            name: The name of a parameter.
+            default: What to return if it is not active and has no `otherwise`, or if the space has
+                no such parameter: a builder may serve several spaces.
+
+        Returns:
+            The value, or the default.
+        """
+        name = self._scoped(name)
+        self._note_read([name])
+        return self._readable.get(name, default)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """All values that can be read, as a new dict in declared order.
+
+        An attribute, not a method, as in Keras Tuner. All of them count as read.
+        """
+        self._note_read(self._readable)
+        return dict(self._readable)
+
+    def keys(self) -> tuple[str, ...]:
+        """The names that can be read, as declared; with it, `dict(hp)` and `f(**hp)` work."""
+        return tuple(self._readable)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether `hp[name]` has a value."""
+        return self._scoped(name) in self._readable
+
+    def __iter__(self) -> Iterator[str]:
+        """The names that can be read, as declared."""
+        return iter(self._readable)
+
+    def __len__(self) -> int:
+        """How many names can be read."""
+        return len(self._readable)
+
+    @contextlib.contextmanager
+    def name_scope(self, name: str) -> Iterator[None]:
+        """Within it, names of Keras Tuner's methods are preceded by this name and a slash."""
+        self._name_scopes.append(str(name))
+        try:
+            yield
+        finally:
+            self._name_scopes.pop()
+
+    def _scoped(self, name: object) -> str:
+        return "/".join([*self._name_scopes, str(name)])

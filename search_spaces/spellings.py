@@ -1,0 +1,208 @@
+"""Values and domains of parameters as people spell them on a command line.
+
+A value is read as the parameter has them: a number for a Float or an Int, true or false for a
+Boolean; of a Choice or a Fixed as JSON where that is one of its values (`3`, `true`, `null`,
+`"3"`), else as a plain string. A domain is a range, `LOW..HIGH` with `:STEP` and `:SCALE` after it
+where they are wanted, or values with commas between, or a list in JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, Final
+
+from search_spaces.alterations import kinds_of, value_of_kind
+from search_spaces.choice_parameter import Boolean, Choice, Fixed, Listed
+from search_spaces.errors import SearchSpaceError
+from search_spaces.float_parameter import Float
+from search_spaces.int_parameter import Int
+from search_spaces.parameter import Parameter
+from search_spaces.scalars import Scalar, plain_scalar
+from search_spaces.scales import SCALES
+
+_PYTHON_WORDS: Final[dict[str, Scalar]] = {"True": True, "False": False, "None": None}
+_NO_JSON: Final = object()
+_LARGEST_EXACT: Final = 2**53
+"""Up to here, floats hold every int."""
+
+
+def read_value(parameter: Parameter, text: str) -> Scalar:
+    """A value of the parameter's kind, perhaps outside its domain, from a text.
+
+    Args:
+        parameter: Whose value it is.
+        text: The text; see this module's table.
+
+    Raises:
+        SearchSpaceError: If the text can't be read as such a value, quoting it.
+    """
+    if not text and not parameter.contains(text):
+        raise SearchSpaceError(f"{parameter.subject}: received no value: give one after the '='.")
+    found: object = text
+    if isinstance(parameter, Listed):
+        found = _listed_value(parameter, text)
+    else:
+        number = _number(text)
+        found = text if number is None else number
+        if isinstance(parameter, Int) and isinstance(found, float):
+            found = text
+    try:
+        return value_of_kind(parameter, found)
+    except SearchSpaceError as error:
+        wanted = {Float: "a number", Int: "an int", Boolean: "true or false"}.get(type(parameter))
+        if wanted is None:
+            raise
+        raise SearchSpaceError(f"{parameter.subject} takes {wanted}, received {text!r}.") from error
+
+
+def read_domain(parameter: Parameter, text: str) -> Parameter:
+    """A declaration in place of the parameter's, from the text form of `--set`.
+
+    A range keeps the declared scale and step where they fit it (a log scale needs a low above 0, a
+    step must lead from low to high), unless the text gives its own; what does not fit is left out,
+    and where the text gives its own it must fit. The role is kept, and the default where the new
+    domain has it.
+
+    Args:
+        parameter: The parameter as declared.
+        text: A range or values; see this module's table.
+
+    Returns:
+        A Float or Int for a range, a Choice (of a Boolean a Boolean) for several values, a Fixed
+        for one; without a condition.
+
+    Raises:
+        SearchSpaceError: If the text can't be read, quoting it, or makes no domain.
+    """
+    low, dots, rest = text.partition("..")
+    if dots and _number(low) is not None:
+        return _read_range(parameter, text, low, rest)
+    values = [
+        value_of_kind(parameter, each) if not isinstance(each, str) else read_value(parameter, each)
+        for each in _listed_texts(parameter, text)
+    ]
+    if len(values) == 1:
+        return Fixed(parameter.name, values[0])
+    if isinstance(parameter, Boolean) and {False, True} == set(values) and len(values) == 2:
+        return Boolean(parameter.name, default=parameter.default, role=parameter.role)
+    role = _searched_role(parameter)
+    made = Choice(parameter.name, values, role=role)
+    if made.contains(parameter.default):
+        made = Choice(parameter.name, values, role=role, default=parameter.default)
+    return made
+
+
+def _read_range(parameter: Parameter, text: str, low: str, rest: str) -> Float | Int:
+    """A Float or Int from `LOW..HIGH`, `:STEP` and `:SCALE` in any order after it."""
+    kinds = kinds_of(parameter)
+    if not kinds <= {int, float}:
+        raise SearchSpaceError(
+            f"{parameter.subject} has no range, received {text!r}: list its values, as in "
+            f"--set '{parameter.name}=VALUE,VALUE'."
+        )
+    high, *extras = (part.strip() for part in rest.split(":"))
+    given: dict[str, Any] = {}
+    for extra in extras:
+        key, value = ("scale", extra) if extra in SCALES else ("step", _number(extra))
+        if value is None or key in given:
+            raise _unread(parameter, text)
+        given[key] = value
+    ends = [_number(low), _number(high)]
+    if None in ends:
+        raise _unread(parameter, text)
+    make: Any = Int if kinds == {int} else Float
+
+    def made(**kept: Any) -> Float | Int:
+        arguments = {**kept, **given, "role": _searched_role(parameter)}
+        domain: Float | Int = make(parameter.name, *ends, **arguments)
+        if domain.contains(parameter.default):
+            domain = make(parameter.name, *ends, default=parameter.default, **arguments)
+        return domain
+
+    if not isinstance(parameter, Float | Int):
+        return made()
+    lowest = ends[0]
+    keeps_scale = parameter.scale == "linear" or (lowest is not None and lowest > 0)
+    scale = {"scale": parameter.scale} if keeps_scale else {}
+    # A step means another thing on another scale.
+    if parameter.step is not None and {**scale, **given}.get("scale") == parameter.scale:
+        try:
+            return made(**scale, step=parameter.step)
+        except SearchSpaceError:
+            # It does not lead from low to high, or something else is wrong, which is told below.
+            pass
+    return made(**scale)
+
+
+def _unread(parameter: Parameter, text: str) -> SearchSpaceError:
+    return SearchSpaceError(
+        f"{parameter.subject}: a range is LOW..HIGH, with :STEP and :SCALE (one of "
+        f"{', '.join(SCALES)}) after it where they are wanted, as in 16..128:16 or 1e-5..1e-2:log; "
+        f"received {text!r}."
+    )
+
+
+def _listed_texts(parameter: Parameter, text: str) -> list[Any]:
+    """The values of a list, as texts; those of a list in JSON as they are, its strings quoted."""
+    if text.startswith("["):
+        content = _json(text)
+        if not isinstance(content, list) or not content:
+            raise SearchSpaceError(
+                f'{parameter.subject}: expected a list in JSON, such as ["a", 3, null], received '
+                f"{text!r}."
+            )
+        what = f"{parameter.subject}: a value"
+        plain = [plain_scalar(each, what) for each in content]
+        return [json.dumps(each) if isinstance(each, str) else each for each in plain]
+    if isinstance(parameter, Listed) and text in parameter.values:
+        # One value with a comma in it.
+        return [text]
+    return [each.strip() for each in text.split(",")]
+
+
+def _listed_value(parameter: Listed, text: str) -> Scalar:
+    """A value of a Choice, a Boolean or a Fixed from its text; one of its values if it can be."""
+    content = _json(text)
+    readings: list[Any] = [] if content is _NO_JSON else [content]
+    if type(content) is int and abs(content) <= _LARGEST_EXACT:
+        readings.append(float(content))
+    readings.append(text)
+    readings += [_PYTHON_WORDS[text]] if text in _PYTHON_WORDS else []
+    if isinstance(parameter, Boolean) and text.lower() in ("true", "false"):
+        readings.append(text.lower() == "true")
+    for reading in readings:
+        if not isinstance(reading, list | dict) and parameter.contains(reading):
+            return parameter.canonical(reading)
+    # None of its values: the first reading of a type that it has.
+    types = kinds_of(parameter)
+    return next((reading for reading in readings if type(reading) in types), text)
+
+
+def _number(text: str) -> int | float | None:
+    """The int or finite float that a text spells, or None."""
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _json(text: str) -> object:
+    """What a JSON text holds, or `_NO_JSON`."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no JSON")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except (ValueError, RecursionError):
+        return _NO_JSON
+
+
+def _searched_role(parameter: Parameter) -> str:
+    return "nuisance" if parameter.role == "fixed" else parameter.role
