@@ -36,6 +36,7 @@ from tracking.records import (
     StudyDescription,
     TrialResult,
     TrialSpec,
+    TrialTask,
 )
 
 _EPOCHS = 10
@@ -76,8 +77,8 @@ class NoTraining:
     def free(self) -> int:
         return 0 if self._waiting else 1
 
-    def submit(self, spec: TrialSpec, checkpoint: Path, space: SearchSpace) -> None:
-        self._waiting.append(spec)
+    def submit(self, task: TrialTask) -> None:
+        self._waiting.append(task.spec)
 
     def wait(self, handler: Handler) -> None:
         spec = self._waiting.pop()
@@ -140,7 +141,8 @@ def worker_cost(trials: int = 100) -> dict[str, float]:
 
     x = np.random.default_rng(0).normal(size=(100, 4)).astype("float32")
     data = ks.datasets.arrays(x, x.sum(axis=1), test=None)
-    study = ks.Study("stub", data=data, build=build, space=SearchSpace(ks.dropout()))
+    space = SearchSpace(ks.dropout())
+    study = ks.Study("stub", data=data, build=build, space=space)
     splits, fit, trainer = data.load(), keras.Model.fit, PlainTrainer()
     spec = TrialSpec(0, 1, {"dropout": 0.1}, 1, 5, 32, 1, "", Objective("val_loss", "min"))
     keras.Model.fit = timed(fit)
@@ -149,7 +151,7 @@ def worker_cost(trials: int = 100) -> dict[str, float]:
             path = Path(folder) / "best.weights.h5"
 
             def run() -> None:
-                run_trial(study, study.space, splits, spec, path, _go_on, trainer)
+                run_trial(study, splits, TrialTask(spec, space, path), _go_on, trainer)
 
             run()
             began, inside = time.process_time(), 0.0

@@ -8,29 +8,47 @@ copy. A process killed in between leaves a study that the next launch goes on wi
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
-from studies.engines.engine import Engine
+from search_spaces import SearchSpace
+from studies.engines.engine import Curve, Engine
 from studies.executors.executor import Executor
 from studies.progress import Progress
+from studies.repeats import combined, mean_metrics
+from studies.retention import Retention
 from studies.seeds import trial_seed
-from tracking.history import StudyHistory, checkpoint_path
+from tracking.history import checkpoint_path, epoch_metrics, last_checkpoint_path
+from tracking.joining import completed, joined
 from tracking.records import (
     FINISHED_STATES,
     Decision,
     EpochResult,
+    Origin,
     Proposal,
     TrialRecord,
     TrialResult,
     TrialSpec,
+    TrialTask,
 )
 from tracking.runs import StudyRuns
-from tracking.selection import best_trial, beyond_retention, ranked
+from tracking.selection import best_trial
 
 # A trial whose process ends by itself so often is what ends it.
 _ATTEMPTS = 3
+
+EngineOf = Callable[[SearchSpace], Engine]
+
+
+@dataclass
+class _Running:
+    """A trial that runs: its record, and the trainings that it is made of."""
+
+    trial: TrialRecord
+    specs: list[TrialSpec] = field(default_factory=list)
+    run_ids: list[str] = field(default_factory=list)
+    results: list[TrialResult] = field(default_factory=list)
+    epochs: list[EpochResult] = field(default_factory=list)
 
 
 class Driver:
@@ -38,42 +56,46 @@ class Driver:
 
     Args:
         executor: Where trials run.
-        engine: What proposes them; restored from the record already.
+        engine_of: Makes what proposes them, for a space.
         runs: Where they are recorded.
         recorded: What the record has: trials by number.
+        curve: Reads a recorded trial's objective by epoch.
         progress: What a person sees.
     """
 
     def __init__(
         self,
         executor: Executor,
-        engine: Engine,
+        engine_of: EngineOf,
         runs: StudyRuns,
         recorded: Sequence[TrialRecord],
+        curve: Curve,
         progress: Progress,
     ) -> None:
         self._executor = executor
-        self._engine = engine
+        self._engine_of = engine_of
+        self._curve = curve
         self._runs = runs
         self._progress = progress
         self._description = runs.description
+        self._trials = {trial.number: trial for trial in recorded}
         self._finished = {t.number: t for t in recorded if t.state in FINISHED_STATES}
         self._again = deque(t for t in recorded if t.state not in FINISHED_STATES)
-        self._asked = len(recorded)
-        self._running: dict[int, TrialRecord] = {}
+        self._running: dict[int, _Running] = {}
+        self._repeats: deque[int] = deque()
         self._losses: Counter[int] = Counter()
         self._stopping = False
         self._exhausted = False
-        finished = ranked(self._finished.values(), self._description.objective)
-        self._best = next(iter(finished), None)
-        self._kept = finished[: self._description.keep]
-        self._beyond = finished[len(self._kept) :]
+        self._engine = self._restored_engine()
+        finished = self._finished.values()
+        self._best = best_trial(finished, self._description.objective)
+        self._retention = Retention(runs.store, self._description, finished)
 
     def run(self) -> str:
         """Runs trials; returns why it ended, for people to read."""
         total = self._description.trials
         # A kill may have come between a checkpoint and what it supersedes; --keep may be less.
-        self._drop(self._beyond)
+        self._retention.tidy(self._engine)
         self._progress.begin(self._description, len(self._finished), total)
         try:
             self._submit()
@@ -100,12 +122,13 @@ class Driver:
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """See `Handler.on_epoch`."""
-        trial = self._running[epoch.number]
-        self._runs.log_epoch(trial.run_id, epoch)
+        running = self._running[epoch.number]
+        self._runs.log_epoch(running.run_ids[epoch.repeat], epoch)
         self._progress.epoch_ended(epoch)
-        value = epoch.metrics.get(self._description.objective.metric)
-        prune = value is not None and self._engine.report(epoch.number, epoch.epoch, value)
-        if epoch.epoch >= trial.spec.epochs:
+        running.epochs.append(epoch)
+        # The first repeat is what a pruner judges a trial by.
+        prune = epoch.repeat == 0 and self._reported(epoch)
+        if epoch.epoch >= running.trial.spec.epochs:
             return "continue"
         if self._stopping:
             return "stop"
@@ -113,109 +136,210 @@ class Driver:
 
     def on_result(self, result: TrialResult) -> None:
         """See `Handler.on_result`."""
-        trial = self._running[result.number]
+        running = self._running[result.number]
+        if self._description.repeats > 1:
+            self._runs.finish_trial(running.run_ids[result.repeat], result)
+            running.results.append(result)
+            if result.state == "complete" and result.repeat + 1 < self._description.repeats:
+                if not self._stopping:
+                    self._repeats.append(result.number)
+                    return
+                result = replace(result, state="interrupted", reason="stopped between repeats")
+                running.results[-1] = result
+            result = self._combined(running)
+        self._end(running.trial, result)
+
+    def on_lost(self, spec: TrialSpec, reason: str) -> None:
+        """See `Handler.on_lost`."""
+        number = spec.number
+        running = self._running.pop(number)
+        self._progress.say(f"trial {number}: {reason}")
+        self._losses[number] += 1
+        if self._losses[number] < _ATTEMPTS:
+            self._close(running)
+            self._again.appendleft(running.trial)
+            return
+        self._running[number] = running
+        reason = f"{_ATTEMPTS} attempts, and in each {reason}"
+        self.on_result(TrialResult(number, "infeasible", reason=reason, repeat=spec.repeat))
+
+    def _end(self, trial: TrialRecord, result: TrialResult) -> None:
         self._runs.finish_trial(trial.run_id, result)
         del self._running[result.number]
         if result.state == "interrupted":
             self._progress.trial_ended(result, None)
             return
         done = replace(trial, state=result.state, result=result)
-        self._finished[result.number] = done
+        self._finished[result.number] = self._trials[result.number] = done
         attributes = {"mlflow_run": trial.run_id}
         if result.reason:
             attributes["reason"] = result.reason
         self._engine.tell(result.number, result, attributes)
-        self._rank(done)
-        best = self._best
+        self._join(result)
+        best = best_trial([self._best, done], self._description.objective)
+        if best is done and best.best is not None:
+            self._runs.log_best_so_far(best.number, best.best.value)
+        self._best = best
+        self._retention.add(done)
+        self._retention.tidy(self._engine)
         shown = None if best is None or best.best is None else (best.number, best.best.value)
         self._progress.trial_ended(result, shown)
 
-    def on_lost(self, number: int, reason: str) -> None:
-        """See `Handler.on_lost`."""
-        trial = self._running.pop(number)
-        self._progress.say(f"trial {number}: {reason}")
-        self._losses[number] += 1
-        if self._losses[number] < _ATTEMPTS:
-            self._runs.close_left_running(trial)
-            self._again.appendleft(trial)
+    def _join(self, result: TrialResult) -> None:
+        """Takes hyperparameters into the space that the builder has only now shown."""
+        if not self._description.discovered or not result.joined:
             return
-        self._running[number] = trial
-        reason = f"{_ATTEMPTS} attempts, and in each {reason}"
-        self.on_result(TrialResult(number, "infeasible", reason=reason))
+        space = joined(self._description.space, result.joined)
+        names = ", ".join(str(parameter["name"]) for parameter in result.joined)
+        self._progress.say(f"trial {result.number} showed {names}: tuned from now on")
+        self._description = replace(self._description, space=space)
+        self._runs.description = self._description
+        for trials in (self._trials, self._finished):
+            trials.update({n: completed(trial, space) for n, trial in trials.items()})
+        self._again = deque(completed(trial, space) for trial in self._again)
+        # The engine that a launch from the record would make.
+        self._engine = self._restored_engine()
+
+    def _restored_engine(self) -> Engine:
+        engine = self._engine_of(self._description.space)
+        engine.restore([self._trials[n] for n in sorted(self._trials)], self._curve)
+        return engine
 
     def _submit(self) -> None:
         while self._executor.free and not self._stopping:
-            if self._again:
-                before = self._again.popleft()
-                spec = replace(before.spec, attempt=before.spec.attempt + 1)
-                proposal = Proposal(before.number, spec.values, before.engine_state)
-            elif self._asked < self._description.trials and not self._exhausted:
-                asked = self._engine.ask()
-                if asked is None:
-                    self._exhausted = True
-                    return
-                proposal, spec = asked, self._spec(asked)
-                self._asked += 1
+            if self._repeats:
+                running = self._running[self._repeats.popleft()]
             else:
-                return
-            environment = self._executor.environment
-            run_id = self._runs.begin_trial(spec, proposal, environment)
-            self._running[spec.number] = TrialRecord(
-                run_id=run_id,
-                spec=spec,
-                state="running",
-                result=None,
-                engine_state=proposal.state,
-                environment=environment,
-                code_digest=self._description.code.digest,
-                started=0,
-            )
-            self._progress.trial_begins(spec)
-            checkpoint = self._checkpoint(spec.number)
-            self._executor.submit(spec, checkpoint, self._description.space)
+                begun = self._begin_next()
+                if begun is None:
+                    return
+                running = begun
+            self._submit_training(running)
+
+    def _begin_next(self) -> _Running | None:
+        """Begins a trial that was cut, or the next one; None if there is none to begin."""
+        if self._again:
+            before = self._again.popleft()
+            spec = replace(before.spec, attempt=before.spec.attempt + 1)
+            proposal = Proposal(before.number, spec.values, before.engine_state)
+        elif len(self._trials) < self._description.trials and not self._exhausted:
+            number = len(self._trials)
+            initial = self._description.initial
+            asked = self._engine.ask(initial[number] if number < len(initial) else None)
+            if asked is None:
+                self._exhausted = True
+                return None
+            proposal, spec = asked, self._spec(asked)
+        else:
+            return None
+        environment = self._executor.environment
+        run_id = self._runs.begin_trial(spec, proposal, environment)
+        trial = TrialRecord(
+            run_id=run_id,
+            spec=spec,
+            state="running",
+            result=None,
+            engine_state=proposal.state,
+            environment=environment,
+            code_digest=self._description.code.digest,
+            started=0,
+        )
+        self._trials[spec.number] = trial
+        self._running[spec.number] = _Running(trial)
+        self._progress.trial_begins(spec)
+        return self._running[spec.number]
+
+    def _submit_training(self, running: _Running) -> None:
+        """Submits a trial's training, or the next of its repeats."""
+        spec, repeat = running.trial.spec, len(running.specs)
+        if self._description.repeats > 1:
+            seed = trial_seed(self._description.seed, spec.number, repeat)
+            spec = replace(spec, repeat=repeat, seed=seed)
+            run_id = self._runs.begin_repeat(running.trial.run_id, spec)
+        else:
+            run_id = running.trial.run_id
+        running.specs.append(spec)
+        running.run_ids.append(run_id)
+        number, description, store = spec.number, self._description, self._runs.store
+        may_be_gone_on_with = spec.epochs < description.epochs and description.repeats == 1
+        task = TrialTask(
+            spec,
+            description.space,
+            checkpoint_path(store, description, number, repeat),
+            last_checkpoint_path(store, description, number) if may_be_gone_on_with else None,
+            self._origin(spec),
+        )
+        self._executor.submit(task)
 
     def _spec(self, proposal: Proposal) -> TrialSpec:
-        description, values = self._description, proposal.values
-        return TrialSpec(
-            number=proposal.number,
+        description, values, number = self._description, proposal.values, proposal.number
+        spec = TrialSpec(
+            number=number,
             attempt=1,
             values=values,
-            seed=trial_seed(description.seed, proposal.number),
-            epochs=int(values.get("epochs", description.epochs)),
+            seed=trial_seed(description.seed, number),
+            epochs=proposal.epochs or int(values.get("epochs", description.epochs)),
             batch_size=int(values.get("batch_size", description.batch_size)),
             threads=description.threads,
             data_digest=description.data.digest,
             objective=description.objective,
         )
+        if proposal.goes_on_from is None:
+            return spec
+        parent = self._finished[proposal.goes_on_from]
+        if description.repeats > 1:
+            # Each repeat trains from its first epoch: a seed of its own has no beginning to use.
+            return replace(spec, goes_on_from=parent.number)
+        assert parent.result is not None, "only a finished trial is gone on from"
+        return replace(
+            spec,
+            seed=parent.spec.seed,
+            goes_on_from=parent.number,
+            initial_epoch=parent.result.epochs,
+        )
 
-    def _rank(self, done: TrialRecord) -> None:
-        """Follows the best trial, and drops the checkpoint that is not kept any more."""
-        objective, keep = self._description.objective, self._description.keep
-        best = best_trial([self._best, done], objective)
-        if done.best is None:
-            return
-        if best is done:
-            self._runs.log_best_so_far(done.number, done.best.value)
-        self._best = best
-        dropped = beyond_retention([*self._kept, done], objective, keep)
-        self._kept = [trial for trial in [*self._kept, done] if trial not in dropped]
-        self._drop(dropped)
+    def _origin(self, spec: TrialSpec) -> Origin | None:
+        """Returns what a trial goes on from, and gives it the epochs that were trained there."""
+        if spec.goes_on_from is None or not spec.initial_epoch:
+            return None
+        parent = self._finished[spec.goes_on_from]
+        assert parent.result is not None, "only a finished trial is gone on from"
+        running = self._running[spec.number]
+        for epoch, metrics in epoch_metrics(self._runs.store, parent.run_id).items():
+            known = EpochResult(spec.number, epoch, metrics, 0.0)
+            self._runs.log_epoch(running.run_ids[0], known)
+            self._reported(known)
+        store, description, number = self._runs.store, self._description, parent.number
+        return Origin(
+            last=last_checkpoint_path(store, description, number),
+            best=checkpoint_path(store, description, number),
+            result=parent.result,
+        )
 
-    def _drop(self, trials: Sequence[TrialRecord]) -> None:
-        for trial in trials:
-            self._checkpoint(trial.number).unlink(missing_ok=True)
+    def _reported(self, epoch: EpochResult) -> bool:
+        value = epoch.metrics.get(self._description.objective.metric)
+        return value is not None and self._engine.report(epoch.number, epoch.epoch, value)
+
+    def _combined(self, running: _Running) -> TrialResult:
+        """Returns what came of a repeated trial; its own run gets the mean of each epoch."""
+        by_epoch: dict[int, list[EpochResult]] = {}
+        for epoch in running.epochs:
+            by_epoch.setdefault(epoch.epoch, []).append(epoch)
+        for number, epochs in sorted(by_epoch.items()):
+            mean = mean_metrics([epoch.metrics for epoch in epochs])
+            self._runs.log_epoch(
+                running.trial.run_id, EpochResult(running.trial.number, number, mean, 0.0)
+            )
+        seeds = [spec.seed for spec in running.specs]
+        objective = self._description.objective
+        return combined(running.results, seeds, running.run_ids, objective)
 
     def _close_running(self) -> None:
-        for trial in self._running.values():
-            self._runs.close_left_running(trial)
+        for running in self._running.values():
+            self._close(running)
 
-    def _checkpoint(self, number: int) -> Path:
-        return checkpoint_path(self._runs.store, self._description, number)
-
-
-def close_left_running(history: StudyHistory, runs: StudyRuns) -> None:
-    """Ends the runs that a killed process left RUNNING."""
-    for trial in history.trials:
-        status = runs.store.client.get_run(trial.run_id).info.status
-        if status == "RUNNING":
-            runs.close_left_running(trial)
+    def _close(self, running: _Running) -> None:
+        for run_id in running.run_ids[len(running.results) :]:
+            if run_id != running.trial.run_id:
+                self._runs.close_left_running(replace(running.trial, run_id=run_id))
+        self._runs.close_left_running(running.trial)

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from studies.driver import Driver, close_left_running
-from studies.engines.optuna_engine import OptunaEngine
+from studies.definitions import (
+    check_complete,
+    check_definition,
+    check_unchanged,
+    differences,
+    most_epochs,
+    warnings_of,
+)
+from studies.driver import Driver
+from studies.engines.engine import Engine
+from studies.engines.make import make_engine
 from studies.engines.optuna_export import OptunaExport
-from studies.engines.optuna_parts import check_sampler
 from studies.errors import StudyError
 from studies.executors import ExecutorName
 from studies.executors.executor import Executor
@@ -23,10 +31,10 @@ from studies.loading import Target, describe_code, load_study
 from studies.progress import Progress, make_progress
 from studies.study import OVERRIDABLE, Study
 from studies.training.determinism import prepare_environment
-from tracking.errors import StudyChangedError
-from tracking.history import StudyHistory, find_study, read_study
+from tracking.history import StudyHistory, epoch_metrics, find_study, read_study
+from tracking.joining import with_joined
 from tracking.mlflow_client import preload
-from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord
+from tracking.records import StudyDescription, TrialRecord
 from tracking.registry import register_champion
 from tracking.runs import StudyRuns
 from tracking.selection import best_trial
@@ -51,7 +59,7 @@ def launch_study(
                 "in one. Use executor='in-process', or put the study into a file."
             )
         overrides = {name: getattr(study, name) for name in OVERRIDABLE}
-        if "epochs" in study.space:
+        if study.space is not None and "epochs" in study.space:
             del overrides["epochs"]
         target = Target(code.path, study_name=defined_name)
         return launch_target(
@@ -116,20 +124,40 @@ def launch_target(
         worker.close()
 
 
+def describe_target(
+    target: Target, *, overrides: Mapping[str, Any] | None = None, data: str = ""
+) -> StudyDescription:
+    """Returns what a launch would run: the study with its space, traced and tailored.
+
+    Nothing is written, and nothing trained but a few samples to see what the builder does.
+
+    Raises:
+        StudyError: If the study cannot be run as defined.
+    """
+    worker = WorkerExecutor(target, overrides=overrides, data=data)
+    try:
+        worker.load()
+        check_definition(worker.description)
+        return worker.description
+    finally:
+        worker.close()
+
+
 def run_study(executor: Executor, *, store: str | Path | None, progress: Progress) -> StudyHistory:
     """Runs the study that an executor has loaded, or goes on with it; closes the executor."""
     description = executor.description
     path = Path(store) if store is not None else default_store_path()
     try:
-        for warning in description.warnings:
+        for warning in warnings_of(description):
             progress.say(f"warning: {warning}")
         # All that can be wrong, before anything is written.
-        check_sampler(description.engine, description.space)
+        check_definition(description)
         existing = open_store(path)
         if existing is not None:
             name, engine = description.name, description.engine
-            recorded = find_study(existing, name, engine) or find_study(existing, name)
-            check_unchanged(recorded, description)
+            check_unchanged(
+                find_study(existing, name, engine) or find_study(existing, name), description
+            )
         check_writable(path.expanduser().absolute())
         opened = create_store(path)
         with opened.lock_study(description.name):
@@ -145,9 +173,11 @@ def _run_locked(
     before = find_study(store, description.name, description.engine)
     # Again, now that no other process can change it.
     check_unchanged(before or find_study(store, description.name), description)
+    if before is not None:
+        description = with_joined(description, before.trials)
     if before is not None and differences(before.description, description):
         # Nothing was finished under the old definition (see check_unchanged).
-        close_left_running(before, _runs(before, before.description))
+        _runs(before, before.description).close_left_over(before.trials)
         before = None
     recorded: tuple[TrialRecord, ...] = ()
     if before is None:
@@ -160,34 +190,20 @@ def _run_locked(
                 "and after may not compare. To start anew, give another name with --name."
             )
         runs.write_definition()
-        close_left_running(before, runs)
+        runs.close_left_over(before.trials)
         recorded = before.trials
-        _check_complete(description.name, recorded)
+        check_complete(description.name, recorded)
     runs.set_running()
     for leftover in store.checkpoints(description.name, description.engine).glob("partial-*"):
         leftover.unlink()
-    engine = OptunaEngine(
-        name=description.name,
-        engine=description.engine,
-        pruner=description.pruner,
-        space=description.space,
-        objective=description.objective,
-        epochs=most_epochs(description),
-        seed=description.seed,
-        export=OptunaExport(
-            store, f"{description.name} ({description.engine})", description.objective
-        ),
+    driver = Driver(
+        executor,
+        lambda space: _engine(replace(description, space=space), store),
+        runs,
+        recorded,
+        lambda trial: _objective_by_epoch(store, trial),
+        progress,
     )
-    metric = description.objective.metric
-    if before is not None:
-        history = before
-
-        def curve(trial: TrialRecord) -> dict[int, float]:
-            epochs = history.curve(trial)
-            return {epoch: m[metric] for epoch, m in epochs.items() if metric in m}
-
-        engine.restore(recorded, curve)
-    driver = Driver(executor, engine, runs, recorded, progress)
     status, stopped = "FAILED", "an error"
     try:
         with catching_interrupts(lambda: _stop(driver, progress)):
@@ -206,6 +222,29 @@ def _run_locked(
     if driver.stopped:
         raise KeyboardInterrupt
     return history
+
+
+def _engine(description: StudyDescription, store: Store) -> Engine:
+    return make_engine(
+        name=description.name,
+        engine=description.engine,
+        pruner=description.pruner,
+        space=description.space,
+        objective=description.objective,
+        epochs=most_epochs(description),
+        seed=description.seed,
+        export=OptunaExport(
+            store, f"{description.name} ({description.engine})", description.objective
+        ),
+    )
+
+
+def _objective_by_epoch(store: Store, trial: TrialRecord) -> dict[int, float]:
+    """Returns what the engine was told of a trial while it trained: of its first repeat."""
+    repeats = trial.result.repeats if trial.result is not None else ()
+    epochs = epoch_metrics(store, repeats[0].run_id if repeats else trial.run_id)
+    metric = trial.spec.objective.metric
+    return {epoch: m[metric] for epoch, m in epochs.items() if metric in m}
 
 
 def _choose_champion(
@@ -231,76 +270,19 @@ def _choose_champion(
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "champion"
         try:
-            metrics = executor.save_champion(
-                best.spec, checkpoint, history.description.space, folder
-            )
+            spec, epoch = best.best_training
+            metrics = executor.save_champion(spec, checkpoint, history.description.space, folder)
         except StudyError as error:
             # The trials are done and recorded; that one can't be saved takes nothing from them.
             progress.say(f"warning: {error}")
             return
-        found = metrics.get(objective.metric, best.best.value)
-        if found != best.best.value:
+        found = metrics.get(objective.metric, epoch.value)
+        if found != epoch.value:
             progress.say(
                 f"warning: the champion's {objective.metric} is {found!r} when it is evaluated, "
-                f"and was {best.best.value!r} in training"
+                f"and was {epoch.value!r} in training"
             )
         register_champion(history, best, folder)
-
-
-def _check_complete(name: str, trials: Sequence[TrialRecord]) -> None:
-    missing = (
-        sorted(set(range(trials[-1].number + 1)) - {t.number for t in trials}) if trials else []
-    )
-    if missing:
-        raise StudyError(
-            f"The study {name!r} cannot go on: the runs of trials {', '.join(map(str, missing))} "
-            "were deleted in MLflow, and what is proposed depends on every trial. Restore them "
-            "(mlflow runs restore --run-id ID), or start anew under another name with --name."
-        )
-
-
-def check_unchanged(before: StudyHistory | None, now: StudyDescription) -> None:
-    """Checks that a recorded study with finished trials has the definition it is launched with.
-
-    Raises:
-        StudyChangedError: If not; says what differs and how to start anew.
-    """
-    if before is None:
-        return
-    found = differences(before.description, now)
-    if found and any(trial.state in FINISHED_STATES for trial in before.trials):
-        raise StudyChangedError(
-            f"The study {now.name!r} is recorded with another definition: {'; '.join(found)}. "
-            "Launch it as it was to go on, or start anew under another name with --name."
-        )
-
-
-def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
-    """Says what differs between two definitions, as far as it changes what trials mean."""
-    found = before.space.differences(now.space)
-    if before.data.digest != now.data.digest:
-        parts = [
-            p for p in before.data.digests if before.data.digests[p] != now.data.digests.get(p)
-        ]
-        parts += [p for p in now.data.digests if p not in before.data.digests]
-        found.append(f"the data differs ({', '.join(parts) or 'order'})")
-    names: tuple[str, ...] = ("objective", "pruner", "epochs", "batch_size", "seed", "threads")
-    if before.engine != now.engine:
-        # Another engine is a configuration of its own, and may have its own pruner.
-        names = ("objective",)
-    for name in names:
-        old, new = getattr(before, name), getattr(now, name)
-        if old != new:
-            found.append(f"{name} was {_shown(old)} and is {_shown(new)}")
-    return found
-
-
-def most_epochs(description: StudyDescription) -> int:
-    """Returns the most epochs that a trial of a study can train."""
-    if "epochs" not in description.space:
-        return description.epochs
-    values = description.space["epochs"].grid_values() or [description.epochs]
-    return int(max(values))
 
 
 def _threads(store: Store, executor: Executor) -> int | None:
@@ -315,8 +297,3 @@ def _runs(history: StudyHistory, description: StudyDescription) -> StudyRuns:
 def _stop(driver: Driver, progress: Progress) -> None:
     driver.stop()
     progress.say("stopping after the present epoch; press Ctrl-C again to stop at once")
-
-
-def _shown(value: object) -> str:
-    metric, direction = getattr(value, "metric", None), getattr(value, "direction", None)
-    return f"{direction} {metric}" if metric else repr(value)

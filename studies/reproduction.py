@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,16 @@ from studies.executors.worker import WorkerExecutor
 from studies.loading import Target
 from studies.progress import NoProgress, Progress
 from tracking.errors import StudyNotFoundError
-from tracking.history import StudyHistory, read_source
-from tracking.records import FINISHED_STATES, Decision, EpochResult, TrialRecord, TrialResult
+from tracking.history import StudyHistory, epoch_metrics, read_source
+from tracking.records import (
+    FINISHED_STATES,
+    Decision,
+    EpochResult,
+    TrialRecord,
+    TrialResult,
+    TrialSpec,
+    TrialTask,
+)
 
 
 @dataclass(frozen=True)
@@ -98,29 +106,65 @@ def reproduce(
                 f"{trial.spec.data_digest[:16]}… and is {now[:16]}…, so nothing was run"
             )
             progress.say(notes[-1])
-            return _compared(history, trial, {}, _Rerun(trial, progress), worker, notes)
-        rerun = _Rerun(trial, progress)
+            return _compared(history, trial, [], worker, notes)
+        reruns = [_Rerun(training, trial, progress) for training in _trainings(trial)]
         with tempfile.TemporaryDirectory() as folder:
             checkpoint = Path(folder) / "again.weights.h5"
             progress.say(
                 f"running trial {trial.number} of {name} again, {trial.spec.epochs} epochs"
+                + (f", {len(reruns)} times" if len(reruns) > 1 else "")
             )
             progress.trial_begins(trial.spec)
-            worker.submit(trial.spec, checkpoint, history.description.space)
-            while not rerun.ended:
-                worker.wait(rerun)
-        return _compared(history, trial, history.curve(trial), rerun, worker, notes)
+            for rerun in reruns:
+                spec = rerun.training.spec
+                worker.submit(TrialTask(spec, history.description.space, checkpoint))
+                while not rerun.ended:
+                    worker.wait(rerun)
+        return _compared(history, trial, reruns, worker, notes)
     finally:
         worker.close()
 
 
-class _Rerun:
-    """Collects the epochs of a trial that runs again; stops it where the recorded one ended."""
+@dataclass(frozen=True)
+class _Training:
+    """A recorded training, to be run again from its first epoch.
 
-    def __init__(self, trial: TrialRecord, progress: Progress) -> None:
+    A trial that went on from another one is trained straight through: the promise is that this
+    comes to the same.
+    """
+
+    spec: TrialSpec
+    run_id: str
+    epochs: int
+    weights_sha256: str
+
+
+def _trainings(trial: TrialRecord) -> list[_Training]:
+    """Returns the trainings that a trial is made of: its repeats, or the trial itself."""
+    assert trial.result is not None
+    spec = replace(trial.spec, goes_on_from=None, initial_epoch=0)
+    if not trial.result.repeats:
+        result = trial.result
+        return [_Training(spec, trial.run_id, result.epochs, result.weights_sha256)]
+    return [
+        _Training(
+            replace(spec, seed=each.seed, repeat=repeat),
+            each.run_id,
+            each.epochs,
+            each.weights_sha256,
+        )
+        for repeat, each in enumerate(trial.result.repeats)
+    ]
+
+
+class _Rerun:
+    """Collects the epochs of a training that runs again; stops it where the recorded one ended."""
+
+    def __init__(self, training: _Training, trial: TrialRecord, progress: Progress) -> None:
+        assert trial.result is not None
+        self.training = training
         self._progress = progress
-        self._recorded = trial.result
-        self._all = trial.spec.epochs
+        self._pruned = trial.result.state == "pruned"
         self.epochs: dict[int, Mapping[str, float]] = {}
         self.result: TrialResult | None = None
         self.ended = False
@@ -128,17 +172,17 @@ class _Rerun:
     def on_epoch(self, epoch: EpochResult) -> Decision:
         self.epochs[epoch.epoch] = epoch.metrics
         self._progress.epoch_ended(epoch)
-        assert self._recorded is not None
-        if epoch.epoch < self._recorded.epochs or epoch.epoch >= self._all:
+        training = self.training
+        if epoch.epoch < training.epochs or epoch.epoch >= training.spec.epochs:
             return "continue"
         # A pruned trial is pruned again, at the same epoch; a callback may have ended it too.
-        return "prune" if self._recorded.state == "pruned" else "continue"
+        return "prune" if self._pruned else "continue"
 
     def on_result(self, result: TrialResult) -> None:
         self.result, self.ended = result, True
 
-    def on_lost(self, number: int, reason: str) -> None:
-        raise StudyError(f"Trial {number} could not be run again: {reason}.")
+    def on_lost(self, spec: TrialSpec, reason: str) -> None:
+        raise StudyError(f"Trial {spec.number} could not be run again: {reason}.")
 
 
 def _target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, list[str]]:
@@ -165,25 +209,29 @@ def _target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, list[str
 def _compared(
     history: StudyHistory,
     trial: TrialRecord,
-    recorded: Mapping[int, Mapping[str, float]],
-    rerun: _Rerun,
+    reruns: Sequence[_Rerun],
     worker: WorkerExecutor,
     notes: list[str],
 ) -> Reproduction:
     assert trial.result is not None
-    again = rerun.result
-    difference = max_difference(recorded, rerun.epochs) if again is not None else None
-    if again is not None and again.reason:
-        notes.append(f"the trial now ends as {again.state}: {again.reason}")
-    digest = again.weights_sha256 if again is not None else ""
+    epochs, differences, same = 0, [], bool(reruns)
+    for rerun in reruns:
+        recorded = epoch_metrics(history.store, rerun.training.run_id)
+        epochs += len(recorded.keys() & rerun.epochs.keys())
+        differences.append(max_difference(recorded, rerun.epochs))
+        assert rerun.result is not None
+        same = same and rerun.result.weights_sha256 == rerun.training.weights_sha256
+        if rerun.result.reason:
+            notes.append(f"the trial now ends as {rerun.result.state}: {rerun.result.reason}")
+    best = reruns[trial.result.best_repeat].result if reruns else None
     return Reproduction(
         study=history.description.name,
         trial=trial.number,
-        identical=difference == 0.0 and digest == trial.result.weights_sha256,
-        epochs=len(recorded.keys() & rerun.epochs.keys()),
-        max_difference=difference,
+        identical=same and max(differences) == 0.0,
+        epochs=epochs,
+        max_difference=max(differences) if differences else None,
         recorded_sha256=trial.result.weights_sha256,
-        reproduced_sha256=digest,
+        reproduced_sha256=best.weights_sha256 if best is not None else "",
         environment_differences=tuple(
             environment_differences(trial.environment, worker.environment)
         ),

@@ -30,9 +30,9 @@ def check_seed(seed: object) -> int:
     return seed
 
 
-def trial_seed(study_seed: int, number: int) -> int:
-    """Returns the seed of a trial, 0 to 2**32 - 1."""
-    return _derive("trial", study_seed, number)
+def trial_seed(study_seed: int, number: int, repeat: int = 0) -> int:
+    """Returns the seed of a trial, or of one of its repeats (from 0), 0 to 2**32 - 1."""
+    return _derive("trial", study_seed, number, *([repeat] if repeat else []))
 
 
 def sampler_seed(study_seed: int, number: int) -> int:

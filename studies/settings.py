@@ -13,6 +13,10 @@ ENGINES = {
     "optuna:quasi-random": "scrambled Halton sequence: covers the space evenly",
     "optuna:cma-es": "covariance matrix adaptation, for numeric spaces",
     "optuna:grid": "every configuration of a finite space, in order",
+    "keras-tuner:bayesian": "Keras Tuner's Gaussian process with a confidence bound",
+    "keras-tuner:hyperband": "Keras Tuner's Hyperband: many short trials, of which the best go on",
+    "keras-tuner:random": "Keras Tuner's random search",
+    "keras-tuner:grid": "Keras Tuner's walk over a finite space, the defaults first",
 }
 PRUNERS = {
     "none": "every trial trains to its end",
@@ -27,17 +31,28 @@ _ALIASES = {
     "optuna:qmc": "optuna:quasi-random",
     "optuna:halton": "optuna:quasi-random",
     "optuna:cmaes": "optuna:cma-es",
+    # The one that learns from past trials in any study, as Optuna's default does.
+    "keras-tuner": "keras-tuner:bayesian",
+    "keras-tuner:bayesian-optimization": "keras-tuner:bayesian",
+    "keras-tuner:bayesianoptimization": "keras-tuner:bayesian",
+    "keras-tuner:random-search": "keras-tuner:random",
+    "keras-tuner:randomsearch": "keras-tuner:random",
+    "keras-tuner:grid-search": "keras-tuner:grid",
+    "keras-tuner:gridsearch": "keras-tuner:grid",
 }
 
 
 def check_engine(engine: object) -> str:
     """Returns an engine's full name; ``"tpe"`` is short for ``"optuna:tpe"``.
 
+    A name that both libraries have, such as ``"random"``, stands for Optuna's.
+
     Raises:
         EngineError: If there is no such engine.
     """
     if isinstance(engine, str):
-        for spelling in (engine.lower(), f"optuna:{engine.lower()}"):
+        given = engine.lower().replace("_", "-")
+        for spelling in (given, f"optuna:{given}", f"keras-tuner:{given}"):
             name = _ALIASES.get(spelling, spelling)
             if name in ENGINES:
                 return name

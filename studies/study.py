@@ -8,11 +8,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import Hyperparameters, SearchSpace
+from search_spaces.tailoring import Tailoring
 from studies.data import DataError, Dataset, datasets
 from studies.errors import StudyError
 from studies.objective import make_objective
 from studies.seeds import check_seed
-from studies.settings import DEFAULT_ENGINE, DEFAULT_PRUNER, check_engine, check_pruner
+from studies.settings import (
+    DEFAULT_ENGINE,
+    DEFAULT_PRUNER,
+    check_engine,
+    check_pruner,
+)
 from tracking.names import check_study_name
 from tracking.records import Objective
 
@@ -22,11 +28,27 @@ if TYPE_CHECKING:
     from studies.executors import ExecutorName
     from tracking.history import StudyHistory
 
-Builder = Callable[[Hyperparameters], Any]
+Builder = Any
+"""A function of the hyperparameters, or an object with such a method `build`."""
 CallbackBuilder = Callable[[Hyperparameters], Sequence[Any]]
 
+_HYPERBAND = "keras-tuner:hyperband"
+_AS_DECLARED = Tailoring()
+
 # What may be given at launch instead of in the study file.
-OVERRIDABLE = ("name", "engine", "pruner", "trials", "epochs", "batch_size", "seed", "keep")
+OVERRIDABLE = (
+    "name",
+    "engine",
+    "pruner",
+    "trials",
+    "epochs",
+    "batch_size",
+    "seed",
+    "keep",
+    "repeats",
+    "initial",
+    "tailoring",
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,9 +81,11 @@ class Study:
     Attributes:
         name: What the store, MLflow and the registry call it; any script, spaces too.
         data: What to train and validate on.
-        build: Takes the hyperparameters, returns a compiled Keras model.
+        build: Takes the hyperparameters, returns a compiled Keras model: a function, one written
+            for Keras Tuner (`build(hp)`) or Optuna (`create_model(trial)`) as it is, or a
+            `keras_tuner.HyperModel`.
         space: What may be tried. Parameters named ``epochs`` and ``batch_size`` are also used
-            by the training itself.
+            by the training itself. None: found by tracing the builder, see `discover`.
         objective: A metric that the model logs; an `Objective` for one that Keras lacks.
         trials: Trials in total, at least 1; launching again goes on to this number.
         epochs: Epochs of a trial, at least 1, unless ``epochs`` is in the space.
@@ -73,6 +97,15 @@ class Study:
         threads: TensorFlow's threads per trial. It changes bits, so it belongs to the study.
             None: 1, or what TensorFlow already uses if it runs in this process.
         callbacks: Takes the hyperparameters, returns a list of new Keras callbacks.
+        repeats: Trainings of each trial, at least 1, each under a seed of its own. A trial's value
+            is then their mean.
+        initial: Values of the first trials; what one leaves out has its default.
+        tailoring: What of the space varies, is fixed, or has another range: what ``--only``,
+            ``--fix`` and ``--set`` give.
+        optimizer: Compiles the model with it, in place of the builder's own: a name, or an
+            optimizer that each trial gets a copy of.
+        loss: Likewise.
+        metrics: Likewise.
         notes: What the study is for; shown in the MLflow UI.
 
     Raises:
@@ -82,7 +115,7 @@ class Study:
     name: str = field(kw_only=False)
     data: Dataset
     build: Builder
-    space: SearchSpace
+    space: SearchSpace | None = None
     objective: str | Objective = "val_loss"
     trials: int = 20
     epochs: int = 20
@@ -93,6 +126,12 @@ class Study:
     keep: int | None = 10
     threads: int | None = None
     callbacks: CallbackBuilder | None = None
+    repeats: int = 1
+    initial: Sequence[Mapping[str, Any]] = ()
+    tailoring: Tailoring = _AS_DECLARED
+    optimizer: Any = None
+    loss: Any = None
+    metrics: Sequence[Any] | None = None
     notes: str = ""
 
     def __post_init__(self) -> None:
@@ -103,13 +142,15 @@ class Study:
                 "A study's data must come from kerastudy.datasets: datasets.arrays(x, y), "
                 f"datasets.npz(path) or datasets.digits(). Received: {self.data!r:.200}"
             )
-        if not callable(self.build):
+        if not callable(self.build) and not callable(getattr(self.build, "build", None)):
             raise StudyError(
-                f"A study's build must be a function of hp. Received: {self.build!r:.200}"
+                "A study's build must be a function of hp, or a keras_tuner.HyperModel. "
+                f"Received: {self.build!r:.200}"
             )
-        if not isinstance(self.space, SearchSpace):
+        if self.space is not None and not isinstance(self.space, SearchSpace):
             raise StudyError(
-                f"A study's space must be a SearchSpace. Received: {self.space!r:.200}"
+                "A study's space must be a SearchSpace, or None to find it by tracing the "
+                f"builder. Received: {self.space!r:.200}"
             )
         if self.callbacks is not None and not callable(self.callbacks):
             raise StudyError(
@@ -117,7 +158,7 @@ class Study:
                 f"callbacks: they keep state, so trials can't share them. "
                 f"Received: {self.callbacks!r:.200}"
             )
-        for name in ("trials", "epochs", "batch_size"):
+        for name in ("trials", "epochs", "batch_size", "repeats"):
             check_count(name, getattr(self, name))
         for name in ("keep", "threads"):
             if getattr(self, name) is not None:
@@ -129,7 +170,16 @@ class Study:
         self._replace("objective", make_objective(self.objective))
         self._replace("engine", check_engine(self.engine))
         self._replace("pruner", check_pruner(self.pruner))
+        self._replace("initial", check_initial(self.initial))
         self._check_training_parameters()
+
+    def with_space(self, space: SearchSpace) -> Study:
+        """Returns the study with a space that is tailored already.
+
+        Raises:
+            StudyError: If ``epochs`` or ``batch_size`` in it can't be used by the training.
+        """
+        return dataclasses.replace(self, space=space, tailoring=_AS_DECLARED)
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Study:
         """Returns the study with some settings replaced.
@@ -143,7 +193,7 @@ class Study:
         unknown = sorted(set(overrides) - {*OVERRIDABLE, "data"})
         if unknown:
             raise StudyError(f"{unknown[0]!r} cannot be given at launch.")
-        if "epochs" in overrides and "epochs" in self.space:
+        if "epochs" in overrides and self.space is not None and "epochs" in self.space:
             raise StudyError(
                 "The epochs are a hyperparameter of this study's search space, so they cannot be "
                 f"given at launch. Received: {overrides['epochs']!r}."
@@ -154,6 +204,9 @@ class Study:
                 replaced["data"] = datasets.npz(replaced["data"])
             except DataError as error:
                 raise StudyError(str(error)) from None
+        if replaced.get("engine") == _HYPERBAND and "pruner" not in replaced:
+            # The file's pruner is for the file's engine; Hyperband stops trials itself.
+            replaced["pruner"] = "none"
         return dataclasses.replace(self, **replaced)
 
     def launch(
@@ -196,7 +249,7 @@ class Study:
 
     def _check_training_parameters(self) -> None:
         for name in ("epochs", "batch_size"):
-            if name not in self.space:
+            if self.space is None or name not in self.space:
                 continue
             parameter = self.space[name]
             values = parameter.grid_values()
@@ -218,6 +271,20 @@ def check_count(name: str, value: object) -> None:
     """
     if not _is_count(value):
         raise StudyError(f"{name} must be a whole number of at least 1. Received: {value!r}.")
+
+
+def check_initial(initial: object) -> tuple[dict[str, Any], ...]:
+    """Returns the values of a study's first trials.
+
+    Raises:
+        StudyError: If it is no list of values by name.
+    """
+    if not isinstance(initial, Sequence) or not all(isinstance(v, Mapping) for v in initial):
+        raise StudyError(
+            "initial must be a list of values by name, such as [{'learning_rate': 0.01}]. "
+            f"Received: {initial!r:.200}"
+        )
+    return tuple(dict(values) for values in initial)
 
 
 def _is_count(value: object) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracking import tags
 from tracking.errors import StoreError, StudyNotFoundError
+from tracking.joining import completed, with_joined
 from tracking.mlflow_client import check_database
 from tracking.mlflow_names import from_mlflow
 from tracking.records import StudyDescription, TrialRecord, TrialResult, TrialSpec, TrialState
@@ -81,7 +82,8 @@ class StudyHistory:
 
     def checkpoint(self, trial: TrialRecord) -> Path | None:
         """Returns the path of a trial's best weights, or None if they are not kept."""
-        path = checkpoint_path(self.store, self.description, trial.number)
+        repeat = trial.result.best_repeat if trial.result is not None else 0
+        path = checkpoint_path(self.store, self.description, trial.number, repeat)
         return path if path.exists() else None
 
     def model_uri(self, trial: TrialRecord) -> str | None:
@@ -95,10 +97,19 @@ class StudyHistory:
         return epoch_metrics(self.store, trial.run_id)
 
 
-def checkpoint_path(store: Store, description: StudyDescription, number: int) -> Path:
-    """Returns where a trial's best weights are, or would be."""
+def checkpoint_path(
+    store: Store, description: StudyDescription, number: int, repeat: int = 0
+) -> Path:
+    """Returns where the best weights of a trial, or of one of its repeats, are or would be."""
     folder = store.checkpoints(description.name, description.engine)
-    return folder / f"trial-{number:05}.weights.h5"
+    which = f".repeat-{repeat}" if repeat else ""
+    return folder / f"trial-{number:05}{which}.weights.h5"
+
+
+def last_checkpoint_path(store: Store, description: StudyDescription, number: int) -> Path:
+    """Returns where the state after a trial's last epoch is, or would be."""
+    folder = store.checkpoints(description.name, description.engine)
+    return folder / f"trial-{number:05}.last.weights.h5"
 
 
 def study_names(store: Store) -> list[str]:
@@ -143,14 +154,18 @@ def read_study(store: Store, name: str, engine: str | None = None) -> StudyHisto
         )
     parent = by_engine[engine or engines[-1]]
     champion = _champion_run_id(store, name)
+    trials = _read_trials(store, experiment.experiment_id, parent.info.run_id)
+    description = with_joined(_read_description(parent), trials)
+    if description.discovered:
+        trials = [completed(trial, description.space) for trial in trials]
     return StudyHistory(
         store=store,
-        description=_read_description(parent),
+        description=description,
         engines=engines,
         experiment_id=experiment.experiment_id,
         parent_run_id=parent.info.run_id,
         status=parent.info.status,
-        trials=tuple(_read_trials(store, experiment.experiment_id, parent.info.run_id)),
+        trials=tuple(trials),
         champion_run_id=champion,
     )
 

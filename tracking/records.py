@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from search_spaces import SearchSpace
@@ -64,6 +66,7 @@ class TrialSpec:
             the same seed; None for one that starts anew. It does not change what the trial
             computes: that is, bit for bit, what training straight through would.
         initial_epoch: The epochs that were trained there.
+        repeat: Which of the trial's trainings this is, from 0; each has a seed of its own.
     """
 
     number: int
@@ -77,6 +80,7 @@ class TrialSpec:
     objective: Objective
     goes_on_from: int | None = None
     initial_epoch: int = 0
+    repeat: int = 0
 
     def to_json(self) -> str:
         """Returns the spec as one line of JSON with sorted keys."""
@@ -98,12 +102,14 @@ class EpochResult:
         epoch: Counted from 1.
         metrics: Every metric that Keras logged, validation included.
         seconds: Wall-clock seconds since the trial began.
+        repeat: See `TrialSpec.repeat`.
     """
 
     number: int
     epoch: int
     metrics: Mapping[str, float]
     seconds: float
+    repeat: int = 0
 
 
 @dataclass(frozen=True)
@@ -116,8 +122,29 @@ class BestEpoch:
 
 
 @dataclass(frozen=True)
+class Repeat:
+    """One training of a trial that is trained several times, under seeds of their own.
+
+    Attributes:
+        seed: Its seed.
+        run_id: Its MLflow run.
+        epochs: Epochs that were trained.
+        best: Its best epoch.
+        weights_sha256: Digest of the model's weights after the best epoch.
+        seconds: Wall-clock seconds.
+    """
+
+    seed: int
+    run_id: str
+    epochs: int
+    best: BestEpoch
+    weights_sha256: str
+    seconds: float
+
+
+@dataclass(frozen=True)
 class TrialResult:
-    """What came of a trial.
+    """What came of a trial, or of one training of a trial that is repeated.
 
     Attributes:
         number: The trial's number.
@@ -128,6 +155,13 @@ class TrialResult:
         reason: Why it is infeasible or was interrupted, else empty.
         seconds: Wall-clock seconds from building the model to the checkpoint on disk.
         model_parameters: Number of scalar weights of the model, 0 if it was not built.
+        repeat: See `TrialSpec.repeat`.
+        last_sha256: Digest of the weights after the last epoch, where they are kept.
+        joined: Hyperparameters that the builder declared and the space lacked, as
+            `Parameter.to_dict` writes them; the trial had their defaults.
+        repeats: The trainings of a repeated trial. Its value is then their mean, its digest that
+            of the best of them.
+        best_repeat: Which of them is the best.
     """
 
     number: int
@@ -138,6 +172,17 @@ class TrialResult:
     reason: str = ""
     seconds: float = 0.0
     model_parameters: int = 0
+    repeat: int = 0
+    last_sha256: str = ""
+    joined: Sequence[Mapping[str, Any]] = ()
+    repeats: Sequence[Repeat] = ()
+    best_repeat: int = 0
+
+    @property
+    def spread(self) -> float | None:
+        """The standard deviation of the repeats' values (n - 1 in the denominator), or None."""
+        values = [repeat.best.value for repeat in self.repeats]
+        return statistics.stdev(values) if len(values) > 1 else None
 
     def to_json(self) -> str:
         """Returns the result as one line of JSON with sorted keys."""
@@ -148,7 +193,53 @@ class TrialResult:
         """Reads what `to_json` wrote."""
         fields = json.loads(text)
         best = fields["best"]
-        return cls(**{**fields, "best": None if best is None else BestEpoch(**best)})
+        repeats = tuple(
+            Repeat(**{**repeat, "best": BestEpoch(**repeat["best"])})
+            for repeat in fields.get("repeats", ())
+        )
+        return cls(
+            **{
+                **fields,
+                "best": None if best is None else BestEpoch(**best),
+                "joined": tuple(fields.get("joined", ())),
+                "repeats": repeats,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a trial goes on from.
+
+    Attributes:
+        last: The weights and the optimizer's state after the last epoch there.
+        best: The weights of the best epoch there.
+        result: What came of it.
+    """
+
+    last: Path
+    best: Path
+    result: TrialResult
+
+
+@dataclass(frozen=True)
+class TrialTask:
+    """A trial to run, and the files that it reads and writes.
+
+    Attributes:
+        spec: What to run.
+        space: The space that its values belong to.
+        checkpoint: Where the weights of its best epoch go.
+        last: Where the state after its last epoch goes, if another trial may go on from it.
+        origin: What it goes on from; without it, or if it is damaged, the trial is trained from
+            the first epoch, and comes to the same.
+    """
+
+    spec: TrialSpec
+    space: SearchSpace
+    checkpoint: Path
+    last: Path | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -216,7 +307,15 @@ class CodeDescription:
 
 @dataclass(frozen=True)
 class StudyDescription:
-    """A study's definition, without the code and arrays that it runs on."""
+    """A study's definition, without the code and arrays that it runs on.
+
+    Attributes:
+        discovered: Whether the space was found by tracing the builder: what shows itself later
+            then joins it.
+        repeats: Trainings of each trial.
+        initial: Values of the first trials, each complete.
+        warnings: What a person should know before it runs; not recorded.
+    """
 
     name: str
     space: SearchSpace
@@ -232,6 +331,9 @@ class StudyDescription:
     data: DataDescription
     code: CodeDescription
     notes: str = ""
+    discovered: bool = False
+    repeats: int = 1
+    initial: Sequence[Mapping[str, Any]] = ()
     warnings: Sequence[str] = ()
 
     def to_json(self) -> str:
@@ -255,6 +357,7 @@ class StudyDescription:
         fields["data"] = DataDescription(**fields["data"])
         fields["code"] = CodeDescription(**fields["code"])
         fields["space"] = SearchSpace.from_dict(fields["space"])
+        fields["initial"] = tuple(fields.get("initial", ()))
         return cls(**fields)
 
 
@@ -291,3 +394,16 @@ class TrialRecord:
     def best(self) -> BestEpoch | None:
         """The trial's best epoch, where it has one."""
         return self.result.best if self.result is not None else None
+
+    @property
+    def best_training(self) -> tuple[TrialSpec, BestEpoch]:
+        """The training that the trial's checkpoint is of, and its best epoch.
+
+        Of a repeated trial the best of its repeats; of any other the trial itself.
+        """
+        assert self.result is not None and self.result.best is not None, "it has no checkpoint"
+        if not self.result.repeats:
+            return self.spec, self.result.best
+        repeat = self.result.best_repeat
+        found = self.result.repeats[repeat]
+        return dataclasses.replace(self.spec, seed=found.seed, repeat=repeat), found.best

@@ -50,15 +50,15 @@ def register_champion(history: StudyHistory, trial: TrialRecord, folder: Path) -
     from mlflow.exceptions import MlflowException
     from mlflow.models import Model
 
-    assert trial.best is not None, "a champion has a value"
+    _, best = trial.best_training
     client, description = history.store.client, history.description
     metric = description.objective.metric
     facts = {
         tags.CHAMPION_RUN: trial.run_id,
         tags.NUMBER: str(trial.number),
         tags.ENGINE: description.engine,
-        "epoch": str(trial.best.epoch),
-        to_mlflow(metric): repr(trial.best.value),
+        "epoch": str(best.epoch),
+        to_mlflow(metric): repr(best.value),
     }
     logged = client.create_logged_model(
         history.experiment_id,
@@ -74,9 +74,9 @@ def register_champion(history: StudyHistory, trial: TrialRecord, folder: Path) -
     saved.save(str(folder / "MLmodel"))
     client.log_model_artifacts(logged.model_id, str(folder))
     client.finalize_logged_model(logged.model_id, "READY")
-    output = LoggedModelOutput(logged.model_id, step=trial.best.epoch)
+    output = LoggedModelOutput(logged.model_id, step=best.epoch)
     client.log_outputs(history.parent_run_id, [output])
-    _log_model_metrics(history, logged.model_id, trial.best.metrics, trial.best.epoch)
+    _log_model_metrics(history, logged.model_id, best.metrics, best.epoch)
     name = description.name
     try:
         client.get_registered_model(name)
@@ -91,8 +91,7 @@ def register_champion(history: StudyHistory, trial: TrialRecord, folder: Path) -
         logged.artifact_location,
         run_id=history.parent_run_id,
         tags=facts,
-        description=f"Trial {trial.number}, epoch {trial.best.epoch}: "
-        f"{metric} {trial.best.value:.6g}",
+        description=f"Trial {trial.number}, epoch {best.epoch}: {metric} {best.value:.6g}",
         model_id=logged.model_id,
     )
     client.set_registered_model_alias(name, ALIAS, model_version.version)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -66,6 +66,7 @@ class StudyRuns:
         self._client = store.client
         self._waiting: dict[str, list[Metric]] = {}
         self._params: dict[str, list[Param]] = {}
+        self._named: dict[str, set[str]] = {}
         # Where trials are short, their params go with their metrics: a write less for each.
         self._short = False
         self._flushed: dict[str, float] = {}
@@ -151,14 +152,36 @@ class StudyRuns:
         self, spec: TrialSpec, proposal: Proposal, environment: Mapping[str, str]
     ) -> str:
         """Makes the child run of an attempt at a trial, before it trains; returns its id."""
-        description = self.description
         attempt = f" (attempt {spec.attempt})" if spec.attempt > 1 else ""
-        run = self._client.create_run(
-            self.experiment_id,
-            run_name=f"trial {spec.number}{attempt}",
-            tags={
+        return self._begin(
+            f"trial {spec.number}{attempt}",
+            spec,
+            {
                 tags.PARENT: self.parent_run_id,
                 tags.KIND: "trial",
+                **tags.split_text(tags.ENVIRONMENT, json.dumps(environment)),
+                **{tags.ENGINE_STATE + key: text for key, text in proposal.state.items()},
+            },
+        )
+
+    def begin_repeat(self, trial_run_id: str, spec: TrialSpec) -> str:
+        """Makes the run of one of a trial's repeats, under the trial's; returns its id."""
+        return self._begin(
+            f"trial {spec.number}, repeat {spec.repeat}",
+            spec,
+            {
+                tags.PARENT: trial_run_id,
+                tags.KIND: "repeat",
+                tags.REPEAT: str(spec.repeat),
+            },
+        )
+
+    def _begin(self, name: str, spec: TrialSpec, further: Mapping[str, str]) -> str:
+        description = self.description
+        run = self._client.create_run(
+            self.experiment_id,
+            run_name=name,
+            tags={
                 tags.ENGINE: description.engine,
                 tags.NUMBER: str(spec.number),
                 tags.ATTEMPT: str(spec.attempt),
@@ -167,15 +190,16 @@ class StudyRuns:
                 tags.SPACE_DIGEST: description.space.digest,
                 tags.DATA_DIGEST: spec.data_digest,
                 tags.CODE_DIGEST: description.code.digest,
-                **tags.split_text(tags.ENVIRONMENT, json.dumps(environment)),
                 **tags.split_text(tags.SPEC, spec.to_json()),
-                **{tags.ENGINE_STATE + key: text for key, text in proposal.state.items()},
+                **further,
             },
         )
         run_id: str = run.info.run_id
         self._client.log_inputs(run_id, self._dataset)
         self._waiting[run_id] = []
-        self._params[run_id] = _params(_hyperparameters(description, spec))
+        values = _hyperparameters(description, spec)
+        self._named[run_id] = set(values)
+        self._params[run_id] = _params(values)
         self._flushed[run_id] = time.monotonic()
         if not self._short:
             self._flush_params(run_id)
@@ -202,7 +226,7 @@ class StudyRuns:
         now = time.time_ns() // 1_000_000
         metrics = self._waiting.pop(run_id, [])
         self._flushed.pop(run_id, None)
-        params = self._params.pop(run_id, [])
+        params = self._params.pop(run_id, []) + self._joined(run_id, result)
         if len(params) > _MOST_PARAMS:
             self._log_params(run_id, params)
             params = []
@@ -216,6 +240,8 @@ class StudyRuns:
             metrics.append(Metric("best_epoch", result.best.epoch, now, 0))
             name = to_mlflow(f"best_{self.description.objective.metric}")
             metrics.append(Metric(name, result.best.value, now, 0))
+            if result.spread is not None:
+                metrics.append(Metric(f"{name}_std", result.spread, now, 0))
         run_tags = {
             tags.STATE: result.state,
             tags.WEIGHTS_DIGEST: result.weights_sha256,
@@ -230,6 +256,12 @@ class StudyRuns:
         self._client.log_batch(run_id, metrics[-_LAST_BATCH:], params, written)
         self._client.set_terminated(run_id, _STATUS[result.state])
 
+    def _joined(self, run_id: str, result: TrialResult) -> list[Param]:
+        """Returns the hyperparameters that the builder has only now shown, with their defaults."""
+        named = self._named.pop(run_id, set())
+        defaults = {str(p["name"]): p["default"] for p in result.joined}
+        return _params({name: value for name, value in defaults.items() if name not in named})
+
     def log_best_so_far(self, number: int, value: float) -> None:
         """Adds a point to the parent's curve of the best value by trial."""
         name = to_mlflow(f"best_{self.description.objective.metric}")
@@ -243,6 +275,17 @@ class StudyRuns:
             self._client.set_tag(trial.run_id, tags.STATE, "interrupted")
             self._client.set_tag(trial.run_id, tags.REASON, "its process ended before it did")
             self._client.set_terminated(trial.run_id, "KILLED")
+
+    def close_left_over(self, trials: Iterable[TrialRecord]) -> None:
+        """Ends the runs that a killed process left RUNNING: those of trials and repeats."""
+        by_run = {trial.run_id: trial for trial in trials}
+        running = self._client.search_runs([self.experiment_id], "attributes.status = 'RUNNING'")
+        for run in running:
+            if run.info.run_id in by_run:
+                self.close_left_running(by_run[run.info.run_id])
+            elif run.data.tags.get(tags.PARENT) in {self.parent_run_id, *by_run}:
+                # A repeat, or an attempt before the last.
+                self._client.set_terminated(run.info.run_id, "KILLED")
 
     def _flush(self, run_id: str) -> None:
         self._flush_params(run_id)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-KIND = "kerastudy.kind"  # "study" for a parent run, "trial" for a child
+KIND = "kerastudy.kind"  # "study" for a parent run, "trial" for a child, "repeat" below it
+REPEAT = "kerastudy.repeat"
 ENGINE = "kerastudy.engine"
 LAUNCHED = "kerastudy.launched"  # when it was last launched, Unix milliseconds
 NUMBER = "kerastudy.trial"

@@ -19,6 +19,17 @@ from studies.commands.main import EXIT_INTERRUPTED, json_option, store_option, t
 @click.option("--engine", help="What proposes trials, such as optuna:tpe; see below.")
 @click.option("--pruner", help="What stops hopeless trials, such as median; see below.")
 @click.option("--seed", type=int, help="Same seed, same study.")
+@click.option("--repeats", type=int, help="Trainings of each trial, each under its own seed.")
+@click.option("--only", multiple=True, help="What varies: NAME,NAME; all else has its default.")
+@click.option("--fix", multiple=True, help="A hyperparameter at one value: NAME=VALUE.")
+@click.option(
+    "--set", "ranges", multiple=True, help="Its range or choices: NAME=LOW..HIGH or NAME=A,B."
+)
+@click.option(
+    "--start-with",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A JSON file with the values of the first trials: an object, or a list of them.",
+)
 @click.option("--name", help="Another name for the study; starts it anew.")
 @click.option("--keep", help="How many checkpoints to keep (those of the best trials), or all.")
 @click.option(
@@ -33,6 +44,7 @@ from studies.commands.main import EXIT_INTERRUPTED, json_option, store_option, t
     show_default=True,
     help="Where trials run: in a worker process, or in this one.",
 )
+@click.option("--dry-run", is_flag=True, help="Show what would be tuned; train and write nothing.")
 @store_option
 @json_option
 @telling_errors
@@ -42,6 +54,11 @@ def launch_command(
     executor: Any,
     data: Path | None,
     keep: str | None,
+    only: tuple[str, ...],
+    fix: tuple[str, ...],
+    ranges: tuple[str, ...],
+    start_with: Path | None,
+    dry_run: bool,
     as_json: bool,
     **settings: Any,
 ) -> None:
@@ -54,38 +71,43 @@ def launch_command(
     kerastudy launch digits
     kerastudy launch my_study.py --trials 100 --pruner median
     kerastudy launch my_study.py:wide --engine optuna:quasi-random --name "wide, first look"
+    kerastudy launch digits --engine keras-tuner:hyperband --epochs 9
+    kerastudy launch digits --dry-run
+    kerastudy launch digits --fix l2=1e-4 --set 'dropout=0.1..0.5' --name "digits, narrow"
+    kerastudy launch digits --start-with known_values.json
 
     \b
-    engines  optuna:tpe, optuna:random, optuna:quasi-random, optuna:cma-es, optuna:grid
+    engines  optuna:tpe, optuna:random, optuna:quasi-random, optuna:cma-es, optuna:grid,
+             keras-tuner:random, keras-tuner:bayesian, keras-tuner:hyperband, keras-tuner:grid
     pruners  none, median, percentile, successive-halving, hyperband, patient
     """  # noqa: D301 - click reads \b, which must not be escaped
-    from studies.commands.output import print_json, study_document, study_text
-    from studies.launching import launch_target
+    from search_spaces.tailoring import Tailoring
+    from studies.commands.output import (
+        definition_document,
+        definition_text,
+        print_json,
+        study_document,
+        study_text,
+    )
+    from studies.launching import describe_target, launch_target
     from studies.loading import resolve_target
-    from studies.settings import check_engine, check_pruner
-    from studies.study import check_count
-    from tracking.names import check_study_name
 
-    overrides = {name: value for name, value in settings.items() if value is not None}
-    for name in ("trials", "epochs", "batch_size"):
-        if name in overrides:
-            check_count(name.replace("_", "-"), overrides[name])
-    for name, check in (
-        ("engine", check_engine),
-        ("pruner", check_pruner),
-        ("name", check_study_name),
-    ):
-        if name in overrides:
-            overrides[name] = check(overrides[name])
-    if keep is not None:
-        overrides["keep"] = _keep(keep)
+    overrides = _overrides(settings, keep, start_with)
+    tailoring = Tailoring.from_arguments(only, fix, ranges)
+    if not tailoring.empty:
+        overrides["tailoring"] = tailoring
+    found = resolve_target(target)
+    other_data = "" if data is None else str(data.expanduser().absolute())
+    if dry_run:
+        description = describe_target(found, overrides=overrides, data=other_data)
+        if as_json:
+            print_json(definition_document(description))
+        else:
+            click.echo(definition_text(description))
+        return
     try:
         history = launch_target(
-            resolve_target(target),
-            store=store,
-            executor=executor,
-            overrides=overrides,
-            data="" if data is None else str(data.expanduser().absolute()),
+            found, store=store, executor=executor, overrides=overrides, data=other_data
         )
     except KeyboardInterrupt:
         click.echo(
@@ -100,6 +122,31 @@ def launch_command(
         click.echo(study_text(history))
 
 
+def _overrides(
+    settings: dict[str, Any], keep: str | None, start_with: Path | None
+) -> dict[str, Any]:
+    from studies.settings import check_engine, check_pruner
+    from studies.study import check_count
+    from tracking.names import check_study_name
+
+    overrides = {name: value for name, value in settings.items() if value is not None}
+    for name in ("trials", "epochs", "batch_size", "repeats"):
+        if name in overrides:
+            check_count(name.replace("_", "-"), overrides[name])
+    for name, check in (
+        ("engine", check_engine),
+        ("pruner", check_pruner),
+        ("name", check_study_name),
+    ):
+        if name in overrides:
+            overrides[name] = check(overrides[name])
+    if keep is not None:
+        overrides["keep"] = _keep(keep)
+    if start_with is not None:
+        overrides["initial"] = _read_values(start_with)
+    return overrides
+
+
 def _keep(text: str) -> int | None:
     from studies.errors import StudyError
 
@@ -108,6 +155,24 @@ def _keep(text: str) -> int | None:
     if text.isdigit() and int(text) >= 1:
         return int(text)
     raise StudyError(f"--keep takes a whole number of at least 1, or all. Received: {text!r}.")
+
+
+def _read_values(path: Path) -> list[dict[str, Any]]:
+    import json
+
+    from studies.errors import StudyError
+
+    try:
+        content = json.loads(path.expanduser().read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StudyError(f"--start-with {str(path)!r} cannot be read: {error}") from None
+    values = content if isinstance(content, list) else [content]
+    if not values or not all(isinstance(each, dict) for each in values):
+        raise StudyError(
+            f"--start-with {str(path)!r} must hold values by name, such as "
+            f'{{"learning_rate": 0.01}}, or a list of such. Received: {content!r:.200}'
+        )
+    return values
 
 
 def _command_line() -> str:

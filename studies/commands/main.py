@@ -39,6 +39,7 @@ class Group(click.Group):
         "launch": "launch",
         "list": "show",
         "show": "show",
+        "compare": "compare",
         "reproduce": "reproduce",
         "ui": "ui",
     }
@@ -82,6 +83,7 @@ def kerastudy() -> None:
     kerastudy launch digits                  a first study, on data that comes along
     kerastudy launch my_study.py --trials 50
     kerastudy show digits                    its best trial
+    kerastudy compare digits other           studies, or one study's engines, side by side
     kerastudy ui digits                      look at it in the MLflow UI
     kerastudy reproduce digits               run the best trial again, bit for bit
     """  # noqa: D301 - click reads \b, which must not be escaped

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
+from studies.definitions import warnings_of
 from tracking.history import StudyHistory
-from tracking.records import TrialRecord
+from tracking.records import StudyDescription, TrialRecord
 from tracking.summary import shell_commands
 
 
@@ -59,6 +61,52 @@ def trial_document(history: StudyHistory, trial: TrialRecord) -> dict[str, Any]:
         "checkpoint": None if checkpoint is None else str(checkpoint),
         "model_uri": history.model_uri(trial),
     }
+
+
+def definition_document(description: StudyDescription) -> dict[str, Any]:
+    """Returns what a study would run as a JSON document."""
+    return {
+        "study": description.name,
+        "engine": description.engine,
+        "pruner": description.pruner,
+        "objective": {
+            "metric": description.objective.metric,
+            "direction": description.objective.direction,
+        },
+        "trials": description.trials,
+        "repeats": description.repeats,
+        "epochs": description.epochs,
+        "batch_size": description.batch_size,
+        "seed": description.seed,
+        "discovered": description.discovered,
+        "space": description.space.to_dict(),
+        "initial": [dict(values) for values in description.initial],
+        "data": {"name": description.data.name, "sizes": dict(description.data.sizes)},
+        "warnings": warnings_of(description),
+    }
+
+
+def definition_text(description: StudyDescription) -> str:
+    """Returns what a study would run as text."""
+    objective, data = description.objective, description.data
+    sizes = ", ".join(f"{size} {part}" for part, size in data.sizes.items())
+    times = f", {description.repeats} times each" if description.repeats > 1 else ""
+    found = "found by tracing the builder" if description.discovered else "declared"
+    return "\n".join(
+        [
+            f"study      {description.name}",
+            f"engine     {description.engine}, pruner {description.pruner}",
+            f"objective  {objective.direction} {objective.metric}",
+            f"trials     {description.trials}{times}, {description.epochs} epochs, "
+            f"batches of {description.batch_size}, seed {description.seed}",
+            f"data       {data.name}: {sizes}",
+            *(f"start with {_spelled(values)}" for values in description.initial),
+            f"space      {len(description.space)} hyperparameters, {found}",
+            *(f"             {parameter!r}" for parameter in description.space),
+            *(f"warning    {warning}" for warning in warnings_of(description)),
+            "nothing was trained or written",
+        ]
+    )
 
 
 def study_text(history: StudyHistory) -> str:
@@ -125,6 +173,10 @@ def _short(trial: TrialRecord) -> dict[str, Any]:
         "epoch": trial.best.epoch,
         "params": dict(trial.spec.values),
     }
+
+
+def _spelled(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} = {_shown(value)}" for name, value in values.items())
 
 
 def _shown(value: object) -> str:

@@ -3,7 +3,13 @@
 | module | holds |
 |---|---|
 | `engine` | `Engine`, the seam |
-| `optuna_engine` | Optuna's samplers and pruners behind it |
+| `make` | from a name to an engine, and whether it can serve a study |
+| `optuna_engine` | Optuna's samplers and pruners behind the seam |
 | `optuna_parts` | which sampler and pruner a name stands for |
+| `optuna_trials` | a study's trials as Optuna holds them, whichever engine proposed them |
 | `optuna_export` | finished trials in Optuna's own storage |
+| `keras_tuner_engine` | Keras Tuner's oracles behind the seam |
+| `keras_tuner_parts` | which oracle can serve which study |
+| `keras_tuner_oracles`, `keras_tuner_hyperband` | the oracles, asked without files and stops |
+| `keras_tuner_import` | importing Keras Tuner into a process that does not train |
 """

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Protocol
 
 from search_spaces import SearchSpace
-from tracking.records import Decision, EpochResult, StudyDescription, TrialResult, TrialSpec
+from tracking.records import (
+    Decision,
+    EpochResult,
+    StudyDescription,
+    TrialResult,
+    TrialSpec,
+    TrialTask,
+)
 
 
 class Handler(Protocol):
@@ -21,13 +28,13 @@ class Handler(Protocol):
         """Takes what came of a trial."""
         ...
 
-    def on_lost(self, number: int, reason: str) -> None:
+    def on_lost(self, spec: TrialSpec, reason: str) -> None:
         """Told that a trial's process ended by itself; the trial has no result."""
         ...
 
 
 class Executor(Protocol):
-    """Runs trials. Shown by ``tests/studies/executor_conformance.py``.
+    """Runs trials. Shown by ``tests/support/conformance/executor.py``.
 
     A trial that was submitted ends in exactly one call of `Handler.on_result` or
     `Handler.on_lost`, made within a call of `wait`. Trials run in the order of submission.
@@ -48,8 +55,8 @@ class Executor(Protocol):
         """How many trials can be submitted before one has to wait."""
         ...
 
-    def submit(self, spec: TrialSpec, checkpoint: Path, space: SearchSpace) -> None:
-        """Takes a trial to run; its best weights go to ``checkpoint``."""
+    def submit(self, task: TrialTask) -> None:
+        """Takes a trial to run."""
         ...
 
     def wait(self, handler: Handler) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from search_spaces import SearchSpace
 from studies.executors.executor import Handler
 from studies.executors.session import Session
-from tracking.records import StudyDescription, TrialSpec
+from tracking.records import StudyDescription, TrialSpec, TrialTask
 
 
 class InProcessExecutor:
@@ -21,7 +21,7 @@ class InProcessExecutor:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._waiting: deque[tuple[TrialSpec, Path, SearchSpace]] = deque()
+        self._waiting: deque[TrialTask] = deque()
 
     @property
     def description(self) -> StudyDescription:
@@ -38,14 +38,13 @@ class InProcessExecutor:
         """See `Executor`."""
         return 0 if self._waiting else 1
 
-    def submit(self, spec: TrialSpec, checkpoint: Path, space: SearchSpace) -> None:
+    def submit(self, task: TrialTask) -> None:
         """See `Executor`."""
-        self._waiting.append((spec, checkpoint, space))
+        self._waiting.append(task)
 
     def wait(self, handler: Handler) -> None:
         """See `Executor`. Returns when the trial has ended."""
-        spec, checkpoint, space = self._waiting.popleft()
-        handler.on_result(self._session.run(spec, checkpoint, space, handler.on_epoch))
+        handler.on_result(self._session.run(self._waiting.popleft(), handler.on_epoch))
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path

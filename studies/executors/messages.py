@@ -3,7 +3,7 @@
 driver                       worker
 LoadStudy            →
                      ←       Loaded | Failed
-RunTrial             →
+TrialTask            →                          (records)
                      ←       EpochResult       (records)
 a Decision           →                          (records)
                      ←       TrialResult | Failed
@@ -46,15 +46,6 @@ class Loaded:
 
     description: StudyDescription
     environment: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class RunTrial:
-    """Run this trial."""
-
-    spec: TrialSpec
-    checkpoint: Path
-    space: SearchSpace
 
 
 @dataclass(frozen=True)

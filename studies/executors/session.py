@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from search_spaces import SearchSpace
+from search_spaces.completion import complete
 from studies.data import DataError, Splits
 from studies.errors import StudyError
 from studies.study import Study
 from studies.training.building import check_study
 from studies.training.champion import save_champion
 from studies.training.determinism import configure_tensorflow
+from studies.training.discovering import resolve_space
+from studies.training.hypermodel import HyperModelTrainer, has_own_fit
 from studies.training.plain import PlainTrainer
-from studies.training.run_trial import OnEpochResult, run_trial
+from studies.training.run_trial import run_trial
 from studies.training.trainer import Trainer
+from studies.training.watch import OnEpochResult
 from tracking.records import (
     CodeDescription,
     DataDescription,
@@ -24,6 +28,7 @@ from tracking.records import (
     StudyDescription,
     TrialResult,
     TrialSpec,
+    TrialTask,
 )
 from tracking.registry import environment, requirements
 
@@ -66,20 +71,20 @@ class Session:
         except DataError as error:
             raise StudyError(f"The data of the study {study.name!r}: {error}") from None
         threads = configure_tensorflow(threads)
-        warnings = check_study(study, splits)
+        study, discovered, notes = resolve_space(study, splits)
+        warnings = [*notes, *check_study(study, splits)]
+        description = _describe(study, splits, code, threads, warnings, data_override)
         return cls(
             study,
             splits,
-            _describe(study, splits, code, threads, warnings, data_override),
+            replace(description, discovered=discovered),
             {**environment(), "device": _device()},
-            PlainTrainer(),
+            HyperModelTrainer(study.build) if has_own_fit(study.build) else PlainTrainer(),
         )
 
-    def run(
-        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, on_epoch: OnEpochResult
-    ) -> TrialResult:
+    def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
         """Runs a trial; see `run_trial`."""
-        return run_trial(self.study, space, self.splits, spec, checkpoint, on_epoch, self.trainer)
+        return run_trial(self.study, self.splits, task, on_epoch, self.trainer)
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
@@ -99,9 +104,11 @@ def _describe(
     data_override: str,
 ) -> StudyDescription:
     assert isinstance(study.objective, Objective), "a study resolves its objective"
+    assert study.space is not None, "a session resolves the study's space"
+    space = study.space
     return StudyDescription(
         name=study.name,
-        space=study.space,
+        space=space,
         objective=study.objective,
         engine=study.engine,
         pruner=study.pruner,
@@ -122,6 +129,8 @@ def _describe(
         ),
         code=code,
         notes=study.notes,
+        repeats=study.repeats,
+        initial=tuple(complete(space, values) for values in study.initial),
         warnings=tuple(warnings),
     )
 

@@ -23,12 +23,11 @@ from studies.executors.messages import (
     Failed,
     Loaded,
     LoadStudy,
-    RunTrial,
     SaveChampion,
     ThreadsDiffer,
 )
 from studies.loading import Target
-from tracking.records import EpochResult, StudyDescription, TrialSpec
+from tracking.records import EpochResult, StudyDescription, TrialSpec, TrialTask
 
 _SECONDS_TO_CONNECT = 60.0
 _SECONDS_TO_END = 5.0
@@ -66,7 +65,7 @@ class WorkerExecutor:
     ) -> None:
         self._load_study = LoadStudy(target, dict(overrides or {}), data, threads or 1)
         self._on_output = on_output or (lambda line: None)
-        self._waiting: deque[RunTrial] = deque()
+        self._waiting: deque[TrialTask] = deque()
         self._running: TrialSpec | None = None
         self._loaded: Loaded | None = None
         self._folder = folder if folder and Path(folder).is_dir() else None
@@ -113,9 +112,9 @@ class WorkerExecutor:
         """See `Executor`."""
         return 0 if self._waiting or self._running else 1
 
-    def submit(self, spec: TrialSpec, checkpoint: Path, space: SearchSpace) -> None:
+    def submit(self, task: TrialTask) -> None:
         """See `Executor`."""
-        self._waiting.append(RunTrial(spec, checkpoint, space))
+        self._waiting.append(task)
 
     def wait(self, handler: Handler) -> None:
         """See `Executor`."""
@@ -132,7 +131,7 @@ class WorkerExecutor:
             self._process = self._start()
             self.load()
             if lost is not None:
-                handler.on_lost(lost.number, str(error))
+                handler.on_lost(lost, str(error))
             return
         self._running = None
         if isinstance(message, Failed):

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from studies.executors.messages import LoadStudy, RunTrial
+    from studies.executors.messages import LoadStudy
     from studies.executors.session import Session
-    from tracking.records import EpochResult
+    from tracking.records import EpochResult, TrialTask
 
 
 def main() -> None:
@@ -50,8 +50,10 @@ def _import_kerastudy() -> None:
 
 def serve(connection: Connection) -> None:
     """Answers the driver until it closes the connection."""
+    from search_spaces import SearchSpaceError
     from studies.errors import StudyError
-    from studies.executors.messages import ChampionSaved, Failed, LoadStudy, RunTrial
+    from studies.executors.messages import ChampionSaved, Failed, LoadStudy
+    from tracking.records import TrialTask
 
     session: Session | None = None
     while True:
@@ -61,14 +63,14 @@ def serve(connection: Connection) -> None:
                 session = _load(message, connection)
                 continue
             assert session is not None, "a study is loaded before trials are run"
-            if isinstance(message, RunTrial):
+            if isinstance(message, TrialTask):
                 connection.send(_run(session, message, connection))
             else:
                 metrics = session.save_champion(
                     message.spec, message.checkpoint, message.space, message.folder
                 )
                 connection.send(ChampionSaved(metrics))
-        except StudyError as error:
+        except (StudyError, SearchSpaceError) as error:
             connection.send(Failed(str(error)))
 
 
@@ -99,12 +101,12 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
     return session
 
 
-def _run(session: Session, message: RunTrial, connection: Connection) -> object:
+def _run(session: Session, message: TrialTask, connection: Connection) -> object:
     def on_epoch(epoch: EpochResult) -> object:
         connection.send(epoch)
         return connection.recv()
 
-    return session.run(message.spec, message.checkpoint, message.space, on_epoch)  # type: ignore[arg-type]
+    return session.run(message, on_epoch)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,24 +26,54 @@ class BestWeights:
     def __init__(self, model: keras.Model) -> None:
         self._model = model
         self._copy: list[np.ndarray] = []
+        self._file: Path | None = None
         self.sha256 = ""
 
     def take(self) -> None:
         """Copies the model's present state."""
-        self._copy = [np.array(variable.numpy()) for variable in self._variables()]
+        self._file = None
+        self._copy = [np.array(variable.numpy()) for variable in state_of(self._model)]
         self.sha256 = weights_digest(self._copy[: len(self._model.weights)])
 
-    def write(self, path: Path) -> None:
-        """Sets the model back to the copy and writes it, whole or not at all."""
-        for variable, value in zip(self._variables(), self._copy, strict=True):
-            variable.assign(value)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as partial:
-            self._model.save_weights(partial)
+    def take_file(self, path: Path, sha256: str) -> None:
+        """Takes the state that a file holds in place of a copy in memory."""
+        self._file, self._copy, self.sha256 = path, [], sha256
 
-    def _variables(self) -> list[keras.Variable]:
-        optimizer = self._model.optimizer
-        return [*self._model.weights, *(optimizer.variables if optimizer is not None else [])]
+    def write(self, path: Path) -> None:
+        """Writes what was taken, whole or not at all; sets the model back to a copy."""
+        if self._file is not None:
+            with replacing(path) as partial:
+                shutil.copyfile(self._file, partial)
+            return
+        for variable, value in zip(state_of(self._model), self._copy, strict=True):
+            variable.assign(value)
+        write_state(self._model, path)
+
+
+def state_of(model: keras.Model) -> list[keras.Variable]:
+    """Returns the variables of a model's weights and of its optimizer."""
+    optimizer = model.optimizer
+    return [*model.weights, *(optimizer.variables if optimizer is not None else [])]
+
+
+def write_state(model: keras.Model, path: Path) -> str:
+    """Writes a model's weights and its optimizer's state; returns the digest of the weights."""
+    with replacing(path) as partial:
+        model.save_weights(partial)
+    return weights_digest([np.array(variable.numpy()) for variable in model.weights])
+
+
+def read_state(model: keras.Model, path: Path, sha256: str) -> None:
+    """Reads what `write_state` wrote into a model that is built, its optimizer too.
+
+    Raises:
+        ValueError: If the weights are not those of the digest.
+        Exception: Whatever Keras and HDF5 raise for a file that is damaged or of another model.
+    """
+    model.load_weights(path)
+    found = weights_digest([np.array(variable.numpy()) for variable in model.weights])
+    if found != sha256:
+        raise ValueError(f"{str(path)!r} holds other weights than were recorded.")
 
 
 def weights_digest(weights: Sequence[np.ndarray]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +33,7 @@ def build_model(study: Study, hp: Hyperparameters) -> keras.Model:
     import keras
 
     try:
-        model = study.build(hp)
+        model = build_function(study.build)(hp)
     except HyperparameterError as error:
         raise BuilderError(f"The builder of the study {study.name!r} failed: {error}") from None
     if not isinstance(model, keras.Model):
@@ -41,12 +41,59 @@ def build_model(study: Study, hp: Hyperparameters) -> keras.Model:
             f"The builder of the study {study.name!r} must return a Keras model. "
             f"Received: {model!r:.200}" + (" Does it return at all?" if model is None else "")
         )
+    if study.optimizer is not None or study.loss is not None or study.metrics is not None:
+        recompile(study, model)
     if not model.compiled:
         raise BuilderError(
             f"The builder of the study {study.name!r} returned a model that is not compiled. "
             "Call model.compile(optimizer, loss, metrics) before returning it."
         )
     return model
+
+
+def recompile(study: Study, model: keras.Model) -> None:
+    """Compiles a model with what the study gives in place of the builder's own arguments.
+
+    Raises:
+        BuilderError: If the builder did not compile it, and the study lacks optimizer or loss.
+    """
+    given = {"optimizer": study.optimizer, "loss": study.loss, "metrics": study.metrics}
+    given = {name: value for name, value in given.items() if value is not None}
+    if not model.compiled and not {"optimizer", "loss"} <= set(given):
+        raise BuilderError(
+            f"The builder of the study {study.name!r} returned a model that is not compiled, so "
+            "the study must give both optimizer and loss."
+        )
+    # The arguments as the builder gave them: the model's own attributes wrap some of them.
+    before = dict(model._compile_config.config) if model.compiled else {}
+    model.compile(**{**before, **{name: _anew(value) for name, value in given.items()}})
+
+
+def _anew(value: Any) -> Any:
+    """Returns new optimizers, losses and metrics: trials can't share what has variables."""
+    if isinstance(value, Mapping):
+        return {name: _anew(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_anew(item) for item in value]
+    return type(value).from_config(value.get_config()) if hasattr(value, "get_config") else value
+
+
+def build_function(build: Any) -> Callable[[Hyperparameters], Any]:
+    """Returns what builds a model: a function as it is, of a Keras Tuner HyperModel its method."""
+    method = getattr(build, "build", None)
+    return method if callable(method) else build  # type: ignore[no-any-return]
+
+
+def build_variables(model: keras.Model, splits: Splits) -> None:
+    """Makes the variables of a model and its optimizer, where they are not there yet.
+
+    Raises:
+        Exception: Whatever Keras raises for data that does not suit the model.
+    """
+    if not model.built:
+        model.build((None, *splits.train.x.shape[1:]))
+    # Before weights are read: their file has the optimizer's state too.
+    model.optimizer.build(model.trainable_variables)
 
 
 def build_callbacks(study: Study, hp: Hyperparameters) -> Sequence[keras.callbacks.Callback]:
@@ -79,6 +126,7 @@ def check_study(study: Study, splits: Splits) -> list[str]:
         BuilderError: If the builder returns no compiled model, or reads what the space lacks.
         ObjectiveError: If the model does not log the objective.
     """
+    assert study.space is not None, "a session resolves the study's space"
     hp = Hyperparameters(study.space, study.space.defaults())
     begin_trial(study.seed)
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from search_spaces import Hyperparameters, SearchSpace
 from studies.errors import StudyError
 from studies.training.batches import Batches
-from studies.training.building import build_model, scalars
+from studies.training.building import build_model, build_variables, scalars
 from studies.training.determinism import begin_trial
 from tracking.records import TrialSpec
 
@@ -46,10 +46,7 @@ def save_champion(
     begin_trial(spec.seed)
     try:
         model = build_model(study, Hyperparameters(space, spec.values))
-        if not model.built:
-            model.build((None, *splits.train.x.shape[1:]))
-        # Before the weights are read: the file has the optimizer's state too.
-        model.optimizer.build(model.trainable_variables)
+        build_variables(model, splits)
         model.load_weights(checkpoint)
         batches = Batches(splits, spec.batch_size)
         metrics = model.evaluate(

@@ -32,6 +32,8 @@ _BATCH_METHODS = (
 class PlainTrainer:
     """Trains with one call of `model.fit`, so that callbacks see one training."""
 
+    concludes = False
+
     def __init__(self) -> None:
         # A data set and its batch sizes: few, and each holds a copy of the data.
         self._batches: OrderedDict[tuple[int, int], tuple[Splits, Batches]] = OrderedDict()
@@ -50,6 +52,7 @@ class PlainTrainer:
             model.fit(
                 batches.training,
                 steps_per_epoch=batches.training_steps,
+                initial_epoch=training.initial_epoch,
                 epochs=spec.epochs,
                 verbose=0,
                 shuffle=False,

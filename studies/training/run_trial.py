@@ -3,54 +3,44 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from search_spaces import Hyperparameters, SearchSpace
+from search_spaces import Hyperparameters
 from studies.errors import BuilderError, StudyError
-from studies.training.best_weights import BestWeights
-from studies.training.building import build_callbacks, build_model, check_logged, describe
+from studies.training.best_weights import BestWeights, read_state, write_state
+from studies.training.building import (
+    build_callbacks,
+    build_model,
+    build_variables,
+    describe,
+)
 from studies.training.determinism import begin_trial
 from studies.training.trainer import Trainer, Training
-from tracking.records import (
-    BestEpoch,
-    Decision,
-    EpochResult,
-    TrialResult,
-    TrialSpec,
-    TrialState,
-)
+from studies.training.watch import OnEpochResult, Watch
+from tracking.records import TrialResult, TrialTask
 
 if TYPE_CHECKING:
+    import keras
+
     from studies.data import Splits
     from studies.study import Study
 
 _log = logging.getLogger(__name__)
 _told: set[str] = set()
 
-OnEpochResult = Callable[[EpochResult], Decision]
-
 
 def run_trial(
-    study: Study,
-    space: SearchSpace,
-    splits: Splits,
-    spec: TrialSpec,
-    checkpoint: Path,
-    on_epoch: OnEpochResult,
-    trainer: Trainer,
+    study: Study, splits: Splits, task: TrialTask, on_epoch: OnEpochResult, trainer: Trainer
 ) -> TrialResult:
     """Runs a trial.
 
     Args:
         study: Builder and callbacks.
-        space: The space that the spec's values belong to.
         splits: The data.
-        spec: What to run.
-        checkpoint: Where the weights of the best epoch go; ends in ``.weights.h5``.
+        task: What to run, and where its checkpoints go.
         on_epoch: Told of each epoch; its answer says how to go on.
         trainer: What trains.
 
@@ -59,14 +49,15 @@ def run_trial(
 
     Raises:
         ObjectiveError: If the model does not log the objective.
-        StudyError: If the checkpoint cannot be written.
+        StudyError: If a checkpoint cannot be written.
     """
-    started = time.monotonic()
-    begin_trial(spec.seed)
-    hp = Hyperparameters(space, spec.values)
+    spec, started = task.spec, time.monotonic()
+    hp = Hyperparameters(task.space, spec.values, number=spec.number)
     try:
-        model = build_model(study, hp)
-        callbacks = build_callbacks(study, hp)
+        model, callbacks = _build(study, hp, spec.seed)
+        goes_on = _go_on(task, model, splits, callbacks, trainer)
+        if goes_on is False:
+            model, callbacks = _build(study, hp, spec.seed)
     except Exception as error:
         # That it returns nothing, or reads what is not active, may be so for these values only:
         # for the default ones it was checked before (see `check_study`).
@@ -76,82 +67,94 @@ def run_trial(
             reason = f"the builder raised {describe(error)}"
             _tell_once(spec.number, reason)
         return TrialResult(
-            spec.number, "infeasible", reason=reason, seconds=time.monotonic() - started
+            spec.number,
+            "infeasible",
+            reason=reason,
+            seconds=time.monotonic() - started,
+            repeat=spec.repeat,
+            joined=_joined(hp),
         )
-    watch = _Watch(spec, BestWeights(model), on_epoch, started)
+    watch = Watch(spec, BestWeights(model), on_epoch, concludes=trainer.concludes, started=started)
+    initial_epoch = 0
+    if goes_on and task.origin is not None:
+        watch.go_on_from(task.origin)
+        initial_epoch = task.origin.result.epochs
     try:
-        trainer.train(Training(model, splits, spec, callbacks), watch.on_epoch_end)
+        outcome = trainer.train(
+            Training(model, splits, spec, callbacks, hp, initial_epoch), watch.on_epoch_end
+        )
+        if outcome is not None:
+            watch.conclude(outcome)
     except StudyError:
         raise
     except Exception as error:
         watch.fail(_training_failed(error))
         _tell_once(spec.number, describe(error))
-    if watch.best is not None and watch.state in ("complete", "pruned"):
-        try:
-            watch.weights.write(checkpoint)
-        except OSError as error:
-            # Not the trial's fault: the study stops, and tries it again when it goes on.
-            raise StudyError(
-                f"The checkpoint {str(checkpoint)!r} cannot be written: "
-                f"{error.strerror or error}. Make room, and launch again to go on."
-            ) from None
-    return watch.result(model.count_params() if model.built else 0)
+    last_sha256 = _write(task, model, watch, bool(callbacks))
+    result = watch.result(model.count_params() if model.built else 0)
+    return replace(result, last_sha256=last_sha256, joined=_joined(hp))
 
 
-class _Watch:
-    """Follows a training epoch by epoch: best epoch, failures, decisions."""
+def _build(
+    study: Study, hp: Hyperparameters, seed: int
+) -> tuple[keras.Model, Sequence[keras.callbacks.Callback]]:
+    begin_trial(seed)
+    return build_model(study, hp), build_callbacks(study, hp)
 
-    def __init__(
-        self, spec: TrialSpec, weights: BestWeights, tell: OnEpochResult, started: float
-    ) -> None:
-        self.spec = spec
-        self.weights = weights
-        self.state: TrialState = "complete"
-        self.best: BestEpoch | None = None
-        self._tell = tell
-        self._started = started
-        self._epochs = 0
-        self._reason = ""
 
-    def on_epoch_end(self, epoch: int, metrics: Mapping[str, float]) -> bool:
-        objective = self.spec.objective
-        check_logged(objective.metric, set(metrics))
-        self._epochs = epoch
-        value = metrics[objective.metric]
-        if self.best is None or objective.is_better(value, self.best.value):
-            self.best = BestEpoch(epoch, value, dict(metrics))
-            self.weights.take()
-        decision = self._tell(EpochResult(self.spec.number, epoch, dict(metrics), self._elapsed()))
-        for name in ("loss", "val_loss", objective.metric):
-            if not math.isfinite(metrics.get(name, 0.0)):
-                self.fail(f"{name} is {metrics[name]} in epoch {epoch}")
-                return False
-        if decision == "prune":
-            self.state = "pruned"
-        elif decision == "stop":
-            self.state, self._reason = "interrupted", f"stopped after epoch {epoch}"
-        return decision == "continue"
+def _go_on(
+    task: TrialTask,
+    model: keras.Model,
+    splits: Splits,
+    callbacks: Sequence[object],
+    trainer: Trainer,
+) -> bool | None:
+    """Sets a model to where the trial that it goes on from ended.
 
-    def fail(self, reason: str) -> None:
-        self.state, self._reason = "infeasible", reason
-
-    def result(self, parameters: int) -> TrialResult:
-        if self.state == "complete" and self.best is None:
-            self.fail("no epoch was trained")
-        valued = self.state != "infeasible"
-        return TrialResult(
-            self.spec.number,
-            self.state,
-            epochs=self._epochs,
-            best=self.best if valued else None,
-            weights_sha256=self.weights.sha256 if valued else "",
-            reason=self._reason,
-            seconds=self._elapsed(),
-            model_parameters=int(parameters),
+    Returns:
+        None if the trial starts anew: it goes on from none, or it has callbacks, whose state no
+        file holds. False if the files are damaged: then the model is of no use any more.
+    """
+    if task.origin is None or callbacks or trainer.concludes:
+        return None
+    try:
+        build_variables(model, splits)
+        read_state(model, task.origin.best, task.origin.result.weights_sha256)
+        read_state(model, task.origin.last, task.origin.result.last_sha256)
+    except Exception as error:
+        _log.warning(
+            "trial %d trains from its first epoch: the checkpoint that it was to go on from "
+            "cannot be used (%s)",
+            task.spec.number,
+            describe(error),
         )
+        return False
+    return True
 
-    def _elapsed(self) -> float:
-        return time.monotonic() - self._started
+
+def _write(task: TrialTask, model: keras.Model, watch: Watch, has_callbacks: bool) -> str:
+    """Writes the checkpoints of a training that ended well; returns the last one's digest."""
+    if watch.best is None or watch.state not in ("complete", "pruned"):
+        return ""
+    path, last_sha256 = task.checkpoint, ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if task.last is not None and not has_callbacks:
+            path = task.last
+            last_sha256 = write_state(model, path)
+        path = task.checkpoint
+        watch.weights.write(path)
+    except OSError as error:
+        # Not the trial's fault: the study stops, and tries it again when it goes on.
+        raise StudyError(
+            f"The checkpoint {str(path)!r} cannot be written: "
+            f"{error.strerror or error}. Make room, and launch again to go on."
+        ) from None
+    return last_sha256
+
+
+def _joined(hp: Hyperparameters) -> tuple[dict[str, object], ...]:
+    return tuple(parameter.to_dict() for parameter in hp.joined)
 
 
 def _tell_once(number: int, what: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from search_spaces import Hyperparameters
 from tracking.records import TrialSpec
 
 if TYPE_CHECKING:
@@ -26,18 +27,22 @@ class Training:
         splits: Training and validation data.
         spec: Epochs, batch size and seed.
         callbacks: The user's own, new for this trial.
+        hp: The trial's hyperparameters.
+        initial_epoch: Epochs that the model has been trained already.
     """
 
     model: keras.Model
     splits: Splits
     spec: TrialSpec
     callbacks: Sequence[keras.callbacks.Callback]
+    hp: Hyperparameters
+    initial_epoch: int = 0
 
 
 class Trainer(Protocol):
     """Trains a model epoch by epoch.
 
-    Contract, shown by ``tests/studies/trainer_conformance.py``: weights and every metric are,
+    Contract, shown by ``tests/support/conformance/trainer.py``: weights and every metric are,
     bit for bit, those of calling for each epoch e
 
         model.fit(x[p], y[p], shuffle=False, initial_epoch=e - 1, epochs=e,
@@ -47,6 +52,13 @@ class Trainer(Protocol):
     set to ``(epoch_seed(seed, e, i), 0)`` before it.
     """
 
-    def train(self, training: Training, on_epoch: OnEpoch) -> None:
-        """Trains until the spec's epochs are done, ``on_epoch`` says stop, or a callback does."""
+    concludes: bool
+    """Whether `train` may say itself what came of the training."""
+
+    def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
+        """Trains until the spec's epochs are done, ``on_epoch`` says stop, or a callback does.
+
+        Returns:
+            Metrics that count in place of every epoch's, if the training concludes; else None.
+        """
         ...

@@ -18,6 +18,7 @@ from studies.executors.in_process import InProcessExecutor
 from studies.executors.session import Session
 from studies.executors.worker import WorkerExecutor
 from studies.loading import Target, load_study
+from tracking.records import TrialTask
 
 
 @contextmanager
@@ -88,7 +89,8 @@ def test_a_killed_worker_is_replaced_and_its_trial_reported_lost(
             return "continue"
 
         handler = Collecting(kill)  # type: ignore[arg-type]
-        executor.submit(make_spec(executor), tmp_path / "a.weights.h5", executor.description.space)
+        space = executor.description.space
+        executor.submit(TrialTask(make_spec(executor), space, tmp_path / "a.weights.h5"))
         while not handler.lost:
             executor.wait(handler)
         ((number, reason),) = handler.lost

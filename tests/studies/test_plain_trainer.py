@@ -22,7 +22,7 @@ from studies.training.building import check_study
 from studies.training.determinism import configure_tensorflow
 from studies.training.plain import PlainTrainer
 from studies.training.run_trial import run_trial
-from tracking.records import TrialResult
+from tracking.records import TrialResult, TrialTask
 
 
 class TestPlainTrainer(TrainerConformance):
@@ -45,7 +45,7 @@ def run(study: ks.Study, folder: Path, epochs: int = 3) -> TrialResult:
     path = folder / "best.weights.h5"
     splits = study.data.load()
     spec, trainer = make_spec(epochs), PlainTrainer()
-    return run_trial(study, SPACE, splits, spec, path, lambda epoch: "continue", trainer)
+    return run_trial(study, splits, TrialTask(spec, SPACE, path), lambda _: "continue", trainer)
 
 
 def test_a_loss_that_turns_nan_is_infeasible_with_the_reason(tmp_path: Path) -> None:
@@ -105,10 +105,8 @@ def test_an_objective_that_no_epoch_logs_ends_the_study(tmp_path: Path) -> None:
     with pytest.raises(ObjectiveError, match=r"'val_acuracy'.*'val_loss'.*'val_accuracy'"):
         run_trial(
             study,
-            SPACE,
             study.data.load(),
-            spec,
-            tmp_path / "b.weights.h5",
+            TrialTask(spec, SPACE, tmp_path / "b.weights.h5"),
             lambda e: "continue",
             PlainTrainer(),
         )

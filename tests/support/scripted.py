@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from tracking.records import (
     StudyDescription,
     TrialResult,
     TrialSpec,
+    TrialTask,
 )
 
 SPACE = SearchSpace(
@@ -70,55 +71,75 @@ class ScriptedExecutor:
         before: Called before each trial; may raise, or kill the process.
         lost: Numbers of trials whose process dies, as often as they stand in it.
         infeasible: Numbers of trials that are infeasible.
+        joined: Hyperparameters that the builder shows in a trial and the space lacks, by number.
     """
 
     description: StudyDescription
     before: Callable[[TrialSpec], None] = lambda spec: None
     lost: list[int] = field(default_factory=list)
     infeasible: set[int] = field(default_factory=set)
+    joined: Mapping[int, Sequence[ks.Float]] = field(default_factory=dict)
     ran: list[tuple[int, int]] = field(default_factory=list)
     environment: Mapping[str, str] = field(default_factory=lambda: {"python": "3"})
 
     def __post_init__(self) -> None:
-        self._waiting: deque[tuple[TrialSpec, Path]] = deque()
+        self._waiting: deque[TrialTask] = deque()
         self.closed = False
 
     @property
     def free(self) -> int:
         return 0 if self._waiting else 1
 
-    def submit(self, spec: TrialSpec, checkpoint: Path, space: SearchSpace) -> None:
-        self._waiting.append((spec, checkpoint))
+    def submit(self, task: TrialTask) -> None:
+        self._waiting.append(task)
 
     def wait(self, handler: Handler) -> None:
-        spec, checkpoint = self._waiting.popleft()
+        task = self._waiting.popleft()
+        spec = task.spec
         self.before(spec)
         self.ran.append((spec.number, spec.attempt))
         if spec.number in self.lost:
             self.lost.remove(spec.number)
-            handler.on_lost(spec.number, "the worker process ended by signal 9")
+            handler.on_lost(spec, "the worker process ended by signal 9")
         elif spec.number in self.infeasible:
             reason = "the builder raised ValueError: no"
-            handler.on_result(TrialResult(spec.number, "infeasible", reason=reason))
+            result = TrialResult(spec.number, "infeasible", reason=reason, repeat=spec.repeat)
+            handler.on_result(result)
         else:
-            handler.on_result(self._train(spec, checkpoint, handler))
+            handler.on_result(self._train(task, handler))
 
-    def _train(self, spec: TrialSpec, checkpoint: Path, handler: Handler) -> TrialResult:
-        best: BestEpoch | None = None
-        state, epoch = "complete", 0
-        for epoch in range(1, spec.epochs + 1):
+    def _train(self, task: TrialTask, handler: Handler) -> TrialResult:
+        spec, checkpoint = task.spec, task.checkpoint
+        best = task.origin.result.best if task.origin is not None else None
+        state, epoch = "complete", spec.initial_epoch
+        for epoch in range(spec.initial_epoch + 1, spec.epochs + 1):
             metrics = {"loss": loss(spec, epoch) / 2, "val_loss": loss(spec, epoch)}
             if best is None or metrics["val_loss"] < best.value:
                 best = BestEpoch(epoch, metrics["val_loss"], metrics)
-            decision = handler.on_epoch(EpochResult(spec.number, epoch, metrics, 0.1 * epoch))
+            decision = handler.on_epoch(
+                EpochResult(spec.number, epoch, metrics, 0.1 * epoch, spec.repeat)
+            )
             if decision != "continue":
                 state = {"prune": "pruned", "stop": "interrupted"}[decision]
                 break
         if state != "interrupted":
             checkpoint.parent.mkdir(parents=True, exist_ok=True)
             checkpoint.write_text(spec.to_json())
-        digest = hashlib.sha256(f"{best}".encode()).hexdigest()
-        return TrialResult(spec.number, state, epoch, best, digest, seconds=0.5)  # type: ignore[arg-type]
+            if task.last is not None:
+                task.last.write_text(spec.to_json())
+        # Only a parameter that the space lacks is shown.
+        joined = [p for p in self.joined.get(spec.number, ()) if p.name not in task.space]
+        return TrialResult(
+            spec.number,
+            state,  # type: ignore[arg-type]
+            epochs=epoch,
+            best=best,
+            weights_sha256=hashlib.sha256(f"{best}".encode()).hexdigest(),
+            seconds=0.5,
+            repeat=spec.repeat,
+            last_sha256="f" * 64 if task.last is not None else "",
+            joined=tuple(p.to_dict() for p in joined),
+        )
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path

@@ -25,7 +25,6 @@ from scripted import SPACE, describe
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from studies.driver import close_left_running
 from tracking.errors import StoreError, StudyNotFoundError
 from tracking.history import StudyHistory, find_study, read_source, read_study, study_names
 from tracking.records import (
@@ -298,7 +297,7 @@ def test_trials_left_running_are_closed(shared_store: Store) -> None:
         # As a kill between the result and the status leaves it.
         shared_store.client.update_run(run_id, status="RUNNING")
     before = read_study(shared_store, "left running")
-    close_left_running(before, runs)
+    runs.close_left_over(before.trials)
     history = read_study(shared_store, "left running")
     assert [t.state for t in history.trials] == ["interrupted", "pruned", "complete", "infeasible"]
     statuses = [run_of(history, number).info.status for number in range(4)]

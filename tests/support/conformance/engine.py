@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
 import kerastudy as ks
 from search_spaces import SearchSpace
+from search_spaces.scalars import canonical_json
 from studies.engines.engine import Engine
 from studies.seeds import trial_seed
 from tracking.records import BestEpoch, Objective, Proposal, TrialRecord, TrialResult, TrialSpec
@@ -28,13 +30,14 @@ SPACE = SearchSpace(
 
 def value_of(values: Mapping[str, object], epoch: int) -> float:
     """An objective to minimize: a function of the values, better each epoch."""
-    rate, units = values["rate"], values["units"]
+    rate, units = values.get("rate", 0.1), values["units"]
     assert isinstance(rate, float) and isinstance(units, int)
-    penalty = 0.1 * (values["kind"] is None) + 0.05 * float(str(values.get("extra_rate", 0.3)))
+    penalty = 0.1 * (values.get("kind") is None)
+    penalty += 0.05 * float(str(values.get("extra_rate", 0.3)))
     return abs(rate - 1e-2) * 10 + abs(units - 8) / 8 + penalty + 1.0 / epoch
 
 
-Proposed = tuple[int, Mapping[str, object]]
+Proposed = tuple[int, Mapping[str, object], int | None, int | None]
 
 
 class Played:
@@ -45,105 +48,201 @@ class Played:
         self.records = list(recorded)
 
     def play(self, trials: int, infeasible: Sequence[int] = ()) -> list[Proposed]:
-        """Plays trials; returns their numbers and values (an engine's state may be any text)."""
+        """Plays trials; returns all that is proposed but the engine's state, which is any text."""
         proposals: list[Proposed] = []
         for _ in range(trials):
-            proposal = self.engine.ask()
+            proposal = self.ask()
             assert proposal is not None
-            proposals.append((proposal.number, proposal.values))
+            proposals.append(proposed(proposal))
             self.finish(proposal, proposal.number in infeasible)
         return proposals
 
+    def ask(self, given: Mapping[str, object] | None = None) -> Proposal | None:
+        """Asks, and checks that what goes on from another trial may."""
+        may_go_on = {r.number for r in self.records if self.engine.may_go_on(r.number)}
+        proposal = self.engine.ask(given)
+        if proposal is not None and proposal.goes_on_from is not None:
+            before = self.record(proposal.goes_on_from)
+            assert before.number in may_go_on
+            assert before.state == "complete"
+            assert proposal.values == before.spec.values
+            assert proposal.epochs is not None and proposal.epochs > before.spec.epochs
+        return proposal
+
     def finish(self, proposal: Proposal, infeasible: bool = False) -> None:
         number = proposal.number
+        spec = self._spec(proposal)
         if infeasible:
             result = TrialResult(number, "infeasible", reason="made up")
         else:
-            result = self._train(proposal)
+            result = self._train(spec)
         self.engine.tell(number, result, {"note": "made up"})
-        self.records.append(record(proposal, result))
+        self.records.append(record(spec, proposal, result))
 
-    def _train(self, proposal: Proposal) -> TrialResult:
+    def unfinished(self, proposal: Proposal) -> TrialRecord:
+        """The record of a trial that was asked for and has not ended."""
+        return record(self._spec(proposal), proposal, None)
+
+    def record(self, number: int) -> TrialRecord:
+        """The record of a trial that has ended; they may end in any order."""
+        return next(record for record in self.records if record.number == number)
+
+    def _train(self, spec: TrialSpec) -> TrialResult:
         state, epoch, value = "complete", 0, 0.0
-        for epoch in range(1, EPOCHS + 1):
-            value = value_of(proposal.values, epoch)
-            if self.engine.report(proposal.number, epoch, value) and epoch < EPOCHS:
+        for epoch in range(spec.initial_epoch + 1, spec.epochs + 1):
+            value = value_of(spec.values, epoch)
+            if self.engine.report(spec.number, epoch, value) and epoch < spec.epochs:
                 state = "pruned"
                 break
         best = BestEpoch(epoch, value, {"val_loss": value})
-        return TrialResult(proposal.number, state, epochs=epoch, best=best)  # type: ignore[arg-type]
+        return TrialResult(spec.number, state, epochs=epoch, best=best)  # type: ignore[arg-type]
+
+    def _spec(self, proposal: Proposal) -> TrialSpec:
+        past = proposal.goes_on_from
+        return TrialSpec(
+            proposal.number,
+            1,
+            proposal.values,
+            trial_seed(0, proposal.number),
+            proposal.epochs or EPOCHS,
+            32,
+            1,
+            "digest",
+            OBJECTIVE,
+            past,
+            0 if past is None else self.record(past).spec.epochs,
+        )
 
 
-def record(proposal: Proposal, result: TrialResult | None) -> TrialRecord:
-    spec = TrialSpec(
-        proposal.number,
-        1,
-        proposal.values,
-        trial_seed(0, proposal.number),
-        EPOCHS,
-        32,
-        1,
-        "digest",
-        OBJECTIVE,
-    )
+def proposed(proposal: Proposal) -> Proposed:
+    return proposal.number, proposal.values, proposal.epochs, proposal.goes_on_from
+
+
+def record(spec: TrialSpec, proposal: Proposal, result: TrialResult | None) -> TrialRecord:
     state = "interrupted" if result is None else result.state
     return TrialRecord("run", spec, state, result, proposal.state, {}, "", 0)
 
 
 def curve(trial: TrialRecord) -> dict[int, float]:
     assert trial.result is not None
-    return {e: value_of(trial.spec.values, e) for e in range(1, trial.result.epochs + 1)}
+    first, last = trial.spec.initial_epoch + 1, trial.result.epochs
+    return {e: value_of(trial.spec.values, e) for e in range(first, last + 1)}
 
 
 class EngineConformance:
-    """Subclass it, and give `make`: an engine over a space with a seed."""
+    """Subclass it, and give `make`: an engine over a space with a seed.
+
+    Attributes:
+        space: What is searched; has at least a float ``rate`` and an int ``units``.
+        trials: How many are played where it matters that there are many.
+        never_repeats: Whether the engine tries no configuration twice, except to go on from it,
+            and ends when a finite space is exhausted.
+    """
+
+    space = SPACE
+    trials = 18
+    never_repeats = False
 
     @pytest.fixture
     def make(self) -> Callable[..., Engine]:
         raise NotImplementedError
 
     def test_proposes_exactly_declared_values(self, make: Callable[..., Engine]) -> None:
-        for _, proposed in Played(make(SPACE)).play(15):
-            assert SPACE.contains(proposed), SPACE.contains(proposed).reason
-            for name, value in proposed.items():
-                values = SPACE[name].grid_values()
-                assert values is None or (type(value), value) in [(type(v), v) for v in values]
+        for _, values, *_ in Played(make(SPACE)).play(15):
+            assert SPACE.contains(values), SPACE.contains(values).reason
+            assert list(values) == [name for name in SPACE.names if name in values]
+            for name, value in values.items():
+                listed = SPACE[name].grid_values()
+                assert listed is None or (type(value), value) in [(type(v), v) for v in listed]
 
     def test_numbers_trials_in_order(self, make: Callable[..., Engine]) -> None:
-        assert [number for number, _ in Played(make(SPACE)).play(6)] == list(range(6))
+        assert [number for number, *_ in Played(make(SPACE)).play(6)] == list(range(6))
 
     def test_same_seed_same_proposals(self, make: Callable[..., Engine]) -> None:
-        assert Played(make(SPACE)).play(14) == Played(make(SPACE)).play(14)
+        first, second = (Played(make(self.space)).play(self.trials - 4) for _ in range(2))
+        assert first == second
 
     def test_seed_zero_is_a_seed(self, make: Callable[..., Engine]) -> None:
-        assert Played(make(SPACE, seed=0)).play(14) == Played(make(SPACE, seed=0)).play(14)
+        first, second = (Played(make(self.space, seed=0)).play(self.trials - 4) for _ in range(2))
+        assert first == second
 
-    @pytest.mark.parametrize("done", [1, 7, 13])
+    @pytest.mark.parametrize("left", [17, 11, 4, 2])
     def test_resumed_proposes_what_an_uninterrupted_one_would(
-        self, make: Callable[..., Engine], done: int
+        self, make: Callable[..., Engine], left: int
     ) -> None:
-        through = Played(make(SPACE))
-        wanted = through.play(18, infeasible=(2, 9))
-        before = Played(make(SPACE))
-        before.play(done, infeasible=(2, 9))
-        resumed = Played(make(SPACE), before.records)
+        infeasible = (2, self.trials // 2)
+        done = max(1, self.trials - left)
+        through = Played(make(self.space))
+        wanted = through.play(self.trials, infeasible)
+        before = Played(make(self.space))
+        before.play(done, infeasible)
+        resumed = Played(make(self.space), before.records)
         resumed.engine.restore(before.records, curve)
-        assert resumed.play(18 - done, infeasible=(2, 9)) == wanted[done:]
+        assert resumed.play(self.trials - done, infeasible) == wanted[done:]
         assert [r.result for r in resumed.records] == [r.result for r in through.records]
 
     def test_resumed_with_a_trial_in_flight(self, make: Callable[..., Engine]) -> None:
-        through = Played(make(SPACE))
-        wanted = through.play(16)
-        before = Played(make(SPACE))
-        before.play(12)
-        in_flight = before.engine.ask()
+        done = self.trials - 4
+        through = Played(make(self.space))
+        wanted = through.play(self.trials)
+        before = Played(make(self.space))
+        before.play(done)
+        in_flight = before.ask()
         assert in_flight is not None
-        assert (in_flight.number, in_flight.values) == wanted[12]
-        records = [*before.records, record(in_flight, None)]
-        resumed = Played(make(SPACE), records)
+        assert proposed(in_flight) == wanted[done]
+        records = [*before.records, before.unfinished(in_flight)]
+        resumed = Played(make(self.space), before.records)
         resumed.engine.restore(records, curve)
         resumed.finish(in_flight)
-        assert resumed.play(3) == wanted[13:]
+        assert resumed.play(3) == wanted[done + 1 :]
+
+    @pytest.mark.parametrize("done", [0, 5])
+    def test_given_is_proposed_next(self, make: Callable[..., Engine], done: int) -> None:
+        through = Played(make(self.space))
+        tried = [values for _, values, *_ in through.play(done)]
+        given = next(v for v in reversed(list(self.space.grid())) if v not in tried)
+        proposal = through.ask(dict(reversed(given.items())))
+        assert proposal is not None
+        assert proposal.number == done
+        assert proposal.goes_on_from is None
+        assert json.dumps(proposal.values) == json.dumps(given)
+        through.finish(proposal)
+        resumed = Played(make(self.space), through.records)
+        resumed.engine.restore(resumed.records, curve)
+        wanted = through.play(4)
+        assert resumed.play(4) == wanted
+        if self.never_repeats:
+            assert given not in [values for _, values, _, past in wanted if past is None]
+
+    def test_tries_nothing_twice(self, make: Callable[..., Engine]) -> None:
+        if self.never_repeats:
+            played = Played(make(self.space)).play(self.trials)
+            anew = [canonical_json(values) for _, values, _, past in played if past is None]
+            assert len(set(anew)) == len(anew)
+
+    @pytest.mark.parametrize("infeasible", [(), range(100)])
+    def test_ends_when_all_has_been_tried_and_only_then(
+        self, make: Callable[..., Engine], infeasible: Sequence[int]
+    ) -> None:
+        if not self.never_repeats:
+            return
+        # One of eleven configurations is drawn half as often as the others.
+        space = SearchSpace(
+            ks.Choice("kind", list("abcdefghij"), default="c"),
+            ks.Float("rate", 0.1, 0.2, step=0.1, when={"kind": "b"}, otherwise=0.1),
+            ks.Fixed("units", 8),
+        )
+        played = Played(make(space))
+        anew = []
+        while (proposal := played.ask()) is not None:
+            if proposal.goes_on_from is None:
+                anew.append(canonical_json(proposal.values))
+            played.finish(proposal, infeasible=proposal.number in infeasible)
+        assert sorted(anew) == sorted(map(canonical_json, space.grid()))
+        assert played.ask() is None
+        resumed = Played(make(space), played.records)
+        resumed.engine.restore(played.records, curve)
+        assert resumed.ask() is None
 
     def test_takes_what_is_not_finite(self, make: Callable[..., Engine]) -> None:
         played = Played(make(SPACE))
@@ -151,4 +250,6 @@ class EngineConformance:
         assert proposal is not None
         assert played.engine.report(proposal.number, 1, float("nan")) is False
         played.engine.tell(proposal.number, TrialResult(0, "infeasible", reason="nan"), {})
-        assert played.play(2)[0][0] == 1
+        assert played.engine.may_go_on(0) is False
+        following = played.engine.ask()
+        assert following is not None and following.number == 1

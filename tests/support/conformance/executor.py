@@ -10,7 +10,7 @@ import pytest
 
 from studies.errors import StudyError
 from studies.executors.executor import Executor
-from tracking.records import Decision, EpochResult, TrialResult, TrialSpec
+from tracking.records import Decision, EpochResult, TrialResult, TrialSpec, TrialTask
 
 STUDY_FILE = '''
 """A small study on made data."""
@@ -85,12 +85,12 @@ class Collecting:
     def on_result(self, result: TrialResult) -> None:
         self.results.append(result)
 
-    def on_lost(self, number: int, reason: str) -> None:
-        self.lost.append((number, reason))
+    def on_lost(self, spec: TrialSpec, reason: str) -> None:
+        self.lost.append((spec.number, reason))
 
     def run(self, executor: Executor, spec: TrialSpec, folder: Path) -> TrialResult:
         path = folder / f"{spec.number}.weights.h5"
-        executor.submit(spec, path, executor.description.space)
+        executor.submit(TrialTask(spec, executor.description.space, path))
         ended = len(self.results) + len(self.lost)
         while len(self.results) + len(self.lost) == ended:
             executor.wait(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from studies.seeds import epoch_seed, permutation
 from studies.training.determinism import begin_trial, configure_tensorflow
 from studies.training.run_trial import run_trial
 from studies.training.trainer import Trainer
-from tracking.records import EpochResult, Objective, TrialResult, TrialSpec
+from tracking.records import EpochResult, Objective, Origin, TrialResult, TrialSpec, TrialTask
 
 layers = keras.layers
 SEED = 3_000_000_007
@@ -154,6 +155,8 @@ class TrainerConformance:
         spec: TrialSpec,
         folder: Path,
         decide: Callable[[EpochResult], Any] = lambda epoch: "continue",
+        last: Path | None = None,
+        origin: Origin | None = None,
     ) -> tuple[TrialResult, list[Mapping[str, float]]]:
         epochs: list[Mapping[str, float]] = []
 
@@ -162,8 +165,8 @@ class TrainerConformance:
             return decide(epoch)
 
         splits, path = study.data.load(), folder / "best.weights.h5"
-        result = run_trial(study, SPACE, splits, spec, path, on_epoch, trainer)
-        return result, epochs
+        task = TrialTask(spec, SPACE, path, last, origin)
+        return run_trial(study, splits, task, on_epoch, trainer), epochs
 
     @pytest.mark.parametrize("name", MODELS)
     @pytest.mark.parametrize("batch_size", [16, 100])
@@ -184,6 +187,45 @@ class TrainerConformance:
         model.load_weights(tmp_path / "best.weights.h5")
         for loaded, trained in zip(model.get_weights(), weights[best], strict=True):
             np.testing.assert_array_equal(loaded, trained)
+
+    @pytest.mark.parametrize("name", MODELS)
+    @pytest.mark.parametrize("first", [2])
+    def test_goes_on_as_if_trained_straight_through(
+        self, trainer: Trainer, tmp_path: Path, name: str, first: int
+    ) -> None:
+        study, spec = make_study(MODELS[name]), make_spec(epochs=5)
+        wanted, epochs = self.train(trainer, study, spec, tmp_path / "straight")
+        origin = self.trained_first(trainer, study, first, tmp_path)
+        going_on = dataclasses.replace(spec, goes_on_from=0, initial_epoch=first)
+        folder = tmp_path / "on"
+        result, further = self.train(trainer, study, going_on, folder, origin=origin)
+        assert further == epochs[first:]
+        assert (result.best, result.weights_sha256) == (wanted.best, wanted.weights_sha256)
+        assert result.epochs == 5
+
+    @pytest.mark.parametrize("damage", ["cut", "gone", "other", "best gone"])
+    def test_damaged_checkpoints_are_noticed_and_trained_again(
+        self, trainer: Trainer, tmp_path: Path, damage: str
+    ) -> None:
+        study, spec = make_study(dense), make_spec(epochs=3)
+        wanted, epochs = self.train(trainer, study, spec, tmp_path / "straight")
+        origin = self.trained_first(trainer, study, 2, tmp_path)
+        if damage == "cut":
+            origin.last.write_bytes(origin.last.read_bytes()[:-4000])
+        elif damage == "other":
+            origin.last.write_bytes((tmp_path / "straight" / "best.weights.h5").read_bytes())
+        else:
+            (origin.last if damage == "gone" else origin.best).unlink()
+        going_on = dataclasses.replace(spec, goes_on_from=0, initial_epoch=2)
+        result, further = self.train(trainer, study, going_on, tmp_path / "on", origin=origin)
+        assert further == epochs[2:]
+        assert result.weights_sha256 == wanted.weights_sha256
+
+    def trained_first(self, trainer: Trainer, study: ks.Study, epochs: int, folder: Path) -> Origin:
+        last = folder / "last.weights.h5"
+        spec = make_spec(epochs=epochs)
+        result, _ = self.train(trainer, study, spec, folder / "first", last=last)
+        return Origin(last, folder / "first" / "best.weights.h5", result)
 
     def test_floats_of_any_width_train_as_by_hand(self, trainer: Trainer, tmp_path: Path) -> None:
         study, spec = make_study(dense, dtype="float64"), make_spec()

@@ -1,0 +1,208 @@
+"""``kerastudy compare``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from studies.commands.main import json_option, store_option, telling_errors
+
+if TYPE_CHECKING:
+    from tracking.comparison import Comparison, Reached, Standing
+
+
+@click.command("compare")
+@click.argument("studies", nargs=-1, required=True, metavar="STUDY...")
+@click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    help="Which engine's trials; may be repeated.  [default: of one study all, else the last]",
+)
+@click.option(
+    "--reach",
+    type=float,
+    multiple=True,
+    metavar="VALUE",
+    help="A value to reach: after how many trials? May be repeated.  [default: some that all do]",
+)
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    help="Best trials whose regions are compared.  [default: a fifth of them, 3 to 10]",
+)
+@store_option
+@json_option
+@telling_errors
+def compare_command(
+    studies: tuple[str, ...],
+    engines: tuple[str, ...],
+    reach: tuple[float, ...],
+    top: int | None,
+    store: Path | None,
+    as_json: bool,
+) -> None:
+    """Compare studies, or the engines of one study: how good, how soon, and where.
+
+    What is compared has the same objective. Seconds are of training, summed over trials.
+    An overlap of 0 is apart, of 1 the same region.
+
+    \b
+    kerastudy compare digits digits-wide
+    kerastudy compare digits
+    kerastudy compare digits --engine tpe --engine random --reach 0.95
+    kerastudy compare digits digits-wide --top 5 --json
+    """  # noqa: D301 - click reads \b, which must not be escaped
+    from studies.commands.output import print_json
+    from studies.commands.reading import history_of
+    from tracking.comparison import compare
+
+    wanted: Sequence[str | None] = engines or (None,)
+    histories = [history_of(study, engine, store) for study in studies for engine in wanted]
+    if len(studies) == 1 and not engines:
+        others = [e for e in histories[0].engines if e != histories[0].description.engine]
+        histories = [*(history_of(studies[0], engine, store) for engine in others), *histories]
+    comparison = compare(histories, reach, top)
+    if as_json:
+        print_json(_document(comparison))
+    else:
+        click.echo(_text(comparison))
+
+
+def _document(comparison: Comparison) -> dict[str, Any]:
+    objective = comparison.objective
+    return {
+        "objective": {"metric": objective.metric, "direction": objective.direction},
+        "studies": [_study(standing) for standing in comparison.standings],
+        "targets": list(comparison.targets),
+        "top": {
+            "trials": comparison.top,
+            "overlap": comparison.overlap,
+            "parameters": [
+                {
+                    "name": parameter.name,
+                    "kind": "interval" if parameter.numeric else "set",
+                    "regions": [list(region) for region in parameter.regions],
+                    "overlap": parameter.overlap,
+                }
+                for parameter in comparison.parameters
+            ],
+        },
+        "notes": list(comparison.notes),
+    }
+
+
+def _study(standing: Standing) -> dict[str, Any]:
+    best, description = standing.best, standing.history.description
+    return {
+        "study": description.name,
+        "engine": description.engine,
+        "best": None
+        if best is None or best.best is None
+        else {
+            "value": best.best.value,
+            "epoch": best.best.epoch,
+            "trial": best.number,
+            "params": dict(best.spec.values),
+        },
+        "trials": standing.history.counts(),
+        "epochs": standing.epochs,
+        "seconds": standing.seconds,
+        "data_digest": description.data.digest,
+        "reached": [
+            {
+                "target": reached.target,
+                "trials": reached.trials,
+                "epochs": reached.epochs,
+                "seconds": reached.seconds,
+            }
+            for reached in standing.reached
+        ],
+    }
+
+
+def _text(comparison: Comparison) -> str:
+    objective = comparison.objective
+    labels = [standing.label for standing in comparison.standings]
+    lines = [
+        f"objective  {objective.direction} {objective.metric}",
+        "",
+        *_table(
+            [
+                "study",
+                "engine",
+                f"best {objective.metric}",
+                "epoch",
+                "trial",
+                "trials",
+                "epochs in all",
+                "seconds",
+            ],
+            [_row(standing) for standing in comparison.standings],
+        ),
+    ]
+    if comparison.targets:
+        rows = [
+            [f"{target:.6g}", *(_cost(standing.reached[i]) for standing in comparison.standings)]
+            for i, target in enumerate(comparison.targets)
+        ]
+        lines += ["", *_table([f"to reach {objective.metric}", *labels], rows)]
+    if comparison.parameters and comparison.overlap is not None:
+        rows = [
+            [p.name, *(_region(r, p.numeric) for r in p.regions), f"{p.overlap:.2f}"]
+            for p in comparison.parameters
+        ]
+        rows.append(["mean", *("" for _ in labels), f"{comparison.overlap:.2f}"])
+        lines += ["", *_table([f"top {comparison.top} trials", *labels, "overlap"], rows)]
+    lines += [f"\nnote: {note}" for note in comparison.notes]
+    return "\n".join(lines)
+
+
+def _row(standing: Standing) -> list[str]:
+    counts = standing.history.counts()
+    states = ", ".join(f"{n} {name}" for name, n in counts.items() if n and name != "total")
+    trials = f"{counts['total']}: {states}" if states else "none yet"
+    best = standing.best.best if standing.best is not None else None
+    shown = ["no value yet", "", ""]
+    if standing.best is not None and best is not None:
+        shown = [f"{best.value:.6g}", str(best.epoch), str(standing.best.number)]
+    description = standing.history.description
+    return [
+        description.name,
+        description.engine,
+        *shown,
+        trials,
+        str(standing.epochs),
+        f"{standing.seconds:.1f}",
+    ]
+
+
+def _cost(reached: Reached) -> str:
+    if reached.trials is None or reached.epochs is None or reached.seconds is None:
+        return "not reached"
+    trials = f"{reached.trials} trial{'' if reached.trials == 1 else 's'}"
+    return f"{trials}, {reached.epochs} epochs, {reached.seconds:.1f} s"
+
+
+def _region(region: tuple[Any, ...], numeric: bool) -> str:
+    shown = [f"{v:.4g}" if isinstance(v, float) else str(v) for v in region]
+    return " to ".join(dict.fromkeys(shown)) if numeric else ", ".join(shown)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in header:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    # As wide as it needs to be; and names are text, whatever marks they hold.
+    console = Console(highlight=False, markup=False, emoji=False, width=1000)
+    with console.capture() as captured:
+        console.print(table)
+    return [line.rstrip() for line in captured.get().splitlines()]

@@ -1,0 +1,113 @@
+"""A study's definition: whether it is the recorded one, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from studies.engines.keras_tuner_parts import hyperband_trials
+from studies.engines.make import check_engine_serves
+from studies.errors import StudyError
+from tracking.errors import StudyChangedError
+from tracking.history import StudyHistory
+from tracking.joining import with_joined
+from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord
+
+
+def check_definition(description: StudyDescription) -> None:
+    """Checks that a study's engine can serve its space, its pruner and its epochs.
+
+    Raises:
+        EngineError: If not; says which part, and which engine can.
+    """
+    check_engine_serves(
+        description.engine, description.pruner, description.space, most_epochs(description)
+    )
+
+
+def warnings_of(description: StudyDescription) -> list[str]:
+    """Returns what a person should know before a study runs."""
+    found = list(description.warnings)
+    if description.engine == "keras-tuner:hyperband":
+        round_of_brackets = hyperband_trials(description.epochs)
+        if description.trials < round_of_brackets:
+            found.append(
+                f"Hyperband needs {round_of_brackets} trials to go once through its brackets at "
+                f"{description.epochs} epochs, and this study has {description.trials}: few or "
+                f"none train to the end. Use --trials {round_of_brackets} or more."
+            )
+    return found
+
+
+def check_unchanged(before: StudyHistory | None, now: StudyDescription) -> None:
+    """Checks that a recorded study with finished trials has the definition it is launched with.
+
+    Raises:
+        StudyChangedError: If not; says what differs and how to start anew.
+    """
+    if before is None:
+        return
+    found = differences(before.description, with_joined(now, before.trials))
+    if found and any(trial.state in FINISHED_STATES for trial in before.trials):
+        raise StudyChangedError(
+            f"The study {now.name!r} is recorded with another definition: {'; '.join(found)}. "
+            "Launch it as it was to go on, or start anew under another name with --name."
+        )
+
+
+def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
+    """Says what differs between two definitions, as far as it changes what trials mean."""
+    found = before.space.differences(now.space)
+    if before.data.digest != now.data.digest:
+        parts = [
+            p for p in before.data.digests if before.data.digests[p] != now.data.digests.get(p)
+        ]
+        parts += [p for p in now.data.digests if p not in before.data.digests]
+        found.append(f"the data differs ({', '.join(parts) or 'order'})")
+    names: tuple[str, ...] = (
+        "objective",
+        "pruner",
+        "epochs",
+        "batch_size",
+        "seed",
+        "threads",
+        "repeats",
+        "initial",
+    )
+    if before.engine != now.engine:
+        # Another engine is a configuration of its own, and may have its own pruner.
+        names = ("objective",)
+    for name in names:
+        old, new = getattr(before, name), getattr(now, name)
+        if old != new:
+            found.append(f"{name} was {_shown(old)} and is {_shown(new)}")
+    return found
+
+
+def check_complete(name: str, trials: Sequence[TrialRecord]) -> None:
+    """Checks that no trial of a study is missing in the record.
+
+    Raises:
+        StudyError: If one is; says how to restore it.
+    """
+    missing = (
+        sorted(set(range(trials[-1].number + 1)) - {t.number for t in trials}) if trials else []
+    )
+    if missing:
+        raise StudyError(
+            f"The study {name!r} cannot go on: the runs of trials {', '.join(map(str, missing))} "
+            "were deleted in MLflow, and what is proposed depends on every trial. Restore them "
+            "(mlflow runs restore --run-id ID), or start anew under another name with --name."
+        )
+
+
+def most_epochs(description: StudyDescription) -> int:
+    """Returns the most epochs that a trial of a study can train."""
+    if "epochs" not in description.space:
+        return description.epochs
+    values = description.space["epochs"].grid_values() or [description.epochs]
+    return int(max(values))
+
+
+def _shown(value: object) -> str:
+    metric, direction = getattr(value, "metric", None), getattr(value, "direction", None)
+    return f"{direction} {metric}" if metric else repr(value)

@@ -1,0 +1,141 @@
+"""Keras Tuner's oracles behind the `Engine` seam.
+
+An oracle proposes and is told, and no more: it trains nothing, writes nothing, and is made anew
+from the record at each launch. Trials are kept and pruned as Optuna's engines' are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from search_spaces import SearchSpace
+from search_spaces.keras_tuner_space import RESERVED, KerasTunerSpace
+from studies.engines.engine import Curve
+from studies.engines.keras_tuner_import import import_keras_tuner
+from studies.engines.keras_tuner_parts import BAYESIAN, FACTOR, GRID, HYPERBAND, check_oracle
+from studies.engines.optuna_export import OptunaExport
+from studies.engines.optuna_trials import OptunaTrials
+from studies.seeds import sampler_seed
+from tracking.records import FINISHED_STATES, Objective, Proposal, TrialRecord, TrialResult
+
+if TYPE_CHECKING:
+    from studies.engines.keras_tuner_oracles import AskedOracle
+
+
+class KerasTunerEngine:
+    """See `Engine`. Proposes no configuration twice, but for Hyperband's promotions.
+
+    Args:
+        name: The study's name.
+        engine: One of ``settings.ENGINES`` that is Keras Tuner's.
+        pruner: One of ``settings.PRUNERS``.
+        space: What may be tried.
+        objective: What is optimized.
+        epochs: The most epochs that a trial can train.
+        seed: The study's seed.
+        export: Where finished trials are also written, for Optuna's dashboard.
+
+    Raises:
+        EngineError: If the engine cannot serve the study.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        engine: str,
+        pruner: str,
+        space: SearchSpace,
+        objective: Objective,
+        epochs: int,
+        seed: int,
+        export: OptunaExport | None = None,
+    ) -> None:
+        check_oracle(engine, pruner, space, epochs)
+        self._seed = seed
+        self._trials = OptunaTrials(
+            name=name, space=space, objective=objective, pruner=pruner, epochs=epochs, export=export
+        )
+        self._translation = KerasTunerSpace(space, listed=engine == GRID)
+        self._oracle = _make_oracle(engine, self._translation, objective, epochs)
+        self._oracle.tried = self._trials.tried
+
+    def restore(self, trials: Sequence[TrialRecord], curve: Curve) -> None:
+        """See `Engine.restore`."""
+        self._trials.restore(trials, curve)
+        for trial in trials:
+            self._oracle.insert(str(trial.number), trial.spec.values, trial.engine_state)
+            if trial.state in FINISHED_STATES and trial.result is not None:
+                self._end(trial.result)
+
+    def ask(self, given: Mapping[str, Any] | None = None) -> Proposal | None:
+        """See `Engine.ask`."""
+        number = self._trials.count
+        trial_id = str(number)
+        declared = None if given is None else self._trials.declared(given)
+        proposed = self._oracle.propose(trial_id, sampler_seed(self._seed, number), declared)
+        if proposed is None:
+            return None
+        values = self._translation.decode(proposed)
+        state = self._oracle.state(trial_id, proposed)
+        self._oracle.insert(trial_id, values, state)
+        self._trials.add(values, state)
+        past = proposed.get(RESERVED + "trial_id")
+        return Proposal(
+            number,
+            values,
+            state,
+            epochs=proposed.get(RESERVED + "epochs"),
+            goes_on_from=None if past is None else int(past),
+        )
+
+    def report(self, number: int, epoch: int, value: float) -> bool:
+        """See `Engine.report`."""
+        return self._trials.report(number, epoch, value)
+
+    def tell(self, number: int, result: TrialResult, attributes: Mapping[str, str]) -> None:
+        """See `Engine.tell`."""
+        self._trials.tell(number, result, attributes)
+        self._end(result)
+
+    def may_go_on(self, number: int) -> bool:
+        """See `Engine.may_go_on`.
+
+        Also while the trial that it was promoted to has not ended: that may have to begin again.
+        """
+        return self._oracle.may_go_on(str(number))
+
+    def _end(self, result: TrialResult) -> None:
+        score = None if result.best is None else result.best.value
+        if result.state == "infeasible" or score is None or not math.isfinite(score):
+            score = None
+        self._oracle.end(str(result.number), score)
+
+
+def _make_oracle(
+    engine: str, translation: KerasTunerSpace, objective: Objective, epochs: int
+) -> AskedOracle:
+    import_keras_tuner()
+    from studies.engines.keras_tuner_oracles import (
+        BayesianOracle,
+        GridOracle,
+        RandomOracle,
+        common_arguments,
+    )
+
+    common = common_arguments(translation, objective)
+    oracle: AskedOracle
+    if engine == HYPERBAND:
+        from studies.engines.keras_tuner_hyperband import HyperbandOracle
+
+        # No end of its own: the driver stops at the study's number of trials.
+        oracle = HyperbandOracle(
+            max_epochs=epochs, factor=FACTOR, hyperband_iterations=None, **common
+        )
+    else:
+        kind = {BAYESIAN: BayesianOracle, GRID: GridOracle}.get(engine, RandomOracle)
+        oracle = kind(max_trials=None, **common)
+    oracle.translation = translation
+    return oracle

@@ -1,0 +1,73 @@
+"""Importing Keras Tuner, which imports TensorFlow, into a process that does not train."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def import_keras_tuner() -> None:
+    """Imports Keras Tuner, once, without a trace on the terminal or in the environment.
+
+    The environment is as before afterwards, since worker processes inherit it. TensorFlow, if it
+    was not imported before, sees no GPU in this process: only workers train, and it would reserve
+    their memory. Where this process trains itself, TensorFlow has been imported before.
+    """
+    if "keras_tuner" in sys.modules:
+        return
+    first = "tensorflow" not in sys.modules
+    wanted = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    if "keras" not in sys.modules:
+        # What Keras would take from the user's settings otherwise may not be installed.
+        wanted["KERAS_BACKEND"] = "tensorflow"
+    with _environment(wanted), _silenced() if first else _unchanged():
+        import keras_tuner  # noqa: F401
+        import tensorflow as tf
+
+        if first:
+            tf.config.set_visible_devices([], "GPU")
+
+
+@contextmanager
+def _environment(wanted: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Keeps off the terminal what TensorFlow's libraries print while they are loaded.
+
+    They print it before they read TF_CPP_MIN_LOG_LEVEL, and past Python's own streams.
+    """
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:
+        # There is no such stream, as in a process without a terminal.
+        yield
+        return
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+
+
+@contextmanager
+def _unchanged() -> Iterator[None]:
+    yield

@@ -1,0 +1,242 @@
+"""Keras Tuner's oracles, asked for their next values and told what came of them.
+
+What proposes is the oracle's own `populate_space`. What is around it in Keras Tuner, which is
+`create_trial` and `end_trial`, keeps files, prints, and stops the search after some failures or
+collisions; here the oracle is given its trials as the engine knows them, whether they have just
+ended or stand in the record. So a restored oracle has nothing that a fresh one has not.
+
+Importing this imports Keras Tuner, and with it TensorFlow: see `keras_tuner_import`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+from keras_tuner import HyperParameters, oracles
+from keras_tuner import Objective as KerasTunerObjective
+from keras_tuner.engine.trial import Trial, TrialStatus
+from threadpoolctl import threadpool_limits
+
+from search_spaces import SearchSpace, SearchSpaceError
+from search_spaces.keras_tuner_space import KerasTunerSpace
+from search_spaces.scalars import canonical_json
+from tracking.records import Objective
+
+_LISTED: Final = 10_000
+"""Untried configurations to choose among, once drawing at random finds none."""
+_DRAWS: Final = 100_000
+"""Draws until a space that is not finite counts as exhausted."""
+
+
+class AskedOracle:
+    """What all oracles here share; mixed into one of Keras Tuner's.
+
+    Attributes:
+        translation: Between the values of the space and the oracle's.
+        tried: The values of all trials of the study, as canonical JSON: shared with the engine,
+            which adds to it.
+    """
+
+    translation: KerasTunerSpace
+    tried: set[str]
+
+    # Of Keras Tuner's Oracle.
+    trials: dict[str, Any]
+    ongoing_trials: dict[str, Any]
+    populate_space: Callable[[str], dict[str, Any]]
+    _seed_state: int
+
+    def propose(self, trial_id: str, seed: int, given: Mapping[str, Any] | None) -> Any:
+        """Returns the values of the next trial as the oracle holds them, or None if there are none.
+
+        Args:
+            trial_id: What the trial is to be called.
+            seed: What its random choices are drawn from, 0 to 2**32 - 1.
+            given: Values of the space that the trial is to have, or None.
+        """
+        if given is not None:
+            return self.translation.encode(given)
+        # `seed or random.randint(...)` in Keras Tuner's constructor makes 0 a random seed.
+        self._seed_state = seed
+        return self.populate_space(trial_id).get("values")
+
+    def state(self, trial_id: str, values: Mapping[str, Any]) -> dict[str, str]:
+        """Returns what is to be noted of a trial that was proposed; see `Proposal.state`.
+
+        Args:
+            trial_id: What it is called.
+            values: What `propose` returned.
+        """
+        return {}
+
+    def insert(self, trial_id: str, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
+        """Adds a trial that runs from now on.
+
+        Args:
+            trial_id: What it is called.
+            values: Its values in the space. What the oracle holds is made from these, not from
+                what it proposed, so that it is the same on restore, to the last bit.
+            state: What was noted of it; see `Proposal.state`.
+        """
+        hyperparameters = HyperParameters()
+        hyperparameters.values = self.translation.encode(values)
+        trial = Trial(hyperparameters, trial_id, TrialStatus.RUNNING)
+        self.trials[trial_id] = self.ongoing_trials[trial_id] = trial
+
+    def end(self, trial_id: str, score: float | None) -> None:
+        """Ends a trial.
+
+        Args:
+            trial_id: What it is called.
+            score: Its objective, finite; None if it has none.
+        """
+        trial = self.ongoing_trials.pop(trial_id)
+        trial.score = score
+        trial.status = TrialStatus.FAILED if score is None else TrialStatus.COMPLETED
+
+    def may_go_on(self, trial_id: str) -> bool:
+        """See `Engine.may_go_on`."""
+        return False
+
+    def _duplicate(self, values: Mapping[str, Any]) -> bool:
+        """Overrides Keras Tuner's, which looks at its own spelling of its own trials."""
+        return canonical_json(self.translation.decode(values)) in self.tried
+
+    def _random_values(self) -> dict[str, Any] | None:
+        """Overrides Keras Tuner's, which takes 20 collisions for the end of the space."""
+        values: dict[str, Any] | None = super()._random_values()  # type: ignore[misc]
+        if values is not None:
+            return values
+        untried = untried_values(self.translation.space, self.tried, self._seed_state)
+        return None if untried is None else self.translation.encode(untried)
+
+
+def untried_values(space: SearchSpace, tried: set[str], seed: int) -> dict[str, Any] | None:
+    """Returns a configuration that has not been tried, chosen at random; None if there is none.
+
+    Args:
+        space: What may be tried.
+        tried: Values as canonical JSON.
+        seed: What is drawn from.
+    """
+    drawn = random.Random(seed)
+    if all(parameter.count is not None for parameter in space):
+        left = (values for values in space.grid() if canonical_json(values) not in tried)
+        candidates = list(itertools.islice(left, _LISTED))
+        return drawn.choice(candidates) if candidates else None
+    for _ in range(_DRAWS):
+        values = space.from_unit({name: drawn.random() for name in space.dimensions})
+        if canonical_json(values) not in tried:
+            return values
+    return None
+
+
+class RandomOracle(AskedOracle, oracles.RandomSearchOracle):  # type: ignore[misc]
+    """Random search."""
+
+
+class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: ignore[misc]
+    """A Gaussian process and its lower confidence bound.
+
+    Its first trials, three for each dimension, are random ones.
+    """
+
+    def propose(self, trial_id: str, seed: int, given: Mapping[str, Any] | None) -> Any:
+        """See `AskedOracle.propose`."""
+        self._random_state = np.random.RandomState(seed)
+        self.gpr.random_state = seed
+        # Several threads fight over matrices this small, and can change the last bits.
+        with threadpool_limits(1), warnings.catch_warnings():
+            # Of a length scale at the end of its range, of a variance rounded below 0: common
+            # with few trials, and nothing that a user could do about.
+            warnings.filterwarnings("ignore", module="sklearn")
+            return super().propose(trial_id, seed, given)
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Proposes at random where Keras Tuner proposes what has been tried."""
+        if _all_tried(self.translation.space, self.tried):
+            return {"status": TrialStatus.STOPPED}
+        response: dict[str, Any] = super().populate_space(trial_id)
+        if response.get("values") is not None and self._duplicate(response["values"]):
+            response = self._random_populate_space()
+        return response
+
+    def _vectorize_trials(self) -> tuple[Any, Any]:
+        """Fits the process before Keras Tuner predicts the results of running trials by it.
+
+        It would take the process that was fitted at the ask before, which a restored oracle has
+        not.
+        """
+        if self.ongoing_trials:
+            everything = self.trials, self.ongoing_trials
+            self.trials = {k: t for k, t in self.trials.items() if k not in self.ongoing_trials}
+            self.ongoing_trials = {}
+            try:
+                self.gpr.fit(*super()._vectorize_trials())
+            finally:
+                self.trials, self.ongoing_trials = everything
+        found: tuple[Any, Any] = super()._vectorize_trials()
+        return found
+
+
+class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
+    """Every configuration of a finite space, the default one first.
+
+    Its walk depends on nothing that trials come to. So it is gone on with at each ask, over what
+    has been tried already, and nothing is told.
+    """
+
+    def propose(self, trial_id: str, seed: int, given: Mapping[str, Any] | None) -> Any:
+        """See `AskedOracle.propose`."""
+        if given is not None:
+            return self.translation.encode(given)
+        return next((values for values in self._walk() if not self._duplicate(values)), None)
+
+    def insert(self, trial_id: str, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
+        """Nothing: the walk has trials of its own."""
+
+    def end(self, trial_id: str, score: float | None) -> None:
+        """Nothing; see `insert`."""
+
+    def _walk(self) -> Iterator[dict[str, Any]]:
+        while True:
+            step = str(len(self.trials))
+            values = self.populate_space(step).get("values")
+            if values is None:
+                return
+            super().insert(step, self.translation.decode(values), {})
+            super().end(step, 0.0)
+            # As `create_trial` and `end_trial` do: the step's successor is the next one.
+            self.start_order.append(step)
+            self._populate_next.append(step)
+            yield values
+
+
+def _all_tried(space: SearchSpace, tried: set[str]) -> bool:
+    """Whether a finite space is known to be exhausted, as far as that is quickly told."""
+    try:
+        return len(tried) >= space.grid_size()
+    except SearchSpaceError:
+        return False
+
+
+def common_arguments(translation: KerasTunerSpace, objective: Objective) -> dict[str, Any]:
+    """Returns what all of Keras Tuner's oracles are made with.
+
+    Args:
+        translation: Between the values of the space and the oracle's.
+        objective: What is optimized. Its direction is never left to be inferred.
+    """
+    return {
+        "objective": KerasTunerObjective(objective.metric, objective.direction),
+        "hyperparameters": translation.hyperparameters(),
+        "allow_new_entries": False,
+        "tune_new_entries": False,
+        # Each ask sets its own; this one only keeps the constructor from drawing one.
+        "seed": 1,
+    }

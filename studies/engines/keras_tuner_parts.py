@@ -1,0 +1,108 @@
+"""Which of Keras Tuner's oracles can serve which study. Imports no Keras Tuner."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from search_spaces import SearchSpace, SearchSpaceError
+from search_spaces.keras_tuner_space import KerasTunerSpace
+from studies.errors import EngineError
+
+BAYESIAN: Final = "keras-tuner:bayesian"
+GRID: Final = "keras-tuner:grid"
+HYPERBAND: Final = "keras-tuner:hyperband"
+
+FACTOR: Final = 3
+"""Hyperband's reduction factor, Keras Tuner's default
+(https://keras.io/keras_tuner/api/tuners/hyperband/)."""
+
+_MOST_LISTED: Final = 100_000
+"""Values of one parameter that the grid takes: Keras Tuner lists all of them for each trial."""
+
+
+def check_oracle(engine: str, pruner: str, space: SearchSpace, epochs: int) -> None:
+    """Checks that one of Keras Tuner's engines can serve a study.
+
+    Args:
+        engine: One of ``settings.ENGINES`` that is Keras Tuner's.
+        pruner: One of ``settings.PRUNERS``.
+        space: What may be tried.
+        epochs: The most epochs that a trial can train.
+
+    Raises:
+        EngineError: If not; says which part, and which engine can.
+    """
+    try:
+        KerasTunerSpace(space)
+    except SearchSpaceError as error:
+        raise EngineError(str(error)) from None
+    if engine == GRID:
+        _check_grid(space)
+    if engine == HYPERBAND:
+        _check_hyperband(pruner, space, epochs)
+
+
+def hyperband_trials(epochs: int, factor: int = FACTOR) -> int:
+    """Returns the number of trials of one full round of Hyperband's brackets.
+
+    A trial that goes on from another counts as one. The sizes are those of Keras Tuner's
+    ``HyperbandOracle``, after Li et al., "Hyperband: A Novel Bandit-Based Approach to
+    Hyperparameter Optimization" (https://jmlr.org/papers/v18/16-558.html).
+
+    Args:
+        epochs: The most epochs that a trial trains, at least 1.
+        factor: How many times fewer trials each rung has than the one below, at least 2.
+    """
+    brackets, left = 0, float(epochs)
+    while left >= 1:
+        left /= factor
+        brackets += 1
+    last_rung = math.ceil(1 + math.log(epochs, factor))
+    return sum(
+        math.ceil(last_rung / (bracket + 1) * factor ** (bracket - rung))
+        for bracket in range(brackets)
+        for rung in range(bracket + 1)
+    )
+
+
+def _check_grid(space: SearchSpace) -> None:
+    continuous = [repr(p.name) for p in space if p.count is None]
+    if continuous:
+        raise EngineError(
+            f"The grid engine needs finitely many values, and {', '.join(continuous)} "
+            f"{'is' if len(continuous) == 1 else 'are'} continuous. Give a step, or use "
+            "keras-tuner:random."
+        )
+    long = [repr(p.name) for p in space if (p.count or 0) > _MOST_LISTED]
+    if long:
+        raise EngineError(
+            f"Keras Tuner's grid takes parameters of up to {_MOST_LISTED:,} values, and "
+            f"{', '.join(long)} {'has' if len(long) == 1 else 'have'} more. Give a larger step, "
+            "or use optuna:grid."
+        )
+
+
+def _check_hyperband(pruner: str, space: SearchSpace, epochs: int) -> None:
+    if "epochs" in space:
+        raise EngineError(
+            "Keras Tuner's Hyperband decides itself how many epochs a trial trains, and 'epochs' "
+            "is in the search space. Take it out and set the study's epochs to the most that a "
+            "trial may train, or use another engine, such as keras-tuner:bayesian."
+        )
+    if epochs < 2:
+        raise EngineError(
+            "Keras Tuner's Hyperband stops most trials early, and needs at least 2 epochs for "
+            f"that. Received: epochs={epochs!r}. Give more, or use keras-tuner:random."
+        )
+    if not space.dimensions:
+        raise EngineError(
+            "Keras Tuner's Hyperband needs a parameter that varies, and all of the space's are "
+            "Fixed. Use another engine, such as keras-tuner:random."
+        )
+    if pruner != "none":
+        raise EngineError(
+            f"Keras Tuner's Hyperband stops trials itself, so no pruner can be given beside it. "
+            f"Received: {pruner!r}. Leave it out, or use another engine, such as "
+            "keras-tuner:random."
+        )

@@ -1,0 +1,173 @@
+"""A study's trials as Optuna holds them: what pruners decide by, and what is exported.
+
+The study is in memory, rebuilt from the record at each launch: that costs a fifth of what a
+database does, and there is no second truth that could differ from MLflow's. Finished trials are
+also written to Optuna's own storage (see `optuna_export`). Every engine keeps its trials here,
+whoever proposed them, so that pruning and Optuna's dashboard are the same for all.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from search_spaces import SearchSpace
+from search_spaces.optuna_space import OptunaSpace
+from search_spaces.scalars import canonical_json
+from studies.engines.engine import Curve
+from studies.engines.optuna_export import OptunaExport
+from studies.engines.optuna_parts import make_pruner, optuna_state
+from tracking.records import FINISHED_STATES, Objective, TrialRecord, TrialResult
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+    from optuna.trial import FrozenTrial
+
+
+class OptunaTrials:
+    """The trials of one study, numbered in the order in which they are added.
+
+    Args:
+        name: The study's name.
+        space: What may be tried.
+        objective: What is optimized.
+        pruner: One of ``settings.PRUNERS``.
+        epochs: The most epochs that a trial can train.
+        export: Where finished trials are also written.
+
+    Attributes:
+        space: The space as it is put to Optuna.
+        tried: The values of all trials, as canonical JSON.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        space: SearchSpace,
+        objective: Objective,
+        pruner: str,
+        epochs: int,
+        export: OptunaExport | None,
+    ) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.space = OptunaSpace(space)
+        self.tried: set[str] = set()
+        self._export = export
+        self._prunes = pruner != "none"
+        self._storage = optuna.storages.InMemoryStorage()
+        self._study = optuna.create_study(
+            study_name=name,
+            storage=self._storage,
+            direction="maximize" if objective.direction == "max" else "minimize",
+            pruner=make_pruner(pruner, epochs),
+        )
+        self._study_id = self._storage.get_study_id_from_name(name)
+        self._count = 0
+
+    @property
+    def count(self) -> int:
+        """How many trials there are: the number of the next one."""
+        return self._count
+
+    def restore(self, trials: Sequence[TrialRecord], curve: Curve) -> None:
+        """Takes up the trials of a record; see `Engine.restore`."""
+        finished = [t for t in trials if t.state in FINISHED_STATES]
+        stored = self._export.matching(finished, self._values_of) if self._export else {}
+        for trial in trials:
+            if trial.number in stored:
+                self._study.add_trial(stored[trial.number])
+                self._note(trial.spec.values)
+            elif trial.state in FINISHED_STATES:
+                self._replay(trial, curve)
+                self._write_through(trial.number)
+            else:
+                self.add(trial.spec.values, trial.engine_state)
+
+    def declared(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns values as they are declared: of their types, in their order.
+
+        Raises:
+            SearchSpaceError: If they are not in the space.
+        """
+        space = self.space.space
+        space.validate(given)
+        return {name: space[name].canonical(given[name]) for name in space.names if name in given}
+
+    def add(self, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
+        """Adds a trial that runs from now on.
+
+        Args:
+            values: Its values, in the space.
+            state: What the engine notes of it, each text in JSON.
+        """
+        import optuna
+
+        params, distributions = self.space.encode(values)
+        self._study.add_trial(
+            optuna.trial.create_trial(
+                state=optuna.trial.TrialState.RUNNING,
+                params=params,
+                distributions=distributions,
+                system_attrs={key: json.loads(text) for key, text in state.items()},
+            )
+        )
+        self._note(values)
+
+    def sample(self, sampler: BaseSampler) -> dict[str, Any]:
+        """Adds a trial that a sampler of Optuna's proposes; returns its values."""
+        self._study.sampler = sampler
+        values = self.space.suggest(self._study.ask())
+        self._note(values)
+        return values
+
+    def state(self, number: int) -> dict[str, str]:
+        """Returns what is noted of a trial, as it is handed to `add` on restore."""
+        attributes = self._trial(number).system_attrs
+        return {key: json.dumps(value) for key, value in attributes.items()}
+
+    def report(self, number: int, epoch: int, value: float) -> bool:
+        """See `Engine.report`."""
+        if not math.isfinite(value):
+            return False
+        self._storage.set_trial_intermediate_value(self._id(number), epoch, value)
+        return self._prunes and self._study.pruner.prune(self._study, self._trial(number))
+
+    def tell(self, number: int, result: TrialResult, attributes: Mapping[str, str]) -> None:
+        """See `Engine.tell`."""
+        for name, value in attributes.items():
+            self._storage.set_trial_user_attr(self._id(number), name, value)
+        # A pruned trial counts with its best epoch, where Optuna itself would take its last.
+        values = None if result.best is None else [result.best.value]
+        self._storage.set_trial_state_values(self._id(number), optuna_state(result.state), values)
+        self._write_through(number)
+
+    def _note(self, values: Mapping[str, Any]) -> None:
+        self.tried.add(canonical_json(values))
+        self._count += 1
+
+    def _replay(self, trial: TrialRecord, curve: Curve) -> None:
+        """Plays a finished trial again, epoch by epoch: some pruners take notes as they go."""
+        self.add(trial.spec.values, trial.engine_state)
+        for epoch, value in curve(trial).items():
+            self.report(trial.number, epoch, value)
+        values = None if trial.best is None else [trial.best.value]
+        state = optuna_state(trial.state)
+        self._storage.set_trial_state_values(self._id(trial.number), state, values)
+
+    def _values_of(self, trial: FrozenTrial) -> dict[str, Any]:
+        return self.space.decode(trial.params)
+
+    def _write_through(self, number: int) -> None:
+        if self._export is not None:
+            self._export.add(self._trial(number))
+
+    def _trial(self, number: int) -> FrozenTrial:
+        return self._storage.get_trial(self._id(number))
+
+    def _id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)

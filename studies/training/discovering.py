@@ -1,0 +1,82 @@
+"""A study's space: declared, or found by tracing its builder; then tailored."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from search_spaces import Hyperparameters, SearchSpaceError, discover
+from studies.data import Part
+from studies.errors import BuilderError
+from studies.training.building import build_function
+from studies.training.determinism import begin_trial
+from studies.training.hypermodel import HyperModelTrainer, has_own_fit
+from studies.training.trainer import Training
+from tracking.records import Objective, TrialSpec
+
+if TYPE_CHECKING:
+    from studies.data import Splits
+    from studies.study import Study
+
+_SAMPLES_TO_TRACE = 8
+
+
+def resolve_space(study: Study, splits: Splits) -> tuple[Study, bool, list[str]]:
+    """Returns a study with its space as it is tuned.
+
+    Args:
+        study: With a space, or without.
+        splits: Its data: a HyperModel's own `fit` is traced on a few samples of it.
+
+    Returns:
+        The study; whether hyperparameters that show themselves later join its space; notes.
+
+    Raises:
+        BuilderError: If the builder can't be traced.
+        SearchSpaceError: If the space can't be tailored so.
+    """
+    if study.space is not None:
+        return study.with_space(study.tailoring.apply(study.space)), False, []
+    try:
+        found = discover(_traced(study, splits), before=lambda: begin_trial(study.seed))
+    except SearchSpaceError as error:
+        raise BuilderError(
+            f"The builder of the study {study.name!r} can't be traced for its hyperparameters: "
+            f"{error}"
+        ) from None
+    # With --only, what is not named does not vary, whenever it shows itself.
+    joins = study.tailoring.only is None
+    return study.with_space(study.tailoring.apply(found.space)), joins, list(found.notes)
+
+
+def _traced(study: Study, splits: Splits) -> Any:
+    """Returns a function that runs all that may declare hyperparameters."""
+    build = build_function(study.build)
+    declare = getattr(study.build, "declare_hyperparameters", None)
+    trainer = HyperModelTrainer(study.build) if has_own_fit(study.build) else None
+
+    def traced(hp: Hyperparameters) -> None:
+        if declare is not None:
+            declare(hp)
+        model = build(hp)
+        if study.callbacks is not None:
+            study.callbacks(hp)
+        if trainer is not None:
+            # Without tracing by TensorFlow: only what is declared is wanted.
+            model.run_eagerly = True
+            training = Training(model, _few(splits), _spec(study), [], hp)
+            trainer.train(training, lambda epoch, logs: False)
+
+    return traced
+
+
+def _few(splits: Splits) -> Splits:
+    def head(part: Part) -> Part:
+        return Part(part.x[:_SAMPLES_TO_TRACE], part.y[:_SAMPLES_TO_TRACE])
+
+    return replace(splits, train=head(splits.train), validation=head(splits.validation))
+
+
+def _spec(study: Study) -> TrialSpec:
+    assert isinstance(study.objective, Objective)
+    return TrialSpec(0, 1, {}, study.seed, 1, _SAMPLES_TO_TRACE, 1, "", study.objective)

@@ -1,0 +1,147 @@
+"""The trainer of a Keras Tuner HyperModel that has a `fit` of its own.
+
+Keras Tuner's contract (https://keras.io/keras_tuner/api/hypermodels/base_hypermodel/): it is
+called as ``fit(hp, model, x, y, validation_data=…, callbacks=…, …)`` and returns the history of
+`model.fit`, or a number or a dict of metrics that is the trial's outcome.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from studies.errors import BuilderError
+from studies.training.building import scalars
+from studies.training.determinism import begin_epoch
+from studies.training.trainer import OnEpoch, Training
+
+if TYPE_CHECKING:
+    import keras
+
+    from search_spaces import Hyperparameters
+
+_GIVEN_TWICE = re.compile(r"multiple values for (?:keyword )?argument '(\w+)'")
+
+
+def has_own_fit(build: object) -> bool:
+    """Tells whether a study's builder is a HyperModel that overrides `fit`."""
+    method = getattr(type(build), "fit", None)
+    if method is None or not callable(getattr(build, "build", None)):
+        return False
+    return not getattr(method, "__module__", "").startswith("keras_tuner.")
+
+
+class HyperModelTrainer:
+    """Trains by a HyperModel's own `fit`, on arrays.
+
+    What it shuffles depends on the trial's seed, as all random states are set before it is
+    called; but its epochs can't be gone on with from the middle.
+
+    Args:
+        hypermodel: The study's builder.
+    """
+
+    concludes = True
+
+    def __init__(self, hypermodel: Any) -> None:
+        self._fit = hypermodel.fit
+
+    def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
+        """See `Trainer.train`."""
+        spec, splits = training.spec, training.splits
+        callbacks = [*training.callbacks, _watching(on_epoch, spec.seed)]
+        keywords = {
+            "validation_data": (splits.validation.x, splits.validation.y),
+            "epochs": spec.epochs,
+            "batch_size": spec.batch_size,
+            "callbacks": callbacks,
+            "verbose": 0,
+        }
+        objective = spec.objective.metric
+        returned = self._call(training.hp, training.model, splits.train, keywords, spec.seed)
+        return outcome_of(returned, objective)
+
+    def _call(
+        self,
+        hp: Hyperparameters,
+        model: keras.Model,
+        part: Any,
+        keywords: dict[str, Any],
+        seed: int,
+    ) -> Any:
+        """Calls `fit`, without what it does not take or gives `model.fit` itself."""
+        import keras
+
+        keywords = _taken(self._fit, keywords)
+        while True:
+            keras.utils.set_random_seed(seed)
+            try:
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
+                    return self._fit(hp, model, part.x, part.y, **keywords)
+            except TypeError as error:
+                # `model.fit(*args, batch_size=hp.Int(…), **kwargs)`: tuned there, so not ours to
+                # give. Python raises before anything is trained.
+                twice = _GIVEN_TWICE.search(str(error))
+                if twice is None or twice[1] not in keywords:
+                    raise
+                del keywords[twice[1]]
+
+
+def outcome_of(returned: object, objective: str) -> dict[str, float] | None:
+    """Returns what a HyperModel's `fit` says came of it, or None if it leaves that to its epochs.
+
+    Args:
+        returned: What it returned.
+        objective: The objective's name, which a bare number is the value of.
+
+    Raises:
+        BuilderError: If it is neither a history, a number, a dict of numbers nor None.
+    """
+    if returned is None or hasattr(returned, "history"):
+        return None
+    try:
+        if isinstance(returned, Mapping):
+            return scalars(returned)
+        return {objective: float(returned)}  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise BuilderError(
+            "A HyperModel's fit must return the history of model.fit, a number, a dict of "
+            f"numbers, or nothing. Received: {returned!r:.200}"
+        ) from None
+
+
+def _taken(function: Any, keywords: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
+        return dict(keywords)
+    names = {p.name for p in parameters}
+    return {name: value for name, value in keywords.items() if name in names}
+
+
+def _watching(on_epoch: OnEpoch, seed: int) -> keras.callbacks.Callback:
+    import keras
+
+    class Watching(keras.callbacks.Callback):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            # A fit may train several times, each from epoch 0.
+            self._ended = 0
+
+        def __deepcopy__(self, memo: object) -> Watching:
+            # A fit that copies its callbacks, as Keras Tuner does, must still be followed.
+            return self
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            if self.model is not None:
+                begin_epoch(self.model, seed, self._ended + 1)
+
+        def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+            self._ended += 1
+            if not on_epoch(self._ended, scalars(logs or {})) and self.model is not None:
+                self.model.stop_training = True
+
+    return Watching()

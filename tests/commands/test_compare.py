@@ -1,0 +1,186 @@
+"""``kerastudy compare``: the table, the JSON document, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from command_line import kerastudy
+from handmade import ENVIRONMENT, losses, make_spec, record_trial
+from scripted import describe
+
+import kerastudy as ks
+from search_spaces import SearchSpace
+from studies.commands.main import kerastudy as group
+from tracking.records import Objective
+from tracking.runs import StudyRuns
+from tracking.store import Store, create_store
+
+SPACE = SearchSpace(ks.Float("rate", 1e-4, 1e-1, scale="log"), ks.Choice("kind", ["a", "[b]"]))
+ACCURACY = Objective("val_accuracy", "max")
+
+
+def study(store: Store, name: str, engine: str, values: list[float], **settings: Any) -> None:
+    description = describe(name=name, engine=engine, space=SPACE, **settings)
+    runs = StudyRuns.create(store, description, ENVIRONMENT)
+    for number, value in enumerate(values):
+        spec = make_spec(
+            number,
+            values={"rate": 10.0 ** -(number + 1), "kind": "[b]"},
+            objective=description.objective,
+        )
+        metric = description.objective.metric
+        record_trial(
+            runs, spec, [{**each, metric: each["val_loss"]} for each in losses(9.0, value)]
+        )
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = create_store(tmp_path_factory.mktemp("compared") / "store")
+    study(made, "digits", "optuna:random", [0.8, 0.4])
+    study(made, "digits", "optuna:tpe", [0.7, 0.2, 0.3])
+    study(made, "손글씨 [red]", "optuna:tpe", [0.9, 0.5, 0.1])
+    study(made, "accurate", "optuna:tpe", [0.9], objective=ACCURACY)
+    study(made, "empty", "optuna:tpe", [])
+    return made.root
+
+
+def compare(store: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(group, ["compare", *arguments, "--store", str(store)])
+
+
+def document(result: Result) -> Any:
+    assert result.exit_code == 0, result.output
+
+    def no_constant(text: str) -> None:
+        raise ValueError(f"{text} is no JSON")
+
+    return json.loads(result.stdout, parse_constant=no_constant)
+
+
+def test_json_has_all_of_two_studies(store: Path) -> None:
+    told = document(
+        compare(store, "digits", "손글씨 [red]", "--reach", "0.3", "--top", "2", "--json")
+    )
+    assert told["objective"] == {"metric": "val_loss", "direction": "min"}
+    one, other = told["studies"]
+    # The engine that was launched last.
+    assert (one["study"], one["engine"]) == ("digits", "optuna:tpe")
+    assert one["best"] == {"value": 0.2, "epoch": 2, "trial": 1,
+                           "params": {"rate": 0.01, "kind": "[b]"}}  # fmt: skip
+    assert (one["trials"]["complete"], one["trials"]["total"]) == (3, 3)
+    assert (one["epochs"], one["seconds"]) == (6, 4.5)
+    assert one["reached"] == [{"target": 0.3, "trials": 2, "epochs": 4, "seconds": 3.0}]
+    assert other["best"]["value"] == 0.1
+    assert other["reached"] == [{"target": 0.3, "trials": 3, "epochs": 6, "seconds": 4.5}]
+    assert told["targets"] == [0.3]
+    rate, kind = told["top"]["parameters"]
+    assert rate["name"] == "rate"
+    assert rate["kind"] == "interval"
+    assert rate["regions"] == [[0.001, 0.01], [0.001, 0.01]]
+    assert rate["overlap"] == 1.0
+    assert kind == {"name": "kind", "kind": "set", "regions": [["[b]"], ["[b]"]], "overlap": 1.0}
+    assert (told["top"]["trials"], told["top"]["overlap"]) == (2, 1.0)
+    assert told["notes"] == []
+
+
+def test_the_text_says_the_same(store: Path) -> None:
+    told = compare(
+        store, "digits", "손글씨 [red]", "--reach", "0.3", "--reach", "0.15", "--top", "2"
+    )
+    assert told.exit_code == 0, told.output
+    lines = [re.split(r" {2,}", line.strip()) for line in told.stdout.splitlines()]
+    assert ["objective", "min val_loss"] in lines
+    assert ["digits", "optuna:tpe", "0.2", "2", "1", "3: 3 complete", "6", "4.5"] in lines
+    assert ["손글씨 [red]", "optuna:tpe", "0.1", "2", "2", "3: 3 complete", "6", "4.5"] in lines
+    assert ["to reach val_loss", "digits", "손글씨 [red]"] in lines
+    assert ["0.3", "2 trials, 4 epochs, 3.0 s", "3 trials, 6 epochs, 4.5 s"] in lines
+    assert ["0.15", "not reached", "3 trials, 6 epochs, 4.5 s"] in lines
+    assert ["top 2 trials", "digits", "손글씨 [red]", "overlap"] in lines
+    assert ["rate", "0.001 to 0.01", "0.001 to 0.01", "1.00"] in lines
+    assert ["kind", "[b]", "[b]", "1.00"] in lines
+    assert ["mean", "1.00"] in lines
+
+
+def test_one_study_means_its_engines(store: Path) -> None:
+    told = document(compare(store, "digits", "--json"))
+    assert [each["engine"] for each in told["studies"]] == ["optuna:random", "optuna:tpe"]
+    assert {each["study"] for each in told["studies"]} == {"digits"}
+    # All reach the worse of the best values.
+    assert told["targets"][-1] == 0.4
+    assert all(each["reached"][-1]["trials"] == 2 for each in told["studies"])
+
+
+def test_engines_are_taken_as_given(store: Path) -> None:
+    told = document(compare(store, "digits", "--engine", "tpe", "--engine", "random", "--json"))
+    assert [each["engine"] for each in told["studies"]] == ["optuna:tpe", "optuna:random"]
+
+
+def test_a_study_without_trials_stands_beside_the_others(store: Path) -> None:
+    told = document(compare(store, "digits", "empty", "--json"))
+    assert told["studies"][1]["best"] is None
+    assert told["studies"][1]["reached"][0]["trials"] is None
+    assert told["top"]["overlap"] is None
+    text = compare(store, "digits", "empty").stdout
+    assert "no value yet" in text
+    assert "none yet" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["digits", "accurate"], ["different objectives", "min val_loss", "max val_accuracy"]),
+        (["digits", "digit"], ["no study 'digit'", "'digits'"]),
+        (["digits", "digits"], ["'digits'", "twice"]),
+        (["accurate"], ["two", "'accurate' by optuna:tpe"]),
+        (["digits", "--engine", "tpe"], ["two", "'digits' by optuna:tpe"]),
+        (["digits", "--engine", "tpee"], ["'tpee'", "Did you mean", "'tpe'"]),
+        (["digits", "accurate", "--engine", "random"], ["'accurate'", "'optuna:random'"]),
+        (["digits", "--reach", "nan"], ["finite", "nan"]),
+    ],
+)
+def test_what_can_not_be_compared_is_told_in_one_line(
+    store: Path, arguments: list[str], words: list[str]
+) -> None:
+    told = compare(store, *arguments)
+    assert told.exit_code == 2
+    assert told.stdout == ""
+    (line,) = told.stderr.strip().splitlines()
+    for word in words:
+        assert word in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], ["STUDY"]),
+        (["digits", "--top", "0"], ["--top", "0"]),
+        (["digits", "--reach", "high"], ["--reach", "high"]),
+    ],
+)
+def test_wrong_use(store: Path, arguments: list[str], words: list[str]) -> None:
+    told = compare(store, *arguments)
+    assert (told.exit_code, told.stdout) == (2, "")
+    for word in words:
+        assert word in told.stderr
+
+
+def test_without_a_store_it_says_so(tmp_path: Path) -> None:
+    told = compare(tmp_path / "nowhere", "a", "b")
+    assert told.exit_code == 2
+    assert "There is no store" in told.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_has_examples_and_loads_nothing_of_the_store(tmp_path: Path) -> None:
+    told = kerastudy("compare", "--help", cwd=tmp_path)
+    assert told.code == 0
+    assert told.out.startswith("Usage: kerastudy compare [OPTIONS] STUDY...")
+    assert re.search(r"^ +kerastudy compare digits digits-wide$", told.out, flags=re.MULTILINE)
+    for option in ("--engine", "--reach", "--top", "--store", "--json"):
+        assert option in told.out

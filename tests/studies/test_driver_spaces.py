@@ -1,0 +1,170 @@
+"""Spaces that grow while a study runs; known first configurations; trials that go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from scripted import SPACE, ScriptedExecutor, describe
+
+import kerastudy as ks
+from studies.launching import run_study
+from studies.progress import NoProgress
+from tracking.errors import StudyChangedError
+from tracking.history import StudyHistory, read_study
+from tracking.records import TrialSpec
+
+ENGINES = ["optuna:tpe", "keras-tuner:random", "keras-tuner:hyperband"]
+LATE = ks.Float("late", 0.0, 1.0, default=0.25)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One store for all: making its databases takes longer than any study here."""
+    return tmp_path_factory.mktemp("spaces") / "store"
+
+
+def launch(folder: Path, executor: ScriptedExecutor) -> StudyHistory:
+    return run_study(executor, store=folder, progress=NoProgress())
+
+
+def outcome(history: StudyHistory) -> list[tuple]:
+    return [(dict(t.spec.values), t.spec.seed, t.state, t.best) for t in history.trials]
+
+
+class TestJoining:
+    def executor(self, name: str, engine: str) -> ScriptedExecutor:
+        description = describe(name=name, engine=engine, trials=9, discovered=True, epochs=3)
+        return ScriptedExecutor(description, joined={3: [LATE]})
+
+    @pytest.mark.parametrize("engine", ENGINES)
+    def test_what_shows_late_is_tuned_from_then_on(self, folder: Path, engine: str) -> None:
+        history = launch(folder, self.executor("uncut", engine))
+        assert "late" in history.description.space
+        late = [t.spec.values["late"] for t in history.trials]
+        assert late[:4] == [0.25] * 4
+        assert len(set(late[4:])) > 1
+        for trial in history.trials:
+            assert history.description.space.contains(trial.spec.values)
+        shown = [
+            history.store.client.get_run(t.run_id).data.params.get("late") for t in history.trials
+        ]
+        assert shown[:3] == [None] * 3
+        assert shown[3] == "0.25"
+        assert shown[4:] == [repr(value) for value in late[4:]]
+
+    @pytest.mark.parametrize("engine", ENGINES)
+    @pytest.mark.parametrize("cut", [4, 6])
+    def test_resumed_it_goes_on_as_if_uninterrupted(
+        self, folder: Path, engine: str, cut: int
+    ) -> None:
+        wanted = launch(folder, self.executor("uncut", engine))
+
+        def interrupt(spec: TrialSpec) -> None:
+            if spec.number == cut:
+                raise KeyboardInterrupt
+
+        name = f"cut at {cut}"
+        executor = self.executor(name, engine)
+        executor.before = interrupt
+        with pytest.raises(KeyboardInterrupt):
+            launch(folder, executor)
+        assert outcome(launch(folder, self.executor(name, engine))) == outcome(wanted)
+
+    def test_a_declared_space_stays_as_declared(self, folder: Path) -> None:
+        description = describe(name="declared", trials=5)
+        history = launch(folder, ScriptedExecutor(description, joined={1: [LATE]}))
+        assert history.description.space == SPACE
+        run = history.store.client.get_run(history.trial(1).run_id)
+        assert run.data.params["late"] == "0.25", "it is recorded all the same"
+
+
+class TestKnownFirst:
+    KNOWN = (
+        {"rate": 0.01, "units": 32, "kind": "a"},
+        {"rate": 0.05, "units": 8, "kind": "b", "momentum": 0.5},
+    )
+
+    @pytest.mark.parametrize("engine", [*ENGINES, "optuna:quasi-random", "keras-tuner:bayesian"])
+    def test_they_are_tried_first(self, folder: Path, engine: str) -> None:
+        description = describe(name="known", engine=engine, trials=5, initial=self.KNOWN, epochs=3)
+        history = launch(folder, ScriptedExecutor(description))
+        assert [dict(t.spec.values) for t in history.trials[:2]] == [*self.KNOWN]
+        later = [dict(t.spec.values) for t in history.trials[2:] if t.spec.goes_on_from is None]
+        assert not [values for values in later if values in self.KNOWN]
+
+    def test_others_are_another_definition(self, folder: Path) -> None:
+        launch(folder, ScriptedExecutor(describe(name="one", trials=2, initial=self.KNOWN)))
+        other = describe(name="one", trials=3, initial=self.KNOWN[:1])
+        with pytest.raises(StudyChangedError, match="initial was"):
+            launch(folder, ScriptedExecutor(other))
+
+
+class TestGoingOn:
+    HYPERBAND: ClassVar[dict[str, Any]] = {
+        "engine": "keras-tuner:hyperband",
+        "epochs": 9,
+        "trials": 17,
+        "keep": 1,
+    }
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def history(cls, folder: Path) -> StudyHistory:
+        return launch(folder, ScriptedExecutor(describe(**cls.HYPERBAND)))
+
+    def test_a_promoted_trial_has_its_parents_seed_values_and_epochs(
+        self, history: StudyHistory
+    ) -> None:
+        promoted = [t for t in history.trials if t.spec.goes_on_from is not None]
+        assert len(promoted) >= 4
+        for trial in promoted:
+            parent = history.trial(trial.spec.goes_on_from)
+            assert parent.result is not None and trial.result is not None
+            assert trial.spec.seed == parent.spec.seed
+            assert trial.spec.values == parent.spec.values
+            assert trial.spec.initial_epoch == parent.result.epochs
+            assert trial.spec.epochs > parent.spec.epochs
+
+    def test_its_curve_has_every_epoch_from_the_first(self, history: StudyHistory) -> None:
+        for trial in history.trials:
+            curve = history.curve(trial)
+            assert list(curve) == list(range(1, trial.spec.epochs + 1))
+            if trial.spec.goes_on_from is not None:
+                before = history.curve(history.trial(trial.spec.goes_on_from))
+                assert {epoch: curve[epoch] for epoch in before} == before
+            assert trial.best is not None
+            assert trial.best.value == min(metrics["val_loss"] for metrics in curve.values())
+
+    def test_the_best_of_a_rung_is_promoted(self, history: StudyHistory) -> None:
+        """Of the first rung of the first bracket, those with the best values."""
+        rung = [t for t in history.trials if t.spec.epochs == 1]
+        chosen = {t.spec.goes_on_from for t in history.trials if t.spec.initial_epoch == 1}
+        best = sorted(rung, key=lambda t: t.best.value)[: len(chosen)]  # type: ignore[union-attr]
+        assert chosen == {t.number for t in best}
+
+    def test_files_to_go_on_from_are_dropped_once_nobody_can(self, history: StudyHistory) -> None:
+        folder = history.store.checkpoints("scripted", "keras-tuner:hyperband")
+        rung = {t.number for t in history.trials if t.spec.epochs == 1}
+        left = {int(p.name[6:11]) for p in folder.glob("*.last.weights.h5")}
+        assert not left & rung, "the first bracket's first rung is over"
+
+    @pytest.mark.parametrize("cut", [5, 12, 13, 16])
+    def test_resumed_it_goes_on_as_if_uninterrupted(
+        self, folder: Path, history: StudyHistory, cut: int
+    ) -> None:
+        def interrupt(spec: TrialSpec) -> None:
+            if spec.number == cut:
+                raise KeyboardInterrupt
+
+        name = f"going on, cut at {cut}"
+        description = describe(name=name, **self.HYPERBAND)
+        with pytest.raises(KeyboardInterrupt):
+            launch(folder, ScriptedExecutor(description, before=interrupt))
+        resumed = launch(folder, ScriptedExecutor(description))
+        assert outcome(resumed) == outcome(history)
+        again = read_study(resumed.store, name)
+        assert [t.spec.goes_on_from for t in again.trials] == [
+            t.spec.goes_on_from for t in history.trials
+        ]

@@ -1,0 +1,45 @@
+"""Hyperparameters that a builder showed only while its study ran.
+
+A space that was found by tracing a builder may lack what a branch holds that tracing did not
+reach. Such a hyperparameter joins the space with the trial that showed it: for it, and for all
+before it, it had its default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from search_spaces import SearchSpace
+from search_spaces.completion import complete
+from search_spaces.parameters import parameter_from_dict
+from tracking.records import StudyDescription, TrialRecord
+
+
+def with_joined(description: StudyDescription, trials: Iterable[TrialRecord]) -> StudyDescription:
+    """Returns a study's definition with the space as it is after its trials."""
+    if not description.discovered:
+        return description
+    space = description.space
+    for trial in trials:
+        if trial.result is not None:
+            space = joined(space, trial.result.joined)
+    return replace(description, space=space)
+
+
+def joined(space: SearchSpace, parameters: Iterable[object]) -> SearchSpace:
+    """Returns a space with parameters added, in place of those of the same name.
+
+    Args:
+        space: The space.
+        parameters: As `Parameter.to_dict` writes them.
+    """
+    found = [parameter_from_dict(each) for each in parameters]
+    return space.with_parameters(*found) if found else space
+
+
+def completed(trial: TrialRecord, space: SearchSpace) -> TrialRecord:
+    """Returns a trial with the values that it had of what joined the space after it began."""
+    if space.contains(trial.spec.values):
+        return trial
+    return replace(trial, spec=replace(trial.spec, values=complete(space, trial.spec.values)))
