@@ -71,7 +71,7 @@ from search_spaces import (  # noqa: E402 - after the packages are found
     optimizer,
     units,
 )
-from studies import Study, StudyError, datasets  # noqa: E402
+from studies import Study, StudyError, datasets, outputs  # noqa: E402
 from studies.seeds import epoch_seed, permutation  # noqa: E402
 from tracking import (  # noqa: E402
     Objective,
@@ -118,6 +118,7 @@ __all__ = [
     "momentum",
     "open_store",
     "optimizer",
+    "outputs",
     "permutation",
     "read_study",
     "units",

@@ -18,7 +18,8 @@ from studies.progress import Progress
 from studies.repeats import combined, mean_metrics
 from studies.retention import Retention
 from studies.seeds import trial_seed
-from tracking.history import checkpoint_path, epoch_metrics, last_checkpoint_path
+from studies.specs import origin_of, spec_of, task_of
+from tracking.history import epoch_metrics
 from tracking.joining import completed, joined
 from tracking.records import (
     FINISHED_STATES,
@@ -29,7 +30,6 @@ from tracking.records import (
     TrialRecord,
     TrialResult,
     TrialSpec,
-    TrialTask,
 )
 from tracking.runs import StudyRuns
 from tracking.selection import best_trial
@@ -229,7 +229,7 @@ class Driver:
             if asked is None:
                 self._exhausted = True
                 return None
-            proposal, spec = asked, self._spec(asked)
+            proposal, spec = asked, spec_of(asked, self._description, self._finished)
         else:
             return None
         environment = self._executor.environment
@@ -260,61 +260,20 @@ class Driver:
             run_id = running.trial.run_id
         running.specs.append(spec)
         running.run_ids.append(run_id)
-        number, description, store = spec.number, self._description, self._runs.store
-        may_be_gone_on_with = spec.epochs < description.epochs and description.repeats == 1
-        task = TrialTask(
-            spec,
-            description.space,
-            checkpoint_path(store, description, number, repeat),
-            last_checkpoint_path(store, description, number) if may_be_gone_on_with else None,
-            self._origin(spec),
-        )
-        self._executor.submit(task)
-
-    def _spec(self, proposal: Proposal) -> TrialSpec:
-        description, values, number = self._description, proposal.values, proposal.number
-        spec = TrialSpec(
-            number=number,
-            attempt=1,
-            values=values,
-            seed=trial_seed(description.seed, number),
-            epochs=proposal.epochs or int(values.get("epochs", description.epochs)),
-            batch_size=int(values.get("batch_size", description.batch_size)),
-            threads=description.threads,
-            data_digest=description.data.digest,
-            objective=description.objective,
-        )
-        if proposal.goes_on_from is None:
-            return spec
-        parent = self._finished[proposal.goes_on_from]
-        if description.repeats > 1:
-            # Each repeat trains from its first epoch: a seed of its own has no beginning to use.
-            return replace(spec, goes_on_from=parent.number)
-        assert parent.result is not None, "only a finished trial is gone on from"
-        return replace(
-            spec,
-            seed=parent.spec.seed,
-            goes_on_from=parent.number,
-            initial_epoch=parent.result.epochs,
-        )
+        origin = self._origin(spec)
+        self._executor.submit(task_of(spec, self._description, self._runs.store, origin))
 
     def _origin(self, spec: TrialSpec) -> Origin | None:
         """Returns what a trial goes on from, and gives it the epochs that were trained there."""
         if spec.goes_on_from is None or not spec.initial_epoch:
             return None
         parent = self._finished[spec.goes_on_from]
-        assert parent.result is not None, "only a finished trial is gone on from"
         running = self._running[spec.number]
         for epoch, metrics in epoch_metrics(self._runs.store, parent.run_id).items():
             known = EpochResult(spec.number, epoch, metrics, 0.0)
             self._runs.log_epoch(running.run_ids[0], known)
             self._reported(known)
-        store, description, number = self._runs.store, self._description, parent.number
-        return Origin(
-            last=last_checkpoint_path(store, description, number),
-            best=checkpoint_path(store, description, number),
-            result=parent.result,
-        )
+        return origin_of(parent, self._description, self._runs.store)
 
     def _reported(self, epoch: EpochResult) -> bool:
         value = epoch.metrics.get(self._description.objective.metric)

@@ -16,7 +16,7 @@ from tracking.joining import completed, with_joined
 from tracking.mlflow_client import check_database
 from tracking.mlflow_names import from_mlflow
 from tracking.records import StudyDescription, TrialRecord, TrialResult, TrialSpec, TrialState
-from tracking.runs import local_artifacts
+from tracking.run_contents import local_artifacts
 from tracking.selection import best_trial, ranked
 from tracking.store import Store
 

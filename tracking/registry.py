@@ -12,7 +12,7 @@ from tracking import tags
 from tracking.history import ALIAS, StudyHistory
 from tracking.mlflow_names import to_mlflow
 from tracking.records import TrialRecord
-from tracking.runs import spell
+from tracking.run_contents import spell
 
 
 def requirements() -> list[str]:

@@ -11,8 +11,7 @@ import json
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tracking import tags
 from tracking.atomic import write_atomically
@@ -26,10 +25,19 @@ from tracking.records import (
     TrialResult,
     TrialSpec,
 )
+from tracking.run_contents import (
+    dataset_inputs,
+    hyperparameters,
+    local_artifacts,
+    params_of,
+    result_metrics,
+    result_tags,
+    settings,
+)
 from tracking.store import Store
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric, Param, Run
+    from mlflow.entities import Metric, Param
 
 _STATUS = {
     "complete": "FINISHED",
@@ -113,7 +121,7 @@ class StudyRuns:
         )
         runs = cls(store, experiment_id, run.info.run_id, description)
         runs.write_definition()
-        runs._log_params(run.info.run_id, _params(_settings(description)))
+        runs._log_params(run.info.run_id, params_of(settings(description)))
         client.log_inputs(run.info.run_id, runs._dataset)
         # Last: a run that was killed before it had its definition is no study's.
         client.set_tag(run.info.run_id, tags.KIND, "study")
@@ -197,9 +205,9 @@ class StudyRuns:
         run_id: str = run.info.run_id
         self._client.log_inputs(run_id, self._dataset)
         self._waiting[run_id] = []
-        values = _hyperparameters(description, spec)
+        values = hyperparameters(description, spec)
         self._named[run_id] = set(values)
-        self._params[run_id] = _params(values)
+        self._params[run_id] = params_of(values)
         self._flushed[run_id] = time.monotonic()
         if not self._short:
             self._flush_params(run_id)
@@ -231,26 +239,9 @@ class StudyRuns:
             self._log_params(run_id, params)
             params = []
         self._short = result.seconds < _SECONDS_BETWEEN_FLUSHES
-        metrics.append(Metric("epochs_trained", result.epochs, now, 0))
-        metrics.append(Metric("seconds", result.seconds, now, 0))
-        if result.model_parameters:
-            metrics.append(Metric("model_parameters", result.model_parameters, now, 0))
-        if result.best is not None:
-            # "Latest" in the UI is the last epoch: the best needs names of its own.
-            metrics.append(Metric("best_epoch", result.best.epoch, now, 0))
-            name = to_mlflow(f"best_{self.description.objective.metric}")
-            metrics.append(Metric(name, result.best.value, now, 0))
-            if result.spread is not None:
-                metrics.append(Metric(f"{name}_std", result.spread, now, 0))
-        run_tags = {
-            tags.STATE: result.state,
-            tags.WEIGHTS_DIGEST: result.weights_sha256,
-            tags.REASON: result.reason[: tags.LONGEST],
-            **tags.split_text(tags.RESULT, result.to_json()),
-        }
-        if result.reason:
-            run_tags[tags.NOTE] = f"**{result.state}**: {result.reason}"[: tags.LONGEST]
-        written = [RunTag(name, text) for name, text in run_tags.items() if text]
+        of_trial = result_metrics(result, self.description.objective)
+        metrics += [Metric(name, value, now, 0) for name, value in of_trial.items()]
+        written = [RunTag(name, text) for name, text in result_tags(result).items()]
         self._log_metrics(run_id, metrics[:-_LAST_BATCH])
         # MLflow writes a batch's tags after its metrics: the result is there only if all is.
         self._client.log_batch(run_id, metrics[-_LAST_BATCH:], params, written)
@@ -260,7 +251,7 @@ class StudyRuns:
         """Returns the hyperparameters that the builder has only now shown, with their defaults."""
         named = self._named.pop(run_id, set())
         defaults = {str(p["name"]): p["default"] for p in result.joined}
-        return _params({name: value for name, value in defaults.items() if name not in named})
+        return params_of({name: value for name, value in defaults.items() if name not in named})
 
     def log_best_so_far(self, number: int, value: float) -> None:
         """Adds a point to the parent's curve of the best value by trial."""
@@ -304,58 +295,6 @@ class StudyRuns:
     def _log_params(self, run_id: str, params: Sequence[Param]) -> None:
         for chunk in _chunks(params, _MOST_PARAMS):
             self._client.log_batch(run_id, params=chunk)
-
-
-def local_artifacts(run: Run) -> Path:
-    """Returns the folder of a run's artifacts."""
-    from mlflow.utils.file_utils import local_file_uri_to_path
-
-    return Path(local_file_uri_to_path(run.info.artifact_uri))
-
-
-def spell(value: object) -> str:
-    """Spells a hyperparameter's value in one way only: strings plainly, the rest as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def dataset_inputs(description: StudyDescription) -> list[Any]:
-    """Returns the data set as MLflow shows it among a run's inputs."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    data = description.data
-    source = json.dumps({"source": data.source}, ensure_ascii=False)
-    profile = json.dumps({"sizes": dict(data.sizes), **data.details}, ensure_ascii=False)
-    return [
-        DatasetInput(
-            # MLflow's digests have at most 36 characters; the whole one is in the tags.
-            Dataset(data.name, data.digests[part][:36], "local", source, None, profile),
-            [InputTag("mlflow.data.context", context)],
-        )
-        for part, context in (("train", "training"), ("validation", "validation"))
-    ]
-
-
-def _params(values: Mapping[str, Any]) -> list[Param]:
-    from mlflow.entities import Param
-
-    return [Param(to_mlflow(name), spell(value)) for name, value in values.items()]
-
-
-def _hyperparameters(description: StudyDescription, spec: TrialSpec) -> dict[str, Any]:
-    extra = {"epochs": spec.epochs, "batch_size": spec.batch_size}
-    return {**extra, **description.space.resolve(spec.values)}
-
-
-def _settings(description: StudyDescription) -> dict[str, Any]:
-    return {
-        "engine": description.engine,
-        "pruner": description.pruner,
-        "objective": f"{description.objective.direction} {description.objective.metric}",
-        "epochs": description.epochs,
-        "batch_size": description.batch_size,
-        "seed": description.seed,
-        "threads": description.threads,
-    }
 
 
 def _end_unmarked(store: Store, experiment_id: str) -> None:

@@ -2,7 +2,9 @@
 
 | file | holds |
 |---|---|
-| `datasets` | `digits`, `arrays`, `npz`: descriptions of data (`Dataset`), read when first loaded |
+| `datasets` | all that describes data: `arrays`, `npz`, and those of `known` |
+| `known` | data sets by name: `digits`, `breast_cancer`, `diabetes`, `mnist` |
+| `dataset` | `Dataset`: a description of data, read when first loaded |
 | `splits` | `Splits` and `Part`: the parts, the test part sealed |
 | `partition` | from what was read to splits: the order of the steps |
 | `splitting`, `classes` | which sample goes where; whether targets are classes |
@@ -16,7 +18,7 @@
 from __future__ import annotations
 
 from studies.data import datasets
-from studies.data.datasets import Dataset
+from studies.data.dataset import Dataset
 from studies.data.errors import DataError
 from studies.data.splits import Part, Splits
 

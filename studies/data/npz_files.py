@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from studies.data.checks import Samples, check_samples
 from studies.data.errors import DataError
+from studies.data.options import Options
+from studies.data.partition import Contents
 
 
 def absolute_path(path: object) -> Path:
@@ -36,7 +39,45 @@ def absolute_path(path: object) -> Path:
         raise DataError(f"The path {os.fspath(path)!r} has no home folder: {error}") from error
 
 
-def read_arrays(
+def read_parts(path: Path, asked: Mapping[str, bool], options: Options) -> Contents:
+    """Reads the parts of a data set from a file.
+
+    Args:
+        path: the file, with arrays x_train and y_train, and as wanted those of the other parts.
+        asked: for "validation" and "test", whether the user asked for it to come from elsewhere.
+        options: without a test part in them, the file's own is not read.
+
+    Returns:
+        What the file holds.
+
+    Raises:
+        DataError: the file can't be read or lacks an array, or it brings a part that was asked
+            to come from elsewhere.
+    """
+    wanted = ["validation"] if options.test is None else ["validation", "test"]
+    optional = [f"{axis}_{part}" for part in wanted for axis in "xy"]
+    found = _read_arrays(path, required=("x_train", "y_train"), optional=optional)
+    ready: dict[str, Samples] = {}
+    for part in wanted:
+        names = [f"{axis}_{part}" for axis in "xy" if f"{axis}_{part}" in found]
+        if len(names) == 1:
+            raise DataError(
+                f"{path} holds {names[0]} but not its counterpart. "
+                f"Save both x_{part} and y_{part}, or neither."
+            )
+        if names and asked[part]:
+            without = ", or test=0 for no test part" if part == "test" else ""
+            raise DataError(
+                f"{path} holds a {part} part of its own ({', '.join(names)}), and {part}= asks "
+                f"for another. Leave {part}= out{without}, or save the file without it."
+            )
+        if names:
+            ready[part] = check_samples(found[names[0]], found[names[1]], names[0], names[1])
+    pool = check_samples(found["x_train"], found["y_train"], "x_train", "y_train")
+    return Contents(pool, ready)
+
+
+def _read_arrays(
     path: Path, *, required: Collection[str], optional: Collection[str]
 ) -> dict[str, np.ndarray]:
     """Reads named arrays of a file, and no others.

@@ -1,11 +1,4 @@
-"""The shapes that travel between engine, driver, executor, trainer and tracking.
-
-All are frozen values: made once, never changed. This file imports neither
-TensorFlow nor MLflow nor Optuna, so that every side can use it.
-
-Epochs are counted from 1, as Keras prints them: epoch 3 is the state of the
-model after three passes over the training data.
-"""
+"""A trial: what it depends on, what came of it, how it stands in the record."""
 
 from __future__ import annotations
 
@@ -13,38 +6,15 @@ import dataclasses
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from search_spaces import SearchSpace
+from tracking.records.objective import Objective
 
-Direction = Literal["max", "min"]
 TrialState = Literal["running", "complete", "pruned", "infeasible", "interrupted"]
 Decision = Literal["continue", "prune", "stop"]
 
 FINISHED_STATES: frozenset[str] = frozenset({"complete", "pruned", "infeasible"})
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What a study optimizes.
-
-    Attributes:
-        metric: A metric that the model logs, such as ``"val_accuracy"``.
-        direction: ``"max"`` or ``"min"``.
-    """
-
-    metric: str
-    direction: Direction
-
-    def is_better(self, value: float, than: float) -> bool:
-        """Tells whether ``value`` is strictly better than another value."""
-        return value > than if self.direction == "max" else value < than
-
-    def sort_key(self, value: float) -> float:
-        """Returns a number that sorts better values first."""
-        return -value if self.direction == "max" else value
 
 
 @dataclass(frozen=True)
@@ -205,160 +175,6 @@ class TrialResult:
                 "repeats": repeats,
             }
         )
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What a trial goes on from.
-
-    Attributes:
-        last: The weights and the optimizer's state after the last epoch there.
-        best: The weights of the best epoch there.
-        result: What came of it.
-    """
-
-    last: Path
-    best: Path
-    result: TrialResult
-
-
-@dataclass(frozen=True)
-class TrialTask:
-    """A trial to run, and the files that it reads and writes.
-
-    Attributes:
-        spec: What to run.
-        space: The space that its values belong to.
-        checkpoint: Where the weights of its best epoch go.
-        last: Where the state after its last epoch goes, if another trial may go on from it.
-        origin: What it goes on from; without it, or if it is damaged, the trial is trained from
-            the first epoch, and comes to the same.
-    """
-
-    spec: TrialSpec
-    space: SearchSpace
-    checkpoint: Path
-    last: Path | None = None
-    origin: Origin | None = None
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """What an engine proposes to try.
-
-    Attributes:
-        number: The trial's number, counted from 0.
-        values: The active hyperparameters.
-        state: Text of the engine's own, kept with the trial and handed back on restore.
-        epochs: Epochs to train in all, where the engine decides on them; else None.
-        goes_on_from: The trial whose training is gone on with, or None; see `TrialSpec`.
-    """
-
-    number: int
-    values: Mapping[str, Any]
-    state: Mapping[str, str] = field(default_factory=dict)
-    epochs: int | None = None
-    goes_on_from: int | None = None
-
-
-@dataclass(frozen=True)
-class DataDescription:
-    """What is recorded of a data set.
-
-    Attributes:
-        name: Its name, such as ``"digits"``.
-        source: Where it came from.
-        digest: SHA-256 over all parts.
-        digests: SHA-256 of each part: train, validation and, where there is one, test.
-        sizes: Number of samples of each part.
-        details: Shapes, types, classes, preprocessing: for people to read.
-        override: Path of an npz file that stood in for the study's own data, or empty.
-    """
-
-    name: str
-    source: str
-    digest: str
-    digests: Mapping[str, str]
-    sizes: Mapping[str, int]
-    details: Mapping[str, Any]
-    override: str = ""
-
-
-@dataclass(frozen=True)
-class CodeDescription:
-    """The file that a study was defined in.
-
-    Attributes:
-        path: Absolute path, or empty where there is none (a notebook, an interactive session).
-        variable: Name of the variable that holds the study, or empty.
-        source: The file's text.
-        digest: SHA-256 of the text.
-        study_name: What the study is called in the file; it may be launched under another name.
-        folder: The folder it was launched in, which relative paths start from.
-    """
-
-    path: str
-    variable: str
-    source: str
-    digest: str
-    study_name: str = ""
-    folder: str = ""
-
-
-@dataclass(frozen=True)
-class StudyDescription:
-    """A study's definition, without the code and arrays that it runs on.
-
-    Attributes:
-        discovered: Whether the space was found by tracing the builder: what shows itself later
-            then joins it.
-        repeats: Trainings of each trial.
-        initial: Values of the first trials, each complete.
-        warnings: What a person should know before it runs; not recorded.
-    """
-
-    name: str
-    space: SearchSpace
-    objective: Objective
-    engine: str
-    pruner: str
-    trials: int
-    epochs: int
-    batch_size: int
-    seed: int
-    threads: int
-    keep: int | None
-    data: DataDescription
-    code: CodeDescription
-    notes: str = ""
-    discovered: bool = False
-    repeats: int = 1
-    initial: Sequence[Mapping[str, Any]] = ()
-    warnings: Sequence[str] = ()
-
-    def to_json(self) -> str:
-        """Returns the description as indented JSON, without the code's text."""
-        fields = {
-            f.name: getattr(self, f.name)
-            for f in dataclasses.fields(self)
-            if f.name not in ("space", "warnings")
-        }
-        fields["objective"] = dataclasses.asdict(self.objective)
-        fields["data"] = dataclasses.asdict(self.data)
-        fields["code"] = {**dataclasses.asdict(self.code), "source": ""}
-        fields["space"] = self.space.to_dict()
-        return json.dumps(fields, indent=1, ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> StudyDescription:
-        """Reads what `to_json` wrote; the code's text is kept beside it."""
-        fields = json.loads(text)
-        fields["objective"] = Objective(**fields["objective"])
-        fields["data"] = DataDescription(**fields["data"])
-        fields["code"] = CodeDescription(**fields["code"])
-        fields["space"] = SearchSpace.from_dict(fields["space"])
-        fields["initial"] = tuple(fields.get("initial", ()))
-        return cls(**fields)
 
 
 @dataclass(frozen=True)

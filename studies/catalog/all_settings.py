@@ -1,0 +1,72 @@
+"""Everything at once: the settings that a course on neural networks talks about, in one space.
+
+Learning rate, epochs, batch size, initializers, L1 and L2, dropout, batch normalization, optimizer
+and momentum, activation, units and layers, on scikit-learn's handwritten digits.
+
+What it shows: each setting is one line in the space, and one place in the builder that reads it.
+Some have an "off" (L1, L2: the builder reads 0.0 then), and some only make sense with another (the
+momentum, while the optimizer is SGD). A space this large needs more trials than the small number
+here; the command line takes more: `kerastudy launch all-settings --trials 200`.
+"""
+
+import keras
+
+import kerastudy as ks
+
+output = ks.outputs.classes(10)
+
+
+def build(hp):
+    """Returns a compiled network of one or two hidden layers."""
+    model = keras.Sequential([keras.layers.Input((64,))])
+    for _ in range(hp["num_layers"]):
+        model.add(
+            keras.layers.Dense(
+                hp["units"],
+                kernel_initializer=hp["kernel_initializer"],
+                bias_initializer=hp["bias_initializer"],
+                kernel_regularizer=keras.regularizers.L1L2(hp["l1"], hp["l2"]),
+            )
+        )
+        if hp["batch_normalization"]:
+            model.add(keras.layers.BatchNormalization())
+        model.add(keras.layers.Activation(hp["activation"]))
+        model.add(keras.layers.Dropout(hp["dropout"]))
+    model.add(output.layer())
+    model.compile(make_optimizer(hp), loss=output.loss, metrics=output.metrics)
+    return model
+
+
+def make_optimizer(hp):
+    """Returns the optimizer with what belongs to it."""
+    if hp["optimizer"] == "sgd":
+        return keras.optimizers.SGD(hp["learning_rate"], momentum=hp["momentum"])
+    return keras.optimizers.Adam(hp["learning_rate"])
+
+
+study = ks.Study(
+    "all-settings",
+    data=ks.datasets.digits(),
+    build=build,
+    space=ks.SearchSpace(
+        ks.learning_rate(1e-4, 1e-1),
+        ks.epochs(3, 8),
+        ks.batch_size([32, 64, 128]),
+        ks.Choice("optimizer", ["adam", "sgd"]),
+        ks.momentum(when={"optimizer": "sgd"}),
+        ks.layers(1, 2),
+        ks.units(16, 128),
+        ks.activation(["relu", "gelu", "tanh"]),
+        ks.kernel_initializer(["glorot_uniform", "he_normal", "lecun_normal"]),
+        ks.bias_initializer(["zeros", "random_normal"]),
+        ks.l1(1e-6, 1e-2),
+        ks.l2(1e-6, 1e-2),
+        ks.dropout(0.0, 0.6),
+        ks.batch_normalization(),
+    ),
+    objective="val_accuracy",
+    trials=20,
+    pruner="median",
+    notes="All settings of a course in one space: learning rate, epochs, batch size, initializers, "
+    "L1 and L2, dropout, batch normalization, optimizer, momentum, activation, units, layers.",
+)

@@ -1,0 +1,84 @@
+"""The Dataset: a description of data, and the text of the call that made it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from studies.data.options import Options
+from studies.data.partition import Contents, make_splits
+from studies.data.preprocessing import preprocessing_name
+from studies.data.splits import Splits
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """A description of data. Make one by a function of `datasets`.
+
+    Nothing is read before `load`.
+
+    Attributes:
+        name: what records and reports call it.
+        source: where the data comes from: "scikit-learn digits", "arrays in memory",
+            "keras.datasets.mnist", or the absolute path of a file.
+        text: the call that describes it, as `repr` shows it.
+        options: how it is split and preprocessed.
+        read: reads what is to be split.
+    """
+
+    name: str
+    source: str
+    text: str
+    options: Options
+    read: Callable[[], Contents]
+
+    def load(self) -> Splits:
+        """Reads, checks, splits and preprocesses the data; the first time only.
+
+        Returns:
+            The splits: the same object at every call.
+
+        Raises:
+            DataError: the data can't be read, or no study can be run on it.
+        """
+        return self._splits
+
+    @cached_property
+    def _splits(self) -> Splits:
+        return make_splits(self.read(), self.options)
+
+    def __repr__(self) -> str:
+        """Returns the call that describes this data, arrays by dtype and shape."""
+        return self.text
+
+
+def unless(defaults: dict[str, object], **given: object) -> dict[str, object]:
+    """Returns the options that are not their defaults, for `repr`."""
+    return {
+        option: value
+        for option, value in given.items()
+        if type(value) is not type(defaults[option]) or value != defaults[option]
+    }
+
+
+def call_text(function: str, *positional: object, **options: object) -> str:
+    """Returns the call of a function of `datasets`, arrays by dtype and shape, for `repr`."""
+    shown = [_shown(value) for value in positional]
+    shown += [f"{option}={_shown(value)}" for option, value in options.items()]
+    return f"datasets.{function}({', '.join(shown)})"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple | list) and len(value) == 2 and hasattr(value[0], "shape"):
+        return f"({_shown(value[0])}, {_shown(value[1])})"
+    if hasattr(value, "shape"):
+        dtype = f" {value.dtype}" if hasattr(value, "dtype") else ""
+        return f"<{type(value).__name__}{dtype} {tuple(value.shape)}>"
+    if isinstance(value, list | tuple):
+        return f"<{type(value).__name__} of {len(value)}>"
+    if value is None or isinstance(value, str | bool | int | float | np.number):
+        return repr(value.item() if isinstance(value, np.number) else value)
+    return str(preprocessing_name(value))

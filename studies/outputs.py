@@ -1,0 +1,154 @@
+"""Outputs: the last layer, the loss and the metrics that fit a kind of target.
+
+    output = ks.outputs.classes(10)
+
+    def build(hp):
+        model = keras.Sequential([...])
+        model.add(output.layer())
+        model.compile(optimizer, loss=output.loss, metrics=output.metrics)
+        return model
+
+| target of a sample | function | layer | loss |
+|---|---|---|---|
+| 0 or 1 | `binary()` | 1 unit, sigmoid | binary crossentropy |
+| a label, 0 to k - 1 | `classes(k)` | k units, softmax | sparse categorical crossentropy |
+| a one-hot row of k | `one_hot(k)` | k units, softmax | categorical crossentropy |
+| k numbers | `regression(k)` | k units, linear | mean squared error, or another |
+
+Sources: https://keras.io/api/losses/probabilistic_losses/ says which shape of target each
+crossentropy takes; https://keras.io/api/layers/activations/, that softmax makes a distribution
+over the units, and sigmoid a probability of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from studies.errors import StudyError
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the end of a model must be for its targets. Make one by a function of this module.
+
+    It holds no layer, so that one object serves all trials: each call of `layer` makes a new one.
+
+    Attributes:
+        units: Units of the last layer, at least 1.
+        activation: Its activation, by its Keras name.
+        loss: For `compile`: a Keras name, or what else `compile` takes.
+    """
+
+    units: int
+    activation: str
+    loss: Any
+    _metrics: tuple[str, ...]
+
+    @property
+    def metrics(self) -> list[str]:
+        """Keras names of the usual metrics, for `compile`: a new list, to be added to."""
+        return list(self._metrics)
+
+    def layer(self, **options: Any) -> keras.layers.Dense:
+        """Makes the last layer, a `keras.layers.Dense`.
+
+        Args:
+            **options: Other arguments of `Dense`, such as ``kernel_initializer`` or ``name``.
+
+        Raises:
+            StudyError: If ``units`` or ``activation`` is among them: the target decides those.
+        """
+        # Late: importing kerastudy must not import Keras.
+        import keras
+
+        for name in ("units", "activation"):
+            if name in options:
+                raise StudyError(
+                    f"The output layer has {name}={getattr(self, name)!r}, which fits its "
+                    f"targets. Received: {name}={options[name]!r}. Leave it out."
+                )
+        return keras.layers.Dense(self.units, activation=self.activation, **options)
+
+
+def binary() -> Output:
+    """Fits targets that are 0 or 1, of shape (n,) or (n, 1).
+
+    One unit with a sigmoid: the probability of 1. The metric "accuracy" counts it as 1 from 0.5
+    on. Probabilities between 0 and 1 may be targets as well.
+    """
+    return Output(1, "sigmoid", "binary_crossentropy", ("accuracy",))
+
+
+def classes(count: int) -> Output:
+    """Fits targets that are labels, whole numbers from 0 to ``count`` - 1, of shape (n,) or (n, 1).
+
+    Args:
+        count: How many classes there are, at least 2.
+
+    Raises:
+        StudyError: If it is not a whole number of at least 2.
+    """
+    _check_classes("classes", count)
+    return Output(count, "softmax", "sparse_categorical_crossentropy", ("accuracy",))
+
+
+def one_hot(count: int) -> Output:
+    """Fits targets that are one-hot rows, or rows of probabilities, of shape (n, ``count``).
+
+    Args:
+        count: How many classes there are, at least 2.
+
+    Raises:
+        StudyError: If it is not a whole number of at least 2.
+    """
+    _check_classes("one_hot", count)
+    return Output(count, "softmax", "categorical_crossentropy", ("accuracy",))
+
+
+def regression(
+    count: int = 1,
+    *,
+    loss: Any = "mean_squared_error",
+    metrics: Sequence[str] = ("mean_absolute_error",),
+) -> Output:
+    """Fits targets that are numbers, of shape (n, ``count``), or (n,) if it is 1.
+
+    Linear units. The mean squared error is least at the mean of the targets, the mean absolute
+    error at their median, which outliers hardly move; Huber's (1964, "Robust Estimation of a
+    Location Parameter") is squared for small errors and absolute for large ones.
+
+    Args:
+        count: How many numbers a target has, at least 1.
+        loss: A name from https://keras.io/api/losses/regression_losses/, such as
+            ``"mean_absolute_error"`` or ``"huber"``, or what else `compile` takes.
+        metrics: Keras names of metrics. Mean absolute error, the default, is in the target's
+            unit, and can be compared between trials whose losses differ.
+
+    Raises:
+        StudyError: If ``count`` is not a whole number of at least 1.
+    """
+    if not _is_count(count, 1):
+        raise StudyError(
+            "regression(count) takes how many numbers a target has, a whole number of at least "
+            f"1. Received: {count!r}."
+        )
+    return Output(count, "linear", loss, tuple(metrics))
+
+
+def _check_classes(function: str, count: object) -> None:
+    if _is_count(count, 2):
+        return
+    hint = " For two classes in one column of 0 and 1, take binary()." if count == 1 else ""
+    raise StudyError(
+        f"{function}(count) takes how many classes there are, a whole number of at least 2. "
+        f"Received: {count!r}.{hint}"
+    )
+
+
+def _is_count(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least

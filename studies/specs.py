@@ -1,0 +1,79 @@
+"""From what an engine proposes to what an executor runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from studies.seeds import trial_seed
+from tracking.history import checkpoint_path, last_checkpoint_path
+from tracking.records import (
+    Origin,
+    Proposal,
+    StudyDescription,
+    TrialRecord,
+    TrialSpec,
+    TrialTask,
+)
+from tracking.store import Store
+
+
+def spec_of(
+    proposal: Proposal, description: StudyDescription, finished: Mapping[int, TrialRecord]
+) -> TrialSpec:
+    """Returns the spec of a trial's first attempt.
+
+    Args:
+        proposal: What the engine proposed.
+        description: The study.
+        finished: Its finished trials by number: what a trial may go on from.
+    """
+    values, number = proposal.values, proposal.number
+    spec = TrialSpec(
+        number=number,
+        attempt=1,
+        values=values,
+        seed=trial_seed(description.seed, number),
+        epochs=proposal.epochs or int(values.get("epochs", description.epochs)),
+        batch_size=int(values.get("batch_size", description.batch_size)),
+        threads=description.threads,
+        data_digest=description.data.digest,
+        objective=description.objective,
+    )
+    if proposal.goes_on_from is None:
+        return spec
+    parent = finished[proposal.goes_on_from]
+    if description.repeats > 1:
+        # Each repeat trains from its first epoch: a seed of its own has no beginning to use.
+        return replace(spec, goes_on_from=parent.number)
+    assert parent.result is not None, "only a finished trial is gone on from"
+    return replace(
+        spec,
+        seed=parent.spec.seed,
+        goes_on_from=parent.number,
+        initial_epoch=parent.result.epochs,
+    )
+
+
+def origin_of(parent: TrialRecord, description: StudyDescription, store: Store) -> Origin:
+    """Returns where a trial that goes on from another one finds what that one left."""
+    assert parent.result is not None, "only a finished trial is gone on from"
+    return Origin(
+        last=last_checkpoint_path(store, description, parent.number),
+        best=checkpoint_path(store, description, parent.number),
+        result=parent.result,
+    )
+
+
+def task_of(
+    spec: TrialSpec, description: StudyDescription, store: Store, origin: Origin | None
+) -> TrialTask:
+    """Returns what an executor is given to run a training."""
+    may_be_gone_on_with = spec.epochs < description.epochs and description.repeats == 1
+    return TrialTask(
+        spec,
+        description.space,
+        checkpoint_path(store, description, spec.number, spec.repeat),
+        last_checkpoint_path(store, description, spec.number) if may_be_gone_on_with else None,
+        origin,
+    )

@@ -1,0 +1,129 @@
+"""The ready studies: each loads, trains and gives a value; one is reproduced by a new process."""
+
+from __future__ import annotations
+
+import functools
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from user_commands import as_json, kerastudy
+
+from search_spaces import Hyperparameters
+from studies.launching import launch_target
+from studies.loading import load_study, resolve_target
+from studies.training.determinism import begin_trial
+from tracking.history import StudyHistory
+
+NAMES = ["all-settings", "binary", "digits", "linear-regression", "mnist", "regression"]
+
+# A proxy that nobody answers for, and no file from an earlier download: as without a network.
+NO_NETWORK = {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+
+LOAD_ALL = """
+import kerastudy
+from studies.data import DataError, Dataset
+from studies.loading import catalog_names, load_study, resolve_target
+
+load, Dataset.load = Dataset.load, lambda dataset: exit(f"{dataset} was read")
+studies = {name: load_study(resolve_target(name))[0] for name in catalog_names()}
+Dataset.load = load
+try:
+    studies["mnist"].data.load()
+except DataError as error:
+    print(error)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store, and images to use for MNIST's."""
+    folder = tmp_path_factory.mktemp("catalog")
+    random = np.random.default_rng(0)
+    y = (np.arange(300) % 10).astype("uint8")
+    x = random.integers(0, 100, (300, 28, 28), "uint8") + 15 * y[:, None, None]
+    np.savez(
+        folder / "images.npz", x_train=x[:240], y_train=y[:240], x_test=x[240:], y_test=y[240:]
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def launch(folder: Path) -> Callable[[str], StudyHistory]:
+    """Launches a study of the catalog with one trial in this process, once."""
+
+    @functools.cache
+    def launch(name: str) -> StudyHistory:
+        return launch_target(
+            resolve_target(name),
+            store=folder / "store",
+            executor="in-process",
+            overrides={"trials": 1},
+            data=str(folder / "images.npz") if name == "mnist" else "",
+            progress=False,
+        )
+
+    return launch
+
+
+def test_the_names_on_the_command_line(tmp_path: Path) -> None:
+    assert as_json(kerastudy(tmp_path, "list", "--catalog", "--json")) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_trains_and_says_what_it_is_for(
+    launch: Callable[[str], StudyHistory], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A file given by --data goes before the variable.
+    monkeypatch.setenv("KERASTUDY_DATA", "/nowhere/images.npz")
+    history = launch(name)
+    assert history.description.name == name
+    assert len(history.description.notes) > 40
+    assert history.description.warnings == ()
+    assert history.best is not None and history.best.best is not None
+    assert math.isfinite(history.best.best.value)
+    assert history.champion_run_id == history.best.run_id
+
+
+def test_one_is_reproduced_by_a_new_process(
+    folder: Path, launch: Callable[[str], StudyHistory]
+) -> None:
+    epochs = launch("regression").description.epochs
+    again = as_json(
+        kerastudy(folder, "reproduce", "regression", "--store", str(folder / "store"), "--json")
+    )
+    assert again["identical"] is True
+    assert again["epochs"] == epochs
+
+
+def test_loading_reads_no_data_and_without_a_network_mnist_says_what_to_do(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", LOAD_ALL],
+        env={
+            "PATH": "",
+            "KERAS_HOME": str(tmp_path),
+            "PYTHONPATH": ":".join(sys.path),
+            **NO_NETWORK,
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1, "one line, and no progress of Keras's"
+    assert done.stdout.startswith("MNIST could not be downloaded: ")
+    assert "--data" in done.stdout and "KERASTUDY_DATA" in done.stdout
+
+
+def test_the_regression_predicts_in_the_unit_of_its_target() -> None:
+    """Before it has learnt anything, about the mean of the training targets, not about 0."""
+    study, _ = load_study(resolve_target("regression"))
+    train = study.data.load().train
+    begin_trial(0)
+    model = study.build(Hyperparameters(study.space, study.space.defaults()))
+    predicted = model.predict(train.x, verbose=0)
+    assert abs(predicted.mean() - train.y.mean()) < train.y.std()
+    assert 100 < predicted.mean() < 200

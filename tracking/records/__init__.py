@@ -1,0 +1,50 @@
+"""The shapes that travel between engine, driver, executor, trainer and tracking.
+
+| module | holds |
+|---|---|
+| `objective` | what a study optimizes |
+| `trials` | a trial: its spec, its epochs, its result, its record |
+| `tasks` | from an engine's proposal to what an executor runs |
+| `studies` | a study's definition |
+
+All are frozen values: made once, never changed. Nothing here imports TensorFlow, MLflow or
+Optuna, so that every side can use it.
+
+Epochs are counted from 1, as Keras prints them: epoch 3 is the state of the model after three
+passes over the training data.
+"""
+
+from tracking.records.objective import Direction, Objective
+from tracking.records.studies import CodeDescription, DataDescription, StudyDescription
+from tracking.records.tasks import Origin, Proposal, TrialTask
+from tracking.records.trials import (
+    FINISHED_STATES,
+    BestEpoch,
+    Decision,
+    EpochResult,
+    Repeat,
+    TrialRecord,
+    TrialResult,
+    TrialSpec,
+    TrialState,
+)
+
+__all__ = [
+    "FINISHED_STATES",
+    "BestEpoch",
+    "CodeDescription",
+    "DataDescription",
+    "Decision",
+    "Direction",
+    "EpochResult",
+    "Objective",
+    "Origin",
+    "Proposal",
+    "Repeat",
+    "StudyDescription",
+    "TrialRecord",
+    "TrialResult",
+    "TrialSpec",
+    "TrialState",
+    "TrialTask",
+]

@@ -1,0 +1,112 @@
+"""A study's definition, as it travels and as it is recorded."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from search_spaces import SearchSpace
+from tracking.records.objective import Objective
+
+
+@dataclass(frozen=True)
+class DataDescription:
+    """What is recorded of a data set.
+
+    Attributes:
+        name: Its name, such as ``"digits"``.
+        source: Where it came from.
+        digest: SHA-256 over all parts.
+        digests: SHA-256 of each part: train, validation and, where there is one, test.
+        sizes: Number of samples of each part.
+        details: Shapes, types, classes, preprocessing: for people to read.
+        override: Path of an npz file that stood in for the study's own data, or empty.
+    """
+
+    name: str
+    source: str
+    digest: str
+    digests: Mapping[str, str]
+    sizes: Mapping[str, int]
+    details: Mapping[str, Any]
+    override: str = ""
+
+
+@dataclass(frozen=True)
+class CodeDescription:
+    """The file that a study was defined in.
+
+    Attributes:
+        path: Absolute path, or empty where there is none (a notebook, an interactive session).
+        variable: Name of the variable that holds the study, or empty.
+        source: The file's text.
+        digest: SHA-256 of the text.
+        study_name: What the study is called in the file; it may be launched under another name.
+        folder: The folder it was launched in, which relative paths start from.
+    """
+
+    path: str
+    variable: str
+    source: str
+    digest: str
+    study_name: str = ""
+    folder: str = ""
+
+
+@dataclass(frozen=True)
+class StudyDescription:
+    """A study's definition, without the code and arrays that it runs on.
+
+    Attributes:
+        discovered: Whether the space was found by tracing the builder: what shows itself later
+            then joins it.
+        repeats: Trainings of each trial.
+        initial: Values of the first trials, each complete.
+        warnings: What a person should know before it runs; not recorded.
+    """
+
+    name: str
+    space: SearchSpace
+    objective: Objective
+    engine: str
+    pruner: str
+    trials: int
+    epochs: int
+    batch_size: int
+    seed: int
+    threads: int
+    keep: int | None
+    data: DataDescription
+    code: CodeDescription
+    notes: str = ""
+    discovered: bool = False
+    repeats: int = 1
+    initial: Sequence[Mapping[str, Any]] = ()
+    warnings: Sequence[str] = ()
+
+    def to_json(self) -> str:
+        """Returns the description as indented JSON, without the code's text."""
+        fields = {
+            f.name: getattr(self, f.name)
+            for f in dataclasses.fields(self)
+            if f.name not in ("space", "warnings")
+        }
+        fields["objective"] = dataclasses.asdict(self.objective)
+        fields["data"] = dataclasses.asdict(self.data)
+        fields["code"] = {**dataclasses.asdict(self.code), "source": ""}
+        fields["space"] = self.space.to_dict()
+        return json.dumps(fields, indent=1, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> StudyDescription:
+        """Reads what `to_json` wrote; the code's text is kept beside it."""
+        fields = json.loads(text)
+        fields["objective"] = Objective(**fields["objective"])
+        fields["data"] = DataDescription(**fields["data"])
+        fields["code"] = CodeDescription(**fields["code"])
+        fields["space"] = SearchSpace.from_dict(fields["space"])
+        fields["initial"] = tuple(fields.get("initial", ()))
+        return cls(**fields)

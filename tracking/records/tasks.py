@@ -1,0 +1,65 @@
+"""From an engine's proposal to what an executor is given to run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from search_spaces import SearchSpace
+from tracking.records.trials import TrialResult, TrialSpec
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What an engine proposes to try.
+
+    Attributes:
+        number: The trial's number, counted from 0.
+        values: The active hyperparameters.
+        state: Text of the engine's own, kept with the trial and handed back on restore.
+        epochs: Epochs to train in all, where the engine decides on them; else None.
+        goes_on_from: The trial whose training is gone on with, or None; see `TrialSpec`.
+    """
+
+    number: int
+    values: Mapping[str, Any]
+    state: Mapping[str, str] = field(default_factory=dict)
+    epochs: int | None = None
+    goes_on_from: int | None = None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a trial goes on from.
+
+    Attributes:
+        last: The weights and the optimizer's state after the last epoch there.
+        best: The weights of the best epoch there.
+        result: What came of it.
+    """
+
+    last: Path
+    best: Path
+    result: TrialResult
+
+
+@dataclass(frozen=True)
+class TrialTask:
+    """A trial to run, and the files that it reads and writes.
+
+    Attributes:
+        spec: What to run.
+        space: The space that its values belong to.
+        checkpoint: Where the weights of its best epoch go.
+        last: Where the state after its last epoch goes, if another trial may go on from it.
+        origin: What it goes on from; without it, or if it is damaged, the trial is trained from
+            the first epoch, and comes to the same.
+    """
+
+    spec: TrialSpec
+    space: SearchSpace
+    checkpoint: Path
+    last: Path | None = None
+    origin: Origin | None = None

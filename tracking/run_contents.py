@@ -1,0 +1,97 @@
+"""What a run holds: its params, its data set, where its artifacts are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracking import tags
+from tracking.mlflow_names import to_mlflow
+from tracking.records import Objective, StudyDescription, TrialResult, TrialSpec
+
+if TYPE_CHECKING:
+    from mlflow.entities import Param, Run
+
+
+def local_artifacts(run: Run) -> Path:
+    """Returns the folder of a run's artifacts."""
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
+    return Path(local_file_uri_to_path(run.info.artifact_uri))
+
+
+def spell(value: object) -> str:
+    """Spells a hyperparameter's value in one way only: strings plainly, the rest as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def dataset_inputs(description: StudyDescription) -> list[Any]:
+    """Returns the data set as MLflow shows it among a run's inputs."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    data = description.data
+    source = json.dumps({"source": data.source}, ensure_ascii=False)
+    profile = json.dumps({"sizes": dict(data.sizes), **data.details}, ensure_ascii=False)
+    return [
+        DatasetInput(
+            # MLflow's digests have at most 36 characters; the whole one is in the tags.
+            Dataset(data.name, data.digests[part][:36], "local", source, None, profile),
+            [InputTag("mlflow.data.context", context)],
+        )
+        for part, context in (("train", "training"), ("validation", "validation"))
+    ]
+
+
+def params_of(values: Mapping[str, Any]) -> list[Param]:
+    """Returns values as MLflow's params."""
+    from mlflow.entities import Param
+
+    return [Param(to_mlflow(name), spell(value)) for name, value in values.items()]
+
+
+def hyperparameters(description: StudyDescription, spec: TrialSpec) -> dict[str, Any]:
+    """Returns what a trial's run shows as its params: all that its builder reads."""
+    extra = {"epochs": spec.epochs, "batch_size": spec.batch_size}
+    return {**extra, **description.space.resolve(spec.values)}
+
+
+def settings(description: StudyDescription) -> dict[str, Any]:
+    """Returns what a study's parent run shows as its params."""
+    return {
+        "engine": description.engine,
+        "pruner": description.pruner,
+        "objective": f"{description.objective.direction} {description.objective.metric}",
+        "epochs": description.epochs,
+        "batch_size": description.batch_size,
+        "seed": description.seed,
+        "threads": description.threads,
+    }
+
+
+def result_metrics(result: TrialResult, objective: Objective) -> dict[str, float]:
+    """Returns the metrics of a trial as a whole, by MLflow's names."""
+    found: dict[str, float] = {"epochs_trained": result.epochs, "seconds": result.seconds}
+    if result.model_parameters:
+        found["model_parameters"] = result.model_parameters
+    if result.best is not None:
+        # "Latest" in the UI is the last epoch: the best needs names of its own.
+        name = to_mlflow(f"best_{objective.metric}")
+        found |= {"best_epoch": result.best.epoch, name: result.best.value}
+        if result.spread is not None:
+            found[f"{name}_std"] = result.spread
+    return found
+
+
+def result_tags(result: TrialResult) -> dict[str, str]:
+    """Returns the tags of a trial that has ended; those without text are left out."""
+    found = {
+        tags.STATE: result.state,
+        tags.WEIGHTS_DIGEST: result.weights_sha256,
+        tags.REASON: result.reason[: tags.LONGEST],
+        **tags.split_text(tags.RESULT, result.to_json()),
+    }
+    if result.reason:
+        found[tags.NOTE] = f"**{result.state}**: {result.reason}"[: tags.LONGEST]
+    return {name: text for name, text in found.items() if text}
