@@ -6,6 +6,8 @@
 | `launching` | starting a study, or going on with it |
 | `driver` | the loop that ties engine, executor and tracking together |
 | `reproduction` | a trial again, compared |
+| `definitions` | whether a study is the recorded one; what its engine can't serve |
+| `specs`, `repeats`, `retention` | what a trial is made of, what it comes to, what stays of it |
 | `executors/` | where trials run |
 | `training/` | from a spec to a stream of epochs |
 | `engines/` | what proposes hyperparameters |
@@ -13,6 +15,7 @@
 | `loading` | from a file to a study |
 | `study` | the `Study` |
 | `objective`, `settings`, `seeds` | what is better; names of engines; every random choice |
+| `outputs` | output layers and losses that fit a target |
 | `data/` | data sets, splits |
 | `errors` | what can go wrong |
 """

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from search_spaces import SearchSpace
+from search_spaces.completion import complete
 from studies.engines.engine import Curve, Engine
 from studies.executors.executor import Executor
 from studies.progress import Progress
@@ -224,8 +226,7 @@ class Driver:
             proposal = Proposal(before.number, spec.values, before.engine_state)
         elif len(self._trials) < self._description.trials and not self._exhausted:
             number = len(self._trials)
-            initial = self._description.initial
-            asked = self._engine.ask(initial[number] if number < len(initial) else None)
+            asked = self._engine.ask(self._known(number))
             if asked is None:
                 self._exhausted = True
                 return None
@@ -248,6 +249,13 @@ class Driver:
         self._running[spec.number] = _Running(trial)
         self._progress.trial_begins(spec)
         return self._running[spec.number]
+
+    def _known(self, number: int) -> dict[str, Any] | None:
+        """Returns the values that a study was told to begin with, if this trial is to have such."""
+        initial = self._description.initial
+        if number >= len(initial):
+            return None
+        return complete(self._description.space, initial[number])
 
     def _submit_training(self, running: _Running) -> None:
         """Submits a trial's training, or the next of its repeats."""

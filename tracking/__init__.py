@@ -10,7 +10,10 @@
 | `mlflow_names` | names that MLflow refuses, spelled otherwise |
 | `tags` | the tags on MLflow's runs |
 | `runs` | writing a study into MLflow |
+| `run_contents` | what its runs hold |
 | `history` | reading it back |
+| `joining` | hyperparameters that showed themselves late |
+| `comparison`, `overlaps` | studies side by side; where their best regions overlap |
 | `selection` | the best of the trials, and which checkpoints are kept |
 | `registry` | the champion as a registered model |
 | `summary` | the text on the study's page |

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping
@@ -56,6 +57,9 @@ def trial_document(history: StudyHistory, trial: TrialRecord) -> dict[str, Any]:
         "seed": trial.spec.seed,
         "epochs": trial.result.epochs,
         "metrics": dict(trial.best.metrics),
+        "spread": trial.result.spread,
+        "repeats": [dataclasses.asdict(repeat) for repeat in trial.result.repeats],
+        "goes_on_from": trial.spec.goes_on_from,
         "weights_sha256": trial.result.weights_sha256,
         "run_id": trial.run_id,
         "checkpoint": None if checkpoint is None else str(checkpoint),
@@ -127,8 +131,7 @@ def study_text(history: StudyHistory) -> str:
         return "\n".join([*lines, "best       no trial has a value yet"])
     checkpoint = history.checkpoint(best)
     lines += [
-        f"best       trial {best.number}: {objective.metric} {best.best.value:.6g} "
-        f"at epoch {best.best.epoch}",
+        f"best       trial {best.number}: {objective.metric} {best.best.value:.6g} " + _how(best),
         *(
             f"             {name} = {_shown(best.spec.values[name])}"
             for name in description.space.names
@@ -142,6 +145,16 @@ def study_text(history: StudyHistory) -> str:
     lines += ["", "look:      " + shell_commands(history, best)[0]]
     lines += ["reproduce: " + shell_commands(history, best)[1]]
     return "\n".join(lines)
+
+
+def _how(trial: TrialRecord) -> str:
+    assert trial.best is not None and trial.result is not None
+    if not trial.result.repeats:
+        return f"at epoch {trial.best.epoch}"
+    spread = trial.result.spread
+    values = ", ".join(f"{repeat.best.value:.6g}" for repeat in trial.result.repeats)
+    plus_minus = "" if spread is None else f"± {spread:.2g}, "
+    return f"{plus_minus}the mean of {values}"
 
 
 def _table(history: StudyHistory) -> list[str]:

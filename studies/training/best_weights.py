@@ -52,7 +52,8 @@ class BestWeights:
 
 def state_of(model: keras.Model) -> list[keras.Variable]:
     """Returns the variables of a model's weights and of its optimizer."""
-    optimizer = model.optimizer
+    # A HyperModel that trains by itself may leave its model without one.
+    optimizer = getattr(model, "optimizer", None)
     return [*model.weights, *(optimizer.variables if optimizer is not None else [])]
 
 

@@ -12,6 +12,7 @@ from studies.errors import BuilderError, StudyError
 from studies.objective import unknown_metric
 from studies.training.batches import as_keras_reads
 from studies.training.determinism import begin_trial
+from studies.training.target_checks import check_targets
 from tracking.records import Objective
 
 if TYPE_CHECKING:
@@ -27,10 +28,14 @@ def build_model(study: Study, hp: Hyperparameters) -> keras.Model:
     """Calls the study's builder.
 
     Raises:
-        BuilderError: If it returns no compiled Keras model, or reads what the space lacks.
+        BuilderError: If it returns no Keras model, or one that is not compiled where no `fit` of
+            its own trains it, or reads what the space lacks.
         Exception: Whatever the builder raises.
     """
     import keras
+
+    # Late: it imports this module.
+    from studies.training.hypermodel import has_own_fit
 
     try:
         model = build_function(study.build)(hp)
@@ -43,7 +48,7 @@ def build_model(study: Study, hp: Hyperparameters) -> keras.Model:
         )
     if study.optimizer is not None or study.loss is not None or study.metrics is not None:
         recompile(study, model)
-    if not model.compiled:
+    if not model.compiled and not has_own_fit(study.build):
         raise BuilderError(
             f"The builder of the study {study.name!r} returned a model that is not compiled. "
             "Call model.compile(optimizer, loss, metrics) before returning it."
@@ -91,9 +96,11 @@ def build_variables(model: keras.Model, splits: Splits) -> None:
         Exception: Whatever Keras raises for data that does not suit the model.
     """
     if not model.built:
-        model.build((None, *splits.train.x.shape[1:]))
-    # Before weights are read: their file has the optimizer's state too.
-    model.optimizer.build(model.trainable_variables)
+        # Called, as the first batch would: `build` makes no variables of a subclass's layers.
+        model(as_keras_reads(splits.train.x[:1]))
+    if model.compiled:
+        # Before weights are read: their file has the optimizer's state too.
+        model.optimizer.build(model.trainable_variables)
 
 
 def build_callbacks(study: Study, hp: Hyperparameters) -> Sequence[keras.callbacks.Callback]:
@@ -123,9 +130,13 @@ def check_study(study: Study, splits: Splits) -> list[str]:
         Warnings. A builder that raises is one: other hyperparameters may suit it.
 
     Raises:
-        BuilderError: If the builder returns no compiled model, or reads what the space lacks.
+        BuilderError: If the builder returns no compiled model, or reads what the space lacks; or
+            if output layer, loss and targets can't fit.
         ObjectiveError: If the model does not log the objective.
     """
+    # Late: it imports this module.
+    from studies.training.hypermodel import has_own_fit, rehearse
+
     assert study.space is not None, "a session resolves the study's space"
     hp = Hyperparameters(study.space, study.space.defaults())
     begin_trial(study.seed)
@@ -140,7 +151,14 @@ def check_study(study: Study, splits: Splits) -> list[str]:
             "raise are recorded as infeasible."
         ]
     try:
-        logged = _logged_metrics(model, splits)
+        if has_own_fit(study.build):
+            logged = rehearse(study, model, splits, hp)
+        else:
+            for part in (splits.train, splits.validation):
+                check_targets(model, part.x, part.y)
+            logged = _logged_metrics(model, splits)
+    except StudyError:
+        raise
     except Exception as error:
         return [
             f"The model of the default hyperparameters raised {describe(error)} on the first "

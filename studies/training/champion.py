@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from search_spaces import Hyperparameters, SearchSpace
 from studies.errors import StudyError
@@ -13,6 +14,8 @@ from studies.training.determinism import begin_trial
 from tracking.records import TrialSpec
 
 if TYPE_CHECKING:
+    import keras
+
     from studies.data import Splits
     from studies.study import Study
 
@@ -38,20 +41,18 @@ def save_champion(
         folder: Where to save; must not exist.
 
     Returns:
-        The model's validation metrics, named as in training (``val_loss``, …).
+        The model's validation metrics, named as in training (``val_loss``, …); none of a model
+        that is not compiled.
 
     Raises:
         StudyError: If the model cannot be rebuilt, loaded or saved.
     """
     begin_trial(spec.seed)
     try:
-        model = build_model(study, Hyperparameters(space, spec.values))
+        model = build_model(study, Hyperparameters(space, spec.values, number=spec.number))
         build_variables(model, splits)
         model.load_weights(checkpoint)
-        batches = Batches(splits, spec.batch_size)
-        metrics = model.evaluate(
-            batches.validation, steps=batches.validation_steps, verbose=0, return_dict=True
-        )
+        metrics = _evaluated(model, Batches(splits, spec.batch_size)) if model.compiled else {}
         _save(model, splits, requirements, folder)
     except StudyError:
         raise
@@ -61,6 +62,13 @@ def save_champion(
             f"MLflow: {type(error).__name__}: {error}. Its weights are in {str(checkpoint)!r}."
         ) from error
     return {f"val_{name}": value for name, value in scalars(metrics).items()}
+
+
+def _evaluated(model: keras.Model, batches: Batches) -> Mapping[str, Any]:
+    metrics: Mapping[str, Any] = model.evaluate(
+        batches.validation, steps=batches.validation_steps, verbose=0, return_dict=True
+    )
+    return metrics
 
 
 def _save(model: object, splits: Splits, requirements: list[str], folder: Path) -> None:

@@ -7,22 +7,28 @@ called as ``fit(hp, model, x, y, validation_data=…, callbacks=…, …)`` and 
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from studies.errors import BuilderError
 from studies.training.building import scalars
 from studies.training.determinism import begin_epoch
 from studies.training.trainer import OnEpoch, Training
+from tracking.records import Objective, TrialSpec
 
 if TYPE_CHECKING:
     import keras
 
     from search_spaces import Hyperparameters
+    from studies.data import Part, Splits
+    from studies.study import Study
 
+_SAMPLES = 8  # To rehearse with.
 _GIVEN_TWICE = re.compile(r"multiple values for (?:keyword )?argument '(\w+)'")
 
 
@@ -52,16 +58,20 @@ class HyperModelTrainer:
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
         """See `Trainer.train`."""
         spec, splits = training.spec, training.splits
-        callbacks = [*training.callbacks, _watching(on_epoch, spec.seed)]
+        watching = _watching(on_epoch, spec.seed)
         keywords = {
             "validation_data": (splits.validation.x, splits.validation.y),
             "epochs": spec.epochs,
             "batch_size": spec.batch_size,
-            "callbacks": callbacks,
+            "callbacks": [*training.callbacks, watching],
             "verbose": 0,
         }
         objective = spec.objective.metric
         returned = self._call(training.hp, training.model, splits.train, keywords, spec.seed)
+        if not watching.ended and hasattr(returned, "history"):
+            # It kept the callbacks to itself: the weights are those of its last epoch.
+            last = {name: values[-1] for name, values in returned.history.items() if len(values)}
+            return scalars(last) or None
         return outcome_of(returned, objective)
 
     def _call(
@@ -89,6 +99,55 @@ class HyperModelTrainer:
                 if twice is None or twice[1] not in keywords:
                     raise
                 del keywords[twice[1]]
+
+
+def rehearse(study: Study, model: keras.Model, splits: Splits, hp: Hyperparameters) -> set[str]:
+    """Trains for an epoch on a few samples, to see what a HyperModel's `fit` declares and tells.
+
+    Args:
+        study: Its builder is a HyperModel with a `fit` of its own.
+        model: The model to train.
+        splits: The study's data.
+        hp: The hyperparameters.
+
+    Returns:
+        The names of the metrics that it tells of its epochs and of its outcome.
+
+    Raises:
+        Exception: Whatever the `fit` raises.
+    """
+
+    def few(part: Part) -> Part:
+        return replace(part, x=part.x[:_SAMPLES], y=part.y[:_SAMPLES])
+
+    def on_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:
+        told.update(metrics)
+        return False
+
+    told: set[str] = set()
+    assert isinstance(study.objective, Objective), "a study resolves its objective"
+    spec = TrialSpec(0, 1, {}, study.seed, 1, _SAMPLES, 1, "", study.objective)
+    splits = replace(splits, train=few(splits.train), validation=few(splits.validation))
+    trainer, training = HyperModelTrainer(study.build), Training(model, splits, spec, [], hp)
+    with _without_tracing():
+        outcome = trainer.train(training, on_epoch)
+    return told.union(outcome or ())
+
+
+@contextlib.contextmanager
+def _without_tracing() -> Iterator[None]:
+    """Has TensorFlow run functions as they are: a step or two are not worth its tracing them."""
+    import tensorflow as tf
+
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        with warnings.catch_warnings():
+            # That it does not apply to tf.data.
+            warnings.filterwarnings("ignore", message=".*run_functions_eagerly.*")
+            yield
+    finally:
+        tf.config.run_functions_eagerly(before)
 
 
 def outcome_of(returned: object, objective: str) -> dict[str, float] | None:
@@ -122,14 +181,14 @@ def _taken(function: Any, keywords: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in keywords.items() if name in names}
 
 
-def _watching(on_epoch: OnEpoch, seed: int) -> keras.callbacks.Callback:
+def _watching(on_epoch: OnEpoch, seed: int) -> Any:
     import keras
 
     class Watching(keras.callbacks.Callback):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             # A fit may train several times, each from epoch 0.
-            self._ended = 0
+            self.ended = 0
 
         def __deepcopy__(self, memo: object) -> Watching:
             # A fit that copies its callbacks, as Keras Tuner does, must still be followed.
@@ -137,11 +196,11 @@ def _watching(on_epoch: OnEpoch, seed: int) -> keras.callbacks.Callback:
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             if self.model is not None:
-                begin_epoch(self.model, seed, self._ended + 1)
+                begin_epoch(self.model, seed, self.ended + 1)
 
         def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-            self._ended += 1
-            if not on_epoch(self._ended, scalars(logs or {})) and self.model is not None:
+            self.ended += 1
+            if not on_epoch(self.ended, scalars(logs or {})) and self.model is not None:
                 self.model.stop_training = True
 
     return Watching()

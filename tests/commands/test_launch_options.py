@@ -1,0 +1,83 @@
+"""Options of `kerastudy launch` that say what is tuned."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from command_line import Told, kerastudy, write_study
+
+SPACE = """ks.SearchSpace(
+        ks.learning_rate(1e-3, 1.0), ks.dropout(), ks.Choice("kind", ["a", "b"]), ks.l2()
+    )"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("launch options")
+    write_study(folder, space=SPACE)
+    known = [{"learning_rate": 0.5}, {"learning_rate": 0.01, "dropout": 0.3}]
+    (folder / "known values.json").write_text(json.dumps(known))
+    return folder
+
+
+def launch(folder: Path, *options: str) -> Told:
+    return kerastudy("launch", "my_study.py", "--json", *options, cwd=folder)
+
+
+TAILORED = [
+    "--only", "learning_rate,dropout", "--fix", "kind=b", "--set", "dropout=0.1..0.3",
+    "--start-with", "known values.json", "--repeats", "2", "--engine", "keras-tuner:random",
+]  # fmt: skip
+
+
+def test_a_dry_run_shows_the_tailored_space_and_writes_nothing(folder: Path) -> None:
+    told = launch(folder, *TAILORED, "--dry-run")
+    assert told.code == 0, told.err
+    document = json.loads(told.out)
+    space = {p["name"]: p for p in document["space"]["parameters"]}
+    assert (space["dropout"]["low"], space["dropout"]["high"]) == (0.1, 0.3)
+    assert {n for n, p in space.items() if p["kind"] != "fixed"} == {"learning_rate", "dropout"}
+    assert space["kind"]["value"] == "b"
+    assert document["initial"][0]["learning_rate"] == 0.5
+    assert document["initial"][0]["dropout"] == space["dropout"]["default"]
+    assert (document["repeats"], document["engine"]) == (2, "keras-tuner:random")
+    assert not (folder / "kerastudy-store").exists()
+
+
+def test_a_launch_tunes_the_tailored_space_from_the_known_values(folder: Path) -> None:
+    told = launch(folder, *TAILORED)
+    assert told.code == 0, told.err
+    top = {trial["trial"]: trial["params"] for trial in json.loads(told.out)["top"]}
+    assert [top[0]["learning_rate"], top[1]["learning_rate"]] == [0.5, 0.01]
+    assert top[1]["dropout"] == 0.3
+    for params in top.values():
+        assert params["kind"] == "b" and 0.1 <= params["dropout"] <= 0.3
+    best = json.loads(told.out)["best"]
+    assert len(best["repeats"]) == 2
+    assert best["value"] == pytest.approx(sum(r["best"]["value"] for r in best["repeats"]) / 2)
+
+
+@pytest.mark.parametrize(
+    "options, told",
+    [
+        (["--only", "dropuot"], "'dropuot' is not in the search space. Did you mean 'dropout'?"),
+        (["--fix", "dropout"], "--fix takes NAME=VALUE"),
+        (["--set", "dropout=0.5..0.1"], "dropout"),
+        (["--start-with", "nowhere.json"], "'nowhere.json' cannot be read"),
+        (["--repeats", "0"], "repeats must be a whole number of at least 1"),
+        (["--engine", "keras-tuner:hyperbnd"], "Did you mean 'keras-tuner:hyperband'"),
+        (["--engine", "keras-tuner:grid"], "learning_rate"),
+        (["--engine", "keras-tuner:hyperband", "--epochs", "1"], "2 epochs"),
+        (["--engine", "keras-tuner:hyperband", "--pruner", "median"], "Hyperband"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_wrong_is_told_in_one_line(folder: Path, options: list[str], told: str) -> None:
+    before = sorted(path.name for path in folder.iterdir())
+    answer = launch(folder, *options, "--name", "another")
+    assert answer.code == 2
+    assert told in answer.last and answer.out == ""
+    assert len(answer.err.strip().splitlines()) == 1
+    assert sorted(path.name for path in folder.iterdir()) == before

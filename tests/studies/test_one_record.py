@@ -1,0 +1,70 @@
+"""A trial leaves the same record whichever engine proposed it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted import ScriptedExecutor, describe
+
+from studies.launching import run_study
+from studies.progress import NoProgress
+from tracking.history import StudyHistory
+
+KNOWN = (
+    {"rate": 0.01, "units": 32, "kind": "a"},
+    {"rate": 0.05, "units": 8, "kind": "b", "momentum": 0.5},
+    {"rate": 0.0002, "units": 64, "kind": "b", "momentum": 0.0},
+)
+# What tells one engine, one run or one moment from another.
+OWN = ("kerastudy.engine", "kerastudy.launched", "mlflow.parentRunId", "mlflow.note.content")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("one record") / "store"
+
+
+def launch(folder: Path, engine: str, **settings: Any) -> StudyHistory:
+    description = describe(engine=engine, trials=3, initial=KNOWN, **settings)
+    return run_study(ScriptedExecutor(description), store=folder, progress=NoProgress())
+
+
+def record(history: StudyHistory, run_id: str) -> dict[str, Any]:
+    client = history.store.client
+    run = client.get_run(run_id)
+    tags = {k: v for k, v in run.data.tags.items() if not k.startswith(OWN)}
+    tags["mlflow.runName"] = tags["mlflow.runName"].replace(history.description.engine, "ENGINE")
+    params = {k: v for k, v in run.data.params.items() if k != "engine"}
+    return {
+        "params": params,
+        "metrics": run.data.metrics,
+        "curves": {
+            name: [(m.step, m.value) for m in client.get_metric_history(run_id, name)]
+            for name in run.data.metrics
+        },
+        "tags": tags,
+        "status": run.info.status,
+        "inputs": [i.dataset.digest for i in run.inputs.dataset_inputs],
+        "artifacts": sorted(a.path for a in client.list_artifacts(run_id)),
+        "study artifacts": sorted(a.path for a in client.list_artifacts(run_id, "study")),
+    }
+
+
+@pytest.mark.parametrize("engine", ["keras-tuner:random", "keras-tuner:bayesian", "optuna:random"])
+def test_the_same_values_leave_the_same_record(folder: Path, engine: str) -> None:
+    first, second = launch(folder, "optuna:tpe"), launch(folder, engine)
+    for one, other in zip(first.trials, second.trials, strict=True):
+        assert record(first, one.run_id) == record(second, other.run_id)
+    assert record(first, first.parent_run_id) == record(second, second.parent_run_id)
+
+
+def test_hyperbands_trials_have_the_same_kinds_of_entries(folder: Path) -> None:
+    """It decides on the epochs, so the values differ."""
+    first, second = launch(folder, "optuna:tpe"), launch(folder, "keras-tuner:hyperband")
+    for one, other in zip(first.trials, second.trials, strict=True):
+        a, b = record(first, one.run_id), record(second, other.run_id)
+        for kind in ("params", "metrics", "tags"):
+            assert a[kind].keys() == b[kind].keys()
+        assert a["artifacts"] == b["artifacts"]
