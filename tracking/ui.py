@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,10 +46,16 @@ def free_port(wanted: int | None) -> int:
 
 
 @contextlib.contextmanager
-def serving(store: Store, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def serving(store: Store, port: int, stopped: threading.Event) -> Iterator[subprocess.Popen[bytes]]:
     """Runs MLflow's server on a store, healthy when it is yielded, gone when it is left.
 
     It listens on loopback alone, with one worker, and without telemetry or job execution.
+
+    Args:
+        store: The store.
+        port: A free port.
+        stopped: Set by whoever wants no server any more, while it starts too. (An exception
+            raised by a signal could come before the new process is ours to end.)
 
     Raises:
         StoreError: If the server ends or does not answer within two minutes.
@@ -73,7 +80,7 @@ def serving(store: Store, port: int) -> Iterator[subprocess.Popen[bytes]]:
             start_new_session=True,
         )
         try:
-            _wait_until_healthy(process, port, Path(log.name))
+            _wait_until_healthy(process, port, Path(log.name), stopped)
             yield process
         finally:
             _stop(process)
@@ -85,17 +92,21 @@ def study_page(port: int, experiment_id: str, run_id: str = "") -> str:
     return f"http://{HOST}:{port}/#/experiments/{experiment_id}{page}"
 
 
-def _wait_until_healthy(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _wait_until_healthy(
+    process: subprocess.Popen[bytes], port: int, log: Path, stopped: threading.Event
+) -> None:
     # Not through a proxy: it would look for the server on its own machine.
     direct = build_opener(ProxyHandler({}))
     deadline = time.monotonic() + _SECONDS_TO_START
     while time.monotonic() < deadline and process.poll() is None:
+        if stopped.is_set():
+            return
         try:
             with direct.open(f"http://{HOST}:{port}/health", timeout=1) as answer:
                 if answer.status == 200:
                     return
         except (URLError, OSError):
-            time.sleep(0.1)
+            stopped.wait(0.1)
     last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["it printed nothing"]
     raise StoreError(f"MLflow's server did not start: {last[0]}")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import threading
 import webbrowser
 from pathlib import Path
 
@@ -59,13 +61,15 @@ def ui_command(
         opened, experiment_id = found, ""
     chosen = free_port(port)
 
-    def stop() -> None:
-        raise KeyboardInterrupt
-
+    stopped = threading.Event()
     click.echo("starting MLflow's server …", err=True)
-    try:
-        # Around all of it: what starts the server must also end it.
-        with catching_interrupts(stop), serving(opened, chosen) as server:
+    # Around all of it: what starts the server must also end it.
+    with (
+        catching_interrupts(stopped.set),
+        contextlib.suppress(KeyboardInterrupt),
+        serving(opened, chosen, stopped) as server,
+    ):
+        if not stopped.is_set():
             address = f"http://{HOST}:{chosen}"
             page = study_page(chosen, experiment_id) if experiment_id else address
             if as_json:
@@ -75,8 +79,9 @@ def ui_command(
             sys.stdout.flush()
             if open_browser if open_browser is not None else sys.stdout.isatty():
                 webbrowser.open(page)
-            server.wait()
-    except KeyboardInterrupt:
+        while server.poll() is None and not stopped.wait(0.2):
+            pass
+    if stopped.is_set():
         click.echo("stopped", err=True)
         return
     raise StoreError("MLflow's server ended by itself.")

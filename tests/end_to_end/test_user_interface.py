@@ -32,10 +32,13 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> StudyHistory:
 
 @pytest.fixture(scope="module")
 def server(history: StudyHistory) -> Iterator[dict[str, Any]]:
-    """`kerastudy ui`, stopped with Ctrl-C; afterwards none of its processes is left."""
+    """`kerastudy ui`, stopped with Ctrl-C; afterwards none of its processes is left.
+
+    Behind a proxy that knows nothing of this machine, as in many offices.
+    """
     process = subprocess.Popen(
         [*KERASTUDY, "ui", "연구 1", "--store", str(history.store.root), "--json", "--no-open"],
-        env=environment(),
+        env=environment(http_proxy="http://127.0.0.1:9", HTTP_PROXY="http://127.0.0.1:9"),
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -91,6 +94,28 @@ def see(browser: webdriver.Chrome, address: str, *texts: str) -> str:
 
     wait = WebDriverWait(browser, 60, ignored_exceptions=[Exception])
     return wait.until(shown, f"{texts} not on {address}")
+
+
+@pytest.mark.parametrize("sent", [signal.SIGHUP, signal.SIGTERM], ids=["SIGHUP", "SIGTERM"])
+def test_a_closed_terminal_leaves_no_server_even_while_it_starts(
+    history: StudyHistory, sent: signal.Signals
+) -> None:
+    process = subprocess.Popen(
+        [*KERASTUDY, "ui", "--store", str(history.store.root), "--no-open"],
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert "starting" in process.stderr.readline()
+    started = psutil.Process(process.pid)
+    while not (children := started.children(recursive=True)):
+        assert process.poll() is None
+    process.send_signal(sent)
+    assert process.wait(timeout=30) == 0
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
 
 
 def test_listens_on_this_machine_alone(server: dict[str, Any]) -> None:

@@ -81,10 +81,12 @@ def worker_pid() -> int:
 def test_a_killed_worker_is_replaced_and_its_trial_reported_lost(
     study_file: Path, tmp_path: Path
 ) -> None:
+    """The new one runs the study's text as it was, though its file has changed meanwhile."""
     with in_worker(study_file) as executor:
         before = worker_pid()
 
         def kill(epoch: object) -> str:
+            study_file.write_text("raise RuntimeError('half saved')", encoding="utf-8")
             os.kill(before, signal.SIGKILL)
             return "continue"
 

@@ -210,3 +210,36 @@ class TestCheckStudy:
     def test_callbacks_that_are_none(self) -> None:
         with pytest.raises(BuilderError, match=r"callbacks.*Received in it: 3"):
             self.check(dense, callbacks=lambda hp: [3])
+
+
+def test_a_study_compiles_its_models_with_its_own_arguments(tmp_path: Path) -> None:
+    """In place of the builder's; what it does not give stays the builder's."""
+    seen: list[keras.Model] = []
+
+    def build(hp: Hyperparameters) -> keras.Model:
+        model = dense(hp)
+        seen.append(model)
+        return model
+
+    optimizer = keras.optimizers.SGD(0.25, momentum=0.5)
+    study = make_study(
+        build, optimizer=optimizer, metrics=["accuracy", "sparse_top_k_categorical_accuracy"]
+    )
+    for _ in range(2):
+        result = run(study, tmp_path)
+        assert result.best is not None
+        assert {"val_accuracy", "val_sparse_top_k_categorical_accuracy"} <= set(result.best.metrics)
+    assert all(isinstance(model.optimizer, keras.optimizers.SGD) for model in seen)
+    assert [float(model.optimizer.learning_rate.numpy()) for model in seen] == [0.25, 0.25]
+    assert len({id(model.optimizer) for model in [*seen]} | {id(optimizer)}) == 3
+    assert [model.loss for model in seen] == ["sparse_categorical_crossentropy"] * 2
+
+
+def test_an_uncompiled_model_is_compiled_by_the_study(tmp_path: Path) -> None:
+    def build(hp: Hyperparameters) -> keras.Model:
+        return keras.Sequential([keras.layers.Dense(3, activation="softmax")])
+
+    loss = keras.losses.SparseCategoricalCrossentropy()
+    assert run(make_study(build, optimizer="adam", loss=loss), tmp_path).state == "complete"
+    reason = run(make_study(build, optimizer="adam"), tmp_path).reason
+    assert "must give both optimizer and loss" in reason

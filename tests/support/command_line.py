@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from user_commands import KERASTUDY, environment
 
 # Keras is imported by the builder: what is wrong before it is called is then told quickly.
 STUDY_FILE = """
@@ -86,21 +86,15 @@ class Launched:
 
 def kerastudy(*arguments: str | Path, cwd: Path, timeout: float = 300, **variables: str) -> Told:
     """Runs the command in a folder, as a user's shell would."""
-    return run([sys.executable, "-P", "-m", "kerastudy", *map(str, arguments)], cwd=cwd,
-               timeout=timeout, **variables)  # fmt: skip
+    return run([*KERASTUDY, *map(str, arguments)], cwd=cwd, timeout=timeout, **variables)
 
 
 def run(command: list[str], *, cwd: Path, timeout: float = 300, **variables: str) -> Told:
     """Runs a process in a folder."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("KERASTUDY_", "MLFLOW_", "PYTHONPATH"))
-    }
     done = subprocess.run(
         command,
         cwd=cwd,
-        env={**kept, "COLUMNS": "100", **variables},
+        env=environment(**variables),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

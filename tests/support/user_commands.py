@@ -1,4 +1,7 @@
-"""Running `kerastudy` as its users do: a real process, in a folder of theirs."""
+"""Running `kerastudy` as its users do, on the executors' study: a real process, a user's folder.
+
+`command_line` does the same for the command line's own tests, with a study of its own.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,9 @@ KERASTUDY = [sys.executable, "-P", "-m", "kerastudy"]
 
 def environment(**more: str) -> dict[str, str]:
     """The test's environment, as little of it as a new terminal would have."""
-    kept = {k: v for k, v in os.environ.items() if k not in ("KERASTUDY_STORE", "PYTHONPATH")}
-    return {**kept, **more}
+    ours = ("KERASTUDY_", "MLFLOW_", "PYTHONPATH", "PYTEST_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return {**kept, "COLUMNS": "100", **more}
 
 
 def kerastudy(
