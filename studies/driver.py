@@ -20,14 +20,13 @@ from studies.progress import Progress
 from studies.repeats import combined, mean_metrics
 from studies.retention import Retention
 from studies.seeds import trial_seed
-from studies.specs import origin_of, spec_of, task_of
+from studies.specs import spec_of, task_of
 from tracking.history import epoch_metrics
 from tracking.joining import completed, joined
 from tracking.records import (
     FINISHED_STATES,
     Decision,
     EpochResult,
-    Origin,
     Proposal,
     TrialRecord,
     TrialResult,
@@ -268,20 +267,18 @@ class Driver:
             run_id = running.trial.run_id
         running.specs.append(spec)
         running.run_ids.append(run_id)
-        origin = self._origin(spec)
-        self._executor.submit(task_of(spec, self._description, self._runs.store, origin))
+        self._tell_of_origin(spec)
+        self._executor.submit(task_of(spec, self._description, self._runs.store))
 
-    def _origin(self, spec: TrialSpec) -> Origin | None:
-        """Returns what a trial goes on from, and gives it the epochs that were trained there."""
+    def _tell_of_origin(self, spec: TrialSpec) -> None:
+        """Gives a trial that goes on from another one the epochs that were trained there."""
         if spec.goes_on_from is None or not spec.initial_epoch:
-            return None
-        parent = self._finished[spec.goes_on_from]
-        running = self._running[spec.number]
+            return
+        parent, run_id = self._finished[spec.goes_on_from], self._running[spec.number].run_ids[0]
         for epoch, metrics in epoch_metrics(self._runs.store, parent.run_id).items():
             known = EpochResult(spec.number, epoch, metrics, 0.0)
-            self._runs.log_epoch(running.run_ids[0], known)
+            self._runs.log_epoch(run_id, known)
             self._reported(known)
-        return origin_of(parent, self._description, self._runs.store)
 
     def _reported(self, epoch: EpochResult) -> bool:
         value = epoch.metrics.get(self._description.objective.metric)

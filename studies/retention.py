@@ -1,11 +1,11 @@
-"""Which checkpoints stay on disk: those of the best trials, and those that others go on from."""
+"""Which files stay on disk: checkpoints of the best trials, and states that are gone on from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from studies.engines.engine import Engine
-from tracking.history import checkpoint_path, last_checkpoint_path
+from tracking.history import checkpoint_path, state_path
 from tracking.records import StudyDescription, TrialRecord
 from tracking.selection import beyond_retention, ranked
 from tracking.store import Store
@@ -25,37 +25,33 @@ class Retention:
     ) -> None:
         self._store, self._description = store, description
         self._objective, self._keep = description.objective, description.keep
+        finished = list(finished)
         order = ranked(finished, self._objective)
         self._kept = order[: self._keep]
-        # Those not kept that may still have files.
-        self._dropped: dict[int, TrialRecord] = {t.number: t for t in order[len(self._kept) :]}
-        self._with_last = {t.number: t for t in order if _has_last(t)}
+        # Those that may still have files of no more use. A kill may have come between a file and
+        # what supersedes it; --keep may be less.
+        self._dropped = {trial.number for trial in order[len(self._kept) :]}
+        self._with_state = {trial.number for trial in finished}
 
     def add(self, trial: TrialRecord) -> None:
         """Takes a finished trial."""
+        self._with_state.add(trial.number)
         if trial.best is None:
             return
-        if _has_last(trial):
-            self._with_last[trial.number] = trial
         dropped = beyond_retention([*self._kept, trial], self._objective, self._keep)
         self._kept = [each for each in [*self._kept, trial] if each not in dropped]
-        self._dropped.update({each.number: each for each in dropped})
+        self._dropped |= {each.number for each in dropped}
 
     def tidy(self, engine: Engine) -> None:
         """Removes the files of no more use, as far as the engine does not want them."""
-        for number in _of_no_use(self._with_last, engine):
-            last_checkpoint_path(self._store, self._description, number).unlink(missing_ok=True)
-            del self._with_last[number]
-        for number in _of_no_use(self._dropped, engine):
-            for repeat in range(self._description.repeats):
+        repeats = range(self._description.repeats)
+        for number in [n for n in self._with_state if not engine.may_go_on(n)]:
+            for repeat in repeats:
+                path = state_path(self._store, self._description, number, repeat)
+                path.unlink(missing_ok=True)
+            self._with_state.remove(number)
+        for number in self._dropped:
+            for repeat in repeats:
                 path = checkpoint_path(self._store, self._description, number, repeat)
                 path.unlink(missing_ok=True)
-            del self._dropped[number]
-
-
-def _has_last(trial: TrialRecord) -> bool:
-    return trial.result is not None and bool(trial.result.last_sha256)
-
-
-def _of_no_use(trials: Mapping[int, TrialRecord], engine: Engine) -> list[int]:
-    return [number for number in trials if not engine.may_go_on(number)]
+        self._dropped.clear()

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from studies.seeds import trial_seed
-from tracking.history import checkpoint_path, last_checkpoint_path
+from tracking.history import checkpoint_path, state_path
 from tracking.records import (
-    Origin,
     Proposal,
     StudyDescription,
     TrialRecord,
@@ -55,25 +54,15 @@ def spec_of(
     )
 
 
-def origin_of(parent: TrialRecord, description: StudyDescription, store: Store) -> Origin:
-    """Returns where a trial that goes on from another one finds what that one left."""
-    assert parent.result is not None, "only a finished trial is gone on from"
-    return Origin(
-        last=last_checkpoint_path(store, description, parent.number),
-        best=checkpoint_path(store, description, parent.number),
-        result=parent.result,
-    )
-
-
-def task_of(
-    spec: TrialSpec, description: StudyDescription, store: Store, origin: Origin | None
-) -> TrialTask:
+def task_of(spec: TrialSpec, description: StudyDescription, store: Store) -> TrialTask:
     """Returns what an executor is given to run a training."""
-    may_be_gone_on_with = spec.epochs < description.epochs and description.repeats == 1
+    origin = None
+    if spec.goes_on_from is not None and spec.initial_epoch:
+        origin = state_path(store, description, spec.goes_on_from)
     return TrialTask(
         spec,
         description.space,
         checkpoint_path(store, description, spec.number, spec.repeat),
-        last_checkpoint_path(store, description, spec.number) if may_be_gone_on_with else None,
+        state_path(store, description, spec.number, spec.repeat),
         origin,
     )

@@ -106,10 +106,11 @@ def checkpoint_path(
     return folder / f"trial-{number:05}{which}.weights.h5"
 
 
-def last_checkpoint_path(store: Store, description: StudyDescription, number: int) -> Path:
-    """Returns where the state after a trial's last epoch is, or would be."""
+def state_path(store: Store, description: StudyDescription, number: int, repeat: int = 0) -> Path:
+    """Returns where the state of a trial after its last epochs is, while it is of use."""
     folder = store.checkpoints(description.name, description.engine)
-    return folder / f"trial-{number:05}.last.weights.h5"
+    which = f".repeat-{repeat}" if repeat else ""
+    return folder / f"trial-{number:05}{which}.state.safetensors"
 
 
 def study_names(store: Store) -> list[str]:

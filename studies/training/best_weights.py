@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,60 +20,49 @@ class BestWeights:
 
     In memory until the trial ends: an epoch of a small model takes less time than writing a
     file, and most best epochs are soon surpassed.
+
+    Attributes:
+        copy: Weights, then the optimizer's variables; empty if nothing was taken.
+        sha256: Digest of the weights.
     """
 
     def __init__(self, model: keras.Model) -> None:
         self._model = model
-        self._copy: list[np.ndarray] = []
-        self._file: Path | None = None
+        self.copy: Sequence[np.ndarray] = []
         self.sha256 = ""
 
     def take(self) -> None:
         """Copies the model's present state."""
-        self._file = None
-        self._copy = [np.array(variable.numpy()) for variable in state_of(self._model)]
-        self.sha256 = weights_digest(self._copy[: len(self._model.weights)])
+        self.copy = copy_of(self._model)
+        self.sha256 = weights_digest(self.copy[: len(self._model.weights)])
 
-    def take_file(self, path: Path, sha256: str) -> None:
-        """Takes the state that a file holds in place of a copy in memory."""
-        self._file, self._copy, self.sha256 = path, [], sha256
+    def take_copy(self, copy: Sequence[np.ndarray], sha256: str) -> None:
+        """Takes a copy that was made before."""
+        self.copy, self.sha256 = copy, sha256
 
     def write(self, path: Path) -> None:
-        """Writes what was taken, whole or not at all; sets the model back to a copy."""
-        if self._file is not None:
-            with replacing(path) as partial:
-                shutil.copyfile(self._file, partial)
-            return
-        for variable, value in zip(state_of(self._model), self._copy, strict=True):
-            variable.assign(value)
-        write_state(self._model, path)
+        """Sets the model back to the copy and writes it, whole or not at all."""
+        assign(self._model, self.copy)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            self._model.save_weights(partial)
 
 
-def state_of(model: keras.Model) -> list[keras.Variable]:
-    """Returns the variables of a model's weights and of its optimizer."""
-    # A HyperModel that trains by itself may leave its model without one.
-    optimizer = getattr(model, "optimizer", None)
-    return [*model.weights, *(optimizer.variables if optimizer is not None else [])]
+def copy_of(model: keras.Model) -> list[np.ndarray]:
+    """Returns copies of a model's weights and of its optimizer's variables."""
+    return [np.array(variable.numpy()) for variable in _variables(model)]
 
 
-def write_state(model: keras.Model, path: Path) -> str:
-    """Writes a model's weights and its optimizer's state; returns the digest of the weights."""
-    with replacing(path) as partial:
-        model.save_weights(partial)
-    return weights_digest([np.array(variable.numpy()) for variable in model.weights])
-
-
-def read_state(model: keras.Model, path: Path, sha256: str) -> None:
-    """Reads what `write_state` wrote into a model that is built, its optimizer too.
+def assign(model: keras.Model, copy: Sequence[np.ndarray]) -> None:
+    """Sets a model, with its optimizer, to what `copy_of` returned.
 
     Raises:
-        ValueError: If the weights are not those of the digest.
-        Exception: Whatever Keras and HDF5 raise for a file that is damaged or of another model.
+        ValueError: If it is of another model.
     """
-    model.load_weights(path)
-    found = weights_digest([np.array(variable.numpy()) for variable in model.weights])
-    if found != sha256:
-        raise ValueError(f"{str(path)!r} holds other weights than were recorded.")
+    for variable, value in zip(_variables(model), copy, strict=True):
+        if tuple(variable.shape) != value.shape:
+            raise ValueError(f"{variable.path} has the shape {variable.shape}, not {value.shape}")
+        variable.assign(value)
 
 
 def weights_digest(weights: Sequence[np.ndarray]) -> str:
@@ -84,3 +72,9 @@ def weights_digest(weights: Sequence[np.ndarray]) -> str:
         digest.update(f"{weight.dtype.name}{weight.shape};".encode())
         digest.update(np.ascontiguousarray(weight).tobytes())
     return digest.hexdigest()
+
+
+def _variables(model: keras.Model) -> list[keras.Variable]:
+    # A HyperModel that trains by itself may leave its model without one.
+    optimizer = getattr(model, "optimizer", None)
+    return [*model.weights, *(optimizer.variables if optimizer is not None else [])]

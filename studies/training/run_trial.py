@@ -10,14 +10,11 @@ from typing import TYPE_CHECKING
 
 from search_spaces import Hyperparameters
 from studies.errors import BuilderError, StudyError
-from studies.training.best_weights import BestWeights, read_state, write_state
-from studies.training.building import (
-    build_callbacks,
-    build_model,
-    build_variables,
-    describe,
-)
+from studies.training.best_weights import BestWeights
+from studies.training.building import build_callbacks, build_model, describe
+from studies.training.checkpointing import Checkpoints, cannot_write, restoring, take_up
 from studies.training.determinism import begin_trial
+from studies.training.states import TrainingState
 from studies.training.trainer import Trainer, Training
 from studies.training.watch import OnEpochResult, Watch
 from tracking.records import TrialResult, TrialTask
@@ -55,8 +52,8 @@ def run_trial(
     hp = Hyperparameters(task.space, spec.values, number=spec.number)
     try:
         model, callbacks = _build(study, hp, spec.seed)
-        goes_on = _go_on(task, model, splits, callbacks, trainer)
-        if goes_on is False:
+        state = None if trainer.concludes else take_up(task, model, splits, callbacks)
+        if state is None and _may_have_a_state(task):
             model, callbacks = _build(study, hp, spec.seed)
     except Exception as error:
         # That it returns nothing, or reads what is not active, may be so for these values only:
@@ -74,25 +71,47 @@ def run_trial(
             repeat=spec.repeat,
             joined=_joined(hp),
         )
-    watch = Watch(spec, BestWeights(model), on_epoch, concludes=trainer.concludes, started=started)
-    initial_epoch = 0
-    if goes_on and task.origin is not None:
-        watch.go_on_from(task.origin)
-        initial_epoch = task.origin.result.epochs
-    try:
-        outcome = trainer.train(
-            Training(model, splits, spec, callbacks, hp, initial_epoch), watch.on_epoch_end
+    weights = BestWeights(model)
+    checkpoints = Checkpoints(task, model, callbacks, weights, wanted=not trainer.concludes)
+    watch = Watch(
+        spec, weights, checkpoints, on_epoch, concludes=trainer.concludes, started=started
+    )
+    with checkpoints:
+        _train(Training(model, splits, spec, callbacks, hp), watch, trainer, state)
+    if watch.best is not None and watch.state in ("complete", "pruned"):
+        try:
+            weights.write(task.checkpoint)
+        except OSError as error:
+            raise cannot_write(task.checkpoint, error) from None
+    result = watch.result(model.count_params() if model.built else 0)
+    return replace(result, joined=_joined(hp))
+
+
+def _train(training: Training, watch: Watch, trainer: Trainer, state: TrainingState | None) -> None:
+    """Trains a model, from its first epoch or from a state; a training that raises fails."""
+    if state is not None:
+        if not watch.go_on_from(state):
+            return
+        restored = restoring(training.callbacks, state.callbacks)
+        training = replace(
+            training,
+            callbacks=[*training.callbacks, restored],
+            initial_epoch=len(state.epochs),
         )
+    try:
+        outcome = trainer.train(training, watch.on_epoch_end)
         if outcome is not None:
             watch.conclude(outcome)
     except StudyError:
         raise
     except Exception as error:
         watch.fail(_training_failed(error))
-        _tell_once(spec.number, describe(error))
-    last_sha256 = _write(task, model, watch, bool(callbacks))
-    result = watch.result(model.count_params() if model.built else 0)
-    return replace(result, last_sha256=last_sha256, joined=_joined(hp))
+        _tell_once(training.spec.number, describe(error))
+
+
+def _may_have_a_state(task: TrialTask) -> bool:
+    """Tells whether an attempt to take up a state may have changed the model."""
+    return task.origin is not None or task.spec.attempt > 1
 
 
 def _build(
@@ -100,57 +119,6 @@ def _build(
 ) -> tuple[keras.Model, Sequence[keras.callbacks.Callback]]:
     begin_trial(seed)
     return build_model(study, hp), build_callbacks(study, hp)
-
-
-def _go_on(
-    task: TrialTask,
-    model: keras.Model,
-    splits: Splits,
-    callbacks: Sequence[object],
-    trainer: Trainer,
-) -> bool | None:
-    """Sets a model to where the trial that it goes on from ended.
-
-    Returns:
-        None if the trial starts anew: it goes on from none, or it has callbacks, whose state no
-        file holds. False if the files are damaged: then the model is of no use any more.
-    """
-    if task.origin is None or callbacks or trainer.concludes:
-        return None
-    try:
-        build_variables(model, splits)
-        read_state(model, task.origin.best, task.origin.result.weights_sha256)
-        read_state(model, task.origin.last, task.origin.result.last_sha256)
-    except Exception as error:
-        _log.warning(
-            "trial %d trains from its first epoch: the checkpoint that it was to go on from "
-            "cannot be used (%s)",
-            task.spec.number,
-            describe(error),
-        )
-        return False
-    return True
-
-
-def _write(task: TrialTask, model: keras.Model, watch: Watch, has_callbacks: bool) -> str:
-    """Writes the checkpoints of a training that ended well; returns the last one's digest."""
-    if watch.best is None or watch.state not in ("complete", "pruned"):
-        return ""
-    path, last_sha256 = task.checkpoint, ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if task.last is not None and not has_callbacks:
-            path = task.last
-            last_sha256 = write_state(model, path)
-        path = task.checkpoint
-        watch.weights.write(path)
-    except OSError as error:
-        # Not the trial's fault: the study stops, and tries it again when it goes on.
-        raise StudyError(
-            f"The checkpoint {str(path)!r} cannot be written: "
-            f"{error.strerror or error}. Make room, and launch again to go on."
-        ) from None
-    return last_sha256
 
 
 def _joined(hp: Hyperparameters) -> tuple[dict[str, object], ...]:

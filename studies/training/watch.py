@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 
 from studies.training.best_weights import BestWeights
 from studies.training.building import check_logged
+from studies.training.checkpointing import Checkpoints
+from studies.training.states import TrainingState
 from tracking.records import (
     BestEpoch,
     Decision,
     EpochResult,
-    Origin,
     TrialResult,
     TrialSpec,
     TrialState,
@@ -27,6 +28,7 @@ class Watch:
     Args:
         spec: What is trained.
         weights: Keeps the weights of the best epoch.
+        checkpoints: Keeps the state after an epoch.
         tell: Told of each epoch after the spec's initial one; its answer says how to go on.
         concludes: Whether the training may say itself, at its end, what came of it: an epoch may
             then lack the objective.
@@ -37,6 +39,7 @@ class Watch:
         self,
         spec: TrialSpec,
         weights: BestWeights,
+        checkpoints: Checkpoints,
         tell: OnEpochResult,
         *,
         concludes: bool,
@@ -46,30 +49,42 @@ class Watch:
         self.weights = weights
         self.state: TrialState = "complete"
         self.best: BestEpoch | None = None
+        self._checkpoints = checkpoints
         self._tell = tell
         self._concludes = concludes
         self._started = started
-        self._epochs = 0
-        self._metrics: Mapping[str, float] = {}
+        self._epochs: list[Mapping[str, float]] = []
         self._reason = ""
 
-    def go_on_from(self, origin: Origin) -> None:
-        """Takes up the best epoch of the training that this one goes on with."""
-        assert origin.result.best is not None
-        self.best = origin.result.best
-        self.weights.take_file(origin.best, origin.result.weights_sha256)
-        self._epochs = origin.result.epochs
+    def go_on_from(self, state: TrainingState) -> bool:
+        """Takes up a training where it stopped; False if it goes on no further."""
+        self.best = state.best
+        self.weights.take_copy(state.best_weights, state.weights_sha256)
+        for epoch, metrics in enumerate(state.epochs, start=1):
+            self._epochs.append(metrics)
+            if not self._decided(epoch, metrics):
+                return False
+        return not state.stopped and len(state.epochs) < self.spec.epochs
 
     def on_epoch_end(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         """Takes an epoch; False ends the training."""
         objective = self.spec.objective
         if not self._concludes:
             check_logged(objective.metric, set(metrics))
-        self._epochs, self._metrics = epoch, dict(metrics)
+        self._epochs.append(dict(metrics))
         value = metrics.get(objective.metric)
         if value is not None and (self.best is None or objective.is_better(value, self.best.value)):
             self.best = BestEpoch(epoch, value, dict(metrics))
             self.weights.take()
+        goes_on = self._decided(epoch, metrics)
+        # What is cut is gone on with; what has ended may be gone on from.
+        ends = self.state == "interrupted" or epoch == self.spec.epochs
+        self._checkpoints.after_epoch(self._epochs, self.best, last=ends)
+        return goes_on
+
+    def _decided(self, epoch: int, metrics: Mapping[str, float]) -> bool:
+        """Tells of an epoch, and takes what is decided of it; False ends the training."""
+        objective = self.spec.objective
         # What the trial that this one goes on from was told already.
         known = epoch <= self.spec.initial_epoch
         decision = "continue" if known else self._tell(self._result_of(epoch, metrics))
@@ -88,14 +103,14 @@ class Watch:
         if self.state != "complete":
             return
         metric = self.spec.objective.metric
-        metrics = {**self._metrics, **outcome}
+        metrics = {**(self._epochs[-1] if self._epochs else {}), **outcome}
         check_logged(metric, set(metrics))
-        self._epochs = max(self._epochs, 1)
-        self._tell(self._result_of(self._epochs, metrics))
+        self._epochs = [*self._epochs[:-1], metrics]
+        self._tell(self._result_of(len(self._epochs), metrics))
         if not math.isfinite(metrics[metric]):
             self.fail(f"{metric} is {metrics[metric]}")
             return
-        self.best = BestEpoch(self._epochs, metrics[metric], metrics)
+        self.best = BestEpoch(len(self._epochs), metrics[metric], metrics)
         self.weights.take()
 
     def fail(self, reason: str) -> None:
@@ -110,13 +125,13 @@ class Watch:
         """
         if self.state == "complete" and self.best is None:
             if self._epochs:
-                check_logged(self.spec.objective.metric, set(self._metrics))
+                check_logged(self.spec.objective.metric, set(self._epochs[-1]))
             self.fail("no epoch was trained")
         valued = self.state != "infeasible"
         return TrialResult(
             self.spec.number,
             self.state,
-            epochs=self._epochs,
+            epochs=len(self._epochs),
             best=self.best if valued else None,
             weights_sha256=self.weights.sha256 if valued else "",
             reason=self._reason,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -110,7 +112,8 @@ class ScriptedExecutor:
 
     def _train(self, task: TrialTask, handler: Handler) -> TrialResult:
         spec, checkpoint = task.spec, task.checkpoint
-        best = task.origin.result.best if task.origin is not None else None
+        # As of the trial that it goes on from: what there is of it in a state.
+        best = None if task.origin is None else BestEpoch(**json.loads(task.origin.read_text()))
         state, epoch = "complete", spec.initial_epoch
         for epoch in range(spec.initial_epoch + 1, spec.epochs + 1):
             metrics = {"loss": loss(spec, epoch) / 2, "val_loss": loss(spec, epoch)}
@@ -125,8 +128,8 @@ class ScriptedExecutor:
         if state != "interrupted":
             checkpoint.parent.mkdir(parents=True, exist_ok=True)
             checkpoint.write_text(spec.to_json())
-            if task.last is not None:
-                task.last.write_text(spec.to_json())
+            if task.state is not None:
+                task.state.write_text(json.dumps(dataclasses.asdict(best)))
         # Only a parameter that the space lacks is shown.
         joined = [p for p in self.joined.get(spec.number, ()) if p.name not in task.space]
         return TrialResult(
@@ -137,7 +140,6 @@ class ScriptedExecutor:
             weights_sha256=hashlib.sha256(f"{best}".encode()).hexdigest(),
             seconds=0.5,
             repeat=spec.repeat,
-            last_sha256="f" * 64 if task.last is not None else "",
             joined=tuple(p.to_dict() for p in joined),
         )
 

@@ -16,7 +16,7 @@ passes over the training data.
 
 from tracking.records.objective import Direction, Objective
 from tracking.records.studies import CodeDescription, DataDescription, StudyDescription
-from tracking.records.tasks import Origin, Proposal, TrialTask
+from tracking.records.tasks import Proposal, TrialTask
 from tracking.records.trials import (
     FINISHED_STATES,
     BestEpoch,
@@ -38,7 +38,6 @@ __all__ = [
     "Direction",
     "EpochResult",
     "Objective",
-    "Origin",
     "Proposal",
     "Repeat",
     "StudyDescription",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import SearchSpace
-from tracking.records.trials import TrialResult, TrialSpec
+from tracking.records.trials import TrialSpec
 
 
 @dataclass(frozen=True)
@@ -31,21 +31,6 @@ class Proposal:
 
 
 @dataclass(frozen=True)
-class Origin:
-    """What a trial goes on from.
-
-    Attributes:
-        last: The weights and the optimizer's state after the last epoch there.
-        best: The weights of the best epoch there.
-        result: What came of it.
-    """
-
-    last: Path
-    best: Path
-    result: TrialResult
-
-
-@dataclass(frozen=True)
 class TrialTask:
     """A trial to run, and the files that it reads and writes.
 
@@ -53,13 +38,14 @@ class TrialTask:
         spec: What to run.
         space: The space that its values belong to.
         checkpoint: Where the weights of its best epoch go.
-        last: Where the state after its last epoch goes, if another trial may go on from it.
-        origin: What it goes on from; without it, or if it is damaged, the trial is trained from
-            the first epoch, and comes to the same.
+        state: Where its state after an epoch goes. If one is there, from an attempt before, the
+            trial goes on from it.
+        origin: The state of the trial that it goes on from. Without either, or if they are
+            damaged, it is trained from the first epoch, and comes to the same.
     """
 
     spec: TrialSpec
     space: SearchSpace
     checkpoint: Path
-    last: Path | None = None
-    origin: Origin | None = None
+    state: Path | None = None
+    origin: Path | None = None

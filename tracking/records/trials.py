@@ -126,7 +126,6 @@ class TrialResult:
         seconds: Wall-clock seconds from building the model to the checkpoint on disk.
         model_parameters: Number of scalar weights of the model, 0 if it was not built.
         repeat: See `TrialSpec.repeat`.
-        last_sha256: Digest of the weights after the last epoch, where they are kept.
         joined: Hyperparameters that the builder declared and the space lacked, as
             `Parameter.to_dict` writes them; the trial had their defaults.
         repeats: The trainings of a repeated trial. Its value is then their mean, its digest that
@@ -143,7 +142,6 @@ class TrialResult:
     seconds: float = 0.0
     model_parameters: int = 0
     repeat: int = 0
-    last_sha256: str = ""
     joined: Sequence[Mapping[str, Any]] = ()
     repeats: Sequence[Repeat] = ()
     best_repeat: int = 0

@@ -18,7 +18,7 @@ from studies.seeds import epoch_seed, permutation
 from studies.training.determinism import begin_trial, configure_tensorflow
 from studies.training.run_trial import run_trial
 from studies.training.trainer import Trainer
-from tracking.records import EpochResult, Objective, Origin, TrialResult, TrialSpec, TrialTask
+from tracking.records import EpochResult, Objective, TrialResult, TrialSpec, TrialTask
 
 layers = keras.layers
 SEED = 3_000_000_007
@@ -137,6 +137,16 @@ def by_hand(model_of: Model, splits: Splits, spec: TrialSpec) -> tuple[list[dict
     return metrics, weights
 
 
+def seeing(begun: list[int]) -> keras.callbacks.Callback:
+    """A callback that notes which epochs are trained."""
+
+    class Seeing(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
+            begun.append(epoch)
+
+    return Seeing()
+
+
 class TrainerConformance:
     """Subclass it, and give `trainer`."""
 
@@ -155,8 +165,8 @@ class TrainerConformance:
         spec: TrialSpec,
         folder: Path,
         decide: Callable[[EpochResult], Any] = lambda epoch: "continue",
-        last: Path | None = None,
-        origin: Origin | None = None,
+        state: Path | None = None,
+        origin: Path | None = None,
     ) -> tuple[TrialResult, list[Mapping[str, float]]]:
         epochs: list[Mapping[str, float]] = []
 
@@ -165,7 +175,7 @@ class TrainerConformance:
             return decide(epoch)
 
         splits, path = study.data.load(), folder / "best.weights.h5"
-        task = TrialTask(spec, SPACE, path, last, origin)
+        task = TrialTask(spec, SPACE, path, state, origin)
         return run_trial(study, splits, task, on_epoch, trainer), epochs
 
     @pytest.mark.parametrize("name", MODELS)
@@ -190,42 +200,76 @@ class TrainerConformance:
 
     @pytest.mark.parametrize("name", MODELS)
     @pytest.mark.parametrize("first", [2])
-    def test_goes_on_as_if_trained_straight_through(
+    def test_goes_on_from_another_as_if_trained_straight_through(
         self, trainer: Trainer, tmp_path: Path, name: str, first: int
     ) -> None:
-        study, spec = make_study(MODELS[name]), make_spec(epochs=5)
+        begun: list[int] = []
+        study = make_study(MODELS[name], callbacks=lambda hp: [seeing(begun)])
+        spec = make_spec(epochs=5)
         wanted, epochs = self.train(trainer, study, spec, tmp_path / "straight")
-        origin = self.trained_first(trainer, study, first, tmp_path)
+        origin = tmp_path / "first.state"
+        self.train(trainer, study, make_spec(epochs=first), tmp_path / "first", state=origin)
+        begun.clear()
         going_on = dataclasses.replace(spec, goes_on_from=0, initial_epoch=first)
         folder = tmp_path / "on"
         result, further = self.train(trainer, study, going_on, folder, origin=origin)
-        assert further == epochs[first:]
+        assert further == epochs[first:], "those of before were told before"
+        assert begun == list(range(first, 5)), "and are not trained again"
         assert (result.best, result.weights_sha256) == (wanted.best, wanted.weights_sha256)
         assert result.epochs == 5
 
-    @pytest.mark.parametrize("damage", ["cut", "gone", "other", "best gone"])
-    def test_damaged_checkpoints_are_noticed_and_trained_again(
+    @pytest.mark.parametrize("cut", [1, 3, 4])
+    def test_cut_after_any_epoch_it_goes_on_with_its_callbacks(
+        self, trainer: Trainer, tmp_path: Path, cut: int
+    ) -> None:
+        """Patience counters, best values and a reduced learning rate included."""
+
+        def callbacks(hp: Hyperparameters) -> list[keras.callbacks.Callback]:
+            return [
+                keras.callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=0.1),
+                keras.callbacks.EarlyStopping("loss", patience=4, min_delta=0.2),
+                seeing(begun),
+            ]
+
+        begun: list[int] = []
+        study, spec = make_study(dense, callbacks=callbacks), make_spec(epochs=9)
+        wanted, epochs = self.train(trainer, study, spec, tmp_path / "straight")
+        assert wanted.epochs < 9, "EarlyStopping ends it"
+        state, folder = tmp_path / "trial.state", tmp_path / "cut"
+        stopped, _ = self.train(
+            trainer,
+            study,
+            spec,
+            folder,
+            lambda epoch: "stop" if epoch.epoch == cut else "continue",
+            state=state,
+        )
+        assert (stopped.state, stopped.epochs) == ("interrupted", cut)
+        begun.clear()
+        again = dataclasses.replace(spec, attempt=2)
+        result, all_epochs = self.train(trainer, study, again, folder, state=state)
+        assert all_epochs == epochs, "all are told again: the attempt is a run of its own"
+        assert begun == list(range(cut, wanted.epochs)), "and not trained again"
+        assert (result.state, result.epochs) == ("complete", wanted.epochs)
+        assert (result.best, result.weights_sha256) == (wanted.best, wanted.weights_sha256)
+
+    @pytest.mark.parametrize("damage", ["cut", "gone", "another's"])
+    def test_a_damaged_state_is_noticed_and_trained_again(
         self, trainer: Trainer, tmp_path: Path, damage: str
     ) -> None:
         study, spec = make_study(dense), make_spec(epochs=3)
         wanted, epochs = self.train(trainer, study, spec, tmp_path / "straight")
-        origin = self.trained_first(trainer, study, 2, tmp_path)
+        state = tmp_path / "trial.state"
+        other = dataclasses.replace(make_spec(epochs=2), seed=SEED + (damage == "another's"))
+        self.train(trainer, study, other, tmp_path / "first", state=state)
         if damage == "cut":
-            origin.last.write_bytes(origin.last.read_bytes()[:-4000])
-        elif damage == "other":
-            origin.last.write_bytes((tmp_path / "straight" / "best.weights.h5").read_bytes())
-        else:
-            (origin.last if damage == "gone" else origin.best).unlink()
-        going_on = dataclasses.replace(spec, goes_on_from=0, initial_epoch=2)
-        result, further = self.train(trainer, study, going_on, tmp_path / "on", origin=origin)
-        assert further == epochs[2:]
+            state.write_bytes(state.read_bytes()[:-4000])
+        elif damage == "gone":
+            state.unlink()
+        again = dataclasses.replace(spec, attempt=2)
+        result, further = self.train(trainer, study, again, tmp_path / "on", state=state)
+        assert further == epochs
         assert result.weights_sha256 == wanted.weights_sha256
-
-    def trained_first(self, trainer: Trainer, study: ks.Study, epochs: int, folder: Path) -> Origin:
-        last = folder / "last.weights.h5"
-        spec = make_spec(epochs=epochs)
-        result, _ = self.train(trainer, study, spec, folder / "first", last=last)
-        return Origin(last, folder / "first" / "best.weights.h5", result)
 
     def test_floats_of_any_width_train_as_by_hand(self, trainer: Trainer, tmp_path: Path) -> None:
         study, spec = make_study(dense, dtype="float64"), make_spec()

@@ -1,0 +1,93 @@
+"""What callbacks keep from epoch to epoch: patience counters, best values, weights put aside."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+
+# Set by Keras itself for each training.
+_GIVEN = frozenset({"_model", "params", "validation_data"})
+# What they write to, or call, lies outside what can be put aside.
+_UNKNOWN = frozenset(
+    {"BackupAndRestore", "CSVLogger", "LambdaCallback", "RemoteMonitor", "SwapEMAWeights",
+     "TensorBoard"}
+)  # fmt: skip
+_OPERATION = "keras.ops"
+
+
+class CallbackStateError(Exception):
+    """A callback keeps what can't be put aside; names it."""
+
+
+def capture(callbacks: Sequence[keras.callbacks.Callback]) -> list[dict[str, Any]]:
+    """Returns the state of each callback: its attributes, arrays copied.
+
+    Raises:
+        CallbackStateError: If one keeps anything but numbers, texts, arrays and containers of
+            them. (Functions are passed over in Keras's own callbacks, which never change them.)
+    """
+    return [_captured(callback) for callback in callbacks]
+
+
+def restore(
+    callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Mapping[str, Any]]
+) -> None:
+    """Sets callbacks to states that were captured; after they were told that training begins."""
+    import keras
+
+    for callback, state in zip(callbacks, states, strict=True):
+        for name, value in state.items():
+            if isinstance(value, Mapping) and set(value) == {_OPERATION}:
+                setattr(callback, name, getattr(keras.ops, value[_OPERATION]))
+            else:
+                # Copied: the callback changes what the state still holds.
+                setattr(callback, name, _copied(value, callback, name))
+
+
+def _captured(callback: keras.callbacks.Callback) -> dict[str, Any]:
+    ours = type(callback).__module__.startswith("keras.")
+    if ours and type(callback).__name__ in _UNKNOWN:
+        raise CallbackStateError(f"the state of {type(callback).__name__} can't be put aside")
+    return {
+        name: _copied(value, callback, name)
+        for name, value in vars(callback).items()
+        if name not in _GIVEN and not (ours and callable(value) and not _is_operation(value))
+    }
+
+
+def _is_operation(value: Any) -> bool:
+    """Tells whether a value is a function of `keras.ops`.
+
+    Those that monitor a metric choose `less` or `greater` at their first epoch, and turn the sign
+    of their `min_delta` with it: one without the other goes the wrong way.
+    """
+    import keras
+
+    return isinstance(value, types.FunctionType) and (
+        getattr(keras.ops, value.__name__, None) is value
+    )
+
+
+def _copied(value: Any, callback: object, name: str) -> Any:
+    if _is_operation(value):
+        return {_OPERATION: value.__name__}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        return value.copy()
+    if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+        return type(value)(_copied(item, callback, name) for item in value)
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _copied(item, callback, name) for key, item in value.items()}
+    kind = "a function" if isinstance(value, types.FunctionType) else type(value).__name__
+    raise CallbackStateError(
+        f"the state of {type(callback).__name__} can't be put aside: {name} is {kind}"
+    )

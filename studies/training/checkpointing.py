@@ -1,0 +1,204 @@
+"""Keeping the state of a training after its epochs, and taking it up again."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from studies.errors import StudyError
+from studies.training import callback_states
+from studies.training.best_weights import BestWeights, assign, copy_of, weights_digest
+from studies.training.building import build_variables
+from studies.training.callback_states import CallbackStateError
+from studies.training.state_writer import StateWriter
+from studies.training.states import StateError, TrainingState, identity_of, read_state
+from tracking.records import BestEpoch, TrialTask
+
+if TYPE_CHECKING:
+    import keras
+
+    from studies.data import Splits
+
+_log = logging.getLogger(__name__)
+# The share of a training's time that may go into its states. In a training of short epochs not
+# each of them has its own; what a kill then costs is a part of a second.
+_SHARE = 0.02
+
+
+class Checkpoints:
+    """Keeps the state of a training. Use it as a context: leaving it waits for the last write.
+
+    Args:
+        task: Where the state goes.
+        model: What is trained.
+        callbacks: The user's own.
+        weights: Those of the best epoch.
+        wanted: Whether the training can be gone on with at all.
+    """
+
+    def __init__(
+        self,
+        task: TrialTask,
+        model: keras.Model,
+        callbacks: Sequence[keras.callbacks.Callback],
+        weights: BestWeights,
+        *,
+        wanted: bool,
+    ) -> None:
+        self._task, self._model, self._callbacks = task, model, callbacks
+        self._weights = weights
+        self._identity = identity_of(task.spec)
+        self._writer = StateWriter(task.state) if wanted and task.state is not None else None
+        self._began, self._spent = time.monotonic(), 0.0
+
+    def __enter__(self) -> Checkpoints:
+        """Starts the writer."""
+        if self._writer is not None:
+            self._writer.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Waits for the last write.
+
+        Raises:
+            StudyError: If a state could not be written.
+        """
+        if self._writer is not None:
+            self._writer.__exit__(kind, error, trace)
+            if error is None:
+                self._check(self._writer)
+
+    def after_epoch(
+        self, epochs: Sequence[Mapping[str, float]], best: BestEpoch | None, *, last: bool
+    ) -> None:
+        """Takes the state after an epoch.
+
+        Args:
+            epochs: The metrics of every epoch so far.
+            best: The best of them.
+            last: Whether the training ends with it, and another one may go on from there.
+
+        Raises:
+            StudyError: If an earlier state could not be written.
+        """
+        if self._writer is None or best is None:
+            return
+        self._check(self._writer)
+        began = time.monotonic()
+        if not last and self._writer.seconds + self._spent > (began - self._began) * _SHARE:
+            return
+        try:
+            callbacks = callback_states.capture(self._callbacks)
+        except CallbackStateError as error:
+            _log.info("trial %d is trained anew if it is cut: %s", self._task.spec.number, error)
+            self._writer.__exit__(None, None, None)
+            self._writer = None
+            return
+        # The copy of the best epoch's weights is never changed: it can be shared.
+        copy = self._weights.copy if best.epoch == len(epochs) else copy_of(self._model)
+        state = TrainingState(
+            identity=self._identity,
+            epochs=tuple(epochs),
+            best=best,
+            weights_sha256=self._weights.sha256,
+            last=copy,
+            best_weights=self._weights.copy,
+            callbacks=callbacks,
+            stopped=bool(self._model.stop_training),
+        )
+        self._writer.put(state)
+        self._spent += time.monotonic() - began
+
+    def _check(self, writer: StateWriter) -> None:
+        try:
+            writer.check()
+        except OSError as error:
+            assert self._task.state is not None
+            raise cannot_write(self._task.state, error) from None
+
+
+def cannot_write(path: Path, error: OSError) -> StudyError:
+    """Returns the error for a checkpoint that can't be written.
+
+    It is not the trial's fault: the study stops, and tries the trial again when it goes on.
+    """
+    return StudyError(
+        f"The checkpoint {str(path)!r} cannot be written: {error.strerror or error}. Make room, "
+        "and launch again to go on."
+    )
+
+
+def take_up(
+    task: TrialTask,
+    model: keras.Model,
+    splits: Splits,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> TrainingState | None:
+    """Sets a model to where a training of the same trial, or the one it goes on from, stopped.
+
+    Args:
+        task: What is to be trained.
+        model: New; if None is returned, it may have been changed.
+        splits: The data.
+        callbacks: The user's own.
+
+    Returns:
+        The state, or None if there is none that can be used: then the training begins anew, and
+        comes to the same.
+    """
+    for path in (task.state, task.origin):
+        if path is None or not path.exists():
+            continue
+        try:
+            return _taken_up(path, task, model, splits, callbacks)
+        except Exception as error:
+            # Whatever ails it: training from the first epoch needs none of it.
+            _log.warning(
+                "trial %d does not go on from the state in %s: %s", task.spec.number, path, error
+            )
+            if path == task.state:
+                path.unlink(missing_ok=True)
+    return None
+
+
+def _taken_up(
+    path: Path,
+    task: TrialTask,
+    model: keras.Model,
+    splits: Splits,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> TrainingState:
+    state = read_state(path)
+    if state.identity != identity_of(task.spec) or len(state.epochs) > task.spec.epochs:
+        raise StateError("it is of another training")
+    callback_states.capture(callbacks)
+    if len(callbacks) != len(state.callbacks):
+        raise StateError("the trial has other callbacks")
+    build_variables(model, splits)
+    assign(model, state.best_weights)
+    if weights_digest(copy_of(model)[: len(model.weights)]) != state.weights_sha256:
+        raise StateError("its weights are not those that were recorded")
+    assign(model, state.last)
+    return state
+
+
+def restoring(
+    callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Mapping[str, Any]]
+) -> keras.callbacks.Callback:
+    """Returns a callback that sets the others to captured states, once they have begun."""
+    import keras
+
+    class Restoring(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_begin(self, logs: Any = None) -> None:
+            callback_states.restore(callbacks, states)
+
+    return Restoring()

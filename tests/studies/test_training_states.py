@@ -1,0 +1,183 @@
+"""States of trainings in files: what comes back, and what is noticed."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from handmade import make_spec
+
+from studies.training import callback_states
+from studies.training.callback_states import CallbackStateError, capture, restore
+from studies.training.state_writer import StateWriter
+from studies.training.states import (
+    StateError,
+    TrainingState,
+    identity_of,
+    read_state,
+    write_state,
+)
+from tracking.records import BestEpoch
+
+random = np.random.default_rng(0)
+ARRAYS = [
+    random.normal(size=(3, 4)).astype("float32"),
+    np.array(7, dtype="int64"),
+    np.array([1, 2**32 - 1], dtype="uint32"),
+    np.zeros((0, 2), dtype="float16"),
+    np.array([True, False]),
+    np.array([np.nan, -0.0, np.inf], dtype="float64"),
+]
+
+
+def make_state(**fields: object) -> TrainingState:
+    state = TrainingState(
+        identity=identity_of(make_spec()),
+        epochs=[{"loss": 0.1 + 0.2, "val_loss": 1e-300}, {"loss": float("nan"), "val_loss": 2.0}],
+        best=BestEpoch(1, 1e-300, {"loss": 0.1 + 0.2, "val_loss": 1e-300}),
+        weights_sha256="f" * 64,
+        last=ARRAYS,
+        best_weights=[np.asarray(array[::-1] if array.ndim else array) for array in ARRAYS],
+        callbacks=[
+            {"wait": 2, "best": 0.5, "best_weights": [ARRAYS[0]], "seen": ({"a": [1, None]}, "b")},
+            {},
+        ],
+    )
+    return dataclasses.replace(state, **fields)  # type: ignore[arg-type]
+
+
+def same(one: object, other: object) -> bool:
+    """Bit for bit, types included."""
+    if isinstance(one, np.ndarray):
+        return (
+            isinstance(other, np.ndarray)
+            and (one.dtype, one.shape) == (other.dtype, other.shape)
+            and one.tobytes() == other.tobytes()
+        )
+    if isinstance(one, (list, tuple)):
+        assert isinstance(other, (list, tuple))
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict):
+        assert isinstance(other, dict)
+        return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
+    return repr(one) == repr(other) and type(one) is type(other)
+
+
+def test_what_is_written_comes_back_bit_for_bit(tmp_path: Path) -> None:
+    state, path = make_state(), tmp_path / "a folder" / "trial.state"
+    write_state(path, state)
+    read = read_state(path)
+    for field in dataclasses.fields(state):
+        assert same(getattr(state, field.name), getattr(read, field.name)), field.name
+
+
+def test_any_damage_is_noticed(tmp_path: Path) -> None:
+    """Cut anywhere, or with any one byte changed."""
+    path = tmp_path / "trial.state"
+    write_state(path, make_state())
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 97):
+        path.write_bytes(whole[:length])
+        with pytest.raises(StateError):
+            read_state(path)
+    for place in range(0, len(whole), 61):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
+        with pytest.raises(StateError):
+            read_state(path)
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="can't be read"):
+        read_state(tmp_path / "nothing")
+
+
+def test_identity_is_what_an_epoch_computes() -> None:
+    spec = make_spec()
+    same_computing = make_spec(attempt=3, epochs=9, goes_on_from=1, initial_epoch=2)
+    assert identity_of(same_computing) == identity_of(spec)
+    assert identity_of(dataclasses.replace(spec, number=5)) == identity_of(spec)
+    for change in ({"seed": 1}, {"batch_size": 1}, {"threads": 2}, {"values": {"rate": 0.2}}):
+        assert identity_of(make_spec(**change)) != identity_of(spec)
+
+
+class TestWriter:
+    def test_the_newest_state_is_there_at_the_end(self, tmp_path: Path) -> None:
+        path = tmp_path / "trial.state"
+        with StateWriter(path) as writer:
+            for epoch in range(50):
+                writer.put(make_state(weights_sha256=f"{epoch:064}"))
+        assert read_state(path).weights_sha256 == f"{49:064}"
+
+    def test_a_disk_that_can_not_be_written_is_told(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("no folder")
+        with StateWriter(tmp_path / "file" / "trial.state") as writer:
+            writer.put(make_state())
+        with pytest.raises(OSError, match="file"):
+            writer.check()
+
+
+class TestCallbacks:
+    def test_patience_goes_on_where_it_was(self) -> None:
+        model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+
+        def make() -> list[keras.callbacks.Callback]:
+            callbacks = [
+                keras.callbacks.EarlyStopping(patience=3, restore_best_weights=True),
+                keras.callbacks.ReduceLROnPlateau(patience=2),
+            ]
+            for callback in callbacks:
+                callback.set_model(model)
+                callback.on_train_begin()
+            return callbacks
+
+        through, cut = make(), make()
+        for epoch, loss in enumerate([1.0, 0.5, 0.7]):
+            for callback in (*through, *cut):
+                callback.on_epoch_end(epoch, {"val_loss": loss})
+        again = make()
+        restore(again, capture(cut))
+        for callback in (*through, *again):
+            callback.on_epoch_end(3, {"val_loss": 0.6})
+        assert same(capture(through), capture(again))
+        assert through[0].wait == again[0].wait == 2
+
+    def test_one_of_the_users_own(self) -> None:
+        class Counting(keras.callbacks.Callback):  # type: ignore[misc]
+            def __init__(self) -> None:
+                super().__init__()
+                self.seen: list[float] = []
+
+        one, other = Counting(), Counting()
+        one.seen = [1.0, 2.0]
+        captured = capture([one])
+        one.seen.append(3.0)
+        restore([other], captured)
+        other.seen.append(4.0)
+        assert other.seen == [1.0, 2.0, 4.0]
+        assert captured == [{"seen": [1.0, 2.0]}]
+
+    @pytest.mark.parametrize(
+        "callback, told",
+        [
+            (keras.callbacks.LambdaCallback(on_epoch_end=print), "LambdaCallback"),
+            (keras.callbacks.CSVLogger("log.csv"), "CSVLogger"),
+        ],
+    )
+    def test_what_can_not_be_put_aside_is_named(
+        self, callback: keras.callbacks.Callback, told: str
+    ) -> None:
+        with pytest.raises(CallbackStateError, match=told):
+            capture([callback])
+
+    def test_an_attribute_that_can_not_be_put_aside_is_named(self) -> None:
+        class Keeping(keras.callbacks.Callback):  # type: ignore[misc]
+            def __init__(self) -> None:
+                super().__init__()
+                self.stream = iter([])
+
+        with pytest.raises(CallbackStateError, match=r"Keeping.*stream is list_iterator"):
+            callback_states.capture([Keeping()])

@@ -1,0 +1,101 @@
+"""The study files of tests/builders/corpus, launched and run again in this process."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import tensorflow as tf
+
+from search_spaces import SearchSpace
+from studies.executors.in_process import InProcessExecutor
+from studies.executors.session import Session
+from studies.launching import launch_target, run_study
+from studies.loading import load_study, resolve_target
+from studies.progress import NoProgress
+from studies.reproduction import max_difference
+from studies.training.determinism import prepare_environment
+from tracking.history import StudyHistory
+from tracking.records import Decision, EpochResult, TrialRecord, TrialTask
+
+CORPUS = Path(__file__).parents[1] / "builders" / "corpus"
+
+
+def launch(file: Path, engine: str, store: Path, trials: int) -> StudyHistory:
+    """What `kerastudy launch FILE --engine ENGINE --trials TRIALS` does, in this process."""
+    return launch_target(
+        resolve_target(str(file)),
+        store=store,
+        executor="in-process",
+        overrides={"engine": engine, "trials": trials},
+        progress=False,
+    )
+
+
+@cache
+def session(style: str) -> Session:
+    """A style's study, loaded and traced once for all engines."""
+    return _open(style, None)
+
+
+def run(style: str, engine: str, store: Path, trials: int, name: str = "") -> StudyHistory:
+    """As `launch`, but that the study is not loaded and traced again for each engine.
+
+    Args:
+        style: The name of its file.
+        engine: The full name of an engine.
+        store: The store's folder.
+        trials: Trials in total.
+        name: The study's name, if not its own with the engine's: one study each, so that no test
+            needs another.
+    """
+    ready = session(style)
+    name = name or f"{style} by {engine.replace(':', ' ')}"
+    described = replace(ready.description, engine=engine, name=name, trials=trials)
+    if tf.config.functions_run_eagerly():
+        # A step for each epoch: they are slow then.
+        described = replace(described, batch_size=64)
+    executor = InProcessExecutor(replace(ready, description=described))
+    return run_study(executor, store=store, progress=NoProgress())
+
+
+@contextlib.contextmanager
+def without_tracing() -> Iterator[None]:
+    """TensorFlow runs functions as they are: most of a small trial's time goes for tracing them."""
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+def check_same_again(style: str, history: StudyHistory, trial: TrialRecord, folder: Path) -> None:
+    """Runs a trial again in a new session, straight through from its first epoch.
+
+    All metrics of all epochs must be the same, and the weights after the best one.
+    """
+    epochs: dict[int, Mapping[str, float]] = {}
+
+    def on_epoch(epoch: EpochResult) -> Decision:
+        epochs[epoch.epoch] = epoch.metrics
+        return "continue"
+
+    spec = replace(trial.spec, goes_on_from=None, initial_epoch=0)
+    space = history.description.space
+    task = TrialTask(spec, space, folder / "again.weights.h5")
+    result = _open(style, space).run(task, on_epoch)
+    assert trial.result is not None
+    assert epochs
+    assert max_difference(history.curve(trial), epochs) == 0.0
+    assert result.weights_sha256 == trial.result.weights_sha256
+
+
+def _open(style: str, space: SearchSpace | None) -> Session:
+    prepare_environment(1)
+    study, code = load_study(resolve_target(str(CORPUS / f"{style}.py")))
+    if space is not None:
+        study = study.with_space(space)
+    return Session.open(study, code, study.threads)
