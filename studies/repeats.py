@@ -57,6 +57,8 @@ def combined(
         reason=last.reason,
         seconds=seconds,
         model_parameters=last.model_parameters,
+        trainer=last.trainer,
+        trainer_reason=last.trainer_reason,
         joined=_all_joined(results),
         repeats=repeats,
         best_repeat=best,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from studies.errors import EngineError, near_matches
+from studies.errors import EngineError, StudyError, near_matches
 
 DEFAULT_ENGINE = "optuna:tpe"
 DEFAULT_PRUNER = "none"
+DEFAULT_TRAINER = "auto"
 
 ENGINES = {
     "optuna:tpe": "tree-structured Parzen estimator, Optuna's default",
@@ -17,6 +18,11 @@ ENGINES = {
     "keras-tuner:hyperband": "Keras Tuner's Hyperband: many short trials, of which the best go on",
     "keras-tuner:random": "Keras Tuner's random search",
     "keras-tuner:grid": "Keras Tuner's walk over a finite space, the defaults first",
+}
+TRAINERS = {
+    "auto": "compiled wherever that is exact, plain where it is not",
+    "compiled": "whole epochs in one TensorFlow function, traced once for each structure",
+    "plain": "model.fit",
 }
 PRUNERS = {
     "none": "every trial trains to its end",
@@ -40,6 +46,18 @@ _ALIASES = {
     "keras-tuner:grid-search": "keras-tuner:grid",
     "keras-tuner:gridsearch": "keras-tuner:grid",
 }
+
+
+def check_trainer(trainer: object) -> str:
+    """Returns a trainer's name.
+
+    Raises:
+        StudyError: If there is no such trainer.
+    """
+    if isinstance(trainer, str) and trainer.lower() in TRAINERS:
+        return trainer.lower()
+    hint = near_matches(str(trainer), TRAINERS)
+    raise StudyError(f"There is no trainer {trainer!r}.{hint}")
 
 
 def check_engine(engine: object) -> str:

@@ -16,8 +16,10 @@ from studies.seeds import check_seed
 from studies.settings import (
     DEFAULT_ENGINE,
     DEFAULT_PRUNER,
+    DEFAULT_TRAINER,
     check_engine,
     check_pruner,
+    check_trainer,
 )
 from tracking.names import check_study_name
 from tracking.records import Objective
@@ -48,6 +50,7 @@ OVERRIDABLE = (
     "repeats",
     "initial",
     "tailoring",
+    "trainer",
 )
 
 
@@ -97,6 +100,8 @@ class Study:
         threads: TensorFlow's threads per trial. It changes bits, so it belongs to the study.
             None: 1, or what TensorFlow already uses if it runs in this process.
         callbacks: Takes the hyperparameters, returns a list of new Keras callbacks.
+        trainer: What trains: ``"auto"``, ``"compiled"`` (an error where that is not exact) or
+            ``"plain"`` (`model.fit`). They come to the same bits.
         repeats: Trainings of each trial, at least 1, each under a seed of its own. A trial's value
             is then their mean.
         initial: Values of the first trials; what one leaves out has its default.
@@ -126,6 +131,7 @@ class Study:
     keep: int | None = 10
     threads: int | None = None
     callbacks: CallbackBuilder | None = None
+    trainer: str = DEFAULT_TRAINER
     repeats: int = 1
     initial: Sequence[Mapping[str, Any]] = ()
     tailoring: Tailoring = _AS_DECLARED
@@ -170,6 +176,7 @@ class Study:
         self._replace("objective", make_objective(self.objective))
         self._replace("engine", check_engine(self.engine))
         self._replace("pruner", check_pruner(self.pruner))
+        self._replace("trainer", check_trainer(self.trainer))
         self._replace("initial", check_initial(self.initial))
         self._check_training_parameters()
 

@@ -90,6 +90,8 @@ def result_tags(result: TrialResult) -> dict[str, str]:
         tags.STATE: result.state,
         tags.WEIGHTS_DIGEST: result.weights_sha256,
         tags.REASON: result.reason[: tags.LONGEST],
+        tags.TRAINER: result.trainer,
+        tags.TRAINER_REASON: result.trainer_reason[: tags.LONGEST],
         **tags.split_text(tags.RESULT, result.to_json()),
     }
     if result.reason:

@@ -18,6 +18,7 @@ from studies.commands.main import EXIT_INTERRUPTED, json_option, store_option, t
 @click.option("--batch-size", type=int, help="Samples per training step.")
 @click.option("--engine", help="What proposes trials, such as optuna:tpe; see below.")
 @click.option("--pruner", help="What stops hopeless trials, such as median; see below.")
+@click.option("--trainer", help="What trains: auto, compiled or plain; the bits are the same.")
 @click.option("--seed", type=int, help="Same seed, same study.")
 @click.option("--repeats", type=int, help="Trainings of each trial, each under its own seed.")
 @click.option("--only", multiple=True, help="What varies: NAME,NAME; all else has its default.")
@@ -125,7 +126,7 @@ def launch_command(
 def _overrides(
     settings: dict[str, Any], keep: str | None, start_with: Path | None
 ) -> dict[str, Any]:
-    from studies.settings import check_engine, check_pruner
+    from studies.settings import check_engine, check_pruner, check_trainer
     from studies.study import check_count
     from tracking.names import check_study_name
 
@@ -136,6 +137,7 @@ def _overrides(
     for name, check in (
         ("engine", check_engine),
         ("pruner", check_pruner),
+        ("trainer", check_trainer),
         ("name", check_study_name),
     ):
         if name in overrides:

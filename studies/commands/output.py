@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,6 +61,8 @@ def trial_document(history: StudyHistory, trial: TrialRecord) -> dict[str, Any]:
         "spread": trial.result.spread,
         "repeats": [dataclasses.asdict(repeat) for repeat in trial.result.repeats],
         "goes_on_from": trial.spec.goes_on_from,
+        "trainer": trial.result.trainer,
+        "trainer_reason": trial.result.trainer_reason,
         "weights_sha256": trial.result.weights_sha256,
         "run_id": trial.run_id,
         "checkpoint": None if checkpoint is None else str(checkpoint),
@@ -137,6 +140,7 @@ def study_text(history: StudyHistory) -> str:
             for name in description.space.names
             if name in best.spec.values
         ),
+        f"trainer    {_trainers(history)}",
         f"checkpoint {checkpoint or 'not kept'}",
         f"model      {history.model_uri(best) or 'not registered'}",
     ]
@@ -145,6 +149,19 @@ def study_text(history: StudyHistory) -> str:
     lines += ["", "look:      " + shell_commands(history, best)[0]]
     lines += ["reproduce: " + shell_commands(history, best)[1]]
     return "\n".join(lines)
+
+
+def _trainers(history: StudyHistory) -> str:
+    """Says what trained the trials, and why some were not compiled."""
+    used = Counter(
+        (trial.result.trainer, trial.result.trainer_reason)
+        for trial in history.trials
+        if trial.result is not None and trial.result.trainer
+    )
+    return "; ".join(
+        f"{name} for {count} of {used.total()} trials" + (f" ({reason})" if reason else "")
+        for (name, reason), count in used.most_common()
+    )
 
 
 def _how(trial: TrialRecord) -> str:

@@ -51,6 +51,7 @@ class HyperModelTrainer:
     """
 
     concludes = True
+    used = ("hypermodel", "the HyperModel trains by a fit of its own")
 
     def __init__(self, hypermodel: Any) -> None:
         self._fit = hypermodel.fit

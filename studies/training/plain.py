@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from studies.training.batches import Batches, as_keras_reads
 from studies.training.building import has_own_steps, scalars
+from studies.training.callbacks import watching_batches
 from studies.training.determinism import begin_epoch
 from studies.training.trainer import OnEpoch, Training
 
@@ -19,20 +20,13 @@ if TYPE_CHECKING:
 
 _PIPELINES_KEPT = 4
 _STEPS_WORTH_SPARING = 500
-_BATCH_METHODS = (
-    "on_batch_begin",
-    "on_batch_end",
-    "on_train_batch_begin",
-    "on_train_batch_end",
-    "on_test_batch_begin",
-    "on_test_batch_end",
-)
 
 
 class PlainTrainer:
     """Trains with one call of `model.fit`, so that callbacks see one training."""
 
     concludes = False
+    used = ("plain", "")
 
     def __init__(self) -> None:
         # A data set and its batch sizes: few, and each holds a copy of the data.
@@ -42,7 +36,7 @@ class PlainTrainer:
         """See `Trainer.train`."""
         model, spec = training.model, training.spec
         batches = self._batches_of(training.splits, spec.batch_size)
-        _make_variables(model, training)
+        make_variables(model, training.splits)
         _spare_steps(model, training, batches.training_steps)
         with warnings.catch_warnings():
             # Keras warns that it cannot shuffle a tf.data.Dataset: its order is ours.
@@ -77,7 +71,7 @@ class PlainTrainer:
         return self._batches[key][1]
 
 
-def _make_variables(model: keras.Model, training: Training) -> None:
+def make_variables(model: keras.Model, splits: Splits) -> None:
     """Makes the variables of optimizer and metrics ahead of the training.
 
     Made while TensorFlow traces the training step, they have it trace the step twice: a quarter
@@ -87,7 +81,7 @@ def _make_variables(model: keras.Model, training: Training) -> None:
         return
     if model.optimizer is not None:
         model.optimizer.build(model.trainable_variables)
-    part = training.splits.train
+    part = splits.train
     model.test_step((as_keras_reads(part.x[:1]), as_keras_reads(part.y[:1])))
     model.reset_metrics()
 
@@ -98,17 +92,7 @@ def _spare_steps(model: keras.Model, training: Training, steps_per_epoch: int) -
     The steps are the same; what is spared is a return to Python after each (half of the time of
     a small model's step). Tracing the loop costs 0.15 s, so short trainings go without.
     """
-    import keras
-
-    watched = any(
-        getattr(type(callback), name, None) is not getattr(keras.callbacks.Callback, name, None)
-        for callback in training.callbacks
-        for name in _BATCH_METHODS
-    )
-    # LambdaCallback and its like hang methods on the object.
-    watched = watched or any(
-        name in vars(callback) for callback in training.callbacks for name in _BATCH_METHODS
-    )
+    watched = watching_batches(training.callbacks)
     if steps_per_epoch * training.spec.epochs < _STEPS_WORTH_SPARING:
         return
     if not watched and model.steps_per_execution == 1 and not model.run_eagerly:

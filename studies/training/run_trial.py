@@ -84,7 +84,8 @@ def run_trial(
         except OSError as error:
             raise cannot_write(task.checkpoint, error) from None
     result = watch.result(model.count_params() if model.built else 0)
-    return replace(result, joined=_joined(hp))
+    name, reason = trainer.used
+    return replace(result, joined=_joined(hp), trainer=name, trainer_reason=reason)
 
 
 def _train(training: Training, watch: Watch, trainer: Trainer, state: TrainingState | None) -> None:

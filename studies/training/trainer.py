@@ -55,6 +55,11 @@ class Trainer(Protocol):
     concludes: bool
     """Whether `train` may say itself what came of the training."""
 
+    @property
+    def used(self) -> tuple[str, str]:
+        """What trained last, such as "plain", and why not what is faster, or an empty text."""
+        ...
+
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
         """Trains until the spec's epochs are done, ``on_epoch`` says stop, or a callback does.
 

@@ -126,6 +126,8 @@ class TrialResult:
         seconds: Wall-clock seconds from building the model to the checkpoint on disk.
         model_parameters: Number of scalar weights of the model, 0 if it was not built.
         repeat: See `TrialSpec.repeat`.
+        trainer: What trained it: "compiled", "plain", or "hypermodel" for a HyperModel's own fit.
+        trainer_reason: Why it was not compiled, or empty.
         joined: Hyperparameters that the builder declared and the space lacked, as
             `Parameter.to_dict` writes them; the trial had their defaults.
         repeats: The trainings of a repeated trial. Its value is then their mean, its digest that
@@ -142,6 +144,8 @@ class TrialResult:
     seconds: float = 0.0
     model_parameters: int = 0
     repeat: int = 0
+    trainer: str = ""
+    trainer_reason: str = ""
     joined: Sequence[Mapping[str, Any]] = ()
     repeats: Sequence[Repeat] = ()
     best_repeat: int = 0

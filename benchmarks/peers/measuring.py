@@ -1,0 +1,109 @@
+"""Running a command, and what it takes: seconds, and the CPU seconds of all its processes."""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import resource
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+_SECONDS_BETWEEN_SAMPLES = 0.5
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a command took.
+
+    Attributes:
+        code: Its exit code.
+        seconds: From its start to its end.
+        cpu_seconds: Of all its processes, those included that it did not wait for.
+        samples: Unix times, and the CPU seconds that were spent until then.
+    """
+
+    code: int
+    seconds: float
+    cpu_seconds: float
+    samples: Sequence[tuple[float, float]]
+
+    def cpu_until(self, moment: float) -> float:
+        """Returns the CPU seconds spent until a Unix time, interpolated between samples."""
+        after = bisect.bisect_left(self.samples, (moment,))
+        if after == 0:
+            return self.samples[0][1]
+        if after == len(self.samples):
+            return self.samples[-1][1]
+        (began, low), (ended, high) = self.samples[after - 1 : after + 1]
+        return low + (high - low) * (moment - began) / (ended - began)
+
+
+def measure(
+    command: Sequence[str], *, folder: Path, environment: Mapping[str, str], log: Path
+) -> Measured:
+    """Runs a command to its end; whatever it leaves running is ended then.
+
+    Args:
+        command: Program and arguments.
+        folder: Its current folder.
+        environment: Its environment.
+        log: Takes its output.
+    """
+    waited_for = _cpu_of_ended_children()
+    began, samples = time.time(), [(time.time(), 0.0)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+        family = _Family(process.pid)
+        try:
+            while process.poll() is None:
+                samples.append((time.time(), family.cpu_seconds()))
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_SECONDS_BETWEEN_SAMPLES)
+            seconds = time.time() - began
+        finally:
+            family.end()
+    # Samples miss what a process does between the last one and its end. The system counts that,
+    # but only of processes that their parents waited for, which not all of Ray's are.
+    spent = max(samples[-1][1], _cpu_of_ended_children() - waited_for)
+    samples.append((time.time(), spent))
+    return Measured(process.returncode, seconds, spent, samples)
+
+
+def _cpu_of_ended_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+class _Family:
+    """A process and all that come from it."""
+
+    def __init__(self, pid: int) -> None:
+        self._root = psutil.Process(pid)
+        self._members: dict[psutil.Process, float] = {self._root: 0.0}
+
+    def cpu_seconds(self) -> float:
+        """Returns the CPU seconds of all, of those that ended as they were last seen."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in self._root.children(recursive=True):
+                self._members.setdefault(child, 0.0)
+        for member in self._members:
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                times = member.cpu_times()
+                # Once a process is a zombie its times may read as none.
+                self._members[member] = max(self._members[member], times.user + times.system)
+        return sum(self._members.values())
+
+    def end(self) -> None:
+        """Ends those that still run."""
+        left = [member for member in self._members if member.is_running()]
+        for member in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.kill()
+        psutil.wait_procs(left, timeout=10)

@@ -1,0 +1,68 @@
+"""Keras Tuner's RandomSearch, as its guide has it: its own files, and no MLflow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import keras_tuner
+
+from benchmarks.peers.job import Job, Recorder
+from benchmarks.peers.works import OBJECTIVE, Range
+from benchmarks.peers.works_data import load
+
+
+def main() -> None:
+    """Runs the job."""
+    job, recorder = Job.from_command_line(), Recorder()
+    (x, y), validation = load(job.data)
+
+    def build(hp: keras_tuner.HyperParameters) -> keras.Model:
+        values = {
+            parameter.name: hp.Float(
+                parameter.name,
+                parameter.low,
+                parameter.high,
+                sampling="log" if parameter.log else "linear",
+            )
+            if isinstance(parameter, Range)
+            else hp.Boolean(parameter.name)
+            for parameter in job.work.space
+        }
+        return job.work.build(values)
+
+    class Noting(keras_tuner.RandomSearch):  # type: ignore[misc]
+        """Notes when a trial is over; all else is Keras Tuner's."""
+
+        def run_trial(self, *arguments: Any, **options: Any) -> Any:
+            histories = super().run_trial(*arguments, **options)
+            self.history = histories[0]
+            return histories
+
+        def on_trial_end(self, trial: Any) -> None:
+            super().on_trial_end(trial)
+            best = max(self.history.history[OBJECTIVE])
+            recorder.trial_ended(trial.hyperparameters.values, len(self.history.epoch), best)
+
+    tuner = Noting(
+        build,
+        objective=OBJECTIVE,
+        max_trials=job.trials,
+        # For Keras Tuner, a seed of 0 is none.
+        seed=job.seed + 1,
+        directory=job.folder,
+        project_name=job.work.name,
+    )
+    tuner.search(
+        x,
+        y,
+        batch_size=job.work.batch_size,
+        epochs=job.epochs,
+        validation_data=validation,
+        verbose=0,
+    )
+    recorder.write(job.folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""The systems: what each needs, how it is started, and where its trials are read from."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from benchmarks.peers.job import Job, read_record
+from benchmarks.peers.works import OBJECTIVE, Trial
+
+OURS = "kerastudy"
+DATA_VARIABLE = "KERASTUDY_BENCHMARK_DATA"
+_STUDIES = Path(__file__).with_name("kerastudy_studies.py")
+_WORKERS = 2
+
+
+@dataclass(frozen=True)
+class System:
+    """A system that tunes.
+
+    Attributes:
+        name: What the command line calls it.
+        title: What a person reads.
+        needs: Modules that it needs, by the package that brings each.
+        trials: Trials of a block, unless told otherwise.
+        warm_up: How many of the first are not of the steady state.
+        command: From the job to the command line.
+        read: From the job, when it is done, to its trials.
+        note: What a reader of its figures should know.
+    """
+
+    name: str
+    title: str
+    needs: Mapping[str, str]
+    trials: int
+    warm_up: int
+    command: Callable[[Job], list[str]]
+    read: Callable[[Job], Sequence[Trial]]
+    note: Callable[[], str]
+
+    def missing(self) -> list[str]:
+        """Returns the packages that it needs and that are not installed."""
+        return [
+            package
+            for module, package in self.needs.items()
+            if importlib.util.find_spec(module) is None
+        ]
+
+
+def systems() -> dict[str, System]:
+    """Returns all systems by name."""
+    optuna = {"optuna": "optuna", "mlflow": "mlflow"}
+    tuner = {"keras_tuner": "keras-tuner", "tensorboard": "tensorboard"}
+    ray = {"ray": "ray[tune]", "tensorboardX": "ray[tune]", **optuna}
+    return {
+        system.name: system
+        for system in (
+            System(
+                OURS,
+                "kerastudy launch",
+                {},
+                trials=30,
+                # Each structure of the space has been met by then.
+                warm_up=10,
+                command=_launch,
+                read=_read_store,
+                note=lambda: (
+                    f"{_WORKERS} workers"
+                    if _has_workers()
+                    else "1 worker: this version's launch has no --workers"
+                ),
+            ),
+            _peer("by-hand", "Optuna, Keras and MLflow by hand", optuna, 8, 2, "1 process"),
+            _peer(
+                "random-search",
+                "Keras Tuner RandomSearch",
+                tuner,
+                8,
+                2,
+                "1 process; its own files, no MLflow; runs only where tensorboard is installed",
+            ),
+            # Trials end in pairs.
+            _peer(
+                "ray-tune", "Ray Tune, OptunaSearch, MLflow callback", ray, 4, 2, "2 trials at once"
+            ),
+            _peer("autolog", "Optuna, mlflow.tensorflow.autolog", optuna, 4, 1, "1 process"),
+        )
+    }
+
+
+def _peer(
+    name: str, title: str, needs: Mapping[str, str], trials: int, warm_up: int, note: str
+) -> System:
+    module = f"benchmarks.peers.{name.replace('-', '_')}"
+    return System(
+        name,
+        title,
+        needs,
+        trials,
+        warm_up,
+        command=lambda job: [sys.executable, "-m", module, *job.arguments()],
+        read=lambda job: read_record(job.folder),
+        note=lambda: note,
+    )
+
+
+@cache
+def _has_workers() -> bool:
+    command = [sys.executable, "-m", "kerastudy", "launch", "--help"]
+    return "--workers" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def _launch(job: Job) -> list[str]:
+    return [
+        *(sys.executable, "-m", "kerastudy", "launch", f"{_STUDIES}:{job.work.name}"),
+        *("--trials", str(job.trials), "--epochs", str(job.epochs), "--seed", str(job.seed)),
+        *("--store", str(job.folder / "store")),
+        *(("--workers", str(_WORKERS)) if _has_workers() else ()),
+    ]
+
+
+def _read_store(job: Job) -> Sequence[Trial]:
+    """Reads the trials of a study from its record; their end is that of their MLflow runs."""
+    import kerastudy as ks
+
+    store = ks.open_store(job.folder / "store")
+    if store is None:
+        raise ValueError("it left no store")
+    history = ks.read_study(store, job.work.name)
+    trials = []
+    for trial in history.trials:
+        if trial.state != "complete" or trial.result is None or trial.best is None:
+            reason = "" if trial.result is None else f": {trial.result.reason}"
+            raise ValueError(f"trial {trial.number} is {trial.state}{reason}")
+        run = history.store.client.get_run(trial.run_id)
+        best = trial.best.metrics[OBJECTIVE]
+        values = dict(trial.spec.values)
+        trials.append(Trial(run.info.end_time / 1000, values, trial.result.epochs, best))
+    return sorted(trials, key=lambda trial: trial.ended)

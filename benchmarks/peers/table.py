@@ -1,0 +1,77 @@
+"""The figures as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.peers.figures import WHOLE
+
+# Narrow: ten columns on 80 characters.
+_COLUMNS = ("trials", "s", "×", "CPU s", "×", "command\ns", f"{WHOLE}\ntrials\ns", "×", "best")
+
+
+def print_table(document: Mapping[str, Any]) -> None:
+    """Prints a table for each work of a document, and what their columns mean."""
+    console = Console(highlight=False)
+    systems: dict[str, str] = {}
+    for work in document["works"].values():
+        console.print(_table(work))
+        for name, system in work["systems"].items():
+            systems[name] = f"{system['title']}: {system['note']}"
+            if "error" in system:
+                console.print(f"{name} {system['error']}", markup=False)
+        console.print()
+    for name, text in systems.items():
+        console.print(f"{name:13} {text}")
+    console.print(
+        "\ns, CPU s: seconds per trial in the steady state, after the first trials; CPU of all "
+        f"processes. command: with start-up, its trials. {WHOLE} trials: likewise, ~ where those "
+        "that were not run are added at the steady pace. ×: how many times kerastudy's figure it "
+        "is. best: the best validation accuracy found.\n"
+        f"{document['machine']['cores']} cores; blocks of each system, in turn: "
+        f"{document['blocks']}; images: {document['images']}."
+    )
+
+
+def _table(work: Mapping[str, Any]) -> Table:
+    samples = work["samples"]
+    table = Table(
+        title=f"{work['title']}; {samples['training']} + {samples['validation']} samples, "
+        f"{work['epochs']} epochs, batches of {work['batch_size']}",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 0, 0, 1),
+    )
+    table.add_column("system", no_wrap=True)
+    for heading in _COLUMNS:
+        table.add_column(heading, justify="right")
+    for name, system in work["systems"].items():
+        table.add_row(name, *_cells(system))
+    return table
+
+
+def _cells(system: Mapping[str, Any]) -> list[str]:
+    if "error" in system:
+        return []
+    steady, whole = system["steady"], system["command_of_100_trials"]
+    ratios = system["ratios_to_kerastudy"] or {}
+    return [
+        str(system["trials_per_command"]),
+        f"{steady['seconds_per_trial']:.2f}",
+        _times(ratios.get("steady_seconds")),
+        f"{steady['cpu_seconds_per_trial']:.2f}",
+        _times(ratios.get("steady_cpu_seconds")),
+        f"{system['command']['seconds']:.0f}",
+        f"{'' if whole['measured'] else '~'}{whole['seconds']:.0f}",
+        _times(ratios.get("command_of_100_trials_seconds")),
+        f"{system['best_validation_accuracy']:.3f}",
+    ]
+
+
+def _times(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.1f}"

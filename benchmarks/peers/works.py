@@ -1,0 +1,215 @@
+"""The works that every system does: one space, one builder and one number of epochs each.
+
+Each system reads the space in its own terms (`suggest` of Optuna, `hp` of Keras Tuner, …) and
+builds with the same function, so that no system trains anything else than the others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import keras
+
+OBJECTIVE = "val_accuracy"
+
+
+@dataclass(frozen=True)
+class Range:
+    """A real hyperparameter from `low` to `high`, both included."""
+
+    name: str
+    low: float
+    high: float
+    log: bool = False
+
+    def holds(self, value: object) -> bool:
+        """Tells whether a value is in the range; the ends may be missed by rounding."""
+        if not isinstance(value, float):
+            return False
+        return self.low * (1 - 1e-9) <= value <= self.high * (1 + 1e-9)
+
+
+@dataclass(frozen=True)
+class Switch:
+    """A hyperparameter that is off (False) or on (True)."""
+
+    name: str
+
+    def holds(self, value: object) -> bool:
+        """Tells whether a value is one of the two."""
+        return isinstance(value, bool)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is tuned.
+
+    Attributes:
+        name: What the command line calls it.
+        title: What a person reads.
+        space: The hyperparameters.
+        epochs: Epochs of a trial.
+        batch_size: Samples per training and validation step.
+        build: Takes the hyperparameters' values by name, returns a compiled model.
+    """
+
+    name: str
+    title: str
+    space: tuple[Range | Switch, ...]
+    epochs: int
+    batch_size: int
+    build: Callable[[Mapping[str, Any]], keras.Model]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a system says of a trial that it ran.
+
+    Attributes:
+        ended: When it was over, its record and checkpoint written: seconds of Unix time.
+        values: Its hyperparameters.
+        epochs: Epochs that were trained.
+        best: The best validation accuracy of its epochs.
+    """
+
+    ended: float
+    values: Mapping[str, Any]
+    epochs: int
+    best: float
+
+
+def check_trials(work: Work, trials: Sequence[Trial], wanted: int, epochs: int) -> None:
+    """Checks that a system did the work that it was given.
+
+    Raises:
+        ValueError: If there are more or fewer trials or epochs, if a trial's values are not of
+            the space, or if all trials had the same values.
+    """
+    if len(trials) != wanted:
+        raise ValueError(f"it ran {len(trials)} trials in place of {wanted}")
+    for trial in trials:
+        if trial.epochs != epochs:
+            raise ValueError(f"it trained {trial.epochs} epochs in place of {epochs}")
+        if set(trial.values) != {parameter.name for parameter in work.space}:
+            raise ValueError(f"it tried other hyperparameters: {dict(trial.values)}")
+        for parameter in work.space:
+            if not parameter.holds(trial.values[parameter.name]):
+                raise ValueError(f"its {parameter.name} is outside the space: {trial.values}")
+        if not (math.isfinite(trial.best) and 0 < trial.best <= 1):
+            raise ValueError(f"{trial.best} is no accuracy")
+    if len({tuple(sorted(trial.values.items())) for trial in trials}) != len(trials):
+        raise ValueError("it tried the same values twice")
+
+
+def build_dense(values: Mapping[str, Any]) -> keras.Model:
+    """Returns a network with one hidden layer of 64, for images of 28 by 28."""
+    import keras
+
+    return _compiled(
+        [
+            keras.layers.Input((28, 28)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(64),
+            *_normalization(values),
+            keras.layers.Activation("relu"),
+            keras.layers.Dropout(values["dropout"]),
+            keras.layers.Dense(10, activation="softmax"),
+        ],
+        values,
+        "sparse_categorical_crossentropy",
+    )
+
+
+def build_convolutional(values: Mapping[str, Any]) -> keras.Model:
+    """Returns a network with 16 and 32 filters of 3 by 3, for images of 28 by 28."""
+    import keras
+
+    return _compiled(
+        [
+            keras.layers.Input((28, 28)),
+            keras.layers.Reshape((28, 28, 1)),
+            keras.layers.Conv2D(16, 3, activation="relu"),
+            keras.layers.MaxPooling2D(),
+            keras.layers.Conv2D(32, 3),
+            *_normalization(values),
+            keras.layers.Activation("relu"),
+            keras.layers.MaxPooling2D(),
+            keras.layers.Flatten(),
+            keras.layers.Dropout(values["dropout"]),
+            keras.layers.Dense(10, activation="softmax"),
+        ],
+        values,
+        "sparse_categorical_crossentropy",
+    )
+
+
+def build_tabular(values: Mapping[str, Any]) -> keras.Model:
+    """Returns a network with one hidden layer of 32, for 30 columns and two classes."""
+    import keras
+
+    return _compiled(
+        [
+            keras.layers.Input((30,)),
+            keras.layers.Dense(32, kernel_regularizer=keras.regularizers.L2(values["l2"])),
+            *_normalization(values),
+            keras.layers.Activation("relu"),
+            keras.layers.Dropout(values["dropout"]),
+            keras.layers.Dense(1, activation="sigmoid"),
+        ],
+        values,
+        "binary_crossentropy",
+    )
+
+
+def _normalization(values: Mapping[str, Any]) -> list[Any]:
+    import keras
+
+    return [keras.layers.BatchNormalization()] if values["batch_normalization"] else []
+
+
+def _compiled(layers: list[Any], values: Mapping[str, Any], loss: str) -> keras.Model:
+    import keras
+
+    model = keras.Sequential(layers)
+    optimizer = keras.optimizers.Adam(values["learning_rate"])
+    model.compile(optimizer, loss=loss, metrics=["accuracy"])
+    return model
+
+
+_LEARNING_RATE = Range("learning_rate", 1e-4, 1e-1, log=True)
+_DROPOUT = Range("dropout", 0.0, 0.6)
+_BATCH_NORMALIZATION = Switch("batch_normalization")
+
+WORKS: dict[str, Work] = {
+    work.name: work
+    for work in (
+        Work(
+            "dense",
+            "MNIST, one hidden layer of 64",
+            (_LEARNING_RATE, _DROPOUT, _BATCH_NORMALIZATION),
+            epochs=5,
+            batch_size=128,
+            build=build_dense,
+        ),
+        Work(
+            "conv",
+            "MNIST, convolutions of 16 and 32 filters",
+            (_LEARNING_RATE, _DROPOUT, _BATCH_NORMALIZATION),
+            epochs=5,
+            batch_size=128,
+            build=build_convolutional,
+        ),
+        Work(
+            "tabular",
+            "breast cancer, one hidden layer of 32",
+            (_LEARNING_RATE, _DROPOUT, _BATCH_NORMALIZATION, Range("l2", 1e-6, 1e-2, log=True)),
+            epochs=20,
+            batch_size=32,
+            build=build_tabular,
+        ),
+    )
+}

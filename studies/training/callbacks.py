@@ -1,0 +1,45 @@
+"""Which callbacks look at batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+
+_BATCH_METHODS = (
+    "on_batch_begin",
+    "on_batch_end",
+    "on_train_batch_begin",
+    "on_train_batch_end",
+    "on_test_batch_begin",
+    "on_test_batch_end",
+)
+
+
+def watching_batches(callbacks: Iterable[keras.callbacks.Callback]) -> str:
+    """Returns the class of the first callback that does something at each batch, or nothing."""
+    for callback in callbacks:
+        if _saves_by_epoch(callback):
+            continue
+        if any(_overrides(callback, name) for name in _BATCH_METHODS):
+            return type(callback).__name__
+    return ""
+
+
+def _overrides(callback: keras.callbacks.Callback, name: str) -> bool:
+    import keras
+
+    # LambdaCallback and its like hang methods on the object.
+    if name in vars(callback):
+        return True
+    return getattr(type(callback), name, None) is not getattr(keras.callbacks.Callback, name, None)
+
+
+def _saves_by_epoch(callback: keras.callbacks.Callback) -> bool:
+    """Tells whether a callback's batch methods do nothing, as it saves at the end of epochs."""
+    import keras
+
+    saving = (keras.callbacks.ModelCheckpoint, keras.callbacks.BackupAndRestore)
+    return type(callback) in saving and getattr(callback, "save_freq", None) == "epoch"
