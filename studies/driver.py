@@ -200,6 +200,10 @@ class Driver:
         self._again = deque(completed(trial, space) for trial in self._again)
         # The engine that a launch from the record would make.
         self._engine = self._restored_engine()
+        for running in self._running.values():
+            for epoch in running.epochs:
+                if epoch.repeat == 0:
+                    self._reported(epoch)
 
     def _restored_engine(self) -> Engine:
         engine = self._engine_of(self._description.space)
@@ -227,7 +231,8 @@ class Driver:
             number = len(self._trials)
             asked = self._engine.ask(self._known(number))
             if asked is None:
-                self._exhausted = True
+                # What runs may yet open something: Hyperband promotes what has ended.
+                self._exhausted = not self._running
                 return None
             proposal, spec = asked, spec_of(asked, self._description, self._finished)
         else:

@@ -24,6 +24,7 @@ from studies.errors import StudyError
 from studies.executors import ExecutorName
 from studies.executors.executor import Executor
 from studies.executors.in_process import InProcessExecutor
+from studies.executors.pool import WorkerPool
 from studies.executors.session import Session
 from studies.executors.worker import WorkerExecutor
 from studies.interruption import catching_interrupts
@@ -48,6 +49,7 @@ def launch_study(
     defined_name: str,
     store: str | Path | None,
     executor: ExecutorName,
+    workers: int,
     progress: bool,
 ) -> StudyHistory:
     """Runs a study that was made in this process; see `Study.launch`."""
@@ -63,7 +65,12 @@ def launch_study(
             del overrides["epochs"]
         target = Target(code.path, study_name=defined_name)
         return launch_target(
-            target, store=store, executor=executor, overrides=overrides, progress=progress
+            target,
+            store=store,
+            executor=executor,
+            overrides=overrides,
+            workers=workers,
+            progress=progress,
         )
     if executor != "in-process":
         raise StudyError(f"executor must be 'in-process' or 'worker'. Received: {executor!r}.")
@@ -79,6 +86,7 @@ def launch_target(
     executor: ExecutorName = "worker",
     overrides: Mapping[str, Any] | None = None,
     data: str = "",
+    workers: int = 1,
     progress: bool = True,
 ) -> StudyHistory:
     """Runs the study that a target names.
@@ -89,6 +97,7 @@ def launch_target(
         executor: Where its trials run.
         overrides: Settings to replace.
         data: An npz file to use in place of the study's own data, or empty.
+        workers: Trials to run at once, at least 1, each in a worker process of its own.
         progress: Whether to show progress.
 
     Raises:
@@ -107,21 +116,30 @@ def launch_target(
     place = Path(store) if store is not None else default_store_path()
     opened = open_store(place)
     check_writable(place.expanduser().absolute())
-    worker = WorkerExecutor(target, overrides=overrides, data=data, on_output=shown.say)
+
+    def start(threads: int | None = None) -> WorkerPool:
+        return WorkerPool(
+            [
+                WorkerExecutor(
+                    target, overrides=overrides, data=data, threads=threads, on_output=shown.say
+                )
+                for _ in range(workers)
+            ]
+        )
+
+    pool = start()
     try:
-        # While the worker imports TensorFlow.
+        # While the workers import TensorFlow.
         preload()
-        worker.load()
-        threads = None if opened is None else _threads(opened, worker)
-        if threads is not None and threads != worker.description.threads:
-            worker.close()
-            worker = WorkerExecutor(
-                target, overrides=overrides, data=data, threads=threads, on_output=shown.say
-            )
-            worker.load()
-        return run_study(worker, store=place, progress=shown)
+        pool.load()
+        threads = None if opened is None else _threads(opened, pool)
+        if threads is not None and threads != pool.description.threads:
+            pool.close()
+            pool = start(threads)
+            pool.load()
+        return run_study(pool, store=place, progress=shown)
     finally:
-        worker.close()
+        pool.close()
 
 
 def describe_target(

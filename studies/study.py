@@ -221,6 +221,7 @@ class Study:
         *,
         store: str | Path | None = None,
         executor: ExecutorName = "in-process",
+        workers: int = 1,
         progress: bool = True,
         **overrides: Any,
     ) -> StudyHistory:
@@ -229,6 +230,7 @@ class Study:
         Args:
             store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
             executor: ``"in-process"``, or ``"worker"`` for a process of its own.
+            workers: Trials to run at once, at least 1, with ``executor="worker"``.
             progress: Whether to show progress on standard error.
             **overrides: Settings to replace: `OVERRIDABLE`.
 
@@ -251,6 +253,7 @@ class Study:
             defined_name=self.name,
             store=store,
             executor=executor,
+            workers=workers,
             progress=progress,
         )
 

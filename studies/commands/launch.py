@@ -45,6 +45,7 @@ from studies.commands.main import EXIT_INTERRUPTED, json_option, store_option, t
     show_default=True,
     help="Where trials run: in a worker process, or in this one.",
 )
+@click.option("--workers", type=int, default=1, show_default=True, help="Trials to run at once.")
 @click.option("--dry-run", is_flag=True, help="Show what would be tuned; train and write nothing.")
 @store_option
 @json_option
@@ -54,6 +55,7 @@ def launch_command(
     store: Path | None,
     executor: Any,
     data: Path | None,
+    workers: int,
     keep: str | None,
     only: tuple[str, ...],
     fix: tuple[str, ...],
@@ -92,7 +94,9 @@ def launch_command(
     )
     from studies.launching import describe_target, launch_target
     from studies.loading import resolve_target
+    from studies.study import check_count
 
+    check_count("workers", workers)
     overrides = _overrides(settings, keep, start_with)
     tailoring = Tailoring.from_arguments(only, fix, ranges)
     if not tailoring.empty:
@@ -108,7 +112,12 @@ def launch_command(
         return
     try:
         history = launch_target(
-            found, store=store, executor=executor, overrides=overrides, data=other_data
+            found,
+            store=store,
+            executor=executor,
+            overrides=overrides,
+            data=other_data,
+            workers=workers,
         )
     except KeyboardInterrupt:
         click.echo(

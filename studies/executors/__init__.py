@@ -7,6 +7,7 @@
 | `in_process` | trials in this process |
 | `worker` | trials in one worker process, from the driver's side |
 | `worker_main` | the worker process's own side |
+| `pool` | trials in several of them |
 | `messages` | what the two say to each other |
 """
 

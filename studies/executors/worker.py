@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import subprocess
@@ -70,9 +71,27 @@ class WorkerExecutor:
         self._loaded: Loaded | None = None
         self._folder = folder if folder and Path(folder).is_dir() else None
         self._process = self._start()
+        self._asked_to_load = False
 
     def _start(self) -> _WorkerProcess:
+        self._asked_to_load = False
         return _WorkerProcess(self._load_study, self._folder, self._on_output)
+
+    @property
+    def connection(self) -> Connection:
+        """The connection to the worker, for waiting until it has something to say."""
+        return self._process.connection
+
+    @property
+    def waits(self) -> bool:
+        """Whether a trial waits that could not be given to the worker: it has died."""
+        return bool(self._waiting)
+
+    def ask_to_load(self) -> None:
+        """Has the worker load the study, without waiting for it."""
+        if not self._asked_to_load:
+            self._process.send(self._load_study)
+            self._asked_to_load = True
 
     def load(self) -> None:
         """Waits until the worker has loaded the study.
@@ -113,8 +132,12 @@ class WorkerExecutor:
         return 0 if self._waiting or self._running else 1
 
     def submit(self, task: TrialTask) -> None:
-        """See `Executor`."""
+        """See `Executor`. A worker that is free begins at once."""
         self._waiting.append(task)
+        if self._running is None:
+            # One that has died meanwhile is replaced in `wait`, where that can be told.
+            with contextlib.suppress(WorkerError):
+                self._start_next()
 
     def wait(self, handler: Handler) -> None:
         """See `Executor`."""
@@ -153,12 +176,11 @@ class WorkerExecutor:
         self._process.end()
 
     def _start_next(self) -> None:
-        task = self._waiting.popleft()
-        self._running = task.spec
-        self._process.send(task)
+        self._process.send(self._waiting[0])
+        self._running = self._waiting.popleft().spec
 
     def _ask_to_load(self) -> object:
-        self._process.send(self._load_study)
+        self.ask_to_load()
         answer = self._process.receive()
         if isinstance(answer, Failed):
             raise StudyError(answer.message)
@@ -204,13 +226,13 @@ class _WorkerProcess:
 
     def send(self, message: object) -> None:
         try:
-            self._connected().send(message)
+            self.connection.send(message)
         except (EOFError, ConnectionError, BrokenPipeError):
             raise self._ended() from None
 
     def receive(self) -> Any:
         try:
-            return self._connected().recv()
+            return self.connection.recv()
         except (EOFError, ConnectionError, BrokenPipeError):
             raise self._ended() from None
 
@@ -230,7 +252,8 @@ class _WorkerProcess:
             if stream is not None:
                 stream.close()
 
-    def _connected(self) -> Connection:
+    @property
+    def connection(self) -> Connection:
         if self._connection is None:
             # accept() has no limit of its own, and would wait for a process that has died.
             waiting = threading.Timer(_SECONDS_TO_CONNECT, self._process.kill)

@@ -15,10 +15,11 @@ from conformance.executor import STUDY_FILE, Collecting, ExecutorConformance, Op
 from studies.errors import StudyError
 from studies.executors.executor import Executor
 from studies.executors.in_process import InProcessExecutor
+from studies.executors.pool import WorkerPool
 from studies.executors.session import Session
 from studies.executors.worker import WorkerExecutor
 from studies.loading import Target, load_study
-from tracking.records import TrialTask
+from tracking.records import Decision, EpochResult, TrialTask
 
 
 @contextmanager
@@ -51,6 +52,52 @@ class TestWorker(ExecutorConformance):
     @classmethod
     def open_file(cls) -> Open:
         return in_worker
+
+
+@contextmanager
+def in_pool(file: Path) -> Iterator[WorkerPool]:
+    pool = WorkerPool([WorkerExecutor(Target(str(file))) for _ in range(2)])
+    try:
+        pool.load()
+        yield pool
+    finally:
+        pool.close()
+
+
+class TestPool(ExecutorConformance):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def open_file(cls) -> Open:
+        return in_pool
+
+    def test_runs_two_at_once_and_one_that_dies_takes_no_other_along(
+        self, executor: WorkerPool, tmp_path: Path
+    ) -> None:
+        while executor.free < 2:
+            executor.wait(Collecting())
+        killed: list[int] = []
+
+        def kill_one(epoch: EpochResult) -> Decision:
+            both = {each.number for each in handler.epochs} == {0, 1}
+            if both and not killed:
+                killed.append(epoch.number)
+                runs = [w for w in executor._workers if w._running.number == epoch.number]
+                os.kill(runs[0]._process._process.pid, signal.SIGKILL)
+            return "continue"
+
+        handler = Collecting(kill_one)
+        space = executor.description.space
+        for number in (0, 1):
+            spec = make_spec(executor, number=number, epochs=40)
+            executor.submit(TrialTask(spec, space, tmp_path / f"{number}.weights.h5"))
+        assert executor.free == 0
+        while len(handler.results) + len(handler.lost) < 2:
+            executor.wait(handler)
+        assert [number for number, _ in handler.lost] == killed
+        (result,) = handler.results
+        assert (result.state, result.epochs) == ("complete", 40)
+        while executor.free < 2:
+            executor.wait(handler)
 
 
 @pytest.fixture

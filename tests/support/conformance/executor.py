@@ -140,7 +140,7 @@ class ExecutorConformance:
         best = min(handler.epochs, key=lambda e: (e.metrics["val_loss"], e.epoch))
         assert (result.best.epoch, dict(result.best.metrics)) == (best.epoch, dict(best.metrics))
         assert (tmp_path / "0.weights.h5").exists()
-        assert executor.free == 1
+        assert executor.free >= 1
 
     def test_the_same_spec_gives_the_same_bits(self, executor: Executor, tmp_path: Path) -> None:
         spec = make_spec(executor, 1)
