@@ -35,11 +35,16 @@ def make_objective(objective: str | Objective) -> Objective:
 
     Args:
         objective: A metric that the model logs, such as ``"val_accuracy"``, or an `Objective`,
-            which says its direction.
+            which says its direction; Keras Tuner's is taken too.
 
     Raises:
         ObjectiveError: If the direction is not known, or not ``"max"`` or ``"min"``.
     """
+    if not isinstance(objective, (str, Objective)):
+        # keras_tuner.Objective, without importing Keras Tuner for it.
+        name, direction = getattr(objective, "name", None), getattr(objective, "direction", None)
+        if isinstance(name, str) and isinstance(direction, str):
+            objective = Objective(name, direction)
     if isinstance(objective, Objective):
         if objective.direction not in ("max", "min"):
             raise ObjectiveError(

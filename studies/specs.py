@@ -42,16 +42,18 @@ def spec_of(
     if proposal.goes_on_from is None:
         return spec
     parent = finished[proposal.goes_on_from]
-    if description.repeats > 1:
-        # Each repeat trains from its first epoch: a seed of its own has no beginning to use.
-        return replace(spec, goes_on_from=parent.number)
     assert parent.result is not None, "only a finished trial is gone on from"
-    return replace(
+    # The same model under the same seed, trained further.
+    spec = replace(
         spec,
         seed=parent.spec.seed,
         goes_on_from=parent.number,
-        initial_epoch=parent.result.epochs,
+        begun_as=parent.spec.built_as,
     )
+    if description.repeats > 1 or not description.goes_on:
+        # Trained, and recorded, from the first epoch.
+        return spec
+    return replace(spec, initial_epoch=parent.result.epochs)
 
 
 def task_of(spec: TrialSpec, description: StudyDescription, store: Store) -> TrialTask:

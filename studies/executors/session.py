@@ -77,7 +77,7 @@ class Session:
         return cls(
             study,
             splits,
-            replace(description, discovered=discovered),
+            replace(description, discovered=discovered, goes_on=not has_own_fit(study.build)),
             {**environment(), "device": _device()},
             HyperModelTrainer(study.build) if has_own_fit(study.build) else PlainTrainer(),
         )

@@ -49,7 +49,7 @@ def save_champion(
     """
     begin_trial(spec.seed)
     try:
-        model = build_model(study, Hyperparameters(space, spec.values, number=spec.number))
+        model = build_model(study, Hyperparameters(space, spec.values, number=spec.built_as))
         build_variables(model, splits)
         model.load_weights(checkpoint)
         metrics = _evaluated(model, Batches(splits, spec.batch_size)) if model.compiled else {}

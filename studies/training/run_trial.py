@@ -49,7 +49,7 @@ def run_trial(
         StudyError: If a checkpoint cannot be written.
     """
     spec, started = task.spec, time.monotonic()
-    hp = Hyperparameters(task.space, spec.values, number=spec.number)
+    hp = Hyperparameters(task.space, spec.values, number=spec.built_as)
     try:
         model, callbacks = _build(study, hp, spec.seed)
         state = None if trainer.concludes else take_up(task, model, splits, callbacks)

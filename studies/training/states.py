@@ -22,7 +22,7 @@ from tracking.atomic import replacing
 from tracking.records import BestEpoch, TrialSpec
 
 # Parts of a spec that don't change what an epoch computes.
-_NOT_COMPUTED = ("number", "attempt", "epochs", "goes_on_from", "initial_epoch")
+_NOT_COMPUTED = ("number", "attempt", "epochs", "goes_on_from", "initial_epoch", "begun_as")
 
 
 class StateError(Exception):
@@ -57,9 +57,10 @@ class TrainingState:
 def identity_of(spec: TrialSpec) -> str:
     """Returns what two trainings share if one can go on where the other stopped.
 
-    That is all of the spec but its number, its attempt and how many epochs it has.
+    That is all of the spec but its number, its attempt and how many epochs it has; the number
+    that the builder sees is part of it.
     """
-    fields = dataclasses.asdict(spec)
+    fields = {**dataclasses.asdict(spec), "built_as": spec.built_as}
     computed = {name: value for name, value in fields.items() if name not in _NOT_COMPUTED}
     return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()
 

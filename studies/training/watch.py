@@ -69,6 +69,9 @@ class Watch:
     def on_epoch_end(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         """Takes an epoch; False ends the training."""
         objective = self.spec.objective
+        if self.state != "complete":
+            # A training loop of the user's own may go on though it was told to stop.
+            return False
         if not self._concludes:
             check_logged(objective.metric, set(metrics))
         self._epochs.append(dict(metrics))
@@ -78,7 +81,7 @@ class Watch:
             self.weights.take()
         goes_on = self._decided(epoch, metrics)
         # What is cut is gone on with; what has ended may be gone on from.
-        ends = self.state == "interrupted" or epoch == self.spec.epochs
+        ends = not goes_on or epoch == self.spec.epochs
         self._checkpoints.after_epoch(self._epochs, self.best, last=ends)
         return goes_on
 

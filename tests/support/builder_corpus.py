@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
@@ -41,7 +42,9 @@ def session(style: str) -> Session:
     return _open(style, None)
 
 
-def run(style: str, engine: str, store: Path, trials: int, name: str = "") -> StudyHistory:
+def run(
+    style: str, engine: str, store: Path, trials: int, *, name: str = "", epochs: int = 0
+) -> StudyHistory:
     """As `launch`, but that the study is not loaded and traced again for each engine.
 
     Args:
@@ -51,15 +54,22 @@ def run(style: str, engine: str, store: Path, trials: int, name: str = "") -> St
         trials: Trials in total.
         name: The study's name, if not its own with the engine's: one study each, so that no test
             needs another.
+        epochs: Epochs of a trial, if not as the study has it.
     """
     ready = session(style)
     name = name or f"{style} by {engine.replace(':', ' ')}"
-    described = replace(ready.description, engine=engine, name=name, trials=trials)
+    epochs = epochs or ready.description.epochs
+    described = replace(ready.description, engine=engine, name=name, trials=trials, epochs=epochs)
     if tf.config.functions_run_eagerly():
         # A step for each epoch: they are slow then.
         described = replace(described, batch_size=64)
     executor = InProcessExecutor(replace(ready, description=described))
-    return run_study(executor, store=store, progress=NoProgress())
+    # A builder that calls Keras's clear_session has Python look through all objects but these.
+    gc.freeze()
+    try:
+        return run_study(executor, store=store, progress=NoProgress())
+    finally:
+        gc.unfreeze()
 
 
 @contextlib.contextmanager

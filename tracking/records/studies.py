@@ -63,6 +63,7 @@ class StudyDescription:
     Attributes:
         discovered: Whether the space was found by tracing the builder: what shows itself later
             then joins it.
+        goes_on: Whether a training can be gone on with from the middle: not a HyperModel's own.
         repeats: Trainings of each trial.
         initial: Values of the first trials, each complete.
         warnings: What a person should know before it runs; not recorded.
@@ -83,6 +84,7 @@ class StudyDescription:
     code: CodeDescription
     notes: str = ""
     discovered: bool = False
+    goes_on: bool = True
     repeats: int = 1
     initial: Sequence[Mapping[str, Any]] = ()
     warnings: Sequence[str] = ()

@@ -37,6 +37,8 @@ class TrialSpec:
             computes: that is, bit for bit, what training straight through would.
         initial_epoch: The epochs that were trained there.
         repeat: Which of the trial's trainings this is, from 0; each has a seed of its own.
+        begun_as: The trial that the chain of those it goes on from began with, whose number the
+            builder sees; None for one that starts anew.
     """
 
     number: int
@@ -51,6 +53,12 @@ class TrialSpec:
     goes_on_from: int | None = None
     initial_epoch: int = 0
     repeat: int = 0
+    begun_as: int | None = None
+
+    @property
+    def built_as(self) -> int:
+        """The number that the builder sees: a trial that goes on builds the same model again."""
+        return self.number if self.begun_as is None else self.begun_as
 
     def to_json(self) -> str:
         """Returns the spec as one line of JSON with sorted keys."""

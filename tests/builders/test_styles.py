@@ -1,0 +1,304 @@
+"""Builders in the styles of Keras Tuner's guides and of Optuna's Keras examples, as they stand.
+
+Each runs under the engines, leaves a record, and comes to the same when it runs again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builder_corpus import CORPUS, check_same_again, launch, run, session, without_tracing
+
+from studies.errors import EngineError, ObjectiveError
+from studies.reproduction import reproduce
+from tracking.history import StudyHistory
+from tracking.records import TrialRecord
+
+STYLES = sorted(
+    path.stem for path in CORPUS.glob("*.py") if path.stem not in ("tiny_data", "ready_hypermodel")
+)
+OTHER_ORACLES = ["keras-tuner:hyperband", "keras-tuner:bayesian", "keras-tuner:grid"]
+# Each style under one or two of the three, each of them over half of the styles.
+ROTATED = [
+    (style, OTHER_ORACLES[(number + turn) % 3])
+    for number, style in enumerate(STYLES)
+    for turn in range(2 - number % 2)
+]
+NOT_SAVED = ["subclassed_model"]  # Keras saves no class that lacks get_config.
+
+pytestmark = [
+    # Of Keras with numpy 2, of MLflow with SQLAlchemy, and of `without_tracing`.
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader"),
+    pytest.mark.filterwarnings("ignore:.*run_functions_eagerly"),
+]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("builders") / "store"
+
+
+def random_search(style: str, store: Path) -> StudyHistory:
+    """Launches it, or finds it done."""
+    with without_tracing():
+        return run(style, "keras-tuner:random", store, trials=3)
+
+
+def params(history: StudyHistory, trial: TrialRecord) -> dict[str, str]:
+    return dict(history.store.client.get_run(trial.run_id).data.params)
+
+
+def check(style: str, history: StudyHistory) -> TrialRecord:
+    """What holds of every style under every engine."""
+    assert history.status == "FINISHED"
+    assert len(history.trials) == history.description.trials
+    for trial in history.trials:
+        assert history.description.space.contains(trial.spec.values)
+        traced = session(style).description.space.names
+        assert set(trial.spec.values).intersection(traced) <= set(params(history, trial))
+        allowed = ["complete", "infeasible"] if style == "failed_trials" else ["complete"]
+        assert trial.result is not None
+        assert trial.state in allowed, trial.result.reason
+    best = history.best
+    assert best is not None
+    assert (history.champion_run_id == best.run_id) == (style not in NOT_SAVED)
+    return best
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_random_search_and_its_best_trial_again(style: str, store: Path, tmp_path: Path) -> None:
+    history = random_search(style, store)
+    with without_tracing():
+        check_same_again(style, history, check(style, history), tmp_path)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_tpe(style: str, store: Path) -> None:
+    with without_tracing():
+        check(style, run(style, "optuna:tpe", store, trials=3, epochs=1))
+
+
+@pytest.mark.parametrize("style", ["custom_metric", "fit_custom_loop", "subclassed_model"])
+def test_traced_by_tensorflow(style: str, store: Path, tmp_path: Path) -> None:
+    """As all trials are but those of the other tests here; see also those in a new process."""
+    history = run(style, "keras-tuner:random", store, trials=2, name=f"{style} traced")
+    check_same_again(style, history, check(style, history), tmp_path)
+
+
+@pytest.mark.parametrize("style, engine", ROTATED)
+def test_other_oracles(style: str, engine: str, store: Path) -> None:
+    space = session(style).description.space
+    with without_tracing():
+        if engine == "keras-tuner:grid" and any(each.count is None for each in space):
+            with pytest.raises(EngineError, match="continuous"):
+                run(style, engine, store, trials=3)
+        elif engine == "keras-tuner:hyperband" and "epochs" in space:
+            with pytest.raises(EngineError, match="how many epochs"):
+                run(style, engine, store, trials=3)
+        else:
+            epochs = 3 if engine == "keras-tuner:hyperband" else 1
+            check(style, run(style, engine, store, trials=3, epochs=epochs))
+
+
+@pytest.mark.parametrize(
+    "style",
+    [
+        "plain",
+        "fit_tunes_training",
+        "subclassed_model",
+        # Its model depends on `trial.number`.
+        "optuna_steps",
+    ],
+)
+def test_promoted_by_hyperband(style: str, store: Path, tmp_path: Path) -> None:
+    """What goes on from another trial is what training straight through would be."""
+    with without_tracing():
+        history = run(style, "keras-tuner:hyperband", store, trials=4, name=f"{style} promoted")
+        promoted = next(t for t in history.trials if t.spec.goes_on_from is not None)
+        assert promoted.result is not None
+        assert promoted.result.epochs == history.description.epochs
+        check_same_again(style, history, promoted, tmp_path)
+
+
+@pytest.mark.parametrize("style", ["plain", "fit_tunes_training", "optuna_create_model"])
+def test_launched_and_reproduced_in_a_new_process(style: str, store: Path) -> None:
+    history = launch(CORPUS / f"{style}.py", "keras-tuner:random", store, trials=1)
+    again = reproduce(history)
+    assert again.identical, again
+    assert again.epochs == history.description.epochs
+
+
+class TestWhatIsTuned:
+    def names(self, style: str) -> set[str]:
+        return set(session(style).description.space.names)
+
+    def test_a_loop(self) -> None:
+        space = session("layers_in_a_loop").description.space
+        assert space["units_2"].when == {"num_layers": (3,)}
+        assert space["activation"].when == {}
+        assert space["rate"].when == {"dropout": (True,)}
+
+    def test_conditional_scopes(self) -> None:
+        space = session("conditional_scopes").description.space
+        assert {each.name: each.when for each in space if each.when} == {
+            "wide_units": {"kind": ("wide",)},
+            "depth": {"kind": ("deep",)},
+            "deep_units": {"kind": ("deep",)},
+            "l2": {"kind": ("linear",)},
+        }
+
+    def test_name_scopes(self) -> None:
+        parts = ["units", "normalized", "momentum"]
+        assert self.names("name_scopes") == {
+            f"{scope}/{part}" for scope in ("encoder", "decoder") for part in parts
+        }
+
+    def test_nested_optimizers(self) -> None:
+        space = session("nested_optimizers").description.space
+        assert space["momentum"].when == {"optimizer": ("sgd",)}
+        assert set(space["adaptive_learning_rate"].when["optimizer"]) == {"adam", "rmsprop"}
+
+    def test_not_what_is_not_tunable(self) -> None:
+        assert self.names("part_not_tunable") == {"normalized", "head_units", "optimizer"}
+
+    def test_what_fit_declares(self) -> None:
+        assert self.names("fit_tunes_training") == {"units", "batch_size", "shuffle"}
+        assert self.names("fit_preprocesses") == {"units", "lr", "normalize"}
+        assert self.names("fit_custom_loop") == {"units", "batch_size", "learning_rate"}
+
+    def test_optunas_arguments_of_an_optimizer(self) -> None:
+        space = session("optuna_create_model").description.space
+        assert space["sgd_momentum"].when == {"optimizer": ("SGD",)}
+        assert space["dropout_l2"].when == {"n_layers": (3,)}
+
+
+class TestFit:
+    def test_epochs_are_those_that_it_tunes(self, store: Path) -> None:
+        history = random_search("fit_tunes_epochs", store)
+        for trial in history.trials:
+            assert trial.result is not None
+            assert trial.result.epochs == trial.spec.values["epochs"]
+            assert len(history.curve(trial)) == trial.spec.values["epochs"]
+
+    def test_a_loop_of_its_own_returns_its_best(self, store: Path) -> None:
+        history = random_search("fit_custom_loop", store)
+        for trial in history.trials:
+            assert trial.best is not None
+            losses = [metrics["my_loss"] for metrics in history.curve(trial).values()]
+            assert len(losses) == 3
+            assert trial.best.value == min(losses)
+
+    def test_what_it_measures_is_recorded(self, store: Path) -> None:
+        history = random_search("fit_returns_dict", store)
+        for trial in history.trials:
+            assert trial.best is not None
+            curve = history.curve(trial)
+            assert set(curve) == {1, 2}
+            assert "loss" in curve[1] and "typical_error" not in curve[1]
+            assert curve[2]["typical_error"] == trial.best.value
+            assert curve[2]["worst_error"] >= trial.best.value
+
+    def test_a_history_alone_tells_how_it_ended(self, store: Path) -> None:
+        history = random_search("fit_returns_history", store)
+        for trial in history.trials:
+            assert trial.best is not None
+            assert set(trial.best.metrics) == {"loss", "val_loss"}
+
+    def test_a_misspelled_objective_is_told_before_anything_is_trained(
+        self, tmp_path: Path
+    ) -> None:
+        file = variant(tmp_path, "fit_returns_dict", '"typical_error", "min"', '"typical", "min"')
+        with pytest.raises(ObjectiveError, match=r"'typical'.*'typical_error'"):
+            launch(file, "keras-tuner:random", tmp_path / "store", trials=1)
+        assert not (tmp_path / "store").exists()
+
+
+def variant(folder: Path, style: str, old: str, new: str) -> Path:
+    """A copy of a style's file with a part of its text replaced."""
+    text = (CORPUS / f"{style}.py").read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    file = folder / f"{style}.py"
+    file.write_text(text.replace(old, new), encoding="utf-8")
+    return file
+
+
+def test_what_a_builder_refuses_is_infeasible_with_its_reason(store: Path) -> None:
+    with without_tracing():
+        history = run("failed_trials", "keras-tuner:grid", store, trials=12, name="refused")
+    for trial in history.trials:
+        values = trial.spec.values
+        assert trial.result is not None
+        if values["initializer"] == "none":
+            assert trial.result.reason.endswith("ValueError: there is no such initializer")
+        elif trial.state == "infeasible":
+            assert "FailedTrialError: Model too large" in trial.result.reason
+            assert values["units_0"] > 4
+    reasons = {trial.result.reason.split(":")[0] for trial in history.trials if trial.result}
+    assert len(reasons) == 3
+    assert history.best is not None
+
+
+class TestShownLate:
+    """Hyperparameters in a branch that tracing does not reach."""
+
+    STYLE = "late_in_a_range"
+
+    @pytest.mark.parametrize("engine", ["keras-tuner:random", "optuna:tpe", *OTHER_ORACLES])
+    def test_joins_from_that_trial_on(self, engine: str, store: Path, tmp_path: Path) -> None:
+        assert "dropout" not in session(self.STYLE).description.space
+        name = f"late by {engine.replace(':', ' ')}"
+        with without_tracing():
+            history = run(self.STYLE, engine, store, trials=6, name=name)
+            assert "dropout" in history.description.space
+            shows = [4 < trial.spec.values["units"] < 32 for trial in history.trials]
+            first = history.trial(shows.index(True))
+            assert first.result is not None
+            assert [each["name"] for each in first.result.joined] == ["dropout"]
+            assert params(history, first)["dropout"] == "0.1"
+            for trial in history.trials[first.number + 1 :]:
+                assert trial.result is not None
+                assert not trial.result.joined
+                assert params(history, trial)["dropout"] == str(trial.spec.values["dropout"])
+            for trial in history.trials[: first.number + 2]:
+                check_same_again(self.STYLE, history, trial, tmp_path)
+            # Stopped when it has shown, and gone on with.
+            for trials in (first.number + 1, 6):
+                again = run(self.STYLE, engine, store, trials=trials, name=f"{name} bit by bit")
+        assert outcome(again) == outcome(history)
+
+    def test_is_told_apart_from_what_was_traced(self, store: Path) -> None:
+        space = session("late_hyperparameters").description.space
+        assert set(space.names) == {"width", "optimizer"}
+        history = random_search("late_hyperparameters", store)
+        assert {"dropout", "normalized"} <= set(history.description.space.names)
+
+    def test_a_grid_goes_on(self, tmp_path: Path) -> None:
+        file = variant(tmp_path, self.STYLE, "0.1, 0.5, step=0.2", "0.1, 0.5")
+        with without_tracing():
+            history = launch(file, "keras-tuner:grid", tmp_path / "store", trials=3)
+        assert history.status == "FINISHED"
+        assert history.description.space["dropout"].role == "fixed"
+
+
+def outcome(history: StudyHistory) -> list[tuple[Any, ...]]:
+    return [
+        (t.number, t.state, dict(t.spec.values), t.spec.seed, t.result and t.result.weights_sha256)
+        for t in history.trials
+    ]
+
+
+def test_the_number_of_a_trial_counts_for_its_champion(store: Path) -> None:
+    """Builders may make of `trial.number` what they like: each trial's model has one layer more."""
+    history = random_search("optuna_steps", store)
+    assert history.best is not None and history.best.number > 0
+    assert history.champion_run_id == history.best.run_id
+
+
+def test_a_ready_hypermodel(store: Path) -> None:
+    with without_tracing():
+        history = launch(CORPUS / "ready_hypermodel.py", "keras-tuner:random", store, trials=1)
+    assert history.counts()["complete"] == 1
+    assert "num_residual_blocks" in history.description.space
