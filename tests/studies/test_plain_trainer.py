@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -9,7 +10,9 @@ import pytest
 from conformance.trainer import (
     SPACE,
     TrainerConformance,
+    by_hand,
     dense,
+    functional,
     make_spec,
     make_study,
 )
@@ -31,13 +34,16 @@ class TestPlainTrainer(TrainerConformance):
         return PlainTrainer()
 
 
-class TestPlainTrainerOnLargeData(TrainerConformance):
-    """Batch by batch, as for data that is too large to be put in order in one go."""
-
-    @pytest.fixture
-    def trainer(self, monkeypatch: pytest.MonkeyPatch) -> PlainTrainer:
-        monkeypatch.setattr(batches, "_LARGEST_WHOLE_EPOCH", 0)
-        return PlainTrainer()
+@pytest.mark.parametrize("model", [dense, functional])
+def test_data_too_large_to_be_put_in_order_in_one_go_trains_as_by_hand(
+    model: Callable[[Hyperparameters], keras.Model], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batch by batch, the same bits."""
+    monkeypatch.setattr(batches, "_LARGEST_WHOLE_EPOCH", 0)
+    configure_tensorflow(None)
+    study, spec = make_study(model), make_spec()
+    wanted, _ = by_hand(model, study.data.load(), spec)
+    assert TrainerConformance().train(PlainTrainer(), study, spec, tmp_path)[1] == wanted
 
 
 def run(study: ks.Study, folder: Path, epochs: int = 3) -> TrialResult:
