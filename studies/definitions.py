@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
+from search_spaces import Fixed
 from studies.engines.keras_tuner_parts import hyperband_trials
 from studies.engines.make import check_engine_serves
-from studies.errors import StudyError
+from studies.errors import EngineError, StudyError
 from tracking.errors import StudyChangedError
 from tracking.history import StudyHistory
-from tracking.joining import with_joined
+from tracking.joining import joined, with_joined
 from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord
 
 
@@ -36,6 +39,25 @@ def warnings_of(description: StudyDescription) -> list[str]:
                 f"none train to the end. Use --trials {round_of_brackets} or more."
             )
     return found
+
+
+def as_they_can_join(
+    description: StudyDescription, parameters: Sequence[Mapping[str, Any]]
+) -> tuple[Mapping[str, Any], ...]:
+    """Returns hyperparameters that a builder showed late, as they can join its study's space.
+
+    Args:
+        description: The study.
+        parameters: As `Parameter.to_dict` writes them. If the engine can't tune them (a grid has
+            no place for what is continuous), they are Fixed at their defaults.
+    """
+    if not description.discovered or not parameters:
+        return tuple(parameters)
+    try:
+        check_definition(replace(description, space=joined(description.space, parameters)))
+    except EngineError:
+        return tuple(Fixed(p["name"], p["default"]).to_dict() for p in parameters)
+    return tuple(parameters)
 
 
 def check_unchanged(before: StudyHistory | None, now: StudyDescription) -> None:

@@ -8,15 +8,14 @@ copy. A process killed in between leaves a study that the next launch goes on wi
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from search_spaces import Fixed, SearchSpace
+from search_spaces import SearchSpace
 from search_spaces.completion import complete
-from studies.definitions import check_definition
+from studies.definitions import as_they_can_join
 from studies.engines.engine import Curve, Engine
-from studies.errors import EngineError
 from studies.executors.executor import Executor
 from studies.progress import Progress
 from studies.repeats import combined, mean_metrics
@@ -167,7 +166,7 @@ class Driver:
         self.on_result(TrialResult(number, "infeasible", reason=reason, repeat=spec.repeat))
 
     def _end(self, trial: TrialRecord, result: TrialResult) -> None:
-        result = replace(result, joined=self._as_it_can_join(result.joined))
+        result = replace(result, joined=as_they_can_join(self._description, result.joined))
         self._runs.finish_trial(trial.run_id, result)
         del self._running[result.number]
         if result.state == "interrupted":
@@ -188,19 +187,6 @@ class Driver:
         self._retention.tidy(self._engine)
         shown = None if best is None or best.best is None else (best.number, best.best.value)
         self._progress.trial_ended(result, shown)
-
-    def _as_it_can_join(
-        self, parameters: Sequence[Mapping[str, Any]]
-    ) -> tuple[Mapping[str, Any], ...]:
-        """Returns what a builder showed late; Fixed at its default if the engine can't tune it."""
-        if not self._description.discovered or not parameters:
-            return tuple(parameters)
-        space = joined(self._description.space, parameters)
-        try:
-            check_definition(replace(self._description, space=space))
-        except EngineError:
-            return tuple(Fixed(p["name"], p["default"]).to_dict() for p in parameters)
-        return tuple(parameters)
 
     def _join(self, result: TrialResult) -> None:
         """Takes hyperparameters into the space that the builder has only now shown."""
