@@ -7,6 +7,7 @@ copy. A process killed in between leaves a study that the next launch goes on wi
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -105,7 +106,12 @@ class Driver:
                 self._executor.wait(self)
                 self._submit()
         except BaseException:
-            self._close_running()
+            # An interrupt may have come in the midst of the database's own work, which then fails
+            # once more. What can't be closed now, the next launch closes.
+            for _ in range(2):
+                with contextlib.suppress(Exception):
+                    self._close_running()
+                    break
             raise
         if self._stopping:
             return "interrupted; launch again to go on"

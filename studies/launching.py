@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -229,17 +230,28 @@ def _run_locked(
             status = "KILLED" if driver.stopped else "FINISHED"
             if not driver.stopped:
                 _choose_champion(executor, store, description, progress)
-    except KeyboardInterrupt:
-        status, stopped = "KILLED", "interrupted; launch again to go on"
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            status, stopped = "KILLED", "interrupted; launch again to go on"
+        # What stopped it counts, not what can't be written any more because of it.
+        for _ in range(2):
+            with contextlib.suppress(Exception):
+                _close(store, runs, status, stopped)
+                break
         raise
     finally:
         progress.end()
-        history = read_study(store, description.name, description.engine)
-        runs.close(status, study_note(history, stopped))
-        history = replace(history, status=status)
+    history = _close(store, runs, status, stopped)
     if driver.stopped:
         raise KeyboardInterrupt
     return history
+
+
+def _close(store: Store, runs: StudyRuns, status: str, stopped: str) -> StudyHistory:
+    """Ends a study's parent run with its summary; returns the study as it stands."""
+    history = read_study(store, runs.description.name, runs.description.engine)
+    runs.close(status, study_note(history, stopped))
+    return replace(history, status=status)
 
 
 def _engine(description: StudyDescription, store: Store) -> Engine:

@@ -14,10 +14,10 @@ from studies.errors import StudyError
 from studies.study import Study
 from studies.training.building import check_study
 from studies.training.champion import save_champion
+from studies.training.compiled import CompiledTrainer
 from studies.training.determinism import configure_tensorflow
 from studies.training.discovering import resolve_space
 from studies.training.hypermodel import HyperModelTrainer, has_own_fit
-from studies.training.plain import PlainTrainer
 from studies.training.run_trial import run_trial
 from studies.training.trainer import Trainer
 from studies.training.watch import OnEpochResult
@@ -79,7 +79,7 @@ class Session:
             splits,
             replace(description, discovered=discovered, goes_on=not has_own_fit(study.build)),
             {**environment(), "device": _device()},
-            HyperModelTrainer(study.build) if has_own_fit(study.build) else PlainTrainer(),
+            _trainer(study),
         )
 
     def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
@@ -133,6 +133,17 @@ def _describe(
         initial=tuple(complete(space, values) for values in study.initial),
         warnings=tuple(warnings),
     )
+
+
+def _trainer(study: Study) -> Trainer:
+    if not has_own_fit(study.build):
+        return CompiledTrainer(study.trainer)  # type: ignore[arg-type]
+    if study.trainer == "compiled":
+        raise StudyError(
+            f"The study {study.name!r} cannot be compiled: its HyperModel trains by a fit of its "
+            "own. Use the trainer 'auto'."
+        )
+    return HyperModelTrainer(study.build)
 
 
 def _details(splits: Splits) -> dict[str, object]:

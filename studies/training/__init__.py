@@ -4,6 +4,14 @@
 |---|---|
 | `trainer` | `Trainer`, the seam; what a trainer is given |
 | `plain` | the trainer that calls `model.fit` |
+| `compiled` | the trainer that runs whole epochs, by programs |
+| `programs` | traced once for a structure, lent to every trial that has it |
+| `structure`, `fingerprints` | what of a model decides its graph, as a key |
+| `lifting` | numbers that a program reads from variables |
+| `epochs` | an epoch and a validation as TensorFlow functions |
+| `graph_checks` | what a graph may hold if it is to be used again |
+| `callbacks` | which callbacks watch batches |
+| `variables` | making variables ahead of the training |
 | `batches` | training data in the order of each epoch, validation data as it is |
 | `determinism` | seeds, threads, and names of layers |
 | `building` | from hyperparameters to a compiled model, checked |

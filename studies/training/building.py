@@ -95,11 +95,17 @@ def build_variables(model: keras.Model, splits: Splits) -> None:
     Raises:
         Exception: Whatever Keras raises for data that does not suit the model.
     """
-    if not model.built:
+    import keras
+
+    if not model.built and isinstance(model, keras.Sequential):
+        # Not called, which would fix its batch size to that of the call.
+        model.build((None, *splits.train.x.shape[1:]))
+    elif not model.built:
         # Called, as the first batch would: `build` makes no variables of a subclass's layers.
         model(as_keras_reads(splits.train.x[:1]))
-    if model.compiled:
-        # Before weights are read: their file has the optimizer's state too.
+    # Before weights are read: their file has the optimizer's state too. Once: a
+    # LossScaleOptimizer that is built again has more variables.
+    if model.compiled and model.optimizer is not None and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
 
 

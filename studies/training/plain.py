@@ -7,11 +7,11 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from studies.training.batches import Batches, as_keras_reads
-from studies.training.building import has_own_steps, scalars
-from studies.training.callbacks import watching_batches
+from studies.training.batches import Batches
+from studies.training.building import scalars
 from studies.training.determinism import begin_epoch
 from studies.training.trainer import OnEpoch, Training
+from studies.training.variables import make_variables
 
 if TYPE_CHECKING:
     import keras
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from studies.data import Splits
 
 _PIPELINES_KEPT = 4
-_STEPS_WORTH_SPARING = 500
 
 
 class PlainTrainer:
@@ -37,7 +36,6 @@ class PlainTrainer:
         model, spec = training.model, training.spec
         batches = self._batches_of(training.splits, spec.batch_size)
         make_variables(model, training.splits)
-        _spare_steps(model, training, batches.training_steps)
         with warnings.catch_warnings():
             # Keras warns that it cannot shuffle a tf.data.Dataset: its order is ours.
             warnings.filterwarnings("ignore", message=".*`shuffle=True` was passed.*")
@@ -56,7 +54,7 @@ class PlainTrainer:
                     _begin_epochs(batches, spec.seed),
                     *training.callbacks,
                     # Last, to see what the user's callbacks added to the logs.
-                    _end_epochs(on_epoch),
+                    end_epochs(on_epoch),
                 ],
             )
 
@@ -71,34 +69,6 @@ class PlainTrainer:
         return self._batches[key][1]
 
 
-def make_variables(model: keras.Model, splits: Splits) -> None:
-    """Makes the variables of optimizer and metrics ahead of the training.
-
-    Made while TensorFlow traces the training step, they have it trace the step twice: a quarter
-    of a second for a small model.
-    """
-    if not model.built or has_own_steps(model):
-        return
-    if model.optimizer is not None:
-        model.optimizer.build(model.trainable_variables)
-    part = splits.train
-    model.test_step((as_keras_reads(part.x[:1]), as_keras_reads(part.y[:1])))
-    model.reset_metrics()
-
-
-def _spare_steps(model: keras.Model, training: Training, steps_per_epoch: int) -> None:
-    """Has TensorFlow run a whole epoch per call, where nobody looks in between.
-
-    The steps are the same; what is spared is a return to Python after each (half of the time of
-    a small model's step). Tracing the loop costs 0.15 s, so short trainings go without.
-    """
-    watched = watching_batches(training.callbacks)
-    if steps_per_epoch * training.spec.epochs < _STEPS_WORTH_SPARING:
-        return
-    if not watched and model.steps_per_execution == 1 and not model.run_eagerly:
-        model.steps_per_execution = steps_per_epoch
-
-
 def _begin_epochs(batches: Batches, seed: int) -> keras.callbacks.Callback:
     import keras
 
@@ -110,7 +80,8 @@ def _begin_epochs(batches: Batches, seed: int) -> keras.callbacks.Callback:
     return BeginEpochs()
 
 
-def _end_epochs(on_epoch: OnEpoch) -> keras.callbacks.Callback:
+def end_epochs(on_epoch: OnEpoch) -> keras.callbacks.Callback:
+    """Returns the callback that tells of each epoch, and stops the training when told to."""
     import keras
 
     class EndEpochs(keras.callbacks.Callback):  # type: ignore[misc]

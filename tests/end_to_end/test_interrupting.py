@@ -55,7 +55,7 @@ def test_twice_stops_at_once_and_loses_nothing_that_was_done(tmp_path: Path) -> 
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGINT)
     rest = process.stderr.read()
-    assert process.wait() == 130
+    assert process.wait() == 130, rest
     assert "Traceback" not in rest
     assert not [p for p in psutil.process_iter(["cwd"]) if p.info["cwd"] == str(tmp_path)]
     shown = as_json(kerastudy(tmp_path, "show", "작은 연구", "--json"))

@@ -1,0 +1,252 @@
+"""The compiled trainer: whole epochs in one TensorFlow function, traced once for each structure.
+
+What it does is what `model.fit` does (keras/src/backend/tensorflow/trainer.py), with all batches of
+an epoch in one call. What it can't do exactly it leaves to the plain trainer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from studies.errors import BuilderError
+from studies.seeds import permutation
+from studies.training.building import has_own_steps
+from studies.training.callbacks import watching_batches
+from studies.training.determinism import (
+    begin_epoch,
+    global_random_states,
+    set_global_random_states,
+)
+from studies.training.epochs import Arrays, LogsOfItsOwnError, Signature, in_order
+from studies.training.plain import PlainTrainer, end_epochs
+from studies.training.programs import NotCompilableError, Program, Programs
+from studies.training.structure import Structure
+from studies.training.trainer import OnEpoch, Training
+from studies.training.variables import make_variables
+
+if TYPE_CHECKING:
+    import keras
+
+    from studies.data import Splits
+
+Mode = Literal["auto", "compiled", "plain"]
+
+_MODES = ("auto", "compiled", "plain")
+_DATA_SETS_KEPT = 2
+# Parts of `fit` that a program does in a way of its own.
+_PARTS_OF_FIT = (
+    "fit",
+    "evaluate",
+    "make_train_function",
+    "make_test_function",
+    "reset_metrics",
+    "_get_metrics_result_or_logs",
+)
+
+
+class CompiledTrainer:
+    """Trains by programs; see `studies.training.programs`.
+
+    Args:
+        mode: "auto" leaves to the plain trainer what can't be compiled exactly; "compiled" raises
+            BuilderError for it; "plain" leaves all to the plain trainer.
+        kept: Programs to keep, at least 1: those used last.
+
+    Attributes:
+        programs: The programs at hand.
+        used: What trained last, and why not what is faster.
+    """
+
+    concludes = False
+
+    def __init__(self, mode: Mode = "auto", kept: int = 64) -> None:
+        if mode not in _MODES:
+            raise ValueError(f"The trainer must be one of {', '.join(_MODES)}. Received: {mode!r}")
+        self._mode = mode
+        self._plain = PlainTrainer()
+        self._arrays: OrderedDict[int, tuple[Splits, Arrays]] = OrderedDict()
+        self.programs = Programs(kept)
+        self.used: tuple[str, str] = ("plain", "")
+
+    def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
+        """See `Trainer.train`.
+
+        Raises:
+            BuilderError: In the mode "compiled", if the training can't be compiled exactly.
+        """
+        reason = ""
+        if self._mode != "plain":
+            reason = _why_not(training)
+            if not reason:
+                before = global_random_states()
+                try:
+                    self.used = ("compiled", "")
+                    self._train(training, on_epoch)
+                    return None
+                except NotCompilableError as error:
+                    reason = str(error)
+                    # As if it had not been tried.
+                    set_global_random_states(before)
+        self.used = ("plain", reason)
+        if self._mode == "compiled":
+            raise BuilderError(
+                f"The training of trial {training.spec.number} cannot be compiled exactly: "
+                f"{reason}. Use the trainer 'auto' to train such models with model.fit."
+            )
+        self._plain.train(training, on_epoch)
+        return None
+
+    def _train(self, training: Training, on_epoch: OnEpoch) -> None:
+        arrays = self._arrays_of(training.splits)
+        signature = arrays.signature(training.spec.batch_size)
+        model = training.model
+        make_variables(model, training.splits)
+        # Before any callback is told, as there is no way back to the plain trainer afterwards.
+        structure = Structure(model, *_surroundings())
+        self._program(model, structure, signature)
+
+        def chosen() -> tuple[Program, Structure]:
+            # Callbacks may have changed the model meanwhile: `fit` traces it now.
+            now = Structure(model, *_surroundings()) if training.callbacks else structure
+            return self._program(model, now, signature), now
+
+        try:
+            _fit(training, chosen, arrays, on_epoch)
+        finally:
+            # Callbacks that evaluate have them traced, with the program's variables.
+            model.train_function = model.test_function = model.predict_function = None
+
+    def _program(self, model: keras.Model, structure: Structure, signature: Signature) -> Program:
+        try:
+            return self.programs.program(model, structure, signature)
+        except LogsOfItsOwnError:
+            raise NotCompilableError("the model logs values that are not of its metrics") from None
+
+    def _arrays_of(self, splits: Splits) -> Arrays:
+        key = id(splits)
+        if key not in self._arrays:
+            while len(self._arrays) >= _DATA_SETS_KEPT:
+                self._arrays.popitem(last=False)
+            # With the splits, so that no other object can get their id.
+            self._arrays[key] = splits, Arrays(splits)
+        self._arrays.move_to_end(key)
+        return self._arrays[key][1]
+
+
+def _why_not(training: Training) -> str:
+    """Says why a training is not for a program, or nothing."""
+    import keras
+    import tensorflow as tf
+
+    model = training.model
+    watching = watching_batches(training.callbacks)
+    if watching:
+        return f"the callback {watching} watches batches"
+    if has_own_steps(model):
+        return f"{type(model).__name__} has a training step or validation step of its own"
+    base = keras.Sequential if isinstance(model, keras.Sequential) else keras.Model
+    for name in _PARTS_OF_FIT:
+        if getattr(type(model), name) is not getattr(base, name):
+            return f"{type(model).__name__} has a {name} of its own"
+        if name in vars(model):
+            return f"the model was given a {name} of its own"
+    if model.run_eagerly or tf.config.functions_run_eagerly():
+        return "the model runs eagerly"
+    if model.jit_compile:
+        return "the model is compiled by XLA (jit_compile)"
+    if model.steps_per_execution != 1:
+        return "the model has steps_per_execution"
+    if tf.distribute.has_strategy():
+        return "a distribution strategy is in force"
+    if keras.config.max_epochs() or keras.config.max_steps_per_epoch():
+        return "keras.config limits epochs or steps"
+    return ""
+
+
+def _surroundings() -> tuple[object, ...]:
+    """Returns settings of Keras that decide what is traced."""
+    import keras
+
+    config = keras.config
+    return (
+        config.floatx(),
+        config.epsilon(),
+        config.image_data_format(),
+        config.dtype_policy().name,
+        config.is_flash_attention_enabled(),
+    )
+
+
+def _fit(
+    training: Training,
+    chosen: Callable[[], tuple[Program, Structure]],
+    arrays: Arrays,
+    on_epoch: OnEpoch,
+) -> None:
+    """Does what `model.fit` does, with an epoch per call."""
+    import keras
+
+    model, spec = training.model, training.spec
+    samples = len(training.splits.train)
+    callbacks = keras.callbacks.CallbackList(
+        # Last, to see what the user's callbacks added to the logs.
+        [*training.callbacks, end_epochs(on_epoch)],
+        add_history=True,
+        add_progbar=False,
+        verbose=0,
+        epochs=spec.epochs,
+        steps=-(-samples // spec.batch_size),
+        model=model,
+    )
+    model.stop_training = False
+    callbacks.on_train_begin()
+    logs: dict[str, Any] | None = None
+    # Set by BackupAndRestore.
+    initial_epoch = model._initial_epoch or training.initial_epoch
+    with contextlib.ExitStack() as stack:
+        program: Program | None = None
+        for epoch in range(initial_epoch, spec.epochs):
+            model.reset_metrics()
+            begin_epoch(model, spec.seed, epoch + 1)
+            callbacks.on_epoch_begin(epoch)
+            if program is None:
+                program, structure = chosen()
+                stack.enter_context(program.lent(structure))
+            order = in_order(permutation(spec.seed, epoch + 1, samples))
+            program.train_epoch(arrays.train_x, arrays.train_y, order)
+            logs = dict(model.get_metrics_result())
+            logs.update(_validate(model, program, arrays, callbacks))
+            callbacks.on_epoch_end(epoch, logs)
+            if model.stop_training:
+                break
+        if isinstance(model.optimizer, keras.optimizers.Optimizer) and spec.epochs > 0:
+            model.optimizer.finalize_variable_values(model.trainable_weights)
+        callbacks.on_train_end(logs=logs)
+
+
+def _pythonify(logs: Mapping[str, Any]) -> dict[str, float]:
+    """Returns values of metrics as numbers, in the order of their names, as `evaluate` does."""
+    return {name: _number(logs[name]) for name in sorted(logs)}
+
+
+def _number(value: Any) -> Any:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        # A metric with a value per class.
+        return value.numpy()
+
+
+def _validate(
+    model: keras.Model, program: Program, arrays: Arrays, callbacks: keras.callbacks.CallbackList
+) -> dict[str, float]:
+    """Does what `model.evaluate` does within `fit`."""
+    callbacks.on_test_begin()
+    model.reset_metrics()
+    program.validate(arrays.validation_x, arrays.validation_y)
+    logs = _pythonify(model.get_metrics_result())
+    callbacks.on_test_end(logs)
+    return {f"val_{name}": value for name, value in logs.items()}

@@ -1,0 +1,218 @@
+"""Programs: traced once for a structure, used for every trial that has it.
+
+A program owns variables, and two functions that train and validate on them. For a trial, the Keras
+variables of its own model are lent these: the values of the model go into them, and whatever
+is done to the model meanwhile, by callbacks or checkpoints, is done to them. At the end the
+model has its own again, with the values. So a trial's model is a model of its own before and
+after, and holds nothing of another trial's in between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from studies.training.epochs import as_traced, inner_graphs, trace_epoch, trace_validation
+from studies.training.graph_checks import entangled, hidden_state
+from studies.training.lifting import Record, lifted
+from studies.training.structure import Structure
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from studies.training.epochs import Signature
+
+
+_REFUSALS_KEPT = 1000
+
+
+class NotCompilableError(Exception):
+    """A model can't be trained exactly by a program; says why."""
+
+
+class Program:
+    """Traces a model's training and validation.
+
+    Args:
+        model: Built, its optimizer and metrics too.
+        structure: Its structure.
+        signature: Of the data.
+
+    Raises:
+        NotCompilableError: If what was traced holds state beside the model's variables.
+        Exception: Whatever the model raises when it is traced.
+    """
+
+    def __init__(self, model: keras.Model, structure: Structure, signature: Signature) -> None:
+        self._storage = [_like(variable) for variable in structure.variables]
+        self._trace_exactly(model, structure, signature)
+
+    def _trace_exactly(
+        self, model: keras.Model, structure: Structure, signature: Signature
+    ) -> None:
+        """Traces; numbers that cannot be lifted exactly stay in the graph."""
+        everything = frozenset(range(len(structure.numbers)))
+        exact: frozenset[int] = frozenset()
+        while True:
+            try:
+                record = self._trace(model, structure, signature, exact)
+            except NotCompilableError:
+                raise
+            except Exception:
+                # Some code can't take a lifted number for what it is; or the model is at fault.
+                if exact == everything:
+                    raise
+                exact = everything
+                continue
+            slots = entangled(self._epoch) | entangled(self._validation)
+            if not slots:
+                break
+            self.close()
+            exact = exact.union(*(record.sources[slot] for slot in slots))
+        self._record = record
+
+    def _trace(
+        self,
+        model: keras.Model,
+        structure: Structure,
+        signature: Signature,
+        exact: frozenset[int],
+    ) -> Record:
+        with self._lent(structure.variables), lifted(structure.numbers, exact) as record:
+            self._epoch = trace_epoch(model, signature)
+            self._validation = trace_validation(model, signature)
+        known = {id(variable.handle) for variable in self._storage}
+        known |= {id(slot.variable.handle) for slot in record.slots}
+        for function in (self._epoch, self._validation):
+            state = hidden_state(function)
+            if state:
+                raise NotCompilableError(f"the model runs the operation {state}")
+            for captured in function.captured_inputs:
+                if captured.dtype.name == "resource" and id(captured) not in known:
+                    raise NotCompilableError(
+                        "the model has state that is in no Keras variable of its own, such as "
+                        "a tf.Variable, a table, or keras.random without a seed generator"
+                    )
+        return record
+
+    def serves(self, structure: Structure) -> bool:
+        """Tells whether the program can be used for the numbers of another trial."""
+        values = [source.value for source in structure.numbers]
+        return all(condition.holds(values) for condition in self._record.conditions)
+
+    @contextlib.contextmanager
+    def lent(self, structure: Structure) -> Iterator[None]:
+        """Lends the program's variables to a model of the structure that it was traced for."""
+        values = [source.value for source in structure.numbers]
+        for slot in self._record.slots:
+            slot.assign(values)
+        with self._lent(structure.variables):
+            yield
+
+    @contextlib.contextmanager
+    def _lent(self, variables: Sequence[keras.Variable]) -> Iterator[None]:
+        own = [variable._value for variable in variables]
+        try:
+            for storage, variable, value in zip(self._storage, variables, own, strict=True):
+                storage.assign(value)
+                # By which an optimizer knows its variables.
+                storage._unique_id = value._unique_id
+                variable._value = storage
+            yield
+        finally:
+            for storage, variable, value in zip(self._storage, variables, own, strict=True):
+                if variable._value is storage:
+                    value.assign(storage)
+                    variable._value = value
+
+    def close(self) -> None:
+        """Frees the graphs, which TensorFlow leaves in cycles that are never collected."""
+        from tensorflow.python.framework import func_graph
+
+        for function in (self._epoch, self._validation):
+            for graph in (function.graph, *inner_graphs(function)):
+                func_graph.dismantle_func_graph(graph)
+
+    def train_epoch(self, x: tf.Tensor, y: tf.Tensor, order: tf.Tensor) -> dict[str, Any]:
+        """Trains an epoch; returns what the last training step returned, if that is to count."""
+        with as_traced():
+            return self._epoch(x, y, order)  # type: ignore[no-any-return]
+
+    def validate(self, x: tf.Tensor, y: tf.Tensor) -> dict[str, Any]:
+        """Validates; returns what the last step returned, if that is to count."""
+        with as_traced():
+            return self._validation(x, y)  # type: ignore[no-any-return]
+
+
+class Programs:
+    """Programs by structure, those that were used last.
+
+    Args:
+        kept: The most to keep.
+    """
+
+    def __init__(self, kept: int) -> None:
+        self._kept = kept
+        self._programs: OrderedDict[tuple[object, int], Program] = OrderedDict()
+        self._refused: OrderedDict[object, str] = OrderedDict()
+        self._made = 0
+
+    def __len__(self) -> int:
+        """Returns how many are at hand."""
+        return len(self._programs)
+
+    def __iter__(self) -> Iterator[Program]:
+        """Yields those at hand, that used longest ago first."""
+        return iter(self._programs.values())
+
+    @property
+    def made(self) -> int:
+        """How many were traced so far."""
+        return self._made
+
+    def program(self, model: keras.Model, structure: Structure, signature: Signature) -> Program:
+        """Returns a program that serves a model, traced now if there is none.
+
+        Raises:
+            NotCompilableError: If none can.
+        """
+        if structure.state:
+            raise NotCompilableError(f"the model holds {structure.state}")
+        key = (structure.key, signature)
+        if key in self._refused:
+            raise NotCompilableError(self._refused[key])
+        for place, program in reversed(self._programs.items()):
+            if place[0] == key and program.serves(structure):
+                self._programs.move_to_end(place)
+                return program
+        while len(self._programs) >= self._kept:
+            self._programs.popitem(last=False)[1].close()
+        try:
+            program = Program(model, structure, signature)
+        except NotCompilableError as error:
+            if not structure.reason:
+                self._refused[key] = str(error)
+            while len(self._refused) > _REFUSALS_KEPT:
+                self._refused.popitem(last=False)
+            raise
+        self._made += 1
+        self._programs[key, self._made] = program
+        return program
+
+
+def _like(variable: keras.Variable) -> tf.Variable:
+    """Makes a variable of the program's own, like the one that a Keras variable has."""
+    import tensorflow as tf
+
+    value = variable._value
+    with tf.device(value.device):
+        return tf.Variable(
+            value,
+            trainable=value.trainable,
+            name=value.name.partition(":")[0],
+            aggregation=value.aggregation,
+            synchronization=value.synchronization,
+        )

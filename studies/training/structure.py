@@ -1,0 +1,177 @@
+"""What of a model decides the graph that TensorFlow traces of it, as a key to compare.
+
+Everything that can be reached from the model is read: attributes of layers, optimizer, losses and
+metrics, the graph that connects them, and the code of classes and functions that are not of a
+library, with the variables that they close over and the globals that they name. Left out is what
+a program is given anew for each trial: the values of variables, and the numbers that are lifted
+out of the graph. What can't be read surely makes the model one of its own kind.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from studies.training.fingerprints import Fingerprint, attributes_of, library_of
+from studies.training.lifting import Source
+
+# Bookkeeping of Keras and TensorFlow: of what is there already, of serialization, of tracing.
+_PASSED_OVER = frozenset(
+    """
+    _tracker _tracked _auto_config _compile_config _losses _loss_ids _losses_override
+    _call_signature _compiled_trainable_state _saved_model_inputs_spec _saved_model_arg_spec
+    _trainable_variables_indices _exclude_from_weight_decay_cache _build_shapes_dict
+    _initial_epoch _eval_epoch_iterator _operations_by_depth
+    _distribution_strategy _y_pred_build_structure _y_true_build_structure
+    """.split()
+)
+_PASSED_OVER_IN_MODELS = frozenset(
+    "train_function test_function predict_function history stop_training _nodes".split()
+)
+_SEEDS = frozenset({"seed", "_initial_seed", "_init_seed", "_random_seed_generator"})
+# What is lifted, by class and attribute. Each is shown to be exact by tests/studies/test_exactness.
+_LIFTED: Mapping[str, tuple[str, ...]] = {
+    "Dropout": ("rate",),
+    "SpatialDropout1D": ("rate",),
+    "SpatialDropout2D": ("rate",),
+    "SpatialDropout3D": ("rate",),
+    "GaussianDropout": ("rate",),
+    "GaussianNoise": ("stddev",),
+    "AlphaDropout": ("rate",),
+    "L1": ("l1",),
+    "L2": ("l2",),
+    "L1L2": ("l1", "l2"),
+    "SGD": ("momentum", "weight_decay"),
+    "Adam": ("weight_decay",),
+    "AdamW": ("weight_decay",),
+    "Nadam": ("weight_decay",),
+    "RMSprop": ("weight_decay",),
+    "Adagrad": ("weight_decay",),
+    "Adadelta": ("weight_decay",),
+    "Adamax": ("weight_decay",),
+    "Lion": ("weight_decay",),
+}
+
+
+class UnreadableError(Exception):
+    """Something of a model can't be compared surely."""
+
+
+class Structure(Fingerprint):
+    """A model's structure.
+
+    Attributes:
+        key: Equal for models that are traced to the same graph, but for `numbers`.
+        variables: All Keras variables that can be reached, in an order that the key fixes.
+        numbers: The numbers that are lifted out of the graph, likewise.
+        reason: Why the model is one of its own kind, or empty.
+        state: What holds state that a program can't be given, or empty.
+    """
+
+    def __init__(self, model: object, *others: object) -> None:
+        import keras
+
+        self.variables: list[keras.Variable] = []
+        self.numbers: list[Source] = []
+        self.state = ""
+        self._keras = keras
+        super().__init__(model, *others)
+
+    def _visit(self, value: Any) -> None:
+        if isinstance(value, self._keras.Variable):
+            self._visit_variable(value)
+        else:
+            super()._visit(value)
+
+    def _visit_variable(self, variable: Any) -> None:
+        value = variable._value
+        if value is None or type(value).__name__ != "ResourceVariable":
+            self._unreadable(f"the variable {variable.path!r} has no value yet")
+            return
+        self.variables.append(variable)
+        self._write(
+            "variable",
+            variable.name,
+            variable.path,
+            tuple(variable.shape),
+            str(variable.dtype),
+            (variable.trainable, value.trainable, value.dtype.name, value.device),
+            (variable._autocast, variable._aggregation, variable._synchronization),
+            variable._overwrite_with_gradient,
+            self._token(variable._regularizer),
+            self._token(variable._constraint),
+            self._token(variable._layout),
+        )
+
+    def _visit_object(self, value: Any) -> None:
+        import tensorflow as tf
+
+        if isinstance(value, tf.Variable):
+            self.state = "a tf.Variable that is in no Keras variable"
+        elif isinstance(value, tf.Tensor):
+            if not hasattr(value, "numpy") or value.dtype in (tf.resource, tf.variant):
+                self._unreadable("a tensor without a value")
+                return
+            self._write("tensor", value.dtype.name, self._token(value.numpy()))
+        elif isinstance(value, tf.DType | tf.TensorShape):
+            self._write(type(value).__name__, repr(value))
+        else:
+            super()._visit_object(value)
+
+    def _visit_attributes(self, value: Any) -> None:
+        kind = type(value)
+        keras_own = library_of(kind) == "keras"
+        exact = keras_own and kind.__name__ in _LIFTED and self._is_public(kind)
+        self._write("object", self._kind(kind))
+        for name, item in attributes_of(value):
+            if self._passes_over(kind, name, item):
+                continue
+            if keras_own and (name in _SEEDS or self._is_initializer(item)):
+                # It decides on initial values, which a program is given.
+                continue
+            if name == "_distribute_strategy" and item is not None:
+                self._unreadable("a distribution strategy")
+            if keras_own and name == "_exclude_from_weight_decay":
+                self._write(name, self._positions_of(item, value))
+                continue
+            if exact and name in _LIFTED[kind.__name__] and _is_number(item):
+                self._write(name, "lifted", len(self.numbers))
+                self.numbers.append(Source(value, name))
+                continue
+            self._write(name, self._token(item))
+
+    def _passes_over(self, kind: type, name: str, item: Any) -> bool:
+        """Tells whether an attribute is bookkeeping of Keras's or TensorFlow's."""
+        if not any(library_of(base) in ("keras", "tensorflow") for base in kind.__mro__):
+            return False
+        if name in _PASSED_OVER_IN_MODELS:
+            return issubclass(kind, self._keras.Model)
+        # Methods that Keras wraps, for each object anew.
+        wrapped = name in ("build", "quantize") and isinstance(item, types.FunctionType)
+        return wrapped or name in _PASSED_OVER or name.startswith("_self_")
+
+    def _positions_of(self, keys: Iterable[Any], optimizer: Any) -> list[int]:
+        """Returns which trainable variables an optimizer knows by some keys."""
+        trainable = [optimizer._var_key(v) for v in optimizer._trainable_variables]
+        return [position for position, key in enumerate(trainable) if key in set(keys)]
+
+    def _is_public(self, kind: type) -> bool:
+        """Tells whether a class is the one that Keras exports under its name."""
+        keras = self._keras
+        rooms = (keras.layers, keras.regularizers, keras.optimizers)
+        return any(getattr(room, kind.__name__, None) is kind for room in rooms)
+
+    def _is_initializer(self, item: Any) -> bool:
+        return isinstance(item, self._keras.initializers.Initializer) and (
+            library_of(type(item)) == "keras"
+        )
+
+
+def _is_number(item: Any) -> bool:
+    """Tells whether an attribute is a float, of Python's or as a tensor (as Keras's L1 holds)."""
+    import tensorflow as tf
+
+    if type(item) is float:
+        return True
+    return isinstance(item, tf.Tensor) and item.shape.rank == 0 and item.dtype == tf.float32

@@ -1,0 +1,220 @@
+"""The compiled trainer: what it shares with every trainer, and what it leaves to the plain one."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conformance.trainer import TrainerConformance
+from exact_training import by_trainer, samples, spec_of
+from model_zoo import compiled, stack
+
+from studies.errors import BuilderError
+from studies.training.compiled import CompiledTrainer
+from studies.training.determinism import configure_tensorflow
+from studies.training.plain import PlainTrainer
+
+layers = keras.layers
+
+
+class TestCompiledTrainer(TrainerConformance):
+    @pytest.fixture
+    def trainer(self) -> CompiledTrainer:
+        return CompiledTrainer()
+
+
+@pytest.fixture(autouse=True)
+def deterministic() -> None:
+    configure_tensorflow(None)
+
+
+def small(rate: float = 0.3, units: int = 4) -> keras.Model:
+    return compiled(stack(layers.Dense(units), layers.Dropout(rate)))
+
+
+class Own(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = layers.Dense(3, activation="softmax")
+
+    def call(self, inputs: Any) -> Any:
+        return self.out(inputs)
+
+    def train_step(self, data: Any) -> Any:
+        return super().train_step(data)
+
+
+class Counting(keras.Layer):
+    """Its state is in no Keras variable."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = tf.Variable(0.0, trainable=False)
+
+    def call(self, inputs: Any) -> Any:
+        return inputs + 0 * self.count.assign_add(1.0)
+
+
+class Unseeded(keras.Layer):
+    def call(self, inputs: Any) -> Any:
+        return inputs + keras.random.normal((12,))
+
+
+class Leaving(keras.Layer):
+    """Leaves TensorFlow for Python."""
+
+    def call(self, inputs: Any) -> Any:
+        same = tf.numpy_function(lambda x: x, [inputs], tf.float32)
+        return tf.ensure_shape(same, inputs.shape)
+
+
+def eager() -> keras.Model:
+    model = small()
+    model.run_eagerly = True
+    return model
+
+
+def several_steps() -> keras.Model:
+    model = small()
+    model.compile("sgd", "sparse_categorical_crossentropy", steps_per_execution=2)
+    return model
+
+
+@pytest.mark.parametrize(
+    "build, reason",
+    [
+        (lambda: compiled(Own()), "Own has a training step"),
+        (lambda: compiled(stack(Counting())), "a tf.Variable that is in no Keras variable"),
+        (lambda: compiled(stack(Unseeded())), "state that is in no Keras variable"),
+        (lambda: compiled(stack(Leaving())), "PyFunc.*leaving"),
+        (eager, "eagerly"),
+        (several_steps, "steps_per_execution"),
+    ],
+)
+def test_what_it_cannot_do_exactly_it_leaves_to_the_plain_trainer(
+    build: Callable[[], keras.Model], reason: str
+) -> None:
+    trainer, splits = CompiledTrainer(), samples()
+    epochs = by_trainer(trainer, build, splits, spec_of())
+    assert trainer.used[0] == "plain"
+    assert epochs == by_trainer(PlainTrainer(), build, splits, spec_of())
+    with pytest.raises(BuilderError, match=reason):
+        by_trainer(CompiledTrainer("compiled"), build, splits, spec_of())
+
+
+def test_callbacks_that_watch_batches_are_named() -> None:
+    callback = keras.callbacks.TerminateOnNaN()
+    trainer = CompiledTrainer()
+    by_trainer(trainer, small, samples(), spec_of(1), callbacks=[callback])
+    assert trainer.used == ("plain", "the callback TerminateOnNaN watches batches")
+
+
+def test_callbacks_see_what_they_see_in_fit(tmp_path: Any) -> None:
+    class Seeing(keras.callbacks.Callback):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen: list[Any] = []
+
+        def on_train_begin(self, logs: Any = None) -> None:
+            self.seen.append(("begin", dict(self.params)))
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            rate = float(self.model.optimizer.learning_rate)
+            self.seen.append((epoch, list(logs.items()), rate, self.model.layers[1].rate))
+            self.seen.append(self.model.evaluate(np.ones((3, 12)), np.ones(3), verbose=0))
+            logs["added"] = 1.0
+
+        def on_test_end(self, logs: Any = None) -> None:
+            self.seen.append(sorted(logs))
+
+        def on_train_end(self, logs: Any = None) -> None:
+            self.seen.append(("end", sorted(logs), self.model.stop_training))
+
+    outcomes = []
+    trainer = CompiledTrainer("compiled")
+    by_trainer(trainer, lambda: small(0.1), samples(), spec_of(1))
+    for number, each in enumerate([trainer, PlainTrainer()]):
+        seeing = Seeing()
+        callbacks = [
+            seeing,
+            keras.callbacks.ReduceLROnPlateau("loss", patience=1, min_delta=10.0),
+            keras.callbacks.EarlyStopping("loss", 10.0, patience=3, restore_best_weights=True),
+            keras.callbacks.ModelCheckpoint(
+                tmp_path / f"{number}.weights.h5", save_weights_only=True
+            ),
+            keras.callbacks.CSVLogger(tmp_path / f"{number}.csv"),
+        ]
+        epochs = by_trainer(each, small, samples(), spec_of(6), callbacks=callbacks)
+        outcomes.append((epochs, seeing.seen, (tmp_path / f"{number}.csv").read_text()))
+    assert outcomes[0] == outcomes[1]
+    assert len(outcomes[0][0]) == 4, "it was stopped early"
+
+
+def test_a_callback_may_change_the_model_before_the_training() -> None:
+    class Changing(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_begin(self, logs: Any = None) -> None:
+            self.model.layers[1].rate = 0.7
+            self.model.layers[0].activation = keras.activations.tanh
+
+    trainer, splits = CompiledTrainer("compiled"), samples()
+    for _ in range(2):
+        epochs = by_trainer(trainer, small, splits, spec_of(), callbacks=[Changing()])
+    plain = by_trainer(PlainTrainer(), small, splits, spec_of(), callbacks=[Changing()])
+    assert epochs == plain != by_trainer(trainer, small, splits, spec_of())
+
+
+def test_trials_share_no_state() -> None:
+    trainer, splits, kept = CompiledTrainer("compiled"), samples(), []
+    models = []
+
+    def build() -> keras.Model:
+        models.append(small())
+        return models[-1]
+
+    by_trainer(trainer, build, splits, spec_of(1))
+    kept = [np.array(weight) for weight in models[0].get_weights()]
+    by_trainer(trainer, build, splits, spec_of(3))
+    assert all(map(np.array_equal, kept, models[0].get_weights()))
+    evaluated = models[0].evaluate(splits.train.x, splits.train.y, verbose=0)
+    models[1].evaluate(splits.train.x, splits.train.y, verbose=0)
+    assert models[0].evaluate(splits.train.x, splits.train.y, verbose=0) == evaluated
+
+
+def test_programs_that_were_used_longest_ago_are_let_go_and_freed() -> None:
+    trainer, splits = CompiledTrainer("compiled", kept=2), samples()
+    for units in (4, 5, 4, 6):
+        by_trainer(trainer, lambda units=units: small(units=units), splits, spec_of(1))
+        if units == 5:
+            (_, first), (_, second) = ((weakref.ref(p), p) for p in trainer.programs)
+            dropped = weakref.ref(second)
+            del first, second
+    assert len(trainer.programs) == 2
+    gc.collect()
+    assert dropped() is None
+    made = trainer.programs.made
+    by_trainer(trainer, lambda: small(units=4), splits, spec_of(1))
+    assert trainer.programs.made == made, "that of 4 units was used since"
+
+
+def test_many_trials_leave_nothing_behind() -> None:
+    trainer, splits = CompiledTrainer("compiled"), samples()
+
+    def objects_after(trials: int) -> int:
+        for number in range(trials):
+            by_trainer(trainer, lambda n=number: small(0.1 + n / 100), splits, spec_of(1))
+        gc.collect()
+        return len(gc.get_objects())
+
+    before = objects_after(3)
+    assert objects_after(10) - before < 1000
+
+
+def test_an_unknown_mode_is_told() -> None:
+    with pytest.raises(ValueError, match="'fast'"):
+        CompiledTrainer("fast")  # type: ignore[arg-type]

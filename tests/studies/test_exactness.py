@@ -1,0 +1,91 @@
+"""Models of many kinds, trained by hand and by programs: every bit the same.
+
+The programs are those of one trainer: each is used by several trials, with others in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import keras
+import pytest
+from exact_training import by_hand, by_trainer, samples, spec_of
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from model_zoo import PROGRAMS, ZOO
+
+from studies.training.compiled import CompiledTrainer
+from studies.training.determinism import configure_tensorflow
+from studies.training.plain import PlainTrainer
+
+layers = keras.layers
+# `fit` writes its averages into the model at its end, so a `fit` per epoch is another training.
+_OF_ONE_FIT = {"averaged_at_the_end"}
+
+
+@pytest.fixture(scope="module")
+def trainer() -> Iterator[CompiledTrainer]:
+    configure_tensorflow(None)
+    yield CompiledTrainer("compiled")
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_a_program_trains_as_by_hand(name: str, trainer: CompiledTrainer) -> None:
+    build, values = ZOO[name]
+    splits, spec = samples(2 if name == "binary" else 3), spec_of()
+    wanted, before = [], trainer.programs.made
+    for hp in values:
+        if name in _OF_ONE_FIT:
+            wanted.append(by_trainer(PlainTrainer(), lambda hp=hp: build(hp), splits, spec))
+        else:
+            wanted.append(by_hand(lambda hp=hp: build(hp), splits, spec))
+        assert by_trainer(trainer, lambda hp=hp: build(hp), splits, spec) == wanted[-1]
+    # And once more, with a program that the others have used meanwhile; from its second epoch.
+    first = values[0]
+    again = by_trainer(trainer, lambda: build(first), splits, spec, wanted[0][0].state, 1)
+    assert again == wanted[0][1:]
+    assert trainer.programs.made - before == PROGRAMS.get(name, 1), "programs are used again"
+
+
+RATES = st.floats(0.0, 0.9).map(lambda rate: round(rate, 3))
+FACTORS = st.sampled_from([0.0, 1e-4, 3e-3, 0.1])
+
+
+@st.composite
+def layer(draw: st.DrawFn) -> object:
+    """A function that makes a layer: a new one for each trial."""
+    rate, l1, l2 = draw(RATES), draw(FACTORS), draw(FACTORS)
+    activation = draw(st.sampled_from(["relu", "tanh", "gelu", "swish", None]))
+    kinds = [
+        lambda: layers.Dense(
+            5, activation=activation, kernel_regularizer=keras.regularizers.L1L2(l1, l2)
+        ),
+        lambda: layers.Dropout(rate),
+        lambda: layers.GaussianNoise(rate),
+        lambda: layers.AlphaDropout(rate),
+        layers.BatchNormalization,
+        lambda: layers.Rescaling(0.3, 0.1),
+        lambda: layers.ActivityRegularization(l1, l2),
+    ]
+    return draw(st.sampled_from(kinds))
+
+
+@settings(
+    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    inner=st.lists(layer(), min_size=1, max_size=4),
+    optimizer=st.sampled_from(["sgd", "adam", "rmsprop", "adamw"]),
+    batch_size=st.sampled_from([7, 16, 40]),
+)
+def test_models_put_together_at_random_train_as_by_hand(
+    trainer: CompiledTrainer, inner: list, optimizer: str, batch_size: int
+) -> None:
+    def build() -> keras.Model:
+        outputs = layers.Dense(3, activation="softmax")
+        model = keras.Sequential([layers.Input((12,)), *(make() for make in inner), outputs])
+        model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model
+
+    splits, spec = samples(), spec_of(batch_size=batch_size)
+    assert by_trainer(trainer, build, splits, spec) == by_hand(build, splits, spec)

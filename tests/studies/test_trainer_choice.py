@@ -1,0 +1,74 @@
+"""Which trainer runs, and that it is in the record with the reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import pytest
+from conformance.trainer import SPACE, dense, make_study
+
+import kerastudy as ks
+from search_spaces import Hyperparameters
+from studies.commands.output import study_document, study_text
+from studies.errors import StudyError
+from tracking.history import StudyHistory
+
+
+def batch_watching(hp: Hyperparameters) -> list[keras.callbacks.Callback]:
+    return [keras.callbacks.TerminateOnNaN()]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("trainers") / "store"
+
+
+def launch(folder: Path, name: str, **fields: Any) -> StudyHistory:
+    study = make_study(dense, **fields)
+    return study.launch(name=name, store=folder, trials=2, epochs=2, progress=False)
+
+
+def test_both_trainers_leave_the_same_bits_and_say_which_they_are(folder: Path) -> None:
+    histories = [launch(folder, name, trainer=name) for name in ("auto", "compiled", "plain")]
+    assert [h.trials[0].result.trainer for h in histories] == ["compiled", "compiled", "plain"]  # type: ignore[union-attr]
+    first, *others = [
+        [(t.best, t.result.weights_sha256) for t in h.trials if t.result] for h in histories
+    ]
+    assert others == [first, first]
+    run = histories[0].store.client.get_run(histories[0].trials[0].run_id)
+    assert run.data.tags["kerastudy.trainer"] == "compiled"
+    assert "compiled for 2 of 2 trials" in study_text(histories[0])
+
+
+def test_what_can_not_be_compiled_is_trained_plainly_and_says_why(folder: Path) -> None:
+    history = launch(folder, "watching", callbacks=batch_watching)
+    document = study_document(history)
+    assert document["best"]["trainer"] == "plain"
+    assert "TerminateOnNaN" in document["best"]["trainer_reason"]
+    assert "TerminateOnNaN" in study_text(history)
+
+
+def test_compiled_on_what_can_not_be_is_refused_by_the_callbacks_name(folder: Path) -> None:
+    with pytest.raises(StudyError, match="TerminateOnNaN"):
+        launch(folder, "refused", callbacks=batch_watching, trainer="compiled")
+
+
+def test_compiled_on_a_fit_of_ones_own_is_refused_before_anything_runs(folder: Path) -> None:
+    class Own(keras_tuner.HyperModel):  # type: ignore[misc]
+        def build(self, hp: Any) -> keras.Model:
+            return dense(hp)
+
+        def fit(self, hp: Any, model: keras.Model, *args: Any, **kwargs: Any) -> Any:
+            return model.fit(*args, **kwargs)
+
+    study = ks.Study("own", data=make_study(dense).data, build=Own(), space=SPACE)
+    with pytest.raises(StudyError, match="fit of its own"):
+        study.launch(store=folder, trainer="compiled", progress=False)
+
+
+def test_an_unknown_trainer_is_told_with_its_near_match() -> None:
+    with pytest.raises(StudyError, match=r"'complied'.*'compiled'"):
+        make_study(dense, trainer="complied")

@@ -1,0 +1,104 @@
+"""Training one model in several ways, and what came of it after each epoch, to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+import kerastudy as ks
+from search_spaces import Hyperparameters
+from studies.data import Splits
+from studies.seeds import epoch_seed, permutation
+from studies.training.building import build_variables
+from studies.training.determinism import begin_trial
+from studies.training.trainer import Trainer, Training
+from tracking.records import Objective, TrialSpec
+
+SPACE = ks.SearchSpace(ks.Float("unused", 0.0, 1.0))
+SEED = 3_000_000_007
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """A model after an epoch: the metrics, and the bytes of weights and optimizer state."""
+
+    metrics: Mapping[str, float]
+    state: tuple[bytes, ...]
+
+
+def samples(classes: int = 3) -> Splits:
+    random = np.random.default_rng(5)
+    x, y = random.normal(size=(62, 12)).astype("float32"), np.arange(62) % classes
+    return ks.datasets.arrays(x, y, validation=22, test=None).load()
+
+
+def spec_of(epochs: int = 2, batch_size: int = 16) -> TrialSpec:
+    objective = Objective("val_loss", "min")
+    return TrialSpec(0, 1, {"unused": 0.0}, SEED, epochs, batch_size, 1, "digest", objective)
+
+
+def built(model_of: Callable[[], keras.Model]) -> keras.Model:
+    begin_trial(SEED)
+    model = model_of()
+    if model.built:
+        model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def state_of(model: keras.Model) -> tuple[bytes, ...]:
+    return tuple(v.numpy().tobytes() for v in [*model.weights, *model.optimizer.variables])
+
+
+def by_hand(model_of: Callable[[], keras.Model], splits: Splits, spec: TrialSpec) -> list[Epoch]:
+    """As anybody would write it, with Keras alone."""
+    model, epochs = built(model_of), []
+    for epoch in range(1, spec.epochs + 1):
+        order = permutation(spec.seed, epoch, len(splits.train))
+        generators = [v for v in model.variables if v.name == "seed_generator_state"]
+        for position, state in enumerate(generators):
+            state.assign([epoch_seed(spec.seed, epoch, position), 0])
+        history = model.fit(
+            splits.train.x[order],
+            splits.train.y[order],
+            shuffle=False,
+            batch_size=spec.batch_size,
+            initial_epoch=epoch - 1,
+            epochs=epoch,
+            validation_data=(splits.validation.x, splits.validation.y),
+            validation_batch_size=spec.batch_size,
+            verbose=0,
+        )
+        metrics = {name: values[0] for name, values in history.history.items()}
+        epochs.append(Epoch(metrics, state_of(model)))
+    return epochs
+
+
+def by_trainer(
+    trainer: Trainer,
+    model_of: Callable[[], keras.Model],
+    splits: Splits,
+    spec: TrialSpec,
+    initial: Sequence[Any] = (),
+    initial_epoch: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> list[Epoch]:
+    """As a trial does; from a state after an earlier epoch, if one is given."""
+    model, epochs = built(model_of), []
+    if initial:
+        build_variables(model, splits)
+        variables = [*model.weights, *model.optimizer.variables]
+        for variable, value in zip(variables, initial, strict=True):
+            array = variable.numpy()
+            variable.assign(np.frombuffer(value, array.dtype).reshape(array.shape))
+
+    def on_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:
+        epochs.append(Epoch(dict(metrics), state_of(model)))
+        return True
+
+    hp = Hyperparameters(SPACE, spec.values)
+    trainer.train(Training(model, splits, spec, callbacks, hp, initial_epoch), on_epoch)
+    return epochs
