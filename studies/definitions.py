@@ -94,6 +94,7 @@ def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
         "threads",
         "repeats",
         "initial",
+        "class_weight",
     )
     if before.engine != now.engine:
         # Another engine is a configuration of its own, and may have its own pruner.

@@ -38,6 +38,7 @@ def spec_of(
         threads=description.threads,
         data_digest=description.data.digest,
         objective=description.objective,
+        class_weight=description.class_weight,
     )
     if proposal.goes_on_from is None:
         return spec

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.tailoring import Tailoring
+from studies.class_weights import check_class_weight
 from studies.data import DataError, Dataset, datasets
 from studies.errors import StudyError
 from studies.objective import make_objective
@@ -111,6 +112,9 @@ class Study:
             optimizer that each trial gets a copy of.
         loss: Likewise.
         metrics: Likewise.
+        class_weight: How much the samples of each class count in training, and in training only,
+            as in `model.fit`: weights by class, where one without counts 1, or ``"balanced"``,
+            by scikit-learn's rule from the training part. For a single output of classes.
         notes: What the study is for; shown in the MLflow UI.
 
     Raises:
@@ -138,6 +142,7 @@ class Study:
     optimizer: Any = None
     loss: Any = None
     metrics: Sequence[Any] | None = None
+    class_weight: Mapping[int, float] | str | None = None
     notes: str = ""
 
     def __post_init__(self) -> None:
@@ -178,6 +183,7 @@ class Study:
         self._replace("pruner", check_pruner(self.pruner))
         self._replace("trainer", check_trainer(self.trainer))
         self._replace("initial", check_initial(self.initial))
+        self._replace("class_weight", check_class_weight(self.class_weight))
         self._check_training_parameters()
 
     def with_space(self, space: SearchSpace) -> Study:

@@ -59,6 +59,7 @@ def hyperparameters(description: StudyDescription, spec: TrialSpec) -> dict[str,
 
 def settings(description: StudyDescription) -> dict[str, Any]:
     """Returns what a study's parent run shows as its params."""
+    weights = description.class_weight
     return {
         "engine": description.engine,
         "pruner": description.pruner,
@@ -67,6 +68,7 @@ def settings(description: StudyDescription) -> dict[str, Any]:
         "batch_size": description.batch_size,
         "seed": description.seed,
         "threads": description.threads,
+        **({} if weights is None else {"class_weight": spell(weights)[: tags.LONGEST]}),
     }
 
 

@@ -16,6 +16,8 @@ from tracking.history import StudyHistory
 from tracking.records import StudyDescription, TrialRecord
 from tracking.summary import shell_commands
 
+_CLASSES_SHOWN = 10
+
 
 def print_json(document: object) -> None:
     """Prints one JSON document on standard output."""
@@ -44,6 +46,7 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
         "experiment_id": history.experiment_id,
         "run_id": history.parent_run_id,
         "data": {"name": description.data.name, "digest": description.data.digest},
+        "class_weight": description.class_weight,
         "store": str(history.store.root),
         "tracking_uri": history.store.mlflow_uri,
     }
@@ -89,6 +92,7 @@ def definition_document(description: StudyDescription) -> dict[str, Any]:
         "space": description.space.to_dict(),
         "initial": [dict(values) for values in description.initial],
         "data": {"name": description.data.name, "sizes": dict(description.data.sizes)},
+        "class_weight": description.class_weight,
         "warnings": warnings_of(description),
     }
 
@@ -107,6 +111,7 @@ def definition_text(description: StudyDescription) -> str:
             f"trials     {description.trials}{times}, {description.epochs} epochs, "
             f"batches of {description.batch_size}, seed {description.seed}",
             f"data       {data.name}: {sizes}",
+            *_class_weight(description),
             *(f"start with {_spelled(values)}" for values in description.initial),
             f"space      {len(description.space)} hyperparameters, {found}",
             *(f"             {parameter!r}" for parameter in description.space),
@@ -127,6 +132,7 @@ def study_text(history: StudyHistory) -> str:
         f"objective  {objective.direction} {objective.metric}",
         f"trials     {counts['total']} of {description.trials}: {states or 'none yet'}",
     ]
+    lines += _class_weight(description)
     others = [e for e in history.engines if e != description.engine]
     if others:
         lines.append(f"also by    {', '.join(others)} (see --engine)")
@@ -149,6 +155,15 @@ def study_text(history: StudyHistory) -> str:
     lines += ["", "look:      " + shell_commands(history, best)[0]]
     lines += ["reproduce: " + shell_commands(history, best)[1]]
     return "\n".join(lines)
+
+
+def _class_weight(description: StudyDescription) -> list[str]:
+    """Says how much the samples of each class count, if not alike."""
+    if description.class_weight is None:
+        return []
+    weights = [f"{label}: {weight:g}" for label, weight in description.class_weight.items()]
+    more = f" and {len(weights) - _CLASSES_SHOWN} more" if len(weights) > _CLASSES_SHOWN else ""
+    return [f"weights    of classes {', '.join(weights[:_CLASSES_SHOWN])}{more}; of others 1"]
 
 
 def _trainers(history: StudyHistory) -> str:

@@ -10,6 +10,7 @@
 | `splitting`, `classes` | which sample goes where; whether targets are classes |
 | `preprocessing` | fitted on the training part alone |
 | `checks`, `options` | what is refused, of the data and of the arguments |
+| `numbers`, `weights` | from what a user gave to arrays of numbers, and to sample weights |
 | `npz_files` | reading `.npz` without pickles |
 | `digests` | SHA-256 of arrays, the same on every machine |
 | `errors` | `DataError` |

@@ -72,8 +72,8 @@ def call_text(function: str, *positional: object, **options: object) -> str:
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, tuple | list) and len(value) == 2 and hasattr(value[0], "shape"):
-        return f"({_shown(value[0])}, {_shown(value[1])})"
+    if isinstance(value, tuple | list) and len(value) in (2, 3) and hasattr(value[0], "shape"):
+        return f"({', '.join(map(_shown, value))})"
     if hasattr(value, "shape"):
         dtype = f" {value.dtype}" if hasattr(value, "dtype") else ""
         return f"<{type(value).__name__}{dtype} {tuple(value.shape)}>"

@@ -23,7 +23,7 @@ from studies.data.partition import Contents
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    Pair = tuple[ArrayLike, ArrayLike]
+    Pair = tuple[ArrayLike, ArrayLike] | tuple[ArrayLike, ArrayLike, ArrayLike]
 
 __all__ = ["Dataset", "arrays", "breast_cancer", "diabetes", "digits", "mnist", "npz"]
 
@@ -35,6 +35,7 @@ def arrays(
     x: ArrayLike,
     y: ArrayLike,
     *,
+    sample_weight: ArrayLike | None = None,
     validation: float | int | Pair = DEFAULT_SHARE,
     test: float | int | Pair | None = DEFAULT_SHARE,
     stratify: bool | None = None,
@@ -52,7 +53,11 @@ def arrays(
             `np.asarray` makes an array of numbers of.
         y: targets, of shape (n, ...). They are classes if they are booleans, integers from 0 up,
             floats that are all 0 or 1, or one-hot rows; anything else is a regression's.
-        validation: share in (0, 1) of all samples, count of samples, or a ready-made (x, y) pair.
+        sample_weight: how much each sample counts, of shape (n,): finite, from 0 up, not all 0.
+            Each part gets the weights of its samples. They weigh the loss, in training and in
+            validation, and what a model's `weighted_metrics` measure; never `metrics`.
+        validation: share in (0, 1) of all samples, count of samples, or a ready-made part:
+            (x, y), or (x, y, sample_weight). Without weights its samples count alike.
         test: likewise; None or 0: no test part.
         stratify: whether each part gets the classes in equal proportions; None: if y is classes.
         preprocess: None, "standardize", "minmax", or a scikit-learn transformer; fitted on the
@@ -74,12 +79,14 @@ def arrays(
         "arrays",
         x,
         y,
+        **({} if sample_weight is None else {"sample_weight": sample_weight}),
         validation=validation,
         test=test,
         **unless(_DEFAULTS, stratify=stratify, preprocess=preprocess, seed=seed),
         **unless({"name": "arrays"}, name=name),
     )
-    return Dataset(name, "arrays in memory", text, options, partial(_read_memory, x, y))
+    read = partial(_read_memory, x, y, sample_weight)
+    return Dataset(name, "arrays in memory", text, options, read)
 
 
 def npz(
@@ -95,7 +102,8 @@ def npz(
     """Describes a file of numpy's `savez`, with arrays x_train and y_train.
 
     If it holds x_validation and y_validation, or x_test and y_test, those are the parts;
-    else they are split from x_train and y_train. Files that need pickles are refused.
+    else they are split from x_train and y_train. Each part may have sample weights beside it, as
+    sample_weight_train and so on. Files that need pickles are refused.
 
     Args:
         path: the file. A relative path is taken from the current folder as it is now; `~` is the
@@ -133,5 +141,5 @@ def npz(
     return Dataset(file.stem if name is None else name, str(file), text, options, read)
 
 
-def _read_memory(x: object, y: object) -> Contents:
-    return Contents(check_samples(x, y, "x", "y"))
+def _read_memory(x: object, y: object, sample_weight: object) -> Contents:
+    return Contents(check_samples(x, y, "x", "y", sample_weight))

@@ -15,6 +15,9 @@ from studies.data.errors import DataError
 from studies.data.options import Options
 from studies.data.partition import Contents
 
+# What a part may consist of; the last can be left out.
+_ARRAYS = ("x", "y", "sample_weight")
+
 
 def absolute_path(path: object) -> Path:
     """Returns a path with `~` and the current folder filled in, without looking at the disk.
@@ -55,14 +58,15 @@ def read_parts(path: Path, asked: Mapping[str, bool], options: Options) -> Conte
             to come from elsewhere.
     """
     wanted = ["validation"] if options.test is None else ["validation", "test"]
-    optional = [f"{axis}_{part}" for part in wanted for axis in "xy"]
+    optional = [f"{array}_{part}" for part in wanted for array in _ARRAYS]
+    optional.append("sample_weight_train")
     found = _read_arrays(path, required=("x_train", "y_train"), optional=optional)
     ready: dict[str, Samples] = {}
     for part in wanted:
-        names = [f"{axis}_{part}" for axis in "xy" if f"{axis}_{part}" in found]
-        if len(names) == 1:
+        names = [f"{array}_{part}" for array in _ARRAYS if f"{array}_{part}" in found]
+        if names and not {f"x_{part}", f"y_{part}"} <= set(names):
             raise DataError(
-                f"{path} holds {names[0]} but not its counterpart. "
+                f"{path} holds {' and '.join(names)} but not its counterpart. "
                 f"Save both x_{part} and y_{part}, or neither."
             )
         if names and asked[part]:
@@ -72,9 +76,13 @@ def read_parts(path: Path, asked: Mapping[str, bool], options: Options) -> Conte
                 f"for another. Leave {part}= out{without}, or save the file without it."
             )
         if names:
-            ready[part] = check_samples(found[names[0]], found[names[1]], names[0], names[1])
-    pool = check_samples(found["x_train"], found["y_train"], "x_train", "y_train")
-    return Contents(pool, ready)
+            ready[part] = _part(found, part)
+    return Contents(_part(found, "train"), ready)
+
+
+def _part(found: Mapping[str, np.ndarray], part: str) -> Samples:
+    x, y, weight = (f"{array}_{part}" for array in _ARRAYS)
+    return check_samples(found[x], found[y], x, y, found.get(weight), weight)
 
 
 def _read_arrays(
@@ -112,7 +120,8 @@ def _read_arrays(
                 raise DataError(
                     f"{path} lacks {', '.join(missing)}; it holds "
                     f"{', '.join(archive.files) or 'nothing'}. Save it with the names x_train and "
-                    "y_train, and as wanted x_validation, y_validation, x_test, y_test."
+                    "y_train, and as wanted x_validation, y_validation, x_test, y_test, and "
+                    "sample_weight_train and so on."
                 )
             names = [name for name in (*required, *optional) if name in archive.files]
             return {name: _read(archive, name, path) for name in names}

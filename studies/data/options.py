@@ -20,10 +20,12 @@ class ReadyMade:
     Attributes:
         x: samples.
         y: targets.
+        sample_weight: weights of the samples, or None.
     """
 
     x: object
     y: object
+    sample_weight: object = None
 
 
 # A share in (0, 1) of all samples, a count of samples, or a ready-made part.
@@ -61,7 +63,7 @@ def check_options(
     """Checks what can be checked without the data.
 
     Args:
-        validation: a share in (0, 1), a positive count, or an (x, y) pair.
+        validation: a share in (0, 1), a positive count, or (x, y) or (x, y, sample_weight).
         test: likewise, or None or 0 for no test part.
         stratify: True, False or None.
         preprocess: None, a name of `PREPROCESSING_NAMES`, or an object with `fit` and `transform`.
@@ -112,8 +114,8 @@ def _is_zero(value: object) -> bool:
 
 
 def _check_size(name: str, value: object) -> Size:
-    if isinstance(value, tuple | list) and len(value) == 2:
-        return ReadyMade(value[0], value[1])
+    if isinstance(value, tuple | list) and len(value) in (2, 3):
+        return ReadyMade(*value)
     # True and False are integers to Python: validation=True would mean one sample.
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         if int(value) > 0:
@@ -124,8 +126,9 @@ def _check_size(name: str, value: object) -> Size:
     else:
         zero = ", or None for no such part" if name == "test" else ""
         raise DataError(
-            f"{name} has to be a share, a count or a pair, not {_shown(value)}. Pass a share "
-            f"between 0 and 1 (0.2), a count of samples (1000), or a ready-made (x, y) pair{zero}."
+            f"{name} has to be a share, a count or a ready-made part, not {_shown(value)}. Pass a "
+            "share between 0 and 1 (0.2), a count of samples (1000), or a ready-made (x, y) pair, "
+            f"as (x, y, sample_weight) with weights{zero}."
         )
     raise DataError(
         f"{name}={value} is neither a share between 0 and 1 (both excluded) nor a count of "

@@ -19,6 +19,7 @@ from studies.data.options import Options, ReadyMade
 from studies.data.preprocessing import fit_and_apply, preprocessing_name
 from studies.data.splits import Part, Splits, seal
 from studies.data.splitting import split_indices
+from studies.data.weights import check_some_weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,14 +65,16 @@ def make_splits(contents: Contents, options: Options) -> Splits:
     x |= {name: part.x.copy() for name, part in ready.items()}
     y = {name: pool.y[chosen] for name, chosen in indices.items()}
     y |= {name: part.y.copy() for name, part in ready.items()}
+    weights = _weights(pool, indices, ready)
     if options.preprocess is not None:
         train = x.pop("train")
         train, x = fit_and_apply(options.preprocess, train, x, options.seed)
         x["train"] = train
+    parts = {name: Part(x[name], y[name], weights[name]) for name in x}
     return seal(
-        Part(x["train"], y["train"]),
-        Part(x["validation"], y["validation"]),
-        Part(x["test"], y["test"]) if "test" in x else None,
+        parts["train"],
+        parts["validation"],
+        parts.get("test"),
         classes=None if labels is None else _count(pool, labels, ready),
         preprocessing=preprocessing_name(options.preprocess),
     )
@@ -92,10 +95,31 @@ def _sort_out(
                 size.y,
                 f"x of the ready-made {name} part",
                 f"y of the ready-made {name} part",
+                size.sample_weight,
+                f"sample_weight of the ready-made {name} part",
             )
         else:
             sizes[name] = size
     return ready, sizes
+
+
+def _weights(
+    pool: Samples, indices: Mapping[str, np.ndarray], ready: Mapping[str, Samples]
+) -> dict[str, np.ndarray | None]:
+    """Returns the sample weights of each part, copied; None for a part without.
+
+    Raises:
+        DataError: a part that was split off has weights of 0 only.
+    """
+    found: dict[str, np.ndarray | None] = {}
+    for name, chosen in indices.items():
+        weights = None if pool.sample_weight is None else pool.sample_weight[chosen]
+        if weights is not None:
+            check_some_weight(weights, f"sample_weight of the {name} part")
+        found[name] = weights
+    for name, part in ready.items():
+        found[name] = None if part.sample_weight is None else part.sample_weight.copy()
+    return found
 
 
 def _count(pool: Samples, labels: np.ndarray, ready: Mapping[str, Samples]) -> int:

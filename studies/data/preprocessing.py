@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from studies.data.checks import check_finite
 from studies.data.errors import DataError
+from studies.data.numbers import check_finite
 
 
 def preprocessing_name(preprocess: object) -> str | None:

@@ -21,17 +21,19 @@ class Part:
     Attributes:
         x: samples, of shape (n, ...).
         y: targets, of shape (n, ...); `y[i]` belongs to `x[i]`.
+        sample_weight: how much each sample counts, of shape (n,); None: all alike.
 
     Raises:
-        DataError: `x` and `y` differ in length, or are no arrays of samples.
+        DataError: these differ in length, or are no arrays of samples.
     """
 
     x: np.ndarray
     y: np.ndarray
+    sample_weight: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Checks the lengths, and closes the arrays to writing."""
-        for name in ("x", "y"):
+        for name in self._names():
             array = getattr(self, name)
             if not isinstance(array, np.ndarray) or array.ndim == 0:
                 raise DataError(
@@ -47,6 +49,11 @@ class Part:
                 f"A part's x and y differ in length: {len(self.x)} and {len(self.y)} samples. "
                 "Pass one target for each sample."
             )
+        if self.sample_weight is not None and self.sample_weight.shape != (len(self),):
+            raise DataError(
+                f"A part's sample_weight has shape {self.sample_weight.shape}, and the part "
+                f"{len(self)} samples. Pass one weight for each sample."
+            )
 
     def __len__(self) -> int:
         """Returns the number of samples."""
@@ -54,16 +61,35 @@ class Part:
 
     def __repr__(self) -> str:
         """Returns dtypes and shapes, never values."""
-        return f"Part(x={self.x.dtype}{tuple(self.x.shape)}, y={self.y.dtype}{tuple(self.y.shape)})"
+        shown = (f"{name}={a.dtype}{tuple(a.shape)}" for name, a in self._arrays().items())
+        return f"Part({', '.join(shown)})"
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickles by the constructor: numpy alone would hand out writable arrays."""
-        return Part, (self.x, self.y)
+        return Part, (self.x, self.y, self.sample_weight)
+
+    def first(self, count: int) -> Part:
+        """Returns a part of its first samples: so many, or all if there are fewer."""
+        return Part(**{name: array[:count] for name, array in self._arrays().items()})
 
     @property
     def digest(self) -> str:
-        """SHA-256 over dtype, shape and values of `x` and `y`; computed at each call."""
-        return combined_digest({"x": array_digest(self.x), "y": array_digest(self.y)})
+        """SHA-256 over dtype, shape and values of all its arrays; computed at each call."""
+        return combined_digest({name: array_digest(a) for name, a in self._arrays().items()})
+
+    def describe(self) -> dict[str, dict[str, object]]:
+        """Returns the "shapes" and "dtypes" of its arrays by name, ready for JSON."""
+        arrays = self._arrays()
+        return {
+            "shapes": {name: list(array.shape) for name, array in arrays.items()},
+            "dtypes": {name: str(array.dtype) for name, array in arrays.items()},
+        }
+
+    def _names(self) -> tuple[str, ...]:
+        return ("x", "y") if self.sample_weight is None else ("x", "y", "sample_weight")
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {name: getattr(self, name) for name in self._names()}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -111,19 +137,13 @@ class Splits:
 
     def describe(self) -> dict[str, object]:
         """Returns what a record says about the data, ready for JSON: no values of the data."""
-        parts = self._parts()
+        parts = {name: part.describe() for name, part in self._parts().items()}
         return {
             "sizes": dict(self.sizes),
             "digests": dict(self.digests),
             "digest": self.digest,
-            "shapes": {
-                name: {"x": list(part.x.shape), "y": list(part.y.shape)}
-                for name, part in parts.items()
-            },
-            "dtypes": {
-                name: {"x": str(part.x.dtype), "y": str(part.y.dtype)}
-                for name, part in parts.items()
-            },
+            "shapes": {name: described["shapes"] for name, described in parts.items()},
+            "dtypes": {name: described["dtypes"] for name, described in parts.items()},
             "classes": self.classes,
             "preprocessing": self.preprocessing,
         }

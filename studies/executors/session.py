@@ -9,6 +9,7 @@ from pathlib import Path
 
 from search_spaces import SearchSpace
 from search_spaces.completion import complete
+from studies.class_weights import resolve_class_weight, with_class_weight
 from studies.data import DataError, Splits
 from studies.errors import StudyError
 from studies.study import Study
@@ -64,16 +65,19 @@ class Session:
             data_override: Path of the file that the data came from in place of the study's own.
 
         Raises:
-            StudyError: If the data, the builder or the objective is wrong.
+            StudyError: If the data, its class weights, the builder or the objective is wrong.
         """
         try:
             splits = study.data.load()
         except DataError as error:
             raise StudyError(f"The data of the study {study.name!r}: {error}") from None
+        class_weight = resolve_class_weight(study.class_weight, splits)
         threads = configure_tensorflow(threads)
-        study, discovered, notes = resolve_space(study, splits)
-        warnings = [*notes, *check_study(study, splits)]
+        weighted = with_class_weight(splits, class_weight)
+        study, discovered, notes = resolve_space(study, weighted)
+        warnings = [*notes, *check_study(study, weighted)]
         description = _describe(study, splits, code, threads, warnings, data_override)
+        description = replace(description, class_weight=class_weight)
         return cls(
             study,
             splits,

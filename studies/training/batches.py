@@ -42,12 +42,14 @@ class Batches:
         self.validation_steps = _steps(validation, batch_size)
         self._samples = len(train)
         self._order = tf.Variable(np.arange(self._samples), dtype=tf.int64, trainable=False)
-        x, y = as_keras_reads(train.x), as_keras_reads(train.y)
-        make = _whole_epoch if x.nbytes + y.nbytes <= _LARGEST_WHOLE_EPOCH else _batch_by_batch
+        data = packed(train)
+        size = sum(array.nbytes for array in tf.nest.flatten(data))
+        make = _whole_epoch if size <= _LARGEST_WHOLE_EPOCH else _batch_by_batch
         with tf.device("CPU"):
-            self.training = _plain(make(tf.constant(x), tf.constant(y), self._order, batch_size))
-            x, y = as_keras_reads(validation.x), as_keras_reads(validation.y)
-            in_order = _in_batches((tf.constant(x), tf.constant(y)), len(validation), batch_size)
+            data = tf.nest.map_structure(tf.constant, data)
+            self.training = _plain(make(data, self._samples, self._order, batch_size))
+            data = tf.nest.map_structure(tf.constant, packed(validation))
+            in_order = _in_batches(data, len(validation), batch_size)
             # flat_map hides the length.
             self.validation = _plain(tf.data.Dataset.range(1).flat_map(lambda _: in_order))
 
@@ -74,30 +76,36 @@ def as_keras_reads(array: np.ndarray) -> np.ndarray:
     return array
 
 
+def packed(part: Part) -> tuple[Any, ...]:
+    """Returns a part as `model.fit` hands it on to a training step: all its samples in one batch.
+
+    That is (x, y), or (x, y, sample_weight).
+    """
+    arrays = (part.x, part.y)
+    weights = () if part.sample_weight is None else (part.sample_weight,)
+    return tuple(map(as_keras_reads, (*arrays, *weights)))
+
+
 def _steps(part: Part, batch_size: int) -> int:
     return -(-len(part) // batch_size)
 
 
-def _whole_epoch(x: Any, y: Any, order: Any, batch_size: int) -> tf.data.Dataset:
+def _whole_epoch(data: Any, samples: int, order: Any, batch_size: int) -> tf.data.Dataset:
     import tensorflow as tf
 
-    samples = int(x.shape[0])
-
     def epoch(_: Any) -> tf.data.Dataset:
-        arrays = (tf.gather(x, order), tf.gather(y, order))
+        arrays = tf.nest.map_structure(lambda a: tf.gather(a, order), data)
         return _in_batches(arrays, samples, batch_size)
 
     return tf.data.Dataset.counter().flat_map(epoch)
 
 
-def _batch_by_batch(x: Any, y: Any, order: Any, batch_size: int) -> tf.data.Dataset:
+def _batch_by_batch(data: Any, samples: int, order: Any, batch_size: int) -> tf.data.Dataset:
     import tensorflow as tf
 
-    samples = int(x.shape[0])
-
-    def batch(start: Any) -> tuple[Any, Any]:
+    def batch(start: Any) -> Any:
         indices = order[start : tf.minimum(start + batch_size, samples)]
-        return tf.gather(x, indices), tf.gather(y, indices)
+        return tf.nest.map_structure(lambda a: tf.gather(a, indices), data)
 
     one_epoch = tf.data.Dataset.range(0, samples, batch_size)
     return tf.data.Dataset.counter().flat_map(lambda _: one_epoch.map(batch))
@@ -109,8 +117,10 @@ def _in_batches(arrays: Any, samples: int, batch_size: int) -> tf.data.Dataset:
 
     batches = samples // batch_size
     full = batches * batch_size
-    shaped = tuple(tf.reshape(a[:full], (batches, batch_size, *a.shape[1:])) for a in arrays)
-    rest = tf.data.Dataset.from_tensors(tuple(a[full:] for a in arrays))
+    shaped = tf.nest.map_structure(
+        lambda a: tf.reshape(a[:full], (batches, batch_size, *a.shape[1:])), arrays
+    )
+    rest = tf.data.Dataset.from_tensors(tf.nest.map_structure(lambda a: a[full:], arrays))
     # Joined even where nothing is left over: it hides the batch's size, as in `fit` on arrays.
     # TensorFlow compiles a known size to other instructions, and so to other bits.
     return tf.data.Dataset.from_tensor_slices(shaped).concatenate(

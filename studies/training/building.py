@@ -10,7 +10,7 @@ import numpy as np
 from search_spaces import HyperparameterError, Hyperparameters
 from studies.errors import BuilderError, StudyError
 from studies.objective import unknown_metric
-from studies.training.batches import as_keras_reads
+from studies.training.batches import as_keras_reads, packed
 from studies.training.determinism import begin_trial
 from studies.training.target_checks import check_targets
 from tracking.records import Objective
@@ -209,9 +209,11 @@ def _logged_metrics(model: keras.Model, splits: Splits) -> set[str]:
     # One step without tracing: names are all that is wanted.
     model.run_eagerly = True
     try:
-        part = splits.validation
-        x, y = (as_keras_reads(a[:_SAMPLES_TO_LOOK_AT]) for a in (part.x, part.y))
-        names: dict[str, Any] = model.evaluate(x, y, verbose=0, return_dict=True)
+        part = splits.validation.first(_SAMPLES_TO_LOOK_AT)
+        x, y, *weights = packed(part)
+        names: dict[str, Any] = model.evaluate(
+            x, y, sample_weight=weights[0] if weights else None, verbose=0, return_dict=True
+        )
     finally:
         model.run_eagerly = eagerly
     logged = scalars(names)

@@ -216,7 +216,7 @@ def _fit(
                 program, structure = chosen()
                 stack.enter_context(program.lent(structure))
             order = in_order(permutation(spec.seed, epoch + 1, samples))
-            program.train_epoch(arrays.train_x, arrays.train_y, order)
+            program.train_epoch(arrays.training, order)
             logs = dict(model.get_metrics_result())
             logs.update(_validate(model, program, arrays, callbacks))
             callbacks.on_epoch_end(epoch, logs)
@@ -246,7 +246,7 @@ def _validate(
     """Does what `model.evaluate` does within `fit`."""
     callbacks.on_test_begin()
     model.reset_metrics()
-    program.validate(arrays.validation_x, arrays.validation_y)
+    program.validate(arrays.validation)
     logs = _pythonify(model.get_metrics_result())
     callbacks.on_test_end(logs)
     return {f"val_{name}": value for name, value in logs.items()}

@@ -8,23 +8,38 @@ instructions, and the last batch may be smaller.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.training.batches import as_keras_reads
+from studies.training.batches import packed
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from studies.data import Splits
+    from studies.data import Part, Splits
 
 # Where the function of a batch hangs on that of an epoch, which keeps it alive.
 _BATCH = "_kerastudy_batch"
-_Step = Callable[[tuple["tf.Tensor", "tf.Tensor"]], Any]
+_Step = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a batch consists of.
+
+    Attributes:
+        text: Where its arrays stand in it, as text to compare.
+        arrays: Type and shape of each of its arrays, the first axis left out.
+        structure: Where its arrays stand in it.
+    """
+
+    text: str
+    arrays: tuple[tuple[str, tuple[int, ...]], ...]
+    structure: Any = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -32,82 +47,94 @@ class Signature:
     """What of the data decides a graph.
 
     Attributes:
-        x: Type and shape of a sample.
-        y: Type and shape of a target.
+        training: What a training step is given.
+        validation: What a validation step is given.
         batch_size: Samples per step.
     """
 
-    x: tuple[str, tuple[int, ...]]
-    y: tuple[str, tuple[int, ...]]
+    training: Layout
+    validation: Layout
     batch_size: int
 
 
 class Arrays:
-    """A study's training and validation data, as TensorFlow holds them."""
+    """A study's training and validation data, as TensorFlow holds them.
+
+    Attributes:
+        training: All that `fit` hands on of a training sample, flat, for all samples.
+        validation: Likewise of a validation sample.
+    """
 
     def __init__(self, splits: Splits) -> None:
-        import tensorflow as tf
-
-        parts = (splits.train, splits.validation)
-        arrays = [as_keras_reads(array) for part in parts for array in (part.x, part.y)]
-        self.train_x, self.train_y, self.validation_x, self.validation_y = map(tf.constant, arrays)
+        self.training, self._training = _laid_out(splits.train)
+        self.validation, self._validation = _laid_out(splits.validation)
 
     def signature(self, batch_size: int) -> Signature:
         """Returns the signature of the data in batches."""
-        x, y = (
-            (tensor.dtype.name, tuple(tensor.shape[1:])) for tensor in (self.train_x, self.train_y)
-        )
-        return Signature(x, y, batch_size)
+        return Signature(self._training, self._validation, batch_size)
+
+
+def _laid_out(part: Part) -> tuple[list[tf.Tensor], Layout]:
+    import tensorflow as tf
+
+    data = packed(part)
+    tensors = [tf.constant(array) for array in tf.nest.flatten(data)]
+    structure = tf.nest.map_structure(lambda _: None, data)
+    arrays = tuple((tensor.dtype.name, tuple(tensor.shape[1:])) for tensor in tensors)
+    return tensors, Layout(repr(structure), arrays, structure)
 
 
 def trace_epoch(model: keras.Model, signature: Signature) -> tf.types.experimental.ConcreteFunction:
-    """Traces the function of an epoch: of all samples, all targets, and the order, an int64."""
+    """Traces the function of an epoch: of `Arrays.training`, and the order, an int64."""
     import tensorflow as tf
 
-    def batch(x: Any, y: Any, order: Any, start: Any, end: Any) -> Any:
+    def batch(arguments: Sequence[Any], start: Any, end: Any) -> list[Any]:
+        *arrays, order = arguments
         rows = order[start:end]
-        return tf.gather(x, rows), tf.gather(y, rows)
+        return [tf.gather(array, rows) for array in arrays]
 
-    order = tf.TensorSpec([None], tf.int64)
-    return _trace(model, model.train_step, batch, [*_specs(signature), order], signature)
+    layout, order = signature.training, tf.TensorSpec([None], tf.int64)
+    specs = [*_specs(layout), order]
+    return _trace(model, model.train_step, batch, specs, layout, signature.batch_size)
 
 
 def trace_validation(
     model: keras.Model, signature: Signature
 ) -> tf.types.experimental.ConcreteFunction:
-    """Traces the function of a validation: of all samples and all targets."""
+    """Traces the function of a validation: of `Arrays.validation`."""
 
-    def batch(x: Any, y: Any, start: Any, end: Any) -> Any:
-        return x[start:end], y[start:end]
+    def batch(arrays: Sequence[Any], start: Any, end: Any) -> list[Any]:
+        return [array[start:end] for array in arrays]
 
-    return _trace(model, model.test_step, batch, _specs(signature), signature)
+    layout = signature.validation
+    return _trace(model, model.test_step, batch, _specs(layout), layout, signature.batch_size)
 
 
-def _specs(signature: Signature) -> list[tf.TensorSpec]:
+def _specs(layout: Layout) -> list[tf.TensorSpec]:
     import tensorflow as tf
 
-    return [tf.TensorSpec([None, *shape], dtype) for dtype, shape in (signature.x, signature.y)]
+    return [tf.TensorSpec([None, *shape], dtype) for dtype, shape in layout.arrays]
 
 
 def _trace(
     model: keras.Model,
     step: _Step,
-    batch: Callable[..., Any],
+    batch: Callable[[Sequence[Any], Any, Any], list[Any]],
     specs: list[tf.TensorSpec],
-    signature: Signature,
+    layout: Layout,
+    size: int,
 ) -> tf.types.experimental.ConcreteFunction:
     import tensorflow as tf
 
-    size = signature.batch_size
     names = set(model.get_metrics_result())
-    specs = [*specs]
 
     # A function for a batch, which returns what is logged, as in `fit`. It is not merged into the
     # loop, and so optimized by itself: what TensorFlow makes of a step, to the last bit, depends
     # on what surrounds it. (In a loop it fuses fewer operations, a swish for one.)
     def one_batch(*arguments: Any) -> Any:
         *arrays, start, end = arguments
-        data = tuple(map(_with_shape, batch(*arrays, start, end)))
+        flat = [_with_shape(array) for array in batch(arrays, start, end)]
+        data = tf.nest.pack_sequence_as(layout.structure, flat)
         return model.distribute_strategy.run(step, args=(data,))
 
     place = tf.TensorSpec([], tf.int64)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import keras
 
     from search_spaces import Hyperparameters
-    from studies.data import Part, Splits
+    from studies.data import Splits
     from studies.study import Study
 
 _SAMPLES = 8  # To rehearse with.
@@ -54,19 +54,27 @@ class HyperModelTrainer:
     used = ("hypermodel", "the HyperModel trains by a fit of its own")
 
     def __init__(self, hypermodel: Any) -> None:
-        self._fit = hypermodel.fit
+        self._hypermodel, self._fit = hypermodel, hypermodel.fit
 
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
-        """See `Trainer.train`."""
+        """See `Trainer.train`.
+
+        Raises:
+            BuilderError: If the samples have weights and the `fit` can't be given any.
+        """
         spec, splits = training.spec, training.splits
         watching = _watching(on_epoch, spec.seed)
+        validation = splits.validation
+        weights = () if validation.sample_weight is None else (validation.sample_weight,)
         keywords = {
-            "validation_data": (splits.validation.x, splits.validation.y),
+            "validation_data": (validation.x, validation.y, *weights),
             "epochs": spec.epochs,
             "batch_size": spec.batch_size,
             "callbacks": [*training.callbacks, watching],
             "verbose": 0,
         }
+        if splits.train.sample_weight is not None:
+            keywords["sample_weight"] = splits.train.sample_weight
         objective = spec.objective.metric
         returned = self._call(training.hp, training.model, splits.train, keywords, spec.seed)
         if not watching.ended and hasattr(returned, "history"):
@@ -86,7 +94,13 @@ class HyperModelTrainer:
         """Calls `fit`, without what it does not take or gives `model.fit` itself."""
         import keras
 
-        keywords = _taken(self._fit, keywords)
+        weighted, keywords = "sample_weight" in keywords, _taken(self._fit, keywords)
+        if weighted and "sample_weight" not in keywords:
+            raise BuilderError(
+                "The training samples have weights (sample_weight or class_weight), and the fit of "
+                f"the HyperModel {type(self._hypermodel).__name__} takes none. Give it a parameter "
+                "sample_weight, or **kwargs, and pass that on to model.fit."
+            )
         while True:
             keras.utils.set_random_seed(seed)
             try:
@@ -118,9 +132,6 @@ def rehearse(study: Study, model: keras.Model, splits: Splits, hp: Hyperparamete
         Exception: Whatever the `fit` raises.
     """
 
-    def few(part: Part) -> Part:
-        return replace(part, x=part.x[:_SAMPLES], y=part.y[:_SAMPLES])
-
     def on_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:
         told.update(metrics)
         return False
@@ -128,7 +139,8 @@ def rehearse(study: Study, model: keras.Model, splits: Splits, hp: Hyperparamete
     told: set[str] = set()
     assert isinstance(study.objective, Objective), "a study resolves its objective"
     spec = TrialSpec(0, 1, {}, study.seed, 1, _SAMPLES, 1, "", study.objective)
-    splits = replace(splits, train=few(splits.train), validation=few(splits.validation))
+    train, validation = splits.train.first(_SAMPLES), splits.validation.first(_SAMPLES)
+    splits = replace(splits, train=train, validation=validation)
     trainer, training = HyperModelTrainer(study.build), Training(model, splits, spec, [], hp)
     with _without_tracing():
         outcome = trainer.train(training, on_epoch)

@@ -136,15 +136,15 @@ class Program:
             for graph in (function.graph, *inner_graphs(function)):
                 func_graph.dismantle_func_graph(graph)
 
-    def train_epoch(self, x: tf.Tensor, y: tf.Tensor, order: tf.Tensor) -> dict[str, Any]:
+    def train_epoch(self, arrays: Sequence[tf.Tensor], order: tf.Tensor) -> dict[str, Any]:
         """Trains an epoch; returns what the last training step returned, if that is to count."""
         with as_traced():
-            return self._epoch(x, y, order)  # type: ignore[no-any-return]
+            return self._epoch(*arrays, order)  # type: ignore[no-any-return]
 
-    def validate(self, x: tf.Tensor, y: tf.Tensor) -> dict[str, Any]:
+    def validate(self, arrays: Sequence[tf.Tensor]) -> dict[str, Any]:
         """Validates; returns what the last step returned, if that is to count."""
         with as_traced():
-            return self._validation(x, y)  # type: ignore[no-any-return]
+            return self._validation(*arrays)  # type: ignore[no-any-return]
 
 
 class Programs:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from search_spaces import Hyperparameters
+from studies.class_weights import with_class_weight
 from studies.errors import BuilderError, StudyError
 from studies.training.best_weights import BestWeights
 from studies.training.building import build_callbacks, build_model, describe
@@ -36,7 +37,7 @@ def run_trial(
 
     Args:
         study: Builder and callbacks.
-        splits: The data.
+        splits: The data, without the weights of the spec's classes.
         task: What to run, and where its checkpoints go.
         on_epoch: Told of each epoch; its answer says how to go on.
         trainer: What trains.
@@ -49,6 +50,7 @@ def run_trial(
         StudyError: If a checkpoint cannot be written.
     """
     spec, started = task.spec, time.monotonic()
+    splits = with_class_weight(splits, spec.class_weight)
     hp = Hyperparameters(task.space, spec.values, number=spec.built_as)
     try:
         model, callbacks = _build(study, hp, spec.seed)

@@ -61,6 +61,9 @@ def identity_of(spec: TrialSpec) -> str:
     that the builder sees is part of it.
     """
     fields = {**dataclasses.asdict(spec), "built_as": spec.built_as}
+    if spec.class_weight is None:
+        # Left out, as in states that are older than it.
+        del fields["class_weight"]
     computed = {name: value for name, value in fields.items() if name not in _NOT_COMPUTED}
     return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()
 

@@ -24,7 +24,7 @@ class Training:
 
     Attributes:
         model: Compiled; trained in place.
-        splits: Training and validation data.
+        splits: Training and validation data; class weights are in its sample weights.
         spec: Epochs, batch size and seed.
         callbacks: The user's own, new for this trial.
         hp: The trial's hyperparameters.
@@ -49,7 +49,8 @@ class Trainer(Protocol):
                   validation_data=(x_validation, y_validation), batch_size=…)
 
     with ``p = permutation(seed, e, len(x))`` and the state of the model's i-th seed generator
-    set to ``(epoch_seed(seed, e, i), 0)`` before it.
+    set to ``(epoch_seed(seed, e, i), 0)`` before it; with ``sample_weight=w[p]`` where samples
+    have weights, and ``class_weight=…`` where classes have.
     """
 
     concludes: bool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from studies.training.batches import as_keras_reads
+from studies.training.batches import packed
 from studies.training.building import build_variables, has_own_steps
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ def make_variables(model: keras.Model, splits: Splits) -> None:
     """
     if has_own_steps(model):
         return
-    part = splits.train
     build_variables(model, splits)
-    model.test_step((as_keras_reads(part.x[:1]), as_keras_reads(part.y[:1])))
+    model.test_step(packed(splits.train.first(1)))
     model.reset_metrics()

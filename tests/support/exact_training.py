@@ -11,6 +11,7 @@ import numpy as np
 
 import kerastudy as ks
 from search_spaces import Hyperparameters
+from studies.class_weights import with_class_weight
 from studies.data import Splits
 from studies.seeds import epoch_seed, permutation
 from studies.training.building import build_variables
@@ -30,15 +31,15 @@ class Epoch:
     state: tuple[bytes, ...]
 
 
-def samples(classes: int = 3) -> Splits:
+def samples(classes: int = 3, **options: Any) -> Splits:
     random = np.random.default_rng(5)
     x, y = random.normal(size=(62, 12)).astype("float32"), np.arange(62) % classes
-    return ks.datasets.arrays(x, y, validation=22, test=None).load()
+    return ks.datasets.arrays(x, y, **{"validation": 22, "test": None, **options}).load()
 
 
-def spec_of(epochs: int = 2, batch_size: int = 16) -> TrialSpec:
-    objective = Objective("val_loss", "min")
-    return TrialSpec(0, 1, {"unused": 0.0}, SEED, epochs, batch_size, 1, "digest", objective)
+def spec_of(epochs: int = 2, batch_size: int = 16, **fields: Any) -> TrialSpec:
+    fields = {"objective": Objective("val_loss", "min"), "data_digest": "digest", **fields}
+    return TrialSpec(0, 1, {"unused": 0.0}, SEED, epochs, batch_size, 1, **fields)
 
 
 def built(model_of: Callable[[], keras.Model]) -> keras.Model:
@@ -56,19 +57,23 @@ def state_of(model: keras.Model) -> tuple[bytes, ...]:
 def by_hand(model_of: Callable[[], keras.Model], splits: Splits, spec: TrialSpec) -> list[Epoch]:
     """As anybody would write it, with Keras alone."""
     model, epochs = built(model_of), []
+    train, validation = splits.train, splits.validation
+    weights = () if validation.sample_weight is None else (validation.sample_weight,)
     for epoch in range(1, spec.epochs + 1):
-        order = permutation(spec.seed, epoch, len(splits.train))
+        order = permutation(spec.seed, epoch, len(train))
         generators = [v for v in model.variables if v.name == "seed_generator_state"]
         for position, state in enumerate(generators):
             state.assign([epoch_seed(spec.seed, epoch, position), 0])
         history = model.fit(
-            splits.train.x[order],
-            splits.train.y[order],
+            train.x[order],
+            train.y[order],
+            sample_weight=None if train.sample_weight is None else train.sample_weight[order],
+            class_weight=spec.class_weight,
             shuffle=False,
             batch_size=spec.batch_size,
             initial_epoch=epoch - 1,
             epochs=epoch,
-            validation_data=(splits.validation.x, splits.validation.y),
+            validation_data=(validation.x, validation.y, *weights),
             validation_batch_size=spec.batch_size,
             verbose=0,
         )
@@ -88,6 +93,7 @@ def by_trainer(
 ) -> list[Epoch]:
     """As a trial does; from a state after an earlier epoch, if one is given."""
     model, epochs = built(model_of), []
+    splits = with_class_weight(splits, spec.class_weight)
     if initial:
         build_variables(model, splits)
         variables = [*model.weights, *model.optimizer.variables]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search_spaces import SearchSpace
+from tracking.records.class_weights import ClassWeight, read_class_weight
 from tracking.records.objective import Objective
 
 
@@ -66,6 +67,7 @@ class StudyDescription:
         goes_on: Whether a training can be gone on with from the middle: not a HyperModel's own.
         repeats: Trainings of each trial.
         initial: Values of the first trials, each complete.
+        class_weight: How much the training samples of each class count, or None.
         warnings: What a person should know before it runs; not recorded.
     """
 
@@ -87,6 +89,7 @@ class StudyDescription:
     goes_on: bool = True
     repeats: int = 1
     initial: Sequence[Mapping[str, Any]] = ()
+    class_weight: ClassWeight | None = None
     warnings: Sequence[str] = ()
 
     def to_json(self) -> str:
@@ -111,4 +114,5 @@ class StudyDescription:
         fields["code"] = CodeDescription(**fields["code"])
         fields["space"] = SearchSpace.from_dict(fields["space"])
         fields["initial"] = tuple(fields.get("initial", ()))
+        fields["class_weight"] = read_class_weight(fields.get("class_weight"))
         return cls(**fields)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tracking.records.class_weights import ClassWeight, read_class_weight
 from tracking.records.objective import Objective
 
 TrialState = Literal["running", "complete", "pruned", "infeasible", "interrupted"]
@@ -37,6 +38,7 @@ class TrialSpec:
             computes: that is, bit for bit, what training straight through would.
         initial_epoch: The epochs that were trained there.
         repeat: Which of the trial's trainings this is, from 0; each has a seed of its own.
+        class_weight: How much the training samples of each class count, or None if all count alike.
         begun_as: The trial that the chain of those it goes on from began with, whose number the
             builder sees; None for one that starts anew.
     """
@@ -54,6 +56,7 @@ class TrialSpec:
     initial_epoch: int = 0
     repeat: int = 0
     begun_as: int | None = None
+    class_weight: ClassWeight | None = None
 
     @property
     def built_as(self) -> int:
@@ -68,7 +71,11 @@ class TrialSpec:
     def from_json(cls, text: str) -> TrialSpec:
         """Reads what `to_json` wrote."""
         fields = json.loads(text)
-        return cls(**{**fields, "objective": Objective(**fields["objective"])})
+        read = {
+            "objective": Objective(**fields["objective"]),
+            "class_weight": read_class_weight(fields.get("class_weight")),
+        }
+        return cls(**{**fields, **read})
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,154 @@
+"""Class weights: how much the samples of each class count in training, as in `model.fit`.
+
+Keras makes sample weights of them, for the training part alone; so does this. Keras takes either
+class weights or sample weights, and class weights for a single output only; so does this.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from studies.data import Part, Splits
+from studies.data.classes import class_labels
+from studies.errors import StudyError
+
+BALANCED = "balanced"
+
+
+def check_class_weight(value: object) -> Mapping[int, float] | str | None:
+    """Checks what can be checked of class weights without the data.
+
+    Args:
+        value: A weight from 0 up by class, such as ``{0: 1.0, 1: 5.0}``; "balanced", or None.
+
+    Returns:
+        The same, classes and weights as plain numbers, in the order of the classes.
+
+    Raises:
+        StudyError: If it is none of these.
+    """
+    if value is None or (isinstance(value, str) and value == BALANCED):
+        return value
+    if not isinstance(value, Mapping) or not value:
+        raise StudyError(
+            "class_weight must be weights by class, such as {0: 1.0, 1: 5.0}, or 'balanced'. "
+            f"Received: {value!r:.200}"
+        )
+    for label, weight in value.items():
+        if not _is_number(label, numbers.Integral) or label < 0:
+            raise StudyError(
+                "The classes of class_weight must be whole numbers from 0 up: labels, or the "
+                f"columns of one-hot rows. Received: {label!r:.200}"
+            )
+        if not _is_number(weight, numbers.Real) or not math.isfinite(weight) or weight < 0:
+            raise StudyError(
+                f"The weight of class {label} must be a finite number from 0 up. "
+                f"Received: {weight!r:.200}"
+            )
+    return {int(label): float(value[label]) for label in sorted(value)}
+
+
+def resolve_class_weight(
+    class_weight: Mapping[int, float] | str | None, splits: Splits
+) -> dict[int, float] | None:
+    """Returns class weights as numbers, checked against the data that they are for.
+
+    Args:
+        class_weight: As `check_class_weight` returns it.
+        splits: The data. "balanced" is computed from its training part, as scikit-learn does:
+            samples / (classes * samples of the class).
+
+    Raises:
+        StudyError: If the targets are no classes, or several; if the samples have weights
+            already; or if there is no such class.
+    """
+    if class_weight is None:
+        return None
+    train = splits.train
+    labels = _labels(train)
+    if train.sample_weight is not None:
+        raise StudyError(
+            f"class_weight={class_weight!r:.200} and the data's sample_weight can't be used "
+            "together, as in Keras. Multiply the class's weight into sample_weight, and leave "
+            "class_weight out."
+        )
+    if isinstance(class_weight, str):
+        from sklearn.utils.class_weight import compute_class_weight
+
+        classes = np.unique(labels)
+        weights = compute_class_weight(BALANCED, classes=classes, y=labels)
+        return {int(label): float(weight) for label, weight in zip(classes, weights, strict=True)}
+    known = _known_classes(splits, labels)
+    unknown = sorted(set(class_weight) - known)
+    if unknown:
+        raise StudyError(
+            f"class_weight has weights for classes that the data lacks: {_listed(unknown)}. "
+            f"Its classes are {_listed(sorted(known))}. Give weights for these alone; a class "
+            "without counts 1."
+        )
+    if all(class_weight.get(label, 1.0) == 0 for label in map(int, np.unique(labels))):
+        raise StudyError(
+            f"class_weight={class_weight!r:.200} gives all training samples the weight 0. Give at "
+            "least one class a weight above 0."
+        )
+    return dict(class_weight)
+
+
+def with_class_weight(splits: Splits, class_weight: Mapping[int, float] | None) -> Splits:
+    """Returns data whose training samples have the weights of their classes.
+
+    Its digests stay those of the data: class weights are told beside them.
+
+    Args:
+        splits: The data; its targets are classes, if there are weights for them.
+        class_weight: Weights by class, where a class without counts 1; None for the data as it is.
+
+    Returns:
+        The same object for the same arguments, at least for those used last.
+    """
+    return splits if class_weight is None else _weighted(splits, tuple(class_weight.items()))
+
+
+@lru_cache(maxsize=2)
+def _weighted(splits: Splits, class_weight: tuple[tuple[int, float], ...]) -> Splits:
+    weights, train = dict(class_weight), splits.train
+    classes, positions = np.unique(_labels(train), return_inverse=True)
+    by_class = np.array([weights.get(int(label), 1.0) for label in classes])
+    return replace(splits, train=Part(train.x, train.y, by_class[positions]))
+
+
+def _labels(part: Part) -> np.ndarray:
+    labels = class_labels(part.y)
+    if labels is None:
+        raise StudyError(
+            "class_weight needs targets that are classes: whole numbers from 0 up, or one-hot "
+            f"rows. Received: targets of type {part.y.dtype} and shape {part.y.shape}, as of a "
+            "regression. Leave class_weight out, or give the data sample_weight."
+        )
+    return labels
+
+
+def _known_classes(splits: Splits, labels: np.ndarray) -> set[int]:
+    y = splits.train.y
+    if y.ndim == 2 and y.shape[1] > 1:
+        return set(range(y.shape[1]))
+    # A rare class may be in one part only. The test part stays sealed.
+    of_validation = class_labels(splits.validation.y)
+    everywhere = labels if of_validation is None else np.concatenate([labels, of_validation])
+    return set(map(int, np.unique(everywhere)))
+
+
+def _is_number(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _listed(classes: list[int]) -> str:
+    shown = ", ".join(map(str, classes[:10]))
+    return shown if len(classes) <= 10 else f"{shown} and {len(classes) - 10} more"

@@ -1,0 +1,98 @@
+"""From what a user gave to arrays of numbers: the first look at any of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from studies.data.digests import is_portable
+from studies.data.errors import DataError
+
+
+def as_numbers(value: object, name: str) -> np.ndarray:
+    """Turns what a user gave into an array of numbers.
+
+    The dtype stays the input's own; only a foreign byte order is put right, since TensorFlow takes
+    none but the machine's.
+
+    Args:
+        value: a numpy array, or anything `np.asarray` makes an array of numbers of.
+        name: what messages shall call it.
+
+    Returns:
+        An array of shape (n, ...), n > 0; not copied where that can be helped.
+
+    Raises:
+        DataError: not numbers, a single value, or empty.
+    """
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        # np.asarray would drop the mask and pass on what lies under it.
+        masked = int(np.ma.getmaskarray(value).sum())
+        raise DataError(
+            f"{name} is a masked array with {masked} masked value(s). "
+            "Remove those samples or fill the values in (`.filled(...)`)."
+        )
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(
+            f"{name} can't be made an array: {error} Received: {type(value).__name__}. "
+            "Pass a numpy array, or nested lists of numbers of equal lengths."
+        ) from error
+    _check_numbers(array, value, name)
+    if array.ndim == 0:
+        raise DataError(
+            f"{name} is a single value ({type(value).__name__}). "
+            "Pass an array with one entry for each sample."
+        )
+    if array.size == 0:
+        raise DataError(f"{name} is empty: its shape is {array.shape}. Pass at least one sample.")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def check_finite(array: np.ndarray, name: str) -> None:
+    """Refuses NaN and infinite values: training on one turns all weights into NaN.
+
+    Args:
+        array: numbers of any shape.
+        name: what the message shall call the array.
+
+    Raises:
+        DataError: with how many there are, and the index of the first.
+    """
+    if array.dtype.kind != "f":
+        return
+    bad = ~np.isfinite(array)
+    if not bad.any():
+        return
+    not_numbers = int(np.isnan(array).sum())
+    infinite = int(bad.sum()) - not_numbers
+    counts = [f"{not_numbers} NaN"] if not_numbers else []
+    counts += [f"{infinite} infinite"] if infinite else []
+    first = tuple(int(i) for i in np.unravel_index(int(bad.argmax()), bad.shape))
+    where = first[0] if len(first) == 1 else first
+    raise DataError(
+        f"{name} holds {' and '.join(counts)} value(s) of {array.size}, the first at index "
+        f"{where}. Remove those samples or fill the values in."
+    )
+
+
+def _check_numbers(array: np.ndarray, value: object, name: str) -> None:
+    if array.dtype.kind in "biuf" and is_portable(array.dtype):
+        return
+    types = sorted({type(entry).__name__ for entry in array.ravel()[:1000].tolist()})
+    if array.dtype.kind in "UST" or types == ["str"]:
+        raise DataError(
+            f"{name} holds text (dtype {array.dtype}). Encode it as numbers, for instance labels "
+            "with scikit-learn's LabelEncoder: `LabelEncoder().fit_transform(y)`."
+        )
+    if array.dtype.kind == "O":
+        hint = " (a sparse matrix? `.toarray()`)" if hasattr(value, "toarray") else ""
+        raise DataError(
+            f"{name} becomes an array of Python objects (dtype object; {', '.join(types)}), "
+            f"not of numbers; received: {type(value).__name__}{hint}. Make every column numeric "
+            "and fill missing values in, then convert, for instance with `.astype('float32')`."
+        )
+    raise DataError(
+        f"{name} has dtype {array.dtype}, which no model here is trained on. "
+        "Convert it to booleans, integers, or floats of at most 64 bits."
+    )

@@ -1,0 +1,62 @@
+"""Sample weights: how much each sample counts in the loss, as `model.fit(sample_weight=...)`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from studies.data.errors import DataError
+from studies.data.numbers import as_numbers, check_finite
+
+
+def check_weights(value: object, samples: int, name: str) -> np.ndarray:
+    """Turns what a user gave into checked sample weights.
+
+    Args:
+        value: a weight for each sample: what `np.asarray` makes an array of numbers of.
+        samples: the number of samples that they are for.
+        name: what messages shall call them.
+
+    Returns:
+        Finite numbers from 0 up, not all 0, of shape (samples,).
+
+    Raises:
+        DataError: the weights are none of that.
+    """
+    weights = as_numbers(value, name)
+    if weights.ndim != 1:
+        raise DataError(
+            f"{name} has shape {weights.shape}. Pass one weight for each sample, in an array of "
+            f"shape ({samples},)."
+        )
+    if len(weights) != samples:
+        raise DataError(
+            f"{name} holds {len(weights)} weight(s) for {samples} samples. "
+            "Pass one weight for each sample."
+        )
+    check_finite(weights, name)
+    negative = weights < 0
+    if negative.any():
+        first = int(negative.argmax())
+        raise DataError(
+            f"{name} holds {int(negative.sum())} negative weight(s), the first at index {first}: "
+            f"{weights[first].item()}. Pass weights from 0 up; a sample of weight 0 does not count."
+        )
+    check_some_weight(weights, name)
+    return weights
+
+
+def check_some_weight(weights: np.ndarray, name: str) -> None:
+    """Refuses weights that are all 0: nothing could be learned from such samples, or judged by.
+
+    Args:
+        weights: from 0 up, of shape (n,).
+        name: what the message shall call them.
+
+    Raises:
+        DataError: all are 0.
+    """
+    if not weights.any():
+        raise DataError(
+            f"{name} is 0 for all of {len(weights)} samples: none counts. Pass weights above 0 "
+            "for those that shall, or make the part larger."
+        )

@@ -1,0 +1,110 @@
+"""Sample weights and class weights: as `model.fit` takes them, by hand and by every trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from exact_training import by_hand, by_trainer, samples, spec_of
+from model_zoo import SPARSE, dropouts
+
+import kerastudy as ks
+from studies.data import Splits
+from studies.training.compiled import CompiledTrainer
+from studies.training.determinism import configure_tensorflow
+from studies.training.plain import PlainTrainer
+
+layers = keras.layers
+RANDOM = np.random.default_rng(7)
+WEIGHTS = RANDOM.uniform(0.0, 3.0, 62)
+WEIGHTS[::5] = 0.0
+READY = (RANDOM.normal(size=(22, 12)), np.arange(22) % 3)
+DATA = {
+    "both parts": lambda: samples(sample_weight=WEIGHTS),
+    "whole numbers": lambda: samples(sample_weight=np.arange(62) % 4),
+    "training only": lambda: samples(sample_weight=WEIGHTS, validation=READY),
+    "validation only": lambda: samples(validation=(*READY, WEIGHTS[:22])),
+}
+
+
+def weighed(rate: float) -> keras.Model:
+    """Metrics that heed weights beside those that don't."""
+    model = dropouts({"rate": rate, "l1": 1e-3, "l2": 1e-4, "lr": 1e-2})
+    model.compile(
+        keras.optimizers.Adam(0.01),
+        SPARSE,
+        metrics=["accuracy"],
+        weighted_metrics=["accuracy", keras.metrics.SparseCategoricalCrossentropy()],
+    )
+    return model
+
+
+def one_hot(rate: float) -> keras.Model:
+    model = dropouts({"rate": rate, "l1": 1e-3, "l2": 1e-4, "lr": 1e-2})
+    model.compile("sgd", "categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+@pytest.fixture(scope="module")
+def trainer() -> Iterator[CompiledTrainer]:
+    configure_tensorflow(None)
+    yield CompiledTrainer("compiled")
+
+
+@pytest.mark.parametrize("data", DATA)
+def test_sample_weights_train_and_validate_as_by_hand(data: str, trainer: CompiledTrainer) -> None:
+    splits, spec, made = DATA[data](), spec_of(), trainer.programs.made
+    for rate in (0.3, 0.1):
+        wanted = by_hand(lambda rate=rate: weighed(rate), splits, spec)
+        assert by_trainer(PlainTrainer(), lambda rate=rate: weighed(rate), splits, spec) == wanted
+        assert by_trainer(trainer, lambda rate=rate: weighed(rate), splits, spec) == wanted
+    assert trainer.programs.made - made == 1, "the second used the program of the first"
+    assert wanted != by_hand(lambda: weighed(0.1), _unweighted(splits), spec), "weights count"
+
+
+def _unweighted(splits: Splits) -> Splits:
+    return replace(
+        splits,
+        train=replace(splits.train, sample_weight=None),
+        validation=replace(splits.validation, sample_weight=None),
+    )
+
+
+@pytest.mark.parametrize("columns", [0, 1, 3], ids=["labels", "in a column", "one-hot"])
+def test_class_weights_train_as_by_hand(columns: int, trainer: CompiledTrainer) -> None:
+    """A class without a weight counts 1; the validation is not weighted."""
+    y = np.arange(62) % 3
+    y = {0: y, 1: y[:, None], 3: np.eye(3, dtype="float32")[y]}[columns]
+    x = RANDOM.normal(size=(62, 12)).astype("float32")
+    splits = ks.datasets.arrays(x, y, validation=22, test=None).load()
+    spec, made = spec_of(class_weight={0: 0.3, 2: 5.0}), trainer.programs.made
+    build = one_hot if columns == 3 else weighed
+    for rate in (0.3, 0.1):
+        wanted = by_hand(lambda rate=rate: build(rate), splits, spec)
+        assert by_trainer(PlainTrainer(), lambda rate=rate: build(rate), splits, spec) == wanted
+        assert by_trainer(trainer, lambda rate=rate: build(rate), splits, spec) == wanted
+    assert trainer.programs.made - made <= 1
+    assert wanted != by_hand(lambda: build(0.1), splits, spec_of()), "weights count"
+
+
+def test_weighted_and_unweighted_data_use_programs_of_their_own() -> None:
+    configure_tensorflow(None)
+    trainer, spec = CompiledTrainer("compiled"), spec_of()
+    kinds = [samples(), *(make() for make in DATA.values())]
+    for splits in [*kinds, *kinds]:
+        wanted = by_trainer(PlainTrainer(), lambda: weighed(0.2), splits, spec)
+        assert by_trainer(trainer, lambda: weighed(0.2), splits, spec) == wanted
+    # Whole numbers are not converted to floats by `fit`.
+    assert trainer.programs.made == len(kinds)
+
+
+def test_a_batch_of_weight_zero_trains_as_by_hand(trainer: CompiledTrainer) -> None:
+    """Its loss is 0 and its gradients too, but for the regularizers."""
+    weights = np.zeros(62)
+    weights[::9] = 2.0
+    splits, spec = samples(sample_weight=weights, stratify=False), spec_of(batch_size=3)
+    wanted = by_hand(lambda: weighed(0.3), splits, spec)
+    assert by_trainer(trainer, lambda: weighed(0.3), splits, spec) == wanted
