@@ -17,6 +17,7 @@ import numpy as np
 
 from studies.data import Part, Splits
 from studies.data.classes import class_labels
+from studies.data.structures import described
 from studies.errors import StudyError
 
 BALANCED = "balanced"
@@ -125,6 +126,11 @@ def _weighted(splits: Splits, class_weight: tuple[tuple[int, float], ...]) -> Sp
 
 
 def _labels(part: Part) -> np.ndarray:
+    if not isinstance(part.y, np.ndarray):
+        raise StudyError(
+            "class_weight is for a single output, as in Keras. Received: targets that are "
+            f"{described(part.y)}. Leave class_weight out, or give the data sample_weight."
+        )
     labels = class_labels(part.y)
     if labels is None:
         raise StudyError(
@@ -136,11 +142,12 @@ def _labels(part: Part) -> np.ndarray:
 
 
 def _known_classes(splits: Splits, labels: np.ndarray) -> set[int]:
-    y = splits.train.y
+    y, y_validation = splits.train.y, splits.validation.y
+    assert isinstance(y, np.ndarray) and isinstance(y_validation, np.ndarray), "checked before"
     if y.ndim == 2 and y.shape[1] > 1:
         return set(range(y.shape[1]))
     # A rare class may be in one part only. The test part stays sealed.
-    of_validation = class_labels(splits.validation.y)
+    of_validation = class_labels(y_validation)
     everywhere = labels if of_validation is None else np.concatenate([labels, of_validation])
     return set(map(int, np.unique(everywhere)))
 

@@ -141,7 +141,7 @@ class Study:
     tailoring: Tailoring = _AS_DECLARED
     optimizer: Any = None
     loss: Any = None
-    metrics: Sequence[Any] | None = None
+    metrics: Sequence[Any] | Mapping[str, Any] | None = None
     class_weight: Mapping[int, float] | str | None = None
     notes: str = ""
 

@@ -5,7 +5,8 @@
 | `datasets` | all that describes data: `arrays`, `npz`, and those of `known` |
 | `known` | data sets by name: `digits`, `breast_cancer`, `diabetes`, `mnist` |
 | `dataset` | `Dataset`: a description of data, read when first loaded |
-| `splits` | `Splits` and `Part`: the parts, the test part sealed |
+| `part`, `splits` | `Part`, and `Splits`: the parts, the test part sealed |
+| `structures` | one array, or several by name or in order |
 | `partition` | from what was read to splits: the order of the steps |
 | `splitting`, `classes` | which sample goes where; whether targets are classes |
 | `preprocessing` | fitted on the training part alone |
@@ -21,6 +22,7 @@ from __future__ import annotations
 from studies.data import datasets
 from studies.data.dataset import Dataset
 from studies.data.errors import DataError
-from studies.data.splits import Part, Splits
+from studies.data.part import Part
+from studies.data.splits import Splits
 
 __all__ = ["DataError", "Dataset", "Part", "Splits", "datasets"]

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from studies.data.errors import DataError
-from studies.data.numbers import as_numbers, check_finite
+from studies.data.numbers import as_arrays, check_finite
+from studies.data.structures import Arrays, described, length_of, named_arrays
 from studies.data.weights import check_weights
 
 
@@ -16,22 +17,22 @@ class Samples:
     """Checked samples with their targets, and what their owner calls them.
 
     Attributes:
-        x: finite numbers, of shape (n, ...), n > 0.
-        y: finite numbers, of shape (n, ...).
+        x: finite numbers, of shape (n, ...), n > 0: one array, or several in a dict or tuple.
+        y: likewise.
         x_name: what messages call `x`.
         y_name: what messages call `y`.
         sample_weight: how much each sample counts, of shape (n,), or None if all count alike.
     """
 
-    x: np.ndarray
-    y: np.ndarray
+    x: Arrays
+    y: Arrays
     x_name: str
     y_name: str
     sample_weight: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Returns the number of samples."""
-        return len(self.x)
+        return length_of(self.x)
 
 
 def check_samples(
@@ -45,7 +46,8 @@ def check_samples(
     """Turns what a user gave into checked arrays.
 
     Args:
-        x: samples: a numpy array, or anything `np.asarray` makes an array of numbers of.
+        x: samples: a numpy array, or anything `np.asarray` makes an array of numbers of; or
+            several: a dict of such by name, or a tuple of arrays.
         y: targets, likewise.
         x_name: what messages shall call `x`.
         y_name: what messages shall call `y`.
@@ -59,14 +61,17 @@ def check_samples(
         DataError: not numbers, empty, of differing lengths, or with NaN or infinite values; or
             weights that `check_weights` refuses.
     """
-    samples = Samples(as_numbers(x, x_name), as_numbers(y, y_name), x_name, y_name)
-    if len(samples.x) != len(samples.y):
-        raise DataError(
-            f"{x_name} and {y_name} differ in length: {len(samples.x)} and {len(samples.y)} "
-            "samples. Pass one target for each sample."
-        )
-    check_finite(samples.x, x_name)
-    check_finite(samples.y, y_name)
+    samples = Samples(as_arrays(x, x_name), as_arrays(y, y_name), x_name, y_name)
+    arrays = named_arrays(samples.x, x_name) | named_arrays(samples.y, y_name)
+    first = next(iter(arrays))
+    for name, array in arrays.items():
+        if len(array) != len(samples):
+            raise DataError(
+                f"{first} and {name} differ in length: {len(samples)} and {len(array)} samples. "
+                "Pass one target for each sample, and as many of each input and output."
+            )
+    for name, array in arrays.items():
+        check_finite(array, name)
     if sample_weight is None:
         return samples
     weights = check_weights(sample_weight, len(samples), weight_name)
@@ -81,14 +86,27 @@ def check_same_shape(part: Samples, pool: Samples) -> None:
         pool: the samples that training is done on.
 
     Raises:
-        DataError: the shapes of one sample, or of one target, differ.
+        DataError: the shapes of one sample, or of one target, differ; or the arrays that there
+            are of it.
     """
-    for name, shape, pool_name, pool_shape in (
-        (part.x_name, part.x.shape[1:], pool.x_name, pool.x.shape[1:]),
-        (part.y_name, part.y.shape[1:], pool.y_name, pool.y.shape[1:]),
+    for arrays, name, of_pool, pool_name in (
+        (part.x, part.x_name, pool.x, pool.x_name),
+        (part.y, part.y_name, pool.y, pool.y_name),
     ):
-        if shape != pool_shape:
+        if described(arrays) != described(of_pool):
             raise DataError(
-                f"One entry of {name} has shape {shape}, but one of {pool_name} has shape "
-                f"{pool_shape}. Bring all parts to the same shape, the first axis aside."
+                f"{name} holds {described(arrays)}, but {pool_name} holds {described(of_pool)}. "
+                "Give all parts the same arrays."
             )
+        pairs = zip(
+            named_arrays(arrays, name).items(),
+            named_arrays(of_pool, pool_name).items(),
+            strict=True,
+        )
+        for (named, array), (pool_named, pool_array) in pairs:
+            if array.shape[1:] != pool_array.shape[1:]:
+                raise DataError(
+                    f"One entry of {named} has shape {array.shape[1:]}, but one of {pool_named} "
+                    f"has shape {pool_array.shape[1:]}. Bring all parts to the same shape, the "
+                    "first axis aside."
+                )

@@ -6,6 +6,7 @@ import numpy as np
 
 from studies.data.checks import Samples
 from studies.data.errors import DataError
+from studies.data.structures import described, entry_name
 
 
 def class_labels(y: np.ndarray) -> np.ndarray | None:
@@ -47,31 +48,55 @@ def count_classes(y: np.ndarray, labels: np.ndarray) -> int:
 
 
 def stratification_labels(
-    samples: Samples, labels: np.ndarray | None, stratify: bool | None
+    samples: Samples, labels: np.ndarray | None, stratify: bool | str | None
 ) -> np.ndarray | None:
     """Returns what a split is to be stratified by.
 
     Args:
         samples: the samples to split.
-        labels: their classes, or None if their targets are no classes.
-        stratify: True, False, or None for "if they are classes".
+        labels: their classes, or None if their targets are no classes, or several.
+        stratify: True, False, or None for "if they are classes, and one for each sample"; of
+            several targets by name, the one to stratify by.
 
     Returns:
         A label for each sample, or None for a split at random.
 
     Raises:
-        DataError: `stratify` is True, and a sample has more than one target value.
+        DataError: what it shall be stratified by has more than one value for each sample, or is
+            not there.
     """
-    if stratify is False or labels is not None or stratify is None:
+    if stratify is False or stratify is None:
         return None if stratify is False else labels
-    values = _column(samples.y)
+    y, name = _target(samples, stratify)
+    found = labels if y is samples.y else class_labels(y)
+    if found is not None:
+        return found
+    values = _column(y)
     if values.ndim != 1:
         raise DataError(
-            f"stratify=True needs one class for each sample, but {samples.y_name} has shape "
-            f"{samples.y.shape} and its rows are not one-hot. Pass stratify=False, or ready-made "
+            f"stratify={stratify!r} needs one class for each sample, but {name} has shape "
+            f"{y.shape} and its rows are not one-hot. Pass stratify=False, or ready-made "
             "parts."
         )
     return values
+
+
+def _target(samples: Samples, stratify: bool | str) -> tuple[np.ndarray, str]:
+    """Returns the targets to stratify by, and their name."""
+    y, name = samples.y, samples.y_name
+    if isinstance(y, dict) and isinstance(stratify, str) and stratify in y:
+        return y[stratify], entry_name(name, stratify)
+    if isinstance(y, np.ndarray) and stratify is True:
+        return y, name
+    what = f"stratify={stratify!r}"
+    raise DataError(
+        f"{what} does not say which targets to stratify by: {name} holds {described(y)}. "
+        + (
+            "Pass stratify=True or False."
+            if isinstance(y, np.ndarray)
+            else "Pass the name of an output as stratify, where y is a dict, or stratify=False."
+        )
+    )
 
 
 def check_several_classes(labels: np.ndarray, y_name: str) -> None:

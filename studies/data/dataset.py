@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeGuard
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from studies.data.options import Options
 from studies.data.partition import Contents, make_splits
 from studies.data.preprocessing import preprocessing_name
 from studies.data.splits import Splits
+
+# Arrays in a row that `repr` shows one by one.
+_FEW = 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -71,8 +75,18 @@ def call_text(function: str, *positional: object, **options: object) -> str:
     return f"datasets.{function}({', '.join(shown)})"
 
 
+def _holds_arrays(value: object) -> TypeGuard[Sequence[object]]:
+    """Tells whether a value is a few arrays, or dicts or tuples of arrays, in a row."""
+    if not isinstance(value, tuple | list) or not 0 < len(value) <= _FEW:
+        return False
+    first = value[0]
+    return hasattr(first, "shape") or isinstance(first, Mapping) or _holds_arrays(first)
+
+
 def _shown(value: object) -> str:
-    if isinstance(value, tuple | list) and len(value) in (2, 3) and hasattr(value[0], "shape"):
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{name!r}: {_shown(each)}' for name, each in value.items())}}}"
+    if _holds_arrays(value):
         return f"({', '.join(map(_shown, value))})"
     if hasattr(value, "shape"):
         dtype = f" {value.dtype}" if hasattr(value, "dtype") else ""

@@ -8,6 +8,7 @@ datasets.npz("mnist.npz", validation=0.1)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from os import PathLike
@@ -23,7 +24,8 @@ from studies.data.partition import Contents
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    Pair = tuple[ArrayLike, ArrayLike] | tuple[ArrayLike, ArrayLike, ArrayLike]
+    Some = ArrayLike | Mapping[str, ArrayLike] | tuple[ArrayLike, ...]
+    Pair = tuple[Some, Some] | tuple[Some, Some, ArrayLike]
 
 __all__ = ["Dataset", "arrays", "breast_cancer", "diabetes", "digits", "mnist", "npz"]
 
@@ -32,13 +34,13 @@ _DEFAULTS: dict[str, object] = {"stratify": None, "preprocess": None, "seed": 0}
 
 
 def arrays(
-    x: ArrayLike,
-    y: ArrayLike,
+    x: Some,
+    y: Some,
     *,
     sample_weight: ArrayLike | None = None,
     validation: float | int | Pair = DEFAULT_SHARE,
     test: float | int | Pair | None = DEFAULT_SHARE,
-    stratify: bool | None = None,
+    stratify: bool | str | None = None,
     preprocess: object = None,
     seed: int = 0,
     name: str = "arrays",
@@ -50,19 +52,23 @@ def arrays(
 
     Args:
         x: samples, of shape (n, ...): a numpy array, a pandas DataFrame, nested lists: what
-            `np.asarray` makes an array of numbers of.
-        y: targets, of shape (n, ...). They are classes if they are booleans, integers from 0 up,
-            floats that are all 0 or 1, or one-hot rows; anything else is a regression's.
+            `np.asarray` makes an array of numbers of. For a model of several inputs: a dict of
+            such by the inputs' names, or a tuple of arrays in their order.
+        y: targets, of shape (n, ...); for a model of several outputs, several likewise. One array
+            is classes if it is booleans, integers from 0 up, floats that are all 0 or 1, or
+            one-hot rows; anything else is a regression's.
         sample_weight: how much each sample counts, of shape (n,): finite, from 0 up, not all 0.
             Each part gets the weights of its samples. They weigh the loss, in training and in
             validation, and what a model's `weighted_metrics` measure; never `metrics`.
         validation: share in (0, 1) of all samples, count of samples, or a ready-made part:
             (x, y), or (x, y, sample_weight). Without weights its samples count alike.
         test: likewise; None or 0: no test part.
-        stratify: whether each part gets the classes in equal proportions; None: if y is classes.
+        stratify: whether each part gets the classes in equal proportions; None: if y is classes,
+            in one array. Of several targets by name, the name of those to stratify by.
         preprocess: None, "standardize", "minmax", or a scikit-learn transformer; fitted on the
             training part's x alone (a clone is), applied to all parts. Samples of rank 3 and more
             are flattened for it, and the outcome is float32; see `preprocessing.fit_and_apply`.
+            Of several inputs by name, a dict: {"tabular": "standardize"}; the others stay.
         seed: what the splits are drawn with; from 0 to 2**32 - 1.
         name: what records call the data.
 

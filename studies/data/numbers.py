@@ -6,6 +6,7 @@ import numpy as np
 
 from studies.data.digests import is_portable
 from studies.data.errors import DataError
+from studies.data.structures import Arrays, entry_name, several
 
 
 def as_numbers(value: object, name: str) -> np.ndarray:
@@ -47,6 +48,35 @@ def as_numbers(value: object, name: str) -> np.ndarray:
     if array.size == 0:
         raise DataError(f"{name} is empty: its shape is {array.shape}. Pass at least one sample.")
     return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def as_arrays(value: object, name: str) -> Arrays:
+    """Turns what a user gave into one or several arrays of numbers.
+
+    Args:
+        value: what `as_numbers` takes; or a dict of such by name, or a tuple of arrays.
+        name: what messages shall call it.
+
+    Returns:
+        The arrays, those of a dict in the order of their names.
+
+    Raises:
+        DataError: one of them is not numbers, or empty; a name that is no text; or there is none.
+    """
+    entries = several(value)
+    if entries is None:
+        return as_numbers(value, name)
+    if isinstance(entries, tuple):
+        return tuple(as_numbers(v, entry_name(name, i)) for i, v in enumerate(entries))
+    for key in entries:
+        if not isinstance(key, str) or not key:
+            raise DataError(
+                f"{name} has an array under the name {key!r}. Name arrays by texts, as the "
+                "model's inputs and outputs are: {'image': ..., 'tabular': ...}."
+            )
+    if not entries:
+        raise DataError(f"{name} is an empty dict. Pass at least one array.")
+    return {key: as_numbers(entries[key], entry_name(name, key)) for key in sorted(entries)}
 
 
 def check_finite(array: np.ndarray, name: str) -> None:

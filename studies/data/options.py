@@ -40,14 +40,15 @@ class Options:
         validation: size of the validation part.
         test: size of the test part; None for no test part.
         stratify: whether every part gets the classes in the same proportions; None: if the targets
-            are classes.
-        preprocess: None, a name of `PREPROCESSING_NAMES`, or a scikit-learn transformer.
+            are classes. Of several targets by name: the one to stratify by.
+        preprocess: None, a name of `PREPROCESSING_NAMES`, or a scikit-learn transformer; or a dict
+            of these by the names of the inputs.
         seed: what the splits are drawn with.
     """
 
     validation: Size
     test: Size | None
-    stratify: bool | None
+    stratify: bool | str | None
     preprocess: object
     seed: int
 
@@ -65,8 +66,9 @@ def check_options(
     Args:
         validation: a share in (0, 1), a positive count, or (x, y) or (x, y, sample_weight).
         test: likewise, or None or 0 for no test part.
-        stratify: True, False or None.
-        preprocess: None, a name of `PREPROCESSING_NAMES`, or an object with `fit` and `transform`.
+        stratify: True, False, None, or the name of an output.
+        preprocess: None, a name of `PREPROCESSING_NAMES`, or an object with `fit` and `transform`;
+            or a dict of these by the names of the inputs.
         seed: an integer from 0 to 2**32 - 1.
 
     Returns:
@@ -136,16 +138,19 @@ def _check_size(name: str, value: object) -> Size:
     )
 
 
-def _check_stratify(value: object) -> bool | None:
-    if value is None or isinstance(value, bool):
+def _check_stratify(value: object) -> bool | str | None:
+    if value is None or isinstance(value, bool | str):
         return value
     raise DataError(
         f"stratify has to be True, False or None, not {_shown(value)}. "
-        "Splits are stratified by y itself: pass True, or leave it out."
+        "Splits are stratified by y itself: pass True, or leave it out; of several outputs, pass "
+        "the name of one."
     )
 
 
 def _check_preprocess(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {name: _check_preprocess(each) for name, each in value.items()}
     if value is None or (isinstance(value, str) and value in PREPROCESSING_NAMES):
         return value
     if isinstance(value, str):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +17,11 @@ from studies.data.classes import (
 )
 from studies.data.errors import DataError
 from studies.data.options import Options, ReadyMade
-from studies.data.preprocessing import fit_and_apply, preprocessing_name
-from studies.data.splits import Part, Splits, seal
+from studies.data.part import Part
+from studies.data.preprocessing import preprocessed, preprocessing_name
+from studies.data.splits import Splits, seal
 from studies.data.splitting import split_indices
+from studies.data.structures import Arrays, map_arrays
 from studies.data.weights import check_some_weight
 
 
@@ -52,7 +55,8 @@ def make_splits(contents: Contents, options: Options) -> Splits:
     ready, sizes = _sort_out(contents, options)
     for part in ready.values():
         check_same_shape(part, pool)
-    labels = class_labels(pool.y)
+    # Several targets are of several kinds: they make no classes together.
+    labels = class_labels(pool.y) if isinstance(pool.y, np.ndarray) else None
     if labels is not None:
         check_several_classes(labels, pool.y_name)
     strata = stratification_labels(pool, labels, options.stratify)
@@ -61,15 +65,12 @@ def make_splits(contents: Contents, options: Options) -> Splits:
         # At random, or beside small classes, the training part may miss what the whole had.
         check_several_classes(labels[indices["train"]], f"The training part of {pool.y_name}")
     # Indexing copies, and so does this: what the user does to an array later changes no part.
-    x = {name: pool.x[chosen] for name, chosen in indices.items()}
-    x |= {name: part.x.copy() for name, part in ready.items()}
-    y = {name: pool.y[chosen] for name, chosen in indices.items()}
-    y |= {name: part.y.copy() for name, part in ready.items()}
+    x = {name: _taken(pool.x, chosen) for name, chosen in indices.items()}
+    x |= {name: map_arrays(np.ndarray.copy, part.x) for name, part in ready.items()}
+    y = {name: _taken(pool.y, chosen) for name, chosen in indices.items()}
+    y |= {name: map_arrays(np.ndarray.copy, part.y) for name, part in ready.items()}
     weights = _weights(pool, indices, ready)
-    if options.preprocess is not None:
-        train = x.pop("train")
-        train, x = fit_and_apply(options.preprocess, train, x, options.seed)
-        x["train"] = train
+    x = preprocessed(options.preprocess, x, options.seed)
     parts = {name: Part(x[name], y[name], weights[name]) for name in x}
     return seal(
         parts["train"],
@@ -103,6 +104,10 @@ def _sort_out(
     return ready, sizes
 
 
+def _taken(arrays: Arrays, chosen: np.ndarray) -> Any:
+    return map_arrays(lambda array: array[chosen], arrays)
+
+
 def _weights(
     pool: Samples, indices: Mapping[str, np.ndarray], ready: Mapping[str, Samples]
 ) -> dict[str, np.ndarray | None]:
@@ -129,7 +134,9 @@ def _count(pool: Samples, labels: np.ndarray, ready: Mapping[str, Samples]) -> i
         DataError: the targets of a ready-made part are no classes, while those to train on are.
     """
     everywhere = [labels]
+    assert isinstance(pool.y, np.ndarray), "several targets have no labels"
     for part in ready.values():
+        assert isinstance(part.y, np.ndarray), "parts hold the same arrays"
         of_part = class_labels(part.y)
         if of_part is None:
             raise DataError(

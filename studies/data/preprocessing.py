@@ -9,17 +9,21 @@ import numpy as np
 
 from studies.data.errors import DataError
 from studies.data.numbers import check_finite
+from studies.data.structures import Arrays, described
 
 
 def preprocessing_name(preprocess: object) -> str | None:
     """Returns what a record calls the preprocessing.
 
     Args:
-        preprocess: None, a name, or a transformer.
+        preprocess: None, a name, or a transformer; or a dict of these by the names of the inputs.
 
     Returns:
         None, the name, or the transformer with its parameters, on one line.
     """
+    if isinstance(preprocess, Mapping):
+        named = {name: preprocessing_name(each) for name, each in sorted(preprocess.items())}
+        return ", ".join(f"{name}: {each}" for name, each in named.items() if each) or None
     if preprocess is None or isinstance(preprocess, str):
         return preprocess
     if hasattr(preprocess, "get_params"):
@@ -28,9 +32,50 @@ def preprocessing_name(preprocess: object) -> str | None:
     return type(preprocess).__qualname__
 
 
+def preprocessed(preprocess: object, parts: Mapping[str, Arrays], seed: int) -> dict[str, Arrays]:
+    """Fits transformers on the training samples, and transforms all parts.
+
+    Args:
+        preprocess: None; what `fit_and_apply` takes, for samples of one array; or a dict of these
+            by name, for several inputs by name, of which those not named stay as they are.
+        parts: samples by the names of the parts, "train" among them.
+        seed: see `fit_and_apply`.
+
+    Returns:
+        The samples by the names of the parts.
+
+    Raises:
+        DataError: see `fit_and_apply`; or the inputs are not of that kind.
+    """
+    if preprocess is None:
+        return dict(parts)
+    train = parts["train"]
+    if not isinstance(preprocess, Mapping):
+        if not isinstance(train, np.ndarray):
+            raise DataError(
+                f"preprocess={preprocessing_name(preprocess)} is for one array, and x holds "
+                f"{described(train)}. Pass x as a dict, and preprocess as a dict by the names of "
+                "its arrays: preprocess={'tabular': 'standardize'}."
+            )
+        return dict(fit_and_apply(preprocess, parts, seed))  # type: ignore[arg-type]
+    unknown = [name for name in preprocess if not isinstance(train, dict) or name not in train]
+    if unknown:
+        raise DataError(
+            f"preprocess names {', '.join(map(repr, unknown))}, and x holds {described(train)}. "
+            "Name arrays of x, or pass one preprocessing where x is one array."
+        )
+    done: dict[str, Any] = {part: dict(arrays) for part, arrays in parts.items()}  # type: ignore[arg-type]
+    for name, each in preprocess.items():
+        if each is not None:
+            of_name = {part: arrays[name] for part, arrays in done.items()}
+            for part, array in fit_and_apply(each, of_name, seed, f"x[{name!r}]").items():
+                done[part][name] = array
+    return done
+
+
 def fit_and_apply(
-    preprocess: object, train: np.ndarray, others: Mapping[str, np.ndarray], seed: int
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    preprocess: object, parts: Mapping[str, np.ndarray], seed: int, what: str = "x"
+) -> dict[str, np.ndarray]:
     """Fits a transformer on the training samples, and transforms all parts.
 
     The transformer sees one row for each sample: samples of shape (n,) as (n, 1), of rank 3 and
@@ -41,22 +86,23 @@ def fit_and_apply(
         preprocess: "standardize" (each feature to mean 0 and variance 1 over the training part),
             "minmax" (each feature's training range to 0..1; other parts may go beyond), or a
             scikit-learn transformer, of which a clone is fitted.
-        train: samples of the training part, of shape (n, ...).
-        others: samples of the other parts.
+        parts: samples of shape (n, ...) by the names of the parts, "train" among them.
         seed: what a transformer that draws at random, and was given no seed, draws with.
+        what: what messages shall call the samples.
 
     Returns:
-        The training samples and those of the other parts, as float32.
+        The samples by the names of the parts, as float32.
 
     Raises:
         DataError: the transformer fails, or what it returns is not one finite row for each sample.
     """
     transformer = _transformer(preprocess, seed)
     name = preprocessing_name(preprocess)
-    _attempt(f"fitting preprocess={name}", transformer.fit, _rows(train))
-    parts = {"train": train, **others}
-    done = {part: _apply(transformer, array, name, part) for part, array in parts.items()}
-    return done.pop("train"), done
+    _attempt(f"fitting preprocess={name}", transformer.fit, _rows(parts["train"]))
+    return {
+        part: _apply(transformer, array, name, f"{what} of the {part} part")
+        for part, array in parts.items()
+    }
 
 
 def _transformer(preprocess: object, seed: int) -> Any:
@@ -81,22 +127,22 @@ def _transformer(preprocess: object, seed: int) -> Any:
     return transformer
 
 
-def _apply(transformer: Any, array: np.ndarray, name: str | None, part: str) -> np.ndarray:
+def _apply(transformer: Any, array: np.ndarray, name: str | None, what: str) -> np.ndarray:
     rows = _rows(array)
-    made = _attempt(f"applying preprocess={name} to the {part} part", transformer.transform, rows)
+    made = _attempt(f"applying preprocess={name} to {what}", transformer.transform, rows)
     # Encoders return sparse matrices unless told otherwise.
     result = np.asarray(made.toarray() if hasattr(made, "toarray") else made)
     if result.ndim == 0 or len(result) != len(array):
         raise DataError(
             f"preprocess={name} made an array of shape {result.shape} of the {len(array)} samples "
-            f"of the {part} part. Pass a transformer that returns one row for each sample."
+            f"of {what}. Pass a transformer that returns one row for each sample."
         )
     # Values too large for float32 become infinite, which the check below reports.
     with np.errstate(over="ignore"):
         numbers: np.ndarray = _attempt(
             f"converting what preprocess={name} made", result.astype, np.float32
         )
-    check_finite(numbers, f"What preprocess={name} made of x of the {part} part")
+    check_finite(numbers, f"What preprocess={name} made of {what}")
     return numbers.reshape(array.shape) if numbers.shape == rows.shape else numbers
 
 

@@ -6,90 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-import numpy as np
-
-from studies.data.digests import array_digest, combined_digest
+from studies.data.digests import combined_digest
 from studies.data.errors import DataError
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Part:
-    """Samples and their targets.
-
-    The arrays are read-only, so that what is trained on stays what the digests say.
-
-    Attributes:
-        x: samples, of shape (n, ...).
-        y: targets, of shape (n, ...); `y[i]` belongs to `x[i]`.
-        sample_weight: how much each sample counts, of shape (n,); None: all alike.
-
-    Raises:
-        DataError: these differ in length, or are no arrays of samples.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    sample_weight: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        """Checks the lengths, and closes the arrays to writing."""
-        for name in self._names():
-            array = getattr(self, name)
-            if not isinstance(array, np.ndarray) or array.ndim == 0:
-                raise DataError(
-                    f"A part's {name} has to be an array with one entry per sample, "
-                    f"not {type(array).__name__}. Pass a numpy array of shape (n, ...)."
-                )
-            # A view: the caller's own array stays writable for the caller.
-            view = array.view()
-            view.flags.writeable = False
-            object.__setattr__(self, name, view)
-        if len(self.x) != len(self.y):
-            raise DataError(
-                f"A part's x and y differ in length: {len(self.x)} and {len(self.y)} samples. "
-                "Pass one target for each sample."
-            )
-        if self.sample_weight is not None and self.sample_weight.shape != (len(self),):
-            raise DataError(
-                f"A part's sample_weight has shape {self.sample_weight.shape}, and the part "
-                f"{len(self)} samples. Pass one weight for each sample."
-            )
-
-    def __len__(self) -> int:
-        """Returns the number of samples."""
-        return len(self.x)
-
-    def __repr__(self) -> str:
-        """Returns dtypes and shapes, never values."""
-        shown = (f"{name}={a.dtype}{tuple(a.shape)}" for name, a in self._arrays().items())
-        return f"Part({', '.join(shown)})"
-
-    def __reduce__(self) -> tuple[object, ...]:
-        """Pickles by the constructor: numpy alone would hand out writable arrays."""
-        return Part, (self.x, self.y, self.sample_weight)
-
-    def first(self, count: int) -> Part:
-        """Returns a part of its first samples: so many, or all if there are fewer."""
-        return Part(**{name: array[:count] for name, array in self._arrays().items()})
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over dtype, shape and values of all its arrays; computed at each call."""
-        return combined_digest({name: array_digest(a) for name, a in self._arrays().items()})
-
-    def describe(self) -> dict[str, dict[str, object]]:
-        """Returns the "shapes" and "dtypes" of its arrays by name, ready for JSON."""
-        arrays = self._arrays()
-        return {
-            "shapes": {name: list(array.shape) for name, array in arrays.items()},
-            "dtypes": {name: str(array.dtype) for name, array in arrays.items()},
-        }
-
-    def _names(self) -> tuple[str, ...]:
-        return ("x", "y") if self.sample_weight is None else ("x", "y", "sample_weight")
-
-    def _arrays(self) -> dict[str, np.ndarray]:
-        return {name: getattr(self, name) for name in self._names()}
+from studies.data.part import Part
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -103,7 +22,7 @@ class Splits:
             part's dtypes, shapes and values, the same on every machine.
         digest: one SHA-256 over `digests`: the identity of the data.
         classes: number of classes (distinct labels, or the columns of one-hot rows); None if the
-            targets are not classes.
+            targets are not classes, or several.
         preprocessing: name of what was fitted on `train` and applied to all parts; None if nothing.
     """
 

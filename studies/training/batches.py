@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from studies.data import Part, Splits
+from studies.data.structures import Arrays, map_arrays
 from studies.seeds import permutation
 
 if TYPE_CHECKING:
@@ -63,27 +64,33 @@ class Batches:
         self._order.assign(permutation(seed, epoch, self._samples))
 
 
-def as_keras_reads(array: np.ndarray) -> np.ndarray:
-    """Returns an array in the type in which `model.fit` would hand it on.
+def as_keras_reads(arrays: Arrays) -> Any:
+    """Returns arrays in the type in which `model.fit` would hand them on, in the same places.
 
     Keras converts arrays of floats to its own float type (`keras.config.floatx`), and leaves
     other types alone.
     """
     import keras
 
-    if array.dtype.kind == "f" and array.dtype.name != keras.config.floatx():
-        return array.astype(keras.config.floatx())
-    return array
+    floatx = keras.config.floatx()
+
+    def read(array: np.ndarray) -> np.ndarray:
+        floats = array.dtype.kind == "f" and array.dtype.name != floatx
+        return array.astype(floatx) if floats else array
+
+    return map_arrays(read, arrays)
 
 
 def packed(part: Part) -> tuple[Any, ...]:
     """Returns a part as `model.fit` hands it on to a training step: all its samples in one batch.
 
-    That is (x, y), or (x, y, sample_weight).
+    That is (x, y), or (x, y, sample_weight), where several outputs have the weights each.
     """
-    arrays = (part.x, part.y)
-    weights = () if part.sample_weight is None else (part.sample_weight,)
-    return tuple(map(as_keras_reads, (*arrays, *weights)))
+    arrays = as_keras_reads(part.x), as_keras_reads(part.y)
+    if part.sample_weight is None:
+        return arrays
+    weights = as_keras_reads(part.sample_weight)
+    return (*arrays, map_arrays(lambda _: weights, part.y))
 
 
 def _steps(part: Part, batch_size: int) -> int:

@@ -12,7 +12,7 @@ from studies.errors import BuilderError, StudyError
 from studies.objective import unknown_metric
 from studies.training.batches import as_keras_reads, packed
 from studies.training.determinism import begin_trial
-from studies.training.target_checks import check_targets
+from studies.training.target_checks import check_targets, check_weighted
 from tracking.records import Objective
 
 if TYPE_CHECKING:
@@ -97,12 +97,13 @@ def build_variables(model: keras.Model, splits: Splits) -> None:
     """
     import keras
 
-    if not model.built and isinstance(model, keras.Sequential):
+    x = splits.train.first(1).x
+    if not model.built and isinstance(model, keras.Sequential) and isinstance(x, np.ndarray):
         # Not called, which would fix its batch size to that of the call.
-        model.build((None, *splits.train.x.shape[1:]))
+        model.build((None, *x.shape[1:]))
     elif not model.built:
         # Called, as the first batch would: `build` makes no variables of a subclass's layers.
-        model(as_keras_reads(splits.train.x[:1]))
+        model(as_keras_reads(x))
     # Before weights are read: their file has the optimizer's state too. Once: a
     # LossScaleOptimizer that is built again has more variables.
     if model.compiled and model.optimizer is not None and not model.optimizer.built:
@@ -162,6 +163,7 @@ def check_study(study: Study, splits: Splits) -> list[str]:
         else:
             for part in (splits.train, splits.validation):
                 check_targets(model, part.x, part.y)
+                check_weighted(model, part)
             logged = _logged_metrics(model, splits)
     except StudyError:
         raise

@@ -71,30 +71,17 @@ def _evaluated(model: keras.Model, batches: Batches) -> Mapping[str, Any]:
     return metrics
 
 
-def _save(model: object, splits: Splits, requirements: list[str], folder: Path) -> None:
+def _save(model: keras.Model, splits: Splits, requirements: list[str], folder: Path) -> None:
     import os
 
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow.keras
-    from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
 
-    x, y = splits.train.x, model.output_shape if hasattr(model, "output_shape") else None
-    inputs = Schema([TensorSpec(x.dtype, (-1, *x.shape[1:]))])
-    outputs = None
-    if isinstance(y, tuple):
-        dtype = getattr(model, "compute_dtype", "float32")
-        shape = (-1, *(-1 if size is None else size for size in y[1:]))
-        outputs = Schema([TensorSpec(_numpy_type(dtype), shape)])
+    from studies.training.signatures import signature_of
+
     mlflow.keras.save_model(
         model,
         str(folder),
-        signature=ModelSignature(inputs=inputs, outputs=outputs),
+        signature=signature_of(model, splits.train.x),
         pip_requirements=requirements,
     )
-
-
-def _numpy_type(name: str) -> object:
-    import numpy as np
-
-    return np.dtype(name if name in ("float16", "float32", "float64") else "float32")

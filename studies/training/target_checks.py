@@ -2,7 +2,7 @@
 
 Only what is certainly wrong is refused: what Keras would raise on in the middle of a trial, and
 what it would train on without a word, to no use. Anything of the user's own is left alone: losses,
-subclasses of models and layers, models with several outputs.
+subclasses of models and layers. Of several outputs each is checked by itself.
 
 Sources: https://keras.io/api/losses/probabilistic_losses/ and
 https://keras.io/api/losses/regression_losses/ for what each loss takes; keras 3.15's
@@ -16,11 +16,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from studies.data.structures import map_arrays
 from studies.errors import BuilderError
 from studies.training.batches import as_keras_reads
+from studies.training.compared_outputs import Compared, compared_outputs, single_output
 
 if TYPE_CHECKING:
     import keras
+
+    from studies.data import Part
+    from studies.data.structures import Arrays
 
     Shape = tuple[int | None, ...]
 
@@ -68,13 +73,13 @@ class _Loss:
     dtype: str = "float32"
 
 
-def check_targets(model: keras.Model, x: np.ndarray, y: np.ndarray) -> None:
-    """Checks that the output and the loss of a model can fit the targets.
+def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
+    """Checks that the outputs and the losses of a model can fit the targets.
 
     Args:
         model: Compiled. One that is not built yet is called on one sample.
-        x: Samples, of shape (n, ...).
-        y: Their targets, of shape (n, ...); all of them, as labels out of range may be few.
+        x: Samples, of shape (n, ...): one array, or several.
+        y: Their targets, likewise; all of them, as labels out of range may be few.
 
     Raises:
         BuilderError: If they can't; says all that is wrong, and what to do.
@@ -83,29 +88,51 @@ def check_targets(model: keras.Model, x: np.ndarray, y: np.ndarray) -> None:
     if not _is_of_keras(model):
         return
     if not model.built:
-        model(as_keras_reads(x[:1]))
-    output = _single_output(model)
-    if output is None:
+        model(as_keras_reads(map_arrays(lambda array: array[:1], x)))
+    for compared in compared_outputs(model, y):
+        problems = [problem for problem in _problems(compared) if problem]
+        if problems:
+            raise BuilderError(
+                f"The model can't learn the targets{compared.name} of shape "
+                f"{compared.targets.shape}: {'; '.join(problems)}."
+            )
+
+
+def check_weighted(model: keras.Model, part: Part) -> None:
+    """Checks that a model can weigh the targets of several outputs.
+
+    Keras looks for an output's weights where the output itself stands (`CompileLoss.call`).
+
+    Raises:
+        BuilderError: If targets and outputs go by name in the one and in order in the other.
+    """
+    output = getattr(model, "output", None) if _is_of_keras(model) else None
+    several = isinstance(output, list | tuple | dict) and not isinstance(part.y, np.ndarray)
+    if part.sample_weight is None or not several:
         return
+    if isinstance(part.y, dict) != isinstance(output, dict):
+        raise BuilderError(
+            "Keras can't weigh the samples of this model: its outputs are a "
+            f"{type(output).__name__}, and the targets a {type(part.y).__name__}. Give the model "
+            "its outputs as a dict by the names of the targets, or leave out sample_weight."
+        )
+
+
+def _problems(compared: Compared) -> list[str]:
+    output, y = compared.output, compared.targets
     shape: Shape = tuple(output.shape)
-    loss = _loss(model.loss, y.shape, shape)
+    loss = _loss(compared.loss, y.shape, shape)
     activation = _activation(output)
-    problems: list[str] = []
     if activation == "softmax" and shape[-1] == 1:
-        problems = [
+        return [
             "the last layer is a softmax of one unit, which gives 1 whatever its input: use a "
             "sigmoid, as kerastudy.outputs.binary() does, or one unit for each class"
         ]
-    elif loss is not None:
-        problems = [_misfit(loss, y, shape), _wrong_kind(loss, activation, output.dtype)]
-        if not any(problems):
-            # Worth a look only where the shapes are right.
-            problems = [_wrong_values(loss, y, shape)]
-    if any(problems):
-        raise BuilderError(
-            f"The model can't learn the targets of shape {y.shape}: "
-            f"{'; '.join(filter(None, problems))}."
-        )
+    if loss is None:
+        return []
+    problems = [_misfit(loss, y, shape), _wrong_kind(loss, activation, output.dtype)]
+    # Worth a look only where the shapes are right.
+    return problems if any(problems) else [_wrong_values(loss, y, shape)]
 
 
 def _misfit(loss: _Loss, y: np.ndarray, output: Shape) -> str:
@@ -197,9 +224,6 @@ def _loss(compiled: Any, targets: Shape, output: Shape) -> _Loss | None:
     """Returns what a model was compiled with, if it is one of Keras's own losses."""
     import keras
 
-    if isinstance(compiled, list | tuple | dict) and len(compiled) == 1:
-        # One output may be given its loss in a list, or by the output's name.
-        compiled = next(iter(compiled.values() if isinstance(compiled, dict) else compiled))
     if isinstance(compiled, str):
         if compiled.lower() in ("crossentropy", "ce"):
             compiled = _crossentropy(targets, output)
@@ -229,18 +253,6 @@ def _crossentropy(targets: Shape, output: Shape) -> str:
     return "categorical_crossentropy"
 
 
-def _single_output(model: keras.Model) -> Any:
-    """Returns the symbolic output of a Sequential or Functional model, if it has just one."""
-    import keras
-
-    # A Sequential has `outputs` once it is built; a Functional's `output` is as it was declared.
-    sequential = isinstance(model, keras.Sequential)
-    output = getattr(model, "outputs" if sequential else "output", None)
-    if isinstance(output, list | tuple) and len(output) == 1:
-        output = output[0]
-    return output if isinstance(output, keras.KerasTensor) and len(output.shape) > 0 else None
-
-
 def _activation(output: Any) -> str:
     """Returns "softmax" (over the last axis), "sigmoid", "linear" (any number), or else nothing."""
     import keras
@@ -249,7 +261,7 @@ def _activation(output: Any) -> str:
     if not _is_of_keras(layer):
         return ""
     if isinstance(layer, keras.Model):
-        inner = _single_output(layer)
+        inner = single_output(layer)
         return "" if inner is None else _activation(inner)
     if isinstance(layer, keras.layers.Softmax):
         return "softmax" if layer.axis == -1 else ""

@@ -45,7 +45,7 @@ def changed(array: np.ndarray, *changes: tuple[Any, float]) -> np.ndarray:
         ({"test": 1.0}, "test=1.0 is neither"),
         ({"test": False}, "test has to be .* not False.* or None for no such part"),
         ({"validation": 0.5, "test": 0.5}, "validation=0.5 and test=0.5 sum to 1: nothing is left"),
-        ({"stratify": "y"}, "stratify has to be True, False or None, not 'y'"),
+        ({"stratify": 1}, "stratify has to be True, False or None, not 1"),
         ({"stratify": Y}, "stratify has to be .* not an object of type ndarray"),
         ({"seed": -1}, "seed has to be an integer from 0 to .* not -1"),
         ({"seed": 2**32}, "seed has to be"),

@@ -145,7 +145,10 @@ def test_the_preprocessing_is_named(preprocess: Any, name: str | None) -> None:
         (FunctionTransformer(lambda x: x[:-1]), r"made an array of shape \(35, 4\) of the 36"),
         (FunctionTransformer(lambda x: x * 1e300), "holds 144 infinite value"),
         (FunctionTransformer(lambda x: x.astype("U9") + "a"), "Converting what .* failed"),
-        (FunctionTransformer(lambda x: 1 / 0), "Applying .* to the train part failed with ZeroDiv"),
+        (
+            FunctionTransformer(lambda x: 1 / 0),
+            "Applying .* to x of the train part failed with ZeroDiv",
+        ),
     ],
     ids=["fit", "rows", "overflow", "text", "transform"],
 )

@@ -35,7 +35,7 @@ def load(y: np.ndarray = Y, **options: Any) -> Splits:
     return ks.datasets.arrays(X, y, **{"test": None, **options}).load()
 
 
-def study(class_weight: Any, y: np.ndarray = Y, **fields: Any) -> ks.Study:
+def study(class_weight: Any, y: Any = Y, **fields: Any) -> ks.Study:
     data = ks.datasets.arrays(X, y, test=None, **fields.pop("options", {}))
     fields = {"build": dense, "space": SPACE, "trials": 2, "epochs": 2, **fields}
     return ks.Study("weighted", data=data, class_weight=class_weight, **fields)
@@ -94,13 +94,14 @@ def test_what_can_not_be_class_weights_is_refused_at_once(class_weight: Any, sai
         ({0: 2.0}, X[:, 0], {}, r"targets that are classes.*float32 and shape \(48,\)"),
         ("balanced", Y - 1, {}, "targets that are classes"),
         ({0: 2.0}, X[:, :2], {}, "targets that are classes"),
+        ({0: 2.0}, {"kind": Y}, {}, "for a single output, as in Keras.*arrays named 'kind'"),
         ({0: 0.0, 1: 0.0, 2: 0.0}, Y, {}, "all training samples the weight 0"),
         ("balanced", Y, {"sample_weight": np.ones(60)}, "can't be used together, as in Keras"),
     ],
-    ids=["unknown", "column", "regression", "negative", "several", "nothing", "both"],
+    ids=["unknown", "column", "regression", "negative", "rows", "several", "nothing", "both"],
 )
 def test_what_does_not_suit_the_data_is_refused_before_anything_runs(
-    tmp_path: Path, class_weight: Any, y: np.ndarray, options: dict[str, Any], said: str
+    tmp_path: Path, class_weight: Any, y: Any, options: dict[str, Any], said: str
 ) -> None:
     def build(hp: Any) -> keras.Model:
         raise AssertionError("the builder was called")

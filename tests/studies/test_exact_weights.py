@@ -94,9 +94,9 @@ def test_weighted_and_unweighted_data_use_programs_of_their_own() -> None:
     configure_tensorflow(None)
     trainer, spec = CompiledTrainer("compiled"), spec_of()
     kinds = [samples(), *(make() for make in DATA.values())]
-    for splits in [*kinds, *kinds]:
-        wanted = by_trainer(PlainTrainer(), lambda: weighed(0.2), splits, spec)
-        assert by_trainer(trainer, lambda: weighed(0.2), splits, spec) == wanted
+    wanted = [by_trainer(PlainTrainer(), lambda: weighed(0.2), splits, spec) for splits in kinds]
+    for _ in range(2):
+        assert wanted == [by_trainer(trainer, lambda: weighed(0.2), s, spec) for s in kinds]
     # Whole numbers are not converted to floats by `fit`.
     assert trainer.programs.made == len(kinds)
 

@@ -297,14 +297,6 @@ def test_models_of_the_users_own_are_left_alone() -> None:
     check_targets(model, X, ZERO_OR_ONE)
 
 
-@pytest.mark.parametrize("structure", [list, lambda made: dict(zip("ab", made, strict=False))])
-def test_models_of_several_outputs_are_left_alone(structure: Any) -> None:
-    inputs = keras.Input((2,))
-    model = keras.Model(inputs, structure([layers.Dense(3)(inputs), layers.Dense(2)(inputs)]))
-    model.compile("sgd", "mse")
-    check_targets(model, X, ZERO_OR_ONE)
-
-
 def test_a_loss_by_the_name_of_the_one_output_is_checked() -> None:
     inputs = keras.Input((2,))
     model = keras.Model(inputs, layers.Dense(3, "softmax", name="kind")(inputs))

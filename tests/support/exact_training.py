@@ -54,6 +54,10 @@ def state_of(model: keras.Model) -> tuple[bytes, ...]:
     return tuple(v.numpy().tobytes() for v in [*model.weights, *model.optimizer.variables])
 
 
+def taken(arrays: Any, order: np.ndarray) -> Any:
+    return keras.tree.map_structure(lambda array: array[order], arrays)
+
+
 def by_hand(model_of: Callable[[], keras.Model], splits: Splits, spec: TrialSpec) -> list[Epoch]:
     """As anybody would write it, with Keras alone."""
     model, epochs = built(model_of), []
@@ -65,8 +69,8 @@ def by_hand(model_of: Callable[[], keras.Model], splits: Splits, spec: TrialSpec
         for position, state in enumerate(generators):
             state.assign([epoch_seed(spec.seed, epoch, position), 0])
         history = model.fit(
-            train.x[order],
-            train.y[order],
+            taken(train.x, order),
+            taken(train.y, order),
             sample_weight=None if train.sample_weight is None else train.sample_weight[order],
             class_weight=spec.class_weight,
             shuffle=False,

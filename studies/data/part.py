@@ -1,0 +1,109 @@
+"""A part of a data set: its samples, their targets, and how much they count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from studies.data.digests import array_digest, combined_digest
+from studies.data.errors import DataError
+from studies.data.structures import Arrays, length_of, map_arrays, named_arrays
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Part:
+    """Samples and their targets.
+
+    The arrays are read-only, so that what is trained on stays what the digests say. Those of a
+    dict are in the order of their names, whatever order they came in.
+
+    Attributes:
+        x: samples: an array of shape (n, ...), or several such arrays, for a model of several
+            inputs: a dict by name, or a tuple.
+        y: targets, likewise; `y[i]` belongs to `x[i]`.
+        sample_weight: how much each sample counts, of shape (n,); None: all alike.
+
+    Raises:
+        DataError: these differ in length, or are no arrays of samples.
+    """
+
+    x: Arrays
+    y: Arrays
+    sample_weight: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the lengths, and closes the arrays to writing."""
+        for name, given in self._given().items():
+            arrays = dict(sorted(given.items())) if isinstance(given, dict) else given
+            for named, array in named_arrays(arrays, name).items():
+                if not isinstance(array, np.ndarray) or array.ndim == 0:
+                    raise DataError(
+                        f"A part's {named} has to be an array with one entry per sample, "
+                        f"not {type(array).__name__}. Pass a numpy array of shape (n, ...)."
+                    )
+            object.__setattr__(self, name, map_arrays(_closed, arrays))
+        (first, of_first), *others = self._arrays().items()
+        for name, array in others:
+            if len(array) != len(of_first):
+                raise DataError(
+                    f"A part's {first} and {name} differ in length: {len(of_first)} and "
+                    f"{len(array)} samples. Pass one entry of each for each sample."
+                )
+        if self.sample_weight is not None and self.sample_weight.ndim != 1:
+            raise DataError(
+                f"A part's sample_weight has shape {self.sample_weight.shape}. Pass one weight "
+                "for each sample."
+            )
+
+    def __len__(self) -> int:
+        """Returns the number of samples."""
+        return length_of(self.x)
+
+    def __repr__(self) -> str:
+        """Returns dtypes and shapes, never values."""
+        shown = (f"{name}={a.dtype}{tuple(a.shape)}" for name, a in self._arrays().items())
+        return f"Part({', '.join(shown)})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickles by the constructor: numpy alone would hand out writable arrays."""
+        return Part, (self.x, self.y, self.sample_weight)
+
+    def first(self, count: int) -> Part:
+        """Returns a part of its first samples: so many, or all if there are fewer."""
+        given = self._given().items()
+        return Part(**{name: map_arrays(lambda a: a[:count], arrays) for name, arrays in given})
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over names, dtypes, shapes and values of all its arrays; computed anew."""
+        return combined_digest({name: array_digest(a) for name, a in self._arrays().items()})
+
+    def describe(self) -> dict[str, dict[str, object]]:
+        """Returns the "shapes" and "dtypes" of its arrays by name, ready for JSON."""
+        given = self._given().items()
+        return {
+            "shapes": {name: map_arrays(lambda a: list(a.shape), arrays) for name, arrays in given},
+            "dtypes": {name: map_arrays(lambda a: str(a.dtype), arrays) for name, arrays in given},
+        }
+
+    def _given(self) -> dict[str, Arrays]:
+        """Returns x, y and, where there are some, the weights."""
+        given: dict[str, Arrays] = {"x": self.x, "y": self.y}
+        return (
+            given if self.sample_weight is None else {**given, "sample_weight": self.sample_weight}
+        )
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """Returns all arrays by their names in messages and digests."""
+        found: dict[str, np.ndarray] = {}
+        for name, arrays in self._given().items():
+            found |= named_arrays(arrays, name)
+        return found
+
+
+def _closed(array: np.ndarray) -> np.ndarray:
+    """Returns a view that can't be written to: the caller's own array stays writable."""
+    view = array.view()
+    view.flags.writeable = False
+    return view

@@ -1,0 +1,79 @@
+"""One array, or several: what a model with one, or with several, inputs or outputs takes.
+
+Several arrays are a dict by name, as Keras names inputs and outputs, or a tuple in their order.
+A list is data: what `np.asarray` makes one array of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+Arrays = np.ndarray | dict[str, np.ndarray] | tuple[np.ndarray, ...]
+
+
+def map_arrays(function: Callable[[np.ndarray], Any], arrays: Arrays) -> Any:
+    """Returns what a function makes of each array, in the same places.
+
+    Args:
+        function: called with one array at a time.
+        arrays: one or several.
+
+    Returns:
+        What it returns: bare, in a dict, or in a tuple.
+    """
+    if isinstance(arrays, dict):
+        return {name: function(array) for name, array in arrays.items()}
+    if isinstance(arrays, tuple):
+        return tuple(map(function, arrays))
+    return function(arrays)
+
+
+def named_arrays(arrays: Arrays, name: str) -> dict[str, np.ndarray]:
+    """Returns arrays by the names that messages and digests call them.
+
+    Args:
+        arrays: one or several.
+        name: what they are called together, such as "x", or "x of the training part".
+
+    Returns:
+        "x" for a single one, else "x['image']" and so on, or "x[0]" and so on; in their order.
+    """
+    if isinstance(arrays, dict):
+        return {entry_name(name, key): array for key, array in arrays.items()}
+    if isinstance(arrays, tuple):
+        return {entry_name(name, place): array for place, array in enumerate(arrays)}
+    return {name: arrays}
+
+
+def entry_name(name: str, key: str | int) -> str:
+    """Returns what messages call one of several arrays: "x['image'] of the training part"."""
+    first, of, rest = name.partition(" of ")
+    return f"{first}[{key!r}]{of}{rest}"
+
+
+def length_of(arrays: Arrays) -> int:
+    """Returns the number of samples, as the first of the arrays has it."""
+    return len(next(iter(named_arrays(arrays, "").values())))
+
+
+def described(arrays: Arrays) -> str:
+    """Returns how many arrays there are, and their names, for messages."""
+    if isinstance(arrays, dict):
+        return f"arrays named {', '.join(map(repr, arrays))}"
+    return f"{len(arrays)} arrays in a tuple" if isinstance(arrays, tuple) else "one array"
+
+
+def several(value: object) -> dict[Any, object] | tuple[object, ...] | None:
+    """Returns what a user gave for several arrays, or None if it is to become one array.
+
+    Several are: a dict, and a tuple of which each entry is an array (a numpy array, a pandas
+    DataFrame, a tensor). A tuple of numbers, or of lists of them, is data.
+    """
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, tuple) and value and all(getattr(v, "ndim", 0) >= 1 for v in value):
+        return tuple(value)
+    return None

@@ -1,0 +1,102 @@
+"""Which output of a model is compared with which targets, and by which loss.
+
+As Keras puts them together (`CompileLoss` in keras/src/trainers/compile_utils.py), where that is
+plain to see; what is not is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+
+    from studies.data.structures import Arrays
+
+
+@dataclass(frozen=True)
+class Compared:
+    """An output and what it is compared with.
+
+    Attributes:
+        name: " of the output 'name'", or nothing if there is one output only.
+        output: The output, a symbolic tensor of rank 1 or more.
+        targets: Its targets, of shape (n, ...).
+        loss: What the model was compiled with for it.
+    """
+
+    name: str
+    output: Any
+    targets: np.ndarray
+    loss: Any
+
+
+def compared_outputs(model: keras.Model, y: Arrays) -> list[Compared]:
+    """Returns the outputs of a Sequential or Functional model with their targets and losses.
+
+    Args:
+        model: Built and compiled.
+        y: Targets.
+    """
+    loss = model.loss
+    if isinstance(y, np.ndarray):
+        output = single_output(model)
+        if isinstance(loss, list | tuple | dict) and len(loss) == 1:
+            # One output may be given its loss in a list, or by the output's name.
+            loss = next(iter(loss.values() if isinstance(loss, dict) else loss))
+        return [] if output is None else [Compared("", output, y, loss)]
+    outputs = named_outputs(model)
+    # Targets in a tuple are those of the outputs in their order.
+    targets = dict(zip(outputs, y, strict=False)) if isinstance(y, tuple) else y
+    if len(targets) != len(y) or set(targets) != set(outputs):
+        return []
+    if isinstance(loss, list | tuple):
+        loss = dict(zip(outputs, loss, strict=False)) if len(loss) == len(outputs) else None
+    by_name = loss if isinstance(loss, Mapping) else dict.fromkeys(outputs, loss)
+    return [
+        Compared(f" of the output {name!r}", output, targets[name], by_name.get(name))
+        for name, output in outputs.items()
+    ]
+
+
+def single_output(model: keras.Model) -> Any:
+    """Returns the symbolic output of a Sequential or Functional model, if it has just one."""
+    output = _declared_output(model)
+    if isinstance(output, list | tuple) and len(output) == 1:
+        output = output[0]
+    return output if _is_comparable(output) else None
+
+
+def named_outputs(model: keras.Model) -> dict[str, Any]:
+    """Returns the symbolic outputs of a model by the names that targets and losses go by.
+
+    Those of a dict go by its keys, in the order of the keys, others by the names of their layers,
+    as in Keras. There are none of a model whose outputs can't be told by that.
+    """
+    output = _declared_output(model)
+    if isinstance(output, list | tuple):
+        names = list(getattr(model, "output_names", ()))
+        output = dict(zip(names, output, strict=False)) if len(set(names)) == len(output) else {}
+    elif type(output) is dict:
+        output = dict(sorted(output.items()))
+    if type(output) is not dict or not all(map(_is_comparable, output.values())):
+        return {}
+    return output
+
+
+def _declared_output(model: keras.Model) -> Any:
+    import keras
+
+    # A Sequential has `outputs` once it is built; a Functional's `output` is as it was declared.
+    sequential = isinstance(model, keras.Sequential)
+    return getattr(model, "outputs" if sequential else "output", None)
+
+
+def _is_comparable(output: Any) -> bool:
+    import keras
+
+    return isinstance(output, keras.KerasTensor) and len(output.shape) > 0

@@ -1,0 +1,174 @@
+"""Several inputs and outputs, and weighted classes: launched, looked at, run again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from user_commands import as_json, kerastudy
+
+DATA = """
+import numpy as np
+
+import kerastudy as ks
+
+random = np.random.default_rng(0)
+kind = np.arange(120) % 3
+x = {
+    "image": random.integers(0, 255, (120, 4, 4)).astype("uint8"),
+    "tabular": (random.normal(size=(120, 5)) * 100 + kind[:, None]),
+}
+"""
+SEVERAL = (
+    DATA
+    + """
+
+def build(hp):
+    import keras
+
+    layers = keras.layers
+    image, tabular = keras.Input((4, 4), name="image"), keras.Input((5,), name="tabular")
+    hidden = [layers.Dense(4)(layers.Flatten()(layers.Rescaling(1 / 255)(image))), tabular]
+    hidden = layers.Dropout(0.2)(layers.Concatenate()(hidden))
+    outputs = {
+        "kind": layers.Dense(3, activation="softmax", name="kind")(hidden),
+        "size": layers.Dense(1, name="size")(hidden),
+    }
+    model = keras.Model({"image": image, "tabular": tabular}, outputs)
+    model.compile(
+        keras.optimizers.SGD(hp["learning_rate"]),
+        loss={"kind": "sparse_categorical_crossentropy", "size": "mse"},
+        loss_weights={"kind": 1.0, "size": 0.1},
+        metrics={"kind": ["accuracy"]},
+    )
+    return model
+
+
+study = ks.Study(
+    "several",
+    data=ks.datasets.arrays(
+        x,
+        {"kind": kind, "size": kind / 2},
+        sample_weight=1.0 + kind,
+        preprocess={"tabular": "standardize"},
+        stratify="kind",
+    ),
+    build=build,
+    space=ks.SearchSpace(ks.learning_rate(1e-3, 0.1)),
+    objective=ks.Objective("val_kind_accuracy", "max"),
+    trials=2,
+    epochs=2,
+)
+"""
+)
+WEIGHTED = (
+    DATA
+    + """
+from weights import WEIGHTS
+
+
+def build(hp):
+    import keras
+
+    model = keras.Sequential([keras.layers.Input((5,)), keras.layers.Dense(3, "softmax")])
+    optimizer = keras.optimizers.SGD(hp["learning_rate"])
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+study = ks.Study(
+    "weighted",
+    data=ks.datasets.arrays(x["tabular"] / 100, kind),
+    build=build,
+    space=ks.SearchSpace(ks.learning_rate(1e-3, 0.1)),
+    objective="val_loss",
+    trials=2,
+    epochs=2,
+    class_weight=WEIGHTS,
+)
+"""
+)
+# Plain MLflow, as a user's program would have it: nothing of kerastudy's.
+PREDICT = """
+import json, sys
+import mlflow, mlflow.keras
+import numpy as np
+
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.keras.load_model("models:/several@champion")
+predicted = model.predict(
+    {"image": np.zeros((7, 4, 4), "uint8"), "tabular": np.zeros((7, 5), "float32")}, verbose=0
+)
+info = mlflow.models.get_model_info("models:/several@champion")
+run = mlflow.get_run(sys.argv[2])
+print(json.dumps({
+    "predicted": {name: list(array.shape) for name, array in predicted.items()},
+    "inputs": info.signature.inputs.to_dict(),
+    "outputs": info.signature.outputs.to_dict(),
+    "profiles": [json.loads(each.dataset.profile) for each in run.inputs.dataset_inputs],
+}))
+"""
+
+
+def spec(name: str, dtype: str, *shape: int) -> dict[str, Any]:
+    tensor = {"dtype": dtype, "shape": [-1, *shape]}
+    return {"name": name, "type": "tensor", "tensor-spec": tensor}
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    folder = tmp_path_factory.mktemp("several")
+    (folder / "several.py").write_text(SEVERAL, encoding="utf-8")
+    return folder, as_json(kerastudy(folder, "launch", "several.py", "--json"))
+
+
+def test_several_inputs_are_launched_shown_and_reproduced(several: tuple[Path, Any]) -> None:
+    folder, launched = several
+    assert launched["best"]["trainer"] == "compiled"
+    assert {"val_kind_accuracy", "val_kind_loss", "val_size_loss"} <= set(
+        launched["best"]["metrics"]
+    )
+    assert as_json(kerastudy(folder, "show", "several", "--json")) == launched
+    again = as_json(kerastudy(folder, "reproduce", "several", "--json"))
+    assert again["identical"] is True
+    assert again["max_difference"] == 0.0
+
+
+def test_their_champion_predicts_by_name(several: tuple[Path, Any]) -> None:
+    folder, launched = several
+    arguments = [launched["tracking_uri"], launched["run_id"]]
+    command = [sys.executable, "-P", "-c", PREDICT, *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["predicted"] == {"kind": [7, 3], "size": [7, 1]}
+    # The images as they are, the table as it was standardized.
+    wanted = [spec("image", "uint8", 4, 4), spec("tabular", "float32", 5)]
+    assert found["inputs"] == wanted
+    assert [each["name"] for each in found["outputs"]] == ["kind", "size"]
+    profile = found["profiles"][0]
+    assert profile["shapes"]["train"]["x"] == {"image": [72, 4, 4], "tabular": [72, 5]}
+    assert profile["shapes"]["train"]["sample_weight"] == [72]
+    assert profile["preprocessing"] == "tabular: standardize"
+
+
+def test_weighted_classes_are_recorded_and_run_again_from_the_record(tmp_path: Path) -> None:
+    """The weights come from the record, whatever what the file imports says by now."""
+    (tmp_path / "weighted.py").write_text(WEIGHTED, encoding="utf-8")
+    weights = tmp_path / "weights.py"
+    weights.write_text("WEIGHTS = {0: 1.0, 2: 25.0}\n")
+    launched = as_json(kerastudy(tmp_path, "launch", "weighted.py", "--json"))
+    assert launched["class_weight"] == {"0": 1.0, "2": 25.0}
+    assert launched["best"]["model_uri"] == "models:/weighted@champion"
+    assert "of classes 0: 1, 2: 25; of others 1" in kerastudy(tmp_path, "show", "weighted").stdout
+    weights.write_text("WEIGHTS = 'balanced'\n")
+    refused = kerastudy(tmp_path, "launch", "weighted.py", "--trials", "3", expect=2)
+    assert "class_weight was {0: 1.0, 2: 25.0} and is {0: 1.0, 1: 1.0, 2: 1.0}" in refused.stderr
+    again = as_json(kerastudy(tmp_path, "reproduce", "weighted", "--json"))
+    assert again["identical"] is True
+    assert np.isfinite(launched["best"]["value"])
