@@ -10,8 +10,8 @@ import math
 import numbers
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -21,6 +21,10 @@ from studies.data.structures import described
 from studies.errors import StudyError
 
 BALANCED = "balanced"
+
+# Trainers keep data by its object, so each trial is to be given the same one.
+_weighted: WeakKeyDictionary[Splits, dict[tuple[tuple[int, float], ...], Splits]]
+_weighted = WeakKeyDictionary()
 
 
 def check_class_weight(value: object) -> Mapping[int, float] | str | None:
@@ -112,17 +116,17 @@ def with_class_weight(splits: Splits, class_weight: Mapping[int, float] | None) 
         class_weight: Weights by class, where a class without counts 1; None for the data as it is.
 
     Returns:
-        The same object for the same arguments, at least for those used last.
+        The same object for the same arguments.
     """
-    return splits if class_weight is None else _weighted(splits, tuple(class_weight.items()))
-
-
-@lru_cache(maxsize=2)
-def _weighted(splits: Splits, class_weight: tuple[tuple[int, float], ...]) -> Splits:
-    weights, train = dict(class_weight), splits.train
-    classes, positions = np.unique(_labels(train), return_inverse=True)
-    by_class = np.array([weights.get(int(label), 1.0) for label in classes])
-    return replace(splits, train=Part(train.x, train.y, by_class[positions]))
+    if class_weight is None:
+        return splits
+    made, key = _weighted.setdefault(splits, {}), tuple(class_weight.items())
+    if key not in made:
+        train = splits.train
+        classes, positions = np.unique(_labels(train), return_inverse=True)
+        by_class = np.array([class_weight.get(int(label), 1.0) for label in classes])
+        made[key] = replace(splits, train=Part(train.x, train.y, by_class[positions]))
+    return made[key]
 
 
 def _labels(part: Part) -> np.ndarray:

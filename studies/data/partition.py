@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from studies.data.part import Part
 from studies.data.preprocessing import preprocessed, preprocessing_name
 from studies.data.splits import Splits, seal
 from studies.data.splitting import split_indices
-from studies.data.structures import Arrays, map_arrays
+from studies.data.structures import Arrays, entry_name, map_arrays
 from studies.data.weights import check_some_weight
 
 
@@ -60,7 +60,10 @@ def make_splits(contents: Contents, options: Options) -> Splits:
     if labels is not None:
         check_several_classes(labels, pool.y_name)
     strata = stratification_labels(pool, labels, options.stratify)
-    indices = split_indices(pool, sizes, strata, options.seed)
+    named = pool
+    if isinstance(options.stratify, str):
+        named = replace(pool, y_name=entry_name(pool.y_name, options.stratify))
+    indices = split_indices(named, sizes, strata, options.seed)
     if labels is not None:
         # At random, or beside small classes, the training part may miss what the whole had.
         check_several_classes(labels[indices["train"]], f"The training part of {pool.y_name}")

@@ -176,9 +176,10 @@ def test_several_targets_are_split_by_the_one_that_is_named() -> None:
         (Y, "size", "stratify='size' does not say which.*arrays named 'kind', 'number'"),
         ((KIND, NUMBERS), True, "y holds 2 arrays in a tuple"),
         (KIND, "kind", "stratify='kind' does not say which.*one array. Pass stratify=True or"),
+        ({"kind": NUMBERS.astype(int)}, "kind", r"Class 0 of y\['kind'\] has 1 sample"),
         ({"rows": ROWS, "kind": KIND}, "rows", r"one class for each sample, but y\['rows'\] has"),
     ],
-    ids=["True", "unknown", "tuple", "single", "rows"],
+    ids=["True", "unknown", "tuple", "single", "rare", "rows"],
 )
 def test_what_can_not_be_stratified_by_is_refused(y: Any, stratify: Any, said: str) -> None:
     with pytest.raises(DataError, match=said):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,14 @@ def test_only_the_training_part_is_weighted_and_the_digest_stays_the_datas() -> 
     assert weighted.digest == splits.digest
     assert with_class_weight(splits, {1: 5.0}) is weighted, "trainers keep data by its object"
     assert with_class_weight(splits, None) is splits
+
+
+def test_weighted_data_is_let_go_with_the_data_itself() -> None:
+    splits = load()
+    weighted = weakref.ref(with_class_weight(splits, {1: 5.0}))
+    del splits
+    gc.collect()
+    assert weighted() is None
 
 
 # Refused

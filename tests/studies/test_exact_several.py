@@ -35,6 +35,9 @@ def test_trains_as_by_hand(name: str, weights: np.ndarray | None, trainer: Compi
         wanted = by_hand(lambda hp=hp: build(hp), splits, spec)
         assert by_trainer(PlainTrainer(), lambda hp=hp: build(hp), splits, spec) == wanted
         assert by_trainer(trainer, lambda hp=hp: build(hp), splits, spec) == wanted
+    # And from its second epoch.
+    again = by_trainer(trainer, lambda: build(hp), splits, spec, wanted[0].state, 1)
+    assert again == wanted[1:]
     assert trainer.programs.made - made == 1, "the second used the program of the first"
 
 
