@@ -81,8 +81,10 @@ class TestPool(ExecutorConformance):
             both = {each.number for each in handler.epochs} == {0, 1}
             if both and not killed:
                 killed.append(epoch.number)
-                runs = [w for w in executor._workers if w._running.number == epoch.number]
-                os.kill(runs[0]._process._process.pid, signal.SIGKILL)
+                # The other trial may have ended before this one began.
+                busy = [worker for worker in executor._workers if worker._running is not None]
+                (runs,) = (w for w in busy if w._running.number == epoch.number)
+                os.kill(runs._process._process.pid, signal.SIGKILL)
             return "continue"
 
         handler = Collecting(kill_one)
