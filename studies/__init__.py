@@ -5,6 +5,7 @@
 | `commands/` | the command line |
 | `launching` | starting a study, or going on with it |
 | `driver` | the loop that ties engine, executor and tracking together |
+| `choosing` | its champion, at the end |
 | `reproduction` | a trial again, compared |
 | `definitions` | whether a study is the recorded one; what its engine can't serve |
 | `specs`, `repeats`, `retention` | what a trial is made of, what it comes to, what stays of it |

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from studies.choosing import choose_champion
 from studies.definitions import (
     check_complete,
     check_definition,
@@ -37,9 +38,7 @@ from tracking.history import StudyHistory, epoch_metrics, find_study, read_study
 from tracking.joining import with_joined
 from tracking.mlflow_client import preload
 from tracking.records import StudyDescription, TrialRecord
-from tracking.registry import register_champion
 from tracking.runs import StudyRuns
-from tracking.selection import best_trial
 from tracking.store import Store, check_writable, create_store, default_store_path, open_store
 from tracking.summary import study_note
 
@@ -118,29 +117,48 @@ def launch_target(
     opened = open_store(place)
     check_writable(place.expanduser().absolute())
 
-    def start(threads: int | None = None) -> WorkerPool:
+    def start(shared: Path | None, threads: int | None = None) -> WorkerPool:
         return WorkerPool(
             [
                 WorkerExecutor(
-                    target, overrides=overrides, data=data, threads=threads, on_output=shown.say
+                    target,
+                    overrides=overrides,
+                    data=data,
+                    threads=threads,
+                    shared=shared,
+                    on_output=shown.say,
                 )
                 for _ in range(workers)
             ]
         )
 
-    pool = start()
-    try:
-        # While the workers import TensorFlow.
-        preload()
-        pool.load()
-        threads = None if opened is None else _threads(opened, pool)
-        if threads is not None and threads != pool.description.threads:
-            pool.close()
-            pool = start(threads)
+    with _folder_for_data(workers) as shared:
+        pool = start(shared)
+        try:
+            # While the workers import TensorFlow.
+            preload()
             pool.load()
-        return run_study(pool, store=place, progress=shown)
-    finally:
-        pool.close()
+            threads = None if opened is None else _threads(opened, pool)
+            if threads is not None and threads != pool.description.threads:
+                pool.close()
+                pool = start(shared, threads)
+                pool.load()
+            return run_study(pool, store=place, progress=shown)
+        finally:
+            pool.close()
+
+
+@contextlib.contextmanager
+def _folder_for_data(workers: int) -> Iterator[Path | None]:
+    """Yields a folder in which several workers share the study's data."""
+    if workers == 1:
+        yield None
+        return
+    # Where files are open, as for a worker that is still ending on Windows, they stay.
+    with tempfile.TemporaryDirectory(
+        prefix="kerastudy-data-", ignore_cleanup_errors=True
+    ) as folder:
+        yield Path(folder)
 
 
 def describe_target(
@@ -229,7 +247,7 @@ def _run_locked(
             stopped = driver.run()
             status = "KILLED" if driver.stopped else "FINISHED"
             if not driver.stopped:
-                _choose_champion(executor, store, description, progress)
+                choose_champion(executor, store, description, progress)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             status, stopped = "KILLED", "interrupted; launch again to go on"
@@ -275,44 +293,6 @@ def _objective_by_epoch(store: Store, trial: TrialRecord) -> dict[int, float]:
     epochs = epoch_metrics(store, repeats[0].run_id if repeats else trial.run_id)
     metric = trial.spec.objective.metric
     return {epoch: m[metric] for epoch, m in epochs.items() if metric in m}
-
-
-def _choose_champion(
-    executor: Executor, store: Store, description: StudyDescription, progress: Progress
-) -> None:
-    """Registers the study's best checkpoint, over all its engines, if it is not yet."""
-    objective = description.objective
-    history = read_study(store, description.name, description.engine)
-    best = history.best
-    for engine in history.engines:
-        other = (
-            read_study(store, description.name, engine) if engine != description.engine else None
-        )
-        leader = None if other is None else best_trial([best, other.best], objective)
-        if other is not None and leader is not best:
-            history, best = other, leader
-    if best is None or best.best is None or best.run_id == history.champion_run_id:
-        return
-    checkpoint = history.checkpoint(best)
-    if checkpoint is None:
-        progress.say(f"warning: the checkpoint of the best trial, {best.number}, is gone")
-        return
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "champion"
-        try:
-            spec, epoch = best.best_training
-            metrics = executor.save_champion(spec, checkpoint, history.description.space, folder)
-        except StudyError as error:
-            # The trials are done and recorded; that one can't be saved takes nothing from them.
-            progress.say(f"warning: {error}")
-            return
-        found = metrics.get(objective.metric, epoch.value)
-        if found != epoch.value:
-            progress.say(
-                f"warning: the champion's {objective.metric} is {found!r} when it is evaluated, "
-                f"and was {epoch.value!r} in training"
-            )
-        register_champion(history, best, folder)
 
 
 def _threads(store: Store, executor: Executor) -> int | None:

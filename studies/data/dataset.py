@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TypeGuard
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from studies.data.options import Options
 from studies.data.partition import Contents, make_splits
 from studies.data.preprocessing import preprocessing_name
+from studies.data.sharing import shared
 from studies.data.splits import Splits
 
 # Arrays in a row that `repr` shows one by one.
@@ -49,6 +51,23 @@ class Dataset:
             DataError: the data can't be read, or no study can be run on it.
         """
         return self._splits
+
+    def load_shared(self, folder: Path) -> Splits:
+        """Does what `load` does, once for all processes that share a folder.
+
+        Args:
+            folder: Of these processes, for as long as they run, and of no others.
+
+        Returns:
+            The splits, in memory that the processes share: the same object at every call of `load`.
+
+        Raises:
+            DataError: the data can't be read, or no study can be run on it.
+        """
+        splits = shared(self.load, folder)
+        # In place of what was loaded, so that it is held once.
+        self.__dict__["_splits"] = splits
+        return splits
 
     @cached_property
     def _splits(self) -> Splits:

@@ -32,12 +32,15 @@ class LoadStudy:
         overrides: Settings to replace.
         data: An npz file to use in place of the study's own data, or empty.
         threads: TensorFlow's threads, at least 1.
+        shared: A folder in which the workers that load the same study share its data; None: it
+            has none to share it with.
     """
 
     target: Target
     overrides: Mapping[str, Any]
     data: str
     threads: int
+    shared: Path | None = None
 
 
 @dataclass(frozen=True)

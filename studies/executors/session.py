@@ -54,7 +54,12 @@ class Session:
 
     @classmethod
     def open(
-        cls, study: Study, code: CodeDescription, threads: int | None, data_override: str = ""
+        cls,
+        study: Study,
+        code: CodeDescription,
+        threads: int | None,
+        data_override: str = "",
+        shared: Path | None = None,
     ) -> Session:
         """Loads a study's data and checks its builder.
 
@@ -63,12 +68,13 @@ class Session:
             code: Where it is defined.
             threads: TensorFlow's threads; None takes what it uses in this process, or 1.
             data_override: Path of the file that the data came from in place of the study's own.
+            shared: A folder in which several processes share the data; see `Dataset.load_shared`.
 
         Raises:
             StudyError: If the data, its class weights, the builder or the objective is wrong.
         """
         try:
-            splits = study.data.load()
+            splits = study.data.load() if shared is None else study.data.load_shared(shared)
         except DataError as error:
             raise StudyError(f"The data of the study {study.name!r}: {error}") from None
         class_weight = resolve_class_weight(study.class_weight, splits)

@@ -48,6 +48,7 @@ class WorkerExecutor:
         data: An npz file to use in place of the study's own data, or empty.
         threads: TensorFlow's threads per trial; None: as the study says, or 1.
         folder: The folder that the process runs in; empty, or gone: this one's.
+        shared: A folder in which it shares the study's data with other workers.
         on_output: Takes each line that the worker prints.
 
     Raises:
@@ -62,9 +63,10 @@ class WorkerExecutor:
         data: str = "",
         threads: int | None = None,
         folder: str = "",
+        shared: Path | None = None,
         on_output: OnOutput | None = None,
     ) -> None:
-        self._load_study = LoadStudy(target, dict(overrides or {}), data, threads or 1)
+        self._load_study = LoadStudy(target, dict(overrides or {}), data, threads or 1, shared)
         self._on_output = on_output or (lambda line: None)
         self._waiting: deque[TrialTask] = deque()
         self._running: TrialSpec | None = None
@@ -103,8 +105,7 @@ class WorkerExecutor:
         if isinstance(answer, ThreadsDiffer):
             # Known only once the file was read, and TensorFlow's threads can't change any more.
             self._process.end()
-            load = self._load_study
-            self._load_study = LoadStudy(load.target, load.overrides, load.data, answer.threads)
+            self._load_study = replace(self._load_study, threads=answer.threads)
             self._process = self._start()
             answer = self._ask_to_load()
         if not isinstance(answer, Loaded):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import importlib.util
 import os
+import shutil
 import signal
 import sys
 from multiprocessing.connection import Client, Connection
@@ -32,10 +33,14 @@ def main() -> None:
         from studies.training.determinism import prepare_environment
 
         prepare_environment(int(threads))
+        shared: list[Path] = []
         try:
-            serve(connection)
+            serve(connection, shared)
         except (EOFError, ConnectionError, BrokenPipeError):
-            # The driver is gone: nobody wants what this process would still do.
+            # The driver is gone: nobody wants what this process would still do, nor the data that
+            # the driver would have removed.
+            for folder in shared:
+                shutil.rmtree(folder, ignore_errors=True)
             os._exit(0)
 
 
@@ -48,8 +53,13 @@ def _import_kerastudy() -> None:
     spec.loader.exec_module(module)
 
 
-def serve(connection: Connection) -> None:
-    """Answers the driver until it closes the connection."""
+def serve(connection: Connection, shared: list[Path]) -> None:
+    """Answers the driver until it closes the connection.
+
+    Args:
+        connection: To the driver.
+        shared: Takes the folder of data that is shared, if the driver names one.
+    """
     from search_spaces import SearchSpaceError
     from studies.errors import StudyError
     from studies.executors.messages import ChampionSaved, Failed, LoadStudy
@@ -60,6 +70,7 @@ def serve(connection: Connection) -> None:
         message = connection.recv()
         try:
             if isinstance(message, LoadStudy):
+                shared += [message.shared] if message.shared is not None else []
                 session = _load(message, connection)
                 continue
             assert session is not None, "a study is loaded before trials are run"
@@ -93,7 +104,7 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
         assert study.threads is not None
         connection.send(ThreadsDiffer(study.threads))
         return None
-    session = Session.open(study, code, message.threads, message.data)
+    session = Session.open(study, code, message.threads, message.data, message.shared)
     # What is here now stays: without TensorFlow's half a million objects to look through at
     # each collection, a trial of a small model takes 6 % less.
     gc.freeze()

@@ -15,6 +15,7 @@ import numpy as np
 from studies.data import Part, Splits
 from studies.data.structures import Arrays, map_arrays
 from studies.seeds import permutation
+from studies.training.tensors import as_tensor
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -47,9 +48,9 @@ class Batches:
         size = sum(array.nbytes for array in tf.nest.flatten(data))
         make = _whole_epoch if size <= _LARGEST_WHOLE_EPOCH else _batch_by_batch
         with tf.device("CPU"):
-            data = tf.nest.map_structure(tf.constant, data)
+            data = tf.nest.map_structure(as_tensor, data)
             self.training = _plain(make(data, self._samples, self._order, batch_size))
-            data = tf.nest.map_structure(tf.constant, packed(validation))
+            data = tf.nest.map_structure(as_tensor, packed(validation))
             in_order = _in_batches(data, len(validation), batch_size)
             # flat_map hides the length.
             self.validation = _plain(tf.data.Dataset.range(1).flat_map(lambda _: in_order))

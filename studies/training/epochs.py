@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from studies.training.batches import packed
+from studies.training.tensors import as_tensor
 
 if TYPE_CHECKING:
     import keras
@@ -78,7 +79,7 @@ def _laid_out(part: Part) -> tuple[list[tf.Tensor], Layout]:
     import tensorflow as tf
 
     data = packed(part)
-    tensors = [tf.constant(array) for array in tf.nest.flatten(data)]
+    tensors = [as_tensor(array) for array in tf.nest.flatten(data)]
     structure = tf.nest.map_structure(lambda _: None, data)
     arrays = tuple((tensor.dtype.name, tuple(tensor.shape[1:])) for tensor in tensors)
     return tensors, Layout(repr(structure), arrays, structure)

@@ -60,3 +60,25 @@ def test_twice_stops_at_once_and_loses_nothing_that_was_done(tmp_path: Path) -> 
     assert not [p for p in psutil.process_iter(["cwd"]) if p.info["cwd"] == str(tmp_path)]
     shown = as_json(kerastudy(tmp_path, "show", "작은 연구", "--json"))
     assert shown["trials"]["running"] == 0
+
+
+def test_workers_of_a_killed_driver_end_and_take_their_data_along(tmp_path: Path) -> None:
+    write_study(tmp_path, **{"epochs=3,": "epochs=100000,"})
+    (tmp_path / "temporary").mkdir()
+    process = subprocess.Popen(
+        [*KERASTUDY, "launch", "study.py", "--workers", "2"],
+        cwd=tmp_path,
+        env=environment(TMPDIR=str(tmp_path / "temporary")),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert re.match("study", process.stderr.readline())
+    workers = psutil.Process(process.pid).children()
+    assert len(workers) == 2
+    assert list((tmp_path / "temporary").glob("kerastudy-data-*/*.npy"))
+    process.kill()
+    process.wait()
+    gone, alive = psutil.wait_procs(workers, timeout=60)
+    assert not alive
+    assert not list((tmp_path / "temporary").glob("kerastudy-data-*"))

@@ -200,3 +200,35 @@ def test_what_a_study_prints_reaches_the_driver(tmp_path: Path) -> None:
     executor.load()
     executor.close()
     assert lines == ["hello from the file"]
+
+
+def test_workers_hold_the_data_once(study_file: Path, tmp_path: Path) -> None:
+    """Both train on the same files, mapped to memory, and come to what one alone does."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    pool = WorkerPool([WorkerExecutor(Target(str(study_file)), shared=folder) for _ in range(2)])
+    try:
+        pool.load()
+        while pool.free < 2:
+            pool.wait(Collecting())
+        handler = Collecting()
+        for number in (0, 1):
+            spec = make_spec(pool)
+            task = TrialTask(spec, pool.description.space, tmp_path / f"{number}.weights.h5")
+            pool.submit(task)
+        while len(handler.results) < 2:
+            pool.wait(handler)
+        mapped = [
+            {m.path for m in psutil.Process(w._process._process.pid).memory_maps()}
+            for w in pool._workers
+        ]
+    finally:
+        pool.close()
+    files = {str(file) for file in folder.glob("*.npy")}
+    assert files
+    if psutil.LINUX:
+        # The sealed part is read by nobody, so that the system may not keep it.
+        assert all(files & paths for paths in mapped)
+    with in_worker(study_file) as alone:
+        digest = Collecting().run(alone, make_spec(alone), tmp_path).weights_sha256
+    assert [result.weights_sha256 for result in handler.results] == [digest, digest]
