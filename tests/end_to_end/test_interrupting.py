@@ -79,6 +79,6 @@ def test_workers_of_a_killed_driver_end_and_take_their_data_along(tmp_path: Path
     assert list((tmp_path / "temporary").glob("kerastudy-data-*/*.npy"))
     process.kill()
     process.wait()
-    gone, alive = psutil.wait_procs(workers, timeout=60)
+    _, alive = psutil.wait_procs(workers, timeout=60)
     assert not alive
     assert not list((tmp_path / "temporary").glob("kerastudy-data-*"))
