@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from studies.choosing import choose_champion
+from studies.data.large import temporary_folder
 from studies.definitions import (
     check_complete,
     check_definition,
@@ -117,7 +117,7 @@ def launch_target(
     opened = open_store(place)
     check_writable(place.expanduser().absolute())
 
-    def start(shared: Path | None, threads: int | None = None) -> WorkerPool:
+    def start(shared: Path, threads: int | None = None) -> WorkerPool:
         return WorkerPool(
             [
                 WorkerExecutor(
@@ -132,8 +132,8 @@ def launch_target(
             ]
         )
 
-    with _folder_for_data(workers) as shared:
-        pool = start(shared)
+    with temporary_folder() as folder:
+        pool = start(Path(folder))
         try:
             # While the workers import TensorFlow.
             preload()
@@ -141,24 +141,11 @@ def launch_target(
             threads = None if opened is None else _threads(opened, pool)
             if threads is not None and threads != pool.description.threads:
                 pool.close()
-                pool = start(shared, threads)
+                pool = start(Path(folder), threads)
                 pool.load()
             return run_study(pool, store=place, progress=shown)
         finally:
             pool.close()
-
-
-@contextlib.contextmanager
-def _folder_for_data(workers: int) -> Iterator[Path | None]:
-    """Yields a folder in which several workers share the study's data."""
-    if workers == 1:
-        yield None
-        return
-    # Where files are open, as for a worker that is still ending on Windows, they stay.
-    with tempfile.TemporaryDirectory(
-        prefix="kerastudy-data-", ignore_cleanup_errors=True
-    ) as folder:
-        yield Path(folder)
 
 
 def describe_target(

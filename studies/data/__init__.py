@@ -12,7 +12,7 @@
 | `preprocessing` | fitted on the training part alone |
 | `checks`, `options` | what is refused, of the data and of the arguments |
 | `numbers`, `weights` | from what a user gave to arrays of numbers, and to sample weights |
-| `sharing` | data that several processes hold once |
+| `large`, `sharing` | arrays in files that are mapped to memory, by several processes |
 | `npz_files` | reading `.npz` without pickles |
 | `digests` | SHA-256 of arrays, the same on every machine |
 | `errors` | `DataError` |

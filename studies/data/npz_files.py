@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from studies.data import large
 from studies.data.checks import Samples, check_samples
 from studies.data.errors import DataError
 from studies.data.options import Options
@@ -133,9 +134,12 @@ def _read_arrays(
 
 def _read(archive: np.lib.npyio.NpzFile, name: str, path: Path) -> np.ndarray:
     try:
-        array = archive[name]
+        assert archive.zip is not None, "the file is open"
+        array = large.member(archive.zip, f"{name}.npy")
+        if array is None:
+            array = archive[name]
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        if "allow_pickle" in str(error):
+        if "allow_pickle" in str(error) or "Python objects" in str(error):
             raise DataError(
                 f"{name} in {path} holds Python objects, which only unpickling could read, and "
                 "unpickling runs code of the file's choice. Save it as an array of numbers."

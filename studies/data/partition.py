@@ -16,6 +16,7 @@ from studies.data.classes import (
     stratification_labels,
 )
 from studies.data.errors import DataError
+from studies.data.large import taken
 from studies.data.options import Options, ReadyMade
 from studies.data.part import Part
 from studies.data.preprocessing import preprocessed, preprocessing_name
@@ -67,11 +68,11 @@ def make_splits(contents: Contents, options: Options) -> Splits:
     if labels is not None:
         # At random, or beside small classes, the training part may miss what the whole had.
         check_several_classes(labels[indices["train"]], f"The training part of {pool.y_name}")
-    # Indexing copies, and so does this: what the user does to an array later changes no part.
+    # Copies: what the user does to an array later changes no part.
     x = {name: _taken(pool.x, chosen) for name, chosen in indices.items()}
-    x |= {name: map_arrays(np.ndarray.copy, part.x) for name, part in ready.items()}
+    x |= {name: map_arrays(taken, part.x) for name, part in ready.items()}
     y = {name: _taken(pool.y, chosen) for name, chosen in indices.items()}
-    y |= {name: map_arrays(np.ndarray.copy, part.y) for name, part in ready.items()}
+    y |= {name: map_arrays(taken, part.y) for name, part in ready.items()}
     weights = _weights(pool, indices, ready)
     x = preprocessed(options.preprocess, x, options.seed)
     parts = {name: Part(x[name], y[name], weights[name]) for name in x}
@@ -108,7 +109,7 @@ def _sort_out(
 
 
 def _taken(arrays: Arrays, chosen: np.ndarray) -> Any:
-    return map_arrays(lambda array: array[chosen], arrays)
+    return map_arrays(lambda array: taken(array, chosen), arrays)
 
 
 def _weights(

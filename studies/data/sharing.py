@@ -11,6 +11,7 @@ from typing import IO
 import numpy as np
 from filelock import FileLock
 
+from studies.data.large import file_of, large_arrays_in
 from studies.data.splits import Splits
 from tracking.atomic import replacing
 
@@ -37,7 +38,8 @@ def shared(load: Callable[[], Splits], folder: Path) -> Splits:
     description = folder / _SPLITS
     with FileLock(folder / "lock"):
         if not description.exists():
-            splits = load()
+            with large_arrays_in(folder):
+                splits = load()
             held = {field.name: getattr(splits, field.name) for field in fields(splits)}
             with replacing(description) as file, file.open("wb") as stream:
                 _Writer(stream, folder).dump({**held, "digests": dict(splits.digests)})
@@ -57,6 +59,9 @@ class _Writer(pickle.Pickler):
         """Returns the name of an array's file; None: pickle it."""
         if not isinstance(thing, np.ndarray):
             return None
+        file = file_of(thing)
+        if file is not None and file.parent == self._folder:
+            return file.name
         name = f"{self._arrays}.npy"
         self._arrays += 1
         # numpy aligns what it saves to 64 bytes, as TensorFlow wants it.

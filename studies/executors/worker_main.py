@@ -41,6 +41,9 @@ def main() -> None:
             # the driver would have removed.
             for folder in shared:
                 shutil.rmtree(folder, ignore_errors=True)
+            from studies.data.large import remove_own_folder
+
+            remove_own_folder()
             os._exit(0)
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from studies.data.large import file_of
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
@@ -35,10 +37,5 @@ def _mapped_again(array: np.ndarray) -> np.ndarray | None:
     TensorFlow takes none that is read-only. This one is copied where it is written to, which
     nobody does.
     """
-    file = array.filename if isinstance(array, np.memmap) else None
-    if file is None or not str(file).endswith(".npy"):
-        return None
-    mapped = np.load(file, mmap_mode="c")
-    same = (mapped.dtype, mapped.shape, mapped.strides) == (array.dtype, array.shape, array.strides)
-    # Else it is a piece of what is in the file.
-    return np.asarray(mapped) if same else None
+    file = file_of(array)
+    return None if file is None else np.asarray(np.load(file, mmap_mode="c"))

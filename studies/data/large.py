@@ -1,0 +1,131 @@
+"""Arrays too large to be held by every process: in files that are mapped to memory.
+
+The system reads their pages when they are used and drops them when it needs the room, so that a
+data set may be larger than memory. Nothing else about them differs from other arrays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextvars import ContextVar
+from functools import cache
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+
+# From here on an array goes into a file: what a process can hold twice without a thought.
+_LARGE_BYTES = 256 * 2**20
+_BLOCK_BYTES = 16 * 2**20
+
+_folder: ContextVar[Path | None] = ContextVar("folder", default=None)
+_numbers = itertools.count()
+
+
+def temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    """Makes a folder for arrays, on a disk where the system tells one; the caller removes it.
+
+    It is in ``TMPDIR``, else in ``/var/tmp``, which unlike ``/tmp`` is not in memory
+    (https://systemd.io/TEMPORARY_DIRECTORIES/), else where Python puts temporary files.
+    """
+    large = Path("/var/tmp")
+    usable = "TMPDIR" not in os.environ and large.is_dir() and os.access(large, os.W_OK)
+    return tempfile.TemporaryDirectory(
+        prefix="kerastudy-data-",
+        dir=large if usable else None,
+        # Windows removes no file that a process still has open.
+        ignore_cleanup_errors=True,
+    )
+
+
+@contextlib.contextmanager
+def large_arrays_in(folder: Path) -> Iterator[None]:
+    """Has large arrays go into a folder, in place of one that this process removes at its end."""
+    token = _folder.set(folder)
+    try:
+        yield
+    finally:
+        _folder.reset(token)
+
+
+def taken(array: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+    """Returns a copy of an array's rows.
+
+    Args:
+        array: of shape (n, ...).
+        rows: indices into its first axis, in the order wanted; None: all.
+
+    Returns:
+        The copy, of shape (len(rows), ...): in memory, or in a file if it is large.
+    """
+    count = len(array) if rows is None else len(rows)
+    size = count * (array.nbytes // len(array))
+    if size < _LARGE_BYTES:
+        return array.copy() if rows is None else array[rows]
+    file = _new_file()
+    shape = (count, *array.shape[1:])
+    copy = np.lib.format.open_memmap(file, mode="w+", dtype=array.dtype, shape=shape)
+    for start, end in blocks(array):
+        if start < count:
+            copy[start:end] = array[start:end] if rows is None else array[rows[start:end]]
+    copy.flush()
+    return _mapped(file)
+
+
+def member(archive: ZipFile, name: str) -> np.ndarray | None:
+    """Returns a large array of an npz file; None if it is not large.
+
+    Raises:
+        ValueError: it holds Python objects, or is damaged.
+        zipfile.BadZipFile: likewise.
+    """
+    entry = archive.NameToInfo.get(name)
+    if entry is None or entry.file_size < _LARGE_BYTES:
+        return None
+    file = _new_file()
+    with archive.open(name) as source, file.open("wb") as target:
+        shutil.copyfileobj(source, target, _BLOCK_BYTES)
+    return _mapped(file)
+
+
+def blocks(array: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Yields the bounds of pieces of an array along its first axis, of a few megabytes each."""
+    rows = max(1, _BLOCK_BYTES * len(array) // max(1, array.nbytes))
+    for start in range(0, len(array), rows):
+        yield start, min(start + rows, len(array))
+
+
+def file_of(array: np.ndarray) -> Path | None:
+    """Returns the file of `numpy.save` that an array is mapped from as a whole, or None."""
+    file = array.filename if isinstance(array, np.memmap) else None
+    if file is None or not str(file).endswith(".npy"):
+        return None
+    whole = _mapped(Path(file))
+    same = (whole.dtype, whole.shape, whole.strides) == (array.dtype, array.shape, array.strides)
+    return Path(file) if same else None
+
+
+def _mapped(file: Path) -> np.ndarray:
+    return np.load(file, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+
+
+def _new_file() -> Path:
+    folder = _folder.get() or Path(_own_folder().name)
+    return folder / f"large-{os.getpid()}-{next(_numbers)}.npy"
+
+
+@cache
+def _own_folder() -> tempfile.TemporaryDirectory[str]:
+    # Kept by the cache, and removed at the end of the process.
+    return temporary_folder()
+
+
+def remove_own_folder() -> None:
+    """Removes this process's large arrays, if it ends in a way that Python does not see."""
+    if _own_folder.cache_info().currsize:
+        _own_folder().cleanup()
