@@ -77,6 +77,11 @@ class Session:
             splits = study.data.load() if shared is None else study.data.load_shared(shared)
         except DataError as error:
             raise StudyError(f"The data of the study {study.name!r}: {error}") from None
+        except OSError as error:
+            raise StudyError(
+                f"The data of the study {study.name!r} cannot be put into a temporary file: "
+                f"{error}. Make room there, or set TMPDIR to a folder that has some."
+            ) from None
         class_weight = resolve_class_weight(study.class_weight, splits)
         threads = configure_tensorflow(threads)
         weighted = with_class_weight(splits, class_weight)

@@ -49,9 +49,7 @@ def test_are_the_same_arrays_in_files(file: Path, request: pytest.FixtureRequest
     assert splits.train.digest == small.digests["train"]
 
 
-def test_go_to_the_folder_of_those_that_share_them(
-    file: Path, limit: None, tmp_path: Path
-) -> None:
+def test_go_to_the_folder_of_those_that_share_them(file: Path, limit: None, tmp_path: Path) -> None:
     folder = tmp_path / "shared"
     folder.mkdir()
     splits = shared(datasets.npz(file).load, folder)
