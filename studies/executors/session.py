@@ -19,6 +19,7 @@ from studies.training.compiled import CompiledTrainer
 from studies.training.determinism import configure_tensorflow
 from studies.training.discovering import resolve_space
 from studies.training.hypermodel import HyperModelTrainer, has_own_fit
+from studies.training.repeated_builds import unlike_builds
 from studies.training.run_trial import run_trial
 from studies.training.trainer import Trainer
 from studies.training.watch import OnEpochResult
@@ -86,15 +87,21 @@ class Session:
         threads = configure_tensorflow(threads)
         weighted = with_class_weight(splits, class_weight)
         study, discovered, notes = resolve_space(study, weighted)
-        warnings = [*notes, *check_study(study, weighted)]
-        description = _describe(study, splits, code, threads, warnings, data_override)
+        found = check_study(study, weighted)
+        unlike = "" if found else unlike_builds(study)
+        if unlike:
+            found.append(
+                f"{unlike[0].upper()}{unlike[1:]}. They are trained by model.fit, and may not be "
+                "reproduced: make the model depend on hp alone."
+            )
+        description = _describe(study, splits, code, threads, [*notes, *found], data_override)
         description = replace(description, class_weight=class_weight)
         return cls(
             study,
             splits,
             replace(description, discovered=discovered, goes_on=not has_own_fit(study.build)),
             {**environment(), "device": _device()},
-            _trainer(study),
+            _trainer(study, unlike),
         )
 
     def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
@@ -150,9 +157,13 @@ def _describe(
     )
 
 
-def _trainer(study: Study) -> Trainer:
+def _trainer(study: Study, unfit: str) -> Trainer:
+    if study.trainer == "compiled" and unfit:
+        raise StudyError(
+            f"The study {study.name!r} cannot be compiled: {unfit}. Use the trainer 'auto'."
+        )
     if not has_own_fit(study.build):
-        return CompiledTrainer(study.trainer)  # type: ignore[arg-type]
+        return CompiledTrainer(study.trainer, unfit=unfit)  # type: ignore[arg-type]
     if study.trainer == "compiled":
         raise StudyError(
             f"The study {study.name!r} cannot be compiled: its HyperModel trains by a fit of its "

@@ -54,6 +54,7 @@ class CompiledTrainer:
         mode: "auto" leaves to the plain trainer what can't be compiled exactly; "compiled" raises
             BuilderError for it; "plain" leaves all to the plain trainer.
         kept: Programs to keep, at least 1: those used last.
+        unfit: Why no model of the study is for a program, or empty.
 
     Attributes:
         programs: The programs at hand.
@@ -62,10 +63,11 @@ class CompiledTrainer:
 
     concludes = False
 
-    def __init__(self, mode: Mode = "auto", kept: int = 64) -> None:
+    def __init__(self, mode: Mode = "auto", kept: int = 64, unfit: str = "") -> None:
         if mode not in _MODES:
             raise ValueError(f"The trainer must be one of {', '.join(_MODES)}. Received: {mode!r}")
         self._mode = mode
+        self._unfit = unfit
         self._plain = PlainTrainer()
         self._arrays: OrderedDict[int, tuple[Splits, Arrays]] = OrderedDict()
         self.programs = Programs(kept)
@@ -79,7 +81,7 @@ class CompiledTrainer:
         """
         reason = ""
         if self._mode != "plain":
-            reason = _why_not(training)
+            reason = self._unfit or _why_not(training)
             if not reason:
                 before = global_random_states()
                 try:

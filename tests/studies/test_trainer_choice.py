@@ -69,6 +69,39 @@ def test_compiled_on_a_fit_of_ones_own_is_refused_before_anything_runs(folder: P
         study.launch(store=folder, trainer="compiled", progress=False)
 
 
+class TestABuilderThatCounts:
+    """It builds another model at each call."""
+
+    @staticmethod
+    def study(**fields: Any) -> ks.Study:
+        calls: list[int] = []
+
+        def build(hp: Hyperparameters) -> keras.Model:
+            calls.append(0)
+            layers = [keras.layers.Dense(4) for _ in range(1 + len(calls) % 2)]
+            model = keras.Sequential([*layers, keras.layers.Dense(3, activation="softmax")])
+            model.compile(
+                keras.optimizers.Adam(hp["learning_rate"]), "sparse_categorical_crossentropy"
+            )
+            return model
+
+        space = ks.SearchSpace(ks.learning_rate())
+        return ks.Study("counting", data=make_study(dense).data, build=build, space=space, **fields)
+
+    def test_is_told_of_and_trained_plainly(
+        self, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        history = self.study().launch(store=folder, trials=2, epochs=1)
+        results = [trial.result for trial in history.trials]
+        assert [r.trainer for r in results if r is not None] == ["plain", "plain"]
+        assert "different structure" in study_text(history)
+        assert "may not be reproduced" in capsys.readouterr().err
+
+    def test_can_not_be_compiled(self, folder: Path) -> None:
+        with pytest.raises(StudyError, match="different structure"):
+            self.study(trainer="compiled").launch(store=folder, progress=False)
+
+
 def test_an_unknown_trainer_is_told_with_its_near_match() -> None:
     with pytest.raises(StudyError, match=r"'complied'.*'compiled'"):
         make_study(dense, trainer="complied")
