@@ -115,10 +115,10 @@ def open_store(path: str | Path) -> Store | None:
         StoreError: If the path is a file, or holds a store that this version cannot read.
     """
     root = Path(path).expanduser().absolute()
-    if any(character in str(root) for character in "?#%"):
+    if any(character in str(root) for character in "?#%{}"):
         raise StoreError(
-            f"A store's path must not contain '?', '#' or '%', which have a meaning in database "
-            f"addresses. Received: {str(root)!r}. Choose another folder with --store."
+            "A store's path must not contain '?', '#', '%', '{' or '}', which have a meaning in "
+            f"database addresses. Received: {str(root)!r}. Choose another folder with --store."
         )
     if root.exists() and not root.is_dir():
         raise StoreError(
