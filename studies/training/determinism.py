@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any
+from typing import Any, Final
 
 from studies.errors import StudyError
 from studies.seeds import epoch_seed
+
+# Seeds that were set since TensorFlow last forgot its kernels, and how many there may be.
+_seeds_set: Final[list[int]] = []
+_MOST_SEEDS = 50
 
 
 def prepare_environment(threads: int) -> None:
@@ -66,7 +70,6 @@ def configure_tensorflow(threads: int | None) -> int:
 
 def begin_trial(seed: int) -> None:
     """Sets every random state, and Keras's numbering of names, as in a fresh process."""
-    import keras
     from keras.src.backend.common import global_state
 
     # Names of layers become names of metrics of models with several outputs: 'dense_7' would
@@ -74,7 +77,38 @@ def begin_trial(seed: int) -> None:
     # TensorFlow's kernels, which take 0.1 s to make again.
     for name in ("object_name_uids", "global_seed_generator"):
         global_state.set_global_attribute(name, None)
-    keras.utils.set_random_seed(seed)
+    _set_random_seed(seed)
+
+
+def _set_random_seed(seed: int) -> None:
+    """Does what `keras.utils.set_random_seed` does, and keeps TensorFlow's kernels if it may.
+
+    TensorFlow forgets all its kernels with that, programs that it optimized among them (0.2 s for
+    a small one). It is for the sake of kernels that draw random numbers, each of which goes on
+    where it was. But the seed is a part of them: only one that was set before meets any.
+    """
+    import random
+
+    import keras
+    import numpy as np
+    from keras.src.backend.common import global_state
+    from keras.src.utils import rng_utils
+    from tensorflow.python.eager import context
+
+    eager = context.context()
+    # As TensorFlow shortens it (tensorflow/python/framework/random_seed.py).
+    known = seed % (2**31 - 1) in (each % (2**31 - 1) for each in _seeds_set)
+    set_by_others = not _seeds_set or eager._seed != _seeds_set[-1]
+    # From time to time nevertheless: kernels of models that are gone are kept too.
+    if known or set_by_others or len(_seeds_set) >= _MOST_SEEDS:
+        _seeds_set.clear()
+        keras.utils.set_random_seed(seed)
+    else:
+        global_state.set_global_attribute(rng_utils.GLOBAL_RANDOM_SEED, seed)
+        random.seed(seed)
+        np.random.seed(seed)
+        eager._seed, eager._rng = seed, random.Random(seed)
+    _seeds_set.append(seed)
 
 
 def global_random_states() -> tuple[Any, ...]:

@@ -76,7 +76,9 @@ def layer(draw: st.DrawFn) -> object:
 @given(
     inner=st.lists(layer(), min_size=1, max_size=4),
     optimizer=st.sampled_from(["sgd", "adam", "rmsprop", "adamw"]),
-    batch_size=st.sampled_from([7, 16, 40]),
+    # None that divides the 40 samples: `fit` on arrays tells TensorFlow such a size, which neither
+    # trainer does (see `studies.training.batches`).
+    batch_size=st.sampled_from([7, 16, 100]),
 )
 def test_models_put_together_at_random_train_as_by_hand(
     trainer: CompiledTrainer, inner: list, optimizer: str, batch_size: int

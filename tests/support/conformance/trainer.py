@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kerastudy as ks
 from search_spaces import Hyperparameters
@@ -177,6 +178,21 @@ class TrainerConformance:
         splits, path = study.data.load(), folder / "best.weights.h5"
         task = TrialTask(spec, SPACE, path, state, origin)
         return run_trial(study, splits, task, on_epoch, trainer), epochs
+
+    def test_what_a_builder_draws_from_tensorflow_depends_on_the_seed_alone(
+        self, trainer: Trainer, tmp_path: Path
+    ) -> None:
+        def drawing(hp: Any) -> keras.Model:
+            model = dense(hp)
+            for seed in (None, None, 3):
+                noise = tf.random.normal(model.layers[0].kernel.shape, seed=seed)
+                model.layers[0].kernel.assign_add(noise)
+            return model
+
+        study, spec = make_study(drawing), make_spec(1)
+        others = [dataclasses.replace(spec, seed=seed) for seed in (SEED + 1, SEED + 2, SEED + 1)]
+        runs = [self.train(trainer, study, each, tmp_path)[1] for each in (spec, *others, spec)]
+        assert runs[0] == runs[4] != runs[1] == runs[3] != runs[2]
 
     @pytest.mark.parametrize("name", MODELS)
     @pytest.mark.parametrize("batch_size", [16, 100])
