@@ -239,6 +239,25 @@ def _calling(executor: str = "", optimized: bool = True) -> Iterator[None]:
         eager.function_call_options = before
 
 
+@contextlib.contextmanager
+def forgetting_gradients() -> Iterator[None]:
+    """Has TensorFlow forget custom gradients that are registered meanwhile.
+
+    It keeps one for each use of `tf.custom_gradient` in a graph, of which Keras's optimizers make
+    one a trace, and with it the graph. What was traced has been differentiated already.
+    """
+    from tensorflow.python.framework import ops
+
+    registry = ops.gradient_registry._registry
+    before = set(registry)
+    try:
+        yield
+    finally:
+        for name in set(registry) - before:
+            if name.startswith("CustomGradient-"):
+                del registry[name]
+
+
 class LogsOfItsOwnError(Exception):
     """A step returns other values than those of the model's metrics."""
 

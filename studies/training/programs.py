@@ -14,7 +14,13 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from studies.training.epochs import as_traced, inner_graphs, trace_epoch, trace_validation
+from studies.training.epochs import (
+    as_traced,
+    forgetting_gradients,
+    inner_graphs,
+    trace_epoch,
+    trace_validation,
+)
 from studies.training.graph_checks import entangled, hidden_state
 from studies.training.lifting import Record, lifted
 from studies.training.structure import Structure
@@ -81,7 +87,11 @@ class Program:
         signature: Signature,
         exact: frozenset[int],
     ) -> Record:
-        with self._lent(structure.variables), lifted(structure.numbers, exact) as record:
+        with (
+            self._lent(structure.variables),
+            forgetting_gradients(),
+            lifted(structure.numbers, exact) as record,
+        ):
             self._epoch = trace_epoch(model, signature)
             self._validation = trace_validation(model, signature)
         known = {id(variable.handle) for variable in self._storage}

@@ -215,6 +215,19 @@ def test_many_trials_leave_nothing_behind() -> None:
     assert objects_after(10) - before < 1000
 
 
+def test_programs_that_are_let_go_leave_nothing_behind() -> None:
+    trainer, splits = CompiledTrainer("compiled", kept=1), samples()
+
+    def objects_after(trials: int) -> int:
+        for units in [*range(4, 4 + trials), 4]:
+            by_trainer(trainer, lambda units=units: small(units=units), splits, spec_of(1))
+        gc.collect()
+        return len(gc.get_objects())
+
+    before = objects_after(2)
+    assert objects_after(5) - before < 500, "the operations of one graph are as many"
+
+
 def test_an_unknown_mode_is_told() -> None:
     with pytest.raises(ValueError, match="'fast'"):
         CompiledTrainer("fast")  # type: ignore[arg-type]
