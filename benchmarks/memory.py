@@ -66,7 +66,7 @@ def measure(trials: int, structures: int, kept: int | None) -> dict[str, float]:
     )
     data = ks.datasets.arrays(x, y, validation=100, test=None)
     study = ks.Study("memory", data=data, build=build, space=space)
-    trainer = CompiledTrainer("compiled", **({} if kept is None else {"kept": kept}))
+    trainer = CompiledTrainer("compiled") if kept is None else CompiledTrainer("compiled", kept)
     splits, objective = data.load(), Objective("val_loss", "min")
     resident = {}
     with tempfile.TemporaryDirectory() as folder:
