@@ -123,9 +123,3 @@ def _new_file() -> Path:
 def _own_folder() -> tempfile.TemporaryDirectory[str]:
     # Kept by the cache, and removed at the end of the process.
     return temporary_folder()
-
-
-def remove_own_folder() -> None:
-    """Removes this process's large arrays, if it ends in a way that Python does not see."""
-    if _own_folder.cache_info().currsize:
-        _own_folder().cleanup()

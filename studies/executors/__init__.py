@@ -6,6 +6,7 @@
 | `session` | a study loaded and ready: describes itself, runs trials, saves the champion |
 | `in_process` | trials in this process |
 | `worker` | trials in one worker process, from the driver's side |
+| `worker_process` | the process, and the connection to it |
 | `worker_main` | the worker process's own side |
 | `pool` | trials in several of them |
 | `messages` | what the two say to each other |

@@ -32,15 +32,14 @@ class LoadStudy:
         overrides: Settings to replace.
         data: An npz file to use in place of the study's own data, or empty.
         threads: TensorFlow's threads, at least 1.
-        shared: A folder in which the workers that load the same study share its data; None: it
-            has none to share it with.
+        shared: A folder in which the workers that load the same study share its data.
     """
 
     target: Target
     overrides: Mapping[str, Any]
     data: str
     threads: int
-    shared: Path | None = None
+    shared: Path
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,17 @@ if TYPE_CHECKING:
     from tracking.records import EpochResult, TrialTask
 
 
+# What a driver that ends a worker writes to it, before it closes the connection.
+ENDED = "ended\n"
+
+
 def main() -> None:
     """Connects to the driver that started this process, and serves it."""
     # Ctrl-C reaches every process of the terminal; the driver decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     address, key, threads = sys.stdin.readline().split("\t")
     _import_kerastudy()
-    with Client(address, authkey=bytes.fromhex(key.strip())) as connection:
+    with Client(_address(address), authkey=bytes.fromhex(key.strip())) as connection:
         from studies.training.determinism import prepare_environment
 
         prepare_environment(int(threads))
@@ -37,14 +41,18 @@ def main() -> None:
         try:
             serve(connection, shared)
         except (EOFError, ConnectionError, BrokenPipeError):
-            # The driver is gone: nobody wants what this process would still do, nor the data that
-            # the driver would have removed.
-            for folder in shared:
-                shutil.rmtree(folder, ignore_errors=True)
-            from studies.data.large import remove_own_folder
-
-            remove_own_folder()
+            # Nobody wants what this process would still do. Nor, if the driver is gone, the data
+            # that the driver would have removed.
+            if sys.stdin.readline() != ENDED:
+                for folder in shared:
+                    shutil.rmtree(folder, ignore_errors=True)
             os._exit(0)
+
+
+def _address(text: str) -> str | tuple[str, int]:
+    """Returns the address of a socket's file, or of a port of this machine."""
+    host, _, port = text.rpartition(":")
+    return (host, int(port)) if host == "127.0.0.1" else text
 
 
 def _import_kerastudy() -> None:
@@ -61,7 +69,7 @@ def serve(connection: Connection, shared: list[Path]) -> None:
 
     Args:
         connection: To the driver.
-        shared: Takes the folder of data that is shared, if the driver names one.
+        shared: Takes the folder of the data.
     """
     from search_spaces import SearchSpaceError
     from studies.errors import StudyError
@@ -73,7 +81,7 @@ def serve(connection: Connection, shared: list[Path]) -> None:
         message = connection.recv()
         try:
             if isinstance(message, LoadStudy):
-                shared += [message.shared] if message.shared is not None else []
+                shared.append(message.shared)
                 session = _load(message, connection)
                 continue
             assert session is not None, "a study is loaded before trials are run"

@@ -1,0 +1,156 @@
+"""The process of a worker, and the connection to it."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from multiprocessing.connection import Connection, Listener
+from typing import Any
+
+from studies.errors import WorkerError
+from studies.executors import worker_main
+from studies.executors.messages import LoadStudy
+
+_SECONDS_TO_CONNECT = 60.0
+_SECONDS_TO_END = 5.0
+_LINES_KEPT = 20
+# What TensorFlow's C++ side tells of itself before its log level counts.
+_NOISE = re.compile(r"[IW]\d{4} \d\d:\d\d:\d\d\.|[IW]0000 \d|WARNING: All log messages before absl")
+
+OnOutput = Callable[[str], None]
+
+
+def _listen(key: bytes) -> Listener:
+    try:
+        return Listener(authkey=key)
+    except OSError:
+        # The folder for temporary files has a path too long for a socket's.
+        return Listener(("127.0.0.1", 0), authkey=key)
+
+
+class WorkerProcess:
+    """The process and the connection to it. It connects while its parent does other things.
+
+    Args:
+        load: The study that it is to load.
+        folder: The folder that it runs in; None: this process's.
+        on_output: Takes each line that it prints.
+    """
+
+    def __init__(self, load: LoadStudy, folder: str | None, on_output: OnOutput) -> None:
+        key = secrets.token_bytes(32)
+        self._listener = _listen(key)
+        self._process = subprocess.Popen(
+            # -P: the folder it is started in stays off its path.
+            [sys.executable, "-P", worker_main.__file__],
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        # On a pipe: the arguments of a process are there for everybody to read.
+        address = self._listener.address
+        text = address if isinstance(address, str) else ":".join(map(str, address))
+        self._process.stdin.write(f"{text}\t{key.hex()}\t{load.threads}\n")
+        self._process.stdin.flush()
+        self._last_lines: deque[str] = deque(maxlen=_LINES_KEPT)
+        self._reader = threading.Thread(target=self._read_output, args=(on_output,), daemon=True)
+        self._reader.start()
+        self._connection: Connection | None = None
+
+    def send(self, message: object) -> None:
+        """Sends a message.
+
+        Raises:
+            WorkerError: If the process has ended.
+        """
+        try:
+            self.connection.send(message)
+        except (EOFError, ConnectionError, BrokenPipeError):
+            raise self._ended() from None
+
+    def receive(self) -> Any:
+        """Waits for a message.
+
+        Raises:
+            WorkerError: If the process has ended.
+        """
+        try:
+            return self.connection.recv()
+        except (EOFError, ConnectionError, BrokenPipeError):
+            raise self._ended() from None
+
+    def end(self) -> None:
+        """Ends the process: a closed connection tells it to, a signal if it does not listen."""
+        with contextlib.suppress(OSError, ValueError):
+            # So that it knows that this process is there still.
+            assert self._process.stdin is not None
+            self._process.stdin.write(worker_main.ENDED)
+            self._process.stdin.flush()
+        if self._connection is not None:
+            self._connection.close()
+        self._listener.close()
+        self._process.terminate()
+        try:
+            self._process.wait(_SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join(_SECONDS_TO_END)
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                # What a process that has died did not read can't be flushed.
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+    @property
+    def connection(self) -> Connection:
+        """The connection; waits for the process to make it."""
+        if self._connection is None:
+            # accept() has no limit of its own, and would wait for a process that has died.
+            waiting = threading.Timer(_SECONDS_TO_CONNECT, self._process.kill)
+            watcher = threading.Thread(target=self._wake_if_dead, daemon=True)
+            waiting.start()
+            watcher.start()
+            try:
+                self._connection = self._listener.accept()
+            finally:
+                waiting.cancel()
+        return self._connection
+
+    def _wake_if_dead(self) -> None:
+        """Connects to our own listener and hangs up, so that accept() ends with an error."""
+        from multiprocessing.connection import Client
+
+        self._process.wait()
+        if self._connection is None:
+            try:
+                Client(self._listener.address).close()
+            except OSError:
+                return
+
+    def _ended(self) -> WorkerError:
+        try:
+            code = self._process.wait(_SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            return WorkerError("the worker process does not answer")
+        self._reader.join(_SECONDS_TO_END)
+        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+        last = f"; its last line was: {self._last_lines[-1]}" if self._last_lines else ""
+        return WorkerError(f"the worker process ended {how}{last}")
+
+    def _read_output(self, on_output: OnOutput) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.strip() and not _NOISE.match(line):
+                self._last_lines.append(line.rstrip())
+                on_output(line.rstrip())
