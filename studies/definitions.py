@@ -70,8 +70,9 @@ def check_unchanged(before: StudyHistory | None, now: StudyDescription) -> None:
         return
     found = differences(before.description, with_joined(now, before.trials))
     if found and any(trial.state in FINISHED_STATES for trial in before.trials):
+        listed = "; ".join(each.removesuffix(".") for each in found)
         raise StudyChangedError(
-            f"The study {now.name!r} is recorded with another definition: {'; '.join(found)}. "
+            f"The study {now.name!r} is recorded with another definition: {listed}. "
             "Launch it as it was to go on, or start anew under another name with --name."
         )
 

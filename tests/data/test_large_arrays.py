@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from studies.data import DataError, Splits, datasets, large
+from studies.data import DataError, Part, Splits, datasets, large
 from studies.data.sharing import shared
 
 
@@ -33,9 +33,12 @@ def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return path
 
 
+def in_file(part: Part) -> bool:
+    return isinstance(part.x, np.ndarray) and large.file_of(part.x) is not None
+
+
 def in_files(splits: Splits) -> list[bool]:
-    parts = (splits.train, splits.validation, splits.unseal_test())
-    return [isinstance(part.x, np.ndarray) and large.file_of(part.x) is not None for part in parts]
+    return [in_file(part) for part in (splits.train, splits.validation, splits.unseal_test())]
 
 
 def test_are_the_same_arrays_in_files(file: Path, request: pytest.FixtureRequest) -> None:
@@ -67,12 +70,8 @@ def test_of_memory_maps_are_copies(limit: None, tmp_path: Path) -> None:
     splits = datasets.arrays(x, np.arange(300.0), test=None).load()
     digest = splits.train.digest
     x[:] = 0
-    assert in_files_of(splits.train.x)
+    assert in_file(splits.train)
     assert splits.train.digest == digest
-
-
-def in_files_of(array: object) -> bool:
-    return isinstance(array, np.ndarray) and large.file_of(array) is not None
 
 
 def test_nan_in_any_block_is_found(limit: None) -> None:
