@@ -77,6 +77,29 @@ def check_unchanged(before: StudyHistory | None, now: StudyDescription) -> None:
         )
 
 
+def with_lag(description: StudyDescription, before: StudyHistory) -> StudyDescription:
+    """Returns a study's definition with the order of its proposals as it was begun.
+
+    Raises:
+        StudyChangedError: If it has trials that were proposed by whatever had ended, and is to be
+            deterministic now.
+    """
+    if before.description.engine != description.engine:
+        return description
+    lag = before.description.lag
+    finished = any(trial.state in FINISHED_STATES for trial in before.trials)
+    if description.deterministic and not lag and finished:
+        raise StudyChangedError(
+            f"The study {description.name!r} was begun without --deterministic: which trials it "
+            "has may depend on timing already. Launch it as it was to go on, or start anew under "
+            "another name with --name."
+        )
+    if finished or (lag and before.trials):
+        # Begun so, it stays so, with other workers too.
+        return replace(description, lag=lag, deterministic=lag > 0)
+    return description
+
+
 def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
     """Says what differs between two definitions, as far as it changes what trials mean."""
     found = before.space.differences(now.space)

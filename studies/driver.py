@@ -8,21 +8,24 @@ copy. A process killed in between leaves a study that the next launch goes on wi
 from __future__ import annotations
 
 import contextlib
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from search_spaces import SearchSpace
 from search_spaces.completion import complete
+from studies.budget import INTERRUPTED, AtTheEnd, Ending, reached
+from studies.clock import AwakeClock
 from studies.definitions import as_they_can_join
-from studies.engines.engine import Curve, Engine
+from studies.engines.engine import Curve
 from studies.executors.executor import Executor
 from studies.progress import Progress
-from studies.repeats import combined, mean_metrics
+from studies.proposals import EngineOf, Proposals
 from studies.retention import Retention
+from studies.running import Running
 from studies.seeds import trial_seed
 from studies.specs import spec_of, task_of
+from studies.time_limit import TimeLimit
 from tracking.history import epoch_metrics
 from tracking.joining import completed, joined
 from tracking.records import (
@@ -40,22 +43,9 @@ from tracking.selection import best_trial
 # A trial whose process ends by itself so often is what ends it.
 _ATTEMPTS = 3
 
-EngineOf = Callable[[SearchSpace], Engine]
-
-
-@dataclass
-class _Running:
-    """A trial that runs: its record, and the trainings that it is made of."""
-
-    trial: TrialRecord
-    specs: list[TrialSpec] = field(default_factory=list)
-    run_ids: list[str] = field(default_factory=list)
-    results: list[TrialResult] = field(default_factory=list)
-    epochs: list[EpochResult] = field(default_factory=list)
-
 
 class Driver:
-    """Runs a study until it has its trials. A `Handler` of the executor's.
+    """Runs a study until it has its trials, or its budget is spent. A `Handler` of the executor's.
 
     Args:
         executor: Where trials run.
@@ -64,6 +54,7 @@ class Driver:
         recorded: What the record has: trials by number.
         curve: Reads a recorded trial's objective by epoch.
         progress: What a person sees.
+        at_the_end: What becomes of trials that run when the budget is spent.
     """
 
     def __init__(
@@ -74,50 +65,55 @@ class Driver:
         recorded: Sequence[TrialRecord],
         curve: Curve,
         progress: Progress,
+        at_the_end: AtTheEnd = "finish",
     ) -> None:
-        self._executor = executor
-        self._engine_of = engine_of
-        self._curve = curve
-        self._runs = runs
-        self._progress = progress
-        self._description = runs.description
+        self._executor, self._runs, self._progress = executor, runs, progress
+        self._at_the_end = at_the_end
+        self._description = description = runs.description
         self._trials = {trial.number: trial for trial in recorded}
         self._finished = {t.number: t for t in recorded if t.state in FINISHED_STATES}
         self._again = deque(t for t in recorded if t.state not in FINISHED_STATES)
-        self._running: dict[int, _Running] = {}
+        self._running: dict[int, Running] = {}
         self._repeats: deque[int] = deque()
-        self._losses: Counter[int] = Counter()
+        self._clock = AwakeClock()
+        self._time_limit = TimeLimit(description.trial_timeout, self._clock)
         self._stopping = False
         self._exhausted = False
-        self._engine = self._restored_engine()
-        finished = self._finished.values()
-        self._best = best_trial(finished, self._description.objective)
-        self._retention = Retention(runs.store, self._description, finished)
+        self._ending: Ending | None = None
+        self._proposals = Proposals(
+            engine_of, curve, description.lag, description.objective, self._on_told
+        )
+        self._proposals.begin(description.space, recorded)
+        self._counted = self._proposals.told_of(self._finished)
+        counted = [self._finished[number] for number in self._counted]
+        self._best = best_trial(counted, description.objective)
+        self._shown = best_trial(self._finished.values(), description.objective)
+        self._retention = Retention(runs.store, description, self._finished.values())
 
-    def run(self) -> str:
-        """Runs trials; returns why it ended, for people to read."""
-        total = self._description.trials
+    def run(self) -> Ending:
+        """Runs trials; returns why it ended."""
         # A kill may have come between a checkpoint and what it supersedes; --keep may be less.
-        self._retention.tidy(self._engine)
-        self._progress.begin(self._description, len(self._finished), total)
+        self._retention.tidy(self._proposals.engine)
+        self._progress.begin(self._description, len(self._finished), self._description.trials)
         try:
-            self._submit()
-            while self._running:
-                self._executor.wait(self)
+            with self._clock:
                 self._submit()
+                while self._running:
+                    self._executor.wait(self, self._time_limit.seconds_to_wait)
+                    for number in self._time_limit.hanging(self._running.values()):
+                        self._executor.cut(number)
+                    self._submit()
+            self._proposals.tell_rest()
         except BaseException:
             # An interrupt may have come in the midst of the database's own work, which then fails
             # once more. What can't be closed now, the next launch closes.
             for _ in range(2):
                 with contextlib.suppress(Exception):
-                    self._close_running()
+                    for running in self._running.values():
+                        self._close(running)
                     break
             raise
-        if self._stopping:
-            return "interrupted; launch again to go on"
-        if self._exhausted:
-            return f"all {len(self._finished)} configurations of the space were tried"
-        return f"all {total} trials are done"
+        return self._why_it_ended()
 
     def stop(self) -> None:
         """Has running trials end after their present epoch, and starts no more."""
@@ -133,41 +129,51 @@ class Driver:
         running = self._running[epoch.number]
         self._runs.log_epoch(running.run_ids[epoch.repeat], epoch)
         self._progress.epoch_ended(epoch)
-        running.epochs.append(epoch)
+        running.take_epoch(epoch, self._clock.seconds)
         # The first repeat is what a pruner judges a trial by.
-        prune = epoch.repeat == 0 and self._reported(epoch)
+        prune = epoch.repeat == 0 and self._proposals.report(epoch)
         if epoch.epoch >= running.trial.spec.epochs:
             return "continue"
-        if self._stopping:
+        if self._cuts():
             return "stop"
-        return "prune" if prune else "continue"
+        return "prune" if prune or self._time_limit.cuts(running) else "continue"
 
     def on_result(self, result: TrialResult) -> None:
         """See `Handler.on_result`."""
         running = self._running[result.number]
+        cut = self._time_limit.reason(result.number)
+        if cut and result.state == "pruned":
+            result = replace(result, reason=cut)
         if self._description.repeats > 1:
             self._runs.finish_trial(running.run_ids[result.repeat], result)
             running.results.append(result)
             if result.state == "complete" and result.repeat + 1 < self._description.repeats:
-                if not self._stopping:
+                if not self._cuts():
                     self._repeats.append(result.number)
                     return
                 result = replace(result, state="interrupted", reason="stopped between repeats")
                 running.results[-1] = result
-            result = self._combined(running)
+            # The trial's own run gets the mean of each epoch.
+            for epoch in running.mean_epochs():
+                self._runs.log_epoch(running.trial.run_id, epoch)
+            result = running.combined(self._description.objective)
         self._end(running.trial, result)
 
     def on_lost(self, spec: TrialSpec, reason: str) -> None:
         """See `Handler.on_lost`."""
         number = spec.number
-        running = self._running.pop(number)
-        self._progress.say(f"trial {number}: {reason}")
-        self._losses[number] += 1
-        if self._losses[number] < _ATTEMPTS:
-            self._close(running)
-            self._again.appendleft(running.trial)
+        running = self._running[number]
+        cut = self._time_limit.reason(number)
+        if cut:
+            self.on_result(TrialResult(number, "infeasible", reason=cut, repeat=spec.repeat))
             return
-        self._running[number] = running
+        self._progress.say(f"trial {number}: {reason}")
+        trial = replace(running.trial, losses=running.trial.losses + 1)
+        if trial.losses < _ATTEMPTS:
+            del self._running[number]
+            self._close(running, trial.losses)
+            self._again.appendleft(trial)
+            return
         reason = f"{_ATTEMPTS} attempts, and in each {reason}"
         self.on_result(TrialResult(number, "infeasible", reason=reason, repeat=spec.repeat))
 
@@ -180,19 +186,24 @@ class Driver:
             return
         done = replace(trial, state=result.state, result=result)
         self._finished[result.number] = self._trials[result.number] = done
-        attributes = {"mlflow_run": trial.run_id}
-        if result.reason:
-            attributes["reason"] = result.reason
-        self._engine.tell(result.number, result, attributes)
-        self._join(result)
-        best = best_trial([self._best, done], self._description.objective)
-        if best is done and best.best is not None:
-            self._runs.log_best_so_far(best.number, best.best.value)
-        self._best = best
         self._retention.add(done)
-        self._retention.tidy(self._engine)
+        self._proposals.ended(done)
+        self._retention.tidy(self._proposals.engine)
+        self._shown = best_trial([self._shown, done], self._description.objective)
+        best = self._shown
         shown = None if best is None or best.best is None else (best.number, best.best.value)
         self._progress.trial_ended(result, shown)
+
+    def _on_told(self, trial: TrialRecord) -> None:
+        """Goes on from what an engine was told."""
+        assert trial.result is not None, "it has ended"
+        self._join(trial.result)
+        self._counted.add(trial.number)
+        best = best_trial([self._best, trial], self._description.objective)
+        if best is trial and best.best is not None:
+            self._runs.log_best_so_far(best.number, best.best.value)
+        self._best = best
+        self._ended_early()
 
     def _join(self, result: TrialResult) -> None:
         """Takes hyperparameters into the space that the builder has only now shown."""
@@ -209,46 +220,62 @@ class Driver:
             trials.update({n: completed(trial, space) for n, trial in trials.items()})
         self._again = deque(completed(trial, space) for trial in self._again)
         # The engine that a launch from the record would make.
-        self._engine = self._restored_engine()
-        for running in self._running.values():
-            for epoch in running.epochs:
-                if epoch.repeat == 0:
-                    self._reported(epoch)
+        trials_by_number = [self._trials[n] for n in sorted(self._trials)]
+        epochs = [epoch for each in self._running.values() for epoch in each.first_repeat()]
+        self._proposals.restore(space, trials_by_number, epochs)
 
-    def _restored_engine(self) -> Engine:
-        engine = self._engine_of(self._description.space)
-        engine.restore([self._trials[n] for n in sorted(self._trials)], self._curve)
-        return engine
+    def _ended_early(self) -> bool:
+        """Tells whether the study's budget is spent, its number of trials aside."""
+        if self._ending is None:
+            self._ending = reached(
+                self._description, self._clock.seconds, self._counted, self._best
+            )
+        return self._ending is not None
+
+    def _cuts(self) -> bool:
+        """Tells whether running trials are to end after their present epoch."""
+        return self._stopping or (self._at_the_end == "cut" and self._ended_early())
+
+    def _why_it_ended(self) -> Ending:
+        if self._stopping:
+            return INTERRUPTED
+        total = self._description.trials
+        if len(self._finished) < total:
+            if self._exhausted:
+                count = len(self._finished)
+                return Ending("space", f"all {count} configurations of the space were tried")
+            if self._ending is not None:
+                return self._ending
+        return Ending("trials", f"all {total} trials are done")
 
     def _submit(self) -> None:
         while self._executor.free and not self._stopping:
             if self._repeats:
                 running = self._running[self._repeats.popleft()]
             else:
-                begun = self._begin_next()
+                begun = None if self._ended_early() else self._begin_next()
                 if begun is None:
                     return
                 running = begun
             self._submit_training(running)
 
-    def _begin_next(self) -> _Running | None:
+    def _begin_next(self) -> Running | None:
         """Begins a trial that was cut, or the next one; None if there is none to begin."""
+        losses = 0
         if self._again:
             before = self._again.popleft()
             spec = replace(before.spec, attempt=before.spec.attempt + 1)
-            proposal = Proposal(before.number, spec.values, before.engine_state)
+            proposal = Proposal(before.number, spec.values, before.engine_state, known=before.known)
+            losses = before.losses
         elif len(self._trials) < self._description.trials and not self._exhausted:
-            number = len(self._trials)
-            asked = self._engine.ask(self._known(number))
+            asked = self._ask(len(self._trials))
             if asked is None:
-                # What runs may yet open something: Hyperband promotes what has ended.
-                self._exhausted = not self._running
                 return None
             proposal, spec = asked, spec_of(asked, self._description, self._finished)
         else:
             return None
         environment = self._executor.environment
-        run_id = self._runs.begin_trial(spec, proposal, environment)
+        run_id = self._runs.begin_trial(spec, proposal, environment, losses)
         trial = TrialRecord(
             run_id=run_id,
             spec=spec,
@@ -258,20 +285,34 @@ class Driver:
             environment=environment,
             code_digest=self._description.code.digest,
             started=0,
+            known=proposal.known,
+            losses=losses,
         )
         self._trials[spec.number] = trial
-        self._running[spec.number] = _Running(trial)
+        self._running[spec.number] = Running(trial)
         self._progress.trial_begins(spec)
         return self._running[spec.number]
 
-    def _known(self, number: int) -> dict[str, Any] | None:
+    def _ask(self, number: int) -> Proposal | None:
+        """Returns the next proposal; None if there is none, or none yet."""
+        if not self._proposals.ready_for(number) or self._ended_early():
+            return None
+        given = self._given(number)
+        asked = self._proposals.ask(given)
+        # What has ended may open something: Hyperband promotes it.
+        while asked is None and self._proposals.tell_next() and not self._ended_early():
+            asked = self._proposals.ask(given)
+        self._exhausted = asked is None and not self._running and not self._ended_early()
+        return asked
+
+    def _given(self, number: int) -> dict[str, Any] | None:
         """Returns the values that a study was told to begin with, if this trial is to have such."""
         initial = self._description.initial
         if number >= len(initial):
             return None
         return complete(self._description.space, initial[number])
 
-    def _submit_training(self, running: _Running) -> None:
+    def _submit_training(self, running: Running) -> None:
         """Submits a trial's training, or the next of its repeats."""
         spec, repeat = running.trial.spec, len(running.specs)
         if self._description.repeats > 1:
@@ -280,8 +321,7 @@ class Driver:
             run_id = self._runs.begin_repeat(running.trial.run_id, spec)
         else:
             run_id = running.trial.run_id
-        running.specs.append(spec)
-        running.run_ids.append(run_id)
+        running.begin_training(spec, run_id, self._clock.seconds)
         self._tell_of_origin(spec)
         self._executor.submit(task_of(spec, self._description, self._runs.store))
 
@@ -293,32 +333,10 @@ class Driver:
         for epoch, metrics in epoch_metrics(self._runs.store, parent.run_id).items():
             known = EpochResult(spec.number, epoch, metrics, 0.0)
             self._runs.log_epoch(run_id, known)
-            self._reported(known)
+            self._proposals.report(known)
 
-    def _reported(self, epoch: EpochResult) -> bool:
-        value = epoch.metrics.get(self._description.objective.metric)
-        return value is not None and self._engine.report(epoch.number, epoch.epoch, value)
-
-    def _combined(self, running: _Running) -> TrialResult:
-        """Returns what came of a repeated trial; its own run gets the mean of each epoch."""
-        by_epoch: dict[int, list[EpochResult]] = {}
-        for epoch in running.epochs:
-            by_epoch.setdefault(epoch.epoch, []).append(epoch)
-        for number, epochs in sorted(by_epoch.items()):
-            mean = mean_metrics([epoch.metrics for epoch in epochs])
-            self._runs.log_epoch(
-                running.trial.run_id, EpochResult(running.trial.number, number, mean, 0.0)
-            )
-        seeds = [spec.seed for spec in running.specs]
-        objective = self._description.objective
-        return combined(running.results, seeds, running.run_ids, objective)
-
-    def _close_running(self) -> None:
-        for running in self._running.values():
-            self._close(running)
-
-    def _close(self, running: _Running) -> None:
+    def _close(self, running: Running, losses: int | None = None) -> None:
         for run_id in running.run_ids[len(running.results) :]:
             if run_id != running.trial.run_id:
                 self._runs.close_left_running(replace(running.trial, run_id=run_id))
-        self._runs.close_left_running(running.trial)
+        self._runs.close_left_running(running.trial, losses)

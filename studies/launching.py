@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from studies.budget import INTERRUPTED, AtTheEnd, Ending
 from studies.choosing import choose_champion
 from studies.data.large import temporary_folder
 from studies.definitions import (
@@ -17,6 +18,7 @@ from studies.definitions import (
     differences,
     most_epochs,
     warnings_of,
+    with_lag,
 )
 from studies.driver import Driver
 from studies.engines.engine import Engine
@@ -51,6 +53,7 @@ def launch_study(
     executor: ExecutorName,
     workers: int,
     progress: bool,
+    at_the_end: AtTheEnd = "finish",
 ) -> StudyHistory:
     """Runs a study that was made in this process; see `Study.launch`."""
     code = describe_code(study, defined_name)
@@ -71,12 +74,13 @@ def launch_study(
             overrides=overrides,
             workers=workers,
             progress=progress,
+            at_the_end=at_the_end,
         )
     if executor != "in-process":
         raise StudyError(f"executor must be 'in-process' or 'worker'. Received: {executor!r}.")
     prepare_environment(study.threads or 1)
     ready = InProcessExecutor(Session.open(study, code, study.threads))
-    return run_study(ready, store=store, progress=make_progress(progress))
+    return run_study(ready, store=store, progress=make_progress(progress), at_the_end=at_the_end)
 
 
 def launch_target(
@@ -88,6 +92,7 @@ def launch_target(
     data: str = "",
     workers: int = 1,
     progress: bool = True,
+    at_the_end: AtTheEnd = "finish",
 ) -> StudyHistory:
     """Runs the study that a target names.
 
@@ -99,6 +104,7 @@ def launch_target(
         data: An npz file to use in place of the study's own data, or empty.
         workers: Trials to run at once, at least 1, each in a worker process of its own.
         progress: Whether to show progress.
+        at_the_end: What becomes of trials that run when the study's budget is spent.
 
     Raises:
         StudyError: If the study cannot be run as defined.
@@ -111,7 +117,7 @@ def launch_target(
         study, code = load_study(target)
         study = study.with_overrides({**(overrides or {}), **({"data": data} if data else {})})
         ready: Executor = InProcessExecutor(Session.open(study, code, study.threads, data))
-        return run_study(ready, store=store, progress=shown)
+        return run_study(ready, store=store, progress=shown, at_the_end=at_the_end)
     # Before the worker starts: what ails the store is no reason to wait for TensorFlow.
     place = Path(store) if store is not None else default_store_path()
     opened = open_store(place)
@@ -143,7 +149,9 @@ def launch_target(
                 pool.close()
                 pool = start(Path(folder), threads)
                 pool.load()
-            return run_study(pool, store=place, progress=shown)
+            return run_study(
+                pool, store=place, progress=shown, workers=workers, at_the_end=at_the_end
+            )
         finally:
             pool.close()
 
@@ -167,9 +175,26 @@ def describe_target(
         worker.close()
 
 
-def run_study(executor: Executor, *, store: str | Path | None, progress: Progress) -> StudyHistory:
-    """Runs the study that an executor has loaded, or goes on with it; closes the executor."""
+def run_study(
+    executor: Executor,
+    *,
+    store: str | Path | None,
+    progress: Progress,
+    workers: int = 1,
+    at_the_end: AtTheEnd = "finish",
+) -> StudyHistory:
+    """Runs the study that an executor has loaded, or goes on with it; closes the executor.
+
+    Args:
+        executor: Where trials run.
+        store: The store's folder, or None for the default.
+        progress: What a person sees.
+        workers: Trials that the executor runs at once.
+        at_the_end: What becomes of trials that run when the study's budget is spent.
+    """
     description = executor.description
+    if description.deterministic:
+        description = replace(description, lag=workers)
     path = Path(store) if store is not None else default_store_path()
     try:
         for warning in warnings_of(description):
@@ -185,21 +210,27 @@ def run_study(executor: Executor, *, store: str | Path | None, progress: Progres
         check_writable(path.expanduser().absolute())
         opened = create_store(path)
         with opened.lock_study(description.name):
-            return _run_locked(executor, opened, description, progress)
+            return _run_locked(executor, opened, description, progress, at_the_end)
     finally:
         progress.end()
         executor.close()
 
 
 def _run_locked(
-    executor: Executor, store: Store, description: StudyDescription, progress: Progress
+    executor: Executor,
+    store: Store,
+    description: StudyDescription,
+    progress: Progress,
+    at_the_end: AtTheEnd,
 ) -> StudyHistory:
     before = find_study(store, description.name, description.engine)
     # Again, now that no other process can change it.
     check_unchanged(before or find_study(store, description.name), description)
     if before is not None:
-        description = with_joined(description, before.trials)
-    if before is not None and differences(before.description, description):
+        description = with_lag(with_joined(description, before.trials), before)
+    if before is not None and (
+        differences(before.description, description) or before.description.lag != description.lag
+    ):
         # Nothing was finished under the old definition (see check_unchanged).
         _runs(before, before.description).close_left_over(before.trials)
         before = None
@@ -227,36 +258,37 @@ def _run_locked(
         recorded,
         lambda trial: _objective_by_epoch(store, trial),
         progress,
+        at_the_end,
     )
-    status, stopped = "FAILED", "an error"
+    status, ending = "FAILED", Ending("error", "an error")
     try:
         with catching_interrupts(lambda: _stop(driver, progress)):
-            stopped = driver.run()
+            ending = driver.run()
             status = "KILLED" if driver.stopped else "FINISHED"
             if not driver.stopped:
                 choose_champion(executor, store, description, progress)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
-            status, stopped = "KILLED", "interrupted; launch again to go on"
+            status, ending = "KILLED", INTERRUPTED
         # What stopped it counts, not what can't be written any more because of it.
         for _ in range(2):
             with contextlib.suppress(Exception):
-                _close(store, runs, status, stopped)
+                _close(store, runs, status, ending)
                 break
         raise
     finally:
         progress.end()
-    history = _close(store, runs, status, stopped)
+    history = _close(store, runs, status, ending)
     if driver.stopped:
         raise KeyboardInterrupt
     return history
 
 
-def _close(store: Store, runs: StudyRuns, status: str, stopped: str) -> StudyHistory:
+def _close(store: Store, runs: StudyRuns, status: str, ending: Ending) -> StudyHistory:
     """Ends a study's parent run with its summary; returns the study as it stands."""
     history = read_study(store, runs.description.name, runs.description.engine)
-    runs.close(status, study_note(history, stopped))
-    return replace(history, status=status)
+    runs.close(status, study_note(history, ending.text), *ending)
+    return replace(history, status=status, ended_by=ending.by, stopped=ending.text)
 
 
 def _engine(description: StudyDescription, store: Store) -> Engine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from tracking.records import Objective
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from studies.budget import AtTheEnd
     from studies.executors import ExecutorName
     from tracking.history import StudyHistory
 
@@ -52,6 +54,11 @@ OVERRIDABLE = (
     "initial",
     "tailoring",
     "trainer",
+    "deterministic",
+    "timeout",
+    "target",
+    "patience",
+    "trial_timeout",
 )
 
 
@@ -115,6 +122,16 @@ class Study:
         class_weight: How much the samples of each class count in training, and in training only,
             as in `model.fit`: weights by class, where one without counts 1, or ``"balanced"``,
             by scikit-learn's rule from the training part. For a single output of classes.
+        deterministic: Whether a study with several workers must depend on no timing: trial k is
+            then proposed, and pruned, by what trials up to k minus the number of workers came to.
+            With one worker it is so anyway.
+        timeout: Seconds, above 0, that a launch may take; time in which the computer sleeps does
+            not count. None: as long as it takes.
+        target: Value of the objective at which the study ends, its trials done or not.
+        patience: Finished trials, at least 1, without a better value after which it ends.
+        trial_timeout: Seconds, above 0, that a training may take. At the next epoch's end it is
+            cut, with its best epoch; one that does not come to that is ended with its worker
+            process, and infeasible.
         notes: What the study is for; shown in the MLflow UI.
 
     Raises:
@@ -143,6 +160,11 @@ class Study:
     loss: Any = None
     metrics: Sequence[Any] | Mapping[str, Any] | None = None
     class_weight: Mapping[int, float] | str | None = None
+    deterministic: bool = False
+    timeout: float | None = None
+    target: float | None = None
+    patience: int | None = None
+    trial_timeout: float | None = None
     notes: str = ""
 
     def __post_init__(self) -> None:
@@ -171,9 +193,18 @@ class Study:
             )
         for name in ("trials", "epochs", "batch_size", "repeats"):
             check_count(name, getattr(self, name))
-        for name in ("keep", "threads"):
+        for name in ("keep", "threads", "patience"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
+        for name in ("timeout", "trial_timeout"):
+            if getattr(self, name) is not None:
+                check_seconds(name, getattr(self, name))
+        if self.target is not None:
+            check_target(self.target)
+        if not isinstance(self.deterministic, bool):
+            raise StudyError(
+                f"deterministic must be True or False. Received: {self.deterministic!r}."
+            )
         try:
             check_seed(self.seed)
         except ValueError as error:
@@ -229,6 +260,7 @@ class Study:
         executor: ExecutorName = "in-process",
         workers: int = 1,
         progress: bool = True,
+        at_the_end: AtTheEnd = "finish",
         **overrides: Any,
     ) -> StudyHistory:
         """Runs the study, or goes on with it, until it has its trials.
@@ -238,6 +270,9 @@ class Study:
             executor: ``"in-process"``, or ``"worker"`` for a process of its own.
             workers: Trials to run at once, at least 1, with ``executor="worker"``.
             progress: Whether to show progress on standard error.
+            at_the_end: What becomes of trials that run when ``timeout``, ``target`` or ``patience``
+                ends the study: ``"finish"``, or ``"cut"`` after their present epoch, from where
+                the next launch goes on with them.
             **overrides: Settings to replace: `OVERRIDABLE`.
 
         Returns:
@@ -261,6 +296,7 @@ class Study:
             executor=executor,
             workers=workers,
             progress=progress,
+            at_the_end=at_the_end,
         )
 
     def _check_training_parameters(self) -> None:
@@ -289,6 +325,26 @@ def check_count(name: str, value: object) -> None:
         raise StudyError(f"{name} must be a whole number of at least 1. Received: {value!r}.")
 
 
+def check_seconds(name: str, value: object) -> None:
+    """Checks a time in seconds.
+
+    Raises:
+        StudyError: If it is not a number above 0.
+    """
+    if not _is_number(value) or not value > 0:  # type: ignore[operator]
+        raise StudyError(f"{name} must be a number of seconds above 0. Received: {value!r}.")
+
+
+def check_target(value: object) -> None:
+    """Checks a value of the objective.
+
+    Raises:
+        StudyError: If it is not a finite number.
+    """
+    if not _is_number(value):
+        raise StudyError(f"target must be a finite number. Received: {value!r}.")
+
+
 def check_initial(initial: object) -> tuple[dict[str, Any], ...]:
     """Returns the values of a study's first trials.
 
@@ -301,6 +357,10 @@ def check_initial(initial: object) -> tuple[dict[str, Any], ...]:
             f"Received: {initial!r:.200}"
         )
     return tuple(dict(values) for values in initial)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_count(value: object) -> bool:

@@ -40,6 +40,10 @@ class StudyHistory:
         status: Status of the parent run.
         trials: Its trials by number, each as of its last attempt.
         champion_run_id: The run of the trial behind the registered champion, or empty.
+        ended_by: Why its last launch ended, in one word: ``"trials"`` (it has them), ``"space"``
+            (all was tried), ``"timeout"``, ``"target"``, ``"patience"``, ``"interrupt"`` or
+            ``"error"``; empty while it runs, or if it was killed.
+        stopped: The same, for people to read.
     """
 
     store: Store
@@ -50,6 +54,8 @@ class StudyHistory:
     status: str
     trials: tuple[TrialRecord, ...]
     champion_run_id: str
+    ended_by: str = ""
+    stopped: str = ""
 
     @property
     def best(self) -> TrialRecord | None:
@@ -168,6 +174,8 @@ def read_study(store: Store, name: str, engine: str | None = None) -> StudyHisto
         status=parent.info.status,
         trials=tuple(trials),
         champion_run_id=champion,
+        ended_by=_while_ended(parent, tags.ENDED_BY),
+        stopped=_while_ended(parent, tags.STOPPED),
     )
 
 
@@ -285,7 +293,14 @@ def _read_trial(run: Run) -> TrialRecord | None:
         environment=environment,
         code_digest=found.get(tags.CODE_DIGEST, ""),
         started=run.info.start_time,
+        known=int(found[tags.KNOWN]) if tags.KNOWN in found else None,
+        losses=int(found.get(tags.LOSSES, 0)),
     )
+
+
+def _while_ended(parent: Run, tag: str) -> str:
+    # What a launch leaves there stays while the next one runs.
+    return "" if parent.info.status == "RUNNING" else str(parent.data.tags.get(tag, ""))
 
 
 def _champion_run_id(store: Store, name: str) -> str:

@@ -144,22 +144,32 @@ class StudyRuns:
         self._client.set_experiment_tag(self.experiment_id, tags.LAUNCHED, now)
         self._client.update_run(self.parent_run_id, status="RUNNING")
 
-    def close(self, status: str, note: str) -> None:
+    def close(self, status: str, note: str, ended_by: str, stopped: str) -> None:
         """Writes the summary that people read in the UI, and ends the parent run.
 
         Args:
             status: MLflow's FINISHED, KILLED (interrupted) or FAILED.
             note: Markdown; cut at 8,000 characters.
+            ended_by: Why it ended, in one word.
+            stopped: Why it ended, for people to read.
         """
         if len(note) > tags.LONGEST:
             note = note[: tags.LONGEST - 2] + "…"
         self._client.set_tag(self.parent_run_id, tags.NOTE, note)
+        self._client.set_tag(self.parent_run_id, tags.ENDED_BY, ended_by)
+        self._client.set_tag(self.parent_run_id, tags.STOPPED, stopped[: tags.LONGEST])
         self._client.set_terminated(self.parent_run_id, status)
 
     def begin_trial(
-        self, spec: TrialSpec, proposal: Proposal, environment: Mapping[str, str]
+        self,
+        spec: TrialSpec,
+        proposal: Proposal,
+        environment: Mapping[str, str],
+        losses: int = 0,
     ) -> str:
         """Makes the child run of an attempt at a trial, before it trains; returns its id."""
+        known = {} if proposal.known is None else {tags.KNOWN: str(proposal.known)}
+        lost = {tags.LOSSES: str(losses)} if losses else {}
         attempt = f" (attempt {spec.attempt})" if spec.attempt > 1 else ""
         return self._begin(
             f"trial {spec.number}{attempt}",
@@ -169,6 +179,8 @@ class StudyRuns:
                 tags.KIND: "trial",
                 **tags.split_text(tags.ENVIRONMENT, json.dumps(environment)),
                 **{tags.ENGINE_STATE + key: text for key, text in proposal.state.items()},
+                **known,
+                **lost,
             },
         )
 
@@ -258,12 +270,19 @@ class StudyRuns:
         name = to_mlflow(f"best_{self.description.objective.metric}")
         self._client.log_metric(self.parent_run_id, name, value, step=number)
 
-    def close_left_running(self, trial: TrialRecord) -> None:
-        """Ends the run of an attempt whose process is gone."""
+    def close_left_running(self, trial: TrialRecord, losses: int | None = None) -> None:
+        """Ends the run of an attempt whose process is gone.
+
+        Args:
+            trial: As recorded.
+            losses: If it was its own process that ended: of how many attempts that is so now.
+        """
         if trial.result is not None:
             self._client.set_terminated(trial.run_id, _STATUS[trial.result.state])
         else:
             self._client.set_tag(trial.run_id, tags.STATE, "interrupted")
+            if losses is not None:
+                self._client.set_tag(trial.run_id, tags.LOSSES, str(losses))
             self._client.set_tag(trial.run_id, tags.REASON, "its process ended before it did")
             self._client.set_terminated(trial.run_id, "KILLED")
 

@@ -7,6 +7,7 @@
 | `optuna_engine` | Optuna's samplers and pruners behind the seam |
 | `optuna_parts` | which sampler and pruner a name stands for |
 | `optuna_trials` | a study's trials as Optuna holds them, whichever engine proposed them |
+| `optuna_memory` | where Optuna keeps them while a study runs |
 | `optuna_export` | finished trials in Optuna's own storage |
 | `keras_tuner_engine` | Keras Tuner's oracles behind the seam |
 | `keras_tuner_parts` | which oracle can serve which study |

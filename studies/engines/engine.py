@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from tracking.records import Proposal, TrialRecord, TrialResult
+from tracking.records import FINISHED_STATES, Proposal, TrialRecord, TrialResult
 
 Curve = Callable[[TrialRecord], Mapping[int, float]]
 """Reads the objective of a recorded trial by epoch."""
+
+
+def was_told(trial: TrialRecord, told: int | None) -> bool:
+    """Tells whether an engine was told what came of a recorded trial; see `Engine.restore`."""
+    return trial.state in FINISHED_STATES and (told is None or trial.number < told)
 
 
 class Engine(Protocol):
@@ -22,22 +27,26 @@ class Engine(Protocol):
       engine restored from the record proposes what the one that was interrupted would have.
     """
 
-    def restore(self, trials: Sequence[TrialRecord], curve: Curve) -> None:
+    def restore(self, trials: Sequence[TrialRecord], curve: Curve, told: int | None = None) -> None:
         """Takes up a study from its record. Called once, before anything else.
 
         Args:
             trials: All trials by number, from 0, without gaps. One that has not finished was
                 asked for and will be told.
             curve: Reads a trial's objective by epoch.
+            told: If given, those from this number on will be told, finished or not.
         """
         ...
 
-    def ask(self, given: Mapping[str, Any] | None = None) -> Proposal | None:
+    def ask(
+        self, given: Mapping[str, Any] | None = None, known: int | None = None
+    ) -> Proposal | None:
         """Proposes a trial; None if there is nothing left to try.
 
         Args:
             given: Values that the trial is to have, in the space: the engine takes them as if it
                 had chosen them.
+            known: See `Proposal.known`: what is told of later trials does not count in `report`.
         """
         ...
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces import SearchSpace
 from search_spaces.keras_tuner_space import RESERVED, KerasTunerSpace
-from studies.engines.engine import Curve
+from studies.engines.engine import Curve, was_told
 from studies.engines.keras_tuner_import import import_keras_tuner
 from studies.engines.keras_tuner_parts import BAYESIAN, FACTOR, GRID, HYPERBAND, check_oracle
 from studies.engines.optuna_export import OptunaExport
 from studies.engines.optuna_trials import OptunaTrials
 from studies.seeds import sampler_seed
-from tracking.records import FINISHED_STATES, Objective, Proposal, TrialRecord, TrialResult
+from tracking.records import Objective, Proposal, TrialRecord, TrialResult
 
 if TYPE_CHECKING:
     from studies.engines.keras_tuner_oracles import AskedOracle
@@ -62,15 +62,17 @@ class KerasTunerEngine:
         self._oracle = _make_oracle(engine, self._translation, objective, epochs)
         self._oracle.tried = self._trials.tried
 
-    def restore(self, trials: Sequence[TrialRecord], curve: Curve) -> None:
+    def restore(self, trials: Sequence[TrialRecord], curve: Curve, told: int | None = None) -> None:
         """See `Engine.restore`."""
-        self._trials.restore(trials, curve)
+        self._trials.restore(trials, curve, told)
         for trial in trials:
             self._oracle.insert(str(trial.number), trial.spec.values, trial.engine_state)
-            if trial.state in FINISHED_STATES and trial.result is not None:
+            if was_told(trial, told) and trial.result is not None:
                 self._end(trial.result)
 
-    def ask(self, given: Mapping[str, Any] | None = None) -> Proposal | None:
+    def ask(
+        self, given: Mapping[str, Any] | None = None, known: int | None = None
+    ) -> Proposal | None:
         """See `Engine.ask`."""
         number = self._trials.count
         trial_id = str(number)
@@ -81,7 +83,7 @@ class KerasTunerEngine:
         values = self._translation.decode(proposed)
         state = self._oracle.state(trial_id, proposed)
         self._oracle.insert(trial_id, values, state)
-        self._trials.add(values, state)
+        self._trials.add(values, state, known)
         past = proposed.get(RESERVED + "trial_id")
         return Proposal(
             number,
@@ -89,6 +91,7 @@ class KerasTunerEngine:
             state,
             epochs=proposed.get(RESERVED + "epochs"),
             goes_on_from=None if past is None else int(past),
+            known=known,
         )
 
     def report(self, number: int, epoch: int, value: float) -> bool:

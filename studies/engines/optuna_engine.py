@@ -55,11 +55,13 @@ class OptunaEngine:
         # One walk over the grid, gone on with at each ask.
         self._grid = space.grid() if engine == _GRID else iter(())
 
-    def restore(self, trials: Sequence[TrialRecord], curve: Curve) -> None:
+    def restore(self, trials: Sequence[TrialRecord], curve: Curve, told: int | None = None) -> None:
         """See `Engine.restore`."""
-        self._trials.restore(trials, curve)
+        self._trials.restore(trials, curve, told)
 
-    def ask(self, given: Mapping[str, Any] | None = None) -> Proposal | None:
+    def ask(
+        self, given: Mapping[str, Any] | None = None, known: int | None = None
+    ) -> Proposal | None:
         """See `Engine.ask`."""
         number = self._trials.count
         values: dict[str, Any] | None
@@ -72,12 +74,13 @@ class OptunaEngine:
         else:
             seed = sampler_seed(self._seed, number)
             # A sampler for each trial: what it draws must not depend on what was drawn before.
-            values = self._trials.sample(make_sampler(self._engine, self._trials.space, seed))
-            return Proposal(number, values, self._trials.state(number))
+            sampler = make_sampler(self._engine, self._trials.space, seed)
+            values = self._trials.sample(sampler, known)
+            return Proposal(number, values, self._trials.state(number), known=known)
         if values is None:
             return None
-        self._trials.add(values, {})
-        return Proposal(number, values)
+        self._trials.add(values, {}, known)
+        return Proposal(number, values, known=known)
 
     def report(self, number: int, epoch: int, value: float) -> bool:
         """See `Engine.report`."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from search_spaces import SearchSpace
 from search_spaces.optuna_space import OptunaSpace
 from search_spaces.scalars import canonical_json
-from studies.engines.engine import Curve
+from studies.engines.engine import Curve, was_told
 from studies.engines.optuna_export import OptunaExport
 from studies.engines.optuna_parts import make_pruner, optuna_state
 from tracking.records import FINISHED_STATES, Objective, TrialRecord, TrialResult
@@ -54,12 +54,17 @@ class OptunaTrials:
     ) -> None:
         import optuna
 
+        from studies.engines.optuna_memory import Memory
+
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space = OptunaSpace(space)
         self.tried: set[str] = set()
         self._export = export
         self._prunes = pruner != "none"
-        self._storage = optuna.storages.InMemoryStorage()
+        self._storage = Memory()
+        # By number: see `Proposal.known`.
+        self._known: dict[int, int] = {}
+        self._exported: set[int] = set()
         self._study = optuna.create_study(
             study_name=name,
             storage=self._storage,
@@ -74,19 +79,20 @@ class OptunaTrials:
         """How many trials there are: the number of the next one."""
         return self._count
 
-    def restore(self, trials: Sequence[TrialRecord], curve: Curve) -> None:
+    def restore(self, trials: Sequence[TrialRecord], curve: Curve, told: int | None) -> None:
         """Takes up the trials of a record; see `Engine.restore`."""
         finished = [t for t in trials if t.state in FINISHED_STATES]
         stored = self._export.matching(finished, self._values_of) if self._export else {}
+        self._exported = set(stored)
         for trial in trials:
-            if trial.number in stored:
+            if not was_told(trial, told):
+                self.add(trial.spec.values, trial.engine_state, trial.known)
+            elif trial.number in stored:
                 self._study.add_trial(stored[trial.number])
-                self._note(trial.spec.values)
-            elif trial.state in FINISHED_STATES:
+                self._note(trial.spec.values, trial.known)
+            else:
                 self._replay(trial, curve)
                 self._write_through(trial.number)
-            else:
-                self.add(trial.spec.values, trial.engine_state)
 
     def declared(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Returns values as they are declared: of their types, in their order.
@@ -98,12 +104,13 @@ class OptunaTrials:
         space.validate(given)
         return {name: space[name].canonical(given[name]) for name in space.names if name in given}
 
-    def add(self, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
+    def add(self, values: Mapping[str, Any], state: Mapping[str, str], known: int | None) -> None:
         """Adds a trial that runs from now on.
 
         Args:
             values: Its values, in the space.
             state: What the engine notes of it, each text in JSON.
+            known: See `Proposal.known`.
         """
         import optuna
 
@@ -116,13 +123,13 @@ class OptunaTrials:
                 system_attrs={key: json.loads(text) for key, text in state.items()},
             )
         )
-        self._note(values)
+        self._note(values, known)
 
-    def sample(self, sampler: BaseSampler) -> dict[str, Any]:
+    def sample(self, sampler: BaseSampler, known: int | None) -> dict[str, Any]:
         """Adds a trial that a sampler of Optuna's proposes; returns its values."""
         self._study.sampler = sampler
         values = self.space.suggest(self._study.ask())
-        self._note(values)
+        self._note(values, known)
         return values
 
     def state(self, number: int) -> dict[str, str]:
@@ -135,7 +142,10 @@ class OptunaTrials:
         if not math.isfinite(value):
             return False
         self._storage.set_trial_intermediate_value(self._id(number), epoch, value)
-        return self._prunes and self._study.pruner.prune(self._study, self._trial(number))
+        if not self._prunes:
+            return False
+        with self._storage.hiding_from(number, self._known.get(number)):
+            return self._study.pruner.prune(self._study, self._trial(number))
 
     def tell(self, number: int, result: TrialResult, attributes: Mapping[str, str]) -> None:
         """See `Engine.tell`."""
@@ -146,13 +156,15 @@ class OptunaTrials:
         self._storage.set_trial_state_values(self._id(number), optuna_state(result.state), values)
         self._write_through(number)
 
-    def _note(self, values: Mapping[str, Any]) -> None:
+    def _note(self, values: Mapping[str, Any], known: int | None) -> None:
         self.tried.add(canonical_json(values))
+        if known is not None:
+            self._known[self._count] = known
         self._count += 1
 
     def _replay(self, trial: TrialRecord, curve: Curve) -> None:
         """Plays a finished trial again, epoch by epoch: some pruners take notes as they go."""
-        self.add(trial.spec.values, trial.engine_state)
+        self.add(trial.spec.values, trial.engine_state, trial.known)
         for epoch, value in curve(trial).items():
             self.report(trial.number, epoch, value)
         values = None if trial.best is None else [trial.best.value]
@@ -163,7 +175,7 @@ class OptunaTrials:
         return self.space.decode(trial.params)
 
     def _write_through(self, number: int) -> None:
-        if self._export is not None:
+        if self._export is not None and number not in self._exported:
             self._export.add(self._trial(number))
 
     def _trial(self, number: int) -> FrozenTrial:

@@ -59,8 +59,17 @@ class Executor(Protocol):
         """Takes a trial to run."""
         ...
 
-    def wait(self, handler: Handler) -> None:
-        """Works until there was something to tell, and tells it."""
+    def wait(self, handler: Handler, seconds: float | None = None) -> None:
+        """Works until there was something to tell, and tells it.
+
+        Args:
+            handler: Is told.
+            seconds: Return after so long though there was nothing to tell, where the executor can.
+        """
+        ...
+
+    def cut(self, number: int) -> None:
+        """Ends the process that runs a trial, which is then lost, where it has one of its own."""
         ...
 
     def save_champion(

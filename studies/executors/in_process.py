@@ -42,9 +42,12 @@ class InProcessExecutor:
         """See `Executor`."""
         self._waiting.append(task)
 
-    def wait(self, handler: Handler) -> None:
+    def wait(self, handler: Handler, seconds: float | None = None) -> None:
         """See `Executor`. Returns when the trial has ended."""
         handler.on_result(self._session.run(self._waiting.popleft(), handler.on_epoch))
+
+    def cut(self, number: int) -> None:
+        """See `Executor`. There is no process to end but this one."""
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path

@@ -23,7 +23,6 @@ class WorkerPool:
 
     def __init__(self, workers: Sequence[WorkerExecutor]) -> None:
         self._workers = list(workers)
-        self._loading: list[WorkerExecutor] = []
         # What each has trained before: it has the programs of such models.
         self._known: dict[int, set[Hashable]] = {id(worker): set() for worker in workers}
 
@@ -36,7 +35,6 @@ class WorkerPool:
         for worker in self._workers:
             worker.ask_to_load()
         self._workers[0].load()
-        self._loading = self._workers[1:]
 
     @property
     def description(self) -> StudyDescription:
@@ -61,20 +59,22 @@ class WorkerPool:
         self._known[id(worker)].add(kind)
         worker.submit(task)
 
-    def wait(self, handler: Handler) -> None:
+    def wait(self, handler: Handler, seconds: float | None = None) -> None:
         """See `Executor`."""
         for worker in self._workers:
             if worker.waits:
                 worker.wait(handler)
                 return
-        busy = [w for w in self._workers if w not in self._loading and not w.free]
-        ready = wait([worker.connection for worker in [*busy, *self._loading]])
-        for worker in [w for w in self._loading if w.connection in ready]:
-            self._loading.remove(worker)
-            worker.load()
+        busy = [worker for worker in self._workers if not worker.free]
+        ready = wait([worker.connection for worker in busy], seconds)
         for worker in busy:
             if worker.connection in ready:
                 worker.wait(handler)
+
+    def cut(self, number: int) -> None:
+        """See `Executor`."""
+        for worker in self._workers:
+            worker.cut(number)
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
@@ -88,7 +88,7 @@ class WorkerPool:
             worker.close()
 
     def _free(self) -> list[WorkerExecutor]:
-        return [w for w in self._workers if w not in self._loading and w.free]
+        return [worker for worker in self._workers if worker.free]
 
 
 def _kind(spec: TrialSpec) -> Hashable:

@@ -153,6 +153,11 @@ def _describe(
         notes=study.notes,
         repeats=study.repeats,
         initial=tuple(complete(space, values) for values in study.initial),
+        deterministic=study.deterministic,
+        timeout=study.timeout,
+        target=study.target,
+        patience=study.patience,
+        trial_timeout=study.trial_timeout,
         warnings=tuple(warnings),
     )
 

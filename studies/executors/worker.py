@@ -26,6 +26,9 @@ from studies.executors.worker_process import OnOutput, WorkerProcess
 from studies.loading import Target
 from tracking.records import EpochResult, StudyDescription, TrialSpec, TrialTask
 
+# A study whose loading ends the process so often, one after another, ends it always.
+_LOADS = 3
+
 
 class WorkerExecutor:
     """Runs trials in a process of its own, which is replaced when it ends by itself.
@@ -66,7 +69,8 @@ class WorkerExecutor:
         self._loaded: Loaded | None = None
         self._folder = folder if folder and Path(folder).is_dir() else None
         self._process = self._start()
-        self._asked_to_load = False
+        self._asked_to_load = self._is_loading = False
+        self._lost_while_loading = 0
 
     def _start(self) -> WorkerProcess:
         self._asked_to_load = False
@@ -79,14 +83,24 @@ class WorkerExecutor:
 
     @property
     def waits(self) -> bool:
-        """Whether a trial waits that could not be given to the worker: it has died."""
-        return bool(self._waiting)
+        """Whether something waits that could not be given to the worker: it has died."""
+        return bool(self._waiting) or (self._is_loading and not self._asked_to_load)
+
+    @property
+    def loading(self) -> bool:
+        """Whether the worker loads the study still."""
+        return self._is_loading
+
+    @property
+    def trial(self) -> int | None:
+        """The number of the trial that it runs."""
+        return None if self._running is None else self._running.number
 
     def ask_to_load(self) -> None:
         """Has the worker load the study, without waiting for it."""
         if not self._asked_to_load:
             self._process.send(self._load_study)
-            self._asked_to_load = True
+            self._asked_to_load = self._is_loading = True
 
     def load(self) -> None:
         """Waits until the worker has loaded the study.
@@ -103,6 +117,7 @@ class WorkerExecutor:
             answer = self._ask_to_load()
         if not isinstance(answer, Loaded):
             raise WorkerError(f"The worker answered {answer!r:.200}.")
+        self._is_loading = False
         if self._loaded is not None:
             _check_same(self._loaded.description, answer.description)
         self._loaded = answer
@@ -123,7 +138,7 @@ class WorkerExecutor:
     @property
     def free(self) -> int:
         """See `Executor`."""
-        return 0 if self._waiting or self._running else 1
+        return 0 if self._waiting or self._running or self._is_loading else 1
 
     def submit(self, task: TrialTask) -> None:
         """See `Executor`. A worker that is free begins at once."""
@@ -133,8 +148,11 @@ class WorkerExecutor:
             with contextlib.suppress(WorkerError):
                 self._start_next()
 
-    def wait(self, handler: Handler) -> None:
-        """See `Executor`."""
+    def wait(self, handler: Handler, seconds: float | None = None) -> None:
+        """See `Executor`. A process that takes the place of one that died is not waited for."""
+        if self._is_loading:
+            self._finish_loading()
+            return
         try:
             if self._running is None:
                 self._start_next()
@@ -144,9 +162,7 @@ class WorkerExecutor:
                 return
         except WorkerError as error:
             lost, self._running = self._running, None
-            self._process.end()
-            self._process = self._start()
-            self.load()
+            self._replace()
             if lost is not None:
                 handler.on_lost(lost, str(error))
             return
@@ -154,6 +170,11 @@ class WorkerExecutor:
         if isinstance(message, Failed):
             raise StudyError(message.message)
         handler.on_result(message)
+
+    def cut(self, number: int) -> None:
+        """See `Executor`."""
+        if self.trial == number:
+            self._process.kill()
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
@@ -170,6 +191,26 @@ class WorkerExecutor:
         self._process.end()
         if self._own is not None:
             self._own.cleanup()
+
+    def _finish_loading(self) -> None:
+        """Ends the loading in a process that took the place of another, or came in later."""
+        try:
+            self.load()
+        except WorkerError:
+            self._lost_while_loading += 1
+            if self._lost_while_loading >= _LOADS:
+                raise
+            self._replace()
+        else:
+            self._lost_while_loading = 0
+
+    def _replace(self) -> None:
+        self._process.end()
+        self._process = self._start()
+        # One that died at once is replaced in `wait` again.
+        with contextlib.suppress(WorkerError):
+            self.ask_to_load()
+        self._is_loading = True
 
     def _start_next(self) -> None:
         self._process.send(self._waiting[0])

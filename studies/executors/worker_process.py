@@ -78,6 +78,10 @@ class WorkerProcess:
         except (EOFError, ConnectionError, BrokenPipeError):
             raise self._ended() from None
 
+    def kill(self) -> None:
+        """Ends the process at once, stopped or not; what is then asked of it fails."""
+        self._process.kill()
+
     def receive(self) -> Any:
         """Waits for a message.
 

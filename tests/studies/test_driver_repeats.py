@@ -118,7 +118,7 @@ def test_a_trial_pruned_in_its_first_repeat_has_no_further_one(folder: Path) -> 
 
 def test_an_infeasible_repeat_makes_the_trial_infeasible(folder: Path) -> None:
     class Second(ScriptedExecutor):
-        def wait(self, handler: Handler) -> None:
+        def wait(self, handler: Handler, seconds: float | None = None) -> None:
             spec = self._waiting[0].spec
             self.infeasible = {1} if (spec.number, spec.repeat) == (1, 1) else set()
             super().wait(handler)

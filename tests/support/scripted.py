@@ -95,7 +95,10 @@ class ScriptedExecutor:
     def submit(self, task: TrialTask) -> None:
         self._waiting.append(task)
 
-    def wait(self, handler: Handler) -> None:
+    def cut(self, number: int) -> None:
+        pass
+
+    def wait(self, handler: Handler, seconds: float | None = None) -> None:
         task = self._waiting.popleft()
         spec = task.spec
         self.before(spec)

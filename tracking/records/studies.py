@@ -68,6 +68,13 @@ class StudyDescription:
         repeats: Trainings of each trial.
         initial: Values of the first trials, each complete.
         class_weight: How much the training samples of each class count, or None.
+        deterministic: Whether what is proposed must depend on no timing.
+        lag: Then: trial k is proposed, and pruned, by trials 0 to k - lag, as with so many workers
+            of equal speed. 0 where it is proposed by whatever has ended.
+        timeout: Seconds that a launch may take, or None.
+        target: Value of the objective at which the study ends, or None.
+        patience: Finished trials without a better value after which the study ends, or None.
+        trial_timeout: Seconds that a training may take, or None.
         warnings: What a person should know before it runs; not recorded.
     """
 
@@ -90,6 +97,12 @@ class StudyDescription:
     repeats: int = 1
     initial: Sequence[Mapping[str, Any]] = ()
     class_weight: ClassWeight | None = None
+    deterministic: bool = False
+    lag: int = 0
+    timeout: float | None = None
+    target: float | None = None
+    patience: int | None = None
+    trial_timeout: float | None = None
     warnings: Sequence[str] = ()
 
     def to_json(self) -> str:

@@ -21,6 +21,8 @@ class Proposal:
         state: Text of the engine's own, kept with the trial and handed back on restore.
         epochs: Epochs to train in all, where the engine decides on them; else None.
         goes_on_from: The trial whose training is gone on with, or None; see `TrialSpec`.
+        known: Where proposals are to depend on no timing: of the trials before this one, those
+            below this number are what it was proposed, and is pruned, by. Else None.
     """
 
     number: int
@@ -28,6 +30,7 @@ class Proposal:
     state: Mapping[str, str] = field(default_factory=dict)
     epochs: int | None = None
     goes_on_from: int | None = None
+    known: int | None = None
 
 
 @dataclass(frozen=True)

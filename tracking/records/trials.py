@@ -207,6 +207,8 @@ class TrialRecord:
         environment: Versions and machine that it ran on.
         code_digest: Digest of the study file that it ran from.
         started: Milliseconds since the epoch (Unix time).
+        known: See `Proposal.known`.
+        losses: How many of its attempts ended with the process that they ran in.
     """
 
     run_id: str
@@ -217,6 +219,8 @@ class TrialRecord:
     environment: Mapping[str, str]
     code_digest: str
     started: int
+    known: int | None = None
+    losses: int = 0
 
     @property
     def number(self) -> int:

@@ -1,0 +1,82 @@
+"""When a study ends: its trials are done, or its time is up, or it is as good as was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Literal, NamedTuple
+
+from tracking.records import StudyDescription, TrialRecord
+
+EndedBy = Literal["trials", "space", "timeout", "target", "patience", "interrupt", "error"]
+
+AtTheEnd = Literal["finish", "cut"]
+"""What becomes of trials that run when a study's budget is spent."""
+
+
+class Ending(NamedTuple):
+    """Why a launch ended.
+
+    Attributes:
+        by: In one word.
+        text: For people to read.
+    """
+
+    by: EndedBy
+    text: str
+
+
+INTERRUPTED = Ending("interrupt", "interrupted; launch again to go on")
+
+
+def reached(
+    description: StudyDescription,
+    seconds: float,
+    finished: Collection[int],
+    best: TrialRecord | None,
+) -> Ending | None:
+    """Tells whether a study ends before it has its trials.
+
+    Args:
+        description: The study.
+        seconds: How long this launch has run.
+        finished: The numbers of the trials that count so far.
+        best: The best of them.
+
+    Returns:
+        Why it ends, or None if it goes on.
+    """
+    since = len(finished)
+    if best is not None and best.best is not None:
+        objective, value = description.objective, best.best.value
+        target = description.target
+        if target is not None and (value == target or objective.is_better(value, target)):
+            return Ending(
+                "target",
+                f"{objective.metric} reached the target {target:.6g}: {value:.6g} in trial "
+                f"{best.number}",
+            )
+        since = sum(number > best.number for number in finished)
+    if description.patience is not None and since >= description.patience:
+        than = "no value" if best is None else f"nothing better than trial {best.number}"
+        return Ending("patience", f"{since} trials after one another brought {than}")
+    if description.timeout is not None and seconds >= description.timeout:
+        return Ending(
+            "timeout", f"the time of {spelled(description.timeout)} is up; launch again to go on"
+        )
+    return None
+
+
+def spelled(seconds: float) -> str:
+    """Spells a time as people do, such as ``"1 h 30 min"``.
+
+    Args:
+        seconds: At least 0.
+    """
+    hours, rest = divmod(seconds, 3600)
+    minutes, rest = divmod(rest, 60)
+    parts = [
+        (f"{hours:.0f}", "h", hours),
+        (f"{minutes:.0f}", "min", minutes),
+        (f"{rest:g}", "s", rest),
+    ]
+    return " ".join(f"{text} {unit}" for text, unit, size in parts if size) or "0 s"

@@ -1,0 +1,43 @@
+"""Where Optuna keeps a study's trials while it runs: in memory, some hidden when asked."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import optuna
+
+
+class Memory(optuna.storages.InMemoryStorage):
+    """A storage in memory, from which trials can be hidden for a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._judged: tuple[int, int] | None = None
+
+    @contextlib.contextmanager
+    def hiding_from(self, number: int, known: int | None) -> Iterator[None]:
+        """Hides meanwhile all trials but one and those below another number.
+
+        Pruners look at the storage's trials, some through studies that they make themselves.
+
+        Args:
+            number: The trial that is judged.
+            known: By the trials below this number; None hides nothing.
+        """
+        self._judged = None if known is None else (number, known)
+        try:
+            yield
+        finally:
+            self._judged = None
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Any = None
+    ) -> list[optuna.trial.FrozenTrial]:
+        """Returns the trials that are not hidden; see Optuna's own."""
+        trials = super().get_all_trials(study_id, deepcopy, states)
+        if self._judged is None:
+            return trials
+        number, known = self._judged
+        return [trial for trial in trials if trial.number < known or trial.number == number]

@@ -1,0 +1,142 @@
+"""The engine as the driver uses it: told of trials as they end, or in the order of their numbers.
+
+With several workers, which trial ends first is a matter of timing, and what is proposed next
+depends on what has ended. A deterministic study therefore proposes trial k from what trials up to
+k - lag came to, and from no other: what ends before its turn is parked. It is pruned by the same
+trials. See docs/decisions/0013.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from search_spaces import SearchSpace
+from studies.engines.engine import Curve, Engine
+from tracking.records import FINISHED_STATES, EpochResult, Objective, Proposal, TrialRecord
+
+EngineOf = Callable[[SearchSpace], Engine]
+
+
+class Proposals:
+    """Proposes trials.
+
+    Args:
+        engine_of: Makes the engine, for a space.
+        curve: Reads a recorded trial's objective by epoch.
+        lag: See `StudyDescription.lag`.
+        objective: What is optimized.
+        on_told: Called with each trial that ended in this process, once the engine was told of it.
+
+    Attributes:
+        engine: The engine.
+    """
+
+    engine: Engine
+
+    def __init__(
+        self,
+        engine_of: EngineOf,
+        curve: Curve,
+        lag: int,
+        objective: Objective,
+        on_told: Callable[[TrialRecord], None],
+    ) -> None:
+        self._engine_of, self._curve = engine_of, curve
+        self._lag, self._objective = lag, objective
+        self._on_told = on_told
+        self._told = 0
+        self._parked: dict[int, TrialRecord] = {}
+
+    def begin(self, space: SearchSpace, recorded: Sequence[TrialRecord]) -> None:
+        """Takes up the record, as it was when the study was left.
+
+        Args:
+            space: What may be tried.
+            recorded: All trials by number, from 0.
+        """
+        if self._lag:
+            # What shows itself late is in the space already, and so is the trial that showed it.
+            shown = [t.number + 1 for t in recorded if t.result is not None and t.result.joined]
+            known = [t.known for t in recorded if t.known is not None]
+            self._told = max([0, *known, *(n for n in shown if self._all_ended(recorded, n))])
+            self._parked = {
+                t.number: t
+                for t in recorded
+                if t.state in FINISHED_STATES and t.number >= self._told
+            }
+        self.restore(space, recorded, ())
+
+    def restore(
+        self, space: SearchSpace, trials: Sequence[TrialRecord], running: Iterable[EpochResult]
+    ) -> None:
+        """Makes the engine anew: the one that a launch from the record would make.
+
+        Args:
+            space: What may be tried.
+            trials: All trials by number, from 0.
+            running: The epochs of those that run.
+        """
+        self.engine = self._engine_of(space)
+        self.engine.restore(trials, self._curve, self._told if self._lag else None)
+        for trial in trials:
+            if trial.number in self._parked:
+                for epoch, value in self._curve(trial).items():
+                    self.engine.report(trial.number, epoch, value)
+        for epoch_result in running:
+            self.report(epoch_result)
+
+    def told_of(self, finished: Iterable[int]) -> set[int]:
+        """Returns those of a record's finished trials that the engine knows of."""
+        return {number for number in finished if not self._lag or number < self._told}
+
+    def ready_for(self, number: int) -> bool:
+        """Tells the engine what it must know to propose a trial; False if that has not ended."""
+        if not self._lag:
+            return True
+        while self._told <= number - self._lag:
+            if not self.tell_next():
+                return False
+        return True
+
+    def ask(self, given: Mapping[str, Any] | None) -> Proposal | None:
+        """Proposes a trial; see `Engine.ask`."""
+        return self.engine.ask(given, self._told if self._lag else None)
+
+    def report(self, epoch: EpochResult) -> bool:
+        """Takes an epoch; True to prune the trial."""
+        value = epoch.metrics.get(self._objective.metric)
+        return value is not None and self.engine.report(epoch.number, epoch.epoch, value)
+
+    def ended(self, trial: TrialRecord) -> None:
+        """Takes a trial that has ended."""
+        if self._lag:
+            self._parked[trial.number] = trial
+        else:
+            self._tell(trial)
+
+    def tell_next(self) -> bool:
+        """Tells the engine of the next trial by number; False if there is none, or it runs."""
+        trial = self._parked.pop(self._told, None)
+        if trial is None:
+            return False
+        self._told += 1
+        self._tell(trial)
+        return True
+
+    def tell_rest(self) -> None:
+        """Tells the engine of all trials that have ended: nothing is to be proposed any more."""
+        while self.tell_next():
+            pass
+
+    def _tell(self, trial: TrialRecord) -> None:
+        assert trial.result is not None, "it has ended"
+        attributes = {"mlflow_run": trial.run_id}
+        if trial.result.reason:
+            attributes["reason"] = trial.result.reason
+        self.engine.tell(trial.number, trial.result, attributes)
+        self._on_told(trial)
+
+    @staticmethod
+    def _all_ended(trials: Sequence[TrialRecord], count: int) -> bool:
+        return all(t.state in FINISHED_STATES for t in trials if t.number < count)

@@ -1,0 +1,68 @@
+"""A limit on how long a training may take: for one that hangs, or takes for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from studies.budget import spelled
+from studies.clock import AwakeClock
+from studies.running import Running
+
+# When its time is up, a training has until its epoch ends: so many times as long as the longest
+# before it took, and some seconds.
+_EPOCHS_OF_GRACE = 2
+_SECONDS_OF_GRACE = 2.0
+_SECONDS_BETWEEN_LOOKS = 0.5
+
+
+class TimeLimit:
+    """Watches over the trainings that run.
+
+    Args:
+        seconds: What a training may take; None sets no limit.
+        clock: Measures it.
+    """
+
+    def __init__(self, seconds: float | None, clock: AwakeClock) -> None:
+        self._seconds, self._clock = seconds, clock
+        # Trials that were told to end for it, and those whose process is ended.
+        self._told: set[int] = set()
+        self._hanging: set[int] = set()
+
+    @property
+    def seconds_to_wait(self) -> float | None:
+        """How long to wait before trainings are looked at again; None: for ever."""
+        return None if self._seconds is None else _SECONDS_BETWEEN_LOOKS
+
+    def cuts(self, running: Running) -> bool:
+        """Tells, after an epoch, whether a training is to end with it."""
+        if self._is_up(running):
+            self._told.add(running.trial.number)
+            return True
+        return False
+
+    def hanging(self, trainings: Iterable[Running]) -> list[int]:
+        """Returns the trials whose time is up, and that don't come to the end of an epoch."""
+        found = []
+        for running in trainings:
+            grace = running.longest_epoch * _EPOCHS_OF_GRACE + _SECONDS_OF_GRACE
+            waited = self._clock.seconds - running.last_epoch
+            hangs = not running.longest_epoch or waited > grace
+            if self._is_up(running) and hangs and running.trial.number not in self._hanging:
+                found.append(running.trial.number)
+        self._hanging.update(found)
+        return found
+
+    def reason(self, number: int) -> str:
+        """Returns why a trial was ended, if it was for the time; forgets it."""
+        hung, told = number in self._hanging, number in self._told
+        self._hanging.discard(number)
+        self._told.discard(number)
+        if not hung and not told:
+            return ""
+        assert self._seconds is not None, "there is a limit"
+        up = f"its time of {spelled(self._seconds)} was up"
+        return f"{up}, and its epoch did not end" if hung else up
+
+    def _is_up(self, running: Running) -> bool:
+        return self._seconds is not None and self._clock.seconds - running.began >= self._seconds
