@@ -227,7 +227,10 @@ def _run_locked(
     # Again, now that no other process can change it.
     check_unchanged(before or find_study(store, description.name), description)
     if before is not None:
+        asked = description.lag
         description = with_lag(with_joined(description, before.trials), before)
+        if description.lag not in (0, asked):
+            progress.say(f"proposed as by {description.lag} workers, as the study was begun")
     if before is not None and (
         differences(before.description, description) or before.description.lag != description.lag
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,23 @@ from studies.commands.main import EXIT_INTERRUPTED, json_option, store_option, t
     help="Where trials run: in a worker process, or in this one.",
 )
 @click.option("--workers", type=int, default=1, show_default=True, help="Trials to run at once.")
+@click.option(
+    "--deterministic",
+    is_flag=True,
+    default=None,
+    help="Have the study depend on no timing, with several workers too.",
+)
+@click.option("--timeout", help="Time that this launch may take, such as 90s, 30m or 1h30m.")
+@click.option("--target", type=float, help="Value of the objective at which the study ends.")
+@click.option("--patience", type=int, help="Trials without a better value after which it ends.")
+@click.option(
+    "--at-the-end",
+    type=click.Choice(["finish", "cut"]),
+    default="finish",
+    show_default=True,
+    help="What becomes of running trials when one of these three ends the study.",
+)
+@click.option("--trial-timeout", help="Time that a training may take, such as 10m; then it is cut.")
 @click.option("--dry-run", is_flag=True, help="Show what would be tuned; train and write nothing.")
 @store_option
 @json_option
@@ -61,6 +79,9 @@ def launch_command(
     fix: tuple[str, ...],
     ranges: tuple[str, ...],
     start_with: Path | None,
+    timeout: str | None,
+    trial_timeout: str | None,
+    at_the_end: Any,
     dry_run: bool,
     as_json: bool,
     **settings: Any,
@@ -75,6 +96,8 @@ def launch_command(
     kerastudy launch my_study.py --trials 100 --pruner median
     kerastudy launch my_study.py:wide --engine optuna:quasi-random --name "wide, first look"
     kerastudy launch digits --engine keras-tuner:hyperband --epochs 9
+    kerastudy launch digits --trials 500 --timeout 2h --target 0.99 --patience 100
+    kerastudy launch digits --workers 2 --deterministic
     kerastudy launch digits --dry-run
     kerastudy launch digits --fix l2=1e-4 --set 'dropout=0.1..0.5' --name "digits, narrow"
     kerastudy launch digits --start-with known_values.json
@@ -98,6 +121,9 @@ def launch_command(
 
     check_count("workers", workers)
     overrides = _overrides(settings, keep, start_with)
+    for name, text in (("timeout", timeout), ("trial_timeout", trial_timeout)):
+        if text is not None:
+            overrides[name] = _seconds(name.replace("_", "-"), text)
     tailoring = Tailoring.from_arguments(only, fix, ranges)
     if not tailoring.empty:
         overrides["tailoring"] = tailoring
@@ -118,6 +144,7 @@ def launch_command(
             overrides=overrides,
             data=other_data,
             workers=workers,
+            at_the_end=at_the_end,
         )
     except KeyboardInterrupt:
         click.echo(
@@ -136,11 +163,11 @@ def _overrides(
     settings: dict[str, Any], keep: str | None, start_with: Path | None
 ) -> dict[str, Any]:
     from studies.settings import check_engine, check_pruner, check_trainer
-    from studies.study import check_count
+    from studies.study import check_count, check_target
     from tracking.names import check_study_name
 
     overrides = {name: value for name, value in settings.items() if value is not None}
-    for name in ("trials", "epochs", "batch_size", "repeats"):
+    for name in ("trials", "epochs", "batch_size", "repeats", "patience"):
         if name in overrides:
             check_count(name.replace("_", "-"), overrides[name])
     for name, check in (
@@ -151,11 +178,34 @@ def _overrides(
     ):
         if name in overrides:
             overrides[name] = check(overrides[name])
+    if "target" in overrides:
+        check_target(overrides["target"])
     if keep is not None:
         overrides["keep"] = _keep(keep)
     if start_with is not None:
         overrides["initial"] = _read_values(start_with)
     return overrides
+
+
+def _seconds(name: str, text: str) -> float:
+    from studies.errors import StudyError
+
+    try:
+        seconds = float(text)
+    except ValueError:
+        # Comes with MLflow, which the launch needs anyway.
+        import pandas as pd
+
+        try:
+            seconds = pd.Timedelta(text).total_seconds()
+        except ValueError:
+            seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise StudyError(
+            f"--{name} takes a time above 0, in seconds or such as 90s, 30m or 1h30m. "
+            f"Received: {text!r}."
+        )
+    return seconds
 
 
 def _keep(text: str) -> int | None:

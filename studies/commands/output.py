@@ -43,6 +43,8 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
         "best": None if best is None else trial_document(history, best),
         "top": [_short(trial) for trial in history.top(10)],
         "status": history.status,
+        "ended_by": history.ended_by or None,
+        "stopped": history.stopped or None,
         "experiment_id": history.experiment_id,
         "run_id": history.parent_run_id,
         "data": {"name": description.data.name, "digest": description.data.digest},
@@ -132,6 +134,8 @@ def study_text(history: StudyHistory) -> str:
         f"objective  {objective.direction} {objective.metric}",
         f"trials     {counts['total']} of {description.trials}: {states or 'none yet'}",
     ]
+    if history.stopped and history.ended_by != "trials":
+        lines.append(f"ended      {history.stopped}")
     lines += _class_weight(description)
     others = [e for e in history.engines if e != description.engine]
     if others:

@@ -57,6 +57,11 @@ def check_refused(told: Told, *words: str) -> None:
         (["digits", "--name", "C:\\digits"], ["\\"]),
         (["digits", "--keep", "0"], ["keep", "'0'"]),
         (["digits", "--keep", "few"], ["keep", "'few'"]),
+        (["digits", "--patience", "0"], ["patience", "0"]),
+        (["digits", "--timeout", "soon"], ["--timeout", "'soon'", "1h30m"]),
+        (["digits", "--timeout", "-5s"], ["--timeout", "'-5s'"]),
+        (["digits", "--trial-timeout", "0"], ["--trial-timeout", "'0'"]),
+        (["digits", "--target", "nan"], ["target", "nan"]),
     ],
 )
 def test_launch_refuses(tmp_path: Path, arguments: list[str], words: list[str]) -> None:

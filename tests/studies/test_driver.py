@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -259,6 +260,24 @@ def test_interruptions_are_no_losses(tmp_path: Path) -> None:
     history = launch(tmp_path / "store", ScriptedExecutor(describe(trials=3), lost=[1]))
     assert history.counts()["complete"] == 3
     assert history.trial(1).spec.attempt == 4
+
+
+def test_workers_that_a_trial_has_cost_are_counted_over_all_launches(tmp_path: Path) -> None:
+    def stop(attempt: int) -> Callable[[TrialSpec], None]:
+        def before(spec: TrialSpec) -> None:
+            if (spec.number, spec.attempt) == (1, attempt):
+                os.kill(os.getpid(), signal.SIGINT)
+
+        return before
+
+    for attempt in (2, 4):
+        with pytest.raises(KeyboardInterrupt):
+            executor = ScriptedExecutor(describe(trials=3), stop(attempt), lost=[1])
+            launch(tmp_path / "store", executor)
+    history = launch(tmp_path / "store", ScriptedExecutor(describe(trials=3), lost=[1]))
+    trial = history.trial(1)
+    assert trial.state == "infeasible" and trial.result is not None
+    assert "3 attempts" in trial.result.reason
 
 
 def test_a_run_that_was_deleted_in_mlflow_is_told(tmp_path: Path) -> None:

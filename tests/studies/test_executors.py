@@ -101,6 +101,27 @@ class TestPool(ExecutorConformance):
         while executor.free < 2:
             executor.wait(handler)
 
+    def test_a_trial_that_is_cut_is_lost_and_no_other(
+        self, executor: WorkerPool, tmp_path: Path
+    ) -> None:
+        while executor.free < 2:
+            executor.wait(Collecting())
+
+        def cut(epoch: EpochResult) -> Decision:
+            if epoch.number == 7:
+                executor.cut(7)
+            return "continue"
+
+        handler = Collecting(cut)
+        space = executor.description.space
+        for number in (6, 7):
+            spec = make_spec(executor, number=number, epochs=3)
+            executor.submit(TrialTask(spec, space, tmp_path / f"{number}.weights.h5"))
+        while len(handler.results) + len(handler.lost) < 2:
+            executor.wait(handler)
+        assert [number for number, _ in handler.lost] == [7]
+        assert [result.number for result in handler.results] == [6]
+
 
 @pytest.fixture
 def study_file(tmp_path: Path) -> Path:

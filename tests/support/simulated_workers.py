@@ -33,6 +33,8 @@ class SimulatedWorkers:
         seed: Decides which of them comes on next.
         before_epoch: Called before each epoch; may raise.
         infeasible: Tells which trials are infeasible.
+        hangs: Tells which trials never end their first epoch.
+        cuts: The trials that were cut.
     """
 
     description: StudyDescription
@@ -40,6 +42,8 @@ class SimulatedWorkers:
     seed: int = 0
     before_epoch: Callable[[TrialSpec, int], None] = lambda spec, epoch: None
     infeasible: Callable[[TrialSpec], bool] = lambda spec: False
+    hangs: Callable[[TrialSpec], bool] = lambda spec: False
+    cuts: list[int] = field(default_factory=list)
     environment: Mapping[str, str] = field(default_factory=lambda: {"python": "3"})
 
     def __post_init__(self) -> None:
@@ -57,6 +61,11 @@ class SimulatedWorkers:
         number = self._random.choice(sorted(self._running))
         task, epoch, best = self._running[number]
         spec, epoch = task.spec, epoch + 1
+        if self.hangs(spec):
+            if number in self.cuts:
+                del self._running[number]
+                handler.on_lost(spec, "the worker process ended by signal 9")
+            return
         self.before_epoch(spec, epoch)
         if self.infeasible(spec):
             del self._running[number]
@@ -86,7 +95,7 @@ class SimulatedWorkers:
         )
 
     def cut(self, number: int) -> None:
-        pass
+        self.cuts.append(number)
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path

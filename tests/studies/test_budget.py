@@ -1,0 +1,154 @@
+"""When a study ends, and when a trial is cut."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted import describe, loss
+from simulated_workers import SimulatedWorkers
+
+from studies.budget import spelled
+from studies.errors import StudyError
+from studies.launching import run_study
+from studies.progress import NoProgress
+from studies.study import Study, check_seconds
+from tracking.history import StudyHistory, read_study
+from tracking.records import TrialSpec
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("budget") / "store"
+
+
+@pytest.fixture
+def launch(folder: Path, request: pytest.FixtureRequest) -> Any:
+    def launch_named(executor: dict[str, Any] | None = None, **settings: Any) -> StudyHistory:
+        at_the_end = settings.pop("at_the_end", "finish")
+        description = describe(name=request.node.name, **{"trials": 12, **settings})
+        simulated = SimulatedWorkers(description, **(executor or {}))
+        return run_study(
+            simulated, store=folder, progress=NoProgress(), workers=2, at_the_end=at_the_end
+        )
+
+    return launch_named
+
+
+def a_while(spec: TrialSpec, epoch: int) -> None:
+    """Epochs that take time: what is measured is time."""
+    threading.Event().wait(0.06)
+
+
+def test_a_target_ends_a_study(launch: Any) -> None:
+    history = launch(target=0.9, trials=200)
+    assert history.ended_by == "target"
+    assert history.best.best.value <= 0.9
+    assert f"in trial {history.best.number}" in history.stopped
+    assert len(history.trials) < 200
+    assert history.counts()["interrupted"] == 0
+    # Trials that ran meanwhile end, no more begin.
+    assert history.trials[-1].number <= history.best.number + 2
+
+
+def test_a_target_that_was_reached_needs_no_more_trials(launch: Any) -> None:
+    before = launch(target=0.9, trials=200)
+    after = launch(target=0.9, trials=200)
+    assert len(after.trials) == len(before.trials)
+    assert after.ended_by == "target"
+
+
+def test_another_target_goes_on(launch: Any) -> None:
+    before = launch(target=1.5, trials=30)
+    after = launch(target=0.0, trials=30)
+    assert len(before.trials) < len(after.trials) == 30
+    assert after.ended_by == "trials"
+
+
+def test_patience_ends_a_study(launch: Any) -> None:
+    history = launch(patience=5, trials=200)
+    assert history.ended_by == "patience"
+    later = [t for t in history.trials if t.number > history.best.number]
+    assert 5 <= len(later) <= 6
+    assert f"nothing better than trial {history.best.number}" in history.stopped
+
+
+def test_patience_ends_a_study_without_any_value(launch: Any) -> None:
+    history = launch({"infeasible": lambda spec: True}, patience=4, trials=200)
+    assert history.ended_by == "patience"
+    assert "no value" in history.stopped
+
+
+def test_running_trials_are_finished_when_the_time_is_up(launch: Any) -> None:
+    history = launch({"before_epoch": a_while}, timeout=0.5, trials=500)
+    assert history.ended_by == "timeout"
+    assert 0 < len(history.trials) < 500
+    assert history.counts()["complete"] == len(history.trials)
+    assert history.status == "FINISHED"
+
+
+def test_or_cut_if_asked_and_gone_on_with(launch: Any) -> None:
+    def slow(spec: TrialSpec, epoch: int) -> None:
+        a_while(spec, epoch)
+
+    history = launch({"before_epoch": slow}, timeout=0.5, trials=4, epochs=1000, at_the_end="cut")
+    assert history.ended_by == "timeout"
+    assert history.counts()["interrupted"] == 2
+    assert "launch again to go on" in history.stopped
+    history = launch(trials=4, epochs=1000)
+    assert history.counts()["complete"] == 4
+    assert [t.spec.attempt for t in history.trials] == [2, 2, 1, 1]
+
+
+def test_a_trial_that_takes_too_long_is_cut_with_its_best_epoch(launch: Any) -> None:
+    def slow(spec: TrialSpec, epoch: int) -> None:
+        if spec.number == 1:
+            a_while(spec, epoch)
+
+    history = launch({"before_epoch": slow}, trial_timeout=0.4, trials=3, epochs=1000)
+    trial = history.trial(1)
+    assert trial.state == "pruned"
+    assert trial.result.reason == "its time of 0.4 s was up"
+    assert trial.best.value == min(loss(trial.spec, e) for e in range(1, trial.result.epochs + 1))
+    assert history.checkpoint(trial) is not None or trial not in history.top(3)
+
+
+def test_a_trial_that_hangs_is_ended_with_its_process(launch: Any) -> None:
+    executor = {"hangs": lambda spec: spec.number == 1}
+    history = launch(executor, trial_timeout=0.4, trials=4)
+    assert history.trial(1).state == "infeasible"
+    assert "its epoch did not end" in history.trial(1).result.reason
+    assert history.trial(1).spec.attempt == 1, "it is not tried again"
+    assert history.counts()["complete"] == 3
+
+
+def test_how_it_ended_is_recorded(launch: Any, request: pytest.FixtureRequest) -> None:
+    history = launch(trials=2)
+    again = read_study(history.store, request.node.name)
+    assert (again.ended_by, again.stopped) == ("trials", "all 2 trials are done")
+    note = history.store.client.get_run(history.parent_run_id).data.tags["mlflow.note.content"]
+    assert "Stopped: all 2 trials are done" in note
+
+
+@pytest.mark.parametrize("setting", ["timeout", "trial_timeout", "target", "patience"])
+@pytest.mark.parametrize("value", ["soon", float("nan"), True])
+def test_what_is_no_budget_is_refused(setting: str, value: object) -> None:
+    import kerastudy as ks
+
+    with pytest.raises(StudyError, match=rf"{setting} must be .*{value!r}"):
+        Study("s", data=ks.datasets.digits(), build=print, **{setting: value})  # type: ignore[arg-type]
+
+
+def test_no_time_is_no_time() -> None:
+    with pytest.raises(StudyError, match="above 0"):
+        check_seconds("timeout", 0)
+
+
+@pytest.mark.parametrize(
+    "seconds, text",
+    [(0.5, "0.5 s"), (90, "1 min 30 s"), (3600, "1 h"), (5400, "1 h 30 min"), (0, "0 s")],
+)
+def test_times_are_spelled_as_people_do(seconds: float, text: str) -> None:
+    assert spelled(seconds) == text
