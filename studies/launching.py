@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -226,31 +226,8 @@ def _run_locked(
     before = find_study(store, description.name, description.engine)
     # Again, now that no other process can change it.
     check_unchanged(before or find_study(store, description.name), description)
-    if before is not None:
-        asked = description.lag
-        description = with_lag(with_joined(description, before.trials), before)
-        if description.lag not in (0, asked):
-            progress.say(f"proposed as by {description.lag} workers, as the study was begun")
-    if before is not None and (
-        differences(before.description, description) or before.description.lag != description.lag
-    ):
-        # Nothing was finished under the old definition (see check_unchanged).
-        _runs(before, before.description).close_left_over(before.trials)
-        before = None
-    recorded: tuple[TrialRecord, ...] = ()
-    if before is None:
-        runs = StudyRuns.create(store, description, executor.environment)
-    else:
-        runs = _runs(before, description)
-        if before.description.code.digest != description.code.digest:
-            progress.say(
-                "warning: the study's code has changed since it was last launched; trials before "
-                "and after may not compare. To start anew, give another name with --name."
-            )
-        runs.write_definition()
-        runs.close_left_over(before.trials)
-        recorded = before.trials
-        check_complete(description.name, recorded)
+    runs, recorded = _take_up(executor, store, description, before, progress)
+    description = runs.description
     runs.set_running()
     for leftover in store.checkpoints(description.name, description.engine).glob("partial-*"):
         leftover.unlink()
@@ -285,6 +262,39 @@ def _run_locked(
     if driver.stopped:
         raise KeyboardInterrupt
     return history
+
+
+def _take_up(
+    executor: Executor,
+    store: Store,
+    description: StudyDescription,
+    before: StudyHistory | None,
+    progress: Progress,
+) -> tuple[StudyRuns, Sequence[TrialRecord]]:
+    """Makes a study's runs, or opens those that it has; returns them and its trials so far."""
+    if before is not None:
+        asked = description.lag
+        description = with_lag(with_joined(description, before.trials), before)
+        if description.lag not in (0, asked):
+            progress.say(f"proposed as by {description.lag} workers, as the study was begun")
+    if before is not None and (
+        differences(before.description, description) or before.description.lag != description.lag
+    ):
+        # Nothing was finished under the old definition (see check_unchanged).
+        _runs(before, before.description).close_left_over(before.trials)
+        before = None
+    if before is None:
+        return StudyRuns.create(store, description, executor.environment), ()
+    runs = _runs(before, description)
+    if before.description.code.digest != description.code.digest:
+        progress.say(
+            "warning: the study's code has changed since it was last launched; trials before "
+            "and after may not compare. To start anew, give another name with --name."
+        )
+    runs.write_definition()
+    runs.close_left_over(before.trials)
+    check_complete(description.name, before.trials)
+    return runs, before.trials
 
 
 def _close(store: Store, runs: StudyRuns, status: str, ending: Ending) -> StudyHistory:

@@ -54,7 +54,9 @@ from studies.commands.main import EXIT_INTERRUPTED, json_option, store_option, t
     help="Have the study depend on no timing, with several workers too.",
 )
 @click.option("--timeout", help="Time that this launch may take, such as 90s, 30m or 1h30m.")
-@click.option("--target", type=float, help="Value of the objective at which the study ends.")
+@click.option(
+    "--target", "target_value", type=float, help="Value of the objective at which the study ends."
+)
 @click.option("--patience", type=int, help="Trials without a better value after which it ends.")
 @click.option(
     "--at-the-end",
@@ -81,6 +83,7 @@ def launch_command(
     start_with: Path | None,
     timeout: str | None,
     trial_timeout: str | None,
+    target_value: float | None,
     at_the_end: Any,
     dry_run: bool,
     as_json: bool,
@@ -117,10 +120,13 @@ def launch_command(
     )
     from studies.launching import describe_target, launch_target
     from studies.loading import resolve_target
-    from studies.study import check_count
+    from studies.study import check_count, check_target
 
     check_count("workers", workers)
     overrides = _overrides(settings, keep, start_with)
+    if target_value is not None:
+        check_target(target_value)
+        overrides["target"] = target_value
     for name, text in (("timeout", timeout), ("trial_timeout", trial_timeout)):
         if text is not None:
             overrides[name] = _seconds(name.replace("_", "-"), text)
@@ -163,7 +169,7 @@ def _overrides(
     settings: dict[str, Any], keep: str | None, start_with: Path | None
 ) -> dict[str, Any]:
     from studies.settings import check_engine, check_pruner, check_trainer
-    from studies.study import check_count, check_target
+    from studies.study import check_count
     from tracking.names import check_study_name
 
     overrides = {name: value for name, value in settings.items() if value is not None}
@@ -178,8 +184,6 @@ def _overrides(
     ):
         if name in overrides:
             overrides[name] = check(overrides[name])
-    if "target" in overrides:
-        check_target(overrides["target"])
     if keep is not None:
         overrides["keep"] = _keep(keep)
     if start_with is not None:
