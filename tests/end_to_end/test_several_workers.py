@@ -1,0 +1,87 @@
+"""Several worker processes: the same study whatever the timing, and trials that hang."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from user_commands import as_json, kerastudy, write_study
+
+from tracking.history import StudyHistory, read_study
+from tracking.store import open_store
+
+
+def read(folder: Path) -> StudyHistory:
+    store = open_store(folder / "kerastudy-store")
+    assert store is not None
+    return read_study(store, "작은 연구")
+
+
+@contextmanager
+def busy_core() -> Iterator[None]:
+    """Has another process work on one core meanwhile, and this one's children on it alone."""
+    before = os.sched_getaffinity(0)
+    core = {min(before)}
+    os.sched_setaffinity(0, core)
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+        os.sched_setaffinity(0, before)
+
+
+def test_two_deterministic_workers_give_the_same_study_under_any_load(tmp_path: Path) -> None:
+    folders = [tmp_path / "idle", tmp_path / "under load"]
+    for folder in folders:
+        folder.mkdir()
+        write_study(folder, **{'objective="val_loss",': 'objective="val_loss", pruner="median",'})
+    arguments = ["launch", "study.py", "--trials", "24", "--workers", "2", "--deterministic"]
+    kerastudy(folders[0], *arguments)
+    with busy_core():
+        kerastudy(folders[1], *arguments)
+    first, second = map(read, folders)
+    assert [
+        (t.state, t.spec, t.result and (t.result.weights_sha256, t.result.epochs))
+        for t in first.trials
+    ] == [
+        (t.state, t.spec, t.result and (t.result.weights_sha256, t.result.epochs))
+        for t in second.trials
+    ]
+    for one, other in zip(first.trials, second.trials, strict=True):
+        assert first.curve(one) == second.curve(other)
+    assert first.counts()["pruned"] > 0
+
+
+HANGS = """
+    import time
+    class Hanging(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 1:
+                time.sleep(1e6)
+    return [Hanging()] if hp["units"] in (5, 7, 9) else []
+"""
+
+
+def test_a_trial_that_hangs_is_cut_and_the_others_go_on(tmp_path: Path) -> None:
+    callbacks = f"def callbacks(hp):{HANGS}\n\nstudy = ks.Study("
+    write_study(
+        tmp_path,
+        **{"study = ks.Study(": callbacks, "build=build,": "build=build, callbacks=callbacks,"},
+    )
+    told = kerastudy(
+        tmp_path, "launch", "study.py", "--workers", "2", "--trial-timeout", "3s", "--json",
+        "--trials", "6", "--engine", "random",
+    )  # fmt: skip
+    history = read(tmp_path)
+    hung = [t for t in history.trials if t.spec.values["units"] in (5, 7, 9)]
+    assert hung and len(hung) < 6
+    for trial in hung:
+        assert trial.state == "infeasible" and trial.result is not None
+        assert trial.result.reason == "its time of 3 s was up, and its epoch did not end"
+    assert as_json(told)["trials"]["complete"] >= 6 - len(hung) - 1
