@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from studies.budget import INTERRUPTED, AtTheEnd, Ending
 from studies.choosing import choose_champion
@@ -28,8 +28,9 @@ from studies.errors import StudyError
 from studies.executors import ExecutorName
 from studies.executors.executor import Executor
 from studies.executors.in_process import InProcessExecutor
-from studies.executors.pool import WorkerPool
+from studies.executors.local import LocalWorkers
 from studies.executors.session import Session
+from studies.executors.sizing import chosen_executor
 from studies.executors.worker import WorkerExecutor
 from studies.interruption import catching_interrupts
 from studies.loading import Target, describe_code, load_study
@@ -39,7 +40,7 @@ from studies.training.determinism import prepare_environment
 from tracking.history import StudyHistory, epoch_metrics, find_study, read_study
 from tracking.joining import with_joined
 from tracking.mlflow_client import preload
-from tracking.records import StudyDescription, TrialRecord
+from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord
 from tracking.runs import StudyRuns
 from tracking.store import Store, check_writable, create_store, default_store_path, open_store
 from tracking.summary import study_note
@@ -50,13 +51,14 @@ def launch_study(
     *,
     defined_name: str,
     store: str | Path | None,
-    executor: ExecutorName,
-    workers: int,
+    executor: ExecutorName | None,
+    workers: int | None,
     progress: bool,
     at_the_end: AtTheEnd = "finish",
 ) -> StudyHistory:
     """Runs a study that was made in this process; see `Study.launch`."""
     code = describe_code(study, defined_name)
+    executor = chosen_executor(executor, workers, otherwise="in-process")
     if executor == "worker":
         if not code.path:
             raise StudyError(
@@ -76,8 +78,6 @@ def launch_study(
             progress=progress,
             at_the_end=at_the_end,
         )
-    if executor != "in-process":
-        raise StudyError(f"executor must be 'in-process' or 'worker'. Received: {executor!r}.")
     prepare_environment(study.threads or 1)
     ready = InProcessExecutor(Session.open(study, code, study.threads))
     return run_study(ready, store=store, progress=make_progress(progress), at_the_end=at_the_end)
@@ -87,10 +87,10 @@ def launch_target(
     target: Target,
     *,
     store: str | Path | None,
-    executor: ExecutorName = "worker",
+    executor: ExecutorName | None = None,
     overrides: Mapping[str, Any] | None = None,
     data: str = "",
-    workers: int = 1,
+    workers: int | None = None,
     progress: bool = True,
     at_the_end: AtTheEnd = "finish",
 ) -> StudyHistory:
@@ -99,10 +99,11 @@ def launch_target(
     Args:
         target: Where the study is defined.
         store: The store's folder, or None for the default.
-        executor: Where its trials run.
+        executor: Where its trials run; None: in worker processes.
         overrides: Settings to replace.
         data: An npz file to use in place of the study's own data, or empty.
-        workers: Trials to run at once, at least 1, each in a worker process of its own.
+        workers: Trials to run at once, at least 1, each in a worker process of its own; None:
+            ``KERASTUDY_WORKERS``, or as many as suit the machine and the study.
         progress: Whether to show progress.
         at_the_end: What becomes of trials that run when the study's budget is spent.
 
@@ -112,7 +113,7 @@ def launch_target(
         KeyboardInterrupt: If Ctrl-C stopped it.
     """
     shown = make_progress(progress)
-    if executor == "in-process":
+    if chosen_executor(executor, workers, otherwise="worker") == "in-process":
         prepare_environment(1)
         study, code = load_study(target)
         study = study.with_overrides({**(overrides or {}), **({"data": data} if data else {})})
@@ -123,37 +124,29 @@ def launch_target(
     opened = open_store(place)
     check_writable(place.expanduser().absolute())
 
-    def start(shared: Path, threads: int | None = None) -> WorkerPool:
-        return WorkerPool(
-            [
-                WorkerExecutor(
-                    target,
-                    overrides=overrides,
-                    data=data,
-                    threads=threads,
-                    shared=shared,
-                    on_output=shown.say,
-                )
-                for _ in range(workers)
-            ]
-        )
-
     with temporary_folder() as folder:
-        pool = start(Path(folder))
+        local = LocalWorkers(
+            target,
+            overrides=overrides or {},
+            data=data,
+            workers=workers,
+            shared=Path(folder),
+            on_output=shown.say,
+        )
         try:
             # While the workers import TensorFlow.
             preload()
-            pool.load()
-            threads = None if opened is None else _threads(opened, pool)
-            if threads is not None and threads != pool.description.threads:
-                pool.close()
-                pool = start(Path(folder), threads)
-                pool.load()
+            local.load()
+            local.suit(**_recorded(opened, local.pool.description))
             return run_study(
-                pool, store=place, progress=shown, workers=workers, at_the_end=at_the_end
+                local.pool,
+                store=place,
+                progress=shown,
+                workers=len(local.pool),
+                at_the_end=at_the_end,
             )
         finally:
-            pool.close()
+            local.close()
 
 
 def describe_target(
@@ -327,9 +320,21 @@ def _objective_by_epoch(store: Store, trial: TrialRecord) -> dict[int, float]:
     return {epoch: m[metric] for epoch, m in epochs.items() if metric in m}
 
 
-def _threads(store: Store, executor: Executor) -> int | None:
-    recorded = find_study(store, executor.description.name)
-    return None if recorded is None else recorded.description.threads
+class _Recorded(TypedDict):
+    """What the record has of a study that is to be launched."""
+
+    threads: int | None
+    finished: int
+
+
+def _recorded(store: Store | None, description: StudyDescription) -> _Recorded:
+    found = None if store is None else find_study(store, description.name)
+    if found is None:
+        return {"threads": None, "finished": 0}
+    # Under another engine it begins anew.
+    trials = found.trials if found.description.engine == description.engine else ()
+    finished = sum(trial.state in FINISHED_STATES for trial in trials)
+    return {"threads": found.description.threads, "finished": finished}
 
 
 def _runs(history: StudyHistory, description: StudyDescription) -> StudyRuns:

@@ -257,8 +257,8 @@ class Study:
         self,
         *,
         store: str | Path | None = None,
-        executor: ExecutorName = "in-process",
-        workers: int = 1,
+        executor: ExecutorName | None = None,
+        workers: int | None = None,
         progress: bool = True,
         at_the_end: AtTheEnd = "finish",
         **overrides: Any,
@@ -267,8 +267,11 @@ class Study:
 
         Args:
             store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-            executor: ``"in-process"``, or ``"worker"`` for a process of its own.
-            workers: Trials to run at once, at least 1, with ``executor="worker"``.
+            executor: ``"in-process"``, or ``"worker"`` for processes of their own; None: the
+                latter if ``workers`` is given.
+            workers: Trials to run at once, at least 1, each in a worker process; None, with
+                ``executor="worker"``: ``KERASTUDY_WORKERS``, or as many as suit the machine and
+                the study.
             progress: Whether to show progress on standard error.
             at_the_end: What becomes of trials that run when ``timeout``, ``target`` or ``patience``
                 ends the study: ``"finish"``, or ``"cut"`` after their present epoch, from where

@@ -42,11 +42,13 @@ from studies.commands.main import EXIT_INTERRUPTED, json_option, store_option, t
 @click.option(
     "--executor",
     type=click.Choice(["worker", "in-process"]),
-    default="worker",
-    show_default=True,
-    help="Where trials run: in a worker process, or in this one.",
+    help="Where trials run: in worker processes, or in this one.  [default: worker]",
 )
-@click.option("--workers", type=int, default=1, show_default=True, help="Trials to run at once.")
+@click.option(
+    "--workers",
+    type=int,
+    help="Trials to run at once.  [default: $KERASTUDY_WORKERS, or what suits the machine]",
+)
 @click.option(
     "--deterministic",
     is_flag=True,
@@ -75,7 +77,7 @@ def launch_command(
     store: Path | None,
     executor: Any,
     data: Path | None,
-    workers: int,
+    workers: int | None,
     keep: str | None,
     only: tuple[str, ...],
     fix: tuple[str, ...],
@@ -122,7 +124,8 @@ def launch_command(
     from studies.loading import resolve_target
     from studies.study import check_count, check_target
 
-    check_count("workers", workers)
+    if workers is not None:
+        check_count("workers", workers)
     overrides = _overrides(settings, keep, start_with)
     if target_value is not None:
         check_target(target_value)

@@ -9,6 +9,8 @@
 | `worker_process` | the process, and the connection to it |
 | `worker_main` | the worker process's own side |
 | `pool` | trials in several of them |
+| `local` | the workers of a launch on this machine |
+| `sizing`, `devices` | how many suit the machine; its GPUs |
 | `messages` | what the two say to each other |
 """
 

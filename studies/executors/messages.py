@@ -1,8 +1,8 @@
 """What the driver and a worker process say to each other.
 
 driver                       worker
-LoadStudy            →
-                     ←       Loaded | Failed
+LoadStudy            →                          (on its standard input, when it starts)
+                     ←       Loaded | ThreadsDiffer | Failed
 TrialTask            →                          (records)
                      ←       EpochResult       (records)
 a Decision           →                          (records)
@@ -44,10 +44,19 @@ class LoadStudy:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The study is loaded."""
+    """The study is loaded.
+
+    Attributes:
+        description: Its definition.
+        environment: Versions and machine.
+        model_bytes: Of the weights of the default hyperparameters' model; 0 if they make none.
+        gpus: That TensorFlow has in the worker.
+    """
 
     description: StudyDescription
     environment: Mapping[str, str]
+    model_bytes: int = 0
+    gpus: int = 0
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 
 from search_spaces import SearchSpace
+from studies.errors import WorkerError
 from studies.executors.executor import Handler
+from studies.executors.messages import Loaded
 from studies.executors.worker import WorkerExecutor
+from studies.executors.worker_process import OnOutput
 from tracking.records import StudyDescription, TrialSpec, TrialTask
 
 
@@ -19,32 +23,62 @@ class WorkerPool:
 
     Args:
         workers: At least one; started, and alike.
+        on_output: Takes what a person should know.
     """
 
-    def __init__(self, workers: Sequence[WorkerExecutor]) -> None:
+    def __init__(
+        self, workers: Sequence[WorkerExecutor], on_output: OnOutput = lambda line: None
+    ) -> None:
         self._workers = list(workers)
+        self._on_output = on_output
+        self._loaded: Loaded | None = None
         # What each has trained before: it has the programs of such models.
-        self._known: dict[int, set[Hashable]] = {id(worker): set() for worker in workers}
+        self._known: dict[int, set[Hashable]] = defaultdict(set)
 
     def load(self) -> None:
-        """Waits until the first worker has loaded the study.
+        """Waits until one worker has loaded the study.
 
         Raises:
             StudyError: If it cannot.
         """
-        for worker in self._workers:
-            worker.ask_to_load()
-        self._workers[0].load()
+        while all(worker.loading for worker in self._workers):
+            for worker in self._ready(self._workers):
+                worker.take_loaded()
+        # In front stands one that can be asked what was loaded.
+        self._workers.sort(key=lambda worker: worker.loading)
+        self._loaded = self._workers[0].loaded
+
+    def resize(self, count: int, start: Callable[[int], WorkerExecutor]) -> None:
+        """Ends workers that are not needed, or starts more.
+
+        Args:
+            count: How many there are to be, at least 1.
+            start: Starts the worker of a number; those that there are have the first numbers.
+        """
+        for worker in self._workers[count:]:
+            self._end(worker)
+        for number in range(len(self._workers), count):
+            self._workers.append(start(number))
+
+    def __len__(self) -> int:
+        """Returns the number of workers."""
+        return len(self._workers)
+
+    @property
+    def loaded(self) -> Loaded:
+        """What a worker answered when it had loaded the study."""
+        assert self._loaded is not None, "call load() first"
+        return self._loaded
 
     @property
     def description(self) -> StudyDescription:
         """See `Executor`."""
-        return self._workers[0].description
+        return self.loaded.description
 
     @property
     def environment(self) -> Mapping[str, str]:
         """See `Executor`."""
-        return self._workers[0].environment
+        return self.loaded.environment
 
     @property
     def free(self) -> int:
@@ -62,13 +96,13 @@ class WorkerPool:
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
         """See `Executor`."""
         for worker in self._workers:
-            if worker.waits:
+            if worker.waits and not worker.loading:
                 worker.wait(handler)
                 return
-        busy = [worker for worker in self._workers if not worker.free]
-        ready = wait([worker.connection for worker in busy], seconds)
-        for worker in busy:
-            if worker.connection in ready:
+        for worker in self._ready([w for w in self._workers if not w.free], seconds):
+            if worker.loading:
+                self._join(worker, handler)
+            else:
                 worker.wait(handler)
 
     def cut(self, number: int) -> None:
@@ -86,6 +120,35 @@ class WorkerPool:
         """See `Executor`."""
         for worker in self._workers:
             worker.close()
+
+    def _join(self, worker: WorkerExecutor, handler: Handler) -> None:
+        """Takes in a worker that has loaded the study, or does without one that can't."""
+        try:
+            worker.wait(handler)
+        except WorkerError as error:
+            if len(self._workers) == 1:
+                raise
+            # What it lacked was memory, mostly.
+            self._end(worker)
+            self._on_output(f"going on with {len(self._workers)} of the workers: {error}")
+
+    def _end(self, worker: WorkerExecutor) -> None:
+        self._workers.remove(worker)
+        worker.close()
+
+    @staticmethod
+    def _ready(
+        workers: Sequence[WorkerExecutor], seconds: float | None = None
+    ) -> list[WorkerExecutor]:
+        """Waits until workers have something to say, or have died; returns these."""
+        connections = {}
+        for worker in workers:
+            try:
+                connections[worker.connection] = worker
+            except EOFError:
+                # It died before it connected.
+                return [worker]
+        return [connections[c] for c in wait(list(connections), seconds)]  # type: ignore[index]
 
     def _free(self) -> list[WorkerExecutor]:
         return [worker for worker in self._workers if worker.free]

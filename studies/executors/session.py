@@ -45,6 +45,7 @@ class Session:
         description: Its definition, as it travels.
         environment: Versions and machine.
         trainer: What trains; keeps the data's pipelines from trial to trial.
+        model_bytes: Of the weights of the default hyperparameters' model; 0 if they make none.
     """
 
     study: Study
@@ -52,6 +53,7 @@ class Session:
     description: StudyDescription
     environment: dict[str, str]
     trainer: Trainer
+    model_bytes: int
 
     @classmethod
     def open(
@@ -87,7 +89,7 @@ class Session:
         threads = configure_tensorflow(threads)
         weighted = with_class_weight(splits, class_weight)
         study, discovered, notes = resolve_space(study, weighted)
-        found = check_study(study, weighted)
+        found, model_bytes = check_study(study, weighted)
         unlike = "" if found else unlike_builds(study)
         if unlike:
             found.append(
@@ -102,6 +104,7 @@ class Session:
             replace(description, discovered=discovered, goes_on=not has_own_fit(study.build)),
             {**environment(), "device": _device()},
             _trainer(study, unlike),
+            model_bytes,
         )
 
     def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:

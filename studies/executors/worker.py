@@ -41,6 +41,7 @@ class WorkerExecutor:
         folder: The folder that the process runs in; empty, or gone: this one's.
         shared: A folder in which it shares the study's data with other workers; None: one of its
             own.
+        variables: What its environment has in place of this process's.
         on_output: Takes each line that the worker prints.
 
     Raises:
@@ -56,6 +57,7 @@ class WorkerExecutor:
         threads: int | None = None,
         folder: str = "",
         shared: Path | None = None,
+        variables: Mapping[str, str] | None = None,
         on_output: OnOutput | None = None,
     ) -> None:
         self._own = None
@@ -68,13 +70,13 @@ class WorkerExecutor:
         self._running: TrialSpec | None = None
         self._loaded: Loaded | None = None
         self._folder = folder if folder and Path(folder).is_dir() else None
+        self._variables = dict(variables or {})
         self._process = self._start()
-        self._asked_to_load = self._is_loading = False
         self._lost_while_loading = 0
 
     def _start(self) -> WorkerProcess:
-        self._asked_to_load = False
-        return WorkerProcess(self._load_study, self._folder, self._on_output)
+        self._is_loading = True
+        return WorkerProcess(self._load_study, self._folder, self._variables, self._on_output)
 
     @property
     def connection(self) -> Connection:
@@ -83,8 +85,8 @@ class WorkerExecutor:
 
     @property
     def waits(self) -> bool:
-        """Whether something waits that could not be given to the worker: it has died."""
-        return bool(self._waiting) or (self._is_loading and not self._asked_to_load)
+        """Whether a trial waits that could not be given to the worker: it has died."""
+        return bool(self._waiting)
 
     @property
     def loading(self) -> bool:
@@ -96,25 +98,33 @@ class WorkerExecutor:
         """The number of the trial that it runs."""
         return None if self._running is None else self._running.number
 
-    def ask_to_load(self) -> None:
-        """Has the worker load the study, without waiting for it."""
-        if not self._asked_to_load:
-            self._process.send(self._load_study)
-            self._asked_to_load = self._is_loading = True
-
     def load(self) -> None:
         """Waits until the worker has loaded the study.
 
         Raises:
             StudyError: If it cannot.
         """
-        answer = self._ask_to_load()
+        while not self.take_loaded():
+            pass
+
+    def take_loaded(self) -> bool:
+        """Takes what the worker answers; waits for that.
+
+        Returns:
+            Whether it has loaded the study. If not, it has to be started anew, and will answer.
+
+        Raises:
+            StudyError: If it cannot.
+        """
+        answer = self._process.receive()
+        if isinstance(answer, Failed):
+            raise StudyError(answer.message)
         if isinstance(answer, ThreadsDiffer):
             # Known only once the file was read, and TensorFlow's threads can't change any more.
             self._process.end()
             self._load_study = replace(self._load_study, threads=answer.threads)
             self._process = self._start()
-            answer = self._ask_to_load()
+            return False
         if not isinstance(answer, Loaded):
             raise WorkerError(f"The worker answered {answer!r:.200}.")
         self._is_loading = False
@@ -124,16 +134,23 @@ class WorkerExecutor:
         # A worker that takes this one's place must run the same text, if the file changes.
         target = replace(self._load_study.target, source=answer.description.code.source)
         self._load_study = replace(self._load_study, target=target)
+        return True
+
+    @property
+    def loaded(self) -> Loaded:
+        """What the worker answered when it had loaded the study."""
+        assert self._loaded is not None, "call load() first"
+        return self._loaded
 
     @property
     def description(self) -> StudyDescription:
         """See `Executor`."""
-        return self._ready().description
+        return self.loaded.description
 
     @property
     def environment(self) -> Mapping[str, str]:
         """See `Executor`."""
-        return self._ready().environment
+        return self.loaded.environment
 
     @property
     def free(self) -> int:
@@ -156,6 +173,7 @@ class WorkerExecutor:
         try:
             if self._running is None:
                 self._start_next()
+                return
             message = self._process.receive()
             if isinstance(message, EpochResult):
                 self._process.send(handler.on_epoch(message))
@@ -180,8 +198,18 @@ class WorkerExecutor:
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
         """See `Executor`."""
-        self._process.send(SaveChampion(spec, checkpoint, space, folder))
-        answer = self._process.receive()
+        message = SaveChampion(spec, checkpoint, space, folder)
+        try:
+            if self._is_loading:
+                self.load()
+            self._process.send(message)
+            answer = self._process.receive()
+        except WorkerError:
+            # It may have been killed; what kills it each time does so once more.
+            self._replace()
+            self.load()
+            self._process.send(message)
+            answer = self._process.receive()
         if not isinstance(answer, ChampionSaved):
             raise StudyError(getattr(answer, "message", repr(answer)))
         return dict(answer.metrics)
@@ -195,7 +223,7 @@ class WorkerExecutor:
     def _finish_loading(self) -> None:
         """Ends the loading in a process that took the place of another, or came in later."""
         try:
-            self.load()
+            self.take_loaded()
         except WorkerError:
             self._lost_while_loading += 1
             if self._lost_while_loading >= _LOADS:
@@ -207,25 +235,10 @@ class WorkerExecutor:
     def _replace(self) -> None:
         self._process.end()
         self._process = self._start()
-        # One that died at once is replaced in `wait` again.
-        with contextlib.suppress(WorkerError):
-            self.ask_to_load()
-        self._is_loading = True
 
     def _start_next(self) -> None:
         self._process.send(self._waiting[0])
         self._running = self._waiting.popleft().spec
-
-    def _ask_to_load(self) -> object:
-        self.ask_to_load()
-        answer = self._process.receive()
-        if isinstance(answer, Failed):
-            raise StudyError(answer.message)
-        return answer
-
-    def _ready(self) -> Loaded:
-        assert self._loaded is not None, "call load() first"
-        return self._loaded
 
 
 def _check_same(before: StudyDescription, now: StudyDescription) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import importlib.util
 import os
+import pickle
 import shutil
 import signal
 import sys
@@ -31,15 +32,15 @@ def main() -> None:
     """Connects to the driver that started this process, and serves it."""
     # Ctrl-C reaches every process of the terminal; the driver decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    address, key, threads = sys.stdin.readline().split("\t")
+    address, key, threads, told = sys.stdin.readline().split("\t")
     _import_kerastudy()
-    with Client(_address(address), authkey=bytes.fromhex(key.strip())) as connection:
+    with Client(_address(address), authkey=bytes.fromhex(key)) as connection:
         from studies.training.determinism import prepare_environment
 
         prepare_environment(int(threads))
         shared: list[Path] = []
         try:
-            serve(connection, shared)
+            serve(connection, pickle.loads(bytes.fromhex(told)), shared)
         except (EOFError, ConnectionError, BrokenPipeError):
             # Nobody wants what this process would still do. Nor, if the driver is gone, the data
             # that the driver would have removed.
@@ -64,27 +65,29 @@ def _import_kerastudy() -> None:
     spec.loader.exec_module(module)
 
 
-def serve(connection: Connection, shared: list[Path]) -> None:
-    """Answers the driver until it closes the connection.
+def serve(connection: Connection, load: LoadStudy, shared: list[Path]) -> None:
+    """Loads the study, then answers the driver until it closes the connection.
 
     Args:
         connection: To the driver.
+        load: The study.
         shared: Takes the folder of the data.
     """
     from search_spaces import SearchSpaceError
     from studies.errors import StudyError
-    from studies.executors.messages import ChampionSaved, Failed, LoadStudy
+    from studies.executors.messages import ChampionSaved, Failed
     from tracking.records import TrialTask
 
-    session: Session | None = None
+    shared.append(load.shared)
+    try:
+        session = _load(load, connection)
+    except (StudyError, SearchSpaceError) as error:
+        connection.send(Failed(str(error)))
+        session = None
     while True:
         message = connection.recv()
+        assert session is not None, "a study is loaded before trials are run"
         try:
-            if isinstance(message, LoadStudy):
-                shared.append(message.shared)
-                session = _load(message, connection)
-                continue
-            assert session is not None, "a study is loaded before trials are run"
             if isinstance(message, TrialTask):
                 connection.send(_run(session, message, connection))
             else:
@@ -97,13 +100,14 @@ def serve(connection: Connection, shared: list[Path]) -> None:
 
 
 def _load(message: LoadStudy, connection: Connection) -> Session | None:
+    from studies.errors import StudyError
     from studies.executors.messages import Loaded, ThreadsDiffer
     from studies.executors.session import Session
     from studies.loading import load_study
 
     # TensorFlow before the user's file: a file that fails to import it would be blamed for it.
-    importlib.import_module("tensorflow")
-    from studies.training.determinism import begin_trial, configure_tensorflow
+    tensorflow = importlib.import_module("tensorflow")
+    from studies.training.determinism import begin_trial, change_threads, configure_tensorflow
 
     configure_tensorflow(message.threads)
     # Random operations refuse to run unseeded, at the top level of a study file too.
@@ -111,15 +115,19 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
     study, code = load_study(message.target)
     data = {"data": message.data} if message.data else {}
     study = study.with_overrides({**message.overrides, **data})
-    if study.threads not in (None, message.threads):
-        assert study.threads is not None
-        connection.send(ThreadsDiffer(study.threads))
+    threads = study.threads or message.threads
+    try:
+        change_threads(message.threads, threads)
+    except StudyError:
+        # The file has used TensorFlow, whose threads can't change any more.
+        connection.send(ThreadsDiffer(threads))
         return None
-    session = Session.open(study, code, message.threads, message.data, message.shared)
+    session = Session.open(study, code, threads, message.data, message.shared)
     # What is here now stays: without TensorFlow's half a million objects to look through at
     # each collection, a trial of a small model takes 6 % less.
     gc.freeze()
-    connection.send(Loaded(session.description, session.environment))
+    gpus = len(tensorflow.config.list_physical_devices("GPU"))
+    connection.send(Loaded(session.description, session.environment, session.model_bytes, gpus))
     return session
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import pickle
 import re
 import secrets
 import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener
 from typing import Any
 
@@ -38,18 +41,26 @@ class WorkerProcess:
     """The process and the connection to it. It connects while its parent does other things.
 
     Args:
-        load: The study that it is to load.
+        load: The study that it loads.
         folder: The folder that it runs in; None: this process's.
+        variables: What its environment has in place of this process's.
         on_output: Takes each line that it prints.
     """
 
-    def __init__(self, load: LoadStudy, folder: str | None, on_output: OnOutput) -> None:
+    def __init__(
+        self,
+        load: LoadStudy,
+        folder: str | None,
+        variables: Mapping[str, str],
+        on_output: OnOutput,
+    ) -> None:
         key = secrets.token_bytes(32)
         self._listener = _listen(key)
         self._process = subprocess.Popen(
             # -P: the folder it is started in stays off its path.
             [sys.executable, "-P", worker_main.__file__],
             cwd=folder,
+            env={**os.environ, **variables},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -60,12 +71,18 @@ class WorkerProcess:
         # On a pipe: the arguments of a process are there for everybody to read.
         address = self._listener.address
         text = address if isinstance(address, str) else ":".join(map(str, address))
-        self._process.stdin.write(f"{text}\t{key.hex()}\t{load.threads}\n")
-        self._process.stdin.flush()
+        # One that has died at once can't be written to; waiting for its connection tells so.
+        with contextlib.suppress(OSError):
+            told = pickle.dumps(load).hex()
+            self._process.stdin.write(f"{text}\t{key.hex()}\t{load.threads}\t{told}\n")
+            self._process.stdin.flush()
         self._last_lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._reader = threading.Thread(target=self._read_output, args=(on_output,), daemon=True)
         self._reader.start()
         self._connection: Connection | None = None
+        # In a thread: the process begins its work when it is connected, and this one has its own.
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def send(self, message: object) -> None:
         """Sends a message.
@@ -102,13 +119,14 @@ class WorkerProcess:
             self._process.stdin.flush()
         if self._connection is not None:
             self._connection.close()
-        self._listener.close()
         self._process.terminate()
         try:
             self._process.wait(_SECONDS_TO_END)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._accepting.join(_SECONDS_TO_END)
+        self._listener.close()
         self._reader.join(_SECONDS_TO_END)
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
@@ -118,29 +136,31 @@ class WorkerProcess:
 
     @property
     def connection(self) -> Connection:
-        """The connection; waits for the process to make it."""
+        """The connection; waits for the process to make it.
+
+        Raises:
+            EOFError: If it does not.
+        """
+        self._accepting.join(_SECONDS_TO_CONNECT)
         if self._connection is None:
-            # accept() has no limit of its own, and would wait for a process that has died.
-            waiting = threading.Timer(_SECONDS_TO_CONNECT, self._process.kill)
-            watcher = threading.Thread(target=self._wake_if_dead, daemon=True)
-            waiting.start()
-            watcher.start()
-            try:
-                self._connection = self._listener.accept()
-            finally:
-                waiting.cancel()
+            self._process.kill()
+            raise EOFError
         return self._connection
+
+    def _accept(self) -> None:
+        """Waits for the process to connect, or to die."""
+        threading.Thread(target=self._wake_if_dead, daemon=True).start()
+        with contextlib.suppress(OSError, EOFError, AuthenticationError):
+            self._connection = self._listener.accept()
 
     def _wake_if_dead(self) -> None:
         """Connects to our own listener and hangs up, so that accept() ends with an error."""
         from multiprocessing.connection import Client
 
         self._process.wait()
-        if self._connection is None:
-            try:
+        if self._accepting.is_alive():
+            with contextlib.suppress(OSError, EOFError, AuthenticationError):
                 Client(self._listener.address).close()
-            except OSError:
-                return
 
     def _ended(self) -> WorkerError:
         try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -128,13 +129,23 @@ def build_callbacks(study: Study, hp: Hyperparameters) -> Sequence[keras.callbac
     return callbacks
 
 
-def check_study(study: Study, splits: Splits) -> list[str]:
+class Checked(NamedTuple):
+    """What a study's default hyperparameters come to.
+
+    Attributes:
+        warnings: What a person should know. A builder that raises is one: other hyperparameters
+            may suit it.
+        model_bytes: Of the model's weights; 0 if there is none.
+    """
+
+    warnings: list[str]
+    model_bytes: int = 0
+
+
+def check_study(study: Study, splits: Splits) -> Checked:
     """Builds the model of the default hyperparameters and tries it on a few samples.
 
     So that what is wrong with a builder is told before anything is written.
-
-    Returns:
-        Warnings. A builder that raises is one: other hyperparameters may suit it.
 
     Raises:
         BuilderError: If the builder returns no compiled model, or reads what the space lacks; or
@@ -153,10 +164,12 @@ def check_study(study: Study, splits: Splits) -> list[str]:
     except StudyError:
         raise
     except Exception as error:
-        return [
-            f"The builder raised {describe(error)} for the default hyperparameters. Trials that "
-            "raise are recorded as infeasible."
-        ]
+        return Checked(
+            [
+                f"The builder raised {describe(error)} for the default hyperparameters. Trials "
+                "that raise are recorded as infeasible."
+            ]
+        )
     try:
         if has_own_fit(study.build):
             logged = rehearse(study, model, splits, hp)
@@ -168,14 +181,21 @@ def check_study(study: Study, splits: Splits) -> list[str]:
     except StudyError:
         raise
     except Exception as error:
-        return [
-            f"The model of the default hyperparameters raised {describe(error)} on the first "
-            f"{_SAMPLES_TO_LOOK_AT} samples. Trials that raise are recorded as infeasible."
-        ]
+        return Checked(
+            [
+                f"The model of the default hyperparameters raised {describe(error)} on the first "
+                f"{_SAMPLES_TO_LOOK_AT} samples. Trials that raise are recorded as infeasible."
+            ]
+        )
     if not callbacks and not has_own_steps(model):
         assert isinstance(study.objective, Objective)
         check_logged(study.objective.metric, logged)
-    return []
+    return Checked([], weights_bytes(model))
+
+
+def weights_bytes(model: keras.Model) -> int:
+    """Returns what a model's weights take, in bytes, as floats of 32 bits."""
+    return sum(4 * int(math.prod(weight.shape)) for weight in model.weights)
 
 
 def check_logged(metric: str, logged: set[str]) -> None:

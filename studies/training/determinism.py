@@ -68,6 +68,24 @@ def configure_tensorflow(threads: int | None) -> int:
     return threads or 1
 
 
+def change_threads(before: int, threads: int) -> None:
+    """Sets the threads of a process that was prepared and configured for others.
+
+    Raises:
+        StudyError: If TensorFlow was used in this process before.
+    """
+    if threads == before:
+        return
+    configure_tensorflow(threads)
+    # Unless the user has set it.
+    if os.environ.get("OMP_NUM_THREADS") == str(before):
+        from threadpoolctl import threadpool_limits
+
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        # Those libraries that have read the variable already.
+        threadpool_limits(threads)
+
+
 def begin_trial(seed: int) -> None:
     """Sets every random state, and Keras's numbering of names, as in a fresh process."""
     from keras.src.backend.common import global_state

@@ -62,6 +62,8 @@ def check_refused(told: Told, *words: str) -> None:
         (["digits", "--timeout", "-5s"], ["--timeout", "'-5s'"]),
         (["digits", "--trial-timeout", "0"], ["--trial-timeout", "'0'"]),
         (["digits", "--target", "nan"], ["target", "nan"]),
+        (["digits", "--workers", "0"], ["workers", "0"]),
+        (["digits", "--workers", "2", "--executor", "in-process"], ["'in-process'", "2"]),
     ],
 )
 def test_launch_refuses(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
@@ -89,6 +91,12 @@ def test_the_store_may_come_from_a_variable(tmp_path: Path) -> None:
     file.write_text("mine")
     told = kerastudy("launch", "digits", cwd=tmp_path, KERASTUDY_STORE=str(file))
     check_refused(told, repr(str(file)), "file")
+
+
+def test_the_number_of_workers_may_come_from_a_variable(tmp_path: Path) -> None:
+    told = kerastudy("launch", "digits", cwd=tmp_path, KERASTUDY_WORKERS="many")
+    check_refused(told, "KERASTUDY_WORKERS", "'many'")
+    assert contents(tmp_path) == {}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

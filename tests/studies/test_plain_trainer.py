@@ -193,7 +193,7 @@ class TestCheckStudy:
     def check(self, build: object, **settings: object) -> list[str]:
         configure_tensorflow(None)
         study = make_study(build, **settings)  # type: ignore[arg-type]
-        return check_study(study, study.data.load())
+        return check_study(study, study.data.load()).warnings
 
     def test_a_good_study_has_no_warnings(self) -> None:
         assert self.check(dense) == []

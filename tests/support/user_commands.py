@@ -18,10 +18,13 @@ KERASTUDY = [sys.executable, "-P", "-m", "kerastudy"]
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The test's environment, as little of it as a new terminal would have."""
+    """The test's environment, as little of it as a new terminal would have.
+
+    With one worker: each more costs seconds of CPU, and its trials end in another order.
+    """
     ours = ("KERASTUDY_", "MLFLOW_", "PYTHONPATH", "PYTEST_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return {**kept, "COLUMNS": "100", **more}
+    return {**kept, "COLUMNS": "100", "KERASTUDY_WORKERS": "1", **more}
 
 
 def kerastudy(

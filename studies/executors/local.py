@@ -1,0 +1,120 @@
+"""The worker processes of a launch on this machine: how many, and what each has of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from studies.executors.devices import variables_of
+from studies.executors.pool import WorkerPool
+from studies.executors.sizing import (
+    Machine,
+    asked_workers,
+    described_workers,
+    suited_workers,
+    this_machine,
+    too_many,
+)
+from studies.executors.worker import WorkerExecutor
+from studies.executors.worker_process import OnOutput
+from studies.loading import Target
+
+
+class LocalWorkers:
+    """Starts the workers of a launch, and adapts them to the study when it is known.
+
+    Processes are started before the study is known, as importing TensorFlow takes longest.
+
+    Args:
+        target: The study to load.
+        overrides: Settings to replace.
+        data: An npz file to use in place of the study's own data, or empty.
+        workers: How many; None: as suits the machine and the study.
+        shared: A folder in which they share the study's data.
+        on_output: Takes what they print, and how many they are.
+
+    Raises:
+        StudyError: If ``workers`` is wrong.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        overrides: Mapping[str, Any],
+        data: str,
+        workers: int | None,
+        shared: Path,
+        on_output: OnOutput,
+    ) -> None:
+        self._target = target
+        self._overrides = overrides
+        self._data = data
+        self._shared = shared
+        self._on_output = on_output
+        self._asked = asked_workers(workers)
+        self._machine = this_machine()
+        self._threads: int | None = None
+        count = self._asked or suited_workers(self._machine, trials=overrides.get("trials"))
+        self.pool = self._start_pool(count)
+
+    def load(self) -> None:
+        """Waits until one worker has loaded the study.
+
+        Raises:
+            StudyError: If it cannot.
+        """
+        self.pool.load()
+        if self._machine.gpus and not self.pool.loaded.gpus:
+            # As with TensorFlow's build for CPUs.
+            self._machine = Machine(self._machine.cores, self._machine.memory)
+
+    def suit(self, *, threads: int | None, finished: int) -> None:
+        """Adapts them to the study: their threads, and if nobody said how many, their number.
+
+        Args:
+            threads: As recorded, which is what trials go on with; None: as loaded.
+            finished: How many trials the record has.
+
+        Raises:
+            StudyError: If they have to be started anew, and cannot load the study.
+        """
+        if threads is not None and threads != self.pool.description.threads:
+            count = len(self.pool)
+            self.pool.close()
+            self._threads = threads
+            self.pool = self._start_pool(count)
+            self.load()
+        description = self.pool.description
+        if self._asked is not None:
+            warning = too_many(self._machine, self._asked, description.threads)
+            if warning:
+                self._on_output(f"warning: {warning}")
+            return
+        count = suited_workers(
+            self._machine,
+            trials=description.trials - finished,
+            threads=description.threads,
+            model_bytes=self.pool.loaded.model_bytes,
+        )
+        self.pool.resize(count, self._start_worker)
+        self._on_output(described_workers(self._machine, count, description.threads))
+
+    def close(self) -> None:
+        """Ends them."""
+        self.pool.close()
+
+    def _start_pool(self, count: int) -> WorkerPool:
+        return WorkerPool([self._start_worker(n) for n in range(count)], self._on_output)
+
+    def _start_worker(self, number: int) -> WorkerExecutor:
+        return WorkerExecutor(
+            self._target,
+            overrides=self._overrides,
+            data=self._data,
+            threads=self._threads,
+            shared=self._shared,
+            variables=variables_of(self._machine.gpus, number),
+            on_output=self._on_output,
+        )

@@ -1,0 +1,175 @@
+"""How many workers suit a machine: by its cores, its memory and its GPUs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from studies.errors import StudyError
+from studies.executors import ExecutorName
+from studies.executors.devices import visible_gpus
+from studies.study import check_count
+
+WORKERS_VARIABLE = "KERASTUDY_WORKERS"
+"""The environment variable that says how many workers there are where nothing else does."""
+
+# More proposals at once would know little of one another, and one process records them all.
+_MOST = 16
+# TensorFlow, Keras and the programs of a small model took 0.6 GiB of a worker's own.
+_WORKER_BYTES = 3 * 2**28
+# Weights, gradients, an optimizer's two moments, and the best epoch's weights.
+_COPIES_OF_WEIGHTS = 5
+_CONTROL_GROUPS = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What this process may use of its machine.
+
+    Attributes:
+        cores: At least 1.
+        memory: Bytes that are available, or None if that can't be told.
+        gpus: As CUDA names them.
+    """
+
+    cores: int
+    memory: int | None = None
+    gpus: tuple[str, ...] = ()
+
+
+def this_machine(control_groups: Path = _CONTROL_GROUPS) -> Machine:
+    """Returns the machine as it is now, a container's limits considered."""
+    return Machine(_cores(control_groups), _memory(control_groups), visible_gpus(os.environ))
+
+
+def asked_workers(workers: int | None) -> int | None:
+    """Returns how many workers were asked for, or None where that is left to `suited_workers`.
+
+    Args:
+        workers: What was asked for at launch; goes before the environment.
+
+    Raises:
+        StudyError: If it is no whole number of at least 1.
+    """
+    if workers is not None:
+        check_count("workers", workers)
+        return workers
+    text = os.environ.get(WORKERS_VARIABLE, "").strip()
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise StudyError(
+            f"{WORKERS_VARIABLE} must be a whole number of at least 1. Received: {text!r}."
+        )
+    return int(text)
+
+
+def chosen_executor(executor: object, workers: int | None, otherwise: ExecutorName) -> ExecutorName:
+    """Returns where trials run.
+
+    Args:
+        executor: What was asked for, or None.
+        workers: Likewise; workers are processes.
+        otherwise: Where they run if neither was.
+
+    Raises:
+        StudyError: If there is no such executor, or it has no workers.
+    """
+    if executor not in (None, "in-process", "worker"):
+        raise StudyError(f"executor must be 'in-process' or 'worker'. Received: {executor!r}.")
+    if executor == "in-process" and workers is not None:
+        raise StudyError(
+            "The executor 'in-process' runs one trial at a time, in this process, so it takes no "
+            f"number of workers. Received: {workers!r}. Leave one of the two out."
+        )
+    if executor is None:
+        return otherwise if workers is None else "worker"
+    return "in-process" if executor == "in-process" else "worker"
+
+
+def suited_workers(
+    machine: Machine, *, trials: int | None = None, threads: int = 1, model_bytes: int = 0
+) -> int:
+    """Returns how many workers suit a study, as far as it is known: 1 to 16.
+
+    One for each GPU, or as many as the cores have room for their threads; no more than there are
+    trials, nor than memory holds.
+
+    Args:
+        machine: As it was before any worker started.
+        trials: The trials that are left, or None.
+        threads: Of each trial, at least 1.
+        model_bytes: Of the weights of the default hyperparameters' model.
+    """
+    limits = [_MOST, len(machine.gpus) or machine.cores // threads]
+    if trials is not None:
+        limits.append(trials)
+    if machine.memory is not None:
+        limits.append(machine.memory // (_WORKER_BYTES + _COPIES_OF_WEIGHTS * model_bytes))
+    return max(1, min(limits))
+
+
+def described_workers(machine: Machine, workers: int, threads: int) -> str:
+    """Returns how many workers there are, and of what, for people to read."""
+    shown = f"{_counted(workers, 'worker')} of {_counted(threads, 'thread')}"
+    if machine.gpus:
+        return f"{shown} ({_counted(len(machine.gpus), 'GPU')})"
+    return f"{shown} ({_counted(machine.cores, 'core')})"
+
+
+def too_many(machine: Machine, workers: int, threads: int) -> str:
+    """Returns what to tell if workers have more threads than there are cores; else nothing."""
+    if workers == 1 or workers * threads <= machine.cores:
+        return ""
+    return (
+        f"{described_workers(machine, workers, threads)}: they will wait for one another. "
+        f"{_counted(max(1, machine.cores // threads), 'worker')} would do as much"
+    )
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
+def _cores(groups: Path) -> int:
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    # https://docs.kernel.org/admin-guide/cgroup-v2.html, and its predecessor's names.
+    quota, _, period = _read(groups / "cpu.max").partition(" ")
+    if not quota:
+        quota = _read(groups / "cpu" / "cpu.cfs_quota_us")
+        period = _read(groups / "cpu" / "cpu.cfs_period_us")
+    if quota.isdigit() and period.isdigit() and int(period):
+        cores = min(cores, int(quota) // int(period))
+    return max(1, cores)
+
+
+def _memory(groups: Path) -> int:
+    free: int = psutil.virtual_memory().available
+    for group, limit, used, cached in (
+        (groups, "memory.max", "memory.current", "inactive_file"),
+        (
+            groups / "memory",
+            "memory.limit_in_bytes",
+            "memory.usage_in_bytes",
+            "total_inactive_file",
+        ),
+    ):
+        most, now = _read(group / limit), _read(group / used)
+        if most.isdigit() and now.isdigit():
+            # Files that the system keeps, and would give up, count as used.
+            kept = dict(line.split(" ", 1) for line in _read(group / "memory.stat").splitlines())
+            free = min(free, int(most) - int(now) + int(kept.get(cached, 0)))
+    return max(0, free)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
