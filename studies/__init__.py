@@ -14,6 +14,7 @@
 | `engines/` | what proposes hyperparameters |
 | `catalog/` | ready studies |
 | `loading` | from a file to a study |
+| `self_launching` | files that launch their own studies |
 | `study` | the `Study` |
 | `objective`, `settings`, `seeds` | what is better; names of engines; every random choice |
 | `outputs` | output layers and losses that fit a target |

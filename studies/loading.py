@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 
 from studies.errors import StudyFileError, near_matches
+from studies.self_launching import Loading, StudyLaunched, loading
 from studies.study import Study
 from tracking.records import CodeDescription
 
@@ -40,33 +41,6 @@ class Target:
     variable: str = ""
     source: str | None = None
     study_name: str = ""
-
-
-class StudyLaunched(BaseException):
-    """Raised by `Study.launch` while its own file is being loaded.
-
-    A script may call ``study.launch()`` at its end without a main guard. Loading it to reproduce
-    a trial must not start the study again: the study is all that is wanted. Not an `Exception`,
-    so that the file's own ``except Exception`` lets it pass.
-    """
-
-    def __init__(self, study: Study) -> None:
-        super().__init__(study.name)
-        self.study = study
-
-
-_wanted: list[str] = []
-
-
-def launched_while_loading(study: Study) -> bool:
-    """Tells whether a study is launched by its own file, which is being loaded.
-
-    Raises:
-        StudyLaunched: If it is the study that is wanted: the rest of the file need not run.
-    """
-    if _wanted and _wanted[-1] in ("", study.name):
-        raise StudyLaunched(study)
-    return bool(_wanted)
 
 
 def catalog_names() -> list[str]:
@@ -113,8 +87,8 @@ def load_study(target: Target) -> tuple[Study, CodeDescription]:
             source = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise StudyFileError(f"The study file {str(path)!r} cannot be read: {error}") from None
-    module, launched = _run(path, source, target.source is not None, target.study_name)
-    study, variable = _find(module, launched, target)
+    file = _run(path, source, target)
+    study, variable = _find(file, target)
     digest = hashlib.sha256(source.encode()).hexdigest()
     return study, CodeDescription(
         str(path), variable, source, digest, study_name=study.name, folder=os.getcwd()
@@ -161,7 +135,7 @@ def _split(text: str) -> tuple[str, str]:
     return text, ""
 
 
-def _run(path: Path, source: str, recorded: bool, wanted: str) -> tuple[ModuleType, list[Study]]:
+def _run(path: Path, source: str, target: Target) -> Loading:
     try:
         code = compile(source, str(path), "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
@@ -174,23 +148,21 @@ def _run(path: Path, source: str, recorded: bool, wanted: str) -> tuple[ModuleTy
     module.__file__ = str(path)
     # Pickles and keras.saving look modules up by name.
     sys.modules[name] = module
-    if recorded:
+    if target.source is not None:
         # Python and TensorFlow's AutoGraph read a function's text here: it must be what runs.
         linecache.cache[str(path)] = (len(source), None, source.splitlines(True), str(path))
-    launched: list[Study] = []
-    _wanted.append(wanted)
+    file = Loading(module, target.variable, target.study_name)
     try:
         _import_from(path.parent)
-        exec(code, module.__dict__)
-    except StudyLaunched as stop:
-        launched.append(stop.study)
+        with loading(file):
+            exec(code, module.__dict__)
+    except StudyLaunched:
+        pass
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         raise StudyFileError(_where_raised(path, error)) from None
-    finally:
-        _wanted.pop()
-    return module, launched
+    return file
 
 
 def _where_raised(path: Path, error: BaseException) -> str:
@@ -216,10 +188,10 @@ def _import_from(folder: Path) -> None:
                 package.__path__ = [*package.__path__, str(theirs)]
 
 
-def _find(module: ModuleType, launched: list[Study], target: Target) -> tuple[Study, str]:
+def _find(file: Loading, target: Target) -> tuple[Study, str]:
     found = {
         name: value
-        for name, value in vars(module).items()
+        for name, value in vars(file.module).items()
         if isinstance(value, Study) and not name.startswith("_")
     }
     path = target.path
@@ -228,12 +200,13 @@ def _find(module: ModuleType, launched: list[Study], target: Target) -> tuple[St
             return found[target.variable], target.variable
         hint = near_matches(target.variable, found) if found else " It has no study at all."
         raise StudyFileError(f"{path!r} has no study {target.variable!r}.{hint}")
+    if file.launched is not None:
+        names = [name for name, study in found.items() if study is file.launched]
+        return file.launched, names[0] if names else ""
     if target.study_name:
         found = {n: s for n, s in found.items() if s.name == target.study_name}
     if len({id(study) for study in found.values()}) == 1:
         return next((study, name) for name, study in found.items())
-    if launched:
-        return launched[0], ""
     if target.study_name and not found:
         raise StudyFileError(
             f"{path!r} has no study named {target.study_name!r} at its top level, where it can be "

@@ -287,11 +287,11 @@ class Study:
             KeyboardInterrupt: If Ctrl-C stopped it; launch again to go on.
         """
         from studies.launching import launch_study
-        from studies.loading import launched_while_loading
+        from studies.self_launching import launched_while_loading
 
-        if launched_while_loading(self):
-            # Not the study that the file is loaded for; what would be returned is not there.
-            return None  # type: ignore[return-value]
+        passed_over = launched_while_loading(self)
+        if passed_over is not None:
+            return passed_over
         return launch_study(
             self.with_overrides(overrides),
             defined_name=self.name,
