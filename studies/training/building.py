@@ -148,8 +148,9 @@ def check_study(study: Study, splits: Splits) -> Checked:
     So that what is wrong with a builder is told before anything is written.
 
     Raises:
-        BuilderError: If the builder returns no compiled model, or reads what the space lacks; or
-            if output layer, loss and targets can't fit.
+        BuilderError: If the builder returns no compiled model, or reads what the space lacks; if
+            output layer, loss and targets can't fit; or if the study's trainer is "compiled" and
+            the model or its callbacks can't be.
         ObjectiveError: If the model does not log the objective.
     """
     # Late: it imports this module.
@@ -170,6 +171,8 @@ def check_study(study: Study, splits: Splits) -> Checked:
                 "that raise are recorded as infeasible."
             ]
         )
+    if study.trainer == "compiled" and not has_own_fit(study.build):
+        _check_compilable(study, model, callbacks)
     try:
         if has_own_fit(study.build):
             logged = rehearse(study, model, splits, hp)
@@ -196,6 +199,20 @@ def check_study(study: Study, splits: Splits) -> Checked:
 def weights_bytes(model: keras.Model) -> int:
     """Returns what a model's weights take, in bytes, as floats of 32 bits."""
     return sum(4 * int(math.prod(weight.shape)) for weight in model.weights)
+
+
+def _check_compilable(
+    study: Study, model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]
+) -> None:
+    # Late: it imports this module.
+    from studies.training.compiled import why_not
+
+    reason = why_not(model, callbacks)
+    if reason:
+        raise BuilderError(
+            f"The study {study.name!r} cannot be compiled: {reason}. Take that away, or use the "
+            "trainer 'auto', which leaves it to model.fit."
+        )
 
 
 def check_logged(metric: str, logged: set[str]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from studies.errors import BuilderError
@@ -81,7 +81,7 @@ class CompiledTrainer:
         """
         reason = ""
         if self._mode != "plain":
-            reason = self._unfit or _why_not(training)
+            reason = self._unfit or why_not(training.model, training.callbacks)
             if not reason:
                 before = global_random_states()
                 try:
@@ -138,13 +138,12 @@ class CompiledTrainer:
         return self._arrays[key][1]
 
 
-def _why_not(training: Training) -> str:
-    """Says why a training is not for a program, or nothing."""
+def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> str:
+    """Says why a model and its callbacks are not for a program, or nothing."""
     import keras
     import tensorflow as tf
 
-    model = training.model
-    watching = watching_batches(training.callbacks)
+    watching = watching_batches(callbacks)
     if watching:
         return f"the callback {watching} watches batches"
     if has_own_steps(model):

@@ -230,6 +230,12 @@ CASES = {
         ["'learning_rat'", "learning_rate"],
         {"returned": "    hp['learning_rat']\n    return model\n"},
     ),
+    "has callbacks that can't be compiled": Case(
+        ["'blobs'", "TerminateOnNaN", "batches", "'auto'"],
+        {"seed": "    epochs=2,\n    callbacks=lambda hp: [__import__('keras').callbacks"
+         ".TerminateOnNaN()],"},
+        arguments=["--trainer", "compiled"], executor="worker",
+    ),
     "has an empty space": Case(["empty"], {"space": "ks.SearchSpace()"}),
     "has no space": Case(["SearchSpace", "{}"], {"space": "{}"}),
     "has no trials": Case(["trials", "0"], {"trials": "trials=0"}),

@@ -51,9 +51,22 @@ def test_what_can_not_be_compiled_is_trained_plainly_and_says_why(folder: Path) 
     assert "TerminateOnNaN" in study_text(history)
 
 
-def test_compiled_on_what_can_not_be_is_refused_by_the_callbacks_name(folder: Path) -> None:
-    with pytest.raises(StudyError, match="TerminateOnNaN"):
-        launch(folder, "refused", callbacks=batch_watching, trainer="compiled")
+def test_compiled_on_what_can_not_be_is_refused_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(StudyError, match=r"TerminateOnNaN watches batches.*'auto'"):
+        launch(tmp_path / "store", "refused", callbacks=batch_watching, trainer="compiled")
+    assert not (tmp_path / "store").exists()
+
+
+def test_compiled_on_callbacks_that_only_some_trials_have_is_refused_at_such_a_trial(
+    folder: Path,
+) -> None:
+    def watching_slow_trials(hp: Hyperparameters) -> list[keras.callbacks.Callback]:
+        return [] if hp["rate"] == 0.3 else batch_watching(hp)
+
+    with pytest.raises(StudyError, match=r"trial 0 .*TerminateOnNaN watches batches"):
+        launch(folder, "refused later", callbacks=watching_slow_trials, trainer="compiled")
 
 
 def test_compiled_on_a_fit_of_ones_own_is_refused_before_anything_runs(folder: Path) -> None:
