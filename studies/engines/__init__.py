@@ -6,6 +6,7 @@
 | `make` | from a name to an engine, and whether it can serve a study |
 | `optuna_engine` | Optuna's samplers and pruners behind the seam |
 | `optuna_parts` | which sampler and pruner a name stands for |
+| `optuna_tpe` | TPE that keeps away from where trials were infeasible |
 | `optuna_trials` | a study's trials as Optuna holds them, whichever engine proposed them |
 | `optuna_memory` | where Optuna keeps them while a study runs |
 | `optuna_export` | finished trials in Optuna's own storage |

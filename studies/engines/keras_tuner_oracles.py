@@ -10,6 +10,7 @@ Importing this imports Keras Tuner, and with it TensorFlow: see `keras_tuner_imp
 
 from __future__ import annotations
 
+import copy
 import itertools
 import random
 import warnings
@@ -48,6 +49,7 @@ class AskedOracle:
     # Of Keras Tuner's Oracle.
     trials: dict[str, Any]
     ongoing_trials: dict[str, Any]
+    objective: Any
     populate_space: Callable[[str], dict[str, Any]]
     _seed_state: int
 
@@ -143,7 +145,9 @@ class RandomOracle(AskedOracle, oracles.RandomSearchOracle):  # type: ignore[mis
 class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: ignore[misc]
     """A Gaussian process and its lower confidence bound.
 
-    Its first trials, three for each dimension, are random ones.
+    Its first trials, three for each dimension, are random ones; those that are infeasible don't
+    count. To the process an infeasible trial, which Keras Tuner leaves out, is as bad as the worst
+    one that has a value: so it keeps away.
     """
 
     def propose(self, trial_id: str, seed: int, given: Mapping[str, Any] | None) -> Any:
@@ -172,15 +176,30 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
         It would take the process that was fitted at the ask before, which a restored oracle has
         not.
         """
-        if self.ongoing_trials:
-            everything = self.trials, self.ongoing_trials
-            self.trials = {k: t for k, t in self.trials.items() if k not in self.ongoing_trials}
-            self.ongoing_trials = {}
-            try:
+        everything = self.trials, self.ongoing_trials
+        self.trials = self._as_bad_as_the_worst()
+        try:
+            if self.ongoing_trials:
+                trials = self.trials
+                self.trials = {k: t for k, t in trials.items() if k not in self.ongoing_trials}
+                self.ongoing_trials = {}
                 self.gpr.fit(*super()._vectorize_trials())
-            finally:
-                self.trials, self.ongoing_trials = everything
-        found: tuple[Any, Any] = super()._vectorize_trials()
+                self.trials, self.ongoing_trials = trials, everything[1]
+            found: tuple[Any, Any] = super()._vectorize_trials()
+        finally:
+            self.trials, self.ongoing_trials = everything
+        return found
+
+    def _as_bad_as_the_worst(self) -> dict[str, Any]:
+        """Returns the trials, the infeasible ones with the worst value that any has."""
+        scores = [t.score for t in self.trials.values() if t.status == TrialStatus.COMPLETED]
+        worst = min(scores) if self.objective.direction == "max" else max(scores)
+        found = {}
+        for trial_id, trial in self.trials.items():
+            found[trial_id] = trial
+            if trial.status == TrialStatus.FAILED:
+                found[trial_id] = copy.copy(trial)
+                found[trial_id].status, found[trial_id].score = TrialStatus.COMPLETED, worst
         return found
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from search_spaces import SearchSpaceError
-from studies.engines.optuna_parts import optuna_state
+from studies.engines.optuna_parts import exported_state
 from tracking.mlflow_client import open_optuna_storage
 from tracking.records import Objective, TrialRecord
 from tracking.store import Store
@@ -146,7 +146,7 @@ def _agrees(
         return False
     value = None if record.best is None else record.best.value
     return (
-        trial.state == optuna_state(record.state)
+        trial.state == exported_state(record.state)
         and (trial.values or [None]) == [value]
         and dict(values) == dict(record.spec.values)
     )

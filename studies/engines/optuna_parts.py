@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from search_spaces import Float, Int, SearchSpace
 from search_spaces.optuna_space import OptunaSpace
 from studies.errors import EngineError
 
 if TYPE_CHECKING:
-    from optuna import Study
-    from optuna.distributions import BaseDistribution
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
-    from optuna.trial import FrozenTrial, TrialState
+    from optuna.trial import TrialState
+
+INFEASIBLE: Final = "constraints:feasible"
+"""The attribute in which Optuna keeps a constraint called "feasible": above 0 if violated."""
 
 
 def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
@@ -27,29 +28,18 @@ def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
     """
     import optuna
 
-    class DeclaredTPESampler(optuna.samplers.TPESampler):
-        """Takes the declared space, where Optuna looks for what all past trials share.
-
-        They share all of it, and a new sampler for each trial would look through all of them: 8
-        of the 22 ms that asking takes at 1,000 trials.
-        """
-
-        def infer_relative_search_space(
-            self, study: Study, trial: FrozenTrial
-        ) -> dict[str, BaseDistribution]:
-            declared = sorted(space.distributions.items())
-            return {name: d for name, d in declared if not d.single()}
-
     with warnings.catch_warnings():
         # group=True is marked experimental; without it conditional parameters are silently
         # sampled one by one.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if engine == "optuna:tpe" and space.space.conditional:
-            return optuna.samplers.TPESampler(
-                seed=seed, multivariate=True, group=True, constant_liar=True
-            )
+            from studies.engines.optuna_tpe import FeasibleTPESampler
+
+            return FeasibleTPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
         if engine == "optuna:tpe":
-            return DeclaredTPESampler(seed=seed, multivariate=True, constant_liar=True)
+            from studies.engines.optuna_tpe import DeclaredTPESampler
+
+            return DeclaredTPESampler(space, seed=seed, multivariate=True, constant_liar=True)
         if engine == "optuna:cma-es":
             return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
         # Grid and quasi-random proposals are made from the space; see OptunaEngine.
@@ -101,9 +91,17 @@ def make_pruner(pruner: str, epochs: int) -> BasePruner:
         return pruners.NopPruner()
 
 
-def optuna_state(state: str) -> TrialState:
+def exported_state(state: str) -> TrialState:
     """Returns Optuna's name for the state of a finished trial."""
     import optuna
 
     names = {"complete": "COMPLETE", "pruned": "PRUNED", "infeasible": "FAIL"}
     return optuna.trial.TrialState[names[state]]
+
+
+def held_state(state: str) -> TrialState:
+    """Returns the state of a finished trial in the study that samplers and pruners see.
+
+    Samplers read no failed trials: an infeasible one is a pruned one there, with `INFEASIBLE`.
+    """
+    return exported_state("pruned" if state == "infeasible" else state)

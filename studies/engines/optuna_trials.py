@@ -4,10 +4,15 @@ The study is in memory, rebuilt from the record at each launch: that costs a fif
 database does, and there is no second truth that could differ from MLflow's. Finished trials are
 also written to Optuna's own storage (see `optuna_export`). Every engine keeps its trials here,
 whoever proposed them, so that pruning and Optuna's dashboard are the same for all.
+
+An infeasible trial is held as a pruned one that violates a constraint, as Optuna's samplers read
+no failed ones. Pruners pass it over as they would a failed one, and it has no value that anything
+could be compared with. Exported it is a failed one.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -18,8 +23,8 @@ from search_spaces.optuna_space import OptunaSpace
 from search_spaces.scalars import canonical_json
 from studies.engines.engine import Curve, was_told
 from studies.engines.optuna_export import OptunaExport
-from studies.engines.optuna_parts import make_pruner, optuna_state
-from tracking.records import FINISHED_STATES, Objective, TrialRecord, TrialResult
+from studies.engines.optuna_parts import INFEASIBLE, exported_state, held_state, make_pruner
+from tracking.records import FINISHED_STATES, BestEpoch, Objective, TrialRecord, TrialResult
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -88,7 +93,7 @@ class OptunaTrials:
             if not was_told(trial, told):
                 self.add(trial.spec.values, trial.engine_state, trial.known)
             elif trial.number in stored:
-                self._study.add_trial(stored[trial.number])
+                self._study.add_trial(_as_held(stored[trial.number]))
                 self._note(trial.spec.values, trial.known)
             else:
                 self._replay(trial, curve)
@@ -151,9 +156,7 @@ class OptunaTrials:
         """See `Engine.tell`."""
         for name, value in attributes.items():
             self._storage.set_trial_user_attr(self._id(number), name, value)
-        # A pruned trial counts with its best epoch, where Optuna itself would take its last.
-        values = None if result.best is None else [result.best.value]
-        self._storage.set_trial_state_values(self._id(number), optuna_state(result.state), values)
+        self._end(number, result.state, result.best)
         self._write_through(number)
 
     def _note(self, values: Mapping[str, Any], known: int | None) -> None:
@@ -167,19 +170,47 @@ class OptunaTrials:
         self.add(trial.spec.values, trial.engine_state, trial.known)
         for epoch, value in curve(trial).items():
             self.report(trial.number, epoch, value)
-        values = None if trial.best is None else [trial.best.value]
-        state = optuna_state(trial.state)
-        self._storage.set_trial_state_values(self._id(trial.number), state, values)
+        self._end(trial.number, trial.state, trial.best)
+
+    def _end(self, number: int, state: str, best: BestEpoch | None) -> None:
+        trial_id = self._id(number)
+        if state == "infeasible":
+            self._storage.set_trial_system_attr(trial_id, INFEASIBLE, 1.0)
+        # A pruned trial counts with its best epoch, where Optuna itself would take its last.
+        values = None if best is None else [best.value]
+        self._storage.set_trial_state_values(trial_id, held_state(state), values)
 
     def _values_of(self, trial: FrozenTrial) -> dict[str, Any]:
         return self.space.decode(trial.params)
 
     def _write_through(self, number: int) -> None:
         if self._export is not None and number not in self._exported:
-            self._export.add(self._trial(number))
+            self._export.add(_as_exported(self._trial(number)))
 
     def _trial(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._id(number))
 
     def _id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+
+
+def _as_held(exported: FrozenTrial) -> FrozenTrial:
+    """Returns a trial of the export as the study in memory holds it."""
+    import optuna
+
+    if exported.state != optuna.trial.TrialState.FAIL:
+        return exported
+    held = copy.copy(exported)
+    held.state = held_state("infeasible")
+    held.system_attrs = {**exported.system_attrs, INFEASIBLE: 1.0}
+    return held
+
+
+def _as_exported(held: FrozenTrial) -> FrozenTrial:
+    """Returns a finished trial as a person is to see it in Optuna's own storage."""
+    if INFEASIBLE not in held.system_attrs:
+        return held
+    exported = copy.copy(held)
+    exported.state = exported_state("infeasible")
+    exported.system_attrs = {k: v for k, v in held.system_attrs.items() if k != INFEASIBLE}
+    return exported

@@ -1,0 +1,226 @@
+"""Engines keep away from where trials turn out infeasible."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+import kerastudy as ks
+from search_spaces import SearchSpace
+from studies.engines.engine import Engine
+from studies.engines.make import make_engine
+from studies.engines.optuna_export import OptunaExport
+from studies.seeds import sampler_seed
+from tracking.records import BestEpoch, Objective, Proposal, TrialRecord, TrialResult, TrialSpec
+from tracking.store import create_store
+
+LOSS = Objective("val_loss", "min")
+SEEDS = range(4)
+Values = Mapping[str, Any]
+
+COMMON = (
+    ks.Float("learning_rate", 1e-5, 1e-1, scale="log"),
+    ks.Int("units", 16, 512),
+    ks.Int("layers", 1, 8),
+    ks.Choice("optimizer", ["adam", "sgd", "rmsprop", "lion"]),
+)
+FLAT = SearchSpace(*COMMON, ks.dropout())
+CONDITIONAL = SearchSpace(*COMMON, ks.Float("momentum", 0.0, 0.99, when={"optimizer": "sgd"}))
+
+# Each fails on half of the space.
+HALVES: dict[str, Callable[[Values], bool]] = {
+    "a float in log scale": lambda v: v["learning_rate"] > 1e-3,
+    "categories": lambda v: v["optimizer"] in ("lion", "rmsprop"),
+    "an int": lambda v: v["units"] > 264,
+    "a product": lambda v: v["units"] * v["layers"] > 930,
+}
+
+
+def away(values: Values) -> float:
+    """An objective that is best well inside of what is feasible."""
+    rate = math.log10(values["learning_rate"]) + 4
+    kind = 0.2 * (values["optimizer"] != "adam")
+    return abs(rate) / 4 + abs(values["units"] - 130) / 500 + abs(values["layers"] - 3) / 20 + kind
+
+
+def towards(values: Values) -> float:
+    """An objective that gets better towards what fails, and in it, as where memory runs out."""
+    rate = math.log10(values["learning_rate"])
+    kind = 0.2 * (values["optimizer"] != "lion")
+    return kind - rate / 4 - values["units"] / 500 - values["layers"] / 8
+
+
+class Study:
+    """A study played without training."""
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        fails: Callable[[Values], bool],
+        objective: Callable[[Values], float] = away,
+        seed: int = 0,
+        engine: str = "optuna:tpe",
+        export: OptunaExport | None = None,
+    ) -> None:
+        self.fails, self.objective = fails, objective
+        self.records: list[TrialRecord] = []
+        self.engine: Engine = make_engine(
+            name="infeasible",
+            engine=engine,
+            pruner="none",
+            space=space,
+            objective=LOSS,
+            epochs=1,
+            seed=seed,
+            export=export,
+        )
+
+    def play(self, trials: int, workers: int = 1) -> list[Values]:
+        """Plays trials, some of them side by side; returns what was proposed."""
+        running: deque[Proposal] = deque()
+        proposed = []
+        for _ in range(trials):
+            proposal = self.engine.ask()
+            assert proposal is not None
+            proposed.append(proposal.values)
+            running.append(proposal)
+            if len(running) == workers:
+                self.finish(running.popleft())
+        while running:
+            self.finish(running.popleft())
+        return proposed
+
+    def finish(self, proposal: Proposal) -> None:
+        number, values = proposal.number, proposal.values
+        if self.fails(values):
+            result = TrialResult(number, "infeasible", reason="made up")
+        else:
+            best = BestEpoch(1, self.objective(values), {})
+            result = TrialResult(number, "complete", epochs=1, best=best)
+        self.engine.tell(number, result, {})
+        spec = TrialSpec(number, 1, values, 0, 1, 32, 1, "", LOSS)
+        state = proposal.state
+        self.records.append(TrialRecord("run", spec, result.state, result, state, {}, "", 0))
+
+
+def no_curve(trial: TrialRecord) -> dict[int, float]:
+    return {}
+
+
+@pytest.mark.parametrize("half", HALVES)
+@pytest.mark.parametrize("space", [FLAT, CONDITIONAL], ids=["flat", "conditional"])
+class TestTPE:
+    @pytest.mark.parametrize("workers", [1, 4])
+    def test_later_trials_fail_less_than_half_as_often(
+        self, space: SearchSpace, half: str, workers: int
+    ) -> None:
+        self.check(space, half, away, workers, share=1 / 2)
+
+    def test_also_where_the_objective_gets_better_towards_what_fails(
+        self, space: SearchSpace, half: str
+    ) -> None:
+        # The best is at the edge: somewhere beyond it trials must fail.
+        self.check(space, half, towards, 1, share=2 / 3)
+
+    def check(
+        self,
+        space: SearchSpace,
+        half: str,
+        objective: Callable[[Values], float],
+        workers: int,
+        share: float,
+    ) -> None:
+        first = later = 0
+        for seed in SEEDS:
+            failed = list(
+                map(HALVES[half], Study(space, HALVES[half], objective, seed).play(60, workers))
+            )
+            first += sum(failed[:30])
+            later += sum(failed[30:])
+        assert later < share * first
+
+
+@pytest.mark.parametrize("space", [FLAT, CONDITIONAL], ids=["flat", "conditional"])
+def test_where_all_has_failed_tpe_looks_elsewhere(space: SearchSpace) -> None:
+    """With nothing feasible known, it does not stay where it has been."""
+    proposed = Study(space, lambda values: True).play(40)[20:]
+    units = [space["learning_rate"].to_unit(values["learning_rate"]) for values in proposed]
+    for quarter in range(4):
+        assert any(quarter / 4 <= unit <= (quarter + 1) / 4 for unit in units)
+    assert len({values["optimizer"] for values in proposed}) >= 3
+
+
+@pytest.mark.parametrize("exported", [False, True], ids=["from the record", "with its export"])
+@pytest.mark.parametrize("space", [FLAT, CONDITIONAL], ids=["flat", "conditional"])
+def test_what_was_learned_is_restored(tmp_path: Path, space: SearchSpace, exported: bool) -> None:
+    def export() -> OptunaExport | None:
+        return OptunaExport(store, "infeasible", LOSS) if store else None
+
+    store = create_store(tmp_path / "store") if exported else None
+    fails = HALVES["a product"]
+    wanted = Study(space, fails, towards).play(40)
+    before = Study(space, fails, towards, export=export())
+    before.play(25)
+    resumed = Study(space, fails, towards, export=export())
+    resumed.engine.restore(before.records, no_curve)
+    assert resumed.play(15) == wanted[25:]
+    if store:
+        copied = optuna.load_study(study_name="infeasible", storage=store.optuna_uri).trials
+        assert len(copied) == 40
+        for trial, record in zip(copied, before.records + resumed.records, strict=True):
+            assert (trial.state.name == "FAIL") == (record.state == "infeasible")
+            assert not trial.constraints
+
+
+def test_without_infeasible_trials_it_is_optunas_own() -> None:
+    """With conditions; for a space without, see test_optuna_engine."""
+    from search_spaces.optuna_space import OptunaSpace
+
+    played, study = Study(CONDITIONAL, lambda values: False), optuna.create_study()
+    for number, proposed in enumerate(played.play(25)):
+        study.sampler = optuna.samplers.TPESampler(
+            seed=sampler_seed(0, number), multivariate=True, group=True
+        )
+        trial = study.ask()
+        assert proposed == OptunaSpace(CONDITIONAL).suggest(trial)
+        study.tell(trial, away(proposed))
+
+
+def test_pruners_pass_infeasible_trials_over() -> None:
+    """Five trials are enough for a median, but not if they came to nothing."""
+    engine = make_engine(
+        name="median",
+        engine="optuna:random",
+        pruner="median",
+        space=FLAT,
+        objective=LOSS,
+        epochs=3,
+        seed=0,
+    )
+    for number in range(6):
+        assert engine.ask() is not None
+        assert not engine.report(number, 1, 0.1)
+        engine.tell(number, TrialResult(number, "infeasible", reason="made up"), {})
+    assert engine.ask() is not None
+    assert not engine.report(6, 1, 9.0)
+
+
+@pytest.mark.parametrize("half, workers", [("rate", 2), ("kind", 1)])
+def test_keras_tuners_bayesian_optimization_keeps_away_too(half: str, workers: int) -> None:
+    space = SearchSpace(ks.Float("rate", 0.0, 1.0), ks.Choice("kind", ["a", "b"]))
+    fails = {"rate": lambda v: v["rate"] > 0.5, "kind": lambda v: v["kind"] == "b"}[half]
+
+    def objective(values: Values) -> float:
+        """Best in what is feasible, and otherwise better towards what fails."""
+        return abs(values["rate"] - 0.4) - 0.1 * (values["kind"] == "b")
+
+    study = Study(space, fails, objective, seed=3, engine="keras-tuner:bayesian")
+    failed = list(map(fails, study.play(20, workers)))
+    assert any(failed[:10])
+    assert sum(failed[10:]) < sum(failed[:10]) / 2
