@@ -1,0 +1,227 @@
+"""What a study's driver costs as trials and workers become many: no-op trials, SQLite store.
+
+    python -m benchmarks.scale [--trials 5000] [--workers 64] [--throughput-trials 2000] [--json]
+
+Two parts. The first plays a study under TPE with one worker (8 hyperparameters, 5 epochs of 4
+metrics) and takes the driver's CPU time per trial over the 50 trials before 100, 1,000 and 5,000;
+beside it, trial by trial in the same process, the bare sampler of Optuna: ask, suggest and tell, in
+memory, in the same space. The goal: at most 60 ms at 1,000, and no more growth than the sampler's.
+The second plays a study under random search with 64 workers, simulated in this process: each
+reports an epoch, or its result, whenever the driver waits. The goal: 200 trials a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import kerastudy as ks
+from search_spaces import SearchSpace
+from search_spaces.optuna_space import OptunaSpace
+from studies.executors.executor import Handler
+from studies.launching import run_study
+from studies.progress import NoProgress
+from tracking.records import (
+    BestEpoch,
+    CodeDescription,
+    DataDescription,
+    EpochResult,
+    Objective,
+    StudyDescription,
+    TrialResult,
+    TrialSpec,
+    TrialTask,
+)
+
+_EPOCHS = 5
+_MARKS = (100, 1000, 5000)
+_WINDOW = 50
+_SPACE = SearchSpace(
+    *(ks.Float(f"rate_{i}", 1e-4, 1.0, scale="log") for i in range(6)),
+    ks.Choice("kind", ["a", "b"]),
+    ks.Int("units", 4, 64),
+)
+
+
+def value_of(values: Any) -> float:
+    """Returns the objective of a trial: a distance, to be minimized."""
+    return sum(abs(float(v) - 0.1) for name, v in values.items() if name.startswith("rate"))
+
+
+class BareSampler:
+    """Optuna's TPE alone, with a study in memory.
+
+    Attributes:
+        spent: CPU seconds that its trials took, one for each.
+    """
+
+    def __init__(self) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        sampler = optuna.samplers.TPESampler(seed=0, multivariate=True, constant_liar=True)
+        self._study = optuna.create_study(sampler=sampler)
+        self._space = OptunaSpace(_SPACE)
+        self.spent: list[float] = []
+
+    def play(self) -> None:
+        """Asks for a trial, and tells its value."""
+        began = time.process_time()
+        trial = self._study.ask()
+        self._study.tell(trial, value_of(self._space.suggest(trial)))
+        self.spent.append(time.process_time() - began)
+
+
+class SimulatedWorkers:
+    """An executor whose workers train nothing, and each tell one thing whenever it is waited for.
+
+    Attributes:
+        ended: CPU time of this process when each trial had ended, without the bare sampler's.
+        began_wall: Wall-clock time when the first trial was submitted.
+        ended_wall: Wall-clock time when each trial had ended.
+    """
+
+    environment: dict[str, str] = {"python": "3"}  # noqa: RUF012 - never changed
+
+    def __init__(
+        self, engine: str, trials: int, workers: int, beside: BareSampler | None = None
+    ) -> None:
+        parts = {"train": "1" * 64, "validation": "2" * 64}
+        self.description = StudyDescription(
+            name="scale",
+            space=_SPACE,
+            objective=Objective("val_loss", "min"),
+            engine=engine,
+            pruner="none",
+            trials=trials,
+            epochs=_EPOCHS,
+            batch_size=32,
+            seed=0,
+            threads=1,
+            keep=10,
+            data=DataDescription("none", "none", "0" * 64, parts, {}, {}),
+            code=CodeDescription("", "", "", ""),
+        )
+        self._workers = workers
+        self._beside = beside
+        self._running: list[tuple[TrialSpec, int]] = []
+        self.ended: list[float] = []
+        self.began_wall = 0.0
+        self.ended_wall: list[float] = []
+
+    @property
+    def free(self) -> int:
+        return self._workers - len(self._running)
+
+    def submit(self, task: TrialTask) -> None:
+        self.began_wall = self.began_wall or time.perf_counter()
+        # The first ones are out of step, as workers are.
+        head_start = len(self._running) % (_EPOCHS + 1) if not self.ended else 0
+        self._running.append((task.spec, -head_start))
+
+    def wait(self, handler: Handler) -> None:
+        running, self._running = self._running, []
+        going_on: list[tuple[TrialSpec, int]] = []
+        for spec, epoch in running:
+            value = value_of(spec.values)
+            metrics = {"loss": value, "accuracy": 0.5, "val_loss": value, "val_accuracy": 0.5}
+            if epoch < 0:
+                going_on.append((spec, epoch + 1))
+            elif epoch < _EPOCHS:
+                handler.on_epoch(EpochResult(spec.number, epoch + 1, metrics, 0.0))
+                going_on.append((spec, epoch + 1))
+            else:
+                best = BestEpoch(1, value, metrics)
+                handler.on_result(TrialResult(spec.number, "complete", _EPOCHS, best, "0" * 64))
+                self._note()
+        self._running = going_on + self._running
+
+    def _note(self) -> None:
+        if self._beside is not None:
+            self._beside.play()
+        bare = sum(self._beside.spent) if self._beside is not None else 0.0
+        self.ended.append(time.process_time() - bare)
+        self.ended_wall.append(time.perf_counter())
+
+    def save_champion(self, *_: Any) -> dict[str, float]:
+        raise ks.StudyError("no model here")
+
+    def close(self) -> None:
+        pass
+
+
+def cost_by_trials(trials: int) -> dict[str, dict[str, float]]:
+    """Returns CPU milliseconds per trial before each mark: the driver's, and the bare sampler's."""
+    beside = BareSampler()
+    executor = SimulatedWorkers("optuna:tpe", trials, 1, beside)
+    with tempfile.TemporaryDirectory() as folder:
+        run_study(executor, store=Path(folder) / "store", progress=NoProgress())
+    found = {}
+    for mark in [mark for mark in _MARKS if mark <= trials]:
+        last = range(mark - _WINDOW, mark)
+        driver = executor.ended[mark - 1] - executor.ended[mark - 1 - _WINDOW]
+        found[str(mark)] = {
+            "driver_ms": driver / _WINDOW * 1000,
+            "bare_sampler_ms": sum(beside.spent[i] for i in last) / _WINDOW * 1000,
+        }
+    return found
+
+
+def throughput(trials: int, workers: int) -> dict[str, float]:
+    """Returns how many trials a second are proposed and recorded, and what one takes of CPU."""
+    executor = SimulatedWorkers("optuna:random", trials, workers)
+    with tempfile.TemporaryDirectory() as folder:
+        history = run_study(executor, store=Path(folder) / "store", progress=NoProgress())
+    assert history.counts()["complete"] == trials, "all trials must be in the record"
+    return {
+        "trials": trials,
+        "workers": workers,
+        "trials_per_second": trials / (executor.ended_wall[-1] - executor.began_wall),
+        # Without the first ones, in which modules are imported.
+        "cpu_ms_per_trial": (executor.ended[-1] - executor.ended[workers])
+        / (trials - workers - 1)
+        * 1000,
+    }
+
+
+def main() -> None:
+    """Prints the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--trials", type=int, default=_MARKS[-1], help="0 leaves this part out")
+    parser.add_argument("--workers", type=int, default=64)
+    parser.add_argument("--throughput-trials", type=int, default=2000, help="0: likewise")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    if 0 < options.trials < _MARKS[0]:
+        parser.error(f"--trials must be at least {_MARKS[0]}, or 0")
+    if options.workers < 1 or 0 < options.throughput_trials <= options.workers + 1:
+        parser.error("--throughput-trials must be more than --workers, and these at least 1")
+    figures: dict[str, Any] = {}
+    if options.throughput_trials:
+        figures["throughput"] = throughput(options.throughput_trials, options.workers)
+    if options.trials:
+        figures["by_trials"] = cost_by_trials(options.trials)
+    if options.json:
+        json.dump(figures, sys.stdout, indent=2)
+        print()
+        return
+    for mark, cost in figures.get("by_trials", {}).items():
+        print(
+            f"at {mark:>5} trials  driver {cost['driver_ms']:6.1f} ms of CPU per trial, "
+            f"of which the bare sampler would take {cost['bare_sampler_ms']:6.1f}"
+        )
+    if "throughput" in figures:
+        found = figures["throughput"]
+        print(
+            f"{found['workers']} workers, random search  {found['trials_per_second']:.0f} trials a "
+            f"second, {found['cpu_ms_per_trial']:.1f} ms of CPU per trial"
+        )
+
+
+if __name__ == "__main__":
+    main()
