@@ -14,6 +14,7 @@
 | `engines/` | what proposes hyperparameters |
 | `catalog/` | ready studies |
 | `loading` | from a file to a study |
+| `shipping` | a study of this process, sent to its workers |
 | `self_launching` | files that launch their own studies |
 | `study` | the `Study` |
 | `objective`, `settings`, `seeds` | what is better; names of engines; every random choice |

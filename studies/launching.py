@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict
@@ -24,7 +24,6 @@ from studies.driver import Driver
 from studies.engines.engine import Engine
 from studies.engines.make import make_engine
 from studies.engines.optuna_export import OptunaExport
-from studies.errors import StudyError
 from studies.executors import ExecutorName
 from studies.executors.executor import Executor
 from studies.executors.in_process import InProcessExecutor
@@ -35,7 +34,8 @@ from studies.executors.worker import WorkerExecutor
 from studies.interruption import catching_interrupts
 from studies.loading import Target, describe_code, load_study
 from studies.progress import Progress, make_progress
-from studies.study import OVERRIDABLE, Study
+from studies.shipping import ShippedStudy, ship
+from studies.study import Study
 from studies.training.determinism import prepare_environment
 from tracking.history import StudyHistory, epoch_metrics, find_study, read_study
 from tracking.joining import with_joined
@@ -60,22 +60,13 @@ def launch_study(
     code = describe_code(study, defined_name)
     executor = chosen_executor(executor, workers, otherwise="in-process")
     if executor == "worker":
-        if not code.path:
-            raise StudyError(
-                "executor='worker' loads the study from its file, and this study was not defined "
-                "in one. Use executor='in-process', or put the study into a file."
-            )
-        overrides = {name: getattr(study, name) for name in OVERRIDABLE}
-        if study.space is not None and "epochs" in study.space:
-            del overrides["epochs"]
-        target = Target(code.path, study_name=defined_name)
-        return launch_target(
-            target,
+        return _launch_in_workers(
+            lambda folder: ship(study, code, folder),
             store=store,
-            executor=executor,
-            overrides=overrides,
+            trials=study.trials,
+            threads=study.threads,
             workers=workers,
-            progress=progress,
+            progress=make_progress(progress),
             at_the_end=at_the_end,
         )
     prepare_environment(study.threads or 1)
@@ -119,19 +110,58 @@ def launch_target(
         study = study.with_overrides({**(overrides or {}), **({"data": data} if data else {})})
         ready: Executor = InProcessExecutor(Session.open(study, code, study.threads, data))
         return run_study(ready, store=store, progress=shown, at_the_end=at_the_end)
-    # Before the worker starts: what ails the store is no reason to wait for TensorFlow.
+    return _launch_in_workers(
+        lambda folder: target,
+        store=store,
+        overrides=overrides,
+        data=data,
+        trials=(overrides or {}).get("trials"),
+        workers=workers,
+        progress=shown,
+        at_the_end=at_the_end,
+    )
+
+
+def _launch_in_workers(
+    target_in: Callable[[Path], Target | ShippedStudy],
+    *,
+    store: str | Path | None,
+    overrides: Mapping[str, Any] | None = None,
+    data: str = "",
+    trials: int | None,
+    threads: int | None = None,
+    workers: int | None,
+    progress: Progress,
+    at_the_end: AtTheEnd,
+) -> StudyHistory:
+    """Runs a study in worker processes.
+
+    Args:
+        target_in: Returns what the workers load, given a folder that they share.
+        store: See `launch_target`; so for the others.
+        overrides: Settings to replace.
+        data: An npz file, or empty.
+        trials: In total, if known before the study is loaded.
+        threads: Of each trial, likewise.
+        workers: How many, or None.
+        progress: What a person sees.
+        at_the_end: See `launch_target`.
+    """
+    # Before a worker starts: what ails the store is no reason to wait for TensorFlow.
     place = Path(store) if store is not None else default_store_path()
     opened = open_store(place)
     check_writable(place.expanduser().absolute())
 
     with temporary_folder() as folder:
         local = LocalWorkers(
-            target,
+            target_in(Path(folder)),
             overrides=overrides or {},
             data=data,
+            trials=trials,
+            threads=threads,
             workers=workers,
             shared=Path(folder),
-            on_output=shown.say,
+            on_output=progress.say,
         )
         try:
             # While the workers import TensorFlow.
@@ -141,7 +171,7 @@ def launch_target(
             return run_study(
                 local.pool,
                 store=place,
-                progress=shown,
+                progress=progress,
                 workers=len(local.pool),
                 at_the_end=at_the_end,
             )

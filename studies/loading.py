@@ -7,6 +7,7 @@ ours, so that neither a user's ``studies/`` folder nor ours gets in the other's 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import linecache
@@ -16,6 +17,7 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from studies.errors import StudyFileError, near_matches
 from studies.self_launching import Loading, StudyLaunched, loading
@@ -96,31 +98,47 @@ def load_study(target: Target) -> tuple[Study, CodeDescription]:
 
 
 def describe_code(study: Study, defined_name: str) -> CodeDescription:
-    """Returns the code of a study that was made in this process, as far as it is in a file.
+    """Returns the code of a study that was made in this process.
+
+    Its file's text; of a notebook, that of the cell that defines its builder.
 
     Args:
         study: The study.
         defined_name: What it is called in the file, if it is launched under another name.
     """
+    function = _function_of(study.build)
     try:
-        path = Path(inspect.getsourcefile(inspect.unwrap(study.build)) or "")
-    except TypeError:
-        # An object that is called, not a function: its class is what stands in a file.
-        try:
-            path = Path(inspect.getsourcefile(type(study.build)) or "")
-        except TypeError:
-            path = Path()
+        path = Path(inspect.getsourcefile(function) or "")
+    except (TypeError, OSError):
+        path = Path()
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     # The script that launches is where the study is defined, even if it imports its builder.
     if main and Path(main).suffix == ".py" and _defines_studies(Path(main)):
         path = Path(main)
-    if not path.is_file():
-        return CodeDescription("", "", "", "")
-    source = path.read_text(encoding="utf-8")
-    digest = hashlib.sha256(source.encode()).hexdigest()
-    return CodeDescription(
-        str(path.absolute()), "", source, digest, study_name=defined_name, folder=os.getcwd()
-    )
+    if path.is_file():
+        source, place = path.read_text(encoding="utf-8"), str(path.absolute())
+    else:
+        source, place = _cell_of(function), ""
+    digest = hashlib.sha256(source.encode()).hexdigest() if source else ""
+    return CodeDescription(place, "", source, digest, study_name=defined_name, folder=os.getcwd())
+
+
+def _function_of(build: Any) -> Any:
+    """Returns the function behind a builder, which may be an object with a method."""
+    while isinstance(build, functools.partial):
+        build = build.func
+    if inspect.isroutine(build):
+        return inspect.unwrap(build)
+    # Of the class: Keras Tuner puts a function of its own into each HyperModel.
+    return getattr(type(build), "build", None) or type(build).__call__
+
+
+def _cell_of(function: Any) -> str:
+    """Returns the text of the notebook's cell that a function is defined in, or an empty text."""
+    try:
+        return "".join(inspect.findsource(function)[0])
+    except (TypeError, OSError):
+        return ""
 
 
 def _defines_studies(path: Path) -> bool:
@@ -153,7 +171,7 @@ def _run(path: Path, source: str, target: Target) -> Loading:
         linecache.cache[str(path)] = (len(source), None, source.splitlines(True), str(path))
     file = Loading(module, target.variable, target.study_name)
     try:
-        _import_from(path.parent)
+        import_from(path.parent)
         with loading(file):
             exec(code, module.__dict__)
     except StudyLaunched:
@@ -172,7 +190,7 @@ def _where_raised(path: Path, error: BaseException) -> str:
     return f"The study file {str(path)!r} raised{line}: {what}"
 
 
-def _import_from(folder: Path) -> None:
+def import_from(folder: Path) -> None:
     """Lets a study file import what lies beside it.
 
     The folder goes to the end of the path: a file beside the study that is called like a module

@@ -9,12 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from studies.data.large import temporary_folder
 from studies.errors import StudyError
 from studies.executors.worker import WorkerExecutor
-from studies.loading import Target
-from studies.progress import NoProgress, Progress
+from studies.loading import Target, describe_code
+from studies.progress import NoProgress, Progress, make_progress
+from studies.shipping import ShippedStudy, ship
+from studies.study import Study
 from tracking.errors import StudyNotFoundError
-from tracking.history import StudyHistory, epoch_metrics, read_source
+from tracking.history import StudyHistory, epoch_metrics, read_source, read_study
 from tracking.records import (
     FINISHED_STATES,
     Decision,
@@ -24,6 +27,7 @@ from tracking.records import (
     TrialSpec,
     TrialTask,
 )
+from tracking.store import default_store_path, open_store
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ def reproduce(
     history: StudyHistory,
     number: int | None = None,
     *,
+    study: Study | None = None,
     data: str = "",
     progress: Progress | None = None,
 ) -> Reproduction:
@@ -70,6 +75,7 @@ def reproduce(
     Args:
         history: The study.
         number: The trial; None for the best.
+        study: The study as it is in this process, in place of the recorded code.
         data: An npz file with the data, if it has moved.
         progress: Told of each epoch, and of what has changed.
 
@@ -86,43 +92,64 @@ def reproduce(
         raise StudyNotFoundError(
             f"Trial {trial.number} of {name!r} is {trial.state} and has no epochs to compare."
         )
-    target, notes = _target(history, trial)
-    for note in notes:
-        progress.say(note)
-    worker = WorkerExecutor(
-        target,
-        overrides={},
-        data=data or history.description.data.override,
-        threads=trial.spec.threads,
-        folder=history.description.code.folder,
-        on_output=progress.say,
-    )
+    with temporary_folder() as shared:
+        target: Target | ShippedStudy
+        if study is None:
+            target, notes = _target(history, trial)
+        else:
+            target, notes = _sent(study, history, trial, Path(shared))
+        for note in notes:
+            progress.say(note)
+        worker = WorkerExecutor(
+            target,
+            overrides={},
+            data=data or history.description.data.override,
+            threads=trial.spec.threads,
+            folder=history.description.code.folder,
+            shared=Path(shared),
+            on_output=progress.say,
+        )
+        try:
+            worker.load()
+            now = worker.description.data.digest
+            if now != trial.spec.data_digest:
+                notes.append(
+                    "the data has changed: its digest was "
+                    f"{trial.spec.data_digest[:16]}… and is {now[:16]}…, so nothing was run"
+                )
+                progress.say(notes[-1])
+                return _compared(history, trial, [], worker, notes)
+            reruns = [_Rerun(training, trial, progress) for training in _trainings(trial)]
+            with tempfile.TemporaryDirectory() as folder:
+                checkpoint = Path(folder) / "again.weights.h5"
+                progress.say(
+                    f"running trial {trial.number} of {name} again, {trial.spec.epochs} epochs"
+                    + (f", {len(reruns)} times" if len(reruns) > 1 else "")
+                )
+                progress.trial_begins(trial.spec)
+                for rerun in reruns:
+                    spec = rerun.training.spec
+                    worker.submit(TrialTask(spec, history.description.space, checkpoint))
+                    while not rerun.ended:
+                        worker.wait(rerun)
+            return _compared(history, trial, reruns, worker, notes)
+        finally:
+            worker.close()
+
+
+def reproduce_study(
+    study: Study, number: int | None, *, store: str | Path | None, progress: bool
+) -> Reproduction:
+    """Runs a trial of a study again as the study is in this process; see `Study.reproduce`."""
+    path = Path(store) if store is not None else default_store_path()
+    opened = open_store(path)
+    if opened is None:
+        raise StudyNotFoundError(f"There is no store at {str(path)!r}.")
+    shown = make_progress(progress)
     try:
-        worker.load()
-        now = worker.description.data.digest
-        if now != trial.spec.data_digest:
-            notes.append(
-                "the data has changed: its digest was "
-                f"{trial.spec.data_digest[:16]}… and is {now[:16]}…, so nothing was run"
-            )
-            progress.say(notes[-1])
-            return _compared(history, trial, [], worker, notes)
-        reruns = [_Rerun(training, trial, progress) for training in _trainings(trial)]
-        with tempfile.TemporaryDirectory() as folder:
-            checkpoint = Path(folder) / "again.weights.h5"
-            progress.say(
-                f"running trial {trial.number} of {name} again, {trial.spec.epochs} epochs"
-                + (f", {len(reruns)} times" if len(reruns) > 1 else "")
-            )
-            progress.trial_begins(trial.spec)
-            for rerun in reruns:
-                spec = rerun.training.spec
-                worker.submit(TrialTask(spec, history.description.space, checkpoint))
-                while not rerun.ended:
-                    worker.wait(rerun)
-        return _compared(history, trial, reruns, worker, notes)
+        return reproduce(read_study(opened, study.name), number, study=study, progress=shown)
     finally:
-        worker.close()
+        shown.end()
 
 
 @dataclass(frozen=True)
@@ -192,8 +219,9 @@ def _target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, list[str
     if path is None:
         raise StudyError(
             f"The study {history.description.name!r} was not defined in a file (but in a notebook "
-            "or an interactive session), so its trials can't be reproduced in a new process. Put "
-            "the study into a file and launch it from there."
+            "or an interactive session), so its record alone does not reproduce its trials. Call "
+            f"study.reproduce({trial.number}) there, or put the study into a file and launch it "
+            "from that."
         )
     notes: list[str] = []
     if not path.is_file():
@@ -204,6 +232,16 @@ def _target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, list[str
     elif path.read_text(encoding="utf-8", errors="replace") != source:
         notes.append(f"the study file {str(path)!r} has changed since; its recorded text is run")
     return Target(str(path), code.variable, source, code.study_name), notes
+
+
+def _sent(
+    study: Study, history: StudyHistory, trial: TrialRecord, folder: Path
+) -> tuple[ShippedStudy, list[str]]:
+    code = describe_code(study, study.name)
+    notes: list[str] = []
+    if code.digest != trial.code_digest:
+        notes.append("the study's code has changed since; it is run as it is")
+    return ship(study, code, folder), notes
 
 
 def _compared(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from studies.budget import AtTheEnd
     from studies.executors import ExecutorName
+    from studies.reproduction import Reproduction
     from tracking.history import StudyHistory
 
 Builder = Any
@@ -301,6 +302,30 @@ class Study:
             progress=progress,
             at_the_end=at_the_end,
         )
+
+    def reproduce(
+        self, trial: int | None = None, *, store: str | Path | None = None, progress: bool = True
+    ) -> Reproduction:
+        """Runs a trial of the study again in a new process, and compares bit for bit.
+
+        With the study as it is here: for notebooks, whose code is not in the record. Studies of
+        files are reproduced from the record alone by ``kerastudy reproduce``.
+
+        Args:
+            trial: Its number; None for the best.
+            store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
+            progress: Whether to show progress on standard error.
+
+        Returns:
+            What came of it; `Reproduction.identical` says whether it is the same.
+
+        Raises:
+            StudyError: If the study can't be loaded in the new process.
+            TrackingError: If the store has no such study or trial.
+        """
+        from studies.reproduction import reproduce_study
+
+        return reproduce_study(self, trial, store=store, progress=progress)
 
     def _check_training_parameters(self) -> None:
         for name in ("epochs", "batch_size"):

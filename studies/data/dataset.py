@@ -73,6 +73,10 @@ class Dataset:
     def _splits(self) -> Splits:
         return make_splits(self.read(), self.options)
 
+    def __getstate__(self) -> dict[str, object]:
+        """Returns what is pickled: the description, not what was loaded."""
+        return {name: value for name, value in vars(self).items() if name != "_splits"}
+
     def __repr__(self) -> str:
         """Returns the call that describes this data, arrays by dtype and shape."""
         return self.text

@@ -19,6 +19,7 @@ from studies.executors.sizing import (
 from studies.executors.worker import WorkerExecutor
 from studies.executors.worker_process import OnOutput
 from studies.loading import Target
+from studies.shipping import ShippedStudy
 
 
 class LocalWorkers:
@@ -30,6 +31,8 @@ class LocalWorkers:
         target: The study to load.
         overrides: Settings to replace.
         data: An npz file to use in place of the study's own data, or empty.
+        trials: In total, if known.
+        threads: Of each trial, if known.
         workers: How many; None: as suits the machine and the study.
         shared: A folder in which they share the study's data.
         on_output: Takes what they print, and how many they are.
@@ -40,10 +43,12 @@ class LocalWorkers:
 
     def __init__(
         self,
-        target: Target,
+        target: Target | ShippedStudy,
         *,
         overrides: Mapping[str, Any],
         data: str,
+        trials: int | None,
+        threads: int | None,
         workers: int | None,
         shared: Path,
         on_output: OnOutput,
@@ -55,8 +60,9 @@ class LocalWorkers:
         self._on_output = on_output
         self._asked = asked_workers(workers)
         self._machine = this_machine()
-        self._threads: int | None = None
-        count = self._asked or suited_workers(self._machine, trials=overrides.get("trials"))
+        self._threads = threads
+        suited = suited_workers(self._machine, trials=trials, threads=threads or 1)
+        count = self._asked or suited
         self.pool = self._start_pool(count)
 
     def load(self) -> None:

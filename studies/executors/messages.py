@@ -20,6 +20,7 @@ from typing import Any
 
 from search_spaces import SearchSpace
 from studies.loading import Target
+from studies.shipping import ShippedStudy
 from tracking.records import StudyDescription, TrialSpec
 
 
@@ -28,14 +29,14 @@ class LoadStudy:
     """Load this study.
 
     Attributes:
-        target: Where it is defined.
+        target: Where it is defined, or itself.
         overrides: Settings to replace.
         data: An npz file to use in place of the study's own data, or empty.
         threads: TensorFlow's threads, at least 1.
         shared: A folder in which the workers that load the same study share its data.
     """
 
-    target: Target
+    target: Target | ShippedStudy
     overrides: Mapping[str, Any]
     data: str
     threads: int

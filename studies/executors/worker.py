@@ -24,6 +24,7 @@ from studies.executors.messages import (
 )
 from studies.executors.worker_process import OnOutput, WorkerProcess
 from studies.loading import Target
+from studies.shipping import ShippedStudy
 from tracking.records import EpochResult, StudyDescription, TrialSpec, TrialTask
 
 # A study whose loading ends the process so often, one after another, ends it always.
@@ -50,7 +51,7 @@ class WorkerExecutor:
 
     def __init__(
         self,
-        target: Target,
+        target: Target | ShippedStudy,
         *,
         overrides: Mapping[str, Any] | None = None,
         data: str = "",
@@ -132,8 +133,10 @@ class WorkerExecutor:
             _check_same(self._loaded.description, answer.description)
         self._loaded = answer
         # A worker that takes this one's place must run the same text, if the file changes.
-        target = replace(self._load_study.target, source=answer.description.code.source)
-        self._load_study = replace(self._load_study, target=target)
+        target = self._load_study.target
+        if isinstance(target, Target):
+            target = replace(target, source=answer.description.code.source)
+            self._load_study = replace(self._load_study, target=target)
         return True
 
     @property

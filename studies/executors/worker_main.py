@@ -103,7 +103,8 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
     from studies.errors import StudyError
     from studies.executors.messages import Loaded, ThreadsDiffer
     from studies.executors.session import Session
-    from studies.loading import load_study
+    from studies.loading import Target, load_study
+    from studies.shipping import unpack
 
     # TensorFlow before the user's file: a file that fails to import it would be blamed for it.
     tensorflow = importlib.import_module("tensorflow")
@@ -112,7 +113,10 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
     configure_tensorflow(message.threads)
     # Random operations refuse to run unseeded, at the top level of a study file too.
     begin_trial(0)
-    study, code = load_study(message.target)
+    if isinstance(message.target, Target):
+        study, code = load_study(message.target)
+    else:
+        study, code = unpack(message.target), message.target.code
     data = {"data": message.data} if message.data else {}
     study = study.with_overrides({**message.overrides, **data})
     threads = study.threads or message.threads

@@ -214,6 +214,8 @@ def start(folder: Path, file: Path, told: list[str]) -> LocalWorkers:
         Target(str(file)),
         overrides={},
         data="",
+        trials=None,
+        threads=None,
         workers=None,
         shared=folder,
         on_output=told.append,

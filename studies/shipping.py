@@ -1,0 +1,168 @@
+"""A study that was made in this process, on its way to its workers.
+
+A study of a script or a notebook is sent as it is, by value: its builder, and what that uses of
+what the script or the notebook defines, by cloudpickle. So a worker never runs the script, which
+may launch several studies, read its arguments, or take an hour to make its data. What is imported
+from a module is imported by the worker too. Arrays go into files that all workers map to memory.
+"""
+
+from __future__ import annotations
+
+import io
+import linecache
+import marshal
+import pickle
+import sys
+from collections import ChainMap
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from studies.data.large import file_of
+from studies.errors import StudyError
+from studies.loading import import_from
+from studies.study import Study
+from tracking.records import CodeDescription
+
+# From here on an array goes into a file of its own.
+_LARGE_BYTES = 2**16
+_STUDY = "study"
+
+
+@dataclass(frozen=True)
+class ShippedStudy:
+    """A study in a file.
+
+    Attributes:
+        folder: Where it is, and its arrays; as long as anybody needs them.
+        code: What is recorded of its code.
+    """
+
+    folder: Path
+    code: CodeDescription
+
+
+def ship(study: Study, code: CodeDescription, folder: Path) -> ShippedStudy:
+    """Puts a study into a folder, for processes of this machine.
+
+    Args:
+        study: The study.
+        code: What is recorded of its code.
+        folder: An empty one.
+
+    Raises:
+        StudyError: If it holds what can't be sent to another process; names it.
+        OSError: If the folder can't be written to.
+    """
+    with (folder / _STUDY).open("wb") as stream:
+        pickle.dump((_import_path(), _sources(code)), stream)
+        try:
+            _pickle(study, stream, folder)
+        except OSError:
+            raise
+        except Exception as error:
+            raise StudyError(
+                f"The study {study.name!r} can't be sent to worker processes: "
+                f"{type(error).__name__}: {error}. Its builder may use only what can be pickled; "
+                "make such objects within it. Or launch with executor='in-process'."
+            ) from None
+    return ShippedStudy(folder, code)
+
+
+def unpack(shipped: ShippedStudy) -> Study:
+    """Returns the study that another process has put into a folder.
+
+    Raises:
+        StudyError: If it can't be made here: what it imports is missing, most of all.
+    """
+    with (shipped.folder / _STUDY).open("rb") as stream:
+        path, sources = pickle.load(stream)
+        for entry in path:
+            import_from(Path(entry))
+        for name, lines in sources.items():
+            # Where Python, and with it TensorFlow's AutoGraph, reads a function's text.
+            linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
+        try:
+            study = _Unpickler(stream, shipped.folder).load()
+        except Exception as error:
+            raise StudyError(
+                "The study can't be made in a worker process: "
+                f"{type(error).__name__}: {error}. What it imports must be importable there."
+            ) from None
+    assert isinstance(study, Study)
+    return study
+
+
+def _import_path() -> list[str]:
+    # An empty entry is the folder that this process is in.
+    return [str(Path(entry or ".").absolute()) for entry in sys.path]
+
+
+def _sources(code: CodeDescription) -> dict[str, list[str]]:
+    """Returns the text of a study's file as it is now, and those of a notebook's cells, by name."""
+    cells = {
+        name: entry[2]
+        for name, entry in linecache.cache.items()
+        # Others are files: with a time of change, or not read yet.
+        if len(entry) == 4 and entry[1] is None
+    }
+    return {**cells, **({code.path: code.source.splitlines(True)} if code.path else {})}
+
+
+def _pickle(study: Study, stream: io.BufferedWriter, folder: Path) -> None:
+    # Late: few studies are sent.
+    from cloudpickle import Pickler
+
+    class Writer(Pickler):  # type: ignore[misc]
+        """Pickles all but large arrays."""
+
+        # cloudpickle leaves out the names of files, by which TensorFlow's AutoGraph finds the text
+        # of a function.
+        dispatch_table: ClassVar = ChainMap({CodeType: _reduced_code}, Pickler.dispatch_table)
+        arrays: dict[int, tuple[str, np.ndarray]]
+
+        def persistent_id(self, thing: object) -> str | None:
+            """Returns the name of an array's file; None: pickle it."""
+            if type(thing) not in (np.ndarray, np.memmap):
+                return None
+            assert isinstance(thing, np.ndarray)
+            if thing.dtype.hasobject or thing.nbytes < _LARGE_BYTES:
+                return None
+            if id(thing) not in self.arrays:
+                name = _saved(thing, folder / f"sent-{len(self.arrays)}.npy")
+                # Kept, so that no other has its id.
+                self.arrays[id(thing)] = name, thing
+            return self.arrays[id(thing)][0]
+
+    writer = Writer(stream)
+    writer.arrays = {}
+    writer.dump(study)
+
+
+def _reduced_code(code: CodeType) -> tuple[Any, ...]:
+    """Returns how a function's code is made again, by the same Python."""
+    return marshal.loads, (marshal.dumps(code),)
+
+
+def _saved(array: np.ndarray, file: Path) -> str:
+    """Returns the file that an array is in, or is put into."""
+    own = file_of(array)
+    if own is not None:
+        return str(own.absolute())
+    np.save(file, np.asarray(array), allow_pickle=False)
+    return file.name
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads what `_pickle` wrote."""
+
+    def __init__(self, stream: io.BufferedReader, folder: Path) -> None:
+        super().__init__(stream)
+        self._folder = folder
+
+    def persistent_load(self, name: str) -> np.ndarray:
+        """Maps an array to memory. What is written to it stays in this process."""
+        return np.load(self._folder / name, mmap_mode="c")  # type: ignore[no-any-return]
