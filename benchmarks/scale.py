@@ -124,7 +124,10 @@ class SimulatedWorkers:
         head_start = len(self._running) % (_EPOCHS + 1) if not self.ended else 0
         self._running.append((task.spec, -head_start))
 
-    def wait(self, handler: Handler) -> None:
+    def cut(self, number: int) -> None:
+        pass
+
+    def wait(self, handler: Handler, seconds: float | None = None) -> None:
         running, self._running = self._running, []
         going_on: list[tuple[TrialSpec, int]] = []
         for spec, epoch in running:
