@@ -7,12 +7,16 @@ import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tracking import tags
 from tracking.history import ALIAS, StudyHistory
 from tracking.mlflow_names import to_mlflow
-from tracking.records import TrialRecord
+from tracking.records import BestEpoch, TrialRecord
 from tracking.run_contents import spell
+
+if TYPE_CHECKING:
+    from mlflow.entities import LoggedModel
 
 
 def requirements() -> list[str]:
@@ -38,6 +42,8 @@ def environment() -> dict[str, str]:
 def register_champion(history: StudyHistory, trial: TrialRecord, folder: Path) -> str:
     """Logs a saved model under the study's parent run, registers it, and names it champion.
 
+    What a process that was killed on the way has left is taken up, so that nothing is there twice.
+
     Args:
         history: The study.
         trial: The trial behind the model.
@@ -46,13 +52,11 @@ def register_champion(history: StudyHistory, trial: TrialRecord, folder: Path) -
     Returns:
         The model's address, ``models:/NAME@champion``.
     """
-    from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import MlflowException
-    from mlflow.models import Model
 
     _, best = trial.best_training
     client, description = history.store.client, history.description
-    metric = description.objective.metric
+    metric, name = description.objective.metric, description.name
     facts = {
         tags.CHAMPION_RUN: trial.run_id,
         tags.NUMBER: str(trial.number),
@@ -60,31 +64,17 @@ def register_champion(history: StudyHistory, trial: TrialRecord, folder: Path) -
         "epoch": str(best.epoch),
         to_mlflow(metric): repr(best.value),
     }
-    logged = client.create_logged_model(
-        history.experiment_id,
-        name="champion",
-        source_run_id=history.parent_run_id,
-        tags=facts,
-        params={to_mlflow(k): spell(v) for k, v in trial.spec.values.items()},
-        model_type="keras",
-    )
-    saved = Model.load(str(folder))
-    saved.model_id, saved.run_id = logged.model_id, history.parent_run_id
-    saved.artifact_path = logged.artifact_location
-    saved.save(str(folder / "MLmodel"))
-    client.log_model_artifacts(logged.model_id, str(folder))
-    client.finalize_logged_model(logged.model_id, "READY")
-    output = LoggedModelOutput(logged.model_id, step=best.epoch)
-    client.log_outputs(history.parent_run_id, [output])
-    _log_model_metrics(history, logged.model_id, best.metrics, best.epoch)
-    name = description.name
     try:
         client.get_registered_model(name)
     except MlflowException:
         client.create_registered_model(
             name, tags={tags.KIND: "study"}, description=f"Champions of the study {name}."
         )
-    model_version = client.create_model_version(
+    logged = _logged_model(history, trial, facts, folder)
+    _note_in_parent_run(history, logged, best)
+    versions = client.search_model_versions(f"name = '{name}'")
+    version = next((v for v in versions if v.source == logged.artifact_location), None)
+    version = version or client.create_model_version(
         name,
         # Its place, not "models:/ID": the registry would look that up in MLflow's global
         # tracking address, which is not ours to set, and make a database there.
@@ -94,19 +84,64 @@ def register_champion(history: StudyHistory, trial: TrialRecord, folder: Path) -
         description=f"Trial {trial.number}, epoch {best.epoch}: {metric} {best.value:.6g}",
         model_id=logged.model_id,
     )
-    client.set_registered_model_alias(name, ALIAS, model_version.version)
+    client.set_registered_model_alias(name, ALIAS, version.version)
     return f"models:/{name}@{ALIAS}"
 
 
-def _log_model_metrics(
-    history: StudyHistory, model_id: str, metrics: Mapping[str, float], epoch: int
-) -> None:
-    for name, value in metrics.items():
-        if math.isfinite(value):
-            history.store.client.log_metric(
-                history.parent_run_id,
-                to_mlflow(f"champion/{name}"),
-                value,
-                step=epoch,
-                model_id=model_id,
-            )
+def _logged_model(
+    history: StudyHistory, trial: TrialRecord, facts: Mapping[str, str], folder: Path
+) -> LoggedModel:
+    """Returns the trial's model as MLflow has it, complete; makes it if it is not there."""
+    from mlflow.entities import LoggedModelStatus
+    from mlflow.models import Model
+
+    client, name = history.store.client, history.description.name
+    registered = {v.source for v in client.search_model_versions(f"name = '{name}'")}
+    logged = None
+    for before in client.search_logged_models(
+        [history.experiment_id], f"source_run_id = '{history.parent_run_id}'"
+    ):
+        if before.tags.get(tags.CHAMPION_RUN) == trial.run_id:
+            logged = before
+        elif before.artifact_location not in registered:
+            # Of a trial that was surpassed before it was registered.
+            client.delete_logged_model(before.model_id)
+    logged = logged or client.create_logged_model(
+        history.experiment_id,
+        name="champion",
+        source_run_id=history.parent_run_id,
+        tags=dict(facts),
+        params={to_mlflow(k): spell(v) for k, v in trial.spec.values.items()},
+        model_type="keras",
+    )
+    if logged.status != LoggedModelStatus.READY:
+        saved = Model.load(str(folder))
+        saved.model_id, saved.run_id = logged.model_id, history.parent_run_id
+        saved.artifact_path = logged.artifact_location
+        saved.save(str(folder / "MLmodel"))
+        client.log_model_artifacts(logged.model_id, str(folder))
+        client.finalize_logged_model(logged.model_id, "READY")
+    return logged
+
+
+def _note_in_parent_run(history: StudyHistory, logged: LoggedModel, best: BestEpoch) -> None:
+    """Has the parent run show the model among its outputs, with its metrics."""
+    from mlflow.entities import LoggedModelOutput, Metric
+
+    client, parent = history.store.client, history.parent_run_id
+    outputs = client.get_run(parent).outputs
+    if logged.model_id not in [o.model_id for o in (outputs.model_outputs if outputs else [])]:
+        client.log_outputs(parent, [LoggedModelOutput(logged.model_id, step=best.epoch)])
+    metrics = [
+        # MLflow takes the same metric at the same time as the same one, if it comes again.
+        Metric(
+            to_mlflow(f"champion/{name}"),
+            value,
+            logged.creation_timestamp,
+            best.epoch,
+            model_id=logged.model_id,
+        )
+        for name, value in best.metrics.items()
+        if math.isfinite(value)
+    ]
+    client.log_batch(parent, metrics=metrics)
