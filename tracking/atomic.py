@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,19 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def remove_pieces(folder: Path, name: str | None = None) -> None:
+    """Removes what killed processes left of files in a folder.
+
+    Args:
+        folder: Where they may be; nobody writes there now.
+        name: Of one file, where somebody may be writing others.
+    """
+    piece = re.compile(rf"partial-\d+-{'.+' if name is None else re.escape(name)}")
+    for path in folder.glob("partial-*"):
+        if piece.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from tracking import tags
-from tracking.atomic import write_atomically
+from tracking.atomic import remove_pieces, write_atomically
 from tracking.errors import StoreError, StoreLockedError
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ class Store:
                 "name with --name."
             ) from None
         try:
+            remove_pieces(holder.parent, holder.name)
             write_atomically(holder, json.dumps({"process": os.getpid(), "host": _host()}))
             yield
         finally:
@@ -161,6 +162,7 @@ def create_store(path: str | Path) -> Store:
                 for folder in ("mlartifacts", "checkpoints", "locks"):
                     (root / folder).mkdir(exist_ok=True)
                 create_databases(Store(root))
+                remove_pieces(root, "store.json")
                 _write_facts(root)
     except OSError as error:
         raise StoreError(
