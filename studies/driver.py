@@ -94,6 +94,8 @@ class Driver:
         """Runs trials; returns why it ended."""
         # A kill may have come between a checkpoint and what it supersedes; --keep may be less.
         self._retention.tidy(self._proposals.engine)
+        if self._best is not None and self._best.best is not None:
+            self._runs.complete_best_so_far(self._best.number, self._best.best.value)
         self._progress.begin(self._description, len(self._finished), self._description.trials)
         try:
             with self._clock:

@@ -37,6 +37,7 @@ from studies.progress import Progress, make_progress
 from studies.shipping import ShippedStudy, ship
 from studies.study import Study
 from studies.training.determinism import prepare_environment
+from tracking.atomic import remove_pieces
 from tracking.history import StudyHistory, epoch_metrics, find_study, read_study
 from tracking.joining import with_joined
 from tracking.mlflow_client import preload
@@ -252,8 +253,8 @@ def _run_locked(
     runs, recorded = _take_up(executor, store, description, before, progress)
     description = runs.description
     runs.set_running()
-    for leftover in store.checkpoints(description.name, description.engine).glob("partial-*"):
-        leftover.unlink()
+    checkpoints = store.checkpoints(description.name, description.engine)
+    remove_pieces(checkpoints)
     driver = Driver(
         executor,
         lambda space: _engine(replace(description, space=space), store),
@@ -268,6 +269,8 @@ def _run_locked(
         with catching_interrupts(lambda: _stop(driver, progress)):
             ending = driver.run()
             status = "KILLED" if driver.stopped else "FINISHED"
+            # Of workers that were killed meanwhile.
+            remove_pieces(checkpoints)
             if not driver.stopped:
                 choose_champion(executor, store, description, progress)
     except BaseException as error:

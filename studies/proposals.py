@@ -131,10 +131,7 @@ class Proposals:
 
     def _tell(self, trial: TrialRecord) -> None:
         assert trial.result is not None, "it has ended"
-        attributes = {"mlflow_run": trial.run_id}
-        if trial.result.reason:
-            attributes["reason"] = trial.result.reason
-        self.engine.tell(trial.number, trial.result, attributes)
+        self.engine.tell(trial.number, trial.result, trial.attributes)
         self._on_told(trial)
 
     @staticmethod

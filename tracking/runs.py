@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from tracking import tags
-from tracking.atomic import write_atomically
+from tracking.atomic import remove_pieces, write_atomically
 from tracking.errors import StoreError
 from tracking.mlflow_names import to_mlflow
 from tracking.records import (
@@ -132,6 +132,8 @@ class StudyRuns:
         code = self.description.code
         folder = local_artifacts(self._client.get_run(self.parent_run_id)) / "study"
         (folder / "code").mkdir(parents=True, exist_ok=True)
+        remove_pieces(folder)
+        remove_pieces(folder / "code")
         if code.source:
             # Under its digest, for reproducing trials that ran from it.
             write_atomically(folder / "code" / f"{code.digest[:16]}.py", code.source)
@@ -270,6 +272,13 @@ class StudyRuns:
         name = to_mlflow(f"best_{self.description.objective.metric}")
         self._client.log_metric(self.parent_run_id, name, value, step=number)
 
+    def complete_best_so_far(self, number: int, value: float) -> None:
+        """Adds the point of the best trial, if a kill came between its result and the point."""
+        name = to_mlflow(f"best_{self.description.objective.metric}")
+        points = self._client.get_metric_history(self.parent_run_id, name)
+        if all(point.step != number for point in points):
+            self.log_best_so_far(number, value)
+
     def close_left_running(self, trial: TrialRecord, losses: int | None = None) -> None:
         """Ends the run of an attempt whose process is gone.
 
@@ -277,14 +286,17 @@ class StudyRuns:
             trial: As recorded.
             losses: If it was its own process that ended: of how many attempts that is so now.
         """
-        if trial.result is not None:
-            self._client.set_terminated(trial.run_id, _STATUS[trial.result.state])
+        if losses is not None:
+            self._client.set_tag(trial.run_id, tags.LOSSES, str(losses))
+        self._close_left_running(trial.run_id, trial.result)
+
+    def _close_left_running(self, run_id: str, result: TrialResult | None) -> None:
+        if result is not None:
+            self._client.set_terminated(run_id, _STATUS[result.state])
         else:
-            self._client.set_tag(trial.run_id, tags.STATE, "interrupted")
-            if losses is not None:
-                self._client.set_tag(trial.run_id, tags.LOSSES, str(losses))
-            self._client.set_tag(trial.run_id, tags.REASON, "its process ended before it did")
-            self._client.set_terminated(trial.run_id, "KILLED")
+            self._client.set_tag(run_id, tags.STATE, "interrupted")
+            self._client.set_tag(run_id, tags.REASON, "its process ended before it did")
+            self._client.set_terminated(run_id, "KILLED")
 
     def close_left_over(self, trials: Iterable[TrialRecord]) -> None:
         """Ends the runs that a killed process left RUNNING: those of trials and repeats."""
@@ -295,7 +307,9 @@ class StudyRuns:
                 self.close_left_running(by_run[run.info.run_id])
             elif run.data.tags.get(tags.PARENT) in {self.parent_run_id, *by_run}:
                 # A repeat, or an attempt before the last.
-                self._client.set_terminated(run.info.run_id, "KILLED")
+                text = tags.join_text(run.data.tags, tags.RESULT)
+                result = None if text is None else TrialResult.from_json(text)
+                self._close_left_running(run.info.run_id, result)
 
     def _flush(self, run_id: str) -> None:
         self._flush_params(run_id)
@@ -321,6 +335,8 @@ def _end_unmarked(store: Store, experiment_id: str) -> None:
     running = store.client.search_runs([experiment_id], "attributes.status = 'RUNNING'")
     for run in running:
         if tags.ENGINE in run.data.tags and tags.KIND not in run.data.tags:
+            remove_pieces(local_artifacts(run) / "study")
+            remove_pieces(local_artifacts(run) / "study" / "code")
             store.client.set_terminated(run.info.run_id, "KILLED")
 
 

@@ -149,4 +149,5 @@ def _agrees(
         trial.state == exported_state(record.state)
         and (trial.values or [None]) == [value]
         and dict(values) == dict(record.spec.values)
+        and trial.user_attrs.items() >= record.attributes.items()
     )

@@ -154,8 +154,7 @@ class OptunaTrials:
 
     def tell(self, number: int, result: TrialResult, attributes: Mapping[str, str]) -> None:
         """See `Engine.tell`."""
-        for name, value in attributes.items():
-            self._storage.set_trial_user_attr(self._id(number), name, value)
+        self._attribute(number, attributes)
         self._end(number, result.state, result.best)
         self._write_through(number)
 
@@ -170,6 +169,7 @@ class OptunaTrials:
         self.add(trial.spec.values, trial.engine_state, trial.known)
         for epoch, value in curve(trial).items():
             self.report(trial.number, epoch, value)
+        self._attribute(trial.number, trial.attributes)
         self._end(trial.number, trial.state, trial.best)
 
     def _end(self, number: int, state: str, best: BestEpoch | None) -> None:
@@ -179,6 +179,10 @@ class OptunaTrials:
         # A pruned trial counts with its best epoch, where Optuna itself would take its last.
         values = None if best is None else [best.value]
         self._storage.set_trial_state_values(trial_id, held_state(state), values)
+
+    def _attribute(self, number: int, attributes: Mapping[str, str]) -> None:
+        for name, value in attributes.items():
+            self._storage.set_trial_user_attr(self._id(number), name, value)
 
     def _values_of(self, trial: FrozenTrial) -> dict[str, Any]:
         return self.space.decode(trial.params)

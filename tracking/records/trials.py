@@ -233,6 +233,12 @@ class TrialRecord:
         return self.result.best if self.result is not None else None
 
     @property
+    def attributes(self) -> dict[str, str]:
+        """What Optuna's copy of the trial says of it: its run in MLflow, and its reason."""
+        reason = self.result.reason if self.result is not None else ""
+        return {"mlflow_run": self.run_id, **({"reason": reason} if reason else {})}
+
+    @property
     def best_training(self) -> tuple[TrialSpec, BestEpoch]:
         """The training that the trial's checkpoint is of, and its best epoch.
 
