@@ -1,0 +1,75 @@
+"""A fault at every step of what a driver writes: launched again, the study is as if none had been.
+
+The steps are not listed here: `faults` notes them while the code runs.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import faults
+import pytest
+from user_commands import environment
+
+# Every way for a trial to end, and a best one that takes the first one's place.
+STATES = ["complete", "infeasible", "pruned", "complete"]
+STUDY = {
+    "trials": 4,
+    "epochs": 3,
+    "pruner": "successive-halving",
+    "infeasible": [1],
+    "seed": 2,
+}
+# Trials of several trainings, and a hyperparameter that only training shows.
+REPEATS = {"trials": 1, "epochs": 1, "repeats": 2, "discovered": True, "joins": [0]}
+
+
+def run(folder: Path, fault: str, part: str, settings: dict[str, Any]) -> Any:
+    plan = {"folder": str(folder), "fault": fault, "part": part, "settings": settings}
+    support = Path(faults.__file__).parent
+    done = subprocess.run(
+        [sys.executable, faults.__file__, json.dumps(plan)],
+        env=environment(PYTHONPATH=f"{support}:{support.parents[1]}"),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def told(found: Any) -> str:
+    return "\n".join(f"{at}: {what}" for at, what in found["failures"].items())
+
+
+def test_killed_at_any_step(tmp_path: Path) -> None:
+    found = run(tmp_path, "kill", "all", STUDY)
+    assert [t["result"]["state"] for t in found["record"]["trials"].values()] == STATES
+    assert len(found["record"]["champion"]["versions"]) == 1
+    # Far fewer would mean that the steps are not seen any more.
+    assert len(found["tried"]) > 70
+    assert not found["failures"], told(found)
+
+
+def test_killed_at_any_step_of_repeated_trials(tmp_path: Path) -> None:
+    found = run(tmp_path, "kill", "trials", REPEATS)
+    assert [len(t["repeats"]) for t in found["record"]["trials"].values()] == [2]
+    assert len(found["tried"]) > 25
+    assert not found["failures"], told(found)
+
+
+def test_killed_while_the_store_is_made(tmp_path: Path) -> None:
+    found = run(tmp_path, "kill", "store", {"trials": 1, "epochs": 1})
+    assert {"os.rename unfinished-mlflow.db mlflow.db"} < set(found["tried"])
+    assert not found["failures"], told(found)
+
+
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+def test_writes_that_are_refused_are_told_in_a_line(tmp_path: Path, fault: str) -> None:
+    """And when they are taken again, the study goes on as if nothing had happened."""
+    found = run(tmp_path, fault, "all", STUDY)
+    assert len(found["tried"]) > (30 if fault == "full" else 3)
+    assert not found["failures"], told(found)
