@@ -43,7 +43,14 @@ from tracking.joining import with_joined
 from tracking.mlflow_client import preload
 from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord
 from tracking.runs import StudyRuns
-from tracking.store import Store, check_writable, create_store, default_store_path, open_store
+from tracking.store import (
+    Store,
+    check_writable,
+    create_store,
+    default_store_path,
+    open_store,
+    prepare_store,
+)
 from tracking.summary import study_note
 
 
@@ -167,6 +174,10 @@ def _launch_in_workers(
         try:
             # While the workers import TensorFlow.
             preload()
+            prepared = None
+            if opened is None:
+                prepared = Path(folder) / "store"
+                prepare_store(place, prepared)
             local.load()
             local.suit(**_recorded(opened, local.pool.description))
             return run_study(
@@ -175,6 +186,7 @@ def _launch_in_workers(
                 progress=progress,
                 workers=len(local.pool),
                 at_the_end=at_the_end,
+                prepared=prepared,
             )
         finally:
             local.close()
@@ -206,6 +218,7 @@ def run_study(
     progress: Progress,
     workers: int = 1,
     at_the_end: AtTheEnd = "finish",
+    prepared: Path | None = None,
 ) -> StudyHistory:
     """Runs the study that an executor has loaded, or goes on with it; closes the executor.
 
@@ -215,6 +228,7 @@ def run_study(
         progress: What a person sees.
         workers: Trials that the executor runs at once.
         at_the_end: What becomes of trials that run when the study's budget is spent.
+        prepared: What `prepare_store` made for this store, if it is not there yet, or None.
     """
     description = executor.description
     if description.deterministic:
@@ -232,7 +246,7 @@ def run_study(
                 find_study(existing, name, engine) or find_study(existing, name), description
             )
         check_writable(path.expanduser().absolute())
-        opened = create_store(path)
+        opened = create_store(path, prepared)
         with opened.lock_study(description.name):
             return _run_locked(executor, opened, description, progress, at_the_end)
     finally:

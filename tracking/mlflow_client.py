@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import logging
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
     from tracking.store import Store
 
-_OUR_DATABASES: set[str] = set()
+# How each brings its commits to disk, by file.
+_OUR_DATABASES: dict[str, str] = {}
 
 
 def preload() -> None:
@@ -71,22 +73,46 @@ def check_database(path: Path) -> None:
         raise StoreError(f"The store's database {str(path)!r} is empty. {advice}")
 
 
-def create_databases(store: Store) -> None:
-    """Makes the two databases of a new store, each complete before it gets its name."""
-    _prepare_environment()
-    for name, create in (("mlflow.db", _create_mlflow), ("optuna.db", _create_optuna)):
+def create_databases(store: Store, prepared: Path | None = None) -> None:
+    """Makes the two databases of a new store, each complete before it gets its name.
+
+    Args:
+        store: The store.
+        prepared: A folder in which `prepare_databases` has made them for it, or None.
+    """
+    for name in _DATABASES:
         path = store.root / name
         if path.exists():
             continue
         unfinished = store.root / f"unfinished-{name}"
         for leftover in store.root.glob(f"{unfinished.name}*"):
             leftover.unlink()
-        create(f"sqlite:///{unfinished.as_posix()}", store)
-        with contextlib.closing(sqlite3.connect(unfinished)) as database:
-            # Kept in the file: a commit costs a quarter of the time, and readers
-            # (the UI, a dashboard) never block the study.
-            database.execute("PRAGMA journal_mode=WAL")
+        if prepared is None:
+            _make(name, unfinished, store)
+        else:
+            shutil.copyfile(prepared / name, unfinished)
+        # On disk as a whole, before it gets its name: it was not while it was made.
+        with unfinished.open("rb+") as file:
+            os.fsync(file.fileno())
         os.replace(unfinished, path)
+
+
+def prepare_databases(store: Store, folder: Path) -> None:
+    """Makes the two databases of a store that is not there yet, in another folder."""
+    for name in _DATABASES:
+        _make(name, folder / name, store)
+
+
+def _make(name: str, path: Path, store: Store) -> None:
+    """Makes a database, complete, in a file that has yet to be brought to disk."""
+    _prepare_environment()
+    # Hundreds of commits, which would each wait for the disk.
+    _register(path, synchronous="OFF")
+    _DATABASES[name](f"sqlite:///{path.as_posix()}", store)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        # Kept in the file: a commit costs a quarter of the time, and readers
+        # (the UI, a dashboard) never block the study.
+        database.execute("PRAGMA journal_mode=WAL")
 
 
 def open_optuna_storage(store: Store) -> Any:
@@ -110,6 +136,9 @@ def _create_optuna(uri: str, _store: Store) -> None:
     RDBStorage(uri).engine.dispose()
 
 
+_DATABASES = {"mlflow.db": _create_mlflow, "optuna.db": _create_optuna}
+
+
 def _prepare_environment() -> None:
     # Before MLflow is first imported. A study tells nobody anything.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -117,7 +146,7 @@ def _prepare_environment() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _register(path: Path) -> None:
+def _register(path: Path, synchronous: str = "NORMAL") -> None:
     """Has every connection to one of our databases set its pragmas."""
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
@@ -126,15 +155,15 @@ def _register(path: Path) -> None:
         # MLflow keeps its engine to itself: the class is the only handle.
         event.listen(Engine, "connect", _set_pragmas)
     # SQLite names files by their real path.
-    _OUR_DATABASES.add(os.path.realpath(path))
+    _OUR_DATABASES[os.path.realpath(path)] = synchronous
 
 
 def _set_pragmas(connection: Any, _record: object) -> None:
     if not isinstance(connection, sqlite3.Connection):
         return
     files = {row[2] for row in connection.execute("PRAGMA database_list")}
-    if files & _OUR_DATABASES:
+    for file in files & _OUR_DATABASES.keys():
         # With a write-ahead log NORMAL cannot damage the database; at worst a power
         # failure takes back the last commits, which resuming a study copes with.
-        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(f"PRAGMA synchronous={_OUR_DATABASES[file]}")
         connection.execute("PRAGMA busy_timeout=60000")

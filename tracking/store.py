@@ -138,11 +138,30 @@ def open_store(path: str | Path) -> Store | None:
     return store
 
 
-def create_store(path: str | Path) -> Store:
+def prepare_store(path: str | Path, folder: Path) -> None:
+    """Makes what takes longest of a store, its databases, without touching its place.
+
+    For `create_store`, while there is time: before it is known that anything is to be written.
+
+    Args:
+        path: Where the store is to be.
+        folder: Where they are made; not there yet.
+    """
+    from tracking.mlflow_client import prepare_databases
+
+    folder.mkdir()
+    prepare_databases(Store(Path(path).expanduser().absolute()), folder)
+
+
+def create_store(path: str | Path, prepared: Path | None = None) -> Store:
     """Opens the store in a folder, making it first where there is none.
 
     Safe when several processes do it at once, and when one is killed in the middle: the
     databases are made under other names and put in place when they are complete.
+
+    Args:
+        path: The folder.
+        prepared: What `prepare_store` made for this path, or None.
 
     Raises:
         StoreError: As `open_store`; also if the folder cannot be written.
@@ -161,7 +180,7 @@ def create_store(path: str | Path) -> Store:
 
                 for folder in ("mlartifacts", "checkpoints", "locks"):
                     (root / folder).mkdir(exist_ok=True)
-                create_databases(Store(root))
+                create_databases(Store(root), prepared)
                 remove_pieces(root, "store.json")
                 _write_facts(root)
     except OSError as error:

@@ -62,8 +62,14 @@ class LocalWorkers:
         self._machine = this_machine()
         self._threads = threads
         suited = suited_workers(self._machine, trials=trials, threads=threads or 1)
-        count = self._asked or suited
-        self.pool = self._start_pool(count)
+        self._count = self._asked or suited
+        # This process has work of its own at first. If there is no core for it, the last worker
+        # begins later, so that the first trial begins earlier.
+        self.pool = self._start_pool(min(self._count, max(1, self._machine.cores - 1)))
+
+    def start_all(self) -> None:
+        """Starts the last worker too, if it was left for later."""
+        self.pool.resize(self._count, self._start_worker)
 
     def load(self) -> None:
         """Waits until one worker has loaded the study.
@@ -71,6 +77,7 @@ class LocalWorkers:
         Raises:
             StudyError: If it cannot.
         """
+        self.start_all()
         self.pool.load()
         if self._machine.gpus and not self.pool.loaded.gpus:
             # As with TensorFlow's build for CPUs.
@@ -87,10 +94,9 @@ class LocalWorkers:
             StudyError: If they have to be started anew, and cannot load the study.
         """
         if threads is not None and threads != self.pool.description.threads:
-            count = len(self.pool)
             self.pool.close()
             self._threads = threads
-            self.pool = self._start_pool(count)
+            self.pool = self._start_pool(self._count)
             self.load()
         description = self.pool.description
         if self._asked is not None:

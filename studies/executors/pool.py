@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from multiprocessing.connection import wait
@@ -14,6 +15,8 @@ from studies.executors.messages import Loaded
 from studies.executors.worker import WorkerExecutor
 from studies.executors.worker_process import OnOutput
 from tracking.records import StudyDescription, TrialSpec, TrialTask
+
+_SECONDS_BETWEEN_LOOKS = 0.05
 
 
 class WorkerPool:
@@ -42,7 +45,7 @@ class WorkerPool:
             StudyError: If it cannot.
         """
         while all(worker.loading for worker in self._workers):
-            for worker in self._ready(self._workers):
+            for worker in _with_something_to_say(self._workers):
                 worker.take_loaded()
         # In front stands one that can be asked what was loaded.
         self._workers.sort(key=lambda worker: worker.loading)
@@ -99,7 +102,7 @@ class WorkerPool:
             if worker.waits and not worker.loading:
                 worker.wait(handler)
                 return
-        for worker in self._ready([w for w in self._workers if not w.free], seconds):
+        for worker in _with_something_to_say([w for w in self._workers if not w.free], seconds):
             if worker.loading:
                 self._join(worker, handler)
             else:
@@ -136,22 +139,25 @@ class WorkerPool:
         self._workers.remove(worker)
         worker.close()
 
-    @staticmethod
-    def _ready(
-        workers: Sequence[WorkerExecutor], seconds: float | None = None
-    ) -> list[WorkerExecutor]:
-        """Waits until workers have something to say, or have died; returns these."""
-        connections = {}
-        for worker in workers:
-            try:
-                connections[worker.connection] = worker
-            except EOFError:
-                # It died before it connected.
-                return [worker]
-        return [connections[c] for c in wait(list(connections), seconds)]  # type: ignore[index]
-
     def _free(self) -> list[WorkerExecutor]:
         return [worker for worker in self._workers if worker.free]
+
+
+def _with_something_to_say(
+    workers: Sequence[WorkerExecutor], seconds: float | None = None
+) -> list[WorkerExecutor]:
+    """Waits until a worker has said something, or has died, for so many seconds at most."""
+    ends = None if seconds is None else time.monotonic() + seconds
+    while True:
+        dead = [w for w in workers if not w.process.connects and not w.process.connected]
+        if dead:
+            return dead
+        connected = [w for w in workers if w.process.connected]
+        # The others can't be waited for; that is soon over.
+        timeout = seconds if len(connected) == len(workers) else _SECONDS_BETWEEN_LOOKS
+        ready = wait([w.process.connection for w in connected], timeout)
+        if ready or (ends is not None and time.monotonic() >= ends):
+            return [w for w in connected if w.process.connection in ready]
 
 
 def _kind(spec: TrialSpec) -> Hashable:

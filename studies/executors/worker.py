@@ -6,7 +6,6 @@ import contextlib
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +79,9 @@ class WorkerExecutor:
         return WorkerProcess(self._load_study, self._folder, self._variables, self._on_output)
 
     @property
-    def connection(self) -> Connection:
-        """The connection to the worker, for waiting until it has something to say."""
-        return self._process.connection
+    def process(self) -> WorkerProcess:
+        """The process, and the connection to it."""
+        return self._process
 
     @property
     def waits(self) -> bool:

@@ -20,7 +20,7 @@ from studies.errors import WorkerError
 from studies.executors import worker_main
 from studies.executors.messages import LoadStudy
 
-_SECONDS_TO_CONNECT = 60.0
+_SECONDS_TO_CONNECT = 120.0
 _SECONDS_TO_END = 5.0
 _LINES_KEPT = 20
 # What TensorFlow's C++ side tells of itself before its log level counts.
@@ -141,17 +141,31 @@ class WorkerProcess:
         Raises:
             EOFError: If it does not.
         """
-        self._accepting.join(_SECONDS_TO_CONNECT)
+        self._accepting.join()
         if self._connection is None:
-            self._process.kill()
             raise EOFError
         return self._connection
+
+    @property
+    def connects(self) -> bool:
+        """Whether it has yet to connect, or to die before it does."""
+        return self._accepting.is_alive()
+
+    @property
+    def connected(self) -> bool:
+        """Whether it has connected."""
+        return self._connection is not None
 
     def _accept(self) -> None:
         """Waits for the process to connect, or to die."""
         threading.Thread(target=self._wake_if_dead, daemon=True).start()
+        # accept() has no limit of its own.
+        waiting = threading.Timer(_SECONDS_TO_CONNECT, self._process.kill)
+        waiting.daemon = True
+        waiting.start()
         with contextlib.suppress(OSError, EOFError, AuthenticationError):
             self._connection = self._listener.accept()
+        waiting.cancel()
 
     def _wake_if_dead(self) -> None:
         """Connects to our own listener and hangs up, so that accept() ends with an error."""

@@ -177,6 +177,7 @@ def test_a_worker_for_each_gpu_sees_its_own(
     monkeypatch.delenv("KERASTUDY_WORKERS", raising=False)
     local = start(tmp_path, tmp_path / "study.py", [])
     try:
+        local.start_all()
         pids = [worker._process._process.pid for worker in local.pool._workers]
         seen = [psutil.Process(pid).environ()["CUDA_VISIBLE_DEVICES"] for pid in pids]
     finally:
@@ -195,6 +196,7 @@ def test_the_study_decides_on_threads_and_so_on_workers(
     file.write_text(STUDY_FILE.replace("epochs=3,", threads), encoding="utf-8")
     told: list[str] = []
     local = start(tmp_path, file, told)
+    local.start_all()
     started = [worker._process._process.pid for worker in local.pool._workers]
     try:
         local.load()

@@ -1,0 +1,89 @@
+"""How long a launch takes to its first trial, beside importing TensorFlow and nothing else.
+
+    python -m benchmarks.start [--workers 2] [--times 5] [--json]
+
+A launch of the catalog's digits in a new store, with so many workers, in turn with as many bare
+processes at once that import TensorFlow and end. The first trial begins when its run does, which is
+when its worker is told to train; its first epoch ends after its program was traced. The goal: it
+begins within 1.3 times what the bare processes take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+
+def bare(processes: int) -> float:
+    """Returns the wall-clock seconds until as many processes have imported TensorFlow."""
+    began = time.time()
+    command = [sys.executable, "-c", "import tensorflow"]
+    running = [
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(processes)
+    ]
+    for process in running:
+        if process.wait() != 0:
+            raise RuntimeError("TensorFlow can't be imported")
+    return time.time() - began
+
+
+def launched(workers: int) -> tuple[float, float]:
+    """Returns the wall-clock seconds until the first trial began, and to its first epoch's end."""
+    import kerastudy as ks
+
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder) / "store"
+        began = time.time()
+        command = [sys.executable, "-m", "kerastudy", "launch", "digits"]
+        subprocess.run(
+            [*command, "--trials", f"{workers}", "--workers", f"{workers}", "--store", f"{store}"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        opened = ks.open_store(store)
+        assert opened is not None, "a launch makes its store"
+        trials = ks.read_study(opened, "digits").trials
+        starts, epochs = [], []
+        for trial in trials:
+            run = opened.client.get_run(trial.run_id)
+            starts.append(run.info.start_time / 1000)
+            history = opened.client.get_metric_history(trial.run_id, "val_loss")
+            epochs.append(min(m.timestamp for m in history if m.step == 1) / 1000)
+        return min(starts) - began, min(epochs) - began
+
+
+def main() -> None:
+    """Measures, and prints medians."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--times", type=int, default=5)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    rows = [(bare(given.workers), *launched(given.workers)) for _ in range(given.times)]
+    imported, begun, epoch = (statistics.median(column) for column in zip(*rows, strict=True))
+    ratios = [statistics.median(row[place] / row[0] for row in rows) for place in (1, 2)]
+    figures = {
+        "workers": given.workers,
+        "import_seconds": round(imported, 2),
+        "first_trial_seconds": round(begun, 2),
+        "first_epoch_seconds": round(epoch, 2),
+        "first_trial_ratio": round(ratios[0], 2),
+        "first_epoch_ratio": round(ratios[1], 2),
+    }
+    if given.json:
+        print(json.dumps(figures))
+        return
+    for name, value in figures.items():
+        print(f"{name.replace('_', ' '):20} {value}")
+
+
+if __name__ == "__main__":
+    main()
