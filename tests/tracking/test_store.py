@@ -25,6 +25,7 @@ from tracking.store import (
     create_store,
     default_store_path,
     open_store,
+    prepare_store,
 )
 
 
@@ -269,3 +270,19 @@ def test_a_store_that_cannot_be_written(open_to_all: Path, empty_store_folder: P
             os.chmod(folder / name, 0o444)
         assert all("not writable" in line for line in as_nobody(folder))
         assert contents(folder) == before
+
+
+def test_a_store_that_was_prepared_elsewhere_is_put_in_its_place(tmp_path: Path) -> None:
+    """Until then its place is untouched."""
+    place, made = tmp_path / "store", tmp_path / "made"
+    prepare_store(place, made)
+    assert not place.exists()
+    store = create_store(place, made)
+    assert store.client.get_experiment("0").artifact_location.startswith(store.artifacts_uri)
+    with closing(sqlite3.connect(place / "mlflow.db")) as database:
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    # Another process may have been quicker: its store is left alone.
+    run = store.client.create_run("0")
+    prepare_store(place, tmp_path / "again")
+    again = create_store(place, tmp_path / "again")
+    assert again.client.get_run(run.info.run_id).info.run_id == run.info.run_id
