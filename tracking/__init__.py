@@ -11,6 +11,7 @@
 | `tags` | the tags on MLflow's runs |
 | `runs` | writing a study into MLflow |
 | `run_contents` | what its runs hold |
+| `run_writer`, `run_tables` | how runs are written: by MLflow's client, or into its tables |
 | `history` | reading it back |
 | `joining` | hyperparameters that showed themselves late |
 | `comparison`, `overlaps` | studies side by side; where their best regions overlap |

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from tracking import tags
 from tracking.atomic import remove_pieces, write_atomically
@@ -34,6 +34,7 @@ from tracking.run_contents import (
     result_tags,
     settings,
 )
+from tracking.run_tables import make_writer
 from tracking.store import Store
 
 if TYPE_CHECKING:
@@ -47,11 +48,6 @@ _STATUS = {
 }
 # A long trial shows its curve while it runs; a short one is written in one go.
 _SECONDS_BETWEEN_FLUSHES = 2.0
-# Metrics that go with the result's tags: a batch holds 1,000 things at most.
-_LAST_BATCH = 800
-_MOST_PARAMS = 100
-
-_T = TypeVar("_T")
 
 
 class StudyRuns:
@@ -72,11 +68,9 @@ class StudyRuns:
         self.parent_run_id = parent_run_id
         self.description = description
         self._client = store.client
+        self._writer = make_writer(store, experiment_id)
         self._waiting: dict[str, list[Metric]] = {}
-        self._params: dict[str, list[Param]] = {}
         self._named: dict[str, set[str]] = {}
-        # Where trials are short, their params go with their metrics: a write less for each.
-        self._short = False
         self._flushed: dict[str, float] = {}
         self._dataset = dataset_inputs(description)
 
@@ -121,7 +115,7 @@ class StudyRuns:
         )
         runs = cls(store, experiment_id, run.info.run_id, description)
         runs.write_definition()
-        runs._log_params(run.info.run_id, params_of(settings(description)))
+        client.log_batch(run.info.run_id, params=params_of(settings(description)))
         client.log_inputs(run.info.run_id, runs._dataset)
         # Last: a run that was killed before it had its definition is no study's.
         client.set_tag(run.info.run_id, tags.KIND, "study")
@@ -161,6 +155,7 @@ class StudyRuns:
         self._client.set_tag(self.parent_run_id, tags.ENDED_BY, ended_by)
         self._client.set_tag(self.parent_run_id, tags.STOPPED, stopped[: tags.LONGEST])
         self._client.set_terminated(self.parent_run_id, status)
+        self._writer.close()
 
     def begin_trial(
         self,
@@ -200,10 +195,10 @@ class StudyRuns:
 
     def _begin(self, name: str, spec: TrialSpec, further: Mapping[str, str]) -> str:
         description = self.description
-        run = self._client.create_run(
-            self.experiment_id,
-            run_name=name,
-            tags={
+        values = hyperparameters(description, spec)
+        run_id = self._writer.begin(
+            name,
+            {
                 tags.ENGINE: description.engine,
                 tags.NUMBER: str(spec.number),
                 tags.ATTEMPT: str(spec.attempt),
@@ -215,16 +210,12 @@ class StudyRuns:
                 **tags.split_text(tags.SPEC, spec.to_json()),
                 **further,
             },
+            params_of(values),
+            self._dataset,
         )
-        run_id: str = run.info.run_id
-        self._client.log_inputs(run_id, self._dataset)
         self._waiting[run_id] = []
-        values = hyperparameters(description, spec)
         self._named[run_id] = set(values)
-        self._params[run_id] = params_of(values)
         self._flushed[run_id] = time.monotonic()
-        if not self._short:
-            self._flush_params(run_id)
         return run_id
 
     def log_epoch(self, run_id: str, epoch: EpochResult) -> None:
@@ -248,18 +239,15 @@ class StudyRuns:
         now = time.time_ns() // 1_000_000
         metrics = self._waiting.pop(run_id, [])
         self._flushed.pop(run_id, None)
-        params = self._params.pop(run_id, []) + self._joined(run_id, result)
-        if len(params) > _MOST_PARAMS:
-            self._log_params(run_id, params)
-            params = []
-        self._short = result.seconds < _SECONDS_BETWEEN_FLUSHES
         of_trial = result_metrics(result, self.description.objective)
         metrics += [Metric(name, value, now, 0) for name, value in of_trial.items()]
-        written = [RunTag(name, text) for name, text in result_tags(result).items()]
-        self._log_metrics(run_id, metrics[:-_LAST_BATCH])
-        # MLflow writes a batch's tags after its metrics: the result is there only if all is.
-        self._client.log_batch(run_id, metrics[-_LAST_BATCH:], params, written)
-        self._client.set_terminated(run_id, _STATUS[result.state])
+        self._writer.log(
+            run_id,
+            metrics,
+            self._joined(run_id, result),
+            [RunTag(name, text) for name, text in result_tags(result).items()],
+            _STATUS[result.state],
+        )
 
     def _joined(self, run_id: str, result: TrialResult) -> list[Param]:
         """Returns the hyperparameters that the builder has only now shown, with their defaults."""
@@ -269,8 +257,10 @@ class StudyRuns:
 
     def log_best_so_far(self, number: int, value: float) -> None:
         """Adds a point to the parent's curve of the best value by trial."""
-        name = to_mlflow(f"best_{self.description.objective.metric}")
-        self._client.log_metric(self.parent_run_id, name, value, step=number)
+        from mlflow.entities import Metric
+
+        name, now = to_mlflow(f"best_{self.description.objective.metric}"), time.time_ns()
+        self._writer.log(self.parent_run_id, [Metric(name, value, now // 1_000_000, number)])
 
     def complete_best_so_far(self, number: int, value: float) -> None:
         """Adds the point of the best trial, if a kill came between its result and the point."""
@@ -312,22 +302,9 @@ class StudyRuns:
                 self._close_left_running(run.info.run_id, result)
 
     def _flush(self, run_id: str) -> None:
-        self._flush_params(run_id)
         waiting, self._waiting[run_id] = self._waiting[run_id], []
-        self._log_metrics(run_id, waiting)
+        self._writer.log(run_id, waiting)
         self._flushed[run_id] = time.monotonic()
-
-    def _log_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
-        for chunk in _chunks(metrics, 1000):
-            self._client.log_batch(run_id, metrics=chunk)
-
-    def _flush_params(self, run_id: str) -> None:
-        params, self._params[run_id] = self._params[run_id], []
-        self._log_params(run_id, params)
-
-    def _log_params(self, run_id: str, params: Sequence[Param]) -> None:
-        for chunk in _chunks(params, _MOST_PARAMS):
-            self._client.log_batch(run_id, params=chunk)
 
 
 def _end_unmarked(store: Store, experiment_id: str) -> None:
@@ -346,8 +323,3 @@ def _next_folder(store: Store) -> int:
     folder = max(taken, default=0) + 1
     (store.root / "mlartifacts" / str(folder)).mkdir()
     return folder
-
-
-def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,6 +128,30 @@ def test_median_prunes_the_hopeless_and_no_other() -> None:
     assert min(pruned) > min(complete)
 
 
+def rows(store: Store, study: str) -> dict[str, list[tuple[object, ...]]]:
+    """What Optuna's tables hold of a study's trials, without ids."""
+    tables = {
+        "trials": "trial_id",
+        "trial_params": "param_id",
+        "trial_values": "trial_value_id",
+        "trial_intermediate_values": "trial_intermediate_value_id",
+        "trial_user_attributes": "trial_user_attribute_id",
+        "trial_system_attributes": "trial_system_attribute_id",
+    }
+    found = {}
+    with contextlib.closing(sqlite3.connect(store.root / "optuna.db")) as database:
+        for table, key in tables.items():
+            names = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
+            fields = ", ".join(f"t.{n}" for n in names if n not in {key, "trial_id", "study_id"})
+            found[table] = database.execute(
+                f"SELECT trials.number, {fields} FROM {table} AS t JOIN trials USING (trial_id) "
+                "JOIN studies ON trials.study_id = studies.study_id WHERE study_name = ? "
+                f"ORDER BY trials.number, t.{key}",
+                (study,),
+            ).fetchall()
+    return found
+
+
 class TestExport:
     @pytest.fixture
     def store(self, tmp_path: Path) -> Store:
@@ -144,6 +170,17 @@ class TestExport:
         assert study.best_value == best
         assert study.trials[0].user_attrs["note"] == "made up"
         assert study.trials[0].intermediate_values == curve(played.records[0])
+
+    def test_what_is_written_is_what_optuna_would_write(self, store: Store) -> None:
+        engine = make_engine(export=OptunaExport(store, "ours", OBJECTIVE), pruner="median")
+        Played(engine).play(12, infeasible=(3,))
+        ours = optuna.load_study(study_name="ours", storage=store.optuna_uri)
+        theirs = optuna.create_study(study_name="theirs", storage=store.optuna_uri)
+        theirs.add_trials(ours.trials)
+        written = [rows(store, name) for name in ("ours", "theirs")]
+        assert len(written[0]["trials"]) == 12 and written[0]["trial_params"]
+        for table, wanted in written[1].items():
+            assert written[0][table] == wanted, table
 
     def test_is_written_anew_where_it_differs_from_the_record(self, store: Store) -> None:
         other = Played(make_engine(seed=1, export=OptunaExport(store, "digits", OBJECTIVE)))

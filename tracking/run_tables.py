@@ -1,0 +1,264 @@
+"""Writing runs straight into MLflow's tables, several times as fast as its client does.
+
+The client takes 16 ms of CPU for a short run, most of it in looking up what it has just written.
+Straight into the tables of its SQLite database the same takes less than 2, in two transactions: one
+when the run begins, one when it ends. Each is there whole or not at all.
+
+What is written is the same, as a test shows field by field. If the tables are not those that are
+known here, or the database does not take what it is given, MLflow's client does it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tracking.run_writer import ClientWriter, RunWriter
+
+if TYPE_CHECKING:
+    from mlflow.entities import DatasetInput, Metric, Param, RunTag
+    from sqlalchemy.pool import PoolProxiedConnection
+
+    from tracking.store import Store
+
+# Pages of 4 KiB in the write-ahead log until they are put into the database, which waits for the
+# disk. SQLite's 1,000 are 20 short trials; many of these pages are the same ones again and again.
+_PAGES: Final = 4000
+
+_COLUMNS: Final[Mapping[str, frozenset[str]]] = {
+    table: frozenset(columns.split())
+    for table, columns in {
+        "runs": "run_uuid name source_type source_name entry_point_name user_id status start_time "
+        "end_time source_version lifecycle_stage artifact_uri experiment_id deleted_time",
+        "tags": "key value run_uuid",
+        "params": "key value run_uuid",
+        "metrics": "key value timestamp run_uuid step is_nan",
+        "latest_metrics": "key value timestamp step is_nan run_uuid",
+        "inputs": "input_uuid source_type source_id destination_type destination_id step",
+        "input_tags": "input_uuid name value",
+    }.items()
+}
+"""What MLflow's tables must have for being written to, no more and no less."""
+
+
+def make_writer(store: Store, experiment_id: str) -> RunWriter:
+    """Returns the fastest writer that can serve a store."""
+    by_client = ClientWriter(store.client, experiment_id)
+    if not _known(store.root / "mlflow.db"):
+        return by_client
+    return TableWriter(store.mlflow_uri, experiment_id, by_client)
+
+
+class TableWriter:
+    """Writes into the tables of MLflow's SQLite database. See `RunWriter`.
+
+    Args:
+        uri: Address of the database.
+        experiment_id: The experiment.
+        otherwise: Writes what the database does not take, or says why it can't be.
+    """
+
+    def __init__(self, uri: str, experiment_id: str, otherwise: RunWriter) -> None:
+        self._uri = uri
+        self._experiment_id = experiment_id
+        self._otherwise = otherwise
+        self._open: PoolProxiedConnection | None = None
+
+    def begin(
+        self,
+        name: str,
+        tags: Mapping[str, str],
+        params: Sequence[Param],
+        inputs: Sequence[DatasetInput],
+    ) -> str:
+        """See `RunWriter.begin`."""
+        try:
+            with self._transaction() as database:
+                return self._begin(database, name, tags, params, inputs)
+        except (sqlite3.Error, _NotTakenError):
+            return self._otherwise.begin(name, tags, params, inputs)
+
+    def log(
+        self,
+        run_id: str,
+        metrics: Sequence[Metric] = (),
+        params: Sequence[Param] = (),
+        tags: Sequence[RunTag] = (),
+        status: str | None = None,
+    ) -> None:
+        """See `RunWriter.log`. All in one transaction."""
+        try:
+            with self._transaction() as database:
+                found = database.execute(
+                    "SELECT 1 FROM runs WHERE run_uuid = ? AND lifecycle_stage = 'active'",
+                    (run_id,),
+                )
+                if found.fetchone() is None:
+                    raise _NotTakenError
+                _add(database, run_id, metrics, params, tags)
+                if status is not None:
+                    database.execute(
+                        "UPDATE runs SET status = ?, end_time = ? WHERE run_uuid = ?",
+                        (status, _now(), run_id),
+                    )
+        except (sqlite3.Error, _NotTakenError):
+            self._otherwise.log(run_id, metrics, params, tags, status)
+
+    def close(self) -> None:
+        """See `RunWriter.close`."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def _begin(
+        self,
+        database: sqlite3.Connection,
+        name: str,
+        tags: Mapping[str, str],
+        params: Sequence[Param],
+        inputs: Sequence[DatasetInput],
+    ) -> str:
+        from mlflow.utils.uri import append_to_uri_path
+
+        experiment = database.execute(
+            "SELECT artifact_location FROM experiments "
+            "WHERE experiment_id = ? AND lifecycle_stage = 'active'",
+            (self._experiment_id,),
+        ).fetchone()
+        if experiment is None:
+            raise _NotTakenError
+        run_id = uuid.uuid4().hex
+        database.execute(
+            "INSERT INTO runs (run_uuid, name, source_type, source_name, entry_point_name, "
+            "user_id, status, start_time, source_version, lifecycle_stage, artifact_uri, "
+            "experiment_id) VALUES (?, ?, 'UNKNOWN', '', '', 'unknown', 'RUNNING', ?, '', "
+            "'active', ?, ?)",
+            (
+                run_id,
+                name,
+                _now(),
+                append_to_uri_path(experiment[0], run_id, "artifacts"),
+                int(self._experiment_id),
+            ),
+        )
+        # Of a run's first tags MLflow cuts none.
+        _add_tags(database, run_id, {"mlflow.runName": name, **tags})
+        _add(database, run_id, (), params, ())
+        for each in {(i.dataset.name, i.dataset.digest): i for i in reversed(inputs)}.values():
+            self._add_input(database, run_id, each)
+        return run_id
+
+    def _add_input(self, database: sqlite3.Connection, run_id: str, given: DatasetInput) -> None:
+        dataset = database.execute(
+            "SELECT dataset_uuid FROM datasets WHERE experiment_id = ? AND name = ? AND digest = ?",
+            (int(self._experiment_id), given.dataset.name, given.dataset.digest),
+        ).fetchone()
+        if dataset is None:
+            # The first that has it: the client makes it known to the experiment.
+            raise _NotTakenError
+        input_id = uuid.uuid4().hex
+        database.execute(
+            "INSERT INTO inputs (input_uuid, source_type, source_id, destination_type, "
+            "destination_id) VALUES (?, 'DATASET', ?, 'RUN', ?)",
+            (input_id, dataset[0], run_id),
+        )
+        database.executemany(
+            "INSERT INTO input_tags (input_uuid, name, value) VALUES (?, ?, ?)",
+            [(input_id, tag.key, tag.value) for tag in given.tags],
+        )
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        if self._open is None:
+            from sqlalchemy import create_engine
+            from sqlalchemy.pool import NullPool
+
+            # Connected as MLflow connects, so that the connection is prepared in the same way.
+            self._open = create_engine(self._uri, poolclass=NullPool).raw_connection()
+            self._open.cursor().execute(f"PRAGMA wal_autocheckpoint={_PAGES}")
+        database = self._open.driver_connection
+        assert isinstance(database, sqlite3.Connection), "the store's database is SQLite's"
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            yield database
+            database.commit()
+        finally:
+            # On any error, an interrupt among them; also if the commit is what failed.
+            if database.in_transaction:
+                database.rollback()
+
+
+class _NotTakenError(Exception):
+    """The tables lack what a write needs: MLflow's client does it, or tells what is wrong."""
+
+
+def _add(
+    database: sqlite3.Connection,
+    run_id: str,
+    metrics: Sequence[Metric],
+    params: Sequence[Param],
+    tags: Sequence[RunTag],
+) -> None:
+    # MLflow's own checks; long texts are cut there.
+    from mlflow.utils.validation import _validate_batch_log_data
+
+    metrics, params, tags = _validate_batch_log_data(metrics, params, tags)
+    if not all(math.isfinite(metric.value) for metric in metrics):
+        raise _NotTakenError
+    rows = [(m.key, float(m.value), m.timestamp, m.step, run_id) for m in metrics]
+    database.executemany(
+        "INSERT OR IGNORE INTO metrics (key, value, timestamp, step, run_uuid, is_nan) "
+        "VALUES (?, ?, ?, ?, ?, 0)",
+        rows,
+    )
+    latest: dict[str, tuple[Any, ...]] = {}
+    for row in rows:
+        known = latest.get(row[0])
+        if known is None or (row[3], row[2], row[1]) > (known[3], known[2], known[1]):
+            latest[row[0]] = row
+    database.executemany(
+        "INSERT INTO latest_metrics (key, value, timestamp, step, run_uuid, is_nan) "
+        "VALUES (?, ?, ?, ?, ?, 0) ON CONFLICT (key, run_uuid) DO UPDATE SET "
+        "value = excluded.value, timestamp = excluded.timestamp, step = excluded.step, is_nan = 0 "
+        "WHERE (excluded.step, excluded.timestamp, excluded.value) > "
+        "(latest_metrics.step, latest_metrics.timestamp, latest_metrics.value)",
+        latest.values(),
+    )
+    database.executemany(
+        "INSERT INTO params (key, value, run_uuid) VALUES (?, ?, ?)",
+        [(param.key, param.value, run_id) for param in params],
+    )
+    _add_tags(database, run_id, {tag.key: tag.value for tag in tags})
+
+
+def _add_tags(database: sqlite3.Connection, run_id: str, tags: Mapping[str, str]) -> None:
+    database.executemany(
+        "INSERT OR REPLACE INTO tags (key, value, run_uuid) VALUES (?, ?, ?)",
+        [(key, text, run_id) for key, text in tags.items()],
+    )
+
+
+def _known(database: Path) -> bool:
+    """Whether the tables of a database are those that are known here."""
+    try:
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            found = {
+                table: frozenset(
+                    row[0]
+                    for row in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
+                )
+                for table in _COLUMNS
+            }
+    except sqlite3.Error:
+        return False
+    return found == _COLUMNS
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
