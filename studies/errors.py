@@ -35,7 +35,15 @@ class EngineError(StudyError, ValueError):
 
 
 class WorkerError(StudyError):
-    """The worker process ended by itself, or could not be started."""
+    """The worker process ended by itself, or could not be started.
+
+    Attributes:
+        killed: Whether it was killed, by a person or for want of memory, and did nothing wrong.
+    """
+
+    def __init__(self, message: str, *, killed: bool = False) -> None:
+        super().__init__(message)
+        self.killed = killed
 
 
 def near_matches(name: str, known: Iterable[str]) -> str:

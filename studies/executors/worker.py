@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
@@ -26,8 +27,8 @@ from studies.loading import Target
 from studies.shipping import ShippedStudy
 from tracking.records import EpochResult, StudyDescription, TrialSpec, TrialTask
 
-# A study whose loading ends the process so often, one after another, ends it always.
-_LOADS = 3
+# A study that kills its worker each time is not to be waited for.
+_ATTEMPTS = 3
 
 
 class WorkerExecutor:
@@ -78,6 +79,10 @@ class WorkerExecutor:
         self._is_loading = True
         return WorkerProcess(self._load_study, self._folder, self._variables, self._on_output)
 
+    def _restart(self) -> None:
+        self._process.end()
+        self._process = self._start()
+
     @property
     def process(self) -> WorkerProcess:
         """The process, and the connection to it."""
@@ -116,14 +121,22 @@ class WorkerExecutor:
         Raises:
             StudyError: If it cannot.
         """
-        answer = self._process.receive()
+        try:
+            answer = self._process.receive()
+        except WorkerError as error:
+            self._lost_while_loading += 1
+            # What ends by itself while it loads would do so again.
+            if self._lost_while_loading >= _ATTEMPTS or not error.killed:
+                raise
+            self._restart()
+            return False
+        self._lost_while_loading = 0
         if isinstance(answer, Failed):
             raise StudyError(answer.message)
         if isinstance(answer, ThreadsDiffer):
             # Known only once the file was read, and TensorFlow's threads can't change any more.
-            self._process.end()
             self._load_study = replace(self._load_study, threads=answer.threads)
-            self._process = self._start()
+            self._restart()
             return False
         if not isinstance(answer, Loaded):
             raise WorkerError(f"The worker answered {answer!r:.200}.")
@@ -170,7 +183,7 @@ class WorkerExecutor:
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
         """See `Executor`. A process that takes the place of one that died is not waited for."""
         if self._is_loading:
-            self._finish_loading()
+            self.take_loaded()
             return
         try:
             if self._running is None:
@@ -182,7 +195,7 @@ class WorkerExecutor:
                 return
         except WorkerError as error:
             lost, self._running = self._running, None
-            self._replace()
+            self._restart()
             if lost is not None:
                 handler.on_lost(lost, str(error))
             return
@@ -199,19 +212,19 @@ class WorkerExecutor:
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
-        """See `Executor`."""
-        message = SaveChampion(spec, checkpoint, space, folder)
-        try:
-            if self._is_loading:
-                self.load()
-            self._process.send(message)
-            answer = self._process.receive()
-        except WorkerError:
-            # It may have been killed; what kills it each time does so once more.
-            self._replace()
-            self.load()
-            self._process.send(message)
-            answer = self._process.receive()
+        """See `Executor`. A worker that dies over it, or has died before, is replaced."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                if self._is_loading:
+                    self.load()
+                self._process.send(SaveChampion(spec, checkpoint, space, folder))
+                answer = self._process.receive()
+                break
+            except WorkerError:
+                if attempt == _ATTEMPTS:
+                    raise
+                self._restart()
+                shutil.rmtree(folder, ignore_errors=True)
         if not isinstance(answer, ChampionSaved):
             raise StudyError(getattr(answer, "message", repr(answer)))
         return dict(answer.metrics)
@@ -221,22 +234,6 @@ class WorkerExecutor:
         self._process.end()
         if self._own is not None:
             self._own.cleanup()
-
-    def _finish_loading(self) -> None:
-        """Ends the loading in a process that took the place of another, or came in later."""
-        try:
-            self.take_loaded()
-        except WorkerError:
-            self._lost_while_loading += 1
-            if self._lost_while_loading >= _LOADS:
-                raise
-            self._replace()
-        else:
-            self._lost_while_loading = 0
-
-    def _replace(self) -> None:
-        self._process.end()
-        self._process = self._start()
 
     def _start_next(self) -> None:
         self._process.send(self._waiting[0])

@@ -2,7 +2,7 @@
 
 Started by its path (``python -P worker_main.py``), never as a module and never by forking, so
 that neither the folder it is started in nor the state of its parent can change what it runs. It
-opens no database. It ends by itself when the connection to its driver does.
+opens no database. It ends by itself when its driver does, whatever it is at.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import pickle
 import shutil
 import signal
 import sys
+import threading
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,28 +27,55 @@ if TYPE_CHECKING:
 
 # What a driver that ends a worker writes to it, before it closes the connection.
 ENDED = "ended\n"
+# What was read from the driver beyond a line.
+_unread = bytearray()
+_STDIN = 0
 
 
 def main() -> None:
     """Connects to the driver that started this process, and serves it."""
     # Ctrl-C reaches every process of the terminal; the driver decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    address, key, threads, told = sys.stdin.readline().split("\t")
+    address, key, threads, told = _read_line().split("\t")
+    shared: list[Path] = []
+    watcher = threading.Thread(target=_end_with_driver, args=(shared,), daemon=True)
+    watcher.start()
     _import_kerastudy()
     with Client(_address(address), authkey=bytes.fromhex(key)) as connection:
         from studies.training.determinism import prepare_environment
 
         prepare_environment(int(threads))
-        shared: list[Path] = []
         try:
             serve(connection, pickle.loads(bytes.fromhex(told)), shared)
         except (EOFError, ConnectionError, BrokenPipeError):
-            # Nobody wants what this process would still do. Nor, if the driver is gone, the data
-            # that the driver would have removed.
-            if sys.stdin.readline() != ENDED:
-                for folder in shared:
-                    shutil.rmtree(folder, ignore_errors=True)
-            os._exit(0)
+            # Nobody wants what this process would still do.
+            watcher.join()
+
+
+def _end_with_driver(shared: list[Path]) -> None:
+    """Ends this process when its driver does, in the midst of an epoch too.
+
+    With a driver that is gone go the data that it would have removed.
+    """
+    if _read_line() != ENDED.strip():
+        for folder in shared:
+            shutil.rmtree(folder, ignore_errors=True)
+    os._exit(0)
+
+
+def _read_line() -> str:
+    """Returns a line from the driver; an empty text if it is gone.
+
+    Without `sys.stdin`, whose lock would be held by the thread that waits.
+    """
+    while b"\n" not in _unread:
+        part = os.read(_STDIN, 2**16)
+        if not part:
+            return ""
+        _unread.extend(part)
+    line, _, rest = _unread.partition(b"\n")
+    _unread[:] = rest
+    return line.decode().strip()
 
 
 def _address(text: str) -> str | tuple[str, int]:

@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 import secrets
+import signal
 import subprocess
 import sys
 import threading
@@ -92,7 +93,7 @@ class WorkerProcess:
         """
         try:
             self.connection.send(message)
-        except (EOFError, ConnectionError, BrokenPipeError):
+        except (EOFError, OSError):
             raise self._ended() from None
 
     def kill(self) -> None:
@@ -107,7 +108,8 @@ class WorkerProcess:
         """
         try:
             return self.connection.recv()
-        except (EOFError, ConnectionError, BrokenPipeError):
+        except (EOFError, OSError):
+            # The latter too if it ended in the midst of a message.
             raise self._ended() from None
 
     def end(self) -> None:
@@ -171,10 +173,11 @@ class WorkerProcess:
         """Connects to our own listener and hangs up, so that accept() ends with an error."""
         from multiprocessing.connection import Client
 
+        address = self._listener.address
         self._process.wait()
         if self._accepting.is_alive():
             with contextlib.suppress(OSError, EOFError, AuthenticationError):
-                Client(self._listener.address).close()
+                Client(address).close()
 
     def _ended(self) -> WorkerError:
         try:
@@ -184,7 +187,8 @@ class WorkerProcess:
         self._reader.join(_SECONDS_TO_END)
         how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
         last = f"; its last line was: {self._last_lines[-1]}" if self._last_lines else ""
-        return WorkerError(f"the worker process ended {how}{last}")
+        killed = code == -signal.SIGKILL
+        return WorkerError(f"the worker process ended {how}{last}", killed=killed)
 
     def _read_output(self, on_output: OnOutput) -> None:
         assert self._process.stdout is not None

@@ -179,24 +179,68 @@ def test_closing_ends_the_process(study_file: Path) -> None:
     assert not process.is_running()
 
 
-def test_a_worker_ends_when_its_driver_is_gone(study_file: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_worker_ends_when_its_driver_is_gone(
+    study_file: Path, tmp_path: Path, busy: bool
+) -> None:
+    """One that trains does too, however long its epoch would take."""
     import subprocess
     import sys
 
+    slow = "if hp['units'] == 13:\n        print('busy', flush=True)\n        time.sleep(3600)\n"
+    text = study_file.read_text(encoding="utf-8")
+    text = text.replace('if hp["units"] == 13:\n', slow + '    if hp["units"] == 13:\n')
+    study_file.write_text(f"import time\n{text}", encoding="utf-8")
     script = (
-        "import os, psutil\n"
+        "import os, psutil, sys\n"
+        f"sys.path.append({str(Path(__file__).parents[1] / 'support')!r})\n"
+        "from pathlib import Path\n"
+        "from conformance.executor import make_spec\n"
         "from studies.executors.worker import WorkerExecutor\n"
         "from studies.loading import Target\n"
-        f"executor = WorkerExecutor(Target({str(study_file)!r}))\n"
+        "from tracking.records import TrialTask\n"
+        "def on_output(line):\n"
+        "    if line == 'busy':\n"
+        "        os.kill(os.getpid(), 9)\n"
+        f"executor = WorkerExecutor(Target({str(study_file)!r}), on_output=on_output)\n"
         "executor.load()\n"
         "print(psutil.Process().children()[0].pid, flush=True)\n"
+        f"if {busy}:\n"
+        "    spec = make_spec(executor, units=13)\n"
+        f"    path = Path({str(tmp_path)!r}) / 'a.weights.h5'\n"
+        "    executor.submit(TrialTask(spec, executor.description.space, path))\n"
+        "    executor.wait(None)\n"
         "os.kill(os.getpid(), 9)\n"
     )
     driver = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert driver.returncode == -signal.SIGKILL, driver.stderr
     worker = int(driver.stdout)
     if psutil.pid_exists(worker):
         psutil.Process(worker).wait(timeout=30)
     assert not psutil.pid_exists(worker)
+
+
+def test_a_worker_that_was_killed_before_the_champion_is_saved_is_replaced(
+    study_file: Path, tmp_path: Path
+) -> None:
+    with in_worker(study_file) as executor:
+        spec, space = make_spec(executor), executor.description.space
+        Collecting().run(executor, spec, tmp_path)
+        os.kill(worker_pid(), signal.SIGKILL)
+        checkpoint, folder = tmp_path / "0.weights.h5", tmp_path / "champion"
+        assert "val_loss" in executor.save_champion(spec, checkpoint, space, folder)
+    assert (folder / "MLmodel").exists()
+
+
+def test_a_worker_that_is_killed_while_loading_is_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "study.py"
+    killed = (
+        f"import os, pathlib\nmark = pathlib.Path({str(tmp_path / 'mark')!r})\n"
+        "if not mark.exists():\n    mark.touch()\n    os.kill(os.getpid(), 9)\n"
+    )
+    file.write_text(killed + STUDY_FILE, encoding="utf-8")
+    with in_worker(file) as executor:
+        assert executor.description.name == "작은 연구"
 
 
 def test_the_studys_threads_are_the_workers(tmp_path: Path) -> None:
