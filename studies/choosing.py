@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
+from studies.data.large import temporary_folder
 from studies.errors import StudyError
 from studies.executors.executor import Executor
 from studies.progress import Progress
@@ -35,7 +35,7 @@ def choose_champion(
     if checkpoint is None:
         progress.say(f"warning: the checkpoint of the best trial, {best.number}, is gone")
         return
-    with tempfile.TemporaryDirectory() as temporary:
+    with temporary_folder() as temporary:
         folder = Path(temporary) / "champion"
         try:
             spec, epoch = best.best_training

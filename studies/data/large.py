@@ -18,10 +18,13 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 # From here on an array goes into a file: what a process can hold twice without a thought.
 _LARGE_BYTES = 256 * 2**20
 _BLOCK_BYTES = 16 * 2**20
+_PREFIX = "kerastudy-data-"
+_LOCK = "in-use"
 
 _folder: ContextVar[Path | None] = ContextVar("folder", default=None)
 _numbers = itertools.count()
@@ -31,16 +34,54 @@ def temporary_folder() -> tempfile.TemporaryDirectory[str]:
     """Makes a folder for arrays, on a disk where the system tells one; the caller removes it.
 
     It is in ``TMPDIR``, else in ``/var/tmp``, which unlike ``/tmp`` is not in memory
-    (https://systemd.io/TEMPORARY_DIRECTORIES/), else where Python puts temporary files.
+    (https://systemd.io/TEMPORARY_DIRECTORIES/), else where Python puts temporary files. Folders of
+    processes that were killed are removed from there.
     """
     large = Path("/var/tmp")
     usable = "TMPDIR" not in os.environ and large.is_dir() and os.access(large, os.W_OK)
-    return tempfile.TemporaryDirectory(
-        prefix="kerastudy-data-",
-        dir=large if usable else None,
-        # Windows removes no file that a process still has open.
-        ignore_cleanup_errors=True,
-    )
+    place = large if usable else Path(tempfile.gettempdir())
+    _remove_abandoned(place)
+    while True:
+        folder = _TemporaryFolder(
+            prefix=_PREFIX,
+            dir=place,
+            # Windows removes no file that a process still has open.
+            ignore_cleanup_errors=True,
+        )
+        if folder.hold():
+            return folder
+
+
+class _TemporaryFolder(tempfile.TemporaryDirectory[str]):
+    """A folder with a lock in it that is held for as long as its process lives."""
+
+    def hold(self) -> bool:
+        """Takes the lock; False if another process took the folder for an abandoned one."""
+        self._lock = FileLock(Path(self.name) / _LOCK)
+        try:
+            self._lock.acquire()
+        except OSError:
+            return False
+        return Path(self._lock.lock_file).exists()
+
+    def cleanup(self) -> None:
+        """Removes the folder."""
+        self._lock.release()
+        super().cleanup()
+
+
+def _remove_abandoned(place: Path) -> None:
+    for folder in place.glob(f"{_PREFIX}*"):
+        lock = FileLock(folder / _LOCK)
+        if not Path(lock.lock_file).exists():
+            # Of a process that is about to make it.
+            continue
+        try:
+            with lock.acquire(timeout=0):
+                shutil.rmtree(folder, ignore_errors=True)
+        except (Timeout, OSError):
+            # Of a process that lives, or of another user.
+            continue
 
 
 @contextlib.contextmanager

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -97,3 +102,29 @@ def test_that_are_damaged_are_refused(file: Path, limit: None) -> None:
     file.write_bytes(text)
     with pytest.raises(DataError, match=r"x_train in .* is damaged"):
         datasets.npz(file).load()
+
+
+def test_folders_of_killed_processes_are_removed_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    script = (
+        "import os, sys\nfrom studies.data.large import temporary_folder\n"
+        "folder = temporary_folder()\nprint(folder.name, flush=True)\nsys.stdin.read()"
+    )
+    made = []
+    for _ in range(2):
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        made.append((process, Path(process.stdout.readline().strip())))
+    (killed, abandoned), (living, held) = made
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert abandoned.exists()
+    with large.temporary_folder() as own:
+        assert sorted(tmp_path.iterdir()) == sorted([held, Path(own)])
+    living.communicate()
+    assert not list(tmp_path.iterdir())
