@@ -1,6 +1,6 @@
 """What a store holds of a study, and must hold however often its processes were killed.
 
-Read with MLflow's and Optuna's own clients; only the points of metrics, for which MLflow asks its
+Read with the clients of MLflow and Optuna; only the points of metrics, for which MLflow asks its
 database once a metric, all at once. What two undisturbed launches may differ in is left out: times,
 ids, how many attempts a trial took.
 """
@@ -164,7 +164,10 @@ def _definition(root: Path, name: str, engine: str) -> dict[str, Any]:
     """Returns the definition as it is read: what trials have shown later is in their results."""
     store = open_store(root)
     assert store is not None
-    return json.loads(read_study(store, name, engine).description.to_json())
+    definition = json.loads(read_study(store, name, engine).description.to_json())
+    for where in ("folder", "path"):
+        definition["code"].pop(where, None)
+    return definition
 
 
 def _trials(runs: list[Run], points: Points, parent_id: str) -> dict[str, Any]:

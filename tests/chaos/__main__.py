@@ -1,0 +1,69 @@
+"""``python -m tests.chaos``: exits with 0 only if no kill has left a trace in the record."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+
+from killing import Campaign, drawn, undisturbed
+from study_record import differences
+
+
+def main() -> int:
+    """Runs studies until there were so many kills; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--kills", type=int, default=200, help="how many processes to kill")
+    parser.add_argument("--seed", type=int, default=0, help="of the instants")
+    parser.add_argument("--workers", type=int, default=1, help="trials to run at once")
+    parser.add_argument("--trials", type=int, default=30, help="of each study")
+    parser.add_argument("--store", type=Path, help="a folder for the studies, kept; must be new")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="kerastudy-chaos-") as temporary:
+        folder = given.store or Path(temporary)
+        folder = folder.absolute() / "chaos"
+        if folder.exists():
+            parser.error(f"{folder} is there already")
+        return run(folder, given.kills, given.trials, given.workers, given.seed)
+
+
+def run(folder: Path, kills: int, trials: int, workers: int, seed: int) -> int:
+    """Compares killed studies with an undisturbed one, each with about as many kills as trials."""
+    # With several workers what is proposed depends on which trial ends first, unless told not to.
+    arguments = ("--deterministic",) if workers > 1 else ()
+    print("undisturbed study", flush=True)
+    expected = undisturbed(folder / "undisturbed", trials, workers, arguments)
+    bad, done, number, slowest = 0, Counter[str](), 0, 0.0
+    while (left := kills - sum(done.values())) > 0:
+        began = time.monotonic()
+        campaign = Campaign(
+            folder / f"study-{number}", trials, workers, arguments, lambda text: print(f"  {text}")
+        )
+        campaign.run(drawn(min(left, trials), trials, seed + number))
+        found = [*differences(expected, campaign.record()), *campaign.left_behind()]
+        done += campaign.done
+        slowest = max(slowest, campaign.slowest)
+        bad += bool(found)
+        print(
+            f"study {number}: {campaign.done.total()} kills, {campaign.launches} launches, "
+            f"{time.monotonic() - began:.0f} s, {'identical' if not found else 'NOT identical'}",
+            *found,
+            sep="\n    ",
+            flush=True,
+        )
+        number += 1
+    print(
+        f"{done.total()} kills ({', '.join(f'{n} of {victim}' for victim, n in done.items())}) of "
+        f"{number} studies, {bad} of them not identical to the undisturbed one; workers ended "
+        f"{slowest:.1f} s after their driver at most"
+    )
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

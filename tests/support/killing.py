@@ -1,0 +1,318 @@
+"""Launches a study by the command, kills its processes at random instants, and launches again.
+
+The instants are drawn from a seed: so many trials have ended, and then some part of a second; or
+some time after a launch began. What is killed is the driver, a worker, or every process at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+import study_record
+from user_commands import KERASTUDY, environment
+
+NAME = "chaos"
+STUDY_FILE = '''
+import time
+
+import numpy as np
+
+import kerastudy as ks
+
+random = np.random.default_rng(0)
+x = random.normal(size=(600, 12)).astype("float32")
+y = (x[:, :4].sum(axis=1) + 0.5 * random.normal(size=600) > 0).astype("int64")
+
+
+def build(hp):
+    import keras
+
+    if hp["units"] == 7:
+        raise ValueError("unlucky")
+    model = keras.Sequential(
+        [
+            keras.layers.Input((12,)),
+            keras.layers.Dense(hp["units"], activation="relu"),
+            keras.layers.Dropout(hp["dropout"]),
+            keras.layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    model.compile(
+        keras.optimizers.Adam(hp["learning_rate"]), "binary_crossentropy", metrics=["accuracy"]
+    )
+    return model
+
+
+def callbacks(hp):
+    import keras
+
+    class Slow(keras.callbacks.Callback):
+        """Gives an epoch some length, which costs nothing."""
+
+        def on_epoch_end(self, epoch, logs=None):
+            time.sleep(0.06)
+
+    return [Slow(), keras.callbacks.EarlyStopping("val_loss", patience=3)]
+
+
+study = ks.Study(
+    "chaos",
+    data=ks.datasets.arrays(x, y),
+    build=build,
+    callbacks=callbacks,
+    space=ks.SearchSpace(ks.learning_rate(1e-3, 0.1), ks.dropout(0.0, 0.5), ks.units(4, 8)),
+    objective="val_loss",
+    epochs=8,
+    batch_size=64,
+    pruner="median",
+    keep=3,
+)
+'''
+
+Victim = Literal["driver", "worker", "all"]
+
+_STARTED = re.compile(r"study chaos: \d+ trials by \S+?(?:, going on after (\d+))?, pruner")
+_ENDED = re.compile(r"trial +\d+  (\d+)/\d+  ")
+# A trial that ends its worker three times is infeasible, and nothing of that is wrong.
+_MOST_IN_ONE_TRIAL = 2
+_SECONDS_TO_END = 30.0
+
+
+@dataclass(frozen=True)
+class Kill:
+    """What is killed, and when.
+
+    Attributes:
+        victim: What.
+        trials: After so many trials have ended; None: after the launch has begun.
+        seconds: And so much later.
+    """
+
+    victim: Victim
+    trials: int | None
+    seconds: float
+
+
+def drawn(kills: int, trials: int, seed: int) -> list[Kill]:
+    """Returns kills in the order in which they come.
+
+    A third of them while a launch starts, the others while trials run, two of them after the
+    last one, when the champion is chosen.
+    """
+    rng = random.Random(seed)
+
+    def victim(worker: float) -> Victim:
+        draw = rng.random()
+        return "worker" if draw < worker else "driver" if draw < (1 + worker) / 2 else "all"
+
+    at_start = [Kill(victim(0.3), None, rng.uniform(0.0, 8.0)) for _ in range(kills // 3)]
+    at_end = [Kill(victim(0.5), trials, rng.uniform(0.0, 1.5)) for _ in range(min(2, kills))]
+    between = kills - len(at_start) - len(at_end)
+    # Most of them of workers: a new one is there sooner than a new driver with its workers.
+    places = sorted(rng.randrange(trials) for _ in range(between))
+    counts: Counter[int] = Counter()
+    found: list[Kill] = []
+    for drawn_place in places:
+        place = drawn_place
+        while counts[place] == _MOST_IN_ONE_TRIAL:
+            place = (place + 1) % trials
+        counts[place] += 1
+        found.append(Kill(victim(0.75), place, rng.uniform(0.0, 0.9)))
+    found = sorted(found, key=lambda kill: kill.trials or 0) + at_end
+    for kill in at_start:
+        found.insert(rng.randrange(len(found) + 1), kill)
+    return found
+
+
+class Launch:
+    """A launch that runs, and what it has told so far.
+
+    Attributes:
+        process: The driver.
+        lines: What it printed.
+        ended: How many trials have ended.
+        begun: Whether trials run.
+        quiet_since: When it was launched, or a process of it was last killed.
+    """
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self.ended = 0
+        self.begun = self.over = False
+        self.quiet_since = time.monotonic()
+        self._changed = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def wait_until(self, holds: Callable[[], bool]) -> bool:
+        """Waits until something holds; False if the launch ended before."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.over or holds())
+            return not self.over
+
+    def lasts(self, until: float) -> bool:
+        """Waits until a time of `time.monotonic`; False if the launch ended before."""
+        with self._changed:
+            while not self.over and (left := until - time.monotonic()) > 0:
+                self._changed.wait(left)
+            return not self.over
+
+    def end(self) -> int:
+        """Waits for its end; returns the exit code."""
+        code = self.process.wait()
+        self._reader.join()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return code
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            with self._changed:
+                self.lines.append(line.rstrip())
+                if found := _STARTED.match(line):
+                    self.begun, self.ended = True, int(found[1] or 0)
+                elif found := _ENDED.match(line):
+                    self.ended = int(found[1])
+                self._changed.notify_all()
+        with self._changed:
+            self.over = True
+            self._changed.notify_all()
+
+
+@dataclass
+class Campaign:
+    """One study that is killed again and again.
+
+    Attributes:
+        folder: Where its file and its store are.
+        trials: How many it has.
+        workers: How many run at once.
+        arguments: Of the command, beside these.
+        say: Told of each kill.
+        done: How many there were, by victim.
+        slowest: Seconds until the workers of a killed driver had ended, at most.
+        launches: How often it was launched.
+    """
+
+    folder: Path
+    trials: int
+    workers: int = 1
+    arguments: tuple[str, ...] = ()
+    say: Callable[[str], None] = lambda text: None
+    done: Counter[str] = field(default_factory=Counter)
+    slowest: float = 0.0
+    launches: int = 0
+    _hits: Counter[int] = field(default_factory=Counter)
+
+    def run(self, kills: list[Kill]) -> None:
+        """Launches, kills and launches again; at the end the study is complete."""
+        (self.folder / "temporary").mkdir(parents=True)
+        (self.folder / "study.py").write_text(STUDY_FILE, encoding="utf-8")
+        waiting = list(kills)
+        while True:
+            launch = self._launch()
+            while waiting and self._reached(launch, waiting[0]):
+                self._kill(launch, waiting.pop(0))
+            code = launch.end()
+            if code == 0 and not waiting:
+                return
+            if code == 0:
+                # It was faster than what was drawn for it.
+                waiting = [Kill(kill.victim, None, kill.seconds / 4) for kill in waiting]
+            elif code != -signal.SIGKILL:
+                # A worker was killed each time that it was loading.
+                assert code == 2 and "ended by signal 9" in launch.lines[-1], launch.lines
+
+    def record(self) -> dict[str, Any]:
+        """Returns what the store has of the study; see `study_record`."""
+        return study_record.read_record(self.folder / "store", NAME)
+
+    def left_behind(self) -> list[str]:
+        """Returns what is left that should not be, in the store and in the temporary folder."""
+        # TensorFlow leaves files of its own there, of each process that does not end by itself.
+        data = (self.folder / "temporary").glob("kerastudy-*")
+        left = study_record.left_behind(self.folder / "store")
+        return left + [f"temporary: {path.name}" for path in data]
+
+    def _launch(self) -> Launch:
+        self.launches += 1
+        numbers = ["--trials", str(self.trials), "--workers", str(self.workers)]
+        process = subprocess.Popen(
+            [*KERASTUDY, "launch", "study.py", "--store", "store", *numbers, *self.arguments],
+            cwd=self.folder,
+            env=environment(TMPDIR=str(self.folder / "temporary")),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        return Launch(process)
+
+    def _reached(self, launch: Launch, kill: Kill) -> bool:
+        """Waits for a kill's instant; False if the launch ended before."""
+        if kill.trials is None:
+            there = launch.lasts(launch.quiet_since + kill.seconds)
+        else:
+            trials = kill.trials
+            there = launch.wait_until(lambda: launch.begun and launch.ended >= trials)
+            there = there and launch.lasts(time.monotonic() + kill.seconds)
+        return there and launch.wait_until(lambda: not launch.begun or self._may_kill(launch.ended))
+
+    def _may_kill(self, ended: int) -> bool:
+        if ended >= self.trials:
+            return True
+        # Of the trials that run now one may have begun when so many fewer had ended.
+        window = range(ended - self.workers + 1, ended + 1)
+        return sum(self._hits[number] for number in window) < _MOST_IN_ONE_TRIAL
+
+    def _kill(self, launch: Launch, kill: Kill) -> None:
+        try:
+            children = psutil.Process(launch.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            children = []
+        if launch.begun:
+            self._hits[launch.ended] += 1
+        self.done[kill.victim] += 1
+        self.say(f"killed {kill.victim} when {launch.ended} trials had ended")
+        if kill.victim == "worker" and children:
+            _kill_at_once([children[sum(self.done.values()) % len(children)].pid])
+            launch.quiet_since = time.monotonic()
+            return
+        others = [child.pid for child in children] if kill.victim == "all" else []
+        _kill_at_once([launch.process.pid, *others])
+        began = time.monotonic()
+        _, alive = psutil.wait_procs(children, timeout=_SECONDS_TO_END)
+        assert not alive, f"a worker is there {_SECONDS_TO_END} s after its driver died"
+        self.slowest = max(self.slowest, time.monotonic() - began)
+        launch.wait_until(lambda: False)
+
+
+def _kill_at_once(processes: list[int]) -> None:
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+def undisturbed(
+    folder: Path, trials: int, workers: int = 1, arguments: tuple[str, ...] = ()
+) -> Any:
+    """Returns the record of the same study when nothing happens to it."""
+    campaign = Campaign(folder, trials, workers, arguments)
+    campaign.run([])
+    assert not campaign.left_behind(), campaign.left_behind()
+    return campaign.record()
