@@ -28,7 +28,7 @@ def combined(
     """
     last = results[-1]
     repeats = tuple(
-        Repeat(seed, run_id, r.epochs, r.best, r.weights_sha256, r.seconds)
+        Repeat(seed, run_id, r.epochs, r.best, r.weights_sha256, r.seconds, r.checkpoint_sha256)
         for r, seed, run_id in zip(results, seeds, run_ids, strict=True)
         if r.best is not None
     )
@@ -62,6 +62,7 @@ def combined(
         joined=_all_joined(results),
         repeats=repeats,
         best_repeat=best,
+        checkpoint_sha256=repeats[best].checkpoint_sha256,
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracking.atomic import replacing
+from tracking.checkpoints import CheckpointError, checkpoint_digest
 
 if TYPE_CHECKING:
     import keras
@@ -40,12 +41,23 @@ class BestWeights:
         """Takes a copy that was made before."""
         self.copy, self.sha256 = copy, sha256
 
-    def write(self, path: Path) -> None:
-        """Sets the model back to the copy and writes it, whole or not at all."""
+    def write(self, path: Path) -> str:
+        """Sets the model back to the copy and writes it, whole or not at all.
+
+        Returns:
+            The digest of the file's content, by which damage to it is noticed.
+
+        Raises:
+            OSError: If it can't be written.
+        """
         assign(self._model, self.copy)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:
             self._model.save_weights(partial)
+            try:
+                return checkpoint_digest(partial)
+            except CheckpointError as error:
+                raise OSError(f"what was written can't be read back: {error}") from None
 
 
 def copy_of(model: keras.Model) -> list[np.ndarray]:

@@ -80,12 +80,14 @@ def run_trial(
     )
     with checkpoints:
         _train(Training(model, splits, spec, callbacks, hp), watch, trainer, state)
+    digest = ""
     if watch.best is not None and watch.state in ("complete", "pruned"):
         try:
-            weights.write(task.checkpoint)
+            digest = weights.write(task.checkpoint)
         except OSError as error:
             raise cannot_write(task.checkpoint, error) from None
     result = watch.result(model.count_params() if model.built else 0)
+    result = replace(result, checkpoint_sha256=digest)
     name, reason = trainer.used
     return replace(result, joined=_joined(hp), trainer=name, trainer_reason=reason)
 

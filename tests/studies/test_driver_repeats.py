@@ -6,7 +6,7 @@ import statistics
 from pathlib import Path
 
 import pytest
-from scripted import ScriptedExecutor, describe, loss
+from scripted import ScriptedExecutor, describe, loss, read_checkpoint
 
 from studies.executors.executor import Handler
 from studies.launching import run_study
@@ -82,7 +82,7 @@ def test_the_checkpoint_is_that_of_the_best_repeat(history: StudyHistory) -> Non
     assert epoch.value == min(repeat_values(best))
     path = history.checkpoint(best)
     assert path is not None
-    kept = TrialSpec.from_json(path.read_text())
+    kept = read_checkpoint(path)
     assert (kept.seed, kept.repeat) == (spec.seed, spec.repeat)
 
 

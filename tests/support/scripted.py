@@ -11,10 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
+
 import kerastudy as ks
 from search_spaces import SearchSpace
 from studies.errors import StudyError
 from studies.executors.executor import Handler
+from tracking.atomic import replacing
+from tracking.checkpoints import checkpoint_digest
 from tracking.records import (
     BestEpoch,
     CodeDescription,
@@ -62,6 +67,22 @@ def loss(spec: TrialSpec, epoch: int) -> float:
     rate, units = spec.values["rate"], spec.values["units"]
     turn = spec.seed % spec.epochs + 1
     return abs(rate - 0.01) * 20 + abs(units - 32) / 32 + abs(epoch - turn) * 0.1 + 0.2
+
+
+def write_checkpoint(path: Path, spec: TrialSpec) -> str:
+    """Writes a file of weights that says what was trained; returns its digest."""
+    text = dataclasses.replace(spec, attempt=1).to_json()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        with h5py.File(partial, "w") as file:
+            file["layers/scripted/vars/0"] = np.frombuffer(text.encode(), np.uint8)
+        return checkpoint_digest(partial)
+
+
+def read_checkpoint(path: Path) -> TrialSpec:
+    """Reads what `write_checkpoint` wrote."""
+    with h5py.File(path, "r") as file:
+        return TrialSpec.from_json(file["layers/scripted/vars/0"][()].tobytes().decode())
 
 
 @dataclass
@@ -117,7 +138,7 @@ class ScriptedExecutor:
         spec, checkpoint = task.spec, task.checkpoint
         # As of the trial that it goes on from: what there is of it in a state.
         best = None if task.origin is None else BestEpoch(**json.loads(task.origin.read_text()))
-        state, epoch = "complete", spec.initial_epoch
+        state, epoch, digest = "complete", spec.initial_epoch, ""
         for epoch in range(spec.initial_epoch + 1, spec.epochs + 1):
             metrics = {"loss": loss(spec, epoch) / 2, "val_loss": loss(spec, epoch)}
             if best is None or metrics["val_loss"] < best.value:
@@ -129,8 +150,7 @@ class ScriptedExecutor:
                 state = {"prune": "pruned", "stop": "interrupted"}[decision]
                 break
         if state != "interrupted":
-            checkpoint.parent.mkdir(parents=True, exist_ok=True)
-            checkpoint.write_text(spec.to_json())
+            digest = write_checkpoint(checkpoint, spec)
             if task.state is not None:
                 task.state.write_text(json.dumps(dataclasses.asdict(best)))
         # Only a parameter that the space lacks is shown.
@@ -144,6 +164,7 @@ class ScriptedExecutor:
             seconds=0.5,
             repeat=spec.repeat,
             joined=tuple(p.to_dict() for p in joined),
+            checkpoint_sha256=digest,
         )
 
     def save_champion(

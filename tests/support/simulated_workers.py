@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripted import loss
+from scripted import loss, write_checkpoint
 
 from search_spaces import SearchSpace
 from studies.errors import StudyError
@@ -80,9 +80,7 @@ class SimulatedWorkers:
             return
         del self._running[number]
         state = {"prune": "pruned", "stop": "interrupted"}.get(decision, "complete")
-        if state != "interrupted":
-            task.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-            task.checkpoint.write_text(spec.to_json())
+        digest = "" if state == "interrupted" else write_checkpoint(task.checkpoint, spec)
         handler.on_result(
             TrialResult(
                 number,
@@ -91,6 +89,7 @@ class SimulatedWorkers:
                 best=best,
                 weights_sha256=hashlib.sha256(f"{best}".encode()).hexdigest(),
                 seconds=0.5,
+                checkpoint_sha256=digest,
             )
         )
 

@@ -117,6 +117,7 @@ class Repeat:
         best: Its best epoch.
         weights_sha256: Digest of the model's weights after the best epoch.
         seconds: Wall-clock seconds.
+        checkpoint_sha256: See `TrialResult.checkpoint_sha256`.
     """
 
     seed: int
@@ -125,6 +126,7 @@ class Repeat:
     best: BestEpoch
     weights_sha256: str
     seconds: float
+    checkpoint_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,8 @@ class TrialResult:
         repeats: The trainings of a repeated trial. Its value is then their mean, its digest that
             of the best of them.
         best_repeat: Which of them is the best.
+        checkpoint_sha256: Digest of the file of those weights and of the optimizer's variables, by
+            `tracking.checkpoints`; of a repeated trial that of the best. Empty if there is none.
     """
 
     number: int
@@ -164,6 +168,7 @@ class TrialResult:
     joined: Sequence[Mapping[str, Any]] = ()
     repeats: Sequence[Repeat] = ()
     best_repeat: int = 0
+    checkpoint_sha256: str = ""
 
     @property
     def spread(self) -> float | None:

@@ -1,0 +1,82 @@
+"""Files of weights: whether what is in them is what was written.
+
+Keras's ``.weights.h5`` is an HDF5 file with no checksum of its own. The record holds a digest of
+its arrays. Not of the file: Keras writes the layers' own names into it, which differ from one
+build of a model to the next, and the same weights must have the same digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from tracking.records import TrialRecord
+
+
+class CheckpointError(Exception):
+    """A file of weights can't be read, or does not have the content that was written."""
+
+
+def checkpoint_digest(path: Path) -> str:
+    """Returns the SHA-256 over all arrays of a file of weights: names, types, shapes and bytes.
+
+    Raises:
+        CheckpointError: If one of them can't be read: the file is damaged, or none of HDF5.
+    """
+    import h5py
+    import numpy as np
+
+    digest = hashlib.sha256()
+    try:
+        with h5py.File(path, "r") as file:
+            found: dict[str, h5py.Dataset] = {}
+
+            def note(name: str, item: object) -> None:
+                if isinstance(item, h5py.Dataset):
+                    found[name] = item
+
+            file.visititems(note)
+            for name in sorted(found):
+                # At h5py's lower level: its selections take as long as all the rest.
+                array = np.empty(found[name].shape, found[name].dtype)
+                found[name].id.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
+                digest.update(f"{name}:{array.dtype.str}{array.shape};".encode())
+                # Texts, which a layer's own `save_own_variables` may keep, are objects.
+                plain = repr(array.tolist()).encode() if array.dtype.hasobject else array.tobytes()
+                digest.update(plain)
+    except FileNotFoundError:
+        raise CheckpointError("it is gone") from None
+    # What h5py raises for damage depends on where it is; a length may also be out of all range.
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as error:
+        raise CheckpointError(f"it can't be read: {error}") from None
+    return digest.hexdigest()
+
+
+def check_checkpoint(path: Path, digest: str) -> None:
+    """Checks that a file of weights can be read, and has what was written.
+
+    Args:
+        path: The file.
+        digest: As `checkpoint_digest` gave it; empty if it is not recorded.
+
+    Raises:
+        CheckpointError: If not.
+    """
+    found = checkpoint_digest(path)
+    if digest and found != digest:
+        raise CheckpointError("it does not have the content that was written")
+
+
+def recorded_checkpoints(trial: TrialRecord) -> Iterator[tuple[int, str]]:
+    """Yields the repeats of a trial, by number, whose weights were written, with their digests.
+
+    A digest is empty where the record is older than it.
+    """
+    result = trial.result
+    if result is None or result.best is None or trial.state not in ("complete", "pruned"):
+        return
+    if not result.repeats:
+        yield 0, result.checkpoint_sha256
+    for repeat, each in enumerate(result.repeats):
+        yield repeat, each.checkpoint_sha256
