@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tracking import tags
 from tracking.errors import StoreError, StudyNotFoundError
 from tracking.joining import completed, with_joined
 from tracking.mlflow_client import check_database
 from tracking.mlflow_names import from_mlflow
-from tracking.records import StudyDescription, TrialRecord, TrialResult, TrialSpec, TrialState
-from tracking.run_contents import local_artifacts
+from tracking.records import StudyDescription, TrialRecord
+from tracking.run_contents import code_path, definition_path, read_trial
 from tracking.selection import best_trial, ranked
 from tracking.store import Store
 
@@ -44,6 +44,8 @@ class StudyHistory:
             (all was tried), ``"timeout"``, ``"target"``, ``"patience"``, ``"interrupt"`` or
             ``"error"``; empty while it runs, or if it was killed.
         stopped: The same, for people to read.
+        keeps: The fewest checkpoints that one of its launches kept: so many are there, of the best
+            trials. None: of all.
     """
 
     store: Store
@@ -56,6 +58,12 @@ class StudyHistory:
     champion_run_id: str
     ended_by: str = ""
     stopped: str = ""
+    keeps: int | None = None
+
+    @property
+    def kept(self) -> list[TrialRecord]:
+        """The trials whose checkpoints are kept, best first."""
+        return ranked(self.trials, self.description.objective)[: self.keeps]
 
     @property
     def best(self) -> TrialRecord | None:
@@ -160,7 +168,7 @@ def read_study(store: Store, name: str, engine: str | None = None) -> StudyHisto
             f"but with {', '.join(engines)}."
         )
     parent = by_engine[engine or engines[-1]]
-    champion = _champion_run_id(store, name)
+    champion = champion_run_id(store, name)
     trials = _read_trials(store, experiment.experiment_id, parent.info.run_id)
     description = with_joined(_read_description(parent), trials)
     if description.discovered:
@@ -176,6 +184,7 @@ def read_study(store: Store, name: str, engine: str | None = None) -> StudyHisto
         champion_run_id=champion,
         ended_by=_while_ended(parent, tags.ENDED_BY),
         stopped=_while_ended(parent, tags.STOPPED),
+        keeps=tags.read_count(parent.data.tags.get(tags.KEPT), description.keep),
     )
 
 
@@ -204,17 +213,23 @@ def read_source(history: StudyHistory, digest: str) -> str:
     if not digest:
         return ""
     parent = history.store.client.get_run(history.parent_run_id)
-    path = local_artifacts(parent) / "study" / "code" / f"{digest[:16]}.py"
-    return path.read_text(encoding="utf-8") if path.exists() else ""
+    path = code_path(parent, digest)
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return ""
+    # What is damaged is no better than what is gone.
+    return content.decode() if hashlib.sha256(content).hexdigest() == digest else ""
 
 
 def _read_description(parent: Run) -> StudyDescription:
-    path = local_artifacts(parent) / "study" / "definition.json"
+    path = definition_path(parent)
     try:
         return StudyDescription.from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
-            f"The study's definition {str(path)!r} cannot be read ({error}). Restore the file "
+            f"The study's definition {str(path)!r} cannot be read ({error}). "
+            "`kerastudy doctor --fix` makes it again from the run's tags; else restore the file "
             "from a backup, or launch the study under another name with --name."
         ) from None
 
@@ -271,31 +286,14 @@ def _read_trials(store: Store, experiment_id: str, parent_run_id: str) -> list[T
 
 
 def _read_trial(run: Run) -> TrialRecord | None:
-    found: Mapping[str, str] = run.data.tags
-    spec = tags.join_text(found, tags.SPEC)
-    if spec is None:
-        return None
-    text = tags.join_text(found, tags.RESULT)
-    result = None if text is None else TrialResult.from_json(text)
-    state: TrialState
-    if result is not None:
-        state = result.state
-    else:
-        state = "running" if run.info.status == "RUNNING" else "interrupted"
-    prefix = tags.ENGINE_STATE
-    environment: dict[str, Any] = json.loads(tags.join_text(found, tags.ENVIRONMENT) or "{}")
-    return TrialRecord(
-        run_id=run.info.run_id,
-        spec=TrialSpec.from_json(spec),
-        state=state,
-        result=result,
-        engine_state={k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)},
-        environment=environment,
-        code_digest=found.get(tags.CODE_DIGEST, ""),
-        started=run.info.start_time,
-        known=int(found[tags.KNOWN]) if tags.KNOWN in found else None,
-        losses=int(found.get(tags.LOSSES, 0)),
-    )
+    try:
+        return read_trial(run)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"The record of the run {run.info.run_id} ({run.info.run_name}) cannot be read "
+            f"({error!r}): the database is damaged, or was changed by hand. Restore the store "
+            "from a backup; `kerastudy doctor` says what else is wrong."
+        ) from None
 
 
 def _while_ended(parent: Run, tag: str) -> str:
@@ -303,7 +301,8 @@ def _while_ended(parent: Run, tag: str) -> str:
     return "" if parent.info.status == "RUNNING" else str(parent.data.tags.get(tag, ""))
 
 
-def _champion_run_id(store: Store, name: str) -> str:
+def champion_run_id(store: Store, name: str) -> str:
+    """Returns the run of the trial behind a study's registered champion, or an empty text."""
     from mlflow.exceptions import MlflowException
 
     try:

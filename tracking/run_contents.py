@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from tracking import tags
 from tracking.mlflow_names import to_mlflow
-from tracking.records import Objective, StudyDescription, TrialResult, TrialSpec
+from tracking.records import (
+    Objective,
+    StudyDescription,
+    TrialRecord,
+    TrialResult,
+    TrialSpec,
+    TrialState,
+)
+
+# A batch of MLflow's holds 100.
+_MOST_TAGS = 50
 
 if TYPE_CHECKING:
     from mlflow.entities import Param, Run
@@ -20,6 +30,32 @@ def local_artifacts(run: Run) -> Path:
     from mlflow.utils.file_utils import local_file_uri_to_path
 
     return Path(local_file_uri_to_path(run.info.artifact_uri))
+
+
+def definition_path(parent: Run) -> Path:
+    """Returns where a study's definition is."""
+    return local_artifacts(parent) / "study" / "definition.json"
+
+
+def code_path(parent: Run, digest: str) -> Path:
+    """Returns where the text of a study file is, by its digest."""
+    return local_artifacts(parent) / "study" / "code" / f"{digest[:16]}.py"
+
+
+def definition_tags(text: str, before: Mapping[str, str]) -> dict[str, str]:
+    """Returns the tags to write that a study's definition may be read from, with `join_text`.
+
+    Args:
+        text: The definition.
+        before: The tags that are there.
+    """
+    written = tags.split_text(tags.DEFINITION, text)
+    if len(written) > _MOST_TAGS:
+        written = {}
+    # Of a longer one before.
+    rest = [name for name in before if name.startswith(tags.DEFINITION)]
+    changed = {**dict.fromkeys(rest, ""), **written}
+    return {name: part for name, part in changed.items() if before.get(name) != part}
 
 
 def spell(value: object) -> str:
@@ -99,3 +135,36 @@ def result_tags(result: TrialResult) -> dict[str, str]:
     if result.reason:
         found[tags.NOTE] = f"**{result.state}**: {result.reason}"[: tags.LONGEST]
     return {name: text for name, text in found.items() if text}
+
+
+def read_trial(run: Run) -> TrialRecord | None:
+    """Reads a trial from its run; None if it is that of something else.
+
+    Raises:
+        ValueError: If what it holds cannot be read; also KeyError, TypeError or AttributeError.
+    """
+    found: Mapping[str, str] = run.data.tags
+    spec = tags.join_text(found, tags.SPEC)
+    if spec is None:
+        return None
+    text = tags.join_text(found, tags.RESULT)
+    result = None if text is None else TrialResult.from_json(text)
+    state: TrialState
+    if result is not None:
+        state = result.state
+    else:
+        state = "running" if run.info.status == "RUNNING" else "interrupted"
+    prefix = tags.ENGINE_STATE
+    environment: dict[str, Any] = json.loads(tags.join_text(found, tags.ENVIRONMENT) or "{}")
+    return TrialRecord(
+        run_id=run.info.run_id,
+        spec=TrialSpec.from_json(spec),
+        state=state,
+        result=result,
+        engine_state={k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)},
+        environment=environment,
+        code_digest=found.get(tags.CODE_DIGEST, ""),
+        started=run.info.start_time,
+        known=int(found[tags.KNOWN]) if tags.KNOWN in found else None,
+        losses=int(found.get(tags.LOSSES, 0)),
+    )

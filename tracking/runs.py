@@ -26,7 +26,10 @@ from tracking.records import (
     TrialSpec,
 )
 from tracking.run_contents import (
+    code_path,
     dataset_inputs,
+    definition_path,
+    definition_tags,
     hyperparameters,
     local_artifacts,
     params_of,
@@ -100,7 +103,7 @@ class StudyRuns:
             )
         else:
             experiment_id = experiment.experiment_id
-            _end_unmarked(store, experiment_id)
+            end_unmarked(store, experiment_id)
         run = client.create_run(
             experiment_id,
             run_name=f"{name} ({description.engine})",
@@ -123,19 +126,30 @@ class StudyRuns:
 
     def write_definition(self) -> None:
         """Writes the study's definition, and the file it came from, as artifacts."""
-        code = self.description.code
-        folder = local_artifacts(self._client.get_run(self.parent_run_id)) / "study"
-        (folder / "code").mkdir(parents=True, exist_ok=True)
-        remove_pieces(folder)
-        remove_pieces(folder / "code")
+        from mlflow.entities import RunTag
+
+        code, text = self.description.code, self.description.to_json()
+        parent = self._client.get_run(self.parent_run_id)
+        path = code_path(parent, code.digest)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_pieces(path.parent.parent)
+        remove_pieces(path.parent)
         if code.source:
             # Under its digest, for reproducing trials that ran from it.
-            write_atomically(folder / "code" / f"{code.digest[:16]}.py", code.source)
-        write_atomically(folder / "definition.json", self.description.to_json())
+            write_atomically(path, code.source)
+        # In tags too, from which a lost file is made again.
+        changed = definition_tags(text, parent.data.tags)
+        if changed:
+            written = [RunTag(name, part) for name, part in changed.items()]
+            self._client.log_batch(self.parent_run_id, tags=written)
+        write_atomically(definition_path(parent), text)
 
     def set_running(self) -> None:
         """Marks the parent run as running, and as the one launched last."""
         now = str(time.time_ns() // 1_000_000)
+        found = self._client.get_run(self.parent_run_id).data.tags
+        kept = tags.fewest(self.description.keep, found.get(tags.KEPT))
+        self._client.set_tag(self.parent_run_id, tags.KEPT, kept)
         self._client.set_tag(self.parent_run_id, tags.LAUNCHED, now)
         self._client.set_experiment_tag(self.experiment_id, tags.LAUNCHED, now)
         self._client.update_run(self.parent_run_id, status="RUNNING")
@@ -307,7 +321,7 @@ class StudyRuns:
         self._flushed[run_id] = time.monotonic()
 
 
-def _end_unmarked(store: Store, experiment_id: str) -> None:
+def end_unmarked(store: Store, experiment_id: str) -> None:
     """Ends parent runs whose process was killed while it made them."""
     running = store.client.search_runs([experiment_id], "attributes.status = 'RUNNING'")
     for run in running:

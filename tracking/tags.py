@@ -28,6 +28,8 @@ WEIGHTS_DIGEST = "kerastudy.weights_sha256"
 SEED = "kerastudy.seed"
 ENGINE_STATE = "kerastudy.engine_state."
 CHAMPION_RUN = "kerastudy.champion_run"
+DEFINITION = "kerastudy.definition"  # once more, should the file be lost
+KEPT = "kerastudy.kept"  # the fewest checkpoints that a launch kept, or "all"
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
 
@@ -49,3 +51,16 @@ def join_text(tags: Mapping[str, str], key: str) -> str | None:
     while f"{key}.{len(parts)}" in tags:
         parts.append(tags[f"{key}.{len(parts)}"])
     return "".join(parts)
+
+
+def read_count(text: str | None, default: int | None) -> int | None:
+    """Reads a count that may be "all", which is None; the default where there is no text."""
+    if text is None:
+        return default
+    return None if text == "all" else int(text)
+
+
+def fewest(count: int | None, text: str | None) -> str:
+    """Returns the smaller of two counts, of which None and "all" are the largest, as text."""
+    counts = [each for each in (count, read_count(text, None)) if each is not None]
+    return str(min(counts, default="all"))

@@ -18,7 +18,13 @@ KNOWN = (
     {"rate": 0.0002, "units": 64, "kind": "b", "momentum": 0.0},
 )
 # What tells one engine, one run or one moment from another.
-OWN = ("kerastudy.engine", "kerastudy.launched", "mlflow.parentRunId", "mlflow.note.content")
+OWN = (
+    "kerastudy.engine",
+    "kerastudy.launched",
+    "kerastudy.definition",
+    "mlflow.parentRunId",
+    "mlflow.note.content",
+)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sqlite3
 from contextlib import closing
@@ -20,11 +21,12 @@ from tracking.summary import study_note
 
 NAME = "손글씨 연구 1"
 SOURCE = "# the study's file\nstudy = 1\n"
+DIGEST = hashlib.sha256(SOURCE.encode()).hexdigest()
 
 
 def make_study(store: Store, saved_model: Path) -> StudyHistory:
     """A study of two trials with a registered champion, in a store."""
-    code = CodeDescription("/home/someone/my_study.py", "study", SOURCE, "c" * 64)
+    code = CodeDescription("/home/someone/my_study.py", "study", SOURCE, DIGEST)
     runs = StudyRuns.create(store, describe(name=NAME, code=code), ENVIRONMENT)
     runs.set_running()
     record_trial(runs, make_spec(0), losses(0.5, 0.4, 0.6))
@@ -103,7 +105,7 @@ def test_a_moved_study_reads_as_before(original: StudyHistory, moved: Store) -> 
 
 def test_artifacts_of_a_moved_study_are_read(moved: Store) -> None:
     history = read_study(moved, NAME)
-    assert read_source(history, "c" * 64) == SOURCE
+    assert read_source(history, DIGEST) == SOURCE
     path = moved.client.download_artifacts(history.parent_run_id, "study/definition.json")
     assert NAME in Path(path).read_text(encoding="utf-8")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 
 import pytest
@@ -43,7 +44,9 @@ DATA = DataDescription(
     {"train": 90, "validation": 30, "test": 30},
     {"classes": 3, "shapes": {"train": {"x": [90, 4]}}},
 )
-CODE = CodeDescription("/home/me/내 연구.py", "study", "print('안녕')\n", "c" * 64)
+SOURCE = "print('안녕')\n"
+DIGEST = hashlib.sha256(SOURCE.encode()).hexdigest()
+CODE = CodeDescription("/home/me/내 연구.py", "study", SOURCE, DIGEST)
 
 
 def create(store: Store, name: str, **settings: object) -> StudyRuns:
