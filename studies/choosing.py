@@ -2,52 +2,119 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from studies.data.large import temporary_folder
 from studies.errors import StudyError
 from studies.executors.executor import Executor
 from studies.progress import Progress
-from tracking.history import read_study
-from tracking.records import StudyDescription
-from tracking.registry import register_champion
-from tracking.selection import best_trial
+from studies.reruns import Rerun, put_back, trainings_of, unsound_checkpoints
+from tracking.history import StudyHistory, checkpoint_path, read_study
+from tracking.records import StudyDescription, TrialRecord, TrialTask
+from tracking.registry import champion_fault, register_champion
+from tracking.selection import ranked
 from tracking.store import Store
 
 
 def choose_champion(
     executor: Executor, store: Store, description: StudyDescription, progress: Progress
 ) -> None:
-    """Registers the study's best checkpoint, over all its engines, if it is not yet."""
-    objective = description.objective
-    history = read_study(store, description.name, description.engine)
-    best = history.best
-    for engine in history.engines:
-        other = (
-            read_study(store, description.name, engine) if engine != description.engine else None
+    """Registers the study's best checkpoint, over all its engines, if it is not yet.
+
+    One that is missing, or does not have the content that was written, is made again by training
+    the trial again; if it does not come to the same, the next best is taken.
+    """
+    for position, (history, trial) in enumerate(_best_first(store, description)):
+        if trial.run_id == history.champion_run_id:
+            fault = champion_fault(store, description.name)
+            if not fault:
+                return
+            progress.say(f"warning: the registered champion is registered anew: {fault}")
+        # Trials after the best ones have no checkpoint: to train them all again is no way out.
+        checkpoint = _sound_checkpoint(executor, history, trial, progress, again=position == 0)
+        if checkpoint is None:
+            continue
+        if position:
+            progress.say(f"the champion is the next best, trial {trial.number}")
+        _register(executor, history, trial, checkpoint, progress)
+        return
+
+
+def _best_first(
+    store: Store, description: StudyDescription
+) -> Iterator[tuple[StudyHistory, TrialRecord]]:
+    """Yields the trials of all engines of a study that have a value, best first."""
+    last = read_study(store, description.name, description.engine)
+    others = [e for e in last.engines if e != description.engine]
+    histories = [last, *(read_study(store, description.name, engine) for engine in others)]
+    by_run = {trial.run_id: history for history in histories for trial in history.trials}
+    # Sorting is stable: of what is equal, the present engine's comes first.
+    for trial in ranked([t for h in histories for t in h.trials], description.objective):
+        yield by_run[trial.run_id], trial
+
+
+def _sound_checkpoint(
+    executor: Executor,
+    history: StudyHistory,
+    trial: TrialRecord,
+    progress: Progress,
+    *,
+    again: bool,
+) -> Path | None:
+    """Returns a trial's weights if they are what was written, made again if need be, or None."""
+    assert trial.result is not None, "it has a value"
+    repeat = trial.result.best_repeat
+    faults = dict(unsound_checkpoints(history, trial))
+    path = checkpoint_path(history.store, history.description, trial.number, repeat)
+    if repeat not in faults:
+        return path
+    if path.exists() or again:
+        progress.say(
+            f"warning: the checkpoint of trial {trial.number} is of no use, {faults[repeat]}"
         )
-        leader = None if other is None else best_trial([best, other.best], objective)
-        if other is not None and leader is not best:
-            history, best = other, leader
-    if best is None or best.best is None or best.run_id == history.champion_run_id:
-        return
-    checkpoint = history.checkpoint(best)
-    if checkpoint is None:
-        progress.say(f"warning: the checkpoint of the best trial, {best.number}, is gone")
-        return
+    if not again:
+        return None
+    progress.say(f"training trial {trial.number}, the best, again to have its checkpoint")
+    rerun = Rerun(trainings_of(trial)[repeat], trial.state == "pruned", progress.epoch_ended)
+    with temporary_folder() as folder:
+        written = Path(folder) / "again.weights.h5"
+        try:
+            task = TrialTask(rerun.training.spec, history.description.space, written)
+            progress.trial_begins(task.spec)
+            executor.submit(task)
+            while not rerun.ended:
+                executor.wait(rerun)
+            restored = put_back(history, rerun, written)
+        except StudyError as error:
+            progress.say(f"warning: {error}")
+            return None
+    if restored is None:
+        progress.say(f"warning: trial {trial.number} did not come to the weights that it had")
+    return restored
+
+
+def _register(
+    executor: Executor,
+    history: StudyHistory,
+    trial: TrialRecord,
+    checkpoint: Path,
+    progress: Progress,
+) -> None:
+    metric = history.description.objective.metric
     with temporary_folder() as temporary:
         folder = Path(temporary) / "champion"
         try:
-            spec, epoch = best.best_training
+            spec, epoch = trial.best_training
             metrics = executor.save_champion(spec, checkpoint, history.description.space, folder)
         except StudyError as error:
             # The trials are done and recorded; that one can't be saved takes nothing from them.
             progress.say(f"warning: {error}")
             return
-        found = metrics.get(objective.metric, epoch.value)
+        found = metrics.get(metric, epoch.value)
         if found != epoch.value:
             progress.say(
-                f"warning: the champion's {objective.metric} is {found!r} when it is evaluated, "
+                f"warning: the champion's {metric} is {found!r} when it is evaluated, "
                 f"and was {epoch.value!r} in training"
             )
-        register_champion(history, best, folder)
+        register_champion(history, trial, folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +14,12 @@ from studies.errors import StudyError
 from studies.executors.worker import WorkerExecutor
 from studies.loading import Target, describe_code
 from studies.progress import NoProgress, Progress, make_progress
+from studies.reruns import Rerun, put_back, trainings_of, unsound_checkpoints
 from studies.shipping import ShippedStudy, ship
 from studies.study import Study
 from tracking.errors import StudyNotFoundError
 from tracking.history import StudyHistory, epoch_metrics, read_source, read_study
-from tracking.records import (
-    FINISHED_STATES,
-    Decision,
-    EpochResult,
-    TrialRecord,
-    TrialResult,
-    TrialSpec,
-    TrialTask,
-)
+from tracking.records import FINISHED_STATES, TrialRecord, TrialTask
 from tracking.store import default_store_path, open_store
 
 
@@ -71,6 +64,9 @@ def reproduce(
 
     The hyperparameters, the seed, the epochs and the code come from the record. If the study file
     has changed since, the recorded text of it is run, with what it imports as it is now.
+
+    Where the trial's checkpoint should be kept and is missing or damaged, it is written again, if
+    it comes to the same.
 
     Args:
         history: The study.
@@ -119,9 +115,10 @@ def reproduce(
                 )
                 progress.say(notes[-1])
                 return _compared(history, trial, [], worker, notes)
-            reruns = [_Rerun(training, trial, progress) for training in _trainings(trial)]
+            pruned = trial.state == "pruned"
+            unsound = dict(unsound_checkpoints(history, trial)) if trial in history.kept else {}
+            reruns = [Rerun(each, pruned, progress.epoch_ended) for each in trainings_of(trial)]
             with tempfile.TemporaryDirectory() as folder:
-                checkpoint = Path(folder) / "again.weights.h5"
                 progress.say(
                     f"running trial {trial.number} of {name} again, {trial.spec.epochs} epochs"
                     + (f", {len(reruns)} times" if len(reruns) > 1 else "")
@@ -129,9 +126,13 @@ def reproduce(
                 progress.trial_begins(trial.spec)
                 for rerun in reruns:
                     spec = rerun.training.spec
-                    worker.submit(TrialTask(spec, history.description.space, checkpoint))
+                    written = Path(folder) / f"again-{spec.repeat}.weights.h5"
+                    worker.submit(TrialTask(spec, history.description.space, written))
                     while not rerun.ended:
                         worker.wait(rerun)
+                    if spec.repeat in unsound:
+                        notes.append(_put_back(history, rerun, written, unsound[spec.repeat]))
+                        progress.say(notes[-1])
             return _compared(history, trial, reruns, worker, notes)
         finally:
             worker.close()
@@ -152,64 +153,16 @@ def reproduce_study(
         shown.end()
 
 
-@dataclass(frozen=True)
-class _Training:
-    """A recorded training, to be run again from its first epoch.
-
-    A trial that went on from another one is trained straight through: the promise is that this
-    comes to the same.
-    """
-
-    spec: TrialSpec
-    run_id: str
-    epochs: int
-    weights_sha256: str
-
-
-def _trainings(trial: TrialRecord) -> list[_Training]:
-    """Returns the trainings that a trial is made of: its repeats, or the trial itself."""
-    assert trial.result is not None
-    spec = replace(trial.spec, goes_on_from=None, initial_epoch=0)
-    if not trial.result.repeats:
-        result = trial.result
-        return [_Training(spec, trial.run_id, result.epochs, result.weights_sha256)]
-    return [
-        _Training(
-            replace(spec, seed=each.seed, repeat=repeat),
-            each.run_id,
-            each.epochs,
-            each.weights_sha256,
-        )
-        for repeat, each in enumerate(trial.result.repeats)
-    ]
-
-
-class _Rerun:
-    """Collects the epochs of a training that runs again; stops it where the recorded one ended."""
-
-    def __init__(self, training: _Training, trial: TrialRecord, progress: Progress) -> None:
-        assert trial.result is not None
-        self.training = training
-        self._progress = progress
-        self._pruned = trial.result.state == "pruned"
-        self.epochs: dict[int, Mapping[str, float]] = {}
-        self.result: TrialResult | None = None
-        self.ended = False
-
-    def on_epoch(self, epoch: EpochResult) -> Decision:
-        self.epochs[epoch.epoch] = epoch.metrics
-        self._progress.epoch_ended(epoch)
-        training = self.training
-        if epoch.epoch < training.epochs or epoch.epoch >= training.spec.epochs:
-            return "continue"
-        # A pruned trial is pruned again, at the same epoch; a callback may have ended it too.
-        return "prune" if self._pruned else "continue"
-
-    def on_result(self, result: TrialResult) -> None:
-        self.result, self.ended = result, True
-
-    def on_lost(self, spec: TrialSpec, reason: str) -> None:
-        raise StudyError(f"Trial {spec.number} could not be run again: {reason}.")
+def _put_back(history: StudyHistory, rerun: Rerun, written: Path, fault: str) -> str:
+    """Makes a lost checkpoint again, if it comes to the same; says so."""
+    was = f"the checkpoint of trial {rerun.training.spec.number} was of no use ({fault})"
+    try:
+        path = put_back(history, rerun, written)
+    except OSError as error:
+        return f"{was}, and cannot be written again: {error.strerror or error}"
+    if path is None:
+        return f"{was}, and stays so: the weights are not the same"
+    return f"{was}, and is there again: {str(path)!r}"
 
 
 def _target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, list[str]]:
@@ -247,7 +200,7 @@ def _sent(
 def _compared(
     history: StudyHistory,
     trial: TrialRecord,
-    reruns: Sequence[_Rerun],
+    reruns: Sequence[Rerun],
     worker: WorkerExecutor,
     notes: list[str],
 ) -> Reproduction:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import platform
+import zipfile
+import zlib
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,6 +16,7 @@ from tracking.history import ALIAS, StudyHistory
 from tracking.mlflow_names import to_mlflow
 from tracking.records import BestEpoch, TrialRecord
 from tracking.run_contents import spell
+from tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
@@ -88,12 +91,46 @@ def register_champion(history: StudyHistory, trial: TrialRecord, folder: Path) -
     return f"models:/{name}@{ALIAS}"
 
 
+def champion_fault(store: Store, name: str) -> str:
+    """Says what ails the files of a study's registered champion; empty if nothing does.
+
+    Args:
+        store: Where it is.
+        name: The study's name. If it has no champion, nothing ails it.
+    """
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
+    try:
+        model = store.client.get_model_version_by_alias(name, ALIAS)
+    except MlflowException:
+        return ""
+    return _model_fault(Path(local_file_uri_to_path(model.source)))
+
+
+def _model_fault(folder: Path) -> str:
+    saved = sorted(folder.rglob("*.keras"))
+    if not (folder / "MLmodel").is_file() or not saved:
+        return f"the model in {str(folder)!r} is gone, or a part of it"
+    for path in saved:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                # By the archive's own checksums.
+                damaged = archive.testzip()
+        except (OSError, zipfile.BadZipFile, zlib.error) as error:
+            damaged = str(error)
+        if damaged:
+            return f"{str(path)!r} is damaged ({damaged})"
+    return ""
+
+
 def _logged_model(
     history: StudyHistory, trial: TrialRecord, facts: Mapping[str, str], folder: Path
 ) -> LoggedModel:
     """Returns the trial's model as MLflow has it, complete; makes it if it is not there."""
     from mlflow.entities import LoggedModelStatus
     from mlflow.models import Model
+    from mlflow.utils.file_utils import local_file_uri_to_path
 
     client, name = history.store.client, history.description.name
     registered = {v.source for v in client.search_model_versions(f"name = '{name}'")}
@@ -114,7 +151,8 @@ def _logged_model(
         params={to_mlflow(k): spell(v) for k, v in trial.spec.values.items()},
         model_type="keras",
     )
-    if logged.status != LoggedModelStatus.READY:
+    place = Path(local_file_uri_to_path(logged.artifact_location))
+    if logged.status != LoggedModelStatus.READY or _model_fault(place):
         saved = Model.load(str(folder))
         saved.model_id, saved.run_id = logged.model_id, history.parent_run_id
         saved.artifact_path = logged.artifact_location

@@ -1,0 +1,144 @@
+"""A recorded training that runs again, from its first epoch to where it ended."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from studies.errors import StudyError
+from tracking.atomic import replacing
+from tracking.checkpoints import CheckpointError, check_checkpoint, recorded_checkpoints
+from tracking.history import StudyHistory, checkpoint_path
+from tracking.records import Decision, EpochResult, TrialRecord, TrialResult, TrialSpec
+
+
+@dataclass(frozen=True)
+class Training:
+    """A recorded training, to be run again from its first epoch.
+
+    A trial that went on from another one is trained straight through: the promise is that this
+    comes to the same.
+    """
+
+    spec: TrialSpec
+    run_id: str
+    epochs: int
+    weights_sha256: str
+    checkpoint_sha256: str
+
+
+def trainings_of(trial: TrialRecord) -> list[Training]:
+    """Returns the trainings that a finished trial is made of: its repeats, or the trial itself."""
+    assert trial.result is not None
+    spec = replace(trial.spec, goes_on_from=None, initial_epoch=0)
+    if not trial.result.repeats:
+        result = trial.result
+        return [
+            Training(
+                spec,
+                trial.run_id,
+                result.epochs,
+                result.weights_sha256,
+                result.checkpoint_sha256,
+            )
+        ]
+    return [
+        Training(
+            replace(spec, seed=each.seed, repeat=repeat),
+            each.run_id,
+            each.epochs,
+            each.weights_sha256,
+            each.checkpoint_sha256,
+        )
+        for repeat, each in enumerate(trial.result.repeats)
+    ]
+
+
+class Rerun:
+    """Collects the epochs of a training that runs again; stops it where the recorded one ended.
+
+    A `Handler` of the executor's.
+
+    Args:
+        training: What runs again.
+        pruned: Whether it was pruned.
+        on_epoch: Told of each epoch.
+    """
+
+    def __init__(
+        self,
+        training: Training,
+        pruned: bool,
+        on_epoch: Callable[[EpochResult], None] = lambda epoch: None,
+    ) -> None:
+        self.training = training
+        self._pruned, self._on_epoch = pruned, on_epoch
+        self.epochs: dict[int, Mapping[str, float]] = {}
+        self.result: TrialResult | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended."""
+        return self.result is not None
+
+    @property
+    def same_weights(self) -> bool:
+        """Whether it has ended with the weights that are recorded."""
+        digest = self.training.weights_sha256
+        return self.result is not None and self.result.weights_sha256 == digest
+
+    def on_epoch(self, epoch: EpochResult) -> Decision:
+        """See `Handler.on_epoch`."""
+        self.epochs[epoch.epoch] = epoch.metrics
+        self._on_epoch(epoch)
+        training = self.training
+        if epoch.epoch < training.epochs or epoch.epoch >= training.spec.epochs:
+            return "continue"
+        # A pruned trial is pruned again, at the same epoch; a callback may have ended it too.
+        return "prune" if self._pruned else "continue"
+
+    def on_result(self, result: TrialResult) -> None:
+        """See `Handler.on_result`."""
+        self.result = result
+
+    def on_lost(self, spec: TrialSpec, reason: str) -> None:
+        """See `Handler.on_lost`."""
+        raise StudyError(f"Trial {spec.number} could not be run again: {reason}.")
+
+
+def unsound_checkpoints(history: StudyHistory, trial: TrialRecord) -> Iterator[tuple[int, str]]:
+    """Yields the repeats of a trial whose weights are missing or damaged, and what ails them."""
+    for repeat, digest in recorded_checkpoints(trial):
+        path = checkpoint_path(history.store, history.description, trial.number, repeat)
+        try:
+            check_checkpoint(path, digest)
+        except CheckpointError as error:
+            yield repeat, str(error)
+
+
+def put_back(history: StudyHistory, rerun: Rerun, written: Path) -> Path | None:
+    """Puts the weights of a training that ran again where those of the first time belong.
+
+    Args:
+        history: The study.
+        rerun: A training that has ended.
+        written: Its weights.
+
+    Returns:
+        Where they are now; None if they are not those that are recorded.
+    """
+    training = rerun.training
+    try:
+        check_checkpoint(written, training.checkpoint_sha256)
+    except CheckpointError:
+        return None
+    if not rerun.same_weights:
+        return None
+    spec = training.spec
+    path = checkpoint_path(history.store, history.description, spec.number, spec.repeat)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        shutil.copyfile(written, partial)
+    return path
