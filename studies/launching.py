@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 
 from studies.budget import INTERRUPTED, AtTheEnd, Ending
 from studies.choosing import choose_champion
+from studies.curves import objective_by_epoch
 from studies.data.large import temporary_folder
 from studies.definitions import (
     check_complete,
@@ -23,7 +24,7 @@ from studies.definitions import (
 from studies.driver import Driver
 from studies.engines.engine import Engine
 from studies.engines.make import make_engine
-from studies.engines.optuna_export import OptunaExport
+from studies.engines.optuna_export import OptunaExport, can_export, export_name
 from studies.executors import ExecutorName
 from studies.executors.executor import Executor
 from studies.executors.in_process import InProcessExecutor
@@ -38,7 +39,8 @@ from studies.shipping import ShippedStudy, ship
 from studies.study import Study
 from studies.training.determinism import prepare_environment
 from tracking.atomic import remove_pieces
-from tracking.history import StudyHistory, epoch_metrics, find_study, read_study
+from tracking.databases import check_sound
+from tracking.history import StudyHistory, find_study, read_study
 from tracking.joining import with_joined
 from tracking.mlflow_client import preload
 from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord
@@ -158,6 +160,8 @@ def _launch_in_workers(
     # Before a worker starts: what ails the store is no reason to wait for TensorFlow.
     place = Path(store) if store is not None else default_store_path()
     opened = open_store(place)
+    if opened is not None:
+        check_sound(opened.root / "mlflow.db")
     check_writable(place.expanduser().absolute())
 
     with temporary_folder() as folder:
@@ -241,6 +245,7 @@ def run_study(
         check_definition(description)
         existing = open_store(path)
         if existing is not None:
+            check_sound(existing.root / "mlflow.db")
             name, engine = description.name, description.engine
             check_unchanged(
                 find_study(existing, name, engine) or find_study(existing, name), description
@@ -269,12 +274,13 @@ def _run_locked(
     runs.set_running()
     checkpoints = store.checkpoints(description.name, description.engine)
     remove_pieces(checkpoints)
+    exports = can_export(store, description.name, progress.say)
     driver = Driver(
         executor,
-        lambda space: _engine(replace(description, space=space), store),
+        lambda space: _engine(replace(description, space=space), store, exports),
         runs,
         recorded,
-        lambda trial: _objective_by_epoch(store, trial),
+        lambda trial: objective_by_epoch(store, trial),
         progress,
         at_the_end,
     )
@@ -344,7 +350,8 @@ def _close(store: Store, runs: StudyRuns, status: str, ending: Ending) -> StudyH
     return replace(history, status=status, ended_by=ending.by, stopped=ending.text)
 
 
-def _engine(description: StudyDescription, store: Store) -> Engine:
+def _engine(description: StudyDescription, store: Store, exports: bool) -> Engine:
+    name = export_name(description.name, description.engine)
     return make_engine(
         name=description.name,
         engine=description.engine,
@@ -353,18 +360,8 @@ def _engine(description: StudyDescription, store: Store) -> Engine:
         objective=description.objective,
         epochs=most_epochs(description),
         seed=description.seed,
-        export=OptunaExport(
-            store, f"{description.name} ({description.engine})", description.objective
-        ),
+        export=OptunaExport(store, name, description.objective) if exports else None,
     )
-
-
-def _objective_by_epoch(store: Store, trial: TrialRecord) -> dict[int, float]:
-    """Returns what the engine was told of a trial while it trained: of its first repeat."""
-    repeats = trial.result.repeats if trial.result is not None else ()
-    epochs = epoch_metrics(store, repeats[0].run_id if repeats else trial.run_id)
-    metric = trial.spec.objective.metric
-    return {epoch: m[metric] for epoch, m in epochs.items() if metric in m}
 
 
 class _Recorded(TypedDict):

@@ -11,6 +11,9 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock
+
+from tracking.databases import database_fault, set_aside
 from tracking.errors import StoreError
 
 if TYPE_CHECKING:
@@ -59,7 +62,10 @@ def check_database(path: Path) -> None:
     Raises:
         StoreError: If not.
     """
-    advice = "Restore the store from a backup, or choose another folder with --store."
+    advice = (
+        "Restore the store from a backup, or choose another folder with --store; "
+        "`kerastudy doctor` says more."
+    )
     if not path.is_file():
         raise StoreError(f"The store's database {str(path)!r} is gone. {advice}")
     try:
@@ -81,20 +87,42 @@ def create_databases(store: Store, prepared: Path | None = None) -> None:
         prepared: A folder in which `prepare_databases` has made them for it, or None.
     """
     for name in _DATABASES:
-        path = store.root / name
-        if path.exists():
-            continue
-        unfinished = store.root / f"unfinished-{name}"
-        for leftover in store.root.glob(f"{unfinished.name}*"):
-            leftover.unlink()
-        if prepared is None:
-            _make(name, unfinished, store)
-        else:
-            shutil.copyfile(prepared / name, unfinished)
-        # On disk as a whole, before it gets its name: it was not while it was made.
-        with unfinished.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
+        if not (store.root / name).exists():
+            _create(name, store, prepared)
+
+
+def _create(name: str, store: Store, prepared: Path | None = None) -> None:
+    unfinished = store.root / f"unfinished-{name}"
+    for leftover in store.root.glob(f"{unfinished.name}*"):
+        leftover.unlink()
+    if prepared is None:
+        _make(name, unfinished, store)
+    else:
+        shutil.copyfile(prepared / name, unfinished)
+    # On disk as a whole, before it gets its name: it was not while it was made.
+    with unfinished.open("rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(unfinished, store.root / name)
+
+
+def make_optuna_anew(store: Store) -> Path | None:
+    """Puts Optuna's damaged database aside, if there is one, and makes an empty one.
+
+    Only to be called when no study runs: what it has open would be the old one. Two processes
+    may do it at once: the second one finds a whole database, and leaves it.
+
+    Returns:
+        Where the old one is now; None if there was none.
+    """
+    path, old = store.root / "optuna.db", None
+    with FileLock(store.root / "store.lock"):
+        if not database_fault(path):
+            return None
+        # Of one that is gone a log may be left, which is not the new one's.
+        if any(store.root.glob("optuna.db*")):
+            old = set_aside(path)
+        _create(path.name, store)
+    return old if old is not None and old.exists() else None
 
 
 def prepare_databases(store: Store, folder: Path) -> None:

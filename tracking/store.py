@@ -5,6 +5,7 @@ mlflow.db       MLflow on SQLite      mlartifacts/   its artifacts
 optuna.db       Optuna's storage: finished trials, for its dashboard and API
 checkpoints/    best-validation weights:  STUDY/ENGINE/trial-00007.weights.h5
 locks/          who is at work on which study
+orphans/        what `kerastudy doctor --fix` found to belong to nothing; damaged-… what it replaced
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 import os
 import shlex
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ DEFAULT_STORE = "kerastudy-store"
 
 # Where MLflow writes absolute addresses of artifacts. MLflow has no call to change
 # them, and a store that was moved must still open; see docs/decisions/0003.
-_ADDRESS_COLUMNS = (
+ADDRESS_COLUMNS = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
     ("logged_models", "artifact_location"),
@@ -105,6 +106,27 @@ class Store:
         finally:
             holder.unlink(missing_ok=True)
             lock.release()
+
+    def holder(self, study: str) -> str:
+        """Says which process holds a study; empty if none does. Changes nothing."""
+        path = self.root / "locks" / f"{study}.lock"
+        if not path.exists():
+            return ""
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return _read_holder(path.with_suffix(".json"))
+        except OSError:
+            # A folder that can't be written: no process runs a study in it.
+            return ""
+        lock.release()
+        return ""
+
+    def at_work(self, but: str = "") -> list[str]:
+        """Returns the studies that processes hold, one left out."""
+        names = [path.stem for path in sorted((self.root / "locks").glob("*.lock"))]
+        return [name for name in names if name != but and self.holder(name)]
 
 
 def open_store(path: str | Path) -> Store | None:
@@ -182,7 +204,7 @@ def create_store(path: str | Path, prepared: Path | None = None) -> Store:
                     (root / folder).mkdir(exist_ok=True)
                 create_databases(Store(root), prepared)
                 remove_pieces(root, "store.json")
-                _write_facts(root)
+                write_facts(root)
     except OSError as error:
         raise StoreError(
             f"The store {str(root)!r} cannot be made: {error.strerror or error}. "
@@ -217,29 +239,62 @@ def check_writable(root: Path) -> None:
 
 def _read_facts(root: Path) -> dict[str, Any] | None:
     path = root / "store.json"
-    if not path.exists():
-        return None
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        found = int(facts["format"])
-        Path(facts["path"])
+        facts = _parsed(path)
     except (ValueError, KeyError, TypeError, OverflowError):
         raise StoreError(
             f"{str(path)!r} is damaged. It should read like "
-            f'{{"format": {STORE_FORMAT}, "path": "{root.as_posix()}"}}: mend it by hand.'
+            f'{{"format": {STORE_FORMAT}, "path": "{root.as_posix()}"}}. Mend it with: '
+            f"kerastudy doctor --fix --store {shlex.quote(str(root))}"
         ) from None
+    if facts is not None:
+        _check_format(root, facts)
+    return facts
+
+
+def _parsed(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    int(facts["format"])
+    Path(facts["path"])
+    return dict(facts)
+
+
+def _check_format(root: Path, facts: Mapping[str, Any]) -> None:
+    found = int(facts["format"])
     if found > STORE_FORMAT:
         raise StoreError(
             f"The store {str(root)!r} was made by a newer kerastudy (store format {found}; this "
             f"version reads up to {STORE_FORMAT}). Upgrade with: pip install -U kerastudy"
         )
-    return dict(facts)
 
 
-def _write_facts(root: Path) -> None:
-    write_atomically(
-        root / "store.json", json.dumps({"format": STORE_FORMAT, "path": str(root)}) + "\n"
-    )
+def is_store(root: Path) -> bool:
+    """Tells whether a folder is a store, or what is left of one."""
+    return (root / "store.json").exists() or (root / "mlflow.db").exists()
+
+
+def facts_fault(root: Path) -> str:
+    """Says what ails ``store.json``, ``"missing"`` or ``"damaged"``; empty if nothing does.
+
+    Raises:
+        StoreError: If it was made by a newer kerastudy.
+    """
+    try:
+        facts = _parsed(root / "store.json")
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return "damaged"
+    if facts is None:
+        return "missing"
+    _check_format(root, facts)
+    return ""
+
+
+def write_facts(root: Path, stood: Path | None = None) -> None:
+    """Writes what a store's folder is, and where it stood last; None: where it is."""
+    facts = {"format": STORE_FORMAT, "path": str(stood or root)}
+    write_atomically(root / "store.json", json.dumps(facts) + "\n")
 
 
 def _relocate(store: Store, old: Path) -> None:
@@ -250,7 +305,7 @@ def _relocate(store: Store, old: Path) -> None:
     check_database(store.root / "mlflow.db")
     before, after = (old / "mlartifacts").as_uri(), store.artifacts_uri
     with contextlib.closing(sqlite3.connect(store.root / "mlflow.db")) as database, database:
-        for table, column in _ADDRESS_COLUMNS:
+        for table, column in ADDRESS_COLUMNS:
             # Both names come from the constant above.
             database.execute(
                 f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
@@ -262,7 +317,7 @@ def _relocate(store: Store, old: Path) -> None:
             "UPDATE tags SET value = replace(value, ?, ?) WHERE key = ?",
             (shlex.quote(str(old)), shlex.quote(str(store.root)), tags.NOTE),
         )
-    _write_facts(store.root)
+    write_facts(store.root)
 
 
 def _read_holder(path: Path) -> str:

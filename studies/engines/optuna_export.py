@@ -14,12 +14,21 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from search_spaces import SearchSpaceError
 from studies.engines.optuna_parts import exported_state
-from tracking.mlflow_client import open_optuna_storage
+from tracking.databases import database_fault
+from tracking.mlflow_client import make_optuna_anew, open_optuna_storage
 from tracking.records import Objective, TrialRecord
 from tracking.store import Store
 
 if TYPE_CHECKING:
+    from optuna import Study
     from optuna.trial import FrozenTrial
+
+# The attribute of a stored trial that names its run in MLflow.
+RUN = "mlflow_run"
+
+
+ValuesOf = Callable[["FrozenTrial"], Mapping[str, Any]]
+Stored = dict[int, "FrozenTrial"]
 
 
 class OptunaExport:
@@ -48,22 +57,14 @@ class OptunaExport:
         )
         self._count: int | None = None
 
-    def matching(
-        self,
-        finished: Sequence[TrialRecord],
-        values_of: Callable[[FrozenTrial], Mapping[str, Any]],
-    ) -> dict[int, FrozenTrial]:
+    def matching(self, finished: Sequence[TrialRecord], values_of: ValuesOf) -> Stored:
         """Returns the stored trials by number, as far as they agree with the record.
 
         If one does not, all are dropped from the storage, and none is returned.
         """
-        stored = self._study.get_trials(deepcopy=False)
-        agree = len(stored) <= len(finished) and all(
-            _agrees(trial, record, values_of)
-            for trial, record in zip(stored, finished, strict=False)
-        )
-        if agree:
-            return {record.number: trial for trial, record in zip(stored, finished, strict=False)}
+        agreeing = agreement(self._study, finished, values_of)
+        if agreeing is not None:
+            return agreeing
         import optuna
 
         self._count = None
@@ -126,6 +127,90 @@ def _stored(value: Any) -> Any:
     return value.isoformat(" ", "microseconds") if isinstance(value, datetime) else value
 
 
+def export_name(study: str, engine: str) -> str:
+    """Returns what a study under an engine is called in Optuna's storage."""
+    return f"{study} ({engine})"
+
+
+def can_export(store: Store, study: str, say: Callable[[str], None]) -> bool:
+    """Tells whether Optuna's database can be written; makes a damaged one anew, and says so.
+
+    It holds nothing that the record lacks. While other studies run it is left as it is: they have
+    it open.
+
+    Args:
+        store: Where it is.
+        study: The study that this process holds.
+        say: Takes what a person should know.
+    """
+    fault = database_fault(store.root / "optuna.db")
+    if not fault:
+        return True
+    others = store.at_work(but=study)
+    damaged = f"warning: Optuna's copy of the record, optuna.db, is damaged ({fault})"
+    if others:
+        say(
+            f"{damaged}, and {', '.join(map(repr, others))} at work with it: this study goes on "
+            "without it. Mend it later with: kerastudy doctor --fix"
+        )
+        return False
+    old = make_optuna_anew(store)
+    kept = "" if old is None else f"it is kept as {old.name}, and "
+    say(
+        f"{damaged}; {kept}made again from the record. That of other studies is made again by: "
+        "kerastudy doctor --fix"
+    )
+    return True
+
+
+def exported_names(store: Store) -> list[str]:
+    """Returns the names of all studies in Optuna's storage."""
+    return [study.study_name for study in open_optuna_storage(store).get_all_studies()]
+
+
+def exported_study(store: Store, name: str) -> Study | None:
+    """Returns a study of Optuna's storage, or None if there is none of this name."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        return optuna.load_study(study_name=name, storage=open_optuna_storage(store))
+    except KeyError:
+        return None
+
+
+def agreement(study: Study, finished: Sequence[TrialRecord], values_of: ValuesOf) -> Stored | None:
+    """Returns the trials that Optuna's storage has of a study, by number, if the record agrees.
+
+    Args:
+        study: The study there.
+        finished: The record's finished trials, by number.
+        values_of: Reads the values of a stored trial.
+
+    Returns:
+        Those of the record's trials that are stored; None if one differs or is not in the record.
+    """
+    try:
+        stored = study.get_trials(deepcopy=False)
+    except Exception:
+        # What is damaged within a field, and so passes SQLite's own check.
+        return None
+    # With several workers, trials are stored in the order in which they ended.
+    by_run = {record.run_id: record for record in finished}
+    runs = [trial.user_attrs.get(RUN) for trial in stored]
+    if None in runs:
+        # Stored before runs were noted with each: in the order of the record.
+        records = list(finished[: len(stored)])
+    else:
+        records = [by_run[run] for run in dict.fromkeys(runs) if run in by_run]
+    if len(records) < len(stored):
+        return None
+    pairs = list(zip(stored, records, strict=True))
+    if not all(_agrees(trial, record, values_of) for trial, record in pairs):
+        return None
+    return {record.number: trial for trial, record in pairs}
+
+
 def _rows(trial: FrozenTrial, models: Any) -> dict[Any, list[dict[str, Any]]]:
     """Returns what Optuna keeps of a trial, by table, without the trial's id."""
     from optuna.distributions import distribution_to_json
@@ -158,14 +243,10 @@ def _rows(trial: FrozenTrial, models: Any) -> dict[Any, list[dict[str, Any]]]:
     }
 
 
-def _agrees(
-    trial: FrozenTrial,
-    record: TrialRecord,
-    values_of: Callable[[FrozenTrial], Mapping[str, Any]],
-) -> bool:
+def _agrees(trial: FrozenTrial, record: TrialRecord, values_of: ValuesOf) -> bool:
     try:
         values = values_of(trial)
-    except SearchSpaceError:
+    except (SearchSpaceError, KeyError, ValueError, TypeError):
         return False
     value = None if record.best is None else record.best.value
     return (
