@@ -7,6 +7,9 @@
 | `driver` | the loop that ties engine, executor and tracking together |
 | `choosing` | its champion, at the end |
 | `reproduction` | a trial again, compared |
+| `doctor/` | a store looked through and mended |
+| `reruns` | a recorded training that runs again |
+| `curves` | what an engine was told of a trial |
 | `definitions` | whether a study is the recorded one; what its engine can't serve |
 | `specs`, `repeats`, `retention` | what a trial is made of, what it comes to, what stays of it |
 | `executors/` | where trials run |

@@ -6,6 +6,7 @@
 | `names` | what a study may be called |
 | `atomic` | files that are there whole or not at all |
 | `store` | the folder that holds everything |
+| `databases` | whether a database is whole |
 | `mlflow_client` | opening MLflow's and Optuna's databases |
 | `mlflow_names` | names that MLflow refuses, spelled otherwise |
 | `tags` | the tags on MLflow's runs |
@@ -16,6 +17,8 @@
 | `joining` | hyperparameters that showed themselves late |
 | `comparison`, `overlaps` | studies side by side; where their best regions overlap |
 | `selection` | the best of the trials, and which checkpoints are kept |
+| `checkpoints` | whether a file of weights has what was written |
+| `doctor/` | what is wrong in a store, and how it is mended |
 | `registry` | the champion as a registered model |
 | `summary` | the text on the study's page |
 | `ui` | the MLflow UI |

@@ -34,10 +34,15 @@ def remove_pieces(folder: Path, name: str | None = None) -> None:
         folder: Where they may be; nobody writes there now.
         name: Of one file, where somebody may be writing others.
     """
-    piece = re.compile(rf"partial-\d+-{'.+' if name is None else re.escape(name)}")
     for path in folder.glob("partial-*"):
-        if piece.fullmatch(path.name):
+        if is_piece(path, name):
             path.unlink(missing_ok=True)
+
+
+def is_piece(path: Path, name: str | None = None) -> bool:
+    """Tells whether a file is what a killed process left of one, or of one of this name."""
+    piece = rf"partial-\d+-{'.+' if name is None else re.escape(name)}"
+    return re.fullmatch(piece, path.name) is not None and path.is_file()
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -5,5 +5,6 @@
 | `main` | the command `kerastudy` and how its errors are told |
 | `launch`, `reproduce` | what runs trials |
 | `show`, `ui` | what looks at them |
+| `doctor` | what mends the store |
 | `output` | JSON and text of a study |
 """

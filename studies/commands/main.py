@@ -42,6 +42,7 @@ class Group(click.Group):
         "compare": "compare",
         "reproduce": "reproduce",
         "ui": "ui",
+        "doctor": "doctor",
     }
 
     def list_commands(self, context: click.Context) -> list[str]:
@@ -86,6 +87,7 @@ def kerastudy() -> None:
     kerastudy compare digits other           studies, or one study's engines, side by side
     kerastudy ui digits                      look at it in the MLflow UI
     kerastudy reproduce digits               run the best trial again, bit for bit
+    kerastudy doctor --fix                   what is wrong in the store, mended
     """  # noqa: D301 - click reads \b, which must not be escaped
 
 
@@ -110,7 +112,8 @@ def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
         except Exception as error:
             if type(error).__module__.partition(".")[0] not in ("sqlalchemy", "mlflow", "sqlite3"):
                 raise
-            _fail(f"The store's database cannot be used: {str(error).splitlines()[0]}")
+            told = str(error).splitlines()[0].rstrip(".")
+            _fail(f"The store's database cannot be used: {told}. See: kerastudy doctor")
 
     return told
 

@@ -1,0 +1,78 @@
+"""``kerastudy doctor``."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from studies.commands.main import EXIT_NO, json_option, store_option, telling_errors
+
+if TYPE_CHECKING:
+    from studies.doctor.diagnosis import Diagnosis
+    from tracking.doctor.findings import Finding
+
+
+@click.command("doctor")
+@click.option("--fix", is_flag=True, help="Mend what can be mended.")
+@store_option
+@json_option
+@telling_errors
+def doctor_command(store: Path | None, fix: bool, as_json: bool) -> None:
+    """Say what is wrong in a store, and mend it.
+
+    Looks at the databases, the runs left RUNNING, the checkpoints by their checksums, Optuna's
+    copy of the record, the registered models, and files that belong to nothing. A study that runs
+    meanwhile is left alone. Nothing that can't be made again is deleted: what belongs to nothing
+    is moved to the store's folder orphans.
+
+    Exits with 0 if nothing is wrong, or all is mended; with 1 if something is.
+
+    \b
+    kerastudy doctor
+    kerastudy doctor --fix
+    kerastudy doctor --store ~/studies --json
+    """  # noqa: D301 - click reads \b, which must not be escaped
+    from studies.commands.output import print_json
+    from studies.doctor.diagnosis import diagnose
+    from tracking.store import default_store_path
+
+    diagnosis = diagnose(store if store is not None else default_store_path(), fix=fix)
+    if as_json:
+        print_json(
+            {
+                "store": str(diagnosis.root),
+                "findings": [dataclasses.asdict(finding) for finding in diagnosis.findings],
+                "running": sorted(diagnosis.at_work),
+                "unread": diagnosis.unread,
+            }
+        )
+    else:
+        click.echo(_text(diagnosis))
+    sys.exit(EXIT_NO if diagnosis.left else 0)
+
+
+def _text(diagnosis: Diagnosis) -> str:
+    lines = [line for finding in diagnosis.findings for line in _lines(finding)]
+    lines += [
+        f"running   {study} ({holder}): left alone"
+        for study, holder in sorted(diagnosis.at_work.items())
+    ]
+    if diagnosis.unread:
+        lines.append(f"not looked at: {diagnosis.unread}")
+    found, left = len(diagnosis.findings), len(diagnosis.left)
+    mended = f", {found - left} mended" if found > left else ""
+    lines.append(f"{found or 'nothing'} wrong in {str(diagnosis.root)!r}{mended}")
+    return "\n".join(lines)
+
+
+def _lines(finding: Finding) -> list[str]:
+    engine = f" ({finding.engine})" if finding.engine else ""
+    trial = "" if finding.trial is None else f", trial {finding.trial}"
+    about = f"{finding.study}{engine}{trial}: " if finding.study else ""
+    where = f" [{finding.path}]" if finding.path else ""
+    told = f"{'mended' if finding.mended else 'wrong':10}{about}{finding.what}{where}"
+    return [told] if finding.mended else [told, f"{'':10}{finding.how}"]

@@ -1,0 +1,153 @@
+"""Every check in its order, each mended before the next looks."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from studies.doctor.copies import check_copy, check_database, check_unknown_copies
+from studies.doctor.states import check_states
+from tracking.databases import database_fault
+from tracking.doctor.artifacts import check_artifacts
+from tracking.doctor.champions import check_champion
+from tracking.doctor.checkpoints import check_checkpoints, check_orphan_studies, check_orphans
+from tracking.doctor.definitions import check_code, check_definitions
+from tracking.doctor.findings import FOLDER, Ailment, Finding, attended
+from tracking.doctor.folder import check_facts, check_leftovers, check_record, nobody_makes
+from tracking.doctor.runs import check_readable, check_running, check_unmade
+from tracking.doctor.studies import StudyRecord, read_record, study_experiments
+from tracking.errors import StoreLockedError, StudyNotFoundError, TrackingError
+from tracking.history import StudyHistory, read_study
+from tracking.store import Store, check_writable, is_store, open_store
+
+if TYPE_CHECKING:
+    from mlflow.entities import Experiment
+
+# In this order: what is mended by one is what the next reads.
+_OF_RECORD: tuple[Callable[[StudyRecord], Iterable[Ailment]], ...] = (
+    check_unmade,
+    check_definitions,
+    check_code,
+    check_readable,
+    check_running,
+    check_states,
+    check_orphans,
+    check_champion,
+)
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is wrong in a store.
+
+    Attributes:
+        root: The store's folder.
+        findings: All that was found.
+        at_work: Studies that processes run now, and which: they were left alone.
+        unread: Why the rest could not be looked at, or empty.
+    """
+
+    root: Path
+    findings: tuple[Finding, ...]
+    at_work: dict[str, str] = field(default_factory=dict)
+    unread: str = ""
+
+    @property
+    def left(self) -> list[Finding]:
+        """What is wrong still."""
+        return [finding for finding in self.findings if not finding.mended]
+
+
+def diagnose(path: str | Path, *, fix: bool = False) -> Diagnosis:
+    """Looks through a store, and mends what can be mended.
+
+    Safe to kill at any moment, and to do again: what is mended is found no more.
+
+    Args:
+        path: The store's folder.
+        fix: Whether to mend. Otherwise nothing is changed.
+
+    Raises:
+        StudyNotFoundError: If there is no store.
+        StoreError: If it was made by a newer kerastudy, or is to be mended and can't be written.
+    """
+    root = Path(path).expanduser().absolute()
+    if not is_store(root):
+        raise StudyNotFoundError(
+            f"There is no store at {str(path)!r}. Name one with --store, or start a study with: "
+            "kerastudy launch digits"
+        )
+    if fix:
+        check_writable(root)
+    with nobody_makes(root) if fix else contextlib.nullcontext():
+        findings = list(attended(check_facts(root), fix=fix))
+        if any(not finding.mended for finding in findings):
+            return Diagnosis(root, tuple(findings), unread="all else, until store.json is mended")
+        for folder in (root, root / FOLDER):
+            findings += attended(check_leftovers(folder), fix=fix)
+    store = open_store(root)
+    assert store is not None, "it has its store.json"
+    at_work = {name: store.holder(name) for name in store.at_work()}
+    findings += attended(check_database(store, at_work), fix=fix)
+    of_record = list(attended(check_record(store), fix=fix))
+    if of_record:
+        unread = "the studies, as long as mlflow.db is damaged"
+        return Diagnosis(root, (*of_record, *findings), at_work, unread)
+    has_copies = not database_fault(root / "optuna.db")
+    for experiment in study_experiments(store):
+        found = None
+        if experiment.name not in at_work:
+            found = _of_study(store, experiment, has_copies=has_copies, fix=fix)
+        if found is None:
+            at_work.setdefault(experiment.name, store.holder(experiment.name))
+            continue
+        findings += found
+    findings += attended(check_orphan_studies(store), fix=fix)
+    if has_copies:
+        findings += attended(check_unknown_copies(store), fix=fix)
+    findings += attended(check_artifacts(store), fix=fix)
+    return Diagnosis(root, tuple(findings), at_work)
+
+
+def _of_study(
+    store: Store, experiment: Experiment, *, has_copies: bool, fix: bool
+) -> list[Finding] | None:
+    """Looks through a study; None if a process has begun to run it meanwhile.
+
+    If it is to be mended, no process can meanwhile.
+    """
+    try:
+        with store.lock_study(experiment.name) if fix else contextlib.nullcontext():
+            record = read_record(store, experiment.experiment_id)
+            findings = list(_looked_through(record, has_copies=has_copies, fix=fix))
+    except StoreLockedError:
+        return None
+    # What one writes that has just begun looks like what a killed one has left.
+    return None if not fix and store.holder(experiment.name) else findings
+
+
+def _looked_through(record: StudyRecord, *, has_copies: bool, fix: bool) -> Iterator[Finding]:
+    store = record.store
+    folders = [store.root / "checkpoints" / record.name, *record.folders()]
+    for folder in folders:
+        yield from attended(check_leftovers(folder, record.name), fix=fix)
+    for check in _OF_RECORD:
+        yield from attended(check(record), fix=fix)
+    for engine in record.parents:
+        history = _history(record, engine)
+        if history is None:
+            continue
+        yield from attended(check_checkpoints(history), fix=fix)
+        if has_copies:
+            yield from attended(check_copy(history), fix=fix)
+
+
+def _history(record: StudyRecord, engine: str) -> StudyHistory | None:
+    """Reads a study; None if it can't be read, which has been told by then."""
+    try:
+        return read_study(record.store, record.name, engine)
+    except TrackingError:
+        return None

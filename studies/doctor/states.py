@@ -1,0 +1,36 @@
+"""The states of trainings: from these a trial that was cut goes on, or one that is promoted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from studies.training.states import StateError, read_state
+from tracking.doctor.findings import FOLDER, Ailment, Finding, move_to_orphans
+from tracking.doctor.studies import StudyRecord, file_of_trial
+
+
+def check_states(record: StudyRecord) -> Iterator[Ailment]:
+    """Checks a study's states by their checksums."""
+    store = record.store
+    folder = store.root / "checkpoints" / record.name
+    engines = sorted(folder.iterdir()) if folder.is_dir() else []
+    for path in (path for engine in engines for path in sorted(engine.glob("*.safetensors"))):
+        found = file_of_trial(path.name)
+        if found is None or found[1] != "state.safetensors":
+            continue
+        try:
+            read_state(path)
+        except StateError as error:
+            yield Ailment(
+                Finding(
+                    "state",
+                    f"the state of a training is damaged: {error}",
+                    f"--fix moves it to {FOLDER}/: what would go on from it is trained from its "
+                    "first epoch, and comes to the same",
+                    study=record.name,
+                    trial=found[0],
+                    path=str(path),
+                ),
+                partial(move_to_orphans, store, path),
+            )

@@ -1,0 +1,110 @@
+"""``kerastudy doctor`` on a real study: what it prints, how it exits, and what it needs."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+from command_line import Launched, kerastudy, run
+from damage import cut_short, tear_last_page
+from handmade import contents
+
+from tracking.history import read_study
+from tracking.store import open_store
+
+
+def best_checkpoint(folder: Path) -> Path:
+    store = open_store(folder)
+    assert store is not None
+    history = read_study(store, "blobs")
+    assert history.best is not None
+    path = history.checkpoint(history.best)
+    assert path is not None
+    return path
+
+
+def test_nothing_is_wrong_with_what_was_launched(copied_store: Path, tmp_path: Path) -> None:
+    told = kerastudy("doctor", "--store", copied_store, cwd=tmp_path)
+    assert (told.code, told.err) == (0, "")
+    assert told.out == f"nothing wrong in {str(copied_store)!r}\n"
+    told = kerastudy("doctor", "--fix", "--json", "--store", copied_store, cwd=tmp_path)
+    assert told.code == 0
+    document = {"store": str(copied_store), "findings": [], "running": [], "unread": ""}
+    assert json.loads(told.out) == document
+
+
+def test_it_needs_no_tensorflow(copied_store: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-P", "-m", "kerastudy", "doctor"]
+    told = run([*command, "--store", str(copied_store)], cwd=tmp_path)
+    assert told.code == 0, told.err
+    names = set(re.findall(r"^import time:.*\|\s*([\w.]+)$", told.err, flags=re.MULTILINE))
+    assert "mlflow" in names
+    assert not names & {"tensorflow", "keras", "keras_tuner"}
+
+
+def test_the_command_that_it_gives_makes_a_checkpoint_again(
+    launched: Launched, copied_store: Path, tmp_path: Path
+) -> None:
+    path = best_checkpoint(copied_store)
+    whole = path.read_bytes()
+    cut_short(path)
+    told = kerastudy("doctor", "--fix", "--json", "--store", copied_store, cwd=tmp_path)
+    assert told.code == 1
+    (finding,) = json.loads(told.out)["findings"]
+    assert (finding["kind"], finding["path"]) == ("checkpoint", str(path))
+    assert (finding["mended"], finding["study"], finding["engine"]) == (
+        False,
+        "blobs",
+        "optuna:tpe",
+    )
+    command = shlex.split(finding["how"].partition("writes it: ")[2])
+    assert command[:2] == ["kerastudy", "reproduce"]
+    told = kerastudy(*command[1:], cwd=tmp_path)
+    assert told.code == 0, told.err
+    assert f"is there again: {str(path)!r}" in told.err
+    assert len(path.read_bytes()) == len(whole)
+    assert kerastudy("doctor", "--store", copied_store, cwd=tmp_path).code == 0
+
+
+def test_what_is_wrong_and_mended_is_a_line_each(copied_store: Path, tmp_path: Path) -> None:
+    tear_last_page(copied_store / "optuna.db")
+    (copied_store / "partial-1-store.json").touch()
+    told = kerastudy("doctor", "--store", copied_store, cwd=tmp_path)
+    assert told.code == 1
+    lines = told.out.splitlines()
+    assert len([line for line in lines if line.startswith("wrong  ")]) == 2
+    assert lines[-1] == f"2 wrong in {str(copied_store)!r}"
+    told = kerastudy("doctor", "--fix", "--store", copied_store, cwd=tmp_path)
+    assert told.code == 0
+    lines = told.out.splitlines()
+    assert all(line.startswith("mended  ") for line in lines[:-1])
+    assert lines[-1] == f"3 wrong in {str(copied_store)!r}, 3 mended"
+    assert (copied_store / "damaged-optuna.db").exists()
+
+
+@pytest.mark.parametrize("command", [["launch", "FILE"], ["show", "blobs"], ["doctor", "--fix"]])
+def test_a_damaged_record_is_told_in_one_line(
+    launched: Launched, copied_store: Path, tmp_path: Path, command: list[str]
+) -> None:
+    tear_last_page(copied_store / "mlflow.db")
+    cut_short(copied_store / "mlflow.db")
+    before = contents(copied_store)
+    arguments = [str(launched.file) if word == "FILE" else word for word in command]
+    told = kerastudy(*arguments, "--store", copied_store, cwd=tmp_path)
+    assert told.code == (1 if command[0] == "doctor" else 2)
+    if command[0] == "doctor":
+        assert "mlflow.db is damaged" in told.out and told.err == ""
+    else:
+        assert told.err.count("\n") == 1 and "kerastudy doctor" in told.err
+    assert contents(copied_store) == before
+
+
+def test_no_store_is_wrong_use(tmp_path: Path) -> None:
+    told = kerastudy("doctor", "--fix", cwd=tmp_path)
+    assert told.code == 2
+    assert "kerastudy-store" in told.last and "--store" in told.last
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,38 @@
+"""A store with a study of six trials, made once, and copied for each test."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from damage import settle
+from doctored import launch, outcome
+
+from tracking.store import Store, open_store
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a study of six trials."""
+    folder = tmp_path_factory.mktemp("made") / "store"
+    launch(folder)
+    for name in ("mlflow.db", "optuna.db"):
+        settle(folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def undisturbed(made: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple]:
+    """What the study comes to with nine trials."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "store"
+    shutil.copytree(made, folder)
+    return outcome(launch(folder, trials=9))
+
+
+@pytest.fixture
+def store(made: Path, tmp_path: Path) -> Store:
+    shutil.copytree(made, tmp_path / "store")
+    opened = open_store(tmp_path / "store")
+    assert opened is not None
+    return opened

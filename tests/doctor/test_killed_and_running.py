@@ -1,0 +1,123 @@
+"""Studies that were killed, or run now; and a doctor that is killed while it mends."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from damages import copy_changed, left_running, optuna_torn, orphans
+from doctored import CODE, ENGINE, Said, copy_of, history_of, kinds, launch, outcome
+from handmade import contents
+
+from studies.doctor.diagnosis import diagnose
+from tracking.store import Store
+
+
+def test_a_killed_study_is_said_mended_and_goes_on(store: Store, undisturbed: list[tuple]) -> None:
+    script = f"""
+import os, signal, sys
+sys.path[:0] = {[str(Path(__file__).parents[1] / "support")]!r}
+from scripted import ScriptedExecutor, describe
+from studies.launching import run_study
+from studies.progress import NoProgress
+from tracking.records import CodeDescription
+
+def before(spec):
+    if spec.number == 7:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+description = describe(trials=9, code=CodeDescription(*{dataclasses.astuple(CODE)[:4]!r}))
+run_study(ScriptedExecutor(description, before), store={str(store.root)!r}, progress=NoProgress())
+"""
+    killed = subprocess.run([sys.executable, "-c", script])
+    assert killed.returncode == -signal.SIGKILL
+    told = diagnose(store.root)
+    assert kinds(told) == ["running"] and "trial 7" in told.findings[0].what
+    assert diagnose(store.root, fix=True).left == []
+    assert diagnose(store.root).findings == ()
+    runs = store.client.search_runs([history_of(store).experiment_id])
+    assert "RUNNING" not in {run.info.status for run in runs}
+    assert outcome(launch(store.root, trials=9)) == undisturbed
+
+
+KILLED = """
+import os, signal, sys
+sys.path[:0] = {path!r}
+from studies.doctor.diagnosis import diagnose
+from studies.engines.optuna_export import OptunaExport
+
+def killing(function, calls):
+    left = [calls]
+    def called(*arguments, **options):
+        answer = function(*arguments, **options)
+        left[0] -= 1
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+    return called
+
+{what} = killing({what}, {calls})
+diagnose({store!r}, fix=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("damage", "what", "calls"),
+    [
+        (optuna_torn, "os.replace", 1),
+        (optuna_torn, "OptunaExport.add", 3),
+        (copy_changed, "OptunaExport.matching", 1),
+        (orphans, "os.rename", 2),
+    ],
+)
+def test_killed_while_it_mends_it_is_done_again(
+    store: Store, undisturbed: list[tuple], damage: Callable[[Store], str], what: str, calls: int
+) -> None:
+    damage(store)
+    damaged = {digest for digest in contents(store.root).values()}
+    path = [str(Path(__file__).parents[1] / "support")]
+    script = KILLED.format(path=path, what=what, calls=calls, store=str(store.root))
+    assert subprocess.run([sys.executable, "-c", script]).returncode == -signal.SIGKILL
+    assert diagnose(store.root).findings
+    assert diagnose(store.root, fix=True).left == []
+    assert diagnose(store.root).findings == ()
+    if damage is not copy_changed:
+        assert damaged <= set(contents(store.root).values()), "all of it is somewhere"
+    assert len(copy_of(store).trials) == 6
+    assert outcome(launch(store.root, trials=9)) == undisturbed
+
+
+def test_a_study_that_runs_is_left_alone(store: Store) -> None:
+    left_running(store)
+    optuna_torn(store)
+    before = contents(store.root / "mlartifacts")
+    script = (
+        "import sys; from tracking.store import open_store\n"
+        f"with open_store({str(store.root)!r}).lock_study('scripted'):\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stdout.readline() == "held\n"
+    for fix in (False, True):
+        told = diagnose(store.root, fix=fix)
+        assert list(told.at_work) == ["scripted"]
+        assert f"process {process.pid}" in told.at_work["scripted"]
+        assert kinds(told) == ["database"] and told.left, "it has Optuna's database open"
+    assert contents(store.root / "mlartifacts") == before
+    assert history_of(store).status == "RUNNING"
+    said = Said()
+    assert launch(store.root, said, name="another", trials=2).counts()["complete"] == 2
+    assert [line for line in said.lines if "'scripted' at work" in line]
+    process.kill()
+    process.communicate()
+    assert diagnose(store.root, fix=True).left == []
+    names = {s.study_name for s in optuna.get_all_study_summaries(storage=store.optuna_uri)}
+    assert names == {f"scripted ({ENGINE})", f"another ({ENGINE})"}

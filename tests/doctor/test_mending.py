@@ -1,0 +1,93 @@
+"""Damaged stores: what is said of them, how they are mended, and that studies then go on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from damages import (
+    copy_behind,
+    copy_changed,
+    copy_garbled,
+    definition_changed,
+    definition_cut,
+    definition_gone,
+    experiment_empty,
+    facts_damaged,
+    facts_gone,
+    left_running,
+    of_a_given_up_definition_left_running,
+    optuna_all_torn,
+    optuna_cut,
+    optuna_empty,
+    optuna_gone,
+    optuna_torn,
+    orphans,
+    parent_unmade,
+    pieces,
+    state_damaged,
+)
+from doctored import Said, copy_of, history_of, kinds, launch, outcome
+from handmade import contents
+
+from studies.doctor.diagnosis import diagnose
+from tracking.run_contents import definition_path
+from tracking.store import Store, open_store
+
+
+def test_of_a_sound_store_nothing_is_said_and_nothing_is_changed(store: Store) -> None:
+    before = contents(store.root)
+    assert diagnose(store.root).findings == ()
+    assert contents(store.root) == before
+    diagnosis = diagnose(store.root, fix=True)
+    assert diagnosis.findings == () and diagnosis.at_work == {}
+
+
+DAMAGES = [
+    optuna_torn, optuna_all_torn, optuna_cut, optuna_gone, optuna_empty, copy_changed,
+    copy_garbled, copy_behind, facts_gone, facts_damaged, left_running,
+    of_a_given_up_definition_left_running, parent_unmade, experiment_empty, definition_gone,
+    definition_cut, definition_changed, state_damaged, pieces, orphans,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_what_is_damaged_is_said_and_mended(
+    store: Store, undisturbed: list[tuple], damage: Callable[[Store], str]
+) -> None:
+    kind = damage(store)
+    damaged = contents(store.root)
+    told = diagnose(store.root)
+    assert kinds(told) == [kind]
+    assert len(told.left) == len(told.findings)
+    assert contents(store.root) == damaged, "looking changes nothing"
+    mended = diagnose(store.root, fix=True)
+    # What is made anew empty is filled, and that is told too.
+    assert set(kinds(mended)) - {"copy"} == {kind} - {"copy"}
+    assert mended.left == []
+    assert diagnose(store.root, fix=True).findings == ()
+    kept = {path.name for path in store.root.rglob("*") if path.is_file()}
+    lost = {Path(name).name for name, digest in damaged.items() if digest != "a folder"} - kept
+    assert not {name for name in lost if not name.startswith(("partial-", "unfinished-"))}
+    assert len(copy_of(store).trials) == 6
+    said = Said()
+    assert outcome(launch(store.root, said, trials=9)) == undisturbed
+    assert not [line for line in said.lines if "damaged" in line]
+    assert diagnose(store.root).findings == ()
+
+
+def test_a_moved_store_without_its_facts_is_found_again(
+    store: Store, undisturbed: list[tuple]
+) -> None:
+    facts_gone(store)
+    moved = store.root.rename(store.root.parent / "moved")
+    assert kinds(diagnose(moved)) == ["store"]
+    assert diagnose(moved, fix=True).left == []
+    assert json.loads((moved / "store.json").read_text())["path"] == str(moved)
+    opened = open_store(moved)
+    assert opened is not None
+    run = opened.client.get_run(history_of(opened).parent_run_id)
+    assert definition_path(run).is_relative_to(moved)
+    assert outcome(launch(moved, trials=9)) == undisturbed

@@ -1,0 +1,48 @@
+"""Damaging a store, as disks, kills and people do."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+
+def settle(database: Path) -> None:
+    """Has a database's write-ahead log written into it."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def tear_pages(database: Path) -> None:
+    """Overwrites half of every page but the first, as a torn write would one of them."""
+    settle(database)
+    content = bytearray(database.read_bytes())
+    size = int.from_bytes(content[16:18], "big")
+    for start in range(size, len(content), size):
+        content[start : start + size // 2] = b"\xa5" * (size // 2)
+    database.write_bytes(content)
+
+
+def tear_last_page(database: Path) -> None:
+    """Overwrites the beginning of the last page that is in use."""
+    settle(database)
+    content = bytearray(database.read_bytes())
+    size = int.from_bytes(content[16:18], "big")
+    content[len(content) - size : len(content) - size // 2] = b"\xa5" * (size // 2)
+    database.write_bytes(content)
+
+
+def cut_short(path: Path, share: float = 0.6) -> None:
+    """Cuts a file short."""
+    if path.suffix == ".db":
+        settle(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+
+
+def flip_byte(path: Path, marked: bytes) -> None:
+    """Changes one byte of a file, right after the last place where it has some others."""
+    content = bytearray(path.read_bytes())
+    place = content.rindex(marked) + len(marked)
+    content[place] ^= 0xFF
+    path.write_bytes(content)

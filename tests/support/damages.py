@@ -1,0 +1,145 @@
+"""The ways in which a store is damaged: each returns the kind of what is found then."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import numpy as np
+import optuna
+from damage import cut_short, flip_byte, settle, tear_last_page, tear_pages
+from doctored import ENGINE, history_of
+
+from studies.doctor.diagnosis import diagnose
+from studies.training.states import TrainingState, write_state
+from tracking import tags
+from tracking.history import state_path
+from tracking.run_contents import definition_path
+from tracking.store import Store
+
+
+def optuna_torn(store: Store) -> str:
+    tear_last_page(store.root / "optuna.db")
+    return "database"
+
+
+def optuna_all_torn(store: Store) -> str:
+    tear_pages(store.root / "optuna.db")
+    return "database"
+
+
+def optuna_cut(store: Store) -> str:
+    cut_short(store.root / "optuna.db")
+    return "database"
+
+
+def optuna_gone(store: Store) -> str:
+    settle(store.root / "optuna.db")
+    for path in store.root.glob("optuna.db*"):
+        path.unlink()
+    return "database"
+
+
+def optuna_empty(store: Store) -> str:
+    optuna_gone(store)
+    (store.root / "optuna.db").touch()
+    return "database"
+
+
+def copy_changed(store: Store) -> str:
+    with closing(sqlite3.connect(store.root / "optuna.db")) as database, database:
+        database.execute("UPDATE trial_values SET value = value + 1")
+    return "copy"
+
+
+def copy_garbled(store: Store) -> str:
+    """What SQLite takes for sound, and Optuna can't read."""
+    with closing(sqlite3.connect(store.root / "optuna.db")) as database, database:
+        database.execute("UPDATE trial_params SET distribution_json = '{\"na'")
+    return "copy"
+
+
+def copy_behind(store: Store) -> str:
+    optuna.delete_study(study_name=f"scripted ({ENGINE})", storage=store.optuna_uri)
+    return "copy"
+
+
+def facts_gone(store: Store) -> str:
+    (store.root / "store.json").unlink()
+    return "store"
+
+
+def facts_damaged(store: Store) -> str:
+    cut_short(store.root / "store.json")
+    return "store"
+
+
+def left_running(store: Store) -> str:
+    history = history_of(store)
+    for run_id in (history.parent_run_id, history.trials[-1].run_id):
+        store.client.update_run(run_id, status="RUNNING")
+    return "running"
+
+
+def of_a_given_up_definition_left_running(store: Store) -> str:
+    experiment = history_of(store).experiment_id
+    tagged = {tags.KIND: "study", tags.ENGINE: ENGINE}
+    store.client.create_run(experiment, start_time=1, tags=tagged)
+    return "running"
+
+
+def parent_unmade(store: Store) -> str:
+    store.client.create_run(history_of(store).experiment_id, tags={tags.ENGINE: ENGINE})
+    return "unmade"
+
+
+def experiment_empty(store: Store) -> str:
+    experiment = store.client.create_experiment("never begun", tags={tags.KIND: "study"})
+    store.client.create_run(experiment, tags={tags.ENGINE: ENGINE})
+    return "unmade"
+
+
+def definition_gone(store: Store) -> str:
+    definition_path(store.client.get_run(history_of(store).parent_run_id)).unlink()
+    return "definition"
+
+
+def definition_cut(store: Store) -> str:
+    cut_short(definition_path(store.client.get_run(history_of(store).parent_run_id)))
+    return "definition"
+
+
+def definition_changed(store: Store) -> str:
+    path = definition_path(store.client.get_run(history_of(store).parent_run_id))
+    path.write_text(path.read_text().replace('"threads": 1', '"threads": 7'))
+    return "definition"
+
+
+def state_damaged(store: Store) -> str:
+    history = history_of(store)
+    path = state_path(store, history.description, 2)
+    arrays = [np.full(8, 7.5, np.float32)]
+    write_state(path, TrainingState("x", [{"loss": 1.0}], None, "", arrays, arrays))
+    assert diagnose(store.root).findings == ()
+    flip_byte(path, arrays[0].tobytes()[:-1])
+    return "state"
+
+
+def pieces(store: Store) -> str:
+    folder = store.checkpoints("scripted", ENGINE)
+    (folder / "partial-1-trial-00001.weights.h5").write_bytes(b"half")
+    (store.root / "partial-1-store.json").write_bytes(b"{")
+    (store.root / "unfinished-optuna.db").write_bytes(b"")
+    return "leftover"
+
+
+def orphans(store: Store) -> str:
+    folder = store.checkpoints("scripted", ENGINE)
+    (folder / "trial-00077.weights.h5").write_bytes(b"of trial 77")
+    other = store.checkpoints("forgotten", ENGINE)
+    other.mkdir(parents=True)
+    (other / "trial-00000.weights.h5").write_bytes(b"of another study")
+    for folder in (store.root / "mlartifacts" / "1" / ("f" * 32), store.root / "mlartifacts/99"):
+        (folder / "artifacts").mkdir(parents=True)
+        (folder / "artifacts" / "plot.txt").write_text("a plot")
+    return "orphan"

@@ -1,0 +1,55 @@
+"""A scripted study whose store is damaged and mended, and what is asked of it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import optuna
+from scripted import ScriptedExecutor, describe
+
+from studies.doctor.diagnosis import Diagnosis
+from studies.launching import run_study
+from studies.progress import NoProgress
+from tracking.history import StudyHistory, read_study
+from tracking.records import CodeDescription
+from tracking.store import Store
+
+TEXT = "the study's file, as far as a scripted study has one\n"
+CODE = CodeDescription("/gone/study.py", "", TEXT, hashlib.sha256(TEXT.encode()).hexdigest())
+ENGINE = "optuna:tpe"
+
+
+class Said(NoProgress):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def launch(folder: Path, said: Said | None = None, **settings: Any) -> StudyHistory:
+    description = describe(**{"trials": 6, "code": CODE, **settings})
+    return run_study(ScriptedExecutor(description), store=folder, progress=said or Said())
+
+
+def outcome(history: StudyHistory) -> list[tuple]:
+    return [
+        (t.number, t.state, dict(t.spec.values), t.spec.seed, t.best and t.best.value)
+        for t in history.trials
+    ]
+
+
+def history_of(store: Store) -> StudyHistory:
+    return read_study(store, "scripted", ENGINE)
+
+
+def kinds(diagnosis: Diagnosis) -> list[str]:
+    return sorted({finding.kind for finding in diagnosis.findings})
+
+
+def copy_of(store: Store) -> optuna.Study:
+    return optuna.load_study(study_name=f"scripted ({ENGINE})", storage=store.optuna_uri)

@@ -1,0 +1,103 @@
+"""Weights that are missing, damaged, or of no study in the record."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from tracking.checkpoints import CheckpointError, check_checkpoint, recorded_checkpoints
+from tracking.doctor.findings import Ailment, Finding, move_to_orphans
+from tracking.doctor.studies import StudyRecord, file_of_trial
+from tracking.history import StudyHistory, checkpoint_path
+from tracking.records import TrialRecord
+from tracking.store import Store
+
+
+def check_checkpoints(history: StudyHistory) -> Iterator[Ailment]:
+    """Checks the weights of the trials whose checkpoints are kept."""
+    for trial in history.kept:
+        for repeat, digest in recorded_checkpoints(trial):
+            path = checkpoint_path(history.store, history.description, trial.number, repeat)
+            try:
+                check_checkpoint(path, digest)
+            except CheckpointError as error:
+                which = f"the checkpoint of repeat {repeat}" if repeat else "the checkpoint"
+                yield Ailment(
+                    Finding(
+                        "checkpoint",
+                        f"{which} is of no use: {error}",
+                        _how(history, trial),
+                        study=history.description.name,
+                        engine=history.description.engine,
+                        trial=trial.number,
+                        run=trial.run_id,
+                        path=str(path),
+                    )
+                )
+
+
+def check_orphans(record: StudyRecord) -> Iterator[Ailment]:
+    """Checks for files of trials that are not in the record of their study."""
+    store = record.store
+    folder = store.root / "checkpoints" / record.name
+    for engine in sorted(folder.iterdir()) if folder.is_dir() else ():
+        numbers = record.numbers(engine.name)
+        for path in sorted(engine.iterdir()) if engine.is_dir() else ():
+            found = file_of_trial(path.name)
+            if found is not None and found[0] not in numbers:
+                yield Ailment(
+                    Finding(
+                        "orphan",
+                        f"{path.name} is of a trial that is not in the record",
+                        f"--fix moves it to {str(store.root / 'orphans')!r}",
+                        study=record.name,
+                        trial=found[0],
+                        path=str(path),
+                    ),
+                    partial(move_to_orphans, store, path),
+                )
+
+
+def check_orphan_studies(store: Store) -> Iterator[Ailment]:
+    """Checks for folders of checkpoints of studies that are not in the record, deleted or not."""
+    root = store.root / "checkpoints"
+    for folder in sorted(root.iterdir()) if root.is_dir() else ():
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        if files and _is_unknown(store, folder):
+            yield Ailment(
+                Finding(
+                    "orphan",
+                    f"the checkpoints of {folder.name!r} are of a study that is not in the record",
+                    f"--fix moves them to {str(store.root / 'orphans')!r}",
+                    study=folder.name,
+                    path=str(folder),
+                ),
+                partial(_move_unknown, store, folder),
+            )
+
+
+def _is_unknown(store: Store, folder: Path) -> bool:
+    # A process that makes the study now has its experiment before it has a checkpoint.
+    return store.client.get_experiment_by_name(folder.name) is None
+
+
+def _move_unknown(store: Store, folder: Path) -> None:
+    with store.lock_study(folder.name):
+        if _is_unknown(store, folder):
+            move_to_orphans(store, folder)
+
+
+def _how(history: StudyHistory, trial: TrialRecord) -> str:
+    description, store = history.description, shlex.quote(str(history.store.root))
+    if not description.code.path:
+        return (
+            "train it again, bit for bit; that writes it. The study was not defined in a file: "
+            f"where it is defined, call study.reproduce({trial.number})"
+        )
+    engine = f" --engine {description.engine}" if len(history.engines) > 1 else ""
+    return (
+        "train it again, bit for bit; that writes it: kerastudy reproduce "
+        f"{shlex.quote(description.name)} --trial {trial.number}{engine} --store {store}"
+    )

@@ -1,0 +1,129 @@
+"""The study's definition and the text of its file, beside its parent run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tracking import tags
+from tracking.atomic import write_atomically
+from tracking.doctor.findings import Ailment, Finding
+from tracking.doctor.studies import StudyRecord
+from tracking.records import StudyDescription
+from tracking.run_contents import code_path, definition_path
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+
+def check_definitions(record: StudyRecord) -> Iterator[Ailment]:
+    """Checks that each engine's definition is there, and is what the run's tags say.
+
+    The tags hold it once more; runs that are older than that do not.
+    """
+    for engine, parent in record.parents.items():
+        path = definition_path(parent)
+        known = tags.join_text(parent.data.tags, tags.DEFINITION) or ""
+        fault = _fault(path, known)
+        if not fault:
+            continue
+        how = (
+            "--fix writes it again, as the run's tags have it"
+            if known
+            else "put the file back from a backup, or launch the study under another name. Lost "
+            "are the space, the data's description and the settings; each trial's run still has "
+            "its values, seed, epochs, objective and metrics"
+        )
+        yield Ailment(
+            Finding(
+                "definition",
+                f"the study's definition is {fault}",
+                how,
+                study=record.name,
+                engine=engine,
+                run=parent.info.run_id,
+                path=str(path),
+            ),
+            partial(_write, path, known) if known else None,
+        )
+
+
+def check_code(record: StudyRecord) -> Iterator[Ailment]:
+    """Checks that the text of the study file is there for each trial, as its digest says."""
+    for engine, parent in record.parents.items():
+        runs = [parent, *record.trials(parent)]
+        digests = {run.data.tags.get(tags.CODE_DIGEST, "") for run in runs}
+        source = _source(parent)
+        for digest in sorted(digests - {""}):
+            path = code_path(parent, digest)
+            fault = _fault_of_text(path, digest)
+            if not fault:
+                continue
+            there = _fault_of_text(source, digest) == "" if source is not None else False
+            how = (
+                f"--fix writes it again, as {str(source)!r} still is"
+                if there
+                else "put the file back from a backup. Without it `kerastudy reproduce` runs the "
+                "study file as it is now"
+            )
+            yield Ailment(
+                Finding(
+                    "code",
+                    f"the text of the study file that trials ran from is {fault}",
+                    how,
+                    study=record.name,
+                    engine=engine,
+                    run=parent.info.run_id,
+                    path=str(path),
+                ),
+                partial(_copy, source, path) if there and source is not None else None,
+            )
+
+
+def _fault(path: Path, known: str) -> str:
+    try:
+        text = path.read_text(encoding="utf-8")
+        StudyDescription.from_json(text)
+    except FileNotFoundError:
+        return "missing"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"damaged ({error!r})"
+    return "not what was written" if known and text != known else ""
+
+
+def _fault_of_text(path: Path, digest: str) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return "missing"
+    return "" if hashlib.sha256(content).hexdigest() == digest else "damaged"
+
+
+def _source(parent: Run) -> Path | None:
+    """Returns the study file as the definition names it, if that can be read."""
+    for text in (_text(definition_path(parent)), tags.join_text(parent.data.tags, tags.DEFINITION)):
+        try:
+            path = StudyDescription.from_json(text or "").code.path
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+        return Path(path) if path else None
+    return None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, text)
+
+
+def _copy(source: Path, path: Path) -> None:
+    _write(path, source.read_text(encoding="utf-8"))

@@ -1,0 +1,96 @@
+"""What a check finds, and what mends it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from tracking.errors import TrackingError
+from tracking.store import Store
+
+Kind = Literal[
+    "store",  # store.json
+    "database",  # mlflow.db or optuna.db
+    "running",  # a run that is RUNNING, and no process is at work
+    "unmade",  # a study whose process was killed while it was made
+    "record",  # a run that can't be read, or is missing
+    "definition",  # a study's definition
+    "code",  # the text of a study file
+    "checkpoint",  # the weights of a trial
+    "state",  # the state of a training that may be gone on with
+    "copy",  # Optuna's copy of the record
+    "champion",  # the registered model
+    "leftover",  # a piece of a file
+    "orphan",  # files that belong to nothing in the record
+]
+FOLDER = "orphans"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong in a store.
+
+    Attributes:
+        kind: What sort of thing.
+        what: What is wrong, for people to read.
+        how: How it is mended: a command to give, or what ``--fix`` does.
+        study: The study, or empty.
+        engine: Its engine, or empty.
+        trial: The trial's number, or None.
+        run: The MLflow run, or empty.
+        path: The file or folder, or empty.
+        mended: Whether it is mended now.
+    """
+
+    kind: Kind
+    what: str
+    how: str
+    study: str = ""
+    engine: str = ""
+    trial: int | None = None
+    run: str = ""
+    path: str = ""
+    mended: bool = False
+
+
+@dataclass(frozen=True)
+class Ailment:
+    """A finding, and what mends it: None if that takes more than a look at the store."""
+
+    finding: Finding
+    mend: Callable[[], object] | None = None
+
+
+def attended(ailments: Iterable[Ailment], *, fix: bool) -> Iterator[Finding]:
+    """Yields what was found, each mended if that is asked for and can be done.
+
+    Args:
+        ailments: Of one check; all are found before the first is mended.
+        fix: Whether to mend.
+    """
+    for ailment in list(ailments):
+        if not fix or ailment.mend is None:
+            yield ailment.finding
+            continue
+        try:
+            ailment.mend()
+        except (OSError, TrackingError) as error:
+            told = getattr(error, "strerror", None) or error
+            yield replace(ailment.finding, how=f"{ailment.finding.how} (that failed: {told})")
+        else:
+            yield replace(ailment.finding, mended=True)
+
+
+def move_to_orphans(store: Store, path: Path) -> Path:
+    """Moves a file or folder of the store to its folder of orphans; returns where it is."""
+    to = store.root / FOLDER / path.relative_to(store.root)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    place, count = to, 1
+    while os.path.lexists(place):
+        count += 1
+        place = to.with_name(f"{count}-{to.name}")
+    os.rename(path, place)
+    return place

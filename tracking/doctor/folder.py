@@ -1,0 +1,99 @@
+"""The store's own files: what it is, its databases, and what was never finished."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+from filelock import FileLock
+
+from tracking.atomic import is_piece
+from tracking.databases import database_fault
+from tracking.doctor.findings import Ailment, Finding
+from tracking.store import Store, facts_fault, write_facts
+
+
+def check_facts(root: Path) -> Iterator[Ailment]:
+    """Checks ``store.json``: missing or damaged, it can be made again if the database is there.
+
+    Raises:
+        StoreError: If it was made by a newer kerastudy.
+    """
+    fault = facts_fault(root)
+    if not fault:
+        return
+    path = root / "store.json"
+    finding = Finding(
+        "store",
+        f"store.json is {fault}: no command finds the store",
+        "--fix writes it again, by what the database says",
+        path=str(path),
+    )
+    stood = _stood(root)
+    yield Ailment(finding, lambda: write_facts(root, stood))
+
+
+def check_record(store: Store) -> Iterator[Ailment]:
+    """Checks MLflow's database: it is the record, and nothing else can stand in for it."""
+    path = store.root / "mlflow.db"
+    fault = database_fault(path, thorough=True)
+    if fault:
+        yield Ailment(
+            Finding(
+                "database",
+                f"mlflow.db is damaged, and it is the record: {fault}. It is left as it is",
+                "stop what uses the store, copy its folder, and put mlflow.db back from a backup "
+                "(without mlflow.db-wal and mlflow.db-shm); or copy what can still be read into a "
+                "new file: sqlite3 mlflow.db .recover | sqlite3 recovered.db. Checkpoints and "
+                "artifacts are in files of their own",
+                path=str(path),
+            )
+        )
+
+
+def check_leftovers(folder: Path, study: str = "") -> Iterator[Ailment]:
+    """Checks a folder, and those below it, for pieces of files whose process was killed.
+
+    They never got their names: what they were to become is made again. Nobody may be writing
+    there meanwhile.
+    """
+    pieces = folder.rglob("partial-*") if study else folder.glob("partial-*")
+    found = [path for path in pieces if is_piece(path)]
+    for path in sorted([*found, *(() if study else folder.glob("unfinished-*.db*"))]):
+        yield Ailment(
+            Finding(
+                "leftover",
+                f"{path.name} is a piece of a file: its process was killed while it wrote it",
+                "--fix deletes it; the file itself is made again when it is needed",
+                study=study,
+                path=str(path),
+            ),
+            partial(path.unlink, missing_ok=True),
+        )
+
+
+@contextlib.contextmanager
+def nobody_makes(root: Path) -> Iterator[None]:
+    """Waits until no process makes a store's databases, and keeps others from it."""
+    with FileLock(root / "store.lock"):
+        yield
+
+
+def _stood(root: Path) -> Path:
+    """Returns where a store last stood, by the addresses in its database; else where it is."""
+    path = root / "mlflow.db"
+    places: Counter[str] = Counter()
+    with contextlib.suppress(sqlite3.Error):
+        uri = f"{path.as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
+            for (address,) in database.execute("SELECT artifact_location FROM experiments"):
+                before, found, _ = str(address).rpartition("/mlartifacts/")
+                if found and before.startswith("file:"):
+                    places[url2pathname(urlparse(before).path)] += 1
+    return Path(places.most_common(1)[0][0]) if places else root

@@ -1,0 +1,157 @@
+"""Runs left RUNNING, studies that were killed while they were made, runs that can't be read."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tracking import tags
+from tracking.doctor.findings import Ailment, Finding
+from tracking.doctor.studies import StudyRecord
+from tracking.errors import TrackingError
+from tracking.history import read_study
+from tracking.run_contents import read_trial
+from tracking.runs import StudyRuns, end_unmarked
+from tracking.summary import study_note
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+_GONE = "its process ended before it did"
+
+
+def check_running(record: StudyRecord) -> Iterator[Ailment]:
+    """Checks for runs that are RUNNING; to be called while no process is at work on the study."""
+    running: dict[str, list[Run]] = {}
+    for run in record.present:
+        if run.info.status == "RUNNING" and tags.KIND in run.data.tags:
+            running.setdefault(run.data.tags.get(tags.ENGINE, ""), []).append(run)
+    for engine, left in running.items():
+        names = ", ".join(str(run.info.run_name) for run in left[:3])
+        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+        yield Ailment(
+            Finding(
+                "running",
+                f"{names}{more}: RUNNING, and no process is at work",
+                "--fix ends them; launching the study again does too, and goes on",
+                study=record.name,
+                engine=engine,
+                run=left[0].info.run_id,
+            ),
+            partial(_end, record, engine, left),
+        )
+
+
+def check_unmade(record: StudyRecord) -> Iterator[Ailment]:
+    """Checks for what a process left that was killed while it made a study."""
+    unmarked = [
+        run
+        for run in record.present
+        if tags.ENGINE in run.data.tags
+        and tags.KIND not in run.data.tags
+        and run.info.status == "RUNNING"
+    ]
+    for run in unmarked:
+        yield Ailment(
+            Finding(
+                "unmade",
+                f"the run {run.info.run_name!r} was never finished being made",
+                "--fix ends it; it holds nothing",
+                study=record.name,
+                engine=run.data.tags[tags.ENGINE],
+                run=run.info.run_id,
+            ),
+            partial(end_unmarked, record.store, record.experiment_id),
+        )
+    if not record.parents and not any(tags.KIND in run.data.tags for run in record.runs):
+        yield Ailment(
+            Finding(
+                "unmade",
+                "the experiment has no study in it: its process was killed while it made it",
+                "--fix gives it another name and deletes it in MLflow (where it can be restored); "
+                "launching the study again makes it whole too",
+                study=record.name,
+            ),
+            partial(_delete_empty, record),
+        )
+
+
+def check_readable(record: StudyRecord) -> Iterator[Ailment]:
+    """Checks that every trial's run can be read, and that none is missing."""
+    for engine, parent in record.parents.items():
+        numbers: set[int] = set()
+        for run in record.trials(parent):
+            try:
+                trial = read_trial(run)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                yield Ailment(
+                    Finding(
+                        "record",
+                        f"the run {run.info.run_name!r} can't be read ({error!r})",
+                        "put mlflow.db back from a backup; or delete the run in MLflow (mlflow "
+                        f"runs delete --run-id {run.info.run_id}) and launch the study under "
+                        "another name with --name",
+                        study=record.name,
+                        engine=engine,
+                        run=run.info.run_id,
+                    )
+                )
+                # It is there, if not as it should be.
+                number = run.data.tags.get(tags.NUMBER, "")
+                numbers |= {int(number)} if number.isdigit() else set()
+            else:
+                numbers |= set() if trial is None else {trial.number}
+        yield from _missing(record, engine, parent, numbers)
+
+
+def _missing(record: StudyRecord, engine: str, parent: Run, numbers: set[int]) -> Iterator[Ailment]:
+    deleted = {
+        run.data.tags.get(tags.NUMBER): run.info.run_id
+        for run in record.runs
+        if run.info.lifecycle_stage == "deleted"
+        and run.data.tags.get(tags.PARENT) == parent.info.run_id
+    }
+    for number in sorted(set(range(max(numbers, default=-1) + 1)) - numbers):
+        run_id = deleted.get(str(number), "")
+        how = (
+            f"restore it: mlflow runs restore --run-id {run_id}"
+            if run_id
+            else "put mlflow.db back from a backup"
+        )
+        yield Ailment(
+            Finding(
+                "record",
+                f"the run of trial {number} was deleted: the study can't go on without it",
+                f"{how}; or launch the study under another name with --name",
+                study=record.name,
+                engine=engine,
+                trial=number,
+                run=run_id,
+            )
+        )
+
+
+def _end(record: StudyRecord, engine: str, left: list[Run]) -> None:
+    """Ends runs as the next launch would; those of a definition that was given up, plainly."""
+    client, parent = record.store.client, record.parents.get(engine)
+    # What can't be read is ended all the same.
+    with contextlib.suppress(TrackingError):
+        history = read_study(record.store, record.name, engine)
+        runs = StudyRuns(
+            record.store, record.experiment_id, history.parent_run_id, history.description
+        )
+        runs.close_left_over(history.trials)
+        if parent in left:
+            runs.close("KILLED", study_note(history, _GONE), "", _GONE)
+    for run in left:
+        if client.get_run(run.info.run_id).info.status == "RUNNING":
+            client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _delete_empty(record: StudyRecord) -> None:
+    client, found = record.store.client, record.experiment_id
+    # The name is free then: a launch under it would be refused as long as it is the deleted one's.
+    client.rename_experiment(found, f"{record.name} (empty, {found})")
+    client.delete_experiment(found)
