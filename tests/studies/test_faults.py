@@ -50,14 +50,14 @@ def test_killed_at_any_step(tmp_path: Path) -> None:
     assert [t["result"]["state"] for t in found["record"]["trials"].values()] == STATES
     assert len(found["record"]["champion"]["versions"]) == 1
     # Far fewer would mean that the steps are not seen any more.
-    assert len(found["tried"]) > 70
+    assert len(found["tried"]) > 45
     assert not found["failures"], told(found)
 
 
 def test_killed_at_any_step_of_repeated_trials(tmp_path: Path) -> None:
     found = run(tmp_path, "kill", "trials", REPEATS)
     assert [len(t["repeats"]) for t in found["record"]["trials"].values()] == [2]
-    assert len(found["tried"]) > 25
+    assert len(found["tried"]) > 20
     assert not found["failures"], told(found)
 
 

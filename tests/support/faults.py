@@ -18,6 +18,7 @@ forked for one refusal each.
 from __future__ import annotations
 
 import errno
+import functools
 import json
 import os
 import re
@@ -85,6 +86,8 @@ class Steps:
             options["factory"] = _Watched
 
         event.listen(Engine, "do_connect", connect)
+        # What opens a database without SQLAlchemy.
+        sqlite3.connect = functools.partial(sqlite3.connect, factory=_Watched)
 
     def step(self, what: str, error: Callable[[], Exception]) -> None:
         """Takes note of a step that is about to be done.
@@ -149,14 +152,22 @@ class _Watched(sqlite3.Connection):
         if words and words[0] in ("INSERT", "UPDATE", "DELETE"):
             self._written.append(" ".join(words[:1] + words[-2:-1]))
 
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        if sql == "COMMIT":
+            self._before_commit()
+        return super().execute(sql, *parameters)
+
     def commit(self) -> None:
+        self._before_commit()
+        super().commit()
+
+    def _before_commit(self) -> None:
         if self.in_transaction and self._written:
             path = Path(self.execute("PRAGMA database_list").fetchone()[2])
             if path.is_relative_to(self.steps.root):
                 what = ", ".join(dict.fromkeys(self._written))
                 self.steps.step(f"commit {path.name}: {what}", self._error)
         self._written.clear()
-        super().commit()
 
     def _error(self) -> Exception:
         return sqlite3.OperationalError(_ERRORS[str(self.steps.fault)][1])
@@ -171,7 +182,7 @@ class Executor(ScriptedExecutor):
         from mlflow.models import Model
 
         folder.mkdir()
-        (folder / "weights").write_text(checkpoint.read_text())
+        (folder / "weights").write_bytes(checkpoint.read_bytes())
         Model().save(str(folder / "MLmodel"))
         return {}
 

@@ -254,13 +254,7 @@ def _model_files(folder: Path) -> dict[str, Any]:
 def _files(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path in sorted(folder.glob("*")):
-        if path.suffix != ".h5":
-            found[path.name] = None
-        elif h5py.is_hdf5(path):
-            found[path.name] = weights_in(path)
-        else:
-            # A scripted executor's.
-            found[path.name] = _without_attempt(path.read_text())
+        found[path.name] = weights_in(path) if path.suffix == ".h5" else None
     return found
 
 
