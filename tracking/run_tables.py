@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tracking.store import Store
 
 # Pages of 4 KiB in the write-ahead log until they are put into the database, which waits for the
-# disk. SQLite's 1,000 are 20 short trials; many of these pages are the same ones again and again.
+# disk. SQLite's 1,000 are some ten short trials, and mostly the same pages again and again.
 _PAGES: Final = 4000
 
 _COLUMNS: Final[Mapping[str, frozenset[str]]] = {
