@@ -243,6 +243,7 @@ def run_study(
             progress.say(f"warning: {warning}")
         # All that can be wrong, before anything is written.
         check_definition(description)
+        check_writable(path.expanduser().absolute())
         existing = open_store(path)
         if existing is not None:
             check_sound(existing.root / "mlflow.db")
@@ -250,7 +251,6 @@ def run_study(
             check_unchanged(
                 find_study(existing, name, engine) or find_study(existing, name), description
             )
-        check_writable(path.expanduser().absolute())
         opened = create_store(path, prepared)
         with opened.lock_study(description.name):
             return _run_locked(executor, opened, description, progress, at_the_end)
