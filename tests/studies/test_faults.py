@@ -61,6 +61,13 @@ def test_killed_at_any_step_of_repeated_trials(tmp_path: Path) -> None:
     assert not found["failures"], told(found)
 
 
+def test_power_that_fails_takes_the_last_commits_along(tmp_path: Path) -> None:
+    """Files are then ahead of the record; trials that it lacks run again, to the same bits."""
+    found = run(tmp_path, "power", "all", STUDY)
+    assert len(found["tried"]) > 15
+    assert not found["failures"], told(found)
+
+
 def test_killed_while_the_store_is_made(tmp_path: Path) -> None:
     found = run(tmp_path, "kill", "store", {"trials": 1, "epochs": 1})
     assert {"os.rename unfinished-mlflow.db mlflow.db"} < set(found["tried"])

@@ -5,9 +5,6 @@ and no database open:
 
     python tests/support/faults.py '{"folder": "/tmp/x", "fault": "kill", "part": "all", …}'
 
-The steps are noted by the code as it runs: each commit to a database of the store, and each file
-or folder there that is opened for writing, renamed, removed or made.
-
 What a process that is killed at a step leaves is the folder as other processes see it at that
 moment: a copy is taken, and launched in. Being killed just after a step leaves the same as just
 before the next, so there is a copy before each step and one after the last. Processes that are
@@ -17,24 +14,22 @@ forked for one refusal each.
 
 from __future__ import annotations
 
-import errno
-import functools
 import json
 import os
+import random
 import re
 import shutil
-import sqlite3
-import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import scripted
 import study_record
 from scripted import ScriptedExecutor, describe
+from write_steps import NEEDS_NO_ROOM, Steps
 
 import kerastudy as ks
 from search_spaces import SearchSpace
@@ -43,141 +38,23 @@ from studies.launching import run_study
 from studies.progress import NoProgress
 from tracking.records import TrialSpec
 
-# "kill" leaves what a killed process would; the others refuse every write from there on.
-Fault = Literal["kill", "full", "read-only"]
+# "kill" leaves what a killed process would; "power" what a power failure may: MLflow's database
+# lacks what it was told last. The others refuse every write from there on.
+Fault = Literal["kill", "power", "full", "read-only"]
 # Where: in making the store, in a launch in a store that is there, in the trials of that launch.
 Part = Literal["store", "all", "trials"]
-
-_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
-_NEEDS_NO_ROOM = ("os.rename", "os.remove", "os.rmdir")
-_ERRORS = {
-    "full": (errno.ENOSPC, "database or disk is full"),
-    "read-only": (errno.EROFS, "attempt to write a readonly database"),
-}
-
-
-@dataclass
-class Steps:
-    """Counts what this process writes under a folder, from now on.
-
-    Attributes:
-        root: The folder.
-        copies: Where a copy of it is put before each step, under the step's number; or None.
-        fault: How steps are refused, or None.
-        at: From which step on they are refused.
-        seen: The steps so far, in words.
-    """
-
-    root: Path
-    copies: Path | None = None
-    fault: Literal["full", "read-only"] | None = None
-    at: int = -1
-    seen: list[str] = field(default_factory=list)
-
-    def watch(self) -> None:
-        """Begins. There is no end: audit hooks stay for the life of a process."""
-        from sqlalchemy import event
-        from sqlalchemy.engine import Engine
-
-        sys.addaudithook(self._on_audit)
-        _Watched.steps = self
-
-        def connect(_dialect: object, _record: object, _args: object, options: Any) -> None:
-            options["factory"] = _Watched
-
-        event.listen(Engine, "do_connect", connect)
-        # What opens a database without SQLAlchemy.
-        sqlite3.connect = functools.partial(sqlite3.connect, factory=_Watched)
-
-    def step(self, what: str, error: Callable[[], Exception]) -> None:
-        """Takes note of a step that is about to be done.
-
-        Args:
-            what: It, in words.
-            error: Makes what is raised if it is refused.
-        """
-        number = len(self.seen)
-        self.seen.append(what)
-        if self.copies is not None and self.root.exists():
-            # Not by this process: closing a file of a database ends SQLite's locks on it.
-            subprocess.run(["cp", "-a", self.root, self.copies / str(number)], check=True)
-        if self.fault is None or number < self.at:
-            return
-        if self.fault != "full" or not what.startswith(_NEEDS_NO_ROOM):
-            raise error()
-
-    def _on_audit(self, event: str, arguments: tuple[Any, ...]) -> None:
-        paths: tuple[object, ...]
-        if event == "open":
-            path, _, flags = arguments
-            if not flags & _WRITES:
-                return
-            paths = (path,)
-        elif event in ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"):
-            paths = arguments[: 2 if event == "os.rename" else 1]
-        else:
-            return
-        if (event == "os.mkdir") == os.path.lexists(os.fsdecode(paths[0])) and event != "open":
-            # To see whether it is there; it writes nothing.
-            return
-        inside = [p for p in map(self._inside, paths) if p is not None]
-        if not inside:
-            return
-
-        def error() -> Exception:
-            number = _ERRORS[str(self.fault)][0]
-            return OSError(number, os.strerror(number), str(self.root / inside[-1]))
-
-        self.step(f"{event} {' '.join(inside)}", error)
-
-    def _inside(self, path: object) -> str | None:
-        if not isinstance(path, (str, bytes, os.PathLike)):
-            return None
-        absolute = Path(os.path.abspath(os.fsdecode(path)))
-        return str(absolute.relative_to(self.root)) if absolute.is_relative_to(self.root) else None
-
-
-class _Watched(sqlite3.Connection):
-    """A connection whose commits are steps."""
-
-    steps: ClassVar[Steps]
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._written: list[str] = []
-        self.set_trace_callback(self._note)
-
-    def _note(self, statement: str) -> None:
-        words = statement.split(None, 3)
-        if words and words[0] in ("INSERT", "UPDATE", "DELETE"):
-            self._written.append(" ".join(words[:1] + words[-2:-1]))
-
-    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
-        if sql == "COMMIT":
-            self._before_commit()
-        return super().execute(sql, *parameters)
-
-    def commit(self) -> None:
-        self._before_commit()
-        super().commit()
-
-    def _before_commit(self) -> None:
-        if self.in_transaction and self._written:
-            path = Path(self.execute("PRAGMA database_list").fetchone()[2])
-            if path.is_relative_to(self.steps.root):
-                what = ", ".join(dict.fromkeys(self._written))
-                self.steps.step(f"commit {path.name}: {what}", self._error)
-        self._written.clear()
-
-    def _error(self) -> Exception:
-        return sqlite3.OperationalError(_ERRORS[str(self.steps.fault)][1])
 
 
 class Executor(ScriptedExecutor):
     """Saves a champion too, without a model in it."""
 
     def save_champion(
-        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
+        self,
+        spec: TrialSpec,
+        checkpoint: Path,
+        space: SearchSpace,
+        folder: Path,
+        weights_sha256: str = "",
     ) -> dict[str, float]:
         from mlflow.models import Model
 
@@ -224,6 +101,14 @@ def in_child(action: Callable[[], int], errors: Path) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
+def _lose_the_last(log: Path, rng: random.Random) -> None:
+    """Cuts the end of a database's write-ahead log off, somewhere in its last quarter."""
+    if log.exists():
+        size = log.stat().st_size
+        os.truncate(log, size - rng.randrange(size // 4 + 1))
+
+
+_COPIES = {"kill": True, "power": True, "full": False, "read-only": False}
 _PARTS = {
     "store": ("", "open locks/"),
     "all": ("", "the end"),
@@ -283,25 +168,29 @@ class Cases:
         first = next(i for i, step in enumerate(steps) if step.startswith(begin))
         last = next(i for i, step in enumerate(steps) if step.startswith(end))
         tried = dict([*enumerate(steps)][first : last + 1])
+        if fault == "power":
+            return {at: step for at, step in tried.items() if at % 4 == 3}
         if fault != "kill" or self.part == "store":
             # What is refused at one trial's writes is refused at another's. A store's databases
             # are made in many commits, under another name.
             kinds = {_kind(step): at for at, step in reversed(tried.items())}
             tried = {at: step for at, step in tried.items() if kinds[_kind(step)] == at}
         if fault == "full":
-            return {i: s for i, s in tried.items() if not s.startswith((*_NEEDS_NO_ROOM, "the"))}
+            return {i: s for i, s in tried.items() if not s.startswith((*NEEDS_NO_ROOM, "the"))}
         if fault == "read-only":
             # What needs room has been refused by a full disk.
-            return {i: s for i, s in tried.items() if s.startswith(_NEEDS_NO_ROOM)}
+            return {i: s for i, s in tried.items() if s.startswith(NEEDS_NO_ROOM)}
         return tried
 
     def _case(self, fault: Fault, at: int, expected: object) -> list[str]:
         shutil.rmtree(self._store)
         found = []
-        if fault == "kill":
+        if fault in ("kill", "power"):
             copy = self._copies / str(at)
             if copy.exists():
                 copy.rename(self._store)
+            if fault == "power":
+                _lose_the_last(self._store / "mlflow.db-wal", random.Random(at))
         else:
             shutil.copytree(self._template, self._store)
             found += self._refused(fault, at)
@@ -311,10 +200,14 @@ class Cases:
             return [*found, str(error)]
         answer = json.loads(self._answer.read_text())
         found += study_record.differences(expected, answer["record"])
+        if fault == "power":
+            # Artifacts of a run that the record has lost: nobody sees them.
+            answer["left"] = [left for left in answer["left"] if "mlartifacts" not in left]
         return found + answer["left"]
 
-    def _refused(self, fault: Literal["full", "read-only"], at: int) -> list[str]:
+    def _refused(self, fault: Fault, at: int) -> list[str]:
         def launch_in_vain() -> int:
+            assert fault in ("full", "read-only")
             Steps(self._store, fault=fault, at=at).watch()
             return launch(self._store, self.settings)
 
@@ -334,7 +227,7 @@ class Cases:
         return 0
 
     def _undisturbed(self, fault: Fault) -> int:
-        steps = Steps(self._store, copies=self._copies if fault == "kill" else None)
+        steps = Steps(self._store, copies=self._copies if _COPIES[fault] else None)
         steps.watch()
         code = launch(self._store, self.settings)
         steps.step("the end", AssertionError)

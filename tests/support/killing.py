@@ -82,13 +82,15 @@ study = ks.Study(
 )
 '''
 
-Victim = Literal["driver", "worker", "all"]
+# "pause" kills nothing: every process is stopped, and goes on some seconds later.
+Victim = Literal["driver", "worker", "all", "pause"]
 
 _STARTED = re.compile(r"study chaos: \d+ trials by \S+?(?:, going on after (\d+))?, pruner")
 _ENDED = re.compile(r"trial +\d+  (\d+)/\d+  ")
 # A trial that ends its worker three times is infeasible, and nothing of that is wrong.
 _MOST_IN_ONE_TRIAL = 2
 _SECONDS_TO_END = 30.0
+_SECONDS_OF_PAUSE = 3
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def drawn(kills: int, trials: int, seed: int) -> list[Kill]:
     """Returns kills in the order in which they come.
 
     A third of them while a launch starts, the others while trials run, two of them after the
-    last one, when the champion is chosen.
+    last one, when the champion is chosen. Two pauses are not counted.
     """
     rng = random.Random(seed)
 
@@ -132,7 +134,8 @@ def drawn(kills: int, trials: int, seed: int) -> list[Kill]:
         counts[place] += 1
         found.append(Kill(victim(0.75), place, rng.uniform(0.0, 0.9)))
     found = sorted(found, key=lambda kill: kill.trials or 0) + at_end
-    for kill in at_start:
+    pauses = [Kill("pause", rng.randrange(trials), rng.uniform(0.0, 0.9)) for _ in range(2)]
+    for kill in [*at_start, *pauses]:
         found.insert(rng.randrange(len(found) + 1), kill)
     return found
 
@@ -204,7 +207,7 @@ class Campaign:
         workers: How many run at once.
         arguments: Of the command, beside these.
         say: Told of each kill.
-        done: How many there were, by victim.
+        done: How many there were, by victim, without pauses.
         slowest: Seconds until the workers of a killed driver had ended, at most.
         launches: How often it was launched.
     """
@@ -229,7 +232,7 @@ class Campaign:
             while waiting and self._reached(launch, waiting[0]):
                 self._kill(launch, waiting.pop(0))
             code = launch.end()
-            if code == 0 and not waiting:
+            if code == 0 and not [kill for kill in waiting if kill.victim != "pause"]:
                 return
             if code == 0:
                 # It was faster than what was drawn for it.
@@ -285,16 +288,23 @@ class Campaign:
             children = psutil.Process(launch.process.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             children = []
+        if kill.victim == "pause":
+            self.say(f"stopped all for {_SECONDS_OF_PAUSE} s when {launch.ended} trials had ended")
+            everything = [launch.process.pid, *(child.pid for child in children)]
+            _send(everything, signal.SIGSTOP)
+            time.sleep(_SECONDS_OF_PAUSE)
+            _send(everything, signal.SIGCONT)
+            return
         if launch.begun:
             self._hits[launch.ended] += 1
         self.done[kill.victim] += 1
         self.say(f"killed {kill.victim} when {launch.ended} trials had ended")
         if kill.victim == "worker" and children:
-            _kill_at_once([children[sum(self.done.values()) % len(children)].pid])
+            _send([children[self.done.total() % len(children)].pid], signal.SIGKILL)
             launch.quiet_since = time.monotonic()
             return
         others = [child.pid for child in children] if kill.victim == "all" else []
-        _kill_at_once([launch.process.pid, *others])
+        _send([launch.process.pid, *others], signal.SIGKILL)
         began = time.monotonic()
         _, alive = psutil.wait_procs(children, timeout=_SECONDS_TO_END)
         assert not alive, f"a worker is there {_SECONDS_TO_END} s after its driver died"
@@ -302,10 +312,10 @@ class Campaign:
         launch.wait_until(lambda: False)
 
 
-def _kill_at_once(processes: list[int]) -> None:
+def _send(processes: list[int], number: signal.Signals) -> None:
     for process in processes:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
+            os.kill(process, number)
 
 
 def undisturbed(

@@ -1,0 +1,137 @@
+"""The steps of what a process writes in a folder, noted as it does them; they can be refused.
+
+A step is a commit to a database, or a file or folder that is opened for writing, renamed, removed
+or made.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+# The disk is full, or it has become read-only.
+Refusal = Literal["full", "read-only"]
+
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+NEEDS_NO_ROOM = ("os.rename", "os.remove", "os.rmdir")
+_ERRORS = {
+    "full": (errno.ENOSPC, "database or disk is full"),
+    "read-only": (errno.EROFS, "attempt to write a readonly database"),
+}
+
+
+@dataclass
+class Steps:
+    """Counts what this process writes under a folder, from now on.
+
+    Attributes:
+        root: The folder.
+        copies: Where a copy of it is put before each step, under the step's number; or None.
+        fault: How steps are refused, or None.
+        at: From which step on they are refused.
+        seen: The steps so far, in words.
+    """
+
+    root: Path
+    copies: Path | None = None
+    fault: Refusal | None = None
+    at: int = -1
+    seen: list[str] = field(default_factory=list)
+
+    def watch(self) -> None:
+        """Begins. There is no end: audit hooks stay for the life of a process."""
+        from sqlalchemy import event
+        from sqlalchemy.engine import Engine
+
+        sys.addaudithook(self._on_audit)
+        _Watched.steps = self
+
+        def connect(_dialect: object, _record: object, _args: object, options: Any) -> None:
+            options["factory"] = _Watched
+
+        event.listen(Engine, "do_connect", connect)
+        # What opens a database without SQLAlchemy.
+        sqlite3.connect = functools.partial(sqlite3.connect, factory=_Watched)
+
+    def step(self, what: str, error: Callable[[], Exception]) -> None:
+        """Takes note of a step that is about to be done.
+
+        Args:
+            what: It, in words.
+            error: Makes what is raised if it is refused.
+        """
+        number = len(self.seen)
+        self.seen.append(what)
+        if self.copies is not None and self.root.exists():
+            # Not by this process: closing a file of a database ends SQLite's locks on it.
+            subprocess.run(["cp", "-a", self.root, self.copies / str(number)], check=True)
+        if self.fault is None or number < self.at:
+            return
+        if self.fault != "full" or not what.startswith(NEEDS_NO_ROOM):
+            raise error()
+
+    def _on_audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        paths: tuple[object, ...]
+        if event == "open":
+            path, _, flags = arguments
+            if not flags & _WRITES:
+                return
+            paths = (path,)
+        elif event in ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"):
+            paths = arguments[: 2 if event == "os.rename" else 1]
+        else:
+            return
+        if (event == "os.mkdir") == os.path.lexists(os.fsdecode(paths[0])) and event != "open":
+            # To see whether it is there; it writes nothing.
+            return
+        inside = [p for p in map(self._inside, paths) if p is not None]
+        if not inside:
+            return
+
+        def error() -> Exception:
+            number = _ERRORS[str(self.fault)][0]
+            return OSError(number, os.strerror(number), str(self.root / inside[-1]))
+
+        self.step(f"{event} {' '.join(inside)}", error)
+
+    def _inside(self, path: object) -> str | None:
+        if not isinstance(path, (str, bytes, os.PathLike)):
+            return None
+        absolute = Path(os.path.abspath(os.fsdecode(path)))
+        return str(absolute.relative_to(self.root)) if absolute.is_relative_to(self.root) else None
+
+
+class _Watched(sqlite3.Connection):
+    """A connection whose commits are steps."""
+
+    steps: ClassVar[Steps]
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._written: list[str] = []
+        self.set_trace_callback(self._note)
+
+    def _note(self, statement: str) -> None:
+        words = statement.split(None, 3)
+        if words and words[0] in ("INSERT", "UPDATE", "DELETE"):
+            self._written.append(" ".join(words[:1] + words[-2:-1]))
+
+    def commit(self) -> None:
+        if self.in_transaction and self._written:
+            path = Path(self.execute("PRAGMA database_list").fetchone()[2])
+            if path.is_relative_to(self.steps.root):
+                what = ", ".join(dict.fromkeys(self._written))
+                self.steps.step(f"commit {path.name}: {what}", self._error)
+        self._written.clear()
+        super().commit()
+
+    def _error(self) -> Exception:
+        return sqlite3.OperationalError(_ERRORS[str(self.steps.fault)][1])
