@@ -170,8 +170,10 @@ _DATABASES = {"mlflow.db": _create_mlflow, "optuna.db": _create_optuna}
 def _prepare_environment() -> None:
     # Before MLflow is first imported. A study tells nobody anything.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    for name in ("alembic", "mlflow.store.db.utils", "mlflow.tracking"):
+    for name in ("alembic", "mlflow.tracking"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It logs what it raises, with a traceback.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
 def _register(path: Path, synchronous: str = "NORMAL") -> None:

@@ -108,14 +108,32 @@ def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
         except OSError as error:
             # A full disk, a store that went away: the system's own words, and where.
             where = f": {error.filename!r}" if error.filename else ""
-            _fail(f"{error.strerror or error}{where}")
+            _fail(f"{error.strerror or error}{where}. {_MEND}")
         except Exception as error:
-            if type(error).__module__.partition(".")[0] not in ("sqlalchemy", "mlflow", "sqlite3"):
+            if not _of_a_database(error):
                 raise
-            told = str(error).splitlines()[0].rstrip(".")
-            _fail(f"The store's database cannot be used: {told}. See: kerastudy doctor")
+            _fail(f"The store's database cannot be used: {_first_cause(error)}. {_MEND}")
 
     return told
+
+
+_MEND = "What is recorded is kept: mend this, and give the command again."
+
+
+def _of_a_database(error: Exception) -> bool:
+    package = type(error).__module__.partition(".")[0]
+    # Optuna's own name for what its database refused.
+    return package in ("sqlalchemy", "mlflow", "sqlite3") or (
+        type(error).__name__ == "StorageInternalError"
+    )
+
+
+def _first_cause(error: BaseException) -> str:
+    """Returns what a database said, below what the libraries around it made of it."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".")
 
 
 def _fail(message: str) -> None:
