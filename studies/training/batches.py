@@ -94,6 +94,15 @@ def packed(part: Part) -> tuple[Any, ...]:
     return (*arrays, map_arrays(lambda _: weights, part.y))
 
 
+def known_size(samples: int, batch_size: int) -> int | None:
+    """Returns the size of a batch as far as `model.fit` on arrays tells TensorFlow.
+
+    That is where no smaller batch is left over. TensorFlow compiles a known size to other
+    instructions, and so to other bits.
+    """
+    return None if samples % batch_size else batch_size
+
+
 def _steps(part: Part, batch_size: int) -> int:
     return -(-len(part) // batch_size)
 
@@ -111,8 +120,11 @@ def _whole_epoch(data: Any, samples: int, order: Any, batch_size: int) -> tf.dat
 def _batch_by_batch(data: Any, samples: int, order: Any, batch_size: int) -> tf.data.Dataset:
     import tensorflow as tf
 
+    size = known_size(samples, batch_size)
+
     def batch(start: Any) -> Any:
         indices = order[start : tf.minimum(start + batch_size, samples)]
+        indices = tf.ensure_shape(indices, [size])
         return tf.nest.map_structure(lambda a: tf.gather(a, indices), data)
 
     one_epoch = tf.data.Dataset.range(0, samples, batch_size)
@@ -128,12 +140,12 @@ def _in_batches(arrays: Any, samples: int, batch_size: int) -> tf.data.Dataset:
     shaped = tf.nest.map_structure(
         lambda a: tf.reshape(a[:full], (batches, batch_size, *a.shape[1:])), arrays
     )
+    dataset = tf.data.Dataset.from_tensor_slices(shaped)
+    if known_size(samples, batch_size) is not None:
+        return dataset
     rest = tf.data.Dataset.from_tensors(tf.nest.map_structure(lambda a: a[full:], arrays))
-    # Joined even where nothing is left over: it hides the batch's size, as in `fit` on arrays.
-    # TensorFlow compiles a known size to other instructions, and so to other bits.
-    return tf.data.Dataset.from_tensor_slices(shaped).concatenate(
-        rest.take(1 if full < samples else 0)
-    )
+    # Joined, they have no size that TensorFlow knows, as in `fit` on arrays.
+    return dataset.concatenate(rest)
 
 
 def _plain(dataset: tf.data.Dataset) -> tf.data.Dataset:

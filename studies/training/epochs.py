@@ -1,8 +1,8 @@
 """An epoch, and a validation, as one TensorFlow function each.
 
 They run the model's own `train_step` and `test_step`, batch by batch, as `model.fit` does on
-arrays: the batch's size is hidden from TensorFlow, which would compile a known size to other
-instructions, and the last batch may be smaller.
+arrays. What TensorFlow makes of a step depends on the shapes that it knows, so it is told those
+that it is told in `fit`, of batches and of variables, and no others.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.training.batches import packed
+from studies.training.batches import known_size, packed
 from studies.training.tensors import as_tensor
 
 if TYPE_CHECKING:
@@ -53,11 +53,15 @@ class Signature:
         training: What a training step is given.
         validation: What a validation step is given.
         batch_size: Samples per step.
+        training_size: Samples of a training batch, as far as TensorFlow is told; see `known_size`.
+        validation_size: Likewise of a validation batch.
     """
 
     training: Layout
     validation: Layout
     batch_size: int
+    training_size: int | None
+    validation_size: int | None
 
 
 class Arrays:
@@ -74,7 +78,11 @@ class Arrays:
 
     def signature(self, batch_size: int) -> Signature:
         """Returns the signature of the data in batches."""
-        return Signature(self._training, self._validation, batch_size)
+        sizes = [
+            known_size(arrays[0].shape[0], batch_size)
+            for arrays in (self.training, self.validation)
+        ]
+        return Signature(self._training, self._validation, batch_size, *sizes)
 
 
 def _laid_out(part: Part) -> tuple[list[tf.Tensor], Layout]:
@@ -98,7 +106,8 @@ def trace_epoch(model: keras.Model, signature: Signature) -> tf.types.experiment
 
     layout, order = signature.training, tf.TensorSpec([None], tf.int64)
     specs = [*_specs(layout), order]
-    return _trace(model, model.train_step, batch, specs, layout, signature.batch_size)
+    sizes = signature.batch_size, signature.training_size
+    return _trace(model, model.train_step, batch, specs, layout, *sizes)
 
 
 def trace_validation(
@@ -109,8 +118,8 @@ def trace_validation(
     def batch(arrays: Sequence[Any], start: Any, end: Any) -> list[Any]:
         return [array[start:end] for array in arrays]
 
-    layout = signature.validation
-    return _trace(model, model.test_step, batch, _specs(layout), layout, signature.batch_size)
+    layout, sizes = signature.validation, (signature.batch_size, signature.validation_size)
+    return _trace(model, model.test_step, batch, _specs(layout), layout, *sizes)
 
 
 def _specs(layout: Layout) -> list[tf.TensorSpec]:
@@ -126,6 +135,7 @@ def _trace(
     specs: list[tf.TensorSpec],
     layout: Layout,
     size: int,
+    known: int | None,
 ) -> tf.types.experimental.ConcreteFunction:
     import tensorflow as tf
 
@@ -136,9 +146,11 @@ def _trace(
     # on what surrounds it. (In a loop it fuses fewer operations, a swish for one.)
     def one_batch(*arguments: Any) -> Any:
         *arrays, start, end = arguments
-        flat = [_with_shape(array) for array in batch(arrays, start, end)]
+        flat = [_with_size(array, known) for array in batch(arrays, start, end)]
         data = tf.nest.pack_sequence_as(layout.structure, flat)
-        return model.distribute_strategy.run(step, args=(data,))
+        logs = model.distribute_strategy.run(step, args=(data,))
+        _tell_shapes_of_variables()
+        return logs
 
     place = tf.TensorSpec([], tf.int64)
     traced = tf.function(
@@ -204,11 +216,34 @@ def inner_graphs(epoch: Any) -> list[Any]:
     return [getattr(epoch, _BATCH).graph, *(inner.graph for inner in found if inner is not None)]
 
 
-def _with_shape(batch: Any) -> Any:
+def _with_size(batch: Any, size: int | None) -> Any:
     """Tells TensorFlow the shape of a batch, which it knows of those of `fit` too."""
     import tensorflow as tf
 
-    return tf.ensure_shape(batch, batch.shape)
+    return tf.ensure_shape(batch, [size, *batch.shape[1:]])
+
+
+def _tell_shapes_of_variables() -> None:
+    """Tells TensorFlow the shapes of the variables that the function under trace works on.
+
+    Called from Python, as in `fit`, a function is optimized with the shapes of its variables.
+    Called from another function it is not, unless they are attributes of its arguments.
+    """
+    import tensorflow as tf
+    from tensorflow.core.framework import attr_value_pb2
+    from tensorflow.python.framework import ops
+    from tensorflow.python.ops import handle_data_util
+
+    for _, argument in ops.get_default_graph().captures:
+        if argument.dtype != tf.resource:
+            continue
+        known = handle_data_util.get_resource_handle_data(argument).shape_and_type
+        lists = attr_value_pb2.AttrValue.ListValue
+        shapes = lists(shape=[each.shape for each in known])
+        types = lists(type=[each.dtype for each in known])
+        if known:
+            argument.op._set_attr("_handle_shapes", attr_value_pb2.AttrValue(list=shapes))
+            argument.op._set_attr("_handle_dtypes", attr_value_pb2.AttrValue(list=types))
 
 
 def as_traced() -> contextlib.AbstractContextManager[None]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-from exact_training import by_hand, by_trainer, samples, spec_of
+from exact_training import COUNT, VALIDATION, by_hand, by_trainer, samples, spec_of
 from model_zoo import SPARSE, dropouts
 
 import kerastudy as ks
@@ -19,14 +19,15 @@ from studies.training.plain import PlainTrainer
 
 layers = keras.layers
 RANDOM = np.random.default_rng(7)
-WEIGHTS = RANDOM.uniform(0.0, 3.0, 62)
+WEIGHTS = RANDOM.uniform(0.0, 3.0, COUNT)
 WEIGHTS[::5] = 0.0
-READY = (RANDOM.normal(size=(22, 12)), np.arange(22) % 3)
+READY = (RANDOM.normal(size=(VALIDATION, 12)), np.arange(VALIDATION) % 3)
+# Those whose validation is ready-made train on all samples, which batches of 16 divide.
 DATA = {
     "both parts": lambda: samples(sample_weight=WEIGHTS),
-    "whole numbers": lambda: samples(sample_weight=np.arange(62) % 4),
+    "whole numbers": lambda: samples(sample_weight=np.arange(COUNT) % 4),
     "training only": lambda: samples(sample_weight=WEIGHTS, validation=READY),
-    "validation only": lambda: samples(validation=(*READY, WEIGHTS[:22])),
+    "validation only": lambda: samples(validation=(*READY, WEIGHTS[:VALIDATION])),
 }
 
 
@@ -76,10 +77,10 @@ def _unweighted(splits: Splits) -> Splits:
 @pytest.mark.parametrize("columns", [0, 1, 3], ids=["labels", "in a column", "one-hot"])
 def test_class_weights_train_as_by_hand(columns: int, trainer: CompiledTrainer) -> None:
     """A class without a weight counts 1; the validation is not weighted."""
-    y = np.arange(62) % 3
+    y = np.arange(COUNT) % 3
     y = {0: y, 1: y[:, None], 3: np.eye(3, dtype="float32")[y]}[columns]
-    x = RANDOM.normal(size=(62, 12)).astype("float32")
-    splits = ks.datasets.arrays(x, y, validation=22, test=None).load()
+    x = RANDOM.normal(size=(COUNT, 12)).astype("float32")
+    splits = ks.datasets.arrays(x, y, validation=VALIDATION, test=None).load()
     spec, made = spec_of(class_weight={0: 0.3, 2: 5.0}), trainer.programs.made
     build = one_hot if columns == 3 else weighed
     for rate in (0.3, 0.1):
@@ -103,7 +104,7 @@ def test_weighted_and_unweighted_data_use_programs_of_their_own() -> None:
 
 def test_a_batch_of_weight_zero_trains_as_by_hand(trainer: CompiledTrainer) -> None:
     """Its loss is 0 and its gradients too, but for the regularizers."""
-    weights = np.zeros(62)
+    weights = np.zeros(COUNT)
     weights[::9] = 2.0
     splits, spec = samples(sample_weight=weights, stratify=False), spec_of(batch_size=3)
     wanted = by_hand(lambda: weighed(0.3), splits, spec)

@@ -12,7 +12,7 @@ import pytest
 from exact_training import by_hand, by_trainer, samples, spec_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from model_zoo import PROGRAMS, ZOO
+from model_zoo import BATCH_SIZES, PROGRAMS, ZOO
 
 from studies.training.compiled import CompiledTrainer
 from studies.training.determinism import configure_tensorflow
@@ -32,7 +32,8 @@ def trainer() -> Iterator[CompiledTrainer]:
 @pytest.mark.parametrize("name", ZOO)
 def test_a_program_trains_as_by_hand(name: str, trainer: CompiledTrainer) -> None:
     build, values = ZOO[name]
-    splits, spec = samples(2 if name == "binary" else 3), spec_of()
+    splits = samples(2 if name == "binary" else 3)
+    spec = spec_of(batch_size=BATCH_SIZES.get(name, 16))
     wanted, before = [], trainer.programs.made
     for hp in values:
         if name in _OF_ONE_FIT:
@@ -76,9 +77,7 @@ def layer(draw: st.DrawFn) -> object:
 @given(
     inner=st.lists(layer(), min_size=1, max_size=4),
     optimizer=st.sampled_from(["sgd", "adam", "rmsprop", "adamw"]),
-    # None that divides the 40 samples: `fit` on arrays tells TensorFlow such a size, which neither
-    # trainer does (see `studies.training.batches`).
-    batch_size=st.sampled_from([7, 16, 100]),
+    batch_size=st.sampled_from([7, 8, 10, 12, 40, 100]),
 )
 def test_models_put_together_at_random_train_as_by_hand(
     trainer: CompiledTrainer, inner: list, optimizer: str, batch_size: int

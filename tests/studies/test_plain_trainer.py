@@ -34,14 +34,17 @@ class TestPlainTrainer(TrainerConformance):
         return PlainTrainer()
 
 
-@pytest.mark.parametrize("model", [dense, functional])
+@pytest.mark.parametrize(("model", "batch_size"), [(dense, 16), (functional, 10)])
 def test_data_too_large_to_be_put_in_order_in_one_go_trains_as_by_hand(
-    model: Callable[[Hyperparameters], keras.Model], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Callable[[Hyperparameters], keras.Model],
+    batch_size: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Batch by batch, the same bits."""
     monkeypatch.setattr(batches, "_LARGEST_WHOLE_EPOCH", 0)
     configure_tensorflow(None)
-    study, spec = make_study(model), make_spec()
+    study, spec = make_study(model), make_spec(batch_size=batch_size)
     wanted, _ = by_hand(model, study.data.load(), spec)
     assert TrainerConformance().train(PlainTrainer(), study, spec, tmp_path)[1] == wanted
 

@@ -89,6 +89,19 @@ MODELS: dict[str, Model] = {
     "functional": functional,
     "convolutional": convolutional,
 }
+# Of 70 samples for training and 30 for validation, batches of 10 leave no rest of either, of 7 none
+# of the training, of 15 none of the validation, and of 16 of both. `fit` tells TensorFlow the size
+# of a batch where there is no rest, and TensorFlow then rounds a gelu otherwise.
+BATCHES = [
+    ("dense", 16),
+    ("dense", 10),
+    ("unbuilt", 10),
+    ("unbuilt", 100),
+    ("functional", 10),
+    ("functional", 7),
+    ("functional", 15),
+    ("convolutional", 16),
+]
 
 
 def samples(count: int, dtype: str = "float32") -> tuple[np.ndarray, np.ndarray]:
@@ -98,7 +111,7 @@ def samples(count: int, dtype: str = "float32") -> tuple[np.ndarray, np.ndarray]
 
 def make_study(model: Model, **settings: Any) -> ks.Study:
     x, y = samples(settings.pop("count", 100), settings.pop("dtype", "float32"))
-    data = ks.datasets.arrays(x, y, validation=23, test=None)
+    data = ks.datasets.arrays(x, y, validation=30, test=None)
     return ks.Study(
         "conformance", data=data, build=model, space=SPACE, objective="val_loss", **settings
     )
@@ -194,8 +207,7 @@ class TrainerConformance:
         runs = [self.train(trainer, study, each, tmp_path)[1] for each in (spec, *others, spec)]
         assert runs[0] == runs[4] != runs[1] == runs[3] != runs[2]
 
-    @pytest.mark.parametrize("name", MODELS)
-    @pytest.mark.parametrize("batch_size", [16, 100])
+    @pytest.mark.parametrize(("name", "batch_size"), BATCHES)
     def test_trains_as_by_hand(
         self, trainer: Trainer, tmp_path: Path, name: str, batch_size: int
     ) -> None:
@@ -312,7 +324,7 @@ class TrainerConformance:
         x, y = samples(120)
         outcomes = []
         for test in ((x[100:], y[100:]), (x[100:] * 100, (y[100:] + 1) % 3)):
-            data = ks.datasets.arrays(x[:100], y[:100], validation=23, test=test)
+            data = ks.datasets.arrays(x[:100], y[:100], validation=30, test=test)
             study = ks.Study("sealed", data=data, build=dense, space=SPACE)
             result, epochs = self.train(trainer, study, make_spec(), tmp_path)
             outcomes.append((result.weights_sha256, epochs))
@@ -359,4 +371,4 @@ class TrainerConformance:
 
         study = make_study(dense, count=400, callbacks=callbacks)
         self.train(trainer, study, make_spec(epochs=12, batch_size=8), tmp_path)
-        assert len(seen) == 12 * -(-377 // 8)
+        assert len(seen) == 12 * -(-370 // 8)
