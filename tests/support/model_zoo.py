@@ -316,10 +316,10 @@ PROGRAMS = {
 }
 # Samples in a batch, where these are not 16, which leaves a rest; see `exact_training.samples`.
 BATCH_SIZES = {
-    **dict.fromkeys(["noises", "rescaled", "recurrent", "embedded", "decayed", "custom"], 8),
+    **dict.fromkeys(["noises", "rescaled", "attentive", "embedded", "decayed", "custom"], 8),
     **dict.fromkeys(["convolutional", "normalized", "momentum", "mixed", "binary"], 8),
     **dict.fromkeys(["accumulated", "subclassed", "measured"], 10),
-    "attentive": 12,
+    "recurrent": 12,
     "seeded": 100,
 }
 ZOO: dict[str, tuple[Builder, list[Values]]] = {

@@ -91,7 +91,8 @@ MODELS: dict[str, Model] = {
 }
 # Of 70 samples for training and 30 for validation, batches of 10 leave no rest of either, of 7 none
 # of the training, of 15 none of the validation, and of 16 of both. `fit` tells TensorFlow the size
-# of a batch where there is no rest, and TensorFlow then rounds a gelu otherwise.
+# of a batch where there is no rest, and TensorFlow then rounds a gelu or a batch
+# normalization otherwise.
 BATCHES = [
     ("dense", 16),
     ("dense", 10),

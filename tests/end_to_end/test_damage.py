@@ -1,0 +1,141 @@
+"""What happens to a store from without, between launches and during one."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import faults
+import pytest
+from killing import STUDY_FILE
+from study_record import differences, left_behind, read_record
+from user_commands import kerastudy
+
+from studies.commands.main import telling_errors
+from studies.launching import run_study
+from studies.progress import NoProgress
+from tracking.history import StudyHistory, read_study
+from tracking.records import TrialSpec
+from tracking.store import create_store, open_store
+
+SETTINGS = {"trials": 6, "epochs": 3, "pruner": "successive-halving", "seed": 2}
+
+
+def launch(root: Path, before: Callable[[TrialSpec], None] = lambda spec: None) -> None:
+    executor = faults.Executor(
+        faults.describe(name="faults", keep=1, **SETTINGS), before, infeasible={1}
+    )
+    telling_errors(lambda: run_study(executor, store=root, progress=NoProgress()))()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    root = tmp_path_factory.mktemp("undisturbed") / "store"
+    launch(root)
+    return read_record(root, "faults")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A small disk of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    options = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
+    try:
+        mounted = subprocess.run(options, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("there is no mount here")
+    if mounted.returncode:
+        pytest.skip(f"nothing can be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path) -> None:
+    """Leaves no room: with ever smaller writes, to the last byte."""
+    with (folder / "filler").open("ab", buffering=0) as file:
+        for size in (2**20, 2**12, 1):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+
+
+def test_a_disk_that_is_full_stops_the_study_which_then_goes_on(
+    disk: Path, undisturbed: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def before(spec: TrialSpec) -> None:
+        if spec.number == 3:
+            fill(disk)
+
+    with pytest.raises(SystemExit, match="2"):
+        launch(disk / "store", before)
+    told = capfd.readouterr().err
+    assert told.count("\n") == 1
+    assert "full" in told or "No space left" in told
+    assert "give the command again" in told
+    (disk / "filler").unlink()
+    launch(disk / "store")
+    assert not [*differences(undisturbed, read_record(disk / "store", "faults"))]
+    assert not left_behind(disk / "store")
+
+
+def test_a_read_only_disk_is_told_and_then_forgotten(
+    disk: Path, undisturbed: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One that becomes so in the midst of a study is in `test_faults`: Linux lets no test do it."""
+
+    def remount(how: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=True)
+
+    create_store(disk / "store")
+    remount("ro")
+    with pytest.raises(SystemExit, match="2"):
+        launch(disk / "store")
+    told = capfd.readouterr().err
+    assert told.count("\n") == 1 and "is not writable" in told
+    remount("rw")
+    launch(disk / "store")
+    assert not [*differences(undisturbed, read_record(disk / "store", "faults"))]
+
+
+def test_the_best_trials_damaged_checkpoint_is_noticed_and_made_again(tmp_path: Path) -> None:
+    """Noticed by its checksum; trained again from the record, to the same bits."""
+    (tmp_path / "study.py").write_text(STUDY_FILE, encoding="utf-8")
+    arguments = ("launch", "study.py", "--store", "store", "--epochs", "3")
+    kerastudy(tmp_path, *arguments, "--trials", "3")
+    history = read(tmp_path / "store")
+    best = history.best
+    assert best is not None
+    path = history.checkpoint(best)
+    assert path is not None
+    # As if it had been damaged before it was registered.
+    history.store.client.delete_registered_model_alias("chaos", "champion")
+    path.write_bytes(one_bit_off(path))
+    done = kerastudy(tmp_path, *arguments, "--trials", "3")
+    assert "again to have its checkpoint" in done.stderr, done.stderr
+    again = read(tmp_path / "store")
+    assert again.champion_run_id == best.run_id
+    assert again.checkpoint(best) is not None
+    assert not left_behind(tmp_path / "store")
+
+
+def read(root: Path) -> StudyHistory:
+    store = open_store(root)
+    assert store is not None
+    return read_study(store, "chaos")
+
+
+def one_bit_off(path: Path) -> bytes:
+    """Returns a checkpoint with the last bit of one weight turned."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        place = file["layers/dense/vars/0"].id.get_offset()
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    return bytes(content)
