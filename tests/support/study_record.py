@@ -32,6 +32,7 @@ _FINISHED = ("complete", "pruned", "infeasible")
 # Tags that hold times, ids or attempts, or are read in another way.
 _OTHER_TAGS = (
     "kerastudy.attempt",
+    "kerastudy.definition",
     "kerastudy.launched",
     "kerastudy.result",
     "kerastudy.spec",

@@ -39,7 +39,7 @@ def make_study(store: Store, saved_model: Path) -> StudyHistory:
     checkpoint.parent.mkdir(parents=True)
     checkpoint.write_bytes(b"weights")
     history = read_study(store, NAME)
-    runs.close("FINISHED", study_note(history, "all 2 trials are done"))
+    runs.close("FINISHED", study_note(history, "all 2 trials are done"), "trials", "")
     return history
 
 

@@ -278,7 +278,7 @@ def test_many_metrics_and_epochs_survive(shared_store: Store) -> None:
 
 def test_a_long_note_is_cut_and_taken(shared_store: Store) -> None:
     runs = create(shared_store, "long note")
-    runs.close("FINISHED", "한" * 10_000)
+    runs.close("FINISHED", "한" * 10_000, "trials", "all are done")
     parent = shared_store.client.get_run(runs.parent_run_id)
     assert parent.info.status == "FINISHED"
     assert parent.data.tags["mlflow.note.content"].startswith("한" * 7000)
