@@ -12,10 +12,13 @@ import pytest
 from exact_training import by_hand, by_trainer, samples, spec_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 from model_zoo import BATCH_SIZES, PROGRAMS, ZOO
 
+from studies.training.batches import Batches
 from studies.training.compiled import CompiledTrainer
 from studies.training.determinism import configure_tensorflow
+from studies.training.epochs import Arrays
 from studies.training.plain import PlainTrainer
 
 layers = keras.layers
@@ -46,6 +49,21 @@ def test_a_program_trains_as_by_hand(name: str, trainer: CompiledTrainer) -> Non
     again = by_trainer(trainer, lambda: build(first), splits, spec, wanted[0][0].state, 1)
     assert again == wanted[0][1:]
     assert trainer.programs.made - before == PROGRAMS.get(name, 1), "programs are used again"
+
+
+@pytest.mark.parametrize("batch_size", [8, 10, 12, 16, 100])
+def test_tensorflow_is_told_the_sizes_of_batches_that_fit_tells(batch_size: int) -> None:
+    """By each trainer, in training and in validation."""
+    splits = samples()
+    told = Batches(splits, batch_size)
+    signature = Arrays(splits).signature(batch_size)
+    for part, plain, compiled in (
+        (splits.train, told.training, signature.training_size),
+        (splits.validation, told.validation, signature.validation_size),
+    ):
+        by_fit = ArrayDataAdapter(part.x, part.y, batch_size=batch_size).get_tf_dataset()
+        wanted = [spec.shape[0] for spec in by_fit.element_spec]
+        assert wanted == [spec.shape[0] for spec in plain.element_spec] == [compiled, compiled]
 
 
 RATES = st.floats(0.0, 0.9).map(lambda rate: round(rate, 3))
