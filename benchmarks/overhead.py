@@ -26,8 +26,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import kerastudy as ks
 from search_spaces import Hyperparameters, SearchSpace
 from studies.executors.executor import Handler
-from studies.launching import run_study
 from studies.progress import NoProgress
+from studies.running_studies import run_study
 from tracking.records import (
     BestEpoch,
     CodeDescription,

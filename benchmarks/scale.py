@@ -24,8 +24,8 @@ import kerastudy as ks
 from search_spaces import SearchSpace
 from search_spaces.optuna_space import OptunaSpace
 from studies.executors.executor import Handler
-from studies.launching import run_study
 from studies.progress import NoProgress
+from studies.running_studies import run_study
 from tracking.records import (
     BestEpoch,
     CodeDescription,

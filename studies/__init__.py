@@ -3,7 +3,9 @@
 | module | holds |
 |---|---|
 | `commands/` | the command line |
-| `launching` | starting a study, or going on with it |
+| `launching` | starting a study, or going on with it: from a file or an object |
+| `running_studies` | the same, once an executor has loaded it: its record and its driver |
+| `mirroring` | having its record on an MLflow server too |
 | `driver` | the loop that ties engine, executor and tracking together |
 | `choosing` | its champion, at the end |
 | `reproduction` | a trial again, compared |

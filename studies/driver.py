@@ -100,7 +100,7 @@ class Driver:
         try:
             with self._clock:
                 self._submit()
-                while self._running:
+                while self._running or self._waits_for_a_worker():
                     self._executor.wait(self, self._time_limit.seconds_to_wait)
                     for number in self._time_limit.hanging(self._running.values()):
                         self._executor.cut(number)
@@ -238,6 +238,13 @@ class Driver:
         """Tells whether running trials are to end after their present epoch."""
         return self._stopping or (self._at_the_end == "cut" and self._ended_early())
 
+    def _waits_for_a_worker(self) -> bool:
+        """Tells whether trials are left, and all that could run them is being replaced."""
+        if self._executor.free or self._stopping or self._ended_early():
+            return False
+        begun = len(self._trials) >= self._description.trials or self._exhausted
+        return bool(self._again) or not begun
+
     def _why_it_ended(self) -> Ending:
         if self._stopping:
             return INTERRUPTED
@@ -246,8 +253,8 @@ class Driver:
             if self._exhausted:
                 count = len(self._finished)
                 return Ending("space", f"all {count} configurations of the space were tried")
-            if self._ending is not None:
-                return self._ending
+            assert self._ending is not None, "trials are left"
+            return self._ending
         return Ending("trials", f"all {total} trials are done")
 
     def _submit(self) -> None:

@@ -57,18 +57,19 @@ def ship(study: Study, code: CodeDescription, folder: Path) -> ShippedStudy:
         StudyError: If it holds what can't be sent to another process; names it.
         OSError: If the folder can't be written to.
     """
+    try:
+        pickled, files = _pickle(study, folder)
+    except OSError:
+        raise
+    except Exception as error:
+        raise StudyError(
+            f"The study {study.name!r} can't be sent to worker processes: "
+            f"{type(error).__name__}: {error}. Its builder may use only what can be pickled; "
+            "make such objects within it. Or launch with executor='in-process'."
+        ) from None
     with (folder / _STUDY).open("wb") as stream:
-        pickle.dump((_import_path(), _sources(code)), stream)
-        try:
-            _pickle(study, stream, folder)
-        except OSError:
-            raise
-        except Exception as error:
-            raise StudyError(
-                f"The study {study.name!r} can't be sent to worker processes: "
-                f"{type(error).__name__}: {error}. Its builder may use only what can be pickled; "
-                "make such objects within it. Or launch with executor='in-process'."
-            ) from None
+        pickle.dump((_import_path(), _sources(code, files)), stream)
+        stream.write(pickled)
     return ShippedStudy(folder, code)
 
 
@@ -101,27 +102,40 @@ def _import_path() -> list[str]:
     return [str(Path(entry or ".").absolute()) for entry in sys.path]
 
 
-def _sources(code: CodeDescription) -> dict[str, list[str]]:
-    """Returns the text of a study's file as it is now, and those of a notebook's cells, by name."""
+def _sources(code: CodeDescription, files: set[str]) -> dict[str, list[str]]:
+    """Returns the text of a study's file as it is now, and those of a notebook's cells, by name.
+
+    Args:
+        code: What is recorded of the study's code.
+        files: The names of the files, or cells, of all functions that are sent.
+    """
     cells = {
         name: entry[2]
         for name, entry in linecache.cache.items()
         # Others are files: with a time of change, or not read yet.
-        if len(entry) == 4 and entry[1] is None
+        if name in files and len(entry) == 4 and entry[1] is None
     }
     return {**cells, **({code.path: code.source.splitlines(True)} if code.path else {})}
 
 
-def _pickle(study: Study, stream: io.BufferedWriter, folder: Path) -> None:
+def _pickle(study: Study, folder: Path) -> tuple[bytes, set[str]]:
+    """Returns a study by value, and the names of the files of the functions in it."""
     # Late: few studies are sent.
     from cloudpickle import Pickler
+
+    files: set[str] = set()
+
+    def reduced_code(code: CodeType) -> tuple[Any, ...]:
+        """Returns how a function's code is made again, by the same Python."""
+        files.add(code.co_filename)
+        return marshal.loads, (marshal.dumps(code),)
 
     class Writer(Pickler):  # type: ignore[misc]
         """Pickles all but large arrays."""
 
         # cloudpickle leaves out the names of files, by which TensorFlow's AutoGraph finds the text
         # of a function.
-        dispatch_table: ClassVar = ChainMap({CodeType: _reduced_code}, Pickler.dispatch_table)
+        dispatch_table: ClassVar = ChainMap({CodeType: reduced_code}, Pickler.dispatch_table)
         arrays: dict[int, tuple[str, np.ndarray]]
 
         def persistent_id(self, thing: object) -> str | None:
@@ -137,14 +151,11 @@ def _pickle(study: Study, stream: io.BufferedWriter, folder: Path) -> None:
                 self.arrays[id(thing)] = name, thing
             return self.arrays[id(thing)][0]
 
+    stream = io.BytesIO()
     writer = Writer(stream)
     writer.arrays = {}
     writer.dump(study)
-
-
-def _reduced_code(code: CodeType) -> tuple[Any, ...]:
-    """Returns how a function's code is made again, by the same Python."""
-    return marshal.loads, (marshal.dumps(code),)
+    return stream.getvalue(), files
 
 
 def _saved(array: np.ndarray, file: Path) -> str:

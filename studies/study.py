@@ -262,6 +262,7 @@ class Study:
         workers: int | None = None,
         progress: bool = True,
         at_the_end: AtTheEnd = "finish",
+        tracking_uri: str | None = None,
         **overrides: Any,
     ) -> StudyHistory:
         """Runs the study, or goes on with it, until it has its trials.
@@ -277,6 +278,9 @@ class Study:
             at_the_end: What becomes of trials that run when ``timeout``, ``target`` or ``patience``
                 ends the study: ``"finish"``, or ``"cut"`` after their present epoch, from where
                 the next launch goes on with them.
+            tracking_uri: Address of an MLflow server, such as ``"http://127.0.0.1:5000"``, that is
+                to have the study too; None: the one of the launch before, or of
+                ``MLFLOW_TRACKING_URI``; ``"off"``: none.
             **overrides: Settings to replace: `OVERRIDABLE`.
 
         Returns:
@@ -301,6 +305,7 @@ class Study:
             workers=workers,
             progress=progress,
             at_the_end=at_the_end,
+            tracking_uri=tracking_uri,
         )
 
     def reproduce(

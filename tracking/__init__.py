@@ -21,6 +21,8 @@
 | `doctor/` | what is wrong in a store, and how it is mended |
 | `registry` | the champion as a registered model |
 | `summary` | the text on the study's page |
+| `mirror/` | the record on an MLflow server too |
+| `searching` | all pages of what MLflow has |
 | `ui` | the MLflow UI |
 """
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,14 +16,16 @@ from tracking.mlflow_client import check_database
 from tracking.mlflow_names import from_mlflow
 from tracking.records import StudyDescription, TrialRecord
 from tracking.run_contents import code_path, definition_path, read_trial
+from tracking.searching import search_experiments, search_runs
 from tracking.selection import best_trial, ranked
 from tracking.store import Store
 
 if TYPE_CHECKING:
-    from mlflow.entities import Experiment, Run
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
 
 ALIAS = "champion"
-_PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class StudyHistory:
         stopped: The same, for people to read.
         keeps: The fewest checkpoints that one of its launches kept: so many are there, of the best
             trials. None: of all.
+        server: The MLflow server that it is sent to as well, or empty.
     """
 
     store: Store
@@ -59,6 +61,7 @@ class StudyHistory:
     ended_by: str = ""
     stopped: str = ""
     keeps: int | None = None
+    server: str = ""
 
     @property
     def kept(self) -> list[TrialRecord]:
@@ -137,7 +140,7 @@ def study_names(store: Store) -> list[str]:
     if not any((store.root / "mlartifacts").iterdir()):
         # A new store: not worth MLflow's start.
         return []
-    studies = [e for e in _experiments(store) if e.tags.get(tags.KIND) == "study"]
+    studies = [e for e in search_experiments(store.client) if e.tags.get(tags.KIND) == "study"]
     studies.sort(key=lambda e: int(e.tags.get(tags.LAUNCHED, e.creation_time)), reverse=True)
     return [experiment.name for experiment in studies]
 
@@ -185,6 +188,7 @@ def read_study(store: Store, name: str, engine: str | None = None) -> StudyHisto
         ended_by=_while_ended(parent, tags.ENDED_BY),
         stopped=_while_ended(parent, tags.STOPPED),
         keeps=tags.read_count(parent.data.tags.get(tags.KEPT), description.keep),
+        server=experiment.tags.get(tags.SERVER, "").removeprefix(tags.NO_SERVER),
     )
 
 
@@ -234,19 +238,9 @@ def _read_description(parent: Run) -> StudyDescription:
         ) from None
 
 
-def _experiments(store: Store) -> Iterable[Experiment]:
-    token: str | None = None
-    while True:
-        page = store.client.search_experiments(page_token=token, max_results=_PAGE)
-        yield from page
-        token = page.token
-        if not token:
-            return
-
-
 def _parents(store: Store, experiment_id: str) -> list[Run]:
     """Returns the latest parent run of each engine, the latest last."""
-    runs = _search(store, experiment_id, f"tags.`{tags.KIND}` = 'study'")
+    runs = search_runs(store.client, experiment_id, f"tags.`{tags.KIND}` = 'study'")
     latest = {run.data.tags[tags.ENGINE]: run for run in runs}
     return sorted(latest.values(), key=_last_launch)
 
@@ -255,27 +249,10 @@ def _last_launch(run: Run) -> int:
     return int(run.data.tags.get(tags.LAUNCHED, run.info.start_time))
 
 
-def _search(store: Store, experiment_id: str, condition: str) -> list[Run]:
-    """Returns the runs that meet a condition, in the order in which they were made."""
-    runs: list[Run] = []
-    token: str | None = None
-    while True:
-        page = store.client.search_runs(
-            [experiment_id],
-            condition,
-            order_by=["attributes.start_time ASC"],
-            page_token=token,
-            max_results=_PAGE,
-        )
-        runs += page
-        token = page.token
-        if not token:
-            return runs
-
-
 def _read_trials(store: Store, experiment_id: str, parent_run_id: str) -> list[TrialRecord]:
     latest: dict[int, TrialRecord] = {}
-    for run in _search(store, experiment_id, f"tags.`{tags.PARENT}` = '{parent_run_id}'"):
+    condition = f"tags.`{tags.PARENT}` = '{parent_run_id}'"
+    for run in search_runs(store.client, experiment_id, condition):
         trial = _read_trial(run)
         if trial is None:
             continue
@@ -303,10 +280,15 @@ def _while_ended(parent: Run, tag: str) -> str:
 
 def champion_run_id(store: Store, name: str) -> str:
     """Returns the run of the trial behind a study's registered champion, or an empty text."""
+    version = champion_version(store.client, name)
+    return "" if version is None else str(version.tags.get(tags.CHAMPION_RUN, ""))
+
+
+def champion_version(client: MlflowClient, name: str) -> ModelVersion | None:
+    """Returns a study's registered champion as MLflow has it, or None."""
     from mlflow.exceptions import MlflowException
 
     try:
-        version = store.client.get_model_version_by_alias(name, ALIAS)
+        return client.get_model_version_by_alias(name, ALIAS)
     except MlflowException:
-        return ""
-    return str(version.tags.get(tags.CHAMPION_RUN, ""))
+        return None

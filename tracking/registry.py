@@ -7,6 +7,7 @@ import platform
 import zipfile
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +15,32 @@ from typing import TYPE_CHECKING
 from tracking import tags
 from tracking.history import ALIAS, StudyHistory
 from tracking.mlflow_names import to_mlflow
-from tracking.records import BestEpoch, TrialRecord
+from tracking.records import BestEpoch, StudyDescription, TrialRecord
 from tracking.run_contents import spell
 from tracking.store import Store
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
+
+
+# What the parent run's metrics of the registered model begin with.
+CHAMPION_METRICS = "champion/"
+
+
+@dataclass(frozen=True)
+class Registrar:
+    """Where a study's champion is registered.
+
+    Attributes:
+        client: MLflow's client.
+        experiment_id: The study's experiment there.
+        parent_run_id: The parent run there of the study under the champion's engine.
+    """
+
+    client: MlflowClient
+    experiment_id: str
+    parent_run_id: str
 
 
 def requirements() -> list[str]:
@@ -45,8 +66,6 @@ def environment() -> dict[str, str]:
 def register_champion(history: StudyHistory, trial: TrialRecord, folder: Path) -> str:
     """Logs a saved model under the study's parent run, registers it, and names it champion.
 
-    What a process that was killed on the way has left is taken up, so that nothing is there twice.
-
     Args:
         history: The study.
         trial: The trial behind the model.
@@ -55,10 +74,27 @@ def register_champion(history: StudyHistory, trial: TrialRecord, folder: Path) -
     Returns:
         The model's address, ``models:/NAME@champion``.
     """
+    there = Registrar(history.store.client, history.experiment_id, history.parent_run_id)
+    return register(there, history.description, trial, folder)
+
+
+def register(
+    there: Registrar, description: StudyDescription, trial: TrialRecord, folder: Path
+) -> str:
+    """Does what `register_champion` does, in a store or on a server.
+
+    What a process that was killed on the way has left is taken up, so that nothing is there twice.
+
+    Args:
+        there: Where.
+        description: The study, under the engine that proposed the trial.
+        trial: The trial behind the model, as it is recorded there.
+        folder: What `mlflow.keras.save_model` wrote.
+    """
     from mlflow.exceptions import MlflowException
 
     _, best = trial.best_training
-    client, description = history.store.client, history.description
+    client = there.client
     metric, name = description.objective.metric, description.name
     facts = {
         tags.CHAMPION_RUN: trial.run_id,
@@ -73,8 +109,8 @@ def register_champion(history: StudyHistory, trial: TrialRecord, folder: Path) -
         client.create_registered_model(
             name, tags={tags.KIND: "study"}, description=f"Champions of the study {name}."
         )
-    logged = _logged_model(history, trial, facts, folder)
-    _note_in_parent_run(history, logged, best)
+    logged = _logged_model(there, name, trial, facts, folder)
+    _note_in_parent_run(there, logged, best)
     versions = client.search_model_versions(f"name = '{name}'")
     version = next((v for v in versions if v.source == logged.artifact_location), None)
     version = version or client.create_model_version(
@@ -82,7 +118,7 @@ def register_champion(history: StudyHistory, trial: TrialRecord, folder: Path) -
         # Its place, not "models:/ID": the registry would look that up in MLflow's global
         # tracking address, which is not ours to set, and make a database there.
         logged.artifact_location,
-        run_id=history.parent_run_id,
+        run_id=there.parent_run_id,
         tags=facts,
         description=f"Trial {trial.number}, epoch {best.epoch}: {metric} {best.value:.6g}",
         model_id=logged.model_id,
@@ -99,13 +135,19 @@ def champion_fault(store: Store, name: str) -> str:
         name: The study's name. If it has no champion, nothing ails it.
     """
     from mlflow.exceptions import MlflowException
-    from mlflow.utils.file_utils import local_file_uri_to_path
 
     try:
         model = store.client.get_model_version_by_alias(name, ALIAS)
     except MlflowException:
         return ""
-    return _model_fault(Path(local_file_uri_to_path(model.source)))
+    return _model_fault(local_model(model.source))
+
+
+def local_model(location: str) -> Path:
+    """Returns the folder of a model that is in a store."""
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
+    return Path(local_file_uri_to_path(location))
 
 
 def _model_fault(folder: Path) -> str:
@@ -125,18 +167,17 @@ def _model_fault(folder: Path) -> str:
 
 
 def _logged_model(
-    history: StudyHistory, trial: TrialRecord, facts: Mapping[str, str], folder: Path
+    there: Registrar, name: str, trial: TrialRecord, facts: Mapping[str, str], folder: Path
 ) -> LoggedModel:
     """Returns the trial's model as MLflow has it, complete; makes it if it is not there."""
     from mlflow.entities import LoggedModelStatus
     from mlflow.models import Model
-    from mlflow.utils.file_utils import local_file_uri_to_path
 
-    client, name = history.store.client, history.description.name
+    client = there.client
     registered = {v.source for v in client.search_model_versions(f"name = '{name}'")}
     logged = None
     for before in client.search_logged_models(
-        [history.experiment_id], f"source_run_id = '{history.parent_run_id}'"
+        [there.experiment_id], f"source_run_id = '{there.parent_run_id}'"
     ):
         if before.tags.get(tags.CHAMPION_RUN) == trial.run_id:
             logged = before
@@ -144,17 +185,16 @@ def _logged_model(
             # Of a trial that was surpassed before it was registered.
             client.delete_logged_model(before.model_id)
     logged = logged or client.create_logged_model(
-        history.experiment_id,
+        there.experiment_id,
         name="champion",
-        source_run_id=history.parent_run_id,
+        source_run_id=there.parent_run_id,
         tags=dict(facts),
         params={to_mlflow(k): spell(v) for k, v in trial.spec.values.items()},
         model_type="keras",
     )
-    place = Path(local_file_uri_to_path(logged.artifact_location))
-    if logged.status != LoggedModelStatus.READY or _model_fault(place):
+    if logged.status != LoggedModelStatus.READY or _location_fault(logged.artifact_location):
         saved = Model.load(str(folder))
-        saved.model_id, saved.run_id = logged.model_id, history.parent_run_id
+        saved.model_id, saved.run_id = logged.model_id, there.parent_run_id
         saved.artifact_path = logged.artifact_location
         saved.save(str(folder / "MLmodel"))
         client.log_model_artifacts(logged.model_id, str(folder))
@@ -162,18 +202,25 @@ def _logged_model(
     return logged
 
 
-def _note_in_parent_run(history: StudyHistory, logged: LoggedModel, best: BestEpoch) -> None:
+def _location_fault(location: str) -> str:
+    from mlflow.utils.uri import is_local_uri
+
+    # What a server holds is whole once it is READY, and the server's to keep.
+    return _model_fault(local_model(location)) if is_local_uri(location) else ""
+
+
+def _note_in_parent_run(there: Registrar, logged: LoggedModel, best: BestEpoch) -> None:
     """Has the parent run show the model among its outputs, with its metrics."""
     from mlflow.entities import LoggedModelOutput, Metric
 
-    client, parent = history.store.client, history.parent_run_id
+    client, parent = there.client, there.parent_run_id
     outputs = client.get_run(parent).outputs
     if logged.model_id not in [o.model_id for o in (outputs.model_outputs if outputs else [])]:
         client.log_outputs(parent, [LoggedModelOutput(logged.model_id, step=best.epoch)])
     metrics = [
         # MLflow takes the same metric at the same time as the same one, if it comes again.
         Metric(
-            to_mlflow(f"champion/{name}"),
+            to_mlflow(f"{CHAMPION_METRICS}{name}"),
             value,
             logged.creation_timestamp,
             best.epoch,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from tracking import tags
@@ -61,6 +61,9 @@ class StudyRuns:
         experiment_id: MLflow's experiment of the study.
         parent_run_id: The parent run.
         description: The study's definition.
+
+    Attributes:
+        on_written: Called with the id of each run that was written to, once it was.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class StudyRuns:
         self._named: dict[str, set[str]] = {}
         self._flushed: dict[str, float] = {}
         self._dataset = dataset_inputs(description)
+        self.on_written: Callable[[str], None] = lambda run_id: None
 
     @classmethod
     def create(
@@ -153,6 +157,7 @@ class StudyRuns:
         self._client.set_tag(self.parent_run_id, tags.LAUNCHED, now)
         self._client.set_experiment_tag(self.experiment_id, tags.LAUNCHED, now)
         self._client.update_run(self.parent_run_id, status="RUNNING")
+        self.on_written(self.parent_run_id)
 
     def close(self, status: str, note: str, ended_by: str, stopped: str) -> None:
         """Writes the summary that people read in the UI, and ends the parent run.
@@ -170,6 +175,7 @@ class StudyRuns:
         self._client.set_tag(self.parent_run_id, tags.STOPPED, stopped[: tags.LONGEST])
         self._client.set_terminated(self.parent_run_id, status)
         self._writer.close()
+        self.on_written(self.parent_run_id)
 
     def begin_trial(
         self,
@@ -230,6 +236,7 @@ class StudyRuns:
         self._waiting[run_id] = []
         self._named[run_id] = set(values)
         self._flushed[run_id] = time.monotonic()
+        self.on_written(run_id)
         return run_id
 
     def log_epoch(self, run_id: str, epoch: EpochResult) -> None:
@@ -262,6 +269,7 @@ class StudyRuns:
             [RunTag(name, text) for name, text in result_tags(result).items()],
             _STATUS[result.state],
         )
+        self.on_written(run_id)
 
     def _joined(self, run_id: str, result: TrialResult) -> list[Param]:
         """Returns the hyperparameters that the builder has only now shown, with their defaults."""
@@ -275,6 +283,7 @@ class StudyRuns:
 
         name, now = to_mlflow(f"best_{self.description.objective.metric}"), time.time_ns()
         self._writer.log(self.parent_run_id, [Metric(name, value, now // 1_000_000, number)])
+        self.on_written(self.parent_run_id)
 
     def complete_best_so_far(self, number: int, value: float) -> None:
         """Adds the point of the best trial, if a kill came between its result and the point."""
@@ -301,6 +310,7 @@ class StudyRuns:
             self._client.set_tag(run_id, tags.STATE, "interrupted")
             self._client.set_tag(run_id, tags.REASON, "its process ended before it did")
             self._client.set_terminated(run_id, "KILLED")
+        self.on_written(run_id)
 
     def close_left_over(self, trials: Iterable[TrialRecord]) -> None:
         """Ends the runs that a killed process left RUNNING: those of trials and repeats."""
@@ -319,6 +329,7 @@ class StudyRuns:
         waiting, self._waiting[run_id] = self._waiting[run_id], []
         self._writer.log(run_id, waiting)
         self._flushed[run_id] = time.monotonic()
+        self.on_written(run_id)
 
 
 def end_unmarked(store: Store, experiment_id: str) -> None:

@@ -30,6 +30,11 @@ ENGINE_STATE = "kerastudy.engine_state."
 CHAMPION_RUN = "kerastudy.champion_run"
 DEFINITION = "kerastudy.definition"  # once more, should the file be lost
 KEPT = "kerastudy.kept"  # the fewest checkpoints that a launch kept, or "all"
+SERVER = "kerastudy.server"  # of an experiment: the MLflow server that has it too, or NO_SERVER
+NO_SERVER = "off"
+IDENTITY = "kerastudy.identity"  # of an experiment: the same in the store and on the server
+COPY_OF = "kerastudy.copy_of"  # of a run on a server: the run of the store
+COPIED = "kerastudy.copied"  # of a run on a server: the state of the store's run that it has all of
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
 

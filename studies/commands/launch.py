@@ -68,6 +68,11 @@ from studies.commands.main import EXIT_INTERRUPTED, json_option, store_option, t
     help="What becomes of running trials when one of these three ends the study.",
 )
 @click.option("--trial-timeout", help="Time that a training may take, such as 10m; then it is cut.")
+@click.option(
+    "--tracking-uri",
+    help="An MLflow server that is to have the study too, such as http://127.0.0.1:5000, or off.  "
+    "[default: as before, or $MLFLOW_TRACKING_URI]",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be tuned; train and write nothing.")
 @store_option
 @json_option
@@ -87,6 +92,7 @@ def launch_command(
     trial_timeout: str | None,
     target_value: float | None,
     at_the_end: Any,
+    tracking_uri: str | None,
     dry_run: bool,
     as_json: bool,
     **settings: Any,
@@ -123,9 +129,12 @@ def launch_command(
     from studies.launching import describe_target, launch_target
     from studies.loading import resolve_target
     from studies.study import check_count, check_target
+    from tracking.mirror import check_server
 
     if workers is not None:
         check_count("workers", workers)
+    if tracking_uri is not None:
+        check_server(tracking_uri)
     overrides = _overrides(settings, keep, start_with)
     if target_value is not None:
         check_target(target_value)
@@ -154,6 +163,7 @@ def launch_command(
             data=other_data,
             workers=workers,
             at_the_end=at_the_end,
+            tracking_uri=tracking_uri,
         )
     except KeyboardInterrupt:
         click.echo(

@@ -42,6 +42,7 @@ class Group(click.Group):
         "compare": "compare",
         "reproduce": "reproduce",
         "ui": "ui",
+        "push": "push",
         "doctor": "doctor",
     }
 
@@ -87,6 +88,7 @@ def kerastudy() -> None:
     kerastudy compare digits other           studies, or one study's engines, side by side
     kerastudy ui digits                      look at it in the MLflow UI
     kerastudy reproduce digits               run the best trial again, bit for bit
+    kerastudy push digits                    send it to an MLflow server too
     kerastudy doctor --fix                   what is wrong in the store, mended
     """  # noqa: D301 - click reads \b, which must not be escaped
 

@@ -51,6 +51,7 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
         "class_weight": description.class_weight,
         "store": str(history.store.root),
         "tracking_uri": history.store.mlflow_uri,
+        "server": history.server or None,
     }
 
 
@@ -140,6 +141,8 @@ def study_text(history: StudyHistory) -> str:
     others = [e for e in history.engines if e != description.engine]
     if others:
         lines.append(f"also by    {', '.join(others)} (see --engine)")
+    if history.server:
+        lines.append(f"also at    {history.server}")
     if best is None or best.best is None:
         return "\n".join([*lines, "best       no trial has a value yet"])
     checkpoint = history.checkpoint(best)

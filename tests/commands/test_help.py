@@ -12,7 +12,7 @@ from command_line import kerastudy, run
 
 from tracking.store import create_store
 
-COMMANDS = ["launch", "list", "show", "reproduce", "ui", "doctor"]
+COMMANDS = ["launch", "list", "show", "reproduce", "ui", "push", "doctor"]
 HEAVY = {"tensorflow", "keras", "mlflow", "optuna", "keras_tuner", "sklearn", "pandas"}
 
 

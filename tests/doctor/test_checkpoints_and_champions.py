@@ -16,7 +16,7 @@ from handmade import contents
 from scripted import ScriptedExecutor, describe
 
 from studies.doctor.diagnosis import diagnose
-from studies.launching import run_study
+from studies.running_studies import run_study
 from tracking import tags
 from tracking.history import StudyHistory
 from tracking.store import Store

@@ -14,7 +14,7 @@ from handmade import contents
 from scripted import describe
 
 from studies.doctor.diagnosis import diagnose
-from studies.launching import run_study
+from studies.running_studies import run_study
 from tracking.errors import StoreError
 from tracking.store import Store
 

@@ -15,8 +15,8 @@ from study_record import differences, left_behind, read_record
 from user_commands import kerastudy
 
 from studies.commands.main import telling_errors
-from studies.launching import run_study
 from studies.progress import NoProgress
+from studies.running_studies import run_study
 from tracking.history import StudyHistory, read_study
 from tracking.records import TrialSpec
 from tracking.store import create_store, open_store

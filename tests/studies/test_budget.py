@@ -12,8 +12,8 @@ from simulated_workers import SimulatedWorkers
 
 from studies.budget import spelled
 from studies.errors import StudyError
-from studies.launching import run_study
 from studies.progress import NoProgress
+from studies.running_studies import run_study
 from studies.study import Study, check_seconds
 from tracking.history import StudyHistory, read_study
 from tracking.records import TrialSpec

@@ -21,8 +21,8 @@ from studies.class_weights import resolve_class_weight, with_class_weight
 from studies.commands.output import definition_text, study_text
 from studies.data import Splits
 from studies.errors import BuilderError, StudyError
-from studies.launching import run_study
 from studies.progress import NoProgress
+from studies.running_studies import run_study
 from studies.training.states import identity_of
 from tracking.errors import StudyChangedError
 from tracking.history import StudyHistory, read_study

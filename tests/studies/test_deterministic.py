@@ -12,8 +12,8 @@ import pytest
 from scripted import describe
 from simulated_workers import SimulatedWorkers
 
-from studies.launching import run_study
 from studies.progress import NoProgress
+from studies.running_studies import run_study
 from tracking.errors import StudyChangedError
 from tracking.history import StudyHistory
 from tracking.records import TrialSpec

@@ -15,8 +15,8 @@ import pytest
 from scripted import ScriptedExecutor, describe
 
 from studies.errors import StudyError
-from studies.launching import run_study
 from studies.progress import NoProgress
+from studies.running_studies import run_study
 from tracking.errors import StoreError, StudyChangedError
 from tracking.history import StudyHistory, read_study
 from tracking.records import TrialSpec
@@ -121,7 +121,7 @@ sys.path[:0] = {path!r}
 from pathlib import Path
 from scripted import ScriptedExecutor, describe
 from studies.errors import StudyError
-from studies.launching import run_study
+from studies.running_studies import run_study
 from studies.progress import NoProgress
 
 def before(spec):

@@ -9,8 +9,8 @@ import pytest
 from scripted import ScriptedExecutor, describe, loss, read_checkpoint
 
 from studies.executors.executor import Handler
-from studies.launching import run_study
 from studies.progress import NoProgress
+from studies.running_studies import run_study
 from studies.seeds import trial_seed
 from tracking.history import StudyHistory, epoch_metrics
 from tracking.records import TrialRecord, TrialSpec

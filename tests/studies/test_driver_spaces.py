@@ -9,8 +9,8 @@ import pytest
 from scripted import SPACE, ScriptedExecutor, describe
 
 import kerastudy as ks
-from studies.launching import run_study
 from studies.progress import NoProgress
+from studies.running_studies import run_study
 from tracking.errors import StudyChangedError
 from tracking.history import StudyHistory, read_study
 from tracking.records import TrialSpec

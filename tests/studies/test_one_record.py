@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from scripted import ScriptedExecutor, describe
 
-from studies.launching import run_study
 from studies.progress import NoProgress
+from studies.running_studies import run_study
 from tracking.history import StudyHistory
 
 KNOWN = (

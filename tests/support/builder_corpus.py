@@ -14,10 +14,11 @@ import tensorflow as tf
 from search_spaces import SearchSpace
 from studies.executors.in_process import InProcessExecutor
 from studies.executors.session import Session
-from studies.launching import launch_target, run_study
+from studies.launching import launch_target
 from studies.loading import load_study, resolve_target
 from studies.progress import NoProgress
 from studies.reproduction import max_difference
+from studies.running_studies import run_study
 from studies.training.determinism import prepare_environment
 from tracking.history import StudyHistory
 from tracking.records import Decision, EpochResult, TrialRecord, TrialTask

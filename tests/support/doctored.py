@@ -10,8 +10,8 @@ import optuna
 from scripted import ScriptedExecutor, describe
 
 from studies.doctor.diagnosis import Diagnosis
-from studies.launching import run_study
 from studies.progress import NoProgress
+from studies.running_studies import run_study
 from tracking.history import StudyHistory, read_study
 from tracking.records import CodeDescription
 from tracking.store import Store

@@ -34,8 +34,8 @@ from write_steps import NEEDS_NO_ROOM, Steps
 import kerastudy as ks
 from search_spaces import SearchSpace
 from studies.commands.main import telling_errors
-from studies.launching import run_study
 from studies.progress import NoProgress
+from studies.running_studies import run_study
 from tracking.records import TrialSpec
 
 # "kill" leaves what a killed process would; "power" what a power failure may: MLflow's database

@@ -232,6 +232,7 @@ class Campaign:
             while waiting and self._reached(launch, waiting[0]):
                 self._kill(launch, waiting.pop(0))
             code = launch.end()
+            assert code != 0 or launch.ended == self.trials, launch.lines
             if code == 0 and not [kill for kill in waiting if kill.victim != "pause"]:
                 return
             if code == 0:

@@ -107,11 +107,11 @@ class ScriptedExecutor:
 
     def __post_init__(self) -> None:
         self._waiting: deque[TrialTask] = deque()
-        self.closed = False
+        self._replacing = self.closed = False
 
     @property
     def free(self) -> int:
-        return 0 if self._waiting else 1
+        return 0 if self._waiting or self._replacing else 1
 
     def submit(self, task: TrialTask) -> None:
         self._waiting.append(task)
@@ -120,12 +120,17 @@ class ScriptedExecutor:
         pass
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
+        if self._replacing:
+            # As a worker process that took the place of one that died: it is ready now.
+            self._replacing = False
+            return
         task = self._waiting.popleft()
         spec = task.spec
         self.before(spec)
         self.ran.append((spec.number, spec.attempt))
         if spec.number in self.lost:
             self.lost.remove(spec.number)
+            self._replacing = True
             handler.on_lost(spec, "the worker process ended by signal 9")
         elif spec.number in self.infeasible:
             reason = "the builder raised ValueError: no"

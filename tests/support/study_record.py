@@ -34,6 +34,7 @@ _OTHER_TAGS = (
     "kerastudy.attempt",
     "kerastudy.definition",
     "kerastudy.launched",
+    "kerastudy.losses",
     "kerastudy.result",
     "kerastudy.spec",
     "kerastudy.champion_run",

@@ -152,8 +152,8 @@ def test_killed_while_the_study_was_made(new_store: Store) -> None:
     """Launching again goes on, and the other studies are as they were."""
     from scripted import ScriptedExecutor
 
-    from studies.launching import run_study
     from studies.progress import NoProgress
+    from studies.running_studies import run_study
 
     create(new_store, "another")
     support = str(Path(__file__).parents[1] / "support")

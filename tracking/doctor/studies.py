@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracking import tags
 from tracking.run_contents import definition_path
+from tracking.searching import search_experiments, search_runs
 from tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
 
-_PAGE = 1000
 # See `checkpoint_path` and `state_path`.
 _FILE = re.compile(r"trial-(\d{5,})(?:\.repeat-(\d+))?\.(weights\.h5|state\.safetensors)")
 
@@ -68,20 +67,14 @@ class StudyRecord:
 
 def study_experiments(store: Store) -> list[Experiment]:
     """Returns MLflow's experiments of a store's studies, but for those that were deleted."""
-    token: str | None = None
-    found: list[Experiment] = []
-    while True:
-        page = store.client.search_experiments(page_token=token, max_results=_PAGE)
-        found += [each for each in page if each.tags.get(tags.KIND) == "study"]
-        token = page.token
-        if not token:
-            return found
+    found = search_experiments(store.client)
+    return [each for each in found if each.tags.get(tags.KIND) == "study"]
 
 
 def read_record(store: Store, experiment_id: str) -> StudyRecord:
     """Reads one study of a store, with the runs that were deleted in MLflow."""
     experiment = store.client.get_experiment(experiment_id)
-    runs = tuple(_runs(store, experiment_id))
+    runs = tuple(search_runs(store.client, experiment_id, deleted=True))
     return StudyRecord(store, experiment.name, experiment_id, runs)
 
 
@@ -89,21 +82,3 @@ def file_of_trial(name: str) -> tuple[int, str] | None:
     """Returns the number of the trial whose file this is, and what it is; None if it is none."""
     found = _FILE.fullmatch(name)
     return None if found is None else (int(found[1]), found[3])
-
-
-def _runs(store: Store, experiment_id: str) -> Iterator[Run]:
-    from mlflow.entities import ViewType
-
-    token: str | None = None
-    while True:
-        page = store.client.search_runs(
-            [experiment_id],
-            run_view_type=ViewType.ALL,
-            order_by=["attributes.start_time ASC"],
-            page_token=token,
-            max_results=_PAGE,
-        )
-        yield from page
-        token = page.token
-        if not token:
-            return

@@ -1,0 +1,213 @@
+"""Running a study that an executor has loaded, or going on with it: its record and its driver."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from studies.budget import INTERRUPTED, AtTheEnd, Ending
+from studies.choosing import choose_champion
+from studies.curves import objective_by_epoch
+from studies.definitions import (
+    check_complete,
+    check_definition,
+    check_unchanged,
+    differences,
+    most_epochs,
+    warnings_of,
+    with_lag,
+)
+from studies.driver import Driver
+from studies.engines.engine import Engine
+from studies.engines.make import make_engine
+from studies.engines.optuna_export import OptunaExport, can_export, export_name
+from studies.executors.executor import Executor
+from studies.interruption import catching_interrupts
+from studies.mirroring import mirroring, server_for
+from studies.progress import Progress
+from tracking.atomic import remove_pieces
+from tracking.databases import check_sound
+from tracking.history import StudyHistory, find_study, read_study
+from tracking.joining import with_joined
+from tracking.mirror import check_free
+from tracking.records import StudyDescription, TrialRecord
+from tracking.runs import StudyRuns
+from tracking.store import Store, check_writable, create_store, default_store_path, open_store
+from tracking.summary import study_note
+
+
+def run_study(
+    executor: Executor,
+    *,
+    store: str | Path | None,
+    progress: Progress,
+    workers: int = 1,
+    at_the_end: AtTheEnd = "finish",
+    tracking_uri: str | None = None,
+    prepared: Path | None = None,
+) -> StudyHistory:
+    """Runs the study that an executor has loaded, or goes on with it; closes the executor.
+
+    Args:
+        executor: Where trials run.
+        store: The store's folder, or None for the default.
+        progress: What a person sees.
+        workers: Trials that the executor runs at once.
+        at_the_end: What becomes of trials that run when the study's budget is spent.
+        tracking_uri: Address of an MLflow server that is to have the study too; see `server_for`.
+        prepared: What `prepare_store` made for this store, if it is not there yet, or None.
+    """
+    description = executor.description
+    if description.deterministic:
+        description = replace(description, lag=workers)
+    path = Path(store) if store is not None else default_store_path()
+    try:
+        for warning in warnings_of(description):
+            progress.say(f"warning: {warning}")
+        # All that can be wrong, before anything is written.
+        check_definition(description)
+        check_writable(path.expanduser().absolute())
+        existing = open_store(path)
+        if existing is not None:
+            check_sound(existing.root / "mlflow.db")
+            name, engine = description.name, description.engine
+            check_unchanged(
+                find_study(existing, name, engine) or find_study(existing, name), description
+            )
+        server = server_for(existing, description.name, tracking_uri)
+        if server is not None:
+            check_free(existing, description.name, server)
+        opened = create_store(path, prepared)
+        with opened.lock_study(description.name):
+            return _run_locked(executor, opened, description, progress, at_the_end, server)
+    finally:
+        progress.end()
+        executor.close()
+
+
+def _run_locked(
+    executor: Executor,
+    store: Store,
+    description: StudyDescription,
+    progress: Progress,
+    at_the_end: AtTheEnd,
+    server: str | None,
+) -> StudyHistory:
+    before = find_study(store, description.name, description.engine)
+    # Again, now that no other process can change it.
+    check_unchanged(before or find_study(store, description.name), description)
+    runs, recorded = _take_up(executor, store, description, before, progress)
+    with mirroring(runs, server, progress.say):
+        return _run_taken_up(executor, runs, recorded, progress, at_the_end)
+
+
+def _run_taken_up(
+    executor: Executor,
+    runs: StudyRuns,
+    recorded: Sequence[TrialRecord],
+    progress: Progress,
+    at_the_end: AtTheEnd,
+) -> StudyHistory:
+    store, description = runs.store, runs.description
+    runs.set_running()
+    checkpoints = store.checkpoints(description.name, description.engine)
+    remove_pieces(checkpoints)
+    exports = can_export(store, description.name, progress.say)
+    driver = Driver(
+        executor,
+        lambda space: _engine(replace(description, space=space), store, exports),
+        runs,
+        recorded,
+        lambda trial: objective_by_epoch(store, trial),
+        progress,
+        at_the_end,
+    )
+    status, ending = "FAILED", Ending("error", "an error")
+    try:
+        with catching_interrupts(lambda: _stop(driver, progress)):
+            ending = driver.run()
+            status = "KILLED" if driver.stopped else "FINISHED"
+            # Of workers that were killed meanwhile.
+            remove_pieces(checkpoints)
+            if not driver.stopped:
+                choose_champion(executor, store, description, progress)
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            status, ending = "KILLED", INTERRUPTED
+        # What stopped it counts, not what can't be written any more because of it.
+        for _ in range(2):
+            with contextlib.suppress(Exception):
+                _close(store, runs, status, ending)
+                break
+        raise
+    finally:
+        progress.end()
+    history = _close(store, runs, status, ending)
+    if driver.stopped:
+        raise KeyboardInterrupt
+    return history
+
+
+def _take_up(
+    executor: Executor,
+    store: Store,
+    description: StudyDescription,
+    before: StudyHistory | None,
+    progress: Progress,
+) -> tuple[StudyRuns, Sequence[TrialRecord]]:
+    """Makes a study's runs, or opens those that it has; returns them and its trials so far."""
+    if before is not None:
+        asked = description.lag
+        description = with_lag(with_joined(description, before.trials), before)
+        if description.lag not in (0, asked):
+            progress.say(f"proposed as by {description.lag} workers, as the study was begun")
+    if before is not None and (
+        differences(before.description, description) or before.description.lag != description.lag
+    ):
+        # Nothing was finished under the old definition (see check_unchanged).
+        _runs(before, before.description).close_left_over(before.trials)
+        before = None
+    if before is None:
+        return StudyRuns.create(store, description, executor.environment), ()
+    runs = _runs(before, description)
+    if before.description.code.digest != description.code.digest:
+        progress.say(
+            "warning: the study's code has changed since it was last launched; trials before "
+            "and after may not compare. To start anew, give another name with --name."
+        )
+    runs.write_definition()
+    runs.close_left_over(before.trials)
+    check_complete(description.name, before.trials)
+    return runs, before.trials
+
+
+def _close(store: Store, runs: StudyRuns, status: str, ending: Ending) -> StudyHistory:
+    """Ends a study's parent run with its summary; returns the study as it stands."""
+    history = read_study(store, runs.description.name, runs.description.engine)
+    runs.close(status, study_note(history, ending.text), *ending)
+    return replace(history, status=status, ended_by=ending.by, stopped=ending.text)
+
+
+def _engine(description: StudyDescription, store: Store, exports: bool) -> Engine:
+    name = export_name(description.name, description.engine)
+    return make_engine(
+        name=description.name,
+        engine=description.engine,
+        pruner=description.pruner,
+        space=description.space,
+        objective=description.objective,
+        epochs=most_epochs(description),
+        seed=description.seed,
+        export=OptunaExport(store, name, description.objective) if exports else None,
+    )
+
+
+def _runs(history: StudyHistory, description: StudyDescription) -> StudyRuns:
+    return StudyRuns(history.store, history.experiment_id, history.parent_run_id, description)
+
+
+def _stop(driver: Driver, progress: Progress) -> None:
+    driver.stop()
+    progress.say("stopping after the present epoch; press Ctrl-C again to stop at once")

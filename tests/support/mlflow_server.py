@@ -1,0 +1,78 @@
+"""A real MLflow server, to be stopped and started again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
+
+from mlflow import MlflowClient
+from user_commands import environment
+
+_SECONDS_TO_START = 120
+
+
+def free_port() -> int:
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class MlflowServer:
+    """A server that keeps all in one folder. It gives its clients no path of its machine.
+
+    Attributes:
+        address: Where it listens.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._port = folder, free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.address = f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Starts it; returns when it answers."""
+        database = f"sqlite:///{(self._folder / 'server.db').as_posix()}"
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-P", "-m", "mlflow", "server", "--workers", "1"),
+                    *("--host", "127.0.0.1", "--port", str(self._port)),
+                    *("--backend-store-uri", database),
+                    *("--artifacts-destination", str(self._folder / "artifacts")),
+                ],
+                env=environment(
+                    MLFLOW_DISABLE_TELEMETRY="true", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"
+                ),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        direct = build_opener(ProxyHandler({}))
+        deadline = time.monotonic() + _SECONDS_TO_START
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                with direct.open(f"{self.address}/health", timeout=1):
+                    return
+            except (URLError, OSError):
+                time.sleep(0.1)
+        raise AssertionError((self._folder / "log").read_text(errors="replace"))
+
+    def kill(self) -> None:
+        """Ends it at once, in the midst of whatever it does."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    @property
+    def client(self) -> MlflowClient:
+        return MlflowClient(tracking_uri=self.address, registry_uri=self.address)

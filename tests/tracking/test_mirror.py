@@ -1,0 +1,231 @@
+"""A study's record on an MLflow server too: a real one, which is killed and started again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import kerastudy, write_study
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow_server import MlflowServer, free_port
+from scripted import ScriptedExecutor, describe
+
+from studies.progress import NoProgress
+from studies.running_studies import run_study
+from tracking.errors import TrackingError
+from tracking.history import StudyHistory
+from tracking.mirror import ServerRefusedError, check_server, server_of_environment
+from tracking.records import TrialSpec
+from tracking.store import open_store
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    found = MlflowServer(tmp_path_factory.mktemp("server"))
+    found.start()
+    yield found
+    found.kill()
+
+
+class Said(NoProgress):
+    """What was said, also by other threads."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self._changed = threading.Condition()
+
+    def say(self, text: str) -> None:
+        with self._changed:
+            self.texts.append(text)
+            self._changed.notify_all()
+
+    def wait_for(self, part: str) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.has(part), timeout=60), self.texts
+
+    def has(self, part: str) -> bool:
+        return any(part in text for text in self.texts)
+
+
+def launch(
+    store: Path,
+    name: str,
+    address: str | None,
+    executor: ScriptedExecutor | None = None,
+    said: Said | None = None,
+    **settings: Any,
+) -> StudyHistory:
+    """Runs a study with every kind of end that a trial has."""
+    executor = executor or ScriptedExecutor(
+        describe(name=name, pruner="median", **{"trials": 8, **settings}), infeasible={2}, lost=[3]
+    )
+    return run_study(executor, store=store, progress=said or NoProgress(), tracking_uri=address)
+
+
+def contents(client: MlflowClient, name: str) -> dict[Any, Any]:
+    """All that MLflow has of a study's runs, by their names in place of their ids."""
+    experiment = client.get_experiment_by_name(name)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    names = {run.info.run_id: run.info.run_name for run in runs}
+    found = {
+        (run.info.run_name, run.info.start_time): _contents(client, run, names) for run in runs
+    }
+    assert len(found) == len(runs), "a run is there twice"
+    return found
+
+
+def _contents(client: MlflowClient, run: Run, names: dict[str, str]) -> dict[str, Any]:
+    ours = ("kerastudy.copied", "kerastudy.copy_of", "mlflow.user", "mlflow.source")
+    kept = {k: v for k, v in run.data.tags.items() if not k.startswith(ours)}
+    if "mlflow.parentRunId" in kept:
+        kept["mlflow.parentRunId"] = names[kept["mlflow.parentRunId"]]
+    points = {
+        metric: [(p.step, p.value, p.timestamp) for p in client.get_metric_history(run_id, metric)]
+        for run_id, metric in ((run.info.run_id, metric) for metric in run.data.metrics)
+    }
+    return {
+        "status": run.info.status,
+        "times": (run.info.start_time, run.info.end_time),
+        "params": run.data.params,
+        "tags": kept,
+        "metrics": points,
+        "data": sorted(i.dataset.digest for i in run.inputs.dataset_inputs),
+    }
+
+
+def check_same(history: StudyHistory, server: MlflowServer) -> None:
+    name = history.description.name
+    assert contents(server.client, name) == contents(history.store.client, name)
+
+
+def test_the_server_has_what_the_store_has(server: MlflowServer, tmp_path: Path) -> None:
+    history = launch(tmp_path / "a store", "everything", server.address, repeats=2)
+    assert {trial.state for trial in history.trials} >= {"complete", "infeasible"}
+    check_same(history, server)
+    assert history.counts()["total"] == 8
+
+
+def test_a_study_that_goes_on_goes_on_there(server: MlflowServer, tmp_path: Path) -> None:
+    """Without being told again; and no more once it is told so."""
+    launch(tmp_path / "store", "goes on", server.address, trials=3)
+    more = launch(tmp_path / "store", "goes on", None, trials=6)
+    check_same(more, server)
+    for asked in ("off", None):
+        trials = more.counts()["total"] + 1
+        more = launch(tmp_path / "store", "goes on", asked, trials=trials)
+        assert len(contents(server.client, "goes on")) < len(contents(more.store.client, "goes on"))
+
+
+def test_a_server_that_is_away_costs_a_study_nothing(tmp_path: Path) -> None:
+    """It is killed between two trials, and comes back some trials later."""
+    server, said = MlflowServer(tmp_path), Said()
+    server.start()
+
+    def before(spec: TrialSpec) -> None:
+        if spec.number == 2:
+            server.kill()
+        if spec.number == 5:
+            said.wait_for("does not answer")
+            server.start()
+
+    executor = ScriptedExecutor(describe(name="away", trials=8), before)
+    try:
+        history = launch(tmp_path / "store", "away", server.address, executor, said)
+        assert history.counts()["complete"] == 8
+        check_same(history, server)
+    finally:
+        server.kill()
+
+
+def test_what_a_server_did_not_get_is_pushed(server: MlflowServer, tmp_path: Path) -> None:
+    nobody, said = f"http://127.0.0.1:{free_port()}", Said()
+    history = launch(tmp_path / "store", "pushed", nobody, said=said)
+    assert history.counts()["total"] == 8
+    assert "kerastudy push" in said.texts[-1]
+    arguments = ("push", "pushed", "--store", "store")
+    told = kerastudy(*arguments, cwd=tmp_path)
+    assert (told.code, told.out) == (2, "")
+    assert f"{nobody} does not answer" in told.last
+    for sent in (10, 0):
+        told = kerastudy(*arguments, "--tracking-uri", server.address, cwd=tmp_path)
+        assert (told.code, told.err) == (0, "")
+        assert told.out.startswith(f"{sent} runs of pushed sent")
+        check_same(history, server)
+
+
+def test_a_run_that_was_made_twice_is_there_once(server: MlflowServer, tmp_path: Path) -> None:
+    """As when the server's answer to making it was lost."""
+    history = launch(tmp_path / "store", "twice", server.address, trials=2)
+    experiment = server.client.get_experiment_by_name("twice")
+    assert experiment is not None
+    run = server.client.search_runs([experiment.experiment_id])[0]
+    server.client.create_run(experiment.experiment_id, tags=run.data.tags)
+    launch(tmp_path / "store", "twice", None, trials=2)
+    assert set(contents(server.client, "twice")) == set(contents(history.store.client, "twice"))
+
+
+def test_another_stores_study_of_this_name_is_left_alone(
+    server: MlflowServer, tmp_path: Path
+) -> None:
+    launch(tmp_path / "first", "taken", server.address, trials=2)
+    before = contents(server.client, "taken")
+    with pytest.raises(ServerRefusedError, match=r"not this store's study.*--name"):
+        launch(tmp_path / "second", "taken", server.address, trials=2)
+    assert open_store(tmp_path / "second") is None, "nothing is written"
+    assert contents(server.client, "taken") == before
+
+
+def test_a_trained_study_is_there_with_its_champion(server: MlflowServer, tmp_path: Path) -> None:
+    """By the command: its output is as ever, and others can load the model from the server."""
+    import mlflow
+
+    file = write_study(tmp_path, name='"trained"')
+    told = kerastudy(
+        *("launch", file, "--store", "store", "--json"),
+        cwd=tmp_path,
+        MLFLOW_TRACKING_URI=server.address,
+    )
+    assert told.code == 0, told.err
+    assert f'"server": "{server.address}"' in told.out
+    assert "MLflow server" in told.err and "warning" not in told.err
+    version = server.client.get_model_version_by_alias("trained", "champion")
+    run = server.client.get_run(version.tags["kerastudy.champion_run"])
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["kerastudy.trial"] == version.tags["kerastudy.trial"]
+    parent = server.client.get_run(version.run_id or "")
+    assert parent.outputs.model_outputs[0].model_id in version.source
+    files = [f.path for f in server.client.list_artifacts(parent.info.run_id, "study")]
+    assert files == ["study/code", "study/definition.json"]
+    mlflow.set_tracking_uri(server.address)
+    try:
+        model = mlflow.keras.load_model("models:/trained@champion")
+    finally:
+        mlflow.set_tracking_uri(None)
+    assert model.count_params() == 15
+    shown = kerastudy("show", "trained", "--store", "store", cwd=tmp_path)
+    assert f"also at    {server.address}" in shown.out
+
+
+@pytest.mark.parametrize(
+    "address", ["", "mlflow.db", "sqlite:///mlflow.db", "http://", "ftp://a.org", "http://a:b:c"]
+)
+def test_what_is_no_server_is_refused(address: str) -> None:
+    with pytest.raises(TrackingError, match="must be the address of an MLflow server"):
+        check_server(address)
+
+
+def test_a_password_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@mlflow.example.org")
+    with pytest.raises(TrackingError, match="MLFLOW_TRACKING_PASSWORD") as raised:
+        server_of_environment()
+    assert "secret" not in str(raised.value)
+
+
+def test_a_variable_that_names_no_server_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    assert server_of_environment() is None

@@ -1,0 +1,120 @@
+"""Sends what is recorded of a study to an MLflow server while it runs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from tracking.mirror.server import ServerAwayError, ServerRefusedError
+from tracking.mirror.study_copy import StudyCopy
+from tracking.store import Store
+
+# Between two looks at what has changed, and two tries of a server that does not answer.
+_SECONDS_BETWEEN: Final = 1.0
+_SECONDS_AWAY: Final = 5.0
+# So many runs take some seconds.
+_MANY: Final = 50
+
+
+class Mirror:
+    """A thread that sends runs which have changed. The study never waits for it.
+
+    Args:
+        store: Where the study is.
+        name: The study's name.
+        address: The server's.
+        say: Told what a person should know. Called from the thread.
+    """
+
+    def __init__(self, store: Store, name: str, address: str, say: Callable[[str], None]) -> None:
+        self._copy = StudyCopy(store, name, address)
+        self._name, self._say = name, say
+        self._changed: dict[str, None] = {}
+        self._opened = self._away = self._ending = False
+        self._condition = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
+
+    def start(self) -> None:
+        """Begins."""
+        self._thread.start()
+
+    def changed(self, run_id: str) -> None:
+        """Notes that a run has changed."""
+        with self._condition:
+            self._changed[run_id] = None
+
+    def close(self, seconds: float | None = None) -> None:
+        """Sends what is left, and the champion, if the server answers.
+
+        Args:
+            seconds: That this may take at most; None: as long as it goes on.
+        """
+        with self._condition:
+            self._ending = True
+            self._condition.notify_all()
+        try:
+            self._thread.join(seconds)
+        except KeyboardInterrupt:
+            self._say_what_is_left("interrupted")
+            return
+        if self._thread.is_alive():
+            self._say_what_is_left("it takes too long now")
+
+    def _run(self) -> None:
+        try:
+            while not self._round():
+                with self._condition:
+                    pause = _SECONDS_AWAY if self._away else _SECONDS_BETWEEN
+                    self._condition.wait_for(lambda: self._ending, pause)
+        except ServerRefusedError as error:
+            self._say(f"warning: {error} Nothing more is sent there; the store has it all.")
+        except Exception as error:
+            # The study's record is in the store: nothing that befalls its copy may end it.
+            self._say(f"warning: no more is sent to {self._copy.address}: {error!r}")
+
+    def _round(self) -> bool:
+        """Sends what has changed; returns whether that was the last time."""
+        ending = self._ending
+        try:
+            self._send(ending)
+        except ServerAwayError as error:
+            if not self._away and not ending:
+                self._say(f"warning: {error} The study goes on; what is missing there follows.")
+            self._away = True
+            if ending:
+                self._say_what_is_left(str(error))
+            return ending
+        if self._away:
+            self._away = False
+            self._say(f"the MLflow server {self._copy.address} answers")
+        return ending
+
+    def _send(self, ending: bool) -> None:
+        if not self._opened:
+            self._copy.open()
+            missing = self._copy.missing()
+            with self._condition:
+                self._changed = dict.fromkeys([*missing, *self._changed])
+            self._opened = True
+        if ending and len(self._changed) > _MANY:
+            left = f"sending {len(self._changed)} runs to the MLflow server"
+            self._say(f"{left}; Ctrl-C leaves them for later")
+        while self._changed:
+            with self._condition:
+                run_id = next(iter(self._changed))
+                # Before it is read: what changes from now on is another change.
+                del self._changed[run_id]
+            try:
+                self._copy.send(run_id)
+            except BaseException:
+                self.changed(run_id)
+                raise
+        if ending:
+            self._copy.send_champion()
+
+    def _say_what_is_left(self, why: str) -> None:
+        self._say(
+            f"warning: the MLflow server has not got all of this study ({why.rstrip('.')}). "
+            f"`kerastudy push` sends the rest, and so does the next launch."
+        )

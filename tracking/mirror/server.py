@@ -1,0 +1,113 @@
+"""An MLflow server: its address, its client, and what may go wrong with it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from tracking.errors import TrackingError
+from tracking.tags import NO_SERVER
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_VARIABLE: Final = "MLFLOW_TRACKING_URI"
+_SCHEMES: Final = ("http", "https")
+
+
+class ServerAwayError(TrackingError):
+    """The server does not answer now, or not as it should; it may later."""
+
+
+class ServerRefusedError(TrackingError):
+    """The server will not take what it is sent, however often."""
+
+
+def check_server(address: str) -> str:
+    """Returns the address of an MLflow server, without a slash at its end; "off" as it is.
+
+    Raises:
+        TrackingError: If it is no such address.
+    """
+    if address == NO_SERVER:
+        return address
+    try:
+        parts = urlsplit(address)
+        known = parts.scheme in _SCHEMES and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        known = False
+    if not known:
+        raise TrackingError(
+            "The tracking URI must be the address of an MLflow server, such as "
+            f"http://127.0.0.1:5000, or off. Received: {address!r}. (The record itself is always "
+            "in the store, which --store chooses.)"
+        )
+    if parts.username or parts.password:
+        raise TrackingError(
+            "The tracking URI must not hold a user and a password, since it is recorded: give "
+            "them by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+        )
+    return address.rstrip("/")
+
+
+def server_of_environment() -> str | None:
+    """Returns the server that ``MLFLOW_TRACKING_URI`` names; None if it names none.
+
+    Raises:
+        TrackingError: If its address has a user or a password in it.
+    """
+    address = os.environ.get(_VARIABLE, "")
+    # Files and databases, which it may name as well, are no servers: the store is such a place.
+    return check_server(address) if address.startswith(tuple(f"{s}:" for s in _SCHEMES)) else None
+
+
+def open_server(address: str) -> MlflowClient:
+    """Returns MLflow's client on a server. Nothing is asked of the server yet."""
+    # It would try for minutes, in silence; whoever calls tries again, and says so.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # It tells of each run that ends, on standard output, and of each model.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    logging.getLogger("mlflow.store.model_registry").setLevel(logging.WARNING)
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=address, registry_uri=address)
+
+
+@contextlib.contextmanager
+def telling_server_errors(address: str) -> Iterator[None]:
+    """Says what a server's failure means for whoever sends to it.
+
+    Raises:
+        ServerAwayError: If it is worth trying again.
+        ServerRefusedError: If it is not.
+    """
+    from mlflow.exceptions import MlflowException, RestException
+    from requests import RequestException
+
+    try:
+        yield
+    except RestException as error:
+        text = f"The MLflow server {address} refuses what it is sent: {_in_a_line(error)}."
+        status = error.get_http_status_code()
+        if status >= 500 or status in (408, 429):
+            raise ServerAwayError(text) from error
+        raise ServerRefusedError(text) from error
+    except (MlflowException, RequestException) as error:
+        raise ServerAwayError(
+            f"The MLflow server {address} does not answer: {_in_a_line(error)}."
+        ) from error
+
+
+def _in_a_line(error: BaseException) -> str:
+    """Returns what is at the bottom of an error, such as "Connection refused"."""
+    while (below := error.__cause__ or error.__context__) is not None:
+        error = below
+    # urllib3 puts the connection's object in front.
+    text = str(error).rpartition(">: ")[2] or type(error).__name__
+    return text.splitlines()[0][:300].rstrip(".")

@@ -1,0 +1,285 @@
+"""A copy of a study's runs, and of its champion, on an MLflow server.
+
+Each run there says which run of the store it is a copy of, and, once it is all there, of what
+state of that run. So whoever sends needs to remember nothing, and can be killed at any moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tracking import tags
+from tracking.atomic import is_piece
+from tracking.history import champion_version, read_study
+from tracking.mirror.server import (
+    ServerAwayError,
+    ServerRefusedError,
+    open_server,
+    telling_server_errors,
+)
+from tracking.registry import CHAMPION_METRICS, Registrar, local_model, register
+from tracking.run_contents import local_artifacts
+from tracking.run_writer import ClientWriter
+from tracking.searching import search_runs
+from tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlflow.entities import Experiment, Metric, Run
+
+# A batch of MLflow's holds 100.
+_MOST_TAGS: Final = 100
+_RUNNING: Final = "RUNNING"
+
+
+@dataclass
+class _Copy:
+    """A run on the server.
+
+    Attributes:
+        run_id: Its id there.
+        tags: Those that it has.
+        sent: How many points of each metric it was sent by this process.
+        files: Those that it was sent by this process, with their time and size.
+    """
+
+    run_id: str
+    tags: dict[str, str]
+    sent: dict[str, int] = field(default_factory=dict)
+    files: set[tuple[str, int, int]] = field(default_factory=set)
+
+
+class StudyCopy:
+    """What a server has of a study. `open` it before anything else.
+
+    Args:
+        store: Where the study is.
+        name: The study's name.
+        address: The server's.
+    """
+
+    def __init__(self, store: Store, name: str, address: str) -> None:
+        self.address = address
+        self._store, self._name = store, name
+        self._server = open_server(address)
+        self._experiment_id = ""
+        self._copies: dict[str, _Copy] = {}
+
+    def open(self) -> None:
+        """Finds the study on the server, or makes it there; sees which of its runs are there.
+
+        Raises:
+            ServerAwayError: If the server does not answer.
+            ServerRefusedError: If it has a study of this name that is another store's.
+        """
+        with telling_server_errors(self.address):
+            self._open()
+
+    def missing(self) -> list[str]:
+        """Returns the store's runs that are not there, or not as they are now, parents first."""
+        return [
+            run.info.run_id
+            for run in search_runs(self._store.client, self._here().experiment_id)
+            if not self._is_there(run)
+        ]
+
+    def send(self, run_id: str) -> None:
+        """Brings a run there to what it is here.
+
+        Raises:
+            ServerAwayError: If the server does not answer.
+            ServerRefusedError: If it does not take it.
+        """
+        run = self._store.client.get_run(run_id)
+        if self._is_there(run):
+            return
+        histories = {name: self._history(run, name) for name in run.data.metrics}
+        with telling_server_errors(self.address):
+            copy = self._copy_of(run)
+            self._send(run, copy, histories)
+
+    def send_champion(self) -> None:
+        """Registers the study's champion there, if it is not yet.
+
+        Raises:
+            ServerAwayError: If the server does not answer.
+            ServerRefusedError: If it does not take it.
+        """
+        here = champion_version(self._store.client, self._name)
+        if here is None:
+            return
+        history = read_study(self._store, self._name, here.tags[tags.ENGINE])
+        trial = next(t for t in history.trials if t.run_id == here.tags[tags.CHAMPION_RUN])
+        for run_id in (history.parent_run_id, trial.run_id):
+            if run_id not in self._copies:
+                self.send(run_id)
+        there = self._copies[trial.run_id].run_id
+        with telling_server_errors(self.address), tempfile.TemporaryDirectory() as temporary:
+            known = champion_version(self._server, self._name)
+            if known is not None and known.tags.get(tags.CHAMPION_RUN) == there:
+                return
+            folder = Path(temporary) / "champion"
+            shutil.copytree(local_model(here.source), folder)
+            parent = self._copies[history.parent_run_id].run_id
+            registrar = Registrar(self._server, self._experiment_id, parent)
+            register(registrar, history.description, replace(trial, run_id=there), folder)
+
+    @property
+    def page(self) -> str:
+        """The address of the study's page on the server."""
+        return f"{self.address}/#/experiments/{self._experiment_id}/runs"
+
+    def _here(self) -> Experiment:
+        return self._store.client.get_experiment_by_name(self._name)
+
+    def _open(self) -> None:
+        here = self._here()
+        identity = here.tags.get(tags.IDENTITY)
+        if identity is None:
+            identity = uuid.uuid4().hex
+            self._store.client.set_experiment_tag(here.experiment_id, tags.IDENTITY, identity)
+        there = self._server.get_experiment_by_name(self._name)
+        if there is None:
+            kept = {k: v for k, v in here.tags.items() if k != tags.SERVER}
+            self._server.create_experiment(self._name, tags={**kept, tags.IDENTITY: identity})
+            there = self._server.get_experiment_by_name(self._name)
+        _check_same_study(self.address, there, identity)
+        self._experiment_id = there.experiment_id
+        self._copies = {}
+        for run in search_runs(self._server, self._experiment_id):
+            origin = run.data.tags.get(tags.COPY_OF)
+            if origin is None:
+                continue
+            if origin in self._copies:
+                # Made twice, as the answer to the first time was lost.
+                self._server.delete_run(run.info.run_id)
+            else:
+                self._copies[origin] = _Copy(run.info.run_id, dict(run.data.tags))
+
+    def _is_there(self, run: Run) -> bool:
+        copy = self._copies.get(run.info.run_id)
+        if copy is None or run.info.status == _RUNNING:
+            return False
+        return copy.tags.get(tags.COPIED) == _state_of(run)
+
+    def _history(self, run: Run, name: str) -> list[Metric]:
+        if name.startswith(CHAMPION_METRICS):
+            # Comes with the champion, whose model there is another one.
+            return []
+        return list(self._store.client.get_metric_history(run.info.run_id, name))
+
+    def _copy_of(self, run: Run) -> _Copy:
+        """Returns a run's copy, made if it is not there."""
+        copy = self._copies.get(run.info.run_id)
+        if copy is None:
+            given = {**self._tags_of(run), tags.COPY_OF: run.info.run_id}
+            made = self._server.create_run(
+                self._experiment_id, run.info.start_time, given, run.info.run_name
+            )
+            copy = self._copies[run.info.run_id] = _Copy(made.info.run_id, given)
+            if run.inputs is not None and run.inputs.dataset_inputs:
+                self._server.log_inputs(copy.run_id, run.inputs.dataset_inputs)
+        return copy
+
+    def _tags_of(self, run: Run) -> dict[str, str]:
+        """Returns a run's tags as its copy has them."""
+        found: dict[str, str] = dict(run.data.tags)
+        parent = found.get(tags.PARENT)
+        if parent is not None:
+            if parent not in self._copies:
+                self._copy_of(self._store.client.get_run(parent))
+            found[tags.PARENT] = self._copies[parent].run_id
+        return found
+
+    def _send(self, run: Run, copy: _Copy, histories: Mapping[str, list[Metric]]) -> None:
+        from mlflow.entities import Param
+
+        points = [
+            point
+            for name, history in histories.items()
+            for point in history[copy.sent.get(name, 0) :]
+        ]
+        params = [Param(name, value) for name, value in run.data.params.items()]
+        changed = {k: v for k, v in self._tags_of(run).items() if copy.tags.get(k) != v}
+        ClientWriter(self._server, self._experiment_id).log(copy.run_id, points, params)
+        self._set_tags(copy, changed)
+        if run.data.tags.get(tags.KIND) == "study":
+            self._send_files(run, copy)
+        if run.info.status == _RUNNING:
+            self._server.update_run(copy.run_id, status=_RUNNING)
+        else:
+            self._server.set_terminated(copy.run_id, run.info.status, run.info.end_time)
+            # Last: what is there is all there.
+            self._set_tags(copy, {tags.COPIED: _state_of(run)})
+        copy.sent = {name: len(history) for name, history in histories.items()}
+
+    def _set_tags(self, copy: _Copy, changed: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        given = [RunTag(name, value) for name, value in changed.items()]
+        for start in range(0, len(given), _MOST_TAGS):
+            self._server.log_batch(copy.run_id, tags=given[start : start + _MOST_TAGS])
+        copy.tags.update(changed)
+
+    def _send_files(self, run: Run, copy: _Copy) -> None:
+        """Sends a study's definition and the texts of its files."""
+        root = local_artifacts(run)
+        for path in _files(root):
+            facts = path.stat()
+            mark = (str(path), facts.st_mtime_ns, facts.st_size)
+            if mark not in copy.files:
+                folder = path.parent.relative_to(root).as_posix()
+                self._server.log_artifact(copy.run_id, str(path), folder)
+                copy.files.add(mark)
+
+
+def check_free(store: Store | None, name: str, address: str) -> None:
+    """Checks that a server has no other study of this name, if it answers.
+
+    Args:
+        store: Where the study is; None if there is no store yet.
+        name: The study's name.
+        address: The server's.
+
+    Raises:
+        ServerRefusedError: If it has, or will not say.
+    """
+    with contextlib.suppress(ServerAwayError), telling_server_errors(address):
+        there = open_server(address).get_experiment_by_name(name)
+        if there is not None:
+            here = None if store is None else store.client.get_experiment_by_name(name)
+            _check_same_study(
+                address, there, None if here is None else here.tags.get(tags.IDENTITY)
+            )
+
+
+def _check_same_study(address: str, there: Experiment, identity: str | None) -> None:
+    if there.lifecycle_stage == "deleted":
+        raise ServerRefusedError(
+            f"The MLflow server {address} had an experiment {there.name!r}, which was deleted. "
+            "Restore it there, or launch the study under another name with --name."
+        )
+    if identity is None or there.tags.get(tags.IDENTITY) != identity:
+        raise ServerRefusedError(
+            f"The MLflow server {address} has an experiment {there.name!r} that is not this "
+            "store's study. Launch the study under another name with --name, or without the "
+            "server with --tracking-uri off."
+        )
+
+
+def _files(root: Path) -> Iterable[Path]:
+    return [path for path in sorted((root / "study").rglob("*")) if _is_whole(path)]
+
+
+def _is_whole(path: Path) -> bool:
+    return path.is_file() and not is_piece(path)
+
+
+def _state_of(run: Run) -> str:
+    return f"{run.info.status} {run.info.end_time}"

@@ -1,0 +1,53 @@
+"""Everything that MLflow has of something, however many pages it gives it in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment, Run
+
+_PAGE = 1000
+
+
+def search_experiments(client: MlflowClient) -> list[Experiment]:
+    """Returns all experiments that were not deleted."""
+    return _all(lambda token: client.search_experiments(page_token=token, max_results=_PAGE))
+
+
+def search_runs(
+    client: MlflowClient, experiment_id: str, condition: str = "", *, deleted: bool = False
+) -> list[Run]:
+    """Returns an experiment's runs in the order in which they were made.
+
+    Args:
+        client: MLflow's.
+        experiment_id: The experiment.
+        condition: What they meet, as MLflow spells it; empty: all.
+        deleted: With those that were deleted.
+    """
+    from mlflow.entities import ViewType
+
+    return _all(
+        lambda token: client.search_runs(
+            [experiment_id],
+            condition,
+            run_view_type=ViewType.ALL if deleted else ViewType.ACTIVE_ONLY,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
+            max_results=_PAGE,
+        )
+    )
+
+
+def _all(page_at: Callable[[str | None], Any]) -> list[Any]:
+    found: list[Any] = []
+    token: str | None = None
+    while True:
+        page = page_at(token)
+        found += page
+        token = page.token
+        if not token:
+            return found
