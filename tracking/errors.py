@@ -3,6 +3,8 @@
 TrackingError
 ├── StoreError        the store's folder or databases
 │   └── StoreLockedError   somebody else is at work in it
+├── ServerAwayError   an MLflow server does not answer now
+├── ServerRefusedError
 ├── StudyNotFoundError
 ├── StudyNameError
 └── StudyChangedError
@@ -21,6 +23,14 @@ class StoreError(TrackingError):
 
 class StoreLockedError(StoreError):
     """Another process is at work in the store."""
+
+
+class ServerAwayError(TrackingError):
+    """An MLflow server does not answer now, or not as it should; it may later."""
+
+
+class ServerRefusedError(TrackingError):
+    """An MLflow server will not take what it is sent, however often."""
 
 
 class StudyNotFoundError(TrackingError):

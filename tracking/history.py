@@ -290,5 +290,8 @@ def champion_version(client: MlflowClient, name: str) -> ModelVersion | None:
 
     try:
         return client.get_model_version_by_alias(name, ALIAS)
-    except MlflowException:
+    except MlflowException as error:
+        # There is no such model, or no such alias.
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
         return None

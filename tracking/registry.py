@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracking import tags
+from tracking.errors import ServerRefusedError
 from tracking.history import ALIAS, StudyHistory
 from tracking.mlflow_names import to_mlflow
 from tracking.records import BestEpoch, StudyDescription, TrialRecord
@@ -22,6 +23,7 @@ from tracking.store import Store
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
+    from mlflow.entities.model_registry import RegisteredModel
 
 
 # What the parent run's metrics of the registered model begin with.
@@ -36,11 +38,13 @@ class Registrar:
         client: MLflow's client.
         experiment_id: The study's experiment there.
         parent_run_id: The parent run there of the study under the champion's engine.
+        identity: Of the study, if its registered model may be another study's there; or empty.
     """
 
     client: MlflowClient
     experiment_id: str
     parent_run_id: str
+    identity: str = ""
 
 
 def requirements() -> list[str]:
@@ -91,8 +95,6 @@ def register(
         trial: The trial behind the model, as it is recorded there.
         folder: What `mlflow.keras.save_model` wrote.
     """
-    from mlflow.exceptions import MlflowException
-
     _, best = trial.best_training
     client = there.client
     metric, name = description.objective.metric, description.name
@@ -103,11 +105,11 @@ def register(
         "epoch": str(best.epoch),
         to_mlflow(metric): repr(best.value),
     }
-    try:
-        client.get_registered_model(name)
-    except MlflowException:
-        client.create_registered_model(
-            name, tags={tags.KIND: "study"}, description=f"Champions of the study {name}."
+    model = _registered_model(there, name)
+    if there.identity and model.tags.get(tags.IDENTITY) != there.identity:
+        raise ServerRefusedError(
+            f"The server has a registered model {name!r} that is not this store's study's, so the "
+            "champion is not registered there."
         )
     logged = _logged_model(there, name, trial, facts, folder)
     _note_in_parent_run(there, logged, best)
@@ -200,6 +202,22 @@ def _logged_model(
         client.log_model_artifacts(logged.model_id, str(folder))
         client.finalize_logged_model(logged.model_id, "READY")
     return logged
+
+
+def _registered_model(there: Registrar, name: str) -> RegisteredModel:
+    """Returns a study's registered model, made if it is not there."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return there.client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+    given = {tags.KIND: "study"}
+    if there.identity:
+        given[tags.IDENTITY] = there.identity
+    description = f"Champions of the study {name}."
+    return there.client.create_registered_model(name, tags=given, description=description)
 
 
 def _location_fault(location: str) -> str:

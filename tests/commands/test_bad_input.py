@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from command_line import Launched, Told, kerastudy, run, write_study
 from handmade import contents
 
+from studies.commands.main import kerastudy as kerastudy_group
 from tracking.store import STORE_FORMAT
 
 
@@ -181,7 +183,7 @@ def test_what_is_not_in_the_store(
     assert contents(launched.store) == before
 
 
-# What is found when the study is loaded. All are launched first, two at a time.
+# What is found when the study is loaded.
 
 
 @dataclass(frozen=True)
@@ -268,29 +270,27 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Told, Path]]:
-    def launch(item: tuple[str, Case]) -> tuple[str, tuple[Told, Path]]:
-        name, case = item
-        folder = tmp_path_factory.mktemp("case")
-        file = write_study(folder, **case.replaced)
-        if case.text:
-            file.write_text(case.text)
-        target = f"my_study.py:{case.variable}" if case.variable else "my_study.py"
-        return name, (
-            kerastudy("launch", target, "--executor", case.executor, *case.arguments, cwd=folder),
-            folder,
-        )
-
-    with ThreadPoolExecutor(2) as pool:
-        return dict(pool.map(launch, CASES.items()))
+def launch_here(folder: Path, *arguments: str) -> Told:
+    """Runs the command in this process, which has TensorFlow imported already."""
+    with contextlib.chdir(folder):
+        result = CliRunner().invoke(kerastudy_group, ["launch", *arguments])
+    return Told(result.exit_code, result.stdout, result.stderr)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_study_that(outcomes: dict[str, tuple[Told, Path]], name: str) -> None:
-    told, folder = outcomes[name]
-    check_refused(told, *CASES[name].words)
-    left = {p for p in contents(folder) if "__pycache__" not in p}
+def test_a_study_that(tmp_path: Path, name: str) -> None:
+    case = CASES[name]
+    file = write_study(tmp_path, **case.replaced)
+    if case.text:
+        file.write_text(case.text)
+    target = f"my_study.py:{case.variable}" if case.variable else "my_study.py"
+    arguments = [target, "--executor", case.executor, *case.arguments]
+    if case.executor == "in-process":
+        told = launch_here(tmp_path, *arguments)
+    else:
+        told = kerastudy("launch", *arguments, cwd=tmp_path)
+    check_refused(told, *case.words)
+    left = {p for p in contents(tmp_path) if "__pycache__" not in p}
     assert left == {"my_study.py"}
 
 

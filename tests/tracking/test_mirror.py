@@ -16,11 +16,12 @@ from scripted import ScriptedExecutor, describe
 
 from studies.progress import NoProgress
 from studies.running_studies import run_study
-from tracking.errors import TrackingError
+from tracking.errors import ServerRefusedError, TrackingError
 from tracking.history import StudyHistory
-from tracking.mirror import ServerRefusedError, check_server, server_of_environment
+from tracking.mirror import check_server, server_of_environment
 from tracking.records import TrialSpec
 from tracking.store import open_store
+from tracking.ui import serving
 
 
 @pytest.fixture(scope="module")
@@ -121,10 +122,9 @@ def test_a_study_that_goes_on_goes_on_there(server: MlflowServer, tmp_path: Path
         assert len(contents(server.client, "goes on")) < len(contents(more.store.client, "goes on"))
 
 
-def test_a_server_that_is_away_costs_a_study_nothing(tmp_path: Path) -> None:
+def test_a_server_that_is_away_costs_a_study_nothing(server: MlflowServer, tmp_path: Path) -> None:
     """It is killed between two trials, and comes back some trials later."""
-    server, said = MlflowServer(tmp_path), Said()
-    server.start()
+    said = Said()
 
     def before(spec: TrialSpec) -> None:
         if spec.number == 2:
@@ -134,12 +134,9 @@ def test_a_server_that_is_away_costs_a_study_nothing(tmp_path: Path) -> None:
             server.start()
 
     executor = ScriptedExecutor(describe(name="away", trials=8), before)
-    try:
-        history = launch(tmp_path / "store", "away", server.address, executor, said)
-        assert history.counts()["complete"] == 8
-        check_same(history, server)
-    finally:
-        server.kill()
+    history = launch(tmp_path / "store", "away", server.address, executor, said)
+    assert history.counts()["complete"] == 8
+    check_same(history, server)
 
 
 def test_what_a_server_did_not_get_is_pushed(server: MlflowServer, tmp_path: Path) -> None:
@@ -151,7 +148,7 @@ def test_what_a_server_did_not_get_is_pushed(server: MlflowServer, tmp_path: Pat
     told = kerastudy(*arguments, cwd=tmp_path)
     assert (told.code, told.out) == (2, "")
     assert f"{nobody} does not answer" in told.last
-    for sent in (10, 0):
+    for sent in ("10", "0"):
         told = kerastudy(*arguments, "--tracking-uri", server.address, cwd=tmp_path)
         assert (told.code, told.err) == (0, "")
         assert told.out.startswith(f"{sent} runs of pushed sent")
@@ -163,10 +160,44 @@ def test_a_run_that_was_made_twice_is_there_once(server: MlflowServer, tmp_path:
     history = launch(tmp_path / "store", "twice", server.address, trials=2)
     experiment = server.client.get_experiment_by_name("twice")
     assert experiment is not None
-    run = server.client.search_runs([experiment.experiment_id])[0]
-    server.client.create_run(experiment.experiment_id, tags=run.data.tags)
-    launch(tmp_path / "store", "twice", None, trials=2)
-    assert set(contents(server.client, "twice")) == set(contents(history.store.client, "twice"))
+    for run in server.client.search_runs([experiment.experiment_id]):
+        of = {k: v for k, v in run.data.tags.items() if k != "kerastudy.copied"}
+        server.client.create_run(experiment.experiment_id, run.info.start_time, of)
+    history = launch(tmp_path / "store", "twice", None, trials=2)
+    check_same(history, server)
+
+
+def test_what_is_deleted_on_the_server_is_sent_again(server: MlflowServer, tmp_path: Path) -> None:
+    """The parent run too, to which the others then belong."""
+    history = launch(tmp_path / "store", "deleted", server.address, trials=2)
+    experiment = server.client.get_experiment_by_name("deleted")
+    assert experiment is not None
+    for run in server.client.search_runs([experiment.experiment_id]):
+        if run.info.run_name in ("deleted (optuna:tpe)", "trial 1"):
+            server.client.delete_run(run.info.run_id)
+    told = kerastudy("push", "deleted", "--store", "store", cwd=tmp_path)
+    assert told.code == 0, told.err
+    check_same(history, server)
+
+
+def test_a_server_that_shows_the_store_itself_is_refused(tmp_path: Path) -> None:
+    """As `kerastudy ui` does: the study would be copied into its own record."""
+    history = launch(tmp_path / "store", "itself", None, trials=2)
+    before = contents(history.store.client, "itself")
+    port = free_port()
+    with serving(history.store, port, threading.Event()):
+        address = f"http://127.0.0.1:{port}"
+        told = kerastudy("push", "itself", "--store", "store", "--tracking-uri", address,
+                         cwd=tmp_path)  # fmt: skip
+        assert told.code == 2
+        assert "shows this store" in told.last
+        with pytest.raises(ServerRefusedError, match="shows this store"):
+            launch(tmp_path / "store", "itself", address, trials=3)
+        said = Said()
+        launch(tmp_path / "store", "another", address, said=said, trials=2)
+        assert said.has("shows this store")
+    assert contents(history.store.client, "itself") == before
+    assert len(contents(history.store.client, "another")) == 3
 
 
 def test_another_stores_study_of_this_name_is_left_alone(
@@ -184,6 +215,7 @@ def test_a_trained_study_is_there_with_its_champion(server: MlflowServer, tmp_pa
     """By the command: its output is as ever, and others can load the model from the server."""
     import mlflow
 
+    server.client.create_registered_model("taken too")  # by somebody else
     file = write_study(tmp_path, name='"trained"')
     told = kerastudy(
         *("launch", file, "--store", "store", "--json"),
@@ -207,6 +239,13 @@ def test_a_trained_study_is_there_with_its_champion(server: MlflowServer, tmp_pa
     finally:
         mlflow.set_tracking_uri(None)
     assert model.count_params() == 15
+    told = kerastudy(
+        *("launch", file, "--store", "store", "--name", "taken too", "--trials", "1"),
+        *("--tracking-uri", server.address),
+        cwd=tmp_path,
+    )
+    assert told.code == 0 and "registered model 'taken too' that is not" in told.err
+    assert not server.client.search_model_versions("name = 'taken too'")
     shown = kerastudy("show", "trained", "--store", "store", cwd=tmp_path)
     assert f"also at    {server.address}" in shown.out
 

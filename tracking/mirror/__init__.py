@@ -8,18 +8,11 @@ mirror      sends it in the background while the study runs
 from __future__ import annotations
 
 from tracking.mirror.mirror import Mirror
-from tracking.mirror.server import (
-    ServerAwayError,
-    ServerRefusedError,
-    check_server,
-    server_of_environment,
-)
+from tracking.mirror.server import check_server, server_of_environment
 from tracking.mirror.study_copy import StudyCopy, check_free
 
 __all__ = [
     "Mirror",
-    "ServerAwayError",
-    "ServerRefusedError",
     "StudyCopy",
     "check_free",
     "check_server",

@@ -6,15 +6,15 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from tracking.mirror.server import ServerAwayError, ServerRefusedError
+from tracking.errors import ServerAwayError, ServerRefusedError
 from tracking.mirror.study_copy import StudyCopy
 from tracking.store import Store
 
 # Between two looks at what has changed, and two tries of a server that does not answer.
 _SECONDS_BETWEEN: Final = 1.0
 _SECONDS_AWAY: Final = 5.0
-# So many runs take some seconds.
-_MANY: Final = 50
+# The end of a study is no end for whoever waits, after so long.
+_SECONDS_IN_SILENCE: Final = 5.0
 
 
 class Mirror:
@@ -31,7 +31,8 @@ class Mirror:
         self._copy = StudyCopy(store, name, address)
         self._name, self._say = name, say
         self._changed: dict[str, None] = {}
-        self._opened = self._away = self._ending = False
+        self._opened = self._away = self._ending = self._given_up = False
+        self._fault = ""
         self._condition = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
 
@@ -53,13 +54,21 @@ class Mirror:
         with self._condition:
             self._ending = True
             self._condition.notify_all()
+        why = "it takes too long now"
         try:
-            self._thread.join(seconds)
+            self._thread.join(min(_SECONDS_IN_SILENCE, seconds or _SECONDS_IN_SILENCE))
+            if self._thread.is_alive() and (seconds is None or seconds > _SECONDS_IN_SILENCE):
+                self._say(
+                    f"sending what is left to the MLflow server {self._copy.address}; Ctrl-C "
+                    "leaves it for later"
+                )
+                self._thread.join(None if seconds is None else seconds - _SECONDS_IN_SILENCE)
         except KeyboardInterrupt:
-            self._say_what_is_left("interrupted")
-            return
+            why = "interrupted"
         if self._thread.is_alive():
-            self._say_what_is_left("it takes too long now")
+            # The study's next launch sends it: not both.
+            self._given_up = True
+            self._say_what_is_left(why)
 
     def _run(self) -> None:
         try:
@@ -68,10 +77,12 @@ class Mirror:
                     pause = _SECONDS_AWAY if self._away else _SECONDS_BETWEEN
                     self._condition.wait_for(lambda: self._ending, pause)
         except ServerRefusedError as error:
-            self._say(f"warning: {error} Nothing more is sent there; the store has it all.")
+            if not self._given_up:
+                self._say(f"warning: {error} Nothing more is sent there; the store has it all.")
         except Exception as error:
             # The study's record is in the store: nothing that befalls its copy may end it.
-            self._say(f"warning: no more is sent to {self._copy.address}: {error!r}")
+            if not self._given_up:
+                self._say(f"warning: no more is sent to {self._copy.address}: {error!r}")
 
     def _round(self) -> bool:
         """Sends what has changed; returns whether that was the last time."""
@@ -81,14 +92,18 @@ class Mirror:
         except ServerAwayError as error:
             if not self._away and not ending:
                 self._say(f"warning: {error} The study goes on; what is missing there follows.")
-            self._away = True
-            if ending:
+            # What it did before it was away is not known: it is asked again.
+            self._away, self._opened = True, False
+            if ending and not self._given_up:
                 self._say_what_is_left(str(error))
-            return ending
+            return ending or self._given_up
         if self._away:
             self._away = False
             self._say(f"the MLflow server {self._copy.address} answers")
-        return ending
+        if self._copy.fault != self._fault:
+            self._fault = self._copy.fault
+            self._say(f"warning: {self._fault} Runs are sent without it.")
+        return ending or self._given_up
 
     def _send(self, ending: bool) -> None:
         if not self._opened:
@@ -97,10 +112,7 @@ class Mirror:
             with self._condition:
                 self._changed = dict.fromkeys([*missing, *self._changed])
             self._opened = True
-        if ending and len(self._changed) > _MANY:
-            left = f"sending {len(self._changed)} runs to the MLflow server"
-            self._say(f"{left}; Ctrl-C leaves them for later")
-        while self._changed:
+        while self._changed and not self._given_up:
             with self._condition:
                 run_id = next(iter(self._changed))
                 # Before it is read: what changes from now on is another change.
@@ -110,7 +122,7 @@ class Mirror:
             except BaseException:
                 self.changed(run_id)
                 raise
-        if ending:
+        if ending and not self._given_up:
             self._copy.send_champion()
 
     def _say_what_is_left(self, why: str) -> None:

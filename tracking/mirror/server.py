@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from tracking.errors import TrackingError
+from tracking.errors import ServerAwayError, ServerRefusedError, TrackingError
 from tracking.tags import NO_SERVER
 
 if TYPE_CHECKING:
@@ -17,14 +17,8 @@ if TYPE_CHECKING:
 
 _VARIABLE: Final = "MLFLOW_TRACKING_URI"
 _SCHEMES: Final = ("http", "https")
-
-
-class ServerAwayError(TrackingError):
-    """The server does not answer now, or not as it should; it may later."""
-
-
-class ServerRefusedError(TrackingError):
-    """The server will not take what it is sent, however often."""
+_TIMEOUT: Final = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+_SECONDS_AT_FIRST: Final = 10
 
 
 def check_server(address: str) -> str:
@@ -69,7 +63,6 @@ def open_server(address: str) -> MlflowClient:
     """Returns MLflow's client on a server. Nothing is asked of the server yet."""
     # It would try for minutes, in silence; whoever calls tries again, and says so.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # It tells of each run that ends, on standard output, and of each model.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
@@ -80,6 +73,22 @@ def open_server(address: str) -> MlflowClient:
 
 
 @contextlib.contextmanager
+def not_waiting_long() -> Iterator[None]:
+    """Has requests wait for seconds only, where somebody waits for their answer.
+
+    Files that are sent may take MLflow's two minutes.
+    """
+    if _TIMEOUT in os.environ:
+        yield
+        return
+    os.environ[_TIMEOUT] = str(_SECONDS_AT_FIRST)
+    try:
+        yield
+    finally:
+        del os.environ[_TIMEOUT]
+
+
+@contextlib.contextmanager
 def telling_server_errors(address: str) -> Iterator[None]:
     """Says what a server's failure means for whoever sends to it.
 
@@ -87,27 +96,56 @@ def telling_server_errors(address: str) -> Iterator[None]:
         ServerAwayError: If it is worth trying again.
         ServerRefusedError: If it is not.
     """
-    from mlflow.exceptions import MlflowException, RestException
+    from mlflow.exceptions import MlflowException
     from requests import RequestException
 
     try:
         yield
-    except RestException as error:
-        text = f"The MLflow server {address} refuses what it is sent: {_in_a_line(error)}."
-        status = error.get_http_status_code()
-        if status >= 500 or status in (408, 429):
-            raise ServerAwayError(text) from error
-        raise ServerRefusedError(text) from error
+    except TrackingError:
+        raise
     except (MlflowException, RequestException) as error:
-        raise ServerAwayError(
-            f"The MLflow server {address} does not answer: {_in_a_line(error)}."
+        status = _status(error)
+        if status >= 500 or status in (408, 429):
+            raise ServerAwayError(
+                f"The MLflow server {address} does not answer as it should: {_in_a_line(error)}."
+            ) from error
+        advice = ""
+        if status in (401, 403):
+            advice = (
+                " Who you are is told by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+                "MLFLOW_TRACKING_TOKEN."
+            )
+        raise ServerRefusedError(
+            f"The MLflow server {address} refuses what it is sent: {_in_a_line(error)}.{advice}"
+        ) from error
+    except Exception as error:
+        # What a place of artifacts needs that is not the server's own: its library, its password.
+        raise ServerRefusedError(
+            f"What is to be sent to the MLflow server {address} can't be: "
+            f"{type(error).__name__}: {_in_a_line(error)}."
         ) from error
 
 
+def _status(error: Exception) -> int:
+    """Returns the HTTP status behind an error; 500 if there was no answer."""
+    from mlflow.exceptions import MlflowException
+
+    if isinstance(error, MlflowException):
+        return int(error.get_http_status_code())
+    response = getattr(error, "response", None)
+    return 500 if response is None else int(response.status_code)
+
+
 def _in_a_line(error: BaseException) -> str:
-    """Returns what is at the bottom of an error, such as "Connection refused"."""
-    while (below := error.__cause__ or error.__context__) is not None:
+    """Returns what an error says; of a connection's, what is at the bottom of it."""
+    from requests import RequestException
+
+    while isinstance(below := error.__cause__ or error.__context__, (RequestException, OSError)):
         error = below
-    # urllib3 puts the connection's object in front.
-    text = str(error).rpartition(">: ")[2] or type(error).__name__
-    return text.splitlines()[0][:300].rstrip(".")
+    if isinstance(error, RequestException) and error.args:
+        reason = getattr(error.args[0], "reason", error)
+        # urllib3 puts the connection's object in front.
+        text = str(reason).partition("): ")[2] or str(reason)
+    else:
+        text = str(error)
+    return (text or type(error).__name__).splitlines()[0][:300].rstrip(".")

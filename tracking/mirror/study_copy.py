@@ -10,20 +10,16 @@ import contextlib
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tracking import tags
 from tracking.atomic import is_piece
+from tracking.errors import ServerAwayError, ServerRefusedError
 from tracking.history import champion_version, read_study
-from tracking.mirror.server import (
-    ServerAwayError,
-    ServerRefusedError,
-    open_server,
-    telling_server_errors,
-)
+from tracking.mirror.server import not_waiting_long, open_server, telling_server_errors
 from tracking.registry import CHAMPION_METRICS, Registrar, local_model, register
 from tracking.run_contents import local_artifacts
 from tracking.run_writer import ClientWriter
@@ -45,14 +41,16 @@ class _Copy:
     Attributes:
         run_id: Its id there.
         tags: Those that it has.
-        sent: How many points of each metric it was sent by this process.
-        files: Those that it was sent by this process, with their time and size.
+        points: Those of its metrics that it was sent by this process: name, step and time.
+        files: Those that it was sent by this process: path, time and size.
+        has_data: Whether it was told of its data set by this process.
     """
 
     run_id: str
     tags: dict[str, str]
-    sent: dict[str, int] = field(default_factory=dict)
+    points: set[tuple[str, int, int]] = field(default_factory=set)
     files: set[tuple[str, int, int]] = field(default_factory=set)
+    has_data: bool = False
 
 
 class StudyCopy:
@@ -62,13 +60,16 @@ class StudyCopy:
         store: Where the study is.
         name: The study's name.
         address: The server's.
+
+    Attributes:
+        fault: Why files can't be sent, though runs can; empty if they can.
     """
 
     def __init__(self, store: Store, name: str, address: str) -> None:
         self.address = address
         self._store, self._name = store, name
         self._server = open_server(address)
-        self._experiment_id = ""
+        self._experiment_id = self._identity = self.fault = ""
         self._copies: dict[str, _Copy] = {}
 
     def open(self) -> None:
@@ -99,10 +100,9 @@ class StudyCopy:
         run = self._store.client.get_run(run_id)
         if self._is_there(run):
             return
-        histories = {name: self._history(run, name) for name in run.data.metrics}
+        points = [point for name in run.data.metrics for point in self._history(run, name)]
         with telling_server_errors(self.address):
-            copy = self._copy_of(run)
-            self._send(run, copy, histories)
+            self._send(run, self._copy_of(run), points)
 
     def send_champion(self) -> None:
         """Registers the study's champion there, if it is not yet.
@@ -115,11 +115,15 @@ class StudyCopy:
         if here is None:
             return
         history = read_study(self._store, self._name, here.tags[tags.ENGINE])
-        trial = next(t for t in history.trials if t.run_id == here.tags[tags.CHAMPION_RUN])
-        for run_id in (history.parent_run_id, trial.run_id):
-            if run_id not in self._copies:
-                self.send(run_id)
-        there = self._copies[trial.run_id].run_id
+        run_id = here.tags[tags.CHAMPION_RUN]
+        trial = next((t for t in history.trials if t.run_id == run_id), None)
+        if trial is None:
+            # Its run was deleted in MLflow.
+            return
+        for needed in (history.parent_run_id, run_id):
+            if needed not in self._copies:
+                self.send(needed)
+        there = self._copies[run_id].run_id
         with telling_server_errors(self.address), tempfile.TemporaryDirectory() as temporary:
             known = champion_version(self._server, self._name)
             if known is not None and known.tags.get(tags.CHAMPION_RUN) == there:
@@ -127,7 +131,7 @@ class StudyCopy:
             folder = Path(temporary) / "champion"
             shutil.copytree(local_model(here.source), folder)
             parent = self._copies[history.parent_run_id].run_id
-            registrar = Registrar(self._server, self._experiment_id, parent)
+            registrar = Registrar(self._server, self._experiment_id, parent, self._identity)
             register(registrar, history.description, replace(trial, run_id=there), folder)
 
     @property
@@ -140,32 +144,38 @@ class StudyCopy:
 
     def _open(self) -> None:
         here = self._here()
-        identity = here.tags.get(tags.IDENTITY)
-        if identity is None:
-            identity = uuid.uuid4().hex
-            self._store.client.set_experiment_tag(here.experiment_id, tags.IDENTITY, identity)
         there = self._server.get_experiment_by_name(self._name)
+        _check_elsewhere(self.address, here, there)
+        self._identity = here.tags.get(tags.IDENTITY) or uuid.uuid4().hex
+        self._store.client.set_experiment_tag(here.experiment_id, tags.IDENTITY, self._identity)
         if there is None:
             kept = {k: v for k, v in here.tags.items() if k != tags.SERVER}
-            self._server.create_experiment(self._name, tags={**kept, tags.IDENTITY: identity})
+            self._server.create_experiment(self._name, tags={**kept, tags.IDENTITY: self._identity})
             there = self._server.get_experiment_by_name(self._name)
-        _check_same_study(self.address, there, identity)
+        _check_same_study(self.address, there, self._identity)
         self._experiment_id = there.experiment_id
         self._copies = {}
-        for run in search_runs(self._server, self._experiment_id):
+        found = search_runs(self._server, self._experiment_id)
+        parents = {run.data.tags.get(tags.PARENT) for run in found}
+        # Of one that was made twice, as the first answer was lost, the one that counts stays.
+        found.sort(key=lambda run: (tags.COPIED in run.data.tags, run.info.run_id in parents))
+        for run in reversed(found):
             origin = run.data.tags.get(tags.COPY_OF)
-            if origin is None:
-                continue
             if origin in self._copies:
-                # Made twice, as the answer to the first time was lost.
                 self._server.delete_run(run.info.run_id)
-            else:
+            elif origin is not None:
                 self._copies[origin] = _Copy(run.info.run_id, dict(run.data.tags))
 
     def _is_there(self, run: Run) -> bool:
         copy = self._copies.get(run.info.run_id)
         if copy is None or run.info.status == _RUNNING:
             return False
+        parent = run.data.tags.get(tags.PARENT)
+        if parent is not None:
+            above = self._copies.get(parent)
+            if above is None or copy.tags.get(tags.PARENT) != above.run_id:
+                # Of a run that was deleted there.
+                return False
         return copy.tags.get(tags.COPIED) == _state_of(run)
 
     def _history(self, run: Run, name: str) -> list[Metric]:
@@ -183,8 +193,6 @@ class StudyCopy:
                 self._experiment_id, run.info.start_time, given, run.info.run_name
             )
             copy = self._copies[run.info.run_id] = _Copy(made.info.run_id, given)
-            if run.inputs is not None and run.inputs.dataset_inputs:
-                self._server.log_inputs(copy.run_id, run.inputs.dataset_inputs)
         return copy
 
     def _tags_of(self, run: Run) -> dict[str, str]:
@@ -197,27 +205,29 @@ class StudyCopy:
             found[tags.PARENT] = self._copies[parent].run_id
         return found
 
-    def _send(self, run: Run, copy: _Copy, histories: Mapping[str, list[Metric]]) -> None:
+    def _send(self, run: Run, copy: _Copy, points: list[Metric]) -> None:
         from mlflow.entities import Param
 
-        points = [
-            point
-            for name, history in histories.items()
-            for point in history[copy.sent.get(name, 0) :]
-        ]
+        if not copy.has_data and run.inputs is not None and run.inputs.dataset_inputs:
+            self._server.log_inputs(copy.run_id, run.inputs.dataset_inputs)
+            copy.has_data = True
+        new = {(p.key, p.step, p.timestamp): p for p in points}
+        new = {mark: point for mark, point in new.items() if mark not in copy.points}
         params = [Param(name, value) for name, value in run.data.params.items()]
         changed = {k: v for k, v in self._tags_of(run).items() if copy.tags.get(k) != v}
-        ClientWriter(self._server, self._experiment_id).log(copy.run_id, points, params)
+        writer = ClientWriter(self._server, self._experiment_id)
+        writer.log(copy.run_id, list(new.values()), params)
+        copy.points.update(new)
         self._set_tags(copy, changed)
-        if run.data.tags.get(tags.KIND) == "study":
-            self._send_files(run, copy)
         if run.info.status == _RUNNING:
             self._server.update_run(copy.run_id, status=_RUNNING)
+            self._send_files(run, copy)
         else:
             self._server.set_terminated(copy.run_id, run.info.status, run.info.end_time)
-            # Last: what is there is all there.
-            self._set_tags(copy, {tags.COPIED: _state_of(run)})
-        copy.sent = {name: len(history) for name, history in histories.items()}
+            if self._send_files(run, copy):
+                # Last: what is there is all there.
+                self._set_tags(copy, {tags.COPIED: _state_of(run)})
+            copy.points.clear()
 
     def _set_tags(self, copy: _Copy, changed: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
@@ -227,16 +237,28 @@ class StudyCopy:
             self._server.log_batch(copy.run_id, tags=given[start : start + _MOST_TAGS])
         copy.tags.update(changed)
 
-    def _send_files(self, run: Run, copy: _Copy) -> None:
-        """Sends a study's definition and the texts of its files."""
+    def _send_files(self, run: Run, copy: _Copy) -> bool:
+        """Sends a study's definition and the texts of its files; returns whether all are there."""
+        if run.data.tags.get(tags.KIND) != "study":
+            return True
         root = local_artifacts(run)
-        for path in _files(root):
+        for path in sorted((root / "study").rglob("*")):
+            if not path.is_file() or is_piece(path):
+                continue
             facts = path.stat()
             mark = (str(path), facts.st_mtime_ns, facts.st_size)
-            if mark not in copy.files:
-                folder = path.parent.relative_to(root).as_posix()
-                self._server.log_artifact(copy.run_id, str(path), folder)
-                copy.files.add(mark)
+            if mark in copy.files:
+                continue
+            try:
+                with telling_server_errors(self.address):
+                    folder = path.parent.relative_to(root).as_posix()
+                    self._server.log_artifact(copy.run_id, str(path), folder)
+            except ServerRefusedError as error:
+                # Files may go elsewhere than to the server: runs can be sent all the same.
+                self.fault = str(error)
+                return False
+            copy.files.add(mark)
+        return True
 
 
 def check_free(store: Store | None, name: str, address: str) -> None:
@@ -250,20 +272,37 @@ def check_free(store: Store | None, name: str, address: str) -> None:
     Raises:
         ServerRefusedError: If it has, or will not say.
     """
-    with contextlib.suppress(ServerAwayError), telling_server_errors(address):
+    quickly = not_waiting_long()
+    with contextlib.suppress(ServerAwayError), telling_server_errors(address), quickly:
         there = open_server(address).get_experiment_by_name(name)
         if there is not None:
             here = None if store is None else store.client.get_experiment_by_name(name)
-            _check_same_study(
-                address, there, None if here is None else here.tags.get(tags.IDENTITY)
-            )
+            _check_elsewhere(address, here, there)
+            identity = None if here is None else here.tags.get(tags.IDENTITY)
+            _check_same_study(address, there, identity)
+
+
+def _check_elsewhere(address: str, here: Experiment | None, there: Experiment | None) -> None:
+    """Checks that a server's experiment is not the store's own, as `kerastudy ui` shows it."""
+    if here is None or there is None:
+        return
+    if (here.experiment_id, here.creation_time, here.artifact_location) == (
+        there.experiment_id,
+        there.creation_time,
+        there.artifact_location,
+    ):
+        raise ServerRefusedError(
+            f"The MLflow server {address} is one that shows this store, so the study is there "
+            "already. Leave it out with --tracking-uri off, or name another server."
+        )
 
 
 def _check_same_study(address: str, there: Experiment, identity: str | None) -> None:
     if there.lifecycle_stage == "deleted":
         raise ServerRefusedError(
             f"The MLflow server {address} had an experiment {there.name!r}, which was deleted. "
-            "Restore it there, or launch the study under another name with --name."
+            "Restore it there, launch the study without the server with --tracking-uri off, or "
+            "under another name with --name."
         )
     if identity is None or there.tags.get(tags.IDENTITY) != identity:
         raise ServerRefusedError(
@@ -271,14 +310,6 @@ def _check_same_study(address: str, there: Experiment, identity: str | None) -> 
             "store's study. Launch the study under another name with --name, or without the "
             "server with --tracking-uri off."
         )
-
-
-def _files(root: Path) -> Iterable[Path]:
-    return [path for path in sorted((root / "study").rglob("*")) if _is_whole(path)]
-
-
-def _is_whole(path: Path) -> bool:
-    return path.is_file() and not is_piece(path)
 
 
 def _state_of(run: Run) -> str:
