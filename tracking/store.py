@@ -303,21 +303,25 @@ def _relocate(store: Store, old: Path) -> None:
 
     check_writable(store.root)
     check_database(store.root / "mlflow.db")
-    before, after = (old / "mlartifacts").as_uri(), store.artifacts_uri
     with contextlib.closing(sqlite3.connect(store.root / "mlflow.db")) as database, database:
-        for table, column in ADDRESS_COLUMNS:
-            # Both names come from the constant above.
-            database.execute(
-                f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
-                f"WHERE substr({column}, 1, ?) = ?",
-                (after, len(before) + 1, len(before), before),
-            )
+        rewrite_addresses(database, (old / "mlartifacts").as_uri(), store.artifacts_uri)
         # The commands on the studies' pages.
         database.execute(
             "UPDATE tags SET value = replace(value, ?, ?) WHERE key = ?",
             (shlex.quote(str(old)), shlex.quote(str(store.root)), tags.NOTE),
         )
     write_facts(store.root)
+
+
+def rewrite_addresses(database: sqlite3.Connection, before: str, after: str) -> None:
+    """Has MLflow's artifacts be in another folder than before."""
+    for table, column in ADDRESS_COLUMNS:
+        # Both names come from the constant above.
+        database.execute(
+            f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+            f"WHERE substr({column}, 1, ?) = ?",
+            (after, len(before) + 1, len(before), before),
+        )
 
 
 def _read_holder(path: Path) -> str:

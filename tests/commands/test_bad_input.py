@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
@@ -12,11 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
-from command_line import Launched, Told, kerastudy, run, write_study
+from command_line import Launched, Told, kerastudy, kerastudy_here, run, write_study
 from handmade import contents
 
-from studies.commands.main import kerastudy as kerastudy_group
 from tracking.store import STORE_FORMAT
 
 
@@ -178,7 +175,7 @@ def test_what_is_not_in_the_store(
     launched: Launched, tmp_path: Path, arguments: list[str], words: list[str]
 ) -> None:
     before = contents(launched.store)
-    told = kerastudy(*arguments, "--store", launched.store, cwd=tmp_path)
+    told = kerastudy_here(*arguments, "--store", launched.store, cwd=tmp_path)
     check_refused(told, *words)
     assert contents(launched.store) == before
 
@@ -224,8 +221,7 @@ CASES = {
          "study": 'other = another()\nstudy = ks.Study(\n    "blobs"'},
     ),
     "has no such study": Case(["'stud'", "'study'"], variable="stud"),
-    "returns no model": Case(["Keras model", "None"], {"returned": "    pass\n"},
-                             executor="worker"),
+    "returns no model": Case(["Keras model", "None"], {"returned": "    pass\n"}),
     "returns something else": Case(["Keras model", "42"], {"returned": "    return 42\n"}),
     "does not compile": Case(["not compiled"], {"compiled": ""}, executor="worker"),
     "reads what is undeclared": Case(
@@ -236,7 +232,7 @@ CASES = {
         ["'blobs'", "TerminateOnNaN", "batches", "'auto'"],
         {"seed": "    epochs=2,\n    callbacks=lambda hp: [__import__('keras').callbacks"
          ".TerminateOnNaN()],"},
-        arguments=["--trainer", "compiled"], executor="worker",
+        arguments=["--trainer", "compiled"],
     ),
     "has an empty space": Case(["empty"], {"space": "ks.SearchSpace()"}),
     "has no space": Case(["SearchSpace", "{}"], {"space": "{}"}),
@@ -253,8 +249,8 @@ CASES = {
     ),
     "has a metric near one that is logged": Case(
         ["'val_acuracy'", "Did you mean", "'val_accuracy'"],
-        {"objective": 'ks.Objective("val_acuracy", "max")'}, executor="worker"),
-    "has NaN in its data": Case(["NaN", "x"], {"data": NAN}, executor="worker"),
+        {"objective": 'ks.Objective("val_acuracy", "max")'}),
+    "has NaN in its data": Case(["NaN", "x"], {"data": NAN}),
     "has mismatched lengths": Case(["150", "149", "length"],
                                    {"data": "ks.datasets.arrays(x, y[1:])"}),
     "has one class": Case(["one class"], {"data": "ks.datasets.arrays(x, y * 0)"}),
@@ -270,13 +266,6 @@ CASES = {
 }  # fmt: skip
 
 
-def launch_here(folder: Path, *arguments: str) -> Told:
-    """Runs the command in this process, which has TensorFlow imported already."""
-    with contextlib.chdir(folder):
-        result = CliRunner().invoke(kerastudy_group, ["launch", *arguments])
-    return Told(result.exit_code, result.stdout, result.stderr)
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_a_study_that(tmp_path: Path, name: str) -> None:
     case = CASES[name]
@@ -284,11 +273,9 @@ def test_a_study_that(tmp_path: Path, name: str) -> None:
     if case.text:
         file.write_text(case.text)
     target = f"my_study.py:{case.variable}" if case.variable else "my_study.py"
-    arguments = [target, "--executor", case.executor, *case.arguments]
-    if case.executor == "in-process":
-        told = launch_here(tmp_path, *arguments)
-    else:
-        told = kerastudy("launch", *arguments, cwd=tmp_path)
+    run_command = kerastudy_here if case.executor == "in-process" else kerastudy
+    options = ["--executor", case.executor, *case.arguments]
+    told = run_command("launch", target, *options, cwd=tmp_path)
     check_refused(told, *case.words)
     left = {p for p in contents(tmp_path) if "__pycache__" not in p}
     assert left == {"my_study.py"}

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from command_line import Told, kerastudy, write_study
+from command_line import Told, kerastudy, kerastudy_here, write_study
 
 SPACE = """ks.SearchSpace(
         ks.learning_rate(1e-3, 1.0), ks.dropout(), ks.Choice("kind", ["a", "b"]), ks.l2()
@@ -77,7 +77,8 @@ def test_a_launch_tunes_the_tailored_space_from_the_known_values(folder: Path) -
 )
 def test_what_is_wrong_is_told_in_one_line(folder: Path, options: list[str], told: str) -> None:
     before = sorted(path.name for path in folder.iterdir())
-    answer = launch(folder, *options, "--name", "another")
+    arguments = ["--json", "--name", "another", "--executor", "in-process", *options]
+    answer = kerastudy_here("launch", "my_study.py", *arguments, cwd=folder)
     assert answer.code == 2
     assert told in answer.last and answer.out == ""
     assert len(answer.err.strip().splitlines()) == 1

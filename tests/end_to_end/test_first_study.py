@@ -145,26 +145,6 @@ class TestOwnStudy:
         again = kerastudy(repository, "reproduce", "작은 연구", *store, "--json")
         assert as_json(again)["identical"] is True
 
-    def test_a_script_that_launches_several_studies(self, repository: Path) -> None:
-        """Each is reproduced from its own definition."""
-        text = (repository / "study.py").read_text(encoding="utf-8")
-        start = text.index("study = ks.Study(")
-        several = text[start:].replace('"작은 연구"', 'f"study {seed}"')
-        body = several.replace("epochs=3,", "epochs=3, seed=seed, trials=1,").replace(
-            "trials=4,", ""
-        )
-        lines = "".join(f"    {line}\n" for line in body.splitlines())
-        (repository / "several.py").write_text(
-            text[:start] + f"for seed in (3, 4):\n{lines}    study.launch(store='several')\n",
-            encoding="utf-8",
-        )
-        done = subprocess.run(
-            [sys.executable, "several.py"], cwd=repository, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        again = kerastudy(repository, "reproduce", "study 4", "--store", "several", "--json")
-        assert as_json(again)["identical"] is True
-
     def test_a_changed_file_is_told_and_the_recorded_one_run(self, repository: Path) -> None:
         file = repository / "study.py"
         text = file.read_text(encoding="utf-8")

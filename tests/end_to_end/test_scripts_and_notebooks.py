@@ -18,7 +18,7 @@ from tracking.store import open_store
 
 
 def test_a_script_without_a_main_guard_launches_several_studies(tmp_path: Path) -> None:
-    """Workers don't run it, and reproducing the second one launches nothing."""
+    """In workers, which don't run it, and in its own process; reproducing one launches nothing."""
     start = STUDY_FILE.index("study = ks.Study(")
     study = STUDY_FILE[start:].replace("trials=4", "trials=2")
     second = study.replace("study = ", "other = ").replace("작은 연구", "another one")
@@ -29,7 +29,7 @@ def test_a_script_without_a_main_guard_launches_several_studies(tmp_path: Path) 
         + "history = study.launch(workers=2)\n"
         + "print(f'{history.best.best.value:.2f}', history.counts()['complete'])\n"
         + second
-        + "print(other.launch(workers=2, epochs=2).counts()['complete'])\n"
+        + "print(other.launch(epochs=2).counts()['complete'])\n"
     )
     (tmp_path / "script.py").write_text(script, encoding="utf-8")
     done = subprocess.run(

@@ -41,7 +41,7 @@ def test_two_deterministic_workers_give_the_same_study_under_any_load(tmp_path: 
     for folder in folders:
         folder.mkdir()
         write_study(folder, **{'objective="val_loss",': 'objective="val_loss", pruner="median",'})
-    arguments = ["launch", "study.py", "--trials", "24", "--workers", "2", "--deterministic"]
+    arguments = ["launch", "study.py", "--trials", "16", "--workers", "2", "--deterministic"]
     kerastudy(folders[0], *arguments)
     with busy_core():
         kerastudy(folders[1], *arguments)

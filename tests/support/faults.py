@@ -36,6 +36,7 @@ from search_spaces import SearchSpace
 from studies.commands.main import telling_errors
 from studies.progress import NoProgress
 from studies.running_studies import run_study
+from tracking.mlflow_client import forget_databases
 from tracking.records import TrialSpec
 
 # "kill" leaves what a killed process would; "power" what a power failure may: MLflow's database
@@ -257,6 +258,8 @@ def main() -> None:
     assert launch(folder / "another", settings) == 0
     study_record.read_record(folder / "another", "faults")
     study_record.left_behind(folder / "another")
+    # What is faulty is the making of the first store.
+    forget_databases()
     assert "tensorflow" not in sys.modules, f"{scripted.__file__} brought TensorFlow along"
     print(json.dumps(Cases(folder, plan["part"], settings).run(plan["fault"])))
 

@@ -111,7 +111,7 @@ class Kill:
 def drawn(kills: int, trials: int, seed: int) -> list[Kill]:
     """Returns kills in the order in which they come.
 
-    A third of them while a launch starts, the others while trials run, two of them after the
+    A quarter of them while a launch starts, the others while trials run, two of them after the
     last one, when the champion is chosen. Two pauses are not counted.
     """
     rng = random.Random(seed)
@@ -120,7 +120,7 @@ def drawn(kills: int, trials: int, seed: int) -> list[Kill]:
         draw = rng.random()
         return "worker" if draw < worker else "driver" if draw < (1 + worker) / 2 else "all"
 
-    at_start = [Kill(victim(0.3), None, rng.uniform(0.0, 8.0)) for _ in range(kills // 3)]
+    at_start = [Kill(victim(0.3), None, rng.uniform(0.0, 8.0)) for _ in range(kills // 4)]
     at_end = [Kill(victim(0.5), trials, rng.uniform(0.0, 1.5)) for _ in range(min(2, kills))]
     between = kills - len(at_start) - len(at_end)
     # Most of them of workers: a new one is there sooner than a new driver with its workers.
@@ -132,7 +132,7 @@ def drawn(kills: int, trials: int, seed: int) -> list[Kill]:
         while counts[place] == _MOST_IN_ONE_TRIAL:
             place = (place + 1) % trials
         counts[place] += 1
-        found.append(Kill(victim(0.75), place, rng.uniform(0.0, 0.9)))
+        found.append(Kill(victim(0.8), place, rng.uniform(0.0, 0.9)))
     found = sorted(found, key=lambda kill: kill.trials or 0) + at_end
     pauses = [Kill("pause", rng.randrange(trials), rng.uniform(0.0, 0.9)) for _ in range(2)]
     for kill in [*at_start, *pauses]:
