@@ -195,4 +195,6 @@ class WorkerProcess:
         for line in self._process.stdout:
             if line.strip() and not _NOISE.match(line):
                 self._last_lines.append(line.rstrip())
-                on_output(line.rstrip())
+                # Whatever becomes of it: a worker whose pipe nobody empties waits for ever.
+                with contextlib.suppress(Exception):
+                    on_output(line.rstrip())
