@@ -130,11 +130,14 @@ class WorkerProcess:
         self._accepting.join(_SECONDS_TO_END)
         self._listener.close()
         self._reader.join(_SECONDS_TO_END)
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                # What a process that has died did not read can't be flushed.
-                with contextlib.suppress(OSError):
-                    stream.close()
+        assert self._process.stdin is not None and self._process.stdout is not None
+        # What a process that has died did not read can't be flushed.
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        # A process that the user's code started may hold the other end, and print still: closing
+        # this one would wait for it.
+        if not self._reader.is_alive():
+            self._process.stdout.close()
 
     @property
     def connection(self) -> Connection:
