@@ -82,8 +82,14 @@ class NoTraining:
     def submit(self, task: TrialTask) -> None:
         self._waiting.append(task.spec)
 
-    def cut(self, number: int) -> None:
+    @property
+    def delayed(self) -> list[TrialSpec]:
+        """See `Executor`."""
+        return []
+
+    def cut(self, number: int) -> bool:
         """See `Executor`. There is nothing to cut."""
+        return False
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
         spec = self._waiting.pop()

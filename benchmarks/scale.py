@@ -127,8 +127,12 @@ class SimulatedWorkers:
         head_start = len(self._running) % (_EPOCHS + 1) if not self.ended else 0
         self._running.append((task.spec, -head_start))
 
-    def cut(self, number: int) -> None:
-        pass
+    @property
+    def delayed(self) -> list[TrialSpec]:
+        return []
+
+    def cut(self, number: int) -> bool:
+        return False
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
         running, self._running = self._running, []

@@ -28,6 +28,30 @@ class Ending(NamedTuple):
 INTERRUPTED = Ending("interrupt", "interrupted; launch again to go on")
 
 
+def why_it_ended(
+    *, total: int, finished: int, begun: int, exhausted: bool, early: Ending | None, stopped: bool
+) -> Ending:
+    """Tells why a launch ended.
+
+    Args:
+        total: How many trials the study is to have.
+        finished: How many it has.
+        begun: How many it has, those that were cut included.
+        exhausted: Whether there is nothing left to try.
+        early: Why it ended before it had its trials, if it did.
+        stopped: Whether somebody stopped it. If nothing was left to do, that changes nothing.
+    """
+    done = finished >= total or exhausted or early is not None
+    if stopped and (finished < begun or not done):
+        return INTERRUPTED
+    if finished >= total:
+        return Ending("trials", f"all {total} trials are done")
+    if exhausted:
+        return Ending("space", f"all {finished} configurations of the space were tried")
+    assert early is not None, "trials are left"
+    return early
+
+
 def reached(
     description: StudyDescription,
     seconds: float,

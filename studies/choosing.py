@@ -82,6 +82,9 @@ def _sound_checkpoint(
         try:
             task = TrialTask(rerun.training.spec, history.description.space, written)
             progress.trial_begins(task.spec)
+            # The last worker may have died over the last trial, and be replaced still.
+            while not executor.free:
+                executor.wait(rerun)
             executor.submit(task)
             while not rerun.ended:
                 executor.wait(rerun)

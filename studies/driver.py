@@ -14,10 +14,11 @@ from dataclasses import replace
 from typing import Any
 
 from search_spaces.completion import complete
-from studies.budget import INTERRUPTED, AtTheEnd, Ending, reached
+from studies.budget import AtTheEnd, Ending, reached, why_it_ended
 from studies.clock import AwakeClock
 from studies.definitions import as_they_can_join
 from studies.engines.engine import Curve
+from studies.errors import WorkerError
 from studies.executors.executor import Executor
 from studies.progress import Progress
 from studies.proposals import EngineOf, Proposals
@@ -42,6 +43,8 @@ from tracking.selection import best_trial
 
 # A trial whose process ends by itself so often is what ends it.
 _ATTEMPTS = 3
+# While nothing runs, a stop and the end of the study's time are looked for so often.
+_SECONDS_TO_NOTICE = 0.5
 
 
 class Driver:
@@ -101,9 +104,8 @@ class Driver:
             with self._clock:
                 self._submit()
                 while self._running or self._waits_for_a_worker():
-                    self._executor.wait(self, self._time_limit.seconds_to_wait)
-                    for number in self._time_limit.hanging(self._running.values()):
-                        self._executor.cut(number)
+                    self._wait()
+                    self._look_at_times()
                     self._submit()
             self._proposals.tell_rest()
         except BaseException:
@@ -120,11 +122,6 @@ class Driver:
     def stop(self) -> None:
         """Has running trials end after their present epoch, and starts no more."""
         self._stopping = True
-
-    @property
-    def stopped(self) -> bool:
-        """Whether it was told to stop before the study had its trials."""
-        return self._stopping
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """See `Handler.on_epoch`."""
@@ -150,15 +147,10 @@ class Driver:
             self._runs.finish_trial(running.run_ids[result.repeat], result)
             running.results.append(result)
             if result.state == "complete" and result.repeat + 1 < self._description.repeats:
-                if not self._cuts():
-                    self._repeats.append(result.number)
-                    return
-                result = replace(result, state="interrupted", reason="stopped between repeats")
-                running.results[-1] = result
-            # The trial's own run gets the mean of each epoch.
-            for epoch in running.mean_epochs():
-                self._runs.log_epoch(running.trial.run_id, epoch)
-            result = running.combined(self._description.objective)
+                # Whether there is a next one is decided when it would begin.
+                self._repeats.append(result.number)
+                return
+            result = self._combined(running)
         self._end(running.trial, result)
 
     def on_lost(self, spec: TrialSpec, reason: str) -> None:
@@ -169,6 +161,11 @@ class Driver:
         if cut:
             self.on_result(TrialResult(number, "infeasible", reason=cut, repeat=spec.repeat))
             return
+        if self._stopping:
+            # Who stops a whole session or service sends its signal to the workers too.
+            reason = f"stopped: {reason}"
+            self.on_result(TrialResult(number, "interrupted", reason=reason, repeat=spec.repeat))
+            return
         self._progress.say(f"trial {number}: {reason}")
         trial = replace(running.trial, losses=running.trial.losses + 1)
         if trial.losses < _ATTEMPTS:
@@ -178,6 +175,17 @@ class Driver:
             return
         reason = f"{_ATTEMPTS} attempts, and in each {reason}"
         self.on_result(TrialResult(number, "infeasible", reason=reason, repeat=spec.repeat))
+
+    def _combined(self, running: Running) -> TrialResult:
+        """Returns what came of all repeats; the trial's own run gets the mean of each epoch."""
+        for epoch in running.mean_epochs():
+            self._runs.log_epoch(running.trial.run_id, epoch)
+        return running.combined(self._description.objective)
+
+    def _end_between_repeats(self, running: Running) -> None:
+        last = running.results[-1]
+        running.results[-1] = replace(last, state="interrupted", reason="stopped between repeats")
+        self._end(running.trial, self._combined(running))
 
     def _end(self, trial: TrialRecord, result: TrialResult) -> None:
         result = replace(result, joined=as_they_can_join(self._description, result.joined))
@@ -226,6 +234,25 @@ class Driver:
         epochs = [epoch for each in self._running.values() for epoch in each.first_repeat()]
         self._proposals.restore(space, trials_by_number, epochs)
 
+    def _wait(self) -> None:
+        """Has the executor work; without a training that runs, not so long that a stop waits."""
+        idle = len(self._running) == len(self._repeats)
+        seconds = _SECONDS_TO_NOTICE if idle else self._time_limit.seconds_to_wait
+        try:
+            self._executor.wait(self, seconds)
+        except WorkerError:
+            # A worker that is ended while it loads, by what stops this process too.
+            if not (idle and self._stopping):
+                raise
+
+    def _look_at_times(self) -> None:
+        """Ends trainings that hang."""
+        for spec in self._executor.delayed:
+            self._running[spec.number].delay(self._clock.seconds)
+        for number in self._time_limit.hanging(self._running.values()):
+            if self._executor.cut(number):
+                self._time_limit.was_cut(number)
+
     def _ended_early(self) -> bool:
         """Tells whether the study's budget is spent, its number of trials aside."""
         if self._ending is None:
@@ -246,27 +273,31 @@ class Driver:
         return bool(self._again) or not begun
 
     def _why_it_ended(self) -> Ending:
-        if self._stopping:
-            return INTERRUPTED
-        total = self._description.trials
-        if len(self._finished) < total:
-            if self._exhausted:
-                count = len(self._finished)
-                return Ending("space", f"all {count} configurations of the space were tried")
-            assert self._ending is not None, "trials are left"
-            return self._ending
-        return Ending("trials", f"all {total} trials are done")
+        return why_it_ended(
+            total=self._description.trials,
+            finished=len(self._finished),
+            begun=len(self._trials),
+            exhausted=self._exhausted,
+            early=self._ending,
+            stopped=self._stopping,
+        )
 
     def _submit(self) -> None:
         while self._executor.free and not self._stopping:
             if self._repeats:
                 running = self._running[self._repeats.popleft()]
+                if self._cuts():
+                    self._end_between_repeats(running)
+                    continue
             else:
                 begun = None if self._ended_early() else self._begin_next()
                 if begun is None:
-                    return
+                    break
                 running = begun
             self._submit_training(running)
+        # Told to stop, which may be at any moment, it begins none of them any more.
+        while self._stopping and self._repeats:
+            self._end_between_repeats(self._running[self._repeats.popleft()])
 
     def _begin_next(self) -> Running | None:
         """Begins a trial that was cut, or the next one; None if there is none to begin."""

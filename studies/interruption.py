@@ -30,7 +30,9 @@ def catching_interrupts(on_first: Callable[[], None]) -> Iterator[None]:
         seen = True
         on_first()
 
-    before = {s: signal.signal(s, handle) for s in _SIGNALS}
+    # What is ignored stays so: `nohup`, and `&` in a script, ask for that.
+    heard = [s for s in _SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
+    before = {s: signal.signal(s, handle) for s in heard}
     try:
         yield
     finally:

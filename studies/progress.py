@@ -5,6 +5,7 @@ On standard error, so that standard output is for results.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from typing import Protocol
@@ -179,8 +180,57 @@ class LiveProgress(LineProgress):
         self._bar.stop()
 
 
+class LastingProgress:
+    """Shows what another one does for as long as that can.
+
+    A terminal that hung up, or a pipe that nobody reads any more, is no reason to end a study; nor
+    is a signal that came in the midst of a line, in whose handler nothing can be written.
+
+    Args:
+        shown: What shows it.
+    """
+
+    def __init__(self, shown: Progress) -> None:
+        self._shown = shown
+
+    def begin(self, description: StudyDescription, done: int, total: int) -> None:
+        """See `Progress`."""
+        with _whatever_fails():
+            self._shown.begin(description, done, total)
+
+    def trial_begins(self, spec: TrialSpec) -> None:
+        """See `Progress`."""
+        with _whatever_fails():
+            self._shown.trial_begins(spec)
+
+    def epoch_ended(self, epoch: EpochResult) -> None:
+        """See `Progress`."""
+        with _whatever_fails():
+            self._shown.epoch_ended(epoch)
+
+    def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
+        """See `Progress`."""
+        with _whatever_fails():
+            self._shown.trial_ended(result, best)
+
+    def say(self, text: str) -> None:
+        """See `Progress`."""
+        with _whatever_fails():
+            self._shown.say(text)
+
+    def end(self) -> None:
+        """See `Progress`."""
+        with _whatever_fails():
+            self._shown.end()
+
+
+def _whatever_fails() -> contextlib.AbstractContextManager[None]:
+    """Passes over what writing raises: to what is gone, to what is closed, within itself."""
+    return contextlib.suppress(OSError, ValueError, RuntimeError)
+
+
 def make_progress(wanted: bool = True) -> Progress:
     """Returns what suits standard error: live on a terminal, lines elsewhere."""
     if not wanted:
         return NoProgress()
-    return LiveProgress() if sys.stderr.isatty() else LineProgress()
+    return LastingProgress(LiveProgress() if sys.stderr.isatty() else LineProgress())

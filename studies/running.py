@@ -40,6 +40,10 @@ class Running:
         self.began = self.last_epoch = now
         self.longest_epoch = 0.0
 
+    def delay(self, now: float) -> None:
+        """Takes that the training has not begun yet."""
+        self.began = self.last_epoch = now
+
     def take_epoch(self, epoch: EpochResult, now: float) -> None:
         """Takes an epoch that has ended."""
         self.epochs.append(epoch)

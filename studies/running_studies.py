@@ -111,27 +111,39 @@ def _run_taken_up(
     at_the_end: AtTheEnd,
 ) -> StudyHistory:
     store, description = runs.store, runs.description
-    runs.set_running()
-    checkpoints = store.checkpoints(description.name, description.engine)
-    remove_pieces(checkpoints)
-    exports = can_export(store, description.name, progress.say)
-    driver = Driver(
-        executor,
-        lambda space: _engine(replace(description, space=space), store, exports),
-        runs,
-        recorded,
-        lambda trial: objective_by_epoch(store, trial),
-        progress,
-        at_the_end,
-    )
     status, ending = "FAILED", Ending("error", "an error")
+    driver: Driver | None = None
+
+    def stop() -> None:
+        if driver is None:
+            # Nothing has begun that could be brought to an end.
+            raise KeyboardInterrupt
+        if ending.by != "error":
+            progress.say("finishing; press Ctrl-C again to stop at once")
+            return
+        driver.stop()
+        progress.say("stopping after the present epoch; press Ctrl-C again to stop at once")
+
     try:
-        with catching_interrupts(lambda: _stop(driver, progress)):
+        with catching_interrupts(stop):
+            runs.set_running()
+            checkpoints = store.checkpoints(description.name, description.engine)
+            remove_pieces(checkpoints)
+            exports = can_export(store, description.name, progress.say)
+            driver = Driver(
+                executor,
+                lambda space: _engine(replace(description, space=space), store, exports),
+                runs,
+                recorded,
+                lambda trial: objective_by_epoch(store, trial),
+                progress,
+                at_the_end,
+            )
             ending = driver.run()
-            status = "KILLED" if driver.stopped else "FINISHED"
+            status = "KILLED" if ending == INTERRUPTED else "FINISHED"
             # Of workers that were killed meanwhile.
             remove_pieces(checkpoints)
-            if not driver.stopped:
+            if ending != INTERRUPTED:
                 choose_champion(executor, store, description, progress)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
@@ -145,7 +157,7 @@ def _run_taken_up(
     finally:
         progress.end()
     history = _close(store, runs, status, ending)
-    if driver.stopped:
+    if ending == INTERRUPTED:
         raise KeyboardInterrupt
     return history
 
@@ -206,8 +218,3 @@ def _engine(description: StudyDescription, store: Store, exports: bool) -> Engin
 
 def _runs(history: StudyHistory, description: StudyDescription) -> StudyRuns:
     return StudyRuns(history.store, history.experiment_id, history.parent_run_id, description)
-
-
-def _stop(driver: Driver, progress: Progress) -> None:
-    driver.stop()
-    progress.say("stopping after the present epoch; press Ctrl-C again to stop at once")

@@ -50,8 +50,11 @@ class TimeLimit:
             hangs = not running.longest_epoch or waited > grace
             if self._is_up(running) and hangs and running.trial.number not in self._hanging:
                 found.append(running.trial.number)
-        self._hanging.update(found)
         return found
+
+    def was_cut(self, number: int) -> None:
+        """Takes that a trial's process was ended, as it was hanging."""
+        self._hanging.add(number)
 
     def reason(self, number: int) -> str:
         """Returns why a trial was ended, if it was for the time; forgets it."""

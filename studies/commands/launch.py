@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 from pathlib import Path
@@ -166,11 +167,13 @@ def launch_command(
             tracking_uri=tracking_uri,
         )
     except KeyboardInterrupt:
-        click.echo(
-            "kerastudy: interrupted; nothing is lost. To go on, give the same command again: "
-            + _command_line(),
-            err=True,
-        )
+        # The terminal may have hung up.
+        with contextlib.suppress(OSError):
+            click.echo(
+                "kerastudy: interrupted; nothing is lost. To go on, give the same command again: "
+                + _command_line(),
+                err=True,
+            )
         sys.exit(EXIT_INTERRUPTED)
     if as_json:
         print_json(study_document(history))

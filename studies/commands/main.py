@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
@@ -151,7 +152,9 @@ def main() -> None:
         error.show()
         sys.exit(EXIT_WRONG_USE)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("kerastudy: interrupted", err=True)
+        # The terminal may have hung up.
+        with contextlib.suppress(OSError):
+            click.echo("kerastudy: interrupted", err=True)
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         # `kerastudy show digits | head`: nobody reads on, and that is no error.

@@ -51,7 +51,10 @@ class Engine(Protocol):
         ...
 
     def report(self, number: int, epoch: int, value: float) -> bool:
-        """Takes a trial's objective after an epoch (from 1); True to prune it."""
+        """Takes a trial's objective after an epoch (from 1); True to prune it.
+
+        A trial that is trained again tells its epochs again: those after this one are forgotten.
+        """
         ...
 
     def tell(self, number: int, result: TrialResult, attributes: Mapping[str, str]) -> None:

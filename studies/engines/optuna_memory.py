@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator
 from typing import Any
 
 import optuna
+
+# What pruners by halving note of a trial.
+_NOTED = "completed_rung_"
 
 
 class Memory(optuna.storages.InMemoryStorage):
@@ -41,3 +45,27 @@ class Memory(optuna.storages.InMemoryStorage):
             return trials
         number, known = self._judged
         return [trial for trial in trials if trial.number < known or trial.number == number]
+
+    def forget_from(self, trial_id: int, step: int) -> None:
+        """Forgets what is known of a trial from a step on, if it is told anew from there.
+
+        Pruners judge a trial by the last step that they know, and by what they noted of it.
+
+        Args:
+            trial_id: A trial that runs.
+            step: From this one on; if nothing is left, what pruners noted goes too.
+        """
+        trial = self.get_trial(trial_id)
+        if trial.last_step is None or trial.last_step < step:
+            return
+        trial = copy.copy(trial)
+        trial.intermediate_values = {
+            known: value for known, value in trial.intermediate_values.items() if known < step
+        }
+        if not trial.intermediate_values:
+            trial.system_attrs = {
+                key: value
+                for key, value in trial.system_attrs.items()
+                if not key.startswith(_NOTED)
+            }
+        self._set_trial(trial_id, trial)

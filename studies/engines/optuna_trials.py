@@ -146,6 +146,8 @@ class OptunaTrials:
         """See `Engine.report`."""
         if not math.isfinite(value):
             return False
+        # A trial whose process died begins again, from an earlier epoch than it had come to.
+        self._storage.forget_from(self._id(number), epoch)
         self._storage.set_trial_intermediate_value(self._id(number), epoch, value)
         if not self._prunes:
             return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -68,8 +68,17 @@ class Executor(Protocol):
         """
         ...
 
-    def cut(self, number: int) -> None:
-        """Ends the process that runs a trial, which is then lost, where it has one of its own."""
+    @property
+    def delayed(self) -> Sequence[TrialSpec]:
+        """Trials that were submitted and have not begun: their process is started only now."""
+        ...
+
+    def cut(self, number: int) -> bool:
+        """Ends the process that runs a trial, which is then lost, where it has one of its own.
+
+        Returns:
+            Whether there was such a process.
+        """
         ...
 
     def save_champion(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from search_spaces import SearchSpace
@@ -46,8 +46,14 @@ class InProcessExecutor:
         """See `Executor`. Returns when the trial has ended."""
         handler.on_result(self._session.run(self._waiting.popleft(), handler.on_epoch))
 
-    def cut(self, number: int) -> None:
+    @property
+    def delayed(self) -> Sequence[TrialSpec]:
+        """See `Executor`."""
+        return ()
+
+    def cut(self, number: int) -> bool:
         """See `Executor`. There is no process to end but this one."""
+        return False
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path

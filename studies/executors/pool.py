@@ -108,10 +108,14 @@ class WorkerPool:
             else:
                 worker.wait(handler)
 
-    def cut(self, number: int) -> None:
+    @property
+    def delayed(self) -> Sequence[TrialSpec]:
         """See `Executor`."""
-        for worker in self._workers:
-            worker.cut(number)
+        return [spec for worker in self._workers for spec in worker.delayed]
+
+    def cut(self, number: int) -> bool:
+        """See `Executor`."""
+        return any([worker.cut(number) for worker in self._workers])
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
@@ -134,6 +138,9 @@ class WorkerPool:
             # What it lacked was memory, mostly.
             self._end(worker)
             self._on_output(f"going on with {len(self._workers)} of the workers: {error}")
+            # What it was to run when it had taken the place of one that died.
+            for spec in worker.delayed:
+                handler.on_lost(spec, str(error))
 
     def _end(self, worker: WorkerExecutor) -> None:
         self._workers.remove(worker)

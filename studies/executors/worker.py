@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -204,10 +204,17 @@ class WorkerExecutor:
             raise StudyError(message.message)
         handler.on_result(message)
 
-    def cut(self, number: int) -> None:
+    @property
+    def delayed(self) -> Sequence[TrialSpec]:
         """See `Executor`."""
-        if self.trial == number:
-            self._process.kill()
+        return [task.spec for task in self._waiting] if self._running is None else ()
+
+    def cut(self, number: int) -> bool:
+        """See `Executor`."""
+        if self.trial != number:
+            return False
+        self._process.kill()
+        return True
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path

@@ -36,6 +36,9 @@ def main() -> None:
     """Connects to the driver that started this process, and serves it."""
     # Ctrl-C reaches every process of the terminal; the driver decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        # So does a terminal that is closed.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     address, key, threads, told = _read_line().split("\t")
     shared: list[Path] = []
     watcher = threading.Thread(target=_end_with_driver, args=(shared,), daemon=True)

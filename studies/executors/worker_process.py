@@ -130,11 +130,14 @@ class WorkerProcess:
         self._accepting.join(_SECONDS_TO_END)
         self._listener.close()
         self._reader.join(_SECONDS_TO_END)
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                # What a process that has died did not read can't be flushed.
-                with contextlib.suppress(OSError):
-                    stream.close()
+        assert self._process.stdin is not None and self._process.stdout is not None
+        # What a process that has died did not read can't be flushed.
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        # A process that the user's code started may hold the other end, and print still: closing
+        # this one would wait for it.
+        if not self._reader.is_alive():
+            self._process.stdout.close()
 
     @property
     def connection(self) -> Connection:
@@ -195,4 +198,6 @@ class WorkerProcess:
         for line in self._process.stdout:
             if line.strip() and not _NOISE.match(line):
                 self._last_lines.append(line.rstrip())
-                on_output(line.rstrip())
+                # Whatever becomes of it: a worker whose pipe nobody empties waits for ever.
+                with contextlib.suppress(Exception):
+                    on_output(line.rstrip())

@@ -60,11 +60,14 @@ class Watch:
         """Takes up a training where it stopped; False if it goes on no further."""
         self.best = state.best
         self.weights.take_copy(state.best_weights, state.weights_sha256)
+        last = len(state.epochs)
         for epoch, metrics in enumerate(state.epochs, start=1):
             self._epochs.append(metrics)
-            if not self._decided(epoch, metrics):
+            # Epochs before the last were gone on after. A pruner that knows more by now does not
+            # change that: best epoch and weights are those of the last one, not of an earlier.
+            if not self._decided(epoch, metrics, prunes=epoch == last):
                 return False
-        return not state.stopped and len(state.epochs) < self.spec.epochs
+        return not state.stopped and last < self.spec.epochs
 
     def on_epoch_end(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         """Takes an epoch; False ends the training."""
@@ -85,7 +88,7 @@ class Watch:
         self._checkpoints.after_epoch(self._epochs, self.best, last=ends)
         return goes_on
 
-    def _decided(self, epoch: int, metrics: Mapping[str, float]) -> bool:
+    def _decided(self, epoch: int, metrics: Mapping[str, float], *, prunes: bool = True) -> bool:
         """Tells of an epoch, and takes what is decided of it; False ends the training."""
         objective = self.spec.objective
         # What the trial that this one goes on from was told already.
@@ -95,6 +98,8 @@ class Watch:
             if not math.isfinite(metrics.get(name, 0.0)):
                 self.fail(f"{name} is {metrics[name]} in epoch {epoch}")
                 return False
+        if decision == "prune" and not prunes:
+            return True
         if decision == "prune":
             self.state = "pruned"
         elif decision == "stop":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pexpect
 import psutil
+import pytest
 from user_commands import KERASTUDY, as_json, environment, kerastudy, write_study
 
 
@@ -58,6 +60,30 @@ def test_twice_stops_at_once_and_loses_nothing_that_was_done(tmp_path: Path) -> 
     assert process.wait() == 130, rest
     assert "Traceback" not in rest
     assert not [p for p in psutil.process_iter(["cwd"]) if p.info["cwd"] == str(tmp_path)]
+    shown = as_json(kerastudy(tmp_path, "show", "작은 연구", "--json"))
+    assert shown["trials"]["running"] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_signal_to_all_of_its_processes_costs_no_trial(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """As a terminal sends it that is closed, and what runs services and batches."""
+    write_study(tmp_path, **{"epochs=3,": "epochs=100000,"})
+    process = subprocess.Popen(
+        [*KERASTUDY, "launch", "study.py"],
+        cwd=tmp_path,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    assert re.match("study", process.stderr.readline())
+    os.killpg(process.pid, number)
+    rest = process.stderr.read()
+    assert process.wait() == 130, rest
+    assert "Traceback" not in rest and "worker process" not in rest
     shown = as_json(kerastudy(tmp_path, "show", "작은 연구", "--json"))
     assert shown["trials"]["running"] == 0
 

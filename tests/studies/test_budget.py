@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,12 @@ from simulated_workers import SimulatedWorkers
 
 from studies.budget import spelled
 from studies.errors import StudyError
+from studies.executors.executor import Handler
 from studies.progress import NoProgress
 from studies.running_studies import run_study
 from studies.study import Study, check_seconds
 from tracking.history import StudyHistory, read_study
-from tracking.records import TrialSpec
+from tracking.records import TrialSpec, TrialTask
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +125,42 @@ def test_a_trial_that_hangs_is_ended_with_its_process(launch: Any) -> None:
     assert "its epoch did not end" in history.trial(1).result.reason
     assert history.trial(1).spec.attempt == 1, "it is not tried again"
     assert history.counts()["complete"] == 3
+
+
+@dataclass
+class Delaying(SimulatedWorkers):
+    """The process of trial 1 has died before it began, and it takes a while to replace it."""
+
+    begins: float = 0.0
+
+    @property
+    def delayed(self) -> list[TrialSpec]:
+        loads = time.monotonic() < self.begins
+        return [task.spec for n, (task, *_) in self._running.items() if n == 1 and loads]
+
+    def submit(self, task: TrialTask) -> None:
+        super().submit(task)
+        if task.spec.number == 1:
+            self.begins = time.monotonic() + 1.2
+
+    def wait(self, handler: Handler, seconds: float | None = None) -> None:
+        if self.delayed:
+            threading.Event().wait(0.05)
+        else:
+            super().wait(handler, seconds)
+
+    def cut(self, number: int) -> bool:
+        return not self.delayed and super().cut(number)
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_trials_time_begins_when_its_process_is_there(folder: Path, hangs: bool) -> None:
+    description = describe(name=f"delayed, {hangs}", trials=3, trial_timeout=0.6)
+    executor = Delaying(description, 1, hangs=lambda spec: hangs and spec.number == 1)
+    history = run_study(executor, store=folder, progress=NoProgress(), workers=2)
+    trial = history.trial(1)
+    assert trial.state == ("infeasible" if hangs else "complete")
+    assert executor.cuts == ([1] if hangs else [])
 
 
 def test_how_it_ended_is_recorded(launch: Any, request: pytest.FixtureRequest) -> None:

@@ -267,6 +267,21 @@ def test_what_a_study_prints_reaches_the_driver(tmp_path: Path) -> None:
     assert lines == ["hello from the file"]
 
 
+def test_a_worker_prints_on_though_what_takes_its_lines_fails(tmp_path: Path) -> None:
+    """More than a pipe holds."""
+    file = tmp_path / "prints.py"
+    file.write_text("for _ in range(3000):\n    print('x' * 99)\n" + STUDY_FILE, encoding="utf-8")
+
+    def fails(line: str) -> None:
+        raise OSError("nobody reads this")
+
+    executor = WorkerExecutor(Target(str(file)), on_output=fails)
+    try:
+        executor.load()
+    finally:
+        executor.close()
+
+
 def test_workers_hold_the_data_once(study_file: Path, tmp_path: Path) -> None:
     """Both train on the same files, mapped to memory, and come to what one alone does."""
     folder = tmp_path / "shared"

@@ -128,6 +128,31 @@ def test_median_prunes_the_hopeless_and_no_other() -> None:
     assert min(pruned) > min(complete)
 
 
+@pytest.mark.parametrize("pruner", [name for name in PRUNERS if name != "none"])
+def test_a_trial_that_is_told_again_is_judged_as_the_first_time(pruner: str) -> None:
+    """Its process died, and it came less far than before: what came later counts no more."""
+    made = OptunaEngine(
+        name="again",
+        engine="optuna:random",
+        pruner=pruner,
+        space=SPACE,
+        objective=OBJECTIVE,
+        epochs=9,
+        seed=7,
+    )
+    for number in range(8):
+        assert made.ask() is not None
+        for epoch in range(1, 10):
+            made.report(number, epoch, 10.0 + number - epoch)
+        made.tell(number, TrialResult(number, "complete", best=BestEpoch(9, number, {})), {})
+    assert made.ask() is not None
+    # The best of all at first, and the only one that gets worse.
+    first = [made.report(8, epoch, 8.0 + epoch / 100) for epoch in range(1, 10)]
+    again = [made.report(8, epoch, 8.0 + epoch / 100) for epoch in range(1, 10)]
+    assert any(first) and not first[0]
+    assert again == first
+
+
 def rows(store: Store, study: str) -> dict[str, list[tuple[object, ...]]]:
     """What Optuna's tables hold of a study's trials, without ids."""
     tables = {

@@ -114,10 +114,15 @@ class ScriptedExecutor:
         return 0 if self._waiting or self._replacing else 1
 
     def submit(self, task: TrialTask) -> None:
+        assert self.free
         self._waiting.append(task)
 
-    def cut(self, number: int) -> None:
-        pass
+    @property
+    def delayed(self) -> list[TrialSpec]:
+        return []
+
+    def cut(self, number: int) -> bool:
+        return False
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
         if self._replacing:

@@ -93,8 +93,13 @@ class SimulatedWorkers:
             )
         )
 
-    def cut(self, number: int) -> None:
+    @property
+    def delayed(self) -> list[TrialSpec]:
+        return []
+
+    def cut(self, number: int) -> bool:
         self.cuts.append(number)
+        return number in self._running
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path

@@ -282,6 +282,42 @@ class TrainerConformance:
         assert (result.state, result.epochs) == ("complete", wanted.epochs)
         assert (result.best, result.weights_sha256) == (wanted.best, wanted.weights_sha256)
 
+    @pytest.mark.parametrize("again_from, wanted", [(1, 3), (3, 3), (4, 4)])
+    def test_a_pruner_that_knows_more_by_now_prunes_no_earlier_than_it_was_cut(
+        self, trainer: Trainer, tmp_path: Path, again_from: int, wanted: int
+    ) -> None:
+        """What is recorded is what comes out if it is trained up to there."""
+        study, spec, state = make_study(dense), make_spec(epochs=9), tmp_path / "trial.state"
+        pruned, _ = self.train(
+            trainer,
+            study,
+            spec,
+            tmp_path / "straight",
+            lambda epoch: "prune" if epoch.epoch == wanted else "continue",
+        )
+        self.train(
+            trainer,
+            study,
+            spec,
+            tmp_path / "cut",
+            lambda epoch: "stop" if epoch.epoch == 3 else "continue",
+            state=state,
+        )
+        result, _ = self.train(
+            trainer,
+            study,
+            dataclasses.replace(spec, attempt=2),
+            tmp_path / "cut",
+            lambda epoch: "prune" if epoch.epoch >= again_from else "continue",
+            state=state,
+        )
+        assert (result.state, result.epochs, result.best, result.weights_sha256) == (
+            "pruned",
+            wanted,
+            pruned.best,
+            pruned.weights_sha256,
+        )
+
     @pytest.mark.parametrize("damage", ["cut", "gone", "another's"])
     def test_a_damaged_state_is_noticed_and_trained_again(
         self, trainer: Trainer, tmp_path: Path, damage: str

@@ -1,0 +1,70 @@
+"""What is left when a worker ends: processes of the user's, trials that it was given."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+from conformance.executor import STUDY_FILE, Collecting, make_spec
+
+from studies.executors.pool import WorkerPool
+from studies.executors.worker import WorkerExecutor
+from studies.loading import Target
+from tracking.records import TrialTask
+
+
+def test_a_process_of_the_users_that_goes_on_holds_up_nobody(tmp_path: Path) -> None:
+    """It has the pipe that its worker printed to."""
+    file, noted = tmp_path / "starts.py", tmp_path / "pid"
+    starts = (
+        "import pathlib, subprocess, sys\n"
+        "started = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        f"pathlib.Path({str(noted)!r}).write_text(str(started.pid))\n"
+    )
+    file.write_text(starts + STUDY_FILE, encoding="utf-8")
+    script = (
+        "from studies.executors.worker import WorkerExecutor\n"
+        "from studies.loading import Target\n"
+        f"executor = WorkerExecutor(Target({str(file)!r}))\n"
+        "executor.load()\n"
+        "executor.close()\n"
+    )
+    driver = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert driver.returncode == 0, driver.stderr
+    started = psutil.Process(int(noted.read_text()))
+    assert started.is_running()
+    started.kill()
+
+
+def test_a_trial_whose_worker_died_and_can_not_be_replaced_is_lost(tmp_path: Path) -> None:
+    """It had been given to it before anybody knew that it was dead."""
+    file, mark = tmp_path / "fails later.py", tmp_path / "mark"
+    fails = f"import os\nif os.path.exists({str(mark)!r}):\n    os._exit(3)\n"
+    file.write_text(fails + STUDY_FILE, encoding="utf-8")
+    said: list[str] = []
+    pool = WorkerPool([WorkerExecutor(Target(str(file))) for _ in range(2)], said.append)
+    try:
+        pool.load()
+        handler = Collecting()
+        while pool.free < 2:
+            pool.wait(handler)
+        mark.touch()
+        process = pool._workers[1].process
+        process.kill()
+        # Its end of the connection is closed.
+        assert process.connection.poll(30)
+        for number in (0, 1):
+            spec, space = make_spec(pool, number=number), pool.description.space
+            pool.submit(TrialTask(spec, space, tmp_path / f"{number}.weights.h5"))
+        assert [spec.number for spec in pool.delayed] == [1]
+        assert pool.cut(1) is False, "there is no process to end"
+        while len(handler.results) + len(handler.lost) < 2:
+            pool.wait(handler)
+    finally:
+        pool.close()
+    assert [result.number for result in handler.results] == [0]
+    ((number, reason),) = handler.lost
+    assert number == 1 and "exit code 3" in reason
+    assert len(said) == 1 and said[0].startswith("going on with 1 of the workers")

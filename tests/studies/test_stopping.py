@@ -1,0 +1,205 @@
+"""Stopping a study at awkward moments: what is recorded, and that it comes to an end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from scripted import ScriptedExecutor, describe
+
+from studies.errors import WorkerError
+from studies.executors.executor import Handler
+from studies.interruption import catching_interrupts
+from studies.progress import NoProgress
+from studies.running_studies import run_study
+from tracking.history import StudyHistory, read_study
+from tracking.records import TrialResult, TrialSpec
+from tracking.store import Store, open_store
+
+
+def ctrl_c() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def launch(folder: Path, executor: ScriptedExecutor) -> StudyHistory:
+    return run_study(executor, store=folder, progress=NoProgress())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One store for all: making its databases takes longer than any study here."""
+    return tmp_path_factory.mktemp("stopping") / "store"
+
+
+def store_in(folder: Path) -> Store:
+    store = open_store(folder)
+    assert store is not None
+    return store
+
+
+def running(history: StudyHistory) -> list[str]:
+    runs = history.store.client.search_runs([history.experiment_id])
+    return [run.info.run_id for run in runs if run.info.status == "RUNNING"]
+
+
+def test_a_worker_that_the_same_signal_ends_is_no_loss(folder: Path) -> None:
+    """A service manager's, or that of a terminal that closes: the trial is not run again now."""
+    description = describe(name="one signal for all", trials=3)
+
+    def stop(spec: TrialSpec) -> None:
+        if spec.number == 1:
+            ctrl_c()
+
+    for attempt in (1, 2):
+        executor = ScriptedExecutor(description, stop, lost=[1])
+        with pytest.raises(KeyboardInterrupt):
+            launch(folder, executor)
+        assert executor.ran[-1] == (1, attempt)
+        assert not running(read_study(store_in(folder), description.name))
+    # Three losses would make the trial infeasible.
+    history = launch(folder, ScriptedExecutor(description, lost=[1, 1]))
+    assert history.counts()["complete"] == 3
+
+
+class StoppedBetweenRepeats(ScriptedExecutor):
+    """Its user presses Ctrl-C when trial 1 is between its first and second repeat."""
+
+    stopped = False
+
+    @property
+    def free(self) -> int:
+        if self.ran[-1:] == [(1, 1)] and not self.stopped:
+            self.stopped = True
+            ctrl_c()
+        return super().free
+
+
+def test_a_trial_that_is_between_repeats_ends_with_the_study(folder: Path) -> None:
+    description = describe(name="between repeats", trials=3, repeats=2)
+    with pytest.raises(KeyboardInterrupt):
+        launch(folder, StoppedBetweenRepeats(description))
+    stopped = read_study(store_in(folder), description.name)
+    assert not running(stopped)
+    assert stopped.counts()["interrupted"] == 1
+    history = launch(folder, ScriptedExecutor(description))
+    assert history.counts()["complete"] == 3
+
+
+class StoppedAtTheEnd(ScriptedExecutor):
+    """Its user presses Ctrl-C when the last epoch of the last trial has been told."""
+
+    def _train(self, task: object, handler: Handler) -> TrialResult:
+        result = super()._train(task, handler)  # type: ignore[arg-type]
+        if result.number == self.description.trials - 1:
+            ctrl_c()
+        return result
+
+
+def test_stopping_a_study_that_has_its_trials_changes_nothing(folder: Path) -> None:
+    """It has come to its champion too: one that can't be saved here."""
+    history = launch(folder, StoppedAtTheEnd(describe(name="at the end", trials=3)))
+    assert (history.status, history.ended_by) == ("FINISHED", "trials")
+
+
+def test_ctrl_c_while_the_champion_is_chosen_is_no_interruption_of_the_study(folder: Path) -> None:
+    class Saving(ScriptedExecutor):
+        def save_champion(self, *arguments: object) -> dict[str, float]:
+            ctrl_c()
+            return super().save_champion(*arguments)  # type: ignore[arg-type]
+
+    history = launch(folder, Saving(describe(name="champion", trials=2)))
+    assert (history.status, history.ended_by) == ("FINISHED", "trials")
+
+
+def test_ctrl_c_while_a_study_is_taken_up_leaves_nothing_running(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    description = describe(name="taken up", trials=2)
+    launch(folder, ScriptedExecutor(description))
+    # The moment between the study's run and its first trial.
+    monkeypatch.setattr("studies.running_studies.can_export", lambda *arguments: ctrl_c())
+    with pytest.raises(KeyboardInterrupt):
+        launch(folder, ScriptedExecutor(describe(name="taken up", trials=3)))
+    stopped = read_study(store_in(folder), description.name)
+    assert (stopped.status, stopped.ended_by) == ("KILLED", "interrupt")
+
+
+class Replacing(ScriptedExecutor):
+    """Its only worker dies in trial 1, and the next one never comes to load the study."""
+
+    fails = False
+    waits = 0
+
+    def wait(self, handler: Handler, seconds: float | None = None) -> None:
+        if not self._replacing:
+            super().wait(handler, seconds)
+            return
+        self.waits += 1
+        assert self.waits < 50, "nobody looks whether to stop"
+        if self.waits == 2 and self.fails is not None:
+            ctrl_c()
+        assert seconds is not None, "it would wait for ever"
+        if self.waits == 2 and self.fails:
+            raise WorkerError("the worker process ended by signal 15")
+        threading.Event().wait(min(seconds, 0.1))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_stop_is_noticed_while_a_worker_is_replaced(folder: Path, fails: bool) -> None:
+    description = describe(name=f"replaced, {fails}", trials=3)
+    executor = Replacing(description, lost=[1])
+    executor.fails = fails
+    with pytest.raises(KeyboardInterrupt):
+        launch(folder, executor)
+    assert executor.waits == 2
+    stopped = read_study(store_in(folder), description.name)
+    assert (stopped.status, stopped.counts()["complete"]) == ("KILLED", 1)
+
+
+def test_the_end_of_the_time_is_noticed_while_a_worker_is_replaced(folder: Path) -> None:
+    executor = Replacing(describe(name="replaced, late", trials=3, timeout=1.0), lost=[1])
+    executor.fails = None  # type: ignore[assignment]
+    history = launch(folder, executor)
+    assert (history.status, history.ended_by) == ("FINISHED", "timeout")
+
+
+def test_the_best_is_trained_again_once_a_worker_is_there(folder: Path) -> None:
+    """The last trial has cost the worker; the best one's checkpoint is gone."""
+    description = describe(name="again", trials=3)
+
+    def remove(spec: TrialSpec) -> None:
+        for path in store_in(folder).checkpoints("again", "optuna:tpe").glob("*.h5"):
+            if spec.number == 2:
+                path.unlink()
+
+    executor = ScriptedExecutor(description, remove, lost=[2, 2, 2])
+    history = launch(folder, executor)
+    best = history.best
+    assert best is not None
+    assert executor.ran[-1][0] == best.number, "it was trained again"
+    assert history.checkpoint(best) is not None
+
+
+@contextmanager
+def ignoring(number: signal.Signals) -> Iterator[None]:
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+def test_signals_that_are_ignored_stay_so() -> None:
+    """As under nohup."""
+    told: list[str] = []
+    with ignoring(signal.SIGHUP), catching_interrupts(lambda: told.append("stop")):
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert told == []
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert told == ["stop"]
