@@ -7,7 +7,7 @@ from pathlib import Path
 from killing import Campaign, drawn, undisturbed
 from study_record import differences
 
-KILLS, TRIALS = 22, 30
+KILLS, TRIALS = 20, 30
 
 
 def test_a_study_whose_processes_are_killed_comes_to_the_same_record(tmp_path: Path) -> None:
