@@ -75,6 +75,7 @@ class Driver:
         self._description = description = runs.description
         self._trials = {trial.number: trial for trial in recorded}
         self._finished = {t.number: t for t in recorded if t.state in FINISHED_STATES}
+        self._finished_before = frozenset(self._finished)
         self._again = deque(t for t in recorded if t.state not in FINISHED_STATES)
         self._running: dict[int, Running] = {}
         self._repeats: deque[int] = deque()
@@ -211,7 +212,10 @@ class Driver:
         self._counted.add(trial.number)
         best = best_trial([self._best, trial], self._description.objective)
         if best is trial and best.best is not None:
-            self._runs.log_best_so_far(best.number, best.best.value)
+            # An engine that is told by number is told the last trials by each launch.
+            told_before = trial.number in self._finished_before
+            log = self._runs.complete_best_so_far if told_before else self._runs.log_best_so_far
+            log(best.number, best.best.value)
         self._best = best
         self._ended_early()
 

@@ -152,6 +152,15 @@ def test_more_trials_are_those_that_a_longer_study_would_have_had(launch: Launch
         assert copy.trials[trial.number].user_attrs["mlflow_run"] == trial.run_id
 
 
+def test_the_curve_of_the_best_stays_when_a_finished_study_is_launched_again(
+    launch: Launch,
+) -> None:
+    """Though its last trials, all of them here, are told to the engine again."""
+    before = best_so_far(launch(workers=8, trials=8))
+    assert before
+    assert best_so_far(launch(workers=8, trials=8)) == before
+
+
 def test_a_target_ends_it_after_the_same_trials(launch: Launch) -> None:
     full = launch("1", trials=30)
     values = [t.best.value for t in full.trials if t.best is not None]
