@@ -86,23 +86,19 @@ def noting(owner: object, method: str, seconds: list[float]) -> None:
     """Has a method note how long each of its calls takes."""
     function = getattr(owner, method)
 
-    def wrapper(*arguments: object) -> object:
+    def wrapper(*arguments: object, **options: object) -> object:
         began = time.perf_counter()
         try:
-            return function(*arguments)
+            return function(*arguments, **options)
         finally:
             seconds.append(time.perf_counter() - began)
 
     setattr(owner, method, wrapper)
 
 
-def trial(splits: Any, seed: int, epochs: int) -> Any:
-    """Returns a training as a trial starts it: a new model, the same program."""
-    from studies.training.determinism import begin_trial
-    from studies.training.trainer import Training
-
-    begin_trial(seed)
-    spec = TrialSpec(
+def spec_of(seed: int, epochs: int) -> TrialSpec:
+    """Returns the spec of a trial of the dense network."""
+    return TrialSpec(
         0,
         1,
         {"learning_rate": 1e-3},
@@ -113,6 +109,15 @@ def trial(splits: Any, seed: int, epochs: int) -> Any:
         "",
         Objective("val_loss", "min"),
     )
+
+
+def trial(splits: Any, seed: int, epochs: int) -> Any:
+    """Returns a training as a trial starts it: a new model, the same program."""
+    from studies.training.determinism import begin_trial
+    from studies.training.trainer import Training
+
+    begin_trial(seed)
+    spec = spec_of(seed, epochs)
     return Training(_WORK.build(_VALUES), splits, spec, (), Hyperparameters(_SPACE, spec.values))
 
 

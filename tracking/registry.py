@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tracking import tags
 from tracking.errors import ServerRefusedError
-from tracking.history import ALIAS, StudyHistory
+from tracking.history import ALIAS, StudyHistory, champion_version
 from tracking.mlflow_names import to_mlflow
 from tracking.records import BestEpoch, StudyDescription, TrialRecord
 from tracking.run_contents import spell
@@ -136,13 +136,8 @@ def champion_fault(store: Store, name: str) -> str:
         store: Where it is.
         name: The study's name. If it has no champion, nothing ails it.
     """
-    from mlflow.exceptions import MlflowException
-
-    try:
-        model = store.client.get_model_version_by_alias(name, ALIAS)
-    except MlflowException:
-        return ""
-    return _model_fault(local_model(model.source))
+    model = champion_version(store.client, name)
+    return "" if model is None else _model_fault(local_model(model.source))
 
 
 def local_model(location: str) -> Path:

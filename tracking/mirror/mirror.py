@@ -29,7 +29,7 @@ class Mirror:
 
     def __init__(self, store: Store, name: str, address: str, say: Callable[[str], None]) -> None:
         self._copy = StudyCopy(store, name, address)
-        self._name, self._say = name, say
+        self._say = say
         self._changed: dict[str, None] = {}
         self._opened = self._away = self._ending = self._given_up = False
         self._fault = ""

@@ -62,6 +62,7 @@ class StudyCopy:
         address: The server's.
 
     Attributes:
+        address: The server's.
         fault: Why files can't be sent, though runs can; empty if they can.
     """
 

@@ -1,0 +1,114 @@
+"""What a trial's checkpoints cost: their share of the time of a trial of 5 epochs.
+
+    python -m benchmarks.checkpoints [--data mnist.npz] [--json] [--quick]
+
+The dense network of some 50,000 weights, on MNIST (or made-up images of its shape), on one thread,
+with a program that an earlier trial left. Counted is all that the training waits for: taking the
+best weights and the state after an epoch, writing the best weights, and waiting for the last state
+to be on disk. The goal: less than 3 %.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import kerastudy as ks
+from benchmarks.limit import noting, spec_of
+from benchmarks.peers.works import WORKS
+from benchmarks.peers.works_data import QUICK_SIZES, SIZES, load, prepare
+from search_spaces import SearchSpace
+from tracking.records import TrialTask
+
+_EPOCHS = 5
+_VALUES = {"learning_rate": 1e-3, "dropout": 0.3, "batch_normalization": True}
+_SPACE = SearchSpace(ks.learning_rate())
+
+
+def measure(images: Path | None, sizes: tuple[int, int], trials: int) -> dict[str, Any]:
+    """Returns medians over trials: seconds of a trial, and the share of its checkpoints.
+
+    Args:
+        images: MNIST as an npz file; None: images are made up.
+        sizes: Images for training and for validation.
+        trials: How many, after a first one that makes the program.
+    """
+    from studies.training.best_weights import BestWeights
+    from studies.training.checkpointing import Checkpoints
+    from studies.training.compiled import CompiledTrainer
+    from studies.training.determinism import configure_tensorflow
+    from studies.training.run_trial import run_trial
+
+    configure_tensorflow(1)
+    work, spent = WORKS["dense"], collections.defaultdict[str, list[float]](list)
+    for owner, method in (
+        (BestWeights, "take"),
+        (BestWeights, "write"),
+        (Checkpoints, "after_epoch"),
+        (Checkpoints, "__exit__"),
+    ):
+        noting(owner, method, spent[f"{owner.__name__}.{method}"])
+    whole, parameters = [], 0
+    shares = collections.defaultdict[str, list[float]](list)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        prepare(work.name, folder / "data.npz", images, sizes)
+        (x, y), (x_validation, y_validation) = load(folder / "data.npz")
+        data = ks.datasets.arrays(x, y, validation=(x_validation, y_validation), test=None)
+        study = ks.Study("checkpoints", data=data, build=lambda hp: work.build(_VALUES))
+        splits, trainer = data.load(), CompiledTrainer("compiled")
+        for seed in range(trials + 1):
+            for times in spent.values():
+                times.clear()
+            paths = folder / f"{seed}.weights.h5", folder / f"{seed}.state.safetensors"
+            task = TrialTask(spec_of(seed, _EPOCHS), _SPACE, paths[0], state=paths[1])
+            began = time.perf_counter()
+            result = run_trial(study, splits, task, lambda _: "continue", trainer)
+            whole.append(time.perf_counter() - began)
+            assert result.state == "complete" and all(path.exists() for path in paths)
+            for name, times in spent.items():
+                shares[name].append(sum(times) / whole[-1])
+            parameters = result.model_parameters
+    # Without the first trial, which makes the program.
+    together = [sum(each) for each in zip(*shares.values(), strict=True)][1:]
+    return {
+        "weights": parameters,
+        "trial_seconds": statistics.median(whole[1:]),
+        "share": statistics.median(together),
+        "largest_share": max(together),
+        "shares": {name: statistics.median(each[1:]) for name, each in shares.items()},
+    }
+
+
+def main() -> None:
+    """Prints the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, metavar="MNIST.npz")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the images, few trials")
+    options = parser.parse_args()
+    sizes, trials = (QUICK_SIZES, 3) if options.quick else (SIZES, 20)
+    try:
+        figures = measure(options.data, sizes, trials)
+    except ValueError as error:
+        parser.error(str(error))
+    if options.json:
+        json.dump(figures, sys.stdout, indent=2)
+        return
+    print(
+        f"{figures['weights']} weights, {_EPOCHS} epochs in {figures['trial_seconds']:.3f} s: "
+        f"checkpoints take {figures['share']:.1%} of it (at most {figures['largest_share']:.1%})"
+    )
+    for name, share in figures["shares"].items():
+        print(f"  {name:24} {share:6.1%}")
+
+
+if __name__ == "__main__":
+    main()
