@@ -8,10 +8,15 @@ build of a model to the next, and the same weights must have the same digest.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tracking.records import TrialRecord
+
+if TYPE_CHECKING:
+    import h5py
+    import numpy as np
 
 
 class CheckpointError(Exception):
@@ -25,31 +30,51 @@ def checkpoint_digest(path: Path) -> str:
         CheckpointError: If one of them can't be read: the file is damaged, or none of HDF5.
     """
     import h5py
-    import numpy as np
 
-    digest = hashlib.sha256()
     try:
         with h5py.File(path, "r") as file:
-            found: dict[str, h5py.Dataset] = {}
-
-            def note(name: str, item: object) -> None:
-                if isinstance(item, h5py.Dataset):
-                    found[name] = item
-
-            file.visititems(note)
-            for name in sorted(found):
-                # At h5py's lower level: its selections take as long as all the rest.
-                array = np.empty(found[name].shape, found[name].dtype)
-                found[name].id.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
-                digest.update(f"{name}:{array.dtype.str}{array.shape};".encode())
+            return arrays_digest(
                 # Texts, which a layer's own `save_own_variables` may keep, are objects.
-                plain = repr(array.tolist()).encode() if array.dtype.hasobject else array.tobytes()
-                digest.update(plain)
+                (
+                    name,
+                    array.dtype,
+                    array.shape,
+                    repr(array.tolist()).encode() if array.dtype.hasobject else array.tobytes(),
+                )
+                for name, array in stored_arrays(file)
+            )
     except FileNotFoundError:
         raise CheckpointError("it is gone") from None
     # What h5py raises for damage depends on where it is; a length may also be out of all range.
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as error:
         raise CheckpointError(f"it can't be read: {error}") from None
+
+
+def stored_arrays(file: h5py.File) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields the arrays of a file of weights with their names, in the order of these."""
+    import h5py
+    import numpy as np
+
+    found: dict[str, h5py.Dataset] = {}
+
+    def note(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):
+            found[name] = item
+
+    file.visititems(note)
+    for name in sorted(found):
+        # At h5py's lower level: its selections take as long as all the rest.
+        array = np.empty(found[name].shape, found[name].dtype)
+        found[name].id.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
+        yield name, array
+
+
+def arrays_digest(arrays: Iterable[tuple[str, np.dtype, tuple[int, ...], bytes]]) -> str:
+    """Returns the SHA-256 over arrays, given as name, type, shape and bytes, by their names."""
+    digest = hashlib.sha256()
+    for name, dtype, shape, content in arrays:
+        digest.update(f"{name}:{dtype.str}{shape};".encode())
+        digest.update(content)
     return digest.hexdigest()
 
 

@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from studies.training.variables import assign, copy_of
+from studies.training.weight_layouts import Layouts
 from tracking.atomic import replacing
 from tracking.checkpoints import CheckpointError, checkpoint_digest
 
 if TYPE_CHECKING:
     import keras
+
+# Of all trials of this process.
+_layouts = Layouts()
 
 
 class BestWeights:
@@ -22,27 +27,45 @@ class BestWeights:
     In memory until the trial ends: an epoch of a small model takes less time than writing a
     file, and most best epochs are soon surpassed.
 
+    Args:
+        model: The model.
+        layouts: What is known of files of weights.
+
     Attributes:
         copy: Weights, then the optimizer's variables; empty if nothing was taken.
-        sha256: Digest of the weights.
     """
 
-    def __init__(self, model: keras.Model) -> None:
-        self._model = model
+    def __init__(self, model: keras.Model, layouts: Layouts = _layouts) -> None:
+        self._model, self._layouts = model, layouts
         self.copy: Sequence[np.ndarray] = []
-        self.sha256 = ""
+        self._sha256 = ""
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the weights; empty if nothing was taken."""
+        if self.copy and not self._sha256:
+            self._sha256 = weights_digest(self.copy[: len(self._model.weights)])
+        return self._sha256
 
     def take(self) -> None:
         """Copies the model's present state."""
-        self.copy = copy_of(self._model)
-        self.sha256 = weights_digest(self.copy[: len(self._model.weights)])
+        self.take_copy(copy_of(self._model))
 
-    def take_copy(self, copy: Sequence[np.ndarray], sha256: str) -> None:
-        """Takes a copy that was made before."""
-        self.copy, self.sha256 = copy, sha256
+    def take_copy(self, copy: Sequence[np.ndarray], sha256: str = "") -> None:
+        """Takes a copy that was made before.
 
-    def write(self, path: Path) -> str:
-        """Sets the model back to the copy and writes it, whole or not at all.
+        Args:
+            copy: As `copy_of` returned it.
+            sha256: The digest of its weights, if it is known.
+        """
+        self.copy, self._sha256 = copy, sha256
+
+    def write(self, path: Path, structure: str = "") -> str:
+        """Writes the copy, whole or not at all. The model may be set back to it.
+
+        Args:
+            path: The file.
+            structure: See `Trainer.structure`.
 
         Returns:
             The digest of the file's content, by which damage to it is noticed.
@@ -50,31 +73,21 @@ class BestWeights:
         Raises:
             OSError: If it can't be written.
         """
-        assign(self._model, self.copy)
         path.parent.mkdir(parents=True, exist_ok=True)
+        layout = self._layouts.of(structure, self._model)
+        if layout is not None:
+            with replacing(path) as partial:
+                partial.write_bytes(layout.filled(self.copy))
+            return layout.digest(self.copy)
+        assign(self._model, self.copy)
         with replacing(path) as partial:
             self._model.save_weights(partial)
             try:
-                return checkpoint_digest(partial)
+                digest = checkpoint_digest(partial)
             except CheckpointError as error:
                 raise OSError(f"what was written can't be read back: {error}") from None
-
-
-def copy_of(model: keras.Model) -> list[np.ndarray]:
-    """Returns copies of a model's weights and of its optimizer's variables."""
-    return [np.array(variable.numpy()) for variable in _variables(model)]
-
-
-def assign(model: keras.Model, copy: Sequence[np.ndarray]) -> None:
-    """Sets a model, with its optimizer, to what `copy_of` returned.
-
-    Raises:
-        ValueError: If it is of another model.
-    """
-    for variable, value in zip(_variables(model), copy, strict=True):
-        if tuple(variable.shape) != value.shape:
-            raise ValueError(f"{variable.path} has the shape {variable.shape}, not {value.shape}")
-        variable.assign(value)
+        self._layouts.learn(structure, self._model, self.copy, digest)
+        return digest
 
 
 def weights_digest(weights: Sequence[np.ndarray]) -> str:
@@ -84,9 +97,3 @@ def weights_digest(weights: Sequence[np.ndarray]) -> str:
         digest.update(f"{weight.dtype.name}{weight.shape};".encode())
         digest.update(np.ascontiguousarray(weight).tobytes())
     return digest.hexdigest()
-
-
-def _variables(model: keras.Model) -> list[keras.Variable]:
-    # A HyperModel that trains by itself may leave its model without one.
-    optimizer = getattr(model, "optimizer", None)
-    return [*model.weights, *(optimizer.variables if optimizer is not None else [])]

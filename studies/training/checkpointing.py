@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from studies.errors import StudyError
 from studies.training import callback_states
-from studies.training.best_weights import BestWeights, assign, copy_of, weights_digest
+from studies.training.best_weights import BestWeights, weights_digest
 from studies.training.building import build_variables
 from studies.training.callback_states import CallbackStateError
 from studies.training.state_writer import StateWriter
 from studies.training.states import StateError, TrainingState, identity_of, read_state
+from studies.training.variables import assign, copy_of
 from tracking.records import BestEpoch, TrialTask
 
 if TYPE_CHECKING:

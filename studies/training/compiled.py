@@ -59,6 +59,7 @@ class CompiledTrainer:
     Attributes:
         programs: The programs at hand.
         used: What trained last, and why not what is faster.
+        structure: See `Trainer.structure`.
     """
 
     concludes = False
@@ -72,6 +73,7 @@ class CompiledTrainer:
         self._arrays: OrderedDict[int, tuple[Splits, Arrays]] = OrderedDict()
         self.programs = Programs(kept)
         self.used: tuple[str, str] = ("plain", "")
+        self.structure = ""
 
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
         """See `Trainer.train`.
@@ -79,7 +81,7 @@ class CompiledTrainer:
         Raises:
             BuilderError: In the mode "compiled", if the training can't be compiled exactly.
         """
-        reason = ""
+        reason = self.structure = ""
         if self._mode != "plain":
             reason = self._unfit or why_not(training.model, training.callbacks)
             if not reason:
@@ -113,7 +115,9 @@ class CompiledTrainer:
         def chosen() -> tuple[Program, Structure]:
             # Callbacks may have changed the model meanwhile: `fit` traces it now.
             now = Structure(model, *_surroundings()) if training.callbacks else structure
-            return self._program(model, now, signature), now
+            program = self._program(model, now, signature)
+            self.structure = "" if now.reason else str(now.key)
+            return program, now
 
         try:
             _fit(training, chosen, arrays, on_epoch)

@@ -52,6 +52,7 @@ class HyperModelTrainer:
 
     concludes = True
     used = ("hypermodel", "the HyperModel trains by a fit of its own")
+    structure = ""
 
     def __init__(self, hypermodel: Any) -> None:
         self._hypermodel, self._fit = hypermodel, hypermodel.fit

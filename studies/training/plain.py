@@ -26,6 +26,7 @@ class PlainTrainer:
 
     concludes = False
     used = ("plain", "")
+    structure = ""
 
     def __init__(self) -> None:
         # A data set and its batch sizes: few, and each holds a copy of the data.

@@ -79,11 +79,11 @@ def run_trial(
         spec, weights, checkpoints, on_epoch, concludes=trainer.concludes, started=started
     )
     with checkpoints:
-        _train(Training(model, splits, spec, callbacks, hp), watch, trainer, state)
+        structure = _train(Training(model, splits, spec, callbacks, hp), watch, trainer, state)
     digest = ""
     if watch.best is not None and watch.state in ("complete", "pruned"):
         try:
-            digest = weights.write(task.checkpoint)
+            digest = weights.write(task.checkpoint, structure)
         except OSError as error:
             raise cannot_write(task.checkpoint, error) from None
     result = watch.result(model.count_params() if model.built else 0)
@@ -92,11 +92,15 @@ def run_trial(
     return replace(result, joined=_joined(hp), trainer=name, trainer_reason=reason)
 
 
-def _train(training: Training, watch: Watch, trainer: Trainer, state: TrainingState | None) -> None:
-    """Trains a model, from its first epoch or from a state; a training that raises fails."""
+def _train(training: Training, watch: Watch, trainer: Trainer, state: TrainingState | None) -> str:
+    """Trains a model, from its first epoch or from a state; a training that raises fails.
+
+    Returns:
+        See `Trainer.structure`.
+    """
     if state is not None:
         if not watch.go_on_from(state):
-            return
+            return ""
         restored = restoring(training.callbacks, state.callbacks)
         training = replace(
             training,
@@ -107,11 +111,13 @@ def _train(training: Training, watch: Watch, trainer: Trainer, state: TrainingSt
         outcome = trainer.train(training, watch.on_epoch_end)
         if outcome is not None:
             watch.conclude(outcome)
+        return trainer.structure
     except StudyError:
         raise
     except Exception as error:
         watch.fail(_training_failed(error))
         _tell_once(training.spec.number, describe(error))
+        return ""
 
 
 def _may_have_a_state(task: TrialTask) -> bool:

@@ -61,6 +61,14 @@ class Trainer(Protocol):
         """What trained last, such as "plain", and why not what is faster, or an empty text."""
         ...
 
+    @property
+    def structure(self) -> str:
+        """Of the model trained last: equal for models whose files of weights differ in arrays only.
+
+        Empty if it is not known.
+        """
+        ...
+
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
         """Trains until the spec's epochs are done, ``on_epoch`` says stop, or a callback does.
 

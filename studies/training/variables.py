@@ -1,8 +1,11 @@
-"""Making the variables of a model, its optimizer and its metrics ahead of the training."""
+"""A model's variables: made ahead of the training; read and set."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from studies.training.batches import packed
 from studies.training.building import build_variables, has_own_steps
@@ -25,3 +28,40 @@ def make_variables(model: keras.Model, splits: Splits) -> None:
     build_variables(model, splits)
     model.test_step(packed(splits.train.first(1)))
     model.reset_metrics()
+
+
+def saved_variables(model: keras.Model) -> list[keras.Variable]:
+    """Returns what `save_weights` keeps of a model: its weights, then its optimizer's variables."""
+    # A HyperModel that trains by itself may leave its model without one.
+    optimizer = getattr(model, "optimizer", None)
+    return [*model.weights, *(optimizer.variables if optimizer is not None else [])]
+
+
+def copy_of(model: keras.Model) -> list[np.ndarray]:
+    """Returns copies of what `saved_variables` returns."""
+    return [_value_of(variable) for variable in saved_variables(model)]
+
+
+def assign(model: keras.Model, copy: Sequence[np.ndarray]) -> None:
+    """Sets a model, with its optimizer, to what `copy_of` returned.
+
+    Raises:
+        ValueError: If it is of another model.
+    """
+    for variable, value in zip(saved_variables(model), copy, strict=True):
+        if tuple(variable.shape) != value.shape:
+            raise ValueError(f"{variable.path} has the shape {variable.shape}, not {value.shape}")
+        variable.assign(value)
+
+
+def _value_of(variable: keras.Variable) -> np.ndarray:
+    import tensorflow as tf
+
+    held = variable.value
+    handle = getattr(held, "handle", None)
+    if handle is None:
+        return np.array(variable.numpy())
+    # A third of the time that `variable.numpy()` takes.
+    value = tf.raw_ops.ReadVariableOp(resource=handle, dtype=held.dtype)
+    # A copy of its own; of a scalar, numpy's.
+    return np.asarray(value.numpy())
