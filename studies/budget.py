@@ -69,7 +69,6 @@ def reached(
     Returns:
         Why it ends, or None if it goes on.
     """
-    since = len(finished)
     if best is not None and best.best is not None:
         objective, value = description.objective, best.best.value
         target = description.target
@@ -79,10 +78,12 @@ def reached(
                 f"{objective.metric} reached the target {target:.6g}: {value:.6g} in trial "
                 f"{best.number}",
             )
-        since = sum(number > best.number for number in finished)
-    if description.patience is not None and since >= description.patience:
-        than = "no value" if best is None else f"nothing better than trial {best.number}"
-        return Ending("patience", f"{since} trials after one another brought {than}")
+    if description.patience is not None:
+        last = -1 if best is None else best.number
+        since = sum(number > last for number in finished)
+        if since >= description.patience:
+            than = "no value" if best is None else f"nothing better than trial {best.number}"
+            return Ending("patience", f"{since} trials after one another brought {than}")
     if description.timeout is not None and seconds >= description.timeout:
         return Ending(
             "timeout", f"the time of {spelled(description.timeout)} is up; launch again to go on"
