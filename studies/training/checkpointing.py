@@ -16,6 +16,7 @@ from studies.training.building import build_variables
 from studies.training.callback_states import CallbackStateError
 from studies.training.state_writer import StateWriter
 from studies.training.states import StateError, TrainingState, identity_of, read_state
+from studies.training.trainer import Trainer
 from studies.training.variables import assign, copy_of
 from tracking.records import BestEpoch, TrialTask
 
@@ -38,7 +39,7 @@ class Checkpoints:
         model: What is trained.
         callbacks: The user's own.
         weights: Those of the best epoch.
-        wanted: Whether the training can be gone on with at all.
+        trainer: What trains. One that concludes has no states: nothing could go on from them.
     """
 
     def __init__(
@@ -47,11 +48,11 @@ class Checkpoints:
         model: keras.Model,
         callbacks: Sequence[keras.callbacks.Callback],
         weights: BestWeights,
-        *,
-        wanted: bool,
+        trainer: Trainer,
     ) -> None:
         self._task, self._model, self._callbacks = task, model, callbacks
-        self._weights = weights
+        self._weights, self._trainer = weights, trainer
+        wanted = not trainer.concludes
         self._identity = identity_of(task.spec)
         self._writer = StateWriter(task.state) if wanted and task.state is not None else None
         self._began, self._spent = time.monotonic(), 0.0
@@ -115,6 +116,7 @@ class Checkpoints:
             best_weights=self._weights.copy,
             callbacks=callbacks,
             stopped=bool(self._model.stop_training),
+            trainer=self._trainer.used,
         )
         self._writer.put(state)
         self._spent += time.monotonic() - began

@@ -74,33 +74,33 @@ def run_trial(
             joined=_joined(hp),
         )
     weights = BestWeights(model)
-    checkpoints = Checkpoints(task, model, callbacks, weights, wanted=not trainer.concludes)
+    checkpoints = Checkpoints(task, model, callbacks, weights, trainer)
     watch = Watch(
         spec, weights, checkpoints, on_epoch, concludes=trainer.concludes, started=started
     )
     with checkpoints:
-        structure = _train(Training(model, splits, spec, callbacks, hp), watch, trainer, state)
+        trained = _train(Training(model, splits, spec, callbacks, hp), watch, trainer, state)
     digest = ""
     if watch.best is not None and watch.state in ("complete", "pruned"):
         try:
-            digest = weights.write(task.checkpoint, structure)
+            digest = weights.write(task.checkpoint, trainer.structure if trained else "")
         except OSError as error:
             raise cannot_write(task.checkpoint, error) from None
     result = watch.result(model.count_params() if model.built else 0)
     result = replace(result, checkpoint_sha256=digest)
-    name, reason = trainer.used
+    name, reason = state.trainer if state is not None and not trained else trainer.used
     return replace(result, joined=_joined(hp), trainer=name, trainer_reason=reason)
 
 
-def _train(training: Training, watch: Watch, trainer: Trainer, state: TrainingState | None) -> str:
+def _train(training: Training, watch: Watch, trainer: Trainer, state: TrainingState | None) -> bool:
     """Trains a model, from its first epoch or from a state; a training that raises fails.
 
     Returns:
-        See `Trainer.structure`.
+        Whether there was anything left to train.
     """
     if state is not None:
         if not watch.go_on_from(state):
-            return ""
+            return False
         restored = restoring(training.callbacks, state.callbacks)
         training = replace(
             training,
@@ -111,13 +111,12 @@ def _train(training: Training, watch: Watch, trainer: Trainer, state: TrainingSt
         outcome = trainer.train(training, watch.on_epoch_end)
         if outcome is not None:
             watch.conclude(outcome)
-        return trainer.structure
     except StudyError:
         raise
     except Exception as error:
         watch.fail(_training_failed(error))
         _tell_once(training.spec.number, describe(error))
-        return ""
+    return True
 
 
 def _may_have_a_state(task: TrialTask) -> bool:

@@ -42,6 +42,7 @@ class TrainingState:
         best_weights: The same after the best epoch.
         callbacks: State of each callback, as `callback_states` captures it.
         stopped: Whether a callback ended the training with the last epoch.
+        trainer: What trained, and why not what is faster; see `Trainer.used`.
     """
 
     identity: str
@@ -52,6 +53,7 @@ class TrainingState:
     best_weights: Sequence[np.ndarray]
     callbacks: Sequence[Mapping[str, Any]] = ()
     stopped: bool = False
+    trainer: tuple[str, str] = ("", "")
 
 
 def identity_of(spec: TrialSpec) -> str:
@@ -106,6 +108,7 @@ def write_state(path: Path, state: TrainingState) -> None:
             "best": None if state.best is None else dataclasses.asdict(state.best),
             "weights_sha256": state.weights_sha256,
             "stopped": state.stopped,
+            "trainer": state.trainer,
             "callbacks": callbacks,
             "types": others,
         }
@@ -147,7 +150,7 @@ def read_state(path: Path) -> TrainingState:
         items = [restored(item) for item in content]
         return tuple(items) if kind == "tuple" else items
 
-    best = fields.pop("best")
+    best, trainer = fields.pop("best"), fields.pop("trainer", ("", ""))
     callbacks = [restored(captured) for captured in fields.pop("callbacks")]
     return TrainingState(
         **fields,
@@ -155,6 +158,7 @@ def read_state(path: Path) -> TrainingState:
         last=_part(arrays, "last"),
         best_weights=_part(arrays, "best_weights"),
         callbacks=callbacks,
+        trainer=tuple(trainer),
     )
 
 

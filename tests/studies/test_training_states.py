@@ -45,6 +45,7 @@ def make_state(**fields: object) -> TrainingState:
             {"wait": 2, "best": 0.5, "best_weights": [ARRAYS[0]], "seen": ({"a": [1, None]}, "b")},
             {},
         ],
+        trainer=("plain", "its data is large"),
     )
     return dataclasses.replace(state, **fields)  # type: ignore[arg-type]
 

@@ -19,6 +19,7 @@ from studies.seeds import epoch_seed, permutation
 from studies.training.determinism import begin_trial, configure_tensorflow
 from studies.training.run_trial import run_trial
 from studies.training.trainer import Trainer
+from tracking.checkpoints import checkpoint_digest
 from tracking.records import EpochResult, Objective, TrialResult, TrialSpec, TrialTask
 
 layers = keras.layers
@@ -281,6 +282,22 @@ class TrainerConformance:
         assert begun == list(range(cut, wanted.epochs)), "and not trained again"
         assert (result.state, result.epochs) == ("complete", wanted.epochs)
         assert (result.best, result.weights_sha256) == (wanted.best, wanted.weights_sha256)
+
+    def test_cut_when_all_was_trained_it_is_what_it_was(
+        self, trainer: Trainer, tmp_path: Path
+    ) -> None:
+        """In a process that has trained nothing yet, or another model since."""
+        study, spec, state = make_study(dense), make_spec(), tmp_path / "trial.state"
+        wanted, epochs = self.train(trainer, study, spec, tmp_path, state=state)
+        digest = checkpoint_digest(tmp_path / "best.weights.h5")
+        for other in (type(trainer)(), trainer):
+            if other is trainer:
+                self.train(trainer, make_study(functional), spec, tmp_path / "other")
+            again = dataclasses.replace(spec, attempt=2)
+            result, all_epochs = self.train(other, study, again, tmp_path / "again", state=state)
+            assert all_epochs == epochs
+            assert dataclasses.replace(result, seconds=wanted.seconds) == wanted
+            assert checkpoint_digest(tmp_path / "again" / "best.weights.h5") == digest
 
     @pytest.mark.parametrize("again_from, wanted", [(1, 3), (3, 3), (4, 4)])
     def test_a_pruner_that_knows_more_by_now_prunes_no_earlier_than_it_was_cut(
