@@ -33,16 +33,7 @@ def checkpoint_digest(path: Path) -> str:
 
     try:
         with h5py.File(path, "r") as file:
-            return arrays_digest(
-                # Texts, which a layer's own `save_own_variables` may keep, are objects.
-                (
-                    name,
-                    array.dtype,
-                    array.shape,
-                    repr(array.tolist()).encode() if array.dtype.hasobject else array.tobytes(),
-                )
-                for name, array in stored_arrays(file)
-            )
+            return digest_in(file)
     except FileNotFoundError:
         raise CheckpointError("it is gone") from None
     # What h5py raises for damage depends on where it is; a length may also be out of all range.
@@ -50,8 +41,20 @@ def checkpoint_digest(path: Path) -> str:
         raise CheckpointError(f"it can't be read: {error}") from None
 
 
+def digest_in(file: h5py.File) -> str:
+    """Returns what `checkpoint_digest` returns, of an open file."""
+
+    def content(array: np.ndarray) -> bytes:
+        # Texts, which a layer's own `save_own_variables` may keep, are objects.
+        return repr(array.tolist()).encode() if array.dtype.hasobject else array.tobytes()
+
+    return arrays_digest(
+        (name, array.dtype, array.shape, content(array)) for name, array in stored_arrays(file)
+    )
+
+
 def stored_arrays(file: h5py.File) -> Iterator[tuple[str, np.ndarray]]:
-    """Yields the arrays of a file of weights with their names, in the order of these."""
+    """Yields the arrays of a file of weights with their names, sorted by name."""
     import h5py
     import numpy as np
 
@@ -70,7 +73,7 @@ def stored_arrays(file: h5py.File) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def arrays_digest(arrays: Iterable[tuple[str, np.dtype, tuple[int, ...], bytes]]) -> str:
-    """Returns the SHA-256 over arrays, given as name, type, shape and bytes, by their names."""
+    """Returns the SHA-256 over arrays: name, type, shape and bytes of each, as they come."""
     digest = hashlib.sha256()
     for name, dtype, shape, content in arrays:
         digest.update(f"{name}:{dtype.str}{shape};".encode())

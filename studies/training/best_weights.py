@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,19 +35,19 @@ class BestWeights:
         layouts: What is known of files of weights.
 
     Attributes:
-        copy: Weights, then the optimizer's variables; empty if nothing was taken.
+        copy: Weights, then the optimizer's variables; None if nothing was taken.
     """
 
     def __init__(self, model: keras.Model, layouts: Layouts = _layouts) -> None:
         self._model, self._layouts = model, layouts
-        self.copy: Sequence[np.ndarray] = []
-        self._sha256 = ""
+        self.copy: Sequence[np.ndarray] | None = None
+        self._sha256, self._weights = "", 0
 
     @property
     def sha256(self) -> str:
         """Digest of the weights; empty if nothing was taken."""
-        if self.copy and not self._sha256:
-            self._sha256 = weights_digest(self.copy[: len(self._model.weights)])
+        if self.copy is not None and not self._sha256:
+            self._sha256 = weights_digest(self.copy[: self._weights])
         return self._sha256
 
     def take(self) -> None:
@@ -59,9 +62,10 @@ class BestWeights:
             sha256: The digest of its weights, if it is known.
         """
         self.copy, self._sha256 = copy, sha256
+        self._weights = len(self._model.weights)
 
     def write(self, path: Path, structure: str = "") -> str:
-        """Writes the copy, whole or not at all. The model may be set back to it.
+        """Writes the copy, whole or not at all. What the model holds afterwards is undefined.
 
         Args:
             path: The file.
@@ -73,20 +77,24 @@ class BestWeights:
         Raises:
             OSError: If it can't be written.
         """
+        assert self.copy is not None, "there is a best epoch"
         path.parent.mkdir(parents=True, exist_ok=True)
-        layout = self._layouts.of(structure, self._model)
+        layout = self._layouts.for_model(self._model, structure)
         if layout is not None:
             with replacing(path) as partial:
-                partial.write_bytes(layout.filled(self.copy))
-            return layout.digest(self.copy)
+                partial.write_bytes(layout.file_of(self.copy))
+            return layout.digest_of(self.copy)
         assign(self._model, self.copy)
+        # HDF5 does not get over a file that it can't close: the process crashes when it ends.
+        if shutil.disk_usage(path.parent).free < 2 * sum(array.nbytes for array in self.copy):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with replacing(path) as partial:
             self._model.save_weights(partial)
             try:
                 digest = checkpoint_digest(partial)
             except CheckpointError as error:
                 raise OSError(f"what was written can't be read back: {error}") from None
-        self._layouts.learn(structure, self._model, self.copy, digest)
+        self._layouts.learn(self._model, structure, self.copy, digest)
         return digest
 
 

@@ -19,13 +19,23 @@ _BATCH_METHODS = (
 
 
 def watching_batches(callbacks: Iterable[keras.callbacks.Callback]) -> str:
-    """Returns the class of the first callback that does something at each batch, or nothing."""
+    """Returns the class of the first callback that does something at each batch, or nothing.
+
+    Passed over are those whose doing can be told from the epoch; see `terminating`.
+    """
     for callback in callbacks:
-        if _saves_by_epoch(callback):
+        if _saves_by_epoch(callback) or terminating([callback]):
             continue
         if any(_overrides(callback, name) for name in _BATCH_METHODS):
             return type(callback).__name__
     return ""
+
+
+def terminating(callbacks: Iterable[keras.callbacks.Callback]) -> bool:
+    """Tells whether a training ends at the first batch after which its loss is not finite."""
+    import keras
+
+    return any(type(callback) is keras.callbacks.TerminateOnNaN for callback in callbacks)
 
 
 def _overrides(callback: keras.callbacks.Callback, name: str) -> bool:

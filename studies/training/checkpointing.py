@@ -105,15 +105,17 @@ class Checkpoints:
             self._writer.__exit__(None, None, None)
             self._writer = None
             return
+        best_copy = self._weights.copy
+        assert best_copy is not None, "there is a best epoch"
         # The copy of the best epoch's weights is never changed: it can be shared.
-        copy = self._weights.copy if best.epoch == len(epochs) else copy_of(self._model)
+        copy = best_copy if best.epoch == len(epochs) else copy_of(self._model)
         state = TrainingState(
             identity=self._identity,
             epochs=tuple(epochs),
             best=best,
             weights_sha256=self._weights.sha256,
             last=copy,
-            best_weights=self._weights.copy,
+            best_weights=best_copy,
             callbacks=callbacks,
             stopped=bool(self._model.stop_training),
             trainer=self._trainer.used,

@@ -11,10 +11,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from studies.errors import BuilderError
 from studies.seeds import permutation
 from studies.training.building import has_own_steps
-from studies.training.callbacks import watching_batches
+from studies.training.callbacks import terminating, watching_batches
 from studies.training.determinism import (
     begin_epoch,
     global_random_states,
@@ -115,12 +117,13 @@ class CompiledTrainer:
         def chosen() -> tuple[Program, Structure]:
             # Callbacks may have changed the model meanwhile: `fit` traces it now.
             now = Structure(model, *_surroundings()) if training.callbacks else structure
-            program = self._program(model, now, signature)
-            self.structure = "" if now.reason else str(now.key)
-            return program, now
+            return self._program(model, now, signature), now
 
         try:
             _fit(training, chosen, arrays, on_epoch)
+            # Callbacks may have changed what is saved of it.
+            after = Structure(model, *_surroundings()) if training.callbacks else structure
+            self.structure = "" if after.reason else str(after.key)
         finally:
             # Callbacks that evaluate have them traced, with the program's variables.
             model.train_function = model.test_function = model.predict_function = None
@@ -220,8 +223,8 @@ def _fit(
             if program is None:
                 program, structure = chosen()
                 stack.enter_context(program.lent(structure))
-            order = in_order(permutation(spec.seed, epoch + 1, samples))
-            program.train_epoch(arrays.training, order)
+            order = permutation(spec.seed, epoch + 1, samples)
+            _train_epoch(training, program, arrays, order, callbacks)
             logs = dict(model.get_metrics_result())
             logs.update(_validate(model, program, arrays, callbacks))
             callbacks.on_epoch_end(epoch, logs)
@@ -230,6 +233,31 @@ def _fit(
         if isinstance(model.optimizer, keras.optimizers.Optimizer) and spec.epochs > 0:
             model.optimizer.finalize_variable_values(model.trainable_weights)
         callbacks.on_train_end(logs=logs)
+
+
+def _train_epoch(
+    training: Training,
+    program: Program,
+    arrays: Arrays,
+    order: np.ndarray,
+    callbacks: keras.callbacks.CallbackList,
+) -> None:
+    """Trains an epoch at once, or batch by batch if `fit` would end it before its last one."""
+    model, size = training.model, training.spec.batch_size
+    # `fit` looks at it after each batch.
+    if not model.stop_training:
+        before = program.values() if terminating(training.callbacks) else None
+        logs = program.train_epoch(arrays.training, in_order(order))
+        # A mean over the batches so far: finite at the end, it was so after each of them.
+        if before is None or np.isfinite(float(logs["loss"])):
+            return
+        program.set_values(before)
+    for step, start in enumerate(range(0, len(order), size)):
+        callbacks.on_train_batch_begin(step)
+        logs = program.train_epoch(arrays.training, in_order(order[start : start + size]))
+        callbacks.on_train_batch_end(step, logs)
+        if model.stop_training:
+            break
 
 
 def _pythonify(logs: Mapping[str, Any]) -> dict[str, float]:

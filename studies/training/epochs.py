@@ -206,6 +206,11 @@ def _executor_of(step: Any) -> str:
     return "" if calls or tf.config.list_physical_devices("GPU") else "SINGLE_THREADED_EXECUTOR"
 
 
+def function_of_batch(epoch: Any) -> Any:
+    """Returns the function of a batch that the function of an epoch, or a validation, calls."""
+    return getattr(epoch, _BATCH)
+
+
 def inner_graphs(epoch: Any) -> list[Any]:
     """Returns the graphs within the function of an epoch or a validation."""
     loops = [
@@ -213,7 +218,7 @@ def inner_graphs(epoch: Any) -> list[Any]:
     ]
     names = [node.get_attr(part).name for node in loops for part in ("cond", "body")]
     found = [epoch.graph._get_function(name) for name in names]
-    return [getattr(epoch, _BATCH).graph, *(inner.graph for inner in found if inner is not None)]
+    return [function_of_batch(epoch).graph, *(inner.graph for inner in found if inner is not None)]
 
 
 def _with_size(batch: Any, size: int | None) -> Any:

@@ -10,20 +10,26 @@ from __future__ import annotations
 import enum
 import functools
 import hashlib
+import importlib.util
+import itertools
 import re
 import sys
 import types
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from studies.training.code_reading import Reads, reads_of
 
 _MOST_OBJECTS = 200_000
 # Libraries whose code is the same in all trials, and whose objects show their state in attributes.
 _LIBRARIES = frozenset({"keras", "tensorflow", "numpy", "keras_tuner", "optuna", "ml_dtypes"})
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by Python code.
 _ATOMS = (bool, int, float, complex, str, bytes)
+# Numbers of what could not be read.
+_own = itertools.count()
 
 
 class _Named(NamedTuple):
@@ -55,7 +61,7 @@ class Fingerprint:
             if len(self._places) > _MOST_OBJECTS:
                 self._unreadable("too much can be reached")
                 break
-        self.key = self._digest.hexdigest() if not self.reason else f"own {id(self)}"
+        self.key = self._digest.hexdigest() if not self.reason else f"own {next(_own)}"
         self._places, self._alive = {}, []
 
     def _write(self, *parts: object) -> None:
@@ -191,19 +197,37 @@ class Fingerprint:
             return
         parts = (function.__defaults__, function.__kwdefaults__, function.__closure__)
         self._write(self._token(function.__code__), *(self._token(part) for part in parts))
-        names = _names(function.__code__)
-        for name in names:
-            if name in function.__globals__:
+        # What was put on the function itself, whose keys are names.
+        self._write(sorted(function.__dict__), [self._token(v) for v in function.__dict__.values()])
+        reads, values = reads_of(function.__code__), function.__globals__
+        seen: set[str] = set()
+        for name in reads.globals:
+            if name in values:
                 self._write(name)
-                self._visit_global(function.__globals__[name], names)
+                self._visit_global(values[name], reads, seen)
+        for name in _imported(reads, values.get("__package__")):
+            module = sys.modules.get(name)
+            # One that is not loaded yet has a key of its own; the next trial finds it loaded.
+            self._write("import", name, module is not None)
+            if module is not None:
+                self._visit_global(module, reads, seen)
+        why = reads.untold(values)
+        if why:
+            self._unreadable(why)
 
-    def _visit_global(self, value: Any, names: Iterable[str]) -> None:
+    def _visit_global(self, value: Any, reads: Reads, seen: set[str]) -> None:
         self._write(self._token(value))
-        if isinstance(value, types.ModuleType) and not _is_library(value.__name__):
-            # A module of the user's own: what the function may read of it.
-            for name in names:
-                if name in vars(value):
-                    self._write(name, self._token(vars(value)[name]))
+        if not isinstance(value, types.ModuleType) or _is_library(value.__name__):
+            return
+        if value.__name__ in seen:
+            return
+        seen.add(value.__name__)
+        # A module of the user's own: what the function may read of it.
+        names = sorted(vars(value)) if reads.by_any_name else reads.attributes
+        for name in names:
+            if name in vars(value) and not (reads.by_any_name and name.startswith("__")):
+                self._write(name)
+                self._visit_global(vars(value)[name], reads, seen)
 
     def _visit_code(self, code: types.CodeType) -> None:
         names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
@@ -255,13 +279,14 @@ def library_of(thing: Any) -> str:
     return str(getattr(thing, "__module__", "") or "").partition(".")[0]
 
 
-def _names(code: types.CodeType) -> list[str]:
-    """Returns the names that code reads of globals and attributes, inner functions included."""
-    found = dict.fromkeys(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            found.update(dict.fromkeys(_names(constant)))
-    return list(found)
+def _imported(reads: Reads, package: str | None) -> Iterator[str]:
+    """Yields the modules that code may import, what it imports of them included."""
+    for level, name, parts in reads.imports:
+        try:
+            module = importlib.util.resolve_name("." * level + name, package)
+        except ImportError:
+            module = name
+        yield from (module, *(f"{module}.{part}" for part in parts))
 
 
 def _is_library(module: str) -> bool:

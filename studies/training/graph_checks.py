@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from studies.training.epochs import function_of_batch
 from studies.training.lifting import NODE_NAME
 
 if TYPE_CHECKING:
@@ -43,6 +44,24 @@ def hidden_state(function: tf.types.experimental.ConcreteFunction) -> str:
                 continue
             return f"{node.op} (in {_place(node.name)})"
     return ""
+
+
+def place_of_captured(
+    function: tf.types.experimental.ConcreteFunction, known: Collection[int]
+) -> str:
+    """Says where a function of an epoch uses a resource beside some known ones; else nothing.
+
+    Args:
+        function: The function.
+        known: The ids of the known ones' handles.
+    """
+    if all(each.dtype.name != "resource" or id(each) in known for each in function.captured_inputs):
+        return ""
+    for outer, inner in function_of_batch(function).graph.captures:
+        if inner.dtype.name == "resource" and id(outer) not in known:
+            for user in inner.consumers():
+                return _place(user.name)
+    return "a step"
 
 
 def entangled(function: tf.types.experimental.ConcreteFunction) -> set[int]:

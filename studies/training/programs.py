@@ -10,9 +10,12 @@ after, and holds nothing of another trial's in between.
 from __future__ import annotations
 
 import contextlib
+import random
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from studies.training.epochs import (
     as_traced,
@@ -21,7 +24,7 @@ from studies.training.epochs import (
     trace_epoch,
     trace_validation,
 )
-from studies.training.graph_checks import entangled, hidden_state
+from studies.training.graph_checks import entangled, hidden_state, place_of_captured
 from studies.training.lifting import Record, lifted
 from studies.training.structure import Structure
 
@@ -92,20 +95,25 @@ class Program:
             forgetting_gradients(),
             lifted(structure.numbers, exact) as record,
         ):
+            drawn = _drawn()
             self._epoch = trace_epoch(model, signature)
             self._validation = trace_validation(model, signature)
+        if _drawn() != drawn:
+            raise NotCompilableError(
+                "the model draws from Python's or numpy's random numbers while it is traced"
+            )
         known = {id(variable.handle) for variable in self._storage}
         known |= {id(slot.variable.handle) for slot in record.slots}
         for function in (self._epoch, self._validation):
             state = hidden_state(function)
             if state:
                 raise NotCompilableError(f"the model runs the operation {state}")
-            for captured in function.captured_inputs:
-                if captured.dtype.name == "resource" and id(captured) not in known:
-                    raise NotCompilableError(
-                        "the model has state that is in no Keras variable of its own, such as "
-                        "a tf.Variable, a table, or keras.random without a seed generator"
-                    )
+            place = place_of_captured(function, known)
+            if place:
+                raise NotCompilableError(
+                    f"the model has state, used in {place}, that is in no Keras variable of its "
+                    "own, such as a tf.Variable, a table, or keras.random without a seed generator"
+                )
         return record
 
     def serves(self, structure: Structure) -> bool:
@@ -138,6 +146,15 @@ class Program:
                     value.assign(storage)
                     variable._value = value
 
+    def values(self) -> list[tf.Tensor]:
+        """Returns the values of its variables."""
+        return [variable.read_value() for variable in self._storage]
+
+    def set_values(self, values: Sequence[tf.Tensor]) -> None:
+        """Sets its variables to what `values` returned."""
+        for variable, value in zip(self._storage, values, strict=True):
+            variable.assign(value)
+
     def close(self) -> None:
         """Frees the graphs, which TensorFlow leaves in cycles that are never collected."""
         from tensorflow.python.framework import func_graph
@@ -168,6 +185,7 @@ class Programs:
         self._kept = kept
         self._programs: OrderedDict[tuple[object, int], Program] = OrderedDict()
         self._refused: OrderedDict[object, str] = OrderedDict()
+        self._own: object = None
         self._made = 0
 
     def __len__(self) -> int:
@@ -198,6 +216,10 @@ class Programs:
             if place[0] == key and program.serves(structure):
                 self._programs.move_to_end(place)
                 return program
+        for place in [place for place in self._programs if place[0] == self._own]:
+            # No other trial can use it: that of one of its own kind, which has ended.
+            self._programs.pop(place).close()
+        self._own = key if structure.reason else None
         while len(self._programs) >= self._kept:
             self._programs.popitem(last=False)[1].close()
         try:
@@ -211,6 +233,12 @@ class Programs:
         self._made += 1
         self._programs[key, self._made] = program
         return program
+
+
+def _drawn() -> tuple[object, ...]:
+    """Returns what tells whether Python's or numpy's global generator was drawn from."""
+    state: Any = np.random.get_state()
+    return random.getstate(), state[1].tobytes(), state[2:]
 
 
 def _like(variable: keras.Variable) -> tf.Variable:

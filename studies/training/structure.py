@@ -108,7 +108,8 @@ class Structure(Fingerprint):
         import tensorflow as tf
 
         if isinstance(value, tf.Variable):
-            self.state = "a tf.Variable that is in no Keras variable"
+            where = self._holder_of(value)
+            self.state = f"a tf.Variable that is in no Keras variable{where}"
         elif isinstance(value, tf.Tensor):
             if not hasattr(value, "numpy") or value.dtype in (tf.resource, tf.variant):
                 self._unreadable("a tensor without a value")
@@ -118,6 +119,17 @@ class Structure(Fingerprint):
             self._write(type(value).__name__, repr(value))
         else:
             super()._visit_object(value)
+
+    def _holder_of(self, value: object) -> str:
+        """Returns the layer that holds a value, as a part of a sentence; or nothing."""
+        for holder in self._alive:
+            if isinstance(holder, self._keras.layers.Layer):
+                for _, item in attributes_of(holder):
+                    held = list(item.values()) if isinstance(item, dict) else item
+                    held = held if isinstance(held, list | tuple) else [held]
+                    if any(each is value for each in held):
+                        return f" (in the layer {holder.name!r})"
+        return ""
 
     def _visit_attributes(self, value: Any) -> None:
         kind = type(value)

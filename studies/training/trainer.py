@@ -63,7 +63,7 @@ class Trainer(Protocol):
 
     @property
     def structure(self) -> str:
-        """Of the model trained last: equal for models whose files of weights differ in arrays only.
+        """Of the model trained last, as it was then: equal for models of one structure.
 
         Empty if it is not known.
         """

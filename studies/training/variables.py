@@ -58,10 +58,10 @@ def _value_of(variable: keras.Variable) -> np.ndarray:
     import tensorflow as tf
 
     held = variable.value
-    handle = getattr(held, "handle", None)
-    if handle is None:
+    # Not one of a distribution strategy, which has several values.
+    if type(held).__name__ != "ResourceVariable":
         return np.array(variable.numpy())
     # A third of the time that `variable.numpy()` takes.
-    value = tf.raw_ops.ReadVariableOp(resource=handle, dtype=held.dtype)
+    value = tf.raw_ops.ReadVariableOp(resource=held.handle, dtype=held.dtype)
     # A copy of its own; of a scalar, numpy's.
     return np.asarray(value.numpy())

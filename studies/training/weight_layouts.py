@@ -1,69 +1,95 @@
-"""Where in a file of weights each array is: learnt once for a structure, used for all that follow.
+"""Where in a file of weights each array is: learnt for a structure, used for all that follow.
 
 Keras walks a model, layer by layer, to write its ``.weights.h5``. For a model of 50,000 weights
 that takes longer than a third of an epoch, and it comes to the same file each time but for the
-arrays. So of the first model of a structure two files are written by Keras: one of its weights, and
-one of marks, by which the place of each array in the file is found. Later ones are that file with
-their own arrays in these places. See docs/decisions/0018.
+arrays. So of a structure that comes again Keras writes one file more, of marks in place of values,
+by which the place of each array is found. Later ones are that file with their own arrays in these
+places. See docs/decisions/0018.
 """
 
 from __future__ import annotations
 
+import io
 import logging
-import tempfile
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from studies.training.variables import assign, saved_variables
-from tracking.checkpoints import arrays_digest, checkpoint_digest, stored_arrays
+from tracking.checkpoints import arrays_digest, digest_in, stored_arrays
 
 if TYPE_CHECKING:
     import keras
 
 _log = logging.getLogger(__name__)
-# Writing the arrays of larger models is what takes the time, not the walk.
+# Bytes of weights and optimizer state. Of larger models the arrays are what takes the time.
 _LARGEST = 2 * 2**20
-_KEPT = 64
+# Bytes of all layouts of a process.
+_LARGEST_TOGETHER = 32 * 2**20
+_STRUCTURES_KEPT = 1000
+# Smaller ones could be taken for something else in the file.
+_SMALLEST_MARK = 4
 
 
 class NoLayoutError(Exception):
     """A file does not have a model's variables, as they are, in places of their own."""
 
 
+class StoredArray(NamedTuple):
+    """An array in a file of weights.
+
+    Attributes:
+        name: In the file.
+        dtype: Likewise.
+        shape: Likewise.
+        offset: Where its bytes begin in the file.
+        variable: The position of the variable, among the model's, whose value it is.
+    """
+
+    name: str
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    offset: int
+    variable: int
+
+
 @dataclass(frozen=True)
 class Layout:
-    """A file of weights without the weights.
+    """A file of weights, for whatever values.
 
     Attributes:
         variables: Path, shape and type of each variable of the model, in its order.
-        image: The file, with whatever arrays.
-        places: For each array: where in the file it is, and of which variable.
-        parts: For each array, by name: name, type and shape in the file, and of which variable.
+        image: The file, with any values.
+        arrays: The arrays in it, sorted by name.
     """
 
     variables: Sequence[object]
     image: bytes
-    places: Sequence[tuple[int, int]]
-    parts: Sequence[tuple[str, np.dtype, tuple[int, ...], int]]
+    arrays: Sequence[StoredArray]
 
-    def filled(self, copy: Sequence[np.ndarray]) -> bytearray:
-        """Returns the file with the values of a model's variables."""
-        filled = bytearray(self.image)
-        for offset, variable in self.places:
-            content = copy[variable].tobytes()
-            filled[offset : offset + len(content)] = content
-        return filled
+    def file_of(self, values: Sequence[np.ndarray]) -> bytearray:
+        """Returns the file with the values of a model's variables.
 
-    def digest(self, copy: Sequence[np.ndarray]) -> str:
+        Raises:
+            ValueError: If they are of other sizes.
+        """
+        file = bytearray(self.image)
+        for array in self.arrays:
+            content = values[array.variable].tobytes()
+            if len(content) != array.dtype.itemsize * int(np.prod(array.shape)):
+                raise ValueError(f"{array.name} can't have {len(content)} bytes")
+            file[array.offset : array.offset + len(content)] = content
+        return file
+
+    def digest_of(self, values: Sequence[np.ndarray]) -> str:
         """Returns what `checkpoint_digest` gives for the file with these values."""
         return arrays_digest(
-            (name, dtype, shape, copy[variable].tobytes())
-            for name, dtype, shape, variable in self.parts
+            (array.name, array.dtype, array.shape, values[array.variable].tobytes())
+            for array in self.arrays
         )
 
 
@@ -71,10 +97,17 @@ class Layouts:
     """Layouts by structure, those that were used last."""
 
     def __init__(self) -> None:
-        self._layouts: OrderedDict[str, Layout | None] = OrderedDict()
+        self._layouts: OrderedDict[str, Layout] = OrderedDict()
+        # How often a structure was seen for which there is none.
+        self._seen: OrderedDict[str, int] = OrderedDict()
 
-    def of(self, structure: str, model: keras.Model) -> Layout | None:
-        """Returns the layout of a structure's files, if it is known and fits the model."""
+    def for_model(self, model: keras.Model, structure: str) -> Layout | None:
+        """Returns the layout of a model's file, if it is known.
+
+        Args:
+            model: The model.
+            structure: As in `Trainer.structure`.
+        """
         layout = self._layouts.get(structure)
         if layout is None or layout.variables != _described(model):
             return None
@@ -82,67 +115,103 @@ class Layouts:
         return layout
 
     def learn(
-        self, structure: str, model: keras.Model, copy: Sequence[np.ndarray], digest: str
+        self, model: keras.Model, structure: str, values: Sequence[np.ndarray], digest: str
     ) -> None:
-        """Finds out the layout of a structure's files, unless that was tried before.
+        """Finds out the layout of a structure's files, when it is seen for the second time.
 
         Args:
-            structure: As in `Trainer.structure`; empty if it is not known.
             model: Of that structure. Its variables have the same values afterwards.
-            copy: These values.
+            structure: As in `Trainer.structure`; if it is empty, nothing is done.
+            values: Those of its variables.
             digest: Of the file that Keras wrote of them.
         """
-        if not structure or structure in self._layouts:
+        if not structure or sum(array.nbytes for array in values) > _LARGEST:
             return
-        layout = None
-        if sum(array.nbytes for array in copy) <= _LARGEST:
-            try:
-                layout = _learnt(model, copy, digest)
-            except Exception as error:
-                # Keras goes on writing such files.
-                _log.debug("no layout of %s: %s", model.name, error)
-            finally:
-                assign(model, copy)
-        self._layouts[structure] = layout
-        while len(self._layouts) > _KEPT:
-            self._layouts.popitem(last=False)
+        self._seen[structure] = self._seen.pop(structure, 0) + 1
+        while len(self._seen) > _STRUCTURES_KEPT:
+            self._seen.popitem(last=False)
+        # Many structures never come again; what has no layout is not tried again and again.
+        if self._seen[structure] != 2:
+            return
+        try:
+            self._layouts[structure] = _learnt(model, values, digest)
+        except Exception as error:
+            # Keras goes on writing such files.
+            _log.debug("no layout of %s: %s", model.name, error)
+        finally:
+            assign(model, values)
+        while sum(len(layout.image) for layout in self._layouts.values()) > _LARGEST_TOGETHER:
+            self._seen.pop(self._layouts.popitem(last=False)[0], None)
 
 
-def _learnt(model: keras.Model, copy: Sequence[np.ndarray], digest: str) -> Layout:
+def _learnt(model: keras.Model, values: Sequence[np.ndarray], digest: str) -> Layout:
     import h5py
 
-    marks = list(_marks(copy))
-    variable_of = {mark.tobytes(): variable for variable, mark in enumerate(marks) if mark.nbytes}
-    if len(variable_of) < sum(mark.nbytes > 0 for mark in marks):
+    marks = list(_marks(values))
+    variable_of = {mark.tobytes(): position for position, mark in enumerate(marks)}
+    if len(variable_of) < len(marks) or min(map(len, variable_of), default=0) < _SMALLEST_MARK:
         raise NoLayoutError("variables are too small to be told apart")
     assign(model, marks)
-    places, parts = [], []
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "marks.weights.h5"
-        model.save_weights(path)
-        with h5py.File(path, "r") as file:
-            for name, array in stored_arrays(file):
-                variable = variable_of.get(array.tobytes())
-                offset = file[name].id.get_offset()
-                if variable is None or offset is None:
-                    raise NoLayoutError(f"{name} is not a variable's value in a place of its own")
-                places.append((offset, variable))
-                parts.append((name, array.dtype, array.shape, variable))
-        layout = Layout(_described(model), path.read_bytes(), places, parts)
-        path.write_bytes(layout.filled(copy))
-        if not checkpoint_digest(path) == layout.digest(copy) == digest:
+    image = _in_memory(model)
+    arrays = []
+    with h5py.File(io.BytesIO(image), "r") as file:
+        for name, array in stored_arrays(file):
+            position = variable_of.get(array.tobytes())
+            offset = file[name].id.get_offset()
+            if position is None or offset is None:
+                raise NoLayoutError(f"{name} is not the value of a variable")
+            arrays.append(StoredArray(name, array.dtype, array.shape, offset, position))
+    layout = Layout(_described(model), image, arrays)
+    with h5py.File(io.BytesIO(layout.file_of(values)), "r") as file:
+        if not digest_in(file) == layout.digest_of(values) == digest:
             raise NoLayoutError("what Keras wrote is not what it should come to")
     return layout
 
 
-def _marks(copy: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yields arrays of the same types and shapes, each unlike all others."""
+def _in_memory(model: keras.Model) -> bytes:
+    """Returns the file that `save_weights` writes.
+
+    Not on a disk, which may be full: HDF5 does not get over a file that it can't close.
+    """
+    import keras
+    from keras.src.saving import saving_lib
+
+    if type(model).save_weights is not keras.Model.save_weights:
+        raise NoLayoutError("the model has a save_weights of its own")
+    buffer = io.BytesIO()
+    store = saving_lib.H5IOStore(buffer, mode="w")
+    # Marks are values that layers may be surprised by.
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        saving_lib._save_state(
+            model,
+            weights_store=store,
+            assets_store=None,
+            inner_path="",
+            visited_saveables=set(),
+        )
+    store.close()
+    return buffer.getvalue()
+
+
+def _marks(values: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yields arrays of the same types and shapes, each unlike all others.
+
+    No numbers that what a layer computes of them could take forever, or be infinite.
+    """
     random = np.random.default_rng(0)
-    for array in copy:
-        if array.dtype == bool:
-            yield random.integers(0, 2, array.shape).astype(bool)
+    for value in values:
+        if value.dtype == bool:
+            # A bit each: as many as make the smallest mark.
+            if value.size < 8 * _SMALLEST_MARK:
+                raise NoLayoutError("variables are too small to be told apart")
+            mark: np.ndarray | float = random.integers(0, 2, value.shape)
+        elif value.dtype.kind in "iu":
+            least, most = (100_000, 1_000_000) if value.dtype.itemsize >= 4 else (1, 100)
+            mark = random.integers(least, most, value.shape)
         else:
-            yield np.frombuffer(random.bytes(array.nbytes), array.dtype).reshape(array.shape)
+            mark = random.uniform(0.1, 0.9, value.shape)
+        yield np.asarray(mark).astype(value.dtype)
 
 
 def _described(model: keras.Model) -> Sequence[object]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -25,8 +26,11 @@ layers = keras.layers
 
 class TestCompiledTrainer(TrainerConformance):
     @pytest.fixture
-    def trainer(self) -> CompiledTrainer:
-        return CompiledTrainer()
+    def trainer(self, request: pytest.FixtureRequest) -> Iterator[CompiledTrainer]:
+        trainer = CompiledTrainer()
+        yield trainer
+        by_batch = "batch" in request.node.originalname
+        assert trainer.used[0] == ("plain" if by_batch else "compiled"), trainer.used
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +70,19 @@ class Unseeded(keras.Layer):
         return inputs + keras.random.normal((12,))
 
 
+class Looking(keras.Layer):
+    """Looks something up in a table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        keys, values = tf.constant([0, 1]), tf.constant([1.0, 2.0])
+        initializer = tf.lookup.KeyValueTensorInitializer(keys, values)
+        self.table = tf.lookup.StaticHashTable(initializer, 0.0)
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * self.table.lookup(tf.constant(1))
+
+
 class Leaving(keras.Layer):
     """Leaves TensorFlow for Python."""
 
@@ -80,6 +97,12 @@ def eager() -> keras.Model:
     return model
 
 
+def with_an_evaluate() -> keras.Model:
+    model = small()
+    model.evaluate = functools.partial(keras.Model.evaluate, model)
+    return model
+
+
 def several_steps() -> keras.Model:
     model = small()
     model.compile("sgd", "sparse_categorical_crossentropy", steps_per_execution=2)
@@ -90,10 +113,12 @@ def several_steps() -> keras.Model:
     "build, reason",
     [
         (lambda: compiled(Own()), "Own has a training step"),
-        (lambda: compiled(stack(Counting())), "a tf.Variable that is in no Keras variable"),
-        (lambda: compiled(stack(Unseeded())), "state that is in no Keras variable"),
+        (lambda: compiled(stack(Counting())), "a tf.Variable .*in the layer 'counting'"),
+        (lambda: compiled(stack(Unseeded())), "state, used in .*unseeded.*, that is in no Keras"),
+        (lambda: compiled(stack(Looking())), "state, used in .*looking.*, that is in no Keras"),
         (lambda: compiled(stack(Leaving())), "PyFunc.*leaving"),
         (eager, "eagerly"),
+        (with_an_evaluate, "given a evaluate of its own"),
         (several_steps, "steps_per_execution"),
     ],
 )
@@ -108,11 +133,78 @@ def test_what_it_cannot_do_exactly_it_leaves_to_the_plain_trainer(
         by_trainer(CompiledTrainer("compiled"), build, splits, spec_of())
 
 
+class Watching(keras.callbacks.Callback):  # type: ignore[misc]
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        pass
+
+
 def test_callbacks_that_watch_batches_are_named() -> None:
-    callback = keras.callbacks.TerminateOnNaN()
     trainer = CompiledTrainer()
-    by_trainer(trainer, small, samples(), spec_of(1), callbacks=[callback])
-    assert trainer.used == ("plain", "the callback TerminateOnNaN watches batches")
+    by_trainer(trainer, small, samples(), spec_of(1), callbacks=[Watching()])
+    assert trainer.used == ("plain", "the callback Watching watches batches")
+
+
+class TestAnEpochThatFitEndsEarly:
+    """The state is that after the batch with which it ended."""
+
+    class Seeing(keras.callbacks.Callback):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen: list[str] = []
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.seen.append(f"{epoch} {logs} {self.model.stop_training}")
+
+        def on_train_end(self, logs: Any = None) -> None:
+            self.seen.append(f"end {logs}")
+
+    def outcomes(
+        self, build: Callable[[], keras.Model], callback: keras.callbacks.Callback, epochs: int = 4
+    ) -> list[tuple[str, list[str]]]:
+        """What each trainer comes to, as text: not-a-number is unlike itself."""
+        found = []
+        for trainer in (CompiledTrainer("compiled"), PlainTrainer()):
+            seeing = self.Seeing()
+            trained = by_trainer(
+                trainer, build, samples(), spec_of(epochs, 8), callbacks=[callback, seeing]
+            )
+            found.append((repr(trained), seeing.seen))
+        return found
+
+    def test_by_a_loss_that_is_not_finite(self) -> None:
+        def exploding() -> keras.Model:
+            return compiled(stack(layers.Dense(4)), keras.optimizers.SGD(1e7))
+
+        compiled_one, plain = self.outcomes(exploding, keras.callbacks.TerminateOnNaN())
+        assert compiled_one == plain
+        assert len(plain[1]) < 5, "it was ended"
+        assert "nan" in plain[1][-1] or "inf" in plain[1][-1]
+
+    def test_by_nothing_if_the_loss_is_finite(self) -> None:
+        compiled_one, plain = self.outcomes(small, keras.callbacks.TerminateOnNaN())
+        assert compiled_one == plain
+        assert len(plain[1]) == 5
+
+    def test_by_an_error_if_that_is_asked_for(self) -> None:
+        def exploding() -> keras.Model:
+            return compiled(stack(layers.Dense(4)), keras.optimizers.SGD(1e30))
+
+        said = []
+        for trainer in (CompiledTrainer("compiled"), PlainTrainer()):
+            callback = keras.callbacks.TerminateOnNaN(raise_error=True)
+            with pytest.raises(RuntimeError, match=r"at batch \d") as raised:
+                by_trainer(trainer, exploding, samples(), spec_of(3, 8), callbacks=[callback])
+            said.append(str(raised.value))
+        assert said[0] == said[1]
+
+    def test_by_a_callback_that_stops_it_before_it_begins(self) -> None:
+        class Stopping(keras.callbacks.Callback):  # type: ignore[misc]
+            def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+                self.model.stop_training = epoch == 2
+
+        compiled_one, plain = self.outcomes(small, Stopping())
+        assert compiled_one == plain
+        assert len(plain[1]) == 4
 
 
 def test_callbacks_see_what_they_see_in_fit(tmp_path: Any) -> None:
@@ -149,6 +241,11 @@ def test_callbacks_see_what_they_see_in_fit(tmp_path: Any) -> None:
                 tmp_path / f"{number}.weights.h5", save_weights_only=True
             ),
             keras.callbacks.CSVLogger(tmp_path / f"{number}.csv"),
+            keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.9 ** (epoch % 2)),
+            keras.callbacks.TerminateOnNaN(),
+            keras.callbacks.LambdaCallback(
+                on_epoch_begin=lambda epoch, logs, to=seeing.seen: to.append(("lambda", epoch))
+            ),
         ]
         epochs = by_trainer(each, small, samples(), spec_of(6), callbacks=callbacks)
         outcomes.append((epochs, seeing.seen, (tmp_path / f"{number}.csv").read_text()))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from exact_training import built, samples, spec_of, state_of
+from exact_training import built, by_trainer, samples, spec_of, state_of
 from model_zoo import ZOO, compiled, stack
 
 import kerastudy as ks
@@ -75,9 +77,11 @@ def test_a_file_has_what_keras_writes(name: str, layouts: Layouts, tmp_path: Pat
 
     first, second = model_of(values[0], 1), model_of(values[0], 2)
     before = state_of(first)
-    write(layouts, first, tmp_path / "first.weights.h5")
-    assert state_of(first) == before, "learning leaves the model as it was"
-    assert layouts.of("one", second) is not None
+    for _ in range(2):
+        assert layouts.for_model(second, "one") is None, "it is learnt when it comes again"
+        write(layouts, first, tmp_path / "first.weights.h5")
+        assert state_of(first) == before, "learning leaves the model as it was"
+    assert layouts.for_model(second, "one") is not None
     written, by_keras = tmp_path / "second.weights.h5", tmp_path / "keras.weights.h5"
     digest = write(layouts, second, written)
     second.save_weights(by_keras)
@@ -130,18 +134,31 @@ class Flagged(keras.layers.Layer):
         return x
 
 
-@pytest.mark.parametrize("layer", [Doubled, Flagged])
+class Checked(keras.layers.Layer):
+    """Saves what may be taken for the value of its variable."""
+
+    def build(self, shape: Any) -> None:
+        self.ready = self.add_weight(shape=(), dtype="bool", initializer="ones", trainable=False)
+
+    def call(self, x: Any) -> Any:
+        return x
+
+    def save_own_variables(self, store: Any) -> None:
+        store["0"], store["1"] = self.ready.numpy(), np.array(True)
+
+
+@pytest.mark.parametrize("layer", [Doubled, Flagged, Checked])
 def test_what_has_no_layout_is_written_by_keras(
     layer: type[keras.layers.Layer], layouts: Layouts, tmp_path: Path
 ) -> None:
-    for seed in range(2):
+    for seed in range(3):
         inner = layer(4) if layer is Doubled else layer()
         model = with_values(built(lambda inner=inner: compiled(stack(inner))), seed)
         before = state_of(model)
         digest = write(layouts, model, tmp_path / f"{seed}.weights.h5")
         model.save_weights(tmp_path / "keras.weights.h5")
         assert digest == checkpoint_digest(tmp_path / "keras.weights.h5")
-        assert layouts.of("one", model) is None
+        assert layouts.for_model(model, "one") is None
         assert state_of(model) == before
 
 
@@ -151,17 +168,58 @@ def test_a_layout_serves_no_other_variables(layouts: Layouts, tmp_path: Path) ->
         built(lambda units=units: compiled(stack(layers.Dense(units), layers.Dense(units))))
         for units in (4, 5)
     ]
-    for model in models:
+    for model in (models[0], *models):
         path = tmp_path / "x.weights.h5"
         assert write(layouts, model, path) == checkpoint_digest(path)
-    assert layouts.of("one", models[0]) is not None
-    assert layouts.of("one", models[1]) is None
+    assert layouts.for_model(models[0], "one") is not None
+    assert layouts.for_model(models[1], "one") is None
+
+
+def test_a_callback_that_changes_what_is_saved_makes_a_structure_of_its_own(
+    tmp_path: Path,
+) -> None:
+    class Adding(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.model.another = self.model.layers[0]
+
+    class Nothing(keras.callbacks.Callback):  # type: ignore[misc]
+        pass
+
+    trainer, structures = CompiledTrainer("compiled"), []
+    for callback in (Nothing, Nothing, Adding, Adding):
+        build = lambda: compiled(stack(layers.Dense(4)))  # noqa: E731
+        by_trainer(trainer, build, SPLITS, spec_of(1), callbacks=[callback()])
+        structures.append(trainer.structure)
+    assert structures[0] == structures[1] != structures[2] == structures[3]
+
+
+def test_variables_of_a_distribution_strategy_are_read_as_they_are() -> None:
+    """In a process of its own: devices are told before the first use."""
+    script = (
+        "import tensorflow as tf, keras\n"
+        "cpu = tf.config.list_physical_devices('CPU')[0]\n"
+        "two = [tf.config.LogicalDeviceConfiguration()] * 2\n"
+        "tf.config.set_logical_device_configuration(cpu, two)\n"
+        "from studies.training.variables import copy_of\n"
+        "strategy = tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])\n"
+        "with strategy.scope():\n"
+        "    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])\n"
+        "    model.compile('sgd', 'mse')\n"
+        "    inside = copy_of(model)\n"
+        "same = [(a == b.numpy()).all() for a, b in zip(inside, model.weights)]\n"
+        "print(len(same), all(same))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["2", "True"], done.stderr
 
 
 def test_without_a_structure_nothing_is_learnt(layouts: Layouts, tmp_path: Path) -> None:
     model = built(lambda: compiled(stack(layers.Dense(4))))
-    write(layouts, model, tmp_path / "x.weights.h5", structure="")
-    assert layouts.of("", model) is None
+    for _ in range(3):
+        write(layouts, model, tmp_path / "x.weights.h5", structure="")
+    assert layouts.for_model(model, "") is None
 
 
 def _go_on(_: object) -> Any:

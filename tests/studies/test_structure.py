@@ -1,0 +1,204 @@
+"""What of a model makes it another structure: all that its code may read."""
+
+from __future__ import annotations
+
+import os
+import sys
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from exact_training import built, by_hand, by_trainer, samples, spec_of
+from model_zoo import compiled, stack
+
+from studies.training.compiled import CompiledTrainer
+from studies.training.determinism import configure_tensorflow
+from studies.training.plain import PlainTrainer
+from studies.training.structure import Structure
+
+layers = keras.layers
+
+
+@pytest.fixture(autouse=True)
+def deterministic() -> None:
+    configure_tensorflow(None)
+
+
+def module(name: str, **values: Any) -> types.ModuleType:
+    made = types.ModuleType(name)
+    vars(made).update(values)
+    return made
+
+
+settings = module("user_settings", FACTOR=1.0)
+package = module("user_package", inner=module("user_package.inner", FACTOR=1.0))
+
+
+@pytest.fixture(autouse=True)
+def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("USER_FACTOR", "1.0")
+    for each in (settings, package, package.inner):
+        monkeypatch.setitem(sys.modules, each.__name__, each)
+    yield
+    Scaled.factor = scaled.factor = settings.FACTOR = package.inner.FACTOR = 1.0
+
+
+def scaled(x: Any) -> Any:
+    return x * scaled.factor
+
+
+scaled.factor = 1.0  # type: ignore[attr-defined]
+
+
+class Scaled(keras.layers.Layer):
+    """By a number that is no attribute of the object."""
+
+    factor = 1.0
+
+    def __init__(self, by: Callable[[], Any]) -> None:
+        super().__init__()
+        self.by = by
+
+    def call(self, x: Any) -> Any:
+        return x * self.by()
+
+
+def imported() -> float:
+    import user_settings
+
+    return user_settings.FACTOR  # type: ignore[no-any-return]
+
+
+def imported_from() -> float:
+    from user_settings import FACTOR
+
+    return FACTOR  # type: ignore[no-any-return]
+
+
+def imported_inner() -> float:
+    import user_package.inner
+
+    return user_package.inner.FACTOR  # type: ignore[no-any-return]
+
+
+READ: dict[str, tuple[Callable[[], Any], Callable[[float], None]]] = {
+    "a module": (lambda: settings.FACTOR, lambda v: setattr(settings, "FACTOR", v)),
+    "a module in a module": (
+        lambda: package.inner.FACTOR,
+        lambda v: setattr(package.inner, "FACTOR", v),
+    ),
+    "a module by a name": (
+        lambda: getattr(settings, "FACTOR"),  # noqa: B009
+        lambda v: setattr(settings, "FACTOR", v),
+    ),
+    "an import": (imported, lambda v: setattr(settings, "FACTOR", v)),
+    "an import from": (imported_from, lambda v: setattr(settings, "FACTOR", v)),
+    "an inner import": (imported_inner, lambda v: setattr(package.inner, "FACTOR", v)),
+    "a function": (lambda: scaled(1.0), lambda v: setattr(scaled, "factor", v)),
+    "a class": (lambda: Scaled.factor, lambda v: setattr(Scaled, "factor", v)),
+    "the environment": (
+        lambda: float(os.environ["USER_FACTOR"]),
+        lambda v: os.environ.__setitem__("USER_FACTOR", str(v)),
+    ),
+    "globals": (
+        lambda: globals()["settings"].FACTOR,
+        lambda v: setattr(settings, "FACTOR", v),
+    ),
+}
+
+
+def model(*inner: keras.layers.Layer) -> keras.Model:
+    return compiled(stack(*inner), "sgd")
+
+
+def structure_of(build: Callable[[], keras.Model]) -> Structure:
+    return Structure(built(build))
+
+
+@pytest.mark.parametrize("what", READ)
+def test_what_code_reads_is_part_of_it(what: str) -> None:
+    read, change = READ[what]
+    first, same = (structure_of(lambda: model(Scaled(read))) for _ in range(2))
+    change(2.0)
+    assert structure_of(lambda: model(Scaled(read))).key != first.key
+    assert first.key == same.key or first.reason
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: layers.Dense(4),
+        lambda: layers.Dropout(np.random.uniform()),
+        lambda: Scaled(lambda: 2.0),
+        lambda: Scaled(lambda: settings.FACTOR),
+        lambda: Scaled(imported_inner),
+    ],
+)
+def test_the_same_is_known_again(make: Callable[[], keras.layers.Layer]) -> None:
+    structures = [structure_of(lambda: model(make())) for _ in range(2)]
+    assert structures[0].key == structures[1].key
+    assert not structures[0].reason
+
+
+def test_what_is_frozen_is_another_structure() -> None:
+    keys = {
+        structure_of(lambda free=free: model(layers.Dense(4, trainable=free))).key
+        for free in (True, False, True)
+    }
+    assert len(keys) == 2
+
+
+def test_what_cannot_be_read_is_like_nothing_else() -> None:
+    def make() -> keras.Model:
+        made = model(layers.Dense(4))
+        made.layers[0].kept = iter([1])
+        return made
+
+    structures = [structure_of(make) for _ in range(3)]
+    assert all("iterator" in structure.reason for structure in structures)
+    assert len({structure.key for structure in structures}) == 3
+
+
+@pytest.mark.parametrize("what", ["a function", "the environment", "an import"])
+def test_trained_with_what_it_reads_now(what: str) -> None:
+    read, change = READ[what]
+    trainer, splits, spec = CompiledTrainer("compiled"), samples(), spec_of(1)
+
+    def build() -> keras.Model:
+        return compiled(stack(Scaled(read)), "sgd")
+
+    trained = []
+    for value in (1.0, 3.0, 1.0):
+        change(value)
+        trained.append(by_trainer(trainer, build, splits, spec))
+        assert trained[-1] == by_hand(build, splits, spec)
+    assert trained[0] == trained[2] != trained[1]
+
+
+def test_random_numbers_that_are_drawn_while_it_is_traced_are_the_trials_own() -> None:
+    trainer, splits, spec = CompiledTrainer(), samples(), spec_of(1)
+
+    def build() -> keras.Model:
+        return compiled(stack(Scaled(lambda: float(np.random.uniform()))), "sgd")
+
+    epochs = by_trainer(trainer, build, splits, spec)
+    assert epochs == by_trainer(PlainTrainer(), build, splits, spec)
+    assert trainer.used[0] == "plain"
+    assert "random numbers" in trainer.used[1]
+
+
+def test_programs_that_serve_one_trial_are_not_kept_beside_others() -> None:
+    trainer, splits = CompiledTrainer("compiled"), samples()
+
+    def unreadable() -> keras.Model:
+        made = compiled(stack(layers.Dense(4)))
+        made.layers[0].kept = iter([1])
+        return made
+
+    by_trainer(trainer, lambda: compiled(stack(layers.Dense(4))), splits, spec_of(1))
+    for _ in range(3):
+        by_trainer(trainer, unreadable, splits, spec_of(1))
+    assert (trainer.programs.made, len(trainer.programs)) == (4, 2)
