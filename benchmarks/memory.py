@@ -1,10 +1,11 @@
 """What a worker's memory grows by: resident after 50 trials, and after 1,000 of 20 structures.
 
-    python -m benchmarks.memory [--trials 1000] [--structures 20] [--kept N] [--json]
+    python -m benchmarks.memory [--trials 1000] [--structures 20] [--kept N] [--trainer plain]
+        [--json]
 
-Small trials by `run_trial` with the compiled trainer, as a worker runs them; each structure (a
-number of units) comes up in turn. The goal: at most 1.3 times at the end of what it was after 50.
-With `--kept` below the number of structures each trial traces a program and drops another.
+Small trials by `run_trial`, as a worker runs them; each structure (a number of units) comes up in
+turn. The goal: at most 1.3 times at the end of what it was after 50. With `--kept` below the number
+of structures each trial traces a program and drops another; with the plain trainer each traces.
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import kerastudy as ks
 from search_spaces import Hyperparameters, SearchSpace
 from tracking.records import Decision, EpochResult, Objective, TrialSpec, TrialTask
+
+if TYPE_CHECKING:
+    from studies.training.compiled import Mode
 
 _FIRST = 50
 
@@ -44,13 +48,14 @@ def build(hp: Hyperparameters) -> Any:
     return model
 
 
-def measure(trials: int, structures: int, kept: int | None) -> dict[str, float]:
+def measure(trials: int, structures: int, kept: int | None, mode: Mode) -> dict[str, float]:
     """Returns resident MiB after 50 trials and at the end, their ratio, and programs traced.
 
     Args:
         trials: More than 50.
         structures: How many different ones there are.
         kept: The most programs to keep; None takes the trainer's own limit.
+        mode: Of the trainer.
     """
     import numpy as np
 
@@ -66,7 +71,7 @@ def measure(trials: int, structures: int, kept: int | None) -> dict[str, float]:
     )
     data = ks.datasets.arrays(x, y, validation=100, test=None)
     study = ks.Study("memory", data=data, build=build, space=space)
-    trainer = CompiledTrainer("compiled") if kept is None else CompiledTrainer("compiled", kept)
+    trainer = CompiledTrainer(mode) if kept is None else CompiledTrainer(mode, kept)
     splits, objective = data.load(), Objective("val_loss", "min")
     resident = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -105,11 +110,12 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--structures", type=int, default=20)
     parser.add_argument("--kept", type=int, default=None)
+    parser.add_argument("--trainer", choices=("compiled", "plain"), default="compiled")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.trials <= _FIRST or options.structures < 1:
         parser.error(f"--trials must be more than {_FIRST}, and --structures at least 1")
-    figures = measure(options.trials, options.structures, options.kept)
+    figures = measure(options.trials, options.structures, options.kept, options.trainer)
     if options.json:
         json.dump(figures, sys.stdout, indent=2)
         return

@@ -15,6 +15,7 @@ from studies.training.best_weights import BestWeights
 from studies.training.building import build_callbacks, build_model, describe
 from studies.training.checkpointing import Checkpoints, cannot_write, restoring, take_up
 from studies.training.determinism import begin_trial
+from studies.training.epochs import forgetting_gradients
 from studies.training.states import TrainingState
 from studies.training.trainer import Trainer, Training
 from studies.training.watch import OnEpochResult, Watch
@@ -108,7 +109,8 @@ def _train(training: Training, watch: Watch, trainer: Trainer, state: TrainingSt
             initial_epoch=len(state.epochs),
         )
     try:
-        outcome = trainer.train(training, watch.on_epoch_end)
+        with forgetting_gradients():
+            outcome = trainer.train(training, watch.on_epoch_end)
         if outcome is not None:
             watch.conclude(outcome)
     except StudyError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,6 +56,20 @@ def run(study: ks.Study, folder: Path, epochs: int = 3) -> TrialResult:
     splits = study.data.load()
     spec, trainer = make_spec(epochs), PlainTrainer()
     return run_trial(study, splits, TrialTask(spec, SPACE, path), lambda _: "continue", trainer)
+
+
+def test_trials_leave_nothing_behind(tmp_path: Path) -> None:
+    """Each traces its steps anew; TensorFlow would keep the graphs."""
+    study = make_study(dense)
+
+    def objects_after(trials: int) -> int:
+        for _ in range(trials):
+            run(study, tmp_path, epochs=1)
+        gc.collect()
+        return len(gc.get_objects())
+
+    before = objects_after(3)
+    assert objects_after(4) - before < 1000
 
 
 def test_a_loss_that_turns_nan_is_infeasible_with_the_reason(tmp_path: Path) -> None:
