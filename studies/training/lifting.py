@@ -11,8 +11,10 @@ trials whose numbers meet all of its conditions.
 from __future__ import annotations
 
 import contextlib
+import math
 import numbers
 import operator
+import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -145,6 +147,11 @@ class Lifted:
             mine, theirs = theirs, mine
         return Lifted(self._record, lambda values: compute(mine(values), theirs(values)), sources)
 
+    def root(self) -> Lifted:
+        """Returns its square root, computed in Python too."""
+        mine = self._formula
+        return Lifted(self._record, lambda values: math.sqrt(mine(values)), self._sources)
+
     def _ask(self, compare: Callable[[Any, Any], bool], other: object) -> Any:
         mine = self._formula
         if isinstance(other, Lifted):
@@ -223,7 +230,29 @@ def lifted(sources: Sequence[Source], exact: frozenset[int]) -> Iterator[Record]
                 continue
             number = Lifted(record, operator.itemgetter(position), frozenset([position]))
             vars(source.owner)[source.attribute] = number
-        yield record
+        with _rooting():
+            yield record
     finally:
         for source, original in zip(sources, originals, strict=True):
             vars(source.owner)[source.attribute] = original
+
+
+@contextlib.contextmanager
+def _rooting() -> Iterator[None]:
+    """Has Keras's GaussianDropout, which takes a root of its rate, take it of a lifted number."""
+    from keras.src.layers.regularization import gaussian_dropout
+
+    original = getattr(gaussian_dropout, "math", None)
+    if original is not math:
+        # Another version of Keras: then the number is asked for.
+        yield
+        return
+
+    def sqrt(number: Any) -> Any:
+        return number.root() if isinstance(number, Lifted) else math.sqrt(number)
+
+    gaussian_dropout.math = types.SimpleNamespace(sqrt=sqrt)
+    try:
+        yield
+    finally:
+        gaussian_dropout.math = math

@@ -51,6 +51,11 @@ _LIFTED: Mapping[str, tuple[str, ...]] = {
     "Adadelta": ("weight_decay",),
     "Adamax": ("weight_decay",),
     "Lion": ("weight_decay",),
+    "CosineDecay": ("initial_learning_rate", "alpha", "warmup_target"),
+    "CosineDecayRestarts": ("initial_learning_rate", "alpha"),
+    "ExponentialDecay": ("initial_learning_rate", "decay_rate"),
+    "InverseTimeDecay": ("initial_learning_rate", "decay_rate"),
+    "PolynomialDecay": ("initial_learning_rate", "end_learning_rate"),
 }
 
 
@@ -171,7 +176,8 @@ class Structure(Fingerprint):
     def _is_public(self, kind: type) -> bool:
         """Tells whether a class is the one that Keras exports under its name."""
         keras = self._keras
-        rooms = (keras.layers, keras.regularizers, keras.optimizers)
+        optimizers = keras.optimizers
+        rooms = (keras.layers, keras.regularizers, optimizers, optimizers.schedules)
         return any(getattr(room, kind.__name__, None) is kind for room in rooms)
 
     def _is_initializer(self, item: Any) -> bool:

@@ -5,6 +5,7 @@ The programs are those of one trainer: each is used by several trials, with othe
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import keras
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 from model_zoo import BATCH_SIZES, PROGRAMS, ZOO
+from other_models import OTHERS
 
 from studies.training.batches import Batches
 from studies.training.compiled import CompiledTrainer
@@ -23,6 +25,7 @@ from studies.training.plain import PlainTrainer
 
 layers = keras.layers
 # `fit` writes its averages into the model at its end, so a `fit` per epoch is another training.
+ALL = {**ZOO, **OTHERS}
 _OF_ONE_FIT = {"averaged_at_the_end"}
 
 
@@ -32,23 +35,44 @@ def trainer() -> Iterator[CompiledTrainer]:
     yield CompiledTrainer("compiled")
 
 
-@pytest.mark.parametrize("name", ZOO)
-def test_a_program_trains_as_by_hand(name: str, trainer: CompiledTrainer) -> None:
-    build, values = ZOO[name]
+@pytest.mark.parametrize("name", ALL)
+def test_every_way_to_train_comes_to_what_is_trained_by_hand(
+    name: str, trainer: CompiledTrainer
+) -> None:
+    build, values = ALL[name]
+    builders = [functools.partial(build, hp) for hp in values]
     splits = samples(2 if name == "binary" else 3)
-    spec = spec_of(batch_size=BATCH_SIZES.get(name, 16))
+    spec = spec_of(epochs=3, batch_size=BATCH_SIZES.get(name, 16))
+    plain = by_trainer(PlainTrainer(), builders[0], splits, spec)
     wanted, before = [], trainer.programs.made
-    for hp in values:
-        if name in _OF_ONE_FIT:
-            wanted.append(by_trainer(PlainTrainer(), lambda hp=hp: build(hp), splits, spec))
+    for number, builder in enumerate(builders):
+        if name not in _OF_ONE_FIT:
+            wanted.append(by_hand(builder, splits, spec))
         else:
-            wanted.append(by_hand(lambda hp=hp: build(hp), splits, spec))
-        assert by_trainer(trainer, lambda hp=hp: build(hp), splits, spec) == wanted[-1]
-    # And once more, with a program that the others have used meanwhile; from its second epoch.
-    first = values[0]
-    again = by_trainer(trainer, lambda: build(first), splits, spec, wanted[0][0].state, 1)
-    assert again == wanted[0][1:]
+            again = plain if number == 0 else by_trainer(PlainTrainer(), builder, splits, spec)
+            wanted.append(again)
+        # With a new program, or that of the values before.
+        assert by_trainer(trainer, builder, splits, spec) == wanted[-1]
+    assert plain == wanted[0]
+    # With programs that all the values have used meanwhile, the last ones first; gone on with
+    # after each epoch.
+    for builder, epochs in reversed(list(zip(builders, wanted, strict=True))):
+        assert by_trainer(trainer, builder, splits, spec) == epochs
+        for done in range(1, len(epochs)):
+            rest = by_trainer(trainer, builder, splits, spec, epochs[done - 1].state, done)
+            assert rest == epochs[done:], f"after epoch {done}"
     assert trainer.programs.made - before == PROGRAMS.get(name, 1), "programs are used again"
+
+
+def test_programs_that_were_let_go_are_made_again_to_the_same_bits() -> None:
+    """Models in turns, with room for two programs."""
+    trainer, splits, spec = CompiledTrainer("compiled", kept=2), samples(), spec_of(1)
+    names = ["dropouts", "frozen", "clipped"]
+    builders = {name: functools.partial(ZOO[name][0], ZOO[name][1][0]) for name in names}
+    wanted = {name: by_hand(builder, splits, spec) for name, builder in builders.items()}
+    for name in [*names, *reversed(names), *names]:
+        assert by_trainer(trainer, builders[name], splits, spec) == wanted[name], name
+    assert trainer.programs.made > len(names)
 
 
 @pytest.mark.parametrize("batch_size", [8, 10, 12, 16, 100])
@@ -85,6 +109,10 @@ def layer(draw: st.DrawFn) -> object:
         layers.BatchNormalization,
         lambda: layers.Rescaling(0.3, 0.1),
         lambda: layers.ActivityRegularization(l1, l2),
+        lambda: keras.Sequential(
+            [layers.Reshape((-1, 1)), layers.Conv1D(2, 3, padding="same"), layers.Flatten()]
+        ),
+        lambda: keras.Sequential([layers.Reshape((-1, 1)), layers.GRU(4, activation=activation)]),
     ]
     return draw(st.sampled_from(kinds))
 
@@ -107,4 +135,6 @@ def test_models_put_together_at_random_train_as_by_hand(
         return model
 
     splits, spec = samples(), spec_of(batch_size=batch_size)
-    assert by_trainer(trainer, build, splits, spec) == by_hand(build, splits, spec)
+    wanted = by_hand(build, splits, spec)
+    assert by_trainer(trainer, build, splits, spec) == wanted
+    assert by_trainer(trainer, build, splits, spec, wanted[0].state, 1) == wanted[1:]

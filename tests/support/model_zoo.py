@@ -304,13 +304,13 @@ _STRONG = [
 # How many programs the sets of values need, where that is more than one.
 PROGRAMS = {
     "dropouts": 2,  # Without dropout and L1 it is another structure.
-    "noises": 2,  # GaussianDropout takes a root of its rate, which so stays in the graph.
     "dropout_in_a_row": 2,  # It stands beside constants.
     "recurrent": 2,  # What is not lifted:
     "attentive": 2,
     "normalized": 2,
     "momentum": 3,  # With Nesterov's, and without momentum at all.
-    "scheduled": 2,
+    "scheduled": 2,  # Its warmup stands beside constants.
+    "stepped": 2,
     "custom": 2,
     "closed_over": 2,
 }
