@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,10 @@ import kerastudy as ks
 from search_spaces import Hyperparameters
 from studies.data import Splits
 from studies.seeds import epoch_seed, permutation
+from studies.training import checkpointing
 from studies.training.determinism import begin_trial, configure_tensorflow
 from studies.training.run_trial import run_trial
+from studies.training.states import StateError, read_state
 from studies.training.trainer import Trainer
 from tracking.checkpoints import checkpoint_digest
 from tracking.records import EpochResult, Objective, TrialResult, TrialSpec, TrialTask
@@ -161,6 +165,22 @@ def seeing(begun: list[int]) -> keras.callbacks.Callback:
             begun.append(epoch)
 
     return Seeing()
+
+
+def epochs_in(path: Path) -> int:
+    """Returns how many epochs a state has; 0 if there is none, or none that can be read."""
+    try:
+        return len(read_state(path).epochs)
+    except StateError:
+        return 0
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Waits for something that another thread does."""
+    ends = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < ends, "it does not come"
+        time.sleep(0.005)
 
 
 class TrainerConformance:
@@ -352,6 +372,53 @@ class TrainerConformance:
         result, further = self.train(trainer, study, again, tmp_path / "on", state=state)
         assert further == epochs
         assert result.weights_sha256 == wanted.weights_sha256
+
+    @pytest.mark.parametrize("damaged", [("newest",), ("newest", "before"), ("no newest",)])
+    def test_a_damaged_state_has_the_one_before_used(
+        self,
+        trainer: Trainer,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+        damaged: tuple[str, ...],
+    ) -> None:
+        """A kill between two renames leaves no newest one: there is nothing to tell of it."""
+        # Each epoch has its state, however short it is.
+        monkeypatch.setattr(checkpointing, "_SHARE", math.inf)
+        begun: list[int] = []
+        study = make_study(dense, callbacks=lambda hp: [seeing(begun)])
+        spec = make_spec(epochs=5)
+        wanted, epochs = self.train(trainer, study, spec, tmp_path / "straight")
+        newest, before = tmp_path / "trial.state", tmp_path / "trial.state.before"
+
+        def decide(epoch: EpochResult) -> str:
+            # The state of each epoch but this one is written.
+            wait_until(lambda: epoch.epoch == 1 or epochs_in(newest) == epoch.epoch - 1)
+            return "stop" if epoch.epoch == 3 else "continue"
+
+        self.train(trainer, study, spec, tmp_path / "cut", decide, state=newest)
+        assert (epochs_in(newest), epochs_in(before)) == (3, 2)
+        if "no newest" in damaged:
+            newest.unlink()
+        for path in (newest, before)[: len(damaged) if newest.exists() else 0]:
+            path.write_bytes(path.read_bytes()[:-4000])
+        begun.clear()
+        again = dataclasses.replace(spec, attempt=2)
+        result, further = self.train(trainer, study, again, tmp_path / "on", state=newest)
+        assert further == epochs
+        assert result.weights_sha256 == wanted.weights_sha256
+        assert begun == ([0, 1, 2, 3, 4] if "before" in damaged else [2, 3, 4])
+        told = [record.getMessage() for record in caplog.records if "state" in record.getMessage()]
+        if "no newest" in damaged:
+            assert told == []
+            return
+        (line,) = told
+        how = "is trained from its first epoch" if "before" in damaged else "after epoch 2"
+        assert line.startswith("trial 0: its newest state can't be used") and line.endswith(how)
+        assert str(newest) in line and "\n" not in line
+        # What was damaged is in nobody's way.
+        assert epochs_in(newest) == 5
+        assert epochs_in(before) or not before.exists()
 
     def test_floats_of_any_width_train_as_by_hand(self, trainer: Trainer, tmp_path: Path) -> None:
         study, spec = make_study(dense, dtype="float64"), make_spec()
