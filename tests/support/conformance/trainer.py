@@ -19,6 +19,7 @@ from search_spaces import Hyperparameters
 from studies.data import Splits
 from studies.seeds import epoch_seed, permutation
 from studies.training import checkpointing
+from studies.training.best_weights import weights_digest
 from studies.training.determinism import begin_trial, configure_tensorflow
 from studies.training.run_trial import run_trial
 from studies.training.states import StateError, read_state
@@ -461,16 +462,32 @@ class TrainerConformance:
             return [keras.callbacks.LambdaCallback(on_train_end=lambda logs: ended.append("yes"))]
 
         study = make_study(dense, callbacks=callbacks)
+        metrics, weights = by_hand(dense, study.data.load(), make_spec(epochs=2))
+        # So that the best epoch is not the last one.
+        falls = metrics[1]["loss"] < metrics[0]["loss"]
+        objective = Objective("loss", "max" if falls else "min")
+        spec = dataclasses.replace(make_spec(epochs=9), objective=objective)
         result, epochs = self.train(
             trainer,
             study,
-            make_spec(epochs=9),
+            spec,
             tmp_path,
             lambda epoch: decision if epoch.epoch == 2 else "continue",
         )
         assert (result.state, result.epochs, len(epochs)) == (state, 2, 2)
-        assert result.best is not None
+        assert result.best is not None and result.best.epoch == 1
         assert ended == ["yes"], "callbacks see the end of a training that is cut short"
+        path = tmp_path / "best.weights.h5"
+        if state == "interrupted":
+            assert (path.exists(), result.checkpoint_sha256) == (False, "")
+            return
+        assert checkpoint_digest(path) == result.checkpoint_sha256
+        assert weights_digest(weights[0]) == result.weights_sha256
+        model = dense(Hyperparameters(SPACE, VALUES))
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(path)
+        for loaded, trained in zip(model.get_weights(), weights[0], strict=True):
+            np.testing.assert_array_equal(loaded, trained)
 
     def test_users_callbacks_see_one_training(self, trainer: Trainer, tmp_path: Path) -> None:
         """EarlyStopping keeps its patience from epoch to epoch, and ends the trial."""
