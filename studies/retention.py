@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from studies.engines.engine import Engine
+from tracking.atomic import one_before
 from tracking.history import checkpoint_path, state_path
 from tracking.records import StudyDescription, TrialRecord
 from tracking.selection import beyond_retention, ranked
@@ -49,6 +50,7 @@ class Retention:
             for repeat in repeats:
                 path = state_path(self._store, self._description, number, repeat)
                 path.unlink(missing_ok=True)
+                one_before(path).unlink(missing_ok=True)
             self._with_state.remove(number)
         for number in self._dropped:
             for repeat in repeats:

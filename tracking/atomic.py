@@ -10,11 +10,16 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, keeping: bool = False) -> Iterator[Path]:
     """Yields a temporary path beside ``path``; what is written there takes its place.
 
     The content is on disk before the name points to it, so that neither a kill nor a power
     failure leaves half a file under ``path``. On an error nothing changes.
+
+    Args:
+        path: The file.
+        keeping: Whether what it replaces stays, as `one_before`; for an instant, in which a kill
+            may come, it is the only one.
     """
     # Keras asks for the ending '.weights.h5', so the mark goes in front.
     partial = path.with_name(f"partial-{os.getpid()}-{path.name}")
@@ -22,9 +27,17 @@ def replacing(path: Path) -> Iterator[Path]:
         yield partial
         with open(partial, "rb+") as file:
             os.fsync(file.fileno())
+        if keeping:
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(path, one_before(path))
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def one_before(path: Path) -> Path:
+    """Returns where `replacing` keeps what a file has replaced."""
+    return path.with_name(f"{path.name}.before")
 
 
 def remove_pieces(folder: Path, name: str | None = None) -> None:

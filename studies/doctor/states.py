@@ -15,7 +15,7 @@ def check_states(record: StudyRecord) -> Iterator[Ailment]:
     store = record.store
     folder = store.root / "checkpoints" / record.name
     engines = sorted(folder.iterdir()) if folder.is_dir() else []
-    for path in (path for engine in engines for path in sorted(engine.glob("*.safetensors"))):
+    for path in (path for engine in engines for path in sorted(engine.glob("*.safetensors*"))):
         found = file_of_trial(path.name)
         if found is None or found[1] != "state.safetensors":
             continue
@@ -26,8 +26,8 @@ def check_states(record: StudyRecord) -> Iterator[Ailment]:
                 Finding(
                     "state",
                     f"the state of a training is damaged: {error}",
-                    f"--fix moves it to {FOLDER}/: what would go on from it is trained from its "
-                    "first epoch, and comes to the same",
+                    f"--fix moves it to {FOLDER}/: what would go on from it goes on from the one "
+                    "before, or is trained from its first epoch, and comes to the same",
                     study=record.name,
                     trial=found[0],
                     path=str(path),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -35,8 +34,6 @@ class WorkerPool:
         self._workers = list(workers)
         self._on_output = on_output
         self._loaded: Loaded | None = None
-        # What each has trained before: it has the programs of such models.
-        self._known: dict[int, set[Hashable]] = defaultdict(set)
 
     def load(self) -> None:
         """Waits until one worker has loaded the study.
@@ -90,10 +87,8 @@ class WorkerPool:
 
     def submit(self, task: TrialTask) -> None:
         """See `Executor`. A worker that has trained such a model before is preferred."""
-        kind = _kind(task.spec)
         free = self._free()
-        worker = next((w for w in free if kind in self._known[id(w)]), free[0])
-        self._known[id(worker)].add(kind)
+        worker = next((w for w in free if w.has_trained_like(task.spec)), free[0])
         worker.submit(task)
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
@@ -165,10 +160,3 @@ def _with_something_to_say(
         ready = wait([w.process.connection for w in connected], timeout)
         if ready or (ends is not None and time.monotonic() >= ends):
             return [w for w in connected if w.process.connection in ready]
-
-
-def _kind(spec: TrialSpec) -> Hashable:
-    """Returns what models of the same structure mostly share: all values that are no floats."""
-    return tuple(
-        (name, value) for name, value in spec.values.items() if not isinstance(value, float)
-    )

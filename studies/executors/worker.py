@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from search_spaces import SearchSpace
 from studies.data.large import temporary_folder
 from studies.errors import StudyError, WorkerError
 from studies.executors.executor import Handler
+from studies.executors.kinds import kind_of
 from studies.executors.messages import (
     ChampionSaved,
     Failed,
@@ -77,6 +78,8 @@ class WorkerExecutor:
 
     def _start(self) -> WorkerProcess:
         self._is_loading = True
+        # The kinds of models that this process has trained: it has their programs.
+        self._trained: set[Hashable] = set()
         return WorkerProcess(self._load_study, self._folder, self._variables, self._on_output)
 
     def _restart(self) -> None:
@@ -102,6 +105,10 @@ class WorkerExecutor:
     def trial(self) -> int | None:
         """The number of the trial that it runs."""
         return None if self._running is None else self._running.number
+
+    def has_trained_like(self, spec: TrialSpec) -> bool:
+        """Tells whether its process has trained a model like this trial's before."""
+        return kind_of(spec) in self._trained
 
     def load(self) -> None:
         """Waits until the worker has loaded the study.
@@ -245,6 +252,7 @@ class WorkerExecutor:
     def _start_next(self) -> None:
         self._process.send(self._waiting[0])
         self._running = self._waiting.popleft().spec
+        self._trained.add(kind_of(self._running))
 
 
 def _check_same(before: StudyDescription, now: StudyDescription) -> None:

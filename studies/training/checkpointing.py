@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from studies.errors import StudyError
 from studies.training import callback_states
 from studies.training.best_weights import BestWeights, weights_digest
-from studies.training.building import build_variables
+from studies.training.building import build_variables, describe
 from studies.training.callback_states import CallbackStateError
 from studies.training.state_writer import StateWriter
 from studies.training.states import StateError, TrainingState, identity_of, read_state
 from studies.training.trainer import Trainer
 from studies.training.variables import assign, copy_of
+from tracking.atomic import one_before
 from tracking.records import BestEpoch, TrialTask
 
 if TYPE_CHECKING:
@@ -150,6 +151,8 @@ def take_up(
 ) -> TrainingState | None:
     """Sets a model to where a training of the same trial, or the one it goes on from, stopped.
 
+    If the newest state can't be used, the one before is; what that costs is told.
+
     Args:
         task: What is to be trained.
         model: New; if None is returned, it may have been changed.
@@ -160,19 +163,37 @@ def take_up(
         The state, or None if there is none that can be used: then the training begins anew, and
         comes to the same.
     """
-    for path in (task.state, task.origin):
-        if path is None or not path.exists():
-            continue
+    unfit = ""
+    for path, own in _states(task):
         try:
-            return _taken_up(path, task, model, splits, callbacks)
+            state = _taken_up(path, task, model, splits, callbacks)
         except Exception as error:
             # Whatever ails it: training from the first epoch needs none of it.
-            _log.warning(
-                "trial %d does not go on from the state in %s: %s", task.spec.number, path, error
-            )
-            if path == task.state:
+            why = str(error) if isinstance(error, StateError) else describe(error)
+            unfit = unfit or why
+            if own:
+                # Or it would take the place of a sound one when the next one is written.
                 path.unlink(missing_ok=True)
+            continue
+        if unfit:
+            _tell(task, unfit, f"goes on from an earlier one, after epoch {len(state.epochs)}")
+        return state
+    if unfit:
+        _tell(task, unfit, "is trained from its first epoch")
     return None
+
+
+def _states(task: TrialTask) -> Iterator[tuple[Path, bool]]:
+    """Yields the states that there are, the newest first, and whether each is the trial's own."""
+    for newest, own in ((task.state, True), (task.origin, False)):
+        if newest is not None:
+            yield from ((path, own) for path in (newest, one_before(newest)) if path.exists())
+
+
+def _tell(task: TrialTask, unfit: str, how: str) -> None:
+    """Tells, on standard error, what a state that can't be used costs."""
+    number = task.spec.number
+    _log.warning("trial %d: its newest state can't be used (%s); it %s", number, unfit, how)
 
 
 def _taken_up(

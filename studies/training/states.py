@@ -71,7 +71,7 @@ def identity_of(spec: TrialSpec) -> str:
 
 
 def write_state(path: Path, state: TrainingState) -> None:
-    """Writes a state, whole or not at all.
+    """Writes a state, whole or not at all. The one that it replaces is kept as `one_before`.
 
     Raises:
         OSError: If it can't be written.
@@ -114,7 +114,7 @@ def write_state(path: Path, state: TrainingState) -> None:
         }
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
+    with replacing(path, keeping=True) as partial:
         save_file(arrays, partial, metadata={"state": header, "sha256": _digest(header, arrays)})
 
 

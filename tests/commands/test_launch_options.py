@@ -91,3 +91,26 @@ def test_the_number_of_workers_is_told_where_nobody_gave_one(folder: Path) -> No
     told = kerastudy(*arguments, cwd=folder, KERASTUDY_WORKERS="")
     assert told.code == 0, told.err
     assert re.match(r"1 worker of 1 thread \(\d+ (cores?|GPUs?)\)\n", told.err)
+
+
+@pytest.mark.parametrize(
+    ("options", "ended_by", "told"),
+    [
+        (("--target", "0.05"), "target", "val_accuracy reached the target 0.05"),
+        (("--patience", "1"), "patience", "1 trials after one another brought nothing better"),
+    ],
+)
+def test_show_tells_why_a_study_ended(
+    tmp_path: Path, options: tuple[str, ...], ended_by: str, told: str
+) -> None:
+    write_study(tmp_path)
+    here = ("--store", "store", "--executor", "in-process", "--trials", "40")
+    launched = kerastudy_here("launch", "my_study.py", *here, *options, cwd=tmp_path)
+    assert launched.code == 0, launched.err
+    shown = kerastudy_here("show", "blobs", "--store", "store", "--json", cwd=tmp_path)
+    document = json.loads(shown.out)
+    assert (document["ended_by"], document["status"]) == (ended_by, "FINISHED")
+    assert document["stopped"].startswith(told)
+    assert document["trials"]["total"] < 40
+    shown = kerastudy_here("show", "blobs", "--store", "store", cwd=tmp_path)
+    assert document["stopped"] in " ".join(shown.out.split())

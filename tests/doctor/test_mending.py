@@ -27,6 +27,8 @@ from damages import (
     orphans,
     parent_unmade,
     pieces,
+    state_before_damaged,
+    state_before_of_no_trial,
     state_damaged,
 )
 from doctored import Said, copy_of, history_of, kinds, launch, outcome
@@ -49,7 +51,8 @@ DAMAGES = [
     optuna_torn, optuna_all_torn, optuna_cut, optuna_gone, optuna_empty, copy_changed,
     copy_garbled, copy_behind, facts_gone, facts_damaged, left_running,
     of_a_given_up_definition_left_running, parent_unmade, experiment_empty, definition_gone,
-    definition_cut, definition_changed, state_damaged, pieces, orphans,
+    definition_cut, definition_changed, state_damaged, state_before_damaged,
+    state_before_of_no_trial, pieces, orphans,
 ]  # fmt: skip
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
+import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,7 @@ import pytest
 from killing import STUDY_FILE
 from study_record import differences, left_behind, read_record
 from user_commands import kerastudy
+from write_ahead import change_last_bytes, commits, dumped
 
 from studies.commands.main import telling_errors
 from studies.progress import NoProgress
@@ -101,6 +106,45 @@ def test_a_read_only_disk_is_told_and_then_forgotten(
     remount("rw")
     launch(disk / "store")
     assert not [*differences(undisturbed, read_record(disk / "store", "faults"))]
+
+
+KILLED = f"""
+import os, signal, sys
+sys.path[:0] = {[str(Path(faults.__file__).parent)]!r}
+import faults
+from studies.progress import NoProgress
+from studies.running_studies import run_study
+
+def before(spec):
+    if spec.number == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+description = faults.describe(name="faults", keep=1, **{SETTINGS!r})
+run_study(
+    faults.Executor(description, before, infeasible={{1}}), store=sys.argv[1], progress=NoProgress()
+)
+"""
+
+
+@pytest.mark.parametrize("lost", [1, 7])
+def test_a_damaged_end_of_the_databases_log_costs_what_it_held_and_no_more(
+    tmp_path: Path, undisturbed: Any, lost: int
+) -> None:
+    """Bytes of its last commits are changed: SQLite's checksums notice, and those before count."""
+    root, whole, shorter = (tmp_path / name for name in ("store", "whole", "shorter"))
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(root)])
+    assert killed.returncode == -signal.SIGKILL
+    for copy in (whole, shorter):
+        shutil.copytree(root, copy)
+    log = shorter / "mlflow.db-wal"
+    os.truncate(log, commits(log)[-lost][0])
+    change_last_bytes(root / "mlflow.db-wal", lost)
+    found = dumped(root / "mlflow.db")
+    assert found == dumped(shorter / "mlflow.db") != dumped(whole / "mlflow.db")
+    launch(root)
+    assert not [*differences(undisturbed, read_record(root, "faults"))]
+    # Artifacts of a run that the record has lost: nobody sees them.
+    assert not [left for left in left_behind(root) if "mlartifacts" not in left]
 
 
 def test_the_best_trials_damaged_checkpoint_is_noticed_and_made_again(tmp_path: Path) -> None:

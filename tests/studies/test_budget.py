@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import pytest
 from scripted import describe, loss
 from simulated_workers import SimulatedWorkers
 
+import kerastudy as ks
+from search_spaces import SearchSpace
 from studies.budget import spelled
 from studies.errors import StudyError
 from studies.executors.executor import Handler
@@ -20,6 +23,7 @@ from studies.running_studies import run_study
 from studies.study import Study, check_seconds
 from tracking.history import StudyHistory, read_study
 from tracking.records import TrialSpec, TrialTask
+from tracking.store import open_store
 
 
 @pytest.fixture(scope="module")
@@ -33,16 +37,42 @@ def launch(folder: Path, request: pytest.FixtureRequest) -> Any:
         at_the_end = settings.pop("at_the_end", "finish")
         description = describe(name=request.node.name, **{"trials": 12, **settings})
         simulated = SimulatedWorkers(description, **(executor or {}))
-        return run_study(
+        history = run_study(
             simulated, store=folder, progress=NoProgress(), workers=2, at_the_end=at_the_end
         )
+        recorded = read_study(history.store, description.name)
+        for told in ("ended_by", "stopped", "status"):
+            assert getattr(recorded, told) == getattr(history, told), told
+        return recorded
 
     return launch_named
+
+
+@pytest.fixture
+def recorded(folder: Path, request: pytest.FixtureRequest) -> Callable[[], StudyHistory]:
+    """Reads what the store has of a launch that raised."""
+
+    def read() -> StudyHistory:
+        store = open_store(folder)
+        assert store is not None
+        return read_study(store, request.node.name)
+
+    return read
 
 
 def a_while(spec: TrialSpec, epoch: int) -> None:
     """Epochs that take time: what is measured is time."""
     threading.Event().wait(0.06)
+
+
+def raising(error: BaseException) -> Callable[[TrialSpec, int], None]:
+    """Raises in the second epoch of trial 3."""
+
+    def before_epoch(spec: TrialSpec, epoch: int) -> None:
+        if (spec.number, epoch) == (3, 2):
+            raise error
+
+    return before_epoch
 
 
 def test_a_target_ends_a_study(launch: Any) -> None:
@@ -163,10 +193,37 @@ def test_a_trials_time_begins_when_its_process_is_there(folder: Path, hangs: boo
     assert executor.cuts == ([1] if hangs else [])
 
 
-def test_how_it_ended_is_recorded(launch: Any, request: pytest.FixtureRequest) -> None:
+def test_a_space_that_was_tried_ends_a_study(launch: Any) -> None:
+    space = SearchSpace(ks.Choice("rate", [0.01, 0.02]), ks.Choice("units", [16, 32]))
+    history = launch(space=space, engine="optuna:grid", trials=9)
+    assert (history.ended_by, history.status) == ("space", "FINISHED")
+    assert history.stopped == "all 4 configurations of the space were tried"
+    assert len(history.trials) == 4
+
+
+def test_an_interrupt_ends_a_launch(launch: Any, recorded: Callable[[], StudyHistory]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        launch({"before_epoch": raising(KeyboardInterrupt())})
+    history = recorded()
+    assert (history.ended_by, history.status) == ("interrupt", "KILLED")
+    assert history.stopped == "interrupted; launch again to go on"
+    assert history.counts()["running"] == 0
+    assert launch().ended_by == "trials"
+
+
+def test_an_error_ends_a_launch(launch: Any, recorded: Callable[[], StudyHistory]) -> None:
+    with pytest.raises(StudyError, match="made up"):
+        launch({"before_epoch": raising(StudyError("made up"))})
+    history = recorded()
+    assert (history.ended_by, history.status) == ("error", "FAILED")
+    assert history.stopped == "an error"
+    assert history.counts()["running"] == 0
+    assert launch().ended_by == "trials"
+
+
+def test_how_it_ended_is_recorded(launch: Any) -> None:
     history = launch(trials=2)
-    again = read_study(history.store, request.node.name)
-    assert (again.ended_by, again.stopped) == ("trials", "all 2 trials are done")
+    assert (history.ended_by, history.stopped) == ("trials", "all 2 trials are done")
     note = history.store.client.get_run(history.parent_run_id).data.tags["mlflow.note.content"]
     assert "Stopped: all 2 trials are done" in note
 
@@ -174,8 +231,6 @@ def test_how_it_ended_is_recorded(launch: Any, request: pytest.FixtureRequest) -
 @pytest.mark.parametrize("setting", ["timeout", "trial_timeout", "target", "patience"])
 @pytest.mark.parametrize("value", ["soon", float("nan"), True])
 def test_what_is_no_budget_is_refused(setting: str, value: object) -> None:
-    import kerastudy as ks
-
     with pytest.raises(StudyError, match=rf"{setting} must be .*{value!r}"):
         Study("s", data=ks.datasets.digits(), build=print, **{setting: value})  # type: ignore[arg-type]
 

@@ -19,7 +19,7 @@ from studies.executors.pool import WorkerPool
 from studies.executors.session import Session
 from studies.executors.worker import WorkerExecutor
 from studies.loading import Target, load_study
-from tracking.records import Decision, EpochResult, TrialTask
+from tracking.records import TrialTask
 
 
 @contextmanager
@@ -52,75 +52,6 @@ class TestWorker(ExecutorConformance):
     @classmethod
     def open_file(cls) -> Open:
         return in_worker
-
-
-@contextmanager
-def in_pool(file: Path) -> Iterator[WorkerPool]:
-    pool = WorkerPool([WorkerExecutor(Target(str(file))) for _ in range(2)])
-    try:
-        pool.load()
-        yield pool
-    finally:
-        pool.close()
-
-
-class TestPool(ExecutorConformance):
-    @pytest.fixture(scope="class")
-    @classmethod
-    def open_file(cls) -> Open:
-        return in_pool
-
-    def test_runs_two_at_once_and_one_that_dies_takes_no_other_along(
-        self, executor: WorkerPool, tmp_path: Path
-    ) -> None:
-        while executor.free < 2:
-            executor.wait(Collecting())
-        killed: list[int] = []
-
-        def kill_one(epoch: EpochResult) -> Decision:
-            both = {each.number for each in handler.epochs} == {0, 1}
-            if both and not killed:
-                killed.append(epoch.number)
-                # The other trial may have ended before this one began.
-                busy = [worker for worker in executor._workers if worker._running is not None]
-                (runs,) = (w for w in busy if w._running.number == epoch.number)
-                os.kill(runs._process._process.pid, signal.SIGKILL)
-            return "continue"
-
-        handler = Collecting(kill_one)
-        space = executor.description.space
-        for number in (0, 1):
-            spec = make_spec(executor, number=number, epochs=40)
-            executor.submit(TrialTask(spec, space, tmp_path / f"{number}.weights.h5"))
-        assert executor.free == 0
-        while len(handler.results) + len(handler.lost) < 2:
-            executor.wait(handler)
-        assert [number for number, _ in handler.lost] == killed
-        (result,) = handler.results
-        assert (result.state, result.epochs) == ("complete", 40)
-        while executor.free < 2:
-            executor.wait(handler)
-
-    def test_a_trial_that_is_cut_is_lost_and_no_other(
-        self, executor: WorkerPool, tmp_path: Path
-    ) -> None:
-        while executor.free < 2:
-            executor.wait(Collecting())
-
-        def cut(epoch: EpochResult) -> Decision:
-            if epoch.number == 7:
-                executor.cut(7)
-            return "continue"
-
-        handler = Collecting(cut)
-        space = executor.description.space
-        for number in (6, 7):
-            spec = make_spec(executor, number=number, epochs=3)
-            executor.submit(TrialTask(spec, space, tmp_path / f"{number}.weights.h5"))
-        while len(handler.results) + len(handler.lost) < 2:
-            executor.wait(handler)
-        assert [number for number, _ in handler.lost] == [7]
-        assert [result.number for result in handler.results] == [6]
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 import keras
@@ -20,6 +21,7 @@ from studies.training.states import (
     read_state,
     write_state,
 )
+from tracking.atomic import one_before
 from tracking.records import BestEpoch
 
 random = np.random.default_rng(0)
@@ -73,6 +75,19 @@ def test_what_is_written_comes_back_bit_for_bit(tmp_path: Path) -> None:
     read = read_state(path)
     for field in dataclasses.fields(state):
         assert same(getattr(state, field.name), getattr(read, field.name)), field.name
+
+
+def test_the_state_before_is_kept_whatever_comes_of_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "trial.state"
+    for digest in "abc":
+        write_state(path, make_state(weights_sha256=digest))
+    monkeypatch.setattr("os.fsync", lambda file: os.stat(tmp_path / "a disk that fails"))
+    with pytest.raises(OSError, match="a disk that fails"):
+        write_state(path, make_state(weights_sha256="d"))
+    assert [read_state(each).weights_sha256 for each in (path, one_before(path))] == ["c", "b"]
+    assert {each.name for each in tmp_path.iterdir()} == {path.name, one_before(path).name}
 
 
 def test_any_damage_is_noticed(tmp_path: Path) -> None:

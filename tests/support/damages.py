@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -13,6 +14,7 @@ from doctored import ENGINE, history_of
 from studies.doctor.diagnosis import diagnose
 from studies.training.states import TrainingState, write_state
 from tracking import tags
+from tracking.atomic import one_before
 from tracking.history import state_path
 from tracking.run_contents import definition_path
 from tracking.store import Store
@@ -123,6 +125,29 @@ def state_damaged(store: Store) -> str:
     assert diagnose(store.root).findings == ()
     flip_byte(path, arrays[0].tobytes()[:-1])
     return "state"
+
+
+def state_before_damaged(store: Store) -> str:
+    path = state_path(store, history_of(store).description, 2)
+    written = _write_two_states(path)
+    assert diagnose(store.root).findings == ()
+    flip_byte(one_before(path), written)
+    return "state"
+
+
+def state_before_of_no_trial(store: Store) -> str:
+    path = state_path(store, history_of(store).description, 77)
+    _write_two_states(path)
+    path.unlink()
+    return "orphan"
+
+
+def _write_two_states(path: Path) -> bytes:
+    """Writes a state and the one before; returns what bytes are in them."""
+    arrays = [np.full(8, 7.5, np.float32)]
+    for _ in range(2):
+        write_state(path, TrainingState("x", [{"loss": 1.0}], None, "", arrays, arrays))
+    return arrays[0].tobytes()[:-1]
 
 
 def pieces(store: Store) -> str:

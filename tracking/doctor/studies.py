@@ -15,8 +15,10 @@ from tracking.store import Store
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
 
-# See `checkpoint_path` and `state_path`.
-_FILE = re.compile(r"trial-(\d{5,})(?:\.repeat-(\d+))?\.(weights\.h5|state\.safetensors)")
+# See `checkpoint_path`, `state_path` and `one_before`.
+_FILE = re.compile(
+    r"trial-(\d{5,})(?:\.repeat-(\d+))?\.(weights\.h5|state\.safetensors)(?:\.before)?"
+)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,11 @@ import kerastudy as ks
 from search_spaces import Hyperparameters
 from studies.data import Splits
 from studies.seeds import epoch_seed, permutation
+from studies.training import checkpointing
+from studies.training.best_weights import weights_digest
 from studies.training.determinism import begin_trial, configure_tensorflow
 from studies.training.run_trial import run_trial
+from studies.training.states import StateError, read_state
 from studies.training.trainer import Trainer
 from tracking.checkpoints import checkpoint_digest
 from tracking.records import EpochResult, Objective, TrialResult, TrialSpec, TrialTask
@@ -161,6 +166,22 @@ def seeing(begun: list[int]) -> keras.callbacks.Callback:
             begun.append(epoch)
 
     return Seeing()
+
+
+def epochs_in(path: Path) -> int:
+    """Returns how many epochs a state has; 0 if there is none, or none that can be read."""
+    try:
+        return len(read_state(path).epochs)
+    except StateError:
+        return 0
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Waits for something that another thread does."""
+    ends = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < ends, "it does not come"
+        time.sleep(0.005)
 
 
 class TrainerConformance:
@@ -353,6 +374,53 @@ class TrainerConformance:
         assert further == epochs
         assert result.weights_sha256 == wanted.weights_sha256
 
+    @pytest.mark.parametrize("damaged", [("newest",), ("newest", "before"), ("no newest",)])
+    def test_a_damaged_state_has_the_one_before_used(
+        self,
+        trainer: Trainer,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+        damaged: tuple[str, ...],
+    ) -> None:
+        """A kill between two renames leaves no newest one: there is nothing to tell of it."""
+        # Each epoch has its state, however short it is.
+        monkeypatch.setattr(checkpointing, "_SHARE", math.inf)
+        begun: list[int] = []
+        study = make_study(dense, callbacks=lambda hp: [seeing(begun)])
+        spec = make_spec(epochs=5)
+        wanted, epochs = self.train(trainer, study, spec, tmp_path / "straight")
+        newest, before = tmp_path / "trial.state", tmp_path / "trial.state.before"
+
+        def decide(epoch: EpochResult) -> str:
+            # The state of each epoch but this one is written.
+            wait_until(lambda: epoch.epoch == 1 or epochs_in(newest) == epoch.epoch - 1)
+            return "stop" if epoch.epoch == 3 else "continue"
+
+        self.train(trainer, study, spec, tmp_path / "cut", decide, state=newest)
+        assert (epochs_in(newest), epochs_in(before)) == (3, 2)
+        if "no newest" in damaged:
+            newest.unlink()
+        for path in (newest, before)[: len(damaged) if newest.exists() else 0]:
+            path.write_bytes(path.read_bytes()[:-4000])
+        begun.clear()
+        again = dataclasses.replace(spec, attempt=2)
+        result, further = self.train(trainer, study, again, tmp_path / "on", state=newest)
+        assert further == epochs
+        assert result.weights_sha256 == wanted.weights_sha256
+        assert begun == ([0, 1, 2, 3, 4] if "before" in damaged else [2, 3, 4])
+        told = [record.getMessage() for record in caplog.records if "state" in record.getMessage()]
+        if "no newest" in damaged:
+            assert told == []
+            return
+        (line,) = told
+        how = "is trained from its first epoch" if "before" in damaged else "after epoch 2"
+        assert line.startswith("trial 0: its newest state can't be used") and line.endswith(how)
+        assert str(newest) in line and "\n" not in line
+        # What was damaged is in nobody's way.
+        assert epochs_in(newest) == 5
+        assert epochs_in(before) or not before.exists()
+
     def test_floats_of_any_width_train_as_by_hand(self, trainer: Trainer, tmp_path: Path) -> None:
         study, spec = make_study(dense, dtype="float64"), make_spec()
         wanted, _ = by_hand(dense, study.data.load(), spec)
@@ -394,16 +462,32 @@ class TrainerConformance:
             return [keras.callbacks.LambdaCallback(on_train_end=lambda logs: ended.append("yes"))]
 
         study = make_study(dense, callbacks=callbacks)
+        metrics, weights = by_hand(dense, study.data.load(), make_spec(epochs=2))
+        # So that the best epoch is not the last one.
+        falls = metrics[1]["loss"] < metrics[0]["loss"]
+        objective = Objective("loss", "max" if falls else "min")
+        spec = dataclasses.replace(make_spec(epochs=9), objective=objective)
         result, epochs = self.train(
             trainer,
             study,
-            make_spec(epochs=9),
+            spec,
             tmp_path,
             lambda epoch: decision if epoch.epoch == 2 else "continue",
         )
         assert (result.state, result.epochs, len(epochs)) == (state, 2, 2)
-        assert result.best is not None
+        assert result.best is not None and result.best.epoch == 1
         assert ended == ["yes"], "callbacks see the end of a training that is cut short"
+        path = tmp_path / "best.weights.h5"
+        if state == "interrupted":
+            assert (path.exists(), result.checkpoint_sha256) == (False, "")
+            return
+        assert checkpoint_digest(path) == result.checkpoint_sha256
+        assert weights_digest(weights[0]) == result.weights_sha256
+        model = dense(Hyperparameters(SPACE, VALUES))
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(path)
+        for loaded, trained in zip(model.get_weights(), weights[0], strict=True):
+            np.testing.assert_array_equal(loaded, trained)
 
     def test_users_callbacks_see_one_training(self, trainer: Trainer, tmp_path: Path) -> None:
         """EarlyStopping keeps its patience from epoch to epoch, and ends the trial."""

@@ -1,0 +1,66 @@
+"""A study whose best trial was pruned: it counts as any other."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from command_line import kerastudy_here, write_study
+
+from tracking.checkpoints import checkpoint_digest
+from tracking.history import read_study
+from tracking.store import open_store
+
+SETTINGS = """    epochs=4,
+    engine="optuna:random",
+    pruner="successive-halving",
+    initial=[{"learning_rate": 0.001}, {"learning_rate": 0.3}, {"learning_rate": 0.002}],
+    callbacks=callbacks,
+"""
+CALLBACKS = """def callbacks(hp):
+    import keras
+
+    class Ruining(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                kernel = self.model.layers[0].kernel
+                kernel.assign(-9.0 * kernel)
+
+    return [Ruining()] if hp["learning_rate"] == 0.3 else []
+
+
+"""
+
+
+def test_a_pruned_trial_is_chosen_registered_and_reproduced(tmp_path: Path) -> None:
+    """It learns best in its first epoch, and then nothing any more."""
+    write_study(
+        tmp_path,
+        seed=SETTINGS,
+        study=CALLBACKS + 'study = ks.Study(\n    "blobs"',
+        objective='"val_loss"',
+    )
+    arguments = ("launch", "my_study.py", "--store", "store", "--executor", "in-process")
+    told = kerastudy_here(*arguments, cwd=tmp_path)
+    assert told.code == 0, told.err
+    store = open_store(tmp_path / "store")
+    assert store is not None
+    history = read_study(store, "blobs")
+    best = history.best
+    assert best is not None and best.result is not None and best.best is not None
+    assert (best.number, best.state, best.best.epoch) == (1, "pruned", 1)
+    assert best.result.epochs > 1
+    assert history.curve(best)[best.result.epochs]["val_loss"] > best.best.value
+
+    path = history.checkpoint(best)
+    assert path is not None
+    assert checkpoint_digest(path) == best.result.checkpoint_sha256
+    assert history.champion_run_id == best.run_id
+    version = store.client.get_model_version_by_alias("blobs", "champion")
+    assert version.tags["kerastudy.trial"] == "1"
+
+    told = kerastudy_here("reproduce", "blobs", "--store", "store", "--json", cwd=tmp_path)
+    assert told.code == 0, told.err
+    again = json.loads(told.out)
+    assert (again["trial"], again["identical"]) == (1, True)
+    assert again["weights_sha256"]["reproduced"] == best.result.weights_sha256
