@@ -289,7 +289,7 @@ class Study:
         Raises:
             StudyError: If the study cannot be run as defined.
             TrackingError: If the store cannot be used, or has the study with another definition.
-            KeyboardInterrupt: If Ctrl-C stopped it; launch again to go on.
+            KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it; launch again to go on.
         """
         from studies.launching import launch_study
         from studies.self_launching import launched_while_loading
