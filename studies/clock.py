@@ -4,29 +4,47 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
-_TICK = 0.25
-# A tick takes longer on a machine with much to do, and much longer in a process that was stopped.
-_LONGEST_TICK = 5.0
+TICK = 0.25
+# A tick takes longer on a machine with much to do, and longer still in a process that was stopped.
+_LONGEST_TICK = 1.0
+# What workers did before a stop, or while this process alone was stopped, is read by then.
+_SECONDS_TO_CATCH_UP = 4 * TICK
 
 
 class AwakeClock:
     """Counts the seconds that this process runs.
 
-    While it is stopped (SIGSTOP, a closed lid) no time passes, so that no trial is cut for it. Use
-    it as a context.
+    While it is stopped (SIGSTOP, a closed lid) no time passes, so that no trial is cut for it: of
+    a tick that took more than a second longer than one does, only what the process used of a
+    processor counts. A shorter stop can't be told from a machine with much to do, and counts.
+
+    Use it as a context.
+
+    Args:
+        now: Tells the time, in seconds.
+        used: Tells what this process used of processors, in seconds.
 
     Attributes:
         seconds: Since it was started.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        now: Callable[[], float] = time.monotonic,
+        used: Callable[[], float] = time.process_time,
+    ) -> None:
         self.seconds = 0.0
+        self._now, self._used = now, used
+        self._last, self._last_used = now(), used()
+        self._awake_since = -_SECONDS_TO_CATCH_UP
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
 
     def __enter__(self) -> AwakeClock:
         """Starts the clock."""
+        self._last, self._last_used = self._now(), self._used()
         self._thread.start()
         return self
 
@@ -35,9 +53,25 @@ class AwakeClock:
         self._ended.set()
         self._thread.join()
 
+    @property
+    def caught_up(self) -> bool:
+        """Whether this process runs, and has run long enough to know what others did meanwhile."""
+        # The thread that ticks may not have run yet after a stop.
+        ticks = self._now() - self._last <= TICK + _LONGEST_TICK
+        return ticks and self.seconds - self._awake_since >= _SECONDS_TO_CATCH_UP
+
+    def tick(self) -> None:
+        """Counts the time since the last tick."""
+        now, used = self._now(), self._used()
+        passed = now - self._last
+        # A call that lets no other thread run is no stop, however long.
+        awake = min(passed, max(TICK, used - self._last_used))
+        if passed - awake > _LONGEST_TICK:
+            self._awake_since = self.seconds + awake
+            passed = awake
+        self.seconds += passed
+        self._last, self._last_used = now, used
+
     def _run(self) -> None:
-        last = time.monotonic()
-        while not self._ended.wait(_TICK):
-            now = time.monotonic()
-            self.seconds += min(now - last, _LONGEST_TICK)
-            last = now
+        while not self._ended.wait(TICK):
+            self.tick()

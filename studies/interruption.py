@@ -7,9 +7,21 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 # A closed terminal (SIGHUP, which Windows lacks) is no reason to lose anything either.
-_SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+_LIKE_CTRL_C = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+
+
+@contextmanager
+def raising_interrupts() -> Iterator[None]:
+    """Has SIGTERM and a closed terminal raise `KeyboardInterrupt`, as Ctrl-C does.
+
+    What was to be done at them is in force again afterwards. Outside the main thread, where signals
+    can't be caught, it changes nothing.
+    """
+    with _handling(_LIKE_CTRL_C, signal.default_int_handler):
+        yield
 
 
 @contextmanager
@@ -18,9 +30,6 @@ def catching_interrupts(on_first: Callable[[], None]) -> Iterator[None]:
 
     Outside the main thread, where signals can't be caught, it changes nothing.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     seen = False
 
     def handle(_number: int, _frame: FrameType | None) -> None:
@@ -30,11 +39,25 @@ def catching_interrupts(on_first: Callable[[], None]) -> Iterator[None]:
         seen = True
         on_first()
 
-    # What is ignored stays so: `nohup`, and `&` in a script, ask for that.
-    heard = [s for s in _SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
-    before = {s: signal.signal(s, handle) for s in heard}
+    with _handling([signal.SIGINT, *_LIKE_CTRL_C], handle):
+        yield
+
+
+@contextmanager
+def _handling(
+    signals: list[signal.Signals], handler: Callable[[int, FrameType | None], Any]
+) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # What is ignored stays so: `nohup`, and `&` in a script, ask for that. So does what was set by
+    # other than Python, which couldn't be set again.
+    heard = [s for s in signals if signal.getsignal(s) not in (signal.SIG_IGN, None)]
+    before = {s: signal.getsignal(s) for s in heard}
     try:
+        for number in heard:
+            signal.signal(number, handler)
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

@@ -16,6 +16,7 @@ from studies.executors.local import LocalWorkers
 from studies.executors.session import Session
 from studies.executors.sizing import chosen_executor
 from studies.executors.worker import WorkerExecutor
+from studies.interruption import raising_interrupts
 from studies.loading import Target, describe_code, load_study
 from studies.progress import Progress, make_progress
 from studies.running_studies import run_study
@@ -29,6 +30,7 @@ from tracking.records import FINISHED_STATES, StudyDescription
 from tracking.store import Store, check_writable, default_store_path, open_store, prepare_store
 
 
+@raising_interrupts()
 def launch_study(
     study: Study,
     *,
@@ -94,7 +96,7 @@ def launch_target(
     Raises:
         StudyError: If the study cannot be run as defined.
         TrackingError: If the store cannot be used, or has the study with another definition.
-        KeyboardInterrupt: If Ctrl-C stopped it.
+        KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it.
     """
     shown = make_progress(progress)
     if chosen_executor(executor, workers, otherwise="worker") == "in-process":

@@ -119,10 +119,13 @@ def _run_taken_up(
             # Nothing has begun that could be brought to an end.
             raise KeyboardInterrupt
         if ending.by != "error":
-            progress.say("finishing; press Ctrl-C again to stop at once")
+            finish()
             return
         driver.stop()
         progress.say("stopping after the present epoch; press Ctrl-C again to stop at once")
+
+    def finish() -> None:
+        progress.say("finishing; press Ctrl-C again to stop at once")
 
     try:
         with catching_interrupts(stop):
@@ -145,18 +148,19 @@ def _run_taken_up(
             remove_pieces(checkpoints)
             if ending != INTERRUPTED:
                 choose_champion(executor, store, description, progress)
+            history = _close(store, runs, status, ending)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             status, ending = "KILLED", INTERRUPTED
         # What stopped it counts, not what can't be written any more because of it.
-        for _ in range(2):
-            with contextlib.suppress(Exception):
-                _close(store, runs, status, ending)
-                break
+        with catching_interrupts(finish):
+            for _ in range(2):
+                with contextlib.suppress(Exception):
+                    _close(store, runs, status, ending)
+                    break
         raise
     finally:
         progress.end()
-    history = _close(store, runs, status, ending)
     if ending == INTERRUPTED:
         raise KeyboardInterrupt
     return history

@@ -126,11 +126,11 @@ class Study:
         deterministic: Whether a study with several workers must depend on no timing: trial k is
             then proposed, and pruned, by what trials up to k minus the number of workers came to.
             With one worker it is so anyway.
-        timeout: Seconds, above 0, that a launch may take; time in which the computer sleeps does
-            not count. None: as long as it takes.
+        timeout: Seconds, above 0, that a launch may take; time in which the computer sleeps, or
+            the launch is stopped (SIGSTOP), does not count. None: as long as it takes.
         target: Value of the objective at which the study ends, its trials done or not.
         patience: Finished trials, at least 1, without a better value after which it ends.
-        trial_timeout: Seconds, above 0, that a training may take. At the next epoch's end it is
+        trial_timeout: Seconds that a training may take, likewise. At the next epoch's end it is
             cut, with its best epoch; one that does not come to that is ended with its worker
             process, and infeasible.
         notes: What the study is for; shown in the MLflow UI.
@@ -289,7 +289,7 @@ class Study:
         Raises:
             StudyError: If the study cannot be run as defined.
             TrackingError: If the store cannot be used, or has the study with another definition.
-            KeyboardInterrupt: If Ctrl-C stopped it; launch again to go on.
+            KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it; launch again to go on.
         """
         from studies.launching import launch_study
         from studies.self_launching import launched_while_loading

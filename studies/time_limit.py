@@ -43,7 +43,10 @@ class TimeLimit:
 
     def hanging(self, trainings: Iterable[Running]) -> list[int]:
         """Returns the trials whose time is up, and that don't come to the end of an epoch."""
-        found = []
+        found: list[int] = []
+        if not self._clock.caught_up:
+            # What they have told since this process was stopped is not read yet.
+            return found
         for running in trainings:
             grace = running.longest_epoch * _EPOCHS_OF_GRACE + _SECONDS_OF_GRACE
             waited = self._clock.seconds - running.last_epoch

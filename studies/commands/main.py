@@ -12,6 +12,8 @@ from typing import Any, ClassVar, TypeVar
 
 import click
 
+from studies.interruption import raising_interrupts
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 EXIT_NO, EXIT_WRONG_USE, EXIT_INTERRUPTED = 1, 2, 130
@@ -147,7 +149,8 @@ def _fail(message: str) -> None:
 def main() -> None:
     """Runs the command line."""
     try:
-        kerastudy.main(prog_name="kerastudy", standalone_mode=False)
+        with raising_interrupts():
+            kerastudy.main(prog_name="kerastudy", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(EXIT_WRONG_USE)

@@ -64,6 +64,33 @@ def test_twice_stops_at_once_and_loses_nothing_that_was_done(tmp_path: Path) -> 
     assert shown["trials"]["running"] == 0
 
 
+def test_sigterm_before_the_first_trial_leaves_nothing_behind(tmp_path: Path) -> None:
+    """While workers are being started: as Ctrl-C does."""
+    write_study(tmp_path)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    process = subprocess.Popen(
+        [*KERASTUDY, "launch", "study.py"],
+        cwd=tmp_path,
+        env=environment(TMPDIR=str(temporary)),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    driver = psutil.Process(process.pid)
+    while not (workers := driver.children()):
+        assert process.poll() is None
+    assert list(temporary.iterdir()), "workers are reached by what is in there"
+    process.send_signal(signal.SIGTERM)
+    told = process.stderr.read()
+    assert process.wait() == 130, told
+    assert told.startswith("kerastudy: interrupted; nothing is lost.")
+    assert told.count("\n") == 1
+    assert list(temporary.iterdir()) == []
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert not alive
+
+
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 def test_a_signal_to_all_of_its_processes_costs_no_trial(
     tmp_path: Path, number: signal.Signals

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NoReturn
 
+import faults
 import pytest
 from scripted import ScriptedExecutor, describe
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
+import kerastudy as ks
 from studies.errors import WorkerError
 from studies.executors.executor import Handler
-from studies.interruption import catching_interrupts
+from studies.interruption import catching_interrupts, raising_interrupts
 from studies.progress import NoProgress
 from studies.running_studies import run_study
+from studies.study import Study
 from tracking.history import StudyHistory, read_study
 from tracking.records import TrialResult, TrialSpec
 from tracking.store import Store, open_store
@@ -185,9 +193,18 @@ def test_the_best_is_trained_again_once_a_worker_is_there(folder: Path) -> None:
     assert history.checkpoint(best) is not None
 
 
+def launch_to_the_end(folder: Path, executor: ScriptedExecutor) -> StudyHistory:
+    """Launches as the command does; an interruption is a failure, not the end of all tests."""
+    try:
+        with raising_interrupts():
+            return launch(folder, executor)
+    except KeyboardInterrupt:
+        pytest.fail("it was interrupted")
+
+
 @contextmanager
-def ignoring(number: signal.Signals) -> Iterator[None]:
-    before = signal.signal(number, signal.SIG_IGN)
+def handled(number: signal.Signals, handler: Any) -> Iterator[None]:
+    before = signal.signal(number, handler)
     try:
         yield
     finally:
@@ -197,9 +214,122 @@ def ignoring(number: signal.Signals) -> Iterator[None]:
 def test_signals_that_are_ignored_stay_so() -> None:
     """As under nohup."""
     told: list[str] = []
-    with ignoring(signal.SIGHUP), catching_interrupts(lambda: told.append("stop")):
-        os.kill(os.getpid(), signal.SIGHUP)
-        os.kill(os.getpid(), signal.SIGHUP)
-        assert told == []
+    with handled(signal.SIGHUP, signal.SIG_IGN):
+        with catching_interrupts(lambda: told.append("stop")):
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert told == []
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert told == ["stop"]
+        with raising_interrupts():
+            os.kill(os.getpid(), signal.SIGHUP)
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGTERM)
+
+
+def launch_script(folder: Path) -> None:
+    """As a script does, which the system ends while the data are read."""
+
+    def read() -> NoReturn:
         os.kill(os.getpid(), signal.SIGTERM)
-        assert told == ["stop"]
+        raise AssertionError("it went on")
+
+    data = dataclasses.replace(ks.datasets.digits(), read=read)
+    Study("script", data=data, build=print).launch(store=folder)
+
+
+def test_a_launch_in_a_script_is_stopped_by_sigterm_from_its_beginning(folder: Path) -> None:
+    heard: list[int] = []
+    with handled(signal.SIGTERM, lambda number, frame: heard.append(number)):
+        with pytest.raises(KeyboardInterrupt):
+            launch_script(folder)
+        assert not heard
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert heard == [signal.SIGTERM], "the script's own handler is back"
+
+
+def test_a_launch_in_another_thread_leaves_signals_alone(folder: Path) -> None:
+    heard: list[int] = []
+    with (
+        handled(signal.SIGTERM, lambda number, frame: heard.append(number)),
+        ThreadPoolExecutor(1) as threads,
+    ):
+        with pytest.raises(AssertionError, match="it went on"):
+            threads.submit(launch_script, folder).result()
+        assert heard == [signal.SIGTERM]
+
+
+class SavingAChampion(faults.Executor):
+    """Hears a signal while the champion is saved."""
+
+    sends: Sequence[signal.Signals] = (signal.SIGTERM,)
+
+    def save_champion(self, *arguments: Any, **options: Any) -> dict[str, float]:
+        for number in self.sends:
+            os.kill(os.getpid(), number)
+        return super().save_champion(*arguments, **options)
+
+
+def test_a_study_is_finished_though_a_signal_comes_while_its_champion_is_saved(
+    folder: Path,
+) -> None:
+    description = describe(name="champion", trials=2)
+    history = launch_to_the_end(folder, SavingAChampion(description))
+    assert (history.status, history.ended_by) == ("FINISHED", "trials")
+    assert history.champion_run_id
+
+
+def test_and_is_interrupted_if_another_one_comes(folder: Path) -> None:
+    description = describe(name="champion, twice", trials=2)
+    executor = SavingAChampion(description)
+    executor.sends = (signal.SIGTERM, signal.SIGTERM)
+    with raising_interrupts(), pytest.raises(KeyboardInterrupt):
+        launch(folder, executor)
+    stopped = read_study(store_in(folder), description.name)
+    assert (stopped.status, stopped.champion_run_id) == ("KILLED", "")
+    history = launch(folder, SavingAChampion(description))
+    assert (history.status, history.counts()["complete"]) == ("FINISHED", 2)
+    assert history.champion_run_id
+
+
+@contextmanager
+def when_the_summary_is_written(action: Callable[[], None]) -> Iterator[None]:
+    """Does something in the midst of closing a study's parent run, once."""
+    done: list[bool] = []
+
+    def see(_connection: Any, _cursor: Any, _statement: str, values: Any, *_: Any) -> None:
+        if "mlflow.note.content" in str(values) and "Stopped: " in str(values) and not done:
+            done.append(True)
+            action()
+
+    event.listen(Engine, "before_cursor_execute", see)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", see)
+    assert done, "the summary was not written"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_no_study_is_left_running_by_a_signal_while_it_is_closed(
+    folder: Path, number: signal.Signals
+) -> None:
+    description = describe(name=f"closing, {number.name}", trials=2)
+    with when_the_summary_is_written(lambda: os.kill(os.getpid(), number)):
+        history = launch_to_the_end(folder, ScriptedExecutor(description))
+    assert (history.status, history.ended_by) == ("FINISHED", "trials")
+    assert not running(history)
+
+
+def test_nor_by_one_while_it_is_closed_since_it_was_interrupted(folder: Path) -> None:
+    """Who closes a terminal often sends its signal twice."""
+    description = describe(name="closing, thrice", trials=2)
+
+    def stop(spec: TrialSpec) -> None:
+        ctrl_c()
+        ctrl_c()
+
+    with pytest.raises(KeyboardInterrupt), when_the_summary_is_written(ctrl_c):
+        launch(folder, ScriptedExecutor(description, stop))
+    stopped = read_study(store_in(folder), description.name)
+    assert (stopped.status, running(stopped)) == ("KILLED", [])

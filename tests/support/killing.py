@@ -291,10 +291,7 @@ class Campaign:
             children = []
         if kill.victim == "pause":
             self.say(f"stopped all for {_SECONDS_OF_PAUSE} s when {launch.ended} trials had ended")
-            everything = [launch.process.pid, *(child.pid for child in children)]
-            _send(everything, signal.SIGSTOP)
-            time.sleep(_SECONDS_OF_PAUSE)
-            _send(everything, signal.SIGCONT)
+            pause(launch.process.pid, _SECONDS_OF_PAUSE)
             return
         if launch.begun:
             self._hits[launch.ended] += 1
@@ -311,6 +308,16 @@ class Campaign:
         assert not alive, f"a worker is there {_SECONDS_TO_END} s after its driver died"
         self.slowest = max(self.slowest, time.monotonic() - began)
         launch.wait_until(lambda: False)
+
+
+def pause(driver: int, seconds: float) -> None:
+    """Stops every process of a launch, and has them go on so many seconds later."""
+    processes = [driver]
+    with contextlib.suppress(psutil.NoSuchProcess):
+        processes += [child.pid for child in psutil.Process(driver).children(recursive=True)]
+    _send(processes, signal.SIGSTOP)
+    time.sleep(seconds)
+    _send(processes, signal.SIGCONT)
 
 
 def _send(processes: list[int], number: signal.Signals) -> None:

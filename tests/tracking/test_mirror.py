@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +17,7 @@ from mlflow.entities import Run
 from mlflow_server import MlflowServer, free_port
 from scripted import ScriptedExecutor, describe
 
+from studies.interruption import raising_interrupts
 from studies.progress import NoProgress
 from studies.running_studies import run_study
 from tracking.errors import ServerRefusedError, TrackingError
@@ -268,3 +272,27 @@ def test_a_password_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_variable_that_names_no_server_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     assert server_of_environment() is None
+
+
+class Impatient(Said):
+    """Its user's session is ended while the last of the study is sent."""
+
+    def say(self, text: str) -> None:
+        super().say(text)
+        if "sending what is left" in text:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_sigterm_leaves_what_is_left_to_send_for_later(tmp_path: Path) -> None:
+    """As Ctrl-C does; what the study came to is recorded by then."""
+    said = Impatient()
+    with socket.socket() as silent, raising_interrupts():
+        silent.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        # From the first trial on it takes connections, and never answers.
+        executor = ScriptedExecutor(describe(name="unsent"), lambda spec: silent.listen())
+        history = launch(tmp_path / "store", "unsent", address, executor, said)
+    assert said.has("has not got all of this study (interrupted)"), said.texts
+    assert (history.status, history.ended_by) == ("FINISHED", "trials")
+    parent = history.store.client.get_run(history.parent_run_id)
+    assert parent.info.status == "FINISHED"
