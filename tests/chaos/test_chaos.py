@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from killing import Campaign, drawn, undisturbed
+from killing import Campaign, Kill, drawn, undisturbed
 from study_record import differences
 
 KILLS, TRIALS = 20, 30
@@ -19,5 +19,23 @@ def test_a_study_whose_processes_are_killed_comes_to_the_same_record(tmp_path: P
     campaign = Campaign(tmp_path / "killed", TRIALS)
     campaign.run(drawn(KILLS, TRIALS, seed=0))
     assert campaign.done.total() == KILLS
+    found = [*differences(expected, campaign.record()), *campaign.left_behind()]
+    assert not found, "\n".join(found)
+
+
+def test_two_deterministic_workers_come_to_the_same_record(tmp_path: Path) -> None:
+    """Though which trial ends first, and what dies when, is a matter of timing."""
+    trials, options = 8, ("--deterministic",)
+    expected = undisturbed(tmp_path / "undisturbed", trials, 2, options)
+    campaign = Campaign(tmp_path / "killed", trials, 2, options)
+    kills = [
+        Kill("driver", 1, 0.3),
+        Kill("worker", 2, 0.5),
+        Kill("all", 3, 0.2),
+        Kill("worker", 5, 0.1),
+        Kill("driver", 6, 0.6),
+    ]
+    campaign.run(kills)
+    assert campaign.done == {"driver": 2, "worker": 2, "all": 1}
     found = [*differences(expected, campaign.record()), *campaign.left_behind()]
     assert not found, "\n".join(found)
