@@ -2,15 +2,18 @@
 
 Started by its path (``python -P worker_main.py``), never as a module and never by forking, so
 that neither the folder it is started in nor the state of its parent can change what it runs. It
-opens no database. It ends by itself when its driver does, whatever it is at.
+opens no database. It ends by itself when its driver does, whatever it is at: by a thread, and where
+code in C lets no thread run, by a process that watches over it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib.util
 import os
 import pickle
+import select
 import shutil
 import signal
 import sys
@@ -30,6 +33,8 @@ ENDED = "ended\n"
 # What was read from the driver beyond a line.
 _unread = bytearray()
 _STDIN = 0
+# What the thread has to end this process, before the watchdog does.
+_SECONDS_TO_END = 3.0
 
 
 def main() -> None:
@@ -39,8 +44,9 @@ def main() -> None:
     if hasattr(signal, "SIGHUP"):
         # So does a terminal that is closed.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    address, key, threads, told = _read_line().split("\t")
-    shared: list[Path] = []
+    address, key, threads, folder, told = _read_line().split("\t")
+    shared = Path(os.fsdecode(bytes.fromhex(folder))).absolute()
+    _start_watchdog(shared)
     watcher = threading.Thread(target=_end_with_driver, args=(shared,), daemon=True)
     watcher.start()
     _import_kerastudy()
@@ -49,21 +55,70 @@ def main() -> None:
 
         prepare_environment(int(threads))
         try:
-            serve(connection, pickle.loads(bytes.fromhex(told)), shared)
+            serve(connection, pickle.loads(bytes.fromhex(told)))
         except (EOFError, ConnectionError, BrokenPipeError):
             # Nobody wants what this process would still do.
             watcher.join()
 
 
-def _end_with_driver(shared: list[Path]) -> None:
+def _end_with_driver(shared: Path) -> None:
     """Ends this process when its driver does, in the midst of an epoch too.
 
     With a driver that is gone go the data that it would have removed.
     """
     if _read_line() != ENDED.strip():
-        for folder in shared:
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(shared, ignore_errors=True)
     os._exit(0)
+
+
+def _start_watchdog(shared: Path) -> None:
+    """Has a process do what `_end_with_driver` does, if that thread does not come to it.
+
+    A thread needs the interpreter's lock, which a call into C code may hold for hours. The process
+    is forked while this one has no other thread, and costs next to nothing. It is no child of this
+    one, so that no code of the user's that waits for its children waits for it too.
+    """
+    if sys.platform != "linux":
+        return
+    # On an old system, or where there may be no more processes, the thread must do.
+    with contextlib.suppress(OSError):
+        worker = os.pidfd_open(os.getpid())
+        child = os.fork()
+        if not child:
+            try:
+                if not os.fork():
+                    _watch(worker, shared)
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        os.close(worker)
+
+
+def _watch(worker: int, shared: Path) -> None:
+    """Waits for the worker or its driver to end; if it is the driver, ends the worker.
+
+    Args:
+        worker: Refers to the process, whatever becomes of its number.
+        shared: The folder of the data.
+    """
+    # Who stops a service signals all of its processes; this one ends with the worker.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # The worker's pipe ends when nobody can write to it any more; its folder may be removed.
+    os.chdir("/")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    ends = select.poll()
+    ends.register(worker, select.POLLIN)
+    either = select.poll()
+    either.register(worker, select.POLLIN)
+    # Nothing is read from the driver here: that it has hung up is told anyway.
+    either.register(_STDIN, 0)
+    ended = [descriptor for descriptor, _ in either.poll()]
+    if worker in ended or ends.poll(_SECONDS_TO_END * 1000):
+        return
+    shutil.rmtree(shared, ignore_errors=True)
+    signal.pidfd_send_signal(worker, signal.SIGKILL)
 
 
 def _read_line() -> str:
@@ -96,20 +151,18 @@ def _import_kerastudy() -> None:
     spec.loader.exec_module(module)
 
 
-def serve(connection: Connection, load: LoadStudy, shared: list[Path]) -> None:
+def serve(connection: Connection, load: LoadStudy) -> None:
     """Loads the study, then answers the driver until it closes the connection.
 
     Args:
         connection: To the driver.
         load: The study.
-        shared: Takes the folder of the data.
     """
     from search_spaces import SearchSpaceError
     from studies.errors import StudyError
     from studies.executors.messages import ChampionSaved, Failed
     from tracking.records import TrialTask
 
-    shared.append(load.shared)
     try:
         session = _load(load, connection)
     except (StudyError, SearchSpaceError) as error:

@@ -74,8 +74,9 @@ class WorkerProcess:
         text = address if isinstance(address, str) else ":".join(map(str, address))
         # One that has died at once can't be written to; waiting for its connection tells so.
         with contextlib.suppress(OSError):
-            told = pickle.dumps(load).hex()
-            self._process.stdin.write(f"{text}\t{key.hex()}\t{load.threads}\t{told}\n")
+            folder_of_data, told = os.fsencode(load.shared).hex(), pickle.dumps(load).hex()
+            words = (text, key.hex(), str(load.threads), folder_of_data, told)
+            self._process.stdin.write("\t".join(words) + "\n")
             self._process.stdin.flush()
         self._last_lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._reader = threading.Thread(target=self._read_output, args=(on_output,), daemon=True)

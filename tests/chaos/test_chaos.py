@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from killing import Campaign, Kill, drawn, undisturbed
+from killing import SECONDS_TO_END, Campaign, Kill, drawn, undisturbed
 from study_record import differences
 
 KILLS, TRIALS = 20, 30
@@ -19,6 +19,7 @@ def test_a_study_whose_processes_are_killed_comes_to_the_same_record(tmp_path: P
     campaign = Campaign(tmp_path / "killed", TRIALS)
     campaign.run(drawn(KILLS, TRIALS, seed=0))
     assert campaign.done.total() == KILLS
+    assert 0 < campaign.slowest < SECONDS_TO_END
     found = [*differences(expected, campaign.record()), *campaign.left_behind()]
     assert not found, "\n".join(found)
 

@@ -134,6 +134,6 @@ def test_workers_of_a_killed_driver_end_and_take_their_data_along(tmp_path: Path
     assert list(temporary.glob("kerastudy-data-*/*.npy"))
     process.kill()
     process.wait()
-    _, alive = psutil.wait_procs(workers, timeout=60)
+    _, alive = psutil.wait_procs(workers, timeout=10)
     assert not alive
     assert not list(temporary.glob("kerastudy-data-*"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
@@ -110,15 +111,14 @@ def test_closing_ends_the_process(study_file: Path) -> None:
     assert not process.is_running()
 
 
-@pytest.mark.parametrize("busy", [False, True])
-def test_a_worker_ends_when_its_driver_is_gone(
-    study_file: Path, tmp_path: Path, busy: bool
-) -> None:
-    """One that trains does too, however long its epoch would take."""
+# The last one lets no other thread of the worker run.
+@pytest.mark.parametrize("busy", ["", "time.sleep(3600)", "sum(range(10**13))"])
+def test_a_worker_ends_when_its_driver_is_gone(study_file: Path, tmp_path: Path, busy: str) -> None:
+    """One that trains does too, however long its epoch would take, and its data go along."""
     import subprocess
     import sys
 
-    slow = "if hp['units'] == 13:\n        print('busy', flush=True)\n        time.sleep(3600)\n"
+    slow = f"if hp['units'] == 13:\n        print('busy', flush=True)\n        {busy}\n"
     text = study_file.read_text(encoding="utf-8")
     text = text.replace('if hp["units"] == 13:\n', slow + '    if hp["units"] == 13:\n')
     study_file.write_text(f"import time\n{text}", encoding="utf-8")
@@ -136,19 +136,29 @@ def test_a_worker_ends_when_its_driver_is_gone(
         f"executor = WorkerExecutor(Target({str(study_file)!r}), on_output=on_output)\n"
         "executor.load()\n"
         "print(psutil.Process().children()[0].pid, flush=True)\n"
-        f"if {busy}:\n"
+        f"if {bool(busy)}:\n"
         "    spec = make_spec(executor, units=13)\n"
         f"    path = Path({str(tmp_path)!r}) / 'a.weights.h5'\n"
         "    executor.submit(TrialTask(spec, executor.description.space, path))\n"
         "    executor.wait(None)\n"
         "os.kill(os.getpid(), 9)\n"
     )
-    driver = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    driver = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        capture_output=True,
+        text=True,
+    )
     assert driver.returncode == -signal.SIGKILL, driver.stderr
-    worker = int(driver.stdout)
-    if psutil.pid_exists(worker):
-        psutil.Process(worker).wait(timeout=30)
-    assert not psutil.pid_exists(worker)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        worker = psutil.Process(int(driver.stdout))
+        _, alive = psutil.wait_procs([worker], timeout=10)
+        for process in alive:
+            process.kill()
+        assert not alive
+    assert not list(temporary.glob("kerastudy-data-*"))
 
 
 def test_a_worker_that_was_killed_before_the_champion_is_saved_is_replaced(
