@@ -15,8 +15,9 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from studies.data import Part, Splits
+from studies.data import AnySplits, Part, Splits, StreamedSplits
 from studies.data.classes import class_labels
+from studies.data.sources import GENERATOR
 from studies.data.structures import described
 from studies.errors import StudyError
 
@@ -61,7 +62,7 @@ def check_class_weight(value: object) -> Mapping[int, float] | str | None:
 
 
 def resolve_class_weight(
-    class_weight: Mapping[int, float] | str | None, splits: Splits
+    class_weight: Mapping[int, float] | str | None, splits: AnySplits
 ) -> dict[int, float] | None:
     """Returns class weights as numbers, checked against the data that they are for.
 
@@ -76,14 +77,12 @@ def resolve_class_weight(
     """
     if class_weight is None:
         return None
+    if isinstance(splits, StreamedSplits):
+        return _of_stream(class_weight, splits)
     train = splits.train
     labels = _labels(train)
     if train.sample_weight is not None:
-        raise StudyError(
-            f"class_weight={class_weight!r:.200} and the data's sample_weight can't be used "
-            "together, as in Keras. Multiply the class's weight into sample_weight, and leave "
-            "class_weight out."
-        )
+        raise _both(class_weight)
     if isinstance(class_weight, str):
         from sklearn.utils.class_weight import compute_class_weight
 
@@ -106,10 +105,43 @@ def resolve_class_weight(
     return dict(class_weight)
 
 
-def with_class_weight(splits: Splits, class_weight: Mapping[int, float] | None) -> Splits:
+def _of_stream(class_weight: Mapping[int, float] | str, splits: StreamedSplits) -> dict[int, float]:
+    """Returns class weights for data that is read batch by batch, whose classes are not all known.
+
+    Each class that was read has a weight then: for a `tf.data.Dataset`, Keras has none for classes
+    above the largest that is given.
+    """
+    profile = splits.train.profile
+    _labels(profile.head)
+    if profile.weighted:
+        raise _both(class_weight)
+    if isinstance(class_weight, str):
+        raise StudyError(
+            f"class_weight={class_weight!r} needs all targets at once, and this data comes in "
+            "batches. Give the weights by class: class_weight={0: 1.0, 1: 5.0}."
+        )
+    if profile.kind == GENERATOR:
+        raise StudyError(
+            "class_weight can't be used with a Python generator, as in Keras. Give batches "
+            "(x, y, sample_weight), or a keras.utils.PyDataset or tf.data.Dataset."
+        )
+    largest = max([profile.largest_class or 0, *class_weight])
+    return {label: class_weight.get(label, 1.0) for label in range(largest + 1)}
+
+
+def _both(class_weight: Mapping[int, float] | str) -> StudyError:
+    return StudyError(
+        f"class_weight={class_weight!r:.200} and the data's sample_weight can't be used "
+        "together, as in Keras. Multiply the class's weight into sample_weight, and leave "
+        "class_weight out."
+    )
+
+
+def with_class_weight(splits: AnySplits, class_weight: Mapping[int, float] | None) -> AnySplits:
     """Returns data whose training samples have the weights of their classes.
 
-    Its digests stay those of the data: class weights are told beside them.
+    Its digests stay those of the data: class weights are told beside them. Data that is read batch
+    by batch stays as it is: its trainer weighs each batch.
 
     Args:
         splits: The data; its targets are classes, if there are weights for them.
@@ -118,7 +150,7 @@ def with_class_weight(splits: Splits, class_weight: Mapping[int, float] | None) 
     Returns:
         The same object for the same arguments.
     """
-    if class_weight is None:
+    if class_weight is None or isinstance(splits, StreamedSplits):
         return splits
     made, key = _weighted.setdefault(splits, {}), tuple(class_weight.items())
     if key not in made:

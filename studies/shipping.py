@@ -21,7 +21,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from studies.data import DataError
 from studies.data.large import file_of
+from studies.data.sources import TF_DATA, kind_of
 from studies.errors import StudyError
 from studies.loading import import_from
 from studies.study import Study
@@ -61,11 +63,17 @@ def ship(study: Study, code: CodeDescription, folder: Path) -> ShippedStudy:
         pickled, files = _pickle(study, folder)
     except OSError:
         raise
+    except DataError as error:
+        raise StudyError(
+            f"The study {study.name!r} can't be sent to worker processes. {error}. Or launch with "
+            "executor='in-process'."
+        ) from None
     except Exception as error:
         raise StudyError(
             f"The study {study.name!r} can't be sent to worker processes: "
-            f"{type(error).__name__}: {error}. Its builder may use only what can be pickled; "
-            "make such objects within it. Or launch with executor='in-process'."
+            f"{type(error).__name__}: {error}. Its builder, and functions that give its data, may "
+            "use only what can be pickled; make such objects within them. Or launch with "
+            "executor='in-process'."
         ) from None
     with (folder / _STUDY).open("wb") as stream:
         pickle.dump((_import_path(), _sources(code, files)), stream)
@@ -140,6 +148,11 @@ def _pickle(study: Study, folder: Path) -> tuple[bytes, set[str]]:
 
         def persistent_id(self, thing: object) -> str | None:
             """Returns the name of an array's file; None: pickle it."""
+            if kind_of(thing) == TF_DATA:
+                raise DataError(
+                    "A tf.data.Dataset that was made outside of the functions that use it can't "
+                    "be sent to another process. Make it within the function"
+                )
             if type(thing) not in (np.ndarray, np.memmap):
                 return None
             assert isinstance(thing, np.ndarray)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.tailoring import Tailoring
 from studies.class_weights import check_class_weight
-from studies.data import DataError, Dataset, datasets
+from studies.data import AnyDataset, DataError, Dataset, StreamedDataset, datasets
 from studies.errors import StudyError
 from studies.objective import make_objective
 from studies.seeds import check_seed
@@ -38,6 +38,7 @@ Builder = Any
 """A function of the hyperparameters, or an object with such a method `build`."""
 CallbackBuilder = Callable[[Hyperparameters], Sequence[Any]]
 
+_BATCH_SIZE = 32
 _HYPERBAND = "keras-tuner:hyperband"
 _AS_DECLARED = Tailoring()
 
@@ -101,7 +102,8 @@ class Study:
         objective: A metric that the model logs; an `Objective` for one that Keras lacks.
         trials: Trials in total, at least 1; launching again goes on to this number.
         epochs: Epochs of a trial, at least 1, unless ``epochs`` is in the space.
-        batch_size: Samples per step, at least 1, unless ``batch_size`` is in the space.
+        batch_size: Samples per step, at least 1, unless ``batch_size`` is in the space, or the
+            data comes in batches.
         seed: 0 to 2**32 - 1. Same seed, same study.
         engine: Such as ``"optuna:tpe"``.
         pruner: Such as ``"median"``; ``"none"`` trains every trial to its end.
@@ -140,13 +142,13 @@ class Study:
     """
 
     name: str = field(kw_only=False)
-    data: Dataset
+    data: AnyDataset
     build: Builder
     space: SearchSpace | None = None
     objective: str | Objective = "val_loss"
     trials: int = 20
     epochs: int = 20
-    batch_size: int = 32
+    batch_size: int = _BATCH_SIZE
     seed: int = 0
     engine: str = DEFAULT_ENGINE
     pruner: str = DEFAULT_PRUNER
@@ -171,10 +173,11 @@ class Study:
     def __post_init__(self) -> None:
         """Checks the definition."""
         self._replace("name", check_study_name(self.name))
-        if not isinstance(self.data, Dataset):
+        if not isinstance(self.data, Dataset | StreamedDataset):
             raise StudyError(
                 "A study's data must come from kerastudy.datasets: datasets.arrays(x, y), "
-                f"datasets.npz(path) or datasets.digits(). Received: {self.data!r:.200}"
+                "datasets.npz(path), datasets.batches(train, validation) or datasets.digits(). "
+                f"Received: {self.data!r:.200}"
             )
         if not callable(self.build) and not callable(getattr(self.build, "build", None)):
             raise StudyError(
@@ -333,6 +336,16 @@ class Study:
         return reproduce_study(self, trial, store=store, progress=progress)
 
     def _check_training_parameters(self) -> None:
+        if isinstance(self.data, StreamedDataset):
+            given = "" if self.batch_size == _BATCH_SIZE else f"batch_size={self.batch_size}"
+            if self.space is not None and "batch_size" in self.space:
+                given = "'batch_size' in the search space"
+            if given:
+                raise StudyError(
+                    "The data of this study comes in batches, which have a size of their own. "
+                    f"Received: {given}. Leave it out, and make batches of that size; a size to "
+                    "tune needs data from datasets.arrays."
+                )
         for name in ("epochs", "batch_size"):
             if self.space is None or name not in self.space:
                 continue

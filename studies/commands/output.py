@@ -47,7 +47,11 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
         "stopped": history.stopped or None,
         "experiment_id": history.experiment_id,
         "run_id": history.parent_run_id,
-        "data": {"name": description.data.name, "digest": description.data.digest},
+        "data": {
+            "name": description.data.name,
+            "digest": description.data.digest,
+            "streams": description.data.details.get("streams"),
+        },
         "class_weight": description.class_weight,
         "store": str(history.store.root),
         "tracking_uri": history.store.mlflow_uri,
@@ -94,7 +98,11 @@ def definition_document(description: StudyDescription) -> dict[str, Any]:
         "discovered": description.discovered,
         "space": description.space.to_dict(),
         "initial": [dict(values) for values in description.initial],
-        "data": {"name": description.data.name, "sizes": dict(description.data.sizes)},
+        "data": {
+            "name": description.data.name,
+            "sizes": dict(description.data.sizes),
+            "streams": description.data.details.get("streams"),
+        },
         "class_weight": description.class_weight,
         "warnings": warnings_of(description),
     }
@@ -103,7 +111,7 @@ def definition_document(description: StudyDescription) -> dict[str, Any]:
 def definition_text(description: StudyDescription) -> str:
     """Returns what a study would run as text."""
     objective, data = description.objective, description.data
-    sizes = ", ".join(f"{size} {part}" for part, size in data.sizes.items())
+    sizes = ", ".join(f"{size} {part}" for part, size in data.sizes.items()) or "not read to an end"
     times = f", {description.repeats} times each" if description.repeats > 1 else ""
     found = "found by tracing the builder" if description.discovered else "declared"
     return "\n".join(
@@ -114,6 +122,7 @@ def definition_text(description: StudyDescription) -> str:
             f"trials     {description.trials}{times}, {description.epochs} epochs, "
             f"batches of {description.batch_size}, seed {description.seed}",
             f"data       {data.name}: {sizes}",
+            *_streams(description),
             *_class_weight(description),
             *(f"start with {_spelled(values)}" for values in description.initial),
             f"space      {len(description.space)} hyperparameters, {found}",
@@ -137,6 +146,7 @@ def study_text(history: StudyHistory) -> str:
     ]
     if history.stopped and history.ended_by != "trials":
         lines.append(f"ended      {history.stopped}")
+    lines += _streams(description)
     lines += _class_weight(description)
     others = [e for e in history.engines if e != description.engine]
     if others:
@@ -162,6 +172,16 @@ def study_text(history: StudyHistory) -> str:
     lines += ["", "look:      " + shell_commands(history, best)[0]]
     lines += ["reproduce: " + shell_commands(history, best)[1]]
     return "\n".join(lines)
+
+
+def _streams(description: StudyDescription) -> list[str]:
+    """Says how data that is read batch by batch comes, and how far the record knows it."""
+    streams = description.data.details.get("streams") or {}
+    return [
+        f"{part:<10} by {stream['kind']}; digest of {stream['digest_of']}"
+        + ("" if stream["same_each_time"] else "; not the same each time that it is read")
+        for part, stream in streams.items()
+    ]
 
 
 def _class_weight(description: StudyDescription) -> list[str]:

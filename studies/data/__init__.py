@@ -2,7 +2,7 @@
 
 | file | holds |
 |---|---|
-| `datasets` | all that describes data: `arrays`, `npz`, and those of `known` |
+| `datasets` | all that describes data: `arrays`, `npz`, `batches`, and those of `known` |
 | `known` | data sets by name: `digits`, `breast_cancer`, `diabetes`, `mnist` |
 | `dataset` | `Dataset`: a description of data, read when first loaded |
 | `part`, `splits` | `Part`, and `Splits`: the parts, the test part sealed |
@@ -13,6 +13,8 @@
 | `checks`, `options` | what is refused, of the data and of the arguments |
 | `numbers`, `weights` | from what a user gave to arrays of numbers, and to sample weights |
 | `large`, `sharing` | arrays in files that are mapped to memory, by several processes |
+| `sources`, `readings` | what gives batches again and again, and reading it as `fit` does |
+| `profiles`, `streams` | what its first batches tell; data that is read batch by batch |
 | `npz_files` | reading `.npz` without pickles |
 | `digests` | SHA-256 of arrays, the same on every machine |
 | `errors` | `DataError` |
@@ -25,5 +27,20 @@ from studies.data.dataset import Dataset
 from studies.data.errors import DataError
 from studies.data.part import Part
 from studies.data.splits import Splits
+from studies.data.streams import StreamedDataset, StreamedSplits
 
-__all__ = ["DataError", "Dataset", "Part", "Splits", "datasets"]
+AnyDataset = Dataset | StreamedDataset
+AnySplits = Splits | StreamedSplits
+"""Data as models are built for it: `train` and `validation` have `at_hand` and `first`."""
+
+__all__ = [
+    "AnyDataset",
+    "AnySplits",
+    "DataError",
+    "Dataset",
+    "Part",
+    "Splits",
+    "StreamedDataset",
+    "StreamedSplits",
+    "datasets",
+]

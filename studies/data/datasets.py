@@ -4,6 +4,7 @@ datasets.digits()
 datasets.breast_cancer(preprocess="standardize")
 datasets.arrays(x, y, validation=0.2, test=(x_test, y_test), preprocess="standardize")
 datasets.npz("mnist.npz", validation=0.1)
+datasets.batches(make_training, make_validation)
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from studies.data.checks import check_samples
 from studies.data.dataset import Dataset, call_text, unless
@@ -20,6 +21,8 @@ from studies.data.known import breast_cancer, diabetes, digits, mnist
 from studies.data.npz_files import absolute_path, read_parts
 from studies.data.options import DEFAULT_SHARE, check_options
 from studies.data.partition import Contents
+from studies.data.sources import check_source, check_steps, shown
+from studies.data.streams import StreamedDataset
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -27,7 +30,17 @@ if TYPE_CHECKING:
     Some = ArrayLike | Mapping[str, ArrayLike] | tuple[ArrayLike, ...]
     Pair = tuple[Some, Some] | tuple[Some, Some, ArrayLike]
 
-__all__ = ["Dataset", "arrays", "breast_cancer", "diabetes", "digits", "mnist", "npz"]
+__all__ = [
+    "Dataset",
+    "StreamedDataset",
+    "arrays",
+    "batches",
+    "breast_cancer",
+    "diabetes",
+    "digits",
+    "mnist",
+    "npz",
+]
 
 # What `repr` leaves out.
 _DEFAULTS: dict[str, object] = {"stratify": None, "preprocess": None, "seed": 0}
@@ -145,6 +158,58 @@ def npz(
     asked["test"] = test is not None
     read = partial(read_parts, file, asked, options)
     return Dataset(file.stem if name is None else name, str(file), text, options, read)
+
+
+def batches(
+    train: Any,
+    validation: Any,
+    *,
+    test: Any = None,
+    steps_per_epoch: int | None = None,
+    validation_steps: int | None = None,
+    name: str = "batches",
+) -> StreamedDataset:
+    """Describes data that comes in batches: tf.data, a `keras.utils.PyDataset`, a generator.
+
+    It is trained on by `model.fit`, in the order in which it comes. Batches are (x, y) or
+    (x, y, sample_weight), as large as they are: such a study has no batch size.
+
+    Args:
+        train: a function that returns a new `tf.data.Dataset`, `PyDataset` or iterable of batches.
+            It is called for each epoch. If it has a parameter ``seed``, it gets
+            ``kerastudy.epoch_seed(seed of the trial, epoch)``: if its order, and what is random in
+            it, depends on that alone, trials can be gone on with and reproduced to the bit. While
+            it is called, Python's, numpy's and TensorFlow's global generators begin with that
+            seed too, or without such a parameter. Or a `tf.data.Dataset` or `PyDataset` itself,
+            which is read again for each epoch, and gives what it gives.
+        validation: likewise, but always the same: without a seed.
+        test: likewise, or None for no test part.
+        steps_per_epoch: batches that an epoch reads, from the beginning each time; None: all. Data
+            without end needs it.
+        validation_steps: likewise of the validation data.
+        name: what records call the data.
+
+    Returns:
+        The description.
+
+    Raises:
+        DataError: what is given can't be read again and again, a function needs other arguments,
+            or a number of steps is none.
+    """
+    options = {"steps_per_epoch": steps_per_epoch, "validation_steps": validation_steps}
+    for option, steps in options.items():
+        check_steps(option, steps)
+    given = {"train": train, "validation": validation, "test": test}
+    steps_of = {"train": steps_per_epoch, "validation": validation_steps}
+    sources = {
+        part: check_source(part, each, steps_of.get(part))
+        for part, each in given.items()
+        if part != "test" or each is not None
+    }
+    said = [f"{part}=<{shown(source.given)}>" for part, source in sources.items()]
+    said += [f"{option}={steps}" for option, steps in options.items() if steps is not None]
+    text = f"datasets.batches({', '.join(said)})"
+    return StreamedDataset(name, f"batches of {shown(train)}", text, sources)
 
 
 def _read_memory(x: object, y: object, sample_weight: object) -> Contents:

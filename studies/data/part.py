@@ -69,6 +69,11 @@ class Part:
         """Pickles by the constructor: numpy alone would hand out writable arrays."""
         return Part, (self.x, self.y, self.sample_weight)
 
+    @property
+    def at_hand(self) -> Part:
+        """What of its samples is in memory: all."""
+        return self
+
     def first(self, count: int) -> Part:
         """Returns a part of its first samples: so many, or all if there are fewer."""
         given = self._given().items()

@@ -35,6 +35,11 @@ class Splits:
     _test: Part | None
 
     @property
+    def unfit(self) -> str:
+        """Why no training on this data is for the compiled trainer: nothing."""
+        return ""
+
+    @property
     def sizes(self) -> Mapping[str, int]:
         """Number of samples of each part, by the names of `digests`."""
         return MappingProxyType({name: len(part) for name, part in self._parts().items()})

@@ -10,13 +10,13 @@ from pathlib import Path
 from search_spaces import SearchSpace
 from search_spaces.completion import complete
 from studies.class_weights import resolve_class_weight, with_class_weight
-from studies.data import DataError, Splits
+from studies.data import AnySplits, DataError, StreamedDataset, StreamedSplits
 from studies.errors import StudyError
 from studies.study import Study
 from studies.training.building import check_study
 from studies.training.champion import save_champion
 from studies.training.compiled import CompiledTrainer
-from studies.training.determinism import configure_tensorflow
+from studies.training.determinism import begin_trial, configure_tensorflow
 from studies.training.discovering import resolve_space
 from studies.training.hypermodel import HyperModelTrainer, has_own_fit
 from studies.training.repeated_builds import unlike_builds
@@ -49,7 +49,7 @@ class Session:
     """
 
     study: Study
-    splits: Splits
+    splits: AnySplits
     description: StudyDescription
     environment: dict[str, str]
     trainer: Trainer
@@ -76,6 +76,16 @@ class Session:
         Raises:
             StudyError: If the data, its class weights, the builder or the objective is wrong.
         """
+        threads = configure_tensorflow(threads)
+        if isinstance(study.data, StreamedDataset):
+            if has_own_fit(study.build):
+                raise StudyError(
+                    f"The HyperModel of the study {study.name!r} has a fit of its own, which is "
+                    "given arrays, and the data comes in batches. Take data from datasets.arrays; "
+                    "or leave the fit out, and have the model trained by model.fit."
+                )
+            # Random operations refuse to run unseeded, in pipelines too.
+            begin_trial(study.seed)
         try:
             splits = study.data.load() if shared is None else study.data.load_shared(shared)
         except DataError as error:
@@ -86,7 +96,6 @@ class Session:
                 f"{error}. Make room there, or set TMPDIR to a folder that has some."
             ) from None
         class_weight = resolve_class_weight(study.class_weight, splits)
-        threads = configure_tensorflow(threads)
         weighted = with_class_weight(splits, class_weight)
         study, discovered, notes = resolve_space(study, weighted)
         found, model_bytes = check_study(study, weighted)
@@ -96,6 +105,8 @@ class Session:
                 f"{unlike[0].upper()}{unlike[1:]}. They are trained by model.fit, and may not be "
                 "reproduced: make the model depend on hp alone."
             )
+        if isinstance(splits, StreamedSplits):
+            found += splits.warnings
         description = _describe(study, splits, code, threads, [*notes, *found], data_override)
         description = replace(description, class_weight=class_weight)
         return cls(
@@ -103,7 +114,7 @@ class Session:
             splits,
             replace(description, discovered=discovered, goes_on=not has_own_fit(study.build)),
             {**environment(), "device": _device()},
-            _trainer(study, unlike),
+            _trainer(study, splits.unfit or unlike),
             model_bytes,
         )
 
@@ -122,7 +133,7 @@ class Session:
 
 def _describe(
     study: Study,
-    splits: Splits,
+    splits: AnySplits,
     code: CodeDescription,
     threads: int,
     warnings: Sequence[str],
@@ -139,7 +150,7 @@ def _describe(
         pruner=study.pruner,
         trials=study.trials,
         epochs=study.epochs,
-        batch_size=study.batch_size,
+        batch_size=splits.batch_size if isinstance(splits, StreamedSplits) else study.batch_size,
         seed=study.seed,
         threads=threads,
         keep=study.keep,
@@ -180,7 +191,7 @@ def _trainer(study: Study, unfit: str) -> Trainer:
     return HyperModelTrainer(study.build)
 
 
-def _details(splits: Splits) -> dict[str, object]:
+def _details(splits: AnySplits) -> dict[str, object]:
     return {k: v for k, v in splits.describe().items() if k not in ("digest", "digests", "sizes")}
 
 

@@ -19,7 +19,7 @@ from tracking.records import Objective
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import Splits
+    from studies.data import AnySplits
     from studies.study import Study
 
 _SAMPLES_TO_LOOK_AT = 4
@@ -90,7 +90,7 @@ def build_function(build: Any) -> Callable[[Hyperparameters], Any]:
     return method if callable(method) else build  # type: ignore[no-any-return]
 
 
-def build_variables(model: keras.Model, splits: Splits) -> None:
+def build_variables(model: keras.Model, splits: AnySplits) -> None:
     """Makes the variables of a model and its optimizer, where they are not there yet.
 
     Raises:
@@ -142,7 +142,7 @@ class Checked(NamedTuple):
     model_bytes: int = 0
 
 
-def check_study(study: Study, splits: Splits) -> Checked:
+def check_study(study: Study, splits: AnySplits) -> Checked:
     """Builds the model of the default hyperparameters and tries it on a few samples.
 
     So that what is wrong with a builder is told before anything is written.
@@ -172,12 +172,12 @@ def check_study(study: Study, splits: Splits) -> Checked:
             ]
         )
     if study.trainer == "compiled" and not has_own_fit(study.build):
-        _check_compilable(study, model, callbacks)
+        _check_compilable(study, splits, model, callbacks)
     try:
         if has_own_fit(study.build):
             logged = rehearse(study, model, splits, hp)
         else:
-            for part in (splits.train, splits.validation):
+            for part in (splits.train.at_hand, splits.validation.at_hand):
                 check_targets(model, part.x, part.y)
                 check_weighted(model, part)
             logged = _logged_metrics(model, splits)
@@ -202,12 +202,15 @@ def weights_bytes(model: keras.Model) -> int:
 
 
 def _check_compilable(
-    study: Study, model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]
+    study: Study,
+    splits: AnySplits,
+    model: keras.Model,
+    callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
     # Late: it imports this module.
     from studies.training.compiled import why_not
 
-    reason = why_not(model, callbacks)
+    reason = splits.unfit or why_not(model, callbacks)
     if reason:
         raise BuilderError(
             f"The study {study.name!r} cannot be compiled: {reason}. Take that away, or use the "
@@ -243,7 +246,7 @@ def scalars(logs: Mapping[str, Any]) -> dict[str, float]:
     return numbers
 
 
-def _logged_metrics(model: keras.Model, splits: Splits) -> set[str]:
+def _logged_metrics(model: keras.Model, splits: AnySplits) -> set[str]:
     eagerly = model.run_eagerly
     # One step without tracing: names are all that is wanted.
     model.run_eagerly = True

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import Hyperparameters, SearchSpace
+from studies.data import StreamedSplits
 from studies.errors import StudyError
 from studies.training.batches import Batches
 from studies.training.building import build_model, build_variables, scalars
 from studies.training.determinism import begin_trial
+from studies.training.streaming import StreamedBatches
 from tracking.records import TrialSpec
 
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import Splits
+    from studies.data import AnySplits
     from studies.study import Study
 
 
 def save_champion(
     study: Study,
     space: SearchSpace,
-    splits: Splits,
+    splits: AnySplits,
     spec: TrialSpec,
     checkpoint: Path,
     requirements: list[str],
@@ -52,7 +55,7 @@ def save_champion(
         model = build_model(study, Hyperparameters(space, spec.values, number=spec.built_as))
         build_variables(model, splits)
         model.load_weights(checkpoint)
-        metrics = _evaluated(model, Batches(splits, spec.batch_size)) if model.compiled else {}
+        metrics = _evaluated(model, splits, spec.batch_size) if model.compiled else {}
         _save(model, splits, requirements, folder)
     except StudyError:
         raise
@@ -64,14 +67,22 @@ def save_champion(
     return {f"val_{name}": value for name, value in scalars(metrics).items()}
 
 
-def _evaluated(model: keras.Model, batches: Batches) -> Mapping[str, Any]:
-    metrics: Mapping[str, Any] = model.evaluate(
-        batches.validation, steps=batches.validation_steps, verbose=0, return_dict=True
-    )
+def _evaluated(model: keras.Model, splits: AnySplits, batch_size: int) -> Mapping[str, Any]:
+    batches: Batches | StreamedBatches
+    if isinstance(splits, StreamedSplits):
+        batches = StreamedBatches(splits)
+    else:
+        batches = Batches(splits, batch_size)
+    with warnings.catch_warnings():
+        # Data that tells no length ends when it ends.
+        warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
+        metrics: Mapping[str, Any] = model.evaluate(
+            batches.validation, steps=batches.validation_steps, verbose=0, return_dict=True
+        )
     return metrics
 
 
-def _save(model: keras.Model, splits: Splits, requirements: list[str], folder: Path) -> None:
+def _save(model: keras.Model, splits: AnySplits, requirements: list[str], folder: Path) -> None:
     import os
 
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -82,6 +93,6 @@ def _save(model: keras.Model, splits: Splits, requirements: list[str], folder: P
     mlflow.keras.save_model(
         model,
         str(folder),
-        signature=signature_of(model, splits.train.x),
+        signature=signature_of(model, splits.train.at_hand.x),
         pip_requirements=requirements,
     )

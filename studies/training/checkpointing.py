@@ -24,7 +24,7 @@ from tracking.records import BestEpoch, TrialTask
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import Splits
+    from studies.data import AnySplits
 
 _log = logging.getLogger(__name__)
 # The share of a training's time that may go into its states. In a training of short epochs not
@@ -146,7 +146,7 @@ def cannot_write(path: Path, error: OSError) -> StudyError:
 def take_up(
     task: TrialTask,
     model: keras.Model,
-    splits: Splits,
+    splits: AnySplits,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> TrainingState | None:
     """Sets a model to where a training of the same trial, or the one it goes on from, stopped.
@@ -200,7 +200,7 @@ def _taken_up(
     path: Path,
     task: TrialTask,
     model: keras.Model,
-    splits: Splits,
+    splits: AnySplits,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> TrainingState:
     state = read_state(path)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from studies.data import StreamedSplits
 from studies.errors import BuilderError
 from studies.seeds import permutation
 from studies.training.building import has_own_steps
@@ -85,7 +86,8 @@ class CompiledTrainer:
         """
         reason = self.structure = ""
         if self._mode != "plain":
-            reason = self._unfit or why_not(training.model, training.callbacks)
+            reason = self._unfit or training.splits.unfit
+            reason = reason or why_not(training.model, training.callbacks)
             if not reason:
                 before = global_random_states()
                 try:
@@ -106,6 +108,7 @@ class CompiledTrainer:
         return None
 
     def _train(self, training: Training, on_epoch: OnEpoch) -> None:
+        assert not isinstance(training.splits, StreamedSplits), "they are unfit"
         arrays = self._arrays_of(training.splits)
         signature = arrays.signature(training.spec.batch_size)
         model = training.model
@@ -198,7 +201,7 @@ def _fit(
     import keras
 
     model, spec = training.model, training.spec
-    samples = len(training.splits.train)
+    samples = int(arrays.training[0].shape[0])
     callbacks = keras.callbacks.CallbackList(
         # Last, to see what the user's callbacks added to the logs.
         [*training.callbacks, end_epochs(on_epoch)],

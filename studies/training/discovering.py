@@ -12,11 +12,11 @@ from studies.training.determinism import begin_trial
 from studies.training.hypermodel import has_own_fit, rehearse
 
 if TYPE_CHECKING:
-    from studies.data import Splits
+    from studies.data import AnySplits
     from studies.study import Study
 
 
-def resolve_space(study: Study, splits: Splits) -> tuple[Study, bool, list[str]]:
+def resolve_space(study: Study, splits: AnySplits) -> tuple[Study, bool, list[str]]:
     """Returns a study with its space as it is tuned.
 
     Args:
@@ -49,7 +49,7 @@ def resolve_space(study: Study, splits: Splits) -> tuple[Study, bool, list[str]]
     return study.with_space(study.tailoring.apply(found.space)), joins, list(found.notes)
 
 
-def _traced(study: Study, splits: Splits) -> Any:
+def _traced(study: Study, splits: AnySplits) -> Any:
     """Returns a function that runs all that may declare hyperparameters."""
     build = build_function(study.build)
     declare = getattr(study.build, "declare_hyperparameters", None)

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from studies.data import Splits
 from studies.errors import BuilderError
 from studies.training.building import scalars
 from studies.training.determinism import begin_epoch
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import keras
 
     from search_spaces import Hyperparameters
-    from studies.data import Splits
+    from studies.data import AnySplits
     from studies.study import Study
 
 _SAMPLES = 8  # To rehearse with.
@@ -64,6 +65,7 @@ class HyperModelTrainer:
             BuilderError: If the samples have weights and the `fit` can't be given any.
         """
         spec, splits = training.spec, training.splits
+        assert isinstance(splits, Splits), "a session refuses others"
         watching = _watching(on_epoch, spec.seed)
         validation = splits.validation
         weights = () if validation.sample_weight is None else (validation.sample_weight,)
@@ -117,7 +119,7 @@ class HyperModelTrainer:
                 del keywords[twice[1]]
 
 
-def rehearse(study: Study, model: keras.Model, splits: Splits, hp: Hyperparameters) -> set[str]:
+def rehearse(study: Study, model: keras.Model, splits: AnySplits, hp: Hyperparameters) -> set[str]:
     """Trains for an epoch on a few samples, to see what a HyperModel's `fit` declares and tells.
 
     Args:
@@ -140,6 +142,7 @@ def rehearse(study: Study, model: keras.Model, splits: Splits, hp: Hyperparamete
     told: set[str] = set()
     assert isinstance(study.objective, Objective), "a study resolves its objective"
     spec = TrialSpec(0, 1, {}, study.seed, 1, _SAMPLES, 1, "", study.objective)
+    assert isinstance(splits, Splits), "a session refuses others"
     train, validation = splits.train.first(_SAMPLES), splits.validation.first(_SAMPLES)
     splits = replace(splits, train=train, validation=validation)
     trainer, training = HyperModelTrainer(study.build), Training(model, splits, spec, [], hp)

@@ -7,16 +7,16 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from studies.data import Splits, StreamedSplits
 from studies.training.batches import Batches
 from studies.training.building import scalars
 from studies.training.determinism import begin_epoch
+from studies.training.streaming import StreamedBatches
 from studies.training.trainer import OnEpoch, Training
 from studies.training.variables import make_variables
 
 if TYPE_CHECKING:
     import keras
-
-    from studies.data import Splits
 
 _PIPELINES_KEPT = 4
 
@@ -35,7 +35,7 @@ class PlainTrainer:
     def train(self, training: Training, on_epoch: OnEpoch) -> None:
         """See `Trainer.train`."""
         model, spec = training.model, training.spec
-        batches = self._batches_of(training.splits, spec.batch_size)
+        batches = self._batches_of(training)
         make_variables(model, training.splits)
         with warnings.catch_warnings():
             # Keras warns that it cannot shuffle a tf.data.Dataset: its order is ours.
@@ -59,7 +59,10 @@ class PlainTrainer:
                 ],
             )
 
-    def _batches_of(self, splits: Splits, batch_size: int) -> Batches:
+    def _batches_of(self, training: Training) -> Batches | StreamedBatches:
+        splits, batch_size = training.splits, training.spec.batch_size
+        if isinstance(splits, StreamedSplits):
+            return StreamedBatches(splits, training.spec.class_weight)
         key = (id(splits), batch_size)
         if key not in self._batches:
             # With the splits, so that no other object can get their id.
@@ -70,10 +73,16 @@ class PlainTrainer:
         return self._batches[key][1]
 
 
-def _begin_epochs(batches: Batches, seed: int) -> keras.callbacks.Callback:
+def _begin_epochs(batches: Batches | StreamedBatches, seed: int) -> keras.callbacks.Callback:
     import keras
 
     class BeginEpochs(keras.callbacks.Callback):  # type: ignore[misc]
+        def set_params(self, params: dict[str, Any]) -> None:
+            if isinstance(batches, StreamedBatches):
+                # For those of the user, which are given the same object after this one.
+                batches.correct(params)
+            super().set_params(params)
+
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             batches.set_epoch(seed, epoch + 1)
             begin_epoch(self.model, seed, epoch + 1)

@@ -24,7 +24,7 @@ from tracking.records import TrialResult, TrialTask
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import Splits
+    from studies.data import AnySplits
     from studies.study import Study
 
 _log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ _told: set[str] = set()
 
 
 def run_trial(
-    study: Study, splits: Splits, task: TrialTask, on_epoch: OnEpochResult, trainer: Trainer
+    study: Study, splits: AnySplits, task: TrialTask, on_epoch: OnEpochResult, trainer: Trainer
 ) -> TrialResult:
     """Runs a trial.
 

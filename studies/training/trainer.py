@@ -12,7 +12,7 @@ from tracking.records import TrialSpec
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import Splits
+    from studies.data import AnySplits
 
 OnEpoch = Callable[[int, Mapping[str, float]], bool]
 """Called after each epoch with its number (from 1) and all metrics; False stops the training."""
@@ -24,7 +24,7 @@ class Training:
 
     Attributes:
         model: Compiled; trained in place.
-        splits: Training and validation data; class weights are in its sample weights.
+        splits: Training and validation data; class weights are in the sample weights of arrays.
         spec: Epochs, batch size and seed.
         callbacks: The user's own, new for this trial.
         hp: The trial's hyperparameters.
@@ -32,7 +32,7 @@ class Training:
     """
 
     model: keras.Model
-    splits: Splits
+    splits: AnySplits
     spec: TrialSpec
     callbacks: Sequence[keras.callbacks.Callback]
     hp: Hyperparameters
@@ -50,7 +50,11 @@ class Trainer(Protocol):
 
     with ``p = permutation(seed, e, len(x))`` and the state of the model's i-th seed generator
     set to ``(epoch_seed(seed, e, i), 0)`` before it; with ``sample_weight=w[p]`` where samples
-    have weights, and ``class_weight=…`` where classes have.
+    have weights, and ``class_weight=…`` where classes have. Of data that comes in batches, with
+    ``s = epoch_seed(seed, e)`` and after ``keras.utils.set_random_seed(s)``,
+
+        model.fit(batches(seed=s), initial_epoch=e - 1, epochs=e,
+                  validation_data=validation_batches(), class_weight=…)
     """
 
     concludes: bool

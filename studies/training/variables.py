@@ -13,10 +13,10 @@ from studies.training.building import build_variables, has_own_steps
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import Splits
+    from studies.data import AnySplits
 
 
-def make_variables(model: keras.Model, splits: Splits) -> None:
+def make_variables(model: keras.Model, splits: AnySplits) -> None:
     """Makes what variables of a model `fit` would make in its first step.
 
     Made while TensorFlow traces the training step, they have it trace the step twice: a quarter

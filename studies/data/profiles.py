@@ -1,0 +1,270 @@
+"""Profiles: what is known of a source before anything is trained on it, from its first batches."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from studies.data.classes import class_labels
+from studies.data.digests import array_digest, combined_digest, is_portable
+from studies.data.errors import DataError
+from studies.data.numbers import check_finite
+from studies.data.part import Part
+from studies.data.readings import Reading
+from studies.data.sources import Source
+from studies.data.structures import Arrays, length_of, named_arrays
+
+Batch = tuple[Arrays, ...]
+"""x, y and, where there are some, weights."""
+
+# What is read ahead: no more of a data set that may be large, or slow to make.
+_MOST_BATCHES = 128
+_MOST_BYTES = 32 * 2**20
+# Read a second time, to see whether they are the same.
+_BATCHES_READ_AGAIN = 3
+_NAMES = ("x", "y", "sample_weight")
+# What is trained on depends on the trial; what is looked at before does not.
+PROFILE_SEED = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """What is known of a source.
+
+    Attributes:
+        kind: what is read, such as "tf.data.Dataset".
+        head: the first batch. Weights that are not one for each sample are left out.
+        weighted: whether batches have weights.
+        largest_class: of the batches that were read; None if their targets are no classes.
+        told: batches of a reading, as far as the data tells before it is read, or None.
+        batches: batches that were read.
+        samples: samples of a reading; None if not all were read.
+        repeatable: whether a second reading gave the same.
+        digest: SHA-256 over the batches that were read; over the first one's types and shapes if a
+            second reading gave others.
+    """
+
+    kind: str
+    head: Part
+    weighted: bool
+    largest_class: int | None
+    told: int | None
+    batches: int
+    samples: int | None
+    repeatable: bool
+    digest: str
+
+    def describe(self) -> dict[str, object]:
+        """Returns what a record says of it, ready for JSON."""
+        return {
+            "kind": self.kind,
+            "batches": self.told if self.samples is None else self.batches,
+            "batch_size": len(self.head),
+            "digest_of": self.digest_of,
+            "same_each_time": self.repeatable,
+        }
+
+    @property
+    def digest_of(self) -> str:
+        """What the digest is of, for people to read."""
+        if not self.repeatable:
+            return "types and shapes alone"
+        batches = f"{self.batches} batch{'' if self.batches == 1 else 'es'}"
+        return f"all {batches}" if self.samples is not None else f"the first {batches}"
+
+
+def profile_of(source: Source) -> Profile:
+    """Reads the first batches of a source, twice the very first.
+
+    Args:
+        source: what gives the batches.
+
+    Raises:
+        DataError: it raises, gives what nothing can be trained on, or has no end.
+    """
+    try:
+        return _profile_of(source)
+    except DataError:
+        raise
+    except Exception as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        first = f": {lines[0][:500]}" if lines else ""
+        raise DataError(
+            f"{_capital(source.called)} can't be read: {type(error).__name__}{first}. "
+            "Read a batch of it by itself to see why."
+        ) from error
+
+
+def _profile_of(source: Source) -> Profile:
+    reading = Reading(source, PROFILE_SEED)
+    if reading.endless:
+        told = {"train": "steps_per_epoch", "validation": "validation_steps"}
+        steps = f"Pass {told[source.part]}" if source.part in told else "End it, by take(),"
+        raise DataError(
+            f"{_capital(source.called)} has no end. {steps}, the batches that an epoch has of it."
+        )
+    head: Batch | None = None
+    digests: list[str] = []
+    samples = size = 0
+    classes: int | None = -1
+    ended = True
+    for batch in _batches(reading, source):
+        head = head or batch
+        digests.append(_digest(batch))
+        samples += length_of(batch[0])
+        classes = _larger_class(classes, batch[1])
+        size += sum(array.nbytes for array in _named(batch).values())
+        if len(digests) >= _MOST_BATCHES or size >= _MOST_BYTES:
+            ended = len(digests) == (source.steps or reading.batches)
+            break
+    reading.end()
+    if head is None:
+        raise DataError(f"{_capital(source.called)} has no batches.")
+    if ended and source.steps is not None and len(digests) < source.steps:
+        raise DataError(
+            f"{_capital(source.called)} has {len(digests)} batches, and {source.steps} are to be "
+            "read of it in an epoch. Pass a smaller number, or none to read all."
+        )
+    again = _again(source) if source.is_function else reading
+    repeatable = _first_digests(again, source, len(digests)) == digests[:_BATCHES_READ_AGAIN]
+    return Profile(
+        kind=reading.kind,
+        head=_part(head),
+        weighted=len(head) > 2,
+        largest_class=classes,
+        told=source.steps or reading.batches,
+        batches=len(digests),
+        samples=samples if ended else None,
+        repeatable=repeatable,
+        digest=_combined(digests if repeatable else [_types_and_shapes(head)]),
+    )
+
+
+def _again(source: Source) -> Reading:
+    try:
+        return Reading(source, PROFILE_SEED)
+    except ValueError as error:
+        # What Keras says of a generator that is at its end.
+        if isinstance(error, DataError) or "empty generator" not in str(error):
+            raise
+        raise DataError(
+            f"The function that gives {source.called} gives nothing when it is called again. It "
+            "has to return a new iterable each time: each epoch reads one."
+        ) from None
+
+
+def _first_digests(reading: Reading, source: Source, most: int) -> list[str]:
+    batches = itertools.islice(_batches(reading, source), min(most, _BATCHES_READ_AGAIN))
+    found = [_digest(batch) for batch in batches]
+    reading.end()
+    return found
+
+
+def _batches(reading: Reading, source: Source) -> Iterator[Batch]:
+    """Yields the checked arrays of each batch."""
+    reading.begin()
+    for number, given in enumerate(reading, start=1):
+        yield _checked(given, f"of batch {number} of {source.called}")
+
+
+def _checked(given: Any, of: str) -> Batch:
+    """Returns what a training step would get as arrays.
+
+    Args:
+        given: what a reading gave.
+        of: what messages add to the name of an array.
+
+    Raises:
+        DataError: nothing can be trained on it.
+    """
+    if not isinstance(given, tuple) or len(given) not in (2, 3):
+        what = f"{len(given)} of them" if isinstance(given, tuple) else type(given).__name__
+        raise DataError(
+            f"What is trained on {of} has to be (x, y), or (x, y, sample_weight). Received: "
+            f"{what}. Give each batch as a tuple of these."
+        )
+    batch = tuple(_arrays(each, f"{name} {of}") for name, each in zip(_NAMES, given, strict=False))
+    samples = length_of(batch[0])
+    for name, array in _named(batch).items():
+        if array.ndim == 0 or len(array) != samples:
+            raise DataError(
+                f"{name} {of} has shape {array.shape}, and there are {samples} samples. Give one "
+                "entry of each array for each sample."
+            )
+        check_finite(array, f"{name} {of}")
+    return batch
+
+
+def _arrays(given: Any, name: str) -> Arrays:
+    if isinstance(given, dict):
+        return {key: _array(given[key], name) for key in sorted(given)}
+    if isinstance(given, tuple | list):
+        return tuple(_array(each, name) for each in given)
+    return _array(given, name)
+
+
+def _array(given: Any, name: str) -> np.ndarray:
+    import tensorflow as tf
+
+    if not isinstance(given, tf.Tensor):
+        raise DataError(
+            f"{name} holds a {type(given).__name__}. Give an array, or a dict or tuple of arrays; "
+            "what is sparse or ragged, the model can make of them."
+        )
+    return np.asarray(given.numpy())
+
+
+def _named(batch: Batch) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
+    for name, arrays in zip(_NAMES, batch, strict=False):
+        found |= named_arrays(arrays, name)
+    return found
+
+
+def _larger_class(before: int | None, y: Arrays) -> int | None:
+    """Returns the largest class so far; None once targets were no classes, or several."""
+    of_numbers = isinstance(y, np.ndarray) and is_portable(y.dtype) and y.size > 0
+    labels = class_labels(y) if of_numbers else None  # type: ignore[arg-type]
+    if before is None or labels is None:
+        return None
+    one_hot = y.shape[-1] - 1 if y.ndim == 2 else 0  # type: ignore[union-attr]
+    return max(before, one_hot, int(labels.max()))
+
+
+def _part(batch: Batch) -> Part:
+    weights = batch[2] if len(batch) > 2 else None
+    one_each = isinstance(weights, np.ndarray) and weights.ndim == 1
+    return Part(batch[0], batch[1], weights if one_each else None)  # type: ignore[arg-type]
+
+
+def _digest(batch: Batch) -> str:
+    return combined_digest({name: _array_digest(a) for name, a in _named(batch).items()})
+
+
+def _array_digest(array: np.ndarray) -> str:
+    if is_portable(array.dtype):
+        return array_digest(array)
+    # Texts: arrays of Python's bytes.
+    digest = hashlib.sha256(f"{array.dtype.kind} {array.shape}\n".encode("ascii"))
+    for value in array.ravel().tolist():
+        text = value if isinstance(value, bytes) else repr(value).encode()
+        digest.update(b"%d:" % len(text) + text)
+    return digest.hexdigest()
+
+
+def _types_and_shapes(batch: Batch) -> str:
+    arrays = _named(batch).items()
+    return ", ".join(f"{name}={array.dtype}{array.shape[1:]}" for name, array in arrays)
+
+
+def _combined(texts: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(texts).encode("utf-8")).hexdigest()
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]

@@ -1,0 +1,232 @@
+"""Sources: what gives the batches of a part, again and again.
+
+A function that returns a `tf.data.Dataset`, a `keras.utils.PyDataset` or an iterable of batches;
+or one of the first two itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import itertools
+import random
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from studies.data.errors import DataError
+
+TF_DATA = "tf.data.Dataset"
+PY_DATASET = "keras.utils.PyDataset"
+GENERATOR = "Python generator"
+
+_WHERE = {"train": "training", "validation": "validation", "test": "test"}
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What gives the batches of a part.
+
+    Attributes:
+        part: "train", "validation" or "test".
+        given: the function, or the object itself.
+        steps: batches of a reading, at least 1; None: all that there are.
+        seeded: whether the function takes the seed of each reading.
+    """
+
+    part: str
+    given: Any
+    steps: int | None
+    seeded: bool
+
+    @property
+    def called(self) -> str:
+        """What messages call the part."""
+        return f"the {_WHERE[self.part]} data"
+
+    @property
+    def is_function(self) -> bool:
+        """Whether each reading is of an object of its own."""
+        return not _is_read_itself(self.given)
+
+    def open(self, seed: int) -> Any:
+        """Returns what a reading reads.
+
+        Args:
+            seed: what the function gets, if it takes one. Python's, numpy's and TensorFlow's
+                global generators begin with it too.
+
+        Returns:
+            A `tf.data.Dataset`, a `PyDataset`, or a generator of batches.
+
+        Raises:
+            DataError: it is none of these.
+            Exception: whatever the function raises.
+        """
+        with drawing_with(seed):
+            if not self.is_function:
+                opened = self.given
+            else:
+                opened = self.given(seed=seed) if self.seeded else self.given()
+            if kind_of(opened) == TF_DATA:
+                return opened if self.steps is None else opened.take(self.steps)
+        if kind_of(opened) == PY_DATASET:
+            return opened
+        if not isinstance(opened, Iterable) or hasattr(opened, "shape") or _is_a_batch(opened):
+            raise DataError(
+                f"The function that gives {self.called} returned {shown(opened)}. It has to return "
+                f"a {TF_DATA}, a {PY_DATASET}, or an iterable of batches (x, y)."
+            )
+        return _as_generator(opened, self.steps)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Returns what is pickled.
+
+        Raises:
+            DataError: a `tf.data.Dataset` can't be.
+        """
+        if kind_of(self.given) == TF_DATA:
+            raise DataError(
+                f"{self.part} is a {TF_DATA} itself, which can't be sent to another process. Pass "
+                "a function that makes it"
+            )
+        return dict(vars(self))
+
+
+def check_source(part: str, given: object, steps: int | None) -> Source:
+    """Checks what a user gave for a part, without reading it.
+
+    Args:
+        part: "train", "validation" or "test".
+        given: a function, a `tf.data.Dataset` or a `PyDataset`.
+        steps: batches of a reading, or None.
+
+    Raises:
+        DataError: it is none of these, can be read only once, or can't be called.
+    """
+    if _is_read_itself(given):
+        return Source(part, given, steps, seeded=False)
+    if hasattr(given, "__next__"):
+        raise DataError(
+            f"{part} is {shown(given)}, which can be read only once, and each epoch reads it anew. "
+            f"Pass the function that makes it: {part}=batches, not {part}=batches()."
+        )
+    if not callable(given):
+        raise DataError(
+            f"{part} has to be a function that returns a {TF_DATA}, a {PY_DATASET} or an iterable "
+            f"of batches; or one of the first two itself. Received: {shown(given)}. Arrays go to "
+            "datasets.arrays(x, y)."
+        )
+    return Source(part, given, steps, _takes_seed(part, given))
+
+
+def check_steps(option: str, value: object) -> None:
+    """Checks a number of batches.
+
+    Raises:
+        DataError: it is neither None nor a whole number of at least 1.
+    """
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if value is not None and not (whole and value >= 1):  # type: ignore[operator]
+        raise DataError(
+            f"{option} has to be a whole number of at least 1, or None to read all batches. "
+            f"Received: {value!r:.200}"
+        )
+
+
+def kind_of(thing: object) -> str:
+    """Returns what a thing is read as."""
+    for parent in type(thing).__mro__:
+        # By name, as Keras does: describing data must not import TensorFlow.
+        if parent.__name__ == "DatasetV2" and "tensorflow.python." in parent.__module__:
+            return TF_DATA
+        if parent.__name__ == "PyDataset" and parent.__module__.startswith("keras."):
+            return PY_DATASET
+    return GENERATOR
+
+
+def shown(thing: object) -> str:
+    """Returns a short form of a thing for a message, never its values."""
+    name = getattr(thing, "__qualname__", "")
+    if name and callable(thing):
+        return f"the function {name}" if inspect.isroutine(thing) else f"the class {name}"
+    return "None" if thing is None else f"an object of type {type(thing).__name__}"
+
+
+@contextlib.contextmanager
+def drawing_with(seed: int) -> Iterator[None]:
+    """Has all that draws from global generators draw as after `keras.utils.set_random_seed`.
+
+    So a shuffle without a seed, or numpy's global generator in a generator of batches, is a
+    function of the seed too. They go on from there afterwards, as generators draw later;
+    TensorFlow's global seed alone is as before, since models are traced with it.
+    """
+    from tensorflow.python.eager import context
+
+    random.seed(seed)
+    np.random.seed(seed)
+    eager = context.context()
+    before = eager._seed
+    # Not by set_seed, which has TensorFlow forget all its kernels.
+    eager._seed, eager._rng = seed, random.Random(seed)
+    try:
+        yield
+    finally:
+        eager._seed = before
+
+
+def _is_read_itself(thing: object) -> bool:
+    return not isinstance(thing, type) and kind_of(thing) != GENERATOR
+
+
+def _is_a_batch(thing: object) -> bool:
+    """Tells whether a thing is a single batch, in place of many."""
+    return isinstance(thing, dict | str) or (
+        isinstance(thing, tuple) and len(thing) in (2, 3) and hasattr(thing[0], "shape")
+    )
+
+
+def _as_generator(batches: Iterable[Any], steps: int | None) -> Iterator[Any]:
+    # Cut here, not later: what is read ahead would draw from global generators.
+    for batch in itertools.islice(batches, steps):
+        yield tuple(batch) if isinstance(batch, list) else batch
+
+
+def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
+    """Tells whether a function takes the seed of a reading; refuses one that takes more."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        # Some that are written in C tell nothing.
+        return False
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [
+        name
+        for name, parameter in parameters.items()
+        if parameter.default is inspect.Parameter.empty and parameter.kind not in variable
+    ]
+    has_seed = (
+        "seed" in parameters
+        and parameters["seed"].kind is not inspect.Parameter.POSITIONAL_ONLY
+        # One that was given stays.
+        and not (isinstance(function, partial) and "seed" in function.keywords)
+    )
+    others = [name for name in needed if name != "seed" or not has_seed]
+    if others:
+        raise DataError(
+            f"{part} is {shown(function)}, which needs {', '.join(map(repr, others))}. Nothing but "
+            "seed, the seed of the epoch, is given to it: give the rest a default, or by "
+            "functools.partial."
+        )
+    if part == "train":
+        return has_seed
+    if has_seed and "seed" in needed:
+        raise DataError(
+            f"{part} is {shown(function)}, which needs a seed. Only the training data has one for "
+            f"each epoch; {part} has to be the same each time, for trials to be compared. Leave "
+            "seed out, or give it a default."
+        )
+    return False

@@ -1,0 +1,232 @@
+"""Streams: data that is read batch by batch, in the order in which it comes."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+
+from filelock import FileLock
+
+from studies.data.digests import combined_digest
+from studies.data.errors import DataError
+from studies.data.part import Part
+from studies.data.profiles import Profile, profile_of
+from studies.data.sources import Source
+from studies.data.structures import named_arrays
+from tracking.atomic import replacing
+
+_PROFILES = "profiles"
+_WARNINGS = {
+    "train": "The training data is not the same each time that it is read, so trials may not be "
+    "reproduced. Give the function that makes it a parameter seed, and let its order, and "
+    "all that is random in it, depend on that alone.",
+    "validation": "The validation data is not the same each time that it is read, so trials may "
+    "not be reproduced, nor compared exactly. Let nothing in it be random.",
+    "test": "The test data is not the same each time that it is read. Let nothing in it be random.",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """A part that is read batch by batch.
+
+    Attributes:
+        source: what gives its batches.
+        profile: what is known of them.
+    """
+
+    source: Source
+    profile: Profile
+
+    @property
+    def at_hand(self) -> Part:
+        """What of its samples is in memory: the first batch."""
+        return self.profile.head
+
+    def first(self, count: int) -> Part:
+        """Returns a part of its first samples: so many, or the first batch if that has fewer."""
+        return self.profile.head.first(count)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class StreamedSplits:
+    """Data that is read batch by batch: what `Splits` are for arrays.
+
+    Attributes:
+        train: what models are trained on.
+        validation: what epochs and trials are compared on.
+    """
+
+    train: Stream
+    validation: Stream
+    _test: Stream | None
+
+    @property
+    def unfit(self) -> str:
+        """Why no training on this data is for the compiled trainer."""
+        article = "" if self.train.profile.kind.startswith("keras") else "a "
+        return f"the data comes as {article}{self.train.profile.kind}"
+
+    @property
+    def batch_size(self) -> int:
+        """Samples of the first training batch."""
+        return len(self.train.at_hand)
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """SHA-256 of each part, as far as it was read."""
+        return MappingProxyType({name: p.digest for name, p in self._profiles().items()})
+
+    @property
+    def digest(self) -> str:
+        """One SHA-256 over `digests`."""
+        return combined_digest(self.digests)
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Number of samples of each part that was read to its end."""
+        found = {name: p.samples for name, p in self._profiles().items()}
+        return MappingProxyType({name: n for name, n in found.items() if n is not None})
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know."""
+        return [_WARNINGS[name] for name, p in self._profiles().items() if not p.repeatable]
+
+    def unseal_test(self) -> Stream:
+        """Returns the test part; see `Splits.unseal_test`.
+
+        Raises:
+            DataError: the data has no test part.
+        """
+        if self._test is None:
+            raise DataError("This data has no test part. Pass one to datasets.batches(test=...).")
+        return self._test
+
+    def describe(self) -> dict[str, object]:
+        """Returns what a record says about the data, ready for JSON: no values of the data."""
+        profiles = self._profiles()
+        heads = {name: profile.head.describe() for name, profile in profiles.items()}
+        return {
+            "sizes": dict(self.sizes),
+            "digests": dict(self.digests),
+            "digest": self.digest,
+            "shapes": {name: described["shapes"] for name, described in heads.items()},
+            "dtypes": {name: described["dtypes"] for name, described in heads.items()},
+            "classes": None,
+            "preprocessing": None,
+            "streams": {name: profile.describe() for name, profile in profiles.items()},
+        }
+
+    def __repr__(self) -> str:
+        """Returns what the parts come as, never values."""
+        kinds = ", ".join(f"{name}={p.kind}" for name, p in self._profiles().items())
+        return f"StreamedSplits({kinds}, digest={self.digest[:12]}…)"
+
+    def _profiles(self) -> dict[str, Profile]:
+        streams = {"train": self.train, "validation": self.validation}
+        if self._test is not None:
+            streams["test"] = self._test
+        return {name: stream.profile for name, stream in streams.items()}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class StreamedDataset:
+    """A description of data that is read batch by batch. Made by `datasets.batches`.
+
+    Nothing is read before `load`.
+
+    Attributes:
+        name: what records and reports call it.
+        source: where the data comes from, for records.
+        text: the call that describes it, as `repr` shows it.
+        sources: what gives the batches of each part.
+    """
+
+    name: str
+    source: str
+    text: str
+    sources: Mapping[str, Source]
+
+    def load(self) -> StreamedSplits:
+        """Reads the first batches; the first time only.
+
+        Returns:
+            The data: the same object at every call.
+
+        Raises:
+            DataError: the data can't be read, or no study can be run on it.
+        """
+        return self._splits
+
+    def load_shared(self, folder: Path) -> StreamedSplits:
+        """Does what `load` does, reading first batches once for all processes of a folder.
+
+        Args:
+            folder: Of these processes, for as long as they run, and of no others.
+
+        Returns:
+            The data: the same object at every call of `load`.
+
+        Raises:
+            DataError: the data can't be read, or no study can be run on it.
+            OSError: the folder can't be written to.
+        """
+        splits = self._with(_shared(self._profiles, folder / _PROFILES))
+        self.__dict__["_splits"] = splits
+        return splits
+
+    @cached_property
+    def _splits(self) -> StreamedSplits:
+        return self._with(self._profiles())
+
+    def _profiles(self) -> dict[str, Profile]:
+        found = {name: profile_of(source) for name, source in self.sources.items()}
+        for name, profile in found.items():
+            check_alike(found["train"].head, profile.head, name)
+        return found
+
+    def _with(self, profiles: Mapping[str, Profile]) -> StreamedSplits:
+        streams = {name: Stream(source, profiles[name]) for name, source in self.sources.items()}
+        return StreamedSplits(streams["train"], streams["validation"], streams.get("test"))
+
+    def __getstate__(self) -> dict[str, object]:
+        """Returns what is pickled: the description, not what was loaded."""
+        return {name: value for name, value in vars(self).items() if name != "_splits"}
+
+    def __repr__(self) -> str:
+        """Returns the call that describes this data."""
+        return self.text
+
+
+def check_alike(train: Part, part: Part, name: str) -> None:
+    """Refuses a part that has other arrays than the training part.
+
+    Raises:
+        DataError: their names, or their numbers of dimensions, differ.
+    """
+    first, other = (
+        {
+            name: array.ndim
+            for name, array in (named_arrays(each.x, "x") | named_arrays(each.y, "y")).items()
+        }
+        for each in (train, part)
+    )
+    if first != other:
+        raise DataError(
+            f"The {name} data has other arrays than the training data: {part!r} and {train!r}. "
+            "Give both the same, by the same names."
+        )
+
+
+def _shared(read: Callable[[], dict[str, Profile]], file: Path) -> dict[str, Profile]:
+    with FileLock(file.with_suffix(".lock")):
+        if not file.exists():
+            with replacing(file) as written:
+                written.write_bytes(pickle.dumps(read()))
+        profiles: dict[str, Profile] = pickle.loads(file.read_bytes())
+        return profiles

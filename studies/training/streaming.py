@@ -1,0 +1,121 @@
+"""Data that comes batch by batch, as `model.fit` takes it: by an adapter that reads it anew.
+
+Keras takes a `DataAdapter` for its data as it is (`get_data_adapter`), and asks it for an iterator
+at the beginning of each epoch. This one answers with what `fit` on the data of that epoch would
+read, so that a single call of `fit` trains on the data of every epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from studies.data import DataError, StreamedSplits
+from studies.data.profiles import PROFILE_SEED
+from studies.data.readings import Reading
+from studies.data.streams import Stream
+from studies.seeds import epoch_seed
+from studies.training.determinism import global_random_states, set_global_random_states
+
+# Keras takes the first epoch's number of batches for the number of all later ones, unless it is
+# told a number. This one it never comes to: an epoch ends with its data.
+_UNTIL_THE_END = 2**62
+
+
+class StreamedBatches:
+    """What `Batches` are for arrays: training and validation data for `model.fit`.
+
+    Args:
+        splits: The data.
+        class_weight: Of the training data, or None.
+
+    Attributes:
+        training: The training data: an adapter.
+        validation: The validation data, likewise; the same in each epoch of each trial.
+        training_steps: None, as are `validation_steps`: an epoch ends with its data.
+    """
+
+    training_steps = None
+    validation_steps = None
+
+    def __init__(
+        self, splits: StreamedSplits, class_weight: Mapping[int, float] | None = None
+    ) -> None:
+        self._seed = PROFILE_SEED
+        self._told = splits.train.profile.told
+        self.training = _adapter(splits.train, lambda: self._seed, class_weight)
+        self.validation = _adapter(splits.validation, lambda: PROFILE_SEED, None)
+
+    def set_epoch(self, seed: int, epoch: int) -> None:
+        """Has the next reading be that of an epoch of a trial.
+
+        Args:
+            seed: The trial's seed.
+            epoch: Counted from 1.
+        """
+        self._seed = epoch_seed(seed, epoch)
+
+    def correct(self, params: dict[str, Any]) -> None:
+        """Sets the number of steps that callbacks are told to what Keras would tell them."""
+        params["steps"] = self._told
+
+
+def _adapter(
+    stream: Stream, seed: Callable[[], int], class_weight: Mapping[int, float] | None
+) -> Any:
+    from keras.src.trainers.data_adapters.data_adapter import DataAdapter
+
+    source, told = stream.source, stream.profile.told
+
+    class StreamAdapter(DataAdapter):  # type: ignore[misc]
+        """Reads a stream anew for each epoch."""
+
+        def __init__(self) -> None:
+            self._reading: Reading | None = None
+            self._within_epoch = self._unread = False
+            self._states: tuple[Any, ...] = ()
+
+        @property
+        def num_batches(self) -> int:
+            return told or _UNTIL_THE_END
+
+        @property
+        def batch_size(self) -> None:
+            return None
+
+        def on_epoch_begin(self) -> None:
+            if source.part != "train":
+                # Validating must not begin the numbers anew that callbacks draw.
+                self._states = global_random_states()
+            if self._reading is None or source.is_function:
+                self._reading = Reading(source, seed(), class_weight)
+            if told is not None and self._reading.batches not in (None, told):
+                raise DataError(
+                    f"{source.called} of this epoch has {self._reading.batches} batches, and the "
+                    f"first that was read had {told}. Give each epoch as many, or pass the number "
+                    "that it shall read, as steps_per_epoch or validation_steps."
+                )
+            self._reading.begin()
+            self._within_epoch = self._unread = True
+
+        def on_epoch_end(self) -> None:
+            # Keras calls it before the first epoch too, and before each validation.
+            if self._reading is None or not self._within_epoch:
+                return
+            self._within_epoch = False
+            self._reading.end()
+            if self._states:
+                set_global_random_states(self._states)
+                self._states = ()
+
+        def get_tf_dataset(self) -> Any:
+            return self
+
+        def __iter__(self) -> Iterator[Any]:
+            if self._reading is None or not self._unread:
+                # Keras makes one more at the end of an epoch, and reads nothing of it.
+                return iter(())
+            self._unread = False
+            return iter(self._reading)
+
+    return StreamAdapter()

@@ -1,0 +1,131 @@
+"""Data that comes in batches, of each kind, and training on it by hand."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from exact_training import Epoch, built, state_of
+
+from studies.seeds import epoch_seed
+from tracking.records import TrialSpec
+
+SAMPLES = 44
+SIZE = 8
+_random = np.random.default_rng(5)
+X = _random.normal(size=(SAMPLES, 12)).astype("float32")
+Y = np.arange(SAMPLES) % 3
+X_VALIDATION = _random.normal(size=(20, 12)).astype("float32")
+Y_VALIDATION = np.arange(20) % 3
+
+
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    """Batches of arrays, in an order."""
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, **options: Any) -> None:
+        super().__init__(**options)
+        self.x, self.y = x, y
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.x) / SIZE)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        taken = slice(index * SIZE, (index + 1) * SIZE)
+        return self.x[taken], self.y[taken]
+
+
+def order(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).permutation(SAMPLES)
+
+
+def tf_data(seed: int) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices((X, Y)).shuffle(SAMPLES, seed=seed).batch(SIZE)
+
+
+def full_batches(seed: int) -> tf.data.Dataset:
+    """Of a size that TensorFlow knows."""
+    shuffled = tf.data.Dataset.from_tensor_slices((X, Y)).shuffle(SAMPLES, seed=seed)
+    return shuffled.batch(SIZE, drop_remainder=True)
+
+
+def py_dataset(seed: int) -> Batches:
+    return Batches(X[order(seed)], Y[order(seed)])
+
+
+def threaded(seed: int) -> Batches:
+    return Batches(X[order(seed)], Y[order(seed)], workers=2)
+
+
+def generator(seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    yield from py_dataset(seed)
+
+
+def without_end(seed: int) -> tf.data.Dataset:
+    return tf_data(seed).repeat()
+
+
+TRAINING: dict[str, Callable[[int], Any]] = {
+    "tf.data": tf_data,
+    "full batches": full_batches,
+    "PyDataset": py_dataset,
+    "threads": threaded,
+    "generator": generator,
+}
+
+
+def validation_tf_data() -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices((X_VALIDATION, Y_VALIDATION)).batch(SIZE)
+
+
+def validation_py_dataset() -> Batches:
+    return Batches(X_VALIDATION, Y_VALIDATION)
+
+
+def validation_generator() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    yield from validation_py_dataset()
+
+
+VALIDATION: dict[str, Callable[[], Any]] = {
+    "tf.data": validation_tf_data,
+    "full batches": validation_tf_data,
+    "PyDataset": validation_py_dataset,
+    "threads": validation_py_dataset,
+    "generator": validation_generator,
+}
+
+
+def by_hand(
+    model_of: Callable[[], keras.Model],
+    train: Callable[[int], Any],
+    validation: Callable[[], Any],
+    spec: TrialSpec,
+    **options: Any,
+) -> list[Epoch]:
+    """As anybody would write it, with Keras alone: a `fit` per epoch."""
+    model, epochs = built(model_of), []
+    for epoch in range(1, spec.epochs + 1):
+        generators = [v for v in model.variables if v.name == "seed_generator_state"]
+        for position, state in enumerate(generators):
+            state.assign([epoch_seed(spec.seed, epoch, position), 0])
+        seed = epoch_seed(spec.seed, epoch)
+        keras.utils.set_random_seed(seed)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
+            history = model.fit(
+                train(seed),
+                class_weight=spec.class_weight,
+                shuffle=False,
+                initial_epoch=epoch - 1,
+                epochs=epoch,
+                validation_data=validation(),
+                verbose=0,
+                **options,
+            )
+        metrics: Mapping[str, float] = {n: values[0] for n, values in history.history.items()}
+        epochs.append(Epoch(metrics, state_of(model)))
+    return epochs
