@@ -62,7 +62,11 @@ def copy_garbled(store: Store) -> str:
 
 
 def copy_behind(store: Store) -> str:
-    optuna.delete_study(study_name=f"scripted ({ENGINE})", storage=store.optuna_uri)
+    storage = optuna.storages.RDBStorage(store.optuna_uri)
+    optuna.delete_study(study_name=f"scripted ({ENGINE})", storage=storage)
+    # Or SQLite brings its log to the database whenever the connection is let go.
+    storage.remove_session()
+    storage.engine.dispose()
     return "copy"
 
 
