@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 from exact_training import by_hand, by_trainer, samples, spec_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,6 +21,8 @@ from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 from model_zoo import BATCH_SIZES, PROGRAMS, ZOO
 from other_models import OTHERS
 
+import kerastudy as ks
+from studies.data import large
 from studies.training.batches import Batches
 from studies.training.compiled import CompiledTrainer
 from studies.training.determinism import configure_tensorflow
@@ -88,6 +94,40 @@ def test_tensorflow_is_told_the_sizes_of_batches_that_fit_tells(batch_size: int)
         by_fit = ArrayDataAdapter(part.x, part.y, batch_size=batch_size).get_tf_dataset()
         wanted = [spec.shape[0] for spec in by_fit.element_spec]
         assert wanted == [spec.shape[0] for spec in plain.element_spec] == [compiled, compiled]
+
+
+def test_images_stay_bytes_until_they_are_in_a_batch() -> None:
+    random = np.random.default_rng(0)
+    x = random.integers(0, 256, size=(64, 12), dtype="uint8")
+    splits = ks.datasets.arrays(x, np.arange(64) % 3, validation=24, test=None).load()
+    assert Arrays(splits).training[0].dtype == Arrays(splits).validation[0].dtype == tf.uint8
+    assert Batches(splits, 8).training.element_spec[0].dtype == tf.uint8
+    build = functools.partial(*_first("dropouts"))
+    assert by_trainer(CompiledTrainer("compiled"), build, splits, spec_of(1)) == by_hand(
+        build, splits, spec_of(1)
+    )
+
+
+def test_data_in_a_mapped_file_trains_as_by_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As data is that is too large to be held in memory."""
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(64, 12)).astype("float32"), np.arange(64) % 3
+    path = tmp_path / "data.npz"
+    np.savez(path, x_train=x, y_train=y, x_test=x[:9], y_test=y[:9])
+    build, spec = functools.partial(*_first("dropouts")), spec_of(2)
+    wanted = by_hand(build, ks.datasets.npz(path, validation=24).load(), spec)
+    monkeypatch.setattr(large, "_LARGE_BYTES", 1000)
+    splits = ks.datasets.npz(path, validation=24).load()
+    assert large.file_of(splits.train.x) is not None
+    for trainer in (CompiledTrainer("compiled"), PlainTrainer()):
+        assert by_trainer(trainer, build, splits, spec) == wanted
+
+
+def _first(name: str) -> tuple[Any, Any]:
+    build, values = ZOO[name]
+    return build, values[0]
 
 
 RATES = st.floats(0.0, 0.9).map(lambda rate: round(rate, 3))
