@@ -81,7 +81,7 @@ def _start_watchdog(shared: Path) -> None:
     if sys.platform != "linux":
         return
     # On an old system, or where there may be no more processes, the thread must do.
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, AttributeError):
         worker = os.pidfd_open(os.getpid())
         child = os.fork()
         if not child:
