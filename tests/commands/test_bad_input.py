@@ -229,9 +229,9 @@ CASES = {
         {"returned": "    hp['learning_rat']\n    return model\n"},
     ),
     "has callbacks that can't be compiled": Case(
-        ["'blobs'", "TerminateOnNaN", "batches", "'auto'"],
+        ["'blobs'", "LambdaCallback", "batches", "'auto'"],
         {"seed": "    epochs=2,\n    callbacks=lambda hp: [__import__('keras').callbacks"
-         ".TerminateOnNaN()],"},
+         ".LambdaCallback(on_train_batch_end=print)],"},
         arguments=["--trainer", "compiled"],
     ),
     "has an empty space": Case(["empty"], {"space": "ks.SearchSpace()"}),
