@@ -36,11 +36,29 @@ def busy_core() -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+WAITS = """
+    import time
+    class Waiting(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            time.sleep(0.15 * (hp["units"] % 2 == {slow}))
+    return [Waiting()]
+"""
+
+
 def test_two_deterministic_workers_give_the_same_study_under_any_load(tmp_path: Path) -> None:
+    """Though other trials are slow, and so end in another order."""
     folders = [tmp_path / "idle", tmp_path / "under load"]
-    for folder in folders:
+    for slow, folder in enumerate(folders):
         folder.mkdir()
-        write_study(folder, **{'objective="val_loss",': 'objective="val_loss", pruner="median",'})
+        callbacks = f"def callbacks(hp):{WAITS.format(slow=slow)}\n\nstudy = ks.Study("
+        write_study(
+            folder,
+            **{
+                "study = ks.Study(": callbacks,
+                "build=build,": "build=build, callbacks=callbacks,",
+                'objective="val_loss",': 'objective="val_loss", pruner="median",',
+            },
+        )
     arguments = ["launch", "study.py", "--trials", "16", "--workers", "2", "--deterministic"]
     kerastudy(folders[0], *arguments)
     with busy_core():
@@ -56,6 +74,12 @@ def test_two_deterministic_workers_give_the_same_study_under_any_load(tmp_path: 
     for one, other in zip(first.trials, second.trials, strict=True):
         assert first.curve(one) == second.curve(other)
     assert first.counts()["pruned"] > 0
+    assert order_of_ends(first) != order_of_ends(second)
+
+
+def order_of_ends(history: StudyHistory) -> list[int]:
+    ended = {t.number: t.started / 1000 + t.result.seconds for t in history.trials if t.result}
+    return sorted(ended, key=ended.__getitem__)
 
 
 HANGS = """
