@@ -10,8 +10,13 @@ StudyError                     the user can mend it; its text is one clear messa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+# What TensorFlow puts before the text of an error: where in its graph, and in whose code.
+_NODE = re.compile(r"\{\{function_node [^}]*\}\}")
+_WHERE = re.compile(r'Graph execution error:|Detected at node|<stack traces|File "|\[\[|Traceback')
 
 
 class StudyError(Exception):
@@ -44,6 +49,19 @@ class WorkerError(StudyError):
     def __init__(self, message: str, *, killed: bool = False) -> None:
         super().__init__(message)
         self.killed = killed
+
+
+def describe(error: BaseException) -> str:
+    """Returns an error's kind and the first line of its text that says what was wrong."""
+    text = str(error)
+    lines = [line for line in text.splitlines() if line.strip()]
+    if lines and lines[0].startswith("Graph execution error:"):
+        # Indented: lines of code.
+        lines = [line for line in lines if not line[0].isspace()] or lines
+    stripped = [_NODE.sub("", line).strip() for line in lines]
+    told = [line for line in stripped if line and not _WHERE.match(line)]
+    first = next(iter([*told, *stripped]), "")
+    return f"{type(error).__name__}: {first[:500]}" if first else type(error).__name__
 
 
 def near_matches(name: str, known: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from studies.data.part import Part
 from studies.data.readings import Reading
 from studies.data.sources import Source
 from studies.data.structures import Arrays, length_of, named_arrays
+from studies.errors import describe
 
 Batch = tuple[Arrays, ...]
 """x, y and, where there are some, weights."""
@@ -92,10 +94,8 @@ def profile_of(source: Source) -> Profile:
     except DataError:
         raise
     except Exception as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        first = f": {lines[0][:500]}" if lines else ""
         raise DataError(
-            f"{_capital(source.called)} can't be read: {type(error).__name__}{first}. "
+            f"{_capital(source.called)} can't be read: {describe(error).removesuffix('.')}. "
             "Read a batch of it by itself to see why."
         ) from error
 
@@ -113,16 +113,16 @@ def _profile_of(source: Source) -> Profile:
     samples = size = 0
     classes: int | None = -1
     ended = True
-    for batch in _batches(reading, source):
-        head = head or batch
-        digests.append(_digest(batch))
-        samples += length_of(batch[0])
-        classes = _larger_class(classes, batch[1])
-        size += sum(array.nbytes for array in _named(batch).values())
-        if len(digests) >= _MOST_BATCHES or size >= _MOST_BYTES:
-            ended = len(digests) == (source.steps or reading.batches)
-            break
-    reading.end()
+    with _epoch_of(reading):
+        for batch in _batches(reading, source):
+            head = head or batch
+            digests.append(_digest(batch))
+            samples += length_of(batch[0])
+            classes = _larger_class(classes, batch[1])
+            size += sum(array.nbytes for array in _named(batch).values())
+            if len(digests) >= _MOST_BATCHES or size >= _MOST_BYTES:
+                ended = len(digests) == (source.steps or reading.batches)
+                break
     if head is None:
         raise DataError(f"{_capital(source.called)} has no batches.")
     if ended and source.steps is not None and len(digests) < source.steps:
@@ -130,8 +130,7 @@ def _profile_of(source: Source) -> Profile:
             f"{_capital(source.called)} has {len(digests)} batches, and {source.steps} are to be "
             "read of it in an epoch. Pass a smaller number, or none to read all."
         )
-    again = _again(source) if source.is_function else reading
-    repeatable = _first_digests(again, source, len(digests)) == digests[:_BATCHES_READ_AGAIN]
+    repeatable = _digests_again(source, len(digests)) == digests[:_BATCHES_READ_AGAIN]
     return Profile(
         kind=reading.kind,
         head=_part(head),
@@ -158,16 +157,28 @@ def _again(source: Source) -> Reading:
         ) from None
 
 
-def _first_digests(reading: Reading, source: Source, most: int) -> list[str]:
-    batches = itertools.islice(_batches(reading, source), min(most, _BATCHES_READ_AGAIN))
-    found = [_digest(batch) for batch in batches]
+def _digests_again(source: Source, most: int) -> list[str]:
+    reading = _again(source)
+    with _epoch_of(reading):
+        batches = itertools.islice(_batches(reading, source), min(most, _BATCHES_READ_AGAIN))
+        return [_digest(batch) for batch in batches]
+
+
+@contextlib.contextmanager
+def _epoch_of(reading: Reading) -> Iterator[None]:
+    try:
+        reading.begin()
+        yield
+    except BaseException:
+        # For the threads that it began. What was raised first says more.
+        with contextlib.suppress(Exception):
+            reading.end()
+        raise
     reading.end()
-    return found
 
 
 def _batches(reading: Reading, source: Source) -> Iterator[Batch]:
     """Yields the checked arrays of each batch."""
-    reading.begin()
     for number, given in enumerate(reading, start=1):
         yield _checked(given, f"of batch {number} of {source.called}")
 

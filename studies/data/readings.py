@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from studies.data.sources import PY_DATASET, Source, kind_of
+from studies.data.sources import PY_DATASET, TF_DATA, Source, kind_of
+
+_MORE_CLASSES = 2**12
 
 
 class Reading:
     """One reading of a source, by the adapter that `model.fit` takes for such data.
 
-    A `tf.data.Dataset` or a `PyDataset` that the user gave itself may be read by one reading again
-    and again: begin, iterate, end.
+    Once: begin, iterate, end.
 
     Args:
         source: what is read.
@@ -36,9 +37,8 @@ class Reading:
         opened = source.open(seed)
         self.kind = kind_of(opened)
         self._steps = source.steps
-        self._adapter = get_data_adapter(
-            x=opened, class_weight=None if class_weight is None else dict(class_weight)
-        )
+        self._adapter = get_data_adapter(x=opened, class_weight=self._weights(class_weight))
+        self._dataset: Any = None
         told = self._adapter.num_batches
         if self.kind == PY_DATASET:
             self.endless = told is None and source.steps is None
@@ -48,7 +48,14 @@ class Reading:
         self.batches: int | None = told
 
     def begin(self) -> None:
-        """Tells the data that an epoch begins."""
+        """Tells the data that an epoch begins, as `fit` does.
+
+        Raises:
+            Exception: whatever the user's data raises.
+        """
+        # Looks at the first batches of some data.
+        self._dataset = self._adapter.get_tf_dataset()
+        self._adapter.on_epoch_end()
         self._adapter.on_epoch_begin()
 
     def end(self) -> None:
@@ -57,10 +64,16 @@ class Reading:
 
     def __iter__(self) -> Iterator[Any]:
         """Returns TensorFlow's iterator over the batches, for a training step to take."""
-        dataset = self._adapter.get_tf_dataset()
         if self.kind == PY_DATASET and self._steps is not None:
-            dataset = dataset.take(self._steps)
-        return iter(dataset)
+            return iter(self._dataset.take(self._steps))
+        return iter(self._dataset)
+
+    def _weights(self, given: Mapping[int, float] | None) -> dict[int, float] | None:
+        if given is None or self.kind != TF_DATA:
+            return None if given is None else dict(given)
+        # For a tf.data.Dataset, Keras has none for classes above the largest that is given, and
+        # not all classes need have been in the batches that were read ahead.
+        return {**dict.fromkeys(range(max(given) + _MORE_CLASSES), 1.0), **given}
 
 
 def _is_infinite(opened: Any) -> bool:

@@ -23,7 +23,7 @@ TF_DATA = "tf.data.Dataset"
 PY_DATASET = "keras.utils.PyDataset"
 GENERATOR = "Python generator"
 
-_WHERE = {"train": "training", "validation": "validation", "test": "test"}
+PART_NAMES = {"train": "training", "validation": "validation", "test": "test"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class Source:
     @property
     def called(self) -> str:
         """What messages call the part."""
-        return f"the {_WHERE[self.part]} data"
+        return f"the {PART_NAMES[self.part]} data"
 
     @property
     def is_function(self) -> bool:

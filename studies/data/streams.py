@@ -15,7 +15,7 @@ from studies.data.digests import combined_digest
 from studies.data.errors import DataError
 from studies.data.part import Part
 from studies.data.profiles import Profile, profile_of
-from studies.data.sources import Source
+from studies.data.sources import PART_NAMES, Source
 from studies.data.structures import named_arrays
 from tracking.atomic import replacing
 
@@ -27,6 +27,11 @@ _WARNINGS = {
     "validation": "The validation data is not the same each time that it is read, so trials may "
     "not be reproduced, nor compared exactly. Let nothing in it be random.",
     "test": "The test data is not the same each time that it is read. Let nothing in it be random.",
+}
+_ENDS = {
+    "train": "pass steps_per_epoch",
+    "validation": "pass validation_steps",
+    "test": "end it, by take()",
 }
 
 
@@ -95,7 +100,14 @@ class StreamedSplits:
     @property
     def warnings(self) -> list[str]:
         """What a person should know."""
-        return [_WARNINGS[name] for name, p in self._profiles().items() if not p.repeatable]
+        profiles = self._profiles().items()
+        found = [_WARNINGS[name] for name, p in profiles if not p.repeatable]
+        return found + [
+            f"The {PART_NAMES[name]} data tells no length, and did not end within its first "
+            f"{profile.batches} batches. If it has no end, {_ENDS[name]}."
+            for name, profile in profiles
+            if profile.told is None and profile.samples is None
+        ]
 
     def unseal_test(self) -> Stream:
         """Returns the test part; see `Splits.unseal_test`.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from search_spaces import HyperparameterError, Hyperparameters
-from studies.errors import BuilderError, StudyError
+from studies.errors import BuilderError, StudyError, describe
 from studies.objective import unknown_metric
 from studies.training.batches import as_keras_reads, packed
 from studies.training.determinism import begin_trial
@@ -226,12 +226,6 @@ def check_logged(metric: str, logged: set[str]) -> None:
     """
     if metric not in logged:
         raise unknown_metric(metric, logged)
-
-
-def describe(error: BaseException) -> str:
-    """Returns an error's kind and the first line of its text."""
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {first[:500]}" if first else type(error).__name__
 
 
 def scalars(logs: Mapping[str, Any]) -> dict[str, float]:

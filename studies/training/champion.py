@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -69,11 +70,12 @@ def save_champion(
 
 def _evaluated(model: keras.Model, splits: AnySplits, batch_size: int) -> Mapping[str, Any]:
     batches: Batches | StreamedBatches
-    if isinstance(splits, StreamedSplits):
-        batches = StreamedBatches(splits)
-    else:
-        batches = Batches(splits, batch_size)
-    with warnings.catch_warnings():
+    with contextlib.ExitStack() as ends:
+        if isinstance(splits, StreamedSplits):
+            batches = ends.enter_context(contextlib.closing(StreamedBatches(splits)))
+        else:
+            batches = Batches(splits, batch_size)
+        ends.enter_context(warnings.catch_warnings())
         # Data that tells no length ends when it ends.
         warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
         metrics: Mapping[str, Any] = model.evaluate(

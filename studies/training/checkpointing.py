@@ -9,10 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from studies.errors import StudyError
+from studies.errors import StudyError, describe
 from studies.training import callback_states
 from studies.training.best_weights import BestWeights, weights_digest
-from studies.training.building import build_variables, describe
+from studies.training.building import build_variables
 from studies.training.callback_states import CallbackStateError
 from studies.training.state_writer import StateWriter
 from studies.training.states import StateError, TrainingState, identity_of, read_state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -37,7 +38,7 @@ class PlainTrainer:
         model, spec = training.model, training.spec
         batches = self._batches_of(training)
         make_variables(model, training.splits)
-        with warnings.catch_warnings():
+        with _closing(batches), warnings.catch_warnings():
             # Keras warns that it cannot shuffle a tf.data.Dataset: its order is ours.
             warnings.filterwarnings("ignore", message=".*`shuffle=True` was passed.*")
             # A custom training step may sum up a validation that ends early; not ours.
@@ -71,6 +72,14 @@ class PlainTrainer:
                 self._batches.popitem(last=False)
         self._batches.move_to_end(key)
         return self._batches[key][1]
+
+
+def _closing(
+    batches: Batches | StreamedBatches,
+) -> contextlib.AbstractContextManager[object]:
+    if isinstance(batches, StreamedBatches):
+        return contextlib.closing(batches)
+    return contextlib.nullcontext()
 
 
 def _begin_epochs(batches: Batches | StreamedBatches, seed: int) -> keras.callbacks.Callback:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from search_spaces import Hyperparameters
 from studies.class_weights import with_class_weight
-from studies.errors import BuilderError, StudyError
+from studies.errors import BuilderError, StudyError, describe
 from studies.training.best_weights import BestWeights
-from studies.training.building import build_callbacks, build_model, describe
+from studies.training.building import build_callbacks, build_model
 from studies.training.checkpointing import Checkpoints, cannot_write, restoring, take_up
 from studies.training.determinism import begin_trial
 from studies.training.epochs import forgetting_gradients

@@ -7,6 +7,7 @@ read, so that a single call of `fit` trains on the data of every epoch.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -59,6 +60,13 @@ class StreamedBatches:
         """Sets the number of steps that callbacks are told to what Keras would tell them."""
         params["steps"] = self._told
 
+    def close(self) -> None:
+        """Ends readings that a training left within an epoch, and their threads."""
+        for adapter in (self.training, self.validation):
+            # Why the training ended says more.
+            with contextlib.suppress(Exception):
+                adapter.on_epoch_end()
+
 
 def _adapter(
     stream: Stream, seed: Callable[[], int], class_weight: Mapping[int, float] | None
@@ -87,16 +95,16 @@ def _adapter(
             if source.part != "train":
                 # Validating must not begin the numbers anew that callbacks draw.
                 self._states = global_random_states()
-            if self._reading is None or source.is_function:
-                self._reading = Reading(source, seed(), class_weight)
+            self._reading = Reading(source, seed(), class_weight)
             if told is not None and self._reading.batches not in (None, told):
                 raise DataError(
                     f"{source.called} of this epoch has {self._reading.batches} batches, and the "
                     f"first that was read had {told}. Give each epoch as many, or pass the number "
                     "that it shall read, as steps_per_epoch or validation_steps."
                 )
-            self._reading.begin()
+            # Before it begins: what raises then has begun threads.
             self._within_epoch = self._unread = True
+            self._reading.begin()
 
         def on_epoch_end(self) -> None:
             # Keras calls it before the first epoch too, and before each validation.

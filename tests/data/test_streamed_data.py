@@ -83,6 +83,21 @@ def test_texts_and_several_arrays_are_batches_too() -> None:
     assert splits.sizes["train"] == 3
 
 
+def test_data_of_which_nothing_tells_an_end_comes_with_a_warning() -> None:
+    def endless() -> Iterator[Any]:
+        while True:
+            yield X, Y
+
+    warnings = (
+        ks.datasets.batches(endless, endless, test=endless, validation_steps=3).load().warnings
+    )
+    said = "data tells no length, and did not end within its first 128 batches. If it has no end,"
+    assert warnings == [
+        f"The training {said} pass steps_per_epoch.",
+        f"The test {said} end it, by take().",
+    ]
+
+
 def test_processes_of_a_folder_look_at_the_data_once(tmp_path: Path) -> None:
     read: list[int] = []
 
@@ -165,6 +180,13 @@ def test_steps_are_whole_numbers(steps: Any) -> None:
 
 # Refused when it is read
 
+
+def broken() -> Iterator[Any]:
+    """After the batches that Keras looks at by itself."""
+    yield from [(X, Y)] * 2
+    raise ValueError("file 17 is broken")
+
+
 _once = iter([(X, Y), (X, Y), (X, Y)])
 
 
@@ -183,10 +205,11 @@ _once = iter([(X, Y), (X, Y), (X, Y)])
         (of((tf.ragged.constant([[1], [2, 3]]), Y[:2])), "x of batch 1.*holds a RaggedTensor"),
         (of((X, {"a": Y})), "validation data has other arrays than the training data"),
         (lambda: streamed.without_end(1), "training data has no end. Pass steps_per_epoch"),
+        (broken, "read: InvalidArgumentError: ValueError: file 17 is broken. Read a"),
     ],
     ids=[
         "empty", "nothing", "pair", "array", "once", "without targets", "bare", "lengths",
-        "not a number", "ragged", "other arrays", "endless",
+        "not a number", "ragged", "other arrays", "endless", "raises",
     ],
 )  # fmt: skip
 def test_what_nothing_can_be_trained_on_is_refused(train: Any, said: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 import streamed
 import tensorflow as tf
 from command_line import kerastudy_here
-from conformance.trainer import TrainerConformance, make_spec, seeing
+from conformance.trainer import TrainerConformance, make_spec, seeing, wait_until
 from exact_training import by_trainer, spec_of
 from streamed import TRAINING, VALIDATION
 
@@ -22,6 +24,7 @@ import kerastudy as ks
 from search_spaces import Hyperparameters
 from studies.class_weights import resolve_class_weight
 from studies.commands.output import definition_text, study_document, study_text
+from studies.data.profiles import PROFILE_SEED
 from studies.errors import StudyError
 from studies.seeds import epoch_seed
 from studies.training.compiled import CompiledTrainer
@@ -96,6 +99,18 @@ def test_an_epoch_has_the_steps_that_it_is_given(
     assert by_trainer(PlainTrainer(), model, splits, spec) == wanted
 
 
+def test_each_epoch_of_an_object_begins_at_its_beginning() -> None:
+    """Threads have read ahead where the epoch before was cut."""
+    train = streamed.Batches(streamed.X, streamed.Y, workers=2)
+    spec, options = spec_of(epochs=3), {"steps_per_epoch": 3}
+    wanted = streamed.by_hand(
+        model, lambda seed: train, streamed.validation_tf_data, spec, **options
+    )
+    splits = ks.datasets.batches(train, streamed.validation_tf_data, **options).load()
+    assert not splits.warnings
+    assert by_trainer(PlainTrainer(), model, splits, spec) == wanted
+
+
 @pytest.mark.parametrize("train", [streamed.tf_data, streamed.py_dataset])
 def test_classes_are_weighed_as_in_fit(train: Callable[[int], Any]) -> None:
     splits = ks.datasets.batches(train, streamed.validation_tf_data).load()
@@ -105,6 +120,23 @@ def test_classes_are_weighed_as_in_fit(train: Callable[[int], Any]) -> None:
     wanted = streamed.by_hand(model, train, streamed.validation_tf_data, spec)
     assert by_trainer(PlainTrainer(), model, splits, spec) == wanted
     assert by_trainer(PlainTrainer(), model, splits, spec_of()) != wanted
+
+
+def test_classes_that_come_after_what_was_read_ahead_are_weighed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def train() -> tf.data.Dataset:
+        first = np.argsort(streamed.Y, kind="stable")
+        return tf.data.Dataset.from_tensor_slices((streamed.X[first], streamed.Y[first])).batch(8)
+
+    monkeypatch.setattr("studies.data.profiles._MOST_BATCHES", 3)
+    splits = ks.datasets.batches(train, streamed.validation_tf_data).load()
+    class_weight = resolve_class_weight({1: 7.0}, splits)
+    assert class_weight == {0: 1.0, 1: 7.0}
+    whole = spec_of(epochs=1, class_weight={0: 1.0, 1: 7.0, 2: 1.0})
+    wanted = streamed.by_hand(model, lambda seed: train(), streamed.validation_tf_data, whole)
+    spec = spec_of(epochs=1, class_weight=class_weight)
+    assert by_trainer(PlainTrainer(), model, splits, spec) == wanted
 
 
 def test_samples_have_the_weights_of_their_batches() -> None:
@@ -179,6 +211,30 @@ def test_validating_does_not_begin_anew_what_callbacks_draw() -> None:
     assert len(set(drawn)) == 3
 
 
+@pytest.mark.parametrize("raises", [False, True], ids=["stops", "raises"])
+def test_a_training_that_ends_within_an_epoch_leaves_no_threads(raises: bool) -> None:
+    class Ends(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if raises:
+                raise RuntimeError("enough")
+            self.model.stop_training = True
+
+    def train() -> streamed.Batches:
+        return streamed.Batches(streamed.X, streamed.Y, workers=2, max_queue_size=1)
+
+    splits = ks.datasets.batches(train, streamed.validation_tf_data).load()
+    before = threads()
+    with pytest.raises(RuntimeError, match="enough") if raises else contextlib.nullcontext():
+        by_trainer(PlainTrainer(), model, splits, spec_of(epochs=3), callbacks=[Ends()])
+    wait_until(lambda: threads() <= before)
+
+
+def threads() -> set[threading.Thread]:
+    """Those that Python began; TensorFlow's are seen once they have called it."""
+    dummies = threading._DummyThread
+    return {each for each in threading.enumerate() if not isinstance(each, dummies)}
+
+
 # A study
 
 
@@ -248,6 +304,19 @@ def test_a_training_that_was_cut_goes_on_to_the_same_bits(
     resumed = run("cut", stops=False)
     assert begun == [2, 3]
     assert (straight.best, straight.weights_sha256) == (resumed.best, resumed.weights_sha256)
+
+
+def test_a_trial_whose_data_raises_says_what_was_raised(tmp_path: Path) -> None:
+    def train(seed: int) -> Any:
+        yield from streamed.generator(seed)
+        if seed != PROFILE_SEED:
+            raise ValueError("file 17 is broken")
+
+    made = study(train, streamed.validation_generator)
+    result, _ = TrainerConformance().train(PlainTrainer(), made, make_spec(), tmp_path)
+    assert result.state == "infeasible"
+    said = "the training raised InvalidArgumentError: ValueError: file 17 is broken"
+    assert result.reason == said
 
 
 def test_data_of_which_only_the_first_batches_are_looked_at_says_so(

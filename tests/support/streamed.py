@@ -39,6 +39,25 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         return self.x[taken], self.y[taken]
 
 
+class SelfShuffling(Batches):
+    """Batches that are others in each epoch, as their methods draw them."""
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, seed: int, **options: Any) -> None:
+        super().__init__(x, y, **options)
+        self.random = np.random.default_rng(seed)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        x, y = super().__getitem__(index)
+        return x * self.random.uniform(0.9, 1.1, x.shape).astype("float32"), y
+
+    def on_epoch_begin(self) -> None:
+        self.x = self.x * np.float32(self.random.uniform(0.9, 1.1))
+
+    def on_epoch_end(self) -> None:
+        taken = self.random.permutation(len(self.x))
+        self.x, self.y = self.x[taken], self.y[taken]
+
+
 def order(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).permutation(SAMPLES)
 
@@ -61,6 +80,10 @@ def threaded(seed: int) -> Batches:
     return Batches(X[order(seed)], Y[order(seed)], workers=2)
 
 
+def self_shuffling(seed: int) -> SelfShuffling:
+    return SelfShuffling(X, Y, seed)
+
+
 def generator(seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     yield from py_dataset(seed)
 
@@ -74,6 +97,7 @@ TRAINING: dict[str, Callable[[int], Any]] = {
     "full batches": full_batches,
     "PyDataset": py_dataset,
     "threads": threaded,
+    "shuffles itself": self_shuffling,
     "generator": generator,
 }
 
@@ -95,6 +119,7 @@ VALIDATION: dict[str, Callable[[], Any]] = {
     "full batches": validation_tf_data,
     "PyDataset": validation_py_dataset,
     "threads": validation_py_dataset,
+    "shuffles itself": validation_py_dataset,
     "generator": validation_generator,
 }
 
