@@ -22,11 +22,16 @@ from tracking.atomic import replacing
 _PROFILES = "profiles"
 _WARNINGS = {
     "train": "The training data is not the same each time that it is read, so trials may not be "
-    "reproduced. Give the function that makes it a parameter seed, and let its order, and "
-    "all that is random in it, depend on that alone.",
+    "reproduced. ",
     "validation": "The validation data is not the same each time that it is read, so trials may "
-    "not be reproduced, nor compared exactly. Let nothing in it be random.",
-    "test": "The test data is not the same each time that it is read. Let nothing in it be random.",
+    "not be reproduced, nor compared exactly. ",
+    "test": "The test data is not the same each time that it is read. ",
+}
+_ADVICE = {
+    "train": "Give the function that makes it a parameter seed, and let its order, and "
+    "all that is random in it, depend on that alone.",
+    "validation": "Let nothing in it be random.",
+    "test": "Let nothing in it be random.",
 }
 _ENDS = {
     "train": "pass steps_per_epoch",
@@ -101,7 +106,12 @@ class StreamedSplits:
     def warnings(self) -> list[str]:
         """What a person should know."""
         profiles = self._profiles().items()
-        found = [_WARNINGS[name] for name, p in profiles if not p.repeatable]
+        streams = self._streams()
+        found = [
+            _WARNINGS[name] + _advice(streams[name].source)
+            for name, profile in profiles
+            if not profile.repeatable
+        ]
         return found + [
             f"The {PART_NAMES[name]} data tells no length, and did not end within its first "
             f"{profile.batches} batches. If it has no end, {_ENDS[name]}."
@@ -139,11 +149,12 @@ class StreamedSplits:
         kinds = ", ".join(f"{name}={p.kind}" for name, p in self._profiles().items())
         return f"StreamedSplits({kinds}, digest={self.digest[:12]}…)"
 
-    def _profiles(self) -> dict[str, Profile]:
+    def _streams(self) -> dict[str, Stream]:
         streams = {"train": self.train, "validation": self.validation}
-        if self._test is not None:
-            streams["test"] = self._test
-        return {name: stream.profile for name, stream in streams.items()}
+        return streams if self._test is None else {**streams, "test": self._test}
+
+    def _profiles(self) -> dict[str, Profile]:
+        return {name: stream.profile for name, stream in self._streams().items()}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -233,6 +244,15 @@ def check_alike(train: Part, part: Part, name: str) -> None:
             f"The {name} data has other arrays than the training data: {part!r} and {train!r}. "
             "Give both the same, by the same names."
         )
+
+
+def _advice(source: Source) -> str:
+    if source.is_function:
+        return _ADVICE[source.part]
+    return (
+        "It shuffles itself anew at each reading. Pass the function that makes it: "
+        f"{source.part}=lambda: keras.utils.image_dataset_from_directory(...), for example."
+    )
 
 
 def _shared(read: Callable[[], dict[str, Profile]], file: Path) -> dict[str, Profile]:

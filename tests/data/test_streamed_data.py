@@ -71,6 +71,20 @@ def test_what_is_not_the_same_each_time_is_known_by_types_and_shapes() -> None:
     assert len(splits.warnings) == 1 and "parameter seed" in splits.warnings[0]
 
 
+def test_what_shuffles_itself_is_to_be_given_by_the_function_that_makes_it() -> None:
+    """As `keras.utils.image_dataset_from_directory` does, with a seed too."""
+
+    def shuffled() -> tf.data.Dataset:
+        return (
+            tf.data.Dataset.from_tensor_slices((streamed.X, streamed.Y)).shuffle(44, 123).batch(8)
+        )
+
+    of_train, of_validation = ks.datasets.batches(shuffled(), shuffled()).load().warnings
+    assert "function that makes it: train=lambda: " in of_train
+    assert "function that makes it: validation=lambda: " in of_validation
+    assert not ks.datasets.batches(shuffled, shuffled).load().warnings
+
+
 def test_texts_and_several_arrays_are_batches_too() -> None:
     texts = np.array(["a", "bc", "d"])
 
