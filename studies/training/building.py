@@ -240,16 +240,23 @@ def scalars(logs: Mapping[str, Any]) -> dict[str, float]:
     return numbers
 
 
+def fixed_batch_size(model: keras.Model) -> int | None:
+    """Returns how many samples each batch must have, for a model that demands it; else None."""
+    inputs = getattr(model, "inputs", None)
+    return inputs[0].shape[0] if inputs else None
+
+
 def _logged_metrics(model: keras.Model, splits: AnySplits) -> set[str]:
+    import tensorflow as tf
+
     eagerly = model.run_eagerly
     # One step without tracing: names are all that is wanted.
     model.run_eagerly = True
     try:
-        part = splits.validation.first(_SAMPLES_TO_LOOK_AT)
-        x, y, *weights = packed(part)
-        names: dict[str, Any] = model.evaluate(
-            x, y, sample_weight=weights[0] if weights else None, verbose=0, return_dict=True
-        )
+        part = splits.validation.first(fixed_batch_size(model) or _SAMPLES_TO_LOOK_AT)
+        # Not as arrays, of which Keras takes no texts.
+        batch = tf.data.Dataset.from_tensors(packed(part))
+        names: dict[str, Any] = model.evaluate(batch, verbose=0, return_dict=True)
     finally:
         model.run_eagerly = eagerly
     logged = scalars(names)

@@ -17,7 +17,7 @@ from studies.training.callback_states import CallbackStateError
 from studies.training.state_writer import StateWriter
 from studies.training.states import StateError, TrainingState, identity_of, read_state
 from studies.training.trainer import Trainer
-from studies.training.variables import assign, copy_of
+from studies.training.variables import assign, copy_of, stateful_layers
 from tracking.atomic import one_before
 from tracking.records import BestEpoch, TrialTask
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from studies.data import AnySplits
 
 _log = logging.getLogger(__name__)
-# The share of a training's time that may go into its states. In a training of short epochs not
-# each of them has its own; what a kill then costs is a part of a second.
-_SHARE = 0.02
+# The share of a training's time that may go into its states. In a training of epochs of a few
+# milliseconds not each of them has its own; what a kill then costs is a part of a second.
+_SHARE = 0.03
 
 
 class Checkpoints:
@@ -53,7 +53,8 @@ class Checkpoints:
     ) -> None:
         self._task, self._model, self._callbacks = task, model, callbacks
         self._weights, self._trainer = weights, trainer
-        wanted = not trainer.concludes
+        # The state of such layers is in no weights: it can't be taken up.
+        wanted = not (trainer.concludes or stateful_layers(model))
         self._identity = identity_of(task.spec)
         self._writer = StateWriter(task.state) if wanted and task.state is not None else None
         self._began, self._spent = time.monotonic(), 0.0

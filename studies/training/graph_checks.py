@@ -35,12 +35,14 @@ def hidden_state(function: tf.types.experimental.ConcreteFunction) -> str:
     """Names an operation whose state is in no variable, or that leaves TensorFlow; else nothing."""
     from tensorflow.python.framework import op_def_registry
 
+    # Calls of them, by their names; what is in them is looked at itself.
+    called = {f.signature.name for f in function.graph.as_graph_def().library.function}
     for nodes in _functions(function):
         for node in nodes.values():
             definition = op_def_registry.get(node.op)
-            if node.op in _HARMLESS or (definition is not None and not definition.is_stateful):
+            if node.op in _HARMLESS or node.op in called:
                 continue
-            if definition is None and node.op.startswith("__inference"):
+            if definition is not None and not definition.is_stateful:
                 continue
             return f"{node.op} (in {_place(node.name)})"
     return ""

@@ -95,7 +95,9 @@ def write_state(path: Path, state: TrainingState) -> None:
         return value
 
     callbacks = [plain(dict(captured)) for captured in state.callbacks]
-    for part in ("last", "best_weights"):
+    # After a best epoch they are the same, and stand in the file once.
+    best_is_last = state.best_weights is state.last
+    for part in ("last",) if best_is_last else ("last", "best_weights"):
         arrays |= {f"{part}/{i}": _in_order(array) for i, array in enumerate(getattr(state, part))}
     for name, array in arrays.items():
         if array.dtype.kind not in "biuf":
@@ -109,6 +111,7 @@ def write_state(path: Path, state: TrainingState) -> None:
             "weights_sha256": state.weights_sha256,
             "stopped": state.stopped,
             "trainer": state.trainer,
+            "best_is_last": best_is_last,
             "callbacks": callbacks,
             "types": others,
         }
@@ -152,11 +155,13 @@ def read_state(path: Path) -> TrainingState:
 
     best, trainer = fields.pop("best"), fields.pop("trainer", ("", ""))
     callbacks = [restored(captured) for captured in fields.pop("callbacks")]
+    last = _part(arrays, "last")
+    best_weights = last if fields.pop("best_is_last", False) else _part(arrays, "best_weights")
     return TrainingState(
         **fields,
         best=None if best is None else BestEpoch(**best),
-        last=_part(arrays, "last"),
-        best_weights=_part(arrays, "best_weights"),
+        last=last,
+        best_weights=best_weights,
         callbacks=callbacks,
         trainer=tuple(trainer),
     )

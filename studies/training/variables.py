@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from studies.training.batches import packed
-from studies.training.building import build_variables, has_own_steps
+from studies.training.building import build_variables, fixed_batch_size, has_own_steps
 
 if TYPE_CHECKING:
     import keras
@@ -26,8 +26,27 @@ def make_variables(model: keras.Model, splits: AnySplits) -> None:
     if has_own_steps(model):
         return
     build_variables(model, splits)
-    model.test_step(packed(splits.train.first(1)))
+    # Layers may keep something from call to call.
+    before = [(variable, _value_of(variable)) for variable in model.non_trainable_variables]
+    model.test_step(packed(splits.train.first(fixed_batch_size(model) or 1)))
     model.reset_metrics()
+    for variable, value in before:
+        if not np.array_equal(_value_of(variable), value):
+            variable.assign(value)
+    for layer in stateful_layers(model):
+        layer.reset_state()
+
+
+def stateful_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """Returns the recurrent layers that go on from batch to batch (``stateful=True``).
+
+    Their states are no weights, nor any variables of the model.
+    """
+    return [
+        layer
+        for layer in model._flatten_layers()
+        if getattr(layer, "stateful", False) and hasattr(layer, "reset_state")
+    ]
 
 
 def saved_variables(model: keras.Model) -> list[keras.Variable]:

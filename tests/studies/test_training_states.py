@@ -90,6 +90,17 @@ def test_the_state_before_is_kept_whatever_comes_of_the_next(
     assert {each.name for each in tmp_path.iterdir()} == {path.name, one_before(path).name}
 
 
+def test_the_best_epoch_that_is_the_last_one_stands_in_the_file_once(tmp_path: Path) -> None:
+    sizes = {}
+    for name, best in {"once": ARRAYS, "twice": [np.array(array) for array in ARRAYS]}.items():
+        state, path = make_state(best_weights=best), tmp_path / name
+        write_state(path, state)
+        read = read_state(path)
+        assert same(read.last, ARRAYS) and same(read.best_weights, ARRAYS)
+        sizes[name] = path.stat().st_size
+    assert sizes["twice"] - sizes["once"] > sum(array.nbytes for array in ARRAYS)
+
+
 def test_any_damage_is_noticed(tmp_path: Path) -> None:
     """Cut anywhere, or with any one byte changed."""
     path = tmp_path / "trial.state"
