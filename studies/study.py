@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,13 @@ from studies.data import AnyDataset, DataError, Dataset, StreamedDataset, datase
 from studies.errors import StudyError
 from studies.objective import make_objective
 from studies.seeds import check_seed
+from studies.setting_checks import (
+    check_count,
+    check_initial,
+    check_seconds,
+    check_target,
+    is_count,
+)
 from studies.settings import (
     DEFAULT_ENGINE,
     DEFAULT_PRUNER,
@@ -351,7 +357,7 @@ class Study:
                 continue
             parameter = self.space[name]
             values = parameter.grid_values()
-            if parameter.when or values is None or not all(_is_count(v) for v in values):
+            if parameter.when or values is None or not all(is_count(v) for v in values):
                 raise StudyError(
                     f"{name!r} in the search space must be whole numbers of at least 1, without "
                     f"a condition, since the training uses it. Received: {parameter!r}."
@@ -359,55 +365,3 @@ class Study:
 
     def _replace(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
-
-
-def check_count(name: str, value: object) -> None:
-    """Checks a whole number of at least 1.
-
-    Raises:
-        StudyError: If it is not.
-    """
-    if not _is_count(value):
-        raise StudyError(f"{name} must be a whole number of at least 1. Received: {value!r}.")
-
-
-def check_seconds(name: str, value: object) -> None:
-    """Checks a time in seconds.
-
-    Raises:
-        StudyError: If it is not a number above 0.
-    """
-    if not _is_number(value) or not value > 0:  # type: ignore[operator]
-        raise StudyError(f"{name} must be a number of seconds above 0. Received: {value!r}.")
-
-
-def check_target(value: object) -> None:
-    """Checks a value of the objective.
-
-    Raises:
-        StudyError: If it is not a finite number.
-    """
-    if not _is_number(value):
-        raise StudyError(f"target must be a finite number. Received: {value!r}.")
-
-
-def check_initial(initial: object) -> tuple[dict[str, Any], ...]:
-    """Returns the values of a study's first trials.
-
-    Raises:
-        StudyError: If it is no list of values by name.
-    """
-    if not isinstance(initial, Sequence) or not all(isinstance(v, Mapping) for v in initial):
-        raise StudyError(
-            "initial must be a list of values by name, such as [{'learning_rate': 0.01}]. "
-            f"Received: {initial!r:.200}"
-        )
-    return tuple(dict(values) for values in initial)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -129,7 +129,7 @@ def launch_command(
     )
     from studies.launching import describe_target, launch_target
     from studies.loading import resolve_target
-    from studies.study import check_count, check_target
+    from studies.setting_checks import check_count, check_target
     from tracking.mirror import check_server
 
     if workers is not None:
@@ -184,8 +184,8 @@ def launch_command(
 def _overrides(
     settings: dict[str, Any], keep: str | None, start_with: Path | None
 ) -> dict[str, Any]:
+    from studies.setting_checks import check_count
     from studies.settings import check_engine, check_pruner, check_trainer
-    from studies.study import check_count
     from tracking.names import check_study_name
 
     overrides = {name: value for name, value in settings.items() if value is not None}

@@ -11,7 +11,7 @@ import psutil
 from studies.errors import StudyError
 from studies.executors import ExecutorName
 from studies.executors.devices import visible_gpus
-from studies.study import check_count
+from studies.setting_checks import check_count
 
 WORKERS_VARIABLE = "KERASTUDY_WORKERS"
 """The environment variable that says how many workers there are where nothing else does."""

@@ -64,6 +64,12 @@ class Batches:
         """
         self._order.assign(permutation(seed, epoch, self._samples))
 
+    def correct(self, params: dict[str, Any]) -> None:
+        """Sets what callbacks are told of the data, where Keras can't know it: here it does."""
+
+    def close(self) -> None:
+        """Ends what reads the data: nothing does."""
+
 
 def as_keras_reads(arrays: Arrays) -> Any:
     """Returns arrays in the type in which `model.fit` would hand them on, in the same places.

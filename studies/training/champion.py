@@ -70,12 +70,11 @@ def save_champion(
 
 def _evaluated(model: keras.Model, splits: AnySplits, batch_size: int) -> Mapping[str, Any]:
     batches: Batches | StreamedBatches
-    with contextlib.ExitStack() as ends:
-        if isinstance(splits, StreamedSplits):
-            batches = ends.enter_context(contextlib.closing(StreamedBatches(splits)))
-        else:
-            batches = Batches(splits, batch_size)
-        ends.enter_context(warnings.catch_warnings())
+    if isinstance(splits, StreamedSplits):
+        batches = StreamedBatches(splits)
+    else:
+        batches = Batches(splits, batch_size)
+    with contextlib.closing(batches), warnings.catch_warnings():
         # Data that tells no length ends when it ends.
         warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
         metrics: Mapping[str, Any] = model.evaluate(

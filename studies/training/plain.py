@@ -38,7 +38,7 @@ class PlainTrainer:
         model, spec = training.model, training.spec
         batches = self._batches_of(training)
         make_variables(model, training.splits)
-        with _closing(batches), warnings.catch_warnings():
+        with contextlib.closing(batches), warnings.catch_warnings():
             # Keras warns that it cannot shuffle a tf.data.Dataset: its order is ours.
             warnings.filterwarnings("ignore", message=".*`shuffle=True` was passed.*")
             # A custom training step may sum up a validation that ends early; not ours.
@@ -74,22 +74,13 @@ class PlainTrainer:
         return self._batches[key][1]
 
 
-def _closing(
-    batches: Batches | StreamedBatches,
-) -> contextlib.AbstractContextManager[object]:
-    if isinstance(batches, StreamedBatches):
-        return contextlib.closing(batches)
-    return contextlib.nullcontext()
-
-
 def _begin_epochs(batches: Batches | StreamedBatches, seed: int) -> keras.callbacks.Callback:
     import keras
 
     class BeginEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         def set_params(self, params: dict[str, Any]) -> None:
-            if isinstance(batches, StreamedBatches):
-                # For those of the user, which are given the same object after this one.
-                batches.correct(params)
+            # For those of the user, which are given the same object after this one.
+            batches.correct(params)
             super().set_params(params)
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:

@@ -20,7 +20,8 @@ from studies.errors import StudyError
 from studies.executors.executor import Handler
 from studies.progress import NoProgress
 from studies.running_studies import run_study
-from studies.study import Study, check_seconds
+from studies.setting_checks import check_seconds
+from studies.study import Study
 from tracking.history import StudyHistory, read_study
 from tracking.records import TrialSpec, TrialTask
 from tracking.store import open_store

@@ -11,7 +11,7 @@ import keras
 import keras_tuner
 import numpy as np
 import pytest
-from conformance.trainer import SPACE, dense
+from conformance.models import SPACE, dense
 from handmade import make_spec
 from scripted import ScriptedExecutor, describe
 from sklearn.utils.class_weight import compute_sample_weight

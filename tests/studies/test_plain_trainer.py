@@ -8,15 +8,15 @@ from pathlib import Path
 
 import keras
 import pytest
-from conformance.trainer import (
+from conformance.models import (
     SPACE,
-    TrainerConformance,
     by_hand,
     dense,
     functional,
     make_spec,
     make_study,
 )
+from conformance.trainer import TrainerConformance
 
 import kerastudy as ks
 from search_spaces import Hyperparameters

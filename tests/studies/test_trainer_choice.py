@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import keras_tuner
 import pytest
-from conformance.trainer import SPACE, dense, make_study
+from conformance.models import SPACE, dense, make_study
 
 import kerastudy as ks
 from search_spaces import Hyperparameters

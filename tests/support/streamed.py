@@ -12,9 +12,13 @@ import numpy as np
 import tensorflow as tf
 from exact_training import Epoch, built, state_of
 
+import kerastudy as ks
+from search_spaces import Hyperparameters
 from studies.seeds import epoch_seed
 from tracking.records import TrialSpec
 
+layers = keras.layers
+SPACE = ks.SearchSpace(ks.Float("rate", 0.1, 0.5, default=0.3))
 SAMPLES = 44
 SIZE = 8
 _random = np.random.default_rng(5)
@@ -154,3 +158,29 @@ def by_hand(
         metrics: Mapping[str, float] = {n: values[0] for n, values in history.history.items()}
         epochs.append(Epoch(metrics, state_of(model)))
     return epochs
+
+
+def model(rate: float = 0.3) -> keras.Model:
+    """Of layers that TensorFlow rounds otherwise where it knows the size of a batch."""
+    made = keras.Sequential(
+        [
+            layers.Input((12,)),
+            layers.Dense(16, activation="gelu"),
+            layers.BatchNormalization(),
+            layers.Dropout(rate),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    made.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return made
+
+
+def build(hp: Hyperparameters) -> keras.Model:
+    return model(hp["rate"])
+
+
+def study(train: Any = tf_data, validation: Any = None, **fields: Any) -> ks.Study:
+    validation = validation or validation_tf_data
+    data = ks.datasets.batches(train, validation, **fields.pop("options", {}))
+    fields = {"build": build, "space": SPACE, "trials": 2, "epochs": 2, **fields}
+    return ks.Study("streamed", data=data, objective="val_loss", **fields)
