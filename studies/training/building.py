@@ -153,7 +153,8 @@ def check_study(study: Study, splits: AnySplits) -> Checked:
             the model or its callbacks can't be.
         ObjectiveError: If the model does not log the objective.
     """
-    # Late: it imports this module.
+    # Late: they import this module.
+    from studies.training.compiled import CompiledTrainer, why_not
     from studies.training.hypermodel import has_own_fit, rehearse
 
     assert study.space is not None, "a session resolves the study's space"
@@ -171,8 +172,9 @@ def check_study(study: Study, splits: AnySplits) -> Checked:
                 "that raise are recorded as infeasible."
             ]
         )
-    if study.trainer == "compiled" and not has_own_fit(study.build):
-        _check_compilable(study, splits, model, callbacks)
+    compiles = study.trainer == "compiled" and not has_own_fit(study.build)
+    if compiles:
+        _refuse(study, splits.unfit or why_not(model, callbacks))
     try:
         if has_own_fit(study.build):
             logged = rehearse(study, model, splits, hp)
@@ -193,6 +195,10 @@ def check_study(study: Study, splits: AnySplits) -> Checked:
     if not callbacks and not has_own_steps(model):
         assert isinstance(study.objective, Objective)
         check_logged(study.objective.metric, logged)
+    if compiles:
+        # What state it holds shows only in what is traced.
+        trainer = CompiledTrainer()
+        _refuse(study, trainer.why_not_traced(model, splits, study.batch_size))
     return Checked([], weights_bytes(model))
 
 
@@ -201,16 +207,8 @@ def weights_bytes(model: keras.Model) -> int:
     return sum(4 * int(math.prod(weight.shape)) for weight in model.weights)
 
 
-def _check_compilable(
-    study: Study,
-    splits: AnySplits,
-    model: keras.Model,
-    callbacks: Sequence[keras.callbacks.Callback],
-) -> None:
-    # Late: it imports this module.
-    from studies.training.compiled import why_not
-
-    reason = splits.unfit or why_not(model, callbacks)
+def _refuse(study: Study, reason: str) -> None:
+    """Raises BuilderError if there is a reason why a study cannot be compiled."""
     if reason:
         raise BuilderError(
             f"The study {study.name!r} cannot be compiled: {reason}. Take that away, or use the "

@@ -7,6 +7,7 @@ an epoch in one call. What it can't do exactly it leaves to the plain trainer.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -33,7 +34,9 @@ from studies.training.variables import make_variables
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import Splits
+    from studies.data import AnySplits, Splits
+
+_log = logging.getLogger(__name__)
 
 Mode = Literal["auto", "compiled", "plain"]
 
@@ -108,14 +111,10 @@ class CompiledTrainer:
         return None
 
     def _train(self, training: Training, on_epoch: OnEpoch) -> None:
-        assert not isinstance(training.splits, StreamedSplits), "they are unfit"
-        arrays = self._arrays_of(training.splits)
-        signature = arrays.signature(training.spec.batch_size)
         model = training.model
-        make_variables(model, training.splits)
         # Before any callback is told, as there is no way back to the plain trainer afterwards.
-        structure = Structure(model, *_surroundings())
-        self._program(model, structure, signature)
+        arrays, structure = self._traced(model, training.splits, training.spec.batch_size)
+        signature = arrays.signature(training.spec.batch_size)
 
         def chosen() -> tuple[Program, Structure]:
             # Callbacks may have changed the model meanwhile: `fit` traces it now.
@@ -130,6 +129,31 @@ class CompiledTrainer:
         finally:
             # Callbacks that evaluate have them traced, with the program's variables.
             model.train_function = model.test_function = model.predict_function = None
+
+    def why_not_traced(self, model: keras.Model, splits: AnySplits, batch_size: int) -> str:
+        """Says why no program can be traced of a model that `why_not` has nothing against.
+
+        Returns:
+            The reason, or an empty text. What else a model raises is for its trials to tell.
+        """
+        try:
+            self._traced(model, splits, batch_size)
+        except NotCompilableError as error:
+            return str(error)
+        except Exception as error:
+            _log.debug("not traced ahead: %s", error)
+        return ""
+
+    def _traced(
+        self, model: keras.Model, splits: AnySplits, batch_size: int
+    ) -> tuple[Arrays, Structure]:
+        """Has a program at hand for a model, whose variables are made."""
+        assert not isinstance(splits, StreamedSplits), "they are unfit"
+        arrays = self._arrays_of(splits)
+        make_variables(model, splits)
+        structure = Structure(model, *_surroundings())
+        self._program(model, structure, arrays.signature(batch_size))
+        return arrays, structure
 
     def _program(self, model: keras.Model, structure: Structure, signature: Signature) -> Program:
         try:

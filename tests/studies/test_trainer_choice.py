@@ -8,7 +8,9 @@ from typing import Any
 import keras
 import keras_tuner
 import pytest
+import tensorflow as tf
 from conformance.models import SPACE, dense, make_study
+from model_zoo import compiled, stack
 
 import kerastudy as ks
 from search_spaces import Hyperparameters
@@ -56,6 +58,35 @@ def test_compiled_on_what_can_not_be_is_refused_before_anything_is_written(
 ) -> None:
     with pytest.raises(StudyError, match=r"LambdaCallback watches batches.*'auto'"):
         launch(tmp_path / "store", "refused", callbacks=batch_watching, trainer="compiled")
+    assert not (tmp_path / "store").exists()
+
+
+class Counting(keras.layers.Layer):
+    """Its state is in no Keras variable."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = tf.Variable(0.0, trainable=False)
+
+    def call(self, inputs: Any) -> Any:
+        return inputs + 0 * self.count.assign_add(1.0)
+
+
+class Unseeded(keras.layers.Layer):
+    def call(self, inputs: Any) -> Any:
+        return inputs + keras.random.normal((12,))
+
+
+@pytest.mark.parametrize(("layer", "named"), [(Counting, "counting"), (Unseeded, "unseeded")])
+def test_compiled_on_a_layer_with_hidden_state_is_refused_before_anything_is_written(
+    layer: type[keras.layers.Layer], named: str, tmp_path: Path
+) -> None:
+    def build(hp: Hyperparameters) -> keras.Model:
+        return compiled(stack(layer()))
+
+    study = make_study(build, trainer="compiled")
+    with pytest.raises(StudyError, match=f"'conformance' cannot be compiled.*{named}.*'auto'"):
+        study.launch(store=tmp_path / "store", trials=2, epochs=2, progress=False)
     assert not (tmp_path / "store").exists()
 
 
