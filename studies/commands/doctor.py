@@ -27,7 +27,8 @@ def doctor_command(store: Path | None, fix: bool, as_json: bool) -> None:
     Looks at the databases, the runs left RUNNING, the checkpoints by their checksums, Optuna's
     copy of the record, the registered models, and files that belong to nothing. A study that runs
     meanwhile is left alone. Nothing that can't be made again is deleted: what belongs to nothing
-    is moved to the store's folder orphans.
+    is moved to the store's folder orphans. Weights that are missing or damaged are trained again,
+    bit for bit; Ctrl-C leaves what is not mended yet as it was.
 
     Exits with 0 if nothing is wrong, or all is mended; with 1 if something is.
 
@@ -38,9 +39,15 @@ def doctor_command(store: Path | None, fix: bool, as_json: bool) -> None:
     """  # noqa: D301 - click reads \b, which must not be escaped
     from studies.commands.output import print_json
     from studies.doctor.diagnosis import diagnose
+    from studies.progress import make_progress
     from tracking.store import default_store_path
 
-    diagnosis = diagnose(store if store is not None else default_store_path(), fix=fix)
+    progress = make_progress()
+    try:
+        root = store if store is not None else default_store_path()
+        diagnosis = diagnose(root, fix=fix, progress=progress)
+    finally:
+        progress.end()
     if as_json:
         print_json(
             {

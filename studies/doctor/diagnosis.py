@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studies.doctor.copies import check_copy, check_database, check_unknown_copies
+from studies.doctor.retraining import train_again
 from studies.doctor.states import check_states
+from studies.progress import NoProgress, Progress
 from tracking.databases import database_fault
 from tracking.doctor.artifacts import check_artifacts
 from tracking.doctor.champions import check_champion
@@ -61,7 +64,7 @@ class Diagnosis:
         return [finding for finding in self.findings if not finding.mended]
 
 
-def diagnose(path: str | Path, *, fix: bool = False) -> Diagnosis:
+def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None = None) -> Diagnosis:
     """Looks through a store, and mends what can be mended.
 
     Safe to kill at any moment, and to do again: what is mended is found no more.
@@ -69,11 +72,13 @@ def diagnose(path: str | Path, *, fix: bool = False) -> Diagnosis:
     Args:
         path: The store's folder.
         fix: Whether to mend. Otherwise nothing is changed.
+        progress: Told of trials that are trained again.
 
     Raises:
         StudyNotFoundError: If there is no store.
         StoreError: If it was made by a newer kerastudy, or is to be mended and can't be written.
     """
+    progress = progress or NoProgress()
     root = Path(path).expanduser().absolute()
     if not is_store(root):
         raise StudyNotFoundError(
@@ -100,7 +105,7 @@ def diagnose(path: str | Path, *, fix: bool = False) -> Diagnosis:
     for experiment in study_experiments(store):
         found = None
         if experiment.name not in at_work:
-            found = _of_study(store, experiment, has_copies=has_copies, fix=fix)
+            found = _of_study(store, experiment, has_copies=has_copies, fix=fix, progress=progress)
         if found is None:
             at_work.setdefault(experiment.name, store.holder(experiment.name))
             continue
@@ -113,7 +118,12 @@ def diagnose(path: str | Path, *, fix: bool = False) -> Diagnosis:
 
 
 def _of_study(
-    store: Store, experiment: Experiment, *, has_copies: bool, fix: bool
+    store: Store,
+    experiment: Experiment,
+    *,
+    has_copies: bool,
+    fix: bool,
+    progress: Progress,
 ) -> list[Finding] | None:
     """Looks through a study; None if a process has begun to run it meanwhile.
 
@@ -122,14 +132,18 @@ def _of_study(
     try:
         with store.lock_study(experiment.name) if fix else contextlib.nullcontext():
             record = read_record(store, experiment.experiment_id)
-            findings = list(_looked_through(record, has_copies=has_copies, fix=fix))
+            findings = list(
+                _looked_through(record, has_copies=has_copies, fix=fix, progress=progress)
+            )
     except StoreLockedError:
         return None
     # What one writes that has just begun looks like what a killed one has left.
     return None if not fix and store.holder(experiment.name) else findings
 
 
-def _looked_through(record: StudyRecord, *, has_copies: bool, fix: bool) -> Iterator[Finding]:
+def _looked_through(
+    record: StudyRecord, *, has_copies: bool, fix: bool, progress: Progress
+) -> Iterator[Finding]:
     store = record.store
     folders = [store.root / "checkpoints" / record.name, *record.folders()]
     for folder in folders:
@@ -140,7 +154,8 @@ def _looked_through(record: StudyRecord, *, has_copies: bool, fix: bool) -> Iter
         history = _history(record, engine)
         if history is None:
             continue
-        yield from attended(check_checkpoints(history), fix=fix)
+        again = partial(train_again, progress=progress)
+        yield from attended(check_checkpoints(history, again), fix=fix)
         if has_copies:
             yield from attended(check_copy(history), fix=fix)
 

@@ -38,12 +38,17 @@ class TestCheckpoints:
         self, store: Store, damage: Callable[[Path], object]
     ) -> None:
         path, number = self.damaged(store, damage)
+        (finding,) = diagnose(store.root).left
+        assert (finding.kind, finding.trial) == ("checkpoint", number)
+        assert finding.path == str(path)
+        assert f"kerastudy reproduce scripted --trial {number}" in finding.how
+
+    def test_of_a_study_that_cannot_be_loaded_is_left_as_it_is(self, store: Store) -> None:
+        self.damaged(store, cut_short)
         before = contents(store.root)
-        for fix in (False, True):
-            (finding,) = diagnose(store.root, fix=fix).left
-            assert (finding.kind, finding.trial) == ("checkpoint", number)
-            assert finding.path == str(path)
-            assert f"kerastudy reproduce scripted --trial {number}" in finding.how
+        (finding,) = diagnose(store.root, fix=True).left
+        assert "kerastudy reproduce" in finding.how
+        assert "(that failed: The study file '/gone/study.py' does not parse, line 1" in finding.how
         assert contents(store.root).keys() >= before.keys()
 
     @pytest.mark.parametrize("damage", [Path.unlink, cut_short])

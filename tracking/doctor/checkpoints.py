@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -15,14 +15,23 @@ from tracking.records import TrialRecord
 from tracking.store import Store
 
 
-def check_checkpoints(history: StudyHistory) -> Iterator[Ailment]:
-    """Checks the weights of the trials whose checkpoints are kept."""
+def check_checkpoints(
+    history: StudyHistory, train_again: Callable[[StudyHistory, int], object]
+) -> Iterator[Ailment]:
+    """Checks the weights of the trials whose checkpoints are kept.
+
+    Args:
+        history: The study.
+        train_again: Trains the trial of a number again, which writes its weights.
+    """
     for trial in history.kept:
         for repeat, digest in recorded_checkpoints(trial):
             path = checkpoint_path(history.store, history.description, trial.number, repeat)
             try:
                 check_checkpoint(path, digest)
             except CheckpointError as error:
+                # What is defined in a notebook can be trained only there.
+                mend = partial(train_again, history, trial.number)
                 which = f"the checkpoint of repeat {repeat}" if repeat else "the checkpoint"
                 yield Ailment(
                     Finding(
@@ -34,7 +43,8 @@ def check_checkpoints(history: StudyHistory) -> Iterator[Ailment]:
                         trial=trial.number,
                         run=trial.run_id,
                         path=str(path),
-                    )
+                    ),
+                    mend if history.description.code.path else None,
                 )
 
 
@@ -93,11 +103,11 @@ def _how(history: StudyHistory, trial: TrialRecord) -> str:
     description, store = history.description, shlex.quote(str(history.store.root))
     if not description.code.path:
         return (
-            "train it again, bit for bit; that writes it. The study was not defined in a file: "
+            "training it again, bit for bit, writes it. The study was not defined in a file: "
             f"where it is defined, call study.reproduce({trial.number})"
         )
     engine = f" --engine {description.engine}" if len(history.engines) > 1 else ""
     return (
-        "train it again, bit for bit; that writes it: kerastudy reproduce "
+        "--fix trains it again, bit for bit, as does: kerastudy reproduce "
         f"{shlex.quote(description.name)} --trial {trial.number}{engine} --store {store}"
     )
