@@ -37,6 +37,7 @@ from tracking.records import (
     TrialRecord,
     TrialResult,
     TrialSpec,
+    TrialTask,
 )
 from tracking.runs import StudyRuns
 from tracking.selection import best_trial
@@ -79,6 +80,8 @@ class Driver:
         self._again = deque(t for t in recorded if t.state not in FINISHED_STATES)
         self._running: dict[int, Running] = {}
         self._repeats: deque[int] = deque()
+        # What has come in, and is not in the record yet.
+        self._results: list[TrialResult] = []
         self._clock = AwakeClock()
         self._time_limit = TimeLimit(description.trial_timeout, self._clock)
         self._stopping = False
@@ -139,7 +142,19 @@ class Driver:
         return "prune" if prune or self._time_limit.cuts(running) else "continue"
 
     def on_result(self, result: TrialResult) -> None:
-        """See `Handler.on_result`."""
+        """See `Handler.on_result`. It is taken into the record with others that come with it."""
+        self._results.append(result)
+
+    def _take_results(self) -> None:
+        """Records what has come in, at once, and goes on from it."""
+        results, self._results = self._results, []
+        with self._runs.together():
+            ended = [each for each in map(self._record, results) if each is not None]
+        for trial, result in ended:
+            self._follow(trial, result)
+
+    def _record(self, result: TrialResult) -> tuple[TrialRecord, TrialResult] | None:
+        """Records what came of a training; returns it as the trial's, if that has ended."""
         running = self._running[result.number]
         cut = self._time_limit.reason(result.number)
         if cut and result.state == "pruned":
@@ -150,9 +165,9 @@ class Driver:
             if result.state == "complete" and result.repeat + 1 < self._description.repeats:
                 # Whether there is a next one is decided when it would begin.
                 self._repeats.append(result.number)
-                return
+                return None
             result = self._combined(running)
-        self._end(running.trial, result)
+        return self._end(running.trial, result)
 
     def on_lost(self, spec: TrialSpec, reason: str) -> None:
         """See `Handler.on_lost`."""
@@ -186,11 +201,16 @@ class Driver:
     def _end_between_repeats(self, running: Running) -> None:
         last = running.results[-1]
         running.results[-1] = replace(last, state="interrupted", reason="stopped between repeats")
-        self._end(running.trial, self._combined(running))
+        self._follow(*self._end(running.trial, self._combined(running)))
 
-    def _end(self, trial: TrialRecord, result: TrialResult) -> None:
+    def _end(self, trial: TrialRecord, result: TrialResult) -> tuple[TrialRecord, TrialResult]:
+        """Records what came of a trial."""
         result = replace(result, joined=as_they_can_join(self._description, result.joined))
         self._runs.finish_trial(trial.run_id, result)
+        return trial, result
+
+    def _follow(self, trial: TrialRecord, result: TrialResult) -> None:
+        """Goes on from a trial that has ended, and is in the record."""
         del self._running[result.number]
         if result.state == "interrupted":
             self._progress.trial_ended(result, None)
@@ -248,6 +268,8 @@ class Driver:
             # A worker that is ended while it loads, by what stops this process too.
             if not (idle and self._stopping):
                 raise
+        finally:
+            self._take_results()
 
     def _look_at_times(self) -> None:
         """Ends trainings that hang."""
@@ -287,21 +309,26 @@ class Driver:
         )
 
     def _submit(self) -> None:
-        while self._executor.free and not self._stopping:
-            if self._repeats:
-                running = self._running[self._repeats.popleft()]
-                if self._cuts():
-                    self._end_between_repeats(running)
-                    continue
-            else:
-                begun = None if self._ended_early() else self._begin_next()
-                if begun is None:
-                    break
-                running = begun
-            self._submit_training(running)
-        # Told to stop, which may be at any moment, it begins none of them any more.
-        while self._stopping and self._repeats:
-            self._end_between_repeats(self._running[self._repeats.popleft()])
+        """Begins trainings where workers are free. Their runs are there before any of them is."""
+        tasks: list[TrialTask] = []
+        with self._runs.together():
+            while len(tasks) < self._executor.free and not self._stopping:
+                if self._repeats:
+                    running = self._running[self._repeats.popleft()]
+                    if self._cuts():
+                        self._end_between_repeats(running)
+                        continue
+                else:
+                    begun = None if self._ended_early() else self._begin_next()
+                    if begun is None:
+                        break
+                    running = begun
+                tasks.append(self._begin_training(running))
+            # Told to stop, which may be at any moment, it begins none of them any more.
+            while self._stopping and self._repeats:
+                self._end_between_repeats(self._running[self._repeats.popleft()])
+        for task in tasks:
+            self._executor.submit(task)
 
     def _begin_next(self) -> Running | None:
         """Begins a trial that was cut, or the next one; None if there is none to begin."""
@@ -356,8 +383,8 @@ class Driver:
             return None
         return complete(self._description.space, initial[number])
 
-    def _submit_training(self, running: Running) -> None:
-        """Submits a trial's training, or the next of its repeats."""
+    def _begin_training(self, running: Running) -> TrialTask:
+        """Begins a trial's training, or the next of its repeats."""
         spec, repeat = running.trial.spec, len(running.specs)
         if self._description.repeats > 1:
             seed = trial_seed(self._description.seed, spec.number, repeat)
@@ -367,7 +394,7 @@ class Driver:
             run_id = running.trial.run_id
         running.begin_training(spec, run_id, self._clock.seconds)
         self._tell_of_origin(spec)
-        self._executor.submit(task_of(spec, self._description, self._runs.store))
+        return task_of(spec, self._description, self._runs.store)
 
     def _tell_of_origin(self, spec: TrialSpec) -> None:
         """Gives a trial that goes on from another one the epochs that were trained there."""

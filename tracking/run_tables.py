@@ -2,7 +2,8 @@
 
 The client takes 16 ms of CPU for a short run, most of it in looking up what it has just written.
 Straight into the tables of its SQLite database the same takes less than 2, in two transactions: one
-when the run begins, one when it ends. Each is there whole or not at all.
+when the run begins, one when it ends. Each is there whole or not at all. Several runs that begin or
+end at once have one transaction together.
 
 What is written is the same, as a test shows field by field. If the tables are not those that are
 known here, or the database does not take what it is given, MLflow's client does it.
@@ -19,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from tracking.errors import StoreError
 from tracking.run_writer import ClientWriter, RunWriter
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ class TableWriter:
         self._experiment_id = experiment_id
         self._otherwise = otherwise
         self._open: PoolProxiedConnection | None = None
+        self._together = False
 
     def begin(
         self,
@@ -82,6 +85,7 @@ class TableWriter:
             with self._transaction() as database:
                 return self._begin(database, name, tags, params, inputs)
         except (sqlite3.Error, _NotTakenError):
+            self._commit()
             return self._otherwise.begin(name, tags, params, inputs)
 
     def log(
@@ -108,7 +112,18 @@ class TableWriter:
                         (status, _now(), run_id),
                     )
         except (sqlite3.Error, _NotTakenError):
+            self._commit()
             self._otherwise.log(run_id, metrics, params, tags, status)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """See `RunWriter.together`. One transaction for all; an error in between keeps the rest."""
+        self._together = True
+        try:
+            yield
+        finally:
+            self._together = False
+            self._commit()
 
     def close(self) -> None:
         """See `RunWriter.close`."""
@@ -175,6 +190,7 @@ class TableWriter:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Begins a transaction, or a part of the one that is open, and ends it."""
         if self._open is None:
             from sqlalchemy import create_engine
             from sqlalchemy.pool import NullPool
@@ -182,16 +198,44 @@ class TableWriter:
             # Connected as MLflow connects, so that the connection is prepared in the same way.
             self._open = create_engine(self._uri, poolclass=NullPool).raw_connection()
             self._open.cursor().execute(f"PRAGMA wal_autocheckpoint={_PAGES}")
-        database = self._open.driver_connection
-        assert isinstance(database, sqlite3.Connection), "the store's database is SQLite's"
-        database.execute("BEGIN IMMEDIATE")
+        database = self._connection(self._open)
+        if not database.in_transaction:
+            database.execute("BEGIN IMMEDIATE")
+        database.execute("SAVEPOINT part")
         try:
             yield database
+        except BaseException as error:
+            if database.in_transaction:
+                database.execute("ROLLBACK TO part")
+            elif self._together:
+                # As a full disk may end it, with what was written before.
+                raise StoreError(
+                    f"The store's database cannot be written: {error}. What is recorded is kept: "
+                    "mend this, and give the command again."
+                ) from error
+            raise
+        finally:
+            if database.in_transaction:
+                database.execute("RELEASE part")
+            if not self._together:
+                self._commit()
+
+    def _commit(self) -> None:
+        if self._open is None:
+            return
+        database = self._connection(self._open)
+        try:
             database.commit()
         finally:
-            # On any error, an interrupt among them; also if the commit is what failed.
+            # If it is the commit that failed.
             if database.in_transaction:
                 database.rollback()
+
+    @staticmethod
+    def _connection(opened: PoolProxiedConnection) -> sqlite3.Connection:
+        database = opened.driver_connection
+        assert isinstance(database, sqlite3.Connection), "the store's database is SQLite's"
+        return database
 
 
 class _NotTakenError(Exception):

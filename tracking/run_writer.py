@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -41,6 +42,10 @@ class RunWriter(Protocol):
 
         The tags are there only if all the rest is; the status follows, or comes with them.
         """
+        ...
+
+    def together(self) -> contextlib.AbstractContextManager[None]:
+        """Has what is written within be there at its end: at once, where that can be."""
         ...
 
     def close(self) -> None:
@@ -88,6 +93,10 @@ class ClientWriter:
         self._client.log_batch(run_id, metrics[-_LAST_BATCH:], params, tags)
         if status is not None:
             self._client.set_terminated(run_id, status)
+
+    def together(self) -> contextlib.AbstractContextManager[None]:
+        """See `RunWriter.together`. Each is there at once."""
+        return contextlib.nullcontext()
 
     def close(self) -> None:
         """See `RunWriter.close`."""

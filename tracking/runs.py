@@ -7,10 +7,11 @@ RUNNING on resuming either has its result, and is closed, or has none, and is tr
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from tracking import tags
@@ -80,6 +81,8 @@ class StudyRuns:
         self._flushed: dict[str, float] = {}
         self._dataset = dataset_inputs(description)
         self.on_written: Callable[[str], None] = lambda run_id: None
+        # Runs that were written to, of which nobody was told yet; None: they are told of at once.
+        self._untold: list[str] | None = None
 
     @classmethod
     def create(
@@ -177,6 +180,25 @@ class StudyRuns:
         self._writer.close()
         self.on_written(self.parent_run_id)
 
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Has trials that begin or end within do so in one transaction, at its end."""
+        untold: list[str] = []
+        self._untold = untold
+        try:
+            with self._writer.together():
+                yield
+        finally:
+            self._untold = None
+        for run_id in dict.fromkeys(untold):
+            self.on_written(run_id)
+
+    def _written(self, run_id: str) -> None:
+        if self._untold is None:
+            self.on_written(run_id)
+        else:
+            self._untold.append(run_id)
+
     def begin_trial(
         self,
         spec: TrialSpec,
@@ -236,7 +258,7 @@ class StudyRuns:
         self._waiting[run_id] = []
         self._named[run_id] = set(values)
         self._flushed[run_id] = time.monotonic()
-        self.on_written(run_id)
+        self._written(run_id)
         return run_id
 
     def log_epoch(self, run_id: str, epoch: EpochResult) -> None:
@@ -269,7 +291,7 @@ class StudyRuns:
             [RunTag(name, text) for name, text in result_tags(result).items()],
             _STATUS[result.state],
         )
-        self.on_written(run_id)
+        self._written(run_id)
 
     def _joined(self, run_id: str, result: TrialResult) -> list[Param]:
         """Returns the hyperparameters that the builder has only now shown, with their defaults."""
@@ -283,7 +305,7 @@ class StudyRuns:
 
         name, now = to_mlflow(f"best_{self.description.objective.metric}"), time.time_ns()
         self._writer.log(self.parent_run_id, [Metric(name, value, now // 1_000_000, number)])
-        self.on_written(self.parent_run_id)
+        self._written(self.parent_run_id)
 
     def complete_best_so_far(self, number: int, value: float) -> None:
         """Adds the point of the best trial, if a kill came between its result and the point."""
@@ -310,7 +332,7 @@ class StudyRuns:
             self._client.set_tag(run_id, tags.STATE, "interrupted")
             self._client.set_tag(run_id, tags.REASON, "its process ended before it did")
             self._client.set_terminated(run_id, "KILLED")
-        self.on_written(run_id)
+        self._written(run_id)
 
     def close_left_over(self, trials: Iterable[TrialRecord]) -> None:
         """Ends the runs that a killed process left RUNNING: those of trials and repeats."""
@@ -329,7 +351,7 @@ class StudyRuns:
         waiting, self._waiting[run_id] = self._waiting[run_id], []
         self._writer.log(run_id, waiting)
         self._flushed[run_id] = time.monotonic()
-        self.on_written(run_id)
+        self._written(run_id)
 
 
 def end_unmarked(store: Store, experiment_id: str) -> None:

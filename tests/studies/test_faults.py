@@ -26,6 +26,15 @@ STUDY = {
 }
 # Trials of several trainings, and a hyperparameter that only training shows.
 REPEATS = {"trials": 1, "epochs": 1, "repeats": 2, "discovered": True, "joins": [0]}
+# Trials that begin and end together, whose runs are written in one transaction.
+TOGETHER = {
+    "trials": 6,
+    "epochs": 2,
+    "workers": 3,
+    "deterministic": True,
+    "infeasible": [1],
+    "seed": 2,
+}
 
 
 def run(folder: Path, fault: str, part: str, settings: dict[str, Any]) -> Any:
@@ -58,6 +67,14 @@ def test_killed_at_any_step_of_repeated_trials(tmp_path: Path) -> None:
     found = run(tmp_path, "kill", "trials", REPEATS)
     assert [len(t["repeats"]) for t in found["record"]["trials"].values()] == [2]
     assert len(found["tried"]) > 20
+    assert not found["failures"], told(found)
+
+
+def test_killed_at_any_step_of_trials_that_end_together(tmp_path: Path) -> None:
+    found = run(tmp_path, "kill", "trials", TOGETHER)
+    assert len(found["record"]["trials"]) == TOGETHER["trials"]
+    ends = [step for step in found["tried"] if "commit mlflow.db: UPDATE runs" in step]
+    assert len(ends) < TOGETHER["trials"], found["tried"]
     assert not found["failures"], told(found)
 
 

@@ -67,12 +67,16 @@ class Executor(ScriptedExecutor):
 
 def launch(root: Path, settings: Mapping[str, Any]) -> int:
     """Launches the study as the command does; returns the exit code."""
+    workers = settings.get("workers", 1)
     executor = Executor(
         describe(name="faults", keep=1, **{k: v for k, v in settings.items() if k in _SETTINGS}),
+        workers=workers,
         infeasible=set(settings.get("infeasible", ())),
         joined={n: [ks.Float("late", 0.0, 1.0)] for n in settings.get("joins", ())},
     )
-    run = telling_errors(lambda: run_study(executor, store=root, progress=NoProgress()))
+    run = telling_errors(
+        lambda: run_study(executor, store=root, progress=NoProgress(), workers=workers)
+    )
     try:
         run()
     except SystemExit as error:
@@ -80,7 +84,7 @@ def launch(root: Path, settings: Mapping[str, Any]) -> int:
     return 0
 
 
-_SETTINGS = ("trials", "epochs", "pruner", "repeats", "discovered", "seed")
+_SETTINGS = ("trials", "epochs", "pruner", "repeats", "discovered", "seed", "deterministic")
 
 
 def in_child(action: Callable[[], int], errors: Path) -> int:

@@ -91,6 +91,7 @@ class ScriptedExecutor:
 
     Attributes:
         description: The study.
+        workers: How many trials run, and end, together.
         before: Called before each trial; may raise, or kill the process.
         lost: Numbers of trials whose process dies, as often as they stand in it.
         infeasible: Numbers of trials that are infeasible.
@@ -98,6 +99,7 @@ class ScriptedExecutor:
     """
 
     description: StudyDescription
+    workers: int = 1
     before: Callable[[TrialSpec], None] = lambda spec: None
     lost: list[int] = field(default_factory=list)
     infeasible: set[int] = field(default_factory=set)
@@ -111,7 +113,7 @@ class ScriptedExecutor:
 
     @property
     def free(self) -> int:
-        return 0 if self._waiting or self._replacing else 1
+        return 0 if self._replacing else self.workers - len(self._waiting)
 
     def submit(self, task: TrialTask) -> None:
         assert self.free
@@ -129,7 +131,10 @@ class ScriptedExecutor:
             # As a worker process that took the place of one that died: it is ready now.
             self._replacing = False
             return
-        task = self._waiting.popleft()
+        for _ in range(len(self._waiting)):
+            self._run(self._waiting.popleft(), handler)
+
+    def _run(self, task: TrialTask, handler: Handler) -> None:
         spec = task.spec
         self.before(spec)
         self.ran.append((spec.number, spec.attempt))

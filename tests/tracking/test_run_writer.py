@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 from scripted import describe
 
 from tracking.history import read_study
-from tracking.records import DataDescription
+from tracking.records import DataDescription, Proposal
 from tracking.run_contents import dataset_inputs
 from tracking.run_tables import TableWriter, make_writer
 from tracking.run_writer import ClientWriter, RunWriter
@@ -70,6 +70,15 @@ def many(writer: RunWriter, run_id: str) -> None:
     rows = [(f"m {i}", i / 7, step, step) for step in range(50) for i in range(50)]
     params = [Param(f"p {i}", str(i)) for i in range(250)]
     writer.log(run_id, metrics(*rows), params, [RunTag("last", "yes")], "FINISHED")
+
+
+def interrupted(writer: RunWriter, run_id: str) -> None:
+    class Interrupting(RunTag):
+        @property
+        def value(self) -> str:
+            raise KeyboardInterrupt
+
+    writer.log(run_id, metrics(("a", 1.0, 1, 1)), (), [Interrupting("k", "v")], "FINISHED")
 
 
 @pytest.mark.parametrize(
@@ -164,20 +173,57 @@ def test_a_data_set_that_the_experiment_does_not_know_yet_is_made_known(
 
 
 def test_a_write_that_is_interrupted_leaves_nothing(shared_store: Store) -> None:
-    class Interrupting(RunTag):
-        @property
-        def value(self) -> str:
-            raise KeyboardInterrupt
-
     runs = StudyRuns.create(shared_store, describe(name="interrupted write"), ENVIRONMENT)
     writer = make_writer(shared_store, runs.experiment_id)
     run_id = writer.begin("trial", {}, (), ())
     with pytest.raises(KeyboardInterrupt):
-        writer.log(run_id, metrics(("a", 1.0, 1, 1)), (), [Interrupting("k", "v")], "FINISHED")
+        interrupted(writer, run_id)
     run = shared_store.client.get_run(run_id)
     assert not run.data.metrics and run.info.status == "RUNNING"
     writer.log(run_id, metrics(("a", 2.0, 1, 1)), status="FINISHED")
     assert shared_store.client.get_run(run_id).data.metrics == {"a": 2.0}
+
+
+@pytest.mark.parametrize("between", ["nothing", "not finite", "interrupted"])
+def test_what_is_written_together_is_there_at_its_end(shared_store: Store, between: str) -> None:
+    """What the database does not take is written by MLflow's client, and what is cut is not."""
+    runs = StudyRuns.create(shared_store, describe(name=f"together {between}"), ENVIRONMENT)
+
+    def statuses() -> list[str]:
+        found = shared_store.client.search_runs([runs.experiment_id])
+        return sorted(run.info.status for run in found if run.info.run_id != runs.parent_run_id)
+
+    writer = make_writer(shared_store, runs.experiment_id)
+    with contextlib.suppress(KeyboardInterrupt), writer.together():
+        first = writer.begin("first", {}, (), ())
+        assert statuses() == []
+        if between == "not finite":
+            not_finite(writer, first)
+            assert statuses() == ["RUNNING"]
+        second = writer.begin("second", {}, (), ())
+        writer.log(first, metrics(("a", 1.0, 1, 1)), status="FINISHED")
+        if between == "interrupted":
+            interrupted(writer, second)
+    assert statuses() == ["FINISHED", "RUNNING"]
+    assert shared_store.client.get_run(first).data.metrics["a"] == 1.0
+    assert not shared_store.client.get_run(second).data.metrics
+    # And what comes then is there at once.
+    writer.log(second, metrics(("a", 2.0, 1, 1)), status="KILLED")
+    assert statuses() == ["FINISHED", "KILLED"]
+
+
+def test_runs_that_begin_together_are_told_of_when_they_are_there(shared_store: Store) -> None:
+    runs = StudyRuns.create(shared_store, describe(name="told of"), ENVIRONMENT)
+    told: list[str] = []
+
+    def on_written(run_id: str) -> None:
+        told.append(shared_store.client.get_run(run_id).info.run_id)
+
+    runs.on_written = on_written
+    with runs.together():
+        begun = [runs.begin_trial(make_spec(n), Proposal(n, {}), ENVIRONMENT) for n in range(3)]
+        assert told == []
+    assert told == begun
 
 
 def test_what_was_deleted_in_mlflow_is_not_written_to(shared_store: Store) -> None:
