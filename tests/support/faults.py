@@ -39,9 +39,10 @@ from studies.running_studies import run_study
 from tracking.mlflow_client import forget_databases
 from tracking.records import TrialSpec
 
-# "kill" leaves what a killed process would; "power" what a power failure may: MLflow's database
-# lacks what it was told last. The others refuse every write from there on.
-Fault = Literal["kill", "power", "full", "read-only"]
+# "kill" leaves what a killed process would; "kill twice" has the launch after that killed too, at
+# a step that is drawn; "power" leaves what a power failure may: MLflow's database lacks what it was
+# told last. The others refuse every write from there on.
+Fault = Literal["kill", "kill twice", "power", "full", "read-only"]
 # Where: in making the store, in a launch in a store that is there, in the trials of that launch.
 Part = Literal["store", "all", "trials"]
 
@@ -113,7 +114,9 @@ def _lose_the_last(log: Path, rng: random.Random) -> None:
         os.truncate(log, size - rng.randrange(size // 4 + 1))
 
 
-_COPIES = {"kill": True, "power": True, "full": False, "read-only": False}
+_COPIES = ("kill", "kill twice", "power")
+# What takes long is tried at some of the steps.
+_EVERY = {"power": 4, "kill twice": 6}
 _PARTS = {
     "store": ("", "open locks/"),
     "all": ("", "the end"),
@@ -151,12 +154,12 @@ class Cases:
 
     def run(self, fault: Fault) -> dict[str, Any]:
         """Returns the steps, and what went wrong at which."""
-        self._copies.mkdir(parents=True)
+        self.folder.mkdir(exist_ok=True)
         if self.part != "store":
             # Making a store takes as long as ten launches: each case has a copy.
             self._told(self._make_store)
             shutil.copytree(self._store, self._template)
-        self._told(lambda: self._undisturbed(fault))
+        self._told(lambda: self._undisturbed(self._copies if fault in _COPIES else None))
         answer = json.loads(self._answer.read_text())
         expected = answer["record"]
         tried = self._tried(fault, answer["steps"])
@@ -173,8 +176,8 @@ class Cases:
         first = next(i for i, step in enumerate(steps) if step.startswith(begin))
         last = next(i for i, step in enumerate(steps) if step.startswith(end))
         tried = dict([*enumerate(steps)][first : last + 1])
-        if fault == "power":
-            return {at: step for at, step in tried.items() if at % 4 == 3}
+        if fault in _EVERY:
+            return {at: step for at, step in tried.items() if at % _EVERY[fault] == 3}
         if fault != "kill" or self.part == "store":
             # What is refused at one trial's writes is refused at another's. A store's databases
             # are made in many commits, under another name.
@@ -189,13 +192,15 @@ class Cases:
 
     def _case(self, fault: Fault, at: int, expected: object) -> list[str]:
         shutil.rmtree(self._store)
-        found = []
-        if fault in ("kill", "power"):
+        found: list[str] = []
+        if fault in _COPIES:
             copy = self._copies / str(at)
             if copy.exists():
                 copy.rename(self._store)
             if fault == "power":
                 _lose_the_last(self._store / "mlflow.db-wal", random.Random(at))
+            if fault == "kill twice":
+                self._killed_again(random.Random(at))
         else:
             shutil.copytree(self._template, self._store)
             found += self._refused(fault, at)
@@ -209,6 +214,15 @@ class Cases:
             # Artifacts of a run that the record has lost: nobody sees them.
             answer["left"] = [left for left in answer["left"] if "mlartifacts" not in left]
         return found + answer["left"]
+
+    def _killed_again(self, rng: random.Random) -> None:
+        """Leaves what a launch would that was killed at some step."""
+        copies = self.folder / "copies of another launch"
+        self._told(lambda: self._undisturbed(copies))
+        left = copies / str(rng.randrange(len(json.loads(self._answer.read_text())["steps"])))
+        shutil.rmtree(self._store)
+        left.rename(self._store)
+        shutil.rmtree(copies)
 
     def _refused(self, fault: Fault, at: int) -> list[str]:
         def launch_in_vain() -> int:
@@ -231,8 +245,8 @@ class Cases:
         create_store(self._store)
         return 0
 
-    def _undisturbed(self, fault: Fault) -> int:
-        steps = Steps(self._store, copies=self._copies if _COPIES[fault] else None)
+    def _undisturbed(self, copies: Path | None) -> int:
+        steps = Steps(self._store, copies=copies)
         steps.watch()
         code = launch(self._store, self.settings)
         steps.step("the end", AssertionError)

@@ -71,6 +71,7 @@ class Steps:
         number = len(self.seen)
         self.seen.append(what)
         if self.copies is not None and self.root.exists():
+            self.copies.mkdir(exist_ok=True)
             # Not by this process: closing a file of a database ends SQLite's locks on it.
             subprocess.run(["cp", "-a", self.root, self.copies / str(number)], check=True)
         if self.fault is None or number < self.at:
