@@ -108,7 +108,10 @@ def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
             p for p in before.data.digests if before.data.digests[p] != now.data.digests.get(p)
         ]
         parts += [p for p in now.data.digests if p not in before.data.digests]
-        found.append(f"the data differs ({', '.join(parts) or 'order'})")
+        code = before.code.digest
+        hint = ", though its file is the same: what is drawn or shuffled there needs a seed"
+        same_file = hint if code and code == now.code.digest else ""
+        found.append(f"the data differs ({', '.join(parts) or 'order'}){same_file}")
     names: tuple[str, ...] = (
         "objective",
         "pruner",

@@ -30,6 +30,17 @@ _MOST_BYTES = 32 * 2**20
 # Read a second time, to see whether they are the same.
 _BATCHES_READ_AGAIN = 3
 _NAMES = ("x", "y", "sample_weight")
+_BATCH_IT = (
+    "It seems to come sample by sample. Put samples together into batches: by batch(32) of a "
+    "tf.data.Dataset; a generator yields arrays whose first axis counts samples."
+)
+# By what Keras and TensorFlow say of data of generators.
+_HINTS = {
+    "must be at least rank 1": _BATCH_IT,
+    "`output_signature` must contain": "A generator gives several inputs as a tuple or a dict of "
+    "arrays, not as a list.",
+}
+_NO_HINT = "Read a batch of it by itself to see why."
 # What is trained on depends on the trial; what is looked at before does not.
 PROFILE_SEED = 0
 
@@ -94,9 +105,9 @@ def profile_of(source: Source) -> Profile:
     except DataError:
         raise
     except Exception as error:
+        hint = next((hint for told, hint in _HINTS.items() if told in str(error)), _NO_HINT)
         raise DataError(
-            f"{_capital(source.called)} can't be read: {describe(error).removesuffix('.')}. "
-            "Read a batch of it by itself to see why."
+            f"{_capital(source.called)} can't be read: {describe(error).removesuffix('.')}. {hint}"
         ) from error
 
 
@@ -194,15 +205,18 @@ def _checked(given: Any, of: str) -> Batch:
         DataError: nothing can be trained on it.
     """
     if not isinstance(given, tuple) or len(given) not in (2, 3):
-        what = f"{len(given)} of them" if isinstance(given, tuple) else type(given).__name__
+        what = f"{len(given)} of them" if isinstance(given, tuple) else "one thing, no tuple"
         raise DataError(
             f"What is trained on {of} has to be (x, y), or (x, y, sample_weight). Received: "
             f"{what}. Give each batch as a tuple of these."
         )
     batch = tuple(_arrays(each, f"{name} {of}") for name, each in zip(_NAMES, given, strict=False))
+    for name, array in _named(batch).items():
+        if array.ndim == 0:
+            raise DataError(f"{name} {of} is a single value. {_BATCH_IT}")
     samples = length_of(batch[0])
     for name, array in _named(batch).items():
-        if array.ndim == 0 or len(array) != samples:
+        if len(array) != samples:
             raise DataError(
                 f"{name} {of} has shape {array.shape}, and there are {samples} samples. Give one "
                 "entry of each array for each sample."

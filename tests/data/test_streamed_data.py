@@ -214,6 +214,9 @@ _once = iter([(X, Y), (X, Y), (X, Y)])
         (lambda: _once, "gives nothing when it is called again"),
         (of((X,)), r"on of batch 1 of the training data has to be \(x, y\).*1 of them"),
         (lambda: tf.data.Dataset.from_tensor_slices(X).batch(2), r"has to be \(x, y\)"),
+        (lambda: tf.data.Dataset.from_tensor_slices((X, Y)), r"y of.*single value.*by batch\(32\)"),
+        (of(*zip(X, Y, strict=True)), r"can't be read: .*It seems to come sample by sample"),
+        (of(([X, X], Y)), "can't be read: .*a tuple or a dict of arrays, not as a list"),
         (of((X, Y[:5])), "y of batch 1 of the training data has shape .5,., and there are 10"),
         (of((X, Y), (X * np.nan, Y)), "x of batch 2 of the training data holds 40 NaN"),
         (of((tf.ragged.constant([[1], [2, 3]]), Y[:2])), "x of batch 1.*holds a RaggedTensor"),
@@ -222,7 +225,8 @@ _once = iter([(X, Y), (X, Y), (X, Y)])
         (broken, "read: InvalidArgumentError: ValueError: file 17 is broken. Read a"),
     ],
     ids=[
-        "empty", "nothing", "pair", "array", "once", "without targets", "bare", "lengths",
+        "empty", "nothing", "pair", "array", "once", "without targets", "bare", "samples",
+        "generator of samples", "list of inputs", "lengths",
         "not a number", "ragged", "other arrays", "endless", "raises",
     ],
 )  # fmt: skip

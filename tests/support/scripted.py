@@ -91,21 +91,21 @@ class ScriptedExecutor:
 
     Attributes:
         description: The study.
-        workers: How many trials run, and end, together.
         before: Called before each trial; may raise, or kill the process.
         lost: Numbers of trials whose process dies, as often as they stand in it.
         infeasible: Numbers of trials that are infeasible.
         joined: Hyperparameters that the builder shows in a trial and the space lacks, by number.
+        workers: How many trials run, and end, together.
     """
 
     description: StudyDescription
-    workers: int = 1
     before: Callable[[TrialSpec], None] = lambda spec: None
     lost: list[int] = field(default_factory=list)
     infeasible: set[int] = field(default_factory=set)
     joined: Mapping[int, Sequence[ks.Float]] = field(default_factory=dict)
     ran: list[tuple[int, int]] = field(default_factory=list)
     environment: Mapping[str, str] = field(default_factory=lambda: {"python": "3"})
+    workers: int = 1
 
     def __post_init__(self) -> None:
         self._waiting: deque[TrialTask] = deque()
