@@ -8,6 +8,7 @@ copy. A process killed in between leaves a study that the next launch goes on wi
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -46,6 +47,9 @@ from tracking.selection import best_trial
 _ATTEMPTS = 3
 # While nothing runs, a stop and the end of the study's time are looked for so often.
 _SECONDS_TO_NOTICE = 0.5
+# Trials that are found within so long begin with one commit. While an engine thinks for longer, no
+# trial is kept waiting, nor the database.
+_SECONDS_TOGETHER = 0.02
 
 
 class Driver:
@@ -149,12 +153,12 @@ class Driver:
         """Records what has come in, at once, and goes on from it."""
         results, self._results = self._results, []
         with self._runs.together():
-            ended = [each for each in map(self._record, results) if each is not None]
-        for trial, result in ended:
-            self._follow(trial, result)
+            ended = [trial for trial in map(self._record, results) if trial is not None]
+        for trial in ended:
+            self._follow(trial)
 
-    def _record(self, result: TrialResult) -> tuple[TrialRecord, TrialResult] | None:
-        """Records what came of a training; returns it as the trial's, if that has ended."""
+    def _record(self, result: TrialResult) -> TrialRecord | None:
+        """Records what came of a training; returns the trial, if that has ended."""
         running = self._running[result.number]
         cut = self._time_limit.reason(result.number)
         if cut and result.state == "pruned":
@@ -167,7 +171,11 @@ class Driver:
                 self._repeats.append(result.number)
                 return None
             result = self._combined(running)
-        return self._end(running.trial, result)
+        trial = self._end(running.trial, result)
+        if not self._description.lag and trial.state in FINISHED_STATES:
+            # With its result, or it might be lost: nobody is told of it again.
+            self._take_best(trial)
+        return trial
 
     def on_lost(self, spec: TrialSpec, reason: str) -> None:
         """See `Handler.on_lost`."""
@@ -201,35 +209,41 @@ class Driver:
     def _end_between_repeats(self, running: Running) -> None:
         last = running.results[-1]
         running.results[-1] = replace(last, state="interrupted", reason="stopped between repeats")
-        self._follow(*self._end(running.trial, self._combined(running)))
+        self._follow(self._end(running.trial, self._combined(running)))
 
-    def _end(self, trial: TrialRecord, result: TrialResult) -> tuple[TrialRecord, TrialResult]:
-        """Records what came of a trial."""
+    def _end(self, trial: TrialRecord, result: TrialResult) -> TrialRecord:
+        """Records what came of a trial; returns it as it is now."""
         result = replace(result, joined=as_they_can_join(self._description, result.joined))
         self._runs.finish_trial(trial.run_id, result)
-        return trial, result
+        return replace(trial, state=result.state, result=result)
 
-    def _follow(self, trial: TrialRecord, result: TrialResult) -> None:
+    def _follow(self, trial: TrialRecord) -> None:
         """Goes on from a trial that has ended, and is in the record."""
-        del self._running[result.number]
-        if result.state == "interrupted":
-            self._progress.trial_ended(result, None)
+        assert trial.result is not None, "it has ended"
+        del self._running[trial.number]
+        if trial.state == "interrupted":
+            self._progress.trial_ended(trial.result, None)
             return
-        done = replace(trial, state=result.state, result=result)
-        self._finished[result.number] = self._trials[result.number] = done
-        self._retention.add(done)
-        self._proposals.ended(done)
+        self._finished[trial.number] = self._trials[trial.number] = trial
+        self._retention.add(trial)
+        self._proposals.ended(trial)
         self._retention.tidy(self._proposals.engine)
-        self._shown = best_trial([self._shown, done], self._description.objective)
+        self._shown = best_trial([self._shown, trial], self._description.objective)
         best = self._shown
         shown = None if best is None or best.best is None else (best.number, best.best.value)
-        self._progress.trial_ended(result, shown)
+        self._progress.trial_ended(trial.result, shown)
 
     def _on_told(self, trial: TrialRecord) -> None:
         """Goes on from what an engine was told."""
         assert trial.result is not None, "it has ended"
         self._join(trial.result)
         self._counted.add(trial.number)
+        if self._description.lag:
+            self._take_best(trial)
+        self._ended_early()
+
+    def _take_best(self, trial: TrialRecord) -> None:
+        """Adds a point to the curve of the best, if this is the best so far."""
         best = best_trial([self._best, trial], self._description.objective)
         if best is trial and best.best is not None:
             # An engine that is told by number is told the last trials by each launch.
@@ -237,7 +251,6 @@ class Driver:
             log = self._runs.complete_best_so_far if told_before else self._runs.log_best_so_far
             log(best.number, best.best.value)
         self._best = best
-        self._ended_early()
 
     def _join(self, result: TrialResult) -> None:
         """Takes hyperparameters into the space that the builder has only now shown."""
@@ -253,6 +266,9 @@ class Driver:
         for trials in (self._trials, self._finished):
             trials.update({n: completed(trial, space) for n, trial in trials.items()})
         self._again = deque(completed(trial, space) for trial in self._again)
+        for running in self._running.values():
+            # It may begin again, or its next repeat may.
+            running.trial = completed(running.trial, space)
         # The engine that a launch from the record would make.
         trials_by_number = [self._trials[n] for n in sorted(self._trials)]
         epochs = [epoch for each in self._running.values() for epoch in each.first_repeat()]
@@ -310,9 +326,15 @@ class Driver:
 
     def _submit(self) -> None:
         """Begins trainings where workers are free. Their runs are there before any of them is."""
+        while self._submit_together():
+            pass
+
+    def _submit_together(self) -> bool:
+        """Begins as many at once as are soon found; returns whether there may be more."""
         tasks: list[TrialTask] = []
+        ends = time.monotonic() + _SECONDS_TOGETHER
         with self._runs.together():
-            while len(tasks) < self._executor.free and not self._stopping:
+            while more := len(tasks) < self._executor.free and not self._stopping:
                 if self._repeats:
                     running = self._running[self._repeats.popleft()]
                     if self._cuts():
@@ -321,14 +343,19 @@ class Driver:
                 else:
                     begun = None if self._ended_early() else self._begin_next()
                     if begun is None:
+                        more = False
                         break
                     running = begun
                 tasks.append(self._begin_training(running))
+                if time.monotonic() > ends:
+                    break
             # Told to stop, which may be at any moment, it begins none of them any more.
             while self._stopping and self._repeats:
                 self._end_between_repeats(self._running[self._repeats.popleft()])
         for task in tasks:
+            self._running[task.spec.number].delay(self._clock.seconds)
             self._executor.submit(task)
+        return more
 
     def _begin_next(self) -> Running | None:
         """Begins a trial that was cut, or the next one; None if there is none to begin."""

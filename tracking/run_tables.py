@@ -72,6 +72,8 @@ class TableWriter:
         self._otherwise = otherwise
         self._open: PoolProxiedConnection | None = None
         self._together = False
+        # Whether what was written last is there in all its parts.
+        self._whole = True
 
     def begin(
         self,
@@ -117,13 +119,27 @@ class TableWriter:
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """See `RunWriter.together`. One transaction for all; an error in between keeps the rest."""
+        """See `RunWriter.together`. One transaction for all; an error in between keeps the rest.
+
+        Raises:
+            StoreError: If the database does not take it.
+        """
         self._together = True
         try:
             yield
         finally:
-            self._together = False
-            self._commit()
+            try:
+                self.settle()
+            except sqlite3.Error as error:
+                raise _not_written(error) from error
+
+    def settle(self) -> None:
+        """See `RunWriter.settle`."""
+        self._together = False
+        if self._open is not None and not self._whole:
+            self._connection(self._open).rollback()
+            self._whole = True
+        self._commit()
 
     def close(self) -> None:
         """See `RunWriter.close`."""
@@ -199,24 +215,27 @@ class TableWriter:
             self._open = create_engine(self._uri, poolclass=NullPool).raw_connection()
             self._open.cursor().execute(f"PRAGMA wal_autocheckpoint={_PAGES}")
         database = self._connection(self._open)
-        if not database.in_transaction:
-            database.execute("BEGIN IMMEDIATE")
-        database.execute("SAVEPOINT part")
+        further = database.in_transaction
+        self._whole = False
         try:
+            if not further:
+                database.execute("BEGIN IMMEDIATE")
+            database.execute("SAVEPOINT part")
             yield database
-        except BaseException as error:
-            if database.in_transaction:
-                database.execute("ROLLBACK TO part")
-            elif self._together:
+            self._whole = True
+        except sqlite3.Error as error:
+            if further and not database.in_transaction:
                 # As a full disk may end it, with what was written before.
-                raise StoreError(
-                    f"The store's database cannot be written: {error}. What is recorded is kept: "
-                    "mend this, and give the command again."
-                ) from error
+                raise _not_written(error) from error
             raise
         finally:
-            if database.in_transaction:
-                database.execute("RELEASE part")
+            if not self._whole and database.in_transaction:
+                # On any error, an interrupt among them, which may have come before the savepoint.
+                try:
+                    database.execute("ROLLBACK TO part")
+                except sqlite3.OperationalError:
+                    database.rollback()
+            self._whole = True
             if not self._together:
                 self._commit()
 
@@ -236,6 +255,13 @@ class TableWriter:
         database = opened.driver_connection
         assert isinstance(database, sqlite3.Connection), "the store's database is SQLite's"
         return database
+
+
+def _not_written(error: sqlite3.Error) -> StoreError:
+    return StoreError(
+        f"The store's database cannot be written: {error}. What is recorded is kept: mend this, "
+        "and give the command again."
+    )
 
 
 class _NotTakenError(Exception):

@@ -48,6 +48,10 @@ class RunWriter(Protocol):
         """Has what is written within be there at its end: at once, where that can be."""
         ...
 
+    def settle(self) -> None:
+        """Ends what an interrupt may have left half done, so that others can write."""
+        ...
+
     def close(self) -> None:
         """Lets go of the database, until something more is written."""
         ...
@@ -97,6 +101,9 @@ class ClientWriter:
     def together(self) -> contextlib.AbstractContextManager[None]:
         """See `RunWriter.together`. Each is there at once."""
         return contextlib.nullcontext()
+
+    def settle(self) -> None:
+        """See `RunWriter.settle`. Each write is ended by itself."""
 
     def close(self) -> None:
         """See `RunWriter.close`."""

@@ -42,7 +42,7 @@ from tracking.run_tables import make_writer
 from tracking.store import Store
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric, Param
+    from mlflow.entities import Metric, Param, Run
 
 _STATUS = {
     "complete": "FINISHED",
@@ -171,6 +171,7 @@ class StudyRuns:
             ended_by: Why it ended, in one word.
             stopped: Why it ended, for people to read.
         """
+        self._writer.settle()
         if len(note) > tags.LONGEST:
             note = note[: tags.LONGEST - 2] + "…"
         self._client.set_tag(self.parent_run_id, tags.NOTE, note)
@@ -321,12 +322,17 @@ class StudyRuns:
             trial: As recorded.
             losses: If it was its own process that ended: of how many attempts that is so now.
         """
+        self._writer.settle()
         if losses is not None:
             self._client.set_tag(trial.run_id, tags.LOSSES, str(losses))
-        self._close_left_running(trial.run_id, trial.result)
+        self._close_left_running(self._client.get_run(trial.run_id))
 
-    def _close_left_running(self, run_id: str, result: TrialResult | None) -> None:
-        if result is not None:
+    def _close_left_running(self, run: Run) -> None:
+        run_id = run.info.run_id
+        # The record knows best: a result may have come into it just before its process ended.
+        text = tags.join_text(run.data.tags, tags.RESULT)
+        if text is not None:
+            result = TrialResult.from_json(text)
             self._client.set_terminated(run_id, _STATUS[result.state])
         else:
             self._client.set_tag(run_id, tags.STATE, "interrupted")
@@ -336,16 +342,13 @@ class StudyRuns:
 
     def close_left_over(self, trials: Iterable[TrialRecord]) -> None:
         """Ends the runs that a killed process left RUNNING: those of trials and repeats."""
-        by_run = {trial.run_id: trial for trial in trials}
+        of_trials = {trial.run_id for trial in trials}
         running = self._client.search_runs([self.experiment_id], "attributes.status = 'RUNNING'")
         for run in running:
-            if run.info.run_id in by_run:
-                self.close_left_running(by_run[run.info.run_id])
-            elif run.data.tags.get(tags.PARENT) in {self.parent_run_id, *by_run}:
-                # A repeat, or an attempt before the last.
-                text = tags.join_text(run.data.tags, tags.RESULT)
-                result = None if text is None else TrialResult.from_json(text)
-                self._close_left_running(run.info.run_id, result)
+            # A trial's, or a repeat's, or that of an attempt before the last.
+            parent = run.data.tags.get(tags.PARENT)
+            if run.info.run_id in of_trials or parent in {self.parent_run_id, *of_trials}:
+                self._close_left_running(run)
 
     def _flush(self, run_id: str) -> None:
         waiting, self._waiting[run_id] = self._waiting[run_id], []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -210,6 +211,56 @@ def test_what_is_written_together_is_there_at_its_end(shared_store: Store, betwe
     # And what comes then is there at once.
     writer.log(second, metrics(("a", 2.0, 1, 1)), status="KILLED")
     assert statuses() == ["FINISHED", "KILLED"]
+
+
+def test_an_interrupt_at_any_line_leaves_nothing_half_done(shared_store: Store) -> None:
+    """And no lock, when the writer has settled."""
+    runs = StudyRuns.create(shared_store, describe(name="any line"), ENVIRONMENT)
+    writer = make_writer(shared_store, runs.experiment_id)
+
+    def write() -> None:
+        with writer.together():
+            for name in ("first", "second"):
+                run_id = writer.begin(name, {}, (), ())
+                writer.log(run_id, metrics(("a", 1.0, 1, 1), ("b", 2.0, 1, 1)), status="FINISHED")
+
+    write()
+    lines = 0
+    while interrupted_at(lines, write):
+        lines += 1
+        writer.settle()
+        path = shared_store.root / "mlflow.db"
+        with contextlib.closing(sqlite3.connect(path, timeout=0)) as database:
+            database.execute("BEGIN IMMEDIATE")
+    assert lines > 100
+    for run in shared_store.client.search_runs([runs.experiment_id], max_results=5000):
+        wanted = {"a": 1.0, "b": 2.0} if run.info.status == "FINISHED" else {}
+        assert run.data.metrics == wanted
+
+
+def interrupted_at(line: int, action: Callable[[], None]) -> bool:
+    """Presses Ctrl-C at the nth line that runs in `run_tables`; False if there are fewer."""
+    left = line
+
+    def on_event(frame: Any, event: str, argument: Any) -> Any:
+        nonlocal left
+        if not frame.f_code.co_filename.endswith("run_tables.py"):
+            return None
+        if event == "line":
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+        return on_event
+
+    before = sys.gettrace()
+    sys.settrace(on_event)
+    try:
+        action()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
 
 
 def test_runs_that_begin_together_are_told_of_when_they_are_there(shared_store: Store) -> None:

@@ -1,0 +1,111 @@
+"""Trials that begin or end together: written at once, and none waits for others."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted import ScriptedExecutor, describe
+
+import kerastudy as ks
+from studies import driver
+from studies.engines.optuna_engine import OptunaEngine
+from studies.executors.executor import Handler
+from studies.progress import NoProgress
+from studies.running_studies import run_study
+from tracking import tags
+from tracking.history import StudyHistory, read_study
+from tracking.records import TrialResult, TrialTask
+from tracking.store import create_store, open_store
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One store for all: making its databases takes longer than any study here."""
+    return create_store(tmp_path_factory.mktemp("together") / "store").root
+
+
+def read(folder: Path, name: str) -> StudyHistory:
+    store = open_store(folder)
+    assert store is not None
+    return read_study(store, name)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wanted"),
+    [(math.inf, ["ask"] * 3 + ["train"] * 3), (-1.0, ["ask", "train"] * 3)],
+    ids=["found at once", "found one after the other"],
+)
+def test_no_trial_waits_while_an_engine_thinks_about_the_next(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, wanted: list[str]
+) -> None:
+    events: list[str] = []
+    ask = OptunaEngine.ask
+
+    def noted(engine: OptunaEngine, *arguments: Any) -> Any:
+        events.append("ask")
+        return ask(engine, *arguments)
+
+    class Noting(ScriptedExecutor):
+        def submit(self, task: TrialTask) -> None:
+            events.append("train")
+            super().submit(task)
+
+    monkeypatch.setattr(driver, "_SECONDS_TOGETHER", seconds)
+    monkeypatch.setattr(OptunaEngine, "ask", noted)
+    description = describe(name=f"together {seconds}", trials=3)
+    run_study(Noting(description, workers=3), store=folder, progress=NoProgress())
+    assert events == wanted
+
+
+def test_what_has_ended_stays_so_whatever_comes_then(folder: Path) -> None:
+    """Ctrl-C when all three are in the record, and of one it was shown."""
+
+    class Interrupted(NoProgress):
+        def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
+            raise KeyboardInterrupt
+
+    description = describe(name="interrupted", trials=3, seed=3)
+    executor = ScriptedExecutor(description, workers=3)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(executor, store=folder, progress=Interrupted())
+    history = read(folder, "interrupted")
+    assert [trial.state for trial in history.trials] == ["complete"] * 3
+    runs = [history.store.client.get_run(trial.run_id) for trial in history.trials]
+    assert [run.info.status for run in runs] == ["FINISHED"] * 3
+    assert [run.data.tags[tags.STATE] for run in runs] == ["complete"] * 3
+    # The curve of the best so far has each that was the best when it ended.
+    values = [trial.best.value for trial in history.trials if trial.best]
+    assert values[0] > values[1], "or this shows nothing"
+    points = history.store.client.get_metric_history(history.parent_run_id, "best_val_loss")
+    best = [n for n in range(3) if values[n] == min(values[: n + 1])]
+    assert sorted(point.step for point in points) == best
+
+
+class OneByOne(ScriptedExecutor):
+    """Ends one of its trials at each wait, those that were begun first."""
+
+    def wait(self, handler: Handler, seconds: float | None = None) -> None:
+        if self._replacing:
+            self._replacing = False
+        else:
+            self._run(self._waiting.popleft(), handler)
+
+
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_what_shows_late_joins_trials_that_run_and_begin_again(folder: Path, repeats: int) -> None:
+    """Trial 1 shows it while trial 2 runs, which then loses its process, or has a next repeat."""
+    description = describe(
+        name=f"late in {repeats}", trials=5, epochs=2, discovered=True, repeats=repeats
+    )
+    executor = OneByOne(
+        description,
+        workers=2,
+        joined={1: [ks.Float("late", 0.0, 1.0, default=0.25)]},
+        lost=[2] if repeats == 1 else [],
+    )
+    history = run_study(executor, store=folder, progress=NoProgress())
+    assert [trial.state for trial in history.trials] == ["complete"] * 5
+    assert [trial.spec.values["late"] for trial in history.trials[:3]] == [0.25] * 3
