@@ -27,8 +27,8 @@ def doctor_command(store: Path | None, fix: bool, as_json: bool) -> None:
     Looks at the databases, the runs left RUNNING, the checkpoints by their checksums, Optuna's
     copy of the record, the registered models, and files that belong to nothing. A study that runs
     meanwhile is left alone. Nothing that can't be made again is deleted: what belongs to nothing
-    is moved to the store's folder orphans. Weights that are missing or damaged are trained again,
-    bit for bit; Ctrl-C leaves what is not mended yet as it was.
+    is moved to the store's folder orphans. Last, weights that are missing or damaged are trained
+    again, bit for bit, by the code that is recorded with the study; Ctrl-C leaves them for later.
 
     Exits with 0 if nothing is wrong, or all is mended; with 1 if something is.
 

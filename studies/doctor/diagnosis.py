@@ -42,6 +42,9 @@ _OF_RECORD: tuple[Callable[[StudyRecord], Iterable[Ailment]], ...] = (
 )
 
 
+_Look = Callable[[StudyRecord], Iterable[Finding]]
+
+
 @dataclass(frozen=True)
 class Diagnosis:
     """What is wrong in a store.
@@ -102,28 +105,30 @@ def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None =
         unread = "the studies, as long as mlflow.db is damaged"
         return Diagnosis(root, (*of_record, *findings), at_work, unread)
     has_copies = not database_fault(root / "optuna.db")
-    for experiment in study_experiments(store):
-        found = None
-        if experiment.name not in at_work:
-            found = _of_study(store, experiment, has_copies=has_copies, fix=fix, progress=progress)
-        if found is None:
-            at_work.setdefault(experiment.name, store.holder(experiment.name))
-            continue
-        findings += found
+    experiments = list(study_experiments(store))
+
+    def looked(look: _Look) -> Iterator[Finding]:
+        for experiment in experiments:
+            found = None
+            if experiment.name not in at_work:
+                found = _of_study(store, experiment, look, fix=fix)
+            if found is None:
+                at_work.setdefault(experiment.name, store.holder(experiment.name))
+                continue
+            yield from found
+
+    findings += looked(partial(_all_but_weights, has_copies=has_copies, fix=fix))
     findings += attended(check_orphan_studies(store), fix=fix)
     if has_copies:
         findings += attended(check_unknown_copies(store), fix=fix)
     findings += attended(check_artifacts(store), fix=fix)
+    # Last: training may take hours, and be broken off.
+    findings += looked(partial(_weights, fix=fix, progress=progress))
     return Diagnosis(root, tuple(findings), at_work)
 
 
 def _of_study(
-    store: Store,
-    experiment: Experiment,
-    *,
-    has_copies: bool,
-    fix: bool,
-    progress: Progress,
+    store: Store, experiment: Experiment, look: _Look, *, fix: bool
 ) -> list[Finding] | None:
     """Looks through a study; None if a process has begun to run it meanwhile.
 
@@ -132,37 +137,33 @@ def _of_study(
     try:
         with store.lock_study(experiment.name) if fix else contextlib.nullcontext():
             record = read_record(store, experiment.experiment_id)
-            findings = list(
-                _looked_through(record, has_copies=has_copies, fix=fix, progress=progress)
-            )
+            findings = list(look(record))
     except StoreLockedError:
         return None
     # What one writes that has just begun looks like what a killed one has left.
     return None if not fix and store.holder(experiment.name) else findings
 
 
-def _looked_through(
-    record: StudyRecord, *, has_copies: bool, fix: bool, progress: Progress
-) -> Iterator[Finding]:
+def _all_but_weights(record: StudyRecord, *, has_copies: bool, fix: bool) -> Iterator[Finding]:
     store = record.store
     folders = [store.root / "checkpoints" / record.name, *record.folders()]
     for folder in folders:
         yield from attended(check_leftovers(folder, record.name), fix=fix)
     for check in _OF_RECORD:
         yield from attended(check(record), fix=fix)
-    for engine in record.parents:
-        history = _history(record, engine)
-        if history is None:
-            continue
-        again = partial(train_again, progress=progress)
-        yield from attended(check_checkpoints(history, again), fix=fix)
-        if has_copies:
+    if has_copies:
+        for history in _histories(record):
             yield from attended(check_copy(history), fix=fix)
 
 
-def _history(record: StudyRecord, engine: str) -> StudyHistory | None:
-    """Reads a study; None if it can't be read, which has been told by then."""
-    try:
-        return read_study(record.store, record.name, engine)
-    except TrackingError:
-        return None
+def _weights(record: StudyRecord, *, fix: bool, progress: Progress) -> Iterator[Finding]:
+    again = partial(train_again, progress=progress)
+    for history in _histories(record):
+        yield from attended(check_checkpoints(history, again), fix=fix)
+
+
+def _histories(record: StudyRecord) -> Iterator[StudyHistory]:
+    """Reads a study under each engine; what can't be read has been told by then."""
+    for engine in record.parents:
+        with contextlib.suppress(TrackingError):
+            yield read_study(record.store, record.name, engine)

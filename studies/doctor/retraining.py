@@ -11,24 +11,27 @@ from tracking.errors import StoreError
 from tracking.history import StudyHistory
 
 
-def train_again(history: StudyHistory, number: int, progress: Progress) -> None:
+def train_again(history: StudyHistory, number: int, repeat: int, progress: Progress) -> None:
     """Trains a trial again, bit for bit, which writes its weights where they belong.
 
     Args:
         history: The study.
         number: The trial: one whose checkpoints are kept.
+        repeat: Which of its trainings has lost its weights. All are run, so those of others may
+            be there by then.
         progress: Told of each epoch.
 
     Raises:
-        StoreError: If its weights are not there afterwards.
+        StoreError: If the weights are not there afterwards.
     """
+    from mlflow.exceptions import MlflowException
+
     trial = history.trial(number)
-    if not any(unsound_checkpoints(history, trial)):
-        # Another of its repeats was found first, and all are trained at once.
+    if repeat not in dict(unsound_checkpoints(history, trial)):
         return
     try:
         outcome = reproduce(history, number, progress=progress)
-    except (StudyError, SearchSpaceError) as error:
+    except (StudyError, SearchSpaceError, MlflowException) as error:
         raise StoreError(str(error)) from error
-    if any(unsound_checkpoints(history, trial)):
+    if repeat in dict(unsound_checkpoints(history, trial)):
         raise StoreError("; ".join(outcome.notes))

@@ -16,13 +16,14 @@ from tracking.store import Store
 
 
 def check_checkpoints(
-    history: StudyHistory, train_again: Callable[[StudyHistory, int], object]
+    history: StudyHistory, train_again: Callable[[StudyHistory, int, int], object]
 ) -> Iterator[Ailment]:
     """Checks the weights of the trials whose checkpoints are kept.
 
     Args:
         history: The study.
-        train_again: Trains the trial of a number again, which writes its weights.
+        train_again: Trains the trial of a number again, which writes the weights of its repeats:
+            told for the sake of which.
     """
     for trial in history.kept:
         for repeat, digest in recorded_checkpoints(trial):
@@ -31,7 +32,7 @@ def check_checkpoints(
                 check_checkpoint(path, digest)
             except CheckpointError as error:
                 # What is defined in a notebook can be trained only there.
-                mend = partial(train_again, history, trial.number)
+                mend = partial(train_again, history, trial.number, repeat)
                 which = f"the checkpoint of repeat {repeat}" if repeat else "the checkpoint"
                 yield Ailment(
                     Finding(
