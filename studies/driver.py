@@ -220,6 +220,8 @@ class Driver:
     def _follow(self, trial: TrialRecord) -> None:
         """Goes on from a trial that has ended, and is in the record."""
         assert trial.result is not None, "it has ended"
+        # One that ended with it may have shown hyperparameters that it lacks.
+        trial = completed(trial, self._description.space)
         del self._running[trial.number]
         if trial.state == "interrupted":
             self._progress.trial_ended(trial.result, None)

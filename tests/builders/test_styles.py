@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from builder_corpus import CORPUS, check_same_again, launch, run, session, without_tracing
+from suite import exhaustive_but
 
 from studies.errors import EngineError, ObjectiveError
 from studies.reproduction import reproduce
@@ -20,11 +21,10 @@ STYLES = sorted(
     path.stem for path in CORPUS.glob("*.py") if path.stem not in ("tiny_data", "ready_hypermodel")
 )
 OTHER_ORACLES = ["keras-tuner:hyperband", "keras-tuner:bayesian", "keras-tuner:grid"]
-# Each style under two of the four, beside random search.
+# Each style under one of the four, beside random search; under two where all is run.
 OTHER_ENGINES = ["optuna:tpe", *OTHER_ORACLES]
 ROTATED = [
-    (style, OTHER_ENGINES[(number + turn) % 4])
-    for number, style in enumerate(STYLES)
+    [(style, OTHER_ENGINES[(number + turn) % 4]) for number, style in enumerate(STYLES)]
     for turn in (0, 1)
 ]
 NOT_SAVED = ["subclassed_model"]  # Keras saves no class that lacks get_config.
@@ -76,14 +76,17 @@ def test_random_search_and_its_best_trial_again(style: str, store: Path, tmp_pat
         check_same_again(style, history, check(style, history), tmp_path)
 
 
-@pytest.mark.parametrize("style", ["custom_metric", "fit_custom_loop", "subclassed_model"])
+@pytest.mark.parametrize(
+    "style",
+    exhaustive_but(["fit_custom_loop"], ["custom_metric", "fit_custom_loop", "subclassed_model"]),
+)
 def test_traced_by_tensorflow(style: str, store: Path, tmp_path: Path) -> None:
     """As all trials are but those of the other tests here; see also those in a new process."""
     history = run(style, "keras-tuner:random", store, trials=2, name=f"{style} traced")
     check_same_again(style, history, check(style, history), tmp_path)
 
 
-@pytest.mark.parametrize("style, engine", ROTATED)
+@pytest.mark.parametrize("style, engine", exhaustive_but(ROTATED[0], ROTATED[0] + ROTATED[1]))
 def test_other_engines(style: str, engine: str, store: Path) -> None:
     space = session(style).description.space
     with without_tracing():
@@ -100,13 +103,11 @@ def test_other_engines(style: str, engine: str, store: Path) -> None:
 
 @pytest.mark.parametrize(
     "style",
-    [
-        "plain",
-        "fit_tunes_training",
-        "subclassed_model",
-        # Its model depends on `trial.number`.
-        "optuna_steps",
-    ],
+    exhaustive_but(
+        # The second one's model depends on `trial.number`.
+        ["fit_tunes_training", "optuna_steps"],
+        ["plain", "fit_tunes_training", "subclassed_model", "optuna_steps"],
+    ),
 )
 def test_promoted_by_hyperband(style: str, store: Path, tmp_path: Path) -> None:
     """What goes on from another trial is what training straight through would be."""
@@ -118,7 +119,10 @@ def test_promoted_by_hyperband(style: str, store: Path, tmp_path: Path) -> None:
         check_same_again(style, history, promoted, tmp_path)
 
 
-@pytest.mark.parametrize("style", ["plain", "fit_tunes_training", "optuna_create_model"])
+@pytest.mark.parametrize(
+    "style",
+    exhaustive_but(["fit_tunes_training"], ["plain", "fit_tunes_training", "optuna_create_model"]),
+)
 def test_launched_and_reproduced_in_a_new_process(style: str, store: Path) -> None:
     history = launch(CORPUS / f"{style}.py", "keras-tuner:random", store, trials=1)
     again = reproduce(history)
@@ -241,7 +245,13 @@ class TestShownLate:
 
     STYLE = "late_in_a_range"
 
-    @pytest.mark.parametrize("engine", ["keras-tuner:random", "optuna:tpe", *OTHER_ORACLES])
+    @pytest.mark.parametrize(
+        "engine",
+        exhaustive_but(
+            ["optuna:tpe", "keras-tuner:hyperband"],
+            ["keras-tuner:random", "optuna:tpe", *OTHER_ORACLES],
+        ),
+    )
     def test_joins_from_that_trial_on(self, engine: str, store: Path, tmp_path: Path) -> None:
         assert "dropout" not in session(self.STYLE).description.space
         name = f"late by {engine.replace(':', ' ')}"
@@ -292,6 +302,7 @@ def test_the_number_of_a_trial_counts_for_its_champion(store: Path) -> None:
     assert history.champion_run_id == history.best.run_id
 
 
+@pytest.mark.exhaustive
 def test_a_ready_hypermodel(store: Path) -> None:
     with without_tracing():
         history = launch(CORPUS / "ready_hypermodel.py", "keras-tuner:random", store, trials=1)

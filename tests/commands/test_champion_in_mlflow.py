@@ -65,6 +65,7 @@ def test_mlflow_loads_the_champion(launched: Launched, validation: Path, tmp_pat
     assert found["folders"] == []
 
 
+@pytest.mark.exhaustive
 def test_mlflow_loads_the_champion_of_a_moved_store(
     launched: Launched, validation: Path, tmp_path: Path
 ) -> None:
@@ -96,6 +97,7 @@ def test_the_registry_says_where_the_champion_comes_from(launched: Launched) -> 
     assert {"keras", "tensorflow"} <= {line.partition("==")[0] for line in fixed}
 
 
+@pytest.mark.exhaustive
 def test_a_moved_study_reproduces(launched: Launched, tmp_path: Path) -> None:
     """A second try, from another folder, after the store was moved."""
     moved = tmp_path / "another place"

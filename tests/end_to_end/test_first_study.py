@@ -117,7 +117,13 @@ class TestOwnStudy:
         )
         return root
 
-    @pytest.mark.parametrize("module", [["-m", "kerastudy"], ["-P", "-m", "kerastudy"]])
+    @pytest.mark.parametrize(
+        "module",
+        [
+            ["-m", "kerastudy"],
+            pytest.param(["-P", "-m", "kerastudy"], marks=pytest.mark.exhaustive),
+        ],
+    )
     def test_launches_from_there(self, repository: Path, module: list[str]) -> None:
         store = repository / f"store{len(module)}"
         arguments = ["launch", "study.py", "--trials", "1", "--store", str(store), "--json"]
@@ -127,6 +133,7 @@ class TestOwnStudy:
         assert done.returncode == 0, done.stderr
         assert as_json(done)["study"] == "작은 연구"
 
+    @pytest.mark.exhaustive
     def test_a_script_without_a_main_guard(self, repository: Path) -> None:
         """It launches its study, and its best trial reproduces from the record."""
         text = (repository / "study.py").read_text(encoding="utf-8")

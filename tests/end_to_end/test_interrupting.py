@@ -11,6 +11,7 @@ from pathlib import Path
 import pexpect
 import psutil
 import pytest
+from suite import exhaustive_but
 from user_commands import KERASTUDY, as_json, environment, kerastudy, write_study
 
 
@@ -91,7 +92,9 @@ def test_sigterm_before_the_first_trial_leaves_nothing_behind(tmp_path: Path) ->
     assert not alive
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", exhaustive_but([signal.SIGTERM], [signal.SIGHUP, signal.SIGTERM])
+)
 def test_a_signal_to_all_of_its_processes_costs_no_trial(
     tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from exact_training import COUNT, VALIDATION, by_hand, by_trainer, samples, spec_of
 from model_zoo import SPARSE, dropouts
+from suite import exhaustive_but
 
 import kerastudy as ks
 from studies.data import Splits
@@ -55,7 +56,7 @@ def trainer() -> Iterator[CompiledTrainer]:
     yield CompiledTrainer("compiled")
 
 
-@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize("data", exhaustive_but(["both parts", "validation only"], DATA))
 def test_sample_weights_train_and_validate_as_by_hand(data: str, trainer: CompiledTrainer) -> None:
     splits, spec, made = DATA[data](), spec_of(), trainer.programs.made
     for rate in (0.3, 0.1):
@@ -74,7 +75,7 @@ def _unweighted(splits: Splits) -> Splits:
     )
 
 
-@pytest.mark.parametrize("columns", [0, 1, 3], ids=["labels", "in a column", "one-hot"])
+@pytest.mark.parametrize("columns", exhaustive_but([0, 3], [0, 1, 3]))
 def test_class_weights_train_as_by_hand(columns: int, trainer: CompiledTrainer) -> None:
     """A class without a weight counts 1; the validation is not weighted."""
     y = np.arange(COUNT) % 3
@@ -91,6 +92,7 @@ def test_class_weights_train_as_by_hand(columns: int, trainer: CompiledTrainer) 
     assert wanted != by_hand(lambda: build(0.1), splits, spec_of()), "weights count"
 
 
+@pytest.mark.exhaustive
 def test_weighted_and_unweighted_data_use_programs_of_their_own() -> None:
     configure_tensorflow(None)
     trainer, spec = CompiledTrainer("compiled"), spec_of()

@@ -15,6 +15,7 @@ import tensorflow as tf
 from conformance.models import wait_until
 from exact_training import by_trainer, spec_of
 from streamed import TRAINING, VALIDATION, model
+from suite import exhaustive_but
 
 import kerastudy as ks
 from studies.class_weights import resolve_class_weight
@@ -69,7 +70,9 @@ def test_each_epoch_of_an_object_begins_at_its_beginning() -> None:
     assert by_trainer(PlainTrainer(), model, splits, spec) == wanted
 
 
-@pytest.mark.parametrize("train", [streamed.tf_data, streamed.py_dataset])
+@pytest.mark.parametrize(
+    "train", exhaustive_but([streamed.tf_data], [streamed.tf_data, streamed.py_dataset])
+)
 def test_classes_are_weighed_as_in_fit(train: Callable[[int], Any]) -> None:
     splits = ks.datasets.batches(train, streamed.validation_tf_data).load()
     class_weight = resolve_class_weight({1: 7.0}, splits)

@@ -1,0 +1,22 @@
+"""What the suite runs each time, and what is left for `pytest -m ""`: more of the same."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import pytest
+
+
+def exhaustive_but(kept: Collection[Any], values: Iterable[Any]) -> list[Any]:
+    """Values for `parametrize`: those that are kept run each time, the others are exhaustive."""
+    values = list(values)
+    assert all(value in values for value in kept), "what is kept is among the values"
+    return [
+        value
+        if value in kept
+        else pytest.param(
+            *(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.exhaustive
+        )
+        for value in values
+    ]
