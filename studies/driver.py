@@ -151,6 +151,8 @@ class Driver:
 
     def _take_results(self) -> None:
         """Records what has come in, at once, and goes on from it."""
+        if not self._results:
+            return
         results, self._results = self._results, []
         with self._runs.together():
             ended = [trial for trial in map(self._record, results) if trial is not None]
