@@ -183,8 +183,8 @@ class Driver:
         """See `Handler.on_lost`."""
         number = spec.number
         running = self._running[number]
-        cut = self._time_limit.reason(number)
-        if cut:
+        hung, cut = self._time_limit.has_cut(number), self._time_limit.reason(number)
+        if hung:
             self.on_result(TrialResult(number, "infeasible", reason=cut, repeat=spec.repeat))
             return
         if self._stopping:
@@ -221,9 +221,9 @@ class Driver:
 
     def _follow(self, trial: TrialRecord) -> None:
         """Goes on from a trial that has ended, and is in the record."""
-        assert trial.result is not None, "it has ended"
         # One that ended with it may have shown hyperparameters that it lacks.
         trial = completed(trial, self._description.space)
+        assert trial.result is not None, "it has ended"
         del self._running[trial.number]
         if trial.state == "interrupted":
             self._progress.trial_ended(trial.result, None)
@@ -313,10 +313,10 @@ class Driver:
 
     def _waits_for_a_worker(self) -> bool:
         """Tells whether trials are left, and all that could run them is being replaced."""
-        if self._executor.free or self._stopping or self._ended_early():
+        if self._executor.free or self._cuts():
             return False
         begun = len(self._trials) >= self._description.trials or self._exhausted
-        return bool(self._again) or not begun
+        return bool(self._again) or not (begun or self._ended_early())
 
     def _why_it_ended(self) -> Ending:
         return why_it_ended(
@@ -345,7 +345,7 @@ class Driver:
                         self._end_between_repeats(running)
                         continue
                 else:
-                    begun = None if self._ended_early() else self._begin_next()
+                    begun = self._begin_next()
                     if begun is None:
                         more = False
                         break
@@ -364,6 +364,8 @@ class Driver:
     def _begin_next(self) -> Running | None:
         """Begins a trial that was cut, or the next one; None if there is none to begin."""
         losses = 0
+        if self._cuts() or (self._ended_early() and not self._again):
+            return None
         if self._again:
             before = self._again.popleft()
             spec = replace(before.spec, attempt=before.spec.attempt + 1)

@@ -17,7 +17,7 @@ from studies.executors.session import Session
 from studies.executors.sizing import chosen_executor
 from studies.executors.worker import WorkerExecutor
 from studies.interruption import raising_interrupts
-from studies.loading import Target, describe_code, load_study
+from studies.loading import Target, describe_code, load_study, with_source
 from studies.progress import Progress, make_progress
 from studies.running_studies import run_study
 from studies.shipping import ShippedStudy, ship
@@ -99,6 +99,8 @@ def launch_target(
         KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it.
     """
     shown = make_progress(progress)
+    # Once, for all workers: the file may be saved while they start.
+    target = with_source(target)
     if chosen_executor(executor, workers, otherwise="worker") == "in-process":
         prepare_environment(1)
         study, code = load_study(target)
@@ -149,10 +151,10 @@ def _launch_in_workers(
     """
     # Before a worker starts: what ails the store is no reason to wait for TensorFlow.
     place = Path(store) if store is not None else default_store_path()
+    check_writable(place.expanduser().absolute())
     opened = open_store(place)
     if opened is not None:
         check_sound(opened.root / "mlflow.db")
-    check_writable(place.expanduser().absolute())
 
     with temporary_folder() as folder:
         local = LocalWorkers(

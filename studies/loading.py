@@ -14,7 +14,7 @@ import linecache
 import os
 import sys
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -82,19 +82,29 @@ def load_study(target: Target) -> tuple[Study, CodeDescription]:
         StudyFileError: If the file does not parse, raises, or has no study; or several, and the
             target does not say which.
     """
-    path = Path(target.path)
+    path, target = Path(target.path), with_source(target)
     source = target.source
-    if source is None:
-        try:
-            source = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise StudyFileError(f"The study file {str(path)!r} cannot be read: {error}") from None
+    assert source is not None
     file = _run(path, source, target)
     study, variable = _find(file, target)
     digest = hashlib.sha256(source.encode()).hexdigest()
     return study, CodeDescription(
         str(path), variable, source, digest, study_name=study.name, folder=os.getcwd()
     )
+
+
+def with_source(target: Target) -> Target:
+    """Returns a target with the text that its file has now, if it has none yet.
+
+    Raises:
+        StudyFileError: If the file cannot be read.
+    """
+    if target.source is not None:
+        return target
+    try:
+        return replace(target, source=Path(target.path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyFileError(f"The study file {target.path!r} cannot be read: {error}") from None
 
 
 def describe_code(study: Study, defined_name: str) -> CodeDescription:

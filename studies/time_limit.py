@@ -59,6 +59,10 @@ class TimeLimit:
         """Takes that a trial's process was ended, as it was hanging."""
         self._hanging.add(number)
 
+    def has_cut(self, number: int) -> bool:
+        """Tells whether a trial's process was ended, as it was hanging."""
+        return number in self._hanging
+
     def reason(self, number: int) -> str:
         """Returns why a trial was ended, if it was for the time; forgets it."""
         hung, told = number in self._hanging, number in self._told

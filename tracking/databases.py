@@ -44,6 +44,27 @@ def database_fault(path: Path, *, thorough: bool = False) -> str:
     return "; ".join(lines[:_SHOWN])
 
 
+def check_can_be_read(path: Path) -> None:
+    """Checks that a database is not in a folder in which SQLite can't read it.
+
+    It reads no database with a write-ahead log where it can't write its index beside it.
+
+    Raises:
+        StoreError: If it is.
+    """
+    if os.access(path.parent, os.W_OK) or not path.is_file():
+        return
+    uri = f"{path.as_uri()}?mode=ro"
+    try:
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=60)) as database:
+            database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        raise StoreError(
+            f"The store's folder {str(path.parent)!r} is read-only, and SQLite can't read "
+            f"{path.name} there ({error}). Copy the folder to where it can be written."
+        ) from None
+
+
 def check_sound(path: Path) -> None:
     """Checks that the record's database is whole before anything is written into it.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from tracking.databases import database_fault, set_aside
+from tracking.databases import check_can_be_read, database_fault, set_aside
 from tracking.errors import StoreError
 from tracking.store import rewrite_addresses
 
@@ -70,6 +70,7 @@ def check_database(path: Path) -> None:
     )
     if not path.is_file():
         raise StoreError(f"The store's database {str(path)!r} is gone. {advice}")
+    check_can_be_read(path)
     try:
         with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
             tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]

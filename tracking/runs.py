@@ -369,7 +369,13 @@ def end_unmarked(store: Store, experiment_id: str) -> None:
 
 def _next_folder(store: Store) -> int:
     """Returns a number that no folder of artifacts has: short, and safe in any file system."""
-    taken = [int(p.name) for p in (store.root / "mlartifacts").iterdir() if p.name.isdigit()]
-    folder = max(taken, default=0) + 1
-    (store.root / "mlartifacts" / str(folder)).mkdir()
-    return folder
+    root = store.root / "mlartifacts"
+    folder = max([int(p.name) for p in root.iterdir() if p.name.isdigit()], default=0) + 1
+    while True:
+        try:
+            (root / str(folder)).mkdir()
+        except FileExistsError:
+            # Another study began at the same moment.
+            folder += 1
+        else:
+            return folder

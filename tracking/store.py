@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 STORE_FORMAT = 1
 DEFAULT_STORE = "kerastudy-store"
 
+_SECONDS_TO_LOOK = 0.3
+
 # Where MLflow writes absolute addresses of artifacts. MLflow has no call to change
 # them, and a store that was moved must still open; see docs/decisions/0003.
 ADDRESS_COLUMNS = (
@@ -92,7 +94,8 @@ class Store:
         holder = path.with_suffix(".json")
         lock = FileLock(path)
         try:
-            lock.acquire(timeout=0)
+            # Whoever looks who holds it holds it for an instant.
+            lock.acquire(timeout=_SECONDS_TO_LOOK)
         except Timeout:
             raise StoreLockedError(
                 f"Another process is running the study {study!r} in {str(self.root)!r} "

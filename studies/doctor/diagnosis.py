@@ -13,7 +13,7 @@ from studies.doctor.copies import check_copy, check_database, check_unknown_copi
 from studies.doctor.retraining import train_again
 from studies.doctor.states import check_states
 from studies.progress import NoProgress, Progress
-from tracking.databases import database_fault
+from tracking.databases import check_can_be_read, database_fault
 from tracking.doctor.artifacts import check_artifacts
 from tracking.doctor.champions import check_champion
 from tracking.doctor.checkpoints import check_checkpoints, check_orphan_studies, check_orphans
@@ -79,7 +79,8 @@ def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None =
 
     Raises:
         StudyNotFoundError: If there is no store.
-        StoreError: If it was made by a newer kerastudy, or is to be mended and can't be written.
+        StoreError: If it was made by a newer kerastudy, is to be mended and can't be written, or is
+            on a disk from which SQLite can't read it.
     """
     progress = progress or NoProgress()
     root = Path(path).expanduser().absolute()
@@ -96,14 +97,18 @@ def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None =
             return Diagnosis(root, tuple(findings), unread="all else, until store.json is mended")
         for folder in (root, root / FOLDER):
             findings += attended(check_leftovers(folder), fix=fix)
-    store = open_store(root)
-    assert store is not None, "it has its store.json"
+    store = Store(root)
+    check_can_be_read(root / "mlflow.db")
     at_work = {name: store.holder(name) for name in store.at_work()}
     findings += attended(check_database(store, at_work), fix=fix)
     of_record = list(attended(check_record(store), fix=fix))
     if of_record:
         unread = "the studies, as long as mlflow.db is damaged"
         return Diagnosis(root, (*of_record, *findings), at_work, unread)
+    # One that was moved has its addresses brought up to date.
+    opened = open_store(root)
+    assert opened is not None, "it has its store.json"
+    store = opened
     has_copies = not database_fault(root / "optuna.db")
     experiments = list(study_experiments(store))
 

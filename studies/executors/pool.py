@@ -11,7 +11,7 @@ from search_spaces import SearchSpace
 from studies.errors import WorkerError
 from studies.executors.executor import Handler
 from studies.executors.messages import Loaded
-from studies.executors.worker import WorkerExecutor
+from studies.executors.worker import WorkerExecutor, check_same
 from studies.executors.worker_process import OnOutput
 from tracking.records import StudyDescription, TrialSpec, TrialTask
 
@@ -43,10 +43,15 @@ class WorkerPool:
         """
         while all(worker.loading for worker in self._workers):
             for worker in _with_something_to_say(self._workers):
-                worker.take_loaded()
+                try:
+                    worker.take_loaded()
+                except WorkerError as error:
+                    self._do_without(worker, error)
         # In front stands one that can be asked what was loaded.
         self._workers.sort(key=lambda worker: worker.loading)
         self._loaded = self._workers[0].loaded
+        for worker in self._workers:
+            self._check_alike(worker)
 
     def resize(self, count: int, start: Callable[[int], WorkerExecutor]) -> None:
         """Ends workers that are not needed, or starts more.
@@ -128,14 +133,23 @@ class WorkerPool:
         try:
             worker.wait(handler)
         except WorkerError as error:
-            if len(self._workers) == 1:
-                raise
-            # What it lacked was memory, mostly.
-            self._end(worker)
-            self._on_output(f"going on with {len(self._workers)} of the workers: {error}")
+            self._do_without(worker, error)
             # What it was to run when it had taken the place of one that died.
             for spec in worker.delayed:
                 handler.on_lost(spec, str(error))
+        self._check_alike(worker)
+
+    def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:
+        """Goes on with the others. What it lacked was memory, mostly."""
+        if len(self._workers) == 1:
+            raise error
+        self._end(worker)
+        self._on_output(f"going on with {len(self._workers)} of the workers: {error}")
+
+    def _check_alike(self, worker: WorkerExecutor) -> None:
+        """Refuses a worker that has loaded something else than the first."""
+        if not worker.loading and worker in self._workers:
+            check_same(self.loaded.description, worker.description)
 
     def _end(self, worker: WorkerExecutor) -> None:
         self._workers.remove(worker)

@@ -149,7 +149,7 @@ class WorkerExecutor:
             raise WorkerError(f"The worker answered {answer!r:.200}.")
         self._is_loading = False
         if self._loaded is not None:
-            _check_same(self._loaded.description, answer.description)
+            check_same(self._loaded.description, answer.description)
         self._loaded = answer
         # A worker that takes this one's place must run the same text, if the file changes.
         target = self._load_study.target
@@ -255,9 +255,14 @@ class WorkerExecutor:
         self._trained.add(kind_of(self._running))
 
 
-def _check_same(before: StudyDescription, now: StudyDescription) -> None:
+def check_same(before: StudyDescription, now: StudyDescription) -> None:
+    """Checks that two processes have loaded the same study.
+
+    Raises:
+        StudyError: If its data or its space differ, as if a file that it imports has changed.
+    """
     if before.data.digest != now.data.digest or before.space != now.space:
         raise StudyError(
             f"What the study {before.name!r} loads has changed while it ran (its data, or what its "
-            "file imports). Undo the change and launch again to go on."
+            "file imports), or is drawn without a seed. Undo the change and launch again to go on."
         )

@@ -8,6 +8,7 @@ import pickle
 import re
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -82,6 +83,7 @@ class WorkerProcess:
         self._reader = threading.Thread(target=self._read_output, args=(on_output,), daemon=True)
         self._reader.start()
         self._connection: Connection | None = None
+        self._closing = threading.Lock()
         # In a thread: the process begins its work when it is connected, and this one has its own.
         self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._accepting.start()
@@ -120,8 +122,9 @@ class WorkerProcess:
             assert self._process.stdin is not None
             self._process.stdin.write(worker_main.ENDED)
             self._process.stdin.flush()
-        if self._connection is not None:
-            self._connection.close()
+        with self._closing:
+            if self._connection is not None:
+                self._connection.close()
         self._process.terminate()
         try:
             self._process.wait(_SECONDS_TO_END)
@@ -164,7 +167,7 @@ class WorkerProcess:
 
     def _accept(self) -> None:
         """Waits for the process to connect, or to die."""
-        threading.Thread(target=self._wake_if_dead, daemon=True).start()
+        threading.Thread(target=self._follow_to_its_end, daemon=True).start()
         # accept() has no limit of its own.
         waiting = threading.Timer(_SECONDS_TO_CONNECT, self._process.kill)
         waiting.daemon = True
@@ -173,15 +176,30 @@ class WorkerProcess:
             self._connection = self._listener.accept()
         waiting.cancel()
 
-    def _wake_if_dead(self) -> None:
-        """Connects to our own listener and hangs up, so that accept() ends with an error."""
+    def _follow_to_its_end(self) -> None:
+        """Has whoever waits for the process know that it has ended."""
         from multiprocessing.connection import Client
 
         address = self._listener.address
         self._process.wait()
         if self._accepting.is_alive():
+            # So that accept() ends with an error.
             with contextlib.suppress(OSError, EOFError, AuthenticationError):
                 Client(address).close()
+        self._accepting.join()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Has the connection end here, once what came is read.
+
+        A process that the user's code forked holds the other end, and would keep it open.
+        """
+        if os.name != "posix":
+            return
+        with self._closing, contextlib.suppress(OSError):
+            if self._connection is not None:
+                with socket.socket(fileno=os.dup(self._connection.fileno())) as ours:
+                    ours.shutdown(socket.SHUT_RD)
 
     def _ended(self) -> WorkerError:
         try:

@@ -76,6 +76,7 @@ def write_state(path: Path, state: TrainingState) -> None:
     Raises:
         OSError: If it can't be written.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     arrays: dict[str, np.ndarray] = {}
@@ -118,7 +119,12 @@ def write_state(path: Path, state: TrainingState) -> None:
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, keeping=True) as partial:
-        save_file(arrays, partial, metadata={"state": header, "sha256": _digest(header, arrays)})
+        metadata = {"state": header, "sha256": _digest(header, arrays)}
+        try:
+            save_file(arrays, partial, metadata=metadata)
+        except SafetensorError as error:
+            # What it makes of a full disk.
+            raise OSError(str(error)) from error
 
 
 def read_state(path: Path) -> TrainingState:

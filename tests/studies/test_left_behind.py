@@ -68,3 +68,32 @@ def test_a_trial_whose_worker_died_and_can_not_be_replaced_is_lost(tmp_path: Pat
     ((number, reason),) = handler.lost
     assert number == 1 and "exit code 3" in reason
     assert len(said) == 1 and said[0].startswith("going on with 1 of the workers")
+
+
+def test_a_worker_that_had_forked_is_known_to_be_dead(tmp_path: Path) -> None:
+    """What it forked, as `multiprocessing` does, holds its end of the connection too."""
+    file, noted = tmp_path / "forks.py", tmp_path / "pid"
+    forks = (
+        "import os, pathlib, time\n"
+        "forked = os.fork()\n"
+        "if not forked:\n"
+        "    time.sleep(600)\n"
+        f"pathlib.Path({str(noted)!r}).write_text(str(forked))\n"
+    )
+    file.write_text(forks + STUDY_FILE, encoding="utf-8")
+    executor, handler = WorkerExecutor(Target(str(file))), Collecting()
+    try:
+        executor.load()
+        forked = psutil.Process(int(noted.read_text()))
+        spec = make_spec(executor, epochs=100_000)
+        executor.submit(TrialTask(spec, executor.description.space, tmp_path / "0.weights.h5"))
+        connection = executor.process.connection
+        executor.process.kill()
+        while not handler.lost:
+            assert connection.closed or connection.poll(30), "nobody knows that it has ended"
+            executor.wait(handler)
+        assert forked.is_running()
+        forked.kill()
+    finally:
+        executor.close()
+    assert "signal 9" in handler.lost[0][1]

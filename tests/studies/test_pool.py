@@ -10,12 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conformance.executor import Collecting, ExecutorConformance, Open, make_spec
+from conformance.executor import STUDY_FILE, Collecting, ExecutorConformance, Open, make_spec
 
 import kerastudy as ks
+from studies.errors import StudyError
 from studies.executors.pool import WorkerPool
 from studies.executors.worker import WorkerExecutor
-from studies.loading import Target
+from studies.loading import Target, load_study, with_source
 from tracking.records import Decision, EpochResult, TrialTask
 
 
@@ -125,3 +126,55 @@ class TestPool(ExecutorConformance):
         assert lost is second and len(handler.results) == 7
         assert submitted(8, 12, 1, "he_normal") is first, "the new process has nothing"
         all_free()
+
+
+def test_one_worker_that_can_not_load_is_done_without(tmp_path: Path) -> None:
+    """Though no other has loaded the study yet."""
+    file, mark = tmp_path / "one fails.py", tmp_path / "mark"
+    fails = (
+        "import os, pathlib\n"
+        "try:\n"
+        f"    pathlib.Path({str(mark)!r}).touch(exist_ok=False)\n"
+        "except FileExistsError:\n"
+        "    pass\n"
+        "else:\n"
+        "    os._exit(3)\n"
+    )
+    file.write_text(fails + STUDY_FILE, encoding="utf-8")
+    said: list[str] = []
+    pool = WorkerPool([WorkerExecutor(Target(str(file))) for _ in range(2)], said.append)
+    try:
+        pool.load()
+        assert len(pool) == 1
+        assert Collecting().run(pool, make_spec(pool, epochs=1), tmp_path).state == "complete"
+    finally:
+        pool.close()
+    (told,) = said
+    assert told.startswith("going on with 1 of the workers") and "exit code 3" in told
+
+
+def test_workers_that_load_different_studies_are_told(tmp_path: Path) -> None:
+    """As if a file that theirs imports is saved while they start."""
+    (tmp_path / "beside.py").write_text("MOST = 16\n")
+    file = tmp_path / "study.py"
+    assert "ks.units(4, 16)" in STUDY_FILE
+    text = STUDY_FILE.replace("ks.units(4, 16)", "ks.units(4, MOST)")
+    file.write_text("from beside import MOST\n" + text, encoding="utf-8")
+    pool = WorkerPool([WorkerExecutor(Target(str(file)))])
+    try:
+        pool.load()
+        (tmp_path / "beside.py").write_text("MOST = 18\n")
+        pool.resize(2, lambda number: WorkerExecutor(Target(str(file))))
+        with pytest.raises(StudyError, match="has changed while it ran"):
+            while True:
+                pool.wait(Collecting())
+    finally:
+        pool.close()
+
+
+def test_a_file_that_is_saved_while_workers_start_is_read_once(tmp_path: Path) -> None:
+    file = tmp_path / "study.py"
+    file.write_text(STUDY_FILE, encoding="utf-8")
+    target = with_source(Target(str(file)))
+    file.write_text("half of what is be", encoding="utf-8")
+    assert load_study(target)[1].source == STUDY_FILE

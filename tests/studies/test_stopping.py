@@ -170,9 +170,10 @@ def test_a_stop_is_noticed_while_a_worker_is_replaced(folder: Path, fails: bool)
 
 
 def test_the_end_of_the_time_is_noticed_while_a_worker_is_replaced(folder: Path) -> None:
+    """What runs then is cut; to be finished, it would wait for the worker."""
     executor = Replacing(describe(name="replaced, late", trials=3, timeout=1.0), lost=[1])
     executor.fails = None  # type: ignore[assignment]
-    history = launch(folder, executor)
+    history = run_study(executor, store=folder, progress=NoProgress(), at_the_end="cut")
     assert (history.status, history.ended_by) == ("FINISHED", "timeout")
 
 

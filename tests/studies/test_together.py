@@ -109,3 +109,13 @@ def test_what_shows_late_joins_trials_that_run_and_begin_again(folder: Path, rep
     history = run_study(executor, store=folder, progress=NoProgress())
     assert [trial.state for trial in history.trials] == ["complete"] * 5
     assert [trial.spec.values["late"] for trial in history.trials[:3]] == [0.25] * 3
+
+
+def test_a_trial_that_loses_its_worker_at_the_end_is_finished(folder: Path) -> None:
+    """The target is reached by one, and another runs then; what has not begun is not."""
+    description = describe(name="lost at the end", trials=5, epochs=2, target=1000.0)
+    executor = OneByOne(description, workers=2, lost=[1])
+    history = run_study(executor, store=folder, progress=NoProgress())
+    assert (history.ended_by, history.status) == ("target", "FINISHED")
+    assert executor.ran == [(0, 1), (1, 1), (1, 2)]
+    assert [trial.state for trial in history.trials] == ["complete"] * 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import resource
 from pathlib import Path
 
 import keras
@@ -210,3 +211,18 @@ class TestCallbacks:
 
         with pytest.raises(CallbackStateError, match=r"Keeping.*stream is list_iterator"):
             callback_states.capture([Keeping()])
+
+
+def test_a_full_disk_is_an_error_of_the_disk(tmp_path: Path) -> None:
+    """So that it stops the study, and is not taken for the trial's fault."""
+    path = tmp_path / "trial.state"
+    write_state(path, make_state())
+    before, (soft, hard) = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(OSError, match="os error"):
+            write_state(path, make_state(epochs=[{"loss": 1.0}]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
