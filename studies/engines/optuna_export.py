@@ -60,13 +60,15 @@ class OptunaExport:
     def matching(self, finished: Sequence[TrialRecord], values_of: ValuesOf) -> Stored:
         """Returns the stored trials by number, as far as they agree with the record.
 
-        If one does not, all are dropped from the storage, and none is returned.
+        If one does not, or the direction is another, all are dropped from the storage, and none
+        is returned.
         """
-        agreeing = agreement(self._study, finished, values_of)
-        if agreeing is not None:
-            return agreeing
         import optuna
 
+        if self._study.direction.name.lower() == self._direction:
+            agreeing = agreement(self._study, finished, values_of)
+            if agreeing is not None:
+                return agreeing
         self._count = None
         optuna.delete_study(study_name=self._name, storage=self._storage)
         self._study = optuna.create_study(

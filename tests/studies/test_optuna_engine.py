@@ -20,7 +20,7 @@ from studies.engines.optuna_export import OptunaExport
 from studies.errors import EngineError
 from studies.seeds import sampler_seed
 from studies.settings import ENGINES, PRUNERS
-from tracking.records import BestEpoch, TrialResult
+from tracking.records import BestEpoch, Objective, TrialResult
 from tracking.store import Store, create_store
 
 OPTUNA_ENGINES = [engine for engine in ENGINES if engine.startswith("optuna:")]
@@ -216,6 +216,13 @@ class TestExport:
         engine.restore(played.records, curve)
         study = optuna.load_study(study_name="digits", storage=store.optuna_uri)
         assert [t.value for t in study.trials] == [r.best.value for r in played.records if r.best]
+
+    def test_is_made_anew_where_it_has_another_direction(self, store: Store) -> None:
+        make_engine(export=OptunaExport(store, "digits", Objective("val_loss", "max")))
+        engine = make_engine(export=OptunaExport(store, "digits", OBJECTIVE))
+        engine.restore([], curve)
+        study = optuna.load_study(study_name="digits", storage=store.optuna_uri)
+        assert study.direction.name == "MINIMIZE"
 
     def test_a_trial_that_was_recorded_and_not_exported_is_added(self, store: Store) -> None:
         exported = Played(make_engine(export=OptunaExport(store, "digits", OBJECTIVE)))
