@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from killing import SECONDS_TO_END, Campaign, Kill, drawn, undisturbed
 from study_record import differences
 
@@ -25,7 +24,6 @@ def test_a_study_whose_processes_are_killed_comes_to_the_same_record(tmp_path: P
     assert not found, "\n".join(found)
 
 
-@pytest.mark.exhaustive
 def test_two_deterministic_workers_come_to_the_same_record(tmp_path: Path) -> None:
     """Though which trial ends first, and what dies when, is a matter of timing."""
     trials, options = 8, ("--deterministic",)
