@@ -20,8 +20,10 @@ from user_commands import kerastudy
 from write_ahead import change_last_bytes, commits, dumped
 
 from studies.commands.main import telling_errors
+from studies.doctor.diagnosis import diagnose
 from studies.progress import NoProgress
 from studies.running_studies import run_study
+from tracking.errors import StoreError
 from tracking.history import StudyHistory, read_study
 from tracking.records import TrialSpec
 from tracking.store import create_store, open_store
@@ -103,6 +105,12 @@ def test_a_read_only_disk_is_told_and_then_forgotten(
         launch(disk / "store")
     told = capfd.readouterr().err
     assert told.count("\n") == 1 and "is not writable" in told
+    by_command = kerastudy(
+        disk.parent, "launch", "digits", "--store", str(disk / "store"), expect=2
+    )
+    assert "is not writable" in by_command.stderr and "damaged" not in by_command.stderr
+    with pytest.raises(StoreError, match=r"is read-only, and SQLite can't read mlflow\.db"):
+        diagnose(disk / "store")
     remount("rw")
     launch(disk / "store")
     assert not [*differences(undisturbed, read_record(disk / "store", "faults"))]
