@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from studies.data.large import temporary_folder
-from studies.errors import StudyError
+from studies.errors import StudyError, WorkerError
 from studies.executors.executor import Executor
 from studies.progress import Progress
 from studies.reruns import Rerun, put_back, trainings_of, unsound_checkpoints
@@ -15,6 +15,9 @@ from tracking.records import StudyDescription, TrialRecord, TrialTask
 from tracking.registry import champion_fault, register_champion
 from tracking.selection import ranked
 from tracking.store import Store
+
+# To train the best trial again, if the process ends over it.
+_ATTEMPTS = 3
 
 
 def choose_champion(
@@ -76,25 +79,38 @@ def _sound_checkpoint(
     if not again:
         return None
     progress.say(f"training trial {trial.number}, the best, again to have its checkpoint")
-    rerun = Rerun(trainings_of(trial)[repeat], trial.state == "pruned", progress.epoch_ended)
-    with temporary_folder() as folder:
-        written = Path(folder) / "again.weights.h5"
+    for attempt in range(1, _ATTEMPTS + 1):
         try:
-            task = TrialTask(rerun.training.spec, history.description.space, written)
-            progress.trial_begins(task.spec)
-            # The last worker may have died over the last trial, and be replaced still.
-            while not executor.free:
-                executor.wait(rerun)
-            executor.submit(task)
-            while not rerun.ended:
-                executor.wait(rerun)
-            restored = put_back(history, rerun, written)
+            restored = _trained_again(executor, history, trial, progress)
+            break
         except StudyError as error:
             progress.say(f"warning: {error}")
-            return None
+            # What ends its process again and again would do so once more.
+            if attempt == _ATTEMPTS or not isinstance(error, WorkerError):
+                return None
     if restored is None:
         progress.say(f"warning: trial {trial.number} did not come to the weights that it had")
     return restored
+
+
+def _trained_again(
+    executor: Executor, history: StudyHistory, trial: TrialRecord, progress: Progress
+) -> Path | None:
+    """Trains a trial's best training again; returns its weights, or None if they are others."""
+    assert trial.result is not None, "it has a value"
+    training = trainings_of(trial)[trial.result.best_repeat]
+    rerun = Rerun(training, trial.state == "pruned", progress.epoch_ended)
+    with temporary_folder() as folder:
+        written = Path(folder) / "again.weights.h5"
+        task = TrialTask(training.spec, history.description.space, written)
+        progress.trial_begins(task.spec)
+        # The last worker may have died over the last trial, and be replaced still.
+        while not executor.free:
+            executor.wait(rerun)
+        executor.submit(task)
+        while not rerun.ended:
+            executor.wait(rerun)
+        return put_back(history, rerun, written)
 
 
 def _register(

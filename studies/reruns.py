@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from studies.errors import StudyError
+from studies.errors import WorkerError
 from tracking.atomic import replacing
 from tracking.checkpoints import CheckpointError, check_checkpoint, recorded_checkpoints
 from tracking.history import StudyHistory, checkpoint_path
@@ -105,7 +105,7 @@ class Rerun:
 
     def on_lost(self, spec: TrialSpec, reason: str) -> None:
         """See `Handler.on_lost`."""
-        raise StudyError(f"Trial {spec.number} could not be run again: {reason}.")
+        raise WorkerError(f"Trial {spec.number} could not be run again: {reason}.")
 
 
 def unsound_checkpoints(history: StudyHistory, trial: TrialRecord) -> Iterator[tuple[int, str]]:

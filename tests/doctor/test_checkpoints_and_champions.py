@@ -51,6 +51,17 @@ class TestCheckpoints:
         assert "(that failed: The study file '/gone/study.py' does not parse, line 1" in finding.how
         assert contents(store.root).keys() >= before.keys()
 
+    def test_of_the_best_trial_is_trained_again_by_another_worker_if_one_dies(
+        self, store: Store
+    ) -> None:
+        path, number = self.damaged(store, Path.unlink)
+        executor = ScriptedExecutor(describe(trials=6, code=CODE), lost=[number, number])
+        said = Said()
+        run_study(executor, store=store.root, progress=said)
+        assert executor.ran == [(number, 1)] * 3
+        assert len([line for line in said.lines if "ended by signal 9" in line]) == 2
+        assert path.is_file()
+
     @pytest.mark.parametrize("damage", [Path.unlink, cut_short])
     def test_of_the_best_trial_is_trained_again_for_the_champion(
         self, store: Store, damage: Callable[[Path], object]
