@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from search_spaces.completion import complete
+from studies.best_so_far import BestSoFar
 from studies.budget import AtTheEnd, Ending, reached, why_it_ended
 from studies.clock import AwakeClock
 from studies.definitions import as_they_can_join
@@ -97,7 +98,7 @@ class Driver:
         self._proposals.begin(description.space, recorded)
         self._counted = self._proposals.told_of(self._finished)
         counted = [self._finished[number] for number in self._counted]
-        self._best = best_trial(counted, description.objective)
+        self._best = BestSoFar(runs, counted)
         self._shown = best_trial(self._finished.values(), description.objective)
         self._retention = Retention(runs.store, description, self._finished.values())
 
@@ -105,8 +106,7 @@ class Driver:
         """Runs trials; returns why it ended."""
         # A kill may have come between a checkpoint and what it supersedes; --keep may be less.
         self._retention.tidy(self._proposals.engine)
-        if self._best is not None and self._best.best is not None:
-            self._runs.complete_best_so_far(self._best.number, self._best.best.value)
+        self._best.complete()
         self._progress.begin(self._description, len(self._finished), self._description.trials)
         try:
             with self._clock:
@@ -176,7 +176,7 @@ class Driver:
         trial = self._end(running.trial, result)
         if not self._description.lag and trial.state in FINISHED_STATES:
             # With its result, or it might be lost: nobody is told of it again.
-            self._take_best(trial)
+            self._best.take(trial, told_before=False)
         return trial
 
     def on_lost(self, spec: TrialSpec, reason: str) -> None:
@@ -243,18 +243,9 @@ class Driver:
         self._join(trial.result)
         self._counted.add(trial.number)
         if self._description.lag:
-            self._take_best(trial)
-        self._ended_early()
-
-    def _take_best(self, trial: TrialRecord) -> None:
-        """Adds a point to the curve of the best, if this is the best so far."""
-        best = best_trial([self._best, trial], self._description.objective)
-        if best is trial and best.best is not None:
             # An engine that is told by number is told the last trials by each launch.
-            told_before = trial.number in self._finished_before
-            log = self._runs.complete_best_so_far if told_before else self._runs.log_best_so_far
-            log(best.number, best.best.value)
-        self._best = best
+            self._best.take(trial, told_before=trial.number in self._finished_before)
+        self._ended_early()
 
     def _join(self, result: TrialResult) -> None:
         """Takes hyperparameters into the space that the builder has only now shown."""
@@ -303,7 +294,7 @@ class Driver:
         """Tells whether the study's budget is spent, its number of trials aside."""
         if self._ending is None:
             self._ending = reached(
-                self._description, self._clock.seconds, self._counted, self._best
+                self._description, self._clock.seconds, self._counted, self._best.trial
             )
         return self._ending is not None
 

@@ -145,6 +145,11 @@ def study_names(store: Store) -> list[str]:
     return [experiment.name for experiment in studies]
 
 
+def study_engines(store: Store, experiment_id: str) -> list[str]:
+    """Returns the engines that the study of an experiment was launched with, the latest last."""
+    return [parent.data.tags[tags.ENGINE] for parent in _parents(store, experiment_id)]
+
+
 def read_study(store: Store, name: str, engine: str | None = None) -> StudyHistory:
     """Reads a study.
 

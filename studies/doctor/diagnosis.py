@@ -23,7 +23,7 @@ from tracking.doctor.folder import check_facts, check_leftovers, check_record, n
 from tracking.doctor.runs import check_readable, check_running, check_unmade
 from tracking.doctor.studies import StudyRecord, read_record, study_experiments
 from tracking.errors import StoreLockedError, StudyNotFoundError, TrackingError
-from tracking.history import StudyHistory, read_study
+from tracking.history import StudyHistory, read_study, study_engines
 from tracking.store import Store, check_writable, is_store, open_store
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _OF_RECORD: tuple[Callable[[StudyRecord], Iterable[Ailment]], ...] = (
 )
 
 
-_Look = Callable[[StudyRecord], Iterable[Finding]]
+_Look = Callable[[Store, "Experiment"], Iterable[Finding]]
 
 
 @dataclass(frozen=True)
@@ -141,34 +141,37 @@ def _of_study(
     """
     try:
         with store.lock_study(experiment.name) if fix else contextlib.nullcontext():
-            record = read_record(store, experiment.experiment_id)
-            findings = list(look(record))
+            findings = list(look(store, experiment))
     except StoreLockedError:
         return None
     # What one writes that has just begun looks like what a killed one has left.
     return None if not fix and store.holder(experiment.name) else findings
 
 
-def _all_but_weights(record: StudyRecord, *, has_copies: bool, fix: bool) -> Iterator[Finding]:
-    store = record.store
+def _all_but_weights(
+    store: Store, experiment: Experiment, *, has_copies: bool, fix: bool
+) -> Iterator[Finding]:
+    record = read_record(store, experiment.experiment_id)
     folders = [store.root / "checkpoints" / record.name, *record.folders()]
     for folder in folders:
         yield from attended(check_leftovers(folder, record.name), fix=fix)
     for check in _OF_RECORD:
         yield from attended(check(record), fix=fix)
     if has_copies:
-        for history in _histories(record):
+        for history in _histories(store, experiment):
             yield from attended(check_copy(history), fix=fix)
 
 
-def _weights(record: StudyRecord, *, fix: bool, progress: Progress) -> Iterator[Finding]:
+def _weights(
+    store: Store, experiment: Experiment, *, fix: bool, progress: Progress
+) -> Iterator[Finding]:
     again = partial(train_again, progress=progress)
-    for history in _histories(record):
+    for history in _histories(store, experiment):
         yield from attended(check_checkpoints(history, again), fix=fix)
 
 
-def _histories(record: StudyRecord) -> Iterator[StudyHistory]:
+def _histories(store: Store, experiment: Experiment) -> Iterator[StudyHistory]:
     """Reads a study under each engine; what can't be read has been told by then."""
-    for engine in record.parents:
+    for engine in study_engines(store, experiment.experiment_id):
         with contextlib.suppress(TrackingError):
-            yield read_study(record.store, record.name, engine)
+            yield read_study(store, experiment.name, engine)

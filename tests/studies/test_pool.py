@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from conformance.executor import STUDY_FILE, Collecting, ExecutorConformance, Open, make_spec
 
@@ -170,6 +171,30 @@ def test_workers_that_load_different_studies_are_told(tmp_path: Path) -> None:
                 pool.wait(Collecting())
     finally:
         pool.close()
+
+
+def test_a_worker_opens_no_database(tmp_path: Path) -> None:
+    """The driver alone writes the record: its workers have nothing to do with MLflow or Optuna."""
+    file = tmp_path / "study.py"
+    file.write_text(STUDY_FILE, encoding="utf-8")
+    seen: set[str] = set()
+
+    def look(epoch: EpochResult) -> Decision:
+        process = psutil.Process(executor.process._process.pid)
+        seen.update(each.path for each in process.memory_maps())
+        seen.update(each.path for each in process.open_files())
+        return "continue"
+
+    executor = WorkerExecutor(Target(str(file)))
+    try:
+        executor.load()
+        result = Collecting(look).run(executor, make_spec(executor), tmp_path)
+    finally:
+        executor.close()
+    assert result.state == "complete"
+    assert any("/tensorflow/" in path for path in seen), "or nothing was seen"
+    assert not [path for path in seen if path.endswith((".db", ".db-wal", ".db-shm"))]
+    assert not [path for path in seen if "/sqlalchemy/" in path], "nor has it loaded what does"
 
 
 def test_a_file_that_is_saved_while_workers_start_is_read_once(tmp_path: Path) -> None:
