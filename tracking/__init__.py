@@ -10,7 +10,7 @@
 | `mlflow_client` | opening MLflow's and Optuna's databases |
 | `mlflow_names` | names that MLflow refuses, spelled otherwise |
 | `tags` | the tags on MLflow's runs |
-| `runs` | writing a study into MLflow |
+| `experiments`, `runs` | writing a study into MLflow: its experiment, its runs |
 | `run_contents` | what its runs hold |
 | `run_writer`, `run_tables` | how runs are written: by MLflow's client, or into its tables |
 | `history` | reading it back |

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from tracking import tags
 from tracking.atomic import remove_pieces, write_atomically
-from tracking.errors import StoreError
+from tracking.experiments import make_experiment
 from tracking.mlflow_names import to_mlflow
 from tracking.records import (
     EpochResult,
@@ -32,7 +32,6 @@ from tracking.run_contents import (
     definition_path,
     definition_tags,
     hyperparameters,
-    local_artifacts,
     params_of,
     result_metrics,
     result_tags,
@@ -95,22 +94,7 @@ class StudyRuns:
         """
         client = store.client
         name = description.name
-        experiment = client.get_experiment_by_name(name)
-        if experiment is None:
-            experiment_id = client.create_experiment(
-                name,
-                artifact_location=f"{store.artifacts_uri}/{_next_folder(store)}",
-                tags={"mlflow.experimentKind": "custom_model_development", tags.KIND: "study"},
-            )
-        elif experiment.lifecycle_stage == "deleted":
-            raise StoreError(
-                f"The study {name!r} was deleted in MLflow. Restore it there (mlflow experiments "
-                f"restore --experiment-id {experiment.experiment_id}), or launch under another "
-                "name with --name."
-            )
-        else:
-            experiment_id = experiment.experiment_id
-            end_unmarked(store, experiment_id)
+        experiment_id = make_experiment(store, name)
         run = client.create_run(
             experiment_id,
             run_name=f"{name} ({description.engine})",
@@ -355,27 +339,3 @@ class StudyRuns:
         self._writer.log(run_id, waiting)
         self._flushed[run_id] = time.monotonic()
         self._written(run_id)
-
-
-def end_unmarked(store: Store, experiment_id: str) -> None:
-    """Ends parent runs whose process was killed while it made them."""
-    running = store.client.search_runs([experiment_id], "attributes.status = 'RUNNING'")
-    for run in running:
-        if tags.ENGINE in run.data.tags and tags.KIND not in run.data.tags:
-            remove_pieces(local_artifacts(run) / "study")
-            remove_pieces(local_artifacts(run) / "study" / "code")
-            store.client.set_terminated(run.info.run_id, "KILLED")
-
-
-def _next_folder(store: Store) -> int:
-    """Returns a number that no folder of artifacts has: short, and safe in any file system."""
-    root = store.root / "mlartifacts"
-    folder = max([int(p.name) for p in root.iterdir() if p.name.isdigit()], default=0) + 1
-    while True:
-        try:
-            (root / str(folder)).mkdir()
-        except FileExistsError:
-            # Another study began at the same moment.
-            folder += 1
-        else:
-            return folder

@@ -11,9 +11,10 @@ from tracking import tags
 from tracking.doctor.findings import Ailment, Finding
 from tracking.doctor.studies import StudyRecord
 from tracking.errors import TrackingError
+from tracking.experiments import end_unmarked
 from tracking.history import read_study
 from tracking.run_contents import read_trial
-from tracking.runs import StudyRuns, end_unmarked
+from tracking.runs import StudyRuns
 from tracking.summary import study_note
 
 if TYPE_CHECKING:
