@@ -19,7 +19,7 @@ from studies.shipping import ShippedStudy, ship
 from studies.study import Study
 from tracking.errors import StudyNotFoundError
 from tracking.history import StudyHistory, epoch_metrics, read_source, read_study
-from tracking.records import FINISHED_STATES, TrialRecord, TrialTask
+from tracking.records import FINISHED_STATES, TrainerName, TrialRecord, TrialTask
 from tracking.store import default_store_path, open_store
 
 
@@ -39,6 +39,8 @@ class Reproduction:
             run so far.
         environment_differences: What differs between then and now, in words.
         notes: What else a person should know: changed code, changed data.
+        trainer: What trained it now: "plain" (`model.fit`), "compiled", or "hypermodel" for a
+            HyperModel's own fit; empty if nothing was run.
     """
 
     study: str
@@ -50,6 +52,7 @@ class Reproduction:
     reproduced_sha256: str
     environment_differences: tuple[str, ...]
     notes: tuple[str, ...]
+    trainer: str = ""
 
 
 def reproduce(
@@ -58,9 +61,12 @@ def reproduce(
     *,
     study: Study | None = None,
     data: str = "",
+    trainer: TrainerName | None = "plain",
     progress: Progress | None = None,
 ) -> Reproduction:
-    """Runs a trial again from its record, in a new process.
+    """Runs a trial again from its record, in a new process, by plain `model.fit`.
+
+    So that "identical" says that Keras by itself comes to these bits, whatever trained the trial.
 
     The hyperparameters, the seed, the epochs and the code come from the record. If the study file
     has changed since, the recorded text of it is run, with what it imports as it is now.
@@ -73,11 +79,12 @@ def reproduce(
         number: The trial; None for the best.
         study: The study as it is in this process, in place of the recorded code.
         data: An npz file with the data, if it has moved.
+        trainer: What trains it; None: what the study says. A HyperModel's own fit trains by that.
         progress: Told of each epoch, and of what has changed.
 
     Raises:
         StudyNotFoundError: If there is no such trial, or no trial with a value.
-        StudyError: If the study cannot be loaded.
+        StudyError: If the study cannot be loaded, or the trainer is "compiled" and it can't be.
     """
     progress = progress or NoProgress()
     trial = history.best if number is None else history.trial(number)
@@ -127,7 +134,8 @@ def reproduce(
                 for rerun in reruns:
                     spec = rerun.training.spec
                     written = Path(folder) / f"again-{spec.repeat}.weights.h5"
-                    worker.submit(TrialTask(spec, history.description.space, written))
+                    task = TrialTask(spec, history.description.space, written, trainer=trainer)
+                    worker.submit(task)
                     while not rerun.ended:
                         worker.wait(rerun)
                     if spec.repeat in unsound:
@@ -139,7 +147,12 @@ def reproduce(
 
 
 def reproduce_study(
-    study: Study, number: int | None, *, store: str | Path | None, progress: bool
+    study: Study,
+    number: int | None,
+    *,
+    store: str | Path | None,
+    trainer: TrainerName,
+    progress: bool,
 ) -> Reproduction:
     """Runs a trial of a study again as the study is in this process; see `Study.reproduce`."""
     path = Path(store) if store is not None else default_store_path()
@@ -148,7 +161,8 @@ def reproduce_study(
         raise StudyNotFoundError(f"There is no store at {str(path)!r}.")
     shown = make_progress(progress)
     try:
-        return reproduce(read_study(opened, study.name), number, study=study, progress=shown)
+        history = read_study(opened, study.name)
+        return reproduce(history, number, study=study, trainer=trainer, progress=shown)
     finally:
         shown.end()
 
@@ -227,6 +241,7 @@ def _compared(
             environment_differences(trial.environment, worker.environment)
         ),
         notes=tuple(notes),
+        trainer=best.trainer if best is not None else "",
     )
 
 

@@ -60,6 +60,15 @@ def check_trainer(trainer: object) -> str:
     raise StudyError(f"There is no trainer {trainer!r}.{hint}")
 
 
+def trainer_in_words(name: str) -> str:
+    """Returns what trained a trial, by `TrialResult.trainer`, for people to read."""
+    return {
+        "plain": "model.fit",
+        "compiled": "the compiled trainer",
+        "hypermodel": "the HyperModel's own fit",
+    }.get(name, name or "an unknown trainer")
+
+
 def check_engine(engine: object) -> str:
     """Returns an engine's full name; ``"tpe"`` is short for ``"optuna:tpe"``.
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from studies.executors import ExecutorName
     from studies.reproduction import Reproduction
     from tracking.history import StudyHistory
+    from tracking.records import TrainerName
 
 Builder = Any
 """A function of the hyperparameters, or an object with such a method `build`."""
@@ -318,9 +319,16 @@ class Study:
         )
 
     def reproduce(
-        self, trial: int | None = None, *, store: str | Path | None = None, progress: bool = True
+        self,
+        trial: int | None = None,
+        *,
+        store: str | Path | None = None,
+        trainer: TrainerName = "plain",
+        progress: bool = True,
     ) -> Reproduction:
         """Runs a trial of the study again in a new process, and compares bit for bit.
+
+        By plain `model.fit`, so that what is identical is what Keras by itself comes to.
 
         With the study as it is here: for notebooks, whose code is not in the record. Studies of
         files are reproduced from the record alone by ``kerastudy reproduce``.
@@ -328,18 +336,21 @@ class Study:
         Args:
             trial: Its number; None for the best.
             store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
+            trainer: ``"plain"``, or ``"compiled"`` to run it by the compiled trainer.
             progress: Whether to show progress on standard error.
 
         Returns:
             What came of it; `Reproduction.identical` says whether it is the same.
 
         Raises:
-            StudyError: If the study can't be loaded in the new process.
+            StudyError: If the study can't be loaded in the new process, or is to be compiled and
+                can't be.
             TrackingError: If the store has no such study or trial.
         """
         from studies.reproduction import reproduce_study
 
-        return reproduce_study(self, trial, store=store, progress=progress)
+        check_trainer(trainer)
+        return reproduce_study(self, trial, store=store, trainer=trainer, progress=progress)
 
     def _check_training_parameters(self) -> None:
         if isinstance(self.data, StreamedDataset):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,6 +18,13 @@ from studies.commands.main import EXIT_NO, json_option, store_option, telling_er
 @click.option(
     "--data", type=click.Path(path_type=Path), help="The npz file with the data, if it has moved."
 )
+@click.option(
+    "--trainer",
+    type=click.Choice(["plain", "compiled"]),
+    default="plain",
+    show_default=True,
+    help="What trains it: model.fit, or the compiled trainer.",
+)
 @store_option
 @json_option
 @telling_errors
@@ -25,10 +33,14 @@ def reproduce_command(
     trial: int | None,
     engine: str | None,
     data: Path | None,
+    trainer: Any,
     store: Path | None,
     as_json: bool,
 ) -> None:
     """Run a trial again from its record, in a new process, and compare.
+
+    By plain model.fit, whatever trained it: "identical" says that Keras by itself comes to
+    these bits.
 
     Exits with 0 only if every metric of every epoch, and the weights of the best epoch, are the
     same bit for bit; with 1 if not.
@@ -36,11 +48,13 @@ def reproduce_command(
     \b
     kerastudy reproduce digits
     kerastudy reproduce digits --trial 7 --json
+    kerastudy reproduce digits --trainer compiled
     """  # noqa: D301 - click reads \b, which must not be escaped
     from studies.commands.output import print_json
     from studies.commands.reading import history_of
     from studies.progress import make_progress
     from studies.reproduction import reproduce
+    from studies.settings import trainer_in_words
 
     history = history_of(study, engine, store)
     progress = make_progress()
@@ -49,6 +63,7 @@ def reproduce_command(
             history,
             trial,
             data="" if data is None else str(data.expanduser().absolute()),
+            trainer=trainer,
             progress=progress,
         )
     finally:
@@ -58,6 +73,7 @@ def reproduce_command(
             {
                 "study": outcome.study,
                 "trial": outcome.trial,
+                "trainer": outcome.trainer or None,
                 "identical": outcome.identical,
                 "epochs": outcome.epochs,
                 "max_difference": outcome.max_difference,
@@ -72,16 +88,21 @@ def reproduce_command(
     else:
         for difference in outcome.environment_differences:
             click.echo(f"environment: {difference}")
+        what = f"trial {outcome.trial} of {outcome.study}"
+        if outcome.trainer:
+            what += f" by {trainer_in_words(outcome.trainer)}"
         if outcome.identical:
             click.echo(
-                f"identical: trial {outcome.trial} of {outcome.study}, {outcome.epochs} epochs, "
+                f"identical: {what}, {outcome.epochs} epochs, "
                 f"weights {outcome.recorded_sha256[:16]}…"
             )
+        elif not outcome.trainer:
+            click.echo(f"not identical: {what} was not run; {outcome.notes[-1]}")
         else:
             click.echo(
-                f"not identical: trial {outcome.trial} of {outcome.study}, {outcome.epochs} "
-                f"epochs compared, largest difference {outcome.max_difference}, weights "
-                f"{outcome.recorded_sha256[:16]}… recorded, "
+                f"not identical: {what}, {outcome.epochs} epochs compared, "
+                f"largest difference {outcome.max_difference}, "
+                f"weights {outcome.recorded_sha256[:16]}… recorded, "
                 f"{outcome.reproduced_sha256[:16] or 'none'}… now"
             )
     sys.exit(0 if outcome.identical else EXIT_NO)

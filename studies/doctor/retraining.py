@@ -14,6 +14,9 @@ from tracking.history import StudyHistory
 def train_again(history: StudyHistory, number: int, repeat: int, progress: Progress) -> None:
     """Trains a trial again, bit for bit, which writes its weights where they belong.
 
+    By the trainer of the study: it is about the weights that were there, and their digest says
+    whether these are they. Whether `model.fit` comes to them is what `reproduce` tells.
+
     Args:
         history: The study.
         number: The trial: one whose checkpoints are kept.
@@ -30,7 +33,7 @@ def train_again(history: StudyHistory, number: int, repeat: int, progress: Progr
     if repeat not in dict(unsound_checkpoints(history, trial)):
         return
     try:
-        outcome = reproduce(history, number, progress=progress)
+        outcome = reproduce(history, number, trainer=None, progress=progress)
     except (StudyError, SearchSpaceError, MlflowException) as error:
         raise StoreError(str(error)) from error
     if repeat in dict(unsound_checkpoints(history, trial)):

@@ -119,8 +119,11 @@ class Session:
         )
 
     def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
-        """Runs a trial; see `run_trial`."""
-        return run_trial(self.study, self.splits, task, on_epoch, self.trainer)
+        """Runs a trial by the trainer that the task asks for; see `run_trial`."""
+        trainer = self.trainer
+        if task.trainer is not None and isinstance(trainer, CompiledTrainer):
+            trainer = trainer.in_mode(task.trainer)
+        return run_trial(self.study, self.splits, task, on_epoch, trainer)
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path

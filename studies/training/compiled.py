@@ -7,6 +7,7 @@ an epoch in one call. What it can't do exactly it leaves to the plain trainer.
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -80,6 +81,12 @@ class CompiledTrainer:
         self.programs = Programs(kept)
         self.used: tuple[str, str] = ("plain", "")
         self.structure = ""
+
+    def in_mode(self, mode: Mode) -> CompiledTrainer:
+        """Returns a trainer of another mode that shares this one's programs and data."""
+        other = copy.copy(self)
+        other._mode = mode
+        return other
 
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
         """See `Trainer.train`.

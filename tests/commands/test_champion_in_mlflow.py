@@ -99,11 +99,13 @@ def test_the_registry_says_where_the_champion_comes_from(launched: Launched) -> 
 
 @pytest.mark.exhaustive
 def test_a_moved_study_reproduces(launched: Launched, tmp_path: Path) -> None:
-    """A second try, from another folder, after the store was moved."""
+    """A second try, from another folder, after the store was moved, by the compiled trainer."""
     moved = tmp_path / "another place"
     shutil.copytree(launched.store, moved)
-    told = kerastudy("reproduce", "blobs", "--json", "--store", moved, cwd=tmp_path)
+    told = kerastudy("reproduce", "blobs", "--trainer", "compiled", "--json", "--store", moved,
+                     cwd=tmp_path)  # fmt: skip
     assert told.code == 0, told.err
     document = json.loads(told.out)
+    assert document["trainer"] == "compiled"
     assert document["identical"] is True
     assert document["max_difference"] == 0.0

@@ -139,6 +139,7 @@ def test_reproduce_is_identical(reproduced: Told, shown: Any) -> None:
     told = document(reproduced)
     assert told["trial"] == shown["best"]["trial"]
     assert told["identical"] is True
+    assert told["trainer"] == "plain"
     assert told["epochs"] == 2
     assert told["max_difference"] == 0.0
     first, second = told["weights_sha256"].values()

@@ -17,7 +17,7 @@ passes over the training data.
 
 from tracking.records.objective import Direction, Objective
 from tracking.records.studies import CodeDescription, DataDescription, StudyDescription
-from tracking.records.tasks import Proposal, TrialTask
+from tracking.records.tasks import Proposal, TrainerName, TrialTask
 from tracking.records.trials import (
     FINISHED_STATES,
     BestEpoch,
@@ -42,6 +42,7 @@ __all__ = [
     "Proposal",
     "Repeat",
     "StudyDescription",
+    "TrainerName",
     "TrialRecord",
     "TrialResult",
     "TrialSpec",

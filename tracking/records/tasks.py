@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from search_spaces import SearchSpace
 from tracking.records.trials import TrialSpec
+
+TrainerName = Literal["auto", "compiled", "plain"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class TrialTask:
             trial goes on from it.
         origin: The state of the trial that it goes on from. Without either, or if they are
             damaged, it is trained from the first epoch, and comes to the same.
+        trainer: What trains it; None: what the study says. A HyperModel's own fit trains by that.
     """
 
     spec: TrialSpec
@@ -52,3 +55,4 @@ class TrialTask:
     checkpoint: Path
     state: Path | None = None
     origin: Path | None = None
+    trainer: TrainerName | None = None

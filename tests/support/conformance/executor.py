@@ -10,7 +10,7 @@ import pytest
 
 from studies.errors import StudyError
 from studies.executors.executor import Executor
-from tracking.records import Decision, EpochResult, TrialResult, TrialSpec, TrialTask
+from tracking.records import Decision, EpochResult, TrainerName, TrialResult, TrialSpec, TrialTask
 
 STUDY_FILE = '''
 """A small study on made data."""
@@ -88,9 +88,15 @@ class Collecting:
     def on_lost(self, spec: TrialSpec, reason: str) -> None:
         self.lost.append((spec.number, reason))
 
-    def run(self, executor: Executor, spec: TrialSpec, folder: Path) -> TrialResult:
+    def run(
+        self,
+        executor: Executor,
+        spec: TrialSpec,
+        folder: Path,
+        trainer: TrainerName | None = None,
+    ) -> TrialResult:
         path = folder / f"{spec.number}.weights.h5"
-        executor.submit(TrialTask(spec, executor.description.space, path))
+        executor.submit(TrialTask(spec, executor.description.space, path, trainer=trainer))
         ended = len(self.results) + len(self.lost)
         while len(self.results) + len(self.lost) == ended:
             executor.wait(self)
@@ -150,6 +156,17 @@ class ExecutorConformance:
         two = again.run(executor, spec, tmp_path)
         assert one.weights_sha256 == two.weights_sha256
         assert [e.metrics for e in first.epochs[:3]] == [e.metrics for e in again.epochs]
+
+    def test_a_task_may_ask_for_another_trainer(self, executor: Executor, tmp_path: Path) -> None:
+        spec = make_spec(executor, 1)
+        usual, plain = Collecting(), Collecting()
+        one = usual.run(executor, spec, tmp_path)
+        two = plain.run(executor, spec, tmp_path, "plain")
+        assert (one.trainer, two.trainer) == ("compiled", "plain")
+        assert one.weights_sha256 == two.weights_sha256
+        assert one.checkpoint_sha256 == two.checkpoint_sha256
+        assert [e.metrics for e in usual.epochs] == [e.metrics for e in plain.epochs]
+        assert usual.run(executor, spec, tmp_path).trainer == "compiled"
 
     @pytest.mark.parametrize("decision, state", [("prune", "pruned"), ("stop", "interrupted")])
     def test_a_decision_ends_a_trial(
