@@ -12,34 +12,53 @@ from tracking.selection import best_trial
 class BestSoFar:
     """Follows the best trial, and adds a point to its curve whenever there is a better one.
 
+    A point's step is the number of trials that had finished by then, over all launches. (Trials
+    end in another order than that of their numbers.)
+
     Args:
         runs: Where the curve is.
-        counted: The trials that count at the beginning.
+        counted: The finished trials that count at the beginning.
 
     Attributes:
         trial: The best one, or None.
     """
 
     def __init__(self, runs: StudyRuns, counted: Iterable[TrialRecord]) -> None:
+        counted = list(counted)
         self._runs, self._objective = runs, runs.description.objective
+        self._count = len(counted)
+        self._last = runs.last_best_so_far()
         self.trial = best_trial(counted, self._objective)
 
     def complete(self) -> None:
-        """Adds the point of the best trial, if a kill came between its result and the point."""
-        if self.trial is not None and self.trial.best is not None:
-            self._runs.complete_best_so_far(self.trial.number, self.trial.best.value)
+        """Adds the point of the best trial if the curve does not end at one that is as good.
+
+        A kill may have come between a trial's result and its point.
+        """
+        if self.trial is None or self.trial.best is None:
+            return
+        value = self.trial.best.value
+        if self._last is None or self._objective.is_better(value, self._last[1]):
+            self._log(value)
 
     def take(self, trial: TrialRecord, *, told_before: bool) -> None:
-        """Takes a trial that has ended.
+        """Takes a trial that has finished.
 
         Args:
             trial: The trial.
             told_before: Whether an earlier launch may have taken it too.
         """
+        self._count += 1
         before, self.trial = self.trial, best_trial([self.trial, trial], self._objective)
         if self.trial is before:
             return
         if told_before:
             self.complete()
         elif trial.best is not None:
-            self._runs.log_best_so_far(trial.number, trial.best.value)
+            self._log(trial.best.value)
+
+    def _log(self, value: float) -> None:
+        # Records of earlier versions may have points at later steps.
+        step = self._count if self._last is None else max(self._count, self._last[0] + 1)
+        self._runs.log_best_so_far(step, value)
+        self._last = step, value

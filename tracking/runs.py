@@ -284,20 +284,31 @@ class StudyRuns:
         defaults = {str(p["name"]): p["default"] for p in result.joined}
         return params_of({name: value for name, value in defaults.items() if name not in named})
 
-    def log_best_so_far(self, number: int, value: float) -> None:
-        """Adds a point to the parent's curve of the best value by trial."""
+    def log_best_so_far(self, count: int, value: float) -> None:
+        """Adds a point to the parent's curve of the best value.
+
+        Args:
+            count: How many trials had finished by then. It is the point's step: MLflow shows the
+                value at the highest step, which must be the best one.
+            value: The best value.
+        """
         from mlflow.entities import Metric
 
-        name, now = to_mlflow(f"best_{self.description.objective.metric}"), time.time_ns()
-        self._writer.log(self.parent_run_id, [Metric(name, value, now // 1_000_000, number)])
+        now = time.time_ns() // 1_000_000
+        self._writer.log(self.parent_run_id, [Metric(self._best_name, value, now, count)])
         self._written(self.parent_run_id)
 
-    def complete_best_so_far(self, number: int, value: float) -> None:
-        """Adds the point of the best trial, if a kill came between its result and the point."""
-        name = to_mlflow(f"best_{self.description.objective.metric}")
-        points = self._client.get_metric_history(self.parent_run_id, name)
-        if all(point.step != number for point in points):
-            self.log_best_so_far(number, value)
+    def last_best_so_far(self) -> tuple[int, float] | None:
+        """Returns the point of that curve with the highest step, and its value; None without."""
+        points = self._client.get_metric_history(self.parent_run_id, self._best_name)
+        if not points:
+            return None
+        last = max(points, key=lambda point: (point.step, point.timestamp))
+        return last.step, last.value
+
+    @property
+    def _best_name(self) -> str:
+        return to_mlflow(f"best_{self.description.objective.metric}")
 
     def close_left_running(self, trial: TrialRecord, losses: int | None = None) -> None:
         """Ends the run of an attempt whose process is gone.

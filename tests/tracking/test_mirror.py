@@ -106,6 +106,11 @@ def _contents(client: MlflowClient, run: Run, names: dict[str, str]) -> dict[str
 def check_same(history: StudyHistory, server: MlflowServer) -> None:
     name = history.description.name
     assert contents(server.client, name) == contents(history.store.client, name)
+    experiment = server.client.get_experiment_by_name(name).experiment_id
+    (parent,) = server.client.search_runs([experiment], "tags.`kerastudy.kind` = 'study'")
+    # MLflow shows the value at the highest step.
+    assert history.best is not None and history.best.best is not None
+    assert parent.data.metrics["best_val_loss"] == history.best.best.value
 
 
 def test_the_server_has_what_the_store_has(server: MlflowServer, tmp_path: Path) -> None:

@@ -221,7 +221,7 @@ def test_an_objective_by_any_name_is_recorded(shared_store: Store, metric: str) 
     runs = create(shared_store, f"objective {metric.encode().hex()}", objective=objective)
     spec = make_spec(objective=objective)
     record_trial(runs, spec, [{metric: 0.5}, {metric: 0.75}])
-    runs.log_best_so_far(0, 0.75)
+    runs.log_best_so_far(1, 0.75)
     best = read_study(shared_store, runs.description.name).best
     assert best is not None
     assert best.best == BestEpoch(2, 0.75, {metric: 0.75})
