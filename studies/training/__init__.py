@@ -9,6 +9,7 @@
 | `structure`, `fingerprints` | what of a model decides its graph, as a key |
 | `lifting` | numbers that a program reads from variables |
 | `epochs` | an epoch and a validation as TensorFlow functions |
+| `loops` | a step for each batch, as one function; what executes it |
 | `graph_checks` | what a graph may hold if it is to be used again |
 | `callbacks` | which callbacks watch batches |
 | `variables` | making variables ahead of the training |

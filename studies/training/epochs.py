@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from studies.training.batches import known_size, packed
+from studies.training.loops import Loop
 from studies.training.tensors import as_tensor
 
 if TYPE_CHECKING:
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
 
     from studies.data import Part, Splits
 
-# Where the function of a batch hangs on that of an epoch, which keeps it alive.
-_BATCH = "_kerastudy_batch"
-# Batches for each turn of the loop, whose own work (some 20 microseconds) is then shared by them.
-_BATCHES_PER_TURN = 4
 _Step = Callable[[Any], Any]
 
 
@@ -95,7 +92,7 @@ def _laid_out(part: Part) -> tuple[list[tf.Tensor], Layout]:
     return tensors, Layout(repr(structure), arrays, structure)
 
 
-def trace_epoch(model: keras.Model, signature: Signature) -> tf.types.experimental.ConcreteFunction:
+def trace_epoch(model: keras.Model, signature: Signature) -> Loop:
     """Traces the function of an epoch: of `Arrays.training`, and the order, an int64."""
     import tensorflow as tf
 
@@ -110,9 +107,7 @@ def trace_epoch(model: keras.Model, signature: Signature) -> tf.types.experiment
     return _trace(model, model.train_step, batch, specs, layout, *sizes)
 
 
-def trace_validation(
-    model: keras.Model, signature: Signature
-) -> tf.types.experimental.ConcreteFunction:
+def trace_validation(model: keras.Model, signature: Signature) -> Loop:
     """Traces the function of a validation: of `Arrays.validation`."""
 
     def batch(arrays: Sequence[Any], start: Any, end: Any) -> list[Any]:
@@ -136,7 +131,7 @@ def _trace(
     layout: Layout,
     size: int,
     known: int | None,
-) -> tf.types.experimental.ConcreteFunction:
+) -> Loop:
     import tensorflow as tf
 
     names = set(model.get_metrics_result())
@@ -160,65 +155,7 @@ def _trace(
     if not isinstance(logs, dict) or set(logs) != names:
         raise LogsOfItsOwnError
 
-    executor = _executor_of(traced)
-
-    def run(*arrays: Any) -> dict[str, Any]:
-        samples = tf.shape(arrays[-1], out_type=tf.int64)[0]
-
-        def turn(batches: int) -> Callable[..., Any]:
-            def some_steps(start: Any, logs: Any) -> Any:
-                for _ in range(batches):
-                    end = tf.minimum(start + size, samples)
-                    # Not the loop: it would be a function that calls functions.
-                    with _calling(executor):
-                        logs = traced(*arrays, start, end)
-                    start = end
-                return start, logs
-
-            return some_steps
-
-        nothing = tf.nest.map_structure(lambda value: tf.zeros(value.shape, value.dtype), logs)
-        state: Any = (tf.constant(0, tf.int64), nothing)
-        for batches in (_BATCHES_PER_TURN, 1):
-            before_last = (batches - 1) * size
-            state = tf.while_loop(
-                lambda start, _, more=before_last: start + more < samples,
-                turn(batches),
-                state,
-                parallel_iterations=1,
-            )
-        return state[1]  # type: ignore[no-any-return]
-
-    epoch = tf.function(run, autograph=False, jit_compile=False).get_concrete_function(*specs)
-    setattr(epoch, _BATCH, traced)
-    return epoch
-
-
-def _executor_of(step: Any) -> str:
-    """Returns the executor of TensorFlow's that runs a step with the least effort.
-
-    The single-threaded one runs operations in a fixed order, which saves the planning. It would
-    wait forever for a function that the step calls. On a GPU it is untested.
-    """
-    import tensorflow as tf
-
-    calls = step.graph.as_graph_def().library.function
-    return "" if calls or tf.config.list_physical_devices("GPU") else "SINGLE_THREADED_EXECUTOR"
-
-
-def function_of_batch(epoch: Any) -> Any:
-    """Returns the function of a batch that the function of an epoch, or a validation, calls."""
-    return getattr(epoch, _BATCH)
-
-
-def inner_graphs(epoch: Any) -> list[Any]:
-    """Returns the graphs within the function of an epoch or a validation."""
-    loops = [
-        node for node in epoch.graph.get_operations() if node.type in ("While", "StatelessWhile")
-    ]
-    names = [node.get_attr(part).name for node in loops for part in ("cond", "body")]
-    found = [epoch.graph._get_function(name) for name in names]
-    return [function_of_batch(epoch).graph, *(inner.graph for inner in found if inner is not None)]
+    return Loop(traced, specs, size)
 
 
 def _with_size(batch: Any, size: int | None) -> Any:
@@ -249,34 +186,6 @@ def _tell_shapes_of_variables() -> None:
         if known:
             argument.op._set_attr("_handle_shapes", attr_value_pb2.AttrValue(list=shapes))
             argument.op._set_attr("_handle_dtypes", attr_value_pb2.AttrValue(list=types))
-
-
-def as_traced() -> contextlib.AbstractContextManager[None]:
-    """Has TensorFlow run a function of an epoch without optimizing it as a whole.
-
-    What it calls for each batch is optimized nevertheless. Optimized once more, and as a part of
-    the loop, it comes to other bits than in `fit`.
-    """
-    return _calling(optimized=False)
-
-
-@contextlib.contextmanager
-def _calling(executor: str = "", optimized: bool = True) -> Iterator[None]:
-    """Sets how TensorFlow runs the functions that are called meanwhile, in graphs or eagerly."""
-    from tensorflow.core.protobuf import config_pb2
-    from tensorflow.python.eager import context
-
-    eager = context.context()
-    before = eager.function_call_options
-    config = config_pb2.ConfigProto()
-    config.CopyFrom(eager.config)
-    if not optimized:
-        config.graph_options.rewrite_options.disable_meta_optimizer = True
-    eager.function_call_options = context.FunctionCallOptions(executor, config)
-    try:
-        yield
-    finally:
-        eager.function_call_options = before
 
 
 @contextlib.contextmanager

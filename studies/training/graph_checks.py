@@ -6,8 +6,8 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from studies.training.epochs import function_of_batch
 from studies.training.lifting import NODE_NAME
+from studies.training.loops import Loop
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -48,18 +48,17 @@ def hidden_state(function: tf.types.experimental.ConcreteFunction) -> str:
     return ""
 
 
-def place_of_captured(
-    function: tf.types.experimental.ConcreteFunction, known: Collection[int]
-) -> str:
-    """Says where a function of an epoch uses a resource beside some known ones; else nothing.
+def place_of_captured(loop: Loop, known: Collection[int]) -> str:
+    """Says where a loop uses a resource beside some known ones; else nothing.
 
     Args:
-        function: The function.
+        loop: The loop.
         known: The ids of the known ones' handles.
     """
-    if all(each.dtype.name != "resource" or id(each) in known for each in function.captured_inputs):
+    captured = loop.function.captured_inputs
+    if all(each.dtype.name != "resource" or id(each) in known for each in captured):
         return ""
-    for outer, inner in function_of_batch(function).graph.captures:
+    for outer, inner in loop.step.graph.captures:
         if inner.dtype.name == "resource" and id(outer) not in known:
             for user in inner.consumers():
                 return _place(user.name)

@@ -17,13 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.training.epochs import (
-    as_traced,
-    forgetting_gradients,
-    inner_graphs,
-    trace_epoch,
-    trace_validation,
-)
+from studies.training.epochs import forgetting_gradients, trace_epoch, trace_validation
 from studies.training.graph_checks import entangled, hidden_state, place_of_captured
 from studies.training.lifting import Record, lifted
 from studies.training.structure import Structure
@@ -76,7 +70,7 @@ class Program:
                     raise
                 exact = everything
                 continue
-            slots = entangled(self._epoch) | entangled(self._validation)
+            slots = entangled(self._epoch.function) | entangled(self._validation.function)
             if not slots:
                 break
             self.close()
@@ -104,17 +98,22 @@ class Program:
             )
         known = {id(variable.handle) for variable in self._storage}
         known |= {id(slot.variable.handle) for slot in record.slots}
-        for function in (self._epoch, self._validation):
-            state = hidden_state(function)
+        for loop in (self._epoch, self._validation):
+            state = hidden_state(loop.function)
             if state:
                 raise NotCompilableError(f"the model runs the operation {state}")
-            place = place_of_captured(function, known)
+            place = place_of_captured(loop, known)
             if place:
                 raise NotCompilableError(
                     f"the model has state, used in {place}, that is in no Keras variable of its "
                     "own, such as a tf.Variable, a table, or keras.random without a seed generator"
                 )
         return record
+
+    @property
+    def executors(self) -> tuple[str, str]:
+        """TensorFlow's executors of a training step and a validation step; see `Loop`."""
+        return self._epoch.executor, self._validation.executor
 
     def serves(self, structure: Structure) -> bool:
         """Tells whether the program can be used for the numbers of another trial."""
@@ -156,22 +155,17 @@ class Program:
             variable.assign(value)
 
     def close(self) -> None:
-        """Frees the graphs, which TensorFlow leaves in cycles that are never collected."""
-        from tensorflow.python.framework import func_graph
-
-        for function in (self._epoch, self._validation):
-            for graph in (function.graph, *inner_graphs(function)):
-                func_graph.dismantle_func_graph(graph)
+        """Frees the graphs."""
+        for loop in (self._epoch, self._validation):
+            loop.close()
 
     def train_epoch(self, arrays: Sequence[tf.Tensor], order: tf.Tensor) -> dict[str, Any]:
         """Trains an epoch; returns what the last training step returned, if that is to count."""
-        with as_traced():
-            return self._epoch(*arrays, order)  # type: ignore[no-any-return]
+        return self._epoch(*arrays, order)
 
     def validate(self, arrays: Sequence[tf.Tensor]) -> dict[str, Any]:
         """Validates; returns what the last step returned, if that is to count."""
-        with as_traced():
-            return self._validation(*arrays)  # type: ignore[no-any-return]
+        return self._validation(*arrays)
 
 
 class Programs:

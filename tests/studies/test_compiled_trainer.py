@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conformance.trainer import TrainerConformance
-from exact_training import by_trainer, samples, spec_of
+from exact_training import by_hand, by_trainer, samples, spec_of
 from model_zoo import compiled, stack
 
 from studies.errors import BuilderError
@@ -323,6 +323,27 @@ def test_programs_that_are_let_go_leave_nothing_behind() -> None:
 
     before = objects_after(2)
     assert objects_after(5) - before < 500, "the operations of one graph are as many"
+
+
+def wide() -> keras.Model:
+    """Its gradients are large enough for TensorFlow to sum them up in temporary variables.
+
+    That takes four fifths of 256 MB at once, by TensorFlow's own estimate, and a tensor of a
+    known size that is used three times.
+    """
+    inputs = keras.Input((12,))
+    shared = layers.RepeatVector(300_000)(layers.Dense(4)(inputs))
+    ways = [layers.Activation(name)(shared) for name in ("tanh", "sigmoid", "softsign", "elu")]
+    sums = layers.Add()([layers.GlobalAveragePooling1D()(way) for way in ways])
+    return compiled(keras.Model(inputs, layers.Dense(3, activation="softmax")(sums)))
+
+
+def test_a_step_that_the_quickest_executor_cannot_run_is_run_by_the_default_one() -> None:
+    trainer, splits, spec = CompiledTrainer("compiled"), samples(validation=8), spec_of(1, 8)
+    trained = [by_trainer(trainer, wide, splits, spec) for _ in range(2)]
+    assert trained == 2 * [by_hand(wide, splits, spec)]
+    (program,) = trainer.programs
+    assert program.executors == ("", "SINGLE_THREADED_EXECUTOR"), "the model is not such a one"
 
 
 def test_an_unknown_mode_is_told() -> None:

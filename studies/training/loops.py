@@ -1,0 +1,148 @@
+"""A step for each batch of some arrays, as one TensorFlow function."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+# Batches for each turn of the loop, whose own work (some 20 microseconds) is then shared by them.
+_BATCHES_PER_TURN = 4
+_SINGLE_THREADED = "SINGLE_THREADED_EXECUTOR"
+
+
+class Loop:
+    """Calls the function of a batch until the arrays end.
+
+    Args:
+        step: The function of a batch: of arrays, where it begins and where it ends. Returns logs.
+        specs: Of the arrays; the last one has as many rows as there are samples.
+        size: Samples of a batch.
+
+    Attributes:
+        step: The function of a batch.
+        function: The function of all batches; returns what the last one logged.
+        executor: The executor of TensorFlow's that runs a step; empty for its default one.
+    """
+
+    def __init__(
+        self,
+        step: tf.types.experimental.ConcreteFunction,
+        specs: Sequence[tf.TensorSpec],
+        size: int,
+    ) -> None:
+        self.step, self.executor = step, _quickest_executor(step)
+        self._specs, self._size = specs, size
+        self.function = self._trace()
+
+    def __call__(self, *arrays: tf.Tensor) -> dict[str, Any]:
+        """Runs a step for each batch.
+
+        The loop is not optimized as a whole. What it calls for each batch is. Optimized once
+        more, and as a part of the loop, it would come to other bits than in `fit`.
+        """
+        import tensorflow as tf
+
+        try:
+            with _calling(optimized=False):
+                return self.function(*arrays)  # type: ignore[no-any-return]
+        except tf.errors.UnimplementedError as error:
+            # TensorFlow's memory optimizer rewrites the sum of three or more large gradients
+            # with temporary variables, which its single-threaded executor can't run. The graph
+            # that is run shows that only now. The executor refuses a graph as a whole, before
+            # any of its operations: no variable has changed.
+            if not self.executor or "executor" not in str(error).lower():
+                raise
+        self._free_loop()
+        self.executor = ""
+        self.function = self._trace()
+        return self(*arrays)
+
+    def close(self) -> None:
+        """Frees the graphs, which TensorFlow leaves in cycles that are never collected."""
+        from tensorflow.python.framework import func_graph
+
+        self._free_loop()
+        func_graph.dismantle_func_graph(self.step.graph)
+
+    def _free_loop(self) -> None:
+        from tensorflow.python.framework import func_graph
+
+        loops = [
+            node
+            for node in self.function.graph.get_operations()
+            if node.type in ("While", "StatelessWhile")
+        ]
+        names = [node.get_attr(part).name for node in loops for part in ("cond", "body")]
+        found = [self.function.graph._get_function(name) for name in names]
+        for graph in (self.function.graph, *(inner.graph for inner in found if inner is not None)):
+            func_graph.dismantle_func_graph(graph)
+
+    def _trace(self) -> tf.types.experimental.ConcreteFunction:
+        import tensorflow as tf
+
+        def run(*arrays: Any) -> dict[str, Any]:
+            samples = tf.shape(arrays[-1], out_type=tf.int64)[0]
+            logs = self.step.structured_outputs
+            nothing = tf.nest.map_structure(lambda value: tf.zeros(value.shape, value.dtype), logs)
+            state: Any = (tf.constant(0, tf.int64), nothing)
+            for batches in (_BATCHES_PER_TURN, 1):
+                before_last = (batches - 1) * self._size
+                state = tf.while_loop(
+                    lambda start, _, more=before_last: start + more < samples,
+                    self._turn(batches, arrays, samples),
+                    state,
+                    parallel_iterations=1,
+                )
+            return state[1]  # type: ignore[no-any-return]
+
+        function = tf.function(run, autograph=False, jit_compile=False)
+        return function.get_concrete_function(*self._specs)
+
+    def _turn(self, batches: int, arrays: Sequence[Any], samples: Any) -> Callable[..., Any]:
+        import tensorflow as tf
+
+        def some_steps(start: Any, logs: Any) -> Any:
+            for _ in range(batches):
+                end = tf.minimum(start + self._size, samples)
+                # Not the loop: it would be a function that calls functions.
+                with _calling(self.executor):
+                    logs = self.step(*arrays, start, end)
+                start = end
+            return start, logs
+
+        return some_steps
+
+
+def _quickest_executor(step: Any) -> str:
+    """Returns the executor of TensorFlow's that runs a step with the least effort.
+
+    The single-threaded one runs operations in a fixed order, which saves the planning. It would
+    wait forever for a function that the step calls. On a GPU it is untested.
+    """
+    import tensorflow as tf
+
+    calls = step.graph.as_graph_def().library.function
+    return "" if calls or tf.config.list_physical_devices("GPU") else _SINGLE_THREADED
+
+
+@contextlib.contextmanager
+def _calling(executor: str = "", optimized: bool = True) -> Iterator[None]:
+    """Sets how TensorFlow runs the functions that are called meanwhile, in graphs or eagerly."""
+    from tensorflow.core.protobuf import config_pb2
+    from tensorflow.python.eager import context
+
+    eager = context.context()
+    before = eager.function_call_options
+    config = config_pb2.ConfigProto()
+    config.CopyFrom(eager.config)
+    if not optimized:
+        config.graph_options.rewrite_options.disable_meta_optimizer = True
+    eager.function_call_options = context.FunctionCallOptions(executor, config)
+    try:
+        yield
+    finally:
+        eager.function_call_options = before
