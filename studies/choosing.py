@@ -99,7 +99,7 @@ def _trained_again(
     """Trains a trial's best training again; returns its weights, or None if they are others."""
     assert trial.result is not None, "it has a value"
     training = trainings_of(trial)[trial.result.best_repeat]
-    rerun = Rerun(training, trial.state == "pruned", progress.epoch_ended)
+    rerun = Rerun(training, trial.cut_short, progress.epoch_ended)
     with temporary_folder() as folder:
         written = Path(folder) / "again.weights.h5"
         task = TrialTask(training.spec, history.description.space, written)

@@ -39,7 +39,7 @@ def combined(
             last.number,
             last.state,
             epochs=max(r.epochs for r in results),
-            reason=f"in repeat {last.repeat}: {last.reason}" if last.reason else "",
+            reason=_reasons(results),
             seconds=seconds,
             joined=_all_joined(results),
             repeats=repeats,
@@ -54,7 +54,7 @@ def combined(
             repeats[best].best.epoch, value, mean_metrics([r.best.metrics for r in repeats])
         ),
         weights_sha256=repeats[best].weights_sha256,
-        reason=last.reason,
+        reason=_reasons(results),
         seconds=seconds,
         model_parameters=last.model_parameters,
         trainer=last.trainer,
@@ -70,6 +70,10 @@ def mean_metrics(several: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Returns the mean of each metric that all have."""
     names = [name for name in several[0] if all(name in metrics for metrics in several)]
     return {name: statistics.fmean(metrics[name] for metrics in several) for name in names}
+
+
+def _reasons(results: Sequence[TrialResult]) -> str:
+    return "; ".join(f"in repeat {r.repeat}: {r.reason}" for r in results if r.reason)
 
 
 def _all_joined(results: Sequence[TrialResult]) -> tuple[Mapping[str, object], ...]:

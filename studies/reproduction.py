@@ -122,7 +122,7 @@ def reproduce(
                 )
                 progress.say(notes[-1])
                 return _compared(history, trial, [], worker, notes)
-            pruned = trial.state == "pruned"
+            pruned = trial.cut_short
             unsound = dict(unsound_checkpoints(history, trial)) if trial in history.kept else {}
             reruns = [Rerun(each, pruned, progress.epoch_ended) for each in trainings_of(trial)]
             with tempfile.TemporaryDirectory() as folder:
@@ -226,7 +226,7 @@ def _compared(
         differences.append(max_difference(recorded, rerun.epochs))
         assert rerun.result is not None
         same = same and rerun.result.weights_sha256 == rerun.training.weights_sha256
-        if rerun.result.reason:
+        if rerun.result.reason not in trial.result.reason:
             notes.append(f"the trial now ends as {rerun.result.state}: {rerun.result.reason}")
     best = reruns[trial.result.best_repeat].result if reruns else None
     return Reproduction(
@@ -255,6 +255,8 @@ def max_difference(
     largest = 0.0
     for epoch in first.keys() | second.keys():
         one, other = _finite(first.get(epoch)), _finite(second.get(epoch))
+        if one is None and other is None:
+            continue
         if one is None or other is None or one.keys() != other.keys():
             return math.inf
         largest = max([largest, *(abs(one[name] - other[name]) for name in one)])
@@ -271,6 +273,6 @@ def environment_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -
 
 
 def _finite(metrics: Mapping[str, float] | None) -> dict[str, float] | None:
-    if metrics is None:
-        return None
-    return {name: value for name, value in metrics.items() if math.isfinite(value)}
+    found = {name: value for name, value in (metrics or {}).items() if math.isfinite(value)}
+    # Of an epoch without any finite metric nothing is recorded.
+    return found or None

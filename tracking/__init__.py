@@ -16,6 +16,7 @@
 | `history` | reading it back |
 | `joining` | hyperparameters that showed themselves late |
 | `comparison`, `overlaps` | studies side by side; where their best regions overlap |
+| `reasons` | why trials are infeasible or ended early, counted |
 | `selection` | the best of the trials, and which checkpoints are kept |
 | `checkpoints` | whether a file of weights has what was written |
 | `doctor/` | what is wrong in a store, and how it is mended |

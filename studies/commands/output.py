@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import textwrap
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -13,10 +14,13 @@ import click
 
 from studies.definitions import warnings_of
 from tracking.history import StudyHistory
+from tracking.reasons import reasons
 from tracking.records import StudyDescription, TrialRecord
 from tracking.summary import shell_commands
 
 _CLASSES_SHOWN = 10
+_REASONS_SHOWN = 5
+_COLUMNS = 80
 
 
 def print_json(document: object) -> None:
@@ -40,6 +44,7 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
         },
         "trials": history.counts(),
         "wanted": description.trials,
+        "reasons": [each._asdict() for each in reasons(history.trials)],
         "best": None if best is None else trial_document(history, best),
         "top": [_short(trial) for trial in history.top(10)],
         "status": history.status,
@@ -146,6 +151,7 @@ def study_text(history: StudyHistory) -> str:
     ]
     if history.stopped and history.ended_by != "trials":
         lines.append(f"ended      {history.stopped}")
+    lines += _reasons(history)
     lines += _streams(description)
     lines += _class_weight(description)
     others = [e for e in history.engines if e != description.engine]
@@ -158,6 +164,7 @@ def study_text(history: StudyHistory) -> str:
     checkpoint = history.checkpoint(best)
     lines += [
         f"best       trial {best.number}: {objective.metric} {best.best.value:.6g} " + _how(best),
+        *_ended_for(best),
         *(
             f"             {name} = {_shown(best.spec.values[name])}"
             for name in description.space.names
@@ -172,6 +179,30 @@ def study_text(history: StudyHistory) -> str:
     lines += ["", "look:      " + shell_commands(history, best)[0]]
     lines += ["reproduce: " + shell_commands(history, best)[1]]
     return "\n".join(lines)
+
+
+def _reasons(history: StudyHistory) -> list[str]:
+    """Says why trials are infeasible, or ended early, the most frequent reasons first."""
+    found = reasons(history.trials)
+    lines = []
+    for kind, text, trials in found[:_REASONS_SHOWN]:
+        times = f"{len(trials)} trial{'' if len(trials) == 1 else 's'}: "
+        lines += _wrapped(f"{kind:<10} {times}{text}")
+    if len(found) > _REASONS_SHOWN:
+        lines.append(f"           and {len(found) - _REASONS_SHOWN} more reasons: see --json")
+    return lines
+
+
+def _ended_for(trial: TrialRecord) -> list[str]:
+    """Says why a trial that has a value ended before its last epoch."""
+    reason = trial.result.reason if trial.result is not None else ""
+    return _wrapped(f"             it ended early: {reason}", indent=15) if reason else []
+
+
+def _wrapped(line: str, indent: int = 11) -> list[str]:
+    return textwrap.wrap(
+        line, _COLUMNS, subsequent_indent=" " * indent, break_long_words=False, tabsize=1
+    )
 
 
 def _streams(description: StudyDescription) -> list[str]:
@@ -243,6 +274,7 @@ def _short(trial: TrialRecord) -> dict[str, Any]:
         "state": trial.state,
         "value": trial.best.value,
         "epoch": trial.best.epoch,
+        "reason": (trial.result.reason if trial.result is not None else "") or None,
         "params": dict(trial.spec.values),
     }
 

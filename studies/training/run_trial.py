@@ -44,7 +44,8 @@ def run_trial(
         trainer: What trains.
 
     Returns:
-        What came of it. A builder or a training that raises makes a trial infeasible.
+        What came of it. A builder that raises makes a trial infeasible; so does a training that
+        raises, or diverges, before an epoch has a value. Later it keeps its best epoch.
 
     Raises:
         ObjectiveError: If the model does not log the objective.

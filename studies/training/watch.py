@@ -55,6 +55,8 @@ class Watch:
         self._started = started
         self._epochs: list[Mapping[str, float]] = []
         self._reason = ""
+        # Whether it came to an epoch from which no training leads on.
+        self._diverged = False
 
     def go_on_from(self, state: TrainingState) -> bool:
         """Takes up a training where it stopped; False if it goes on no further."""
@@ -72,14 +74,18 @@ class Watch:
     def on_epoch_end(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         """Takes an epoch; False ends the training."""
         objective = self.spec.objective
-        if self.state != "complete":
+        if self.state != "complete" or self._diverged:
             # A training loop of the user's own may go on though it was told to stop.
             return False
         if not self._concludes:
             check_logged(objective.metric, set(metrics))
         self._epochs.append(dict(metrics))
         value = metrics.get(objective.metric)
-        if value is not None and (self.best is None or objective.is_better(value, self.best.value)):
+        if (
+            value is not None
+            and not self._not_finite(metrics)
+            and (self.best is None or objective.is_better(value, self.best.value))
+        ):
             self.best = BestEpoch(epoch, value, dict(metrics))
             self.weights.take()
         goes_on = self._decided(epoch, metrics)
@@ -90,14 +96,14 @@ class Watch:
 
     def _decided(self, epoch: int, metrics: Mapping[str, float], *, prunes: bool = True) -> bool:
         """Tells of an epoch, and takes what is decided of it; False ends the training."""
-        objective = self.spec.objective
         # What the trial that this one goes on from was told already.
         known = epoch <= self.spec.initial_epoch
         decision = "continue" if known else self._tell(self._result_of(epoch, metrics))
-        for name in ("loss", "val_loss", objective.metric):
-            if not math.isfinite(metrics.get(name, 0.0)):
-                self.fail(f"{name} is {metrics[name]} in epoch {epoch}")
-                return False
+        wrong = self._not_finite(metrics)
+        if wrong:
+            self._diverged = True
+            self.fail(f"{wrong} is {metrics[wrong]} in epoch {epoch}")
+            return False
         if decision == "prune" and not prunes:
             return True
         if decision == "prune":
@@ -110,20 +116,39 @@ class Watch:
         """Takes what a training says, at its end, came of it: that counts, and no epoch does."""
         if self.state != "complete":
             return
+        if self._diverged:
+            # What it says was trained on after an epoch that the trial ends with.
+            self._give_up(self._reason)
+            return
         metric = self.spec.objective.metric
         metrics = {**(self._epochs[-1] if self._epochs else {}), **outcome}
         check_logged(metric, set(metrics))
         self._epochs = [*self._epochs[:-1], metrics]
         self._tell(self._result_of(len(self._epochs), metrics))
         if not math.isfinite(metrics[metric]):
-            self.fail(f"{metric} is {metrics[metric]}")
+            self._give_up(f"{metric} is {metrics[metric]}")
             return
         self.best = BestEpoch(len(self._epochs), metrics[metric], metrics)
         self.weights.take()
 
     def fail(self, reason: str) -> None:
-        """Makes the trial infeasible."""
+        """Ends the training for a reason: with its best epoch, or infeasible if it has none.
+
+        One that concludes has none before its end: what it says then counts, and no epoch does.
+        """
+        if self.best is None or (self._concludes and not self._diverged):
+            self._give_up(reason)
+        else:
+            self._reason = reason
+
+    def _give_up(self, reason: str) -> None:
+        """Makes the trial infeasible, whatever its epochs came to."""
         self.state, self._reason = "infeasible", reason
+
+    def _not_finite(self, metrics: Mapping[str, float]) -> str:
+        """Returns the first of loss, validation loss and objective that is not finite, or none."""
+        watched = ("loss", "val_loss", self.spec.objective.metric)
+        return next((name for name in watched if not math.isfinite(metrics.get(name, 0.0))), "")
 
     def result(self, parameters: int) -> TrialResult:
         """Returns what came of the training.

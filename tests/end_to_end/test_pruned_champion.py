@@ -1,10 +1,11 @@
-"""A study whose best trial was pruned: it counts as any other."""
+"""A study whose best trial was pruned, or diverged late: it counts as any other."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import pytest
 from command_line import kerastudy_here, write_study
 
 from tracking.checkpoints import checkpoint_digest
@@ -24,7 +25,7 @@ CALLBACKS = """def callbacks(hp):
         def on_epoch_begin(self, epoch, logs=None):
             if epoch == 1:
                 kernel = self.model.layers[0].kernel
-                kernel.assign(-9.0 * kernel)
+                kernel.assign(FACTOR * kernel)
 
     return [Ruining()] if hp["learning_rate"] == 0.3 else []
 
@@ -32,12 +33,15 @@ CALLBACKS = """def callbacks(hp):
 """
 
 
-def test_a_pruned_trial_is_chosen_registered_and_reproduced(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("state", "factor"), [("pruned", "-9.0"), ("complete", 'float("nan")')])
+def test_a_trial_that_ended_early_is_chosen_registered_and_reproduced(
+    tmp_path: Path, state: str, factor: str
+) -> None:
     """It learns best in its first epoch, and then nothing any more."""
     write_study(
         tmp_path,
         seed=SETTINGS,
-        study=CALLBACKS + 'study = ks.Study(\n    "blobs"',
+        study=CALLBACKS.replace("FACTOR", factor) + 'study = ks.Study(\n    "blobs"',
         objective='"val_loss"',
     )
     arguments = ("launch", "my_study.py", "--store", "store", "--executor", "in-process")
@@ -48,9 +52,16 @@ def test_a_pruned_trial_is_chosen_registered_and_reproduced(tmp_path: Path) -> N
     history = read_study(store, "blobs")
     best = history.best
     assert best is not None and best.result is not None and best.best is not None
-    assert (best.number, best.state, best.best.epoch) == (1, "pruned", 1)
-    assert best.result.epochs > 1
-    assert history.curve(best)[best.result.epochs]["val_loss"] > best.best.value
+    assert (best.number, best.state, best.best.epoch) == (1, state, 1)
+    assert 1 < best.result.epochs < 4
+    if state == "pruned":
+        assert history.curve(best)[best.result.epochs]["val_loss"] > best.best.value
+    else:
+        assert best.result.reason == "loss is nan in epoch 2"
+        run = store.client.get_run(best.run_id)
+        assert run.data.tags["kerastudy.reason"] == best.result.reason
+        assert "loss is nan in epoch 2" in told.out
+        assert "val_loss" not in history.curve(best)[2]
 
     path = history.checkpoint(best)
     assert path is not None

@@ -139,7 +139,8 @@ class TrialResult:
         epochs: Epochs that were trained.
         best: Its best epoch; None if infeasible, or interrupted before the first epoch ended.
         weights_sha256: Digest of the model's weights after the best epoch.
-        reason: Why it is infeasible or was interrupted, else empty.
+        reason: Why it is infeasible, was interrupted, or ended before its last epoch (it diverged,
+            or raised); else empty.
         seconds: Wall-clock seconds from building the model to the checkpoint on disk.
         model_parameters: Number of scalar weights of the model, 0 if it was not built.
         repeat: See `TrialSpec.repeat`.
@@ -231,6 +232,12 @@ class TrialRecord:
     def number(self) -> int:
         """The trial's number in its study, counted from 0."""
         return self.spec.number
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether what ended it before its last epoch was none of its own callbacks."""
+        reason = self.result.reason if self.result is not None else ""
+        return self.state == "pruned" or bool(reason)
 
     @property
     def best(self) -> BestEpoch | None:

@@ -349,6 +349,40 @@ class TrainerConformance:
         for loaded, trained in zip(model.get_weights(), weights[0], strict=True):
             np.testing.assert_array_equal(loaded, trained)
 
+    @pytest.mark.parametrize("diverges", [True, False])
+    def test_a_training_that_fails_late_keeps_its_best_epoch(
+        self, trainer: Trainer, tmp_path: Path, diverges: bool
+    ) -> None:
+        class FailingInThirdEpoch(keras.callbacks.Callback):
+            def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+                if epoch == 2 and not diverges:
+                    raise ValueError("no third epoch")
+                if epoch == 2:
+                    bias = self.model.layers[-1].bias
+                    bias.assign(bias * float("nan"))
+
+        study = make_study(dense, callbacks=lambda hp: [FailingInThirdEpoch()])
+        wanted, weights = by_hand(dense, study.data.load(), make_spec(epochs=2))
+        best = min(range(2), key=lambda e: (wanted[e]["val_loss"], e))
+        spec, state = make_spec(epochs=5), tmp_path / "trial.state"
+        straight, epochs = self.train(trainer, study, spec, tmp_path)
+        assert (straight.state, straight.epochs) == ("complete", 3 if diverges else 2)
+        assert epochs[:2] == wanted
+        assert straight.best is not None and straight.best.epoch == best + 1
+        assert straight.best.value == wanted[best]["val_loss"]
+        assert straight.weights_sha256 == weights_digest(weights[best])
+        assert checkpoint_digest(tmp_path / "best.weights.h5") == straight.checkpoint_sha256
+        reason = "loss is nan in epoch 3" if diverges else "ValueError: no third epoch"
+        assert reason in straight.reason
+
+        def stop(epoch: EpochResult) -> str:
+            return "stop" if epoch.epoch == 2 else "continue"
+
+        self.train(trainer, study, spec, tmp_path, stop, state=state)
+        again = dataclasses.replace(spec, attempt=2)
+        resumed, _ = self.train(trainer, study, again, tmp_path, state=state)
+        assert dataclasses.replace(resumed, seconds=straight.seconds) == straight
+
     def test_users_callbacks_see_one_training(self, trainer: Trainer, tmp_path: Path) -> None:
         """EarlyStopping keeps its patience from epoch to epoch, and ends the trial."""
 

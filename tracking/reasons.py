@@ -1,0 +1,40 @@
+"""Why trials are infeasible, or ended before their last epoch: the reasons, by how often."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from tracking.records import TrialRecord
+
+Kind = Literal["infeasible", "cut short"]
+
+_EPOCH = re.compile(r" (?:in|after) epoch \d+")
+
+
+class Reason(NamedTuple):
+    """A reason, and the trials that ended for it.
+
+    Attributes:
+        kind: Whether they have no value, or that of the epochs before.
+        text: The reason, without the epoch.
+        trials: Their numbers, at least one.
+    """
+
+    kind: Kind
+    text: str
+    trials: tuple[int, ...]
+
+
+def reasons(trials: Iterable[TrialRecord]) -> list[Reason]:
+    """Returns the reasons of finished trials: infeasible ones first, then the most frequent."""
+    found: dict[tuple[Kind, str], list[int]] = {}
+    for trial in trials:
+        if trial.result is None or not trial.result.reason or trial.state == "interrupted":
+            continue
+        kind: Kind = "infeasible" if trial.state == "infeasible" else "cut short"
+        text = _EPOCH.sub("", trial.result.reason)
+        found.setdefault((kind, text), []).append(trial.number)
+    counted = [Reason(kind, text, tuple(numbers)) for (kind, text), numbers in found.items()]
+    return sorted(counted, key=lambda each: (each.kind != "infeasible", -len(each.trials)))
