@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
+from types import ModuleType
 
 __version__ = "0.1.0"
 
@@ -21,24 +22,33 @@ def _import_own_packages() -> None:
     """Imports the three packages that lie beside this file, whatever else the path offers.
 
     Their names are common. A repository may have a ``studies`` folder of its own: that one must
-    not be taken for ours, and its modules must still be found. So ours are imported by their
-    place, and folders of the same name on the path are searched after them.
+    not be taken for ours, and its modules must still be found; see `studies.same_names`.
     """
     here = Path(__file__).resolve().parent
+    imported: dict[str, ModuleType] = {}
     for name in ("search_spaces", "tracking", "studies"):
         module = sys.modules.get(name)
-        ours = str(here / name)
-        if module is None or ours not in list(getattr(module, "__path__", [])):
-            spec = importlib.util.spec_from_file_location(
-                name, here / name / "__init__.py", submodule_search_locations=[ours]
-            )
-            if spec is None or spec.loader is None:
-                raise ImportError(f"kerastudy is incomplete: {ours} is missing. Install it again.")
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[name] = module
-            spec.loader.exec_module(module)
-        others = [str(Path(entry or ".").resolve() / name) for entry in sys.path]
-        module.__path__ = [ours, *(o for o in others if o != ours and Path(o).is_dir())]
+        if module is not None and str(here / name) in getattr(module, "__path__", ()):
+            continue
+        if module is not None:
+            # With its modules, some of which may have the names of ours.
+            for each in [n for n in sys.modules if n.partition(".")[0] == name]:
+                imported[each] = sys.modules.pop(each)
+        _import_from(here / name)
+    from studies.same_names import give_way, put_behind
+
+    give_way()
+    put_behind(imported)
+
+
+def _import_from(folder: Path) -> None:
+    spec = importlib.util.spec_from_file_location(
+        folder.name, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    if spec is None or spec.loader is None:
+        raise ImportError(f"kerastudy is incomplete: {folder} is missing. Install it again.")
+    sys.modules[folder.name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
 
 
 _import_own_packages()

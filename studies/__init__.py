@@ -19,6 +19,7 @@
 | `engines/` | what proposes hyperparameters |
 | `catalog/` | ready studies |
 | `loading` | from a file to a study |
+| `same_names` | a user's packages that have the names of ours |
 | `shipping` | a study of this process, sent to its workers |
 | `self_launching` | files that launch their own studies |
 | `study` | the `Study` |

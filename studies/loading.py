@@ -15,17 +15,22 @@ import os
 import sys
 import traceback
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from studies.errors import StudyFileError, near_matches
+from studies.same_names import add_packages_of
 from studies.self_launching import Loading, StudyLaunched, loading
 from studies.study import Study
 from tracking.records import CodeDescription
 
 _CATALOG = Path(__file__).parent / "catalog"
-_OUR_PACKAGES = ("search_spaces", "studies", "tracking")
+_HINTS = {
+    ".ipynb": " Launch a notebook's study in the notebook: study.launch().",
+    ".npz": " Give data by --data: kerastudy launch TARGET --data FILE.npz.",
+}
 
 
 @dataclass(frozen=True)
@@ -61,18 +66,35 @@ def resolve_target(text: str) -> Target:
         return Target(str(_CATALOG / f"{text.replace('-', '_')}.py"))
     path, variable = _split(text)
     file = Path(path).expanduser()
-    if file.is_file():
+    if file.suffix == ".py" and file.is_file():
         return Target(str(file.absolute()), variable)
+    raise StudyFileError(_no_target(text, path, file))
+
+
+_A_TARGET = "A target is a Python file (my_study.py, my_study.py:variable) or a catalog name."
+
+
+def _no_target(text: str, path: str, file: Path) -> str:
+    """Says why a target is none, and what may be meant."""
+    hint = _HINTS.get(file.suffix.lower(), "")
+    if not text:
+        return f"The target is empty. {_A_TARGET}"
     if file.is_dir():
-        raise StudyFileError(
-            f"A study is a Python file, and {path!r} is a folder. Name a file in it."
-        )
-    if file.suffix or os.sep in path:
-        raise StudyFileError(f"There is no study file {path!r}.")
-    raise StudyFileError(
-        f"There is no study {text!r} in the catalog, and no such file."
-        + near_matches(text, catalog_names())
-    )
+        studies = sorted(each.name for each in file.glob("*.py") if _defines_studies(each))
+        example = f", such as {os.path.join(path, studies[0])}" if studies else ""
+        return f"{path!r} is a folder. {_A_TARGET} Name a file in the folder{example}."
+    if file.is_file():
+        return f"{path!r} is no Python file, so it is not run. {_A_TARGET}{hint}"
+    python_file = file.with_name(f"{file.name}.py")
+    if python_file.is_file():
+        return f"There is no file {path!r}. Did you mean {str(python_file)!r}?"
+    if not file.suffix and os.sep not in path:
+        known = near_matches(text, catalog_names())
+        return f"There is no study {text!r} in the catalog, and no such file.{known}"
+    beside = [each.name for each in file.parent.glob("*.py")] if file.parent.is_dir() else []
+    near = get_close_matches(file.name, beside, n=1)
+    meant = f" Did you mean {str(file.with_name(near[0]))!r}?" if near else ""
+    return f"There is no study file {path!r}.{meant} {_A_TARGET}{hint}"
 
 
 def load_study(target: Target) -> tuple[Study, CodeDescription]:
@@ -174,6 +196,8 @@ def _run(path: Path, source: str, target: Target) -> Loading:
     name = f"_kerastudy_study_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     module = ModuleType(name)
     module.__file__ = str(path)
+    # For its relative imports.
+    module.__package__ = _package_of(path)
     # Pickles and keras.saving look modules up by name.
     sys.modules[name] = module
     if target.source is not None:
@@ -182,6 +206,8 @@ def _run(path: Path, source: str, target: Target) -> Loading:
     file = Loading(module, target.variable, target.study_name)
     try:
         import_from(path.parent)
+        # The file may lie in a package that is called like ours.
+        add_packages_of(path.parent.parent)
         with loading(file):
             exec(code, module.__dict__)
     except StudyLaunched:
@@ -205,15 +231,21 @@ def import_from(folder: Path) -> None:
 
     The folder goes to the end of the path: a file beside the study that is called like a module
     of ours or of a library must not take its place. If the folder has packages called like ours,
-    their modules are found in them beside our own.
+    they are found behind ours; see `same_names`.
     """
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
-    for root in (folder, folder.parent):
-        for name in _OUR_PACKAGES:
-            package, theirs = sys.modules.get(name), root / name
-            if package is not None and theirs.is_dir() and str(theirs) not in package.__path__:
-                package.__path__ = [*package.__path__, str(theirs)]
+
+
+def _package_of(path: Path) -> str:
+    """Returns the package that a file belongs to, and lets it be imported; empty if to none."""
+    root = path.parent
+    while (root / "__init__.py").is_file() and root.name.isidentifier():
+        root = root.parent
+    if root == path.parent:
+        return ""
+    import_from(root)
+    return ".".join(path.parent.relative_to(root).parts)
 
 
 def _find(file: Loading, target: Target) -> tuple[Study, str]:

@@ -102,17 +102,23 @@ class TestOwnStudy:
     @classmethod
     def repository(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
         root = tmp_path_factory.mktemp("repository")
-        for package in ("studies", "tracking"):
-            (root / package).mkdir()
-            (root / package / "__init__.py").write_text("raise ImportError('theirs, not ours')\n")
-            (root / package / "helpers.py").write_text("UNITS = (4, 16)\n")
-        (root / "beside.py").write_text("from studies.helpers import UNITS\n")
+        for file, text in {
+            "studies/__init__.py": "from .units import units\nACTIVATION = 'relu'\n",
+            "studies/units.py": "def units():\n    return 4, 16\n",
+            "tracking/__init__.py": "RATE = 0.25\n",
+            "search_spaces/__init__.py": "raise ImportError('theirs, which nothing imports')\n",
+            "beside.py": "from studies import ACTIVATION, units\n",
+        }.items():
+            (root / file).parent.mkdir(exist_ok=True)
+            (root / file).write_text(text, encoding="utf-8")
         write_study(
             root,
             **{
-                "import kerastudy as ks\n": "import kerastudy as ks\nfrom beside import UNITS\n"
-                "from tracking.helpers import UNITS as same\n",
-                "ks.units(4, 16)": "ks.units(*UNITS)",
+                "import kerastudy as ks\n": "import kerastudy as ks\nfrom beside import units\n"
+                "from studies import ACTIVATION\nfrom tracking import RATE\n",
+                "ks.units(4, 16)": "ks.units(*units())",
+                'activation="relu"': "activation=ACTIVATION",
+                'hp["dropout"]': 'hp["dropout"] * RATE',
             },
         )
         return root
@@ -156,7 +162,7 @@ class TestOwnStudy:
         file = repository / "study.py"
         text = file.read_text(encoding="utf-8")
         kerastudy(repository, "launch", "study.py", "--trials", "1", "--store", "changed")
-        file.write_text(text.replace('"relu"', '"tanh"'), encoding="utf-8")
+        file.write_text(text.replace("=ACTIVATION", '="tanh"'), encoding="utf-8")
         try:
             done = kerastudy(repository, "reproduce", "작은 연구", "--store", "changed", "--json")
         finally:
