@@ -13,6 +13,7 @@ from studies.class_weights import resolve_class_weight, with_class_weight
 from studies.data import AnySplits, DataError, StreamedDataset, StreamedSplits
 from studies.errors import StudyError
 from studies.study import Study
+from studies.training import global_settings
 from studies.training.building import check_study
 from studies.training.champion import save_champion
 from studies.training.compiled import CompiledTrainer
@@ -77,6 +78,8 @@ class Session:
             StudyError: If the data, its class weights, the builder or the objective is wrong.
         """
         threads = configure_tensorflow(threads)
+        # The study's file is loaded: what it sets is for all trials, what a builder sets is not.
+        global_settings.remember()
         if isinstance(study.data, StreamedDataset):
             if has_own_fit(study.build):
                 raise StudyError(
@@ -105,6 +108,7 @@ class Session:
                 f"{unlike[0].upper()}{unlike[1:]}. They are trained by model.fit, and may not be "
                 "reproduced: make the model depend on hp alone."
             )
+        global_settings.restore()
         if isinstance(splits, StreamedSplits):
             found += splits.warnings
         description = _describe(study, splits, code, threads, [*notes, *found], data_override)
@@ -123,7 +127,11 @@ class Session:
         trainer = self.trainer
         if task.trainer is not None and isinstance(trainer, CompiledTrainer):
             trainer = trainer.in_mode(task.trainer)
-        return run_trial(self.study, self.splits, task, on_epoch, trainer)
+        try:
+            return run_trial(self.study, self.splits, task, on_epoch, trainer)
+        finally:
+            # Another study may follow in this process.
+            global_settings.restore()
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path

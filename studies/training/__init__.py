@@ -15,6 +15,7 @@
 | `variables` | making variables ahead of the training |
 | `batches` | training data in the order of each epoch, validation data as it is |
 | `determinism` | seeds, threads, and names of layers |
+| `global_settings` | settings of the process, the same for each trial |
 | `building` | from hyperparameters to a compiled model, checked |
 | `best_weights` | the weights of the best epoch, kept and written |
 | `run_trial` | the whole of a trial: build, train, checkpoint |

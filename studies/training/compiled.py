@@ -18,6 +18,7 @@ import numpy as np
 from studies.data import StreamedSplits
 from studies.errors import BuilderError
 from studies.seeds import permutation
+from studies.training import global_settings
 from studies.training.building import has_own_steps
 from studies.training.callbacks import terminating, watching_batches
 from studies.training.determinism import (
@@ -77,7 +78,7 @@ class CompiledTrainer:
         self._mode = mode
         self._unfit = unfit
         self._plain = PlainTrainer()
-        self._arrays: OrderedDict[int, tuple[Splits, Arrays]] = OrderedDict()
+        self._arrays: OrderedDict[tuple[int, str], tuple[Splits, Arrays]] = OrderedDict()
         self.programs = Programs(kept)
         self.used: tuple[str, str] = ("plain", "")
         self.structure = ""
@@ -125,13 +126,13 @@ class CompiledTrainer:
 
         def chosen() -> tuple[Program, Structure]:
             # Callbacks may have changed the model meanwhile: `fit` traces it now.
-            now = Structure(model, *_surroundings()) if training.callbacks else structure
+            now = Structure(model, global_settings.present()) if training.callbacks else structure
             return self._program(model, now, signature), now
 
         try:
             _fit(training, chosen, arrays, on_epoch)
             # Callbacks may have changed what is saved of it.
-            after = Structure(model, *_surroundings()) if training.callbacks else structure
+            after = Structure(model, global_settings.present()) if training.callbacks else structure
             self.structure = "" if after.reason else str(after.key)
         finally:
             # Callbacks that evaluate have them traced, with the program's variables.
@@ -158,7 +159,7 @@ class CompiledTrainer:
         assert not isinstance(splits, StreamedSplits), "they are unfit"
         arrays = self._arrays_of(splits)
         make_variables(model, splits)
-        structure = Structure(model, *_surroundings())
+        structure = Structure(model, global_settings.present())
         self._program(model, structure, arrays.signature(batch_size))
         return arrays, structure
 
@@ -169,7 +170,10 @@ class CompiledTrainer:
             raise NotCompilableError("the model logs values that are not of its metrics") from None
 
     def _arrays_of(self, splits: Splits) -> Arrays:
-        key = id(splits)
+        import keras
+
+        # Floats are read in the type that the builder may have chosen.
+        key = id(splits), keras.config.floatx()
         if key not in self._arrays:
             while len(self._arrays) >= _DATA_SETS_KEPT:
                 self._arrays.popitem(last=False)
@@ -199,6 +203,8 @@ def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -
         return "the model runs eagerly"
     if model.jit_compile:
         return "the model is compiled by XLA (jit_compile)"
+    if tf.config.optimizer.get_jit():
+        return "XLA compiles what runs (tf.config.optimizer.set_jit)"
     if model.steps_per_execution != 1:
         return "the model has steps_per_execution"
     if tf.distribute.has_strategy():
@@ -206,20 +212,6 @@ def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -
     if keras.config.max_epochs() or keras.config.max_steps_per_epoch():
         return "keras.config limits epochs or steps"
     return ""
-
-
-def _surroundings() -> tuple[object, ...]:
-    """Returns settings of Keras that decide what is traced."""
-    import keras
-
-    config = keras.config
-    return (
-        config.floatx(),
-        config.epsilon(),
-        config.image_data_format(),
-        config.dtype_policy().name,
-        config.is_flash_attention_enabled(),
-    )
 
 
 def _fit(

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from studies.errors import StudyError
 from studies.seeds import epoch_seed
+from studies.training import global_settings
 
 # Seeds that were set since TensorFlow last forgot its kernels, and how many there may be.
 _seeds_set: Final[list[int]] = []
@@ -87,9 +88,10 @@ def change_threads(before: int, threads: int) -> None:
 
 
 def begin_trial(seed: int) -> None:
-    """Sets every random state, and Keras's numbering of names, as in a fresh process."""
+    """Sets every random state, Keras's numbering of names and settings as in a fresh process."""
     from keras.src.backend.common import global_state
 
+    global_settings.restore()
     # Names of layers become names of metrics of models with several outputs: 'dense_7' would
     # differ from trial to trial. Not by clear_session: it forgets the global dtype policy, and
     # TensorFlow's kernels, which take 0.1 s to make again.

@@ -31,7 +31,7 @@ class PlainTrainer:
 
     def __init__(self) -> None:
         # A data set and its batch sizes: few, and each holds a copy of the data.
-        self._batches: OrderedDict[tuple[int, int], tuple[Splits, Batches]] = OrderedDict()
+        self._batches: OrderedDict[tuple[int, int, str], tuple[Splits, Batches]] = OrderedDict()
 
     def train(self, training: Training, on_epoch: OnEpoch) -> None:
         """See `Trainer.train`."""
@@ -61,10 +61,13 @@ class PlainTrainer:
             )
 
     def _batches_of(self, training: Training) -> Batches | StreamedBatches:
+        import keras
+
         splits, batch_size = training.splits, training.spec.batch_size
         if isinstance(splits, StreamedSplits):
             return StreamedBatches(splits, training.spec.class_weight)
-        key = (id(splits), batch_size)
+        # Floats are read in the type that the builder may have chosen.
+        key = (id(splits), batch_size, keras.config.floatx())
         if key not in self._batches:
             # With the splits, so that no other object can get their id.
             self._batches[key] = splits, Batches(splits, batch_size)

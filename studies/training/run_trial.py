@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from search_spaces import Hyperparameters
 from studies.class_weights import with_class_weight
 from studies.errors import BuilderError, StudyError, describe
+from studies.training import global_settings
 from studies.training.best_weights import BestWeights
 from studies.training.building import build_callbacks, build_model
 from studies.training.checkpointing import Checkpoints, cannot_write, restoring, take_up
@@ -131,7 +132,8 @@ def _build(
     study: Study, hp: Hyperparameters, seed: int
 ) -> tuple[keras.Model, Sequence[keras.callbacks.Callback]]:
     begin_trial(seed)
-    return build_model(study, hp), build_callbacks(study, hp)
+    with global_settings.noting_environment():
+        return build_model(study, hp), build_callbacks(study, hp)
 
 
 def _joined(hp: Hyperparameters) -> tuple[dict[str, object], ...]:
