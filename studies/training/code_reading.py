@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # Built-in functions by which code may reach any name, or what is outside the process.
-_BY_ANY_NAME = frozenset({"getattr", "vars", "dir", "hasattr"})
+_BY_ANY_NAME = frozenset({"getattr", "vars", "dir", "hasattr", "attrgetter"})
 _UNTOLD = {
     "globals": "looks up globals by name",
     "eval": "evaluates text",
@@ -44,7 +44,9 @@ class Reads:
     @property
     def by_any_name(self) -> bool:
         """Whether it may read attributes whose names are not in it."""
-        return not _BY_ANY_NAME.isdisjoint(self.globals) or "__dict__" in self.attributes
+        if not _BY_ANY_NAME.isdisjoint(self.globals):
+            return True
+        return not {"__dict__", "attrgetter"}.isdisjoint(self.attributes)
 
     def untold(self, values: Mapping[str, Any]) -> str:
         """Says what it does, if what it reads by that can't be told; else nothing.

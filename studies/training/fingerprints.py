@@ -56,13 +56,20 @@ class Fingerprint:
         self._alive: list[Any] = []
         for root in roots:
             self._write(self._token(root))
-        while self._queue:
+        while self._queue or self._put_off():
             self._visit(self._queue.popleft())
             if len(self._places) > _MOST_OBJECTS:
                 self._unreadable("too much can be reached")
                 break
         self.key = self._digest.hexdigest() if not self.reason else f"own {next(_own)}"
         self._places, self._alive = {}, []
+
+    def _put_off(self) -> bool:
+        """Puts into the queue what depends on all that was read; tells whether there is any."""
+        return False
+
+    def _note(self, name: str, reads: Reads) -> None:
+        """Takes what a function reads that is not of a library."""
 
     def _write(self, *parts: object) -> None:
         self._digest.update(repr(parts).encode())
@@ -200,6 +207,7 @@ class Fingerprint:
         # What was put on the function itself, whose keys are names.
         self._write(sorted(function.__dict__), [self._token(v) for v in function.__dict__.values()])
         reads, values = reads_of(function.__code__), function.__globals__
+        self._note(function.__name__, reads)
         seen: set[str] = set()
         for name in reads.globals:
             if name in values:

@@ -13,6 +13,7 @@ import types
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from studies.training.code_reading import Reads
 from studies.training.fingerprints import Fingerprint, attributes_of, library_of
 from studies.training.lifting import Source
 
@@ -29,6 +30,8 @@ _PASSED_OVER = frozenset(
 _PASSED_OVER_IN_MODELS = frozenset(
     "train_function test_function predict_function history stop_training _nodes".split()
 )
+# Methods whose doing is over when a model is traced.
+_BEFORE_TRAINING = frozenset({"__init__", "build", "get_config", "from_config"})
 _SEEDS = frozenset({"seed", "_initial_seed", "_init_seed", "_random_seed_generator"})
 # What is lifted, by class and attribute. Each is shown to be exact by tests/studies/test_exactness.
 _LIFTED: Mapping[str, tuple[str, ...]] = {
@@ -81,6 +84,10 @@ class Structure(Fingerprint):
         self.numbers: list[Source] = []
         self.state = ""
         self._keras = keras
+        # What decides on initial values, unless code reads it that runs later.
+        self._initial: list[tuple[str, Any]] = []
+        self._read: set[str] = set()
+        self._read_by_any_name = False
         super().__init__(model, *others)
 
     def _visit(self, value: Any) -> None:
@@ -144,8 +151,8 @@ class Structure(Fingerprint):
         for name, item in attributes_of(value):
             if self._passes_over(kind, name, item):
                 continue
-            if keras_own and (name in _SEEDS or self._is_initializer(item)):
-                # It decides on initial values, which a program is given.
+            if self._is_of_initial_values(value, keras_own, name, item):
+                self._initial.append((name, item))
                 continue
             if name == "_distribute_strategy" and item is not None:
                 self._unreadable("a distribution strategy")
@@ -180,10 +187,28 @@ class Structure(Fingerprint):
         rooms = (keras.layers, keras.regularizers, optimizers, optimizers.schedules)
         return any(getattr(room, kind.__name__, None) is kind for room in rooms)
 
-    def _is_initializer(self, item: Any) -> bool:
-        return isinstance(item, self._keras.initializers.Initializer) and (
-            library_of(type(item)) == "keras"
-        )
+    def _is_of_initial_values(self, holder: Any, keras_own: bool, name: str, item: Any) -> bool:
+        """Tells whether an attribute decides on initial values, which a program is given."""
+        initializer = self._keras.initializers.Initializer
+        if isinstance(holder, self._keras.layers.Layer) and isinstance(item, initializer):
+            return library_of(type(item)) == "keras"
+        # Of an initializer itself it matters: what is left here is not one of a layer's weights.
+        return keras_own and name in _SEEDS and not isinstance(holder, initializer)
+
+    def _note(self, name: str, reads: Reads) -> None:
+        if name not in _BEFORE_TRAINING:
+            self._read.update(each.strip("_") for each in reads.attributes)
+            self._read_by_any_name |= reads.by_any_name
+
+    def _put_off(self) -> bool:
+        """Writes initializers and seeds of layers that are read by more than a `build`."""
+        kept, self._initial = self._initial, []
+        for name, item in kept:
+            if self._read_by_any_name or name.strip("_") in self._read:
+                self._write(name, self._token(item))
+            else:
+                self._initial.append((name, item))
+        return bool(self._queue)
 
 
 def _is_number(item: Any) -> bool:

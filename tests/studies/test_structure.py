@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import types
@@ -141,6 +142,94 @@ def test_the_same_is_known_again(make: Callable[[], keras.layers.Layer]) -> None
     structures = [structure_of(lambda: model(make())) for _ in range(2)]
     assert structures[0].key == structures[1].key
     assert not structures[0].reason
+
+
+class Projected(keras.layers.Layer):
+    """By weights, or by numbers that are drawn in `call`."""
+
+    def __init__(self, seed: int, drawn: bool) -> None:
+        super().__init__()
+        self.draw = keras.initializers.RandomNormal(seed=seed)
+        self.start = keras.initializers.RandomNormal(seed=seed)
+        self.drawn = drawn
+
+    def build(self, shape: Any) -> None:
+        self.weight = self.add_weight(shape=(shape[-1], 4), initializer=self.start)
+
+    def call(self, x: Any) -> Any:
+        return x @ self.weight + (x @ self.draw((x.shape[-1], 4)) if self.drawn else 0.0)
+
+
+class Started(keras.layers.Layer):
+    """By weights alone."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.start = keras.initializers.RandomNormal(seed=seed)
+
+    def build(self, shape: Any) -> None:
+        self.weight = self.add_weight(shape=(shape[-1], 4), initializer=self.start)
+
+    def call(self, x: Any) -> Any:
+        return x @ self.weight
+
+
+def of_features(seed: int) -> Any:
+    draw = keras.initializers.RandomNormal(seed=seed)
+    return lambda x: x * draw((12,))
+
+
+def of_a_dense(seed: int) -> Any:
+    dense = layers.Dense(4, kernel_initializer=keras.initializers.HeNormal(seed))
+    return lambda x: dense.kernel_initializer((12, 4))[:, 0] * x
+
+
+def of_a_loss(seed: int) -> keras.Model:
+    draw = keras.initializers.RandomUniform(seed=seed)
+
+    def loss(true: Any, predicted: Any) -> Any:
+        return keras.ops.sum(predicted * draw((3,)), -1)
+
+    made = stack(layers.Dense(4))
+    made.compile("sgd", loss)
+    return made
+
+
+DRAWN: dict[str, Callable[[int], keras.Model]] = {
+    "a call": lambda seed: model(Projected(seed, drawn=True)),
+    "a Lambda": lambda seed: model(layers.Lambda(of_features(seed))),
+    "a layer's own": lambda seed: model(layers.Lambda(of_a_dense(seed))),
+    "a loss": of_a_loss,
+}
+
+
+@pytest.mark.parametrize("what", DRAWN)
+def test_what_is_drawn_while_it_trains_is_part_of_it(what: str) -> None:
+    keys = [structure_of(lambda seed=seed: DRAWN[what](seed)).key for seed in (1, 2, 1)]
+    assert keys[0] == keys[2] != keys[1]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Started,
+        lambda seed: layers.Dense(4, kernel_initializer=keras.initializers.HeNormal(seed)),
+        lambda seed: layers.Dropout(0.5, seed=seed),
+    ],
+)
+def test_what_only_decides_on_initial_values_is_not(
+    make: Callable[[int], keras.layers.Layer],
+) -> None:
+    first, second = (structure_of(lambda seed=seed: model(make(seed))) for seed in (1, 2))
+    assert first.key == second.key and not first.reason
+
+
+@pytest.mark.parametrize("what", ["a call", pytest.param("a loss", marks=pytest.mark.exhaustive)])
+def test_trained_with_what_it_draws_itself(what: str) -> None:
+    trainer, splits, spec = CompiledTrainer("compiled"), samples(), spec_of(1)
+    for seed in (1, 2):
+        build = functools.partial(DRAWN[what], seed)
+        assert by_trainer(trainer, build, splits, spec) == by_hand(build, splits, spec)
 
 
 def test_what_is_frozen_is_another_structure() -> None:
