@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from studies.data.large import temporary_folder
@@ -28,20 +28,38 @@ def choose_champion(
     One that is missing, or does not have the content that was written, is made again by training
     the trial again; if it does not come to the same, the next best is taken.
     """
+    passed_over: list[TrialRecord] = []
     for position, (history, trial) in enumerate(_best_first(store, description)):
+        if trial.result is not None and trial.result.unsaved:
+            passed_over.append(trial)
+            continue
         if trial.run_id == history.champion_run_id:
             fault = champion_fault(store, description.name)
             if not fault:
                 return
             progress.say(f"warning: the registered champion is registered anew: {fault}")
         # Trials after the best ones have no checkpoint: to train them all again is no way out.
-        checkpoint = _sound_checkpoint(executor, history, trial, progress, again=position == 0)
+        first = position == len(passed_over)
+        checkpoint = _sound_checkpoint(executor, history, trial, progress, again=first)
         if checkpoint is None:
             continue
         if position:
             progress.say(f"the champion is the next best, trial {trial.number}")
         _register(executor, history, trial, checkpoint, progress)
-        return
+        break
+    _tell_of(passed_over, progress)
+
+
+def _tell_of(passed_over: Sequence[TrialRecord], progress: Progress) -> None:
+    """Says of the best trials that they can't be the champion, as there is no checkpoint."""
+    if passed_over:
+        best = passed_over[0]
+        assert best.result is not None, "it has a value"
+        more = f", as {len(passed_over) - 1} more have none" if len(passed_over) > 1 else ""
+        progress.say(
+            f"warning: trial {best.number} is the best, but has no checkpoint to register{more}: "
+            f"{best.result.unsaved}"
+        )
 
 
 def _best_first(

@@ -28,7 +28,16 @@ def combined(
     """
     last = results[-1]
     repeats = tuple(
-        Repeat(seed, run_id, r.epochs, r.best, r.weights_sha256, r.seconds, r.checkpoint_sha256)
+        Repeat(
+            seed,
+            run_id,
+            r.epochs,
+            r.best,
+            r.weights_sha256,
+            r.seconds,
+            r.checkpoint_sha256,
+            r.unsaved,
+        )
         for r, seed, run_id in zip(results, seeds, run_ids, strict=True)
         if r.best is not None
     )
@@ -63,6 +72,7 @@ def combined(
         repeats=repeats,
         best_repeat=best,
         checkpoint_sha256=repeats[best].checkpoint_sha256,
+        unsaved=repeats[best].unsaved,
     )
 
 

@@ -104,7 +104,8 @@ def recorded_checkpoints(trial: TrialRecord) -> Iterator[tuple[int, str]]:
     result = trial.result
     if result is None or result.best is None or trial.state not in ("complete", "pruned"):
         return
-    if not result.repeats:
+    if not result.repeats and not result.unsaved:
         yield 0, result.checkpoint_sha256
     for repeat, each in enumerate(result.repeats):
-        yield repeat, each.checkpoint_sha256
+        if not each.unsaved:
+            yield repeat, each.checkpoint_sha256

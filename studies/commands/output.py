@@ -81,6 +81,7 @@ def trial_document(history: StudyHistory, trial: TrialRecord) -> dict[str, Any]:
         "weights_sha256": trial.result.weights_sha256,
         "run_id": trial.run_id,
         "checkpoint": None if checkpoint is None else str(checkpoint),
+        "unsaved": trial.result.unsaved or None,
         "model_uri": history.model_uri(trial),
     }
 
@@ -161,7 +162,6 @@ def study_text(history: StudyHistory) -> str:
         lines.append(f"also at    {history.server}")
     if best is None or best.best is None:
         return "\n".join([*lines, "best       no trial has a value yet"])
-    checkpoint = history.checkpoint(best)
     lines += [
         f"best       trial {best.number}: {objective.metric} {best.best.value:.6g} " + _how(best),
         *_ended_for(best),
@@ -171,7 +171,7 @@ def study_text(history: StudyHistory) -> str:
             if name in best.spec.values
         ),
         f"trainer    {_trainers(history)}",
-        f"checkpoint {checkpoint or 'not kept'}",
+        *_wrapped(f"checkpoint {_checkpoint(history, best)}"),
         f"model      {history.model_uri(best) or 'not registered'}",
     ]
     if counts["complete"] + counts["pruned"] > 1:
@@ -191,6 +191,12 @@ def _reasons(history: StudyHistory) -> list[str]:
     if len(found) > _REASONS_SHOWN:
         lines.append(f"           and {len(found) - _REASONS_SHOWN} more reasons: see --json")
     return lines
+
+
+def _checkpoint(history: StudyHistory, trial: TrialRecord) -> str:
+    unsaved = trial.result.unsaved if trial.result is not None else ""
+    path = history.checkpoint(trial)
+    return f"none: {unsaved}" if unsaved else str(path or "not kept")
 
 
 def _ended_for(trial: TrialRecord) -> list[str]:

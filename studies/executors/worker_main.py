@@ -18,6 +18,7 @@ import shutil
 import signal
 import sys
 import threading
+import traceback
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -159,7 +160,7 @@ def serve(connection: Connection, load: LoadStudy) -> None:
         load: The study.
     """
     from search_spaces import SearchSpaceError
-    from studies.errors import StudyError
+    from studies.errors import StudyError, describe
     from studies.executors.messages import ChampionSaved, Failed
     from tracking.records import TrialTask
 
@@ -181,6 +182,13 @@ def serve(connection: Connection, load: LoadStudy) -> None:
                 connection.send(ChampionSaved(metrics))
         except (StudyError, SearchSpaceError) as error:
             connection.send(Failed(str(error)))
+        except (EOFError, ConnectionError):
+            # The driver is gone.
+            raise
+        except Exception as error:
+            # A process that ends over it would be tried again, to no avail.
+            traceback.print_exc()
+            connection.send(Failed(f"A worker process raised {describe(error)}."))
 
 
 def _load(message: LoadStudy, connection: Connection) -> Session | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from studies.training.variables import assign, copy_of
+from studies.training.variables import as_built, assign, copy_of
 from studies.training.weight_layouts import Layouts
 from tracking.atomic import replacing
 from tracking.checkpoints import CheckpointError, checkpoint_digest
@@ -50,6 +50,10 @@ class BestWeights:
             self._sha256 = weights_digest(self.copy[: self._weights])
         return self._sha256
 
+    def forget(self) -> None:
+        """Takes nothing: the weights of the best epoch are not the model's."""
+        self.copy, self._sha256 = None, ""
+
     def take(self) -> None:
         """Copies the model's present state."""
         self.take_copy(copy_of(self._model))
@@ -76,6 +80,7 @@ class BestWeights:
 
         Raises:
             OSError: If it can't be written.
+            Exception: Whatever Keras raises for a model that can't be saved.
         """
         assert self.copy is not None, "there is a best epoch"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +94,8 @@ class BestWeights:
         if shutil.disk_usage(path.parent).free < 2 * sum(array.nbytes for array in self.copy):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with replacing(path) as partial:
-            self._model.save_weights(partial)
+            with as_built(self._model):
+                self._model.save_weights(partial)
             try:
                 digest = checkpoint_digest(partial)
             except CheckpointError as error:

@@ -104,7 +104,14 @@ def build_variables(model: keras.Model, splits: AnySplits) -> None:
         model.build((None, *x.shape[1:]))
     elif not model.built:
         # Called, as the first batch would: `build` makes no variables of a subclass's layers.
-        model(as_keras_reads(x))
+        try:
+            model(as_keras_reads(x))
+        except Exception:
+            if not has_own_steps(model):
+                raise
+            # Its training step calls its parts, and never itself: they make their variables.
+            if not model.weights:
+                model.train_step(packed(splits.train.first(fixed_batch_size(model) or 1)))
     # Before weights are read: their file has the optimizer's state too. Once: a
     # LossScaleOptimizer that is built again has more variables.
     if model.compiled and model.optimizer is not None and not model.optimizer.built:

@@ -15,6 +15,7 @@ from studies.training.batches import Batches
 from studies.training.building import build_model, build_variables, scalars
 from studies.training.determinism import begin_trial
 from studies.training.streaming import StreamedBatches
+from studies.training.variables import as_built
 from tracking.records import TrialSpec
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def save_champion(
     try:
         model = build_model(study, Hyperparameters(space, spec.values, number=spec.built_as))
         build_variables(model, splits)
-        model.load_weights(checkpoint)
+        with as_built(model):
+            model.load_weights(checkpoint)
         metrics = _evaluated(model, splits, spec.batch_size) if model.compiled else {}
         _save(model, splits, requirements, folder)
     except StudyError:

@@ -17,7 +17,7 @@ from studies.training.callback_states import CallbackStateError
 from studies.training.state_writer import StateWriter
 from studies.training.states import StateError, TrainingState, identity_of, read_state
 from studies.training.trainer import Trainer
-from studies.training.variables import assign, copy_of, stateful_layers
+from studies.training.variables import assign, copy_of, other_optimizers, stateful_layers
 from tracking.atomic import one_before
 from tracking.records import BestEpoch, TrialTask
 
@@ -53,8 +53,8 @@ class Checkpoints:
     ) -> None:
         self._task, self._model, self._callbacks = task, model, callbacks
         self._weights, self._trainer = weights, trainer
-        # The state of such layers is in no weights: it can't be taken up.
-        wanted = not (trainer.concludes or stateful_layers(model))
+        # Such states are in no weights, nor in the model's optimizer: they can't be taken up.
+        wanted = not (trainer.concludes or stateful_layers(model) or other_optimizers(model))
         self._identity = identity_of(task.spec)
         self._writer = StateWriter(task.state) if wanted and task.state is not None else None
         self._began, self._spent = time.monotonic(), 0.0

@@ -71,6 +71,7 @@ class CompiledTrainer:
     """
 
     concludes = False
+    unsaved = ""
 
     def __init__(self, mode: Mode = "auto", kept: int = 64, unfit: str = "") -> None:
         if mode not in _MODES:

@@ -8,18 +8,22 @@ called as ``fit(hp, model, x, y, validation_data=…, callbacks=…, …)`` and 
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from studies.data import Splits
 from studies.errors import BuilderError
 from studies.training.building import scalars
 from studies.training.determinism import begin_epoch
 from studies.training.trainer import OnEpoch, Training
+from studies.training.variables import copy_of
 from tracking.records import Objective, TrialSpec
 
 if TYPE_CHECKING:
@@ -30,6 +34,12 @@ if TYPE_CHECKING:
     from studies.study import Study
 
 _SAMPLES = 8  # To rehearse with.
+_OTHERS = (
+    "the HyperModel's fit trained other models than the one that it was given, so that no "
+    "weights are known to have this value. Train the given model, with the given callbacks, to "
+    "have a checkpoint"
+)
+_OnEpochOf = Callable[[Any, int, Mapping[str, float]], bool]
 _GIVEN_TWICE = re.compile(r"multiple values for (?:keyword )?argument '(\w+)'")
 
 
@@ -54,9 +64,12 @@ class HyperModelTrainer:
     concludes = True
     used = ("hypermodel", "the HyperModel trains by a fit of its own")
     structure = ""
+    unsaved = ""
 
     def __init__(self, hypermodel: Any) -> None:
         self._hypermodel, self._fit = hypermodel, hypermodel.fit
+        # What the epochs of the given model came to, in this trial.
+        self._values: set[float] = set()
 
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
         """See `Trainer.train`.
@@ -66,7 +79,9 @@ class HyperModelTrainer:
         """
         spec, splits = training.spec, training.splits
         assert isinstance(splits, Splits), "a session refuses others"
-        watching = _watching(on_epoch, spec.seed)
+        self.unsaved, self._values = "", set()
+        given = training.model
+        watching = _watching(self._reporting(given, on_epoch), spec.seed)
         validation = splits.validation
         weights = () if validation.sample_weight is None else (validation.sample_weight,)
         keywords = {
@@ -79,12 +94,32 @@ class HyperModelTrainer:
         if splits.train.sample_weight is not None:
             keywords["sample_weight"] = splits.train.sample_weight
         objective = spec.objective.metric
-        returned = self._call(training.hp, training.model, splits.train, keywords, spec.seed)
+        before = copy_of(given)
+        with fitted_models() as fitted:
+            returned = self._call(training.hp, given, splits.train, keywords, spec.seed)
         if not watching.ended and hasattr(returned, "history"):
             # It kept the callbacks to itself: the weights are those of its last epoch.
+            self.unsaved = "" if getattr(returned, "model", given) is given else _OTHERS
             last = {name: values[-1] for name, values in returned.history.items() if len(values)}
             return scalars(last) or None
-        return outcome_of(returned, objective)
+        outcome = outcome_of(returned, objective)
+        if outcome is not None:
+            trained = any(model is given for model in fitted) or _differ(copy_of(given), before)
+            others = any(model is not given for model in fitted)
+            own = outcome.get(objective) in self._values
+            self.unsaved = "" if trained and (own or not others) else _OTHERS
+        return outcome
+
+    def _reporting(self, given: keras.Model, on_epoch: OnEpoch) -> _OnEpochOf:
+        """Returns what takes an epoch of whatever model the `fit` trains."""
+
+        def report(model: Any, epoch: int, metrics: Mapping[str, float]) -> bool:
+            self.unsaved = "" if model is None or model is given else _OTHERS
+            if not self.unsaved:
+                self._values.update(metrics.values())
+            return on_epoch(epoch, metrics)
+
+        return report
 
     def _call(
         self,
@@ -190,6 +225,37 @@ def outcome_of(returned: object, objective: str) -> dict[str, float] | None:
         ) from None
 
 
+@contextlib.contextmanager
+def fitted_models() -> Iterator[list[keras.Model]]:
+    """Collects the models whose `fit` is called meanwhile, each once."""
+    import keras
+
+    fitted: list[keras.Model] = []
+    fit = keras.Model.fit
+
+    @functools.wraps(fit)
+    def noting(model: keras.Model, *arguments: Any, **keywords: Any) -> Any:
+        if all(model is not other for other in fitted):
+            fitted.append(model)
+        return fit(model, *arguments, **keywords)
+
+    own = "fit" in vars(keras.Model)
+    keras.Model.fit = noting
+    try:
+        yield fitted
+    finally:
+        if own:
+            keras.Model.fit = fit
+        else:
+            del keras.Model.fit
+
+
+def _differ(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> bool:
+    return len(one) != len(other) or any(
+        not np.array_equal(a, b) for a, b in zip(one, other, strict=True)
+    )
+
+
 def _taken(function: Any, keywords: Mapping[str, Any]) -> dict[str, Any]:
     parameters = inspect.signature(function).parameters.values()
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
@@ -198,7 +264,7 @@ def _taken(function: Any, keywords: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in keywords.items() if name in names}
 
 
-def _watching(on_epoch: OnEpoch, seed: int) -> Any:
+def _watching(on_epoch: _OnEpochOf, seed: int) -> Any:
     import keras
 
     class Watching(keras.callbacks.Callback):  # type: ignore[misc]
@@ -217,7 +283,7 @@ def _watching(on_epoch: OnEpoch, seed: int) -> Any:
 
         def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
             self.ended += 1
-            if not on_epoch(self.ended, scalars(logs or {})) and self.model is not None:
+            if not on_epoch(self.model, self.ended, scalars(logs or {})) and self.model is not None:
                 self.model.stop_training = True
 
     return Watching()

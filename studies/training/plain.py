@@ -26,6 +26,7 @@ class PlainTrainer:
     """Trains with one call of `model.fit`, so that callbacks see one training."""
 
     concludes = False
+    unsaved = ""
     used = ("plain", "")
     structure = ""
 

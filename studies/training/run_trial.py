@@ -19,8 +19,9 @@ from studies.training.determinism import begin_trial
 from studies.training.epochs import forgetting_gradients
 from studies.training.states import TrainingState
 from studies.training.trainer import Trainer, Training
+from studies.training.variables import parameters_of
 from studies.training.watch import OnEpochResult, Watch
-from tracking.records import TrialResult, TrialTask
+from tracking.records import Decision, EpochResult, TrialResult, TrialTask
 
 if TYPE_CHECKING:
     import keras
@@ -51,8 +52,52 @@ def run_trial(
     Raises:
         ObjectiveError: If the model does not log the objective.
         StudyError: If a checkpoint cannot be written.
+        Exception: Whatever ``on_epoch`` raises.
     """
     spec, started = task.spec, time.monotonic()
+    reports = _Reports(on_epoch)
+    try:
+        return _run_trial(study, splits, task, reports, trainer, started)
+    except StudyError:
+        raise
+    except Exception as error:
+        if reports.error is not None:
+            raise reports.error from None
+        # Nothing that happens to a trial may end the process that it runs in.
+        _log.warning("trial %d could not be run", spec.number, exc_info=True)
+        return TrialResult(
+            spec.number,
+            "infeasible",
+            reason=f"the trial could not be run: {describe(error)}",
+            seconds=time.monotonic() - started,
+            repeat=spec.repeat,
+        )
+
+
+class _Reports:
+    """Hands epochs on, and keeps what is raised over that: it is no fault of the training's."""
+
+    def __init__(self, on_epoch: OnEpochResult) -> None:
+        self._on_epoch = on_epoch
+        self.error: Exception | None = None
+
+    def __call__(self, epoch: EpochResult) -> Decision:
+        try:
+            return self._on_epoch(epoch)
+        except Exception as error:
+            self.error = error
+            raise
+
+
+def _run_trial(
+    study: Study,
+    splits: AnySplits,
+    task: TrialTask,
+    reports: _Reports,
+    trainer: Trainer,
+    started: float,
+) -> TrialResult:
+    spec = task.spec
     splits = with_class_weight(splits, spec.class_weight)
     hp = Hyperparameters(task.space, spec.values, number=spec.built_as)
     try:
@@ -78,24 +123,41 @@ def run_trial(
         )
     weights = BestWeights(model)
     checkpoints = Checkpoints(task, model, callbacks, weights, trainer)
-    watch = Watch(
-        spec, weights, checkpoints, on_epoch, concludes=trainer.concludes, started=started
-    )
+    watch = Watch(spec, weights, checkpoints, reports, trainer=trainer, started=started)
     with checkpoints:
-        trained = _train(Training(model, splits, spec, callbacks, hp), watch, trainer, state)
-    digest = ""
-    if watch.best is not None and watch.state in ("complete", "pruned"):
-        try:
-            digest = weights.write(task.checkpoint, trainer.structure if trained else "")
-        except OSError as error:
-            raise cannot_write(task.checkpoint, error) from None
-    result = watch.result(model.count_params() if model.built else 0)
-    result = replace(result, checkpoint_sha256=digest)
+        training = Training(model, splits, spec, callbacks, hp)
+        trained = _train(training, watch, reports, trainer, state)
+    if reports.error is not None:
+        # Whatever the training made of it.
+        raise reports.error
+    result = watch.result(parameters_of(model))
+    if result.state in ("complete", "pruned") and weights.copy is not None:
+        result = _saved(result, weights, task, trainer.structure if trained else "")
     name, reason = state.trainer if state is not None and not trained else trainer.used
     return replace(result, joined=_joined(hp), trainer=name, trainer_reason=reason)
 
 
-def _train(training: Training, watch: Watch, trainer: Trainer, state: TrainingState | None) -> bool:
+def _saved(
+    result: TrialResult, weights: BestWeights, task: TrialTask, structure: str
+) -> TrialResult:
+    """Writes the weights of a trial's best epoch; returns the result with what came of that."""
+    try:
+        return replace(result, checkpoint_sha256=weights.write(task.checkpoint, structure))
+    except OSError as error:
+        raise cannot_write(task.checkpoint, error) from None
+    except Exception as error:
+        # Its value is what it is.
+        _tell_once(task.spec.number, describe(error))
+        return replace(result, unsaved=f"its weights can't be saved: {describe(error)}")
+
+
+def _train(
+    training: Training,
+    watch: Watch,
+    reports: _Reports,
+    trainer: Trainer,
+    state: TrainingState | None,
+) -> bool:
     """Trains a model, from its first epoch or from a state; a training that raises fails.
 
     Returns:
@@ -118,8 +180,9 @@ def _train(training: Training, watch: Watch, trainer: Trainer, state: TrainingSt
     except StudyError:
         raise
     except Exception as error:
-        watch.fail(_training_failed(error))
-        _tell_once(training.spec.number, describe(error))
+        if reports.error is None:
+            watch.fail(_training_failed(error))
+            _tell_once(training.spec.number, describe(error))
     return True
 
 

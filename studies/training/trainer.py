@@ -61,6 +61,14 @@ class Trainer(Protocol):
     """Whether `train` may say itself what came of the training."""
 
     @property
+    def unsaved(self) -> str:
+        """Why the model that it was given does not have the weights of what it reported last.
+
+        Empty if it has.
+        """
+        ...
+
+    @property
     def used(self) -> tuple[str, str]:
         """What trained last, such as "plain", and why not what is faster, or an empty text."""
         ...

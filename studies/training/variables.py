@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,6 +39,26 @@ def make_variables(model: keras.Model, splits: AnySplits) -> None:
         layer.reset_state()
 
 
+@contextlib.contextmanager
+def as_built(model: keras.Model) -> Iterator[None]:
+    """Makes Keras save and load the weights of a model that is never called itself.
+
+    Its training step calls its parts, as that of a variational autoencoder does, so that these have
+    weights and Keras takes the whole for a model that is not built.
+    """
+    before = model.built
+    model.built = before or bool(model.weights)
+    try:
+        yield
+    finally:
+        model.built = before
+
+
+def parameters_of(model: keras.Model) -> int:
+    """Returns how many numbers the weights of a model are, built or not."""
+    return sum(math.prod(weight.shape) for weight in model.weights)
+
+
 def stateful_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """Returns the recurrent layers that go on from batch to batch (``stateful=True``).
 
@@ -46,6 +68,20 @@ def stateful_layers(model: keras.Model) -> list[keras.layers.Layer]:
         layer
         for layer in model._flatten_layers()
         if getattr(layer, "stateful", False) and hasattr(layer, "reset_state")
+    ]
+
+
+def other_optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
+    """Returns the optimizers that a model has beside the one that it is compiled with.
+
+    As a model of two that train against each other has.
+    """
+    import keras
+
+    own = getattr(model, "optimizer", None)
+    held = vars(model).values()
+    return [
+        each for each in held if isinstance(each, keras.optimizers.Optimizer) and each is not own
     ]
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from studies.training.best_weights import BestWeights
 from studies.training.building import check_logged
 from studies.training.checkpointing import Checkpoints
 from studies.training.states import TrainingState
+from studies.training.trainer import Trainer
 from tracking.records import (
     BestEpoch,
     Decision,
@@ -30,8 +32,8 @@ class Watch:
         weights: Keeps the weights of the best epoch.
         checkpoints: Keeps the state after an epoch.
         tell: Told of each epoch after the spec's initial one; its answer says how to go on.
-        concludes: Whether the training may say itself, at its end, what came of it: an epoch may
-            then lack the objective.
+        trainer: What trains. If it concludes, the training may say itself, at its end, what came of
+            it: an epoch may then lack the objective.
         started: When the trial began, by `time.monotonic`.
     """
 
@@ -42,16 +44,18 @@ class Watch:
         checkpoints: Checkpoints,
         tell: OnEpochResult,
         *,
-        concludes: bool,
+        trainer: Trainer,
         started: float,
     ) -> None:
         self.spec = spec
         self.weights = weights
         self.state: TrialState = "complete"
         self.best: BestEpoch | None = None
+        # Why the weights of the best epoch can't be kept.
+        self.unsaved = ""
         self._checkpoints = checkpoints
         self._tell = tell
-        self._concludes = concludes
+        self._trainer, self._concludes = trainer, trainer.concludes
         self._started = started
         self._epochs: list[Mapping[str, float]] = []
         self._reason = ""
@@ -86,8 +90,7 @@ class Watch:
             and not self._not_finite(metrics)
             and (self.best is None or objective.is_better(value, self.best.value))
         ):
-            self.best = BestEpoch(epoch, value, dict(metrics))
-            self.weights.take()
+            self._take(BestEpoch(epoch, value, dict(metrics)))
         goes_on = self._decided(epoch, metrics)
         # What is cut is gone on with; what has ended may be gone on from.
         ends = not goes_on or epoch == self.spec.epochs
@@ -128,8 +131,23 @@ class Watch:
         if not math.isfinite(metrics[metric]):
             self._give_up(f"{metric} is {metrics[metric]}")
             return
-        self.best = BestEpoch(len(self._epochs), metrics[metric], metrics)
-        self.weights.take()
+        if (
+            self.best is not None
+            and self.best.value == metrics[metric]
+            and self.weights.copy is not None
+        ):
+            # It says what an epoch came to, and that epoch's weights are at hand.
+            self.best = replace(self.best, metrics={**self.best.metrics, **outcome})
+            return
+        self._take(BestEpoch(len(self._epochs), metrics[metric], metrics))
+
+    def _take(self, best: BestEpoch) -> None:
+        """Takes the best epoch so far, with its weights if they are the model's."""
+        self.best, self.unsaved = best, self._trainer.unsaved
+        if self.unsaved:
+            self.weights.forget()
+        else:
+            self.weights.take()
 
     def fail(self, reason: str) -> None:
         """Ends the training for a reason: with its best epoch, or infeasible if it has none.
@@ -167,6 +185,7 @@ class Watch:
             epochs=len(self._epochs),
             best=self.best if valued else None,
             weights_sha256=self.weights.sha256 if valued else "",
+            unsaved=self.unsaved if valued else "",
             reason=self._reason,
             seconds=self._elapsed(),
             model_parameters=int(parameters),

@@ -12,6 +12,7 @@ import pytest
 from builder_corpus import CORPUS, check_same_again, launch, run, session, without_tracing
 from suite import exhaustive_but
 
+from studies.commands.output import study_text
 from studies.errors import EngineError, ObjectiveError
 from studies.reproduction import reproduce
 from tracking.history import StudyHistory
@@ -27,7 +28,8 @@ ROTATED = [
     [(style, OTHER_ENGINES[(number + turn) % 4]) for number, style in enumerate(STYLES)]
     for turn in (0, 1)
 ]
-NOT_SAVED = ["subclassed_model"]  # Keras saves no class that lacks get_config.
+# Keras saves no class that lacks get_config; what no model was measured by has no weights.
+NOT_SAVED = ["subclassed_model", "steps_of_parts", "two_optimizers", "fit_by_folds"]
 
 pytestmark = [
     # Of Keras with numpy 2, of MLflow with SQLAlchemy, and of `without_tracing`.
@@ -105,8 +107,8 @@ def test_other_engines(style: str, engine: str, store: Path) -> None:
     "style",
     exhaustive_but(
         # The second one's model depends on `trial.number`.
-        ["fit_tunes_training", "optuna_steps"],
-        ["plain", "fit_tunes_training", "subclassed_model", "optuna_steps"],
+        ["fit_tunes_training", "optuna_steps", "two_optimizers"],
+        ["plain", "fit_tunes_training", "subclassed_model", "optuna_steps", "two_optimizers"],
     ),
 )
 def test_promoted_by_hyperband(style: str, store: Path, tmp_path: Path) -> None:
@@ -199,6 +201,17 @@ class TestFit:
             assert "loss" in curve[1] and "typical_error" not in curve[1]
             assert curve[2]["typical_error"] == trial.best.value
             assert curve[2]["worst_error"] >= trial.best.value
+
+    def test_models_that_it_makes_itself_are_not_taken_for_the_given_one(
+        self, store: Path
+    ) -> None:
+        history = random_search("fit_by_folds", store)
+        for trial in history.trials:
+            assert trial.result is not None and trial.best is not None
+            assert "other models than the one that it was given" in trial.result.unsaved
+            assert (trial.result.weights_sha256, trial.result.checkpoint_sha256) == ("", "")
+            assert history.checkpoint(trial) is None
+        assert "checkpoint none: the HyperModel's fit trained" in study_text(history)
 
     def test_a_history_alone_tells_how_it_ended(self, store: Path) -> None:
         history = random_search("fit_returns_history", store)

@@ -118,6 +118,7 @@ class Repeat:
         weights_sha256: Digest of the model's weights after the best epoch.
         seconds: Wall-clock seconds.
         checkpoint_sha256: See `TrialResult.checkpoint_sha256`.
+        unsaved: See `TrialResult.unsaved`.
     """
 
     seed: int
@@ -127,6 +128,7 @@ class Repeat:
     weights_sha256: str
     seconds: float
     checkpoint_sha256: str = ""
+    unsaved: str = ""
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,7 @@ class TrialResult:
         best_repeat: Which of them is the best.
         checkpoint_sha256: Digest of the file of those weights and of the optimizer's variables, by
             `tracking.checkpoints`; of a repeated trial that of the best. Empty if there is none.
+        unsaved: Why there is no checkpoint of the best epoch, though it has a value; else empty.
     """
 
     number: int
@@ -170,6 +173,7 @@ class TrialResult:
     repeats: Sequence[Repeat] = ()
     best_repeat: int = 0
     checkpoint_sha256: str = ""
+    unsaved: str = ""
 
     @property
     def spread(self) -> float | None:
