@@ -202,9 +202,7 @@ class TestFit:
             assert curve[2]["typical_error"] == trial.best.value
             assert curve[2]["worst_error"] >= trial.best.value
 
-    def test_models_that_it_makes_itself_are_not_taken_for_the_given_one(
-        self, store: Path
-    ) -> None:
+    def test_models_that_it_makes_itself_are_not_taken_for_the_given_one(self, store: Path) -> None:
         history = random_search("fit_by_folds", store)
         for trial in history.trials:
             assert trial.result is not None and trial.best is not None
