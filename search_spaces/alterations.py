@@ -25,7 +25,8 @@ from search_spaces.int_parameter import Int
 from search_spaces.membership import unknown_name
 from search_spaces.parameter import Parameter
 from search_spaces.parameters import parameter_from_dict
-from search_spaces.scalars import NOT_GIVEN, Scalar, identity, plain_scalar
+from search_spaces.scalars import NOT_GIVEN, Scalar, identity, is_object, plain_scalar
+from search_spaces.spelled import opened, spell
 
 ByName = Mapping[str, Parameter]
 
@@ -100,24 +101,31 @@ def replaced(new: ByName, parameters: ByName) -> dict[str, Parameter]:
     return made
 
 
-def value_of_kind(parameter: Parameter, value: object) -> Scalar:
+def value_of_kind(parameter: Parameter, value: object) -> Any:
     """A value that a parameter is to be Fixed at, if it is of the parameter's kind.
 
     It may lie outside the domain, for it is asked for explicitly: a Float takes any finite number,
     an Int any int, a Boolean False and True; a Choice takes what is of the type of one of its
-    values (an int where there are floats counts as a float), and a Fixed likewise.
+    values (an int where there are floats counts as a float), and a Fixed likewise. Where one of
+    these is a tuple, list or dict, it takes any such.
 
     Args:
         parameter: What is to be Fixed.
         value: The value.
 
     Returns:
-        The value as the parameter spells it: for a Float, `1` as `1.0`.
+        The value as the parameter spells it: for a Float, `1` as `1.0`; an object as itself.
 
     Raises:
         SearchSpaceError: If it is of another kind.
     """
-    plain = plain_scalar(value, f"The value that {parameter.subject} is to be fixed at")
+    what = f"The value that {parameter.subject} is to be fixed at"
+    if isinstance(parameter, Listed) and parameter.objects:
+        if parameter.contains(value):
+            return parameter.opened(parameter.canonical(value))
+        if is_object(value):
+            return opened(spell(value, what))
+    plain = plain_scalar(value, what)
     types = kinds_of(parameter)
     if type(plain) in types:
         return plain
@@ -257,8 +265,10 @@ def _never_active(parameter: Parameter, settled: ByName, never: set[str]) -> Sea
     )
 
 
-def _fixed(parameter: Parameter, value: Scalar) -> Fixed:
-    return Fixed(parameter.name, value, when=parameter.when, otherwise=parameter.otherwise)
+def _fixed(parameter: Parameter, value: Any) -> Fixed:
+    return Fixed(
+        parameter.name, parameter.opened(value), when=parameter.when, otherwise=parameter.otherwise
+    )
 
 
 def _conditioned(parameter: Parameter, when: Mapping[str, Any], otherwise: object) -> Parameter:

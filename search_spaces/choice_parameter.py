@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
+from search_spaces import spelled
 from search_spaces.errors import SearchSpaceError, near_match
 from search_spaces.parameter import Parameter, Role
-from search_spaces.scalars import NOT_GIVEN, MaybeScalar, Scalar, identity, plain_scalar
+from search_spaces.scalars import (
+    NOT_GIVEN,
+    MaybeScalar,
+    Scalar,
+    identity,
+    is_object,
+    plain_scalar,
+)
 from search_spaces.scales import check_unit
 
 
@@ -15,10 +23,12 @@ class Listed(Parameter):
     """What Choice, Boolean and Fixed share: a tuple of values, told apart by type and content.
 
     Attributes:
-        values: The values of the domain, in declared order.
+        values: The values of the domain, in declared order; tuples, lists and dicts as `spelled`.
+        objects: Those of the values that spell a tuple, list or dict.
     """
 
     values: tuple[Scalar, ...]
+    objects: frozenset[str] = frozenset()
     _indices: dict[tuple[str, object], int]
 
     @property
@@ -28,9 +38,9 @@ class Listed(Parameter):
 
     def reason_outside(self, value: object) -> str | None:
         """Why a value is not in the domain; None if it is. `1`, `1.0` and `True` differ."""
-        if identity(value) in self._indices:
+        if self._place(value) is not None:
             return None
-        shown = ", ".join(repr(each) for each in self.values)
+        shown = ", ".join(repr(self.opened(each)) for each in self.values)
         near = near_match(value, [each for each in self.values if isinstance(each, str)])
         return (
             f"{self.subject} must be one of {shown}; received {value!r} of type "
@@ -44,7 +54,21 @@ class Listed(Parameter):
             SearchSpaceError: If the value is not in the domain.
         """
         self.validate(value)
-        return self._indices[identity(value)]
+        place = self._place(value)
+        assert place is not None, "it is in the domain"
+        return place
+
+    def opened(self, value: Any) -> Any:
+        """What a builder reads for a value: the object that it spells, made anew."""
+        return spelled.opened(value) if isinstance(value, str) and value in self.objects else value
+
+    def _place(self, value: object) -> int | None:
+        """The index of a value; a list is as good as the tuple, for JSON has no other."""
+        found = self._indices.get(identity(value))
+        if found is None and self.objects and is_object(value):
+            spelling = spelled.meant(value, self.objects)
+            return None if spelling is None else self._indices[identity(spelling)]
+        return found
 
     def canonical(self, value: Any) -> Scalar:
         """The value as it was declared."""
@@ -62,6 +86,23 @@ class Listed(Parameter):
         """All values, in declared order."""
         return self.values
 
+    def _spelled(self, values: Iterable[object], what: str) -> tuple[Scalar, ...]:
+        """Values as they are held; notes which of them are spelled."""
+        held: list[Scalar] = []
+        objects = set()
+        for value in values:
+            if is_object(value):
+                objects.add(spelled.spell(value, f"{self.subject}: {what}"))
+                held.append(spelled.spell(value, f"{self.subject}: {what}"))
+            else:
+                held.append(plain_scalar(value, f"{self.subject}: {what}"))
+        self._set("objects", frozenset(objects))
+        return tuple(held)
+
+    def _with_objects(self, domain: dict[str, Any]) -> dict[str, Any]:
+        """What the domain is made of, with the spellings among it where there are any."""
+        return {**domain, "objects": sorted(self.objects)} if self.objects else domain
+
     def _set_values(self, values: tuple[Scalar, ...]) -> None:
         self._set("values", values)
         self._set("_indices", {identity(value): index for index, value in enumerate(values)})
@@ -75,9 +116,9 @@ class Choice(Listed):
     def __init__(
         self,
         name: str,
-        values: Iterable[Scalar],
+        values: Iterable[Any],
         *,
-        default: MaybeScalar = NOT_GIVEN,
+        default: Any = NOT_GIVEN,
         role: str = "nuisance",
         when: Mapping[str, object] | None = None,
         otherwise: MaybeScalar = NOT_GIVEN,
@@ -87,7 +128,8 @@ class Choice(Listed):
         Args:
             name: What it is called.
             values: Strings, ints, finite floats, booleans and None, in any mixture. Types are
-                kept: `1`, `1.0` and `True` are three different values.
+                kept: `1`, `1.0` and `True` are three different values. Also tuples, lists and
+                dicts of such, which are recorded as Python writes them.
             default: The value to begin with. Left out: the first.
             role: "nuisance" or "scientific".
             when: The condition under which it is active; see `Parameter`.
@@ -103,12 +145,12 @@ class Choice(Listed):
 
     def domain(self) -> dict[str, Any]:
         """The values."""
-        return {"values": list(self.values)}
+        return self._with_objects({"values": list(self.values)})
 
     def _arguments(self) -> list[str]:
-        arguments = [repr(list(self.values))]
+        arguments = [repr([self.opened(value) for value in self.values])]
         if self.index(self.default) != 0:
-            arguments.append(f"default={self.default!r}")
+            arguments.append(f"default={self.opened(self.default)!r}")
         return arguments
 
     def _checked_values(self, given: object) -> tuple[Scalar, ...]:
@@ -121,8 +163,7 @@ class Choice(Listed):
                 f"{self.subject}: values must be a list or a tuple, received {given!r} of type "
                 f"{type(given).__name__}: write [value, value, …]."
             )
-        what = f"{self.subject}: a value"
-        values = tuple(plain_scalar(value, what) for value in given)
+        values = self._spelled(given, "a value")
         if not values:
             raise SearchSpaceError(
                 f"{self.subject}: values must not be empty, received {given!r}: give at least one."
@@ -191,7 +232,7 @@ class Fixed(Listed):
     def __init__(
         self,
         name: str,
-        value: Scalar,
+        value: Any,
         *,
         when: Mapping[str, object] | None = None,
         otherwise: MaybeScalar = NOT_GIVEN,
@@ -200,7 +241,7 @@ class Fixed(Listed):
 
         Args:
             name: What it is called.
-            value: A string, an int, a finite float, a boolean or None.
+            value: A string, an int, a finite float, a boolean or None; or a tuple, list or dict.
             when: The condition under which it is active; see `Parameter`.
             otherwise: What a builder reads while it is not active.
 
@@ -208,16 +249,16 @@ class Fixed(Listed):
             SearchSpaceError: If any of them is wrong.
         """
         super().__init__(name, role="fixed", when=when, otherwise=otherwise)
-        self._set("value", plain_scalar(value, f"{self.subject}: the value"))
+        self._set("value", self._spelled([value], "the value")[0])
         self._set_values((self.value,))
         self._finish(self.value)
 
     def domain(self) -> dict[str, Any]:
         """The value."""
-        return {"value": self.value}
+        return self._with_objects({"value": self.value})
 
     def _arguments(self) -> list[str]:
-        return [repr(self.value)]
+        return [repr(self.opened(self.value))]
 
     def _usual_role(self) -> Role:
         return "fixed"

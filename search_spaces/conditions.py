@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from search_spaces.errors import SearchSpaceError, suggestion
-from search_spaces.scalars import Scalar, identity, plain_scalar
+from search_spaces.scalars import Scalar, identity, is_object, plain_scalar
+from search_spaces.spelled import spell
 
 if TYPE_CHECKING:
     from search_spaces.parameter import Parameter
@@ -50,7 +51,10 @@ def _checked_values(given: object, parent: str, subject: str) -> tuple[Scalar, .
     several = isinstance(given, list | tuple | set | frozenset)
     values: Iterable[object] = given if isinstance(given, Iterable) and several else (given,)
     what = f"{subject}: the value of {parent!r} in when"
-    plain = {identity(value): value for value in (plain_scalar(each, what) for each in values)}
+    spelled = (
+        spell(each, what) if is_object(each) else plain_scalar(each, what) for each in values
+    )
+    plain = {identity(value): value for value in spelled}
     if not plain:
         raise SearchSpaceError(
             f"{subject}: when gives no value for {parent!r}, received {given!r}: it would never "

@@ -8,20 +8,27 @@ is random: the same builder has the same space, on every machine.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from search_spaces.errors import SearchSpaceError
 from search_spaces.exploration import Exploration
-from search_spaces.inference import Condition, Inference
+from search_spaces.inference import Condition, Inference, explicit_condition, needs
 from search_spaces.parameter import Parameter
 from search_spaces.parameters import parameter_from_dict
+from search_spaces.probing import is_few
+from search_spaces.scalars import identity
 from search_spaces.space import SearchSpace
-from search_spaces.tracing import LimitReachedError, Tracer
+from search_spaces.tracing import ClashError, LimitReachedError, Tracer
+from search_spaces.variants import renamed, variant_name
 
 USUAL_LIMIT: Final = 300
 """A Keras builder takes 10 to 50 ms: 3 to 15 seconds, once for a study. A builder of some 15
 parameters needs 20 to 60 builds."""
+
+_WIDENED: Final = 5
+"""How often all is tried again since a domain got wider: bounds that follow from one another."""
 
 
 class Discovery(NamedTuple):
@@ -45,12 +52,16 @@ def discover(
     *,
     before: Callable[[], object] | None = None,
     limit: int = USUAL_LIMIT,
+    space: SearchSpace | None = None,
 ) -> Discovery:
     """Finds what a builder declares, through all its branches.
 
     Conditions that the builder states (`conditional_scope`, `parent_name`) are taken as they are.
     Others are inferred: that a parameter is active only if others have certain values. A condition
     that can't be stated so is loosened: the parameter is then active more often than it is used.
+
+    A name that is declared with several domains stands for several parameters if conditions tell
+    them apart (see `variants`), and for one that has all the values if not.
 
     What a builder declares only if three parameters at once have values other than their defaults,
     or only for a number that lies between two for which it declares the same, is not found; it
@@ -60,36 +71,94 @@ def discover(
         build: The builder, called with an `hp` (or `trial`); what it returns is ignored.
         before: Called before each build, to reset global state.
         limit: The most builds, 1 or more.
+        space: What is declared beside the builder; what the builder declares further follows it.
 
     Returns:
         The space, and how it was found.
 
     Raises:
         SearchSpaceError: If the builder declares nothing, or something wrongly, or one name with
-            two domains; or if it raises whatever the values.
+            two domains that have nothing in common; or if it raises whatever the values.
     """
     if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
         raise SearchSpaceError(f"limit must be an int of 1 or more, received {limit!r}.")
-    tracer = Tracer(build, before, limit)
-    complete = True
-    try:
-        conditions = Exploration(tracer).explore()
-    except LimitReachedError:
-        complete = False
-        conditions = Inference(tracer, tracer.known).conditions()
-    _check_sound(tracer)
+    merged: dict[str, Parameter] = {}
+    builds = widened = 0
+    while True:
+        tracer = Tracer(build, before, max(1, limit - builds), space, merged)
+        found = _traced(tracer)
+        builds += len(tracer.traces)
+        widened += tracer.widened
+        # What was tried before a domain got wider did not try all of it.
+        if found is not None and not (tracer.widened and widened < _WIDENED and found[0]):
+            break
+        merged = {**tracer.merged, **{n: tracer.one_domain(n) for n in tracer.clashes}}
+    complete, conditions, kept = found
     notes = tracer.notes()
-    never = [name for name, condition in conditions.items() if condition is None]
     notes += [
-        f"{name!r} is declared under a condition that can't be met, and is left out."
-        for name in never
+        f"{tracer.name_of(key)!r} is declared under a condition that can't be met, and is left out."
+        for key, condition in conditions.items()
+        if condition is None
+    ]
+    notes += [
+        f"{name!r} is declared with several domains, and no condition tells them apart: "
+        f"{tracer.parameters[name]!r} is searched, which holds all of them."
+        for name in tracer.merged
+        if name in kept
     ]
     if not complete:
         notes.append(
             f"The limit of {limit} builds was reached before all was tried: what shows later joins "
             f"with its default. Raise the limit, or declare the space."
         )
-    return Discovery(_space(tracer, conditions), len(tracer.traces), complete, tuple(notes))
+    return Discovery(_named(tracer, kept), builds, complete, tuple(notes))
+
+
+Conditions = dict[str, Condition | None]
+
+
+def _traced(tracer: Tracer) -> tuple[bool, Conditions, dict[str, Condition]] | None:
+    """Builds until nothing new shows.
+
+    Returns:
+        Whether all was tried; the conditions; and those that no build speaks against. None if
+        domains of one name have to become one first, see `Tracer.clashes`.
+    """
+    complete = True
+    try:
+        conditions = Exploration(tracer).explore()
+    except ClashError:
+        return None
+    except LimitReachedError:
+        complete = False
+        conditions = Inference(tracer, tracer.known).conditions()
+    _check_sound(tracer)
+    kept = _kept(tracer, conditions)
+    tracer.clashes.update(name for name in tracer.variants if not _told_apart(name, tracer, kept))
+    return None if tracer.clashes else (complete, conditions, kept)
+
+
+def _told_apart(name: str, tracer: Tracer, kept: Mapping[str, Condition]) -> bool:
+    """Whether at most one of the parameters that a name stands for is active at a time."""
+    keys = [key for key in tracer.variants[name] if key in kept]
+    if len(keys) < 2:
+        return True
+    for key in keys:
+        stated = explicit_condition(tracer.occurrences[key], tracer.parameters) or {}
+        inferred = [parent for parent in kept[key] if parent not in stated]
+        if not kept[key] or not all(is_few(tracer.parameters[parent]) for parent in inferred):
+            return False
+    needed = [needs(kept[key], kept, tracer.parameters) for key in keys]
+    return all(_exclude(one, other) for one, other in itertools.combinations(needed, 2))
+
+
+def _exclude(one: Condition, other: Condition) -> bool:
+    """Whether two conditions can't be met at once."""
+    return any(
+        not {identity(v) for v in one[parent]} & {identity(v) for v in other[parent]}
+        for parent in one
+        if parent in other
+    )
 
 
 def _check_sound(tracer: Tracer) -> None:
@@ -112,13 +181,14 @@ def _check_sound(tracer: Tracer) -> None:
         )
 
 
-def _space(tracer: Tracer, conditions: Mapping[str, Condition | None]) -> SearchSpace:
-    """The space, with every condition loosened that a build speaks against."""
+def _kept(tracer: Tracer, conditions: Conditions) -> dict[str, Condition]:
+    """The conditions by key, those loosened that a build speaks against."""
     kept = {name: condition for name, condition in conditions.items() if condition is not None}
     if not kept:
         raise SearchSpaceError(
             "Whatever the builder declares is under conditions that can't be met: "
-            f"{', '.join(map(repr, conditions))}. Look at their parents' values."
+            f"{', '.join(repr(tracer.name_of(key)) for key in conditions)}. Look at their parents' "
+            "values."
         )
     while True:
         space = SearchSpace(
@@ -131,8 +201,30 @@ def _space(tracer: Tracer, conditions: Mapping[str, Condition | None]) -> Search
             if kept[name]
         }
         if not wrong:
-            return space
+            return kept
         kept.update({name: {} for name in wrong})
+
+
+def _named(tracer: Tracer, kept: Mapping[str, Condition]) -> SearchSpace:
+    """The space, each parameter under the name that it has in every record."""
+    several = {n for n, keys in tracer.variants.items() if sum(key in kept for key in keys) > 1}
+    names: dict[str, str] = {}
+    ordered = SearchSpace(_conditioned(tracer.parameters[k], c) for k, c in kept.items())
+    for key in (parameter.name for parameter in ordered.parents_first):
+        name = tracer.name_of(key)
+        if name in several:
+            condition = {names[parent]: values for parent, values in kept[key].items()}
+            name = variant_name(name, condition, {*names.values(), *tracer.variants})
+        names[key] = name
+    declared = {} if tracer.space is None else {each.name: each for each in tracer.space}
+    return SearchSpace(
+        declared.get(key)
+        or _conditioned(
+            renamed(tracer.parameters[key], names[key]),
+            {names[parent]: values for parent, values in kept[key].items()},
+        )
+        for key in [*declared, *(key for key in kept if key not in declared)]
+    )
 
 
 def _conditioned(parameter: Parameter, condition: Condition) -> Parameter:

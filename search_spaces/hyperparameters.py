@@ -9,9 +9,11 @@ from search_spaces.conditions import condition_in_words
 from search_spaces.errors import suggestion
 from search_spaces.inline_declarations import InlineDeclarations
 from search_spaces.parameter import Parameter
-from search_spaces.readable_values import HyperparameterError
+from search_spaces.readable_values import HyperparameterError, opened_again
 from search_spaces.scalars import NOT_GIVEN
 from search_spaces.space import SearchSpace
+from search_spaces.translations import same_domain
+from search_spaces.variants import read_as
 
 __all__ = ["HyperparameterError", "Hyperparameters"]
 
@@ -26,7 +28,9 @@ class Hyperparameters(InlineDeclarations):
     (`hp.Float(…)`, `trial.suggest_float(…)`). A declaration returns the trial's value, whatever
     domain it declares: the space's holds. Where the trial has no value of that name, for it is not
     active or not in the space, the declaration's own default is returned, and remembered in
-    `joined`.
+    `joined`. A name that a build declares twice has one value in it.
+
+    Parameters called "learning_rate when …" are read as "learning_rate": see `variants`.
     """
 
     def __init__(
@@ -42,9 +46,17 @@ class Hyperparameters(InlineDeclarations):
         Raises:
             SearchSpaceError: If the values are not in the space.
         """
-        super().__init__(space.resolve(values))
-        self._space = space
+        self._space, self._values = space, space.resolve(values)
         self._active = frozenset(values)
+        # What a builder reads by a name: that parameter, or an active one of those it stands for.
+        self._named: dict[str, str] = {}
+        for name in self._values:
+            visible = name if name in space and read_as(name) == name else read_as(name)
+            if self._named.get(visible) not in self._active:
+                self._named[visible] = name
+        super().__init__(
+            {seen: space[name].opened(self._values[name]) for seen, name in self._named.items()}
+        )
         self._number = number
         self._read: set[str] = set()
         self._joined: dict[str, Parameter] = {}
@@ -64,9 +76,9 @@ class Hyperparameters(InlineDeclarations):
         """The values of the active parameters and of those that joined; Optuna's word."""
         self._read.update(self._active)
         return {
-            name: value
+            name: opened_again(value)
             for name, value in self._readable.items()
-            if name in self._active or name in self._joined
+            if self._called(name) in self._active or name in self._joined
         }
 
     @property
@@ -89,10 +101,11 @@ class Hyperparameters(InlineDeclarations):
 
         `keras_tuner.HyperModel(tunable=False)` builds with a copy. Reading is recorded in both.
         """
-        values = {name: self._readable[name] for name in self._active}
+        values = {name: self._values[name] for name in self._active}
         copied = type(self)(self._space, values, number=self._number)
         copied._read = self._read
         copied._readable = dict(self._readable)
+        copied._named = dict(self._named)
         copied._joined = dict(self._joined)
         copied._declared = dict(self._declared)
         copied._out_of_scope = dict(self._out_of_scope)
@@ -100,25 +113,48 @@ class Hyperparameters(InlineDeclarations):
         return copied
 
     def _value_of(self, parameter: Parameter) -> Any:
-        self._note_read([parameter.name])
-        if parameter.name not in self._active and parameter.name not in self._joined:
-            self._joined[parameter.name] = parameter
-            self._readable[parameter.name] = parameter.default
-        return self._readable[parameter.name]
+        name = parameter.name
+        possible = self._possible(name)
+        if possible:
+            meant = [each for each in possible if same_domain(self._space[each], parameter)]
+            self._named[name] = chosen = [*meant, *possible][0]
+            self._readable[name] = self._space[chosen].opened(self._values[chosen])
+        elif name not in self._joined:
+            self._joined[name] = parameter
+            self._named.pop(name, None)
+            self._readable[name] = parameter.opened(parameter.default)
+        self._note_read([name])
+        return opened_again(self._readable[name])
+
+    def _possible(self, name: str) -> list[str]:
+        """The active parameters that a builder means by a name: one, save where they overlap."""
+        variants = [each for each in self._values if each != name and read_as(each) == name]
+        return [each for each in (name, *variants) if each in self._active]
+
+    def _called(self, name: str) -> str:
+        """What a parameter that a builder reads by this name is called in the space."""
+        return self._named.get(name, name)
 
     def _standing(self, name: str) -> tuple[Parameter | None, Any]:
-        if name in self._active:
-            return self._space[name], self._readable[name]
+        called = self._called(name)
         if name in self._joined:
             return self._joined[name], self._readable[name]
-        if name in self._space:
-            return self._space[name], NOT_GIVEN
+        if called in self._active:
+            return self._space[called], self._values[called]
+        known = next((each for each in self._space.names if name in (each, read_as(each))), None)
+        if known is not None:
+            return self._space[known], NOT_GIVEN
         return self._out_of_scope.get(name), NOT_GIVEN
 
     def _unreadable(self, name: str) -> HyperparameterError:
-        if name in self._space:
+        conditions = [
+            condition_in_words(each)
+            for each in self._space
+            if name in (each.name, read_as(each.name))
+        ]
+        if conditions:
             return HyperparameterError(
-                f"{name!r} is not active in this trial: {condition_in_words(self._space[name])}. "
+                f"{name!r} is not active in this trial: {'; '.join(conditions)}. "
                 f"Read it only then, declare what it is otherwise with otherwise=…, or use "
                 f"hp.get({name!r}), which returns None."
             )
@@ -128,13 +164,17 @@ class Hyperparameters(InlineDeclarations):
         )
 
     def _note_read(self, names: Iterable[str]) -> None:
-        self._read.update(name for name in names if name in self._space)
+        for name in names:
+            # One that is not active is read by all the names that it may have.
+            called = self._named.get(name)
+            found = [called] if called else [n for n in self._space.names if read_as(n) == name]
+            self._read.update(each for each in [name, *found] if each in self._space)
 
     def __repr__(self) -> str:
         """The values by name; those of parameters that are not active in brackets."""
         shown = [
             f"{name}={value!r}"
-            if name in self._active or name in self._joined
+            if self._called(name) in self._active or name in self._joined
             else f"[{name}={value!r}]"
             for name, value in self._readable.items()
         ]

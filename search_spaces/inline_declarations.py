@@ -179,10 +179,8 @@ class InlineDeclarations(ReadableValues):
         """Optuna's suggest_float."""
         return self._declare(translations.optuna_float(str(name), low, high, step, log))
 
-    def suggest_int(
-        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
-    ) -> Any:
-        """Optuna's suggest_int."""
+    def suggest_int(self, name: str, low: int, high: int, step: int = 1, log: bool = False) -> Any:
+        """Optuna's suggest_int; before Optuna 4, step and log could be given by position."""
         return self._declare(translations.optuna_int(str(name), low, high, step, log))
 
     def suggest_categorical(self, name: str, choices: Any) -> Any:
@@ -190,7 +188,7 @@ class InlineDeclarations(ReadableValues):
         return self._declare(translations.optuna_categorical(str(name), choices))
 
     def suggest_uniform(self, name: str, low: float, high: float) -> Any:
-        """Optuna's older word for suggest_float."""
+        """Optuna's suggest_float, as it was called before Optuna 3."""
         return self.suggest_float(name, low, high)
 
     def suggest_loguniform(self, name: str, low: float, high: float) -> Any:
@@ -204,6 +202,9 @@ class InlineDeclarations(ReadableValues):
     def set_user_attr(self, key: str, value: Any) -> None:
         """Keeps something under a key, to be read from `user_attrs` in the same build."""
         self._user_attrs[key] = value
+
+    def set_system_attr(self, key: str, value: Any) -> None:
+        """Does nothing: Optuna's own notes are not for builders. Gone since Optuna 5."""
 
     @property
     def user_attrs(self) -> dict[str, Any]:
@@ -231,8 +232,14 @@ class InlineDeclarations(ReadableValues):
             return None
         before = self._declared.setdefault(name, parameter)
         if not translations.same_domain(before, parameter):
-            raise HyperparameterError(two_domains(before, parameter))
+            self._declared_again(before, parameter)
         return self._value_of(parameter)
+
+    def _declared_again(self, before: Parameter, now: Parameter) -> None:
+        """Takes that one build declares a name twice, with different domains.
+
+        As in Keras Tuner, the name has one value in a build.
+        """
 
     @contextlib.contextmanager
     def _maybe_conditional(self, parent_name: str | None, parent_values: Any) -> Iterator[None]:
@@ -241,11 +248,3 @@ class InlineDeclarations(ReadableValues):
             return
         with self.conditional_scope(parent_name, parent_values):
             yield
-
-
-def two_domains(before: Parameter, now: Parameter) -> str:
-    """What to say of one name that is declared with two domains."""
-    return (
-        f"{now.name!r} is declared twice with different domains, as {before!r} and as {now!r}: "
-        f"give one of them another name, or declare it in a name_scope, or give both one domain."
-    )

@@ -156,6 +156,14 @@ class Parameter(abc.ABC):
         self.validate(value)
         return value
 
+    def opened(self, value: Any) -> Any:
+        """What a builder reads for a value of the domain: a tuple for its spelling, see `spelled`.
+
+        Args:
+            value: A value of the domain, or another one, which is returned as it is.
+        """
+        return value
+
     def identity(self, value: Any) -> tuple[str, object]:
         """A key that is the same for two spellings of the same value of this domain."""
         return identity(value)

@@ -10,6 +10,7 @@ from search_spaces.errors import SearchSpaceError, suggestion
 from search_spaces.float_parameter import Float
 from search_spaces.int_parameter import Int
 from search_spaces.parameter import ROLES, Parameter
+from search_spaces.spelled import opened
 
 __all__ = [
     "ROLES",
@@ -55,6 +56,8 @@ def parameter_from_dict(content: object) -> Parameter:
         )
     make, required = _KINDS[kind]
     arguments: dict[str, Any] = {key: value for key, value in content.items() if key != "kind"}
+    if kind in (Choice.kind, Fixed.kind):
+        _open_objects(arguments)
     if kind == Fixed.kind:
         # Written for readers of the JSON; a Fixed derives both.
         for derived in _SHARED:
@@ -71,3 +74,14 @@ def parameter_from_dict(content: object) -> Parameter:
                 f"{suggestion(key, ('name', *required, *_OPTIONAL))}"
             )
     return make(**arguments)
+
+
+def _open_objects(arguments: dict[str, Any]) -> None:
+    """Puts tuples, lists and dicts in place of their spellings."""
+    objects = arguments.pop("objects", ())
+    for key in ("value", "values"):
+        value = arguments.get(key)
+        if isinstance(value, list | tuple):
+            arguments[key] = [opened(each) if each in objects else each for each in value]
+        elif isinstance(value, str) and value in objects:
+            arguments[key] = opened(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import copy
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -19,6 +20,11 @@ class HyperparameterError(SearchSpaceError, KeyError):
     def __str__(self) -> str:
         """The message; KeyError alone would quote it."""
         return str(self.args[0]) if self.args else ""
+
+
+def opened_again(value: Any) -> Any:
+    """A copy of a list or dict, which a builder may change; anything else as it is."""
+    return copy.deepcopy(value) if isinstance(value, list | dict | tuple) else value
 
 
 class ReadableValues(abc.ABC):
@@ -52,7 +58,7 @@ class ReadableValues(abc.ABC):
         self._note_read([name])
         if name not in self._readable:
             raise self._unreadable(name)
-        return self._readable[name]
+        return opened_again(self._readable[name])
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of a parameter, or a default where `hp[name]` would raise.
@@ -67,7 +73,7 @@ class ReadableValues(abc.ABC):
         """
         name = self._scoped(name)
         self._note_read([name])
-        return self._readable.get(name, default)
+        return opened_again(self._readable.get(name, default))
 
     @property
     def values(self) -> dict[str, Any]:
@@ -76,7 +82,7 @@ class ReadableValues(abc.ABC):
         An attribute, not a method, as in Keras Tuner. All of them count as read.
         """
         self._note_read(self._readable)
-        return dict(self._readable)
+        return {name: opened_again(value) for name, value in self._readable.items()}
 
     def keys(self) -> tuple[str, ...]:
         """The names that can be read, as declared; with it, `dict(hp)` and `f(**hp)` work."""

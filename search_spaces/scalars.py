@@ -39,6 +39,11 @@ def is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def is_object(value: object) -> bool:
+    """Whether a value is a tuple, list or dict; see `spelled`."""
+    return isinstance(value, tuple | list | dict)
+
+
 def plain_scalar(value: object, what: str) -> Scalar:
     """A value as one of the five JSON types exactly, however it was subclassed.
 
@@ -78,7 +83,7 @@ def identity(value: object) -> tuple[str, object]:
     Python holds `1`, `1.0` and `True` equal; as hyperparameters they are three different values.
 
     Args:
-        value: A scalar; anything else is only equal to itself.
+        value: A scalar, or a tuple, list or dict; anything else is only equal to itself.
 
     Returns:
         A key to compare and hash by.
@@ -88,6 +93,9 @@ def identity(value: object) -> tuple[str, object]:
     for plain in (str, int, float):
         if isinstance(value, plain):
             return plain.__name__, value
+    if is_object(value):
+        # As they are spelled in a space: see `spelled`.
+        return "str", repr(value)
     return type(value).__name__, id(value)
 
 

@@ -3,7 +3,8 @@
 A value is read as the parameter has them: a number for a Float or an Int, true or false for a
 Boolean; of a Choice or a Fixed as JSON where that is one of its values (`3`, `true`, `null`,
 `"3"`), else as a plain string. A domain is a range, `LOW..HIGH` with `:STEP` and `:SCALE` after it
-where they are wanted, or values with commas between, or a list in JSON.
+where they are wanted, or values with commas between, or a list in JSON. Tuples, lists and dicts are
+written as in Python or JSON: `--fix 'hidden=(64, 32)'`, `--set 'hidden=(64,), (64, 32)'`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from search_spaces.errors import SearchSpaceError
 from search_spaces.float_parameter import Float
 from search_spaces.int_parameter import Int
 from search_spaces.parameter import Parameter
-from search_spaces.scalars import Scalar, plain_scalar
+from search_spaces.scalars import Scalar, is_object, plain_scalar
 from search_spaces.scales import SCALES
+from search_spaces.spelled import read_object
 
 _PYTHON_WORDS: Final[dict[str, Scalar]] = {"True": True, "False": False, "None": None}
 _NO_JSON: Final = object()
@@ -27,7 +29,7 @@ _LARGEST_EXACT: Final = 2**53
 """Up to here, floats hold every int."""
 
 
-def read_value(parameter: Parameter, text: str) -> Scalar:
+def read_value(parameter: Parameter, text: str) -> Any:
     """A value of the parameter's kind, perhaps outside its domain, from a text.
 
     Args:
@@ -145,6 +147,12 @@ def _unread(parameter: Parameter, text: str) -> SearchSpaceError:
 
 def _listed_texts(parameter: Parameter, text: str) -> list[Any]:
     """The values of a list, as texts; those of a list in JSON as they are, its strings quoted."""
+    if isinstance(parameter, Listed) and parameter.objects:
+        found = read_object(text)
+        if found is not None and parameter.contains(found):
+            return [found]
+        if isinstance(found, list | tuple) and any(map(is_object, found)):
+            return list(found)
     if text.startswith("["):
         content = _json(text)
         if not isinstance(content, list) or not content:
@@ -161,8 +169,12 @@ def _listed_texts(parameter: Parameter, text: str) -> list[Any]:
     return [each.strip() for each in text.split(",")]
 
 
-def _listed_value(parameter: Listed, text: str) -> Scalar:
+def _listed_value(parameter: Listed, text: str) -> Any:
     """A value of a Choice, a Boolean or a Fixed from its text; one of its values if it can be."""
+    if parameter.objects:
+        found = read_object(text)
+        if found is not None:
+            return parameter.canonical(found) if parameter.contains(found) else found
     content = _json(text)
     readings: list[Any] = [] if content is _NO_JSON else [content]
     if type(content) is int and abs(content) <= _LARGEST_EXACT:

@@ -10,14 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+from search_spaces.conditions import holds
 from search_spaces.errors import SearchSpaceError, suggestion
-from search_spaces.inline_declarations import InlineDeclarations, two_domains
+from search_spaces.inline_declarations import InlineDeclarations
 from search_spaces.parameter import Parameter
-from search_spaces.readable_values import HyperparameterError
+from search_spaces.readable_values import HyperparameterError, opened_again
 from search_spaces.scalars import NOT_GIVEN, Scalar
+from search_spaces.space import SearchSpace
 from search_spaces.translations import same_domain
+from search_spaces.variants import holding_all, read_as, renamed, unconditional
 
 _SHOWN_VALUES: Final = 6
+_MOST_VARIANTS: Final = 6
+"""A name with more domains than this has one for each value of a long range, such as
+`min(previous_units, 256)` as a bound: it becomes one parameter."""
 
 Occurrence = dict[str, tuple[Scalar, ...]]
 """The conditional scopes around a declaration: parents, each with the values that it may have."""
@@ -39,6 +45,10 @@ class LimitReachedError(Exception):
     """The limit of builds is reached."""
 
 
+class ClashError(Exception):
+    """A name was declared with domains that can't be told apart: see `Tracer.clashes`."""
+
+
 class _Node:
     """A place in the tree: what is declared next there, or the build that ends there."""
 
@@ -51,15 +61,26 @@ class _Node:
 class Tracer:
     """Builds on chosen values, never twice for the same path.
 
+    Parameters are kept by keys. A key is the name by which a builder declares a parameter, with a
+    number after it if that name was declared with another domain before.
+
     Attributes:
         parameters: What was declared so far, without conditions, as first declared.
         occurrences: The conditional scopes around each of them, in all their variety.
+        variants: The keys of each name that the builder declares.
+        clashes: Names whose domains must become one.
+        widened: Whether one of `merged` got wider.
         traces: The builds so far.
         first_error: The first exception that a build raised.
     """
 
     def __init__(
-        self, build: Callable[[Any], object], before: Callable[[], object] | None, limit: int
+        self,
+        build: Callable[[Any], object],
+        before: Callable[[], object] | None,
+        limit: int,
+        space: SearchSpace | None = None,
+        merged: Mapping[str, Parameter] | None = None,
     ) -> None:
         """Takes a builder; runs nothing yet.
 
@@ -67,11 +88,18 @@ class Tracer:
             build: The builder.
             before: What to call before each build.
             limit: How many builds there may be.
+            space: What is declared beside the builder. Its domains and conditions hold.
+            merged: Names that have one domain, however they are declared; it may get wider.
         """
         self._build, self._before, self._limit = build, before, limit
         self._root = _Node()
+        self.space = space
+        self.merged = dict(merged or {})
         self.parameters: dict[str, Parameter] = {}
         self.occurrences: dict[str, list[Occurrence]] = {}
+        self.variants: dict[str, list[str]] = {}
+        self.clashes: set[str] = set()
+        self.widened = False
         self.traces: list[Trace] = []
         self.first_error: Exception | None = None
 
@@ -100,9 +128,9 @@ class Tracer:
             assignment: Values by name. What is not among them has its default.
 
         Raises:
-            SearchSpaceError: If the builder declares something wrongly, or one name with two
-                domains.
+            SearchSpaceError: If the builder declares something wrongly.
             LimitReachedError: If it takes one build more than there may be.
+            ClashError: If it declares one name with domains that must become one.
         """
         trace = self.known(assignment)
         if trace is not None:
@@ -120,31 +148,65 @@ class Tracer:
         except Exception as raised:
             error = f"{type(raised).__name__}: {raised}"
             self.first_error = self.first_error or raised
-        trace = Trace(hp.values, error)
+        if self.clashes:
+            raise ClashError
+        trace = Trace(hp.traced, error)
         self.traces.append(trace)
         self._remember(trace)
         return trace
 
-    def declare(self, parameter: Parameter, occurrence: Occurrence) -> Parameter:
+    def declare(self, parameter: Parameter, occurrence: Occurrence) -> None:
         """Takes note of a declaration.
 
         Args:
             parameter: What is declared.
             occurrence: The conditional scopes around it.
-
-        Returns:
-            The parameter as it was first declared.
-
-        Raises:
-            SearchSpaceError: If that was with another domain.
         """
-        first = self.parameters.setdefault(parameter.name, parameter)
-        if not same_domain(first, parameter):
-            raise SearchSpaceError(two_domains(first, parameter))
-        occurrences = self.occurrences.setdefault(parameter.name, [])
+        key = self.key_of(parameter)
+        if key is None:
+            keys = self.variants.setdefault(parameter.name, [])
+            key = f"{parameter.name} ⟨{len(keys) + 1}⟩" if keys else parameter.name
+            known = self.merged.get(parameter.name, parameter)
+            self.parameters[key] = renamed(known, key) if keys else known
+            keys.append(key)
+            if len(keys) > _MOST_VARIANTS:
+                self.clashes.add(parameter.name)
+        if parameter.name in self.merged:
+            self._widen(parameter)
+        occurrences = self.occurrences.setdefault(key, [])
         if occurrence not in occurrences:
             occurrences.append(occurrence)
-        return first
+
+    def key_of(self, parameter: Parameter) -> str | None:
+        """The key of a parameter as it is declared; None if it was not declared so before."""
+        name = parameter.name
+        if name in self.merged:
+            return name if name in self.parameters else None
+        for key in self.variants.get(name, [name] if name in self.parameters else []):
+            if same_domain(self.parameters[key], parameter):
+                return key
+        return None
+
+    def one_domain(self, name: str) -> Parameter:
+        """One parameter for all domains that a name was declared with.
+
+        Raises:
+            SearchSpaceError: If they have nothing in common.
+        """
+        declared = [renamed(self.parameters[key], name) for key in self.variants[name]]
+        found = holding_all(declared)
+        if found is None:
+            raise SearchSpaceError(two_domains(declared[0], declared[1]))
+        return found
+
+    def _widen(self, parameter: Parameter) -> None:
+        name = parameter.name
+        wider = holding_all([self.parameters[name], parameter])
+        if wider is None:
+            raise SearchSpaceError(two_domains(self.parameters[name], parameter))
+        if wider != self.parameters[name]:
+            self.parameters[name] = self.merged[name] = wider
+            self.widened = True
 
     def notes(self) -> list[str]:
         """What the builder raised: a sentence for each kind of error, with the first values."""
@@ -159,9 +221,13 @@ class Tracer:
             for error, traces in raised.items()
         ]
 
+    def name_of(self, key: str) -> str:
+        """The name by which a builder declares or reads what is kept by a key."""
+        return next((name for name, keys in self.variants.items() if key in keys), read_as(key))
+
     def _in_words(self, trace: Trace) -> str:
         different = [
-            f"{name}={value!r}"
+            f"{self.name_of(name)}={self.parameters[name].opened(value)!r}"
             for name, value in trace.values.items()
             if self.parameters[name].identity(value)
             != self.parameters[name].identity(self.parameters[name].default)
@@ -181,13 +247,21 @@ class Tracer:
 
 
 class _TracingHyperparameters(InlineDeclarations):
-    """The `hp` of a traced build: chosen values for what is declared, defaults for the rest."""
+    """The `hp` of a traced build: chosen values for what is declared, defaults for the rest.
+
+    Attributes:
+        traced: What was declared so far, by key, with its values.
+    """
 
     def __init__(
         self, tracer: Tracer, assignment: Mapping[str, Any], *, recorded: bool = True
     ) -> None:
         super().__init__({})
         self._tracer, self._assignment, self._recorded = tracer, assignment, recorded
+        self.traced: dict[str, Any] = {}
+        self._keys: dict[str, str] = {}
+        if tracer.space is not None and recorded:
+            self._declare_space(tracer.space)
 
     @property
     def number(self) -> int:
@@ -205,24 +279,65 @@ class _TracingHyperparameters(InlineDeclarations):
         copied._readable = dict(self._readable)
         copied._declared = dict(self._declared)
         copied._out_of_scope = dict(self._out_of_scope)
+        copied._keys = dict(self._keys)
+        copied.traced = dict(self.traced)
         return copied
 
+    def _declare_space(self, space: SearchSpace) -> None:
+        """Declares what is declared beside the builder, as if the builder did so first."""
+        by_name = {parameter.name: parameter for parameter in space}
+        for parameter in space.parents_first:
+            name, bare = parameter.name, unconditional(parameter)
+            visible = name if read_as(name) in by_name else read_as(name)
+            self._tracer.declare(bare, dict(parameter.when))
+            if holds(parameter, by_name, self.traced):
+                self._take(visible, name, bare)
+                self._declared[visible] = bare
+            elif visible not in self._declared:
+                self._out_of_scope.setdefault(visible, bare)
+                if parameter.otherwise is not NOT_GIVEN:
+                    self._readable.setdefault(visible, parameter.otherwise)
+
+    def _take(self, name: str, key: str, parameter: Parameter) -> None:
+        """Gives a parameter its value, by the name by which a builder reads it."""
+        first = self._tracer.parameters.get(key, parameter)
+        value = self._assignment.get(key, first.default)
+        value = first.canonical(value) if first.contains(value) else first.default
+        self._keys[name], self.traced[key] = key, value
+        self._readable[name] = first.opened(value)
+
+    def _known(self, name: str) -> bool:
+        """Whether a name is declared beside the builder."""
+        space = self._tracer.space
+        return space is not None and any(name in (n, read_as(n)) for n in space.names)
+
     def _declare(self, parameter: Parameter) -> Any:
+        name = parameter.name
+        if self._known(name):
+            # The space's declaration holds. Where that is not active, the builder's own default.
+            if not all(scope.met for scope in self._scopes):
+                return None
+            if name in self._keys:
+                return opened_again(self._readable[name])
+            return parameter.opened(parameter.default)
         if self._recorded:
             self._tracer.declare(parameter, self._occurrence())
         return super()._declare(parameter)
 
+    def _declared_again(self, before: Parameter, now: Parameter) -> None:
+        if self._recorded and now.name not in self._tracer.merged:
+            self._tracer.clashes.add(now.name)
+
     def _value_of(self, parameter: Parameter) -> Any:
-        name = parameter.name
-        if name not in self._readable:
-            first = self._tracer.parameters.get(name, parameter)
-            value = self._assignment.get(name, first.default)
-            self._readable[name] = value if parameter.contains(value) else parameter.default
-        return self._readable[name]
+        if parameter.name not in self._keys:
+            key = self._tracer.key_of(parameter) or parameter.name
+            self._take(parameter.name, key, parameter)
+        return opened_again(self._readable[parameter.name])
 
     def _standing(self, name: str) -> tuple[Parameter | None, Any]:
-        if name in self._declared:
-            return self._declared[name], self._readable[name]
+        if name in self._keys:
+            key = self._keys[name]
+            return self._tracer.parameters.get(key, self._declared[name]), self.traced[key]
         return self._out_of_scope.get(name), NOT_GIVEN
 
     def _unreadable(self, name: str) -> HyperparameterError:
@@ -236,6 +351,21 @@ class _TracingHyperparameters(InlineDeclarations):
     def _occurrence(self) -> Occurrence:
         occurrence: Occurrence = {}
         for scope in self._scopes:
-            within = occurrence.get(scope.parent, scope.values)
-            occurrence[scope.parent] = tuple(each for each in scope.values if each in within)
+            parent = self._key_of_parent(scope.parent)
+            within = occurrence.get(parent, scope.values)
+            occurrence[parent] = tuple(each for each in scope.values if each in within)
         return occurrence
+
+    def _key_of_parent(self, name: str) -> str:
+        if name in self._keys:
+            return self._keys[name]
+        declared = self._out_of_scope.get(name)
+        return (self._tracer.key_of(declared) if declared is not None else None) or name
+
+
+def two_domains(before: Parameter, now: Parameter) -> str:
+    """What to say of one name that is declared with two domains that can't be one."""
+    return (
+        f"{now.name!r} is declared twice with different domains, as {before!r} and as {now!r}: "
+        f"give one of them another name, or declare it in a name_scope, or give both one domain."
+    )

@@ -79,10 +79,11 @@ def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
     Raises:
         SearchSpaceError: If a value can't be held, or the default is not among the values.
     """
-    choice = Choice(name, _distinct(values))
+    values = _distinct(values)
+    choice = Choice(name, values)
     if default is None:
-        return Choice(name, choice.values, default=None) if choice.contains(None) else choice
-    return Choice(name, choice.values, default=_or_itself(choice, default))
+        return Choice(name, values, default=None) if choice.contains(None) else choice
+    return Choice(name, values, default=_or_itself(choice, default))
 
 
 def keras_tuner_boolean(name: str, default: Any = False) -> Boolean:

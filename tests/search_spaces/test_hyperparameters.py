@@ -18,6 +18,7 @@ from search_spaces import (
     SearchSpaceError,
     l2,
 )
+from search_spaces.completion import complete
 
 
 @pytest.fixture
@@ -169,20 +170,73 @@ def test_what_the_trial_has_no_value_of_joins_with_its_default(hp: Hyperparamete
     assert "depth" not in hp.read
 
 
-@pytest.mark.parametrize(
-    ("again", "quoted"),
-    [
-        (lambda hp: hp.Int("depth", 1, 4), "Int('depth', 1, 4, default=1)"),
-        (lambda hp: hp.suggest_float("depth", 1, 3), "Float('depth', 1.0, 3.0)"),
-    ],
-)
-def test_one_name_with_two_domains_is_refused(hp: Hyperparameters, again: Any, quoted: str) -> None:
-    hp.suggest_int("depth", 1, 3)
-    with pytest.raises(HyperparameterError) as raised:
-        again(hp)
-    assert "Int('depth', 1, 3)" in str(raised.value)
-    assert quoted in str(raised.value)
-    assert "name_scope" in str(raised.value)
+def test_a_name_that_is_declared_twice_has_one_value_in_a_build(hp: Hyperparameters) -> None:
+    assert hp.suggest_int("depth", 1, 3) == 2
+    assert hp.Int("depth", 4, 8) == 2
+    assert hp.suggest_float("optimizer", 0, 1) == "adam"
+
+
+def test_parameters_of_one_name_are_read_by_it() -> None:
+    space = SearchSpace(
+        Choice("optimizer", ["adam", "sgd", "none"]),
+        Float("rate when optimizer is adam", 0, 1, when={"optimizer": "adam"}),
+        Float("rate when optimizer is sgd", 2, 3, when={"optimizer": "sgd"}),
+    )
+    for optimizer, name, value in (
+        ("adam", "rate when optimizer is adam", 0.1),
+        ("sgd", "rate when optimizer is sgd", 2.1),
+    ):
+        hp = Hyperparameters(space, {"optimizer": optimizer, name: value})
+        assert (hp["rate"], hp.get("rate"), hp.Float("rate", 7, 8)) == (value,) * 3
+        assert hp.values == hp.params == {"optimizer": optimizer, "rate": value}
+        assert hp.read == {"optimizer", name}
+        assert hp.copy()["rate"] == value
+        assert hp.joined == ()
+    hp = Hyperparameters(space, {"optimizer": "none"})
+    assert "rate" not in hp
+    with pytest.raises(HyperparameterError, match=r"'optimizer' is 'adam'; .*'optimizer' is 'sgd'"):
+        hp["rate"]
+    # A third domain, which was not known, joins.
+    assert hp.Float("rate", 5, 7, default=6) == 6
+    assert hp.joined == (Float("rate", 5, 7, default=6),)
+    wider = space.with_parameters(hp.joined)
+    hp = Hyperparameters(
+        wider, {"optimizer": "sgd", "rate when optimizer is sgd": 2.5, "rate": 6.5}
+    )
+    assert hp.Float("rate", 2, 3) == 2.5
+    assert hp.Float("rate", 5, 7) == 6.5
+
+
+def test_tuples_and_lists_are_given_as_such_and_recorded_as_they_are_written() -> None:
+    space = SearchSpace(
+        Choice("hidden", [(50,), [50, 20], {"a": 1}, None]),
+        Boolean("deep", when={"hidden": [[50, 20]]}),
+    )
+    assert SearchSpace.from_json(space.to_json()) == space
+    assert [values["hidden"] for values in space.grid()] == [
+        "(50,)",
+        "[50, 20]",
+        "[50, 20]",
+        "{'a': 1}",
+        None,
+    ]
+    assert eval(repr(space)) == space
+    assert Hyperparameters(space, space.defaults())["hidden"] == (50,)
+    for given in ("[50, 20]", [50, 20], (50, 20)):
+        values = complete(space, {"hidden": given})
+        assert values == {"hidden": "[50, 20]", "deep": False}
+        hp = Hyperparameters(space, values)
+        hp["hidden"].append(1)
+        assert hp["hidden"] == hp.Choice("hidden", [1]) == hp.params["hidden"] == [50, 20]
+        assert hp.copy()["hidden"] == [50, 20]
+    assert space.fix(hidden=(50, 20)).names == ("hidden", "deep")
+    assert "(1, 2)" in space.contains({"hidden": (1, 2)}).reason
+    joined = Hyperparameters(space, {"hidden": None})
+    assert joined.suggest_categorical("kernel", [(3, 3), (5, 5)]) == (3, 3)
+    assert joined.joined_values == {"kernel": "(3, 3)"}
+    for wrong in ([({1},)], [(float("nan"),)], [(50,), "(50,)"]):
+        with pytest.raises(SearchSpaceError, match="'hidden'"):
+            Choice("hidden", wrong)
 
 
 def test_under_a_scope_that_is_not_active_nothing_has_a_value(hp: Hyperparameters) -> None:
@@ -241,6 +295,11 @@ def test_what_optuna_builders_call_besides_is_harmless(hp: Hyperparameters) -> N
     assert hp.suggest_uniform("a", 0, 1) == 0.5
     assert hp.suggest_loguniform("b", 1e-4, 1e-2) == 1e-3
     assert hp.suggest_discrete_uniform("c", 0, 1, 0.25) == 0.5
+    # By position, as before Optuna 4.
+    assert hp.suggest_int("d", 0, 100, 50) == 50
+    assert hp.suggest_int("e", 1, 100, 1, True) == 10
+    assert hp.joined[-2:] == (Int("d", 0, 100, step=50), Int("e", 1, 100, scale="log"))
+    hp.set_system_attr("key", 1)
     hp.set_user_attr("parameters", 12)
     assert hp.user_attrs == {"parameters": 12}
     assert hp.report(0.5, 1) is None

@@ -37,6 +37,7 @@ SCALARS = st.one_of(
     st.sampled_from([0.0, 1.0, -1.0, 0.1, 1e300]),
     st.text(max_size=3),
 )
+OBJECTS = st.lists(SCALARS, max_size=2).map(tuple) | st.lists(st.tuples(SCALARS), max_size=2)
 
 
 def key(value: Any) -> tuple[str, str]:
@@ -93,7 +94,7 @@ def parameters(draw: st.DrawFn, /, name: str = "x", **shared: Any) -> Parameter:
     if kind == "int":
         return draw(ints(name, **shared))
     if kind == "choice":
-        values = st.lists(SCALARS, min_size=1, max_size=6, unique_by=key)
+        values = st.lists(SCALARS | OBJECTS, min_size=1, max_size=6, unique_by=key)
         return Choice(name, draw(values), **shared)
     return Boolean(name, **shared) if kind == "boolean" else Fixed(name, draw(SCALARS), **shared)
 
@@ -202,7 +203,9 @@ def test_values_of_a_point_are_in_the_space(drawn: tuple[SearchSpace, dict[str, 
     if not any(space[p].count is None for parameter in space for p in parameter.when):
         assert {name: key(again[name]) for name in exact} == {n: key(v) for n, v in exact.items()}
     hp = Hyperparameters(space, values)
-    assert {name: hp[name] for name in values} == values
+    assert {name: hp[name] for name in values} == {
+        name: space[name].opened(value) for name, value in values.items()
+    }
 
 
 @PROPERTY

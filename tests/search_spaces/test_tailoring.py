@@ -203,6 +203,23 @@ def test_set_fix_and_only_go_together() -> None:
     ).fix(optimizer="sgd").only("momentum")
 
 
+@pytest.mark.parametrize(
+    ("text", "made"),
+    [
+        ("(64,)", Fixed("hidden", (64,))),
+        ("[64]", Fixed("hidden", (64,))),
+        ("(64,), [32, 8]", Choice("hidden", [(64,), [32, 8]])),
+        ("[[64], null]", Choice("hidden", [(64,), None])),
+    ],
+)
+def test_tuples_and_lists_are_written_as_in_python_or_json(text: str, made: object) -> None:
+    space = SearchSpace(Choice("hidden", [(64,), (64, 32), None]), Boolean("other"))
+    assert tailored(ranges=[f"hidden={text}"], space=space)["hidden"] == made
+    if isinstance(made, Fixed):
+        assert tailored(fix=[f"hidden={text}"], space=space)["hidden"] == made
+    assert tailored(fix=["hidden=(1, 2)"], space=space)["hidden"] == Fixed("hidden", (1, 2))
+
+
 def test_what_is_asked_for_is_never_dropped_silently() -> None:
     refused(lambda: tailored(fix=["optimizer=adam", "momentum=0.5"]), "'momentum'", "'adam'")
     refused(lambda: tailored(only=["momentum"], fix=["optimizer=adam"]), "'momentum'", "'adam'")
