@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from studies.data import StreamedSplits
-from studies.errors import BuilderError
+from studies.errors import BuilderError, StudyError, describe
 from studies.seeds import permutation
 from studies.training import global_settings
 from studies.training.building import has_own_steps
@@ -26,11 +26,11 @@ from studies.training.determinism import (
     global_random_states,
     set_global_random_states,
 )
-from studies.training.epochs import Arrays, LogsOfItsOwnError, Signature, in_order
+from studies.training.epochs import Arrays, Signature, in_order
 from studies.training.plain import PlainTrainer, end_epochs
 from studies.training.programs import NotCompilableError, Program, Programs
 from studies.training.structure import Structure
-from studies.training.trainer import OnEpoch, Training
+from studies.training.trainer import NotTrainedError, OnEpoch, Training
 from studies.training.variables import make_variables
 
 if TYPE_CHECKING:
@@ -81,6 +81,9 @@ class CompiledTrainer:
         self._plain = PlainTrainer()
         self._arrays: OrderedDict[tuple[int, str], tuple[Splits, Arrays]] = OrderedDict()
         self.programs = Programs(kept)
+        # Why models of a structure are not tried again. (Those of a kind of their own never come
+        # again, and are few.)
+        self._failed: dict[object, str] = {}
         self.used: tuple[str, str] = ("plain", "")
         self.structure = ""
 
@@ -96,20 +99,18 @@ class CompiledTrainer:
         Raises:
             BuilderError: In the mode "compiled", if the training can't be compiled exactly.
         """
-        reason = self.structure = ""
-        if self._mode != "plain":
-            reason = self._unfit or training.splits.unfit
-            reason = reason or why_not(training.model, training.callbacks)
-            if not reason:
-                before = global_random_states()
-                try:
-                    self.used = ("compiled", "")
-                    self._train(training, on_epoch)
-                    return None
-                except NotCompilableError as error:
-                    reason = str(error)
-                    # As if it had not been tried.
-                    set_global_random_states(before)
+        self.structure = ""
+        reason = training.unfit if self._mode != "plain" else ""
+        if not reason and self._mode != "plain":
+            before = global_random_states()
+            try:
+                self.used = ("compiled", "")
+                self._train(training, on_epoch)
+                return None
+            except NotCompilableError as error:
+                reason = str(error)
+                # As if it had not been tried.
+                set_global_random_states(before)
         self.used = ("plain", reason)
         if self._mode == "compiled":
             raise BuilderError(
@@ -120,6 +121,45 @@ class CompiledTrainer:
         return None
 
     def _train(self, training: Training, on_epoch: OnEpoch) -> None:
+        """Trains by programs.
+
+        Raises:
+            NotCompilableError: Before anything was changed.
+            NotTrainedError: If anything else fails before the first epoch is reported.
+        """
+        reported = False
+
+        def report(epoch: int, metrics: Mapping[str, float]) -> bool:
+            nonlocal reported
+            reported = True
+            return on_epoch(epoch, metrics)
+
+        try:
+            reason = self._unfit or training.splits.unfit
+            reason = reason or why_not(training.model, training.callbacks)
+            if reason:
+                raise NotCompilableError(reason)
+            self._train_compiled(training, report)
+        except (NotCompilableError, StudyError):
+            raise
+        except Exception as error:
+            # What is to blame, the model or the program, shows in `model.fit`. The mode "compiled"
+            # asks for no other way.
+            if reported or self._mode == "compiled":
+                raise
+            _log.debug("the compiled trainer failed", exc_info=True)
+            reason = _raised(error)
+            for key in self.programs.drop_broken():
+                self._failed[key] = reason
+            if _is_want_of_memory(error):
+                self.programs.clear()
+                self._arrays.clear()
+        else:
+            return
+        # Outside of the handler, so that nothing of the failed training is kept by the error.
+        raise NotTrainedError(reason)
+
+    def _train_compiled(self, training: Training, on_epoch: OnEpoch) -> None:
         model = training.model
         # Before any callback is told, as there is no way back to the plain trainer afterwards.
         arrays, structure = self._traced(model, training.splits, training.spec.batch_size)
@@ -143,14 +183,15 @@ class CompiledTrainer:
         """Says why no program can be traced of a model that `why_not` has nothing against.
 
         Returns:
-            The reason, or an empty text. What else a model raises is for its trials to tell.
+            The reason, or an empty text.
         """
         try:
             self._traced(model, splits, batch_size)
         except NotCompilableError as error:
             return str(error)
         except Exception as error:
-            _log.debug("not traced ahead: %s", error)
+            _log.debug("not traced ahead", exc_info=True)
+            return _raised(error)
         return ""
 
     def _traced(
@@ -165,10 +206,16 @@ class CompiledTrainer:
         return arrays, structure
 
     def _program(self, model: keras.Model, structure: Structure, signature: Signature) -> Program:
+        key = (structure.key, signature)
+        if self._mode == "auto" and key in self._failed:
+            raise NotCompilableError(self._failed[key])
         try:
             return self.programs.program(model, structure, signature)
-        except LogsOfItsOwnError:
-            raise NotCompilableError("the model logs values that are not of its metrics") from None
+        except NotCompilableError:
+            raise
+        except Exception as error:
+            self._failed[key] = _raised(error)
+            raise
 
     def _arrays_of(self, splits: Splits) -> Arrays:
         import keras
@@ -213,6 +260,16 @@ def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -
     if keras.config.max_epochs() or keras.config.max_steps_per_epoch():
         return "keras.config limits epochs or steps"
     return ""
+
+
+def _raised(error: Exception) -> str:
+    return f"the compiled trainer raised {describe(error)}"
+
+
+def _is_want_of_memory(error: Exception) -> bool:
+    import tensorflow as tf
+
+    return isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))
 
 
 def _fit(

@@ -9,15 +9,18 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from studies.data import Splits, StreamedSplits
+from studies.errors import describe
 from studies.training.batches import Batches
 from studies.training.building import scalars
 from studies.training.determinism import begin_epoch
 from studies.training.streaming import StreamedBatches
-from studies.training.trainer import OnEpoch, Training
+from studies.training.trainer import NotTrainedError, OnEpoch, Training
 from studies.training.variables import make_variables
 
 if TYPE_CHECKING:
     import keras
+
+    from studies.data import AnySplits
 
 _PIPELINES_KEPT = 4
 
@@ -38,12 +41,14 @@ class PlainTrainer:
         """See `Trainer.train`."""
         model, spec = training.model, training.spec
         batches = self._batches_of(training)
-        make_variables(model, training.splits)
         with contextlib.closing(batches), warnings.catch_warnings():
             # Keras warns that it cannot shuffle a tf.data.Dataset: its order is ours.
             warnings.filterwarnings("ignore", message=".*`shuffle=True` was passed.*")
             # A custom training step may sum up a validation that ends early; not ours.
             warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
+            reason = "" if training.unfit else _made(model, training.splits)
+            if reason:
+                raise NotTrainedError(f"a step with one sample raised {reason}")
             model.fit(
                 batches.training,
                 steps_per_epoch=batches.training_steps,
@@ -76,6 +81,18 @@ class PlainTrainer:
                 self._batches.popitem(last=False)
         self._batches.move_to_end(key)
         return self._batches[key][1]
+
+
+def _made(model: keras.Model, splits: AnySplits) -> str:
+    """Makes a model's variables; returns what that raised.
+
+    A loss may need several samples. Or the model is at fault, which `fit` shows.
+    """
+    try:
+        make_variables(model, splits)
+    except Exception as error:
+        return describe(error)
+    return ""
 
 
 def _begin_epochs(batches: Batches | StreamedBatches, seed: int) -> keras.callbacks.Callback:

@@ -17,7 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.training.epochs import forgetting_gradients, trace_epoch, trace_validation
+from studies.training.epochs import (
+    LogsOfItsOwnError,
+    forgetting_gradients,
+    trace_epoch,
+    trace_validation,
+)
 from studies.training.graph_checks import entangled, hidden_state, place_of_captured
 from studies.training.lifting import Record, lifted
 from studies.training.structure import Structure
@@ -47,9 +52,13 @@ class Program:
     Raises:
         NotCompilableError: If what was traced holds state beside the model's variables.
         Exception: Whatever the model raises when it is traced.
+
+    Attributes:
+        broken: Whether it raised something when it was run.
     """
 
     def __init__(self, model: keras.Model, structure: Structure, signature: Signature) -> None:
+        self.broken = False
         self._storage = [_like(variable) for variable in structure.variables]
         self._trace_exactly(model, structure, signature)
 
@@ -161,11 +170,22 @@ class Program:
 
     def train_epoch(self, arrays: Sequence[tf.Tensor], order: tf.Tensor) -> dict[str, Any]:
         """Trains an epoch; returns what the last training step returned, if that is to count."""
-        return self._epoch(*arrays, order)
+        with self._noting():
+            return self._epoch(*arrays, order)
 
     def validate(self, arrays: Sequence[tf.Tensor]) -> dict[str, Any]:
         """Validates; returns what the last step returned, if that is to count."""
-        return self._validation(*arrays)
+        with self._noting():
+            return self._validation(*arrays)
+
+    @contextlib.contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Notes what is raised: no other trial should use such a program."""
+        try:
+            yield
+        except Exception:
+            self.broken = True
+            raise
 
 
 class Programs:
@@ -218,15 +238,33 @@ class Programs:
             self._programs.popitem(last=False)[1].close()
         try:
             program = Program(model, structure, signature)
+        except LogsOfItsOwnError:
+            self._refuse(key, "the model logs values that are not of its metrics")
+            raise NotCompilableError(self._refused[key]) from None
         except NotCompilableError as error:
-            if not structure.reason:
-                self._refused[key] = str(error)
-            while len(self._refused) > _REFUSALS_KEPT:
-                self._refused.popitem(last=False)
+            self._refuse(key, str(error))
             raise
         self._made += 1
         self._programs[key, self._made] = program
         return program
+
+    def drop_broken(self) -> list[object]:
+        """Lets programs go that raised when they were run; returns their keys."""
+        places = [place for place, program in self._programs.items() if program.broken]
+        for place in places:
+            self._programs.pop(place).close()
+        return [key for key, _ in places]
+
+    def clear(self) -> None:
+        """Lets all programs go."""
+        while self._programs:
+            self._programs.popitem()[1].close()
+
+    def _refuse(self, key: object, reason: str) -> None:
+        """Traces no more programs for models of a structure."""
+        self._refused[key] = reason
+        while len(self._refused) > _REFUSALS_KEPT:
+            self._refused.popitem(last=False)
 
 
 def _drawn() -> tuple[object, ...]:

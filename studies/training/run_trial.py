@@ -18,7 +18,7 @@ from studies.training.checkpointing import Checkpoints, cannot_write, restoring,
 from studies.training.determinism import begin_trial
 from studies.training.epochs import forgetting_gradients
 from studies.training.states import TrainingState
-from studies.training.trainer import Trainer, Training
+from studies.training.trainer import NotTrainedError, Trainer, Training
 from studies.training.variables import parameters_of
 from studies.training.watch import OnEpochResult, Watch
 from tracking.records import Decision, EpochResult, TrialResult, TrialTask
@@ -57,7 +57,13 @@ def run_trial(
     spec, started = task.spec, time.monotonic()
     reports = _Reports(on_epoch)
     try:
-        return _run_trial(study, splits, task, reports, trainer, started)
+        try:
+            return _run_trial(study, splits, task, reports, trainer, started)
+        except NotTrainedError as error:
+            reason = str(error)
+        # All of it anew, so that nothing is left of what failed, and no callback is called twice.
+        reports.begin_again()
+        return _run_trial(study, splits, task, reports, trainer, started, reason)
     except StudyError:
         raise
     except Exception as error:
@@ -79,11 +85,20 @@ class _Reports:
 
     def __init__(self, on_epoch: OnEpochResult) -> None:
         self._on_epoch = on_epoch
+        self._decided: dict[int, Decision] = {}
+        self._known: dict[int, Decision] = {}
         self.error: Exception | None = None
 
+    def begin_again(self) -> None:
+        """Makes it answer itself for the epochs so far, which were reported already."""
+        self._known = dict(self._decided)
+
     def __call__(self, epoch: EpochResult) -> Decision:
+        if epoch.epoch in self._known:
+            return self._known[epoch.epoch]
         try:
-            return self._on_epoch(epoch)
+            decision = self._decided[epoch.epoch] = self._on_epoch(epoch)
+            return decision
         except Exception as error:
             self.error = error
             raise
@@ -96,6 +111,7 @@ def _run_trial(
     reports: _Reports,
     trainer: Trainer,
     started: float,
+    unfit: str = "",
 ) -> TrialResult:
     spec = task.spec
     splits = with_class_weight(splits, spec.class_weight)
@@ -125,7 +141,7 @@ def _run_trial(
     checkpoints = Checkpoints(task, model, callbacks, weights, trainer)
     watch = Watch(spec, weights, checkpoints, reports, trainer=trainer, started=started)
     with checkpoints:
-        training = Training(model, splits, spec, callbacks, hp)
+        training = Training(model, splits, spec, callbacks, hp, unfit=unfit)
         trained = _train(training, watch, reports, trainer, state)
     if reports.error is not None:
         # Whatever the training made of it.
@@ -177,7 +193,7 @@ def _train(
             outcome = trainer.train(training, watch.on_epoch_end)
         if outcome is not None:
             watch.conclude(outcome)
-    except StudyError:
+    except (StudyError, NotTrainedError):
         raise
     except Exception as error:
         if reports.error is None:

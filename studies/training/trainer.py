@@ -29,6 +29,7 @@ class Training:
         callbacks: The user's own, new for this trial.
         hp: The trial's hyperparameters.
         initial_epoch: Epochs that the model has been trained already.
+        unfit: Why it must be trained by `model.fit`, or empty.
     """
 
     model: keras.Model
@@ -37,6 +38,15 @@ class Training:
     callbacks: Sequence[keras.callbacks.Callback]
     hp: Hyperparameters
     initial_epoch: int = 0
+    unfit: str = ""
+
+
+class NotTrainedError(Exception):
+    """A training failed before its first epoch was reported, in a way that `model.fit` may not.
+
+    Its text says how. Model and callbacks are of no use any more: they must be built again, and
+    trained by `model.fit`.
+    """
 
 
 class Trainer(Protocol):
@@ -86,5 +96,8 @@ class Trainer(Protocol):
 
         Returns:
             Metrics that count in place of every epoch's, if the training concludes; else None.
+
+        Raises:
+            NotTrainedError: If it must begin anew, with ``training.unfit`` set.
         """
         ...

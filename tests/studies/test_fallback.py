@@ -1,0 +1,206 @@
+"""Whatever fails in the compiled trainer before its first epoch: `model.fit` trains, unharmed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conformance.models import SPACE, dense, make_spec, make_study
+
+from search_spaces import Hyperparameters
+from studies.errors import StudyError
+from studies.training import compiled, programs
+from studies.training.compiled import CompiledTrainer
+from studies.training.determinism import configure_tensorflow
+from studies.training.loops import Loop
+from studies.training.plain import PlainTrainer
+from studies.training.programs import Program
+from studies.training.run_trial import run_trial
+from studies.training.trainer import Trainer
+from tracking.records import EpochResult, TrialResult, TrialTask
+
+
+class Noting(keras.callbacks.Callback):  # type: ignore[misc]
+    """Notes what it is called for, and draws from the global generators."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.called: list[Any] = []
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.called.append(("begin", np.random.random()))
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.called.append((epoch, float(keras.random.normal(()))))
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.called.append(("end", logs))
+
+
+@pytest.fixture(autouse=True)
+def deterministic() -> None:
+    configure_tensorflow(None)
+
+
+class Trial:
+    """Runs a trial, and keeps all that can be seen of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.built = 0
+        self.callbacks: list[Noting] = []
+        self.study = make_study(self.build, callbacks=self.make_callbacks)
+        self.splits = self.study.data.load()
+
+    def build(self, hp: Hyperparameters) -> keras.Model:
+        self.built += 1
+        return dense(hp)
+
+    def make_callbacks(self, hp: Hyperparameters) -> list[keras.callbacks.Callback]:
+        self.callbacks.append(Noting())
+        return [self.callbacks[-1]]
+
+    def run(self, trainer: Trainer, **fields: Any) -> tuple[TrialResult, list[Any]]:
+        """Returns the result, and what came of each epoch and of the callback, as text."""
+        reported: list[Mapping[str, float]] = []
+
+        def on_epoch(epoch: EpochResult) -> Any:
+            reported.append(epoch.metrics)
+            return "continue"
+
+        spec = make_spec(2)
+        task = TrialTask(spec, SPACE, self.folder / "best.weights.h5", **fields)
+        if task.origin is not None:
+            spec = dataclasses.replace(spec, goes_on_from=0, initial_epoch=1, attempt=2)
+            task = dataclasses.replace(task, spec=spec)
+        result = run_trial(self.study, self.splits, task, on_epoch, trainer)
+        return result, [reported, self.callbacks[-1].called, result.best, result.weights_sha256]
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
+
+
+def after(function: Callable[..., Any], error: Exception) -> Callable[..., Any]:
+    def fail(*arguments: Any) -> Any:
+        function(*arguments)
+        raise error
+
+    return fail
+
+
+FAILURES: Mapping[str, tuple[Any, str, Callable[..., Any]]] = {
+    "variables": (compiled, "make_variables", raising(TypeError("odd"))),
+    "structure": (compiled, "Structure", raising(AttributeError("no '_layout'"))),
+    "tracing": (programs, "trace_validation", raising(ImportError("no such module"))),
+    "training": (
+        Loop,
+        "__call__",
+        after(Loop.__call__, tf.errors.UnimplementedError(None, None, "not this one")),
+    ),
+    "memory": (
+        Program,
+        "validate",
+        after(Program.validate, tf.errors.ResourceExhaustedError(None, None, "OOM")),
+    ),
+}
+
+
+@pytest.mark.parametrize("part", FAILURES)
+def test_what_fails_is_trained_by_fit_as_if_nothing_had_been_tried(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial, trainer = Trial(tmp_path), CompiledTrainer()
+    _, wanted = trial.run(PlainTrainer(), state=tmp_path / "whole.state")
+    owner, name, failing = FAILURES[part]
+    monkeypatch.setattr(owner, name, failing)
+    trial.built = 0
+    result, seen = trial.run(trainer)
+    assert result.trainer == "plain"
+    assert result.trainer_reason.startswith("the compiled trainer raised")
+    assert (seen, trial.built) == (wanted, 2)
+    again, seen = trial.run(trainer)
+    assert (seen, again.trainer) == (wanted, "plain")
+    # What failed for a structure is not tried again for it.
+    assert trial.built == 2 + (1 if part in ("tracing", "training") else 2)
+
+
+def test_a_training_that_goes_on_reports_no_epoch_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = Trial(tmp_path)
+    _, wanted = trial.run(PlainTrainer(), state=tmp_path / "whole.state")
+    epochs, *_ = wanted
+    monkeypatch.setattr(*FAILURES["training"])
+    origin = tmp_path / "first.state"
+    spec = make_spec(1)
+    run_trial(
+        trial.study,
+        trial.splits,
+        TrialTask(spec, SPACE, tmp_path / "first.weights.h5", origin),
+        lambda _: "continue",
+        PlainTrainer(),
+    )
+    result, (reported, _, best, weights) = trial.run(CompiledTrainer(), origin=origin)
+    assert result.trainer == "plain"
+    assert reported == epochs[1:]
+    assert (best, weights) == tuple(wanted[2:])
+
+
+def test_what_the_model_is_at_fault_for_is_said_by_fit(tmp_path: Path) -> None:
+    def build(hp: Hyperparameters) -> keras.Model:
+        model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3)])
+        model.compile("sgd", "mse")
+        return model
+
+    study = make_study(build)
+    task = TrialTask(make_spec(1), SPACE, tmp_path / "best.weights.h5")
+    results = [
+        run_trial(study, study.data.load(), task, lambda _: "continue", trainer)
+        for trainer in (CompiledTrainer(), PlainTrainer())
+    ]
+    assert [result.state for result in results] == ["infeasible", "infeasible"]
+    assert results[0].reason == results[1].reason
+    assert "ValueError" in results[0].reason
+
+
+class Paired(keras.losses.Loss):  # type: ignore[misc]
+    """Takes batches of an even size only."""
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        pairs = keras.ops.reshape(y_pred, (-1, 2, 3))
+        return keras.ops.sum(pairs[:, 0] * pairs[:, 1], axis=-1)
+
+
+def test_what_fails_on_a_single_sample_is_trained_by_fit(tmp_path: Path) -> None:
+    def build(hp: Hyperparameters) -> keras.Model:
+        model = keras.Sequential([keras.Input((12,)), keras.layers.Dense(3)])
+        model.compile("sgd", Paired())
+        return model
+
+    study = make_study(build)
+    task = TrialTask(make_spec(1, 10), SPACE, tmp_path / "best.weights.h5")
+    results = [
+        run_trial(study, study.data.load(), task, lambda _: "continue", trainer)
+        for trainer in (CompiledTrainer(), PlainTrainer())
+    ]
+    assert [result.state for result in results] == ["complete", "complete"]
+    assert results[0].weights_sha256 == results[1].weights_sha256
+
+
+def test_compiled_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(*FAILURES["structure"])
+    with pytest.raises(StudyError, match=r"cannot be compiled: .*AttributeError.*'auto'"):
+        make_study(dense, trainer="compiled").launch(store=tmp_path / "store", progress=False)
+    assert not (tmp_path / "store").exists()
