@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from search_spaces import Fixed
 from studies.engines.keras_tuner_parts import hyperband_trials
 from studies.engines.make import check_engine_serves
 from studies.errors import EngineError, StudyError
+from studies.study import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS
 from tracking.errors import StudyChangedError
 from tracking.history import StudyHistory
 from tracking.joining import joined, with_joined
@@ -30,6 +32,13 @@ def check_definition(description: StudyDescription) -> None:
 def warnings_of(description: StudyDescription) -> list[str]:
     """Returns what a person should know before a study runs."""
     found = list(description.warnings)
+    for name, default in (("epochs", DEFAULT_EPOCHS), ("batch_size", DEFAULT_BATCH_SIZE)):
+        given = getattr(description, name)
+        if name in description.space and given != default:
+            found.append(
+                f"{name}={given} of the study does not count: its search space has {name!r}, "
+                f"whose values the trials take. Use --fix {name}={given} for {given} in each."
+            )
     if description.engine == "keras-tuner:hyperband":
         round_of_brackets = hyperband_trials(description.epochs)
         if description.trials < round_of_brackets:
@@ -109,8 +118,7 @@ def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
         ]
         parts += [p for p in now.data.digests if p not in before.data.digests]
         code = before.code.digest
-        hint = ", though its file is the same: what is drawn or shuffled there needs a seed"
-        same_file = hint if code and code == now.code.digest else ""
+        same_file = _unlike_data(now) if code and code == now.code.digest else ""
         found.append(f"the data differs ({', '.join(parts) or 'order'}){same_file}")
     names: tuple[str, ...] = (
         "objective",
@@ -156,6 +164,17 @@ def most_epochs(description: StudyDescription) -> int:
         return description.epochs
     values = description.space["epochs"].grid_values() or [description.epochs]
     return int(max(values))
+
+
+def _unlike_data(now: StudyDescription) -> str:
+    """Says what can have changed data if the code is the same."""
+    source = now.data.override or now.data.source
+    if Path(source).is_file():
+        return f": the file {source!r} has changed"
+    return (
+        ", though the study's file is the same: either what it reads, such as a CSV file, has "
+        "changed, or what it draws or shuffles has no seed"
+    )
 
 
 def _shown(value: object) -> str:

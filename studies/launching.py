@@ -10,15 +10,14 @@ from studies.budget import AtTheEnd
 from studies.data.large import temporary_folder
 from studies.definitions import check_definition
 from studies.executors import ExecutorName
-from studies.executors.executor import Executor
 from studies.executors.in_process import InProcessExecutor
 from studies.executors.local import LocalWorkers
 from studies.executors.session import Session
 from studies.executors.sizing import chosen_executor
 from studies.executors.worker import WorkerExecutor
 from studies.interruption import raising_interrupts
-from studies.loading import Target, describe_code, load_study, with_source
-from studies.progress import Progress, make_progress
+from studies.loading import Target, describe_code, load_study, what_is_loaded, with_source
+from studies.progress import Progress, showing
 from studies.running_studies import run_study
 from studies.shipping import ShippedStudy, ship
 from studies.study import Study
@@ -43,28 +42,30 @@ def launch_study(
     tracking_uri: str | None = None,
 ) -> StudyHistory:
     """Runs a study that was made in this process; see `Study.launch`."""
-    code = describe_code(study, defined_name)
-    executor = chosen_executor(executor, workers, otherwise="in-process")
-    if executor == "worker":
-        return _launch_in_workers(
-            lambda folder: ship(study, code, folder),
+    with showing(progress) as shown:
+        shown.wait(f"loading TensorFlow and the study {study.name}")
+        code = describe_code(study, defined_name)
+        executor = chosen_executor(executor, workers, otherwise="in-process")
+        if executor == "worker":
+            return _launch_in_workers(
+                lambda folder: ship(study, code, folder),
+                store=store,
+                trials=study.trials,
+                threads=study.threads,
+                workers=workers,
+                progress=shown,
+                at_the_end=at_the_end,
+                tracking_uri=tracking_uri,
+            )
+        prepare_environment(study.threads or 1)
+        ready = InProcessExecutor(Session.open(study, code, study.threads))
+        return run_study(
+            ready,
             store=store,
-            trials=study.trials,
-            threads=study.threads,
-            workers=workers,
-            progress=make_progress(progress),
+            progress=shown,
             at_the_end=at_the_end,
             tracking_uri=tracking_uri,
         )
-    prepare_environment(study.threads or 1)
-    ready = InProcessExecutor(Session.open(study, code, study.threads))
-    return run_study(
-        ready,
-        store=store,
-        progress=make_progress(progress),
-        at_the_end=at_the_end,
-        tracking_uri=tracking_uri,
-    )
 
 
 def launch_target(
@@ -98,28 +99,30 @@ def launch_target(
         TrackingError: If the store cannot be used, or has the study with another definition.
         KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it.
     """
-    shown = make_progress(progress)
-    # Once, for all workers: the file may be saved while they start.
-    target = with_source(target)
-    if chosen_executor(executor, workers, otherwise="worker") == "in-process":
+    with showing(progress) as shown:
+        # At once: it takes seconds.
+        shown.wait(what_is_loaded(target))
+        # Once, for all workers: the file may be saved while they start.
+        target = with_source(target)
+        if chosen_executor(executor, workers, otherwise="worker") == "worker":
+            return _launch_in_workers(
+                lambda folder: target,
+                store=store,
+                overrides=overrides,
+                data=data,
+                trials=(overrides or {}).get("trials"),
+                workers=workers,
+                progress=shown,
+                at_the_end=at_the_end,
+                tracking_uri=tracking_uri,
+            )
         prepare_environment(1)
         study, code = load_study(target)
         study = study.with_overrides({**(overrides or {}), **({"data": data} if data else {})})
-        ready: Executor = InProcessExecutor(Session.open(study, code, study.threads, data))
+        ready = InProcessExecutor(Session.open(study, code, study.threads, data))
         return run_study(
             ready, store=store, progress=shown, at_the_end=at_the_end, tracking_uri=tracking_uri
         )
-    return _launch_in_workers(
-        lambda folder: target,
-        store=store,
-        overrides=overrides,
-        data=data,
-        trials=(overrides or {}).get("trials"),
-        workers=workers,
-        progress=shown,
-        at_the_end=at_the_end,
-        tracking_uri=tracking_uri,
-    )
 
 
 def _launch_in_workers(
@@ -199,13 +202,15 @@ def describe_target(
     Raises:
         StudyError: If the study cannot be run as defined.
     """
-    worker = WorkerExecutor(target, overrides=overrides, data=data)
-    try:
-        worker.load()
-        check_definition(worker.description)
-        return worker.description
-    finally:
-        worker.close()
+    with showing() as shown:
+        shown.wait(what_is_loaded(target))
+        worker = WorkerExecutor(target, overrides=overrides, data=data)
+        try:
+            worker.load()
+            check_definition(worker.description)
+            return worker.description
+        finally:
+            worker.close()
 
 
 class _Recorded(TypedDict):

@@ -97,6 +97,16 @@ def _no_target(text: str, path: str, file: Path) -> str:
     return f"There is no study file {path!r}.{meant} {_A_TARGET}{hint}"
 
 
+def what_is_loaded(target: Target) -> str:
+    """Returns what a person waits for while a target is loaded, TensorFlow before it."""
+    path = Path(target.path)
+    if path.parent == _CATALOG:
+        return f"loading TensorFlow and {path.stem.replace('_', '-')}"
+    here = Path.cwd()
+    shown = path.relative_to(here) if path.is_relative_to(here) else path
+    return f"loading TensorFlow and {shown}"
+
+
 def load_study(target: Target) -> tuple[Study, CodeDescription]:
     """Runs a study file and returns its study.
 

@@ -7,10 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import textwrap
 import time
-from typing import Protocol
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
 
 from tracking.records import EpochResult, Objective, StudyDescription, TrialResult, TrialSpec
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
+    from rich.text import Text
 
 
 class Progress(Protocol):
@@ -36,6 +43,10 @@ class Progress(Protocol):
         """Something that a person should read."""
         ...
 
+    def wait(self, what: str) -> None:
+        """What a person waits for now, until the study begins or ends."""
+        ...
+
     def end(self) -> None:
         """The study ended, or was stopped."""
         ...
@@ -57,6 +68,9 @@ class NoProgress:
         """See `Progress`."""
 
     def say(self, text: str) -> None:
+        """See `Progress`."""
+
+    def wait(self, what: str) -> None:
         """See `Progress`."""
 
     def end(self) -> None:
@@ -90,26 +104,35 @@ class LineProgress(NoProgress):
         self._here += 1
         self.say(
             f"trial {result.number:>{len(str(self._total))}}  {self._done}/{self._total}  "
-            f"{self.outcome(result)}  {self.best_so_far(best)}  {self.left()}"
+            f"{self.outcome(result)}  {self.best_so_far(best)}{self.left_after_trial()}"
         )
 
     def say(self, text: str) -> None:
         """See `Progress`."""
         print(text, file=sys.stderr, flush=True)
 
+    def wait(self, what: str) -> None:
+        """See `Progress`."""
+        self.say(what)
+
     def outcome(self, result: TrialResult) -> str:
-        """Returns what came of a trial, in a few words."""
+        """Returns what came of a trial, in a few words: a line has 80 characters."""
         if result.best is None:
             return f"{result.state}: {result.reason}"
         state = "" if result.state == "complete" else f" {result.state}"
         return (
-            f"{self._objective.metric} {result.best.value:.6g} "
+            f"{result.best.value:.6g} "
             f"(epoch {result.best.epoch} of {result.epochs}){state}  {result.seconds:.1f} s"
         )
 
     def best_so_far(self, best: tuple[int, float] | None) -> str:
         """Returns the best value so far, in a few words."""
         return "no value yet" if best is None else f"best {best[1]:.6g} (trial {best[0]})"
+
+    def left_after_trial(self) -> str:
+        """Returns what a trial's line says of the time left."""
+        left = self.left()
+        return f"  {left}" if left else ""
 
     def left(self) -> str:
         """Returns the time left, from the time that the trials of this launch took."""
@@ -143,9 +166,11 @@ class LiveProgress(LineProgress):
         )
         self._task = self._bar.add_task("trials", total=None, now="", best="", left="")
         self._epochs: dict[int, int] = {}
+        self._waits: Status | None = None
 
     def begin(self, description: StudyDescription, done: int, total: int) -> None:
         """See `Progress`."""
+        self._end_waiting()
         super().begin(description, done, total)
         self._bar.start()
         self._bar.update(self._task, total=total, completed=done)
@@ -159,10 +184,11 @@ class LiveProgress(LineProgress):
         """See `Progress`."""
         value = epoch.metrics.get(self._objective.metric)
         shown = "" if value is None else f" {self._objective.metric} {value:.4g}"
-        self._bar.update(
-            self._task,
-            now=f"trial {epoch.number} epoch {epoch.epoch}/{self._epochs[epoch.number]}{shown}",
-        )
+        now = f"trial {epoch.number} epoch {epoch.epoch}/{self._epochs[epoch.number]}{shown}"
+        self._bar.update(self._task, now=now)
+        if self._waits is not None:
+            # A trial that runs again, for which somebody waits.
+            self._waits.update(_plain(now))
 
     def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
         """See `Progress`."""
@@ -173,11 +199,35 @@ class LiveProgress(LineProgress):
 
     def say(self, text: str) -> None:
         """See `Progress`."""
-        self._console.print(text, markup=False, soft_wrap=True)
+        # Between words; what is longer than a line, such as a path, stays whole.
+        lines = textwrap.wrap(
+            text,
+            self._console.width,
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        self._console.print("\n".join(lines), markup=False, soft_wrap=True)
+
+    def left_after_trial(self) -> str:
+        """Nothing: the bar says it."""
+        return ""
+
+    def wait(self, what: str) -> None:
+        """See `Progress`."""
+        self._end_waiting()
+        self._waits = _spinner(self._console, what)
+        self._waits.start()
 
     def end(self) -> None:
         """See `Progress`."""
+        self._end_waiting()
         self._bar.stop()
+
+    def _end_waiting(self) -> None:
+        if self._waits is not None:
+            self._waits.stop()
+            self._waits = None
 
 
 class LastingProgress:
@@ -218,10 +268,48 @@ class LastingProgress:
         with _whatever_fails():
             self._shown.say(text)
 
+    def wait(self, what: str) -> None:
+        """See `Progress`."""
+        with _whatever_fails():
+            self._shown.wait(what)
+
     def end(self) -> None:
         """See `Progress`."""
         with _whatever_fails():
             self._shown.end()
+
+
+@contextlib.contextmanager
+def showing(wanted: bool = True) -> Iterator[Progress]:
+    """Gives what `make_progress` makes, and ends it, whatever happens."""
+    progress = make_progress(wanted)
+    try:
+        yield progress
+    finally:
+        progress.end()
+
+
+@contextlib.contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Shows on a terminal what a person waits for, until it is there; elsewhere nothing."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with _spinner(Console(stderr=True), what):
+        yield
+
+
+def _spinner(console: Console, what: str) -> Status:
+    return console.status(_plain(what))
+
+
+def _plain(text: str) -> Text:
+    """Returns a text in which brackets are no markup."""
+    from rich.text import Text
+
+    return Text(text)
 
 
 def _whatever_fails() -> contextlib.AbstractContextManager[None]:

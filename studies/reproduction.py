@@ -12,7 +12,7 @@ from typing import Any
 from studies.data.large import temporary_folder
 from studies.errors import StudyError
 from studies.executors.worker import WorkerExecutor
-from studies.loading import Target, describe_code
+from studies.loading import Target, describe_code, what_is_loaded
 from studies.progress import NoProgress, Progress, make_progress
 from studies.reruns import Rerun, put_back, trainings_of, unsound_checkpoints
 from studies.shipping import ShippedStudy, ship
@@ -111,6 +111,11 @@ def reproduce(
             folder=history.description.code.folder,
             shared=Path(shared),
             on_output=progress.say,
+        )
+        progress.wait(
+            what_is_loaded(target)
+            if isinstance(target, Target)
+            else f"loading TensorFlow and the study {name}"
         )
         try:
             worker.load()

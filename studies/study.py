@@ -45,7 +45,8 @@ Builder = Any
 """A function of the hyperparameters, or an object with such a method `build`."""
 CallbackBuilder = Callable[[Hyperparameters], Sequence[Any]]
 
-_BATCH_SIZE = 32
+DEFAULT_EPOCHS = 20
+DEFAULT_BATCH_SIZE = 32
 _HYPERBAND = "keras-tuner:hyperband"
 _AS_DECLARED = Tailoring()
 
@@ -154,8 +155,8 @@ class Study:
     space: SearchSpace | None = None
     objective: str | Objective = "val_loss"
     trials: int = 20
-    epochs: int = 20
-    batch_size: int = _BATCH_SIZE
+    epochs: int = DEFAULT_EPOCHS
+    batch_size: int = DEFAULT_BATCH_SIZE
     seed: int = 0
     engine: str = DEFAULT_ENGINE
     pruner: str = DEFAULT_PRUNER
@@ -248,11 +249,14 @@ class Study:
         unknown = sorted(set(overrides) - {*OVERRIDABLE, "data"})
         if unknown:
             raise StudyError(f"{unknown[0]!r} cannot be given at launch.")
-        if "epochs" in overrides and self.space is not None and "epochs" in self.space:
-            raise StudyError(
-                "The epochs are a hyperparameter of this study's search space, so they cannot be "
-                f"given at launch. Received: {overrides['epochs']!r}."
-            )
+        for name in ("epochs", "batch_size"):
+            if name in overrides and self.space is not None and name in self.space:
+                value = overrides[name]
+                raise StudyError(
+                    f"{name!r} is a hyperparameter in this study's search space, so it cannot be "
+                    f"given as a setting. Received: {value!r}. Fix it by --fix {name}={value}, or "
+                    "give it other values by --set."
+                )
         replaced = dict(overrides)
         if isinstance(replaced.get("data"), str):
             try:
@@ -354,7 +358,7 @@ class Study:
 
     def _check_training_parameters(self) -> None:
         if isinstance(self.data, StreamedDataset):
-            given = "" if self.batch_size == _BATCH_SIZE else f"batch_size={self.batch_size}"
+            given = "" if self.batch_size == DEFAULT_BATCH_SIZE else f"batch_size={self.batch_size}"
             if self.space is not None and "batch_size" in self.space:
                 given = "'batch_size' in the search space"
             if given:

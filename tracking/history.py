@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from tracking.errors import StoreError, StudyNotFoundError
 from tracking.joining import completed, with_joined
 from tracking.mlflow_client import check_database
 from tracking.mlflow_names import from_mlflow
+from tracking.names import known_names
 from tracking.records import StudyDescription, TrialRecord
 from tracking.run_contents import code_path, definition_path, read_trial
 from tracking.searching import search_experiments, search_runs
@@ -164,10 +164,8 @@ def read_study(store: Store, name: str, engine: str | None = None) -> StudyHisto
     experiment = store.client.get_experiment_by_name(name)
     parents = [] if experiment is None else _parents(store, experiment.experiment_id)
     if experiment is None or not parents:
-        names = study_names(store)
-        near = get_close_matches(name, names, n=3) or names[:5]
-        hint = f" It has: {', '.join(map(repr, near))}." if near else " It is empty."
-        raise StudyNotFoundError(f"The store {str(store.root)!r} has no study {name!r}.{hint}")
+        hint = known_names(name, study_names(store))
+        raise StudyNotFoundError(f"The store {str(store.root)!r} has no study {name!r}. {hint}")
     by_engine = {parent.data.tags[tags.ENGINE]: parent for parent in parents}
     engines = tuple(by_engine)
     if engine is not None and engine not in by_engine:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
+from difflib import get_close_matches
 
 from tracking.errors import StudyNameError
 
@@ -13,6 +15,7 @@ _FORBIDDEN = set('/\\:@?#%"<>|*')
 # Control characters, halves of characters, separators of lines and paragraphs.
 _NO_TEXT = {"Cc", "Cs", "Zl", "Zp"}
 _LONGEST_IN_BYTES = 200
+_NAMES_TOLD = 5
 
 
 def check_study_name(name: object) -> str:
@@ -51,3 +54,23 @@ def check_study_name(name: object) -> str:
             f"{_LONGEST_IN_BYTES} bytes long. Received: {name!r}. {rule}"
         )
     return name
+
+
+def known_names(name: str, names: Sequence[str]) -> str:
+    """Returns a sentence for someone who named a study that a store lacks.
+
+    Args:
+        name: What they wrote.
+        names: Of the store's studies.
+    """
+    if not names:
+        return "It is empty."
+    by_folded = {each.casefold(): each for each in reversed(names)}
+    near = [by_folded[each] for each in get_close_matches(name.casefold(), by_folded, n=3)]
+    if near:
+        return f"Did you mean {' or '.join(map(repr, near))}? All are listed by: kerastudy list"
+    more = len(names) - _NAMES_TOLD
+    told = ", ".join(map(repr, names[:_NAMES_TOLD]))
+    if more > 0:
+        told += f" and {more} more, listed by: kerastudy list"
+    return f"It has: {told}"

@@ -45,6 +45,8 @@ def doctor_command(store: Path | None, fix: bool, as_json: bool) -> None:
     progress = make_progress()
     try:
         root = store if store is not None else default_store_path()
+        if sys.stderr.isatty():
+            progress.wait(f"looking through the store {str(root)!r}")
         diagnosis = diagnose(root, fix=fix, progress=progress)
     finally:
         progress.end()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from pathlib import Path
 
+from studies.progress import waiting
 from studies.settings import check_engine
 from tracking.errors import StudyNotFoundError
 from tracking.history import StudyHistory, read_study
@@ -26,4 +27,5 @@ def history_of(study: str, engine: str | None, store: Path | None) -> StudyHisto
             f"There is no store at {str(path)!r}. Name one with --store, or start a study with: "
             "kerastudy launch digits"
         )
-    return read_study(opened, unicodedata.normalize("NFC", study), engine)
+    with waiting(f"reading the store {str(path)!r}"):
+        return read_study(opened, unicodedata.normalize("NFC", study), engine)

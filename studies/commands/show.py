@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from studies.commands.main import json_option, store_option, telling_errors
+
+if TYPE_CHECKING:
+    from tracking.store import Store
 
 
 @click.command("list")
@@ -38,11 +42,29 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
             f"no studies yet in {str(path)!r}; start with: kerastudy launch digits"
         )
         return
+    from studies.progress import waiting
+
+    with waiting(f"reading the store {str(path)!r}"):
+        documents = _documents(opened)
+    if as_json:
+        print_json(documents)
+        return
+    for document in documents:
+        best_value = document["best"]
+        value = "no value yet" if best_value is None else f"{best_value:.6g}"
+        click.echo(
+            f"{document['study']}: {document['trials']} trials by {document['engine']}, "
+            f"best {document['objective']} {value}"
+        )
+
+
+def _documents(store: Store) -> list[dict[str, Any]]:
+    """Returns what is listed of each study."""
     from tracking.history import find_study, study_names
 
     documents = []
-    for name in study_names(opened):
-        history = find_study(opened, name)
+    for name in study_names(store):
+        history = find_study(store, name)
         if history is None:
             # Killed while it was made.
             continue
@@ -56,16 +78,7 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
                 "best": None if best is None or best.best is None else best.best.value,
             }
         )
-    if as_json:
-        print_json(documents)
-        return
-    for document in documents:
-        best_value = document["best"]
-        value = "no value yet" if best_value is None else f"{best_value:.6g}"
-        click.echo(
-            f"{document['study']}: {document['trials']} trials by {document['engine']}, "
-            f"best {document['objective']} {value}"
-        )
+    return documents
 
 
 @click.command("show")

@@ -94,7 +94,7 @@ def test_a_damaged_record_is_told_in_one_line(
     if command[0] == "doctor":
         assert "mlflow.db is damaged" in told.out and told.err == ""
     else:
-        assert told.err.count("\n") == 1 and "kerastudy doctor" in told.err
+        assert told.err.count("kerastudy: ") == 1 and "kerastudy doctor" in told.last
     assert contents(copied_store) == before
 
 

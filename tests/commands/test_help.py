@@ -1,4 +1,4 @@
-"""Help, version, and how little is imported for them."""
+"""Help, version, the first line of a command, and how little is imported for them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import pexpect
 import pytest
 from command_line import kerastudy, run
+from user_commands import environment
 
 from tracking.store import create_store
 
@@ -96,3 +98,53 @@ def test_wrong_use_exits_with_2(tmp_path: Path, arguments: list[str]) -> None:
     assert "Traceback" not in told.err
     assert arguments[-1] in told.last or "Missing argument" in told.last
     assert not list(tmp_path.iterdir())
+
+
+# Nothing is imported for it.
+BROKEN = "raise ValueError('broken at once')\n"
+LOADING = "loading TensorFlow and broken.py"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "broken.py").write_text(BROKEN, encoding="utf-8")
+    return tmp_path
+
+
+def test_launch_says_what_it_loads_before_it_imports_what_takes_seconds(folder: Path) -> None:
+    arguments = ["launch", "broken.py", "--executor", "in-process", "--json"]
+    command = [sys.executable, "-X", "importtime", "-P", "-m", "kerastudy", *arguments]
+    told = run(command, cwd=folder)
+    assert (told.code, told.out) == (2, "")
+    lines = told.err.splitlines()
+    before = "\n".join(lines[: lines.index(LOADING)])
+    imported = set(re.findall(r"^import time:.*\|\s*([a-z_]+)", before, flags=re.MULTILINE))
+    assert "click" in imported, "importtime says what was imported"
+    assert not imported & HEAVY
+
+
+@pytest.mark.parametrize(
+    ("arguments", "waits_for"),
+    [
+        (["launch", "broken.py", "--executor", "in-process"], LOADING),
+        (["show", "broken"], "reading the store"),
+    ],
+)
+def test_on_a_terminal_the_line_goes_away(
+    folder: Path, arguments: list[str], waits_for: str
+) -> None:
+    create_store(folder / "kerastudy-store")
+    child = pexpect.spawn(
+        sys.executable,
+        ["-P", "-m", "kerastudy", *arguments],
+        cwd=str(folder),
+        env={**environment(), "TERM": "xterm"},
+        dimensions=(24, 80),
+        encoding="utf-8",
+    )
+    child.expect(re.escape(waits_for), timeout=60)
+    # Erases the line, before the error takes its place.
+    child.expect(r"\x1b\[2K.*kerastudy: ", timeout=60)
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 2

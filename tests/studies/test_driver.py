@@ -19,7 +19,7 @@ from studies.progress import NoProgress
 from studies.running_studies import run_study
 from tracking.errors import StoreError, StudyChangedError
 from tracking.history import StudyHistory, read_study
-from tracking.records import CodeDescription, TrialSpec
+from tracking.records import TrialSpec
 from tracking.store import create_store, open_store
 
 
@@ -226,15 +226,6 @@ class TestChangedDefinition:
         data = replace(describe().data, digest="e" * 64, digests={"train": "3" * 64})
         with pytest.raises(StudyChangedError, match=r"the data differs \(train, validation\)\. "):
             launch(tmp_path / "store", data=data)
-
-    def test_data_that_is_shuffled_anew_is_told_that_it_needs_a_seed(self, tmp_path: Path) -> None:
-        from dataclasses import replace
-
-        code = CodeDescription("/study.py", "", "text", "a" * 64)
-        launch(tmp_path / "store", trials=1, code=code)
-        data = replace(describe().data, digest="e" * 64, digests={"train": "3" * 64})
-        with pytest.raises(StudyChangedError, match=r"file is the same: .* shuffled .* a seed"):
-            launch(tmp_path / "store", data=data, code=code)
 
     def test_is_taken_while_nothing_has_finished(self, tmp_path: Path) -> None:
         def stop(spec: TrialSpec) -> None:

@@ -10,7 +10,7 @@ from scripted import describe
 
 from tracking.errors import StudyNameError
 from tracking.history import read_study, study_names
-from tracking.names import check_study_name
+from tracking.names import check_study_name, known_names
 from tracking.runs import StudyRuns
 from tracking.store import Store
 
@@ -106,3 +106,20 @@ def test_the_name_of_mlflows_own_experiment_is_refused_or_works(new_store: Store
     assert place.startswith(new_store.artifacts_uri)
     StudyRuns.create(new_store, describe(name=name), ENVIRONMENT)
     assert study_names(new_store) == ["Default"]
+
+
+SEVERAL = [f"study {letter}" for letter in "abcdefghijkl"]
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "said"),
+    [
+        ("x", [], "It is empty."),
+        ("x", ["digits"], "It has: 'digits'"),
+        ("zzz", SEVERAL, "'study e' and 7 more, listed by: kerastudy list"),
+        ("STUDY-C", SEVERAL, "Did you mean 'study c'"),
+        ("study z", SEVERAL, "All are listed by: kerastudy list"),
+    ],
+)
+def test_a_name_that_is_not_there(name: str, names: list[str], said: str) -> None:
+    assert said in known_names(name, names)

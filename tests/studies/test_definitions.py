@@ -1,0 +1,55 @@
+"""What is said of a study's definition: what counts, and what has changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted import describe
+
+import kerastudy as ks
+from studies.definitions import differences, warnings_of
+from studies.errors import StudyError
+from tracking.records import CodeDescription
+
+SPACE = ks.SearchSpace(ks.epochs(2, 5), ks.batch_size())
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"epochs": 2, "batch_size": 32}, ["epochs=2", "--fix epochs=2"]),
+        ({"epochs": 20, "batch_size": 64}, ["batch_size=64", "--fix batch_size=64"]),
+        ({"epochs": 20, "batch_size": 32}, []),
+    ],
+)
+def test_a_setting_that_the_space_overrules(settings: dict[str, Any], said: list[str]) -> None:
+    warnings = warnings_of(describe(space=SPACE, **settings))
+    assert len(warnings) == (1 if said else 0)
+    for words in said:
+        assert words in warnings[0]
+    assert warnings_of(describe(**settings)) == []
+
+
+@pytest.mark.parametrize("name", ["epochs", "batch_size"])
+def test_a_setting_at_launch_that_the_space_overrules_is_refused(name: str) -> None:
+    study = ks.Study("fast", data=ks.datasets.digits(), build=lambda hp: None, space=SPACE)
+    with pytest.raises(StudyError, match=rf"Received: 3. Fix it by --fix {name}=3"):
+        study.with_overrides({name: 3})
+
+
+def test_other_data_under_the_same_code(tmp_path: Path) -> None:
+    """A file that the study reads may have been edited; that is no want of a seed."""
+    file = tmp_path / "table.npz"
+    file.touch()
+    code = CodeDescription("mine.py", "study", "", "c" * 64)
+    before = describe(code=code)
+    now = replace(before, data=replace(before.data, digest="e" * 64, digests={"train": "2" * 64}))
+    (said,) = differences(before, now)
+    assert "CSV" in said and "no seed" in said
+    (said,) = differences(before, replace(now, data=replace(now.data, source=str(file))))
+    assert said.endswith(f"the file {str(file)!r} has changed")
+    (said,) = differences(before, replace(now, code=replace(code, digest="f" * 64)))
+    assert said == "the data differs (train, validation)"
