@@ -10,7 +10,10 @@
 | `partition` | from what was read to splits: the order of the steps |
 | `splitting`, `classes` | which sample goes where; whether targets are classes |
 | `preprocessing` | fitted on the training part alone |
+| `scalings` | preprocessing that a layer of the registered model does too |
+| `given` | samples as their user gave them, before preprocessing |
 | `checks`, `options` | what is refused, of the data and of the arguments |
+| `tables`, `texts`, `labels` | DataFrames; samples that are texts; labels by name |
 | `numbers`, `weights` | from what a user gave to arrays of numbers, and to sample weights |
 | `large`, `sharing` | arrays in files that are mapped to memory, by several processes |
 | `sources`, `readings` | what gives batches again and again, and reading it as `fit` does |

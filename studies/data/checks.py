@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from studies.data.errors import DataError
+from studies.data.given import Columns
 from studies.data.numbers import as_arrays, check_finite
 from studies.data.structures import Arrays, described, length_of, named_arrays
+from studies.data.tables import columns_of
 from studies.data.weights import check_weights
 
 
@@ -17,11 +20,13 @@ class Samples:
     """Checked samples with their targets, and what their owner calls them.
 
     Attributes:
-        x: finite numbers, of shape (n, ...), n > 0: one array, or several in a dict or tuple.
+        x: finite numbers, or texts, of shape (n, ...), n > 0: one array, or several in a dict or
+            tuple.
         y: likewise.
         x_name: what messages call `x`.
         y_name: what messages call `y`.
         sample_weight: how much each sample counts, of shape (n,), or None if all count alike.
+        columns: names and types of the columns of what is a table in `x`; see `given.Given`.
     """
 
     x: Arrays
@@ -29,6 +34,7 @@ class Samples:
     x_name: str
     y_name: str
     sample_weight: np.ndarray | None = None
+    columns: Mapping[str, Columns] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Returns the number of samples."""
@@ -61,7 +67,9 @@ def check_samples(
         DataError: not numbers, empty, of differing lengths, or with NaN or infinite values; or
             weights that `check_weights` refuses.
     """
-    samples = Samples(as_arrays(x, x_name), as_arrays(y, y_name), x_name, y_name)
+    # By the name that they have in all parts.
+    columns = columns_of(x, "x")
+    samples = Samples(as_arrays(x, x_name), as_arrays(y, y_name), x_name, y_name, columns=columns)
     arrays = named_arrays(samples.x, x_name) | named_arrays(samples.y, y_name)
     first = next(iter(arrays))
     for name, array in arrays.items():

@@ -55,6 +55,7 @@ def arrays(
     test: float | int | Pair | None = DEFAULT_SHARE,
     stratify: bool | str | None = None,
     preprocess: object = None,
+    class_names: object = None,
     seed: int = 0,
     name: str = "arrays",
 ) -> Dataset:
@@ -65,11 +66,12 @@ def arrays(
 
     Args:
         x: samples, of shape (n, ...): a numpy array, a pandas DataFrame, nested lists: what
-            `np.asarray` makes an array of numbers of. For a model of several inputs: a dict of
-            such by the inputs' names, or a tuple of arrays in their order.
+            `np.asarray` makes an array of numbers, or of texts, of. For a model of several inputs:
+            a dict of such by the inputs' names, or a tuple of arrays in their order.
         y: targets, of shape (n, ...); for a model of several outputs, several likewise. One array
             is classes if it is booleans, integers from 0 up, floats that are all 0 or 1, or
-            one-hot rows; anything else is a regression's.
+            one-hot rows; texts are classes too, numbered in their order as LabelEncoder does;
+            anything else is a regression's.
         sample_weight: how much each sample counts, of shape (n,): finite, from 0 up, not all 0.
             Each part gets the weights of its samples. They weigh the loss, in training and in
             validation, and what a model's `weighted_metrics` measure; never `metrics`.
@@ -81,7 +83,11 @@ def arrays(
         preprocess: None, "standardize", "minmax", or a scikit-learn transformer; fitted on the
             training part's x alone (a clone is), applied to all parts. Samples of rank 3 and more
             are flattened for it, and the outcome is float32; see `preprocessing.fit_and_apply`.
-            Of several inputs by name, a dict: {"tabular": "standardize"}; the others stay.
+            Of several inputs by name, a dict: {"tabular": "standardize"}; the others stay. The
+            registered model takes samples as they are given here: what scales, by these names or
+            as scikit-learn's StandardScaler and its like, becomes layers of it.
+        class_names: what the labels 0, 1, 2 and so on stand for, or the LabelEncoder that made
+            them; kept with the registered model. Targets that are texts have theirs.
         seed: what the splits are drawn with; from 0 to 2**32 - 1.
         name: what records call the data.
 
@@ -92,7 +98,12 @@ def arrays(
         DataError: an option that can't be; what is wrong with the data, `load` says.
     """
     options = check_options(
-        validation=validation, test=test, stratify=stratify, preprocess=preprocess, seed=seed
+        validation=validation,
+        test=test,
+        stratify=stratify,
+        preprocess=preprocess,
+        seed=seed,
+        class_names=class_names,
     )
     text = call_text(
         "arrays",

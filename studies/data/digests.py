@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from studies.data.errors import DataError
+from studies.data.texts import is_text
 
 # Arrays that need rearranging are copied in blocks of about this size, never as a whole.
 _BLOCK_BYTES = 16 * 2**20
@@ -23,16 +24,19 @@ def array_digest(array: np.ndarray) -> str:
     A contiguous little-endian array is hashed where it lies; any other, block by block.
 
     Args:
-        array: booleans, integers, floats (up to 64 bits) or complex numbers, of any shape.
+        array: booleans, integers, floats (up to 64 bits), complex numbers or texts, of any shape.
+            Texts have the same digest whatever type of numpy's they are in.
 
     Returns:
         64 hexadecimal digits.
 
     Raises:
-        DataError: the dtype has no form that is the same on every machine (Python objects, text,
-            records, long doubles).
+        DataError: the dtype has no form that is the same on every machine (Python objects, records,
+            long doubles).
     """
     array = np.asarray(array)
+    if is_text(array):
+        return _text_digest(array)
     if not is_portable(array.dtype):
         raise DataError(
             f"An array of dtype {array.dtype} has no digest that is the same on every machine. "
@@ -44,6 +48,14 @@ def array_digest(array: np.ndarray) -> str:
         ordered = np.ascontiguousarray(block, dtype=little_endian)
         # hashlib takes buffers of one dimension only. Neither step copies.
         digest.update(ordered.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _text_digest(array: np.ndarray) -> str:
+    digest = hashlib.sha256(f"text {array.shape}\n".encode("ascii"))
+    for value in array.ravel().tolist():
+        text = value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
+        digest.update(b"%d:" % len(text) + text)
     return digest.hexdigest()
 
 

@@ -8,9 +8,11 @@ from studies.data.digests import is_portable
 from studies.data.errors import DataError
 from studies.data.large import blocks
 from studies.data.structures import Arrays, entry_name, several
+from studies.data.tables import is_table, table_array
+from studies.data.texts import as_texts, is_text
 
 
-def as_numbers(value: object, name: str) -> np.ndarray:
+def as_numbers(value: object, name: str, *, texts: bool = False) -> np.ndarray:
     """Turns what a user gave into an array of numbers.
 
     The dtype stays the input's own; only a foreign byte order is put right, since TensorFlow takes
@@ -19,6 +21,7 @@ def as_numbers(value: object, name: str) -> np.ndarray:
     Args:
         value: a numpy array, or anything `np.asarray` makes an array of numbers of.
         name: what messages shall call it.
+        texts: whether it may hold texts as well.
 
     Returns:
         An array of shape (n, ...), n > 0; not copied where that can be helped.
@@ -34,13 +37,19 @@ def as_numbers(value: object, name: str) -> np.ndarray:
             "Remove those samples or fill the values in (`.filled(...)`)."
         )
     try:
-        array = np.asarray(value)
+        array = table_array(value, name) if is_table(value) else None
+        array = np.asarray(value) if array is None else array
+    except DataError:
+        raise
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(
             f"{name} can't be made an array: {error} Received: {type(value).__name__}. "
             "Pass a numpy array, or nested lists of numbers of equal lengths."
         ) from error
-    _check_numbers(array, value, name)
+    if texts and array.ndim and is_text(array):
+        array = as_texts(array, name)
+    else:
+        _check_numbers(array, value, name)
     if array.ndim == 0:
         raise DataError(
             f"{name} is a single value ({type(value).__name__}). "
@@ -52,7 +61,7 @@ def as_numbers(value: object, name: str) -> np.ndarray:
 
 
 def as_arrays(value: object, name: str) -> Arrays:
-    """Turns what a user gave into one or several arrays of numbers.
+    """Turns what a user gave into one or several arrays of numbers, or of texts.
 
     Args:
         value: what `as_numbers` takes; or a dict of such by name, or a tuple of arrays.
@@ -62,13 +71,13 @@ def as_arrays(value: object, name: str) -> Arrays:
         The arrays, those of a dict in the order of their names.
 
     Raises:
-        DataError: one of them is not numbers, or empty; a name that is no text; or there is none.
+        DataError: one of them is neither, or empty; a name that is no text; or there is none.
     """
     entries = several(value)
     if entries is None:
-        return as_numbers(value, name)
+        return as_numbers(value, name, texts=True)
     if isinstance(entries, tuple):
-        return tuple(as_numbers(v, entry_name(name, i)) for i, v in enumerate(entries))
+        return tuple(as_numbers(v, entry_name(name, i), texts=True) for i, v in enumerate(entries))
     for key in entries:
         if not isinstance(key, str) or not key:
             raise DataError(
@@ -77,7 +86,9 @@ def as_arrays(value: object, name: str) -> Arrays:
             )
     if not entries:
         raise DataError(f"{name} is an empty dict. Pass at least one array.")
-    return {key: as_numbers(entries[key], entry_name(name, key)) for key in sorted(entries)}
+    return {
+        key: as_numbers(entries[key], entry_name(name, key), texts=True) for key in sorted(entries)
+    }
 
 
 def check_finite(array: np.ndarray, name: str) -> None:
@@ -111,11 +122,8 @@ def _check_numbers(array: np.ndarray, value: object, name: str) -> None:
     if array.dtype.kind in "biuf" and is_portable(array.dtype):
         return
     types = sorted({type(entry).__name__ for entry in array.ravel()[:1000].tolist()})
-    if array.dtype.kind in "UST" or types == ["str"]:
-        raise DataError(
-            f"{name} holds text (dtype {array.dtype}). Encode it as numbers, for instance labels "
-            "with scikit-learn's LabelEncoder: `LabelEncoder().fit_transform(y)`."
-        )
+    if is_text(array):
+        raise DataError(f"{name} holds text (dtype {array.dtype}). Pass numbers.")
     if array.dtype.kind == "O":
         hint = " (a sparse matrix? `.toarray()`)" if hasattr(value, "toarray") else ""
         raise DataError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import numbers
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from studies.data.errors import DataError
@@ -44,6 +44,7 @@ class Options:
         preprocess: None, a name of `PREPROCESSING_NAMES`, or a scikit-learn transformer; or a dict
             of these by the names of the inputs.
         seed: what the splits are drawn with.
+        class_names: what the labels 0, 1, 2 and so on stand for; empty if that is not known.
     """
 
     validation: Size
@@ -51,6 +52,7 @@ class Options:
     stratify: bool | str | None
     preprocess: object
     seed: int
+    class_names: tuple[str, ...] = ()
 
 
 def check_options(
@@ -60,6 +62,7 @@ def check_options(
     stratify: object = None,
     preprocess: object = None,
     seed: object,
+    class_names: object = None,
 ) -> Options:
     """Checks what can be checked without the data.
 
@@ -70,6 +73,7 @@ def check_options(
         preprocess: None, a name of `PREPROCESSING_NAMES`, or an object with `fit` and `transform`;
             or a dict of these by the names of the inputs.
         seed: an integer from 0 to 2**32 - 1.
+        class_names: None, texts, or a fitted LabelEncoder.
 
     Returns:
         The options, with plain Python numbers.
@@ -84,6 +88,7 @@ def check_options(
         stratify=_check_stratify(stratify),
         preprocess=_check_preprocess(preprocess),
         seed=_check_seed(seed),
+        class_names=_check_class_names(class_names),
     )
     if isinstance(options.validation, float) and isinstance(options.test, float):
         total = options.validation + options.test
@@ -169,6 +174,21 @@ def _check_preprocess(value: object) -> object:
             "Pass 'standardize', 'minmax', or a scikit-learn transformer."
         )
     return value
+
+
+def _check_class_names(value: object) -> tuple[str, ...]:
+    # What scikit-learn's encoders of labels have learned.
+    value = getattr(value, "classes_", value)
+    if value is None:
+        return ()
+    names = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else []
+    if not names or len(set(map(str, names))) != len(names):
+        raise DataError(
+            "class_names has to be different names, in the order of the labels 0, 1, 2 and so "
+            f"on, or a fitted LabelEncoder; not {_shown(value)}. Pass for instance "
+            "class_names=['cat', 'dog']."
+        )
+    return tuple(map(str, names))
 
 
 def _check_seed(value: object) -> int:

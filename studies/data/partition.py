@@ -16,6 +16,8 @@ from studies.data.classes import (
     stratification_labels,
 )
 from studies.data.errors import DataError
+from studies.data.given import Given, examples_of
+from studies.data.labels import numbered
 from studies.data.large import taken
 from studies.data.options import Options, ReadyMade
 from studies.data.part import Part
@@ -56,6 +58,7 @@ def make_splits(contents: Contents, options: Options) -> Splits:
     ready, sizes = _sort_out(contents, options)
     for part in ready.values():
         check_same_shape(part, pool)
+    pool, ready, class_names = numbered(pool, ready, options.class_names)
     # Several targets are of several kinds: they make no classes together.
     labels = class_labels(pool.y) if isinstance(pool.y, np.ndarray) else None
     if labels is not None:
@@ -74,7 +77,8 @@ def make_splits(contents: Contents, options: Options) -> Splits:
     y = {name: _taken(pool.y, chosen) for name, chosen in indices.items()}
     y |= {name: map_arrays(taken, part.y) for name, part in ready.items()}
     weights = _weights(pool, indices, ready)
-    x = preprocessed(options.preprocess, x, options.seed)
+    example = examples_of(x["train"])
+    x, prepared = preprocessed(options.preprocess, x, options.seed)
     parts = {name: Part(x[name], y[name], weights[name]) for name in x}
     return seal(
         parts["train"],
@@ -82,6 +86,7 @@ def make_splits(contents: Contents, options: Options) -> Splits:
         parts.get("test"),
         classes=None if labels is None else _count(pool, labels, ready),
         preprocessing=preprocessing_name(options.preprocess),
+        given=Given(example, prepared, pool.columns, class_names),
     )
 
 

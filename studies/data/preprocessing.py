@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from studies.data.errors import DataError
+from studies.data.given import Prepared
 from studies.data.numbers import check_finite
-from studies.data.structures import Arrays, described
+from studies.data.scalings import Scaling, as_read, can_be_scalings, scalings_of
+from studies.data.structures import Arrays, described, entry_name
 
 
 def preprocessing_name(preprocess: object) -> str | None:
@@ -32,7 +35,9 @@ def preprocessing_name(preprocess: object) -> str | None:
     return type(preprocess).__qualname__
 
 
-def preprocessed(preprocess: object, parts: Mapping[str, Arrays], seed: int) -> dict[str, Arrays]:
+def preprocessed(
+    preprocess: object, parts: Mapping[str, Arrays], seed: int
+) -> tuple[dict[str, Arrays], dict[str, Prepared]]:
     """Fits transformers on the training samples, and transforms all parts.
 
     Args:
@@ -42,13 +47,14 @@ def preprocessed(preprocess: object, parts: Mapping[str, Arrays], seed: int) -> 
         seed: see `fit_and_apply`.
 
     Returns:
-        The samples by the names of the parts.
+        The samples by the names of the parts, and what was done to each array of them that did
+        not stay as it was, by the names of `structures.named_arrays`.
 
     Raises:
         DataError: see `fit_and_apply`; or the inputs are not of that kind.
     """
     if preprocess is None:
-        return dict(parts)
+        return dict(parts), {}
     train = parts["train"]
     if not isinstance(preprocess, Mapping):
         if not isinstance(train, np.ndarray):
@@ -57,7 +63,8 @@ def preprocessed(preprocess: object, parts: Mapping[str, Arrays], seed: int) -> 
                 f"{described(train)}. Pass x as a dict, and preprocess as a dict by the names of "
                 "its arrays: preprocess={'tabular': 'standardize'}."
             )
-        return dict(fit_and_apply(preprocess, parts, seed))  # type: ignore[arg-type]
+        made, prepared = fit_and_apply(preprocess, parts, seed)  # type: ignore[arg-type]
+        return dict(made), {"x": prepared}
     unknown = [name for name in preprocess if not isinstance(train, dict) or name not in train]
     if unknown:
         raise DataError(
@@ -65,22 +72,25 @@ def preprocessed(preprocess: object, parts: Mapping[str, Arrays], seed: int) -> 
             "Name arrays of x, or pass one preprocessing where x is one array."
         )
     done: dict[str, Any] = {part: dict(arrays) for part, arrays in parts.items()}  # type: ignore[arg-type]
+    prepared_by_name: dict[str, Prepared] = {}
     for name, each in preprocess.items():
         if each is not None:
-            of_name = {part: arrays[name] for part, arrays in done.items()}
-            for part, array in fit_and_apply(each, of_name, seed, f"x[{name!r}]").items():
+            of_name, what = {part: x[name] for part, x in done.items()}, entry_name("x", name)
+            made, prepared_by_name[what] = fit_and_apply(each, of_name, seed, what)
+            for part, array in made.items():
                 done[part][name] = array
-    return done
+    return done, prepared_by_name
 
 
 def fit_and_apply(
     preprocess: object, parts: Mapping[str, np.ndarray], seed: int, what: str = "x"
-) -> dict[str, np.ndarray]:
+) -> tuple[dict[str, np.ndarray], Prepared]:
     """Fits a transformer on the training samples, and transforms all parts.
 
     The transformer sees one row for each sample: samples of shape (n,) as (n, 1), of rank 3 and
     more as (n, features), every pixel a feature of its own. What comes out gets the shape of a
-    sample back if the number of features stayed; else it stays (n, new features).
+    sample back if the number of features stayed; else it stays (n, new features). One that only
+    scales sees floats as Keras reads them, as float32: see `scalings`.
 
     Args:
         preprocess: "standardize" (each feature to mean 0 and variance 1 over the training part),
@@ -91,18 +101,44 @@ def fit_and_apply(
         what: what messages shall call the samples.
 
     Returns:
-        The samples by the names of the parts, as float32.
+        The samples by the names of the parts, as float32; and what was done to them.
 
     Raises:
         DataError: the transformer fails, or what it returns is not one finite row for each sample.
     """
     transformer = _transformer(preprocess, seed)
     name = preprocessing_name(preprocess)
-    _attempt(f"fitting preprocess={name}", transformer.fit, _rows(parts["train"]))
-    return {
-        part: _apply(transformer, array, name, f"{what} of the {part} part")
+    assert name is not None, "there is a transformer"
+    train, scales = parts["train"], can_be_scalings(transformer)
+    fitted_on = as_read(_rows(train)) if scales else _rows(train)
+    _attempt(f"fitting preprocess={name}", transformer.fit, fitted_on)
+    scalings: tuple[Scaling, ...] = ()
+    transform, loss = transformer.transform, 0.0
+    if scales:
+        scalings = scalings_of(transformer)
+        transform, loss = partial(_scaled, scalings), _loss(_rows(train), scalings)
+    made = {
+        part: _apply(transform, array, name, f"{what} of the {part} part")
         for part, array in parts.items()
     }
+    return made, Prepared(name, scalings, train.dtype.name, train.shape[1:], loss)
+
+
+def _scaled(scalings: tuple[Scaling, ...], rows: np.ndarray) -> np.ndarray:
+    rows = as_read(rows)
+    for scaling in scalings:
+        rows = scaling.apply(rows)
+    return rows
+
+
+def _loss(rows: np.ndarray, scalings: tuple[Scaling, ...]) -> float:
+    """Returns how far reading floats as float32 moves what is made of them, at most."""
+    if rows.dtype.itemsize <= 4 or rows.dtype.kind != "f":
+        return 0.0
+    factors = np.prod([scaling.scale for scaling in scalings], axis=0) if scalings else 1.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        moved = np.abs((rows - as_read(rows)) * factors).max()
+    return float(moved) if np.isfinite(moved) else 0.0
 
 
 def _transformer(preprocess: object, seed: int) -> Any:
@@ -127,9 +163,9 @@ def _transformer(preprocess: object, seed: int) -> Any:
     return transformer
 
 
-def _apply(transformer: Any, array: np.ndarray, name: str | None, what: str) -> np.ndarray:
+def _apply(transform: Any, array: np.ndarray, name: str, what: str) -> np.ndarray:
     rows = _rows(array)
-    made = _attempt(f"applying preprocess={name} to {what}", transformer.transform, rows)
+    made = _attempt(f"applying preprocess={name} to {what}", transform, rows)
     # Encoders return sparse matrices unless told otherwise.
     result = np.asarray(made.toarray() if hasattr(made, "toarray") else made)
     if result.ndim == 0 or len(result) != len(array):

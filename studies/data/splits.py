@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from studies.data.digests import combined_digest
 from studies.data.errors import DataError
+from studies.data.given import Given
 from studies.data.part import Part
 
 
@@ -24,6 +25,7 @@ class Splits:
         classes: number of classes (distinct labels, or the columns of one-hot rows); None if the
             targets are not classes, or several.
         preprocessing: name of what was fitted on `train` and applied to all parts; None if nothing.
+        given: the samples as their user gave them.
     """
 
     train: Part
@@ -33,6 +35,7 @@ class Splits:
     classes: int | None
     preprocessing: str | None
     _test: Part | None
+    given: Given = field(default_factory=Given)
 
     @property
     def unfit(self) -> str:
@@ -43,6 +46,11 @@ class Splits:
     def sizes(self) -> Mapping[str, int]:
         """Number of samples of each part, by the names of `digests`."""
         return MappingProxyType({name: len(part) for name, part in self._parts().items()})
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know."""
+        return self.given.warnings
 
     def unseal_test(self) -> Part:
         """Returns the test part. Only `evaluate` may call this, and it records that it did.
@@ -80,7 +88,7 @@ class Splits:
     def __reduce__(self) -> tuple[object, ...]:
         """Pickles the parts only: the digests are computed anew from what arrived."""
         parts = (self.train, self.validation, self._test)
-        return _seal_again, (*parts, self.classes, self.preprocessing)
+        return _seal_again, (*parts, self.classes, self.preprocessing, self.given)
 
     def _parts(self) -> dict[str, Part]:
         parts = {"train": self.train, "validation": self.validation}
@@ -94,6 +102,7 @@ def seal(
     *,
     classes: int | None = None,
     preprocessing: str | None = None,
+    given: Given | None = None,
 ) -> Splits:
     """Makes splits of ready parts: computes the digests, and seals the test part.
 
@@ -103,6 +112,7 @@ def seal(
         test: the test part, or None.
         classes: number of classes; None if the targets are not classes.
         preprocessing: name of what was already applied to all parts.
+        given: the samples before that; None if nothing is known of them.
 
     Returns:
         The splits.
@@ -121,6 +131,7 @@ def seal(
         classes=classes,
         preprocessing=preprocessing,
         _test=test,
+        given=given or Given(),
     )
 
 
@@ -130,6 +141,7 @@ def _seal_again(
     test: Part | None,
     classes: int | None,
     preprocessing: str | None,
+    given: Given,
 ) -> Splits:
     """Calls `seal` by position, as unpickling has to."""
-    return seal(train, validation, test, classes=classes, preprocessing=preprocessing)
+    return seal(train, validation, test, classes=classes, preprocessing=preprocessing, given=given)

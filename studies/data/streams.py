@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from studies.data.digests import combined_digest
 from studies.data.errors import DataError
+from studies.data.given import Given
 from studies.data.part import Part
 from studies.data.profiles import Profile, profile_of
 from studies.data.sources import PART_NAMES, Source
@@ -80,6 +81,11 @@ class StreamedSplits:
         """Why no training on this data is for the compiled trainer."""
         article = "" if self.train.profile.kind.startswith("keras") else "a "
         return f"the data comes as {article}{self.train.profile.kind}"
+
+    @property
+    def given(self) -> Given:
+        """The samples as their user gave them: as they are."""
+        return Given()
 
     @property
     def batch_size(self) -> int:

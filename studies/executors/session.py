@@ -109,8 +109,7 @@ class Session:
                 "reproduced: make the model depend on hp alone."
             )
         global_settings.restore()
-        if isinstance(splits, StreamedSplits):
-            found += splits.warnings
+        found += splits.warnings
         description = _describe(study, splits, code, threads, [*notes, *found], data_override)
         description = replace(description, class_weight=class_weight)
         return cls(

@@ -70,9 +70,16 @@ def recompile(study: Study, model: keras.Model) -> None:
             f"The builder of the study {study.name!r} returned a model that is not compiled, so "
             "the study must give both optimizer and loss."
         )
-    # The arguments as the builder gave them: the model's own attributes wrap some of them.
-    before = dict(model._compile_config.config) if model.compiled else {}
+    before = compile_arguments(model) if model.compiled else {}
     model.compile(**{**before, **{name: _anew(value) for name, value in given.items()}})
+
+
+def compile_arguments(model: keras.Model) -> dict[str, Any]:
+    """Returns the arguments that a model was compiled with.
+
+    As they were given: the model's own attributes wrap some of them.
+    """
+    return dict(model._compile_config.config)
 
 
 def _anew(value: Any) -> Any:

@@ -8,12 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from search_spaces import Hyperparameters, SearchSpace
 from studies.data import StreamedSplits
 from studies.errors import StudyError
+from studies.training import champion_loader
 from studies.training.batches import Batches
 from studies.training.building import build_model, build_variables, scalars
 from studies.training.determinism import begin_trial
+from studies.training.served import served_model
 from studies.training.streaming import StreamedBatches
 from studies.training.variables import as_built
 from tracking.records import TrialSpec
@@ -59,7 +63,7 @@ def save_champion(
         with as_built(model):
             model.load_weights(checkpoint)
         metrics = _evaluated(model, splits, spec.batch_size) if model.compiled else {}
-        _save(model, splits, requirements, folder)
+        save_for_mlflow(model, splits, requirements, folder)
     except StudyError:
         raise
     except Exception as error:
@@ -85,17 +89,42 @@ def _evaluated(model: keras.Model, splits: AnySplits, batch_size: int) -> Mappin
     return metrics
 
 
-def _save(model: keras.Model, splits: AnySplits, requirements: list[str], folder: Path) -> None:
+def save_for_mlflow(
+    model: keras.Model, splits: AnySplits, requirements: list[str], folder: Path
+) -> None:
+    """Saves a trained model for MLflow, as one that takes samples as their user has them.
+
+    Raises:
+        StudyError: If its preprocessing can not be put into it exactly.
+    """
     import os
 
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow.keras
+    from mlflow.models import Model
 
-    from studies.training.signatures import signature_of
+    from studies.training.signatures import example_of, signature_of, table_of, table_signature
 
+    x, given = splits.train.at_hand.x, splits.given
+    served = served_model(model, x, given)
+    signature, example = signature_of(served, x, given), example_of(served, given)
+    columns = given.columns.get("x") if isinstance(x, np.ndarray) else None
+    table = table_signature(signature, columns) if columns else None
+    if table is not None and columns and isinstance(example, np.ndarray):
+        example = table_of(example, columns)
+    saved = Model()
+    folder.mkdir()
     mlflow.keras.save_model(
-        model,
+        served,
         str(folder),
-        signature=signature_of(model, splits.train.at_hand.x),
+        mlflow_model=saved,
+        signature=signature,
+        input_example=example,
         pip_requirements=requirements,
+        metadata=given.describe(),
     )
+    if table is not None:
+        # `save_model` takes signatures of tensors alone.
+        saved.signature = table
+        champion_loader.put_into(saved, folder)
+        saved.save(str(folder / "MLmodel"))

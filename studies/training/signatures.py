@@ -2,54 +2,120 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from studies.data.structures import named_arrays
 from studies.training.compared_outputs import named_outputs
 
 if TYPE_CHECKING:
     import keras
     from mlflow.models import ModelSignature
-    from mlflow.types import Schema
+    from mlflow.types import Schema, TensorSpec
 
+    from studies.data.given import Columns, Given, Prepared
     from studies.data.structures import Arrays
 
+_COLUMN_TYPES: Final = {
+    "bool": "boolean",
+    "boolean": "boolean",
+    "float16": "float",
+    "float32": "float",
+    "float64": "double",
+    "int8": "integer",
+    "int16": "integer",
+    "int32": "integer",
+    "int64": "long",
+    "uint8": "integer",
+    "uint16": "integer",
+    "uint32": "long",
+}
+"""MLflow's types by pandas's, in small letters."""
 
-def signature_of(model: keras.Model, x: Arrays) -> ModelSignature:
-    """Returns a model's signature.
+
+def signature_of(model: keras.Model, x: Arrays, given: Given) -> ModelSignature:
+    """Returns a model's signature, all of it in tensors.
 
     Args:
         model: Built.
-        x: Samples as it takes them. Several inputs go by their names: a model of Keras's functional
-            API takes them in a dict, whether it was trained on a dict or on a tuple.
+        x: Samples as it was trained on them. Several inputs go by their names: a model of Keras's
+            functional API takes them in a dict, whether it was trained on a dict or on a tuple.
+        given: The same before preprocessing, which the model does itself where it can.
 
     Returns:
         The signature; without outputs where these can't be told.
     """
     from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
+    from mlflow.types import Schema
 
-    if isinstance(x, np.ndarray):
-        inputs = Schema([TensorSpec(x.dtype, (-1, *x.shape[1:]))])
-    else:
-        inputs = Schema(
-            [
-                TensorSpec(array.dtype, (-1, *array.shape[1:]), name)
-                for name, array in _by_name(model, x).items()
-            ]
-        )
+    named = named_arrays(x, "x")
+    specs = [_spec(each, given.prepared.get(name)) for name, each in named.items()]
+    names = [None] if isinstance(x, np.ndarray) else _names(model, x)
+    inputs = Schema([_named(spec, name) for spec, name in zip(specs, names, strict=True)])
     return ModelSignature(inputs=inputs, outputs=_outputs(model))
 
 
-def _by_name(model: keras.Model, x: Mapping[str, np.ndarray] | tuple[np.ndarray, ...]) -> Any:
-    if isinstance(x, Mapping):
+def table_signature(signature: ModelSignature, columns: Columns) -> ModelSignature | None:
+    """Returns the signature of a model that takes a table, by the names of its columns.
+
+    Args:
+        signature: Its signature in tensors.
+        columns: Names and types of the columns.
+
+    Returns:
+        The signature; None if MLflow has no type for one of the columns.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    types = [_COLUMN_TYPES.get(kind.lower()) for _, kind in columns]
+    if None in types:
+        return None
+    specs = [ColSpec(kind, name) for kind, (name, _) in zip(types, columns, strict=True)]
+    return ModelSignature(inputs=Schema(specs), outputs=signature.outputs)
+
+
+def example_of(model: keras.Model, given: Given) -> Any:
+    """Returns samples as a model takes them, for `mlflow.models`; None if there are none."""
+    x = given.example
+    if x is None or isinstance(x, np.ndarray):
         return x
+    return dict(zip(_names(model, x), named_arrays(x, "x").values(), strict=True))
+
+
+def table_of(example: np.ndarray, columns: Columns) -> Any:
+    """Returns samples as the table that they came from."""
+    import pandas as pd
+
+    table = pd.DataFrame(example, columns=[name for name, _ in columns])
+    return table.astype(dict(columns))
+
+
+def _spec(array: np.ndarray, prepared: Prepared | None) -> TensorSpec:
+    from mlflow.types import TensorSpec
+
+    if prepared is not None and prepared.scalings:
+        return TensorSpec(np.dtype(prepared.dtype), (-1, *prepared.shape))
+    # MLflow knows texts of any length alone.
+    dtype = np.dtype(str) if array.dtype.kind == "U" else array.dtype
+    return TensorSpec(dtype, (-1, *array.shape[1:]))
+
+
+def _named(spec: TensorSpec, name: str | None) -> TensorSpec:
+    from mlflow.types import TensorSpec
+
+    return spec if name is None else TensorSpec(spec.type, spec.shape, name)
+
+
+def _names(
+    model: keras.Model, x: dict[str, np.ndarray] | tuple[np.ndarray, ...]
+) -> list[str | None]:
+    if isinstance(x, dict):
+        return list(x)
     declared = [tensor.name for tensor in getattr(model, "inputs", None) or ()]
     # A subclass has no names for them.
-    names = declared if len(set(declared)) == len(x) else [f"input_{i}" for i in range(len(x))]
-    return dict(zip(names, x, strict=True))
+    return declared if len(set(declared)) == len(x) else [f"input_{i}" for i in range(len(x))]
 
 
 def _outputs(model: keras.Model) -> Schema | None:

@@ -224,7 +224,11 @@ def test_ready_made_parts_of_other_arrays_are_refused(x: Any, y: Any, said: str)
         (X, {**Y, "kind": KIND[:5]}, r"x\['image'\] and y\['kind'\] differ in length: 60 and 5"),
         ({**X, "tabular": ROWS * np.inf}, Y, r"x\['tabular'\] holds .* infinite"),
         ((ROWS, IMAGES * np.nan), Y, r"x\[1\] holds 960 NaN"),
-        ({**X, "name": ["a"] * 60}, Y, r"x\['name'\] holds text"),
+        (
+            {**X, "name": ["a", None] * 30},
+            Y,
+            r"x\['name'\] holds texts, and 30 value\(s\) that are",
+        ),
         ({**X, 3: ROWS}, Y, "x has an array under the name 3. Name arrays by texts"),
         ({}, Y, "x is an empty dict"),
         ({"inner": X}, Y, r"x\['inner'\] becomes an array of Python objects"),

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from user_commands import as_json, kerastudy
 
+from kerastudy import datasets
+
 DATA = """
 import numpy as np
 
@@ -104,10 +106,21 @@ model = mlflow.keras.load_model("models:/several@champion")
 predicted = model.predict(
     {"image": np.zeros((7, 4, 4), "uint8"), "tabular": np.zeros((7, 5), "float32")}, verbose=0
 )
+part = np.load(sys.argv[3])
+y = {"kind": part["kind"], "size": part["size"]}
+scores = model.evaluate(
+    {"image": part["image"], "tabular": part["tabular"]},
+    y,
+    sample_weight=dict.fromkeys(y, part["weight"]),
+    batch_size=32,
+    verbose=0,
+    return_dict=True,
+)
 info = mlflow.models.get_model_info("models:/several@champion")
 run = mlflow.get_run(sys.argv[2])
 print(json.dumps({
     "predicted": {name: list(array.shape) for name, array in predicted.items()},
+    "scores": scores,
     "inputs": info.signature.inputs.to_dict(),
     "outputs": info.signature.outputs.to_dict(),
     "profiles": [json.loads(each.dataset.profile) for each in run.inputs.dataset_inputs],
@@ -141,15 +154,25 @@ def test_several_inputs_are_launched_shown_and_reproduced(several: tuple[Path, A
 
 def test_their_champion_predicts_by_name(several: tuple[Path, Any]) -> None:
     folder, launched = several
-    arguments = [launched["tracking_uri"], launched["run_id"]]
+    names: dict[str, Any] = {}
+    exec(DATA, names)
+    x, kind = names["x"], names["kind"]
+    y = {"kind": kind, "size": kind / 2}
+    raw = datasets.arrays(x, y, sample_weight=1.0 + kind, stratify="kind").load().validation
+    assert isinstance(raw.x, dict) and isinstance(raw.y, dict) and raw.sample_weight is not None
+    np.savez(folder / "raw.npz", **raw.x, **raw.y, weight=raw.sample_weight)
+    arguments = [launched["tracking_uri"], launched["run_id"], str(folder / "raw.npz")]
     command = [sys.executable, "-P", "-c", PREDICT, *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["predicted"] == {"kind": [7, 3], "size": [7, 1]}
-    # The images as they are, the table as it was standardized.
-    wanted = [spec("image", "uint8", 4, 4), spec("tabular", "float32", 5)]
+    # Both as they are given: the model standardizes the table itself.
+    wanted = [spec("image", "uint8", 4, 4), spec("tabular", "float64", 5)]
     assert found["inputs"] == wanted
+    best = launched["best"]
+    assert found["scores"]["kind_accuracy"] == best["value"]
+    assert found["scores"]["loss"] == pytest.approx(best["metrics"]["val_loss"], rel=1e-6)
     assert [each["name"] for each in found["outputs"]] == ["kind", "size"]
     profile = found["profiles"][0]
     assert profile["shapes"]["train"]["x"] == {"image": [72, 4, 4], "tabular": [72, 5]}

@@ -1,0 +1,214 @@
+"""The model that a study registers: it takes samples as their user has them.
+
+What was done to the samples before training becomes layers of Keras's own, so that the model loads
+without kerastudy. They compute what `studies.data.scalings` computes, to the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from studies.data.structures import entry_name, named_arrays
+from studies.errors import StudyError
+from studies.training.building import compile_arguments, has_own_steps
+
+if TYPE_CHECKING:
+    import keras
+
+    from studies.data.given import Given, Prepared
+    from studies.data.structures import Arrays
+
+# Layers on a GPU, and compiled ones, may round another way.
+_TOLERANCE = 1e-6
+
+
+def served_model(model: keras.Model, x: Arrays, given: Given) -> keras.Model:
+    """Returns a model with the preprocessing of its samples as its first layers.
+
+    Args:
+        model: Built, with the weights that it has in the end. The new model shares its layers.
+        x: The first training samples, as the model was trained on them.
+        given: The same samples before preprocessing.
+
+    Returns:
+        The model itself if there is nothing to put before it; else one of the same class where it
+        can be made. It is compiled alike, unless the model has steps of its own.
+
+    Raises:
+        StudyError: If the layers don't give what the model was trained on.
+    """
+    import keras
+
+    prepared = {name: each for name, each in given.prepared.items() if each.scalings}
+    if not prepared:
+        return model
+    before = _Before(prepared, {layer.name for layer in model._flatten_layers()})
+    if type(model) is keras.Sequential:
+        (tensor,) = model.inputs
+        raw = before.input(tensor, "x")
+        made = keras.Sequential([raw, *before.layers("x", raw), *model.layers], name=model.name)
+    elif getattr(model, "inputs", None):
+        made = _around_graph(model, x, before)
+    else:
+        made = _around_call(model, x, before)
+    _check(before, given, x)
+    own_class = type(made) is type(model)
+    if model.compiled and (own_class or not has_own_steps(model)):
+        made.compile(**{**compile_arguments(model), "optimizer": model.optimizer})
+    return made
+
+
+class _Before:
+    """Makes the inputs and the first layers of a served model.
+
+    Args:
+        prepared: What was done to the samples, by the names of `named_arrays`.
+        taken: Names that layers have already.
+
+    Attributes:
+        raw: The inputs that have been made, by the same names.
+        scaled: What the layers make of them.
+    """
+
+    def __init__(self, prepared: Mapping[str, Prepared], taken: set[str]) -> None:
+        self._prepared = prepared
+        self._taken = taken
+        self.raw: dict[str, Any] = {}
+        self.scaled: dict[str, Any] = {}
+
+    def input(self, tensor: Any, name: str) -> Any:
+        """Returns an input in place of one of the model's own."""
+        import keras
+
+        prepared = self._prepared.get(name)
+        if prepared is None:
+            return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
+        shape = tuple(tensor.shape[1:])
+        if len(shape) == len(prepared.shape) or None in shape:
+            shape = prepared.shape
+        # Keras reads floats as float32. Integers are not cut to other integers, nor fractions
+        # that are given in their place.
+        dtype = "float32" if np.dtype(prepared.dtype).kind == "f" else "float64"
+        return keras.Input(batch_shape=(tensor.shape[0], *shape), dtype=dtype, name=tensor.name)
+
+    def layers(self, name: str, raw: Any) -> list[keras.layers.Layer]:
+        """Returns the layers that follow an input; none if nothing was done to it."""
+        import keras
+
+        if name not in self._prepared:
+            return []
+        shape = tuple(raw.shape[1:])
+        made: list[keras.layers.Layer] = [
+            keras.layers.Rescaling(
+                _shaped(each.scale, shape),
+                _shaped(each.offset, shape),
+                dtype="float64",
+                name=self._free(f"preprocessing_{raw.name}"),
+            )
+            for each in self._prepared[name].scalings
+        ]
+        made.append(keras.layers.Identity(dtype="float32", name=self._free(f"{raw.name}_scaled")))
+        tensor = raw
+        for layer in made:
+            tensor = layer(tensor)
+        self.raw[name], self.scaled[name] = raw, tensor
+        return made
+
+    def _free(self, wanted: str) -> str:
+        name, number = wanted, 1
+        while name in self._taken:
+            name, number = f"{wanted}_{number}", number + 1
+        self._taken.add(name)
+        return name
+
+
+def _shaped(values: np.ndarray, shape: tuple[int, ...]) -> Any:
+    return values.reshape(shape) if shape else float(values[0])
+
+
+def _around_graph(model: keras.Model, x: Arrays, before: _Before) -> keras.Model:
+    """Returns a model of the same graph, of the same layers, on other inputs."""
+    import keras
+    from keras import tree
+
+    names = iter(_names_of_inputs(model, x))
+    scaled: dict[int, Any] = {}
+
+    def input_of(tensor: Any) -> Any:
+        name = next(names)
+        raw = before.input(tensor, name)
+        if before.layers(name, raw):
+            scaled[id(raw)] = before.scaled[name]
+        return raw
+
+    def called(layer: Any, *arguments: Any, **options: Any) -> Any:
+        given = tree.map_structure(lambda each: scaled.get(id(each), each), (arguments, options))
+        return layer(*given[0], **given[1])
+
+    inputs = tree.map_structure(input_of, model.input)
+    compiled, model.compiled = model.compiled, False
+    try:
+        # Compiled as it is now, it would be compiled from a description of itself.
+        made = keras.models.clone_model(model, inputs, lambda layer: layer, called)
+    finally:
+        model.compiled = compiled
+    return made
+
+
+def _around_call(model: keras.Model, x: Arrays, before: _Before) -> keras.Model:
+    """Returns a model that calls another, whose graph is not known."""
+    import keras
+
+    def raw_of(array: np.ndarray, name: str, key: str) -> Any:
+        like = keras.KerasTensor((None, *array.shape[1:]), dtype=array.dtype.name, name=key)
+        raw = before.input(like, name)
+        before.layers(name, raw)
+        return raw
+
+    if isinstance(x, dict):
+        inputs: Any = {key: raw_of(a, entry_name("x", key), key) for key, a in x.items()}
+        scaled: Any = {key: before.scaled.get(entry_name("x", key), inputs[key]) for key in x}
+    elif isinstance(x, tuple):
+        inputs = [raw_of(a, entry_name("x", i), f"input_{i}") for i, a in enumerate(x)]
+        scaled = tuple(before.scaled.get(entry_name("x", i), t) for i, t in enumerate(inputs))
+    else:
+        inputs = raw_of(x, "x", "samples")
+        scaled = before.scaled["x"]
+    return keras.Model(inputs, model(scaled), name=f"served_{model.name}")
+
+
+def _names_of_inputs(model: keras.Model, x: Arrays) -> list[str]:
+    """Returns the names that the arrays of a model's inputs have in messages, in their order."""
+    from keras import tree
+
+    if isinstance(x, np.ndarray):
+        return ["x"]
+    if isinstance(x, tuple):
+        return [entry_name("x", place) for place in range(len(x))]
+    if isinstance(model.input, dict):
+        return [entry_name("x", str(path[-1])) for path, _ in tree.flatten_with_path(model.input)]
+    return [entry_name("x", tensor.name) for tensor in model.inputs]
+
+
+def _check(before: _Before, given: Given, x: Arrays) -> None:
+    """Refuses layers that make something else of the samples than preprocessing has made."""
+    import keras
+
+    if given.example is None:
+        return
+    raw, trained_on = named_arrays(given.example, "x"), named_arrays(x, "x")
+    for name, tensor in before.raw.items():
+        size = len(raw[name])
+        if tensor.shape[0] not in (None, size):
+            continue
+        made = keras.Model(tensor, before.scaled[name]).predict(raw[name], size, verbose=0)
+        expected = trained_on[name][:size]
+        made = made.reshape(expected.shape)
+        if not np.allclose(made, expected, _TOLERANCE, _TOLERANCE):
+            raise StudyError(
+                f"The layers of the registered model that preprocess {name} differ from what the "
+                f"model was trained on, by up to {np.abs(made - expected).max():.2g}."
+            )

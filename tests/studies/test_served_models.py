@@ -1,0 +1,215 @@
+"""A registered model takes samples as its user has them, and gives its trial's own values."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import LabelEncoder, MaxAbsScaler, RobustScaler, StandardScaler
+from user_commands import environment
+
+from studies.data import Splits, datasets
+from studies.training.champion import save_for_mlflow
+
+SAMPLES = 40
+random = np.random.default_rng(0)
+# Features of very different sizes, as float64: what Keras reads as float32.
+X = random.normal([3e5, 2, -7e-3], [4e4, 5, 1e-3], size=(SAMPLES, 3))
+Y = (X[:, 0] / 1e3 + X[:, 1]).astype("float32")
+TABLE = pd.DataFrame(
+    {
+        "size": X[:, 0],
+        "age": random.integers(0, 90, SAMPLES),
+        "new": random.integers(0, 2, SAMPLES).astype(bool),
+    }
+)
+IMAGES = random.integers(0, 256, (SAMPLES, 3, 2)).astype("uint8")
+NAMES = ["cat", "dog", "eel"]
+LABELS = np.array(NAMES)[np.arange(SAMPLES) % 3]
+
+# What a user runs: Keras and MLflow, and nothing of kerastudy's.
+SCORE = """
+import json, os, sys
+import keras, mlflow.keras, mlflow.pyfunc, numpy as np, pandas as pd, tensorflow as tf
+
+tf.config.experimental.enable_op_determinism()
+tf.config.threading.set_intra_op_parallelism_threads(1)
+found = {}
+for name in sys.argv[2:]:
+    folder = f"{sys.argv[1]}/{name}"
+    part = np.load(f"{folder}.npz")
+    named = [key[2:] for key in part.files if key.startswith("x_")]
+    x = {key: part[f"x_{key}"] for key in named} if named else part["x"]
+    model = mlflow.pyfunc.load_model(folder)
+    raw = model.get_raw_model()
+    signature = model.metadata.signature
+    columns = [c for c in signature.inputs.input_names() if c] if not named else []
+    if columns:
+        # Another order, and a column more, as tables have them.
+        table = pd.read_pickle(f"{folder}.pkl")
+        predicted = model.predict(table[table.columns[::-1]].assign(other=1)).to_numpy()
+        assert (predicted == raw.predict(x, verbose=0)).all()
+    else:
+        model.predict(x)
+        assert named or (mlflow.keras.load_model(folder).predict(x) == raw.predict(x)).all()
+    y = tuple(part["y"]) if named else part["y"]
+    found[name] = {
+        "scores": raw.evaluate(x, y, batch_size=8, verbose=0, return_dict=True),
+        "inputs": signature.inputs.to_dict(),
+        "metadata": model.metadata.metadata,
+        "example": model.metadata.load_input_example(folder) is not None,
+    }
+found["kerastudy"] = "kerastudy" in sys.modules or "studies" in sys.modules
+print(json.dumps(found))
+"""
+
+
+def sequential(inputs: int, **options: Any) -> Any:
+    import keras
+
+    layers = [keras.layers.Input((inputs,)), keras.layers.Dense(2), keras.layers.Dense(1)]
+    model = keras.Sequential(layers, **options)
+    model.compile(keras.optimizers.SGD(1e-3), loss="mse", metrics=["mae"])
+    return model
+
+
+def functional() -> Any:
+    """One input of images, in a graph that uses it twice."""
+    import keras
+
+    image = keras.Input((3, 2), name="image")
+    flat = keras.layers.Flatten()(image)
+    hidden = keras.layers.Concatenate()([flat, keras.layers.Dense(2)(flat)])
+    model = keras.Model(image, keras.layers.Dense(3, activation="softmax")(hidden))
+    model.compile("adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def several() -> Any:
+    """Two inputs, of which one is scaled, and two outputs in a list."""
+    import keras
+
+    image, table = keras.Input((3, 2), name="image"), keras.Input((3,), name="table")
+    flat = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
+    hidden = keras.layers.Concatenate()([flat, table])
+    model = keras.Model(
+        [image, table],
+        [keras.layers.Dense(1, name="one")(hidden), keras.layers.Dense(1, name="other")(hidden)],
+    )
+    model.compile("adam", loss={"one": "mse", "other": "mae"}, metrics={"one": ["mae"]})
+    return model
+
+
+CASES: dict[str, tuple[Any, Any, Any, dict[str, Any]]] = {
+    "standardize": (lambda: sequential(3), X, Y, {"preprocess": "standardize"}),
+    "minmax": (lambda: sequential(3), X, Y, {"preprocess": "minmax"}),
+    "single": (lambda: sequential(1), X[:, 0], Y, {"preprocess": "standardize"}),
+    "pipeline": (
+        lambda: sequential(3),
+        X.astype("float32"),
+        Y,
+        {"preprocess": make_pipeline(RobustScaler(), MaxAbsScaler())},
+    ),
+    "table": (lambda: sequential(3), TABLE, Y, {"preprocess": StandardScaler()}),
+    "plain_table": (lambda: sequential(2), TABLE[["new"]].assign(half=X[:, 1]), Y / 1e3, {}),
+    "images": (functional, IMAGES, LABELS, {"preprocess": "standardize"}),
+    "several": (
+        several,
+        {"image": IMAGES, "table": X},
+        Y,
+        {"preprocess": {"table": "standardize"}},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What each trial came to on its preprocessed data, and its model in a process of its own."""
+    import keras
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+    folder = tmp_path_factory.mktemp("models")
+    own: dict[str, Any] = {}
+    for name, (build, x, y, options) in CASES.items():
+        keras.utils.set_random_seed(0)
+        splits = datasets.arrays(x, y, **options).load()
+        model = build()
+        several = name == "several"
+        y_of = (lambda part: (part.y, part.y)) if several else (lambda part: part.y)
+        model.fit(splits.train.x, y_of(splits.train), batch_size=8, verbose=0)
+        validation = splits.validation
+        own[name] = model.evaluate(
+            validation.x, y_of(validation), batch_size=8, verbose=0, return_dict=True
+        )
+        save_for_mlflow(model, splits, ["keras"], folder / name)
+        raw = datasets.arrays(x, y, **{**options, "preprocess": None}).load().validation
+        arrays = (
+            {f"x_{k}": a for k, a in raw.x.items()} if isinstance(raw.x, dict) else {"x": raw.x}
+        )
+        np.savez(folder / f"{name}.npz", **arrays, y=y_of(raw) if several else raw.y)
+        if isinstance(x, pd.DataFrame):
+            pd.DataFrame(raw.x, columns=x.columns).astype(x.dtypes).to_pickle(
+                folder / f"{name}.pkl"
+            )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", SCORE, str(folder), *CASES],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return own, json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_raw_validation_data_scores_as_in_training(
+    name: str, scored: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    own, found = scored
+    assert found[name]["scores"] == own[name]
+    assert found[name]["example"]
+    assert found["kerastudy"] is False
+
+
+def test_signatures_are_of_raw_data(scored: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    _, found = scored
+    told = [(each["name"], each["type"]) for each in found["table"]["inputs"]]
+    assert told == [("size", "double"), ("age", "long"), ("new", "boolean")]
+    assert found["standardize"]["inputs"][0]["tensor-spec"] == {
+        "dtype": "float64",
+        "shape": [-1, 3],
+    }
+    assert found["images"]["inputs"][0]["tensor-spec"] == {"dtype": "uint8", "shape": [-1, 3, 2]}
+    assert found["images"]["metadata"]["class_names"] == NAMES
+    assert found["table"]["metadata"]["preprocessing"]["x"]["in_the_model"] is True
+
+
+def test_a_transformer_that_no_layer_can_be_is_told() -> None:
+    splits = datasets.arrays(X, Y, preprocess=PCA(2)).load()
+    (warning,) = splits.warnings
+    assert "preprocess=PCA(n_components=2) can't be made layers" in warning
+    assert datasets.arrays(X, Y, preprocess="standardize").load().warnings == []
+
+
+def test_what_float32_can_not_hold_is_told() -> None:
+    seconds = 1.7e9 + random.uniform(0, 3600, (SAMPLES, 1))
+    (warning,) = datasets.arrays(seconds, Y, preprocess="standardize").load().warnings
+    assert "float32" in warning and "Subtract an offset" in warning
+
+
+def test_an_encoder_names_the_classes() -> None:
+    encoder = LabelEncoder().fit(LABELS)
+    coded = datasets.arrays(X, encoder.transform(LABELS), class_names=encoder).load()
+    named = datasets.arrays(X, LABELS).load()
+    assert coded.given.class_names == named.given.class_names == tuple(NAMES)
+    assert np.array_equal(coded.train.y, named.train.y)
+    assert isinstance(named, Splits) and named.digest == coded.digest
