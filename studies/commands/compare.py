@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tracking.comparison import Comparison, Reached, Standing
 
 
-@click.command("compare")
+@click.command("compare", short_help="Compare studies, or the engines of one study.")
 @click.argument("studies", nargs=-1, required=True, metavar="STUDY...")
 @click.option(
     "--engine",

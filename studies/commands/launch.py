@@ -106,17 +106,18 @@ def launch_command(
     \b
     kerastudy launch digits
     kerastudy launch my_study.py --trials 100 --pruner median
-    kerastudy launch my_study.py:wide --engine optuna:quasi-random --name "wide, first look"
+    kerastudy launch my_study.py:wide --engine quasi-random --name "first look"
     kerastudy launch digits --engine keras-tuner:hyperband --epochs 9
     kerastudy launch digits --trials 500 --timeout 2h --target 0.99 --patience 100
     kerastudy launch digits --workers 2 --deterministic
     kerastudy launch digits --dry-run
-    kerastudy launch digits --fix l2=1e-4 --set 'dropout=0.1..0.5' --name "digits, narrow"
+    kerastudy launch digits --fix l2=1e-4 --set dropout=0.1..0.5 --name narrow
     kerastudy launch digits --start-with known_values.json
 
     \b
-    engines  optuna:tpe, optuna:random, optuna:quasi-random, optuna:cma-es, optuna:grid,
-             keras-tuner:random, keras-tuner:bayesian, keras-tuner:hyperband, keras-tuner:grid
+    engines  optuna:tpe, optuna:random, optuna:quasi-random, optuna:cma-es,
+             optuna:grid, keras-tuner:random, keras-tuner:bayesian,
+             keras-tuner:hyperband, keras-tuner:grid
     pruners  none, median, percentile, successive-halving, hyperband, patient
     """  # noqa: D301 - click reads \b, which must not be escaped
     from search_spaces.tailoring import Tailoring

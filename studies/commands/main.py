@@ -85,14 +85,14 @@ def kerastudy() -> None:
     """Hyperparameter tuning studies of Keras models: launch, look, reproduce.
 
     \b
-    kerastudy launch digits                  a first study, on data that comes along
+    kerastudy launch digits              a first study, on data that comes along
     kerastudy launch my_study.py --trials 50
-    kerastudy show digits                    its best trial
-    kerastudy compare digits other           studies, or one study's engines, side by side
-    kerastudy ui digits                      look at it in the MLflow UI
-    kerastudy reproduce digits               run the best trial again, bit for bit
-    kerastudy push digits                    send it to an MLflow server too
-    kerastudy doctor --fix                   what is wrong in the store, mended
+    kerastudy show digits                its best trial
+    kerastudy compare digits other       studies, or a study's engines
+    kerastudy ui digits                  look at it in the MLflow UI
+    kerastudy reproduce digits           run the best trial again, bit for bit
+    kerastudy push digits                send it to an MLflow server too
+    kerastudy doctor --fix               what is wrong in the store, mended
     """  # noqa: D301 - click reads \b, which must not be escaped
 
 
@@ -152,8 +152,15 @@ def main() -> None:
         with raising_interrupts():
             kerastudy.main(prog_name="kerastudy", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
-        sys.exit(EXIT_WRONG_USE)
+        context = getattr(error, "ctx", None)
+        # Older versions of click print the help by themselves.
+        without_arguments = getattr(click.exceptions, "NoArgsIsHelpError", ())
+        if context is None or isinstance(error, without_arguments):
+            error.show()
+            sys.exit(EXIT_WRONG_USE)
+        message = error.format_message()
+        end = "" if message.endswith((".", "?")) else "."
+        _fail(f"{message}{end} See: {context.command_path} --help")
     except (KeyboardInterrupt, click.Abort):
         # The terminal may have hung up.
         with contextlib.suppress(OSError):

@@ -12,7 +12,7 @@ import click
 from studies.commands.main import json_option, store_option, telling_errors
 
 
-@click.command("push")
+@click.command("push", short_help="Send a study to an MLflow server.")
 @click.argument("study")
 @click.option(
     "--tracking-uri",

@@ -11,7 +11,9 @@ import click
 from studies.commands.main import EXIT_NO, json_option, store_option, telling_errors
 
 
-@click.command("reproduce")
+@click.command(
+    "reproduce", short_help="Run a trial again from its record, and compare bit for bit."
+)
 @click.argument("study")
 @click.option("--trial", type=int, help="The trial's number.  [default: the best]")
 @click.option("--engine", help="Which engine's trials, if it was launched with several.")

@@ -14,7 +14,7 @@ from user_commands import environment
 
 from tracking.store import create_store
 
-COMMANDS = ["launch", "list", "show", "reproduce", "ui", "push", "doctor"]
+COMMANDS = ["launch", "list", "show", "compare", "reproduce", "ui", "push", "doctor"]
 HEAVY = {"tensorflow", "keras", "mlflow", "optuna", "keras_tuner", "sklearn", "pandas"}
 
 
@@ -64,7 +64,10 @@ def test_every_command_has_examples_and_the_common_options(tmp_path: Path, comma
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_examples_stand_on_lines_of_their_own(tmp_path: Path, command: str) -> None:
     """To be copied into a shell one by one; and no mark-up shows."""
-    told = kerastudy(*filter(None, [command]), "--help", cwd=tmp_path)
+    told = kerastudy(*filter(None, [command]), "--help", cwd=tmp_path, COLUMNS="80")
+    # Whole on a terminal of 80 columns.
+    usage, *lines = told.out.splitlines()
+    assert not [line for line in lines if len(line) > 80 or line.endswith("...")]
     assert "\\b" not in told.out
     assert "\b" not in told.out
     examples = [line for line in told.out.splitlines() if re.search(r"kerastudy [a-z]+", line)]
@@ -95,8 +98,9 @@ def test_wrong_use_exits_with_2(tmp_path: Path, arguments: list[str]) -> None:
     told = kerastudy(*arguments, cwd=tmp_path)
     assert told.code == 2
     assert told.out == ""
-    assert "Traceback" not in told.err
+    assert told.err.startswith("kerastudy: ") and told.err.count("\n") == 1
     assert arguments[-1] in told.last or "Missing argument" in told.last
+    assert f"See: kerastudy {arguments[0]} --help" in told.last
     assert not list(tmp_path.iterdir())
 
 
