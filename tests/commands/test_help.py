@@ -66,7 +66,7 @@ def test_examples_stand_on_lines_of_their_own(tmp_path: Path, command: str) -> N
     """To be copied into a shell one by one; and no mark-up shows."""
     told = kerastudy(*filter(None, [command]), "--help", cwd=tmp_path, COLUMNS="80")
     # Whole on a terminal of 80 columns.
-    usage, *lines = told.out.splitlines()
+    _usage, *lines = told.out.splitlines()
     assert not [line for line in lines if len(line) > 80 or line.endswith("...")]
     assert "\\b" not in told.out
     assert "\b" not in told.out
