@@ -138,6 +138,7 @@ def main() -> None:
     if importlib.util.find_spec("psutil") is None:
         sys.exit(f"CPU seconds are read with psutil, which is not installed. Run: {_INSTALL}")
     chosen = [known[name] for name in options.systems]
+    load = os.getloadavg()[0]
     for system in chosen:
         if system.missing():
             _say(f"{system.name} {_not_installed(system)}")
@@ -155,7 +156,12 @@ def main() -> None:
         "quick": options.quick,
         "blocks": options.blocks,
         "images": "made up" if options.data is None else str(options.data),
-        "machine": {"cores": os.cpu_count(), "platform": platform.platform()},
+        "machine": {
+            "cores": os.cpu_count(),
+            "platform": platform.platform(),
+            # What else ran before, and the last command itself with it after.
+            "load": [load, os.getloadavg()[0]],
+        },
         "versions": {"python": platform.python_version(), **_versions()},
     }
     if options.json:

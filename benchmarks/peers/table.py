@@ -11,8 +11,8 @@ from rich.table import Table
 
 from benchmarks.peers.figures import WHOLE
 
-# Narrow: ten columns on 80 characters.
-_COLUMNS = ("trials", "s", "×", "CPU s", "×", "command\ns", f"{WHOLE}\ntrials\ns", "×", "best")
+# Narrow: eleven columns on 80 characters.
+_COLUMNS = ("n", "s", "×", "CPU s", "×", f"{WHOLE}\ns", "×", f"{WHOLE}\nCPU s", "×", "best")
 
 
 def print_table(document: Mapping[str, Any]) -> None:
@@ -29,12 +29,14 @@ def print_table(document: Mapping[str, Any]) -> None:
     for name, text in systems.items():
         console.print(f"{name:13} {text}")
     console.print(
-        "\ns, CPU s: seconds per trial in the steady state, after the first trials; CPU of all "
-        f"processes. command: with start-up, its trials. {WHOLE} trials: likewise, ~ where those "
-        "that were not run are added at the steady pace. ×: how many times kerastudy's figure it "
-        "is. best: the best validation accuracy found.\n"
-        f"{document['machine']['cores']} cores; blocks of each system, in turn: "
-        f"{document['blocks']}; images: {document['images']}."
+        "\nn: trials of a command. s: seconds per trial by the clock, in the steady state, after "
+        "the first trials. CPU s: likewise, of CPU, of all processes: two workers halve the "
+        f"clock, and not the CPU. {WHOLE}: of a whole command of {WHOLE} trials, start-up "
+        "included; ~ where those that were not run are added at the steady pace. ×: how many "
+        "times kerastudy's figure the one before it is. best: the best validation accuracy "
+        "found.\n"
+        f"{document['machine']['cores']} cores, load {_load(document)}; blocks of each system, "
+        f"in turn: {document['blocks']}; images: {document['images']}."
     )
 
 
@@ -59,6 +61,7 @@ def _cells(system: Mapping[str, Any]) -> list[str]:
     if "error" in system:
         return []
     steady, whole = system["steady"], system["command_of_100_trials"]
+    about = "" if whole["measured"] else "~"
     ratios = system["ratios_to_kerastudy"] or {}
     return [
         str(system["trials_per_command"]),
@@ -66,11 +69,18 @@ def _cells(system: Mapping[str, Any]) -> list[str]:
         _times(ratios.get("steady_seconds")),
         f"{steady['cpu_seconds_per_trial']:.2f}",
         _times(ratios.get("steady_cpu_seconds")),
-        f"{system['command']['seconds']:.0f}",
-        f"{'' if whole['measured'] else '~'}{whole['seconds']:.0f}",
+        f"{about}{whole['seconds']:.0f}",
         _times(ratios.get("command_of_100_trials_seconds")),
+        f"{about}{whole['cpu_seconds']:.0f}",
+        _times(ratios.get("command_of_100_trials_cpu_seconds")),
         f"{system['best_validation_accuracy']:.3f}",
     ]
+
+
+def _load(document: Mapping[str, Any]) -> str:
+    """Returns how many processes wanted a core before the first command and after the last."""
+    before, after = document["machine"]["load"]
+    return f"{before:.1f} before and {after:.1f} after"
 
 
 def _times(ratio: float | None) -> str:
