@@ -3,63 +3,131 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from studies.data.large import temporary_folder
-from studies.errors import StudyError, WorkerError
+from studies.errors import StudyError
 from studies.executors.executor import Executor
 from studies.progress import Progress
-from studies.reruns import Rerun, put_back, trainings_of, unsound_checkpoints
+from studies.reruns import unsound_checkpoints
+from studies.verification import Verifier
 from tracking.history import StudyHistory, checkpoint_path, read_study
-from tracking.records import StudyDescription, TrialRecord, TrialTask
-from tracking.registry import champion_fault, register_champion
+from tracking.records import StudyDescription, TrialRecord
+from tracking.records.verified import (
+    IDENTICAL,
+    OFF,
+    TRAINED_BY_FIT,
+    TRAINED_BY_OWN_FIT,
+    is_whole,
+)
+from tracking.registry import (
+    champion_fault,
+    register_champion,
+    set_champion_verified,
+    withdraw_champion,
+)
+from tracking.runs import StudyRuns
 from tracking.selection import ranked
 from tracking.store import Store
 
-# To train the best trial again, if the process ends over it.
-_ATTEMPTS = 3
+_SHOWN = 10
 
 
 def choose_champion(
-    executor: Executor, store: Store, description: StudyDescription, progress: Progress
+    executor: Executor, runs: StudyRuns, progress: Progress, verifier: Verifier
 ) -> None:
-    """Registers the study's best checkpoint, over all its engines, if it is not yet.
+    """Registers the study's best checkpoint that holds, over all its engines, if it is not yet.
 
-    One that is missing, or does not have the content that was written, is made again by training
-    the trial again; if it does not come to the same, the next best is taken.
+    Before it is registered it is compared with what plain `model.fit` comes to; if that is another
+    result, the next best is taken. A checkpoint that is missing, or does not have the content that
+    was written, is made again by that training.
+
+    Raises:
+        VerificationStopped: If it was stopped meanwhile. Nothing is registered then.
     """
-    passed_over: list[TrialRecord] = []
-    for position, (history, trial) in enumerate(_best_first(store, description)):
+    store, description = runs.store, runs.description
+    unsaved: list[TrialRecord] = []
+    passed_over, again = False, True
+    for history, found in _best_first(store, description):
+        trial, checkpoint = found, None
         if trial.result is not None and trial.result.unsaved:
-            passed_over.append(trial)
+            unsaved.append(trial)
+            passed_over = True
             continue
-        if trial.run_id == history.champion_run_id:
-            fault = champion_fault(store, description.name)
-            if not fault:
-                return
-            progress.say(f"warning: the registered champion is registered anew: {fault}")
-        # Trials after the best ones have no checkpoint: to train them all again is no way out.
-        first = position == len(passed_over)
-        checkpoint = _sound_checkpoint(executor, history, trial, progress, again=first)
-        if checkpoint is None:
-            continue
-        if position:
-            progress.say(f"the champion is the next best, trial {trial.number}")
-        _register(executor, history, trial, checkpoint, progress)
-        break
-    _tell_of(passed_over, progress)
+        registered = trial.run_id == history.champion_run_id
+        fault = champion_fault(store, description.name) if registered else ""
+        if trial.holds:
+            if registered and not fault:
+                text = verifier.verify(history, trial)
+            else:
+                if fault:
+                    progress.say(f"warning: the registered champion is registered anew: {fault}")
+                # Trials after the best ones have no checkpoint: to train them all again is no way
+                # out.
+                checkpoint, text = _verified(history, trial, verifier, progress, again=again)
+            trial, again = _noted(runs, history, trial, text, progress), False
+        if registered and not trial.holds:
+            withdraw_champion(store, description.name)
+        if registered and trial.holds and not fault:
+            return
+        if trial.holds and checkpoint is not None:
+            if passed_over:
+                progress.say(f"the champion is the next best, trial {trial.number}")
+            _register(executor, history, trial, checkpoint, progress)
+            break
+        passed_over = True
+    _tell_of(unsaved, progress)
 
 
-def _tell_of(passed_over: Sequence[TrialRecord], progress: Progress) -> None:
+def _tell_of(unsaved: Sequence[TrialRecord], progress: Progress) -> None:
     """Says of the best trials that they can't be the champion, as there is no checkpoint."""
-    if passed_over:
-        best = passed_over[0]
+    if unsaved:
+        best = unsaved[0]
         assert best.result is not None, "it has a value"
-        more = f", as {len(passed_over) - 1} more have none" if len(passed_over) > 1 else ""
+        more = f", as {len(unsaved) - 1} more have none" if len(unsaved) > 1 else ""
         progress.say(
             f"warning: trial {best.number} is the best, but has no checkpoint to register{more}: "
             f"{best.result.unsaved}"
         )
+
+
+def _noted(
+    runs: StudyRuns, history: StudyHistory, trial: TrialRecord, text: str, progress: Progress
+) -> TrialRecord:
+    """Records what a trial was compared with `model.fit` to find; returns it so."""
+    if text == trial.verified:
+        return trial
+    runs.set_verified(trial.run_id, text)
+    if trial.run_id == history.champion_run_id:
+        set_champion_verified(runs.store, runs.description.name, text)
+    trial = replace(trial, verified=text)
+    if trial.holds:
+        if text.startswith(IDENTICAL):
+            progress.say(f"verified trial {trial.number}: {text}")
+        elif text not in (OFF, TRAINED_BY_FIT, TRAINED_BY_OWN_FIT):
+            progress.say(f"warning: trial {trial.number} is not verified: {text}")
+        return trial
+    progress.say(
+        f"warning: trial {trial.number} is not what model.fit comes to: {text.partition(': ')[2]}. "
+        "It is passed over, and from now on trials of this study are trained by model.fit."
+    )
+    suspects = [
+        str(each.number)
+        for each in history.trials
+        if each.result is not None
+        and each.result.trainer == "compiled"
+        and each.run_id != trial.run_id
+        and not is_whole(each.verified)
+    ]
+    if suspects:
+        progress.say(
+            "warning: the compiled trainer trained other trials of it too, whose values may be "
+            f"wrong as well and are not verified: {', '.join(suspects[:_SHOWN])}"
+            + (f" and {len(suspects) - _SHOWN} more" if len(suspects) > _SHOWN else "")
+            + ". `kerastudy reproduce` tells of each."
+        )
+    return trial
 
 
 def _best_first(
@@ -75,60 +143,41 @@ def _best_first(
         yield by_run[trial.run_id], trial
 
 
-def _sound_checkpoint(
-    executor: Executor,
+def _verified(
     history: StudyHistory,
     trial: TrialRecord,
+    verifier: Verifier,
     progress: Progress,
     *,
     again: bool,
-) -> Path | None:
-    """Returns a trial's weights if they are what was written, made again if need be, or None."""
+) -> tuple[Path | None, str]:
+    """Returns a trial's weights, if they are what was written, and what is known of them.
+
+    Args:
+        history: The study under its engine.
+        trial: One with a value.
+        verifier: Compares it.
+        progress: Told what a person should know.
+        again: Whether weights that are lost are made again.
+    """
     assert trial.result is not None, "it has a value"
     repeat = trial.result.best_repeat
     faults = dict(unsound_checkpoints(history, trial))
     path = checkpoint_path(history.store, history.description, trial.number, repeat)
     if repeat not in faults:
-        return path
+        return path, verifier.verify(history, trial)
     if path.exists() or again:
         progress.say(
             f"warning: the checkpoint of trial {trial.number} is of no use, {faults[repeat]}"
         )
     if not again:
-        return None
+        return None, trial.verified
     progress.say(f"training trial {trial.number}, the best, again to have its checkpoint")
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            restored = _trained_again(executor, history, trial, progress)
-            break
-        except StudyError as error:
-            progress.say(f"warning: {error}")
-            # What ends its process again and again would do so once more.
-            if attempt == _ATTEMPTS or not isinstance(error, WorkerError):
-                return None
-    if restored is None:
+    text = verifier.verify(history, trial, restore=True)
+    if repeat in dict(unsound_checkpoints(history, trial)):
         progress.say(f"warning: trial {trial.number} did not come to the weights that it had")
-    return restored
-
-
-def _trained_again(
-    executor: Executor, history: StudyHistory, trial: TrialRecord, progress: Progress
-) -> Path | None:
-    """Trains a trial's best training again; returns its weights, or None if they are others."""
-    assert trial.result is not None, "it has a value"
-    training = trainings_of(trial)[trial.result.best_repeat]
-    rerun = Rerun(training, trial.cut_short, progress.epoch_ended)
-    with temporary_folder() as folder:
-        written = Path(folder) / "again.weights.h5"
-        task = TrialTask(training.spec, history.description.space, written)
-        progress.trial_begins(task.spec)
-        # The last worker may have died over the last trial, and be replaced still.
-        while not executor.free:
-            executor.wait(rerun)
-        executor.submit(task)
-        while not rerun.ended:
-            executor.wait(rerun)
-        return put_back(history, rerun, written)
+        return None, text
+    return path, text
 
 
 def _register(

@@ -36,6 +36,7 @@ from tracking.records import (
     Decision,
     EpochResult,
     Proposal,
+    TrainerName,
     TrialRecord,
     TrialResult,
     TrialSpec,
@@ -64,6 +65,7 @@ class Driver:
         curve: Reads a recorded trial's objective by epoch.
         progress: What a person sees.
         at_the_end: What becomes of trials that run when the budget is spent.
+        trainer: What trains the trials; None: what the study says.
     """
 
     def __init__(
@@ -75,7 +77,9 @@ class Driver:
         curve: Curve,
         progress: Progress,
         at_the_end: AtTheEnd = "finish",
+        trainer: TrainerName | None = None,
     ) -> None:
+        self._trainer = trainer
         self._executor, self._runs, self._progress = executor, runs, progress
         self._at_the_end = at_the_end
         self._description = description = runs.description
@@ -418,7 +422,7 @@ class Driver:
             run_id = running.trial.run_id
         running.begin_training(spec, run_id, self._clock.seconds)
         self._tell_of_origin(spec)
-        return task_of(spec, self._description, self._runs.store)
+        return task_of(spec, self._description, self._runs.store, self._trainer)
 
     def _tell_of_origin(self, spec: TrialSpec) -> None:
         """Gives a trial that goes on from another one the epochs that were trained there."""

@@ -19,6 +19,7 @@ from studies.interruption import raising_interrupts
 from studies.loading import Target, describe_code, load_study, what_is_loaded, with_source
 from studies.progress import Progress, showing
 from studies.running_studies import run_study
+from studies.settings import Verify
 from studies.shipping import ShippedStudy, ship
 from studies.study import Study
 from studies.training.determinism import prepare_environment
@@ -40,6 +41,7 @@ def launch_study(
     progress: bool,
     at_the_end: AtTheEnd = "finish",
     tracking_uri: str | None = None,
+    verify: Verify = "some",
 ) -> StudyHistory:
     """Runs a study that was made in this process; see `Study.launch`."""
     with showing(progress) as shown:
@@ -56,6 +58,7 @@ def launch_study(
                 progress=shown,
                 at_the_end=at_the_end,
                 tracking_uri=tracking_uri,
+                verify=verify,
             )
         prepare_environment(study.threads or 1)
         ready = InProcessExecutor(Session.open(study, code, study.threads))
@@ -65,6 +68,7 @@ def launch_study(
             progress=shown,
             at_the_end=at_the_end,
             tracking_uri=tracking_uri,
+            verify=verify,
         )
 
 
@@ -79,6 +83,7 @@ def launch_target(
     progress: bool = True,
     at_the_end: AtTheEnd = "finish",
     tracking_uri: str | None = None,
+    verify: Verify = "some",
 ) -> StudyHistory:
     """Runs the study that a target names.
 
@@ -93,6 +98,7 @@ def launch_target(
         progress: Whether to show progress.
         at_the_end: What becomes of trials that run when the study's budget is spent.
         tracking_uri: Address of an MLflow server that is to have the study too; see `server_for`.
+        verify: How much of the best trial is trained again by `model.fit`; see `Verifier`.
 
     Raises:
         StudyError: If the study cannot be run as defined.
@@ -115,13 +121,19 @@ def launch_target(
                 progress=shown,
                 at_the_end=at_the_end,
                 tracking_uri=tracking_uri,
+                verify=verify,
             )
         prepare_environment(1)
         study, code = load_study(target)
         study = study.with_overrides({**(overrides or {}), **({"data": data} if data else {})})
         ready = InProcessExecutor(Session.open(study, code, study.threads, data))
         return run_study(
-            ready, store=store, progress=shown, at_the_end=at_the_end, tracking_uri=tracking_uri
+            ready,
+            store=store,
+            progress=shown,
+            at_the_end=at_the_end,
+            tracking_uri=tracking_uri,
+            verify=verify,
         )
 
 
@@ -137,6 +149,7 @@ def _launch_in_workers(
     progress: Progress,
     at_the_end: AtTheEnd,
     tracking_uri: str | None,
+    verify: Verify,
 ) -> StudyHistory:
     """Runs a study in worker processes.
 
@@ -151,6 +164,7 @@ def _launch_in_workers(
         progress: What a person sees.
         at_the_end: See `launch_target`.
         tracking_uri: Likewise.
+        verify: Likewise.
     """
     # Before a worker starts: what ails the store is no reason to wait for TensorFlow.
     place = Path(store) if store is not None else default_store_path()
@@ -187,6 +201,7 @@ def _launch_in_workers(
                 at_the_end=at_the_end,
                 tracking_uri=tracking_uri,
                 prepared=prepared,
+                verify=verify,
             )
         finally:
             local.close()

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from studies.data.large import temporary_folder
 from studies.errors import StudyError
@@ -17,6 +16,7 @@ from studies.progress import NoProgress, Progress, make_progress
 from studies.reruns import Rerun, put_back, trainings_of, unsound_checkpoints
 from studies.shipping import ShippedStudy, ship
 from studies.study import Study
+from studies.training.environment import environment_differences
 from tracking.errors import StudyNotFoundError
 from tracking.history import StudyHistory, epoch_metrics, read_source, read_study
 from tracking.records import FINISHED_STATES, TrainerName, TrialRecord, TrialTask
@@ -266,15 +266,6 @@ def max_difference(
             return math.inf
         largest = max([largest, *(abs(one[name] - other[name]) for name in one)])
     return largest
-
-
-def environment_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Says what differs between two environments."""
-    return [
-        f"{name} was {before.get(name, 'not recorded')} and is {now.get(name, 'not known')}"
-        for name in {**before, **now}
-        if before.get(name) != now.get(name)
-    ]
 
 
 def _finite(metrics: Mapping[str, float] | None) -> dict[str, float] | None:

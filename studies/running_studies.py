@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,8 @@ from studies.executors.executor import Executor
 from studies.interruption import catching_interrupts
 from studies.mirroring import mirroring, server_for
 from studies.progress import Progress
+from studies.settings import Verify
+from studies.verification import VerificationStopped, Verifier
 from tracking.atomic import remove_pieces
 from tracking.databases import check_sound
 from tracking.history import StudyHistory, find_study, read_study
@@ -47,6 +50,7 @@ def run_study(
     at_the_end: AtTheEnd = "finish",
     tracking_uri: str | None = None,
     prepared: Path | None = None,
+    verify: Verify = "some",
 ) -> StudyHistory:
     """Runs the study that an executor has loaded, or goes on with it; closes the executor.
 
@@ -58,7 +62,9 @@ def run_study(
         at_the_end: What becomes of trials that run when the study's budget is spent.
         tracking_uri: Address of an MLflow server that is to have the study too; see `server_for`.
         prepared: What `prepare_store` made for this store, if it is not there yet, or None.
+        verify: How much of the best trial is trained again by `model.fit`; see `Verifier`.
     """
+    verifier = Verifier(executor, progress, verify, time.monotonic(), workers)
     description = executor.description
     if description.deterministic:
         description = replace(description, lag=workers)
@@ -81,7 +87,9 @@ def run_study(
             check_free(existing, description.name, server)
         opened = create_store(path, prepared)
         with opened.lock_study(description.name):
-            return _run_locked(executor, opened, description, progress, at_the_end, server)
+            return _run_locked(
+                executor, opened, description, progress, at_the_end, server, verifier
+            )
     finally:
         progress.end()
         executor.close()
@@ -94,13 +102,14 @@ def _run_locked(
     progress: Progress,
     at_the_end: AtTheEnd,
     server: str | None,
+    verifier: Verifier,
 ) -> StudyHistory:
     before = find_study(store, description.name, description.engine)
     # Again, now that no other process can change it.
     check_unchanged(before or find_study(store, description.name), description)
     runs, recorded = _take_up(executor, store, description, before, progress)
     with mirroring(runs, server, progress.say):
-        return _run_taken_up(executor, runs, recorded, progress, at_the_end)
+        return _run_taken_up(executor, runs, recorded, progress, at_the_end, verifier)
 
 
 def _run_taken_up(
@@ -109,6 +118,7 @@ def _run_taken_up(
     recorded: Sequence[TrialRecord],
     progress: Progress,
     at_the_end: AtTheEnd,
+    verifier: Verifier,
 ) -> StudyHistory:
     store, description = runs.store, runs.description
     status, ending = "FAILED", Ending("error", "an error")
@@ -118,10 +128,11 @@ def _run_taken_up(
         if driver is None:
             # Nothing has begun that could be brought to an end.
             raise KeyboardInterrupt
-        if ending.by != "error":
+        if ending.by == "error":
+            driver.stop()
+        elif not verifier.stop():
             finish()
             return
-        driver.stop()
         progress.say("stopping after the present epoch; press Ctrl-C again to stop at once")
 
     def finish() -> None:
@@ -133,6 +144,12 @@ def _run_taken_up(
             checkpoints = store.checkpoints(description.name, description.engine)
             remove_pieces(checkpoints)
             exports = can_export(store, description.name, progress.say)
+            differing = runs.differing_trials()
+            if differing:
+                progress.say(
+                    "trials are trained by model.fit, as the compiled trainer came to something "
+                    f"else in {', '.join(f'trial {number}' for number in differing)}"
+                )
             driver = Driver(
                 executor,
                 lambda space: _engine(replace(description, space=space), store, exports),
@@ -141,13 +158,18 @@ def _run_taken_up(
                 lambda trial: objective_by_epoch(store, trial),
                 progress,
                 at_the_end,
+                "plain" if differing else None,
             )
             ending = driver.run()
             status = "KILLED" if ending == INTERRUPTED else "FINISHED"
             # Of workers that were killed meanwhile.
             remove_pieces(checkpoints)
             if ending != INTERRUPTED:
-                choose_champion(executor, store, description, progress)
+                try:
+                    choose_champion(executor, runs, progress, verifier)
+                except VerificationStopped:
+                    # The next launch makes up for it.
+                    status, ending = "KILLED", INTERRUPTED
             history = _close(store, runs, status, ending)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):

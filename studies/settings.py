@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from studies.errors import EngineError, StudyError, near_matches
 
 DEFAULT_ENGINE = "optuna:tpe"
@@ -19,6 +21,10 @@ ENGINES = {
     "keras-tuner:random": "Keras Tuner's random search",
     "keras-tuner:grid": "Keras Tuner's walk over a finite space, the defaults first",
 }
+Verify = Literal["full", "some", "off"]
+"""How much of a best trial is trained again by `model.fit` before it is registered."""
+VERIFY: tuple[Verify, ...] = ("full", "some", "off")
+
 TRAINERS = {
     "auto": "compiled wherever that is exact, plain where it is not",
     "compiled": "whole epochs in one TensorFlow function, traced once for each structure",
@@ -58,6 +64,18 @@ def check_trainer(trainer: object) -> str:
         return trainer.lower()
     hint = near_matches(str(trainer), TRAINERS)
     raise StudyError(f"There is no trainer {trainer!r}.{hint}")
+
+
+def check_verify(verify: str) -> Verify:
+    """Returns how much of a champion is verified.
+
+    Raises:
+        StudyError: If it is none of the three.
+    """
+    for known in VERIFY:
+        if verify == known:
+            return known
+    raise StudyError(f"verify must be one of {', '.join(VERIFY)}. Received: {verify!r}.")
 
 
 def trainer_in_words(name: str) -> str:

@@ -10,6 +10,7 @@ from tracking.history import checkpoint_path, state_path
 from tracking.records import (
     Proposal,
     StudyDescription,
+    TrainerName,
     TrialRecord,
     TrialSpec,
     TrialTask,
@@ -57,7 +58,12 @@ def spec_of(
     return replace(spec, initial_epoch=parent.result.epochs)
 
 
-def task_of(spec: TrialSpec, description: StudyDescription, store: Store) -> TrialTask:
+def task_of(
+    spec: TrialSpec,
+    description: StudyDescription,
+    store: Store,
+    trainer: TrainerName | None = None,
+) -> TrialTask:
     """Returns what an executor is given to run a training."""
     origin = None
     if spec.goes_on_from is not None and spec.initial_epoch:
@@ -68,4 +74,5 @@ def task_of(spec: TrialSpec, description: StudyDescription, store: Store) -> Tri
         checkpoint_path(store, description, spec.number, spec.repeat),
         state_path(store, description, spec.number, spec.repeat),
         origin,
+        trainer,
     )

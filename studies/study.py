@@ -28,6 +28,7 @@ from studies.settings import (
     check_engine,
     check_pruner,
     check_trainer,
+    check_verify,
 )
 from tracking.names import check_study_name
 from tracking.records import Objective
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from studies.budget import AtTheEnd
     from studies.executors import ExecutorName
     from studies.reproduction import Reproduction
+    from studies.settings import Verify
     from tracking.history import StudyHistory
     from tracking.records import TrainerName
 
@@ -277,6 +279,7 @@ class Study:
         progress: bool = True,
         at_the_end: AtTheEnd = "finish",
         tracking_uri: str | None = None,
+        verify: Verify = "some",
         **overrides: Any,
     ) -> StudyHistory:
         """Runs the study, or goes on with it, until it has its trials.
@@ -295,6 +298,9 @@ class Study:
             tracking_uri: Address of an MLflow server, such as ``"http://127.0.0.1:5000"``, that is
                 to have the study too; None: the one of the launch before, or of
                 ``MLFLOW_TRACKING_URI``; ``"off"``: none.
+            verify: How much of the best trial is trained once more, by plain `model.fit`, and
+                compared before it is registered: ``"full"``, all its epochs; ``"some"``, its first
+                ones if all would take longer than a tenth of the launch; ``"off"``, none.
             **overrides: Settings to replace: `OVERRIDABLE`.
 
         Returns:
@@ -320,6 +326,7 @@ class Study:
             progress=progress,
             at_the_end=at_the_end,
             tracking_uri=tracking_uri,
+            verify=check_verify(verify),
         )
 
     def reproduce(

@@ -17,7 +17,7 @@ from tracking.errors import TrackingError
 from tracking.history import StudyHistory
 from tracking.overlaps import ParameterOverlap, overlap_of
 from tracking.records import Objective, TrialRecord
-from tracking.selection import ranked
+from tracking.selection import holding
 
 _MOST_TOP = 10
 _LEAST_TOP = 3
@@ -114,7 +114,7 @@ def compare(
     """
     _check(histories, reach, top)
     objective = histories[0].description.objective
-    bests = [ranked(history.trials, objective) for history in histories]
+    bests = [holding(history.trials, objective) for history in histories]
     targets = tuple(sorted(set(reach) or _targets(bests, objective), key=objective.sort_key))[::-1]
     standings = tuple(
         Standing(
@@ -217,7 +217,7 @@ def _targets(bests: Sequence[Sequence[TrialRecord]], objective: Objective) -> li
 
 def _reached(history: StudyHistory, targets: Sequence[float]) -> tuple[Reached, ...]:
     objective = history.description.objective
-    valued = {trial.number for trial in ranked(history.trials, objective)}
+    valued = {trial.number for trial in holding(history.trials, objective)}
     found: dict[float, Reached] = {}
     epochs, seconds = 0, 0.0
     for count, trial in enumerate(history.trials, start=1):

@@ -17,7 +17,7 @@ from tracking.names import known_names
 from tracking.records import StudyDescription, TrialRecord
 from tracking.run_contents import code_path, definition_path, read_trial
 from tracking.searching import search_experiments, search_runs
-from tracking.selection import best_trial, ranked
+from tracking.selection import best_trial, holding, ranked
 from tracking.store import Store
 
 if TYPE_CHECKING:
@@ -70,12 +70,12 @@ class StudyHistory:
 
     @property
     def best(self) -> TrialRecord | None:
-        """The trial with the best validation epoch."""
+        """The trial with the best validation epoch, of those that hold."""
         return best_trial(self.trials, self.description.objective)
 
     def top(self, count: int) -> list[TrialRecord]:
-        """Returns the best trials, best first."""
-        return ranked(self.trials, self.description.objective)[:count]
+        """Returns the best trials, best first, of those that hold."""
+        return holding(self.trials, self.description.objective)[:count]
 
     def counts(self) -> dict[str, int]:
         """Returns the number of trials by state, and in total."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import platform
 import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,18 +54,6 @@ def requirements() -> list[str]:
     return [f"{name}=={version(name)}" for name in ("keras", "tensorflow", "numpy")]
 
 
-def environment() -> dict[str, str]:
-    """Returns what a trial's bits may depend on, beside its spec: versions and machine."""
-    names = ("kerastudy", "keras", "tensorflow", "numpy", "optuna", "mlflow", "scikit-learn")
-    found = {"python": platform.python_version()}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return {**found, "system": platform.system(), "machine": platform.machine()}
-
-
 def register_champion(history: StudyHistory, trial: TrialRecord, folder: Path) -> str:
     """Logs a saved model under the study's parent run, registers it, and names it champion.
 
@@ -104,6 +91,7 @@ def register(
         tags.ENGINE: description.engine,
         "epoch": str(best.epoch),
         to_mlflow(metric): repr(best.value),
+        **({tags.VERIFIED: trial.verified} if trial.verified else {}),
     }
     model = _registered_model(there, name)
     if there.identity and model.tags.get(tags.IDENTITY) != there.identity:
@@ -125,8 +113,22 @@ def register(
         description=f"Trial {trial.number}, epoch {best.epoch}: {metric} {best.value:.6g}",
         model_id=logged.model_id,
     )
+    if trial.verified and version.tags.get(tags.VERIFIED) != trial.verified:
+        client.set_model_version_tag(name, version.version, tags.VERIFIED, trial.verified)
     client.set_registered_model_alias(name, ALIAS, version.version)
     return f"models:/{name}@{ALIAS}"
+
+
+def set_champion_verified(store: Store, name: str, text: str) -> None:
+    """Records of a study's registered champion whether plain `model.fit` comes to the same."""
+    version = champion_version(store.client, name)
+    if version is not None and version.tags.get(tags.VERIFIED) != text:
+        store.client.set_model_version_tag(name, version.version, tags.VERIFIED, text)
+
+
+def withdraw_champion(store: Store, name: str) -> None:
+    """Takes the name champion from a study's registered model, which stays as it is."""
+    store.client.delete_registered_model_alias(name, ALIAS)
 
 
 def champion_fault(store: Store, name: str) -> str:

@@ -167,4 +167,5 @@ def read_trial(run: Run) -> TrialRecord | None:
         started=run.info.start_time,
         known=int(found[tags.KNOWN]) if tags.KNOWN in found else None,
         losses=int(found.get(tags.LOSSES, 0)),
+        verified=found.get(tags.VERIFIED, ""),
     )

@@ -26,6 +26,7 @@ from tracking.records import (
     TrialResult,
     TrialSpec,
 )
+from tracking.records.verified import DIFFERS
 from tracking.run_contents import (
     code_path,
     dataset_inputs,
@@ -38,6 +39,7 @@ from tracking.run_contents import (
     settings,
 )
 from tracking.run_tables import make_writer
+from tracking.searching import search_runs
 from tracking.store import Store
 
 if TYPE_CHECKING:
@@ -283,6 +285,23 @@ class StudyRuns:
         named = self._named.pop(run_id, set())
         defaults = {str(p["name"]): p["default"] for p in result.joined}
         return params_of({name: value for name, value in defaults.items() if name not in named})
+
+    def set_verified(self, run_id: str, text: str) -> None:
+        """Records of a finished trial whether plain `model.fit` comes to the same."""
+        self._writer.settle()
+        self._client.set_tag(run_id, tags.VERIFIED, text[: tags.LONGEST])
+        self._written(run_id)
+
+    def differing_trials(self) -> list[int]:
+        """Returns the trials of the study, as its code is now, that `model.fit` belies."""
+        condition = f"tags.`{tags.VERIFIED}` LIKE '{DIFFERS}%'"
+        found = search_runs(self._client, self.experiment_id, condition)
+        same = self.description.code.same_as
+        return sorted(
+            int(run.data.tags[tags.NUMBER])
+            for run in found
+            if same(run.data.tags.get(tags.CODE_DIGEST, ""))
+        )
 
     def log_best_so_far(self, count: int, value: float) -> None:
         """Adds a point to the parent's curve of the best value.

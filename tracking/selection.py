@@ -23,8 +23,13 @@ def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[TrialRec
 
 
 def best_trial(trials: Iterable[TrialRecord | None], objective: Objective) -> TrialRecord | None:
-    """Returns the best trial, or None if none has a value; leaves out what is None."""
-    return next(iter(ranked([t for t in trials if t is not None], objective)), None)
+    """Returns the best trial that holds, or None if there is none; leaves out what is None."""
+    return next(iter(holding([t for t in trials if t is not None], objective)), None)
+
+
+def holding(trials: Iterable[TrialRecord], objective: Objective) -> list[TrialRecord]:
+    """Returns the trials that have a value, best first, but those that `model.fit` belies."""
+    return [trial for trial in ranked(trials, objective) if trial.holds]
 
 
 def beyond_retention(

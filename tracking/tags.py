@@ -24,6 +24,7 @@ DATA_DIGEST = "kerastudy.data_digest"
 CODE_DIGEST = "kerastudy.code_digest"
 TRAINER = "kerastudy.trainer"
 TRAINER_REASON = "kerastudy.trainer_reason"
+VERIFIED = "kerastudy.verified"  # see `tracking.records.verified`
 WEIGHTS_DIGEST = "kerastudy.weights_sha256"
 SEED = "kerastudy.seed"
 ENGINE_STATE = "kerastudy.engine_state."

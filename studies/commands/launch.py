@@ -74,6 +74,14 @@ from studies.commands.main import EXIT_INTERRUPTED, json_option, store_option, t
     help="An MLflow server that is to have the study too, such as http://127.0.0.1:5000, or off.  "
     "[default: as before, or $MLFLOW_TRACKING_URI]",
 )
+@click.option(
+    "--verify",
+    type=click.Choice(["full", "some", "off"]),
+    default="some",
+    show_default=True,
+    help="Train the best trial again by model.fit before it is registered: all of it, as much as "
+    "fits in a tenth of the launch, or not.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be tuned; train and write nothing.")
 @store_option
 @json_option
@@ -94,6 +102,7 @@ def launch_command(
     target_value: float | None,
     at_the_end: Any,
     tracking_uri: str | None,
+    verify: Any,
     dry_run: bool,
     as_json: bool,
     **settings: Any,
@@ -166,6 +175,7 @@ def launch_command(
             workers=workers,
             at_the_end=at_the_end,
             tracking_uri=tracking_uri,
+            verify=verify,
         )
     except KeyboardInterrupt:
         # The terminal may have hung up.

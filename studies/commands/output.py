@@ -78,6 +78,7 @@ def trial_document(history: StudyHistory, trial: TrialRecord) -> dict[str, Any]:
         "goes_on_from": trial.spec.goes_on_from,
         "trainer": trial.result.trainer,
         "trainer_reason": trial.result.trainer_reason,
+        "verified": trial.verified or None,
         "weights_sha256": trial.result.weights_sha256,
         "run_id": trial.run_id,
         "checkpoint": None if checkpoint is None else str(checkpoint),
@@ -172,7 +173,7 @@ def study_text(history: StudyHistory) -> str:
         ),
         f"trainer    {_trainers(history)}",
         *_wrapped(f"checkpoint {_checkpoint(history, best)}"),
-        f"model      {history.model_uri(best) or 'not registered'}",
+        *_wrapped(f"model      {_model(history, best)}"),
     ]
     if counts["complete"] + counts["pruned"] > 1:
         lines += ["", *_table(history)]
@@ -241,6 +242,14 @@ def _trainers(history: StudyHistory) -> str:
         f"{name} for {count} of {used.total()} trials" + (f" ({reason})" if reason else "")
         for (name, reason), count in used.most_common()
     )
+
+
+def _model(history: StudyHistory, best: TrialRecord) -> str:
+    """Says where the best trial is registered, and by what it was verified before."""
+    uri = history.model_uri(best)
+    if uri is None:
+        return "not registered"
+    return f"{uri}, verified: {best.verified}" if best.verified else uri
 
 
 def _how(trial: TrialRecord) -> str:

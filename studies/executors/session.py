@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from studies.training.champion import save_champion
 from studies.training.compiled import CompiledTrainer
 from studies.training.determinism import begin_trial, configure_tensorflow
 from studies.training.discovering import resolve_space
+from studies.training.environment import environment
 from studies.training.hypermodel import HyperModelTrainer, has_own_fit
 from studies.training.repeated_builds import unlike_builds
 from studies.training.run_trial import run_trial
@@ -33,7 +33,7 @@ from tracking.records import (
     TrialSpec,
     TrialTask,
 )
-from tracking.registry import environment, requirements
+from tracking.registry import requirements
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Session:
             study,
             splits,
             replace(description, discovered=discovered, goes_on=not has_own_fit(study.build)),
-            {**environment(), "device": _device()},
+            environment(),
             _trainer(study, splits.unfit or unlike),
             model_bytes,
         )
@@ -203,24 +203,3 @@ def _trainer(study: Study, unfit: str) -> Trainer:
 
 def _details(splits: AnySplits) -> dict[str, object]:
     return {k: v for k, v in splits.describe().items() if k not in ("digest", "digests", "sizes")}
-
-
-def _device() -> str:
-    """Names what the trials compute on: it decides the bits as much as versions do."""
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        details = tf.config.experimental.get_device_details(gpus[0])
-        return str(details.get("device_name", gpus[0].name))
-    return _processor()
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

@@ -14,6 +14,7 @@
 | `callbacks` | which callbacks watch batches |
 | `variables` | making variables ahead of the training |
 | `batches` | training data in the order of each epoch, validation data as it is |
+| `environment` | what bits depend on beside spec and code |
 | `determinism` | seeds, threads, and names of layers |
 | `global_settings` | settings of the process, the same for each trial |
 | `building` | from hyperparameters to a compiled model, checked |

@@ -13,7 +13,7 @@ import pytest
 from damage import cut_short, flip_byte
 from doctored import CODE, Said, history_of, kinds, launch
 from handmade import contents
-from scripted import ScriptedExecutor, describe
+from scripted import ScriptedExecutor, describe, save_made_up_model
 
 from studies.doctor.diagnosis import diagnose
 from studies.running_studies import run_study
@@ -137,15 +137,7 @@ class TestChampion:
 
     class Saving(ScriptedExecutor):
         def save_champion(self, spec: Any, checkpoint: Path, space: Any, folder: Path) -> Any:
-            import zipfile
-
-            from mlflow.models import Model
-
-            (folder / "data").mkdir(parents=True)
-            Model().save(str(folder / "MLmodel"))
-            with zipfile.ZipFile(folder / "data" / "model.keras", "w") as archive:
-                archive.write(checkpoint, "model.weights.h5")
-            return {}
+            return save_made_up_model(folder, checkpoint)
 
     def register(self, store: Store, said: Said | None = None) -> StudyHistory:
         executor = self.Saving(describe(trials=6, code=CODE))

@@ -90,6 +90,7 @@ class SimulatedWorkers:
                 weights_sha256=hashlib.sha256(f"{best}".encode()).hexdigest(),
                 seconds=0.5,
                 checkpoint_sha256=digest,
+                trainer="plain",
             )
         )
 

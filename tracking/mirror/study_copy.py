@@ -314,4 +314,6 @@ def _check_same_study(address: str, there: Experiment, identity: str | None) -> 
 
 
 def _state_of(run: Run) -> str:
-    return f"{run.info.status} {run.info.end_time}"
+    # What is verified is so after it has ended.
+    verified = run.data.tags.get(tags.VERIFIED, "")
+    return f"{run.info.status} {run.info.end_time} {verified}".rstrip()

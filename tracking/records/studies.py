@@ -56,6 +56,10 @@ class CodeDescription:
     study_name: str = ""
     folder: str = ""
 
+    def same_as(self, digest: str) -> bool:
+        """Tells whether a trial ran from this code, by the digest that it has of its own."""
+        return digest == self.digest
+
 
 @dataclass(frozen=True)
 class StudyDescription:

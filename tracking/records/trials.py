@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from tracking.records.class_weights import ClassWeight, read_class_weight
 from tracking.records.objective import Objective
+from tracking.records.verified import differs
 
 TrialState = Literal["running", "complete", "pruned", "infeasible", "interrupted"]
 Decision = Literal["continue", "prune", "stop"]
@@ -219,6 +220,8 @@ class TrialRecord:
         started: Milliseconds since the epoch (Unix time).
         known: See `Proposal.known`.
         losses: How many of its attempts ended with the process that they ran in.
+        verified: Whether plain `model.fit` comes to the same; see `tracking.records.verified`.
+            Empty if nobody has looked.
     """
 
     run_id: str
@@ -231,6 +234,12 @@ class TrialRecord:
     started: int
     known: int | None = None
     losses: int = 0
+    verified: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing is known against its value: that `model.fit` comes to another."""
+        return not differs(self.verified)
 
     @property
     def number(self) -> int:

@@ -1,0 +1,128 @@
+"""What a trial's bits depend on beside its spec and code, and how it differs from what it was.
+
+Versions, the processor and its instructions, the settings of Keras, and those environment
+variables that change what TensorFlow computes. Of variables only the ones in a list: others hold
+passwords, such as Terraform's ``TF_VAR_…``.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+_PACKAGES = ("kerastudy", "keras", "tensorflow", "numpy", "optuna", "mlflow", "scikit-learn")
+_VARIABLES = (
+    # oneDNN computes convolutions and matrix products in another order; which instructions it uses.
+    "TF_ENABLE_ONEDNN_OPTS",
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    # XLA's switches, by which it may also be turned on everywhere.
+    "XLA_FLAGS",
+    "TF_XLA_FLAGS",
+    # Which kernels are used, most of them on GPUs.
+    "TF_DETERMINISTIC_OPS",
+    "TF_CUDNN_DETERMINISTIC",
+    "TF_CUDNN_USE_AUTOTUNE",
+    "TF_CONV2D_USE_FP16_ACCUMULATE",
+    "TF_DISABLE_RZ_CHECK",
+    "TF_DISABLE_SCATTER_OP_DETERMINISM",
+    "TF_DISABLE_SEGMENT_REDUCTION_OP_DETERMINISM_EXCEPTIONS",
+    "TF_ENABLE_LAYOUT_OPT",
+    "TF_ENABLE_MAXPOOL_NANPROP",
+    "TF_USE_CUBLASLT",
+    "TF_USE_CUDNN_BATCHNORM_SPATIAL_PERSISTENT",
+    "TF_USE_DEEP_CONV2D",
+    "TF_USE_DETERMINISTIC_SEGMENT_REDUCTIONS",
+    "TF_USE_LEGACY_KERAS",
+    "NVIDIA_TF32_OVERRIDE",
+    "CUBLAS_WORKSPACE_CONFIG",
+)
+# Instructions that kernels are chosen by, as Linux names them, of Intel, AMD and ARM.
+_INSTRUCTIONS = ("avx", "fma", "f16c", "amx", "asimd", "sve", "sme", "bf16", "i8mm", "fphp")
+
+
+def environment() -> dict[str, str]:
+    """Returns what a trial's bits may depend on, beside its spec and code, by name."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return {
+        **found,
+        "system": platform.system(),
+        "machine": platform.machine(),
+        **_processor_family(),
+        "keras settings": _keras_settings(),
+        "variables": " ".join(f"{n}={os.environ[n]}" for n in _VARIABLES if os.environ.get(n)),
+        "device": _device(),
+    }
+
+
+def environment_differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Says what differs between two environments.
+
+    Args:
+        before: As recorded. What it lacks was not recorded yet, and is passed over.
+        now: As it is.
+    """
+    return [
+        f"{name} was {before[name] or 'none'} and is {now.get(name, 'not known') or 'none'}"
+        for name in before
+        if before[name] != now.get(name)
+    ]
+
+
+def _keras_settings() -> str:
+    import keras
+
+    config = keras.config
+    return (
+        f"backend={config.backend()} floatx={config.floatx()} epsilon={config.epsilon()} "
+        f"image_data_format={config.image_data_format()} dtype_policy={config.dtype_policy().name}"
+    )
+
+
+def _device() -> str:
+    """Names what the trials compute on: it decides the bits as much as versions do."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = tf.config.experimental.get_device_details(gpus[0])
+        return str(details.get("device_name", gpus[0].name))
+    return _of_processor().get("model name") or platform.processor() or platform.machine()
+
+
+def _processor_family() -> dict[str, str]:
+    """Returns maker, family and model of the processor, and what kernels are chosen by."""
+    facts = _of_processor()
+    names = ("vendor_id", "cpu family", "model", "CPU implementer", "CPU architecture", "CPU part")
+    family = " ".join(f"{name} {facts[name]}" for name in names if name in facts)
+    flags = (facts.get("flags") or facts.get("Features") or "").split()
+    return {
+        "processor": family or platform.processor(),
+        "instructions": " ".join(sorted(set(_deciding(flags)))),
+    }
+
+
+def _deciding(flags: Iterable[str]) -> Iterator[str]:
+    return (flag for flag in flags if flag.startswith(_INSTRUCTIONS))
+
+
+def _of_processor() -> dict[str, str]:
+    """Returns what Linux says of the first processor; nothing elsewhere."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    facts: dict[str, str] = {}
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        facts.setdefault(name.strip(), value.strip())
+    return facts

@@ -1,0 +1,85 @@
+"""A champion is what plain Keras comes to, even where the compiled trainer is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import kerastudy as ks
+from search_spaces import Hyperparameters
+from studies.commands.output import study_document, study_text
+from tracking.history import champion_version
+
+
+class Rounded(keras.layers.Layer):
+    """Reads what no structure shows: a setting of a library, which the builder changes."""
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * float(np.get_printoptions()["threshold"])
+
+
+def build(hp: Hyperparameters) -> keras.Model:
+    np.set_printoptions(threshold=int(hp["scale"]))
+    layers = [keras.layers.Flatten(), Rounded(), keras.layers.Dense(2, activation="softmax")]
+    model = keras.Sequential(layers)
+    optimizer = keras.optimizers.SGD(hp["learning_rate"])
+    model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+# The structure's first trials are right, and so is what is checked when its program is first used
+# again. The last one runs with their scale: a far better value than its own.
+TRIALS = [
+    {"scale": 1.0, "learning_rate": 0.01},
+    {"scale": 1.0, "learning_rate": 0.011},
+    {"scale": 1.0, "learning_rate": 0.012},
+    {"scale": 1e6, "learning_rate": 0.5},
+]
+
+
+@pytest.fixture(autouse=True)
+def printing() -> Any:
+    before = np.get_printoptions()
+    yield
+    np.set_printoptions(**before)
+
+
+def test_the_champion_is_the_trial_that_holds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = ks.SearchSpace(
+        ks.Float("learning_rate", 1e-3, 1.0, default=0.01), ks.Float("scale", 1.0, 1e6, default=1.0)
+    )
+    x = np.random.default_rng(0).normal(size=(100, 6)).astype("float32")
+    data = ks.datasets.arrays(x, (x[:, 0] > 0).astype("int64"), validation=30, test=None)
+    study = ks.Study("holds", data=data, build=build, space=space, initial=TRIALS)
+    fields: dict[str, Any] = {"store": tmp_path / "store", "trials": 4, "epochs": 3}
+    history = study.launch(**fields, verify="full")
+    wrong, best = history.trial(3), history.best
+    assert wrong.result is not None and best is not None and wrong.best and best.best
+    assert wrong.result.trainer == "compiled" and wrong.best.value < best.best.value
+    assert wrong.verified.startswith("model.fit, differs: accuracy of epoch 1 was ")
+    assert (best.number, best.verified) == (2, "model.fit, identical")
+    told = capsys.readouterr().err
+    assert f"trial 3 is not what model.fit comes to: {wrong.verified.split(': ')[1]}" in told
+    assert "other trials" in told and "0, 1, 2. `kerastudy reproduce`" in told
+    assert "the champion is the next best, trial 2" in told
+
+    version = champion_version(history.store.client, "holds")
+    assert version is not None
+    run = history.store.client.get_run(best.run_id)
+    assert version.tags["kerastudy.champion_run"] == best.run_id
+    assert version.tags["kerastudy.verified"] == "model.fit, identical"
+    assert run.data.tags["kerastudy.verified"] == "model.fit, identical"
+    shown = " ".join(study_text(history).split())
+    assert "@champion, verified: model.fit, identical" in shown
+    assert study_document(history)["best"]["verified"] == "model.fit, identical"
+
+    later = study.launch(**{**fields, "trials": 5})
+    assert [t.result.trainer for t in later.trials if t.result][3:] == ["compiled", "plain"]
+    assert "trials are trained by model.fit" in capsys.readouterr().err
+    assert not wrong.holds and later.trial(3).verified == wrong.verified

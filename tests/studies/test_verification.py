@@ -1,0 +1,174 @@
+"""The best trial is trained once more by `model.fit`, and is champion only if it comes to that.
+
+With an executor that trains nothing: the record around a comparison. That of a real model is in
+`tests/end_to_end/test_verified_champion.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted import ScriptedExecutor, describe, save_made_up_model
+
+from studies.progress import NoProgress
+from studies.running_studies import run_study
+from tracking.history import StudyHistory, champion_version
+from tracking.records import StudyDescription, TrialSpec
+
+
+class Compiled(ScriptedExecutor):
+    """Its trials are trained by programs; their models can be saved."""
+
+    trainer = "compiled"
+
+    def save_champion(
+        self, spec: TrialSpec, checkpoint: Path, space: Any, folder: Path, *_: str
+    ) -> dict[str, float]:
+        return save_made_up_model(folder, checkpoint)
+
+
+class Saying(NoProgress):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def one(self, part: str) -> str:
+        (found,) = [line for line in self.said if part in line]
+        return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One store for all: making its databases takes longer than any study here."""
+    return tmp_path_factory.mktemp("verification") / "store"
+
+
+def launch(
+    folder: Path, description: StudyDescription, verify: str = "full", **settings: Any
+) -> tuple[StudyHistory, Compiled, Saying]:
+    executor, progress = Compiled(description, **settings), Saying()
+    history = run_study(executor, store=folder, progress=progress, verify=verify)  # type: ignore[arg-type]
+    return history, executor, progress
+
+
+def tags_of(history: StudyHistory) -> tuple[str, str, Mapping[str, str]]:
+    """Returns what is recorded of the champion: its trial, on its run and on its version."""
+    version = champion_version(history.store.client, history.description.name)
+    assert version is not None
+    run = history.store.client.get_run(version.tags["kerastudy.champion_run"])
+    return version.tags["kerastudy.trial"], run.data.tags["kerastudy.verified"], version.tags
+
+
+def test_a_champion_that_holds_is_tagged_and_not_verified_again(folder: Path) -> None:
+    description = describe(name="holds", trials=3)
+    history, executor, progress = launch(folder, description)
+    best = history.best
+    assert best is not None and best.verified == "model.fit, identical"
+    assert tags_of(history)[1] == tags_of(history)[2]["kerastudy.verified"] == best.verified
+    assert executor.ran[3:] == [(best.number, 1)]
+    assert progress.one("verifying").startswith(f"verifying trial {best.number} by model.fit, 4")
+    _, executor, progress = launch(folder, description)
+    assert (executor.ran, progress.said) == ([], [])
+
+
+def test_what_does_not_hold_is_passed_over(folder: Path) -> None:
+    """For good; and from then on `model.fit` trains, until the code is another."""
+    description = describe(name="does not hold", trials=4)
+    history, _, progress = launch(folder, description, wrong={1: 3, 2: 4})
+    # Both are better than what is right, as they are wrong; one is wrong in an earlier epoch.
+    wrong = [history.trial(number) for number in (1, 2)]
+    assert all(trial.verified.startswith("model.fit, differs: loss of epoch") for trial in wrong)
+    assert "epoch 3" in wrong[0].verified and "epoch 4" in wrong[1].verified
+    number, text, version = tags_of(history)
+    assert number in ("0", "3") and history.best is not None
+    assert (str(history.best.number), history.best.verified) == (number, "model.fit, identical")
+    assert text == version["kerastudy.verified"] == "model.fit, identical"
+    told = progress.one("trial 1 is not what model.fit comes to: loss of epoch 3 was")
+    assert "and is" in told and "trained by model.fit" in told
+    assert "other trials" in progress.said[progress.said.index(told) + 1]
+    assert progress.one("the champion is") == f"the champion is the next best, trial {number}"
+
+    more = dataclasses.replace(description, trials=5)
+    history, _, progress = launch(folder, more, wrong={4: 1})
+    assert history.trial(4).result.trainer == "plain"  # type: ignore[union-attr]
+    assert "trial 1, trial 2" in progress.one("trials are trained by model.fit")
+    code = dataclasses.replace(description.code, digest="e" * 64)
+    mended = dataclasses.replace(description, trials=6, code=code)
+    history, _, _ = launch(folder, mended)
+    assert history.trial(5).result.trainer == "compiled"  # type: ignore[union-attr]
+
+
+def test_nothing_is_champion_if_nothing_holds(folder: Path) -> None:
+    """Not even what was registered before anybody looked."""
+    description = describe(name="nothing holds", trials=2)
+    history, _, _ = launch(folder, description, "off", wrong={0: 1, 1: 1})
+    assert tags_of(history)[1] == tags_of(history)[2]["kerastudy.verified"] == "off"
+    history, _, _ = launch(folder, description, wrong={0: 1, 1: 1})
+    assert history.best is None
+    assert champion_version(history.store.client, description.name) is None
+    versions = history.store.client.search_model_versions(f"name = '{description.name}'")
+    assert [v.tags["kerastudy.verified"][:18] for v in versions] == ["model.fit, differs"]
+
+
+def test_only_epochs_that_fit_in_a_tenth_of_the_launch_are_compared(folder: Path) -> None:
+    """Those of an executor that trains nothing last 0.1 s by its own account, the launch less."""
+    description = describe(name="in part", trials=1, epochs=200)
+    history, _, progress = launch(folder, description, "some")
+    assert history.best is not None
+    found = history.best.verified.removeprefix("model.fit, identical in the first ")
+    assert found != history.best.verified and found.endswith(" of 200 epochs")
+    assert f"compared its first {found.split()[0]} of 200 epochs" in progress.one("--verify full")
+    _, executor, _ = launch(folder, description, "some")
+    assert executor.ran == []
+    history, executor, _ = launch(folder, description, "full")
+    assert executor.ran == [(0, 1)]
+    assert tags_of(history)[2]["kerastudy.verified"] == "model.fit, identical"
+
+
+def test_what_differs_as_its_surroundings_do_is_registered_with_a_warning(folder: Path) -> None:
+    description = describe(name="elsewhere", trials=1)
+    launch(folder, description, "off", wrong={0: 1})
+    history, _, progress = launch(folder, description, environment={"python": "4"})
+    expected = "but python was 3 and is 4"
+    assert expected in progress.one("is not verified: model.fit, not comparable")
+    assert expected in tags_of(history)[1] == tags_of(history)[2]["kerastudy.verified"]
+
+
+def test_ctrl_c_while_a_trial_is_verified_leaves_it_to_the_next_launch(folder: Path) -> None:
+    description = describe(name="interrupted", trials=2)
+
+    def stop(spec: TrialSpec) -> None:
+        if len(executor.ran) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    executor, progress = Compiled(description, stop), Saying()
+    with pytest.raises(KeyboardInterrupt):
+        run_study(executor, store=folder, progress=progress, verify="full")
+    assert len(executor.ran) == 3
+    assert progress.said[-1].startswith("stopping after the present epoch")
+    history, executor, _ = launch(folder, description)
+    assert (history.counts()["complete"], len(executor.ran)) == (2, 1)
+    assert tags_of(history)[1] == "model.fit, identical"
+
+
+def test_a_trial_that_can_not_be_trained_again_is_registered_as_not_verified(folder: Path) -> None:
+    description = describe(name="lost again", trials=1)
+
+    class Dying(Compiled):
+        def submit(self, task: Any) -> None:
+            if task.trainer is not None:
+                self.lost.append(task.spec.number)
+            super().submit(task)
+
+    executor, progress = Dying(description), Saying()
+    history = run_study(executor, store=folder, progress=progress, verify="full")
+    assert executor.ran == [(0, 1)] * 4
+    assert tags_of(history)[1].startswith("model.fit, not run: Trial 0 could not be run again")
