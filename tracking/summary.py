@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 
 from tracking.history import StudyHistory
 from tracking.records import TrialRecord
@@ -54,15 +55,24 @@ def _headline(best: TrialRecord | None, metric: str) -> str:
     )
 
 
-def shell_commands(history: StudyHistory, best: TrialRecord) -> list[str]:
-    """Returns the commands that show and reproduce a study's best trial."""
+def shell_commands(
+    history: StudyHistory, best: TrialRecord, without: Path | None = None
+) -> list[str]:
+    """Returns the commands that show and reproduce a study's best trial.
+
+    Args:
+        history: The study.
+        best: The trial.
+        without: The store's folder that need not be named where the commands are given.
+    """
     import shlex
 
-    name, store = shlex.quote(history.description.name), shlex.quote(str(history.store.root))
+    name, root = shlex.quote(history.description.name), history.store.root
+    store = "" if root == without else f" --store {shlex.quote(str(root))}"
     more = f" --engine {history.description.engine}" if len(history.engines) > 1 else ""
     return [
-        f"kerastudy ui {name} --store {store}",
-        f"kerastudy reproduce {name} --trial {best.number}{more} --store {store}",
+        f"kerastudy ui {name}{store}",
+        f"kerastudy reproduce {name} --trial {best.number}{more}{store}",
     ]
 
 

@@ -6,5 +6,5 @@
 | `launch`, `reproduce` | what runs trials |
 | `show`, `ui` | what looks at them |
 | `doctor` | what mends the store |
-| `output` | JSON and text of a study |
+| `output`, `top_trials` | JSON and text of a study |
 """

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -142,7 +144,16 @@ def _first_cause(error: BaseException) -> str:
 
 
 def _fail(message: str) -> None:
-    click.echo(f"kerastudy: {' '.join(line.strip() for line in message.splitlines())}", err=True)
+    line = f"kerastudy: {' '.join(line.strip() for line in message.splitlines())}"
+    if sys.stderr.isatty():
+        # One line all the same, for whom a terminal would break it within words.
+        line = textwrap.fill(
+            line,
+            shutil.get_terminal_size().columns,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    click.echo(line, err=True)
     sys.exit(EXIT_WRONG_USE)
 
 

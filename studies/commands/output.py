@@ -12,10 +12,12 @@ from typing import Any
 
 import click
 
+from studies.commands.top_trials import top_trials
 from studies.definitions import warnings_of
 from tracking.history import StudyHistory
 from tracking.reasons import reasons
 from tracking.records import StudyDescription, TrialRecord
+from tracking.store import default_store_path
 from tracking.summary import shell_commands
 
 _CLASSES_SHOWN = 10
@@ -133,8 +135,16 @@ def definition_text(description: StudyDescription) -> str:
             *_class_weight(description),
             *(f"start with {_spelled(values)}" for values in description.initial),
             f"space      {len(description.space)} hyperparameters, {found}",
-            *(f"             {parameter!r}" for parameter in description.space),
-            *(f"warning    {warning}" for warning in warnings_of(description)),
+            *(
+                line
+                for parameter in description.space
+                for line in _wrapped(f"             {parameter!r}", indent=17)
+            ),
+            *(
+                line
+                for warning in warnings_of(description)
+                for line in _wrapped(f"warning    {warning}")
+            ),
             "nothing was trained or written",
         ]
     )
@@ -152,7 +162,7 @@ def study_text(history: StudyHistory) -> str:
         f"trials     {counts['total']} of {description.trials}: {states or 'none yet'}",
     ]
     if history.stopped and history.ended_by != "trials":
-        lines.append(f"ended      {history.stopped}")
+        lines += _wrapped(f"ended      {history.stopped}")
     lines += _reasons(history)
     lines += _streams(description)
     lines += _class_weight(description)
@@ -171,15 +181,14 @@ def study_text(history: StudyHistory) -> str:
             for name in description.space.names
             if name in best.spec.values
         ),
-        f"trainer    {_trainers(history)}",
-        *_wrapped(f"checkpoint {_checkpoint(history, best)}"),
+        *_wrapped(f"trainer    {_trainers(history)}"),
+        *_checkpoint(history, best),
         *_wrapped(f"model      {_model(history, best)}"),
     ]
     if counts["complete"] + counts["pruned"] > 1:
-        lines += ["", *_table(history)]
-    lines += ["", "look:      " + shell_commands(history, best)[0]]
-    lines += ["reproduce: " + shell_commands(history, best)[1]]
-    return "\n".join(lines)
+        lines += ["", *top_trials(history, _shown, _COLUMNS)]
+    look, again = shell_commands(history, best, without=default_store_path().absolute())
+    return "\n".join([*lines, "", f"look:      {look}", f"reproduce: {again}"])
 
 
 def _reasons(history: StudyHistory) -> list[str]:
@@ -194,10 +203,12 @@ def _reasons(history: StudyHistory) -> list[str]:
     return lines
 
 
-def _checkpoint(history: StudyHistory, trial: TrialRecord) -> str:
+def _checkpoint(history: StudyHistory, trial: TrialRecord) -> list[str]:
     unsaved = trial.result.unsaved if trial.result is not None else ""
-    path = history.checkpoint(trial)
-    return f"none: {unsaved}" if unsaved else str(path or "not kept")
+    if unsaved:
+        return _wrapped(f"checkpoint none: {unsaved}")
+    # In one piece, to be copied.
+    return [f"checkpoint {history.checkpoint(trial) or 'not kept'}"]
 
 
 def _ended_for(trial: TrialRecord) -> list[str]:
@@ -208,7 +219,12 @@ def _ended_for(trial: TrialRecord) -> list[str]:
 
 def _wrapped(line: str, indent: int = 11) -> list[str]:
     return textwrap.wrap(
-        line, _COLUMNS, subsequent_indent=" " * indent, break_long_words=False, tabsize=1
+        line,
+        _COLUMNS,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        tabsize=1,
     )
 
 
@@ -260,26 +276,6 @@ def _how(trial: TrialRecord) -> str:
     values = ", ".join(f"{repeat.best.value:.6g}" for repeat in trial.result.repeats)
     plus_minus = "" if spread is None else f"± {spread:.2g}, "
     return f"{plus_minus}the mean of {values}"
-
-
-def _table(history: StudyHistory) -> list[str]:
-    from rich.console import Console
-    from rich.table import Table
-
-    names = history.description.space.names
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("trial", history.description.objective.metric, "epoch", "state", *names):
-        table.add_column(name, overflow="fold")
-    for trial in history.top(5):
-        assert trial.best is not None
-        values = [_shown(trial.spec.values[n]) if n in trial.spec.values else "" for n in names]
-        value, epoch = f"{trial.best.value:.6g}", str(trial.best.epoch)
-        table.add_row(str(trial.number), value, epoch, trial.state, *values)
-    # As wide as it needs to be: a wrapped table is harder to read than a long line.
-    console = Console(highlight=False, width=1000)
-    with console.capture() as captured:
-        console.print(table)
-    return [line.rstrip() for line in captured.get().splitlines()]
 
 
 def _short(trial: TrialRecord) -> dict[str, Any]:
