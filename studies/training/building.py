@@ -241,12 +241,15 @@ def check_logged(metric: str, logged: set[str]) -> None:
 
 
 def scalars(logs: Mapping[str, Any]) -> dict[str, float]:
-    """Returns logs as numbers; a metric with a value per class becomes name_0, name_1 and so on."""
+    """Returns logs as numbers; a metric with a value per class becomes name_0, name_1 and so on.
+
+    One with a single value, as F1Score of one output, keeps its name.
+    """
     numbers: dict[str, float] = {}
     for name, value in logs.items():
         values = np.asarray(value)
-        if values.ndim == 0:
-            numbers[name] = float(values)
+        if values.size == 1:
+            numbers[name] = float(values.item())
         else:
             numbers.update({f"{name}_{i}": float(v) for i, v in enumerate(values.ravel())})
     return numbers

@@ -14,6 +14,7 @@ from studies.training import callback_states
 from studies.training.best_weights import BestWeights, weights_digest
 from studies.training.building import build_variables
 from studies.training.callback_states import CallbackStateError
+from studies.training.graph_checks import random_operation
 from studies.training.state_writer import StateWriter
 from studies.training.states import StateError, TrainingState, identity_of, read_state
 from studies.training.trainer import Trainer
@@ -58,6 +59,8 @@ class Checkpoints:
         self._identity = identity_of(task.spec)
         self._writer = StateWriter(task.state) if wanted and task.state is not None else None
         self._began, self._spent = time.monotonic(), 0.0
+        # Once its steps are traced.
+        self._looked_at = False
 
     def __enter__(self) -> Checkpoints:
         """Starts the writer."""
@@ -100,12 +103,16 @@ class Checkpoints:
         began = time.monotonic()
         if not last and self._writer.seconds + self._spent > (began - self._began) * _SHARE:
             return
+        if not self._looked_at:
+            self._looked_at = True
+            drawing = random_operation(self._model)
+            if drawing:
+                self._give_up(f"the state of {drawing} can't be put aside")
+                return
         try:
             callbacks = callback_states.capture(self._callbacks)
         except CallbackStateError as error:
-            _log.info("trial %d is trained anew if it is cut: %s", self._task.spec.number, error)
-            self._writer.__exit__(None, None, None)
-            self._writer = None
+            self._give_up(str(error))
             return
         best_copy = self._weights.copy
         assert best_copy is not None, "there is a best epoch"
@@ -124,6 +131,13 @@ class Checkpoints:
         )
         self._writer.put(state)
         self._spent += time.monotonic() - began
+
+    def _give_up(self, reason: str) -> None:
+        """Keeps no state: if the training is cut, it begins anew and comes to the same."""
+        _log.info("trial %d is trained anew if it is cut: %s", self._task.spec.number, reason)
+        assert self._writer is not None
+        self._writer.__exit__(None, None, None)
+        self._writer = None
 
     def _check(self, writer: StateWriter) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from studies.training.lifting import NODE_NAME
 from studies.training.loops import Loop
 
 if TYPE_CHECKING:
+    import keras
     import tensorflow as tf
 
 # Operations that TensorFlow calls stateful and whose state, if any, is in variables.
@@ -22,6 +24,8 @@ _HARMLESS = frozenset(
     CudnnRNNV3 CudnnRNNBackpropV3 CollectiveReduceV2 LookupTableFindV2
     """.split()
 )
+# Parts of the names of stateful operations that draw random numbers.
+_DRAWING = ("Random", "Rng", "Multinomial", "Normal", "StatefulUniform", "CandidateSampler")
 # They hand on what they are given, in another form.
 _PASSING = frozenset(
     "Identity Cast Reshape Squeeze ExpandDims StopGradient Transpose BroadcastTo Tile Fill".split()
@@ -46,6 +50,48 @@ def hidden_state(function: tf.types.experimental.ConcreteFunction) -> str:
                 continue
             return f"{node.op} (in {_place(node.name)})"
     return ""
+
+
+def random_operation(model: keras.Model) -> str:
+    """Names an operation of a trained model's steps that draws random numbers by itself.
+
+    ``tf.random.normal`` and the like go on, from call to call, where they were: in no variable.
+
+    Args:
+        model: One that `fit` has trained.
+
+    Returns:
+        The operation and its place, or an empty text. Of a model that runs eagerly, which has no
+        graphs to look at, a word on that.
+    """
+    if model.run_eagerly:
+        return "what runs eagerly"
+    for step in (model.train_function, model.test_function):
+        for function in _traced(step):
+            for nodes in _functions(function):
+                for node in nodes.values():
+                    if _draws(node.op):
+                        return f"{node.op} (in {_place(node.name)})"
+    return ""
+
+
+def _traced(step: Any) -> Iterator[Any]:
+    """Yields what TensorFlow has traced of a step that Keras has made."""
+    # Keras hands out a function that calls TensorFlow's.
+    called = inspect.getclosurevars(step).nonlocals.values() if inspect.isfunction(step) else ()
+    for each in (step, *called):
+        # TensorFlow has no public name for it; without, a state is kept as of any model.
+        functions: Any = getattr(each, "_list_all_concrete_functions", list)
+        yield from functions()
+
+
+def _draws(operation: str) -> bool:
+    from tensorflow.python.framework import op_def_registry
+
+    if not any(word in operation for word in _DRAWING):
+        return False
+    definition = op_def_registry.get(operation)
+    return definition is None or bool(definition.is_stateful)
 
 
 def place_of_captured(loop: Loop, known: Collection[int]) -> str:

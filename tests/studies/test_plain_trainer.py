@@ -26,7 +26,7 @@ from studies.training.building import check_study
 from studies.training.determinism import configure_tensorflow
 from studies.training.plain import PlainTrainer
 from studies.training.run_trial import run_trial
-from tracking.records import TrialResult, TrialTask
+from tracking.records import Decision, EpochResult, TrialResult, TrialTask
 
 
 class TestPlainTrainer(TrainerConformance):
@@ -136,14 +136,53 @@ def test_an_objective_that_no_epoch_logs_ends_the_study(tmp_path: Path) -> None:
         )
 
 
-def test_a_metric_with_a_value_per_class_is_logged_per_class(tmp_path: Path) -> None:
-    """As F1Score is by default."""
+def test_random_numbers_whose_state_is_in_no_variable_begin_anew(tmp_path: Path) -> None:
+    """A training that was cut comes to what one in a single go comes to."""
+    import tensorflow as tf
+
+    def noisy(hp: Hyperparameters) -> keras.Model:
+        noise = keras.layers.Lambda(lambda x: x + tf.random.normal(tf.shape(x)))
+        model = keras.Sequential([noise, keras.layers.Dense(3)])
+        model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        return model
+
+    configure_tensorflow(None)
+    study = make_study(noisy)
+
+    def curve(name: str, *epochs: int) -> list[float]:
+        seen: list[float] = []
+
+        def note(epoch: EpochResult) -> Decision:
+            seen.append(epoch.metrics["val_loss"])
+            return "continue"
+
+        for count in epochs:
+            seen.clear()
+            files = tmp_path / f"{name}.weights.h5", tmp_path / f"{name}.state"
+            task = TrialTask(make_spec(count), SPACE, *files)
+            run_trial(study, study.data.load(), task, note, PlainTrainer())
+        return seen
+
+    whole = curve("whole", 4)
+    assert len(whole) == 4
+    assert curve("cut", 2, 4) == whole
+
+
+@pytest.mark.parametrize(
+    ("values", "logged"),
+    [([0.25, 0.5], {"val_f1_0": 0.25, "val_f1_1": 0.5}), ([0.25], {"val_f1": 0.25})],
+    ids=["classes", "binary"],
+)
+def test_a_metric_with_a_value_per_class_is_logged_per_class(
+    values: list[float], logged: dict[str, float], tmp_path: Path
+) -> None:
+    """As F1Score is by default; of a single output it has one value, and its own name."""
 
     class PerClass(keras.metrics.Metric):  # type: ignore[misc]
         def update_state(self, *_: object, **__: object) -> None: ...
 
         def result(self) -> object:
-            return keras.ops.convert_to_tensor([0.25, 0.5])
+            return keras.ops.convert_to_tensor(values)
 
     def with_vector(hp: Hyperparameters) -> keras.Model:
         model = dense(hp)
@@ -153,7 +192,8 @@ def test_a_metric_with_a_value_per_class_is_logged_per_class(tmp_path: Path) -> 
 
     result = run(make_study(with_vector), tmp_path)
     assert result.best is not None
-    assert (result.best.metrics["val_f1_0"], result.best.metrics["val_f1_1"]) == (0.25, 0.5)
+    found = {name: v for name, v in result.best.metrics.items() if name.startswith("val_f1")}
+    assert found == logged
 
 
 def test_a_checkpoint_that_cannot_be_written_is_not_the_trials_fault(tmp_path: Path) -> None:
