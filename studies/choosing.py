@@ -12,7 +12,7 @@ from studies.executors.executor import Executor
 from studies.progress import Progress
 from studies.reruns import unsound_checkpoints
 from studies.verification import Verifier
-from tracking.history import StudyHistory, checkpoint_path, read_study
+from tracking.history import StudyHistory, read_study
 from tracking.records import StudyDescription, TrialRecord
 from tracking.records.verified import (
     IDENTICAL,
@@ -56,7 +56,7 @@ def choose_champion(
             passed_over = True
             continue
         registered = trial.run_id == history.champion_run_id
-        fault = champion_fault(store, description.name) if registered else ""
+        fault = champion_fault(history) if registered else ""
         if trial.holds:
             if registered and not fault:
                 text = verifier.verify(history, trial)
@@ -68,7 +68,7 @@ def choose_champion(
                 checkpoint, text = _verified(history, trial, verifier, progress, again=again)
             trial, again = _noted(runs, history, trial, text, progress), False
         if registered and not trial.holds:
-            withdraw_champion(store, description.name)
+            withdraw_champion(history)
         if registered and trial.holds and not fault:
             return
         if trial.holds and checkpoint is not None:
@@ -100,7 +100,7 @@ def _noted(
         return trial
     runs.set_verified(trial.run_id, text)
     if trial.run_id == history.champion_run_id:
-        set_champion_verified(runs.store, runs.description.name, text)
+        set_champion_verified(history, text)
     trial = replace(trial, verified=text)
     if trial.holds:
         if text.startswith(IDENTICAL):
@@ -163,7 +163,7 @@ def _verified(
     assert trial.result is not None, "it has a value"
     repeat = trial.result.best_repeat
     faults = dict(unsound_checkpoints(history, trial))
-    path = checkpoint_path(history.store, history.description, trial.number, repeat)
+    path = history.files.checkpoint(trial.number, repeat)
     if repeat not in faults:
         return path, verifier.verify(history, trial)
     if path.exists() or again:

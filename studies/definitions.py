@@ -15,7 +15,8 @@ from studies.study import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS
 from tracking.errors import StudyChangedError
 from tracking.history import StudyHistory
 from tracking.joining import joined, with_joined
-from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord
+from tracking.parents import deleted_trials, restore_run
+from tracking.records import FINISHED_STATES, StudyDescription
 
 
 def check_definition(description: StudyDescription) -> None:
@@ -141,20 +142,23 @@ def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
     return found
 
 
-def check_complete(name: str, trials: Sequence[TrialRecord]) -> None:
+def check_complete(history: StudyHistory) -> None:
     """Checks that no trial of a study is missing in the record.
 
     Raises:
         StudyError: If one is; says how to restore it.
     """
-    missing = (
-        sorted(set(range(trials[-1].number + 1)) - {t.number for t in trials}) if trials else []
-    )
+    numbers = {trial.number for trial in history.trials}
+    deleted = deleted_trials(history.store, history.experiment_id, history.parent_run_id)
+    missing = set(range(max([*numbers, *deleted], default=-1) + 1)) - numbers
     if missing:
+        restore = [restore_run(history.store, deleted[n]) for n in sorted(missing) if n in deleted]
+        how = "; ".join(restore[:3]) or "put mlflow.db back from a backup"
         raise StudyError(
-            f"The study {name!r} cannot go on: the runs of trials {', '.join(map(str, missing))} "
-            "were deleted in MLflow, and what is proposed depends on every trial. Restore them "
-            "(mlflow runs restore --run-id ID), or start anew under another name with --name."
+            f"The study {history.description.name!r} cannot go on: the runs of trials "
+            f"{', '.join(map(str, sorted(missing)))} were deleted in MLflow, and what is proposed "
+            f"depends on every trial. Restore them ({how}), or start anew under another name with "
+            "--name."
         )
 
 

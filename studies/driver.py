@@ -104,7 +104,7 @@ class Driver:
         counted = [self._finished[number] for number in self._counted]
         self._best = BestSoFar(runs, counted)
         self._shown = best_trial(self._finished.values(), description.objective)
-        self._retention = Retention(runs.store, description, self._finished.values())
+        self._retention = Retention(runs.files, description, self._finished.values())
 
     def run(self) -> Ending:
         """Runs trials; returns why it ended."""
@@ -422,7 +422,7 @@ class Driver:
             run_id = running.trial.run_id
         running.begin_training(spec, run_id, self._clock.seconds)
         self._tell_of_origin(spec)
-        return task_of(spec, self._description, self._runs.store, self._trainer)
+        return task_of(spec, self._description, self._runs.files, self._trainer)
 
     def _tell_of_origin(self, spec: TrialSpec) -> None:
         """Gives a trial that goes on from another one the epochs that were trained there."""

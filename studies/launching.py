@@ -27,7 +27,14 @@ from tracking.databases import check_sound
 from tracking.history import StudyHistory, find_study
 from tracking.mlflow_client import preload
 from tracking.records import FINISHED_STATES, StudyDescription
-from tracking.store import Store, check_writable, default_store_path, open_store, prepare_store
+from tracking.store import (
+    Store,
+    check_writable,
+    default_store_path,
+    open_store,
+    prepare_store,
+    real_folder,
+)
 
 
 @raising_interrupts()
@@ -168,7 +175,7 @@ def _launch_in_workers(
     """
     # Before a worker starts: what ails the store is no reason to wait for TensorFlow.
     place = Path(store) if store is not None else default_store_path()
-    check_writable(place.expanduser().absolute())
+    check_writable(real_folder(place))
     opened = open_store(place)
     if opened is not None:
         check_sound(opened.root / "mlflow.db")

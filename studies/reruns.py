@@ -10,7 +10,7 @@ from pathlib import Path
 from studies.errors import WorkerError
 from tracking.atomic import replacing
 from tracking.checkpoints import CheckpointError, check_checkpoint, recorded_checkpoints
-from tracking.history import StudyHistory, checkpoint_path
+from tracking.history import StudyHistory
 from tracking.records import Decision, EpochResult, TrialRecord, TrialResult, TrialSpec
 
 
@@ -111,7 +111,7 @@ class Rerun:
 def unsound_checkpoints(history: StudyHistory, trial: TrialRecord) -> Iterator[tuple[int, str]]:
     """Yields the repeats of a trial whose weights are missing or damaged, and what ails them."""
     for repeat, digest in recorded_checkpoints(trial):
-        path = checkpoint_path(history.store, history.description, trial.number, repeat)
+        path = history.files.checkpoint(trial.number, repeat)
         try:
             check_checkpoint(path, digest)
         except CheckpointError as error:
@@ -137,7 +137,7 @@ def put_back(history: StudyHistory, rerun: Rerun, written: Path) -> Path | None:
     if not rerun.same_weights:
         return None
     spec = training.spec
-    path = checkpoint_path(history.store, history.description, spec.number, spec.repeat)
+    path = history.files.checkpoint(spec.number, spec.repeat)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         shutil.copyfile(written, partial)

@@ -6,25 +6,24 @@ from collections.abc import Iterable
 
 from studies.engines.engine import Engine
 from tracking.atomic import one_before
-from tracking.history import checkpoint_path, state_path
 from tracking.records import StudyDescription, TrialRecord
 from tracking.selection import beyond_retention, ranked
-from tracking.store import Store
+from tracking.study_files import StudyFiles
 
 
 class Retention:
     """Follows a study's finished trials, and drops the files that are of no more use.
 
     Args:
-        store: Where the files are.
+        files: Where they are.
         description: The study.
         finished: Its finished trials, at the beginning.
     """
 
     def __init__(
-        self, store: Store, description: StudyDescription, finished: Iterable[TrialRecord]
+        self, files: StudyFiles, description: StudyDescription, finished: Iterable[TrialRecord]
     ) -> None:
-        self._store, self._description = store, description
+        self._files, self._description = files, description
         self._objective, self._keep = description.objective, description.keep
         finished = list(finished)
         order = ranked(finished, self._objective)
@@ -48,12 +47,12 @@ class Retention:
         repeats = range(self._description.repeats)
         for number in [n for n in self._with_state if not engine.may_go_on(n)]:
             for repeat in repeats:
-                path = state_path(self._store, self._description, number, repeat)
+                path = self._files.state(number, repeat)
                 path.unlink(missing_ok=True)
                 one_before(path).unlink(missing_ok=True)
             self._with_state.remove(number)
         for number in self._dropped:
             for repeat in repeats:
-                path = checkpoint_path(self._store, self._description, number, repeat)
+                path = self._files.checkpoint(number, repeat)
                 path.unlink(missing_ok=True)
         self._dropped.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,12 +33,21 @@ from studies.settings import Verify
 from studies.verification import VerificationStopped, Verifier
 from tracking.atomic import remove_pieces
 from tracking.databases import check_sound
+from tracking.experiments import make_experiment, take_folder
 from tracking.history import StudyHistory, find_study, read_study
 from tracking.joining import with_joined
 from tracking.mirror import check_free
-from tracking.records import StudyDescription, TrialRecord
+from tracking.parents import check_parents, renamed_from
+from tracking.records import FINISHED_STATES, StudyDescription, TrialRecord
 from tracking.runs import StudyRuns
-from tracking.store import Store, check_writable, create_store, default_store_path, open_store
+from tracking.store import (
+    Store,
+    check_writable,
+    create_store,
+    default_store_path,
+    open_store,
+    real_folder,
+)
 from tracking.summary import study_note
 
 
@@ -74,21 +84,32 @@ def run_study(
             progress.say(f"warning: {warning}")
         # All that can be wrong, before anything is written.
         check_definition(description)
-        check_writable(path.expanduser().absolute())
+        check_writable(real_folder(path))
         existing = open_store(path)
         if existing is not None:
             check_sound(existing.root / "mlflow.db")
             name, engine = description.name, description.engine
-            check_unchanged(
-                find_study(existing, name, engine) or find_study(existing, name), description
-            )
+            before = find_study(existing, name, engine) or find_study(existing, name)
+            check_unchanged(before, description)
+            if before is None:
+                _tell_of_renamed(existing, name, progress)
         server = server_for(existing, description.name, tracking_uri)
         if server is not None:
             check_free(existing, description.name, server)
         opened = create_store(path, prepared)
-        with opened.lock_study(description.name):
+        # What is held is the experiment, which may be renamed meanwhile.
+        experiment_id = make_experiment(opened, description.name)
+        with opened.lock_study(description.name, experiment_id):
+            take_folder(opened, experiment_id, progress.say)
             return _run_locked(
-                executor, opened, description, progress, at_the_end, server, verifier
+                executor,
+                opened,
+                description,
+                experiment_id,
+                progress,
+                at_the_end,
+                server,
+                verifier,
             )
     finally:
         progress.end()
@@ -99,12 +120,16 @@ def _run_locked(
     executor: Executor,
     store: Store,
     description: StudyDescription,
+    experiment_id: str,
     progress: Progress,
     at_the_end: AtTheEnd,
     server: str | None,
     verifier: Verifier,
 ) -> StudyHistory:
     before = find_study(store, description.name, description.engine)
+    if before is None or not any(trial.state in FINISHED_STATES for trial in before.trials):
+        # A new parent run's trials would write over those of one that was deleted.
+        check_parents(store, experiment_id, description.engine)
     # Again, now that no other process can change it.
     check_unchanged(before or find_study(store, description.name), description)
     runs, recorded = _take_up(executor, store, description, before, progress)
@@ -141,8 +166,7 @@ def _run_taken_up(
     try:
         with catching_interrupts(stop):
             runs.set_running()
-            checkpoints = store.checkpoints(description.name, description.engine)
-            remove_pieces(checkpoints)
+            remove_pieces(runs.files.folder)
             exports = can_export(store, description.name, progress.say)
             differing = runs.differing_trials()
             if differing:
@@ -163,8 +187,9 @@ def _run_taken_up(
             ending = driver.run()
             status = "KILLED" if ending == INTERRUPTED else "FINISHED"
             # Of workers that were killed meanwhile.
-            remove_pieces(checkpoints)
+            remove_pieces(runs.files.folder)
             if ending != INTERRUPTED:
+                runs.description = replace(runs.description, name=_present_name(runs))
                 try:
                     choose_champion(executor, runs, progress, verifier)
                 except VerificationStopped:
@@ -217,13 +242,27 @@ def _take_up(
         )
     runs.write_definition()
     runs.close_left_over(before.trials)
-    check_complete(description.name, before.trials)
+    check_complete(before)
     return runs, before.trials
+
+
+def _tell_of_renamed(store: Store, name: str, progress: Progress) -> None:
+    """Says that a study of this name goes by another one now, and that a new one begins."""
+    for now in renamed_from(store, name):
+        progress.say(
+            f"note: the study {name!r} was renamed to {now!r} in MLflow; a new study {name!r} "
+            f"begins. To go on with the renamed one: --name {shlex.quote(now)}"
+        )
+
+
+def _present_name(runs: StudyRuns) -> str:
+    """Returns what the study is called now: somebody may have renamed it while it ran."""
+    return str(runs.store.client.get_experiment(runs.experiment_id).name)
 
 
 def _close(store: Store, runs: StudyRuns, status: str, ending: Ending) -> StudyHistory:
     """Ends a study's parent run with its summary; returns the study as it stands."""
-    history = read_study(store, runs.description.name, runs.description.engine)
+    history = read_study(store, _present_name(runs), runs.description.engine)
     runs.close(status, study_note(history, ending.text), *ending)
     return replace(history, status=status, ended_by=ending.by, stopped=ending.text)
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from studies.seeds import trial_seed
-from tracking.history import checkpoint_path, state_path
 from tracking.records import (
     Proposal,
     StudyDescription,
@@ -15,7 +14,7 @@ from tracking.records import (
     TrialSpec,
     TrialTask,
 )
-from tracking.store import Store
+from tracking.study_files import StudyFiles
 
 
 def spec_of(
@@ -61,18 +60,18 @@ def spec_of(
 def task_of(
     spec: TrialSpec,
     description: StudyDescription,
-    store: Store,
+    files: StudyFiles,
     trainer: TrainerName | None = None,
 ) -> TrialTask:
     """Returns what an executor is given to run a training."""
     origin = None
     if spec.goes_on_from is not None and spec.initial_epoch:
-        origin = state_path(store, description, spec.goes_on_from)
+        origin = files.state(spec.goes_on_from)
     return TrialTask(
         spec,
         description.space,
-        checkpoint_path(store, description, spec.number, spec.repeat),
-        state_path(store, description, spec.number, spec.repeat),
+        files.checkpoint(spec.number, spec.repeat),
+        files.state(spec.number, spec.repeat),
         origin,
         trainer,
     )

@@ -6,11 +6,14 @@
 | `names` | what a study may be called |
 | `atomic` | files that are there whole or not at all |
 | `store` | the folder that holds everything |
+| `study_files` | where a study's checkpoints and states are |
+| `study_locks` | who is at work on which study |
 | `databases` | whether a database is whole |
 | `mlflow_client` | opening MLflow's and Optuna's databases |
 | `mlflow_names` | names that MLflow refuses, spelled otherwise |
 | `tags` | the tags on MLflow's runs |
 | `experiments`, `runs` | writing a study into MLflow: its experiment, its runs |
+| `parents` | the parent runs of studies, and those that were lost in MLflow |
 | `run_contents` | what its runs hold |
 | `run_writer`, `run_tables` | how runs are written: by MLflow's client, or into its tables |
 | `history` | reading it back |
@@ -31,6 +34,7 @@ from tracking.errors import (
     StoreError,
     StoreLockedError,
     StudyChangedError,
+    StudyDeletedError,
     StudyNameError,
     StudyNotFoundError,
     TrackingError,
@@ -55,6 +59,7 @@ __all__ = [
     "StoreError",
     "StoreLockedError",
     "StudyChangedError",
+    "StudyDeletedError",
     "StudyDescription",
     "StudyHistory",
     "StudyNameError",

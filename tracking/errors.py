@@ -6,6 +6,7 @@ TrackingError
 ├── ServerAwayError   an MLflow server does not answer now
 ├── ServerRefusedError
 ├── StudyNotFoundError
+│   └── StudyDeletedError  it was deleted in MLflow, in whole or in part
 ├── StudyNameError
 └── StudyChangedError
 """
@@ -35,6 +36,10 @@ class ServerRefusedError(TrackingError):
 
 class StudyNotFoundError(TrackingError):
     """The store has no such study or trial."""
+
+
+class StudyDeletedError(StudyNotFoundError):
+    """The study, or a part that it can't do without, was deleted in MLflow; says what to do."""
 
 
 class StudyNameError(TrackingError, ValueError):

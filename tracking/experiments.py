@@ -2,36 +2,69 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+
 from tracking import tags
 from tracking.atomic import remove_pieces
-from tracking.errors import StoreError
+from tracking.doctor.findings import move_to_orphans
+from tracking.errors import StoreError, StudyDeletedError
+from tracking.parents import in_trash
 from tracking.run_contents import local_artifacts
+from tracking.searching import search_runs
 from tracking.store import Store
+from tracking.study_files import adopt_folder, left_over_folder
 
 
 def make_experiment(store: Store, study: str) -> str:
     """Makes the experiment of a study, where it is not there yet; returns its id.
 
     Raises:
-        StoreError: If it was deleted in MLflow.
+        StudyDeletedError: If it was deleted in MLflow.
     """
+    from mlflow.exceptions import MlflowException
+
     client = store.client
     experiment = client.get_experiment_by_name(study)
     if experiment is None:
-        made: str = client.create_experiment(
-            study,
-            artifact_location=f"{store.artifacts_uri}/{_next_folder(store)}",
-            tags={"mlflow.experimentKind": "custom_model_development", tags.KIND: "study"},
-        )
+        try:
+            made: str = client.create_experiment(
+                study,
+                artifact_location=f"{store.artifacts_uri}/{_next_folder(store)}",
+                tags={
+                    "mlflow.experimentKind": "custom_model_development",
+                    tags.KIND: "study",
+                    tags.NAME: study,
+                },
+            )
+        except MlflowException as error:
+            # Another process made it at the same moment.
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            return make_experiment(store, study)
         return made
-    found: str = experiment.experiment_id
     if experiment.lifecycle_stage == "deleted":
-        raise StoreError(
-            f"The study {study!r} was deleted in MLflow. Restore it there (mlflow experiments "
-            f"restore --experiment-id {found}), or launch under another name with --name."
-        )
-    end_unmarked(store, found)
-    return found
+        raise StudyDeletedError(in_trash(store, experiment))
+    return str(experiment.experiment_id)
+
+
+def take_folder(store: Store, experiment_id: str, say: Callable[[str], None]) -> None:
+    """Makes the folder of a study's files; moves what a purged study has left there out of the way.
+
+    To be called while this process holds the study.
+
+    Args:
+        store: The store.
+        experiment_id: The study's experiment.
+        say: Takes what a person should know.
+    """
+    left_over = left_over_folder(store, experiment_id)
+    if left_over is not None:
+        runs = search_runs(store.client, experiment_id, deleted=True)
+        if not any(tags.NUMBER in run.data.tags for run in runs):
+            to = move_to_orphans(store, left_over)
+            say(f"files of a study that was purged from MLflow were moved to {str(to)!r}")
+    adopt_folder(store, experiment_id)
 
 
 def end_unmarked(store: Store, experiment_id: str) -> None:
@@ -39,8 +72,10 @@ def end_unmarked(store: Store, experiment_id: str) -> None:
     running = store.client.search_runs([experiment_id], "attributes.status = 'RUNNING'")
     for run in running:
         if tags.ENGINE in run.data.tags and tags.KIND not in run.data.tags:
-            remove_pieces(local_artifacts(run) / "study")
-            remove_pieces(local_artifacts(run) / "study" / "code")
+            # Not if the record leads out of the store.
+            with contextlib.suppress(StoreError):
+                remove_pieces(local_artifacts(store, run) / "study")
+                remove_pieces(local_artifacts(store, run) / "study" / "code")
             store.client.set_terminated(run.info.run_id, "KILLED")
 
 

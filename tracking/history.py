@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracking import tags
-from tracking.errors import StoreError, StudyNotFoundError
+from tracking.errors import StoreError, StudyDeletedError, StudyNotFoundError
 from tracking.joining import completed, with_joined
 from tracking.mlflow_client import check_database
 from tracking.mlflow_names import from_mlflow
 from tracking.names import known_names
+from tracking.parents import (
+    in_trash,
+    lost_parent,
+    parent_runs,
+    renamed_from,
+    study_experiments,
+)
 from tracking.records import StudyDescription, TrialRecord
 from tracking.run_contents import code_path, definition_path, read_trial
-from tracking.searching import search_experiments, search_runs
+from tracking.searching import search_runs
 from tracking.selection import best_trial, holding, ranked
 from tracking.store import Store
+from tracking.study_files import StudyFiles, files_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 ALIAS = "champion"
 
@@ -41,6 +49,8 @@ class StudyHistory:
         status: Status of the parent run.
         trials: Its trials by number, each as of its last attempt.
         champion_run_id: The run of the trial behind the registered champion, or empty.
+        champion_model: What that registered model is called: as the study, if nobody renamed one of
+            the two; or empty.
         ended_by: Why its last launch ended, in one word: ``"trials"`` (it has them), ``"space"``
             (all was tried), ``"timeout"``, ``"target"``, ``"patience"``, ``"interrupt"`` or
             ``"error"``; empty while it runs, or if it was killed.
@@ -58,6 +68,7 @@ class StudyHistory:
     status: str
     trials: tuple[TrialRecord, ...]
     champion_run_id: str
+    champion_model: str = ""
     ended_by: str = ""
     stopped: str = ""
     keeps: int | None = None
@@ -97,37 +108,26 @@ class StudyHistory:
             f"The study {self.description.name!r} has no trial {number}; it has {there}."
         )
 
+    @property
+    def files(self) -> StudyFiles:
+        """Where its trials' checkpoints and states are."""
+        return files_of(self.store, self.experiment_id, self.description.engine)
+
     def checkpoint(self, trial: TrialRecord) -> Path | None:
         """Returns the path of a trial's best weights, or None if they are not kept."""
         repeat = trial.result.best_repeat if trial.result is not None else 0
-        path = checkpoint_path(self.store, self.description, trial.number, repeat)
+        path = self.files.checkpoint(trial.number, repeat)
         return path if path.exists() else None
 
     def model_uri(self, trial: TrialRecord) -> str | None:
         """Returns the address of the registered model, if this trial is the champion."""
         if trial.run_id != self.champion_run_id:
             return None
-        return f"models:/{self.description.name}@{ALIAS}"
+        return f"models:/{self.champion_model}@{ALIAS}"
 
     def curve(self, trial: TrialRecord) -> dict[int, dict[str, float]]:
         """Returns a trial's metrics by epoch."""
         return epoch_metrics(self.store, trial.run_id)
-
-
-def checkpoint_path(
-    store: Store, description: StudyDescription, number: int, repeat: int = 0
-) -> Path:
-    """Returns where the best weights of a trial, or of one of its repeats, are or would be."""
-    folder = store.checkpoints(description.name, description.engine)
-    which = f".repeat-{repeat}" if repeat else ""
-    return folder / f"trial-{number:05}{which}.weights.h5"
-
-
-def state_path(store: Store, description: StudyDescription, number: int, repeat: int = 0) -> Path:
-    """Returns where the state of a trial after its last epochs is, while it is of use."""
-    folder = store.checkpoints(description.name, description.engine)
-    which = f".repeat-{repeat}" if repeat else ""
-    return folder / f"trial-{number:05}{which}.state.safetensors"
 
 
 def study_names(store: Store) -> list[str]:
@@ -140,14 +140,14 @@ def study_names(store: Store) -> list[str]:
     if not any((store.root / "mlartifacts").iterdir()):
         # A new store: not worth MLflow's start.
         return []
-    studies = [e for e in search_experiments(store.client) if e.tags.get(tags.KIND) == "study"]
+    studies = study_experiments(store)
     studies.sort(key=lambda e: int(e.tags.get(tags.LAUNCHED, e.creation_time)), reverse=True)
     return [experiment.name for experiment in studies]
 
 
 def study_engines(store: Store, experiment_id: str) -> list[str]:
     """Returns the engines that the study of an experiment was launched with, the latest last."""
-    return [parent.data.tags[tags.ENGINE] for parent in _parents(store, experiment_id)]
+    return list(parent_runs(store, experiment_id))
 
 
 def read_study(store: Store, name: str, engine: str | None = None) -> StudyHistory:
@@ -159,24 +159,31 @@ def read_study(store: Store, name: str, engine: str | None = None) -> StudyHisto
         engine: Which of its engines; None for the one that was launched last.
 
     Raises:
+        StudyDeletedError: If it was deleted in MLflow, or its parent run was.
         StudyNotFoundError: If there is no such study, or it was not launched with this engine.
     """
     experiment = store.client.get_experiment_by_name(name)
-    parents = [] if experiment is None else _parents(store, experiment.experiment_id)
-    if experiment is None or not parents:
-        hint = known_names(name, study_names(store))
-        raise StudyNotFoundError(f"The store {str(store.root)!r} has no study {name!r}. {hint}")
-    by_engine = {parent.data.tags[tags.ENGINE]: parent for parent in parents}
+    if experiment is None:
+        raise _not_found(store, name)
+    if experiment.lifecycle_stage == "deleted":
+        raise StudyDeletedError(in_trash(store, experiment))
+    by_engine = parent_runs(store, experiment.experiment_id)
     engines = tuple(by_engine)
-    if engine is not None and engine not in by_engine:
+    if not engines or engine not in (None, *engines):
+        lost = lost_parent(store, experiment, engine)
+        if lost:
+            raise StudyDeletedError(lost)
+        if not engines:
+            raise _not_found(store, name)
         raise StudyNotFoundError(
             f"The study {name!r} was not launched with the engine {engine!r}, "
             f"but with {', '.join(engines)}."
         )
     parent = by_engine[engine or engines[-1]]
-    champion = champion_run_id(store, name)
     trials = _read_trials(store, experiment.experiment_id, parent.info.run_id)
-    description = with_joined(_read_description(parent), trials)
+    recorded = replace(_read_description(store, parent), name=experiment.name)
+    champion = champion_version(store.client, name, experiment.experiment_id)
+    description = with_joined(recorded, trials)
     if description.discovered:
         trials = [completed(trial, description.space) for trial in trials]
     return StudyHistory(
@@ -187,7 +194,8 @@ def read_study(store: Store, name: str, engine: str | None = None) -> StudyHisto
         parent_run_id=parent.info.run_id,
         status=parent.info.status,
         trials=tuple(trials),
-        champion_run_id=champion,
+        champion_run_id="" if champion is None else champion.tags.get(tags.CHAMPION_RUN, ""),
+        champion_model="" if champion is None else champion.name,
         ended_by=_while_ended(parent, tags.ENDED_BY),
         stopped=_while_ended(parent, tags.STOPPED),
         keeps=tags.read_count(parent.data.tags.get(tags.KEPT), description.keep),
@@ -195,10 +203,26 @@ def read_study(store: Store, name: str, engine: str | None = None) -> StudyHisto
     )
 
 
+def _not_found(store: Store, name: str) -> StudyNotFoundError:
+    told = f"The store {str(store.root)!r} has no study {name!r}."
+    renamed = renamed_from(store, name)
+    if renamed:
+        return StudyNotFoundError(
+            f"{told} It was renamed in MLflow, to {' and '.join(map(repr, renamed))}."
+        )
+    return StudyNotFoundError(f"{told} {known_names(name, study_names(store))}")
+
+
 def find_study(store: Store, name: str, engine: str | None = None) -> StudyHistory | None:
-    """Reads a study, or returns None if there is none."""
+    """Reads a study, or returns None if there is none.
+
+    Raises:
+        StudyDeletedError: If there was one; see `read_study`.
+    """
     try:
         return read_study(store, name, engine)
+    except StudyDeletedError:
+        raise
     except StudyNotFoundError:
         return None
 
@@ -220,7 +244,7 @@ def read_source(history: StudyHistory, digest: str) -> str:
     if not digest:
         return ""
     parent = history.store.client.get_run(history.parent_run_id)
-    path = code_path(parent, digest)
+    path = code_path(history.store, parent, digest)
     try:
         content = path.read_bytes()
     except OSError:
@@ -229,8 +253,8 @@ def read_source(history: StudyHistory, digest: str) -> str:
     return content.decode() if hashlib.sha256(content).hexdigest() == digest else ""
 
 
-def _read_description(parent: Run) -> StudyDescription:
-    path = definition_path(parent)
+def _read_description(store: Store, parent: Run) -> StudyDescription:
+    path = definition_path(store, parent)
     try:
         return StudyDescription.from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -239,17 +263,6 @@ def _read_description(parent: Run) -> StudyDescription:
             "`kerastudy doctor --fix` makes it again from the run's tags; else restore the file "
             "from a backup, or launch the study under another name with --name."
         ) from None
-
-
-def _parents(store: Store, experiment_id: str) -> list[Run]:
-    """Returns the latest parent run of each engine, the latest last."""
-    runs = search_runs(store.client, experiment_id, f"tags.`{tags.KIND}` = 'study'")
-    latest = {run.data.tags[tags.ENGINE]: run for run in runs}
-    return sorted(latest.values(), key=_last_launch)
-
-
-def _last_launch(run: Run) -> int:
-    return int(run.data.tags.get(tags.LAUNCHED, run.info.start_time))
 
 
 def _read_trials(store: Store, experiment_id: str, parent_run_id: str) -> list[TrialRecord]:
@@ -281,18 +294,48 @@ def _while_ended(parent: Run, tag: str) -> str:
     return "" if parent.info.status == "RUNNING" else str(parent.data.tags.get(tag, ""))
 
 
-def champion_run_id(store: Store, name: str) -> str:
-    """Returns the run of the trial behind a study's registered champion, or an empty text."""
-    version = champion_version(store.client, name)
-    return "" if version is None else str(version.tags.get(tags.CHAMPION_RUN, ""))
+def champion_version(client: MlflowClient, name: str, experiment_id: str) -> ModelVersion | None:
+    """Returns a study's registered champion as MLflow has it, or None.
+
+    Args:
+        client: MLflow's.
+        name: The study's name.
+        experiment_id: Its experiment, which the registered model names too: one of the two may
+            have been renamed, and the model of this name may be another study's.
+    """
+    version = _by_alias(client, name)
+    if version is not None and is_of(client, version, experiment_id):
+        return version
+    for model in models_of(client, experiment_id):
+        version = _by_alias(client, model.name)
+        if version is not None:
+            return version
+    return None
 
 
-def champion_version(client: MlflowClient, name: str) -> ModelVersion | None:
-    """Returns a study's registered champion as MLflow has it, or None."""
+def models_of(client: MlflowClient, experiment_id: str) -> list[RegisteredModel]:
+    """Returns the registered models that name a study's experiment as theirs."""
+    return list(client.search_registered_models(f"tags.`{tags.EXPERIMENT}` = '{experiment_id}'"))
+
+
+def is_of(client: MlflowClient, version: ModelVersion, experiment_id: str) -> bool:
+    """Tells whether a version of a registered model is of a study's run."""
+    from mlflow.exceptions import MlflowException
+
+    if tags.EXPERIMENT in version.tags:
+        return bool(version.tags[tags.EXPERIMENT] == experiment_id)
+    try:
+        return bool(client.get_run(version.run_id).info.experiment_id == experiment_id)
+    except MlflowException:
+        # Of no run, or of one that was purged.
+        return False
+
+
+def _by_alias(client: MlflowClient, model: str) -> ModelVersion | None:
     from mlflow.exceptions import MlflowException
 
     try:
-        return client.get_model_version_by_alias(name, ALIAS)
+        return client.get_model_version_by_alias(model, ALIAS)
     except MlflowException as error:
         # There is no such model, or no such alias.
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):

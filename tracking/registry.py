@@ -10,19 +10,20 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from tracking import tags
-from tracking.errors import ServerRefusedError
-from tracking.history import ALIAS, StudyHistory, champion_version
+from tracking.errors import ServerRefusedError, StoreError
+from tracking.history import ALIAS, StudyHistory, champion_version, is_of, models_of
 from tracking.mlflow_names import to_mlflow
 from tracking.records import BestEpoch, StudyDescription, TrialRecord
 from tracking.run_contents import spell
-from tracking.store import Store
+from tracking.store import Store, local_path
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
-    from mlflow.entities.model_registry import RegisteredModel
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 
 # What the parent run's metrics of the registered model begin with.
@@ -84,16 +85,18 @@ def register(
     """
     _, best = trial.best_training
     client = there.client
-    metric, name = description.objective.metric, description.name
+    metric = description.objective.metric
     facts = {
         tags.CHAMPION_RUN: trial.run_id,
         tags.NUMBER: str(trial.number),
         tags.ENGINE: description.engine,
+        tags.EXPERIMENT: there.experiment_id,
         "epoch": str(best.epoch),
         to_mlflow(metric): repr(best.value),
         **({tags.VERIFIED: trial.verified} if trial.verified else {}),
     }
-    model = _registered_model(there, name)
+    model = _registered_model(there, description.name)
+    name = model.name
     if there.identity and model.tags.get(tags.IDENTITY) != there.identity:
         raise ServerRefusedError(
             f"The server has a registered model {name!r} that is not this store's study's, so the "
@@ -101,7 +104,7 @@ def register(
         )
     logged = _logged_model(there, name, trial, facts, folder)
     _note_in_parent_run(there, logged, best)
-    versions = client.search_model_versions(f"name = '{name}'")
+    versions = client.search_model_versions(_is_named(name))
     version = next((v for v in versions if v.source == logged.artifact_location), None)
     version = version or client.create_model_version(
         name,
@@ -113,40 +116,58 @@ def register(
         description=f"Trial {trial.number}, epoch {best.epoch}: {metric} {best.value:.6g}",
         model_id=logged.model_id,
     )
-    if trial.verified and version.tags.get(tags.VERIFIED) != trial.verified:
-        client.set_model_version_tag(name, version.version, tags.VERIFIED, trial.verified)
+    if trial.verified:
+        facts[tags.VERIFIED] = trial.verified
+    for tag, text in facts.items():
+        # Deleted in MLflow, or of a version before this one.
+        if version.tags.get(tag) != text:
+            client.set_model_version_tag(name, version.version, tag, text)
     client.set_registered_model_alias(name, ALIAS, version.version)
     return f"models:/{name}@{ALIAS}"
 
 
-def set_champion_verified(store: Store, name: str, text: str) -> None:
+def set_champion_verified(history: StudyHistory, text: str) -> None:
     """Records of a study's registered champion whether plain `model.fit` comes to the same."""
-    version = champion_version(store.client, name)
+    client = history.store.client
+    version = champion_version(client, history.description.name, history.experiment_id)
     if version is not None and version.tags.get(tags.VERIFIED) != text:
-        store.client.set_model_version_tag(name, version.version, tags.VERIFIED, text)
+        client.set_model_version_tag(version.name, version.version, tags.VERIFIED, text)
 
 
-def withdraw_champion(store: Store, name: str) -> None:
+def withdraw_champion(history: StudyHistory) -> None:
     """Takes the name champion from a study's registered model, which stays as it is."""
-    store.client.delete_registered_model_alias(name, ALIAS)
+    client = history.store.client
+    version = champion_version(client, history.description.name, history.experiment_id)
+    if version is not None:
+        client.delete_registered_model_alias(version.name, ALIAS)
 
 
-def champion_fault(store: Store, name: str) -> str:
+def champion_fault(history: StudyHistory) -> str:
     """Says what ails the files of a study's registered champion; empty if nothing does.
 
     Args:
-        store: Where it is.
-        name: The study's name. If it has no champion, nothing ails it.
+        history: The study. If it has no champion, nothing ails it.
     """
-    model = champion_version(store.client, name)
-    return "" if model is None else _model_fault(local_model(model.source))
+    store = history.store
+    found = champion_version(store.client, history.description.name, history.experiment_id)
+    return "" if found is None else model_version_fault(store, found)
 
 
-def local_model(location: str) -> Path:
-    """Returns the folder of a model that is in a store."""
-    from mlflow.utils.file_utils import local_file_uri_to_path
+def model_version_fault(store: Store, version: ModelVersion) -> str:
+    """Says what ails the files of a version of a registered model; empty if nothing does."""
+    try:
+        return _model_fault(local_model(store, version.source))
+    except StoreError as error:
+        return str(error)
 
-    return Path(local_file_uri_to_path(location))
+
+def local_model(store: Store, location: str) -> Path:
+    """Returns the folder of a model that is in a store.
+
+    Raises:
+        StoreError: If the record names one that is not.
+    """
+    return store.inside(local_path(location))
 
 
 def _model_fault(folder: Path) -> str:
@@ -173,7 +194,7 @@ def _logged_model(
     from mlflow.models import Model
 
     client = there.client
-    registered = {v.source for v in client.search_model_versions(f"name = '{name}'")}
+    registered = {v.source for v in client.search_model_versions(_is_named(name))}
     logged = None
     for before in client.search_logged_models(
         [there.experiment_id], f"source_run_id = '{there.parent_run_id}'"
@@ -202,26 +223,65 @@ def _logged_model(
 
 
 def _registered_model(there: Registrar, name: str) -> RegisteredModel:
-    """Returns a study's registered model, made if it is not there."""
+    """Returns a study's registered model, made if it is not there.
+
+    Either of the two may have been renamed: it is the one that names the study's experiment. One
+    of the study's name may be that of another study, which was called so before.
+    """
+    client, study = there.client, there.experiment_id
+    ours = models_of(client, study)
+    if ours:
+        return next((model for model in ours if model.name == name), ours[0])
+    for called in (name, f"{name} ({study})"):
+        found = _model_called(client, called)
+        if found is None:
+            given = {tags.KIND: "study", tags.EXPERIMENT: study}
+            if there.identity:
+                given[tags.IDENTITY] = there.identity
+            description = f"Champions of the study {name}."
+            return client.create_registered_model(called, tags=given, description=description)
+        if there.identity:
+            # On a server, that alone tells.
+            return found
+        if not _is_anothers(there, found):
+            client.set_registered_model_tag(called, tags.EXPERIMENT, study)
+            return found
+    raise StoreError(
+        f"The registered models {name!r} and {called!r} are other studies', so the champion is "
+        "not registered. Rename or delete one of them in MLflow."
+    )
+
+
+def _model_called(client: MlflowClient, name: str) -> RegisteredModel | None:
     from mlflow.exceptions import MlflowException
 
     try:
-        return there.client.get_registered_model(name)
+        return client.get_registered_model(name)
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-    given = {tags.KIND: "study"}
-    if there.identity:
-        given[tags.IDENTITY] = there.identity
-    description = f"Champions of the study {name}."
-    return there.client.create_registered_model(name, tags=given, description=description)
+        return None
+
+
+def _is_anothers(there: Registrar, model: RegisteredModel) -> bool:
+    """Tells whether a registered model is another study's than the one that is at hand."""
+    if tags.EXPERIMENT in model.tags:
+        return True
+    versions = there.client.search_model_versions(_is_named(model.name))
+    return bool(versions) and not any(
+        is_of(there.client, version, there.experiment_id) for version in versions
+    )
+
+
+def _is_named(model: str) -> str:
+    quote = '"' if "'" in model else "'"
+    return f"name = {quote}{model}{quote}"
 
 
 def _location_fault(location: str) -> str:
-    from mlflow.utils.uri import is_local_uri
-
     # What a server holds is whole once it is READY, and the server's to keep.
-    return _model_fault(local_model(location)) if is_local_uri(location) else ""
+    local = urlsplit(location).scheme in ("", "file")
+    return _model_fault(local_path(location)) if local else ""
 
 
 def _note_in_parent_run(there: Registrar, logged: LoggedModel, best: BestEpoch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,29 +18,34 @@ from tracking.records import (
     TrialSpec,
     TrialState,
 )
-
-# A batch of MLflow's holds 100.
-_MOST_TAGS = 50
+from tracking.store import Store, local_path
 
 if TYPE_CHECKING:
     from mlflow.entities import Param, Run
 
-
-def local_artifacts(run: Run) -> Path:
-    """Returns the folder of a run's artifacts."""
-    from mlflow.utils.file_utils import local_file_uri_to_path
-
-    return Path(local_file_uri_to_path(run.info.artifact_uri))
+# A batch of MLflow's holds 100.
+_MOST_TAGS = 50
 
 
-def definition_path(parent: Run) -> Path:
-    """Returns where a study's definition is."""
-    return local_artifacts(parent) / "study" / "definition.json"
+def local_artifacts(store: Store, run: Run) -> Path:
+    """Returns the folder of a run's artifacts.
+
+    Raises:
+        StoreError: If the record names one that is not in the store.
+    """
+    return store.inside(local_path(run.info.artifact_uri))
 
 
-def code_path(parent: Run, digest: str) -> Path:
-    """Returns where the text of a study file is, by its digest."""
-    return local_artifacts(parent) / "study" / "code" / f"{digest[:16]}.py"
+def definition_path(store: Store, parent: Run) -> Path:
+    """Returns where a study's definition is; see `local_artifacts`."""
+    return local_artifacts(store, parent) / "study" / "definition.json"
+
+
+def code_path(store: Store, parent: Run, digest: str) -> Path:
+    """Returns where the text of a study file is, by its digest; see `local_artifacts`."""
+    # A tag may hold anything.
+    name = digest[:16] if digest.isalnum() else hashlib.sha256(digest.encode()).hexdigest()[:16]
+    return local_artifacts(store, parent) / "study" / "code" / f"{name}.py"
 
 
 def definition_tags(text: str, before: Mapping[str, str]) -> dict[str, str]:

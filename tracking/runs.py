@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from tracking import tags
 from tracking.atomic import remove_pieces, write_atomically
-from tracking.experiments import make_experiment
+from tracking.experiments import end_unmarked, make_experiment
 from tracking.mlflow_names import to_mlflow
 from tracking.records import (
     EpochResult,
@@ -41,6 +41,7 @@ from tracking.run_contents import (
 from tracking.run_tables import make_writer
 from tracking.searching import search_runs
 from tracking.store import Store
+from tracking.study_files import files_of
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Param, Run
@@ -65,6 +66,7 @@ class StudyRuns:
         description: The study's definition.
 
     Attributes:
+        files: Where its trials' checkpoints and states are.
         on_written: Called with the id of each run that was written to, once it was.
     """
 
@@ -81,6 +83,7 @@ class StudyRuns:
         self._named: dict[str, set[str]] = {}
         self._flushed: dict[str, float] = {}
         self._dataset = dataset_inputs(description)
+        self.files = files_of(store, experiment_id, description.engine)
         self.on_written: Callable[[str], None] = lambda run_id: None
         # Runs that were written to, of which nobody was told yet; None: they are told of at once.
         self._untold: list[str] | None = None
@@ -92,11 +95,12 @@ class StudyRuns:
         """Makes the experiment, where it is not there yet, and a parent run.
 
         Raises:
-            StoreError: If an experiment of this name was deleted in MLflow.
+            StudyDeletedError: If an experiment of this name was deleted in MLflow.
         """
         client = store.client
         name = description.name
         experiment_id = make_experiment(store, name)
+        end_unmarked(store, experiment_id)
         run = client.create_run(
             experiment_id,
             run_name=f"{name} ({description.engine})",
@@ -123,7 +127,7 @@ class StudyRuns:
 
         code, text = self.description.code, self.description.to_json()
         parent = self._client.get_run(self.parent_run_id)
-        path = code_path(parent, code.digest)
+        path = code_path(self.store, parent, code.digest)
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_pieces(path.parent.parent)
         remove_pieces(path.parent)
@@ -135,7 +139,7 @@ class StudyRuns:
         if changed:
             written = [RunTag(name, part) for name, part in changed.items()]
             self._client.log_batch(self.parent_run_id, tags=written)
-        write_atomically(definition_path(parent), text)
+        write_atomically(definition_path(self.store, parent), text)
 
     def set_running(self) -> None:
         """Marks the parent run as running, and as the one launched last."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,27 +12,37 @@ if TYPE_CHECKING:
 _PAGE = 1000
 
 
-def search_experiments(client: MlflowClient) -> list[Experiment]:
-    """Returns all experiments that were not deleted."""
-    return _all(lambda token: client.search_experiments(page_token=token, max_results=_PAGE))
+def search_experiments(client: MlflowClient, *, deleted: bool = False) -> list[Experiment]:
+    """Returns all experiments, or only those that were deleted."""
+    from mlflow.entities import ViewType
+
+    view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
+    return _all(lambda token: client.search_experiments(view, _PAGE, page_token=token))
 
 
 def search_runs(
-    client: MlflowClient, experiment_id: str, condition: str = "", *, deleted: bool = False
+    client: MlflowClient,
+    experiments: str | Sequence[str],
+    condition: str = "",
+    *,
+    deleted: bool = False,
 ) -> list[Run]:
-    """Returns an experiment's runs in the order in which they were made.
+    """Returns the runs of experiments in the order in which they were made.
 
     Args:
         client: MLflow's.
-        experiment_id: The experiment.
+        experiments: The id of the experiment, or of several.
         condition: What they meet, as MLflow spells it; empty: all.
         deleted: With those that were deleted.
     """
     from mlflow.entities import ViewType
 
+    wanted = [experiments] if isinstance(experiments, str) else list(experiments)
+    if not wanted:
+        return []
     return _all(
         lambda token: client.search_runs(
-            [experiment_id],
+            wanted,
             condition,
             run_view_type=ViewType.ALL if deleted else ViewType.ACTIVE_ONLY,
             order_by=["attributes.start_time ASC"],

@@ -3,7 +3,7 @@
 store.json      what this folder is, and where it last stood
 mlflow.db       MLflow on SQLite      mlartifacts/   its artifacts
 optuna.db       Optuna's storage: finished trials, for its dashboard and API
-checkpoints/    best-validation weights:  STUDY/ENGINE/trial-00007.weights.h5
+checkpoints/    best-validation weights:  STUDY@ID/ENGINE/trial-00007.weights.h5
 locks/          who is at work on which study
 orphans/        what `kerastudy doctor --fix` found to belong to nothing; damaged-… what it replaced
 """
@@ -15,24 +15,26 @@ import json
 import os
 import shlex
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from tracking import tags
 from tracking.atomic import remove_pieces, write_atomically
-from tracking.errors import StoreError, StoreLockedError
+from tracking.errors import StoreError
+from tracking.study_locks import locked_study, study_holder, study_holders
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 STORE_FORMAT = 1
 DEFAULT_STORE = "kerastudy-store"
-
-_SECONDS_TO_LOOK = 0.3
 
 # Where MLflow writes absolute addresses of artifacts. MLflow has no call to change
 # them, and a store that was moved must still open; see docs/decisions/0003.
@@ -71,10 +73,6 @@ class Store:
         """Address of the folder that holds MLflow's artifacts."""
         return (self.root / "mlartifacts").as_uri()
 
-    def checkpoints(self, study: str, engine: str) -> Path:
-        """Returns the folder of the checkpoints of a study under one engine."""
-        return self.root / "checkpoints" / study / engine.replace(":", "-")
-
     @cached_property
     def client(self) -> MlflowClient:
         """MLflow's client on this store. Imports MLflow: 1 to 4 seconds of CPU."""
@@ -82,54 +80,41 @@ class Store:
 
         return open_client(self)
 
-    @contextlib.contextmanager
-    def lock_study(self, study: str) -> Iterator[None]:
-        """Holds a study for this process while its trials run.
+    def lock_study(self, study: str, experiment_id: str = "") -> AbstractContextManager[None]:
+        """Holds a study for this process while its trials run; see `locked_study`.
 
         Raises:
             StoreLockedError: If another process holds it; says which.
         """
-        path = self.root / "locks" / f"{study}.lock"
-        path.parent.mkdir(exist_ok=True)
-        holder = path.with_suffix(".json")
-        lock = FileLock(path)
-        try:
-            # Whoever looks who holds it holds it for an instant.
-            lock.acquire(timeout=_SECONDS_TO_LOOK)
-        except Timeout:
-            raise StoreLockedError(
-                f"Another process is running the study {study!r} in {str(self.root)!r} "
-                f"({_read_holder(holder)}). Wait for it, stop it, or launch under another "
-                "name with --name."
-            ) from None
-        try:
-            remove_pieces(holder.parent, holder.name)
-            write_atomically(holder, json.dumps({"process": os.getpid(), "host": _host()}))
-            yield
-        finally:
-            holder.unlink(missing_ok=True)
-            lock.release()
+        return locked_study(self.root, study, experiment_id)
 
-    def holder(self, study: str) -> str:
+    def holder(self, study: str, experiment_id: str = "") -> str:
         """Says which process holds a study; empty if none does. Changes nothing."""
-        path = self.root / "locks" / f"{study}.lock"
-        if not path.exists():
-            return ""
-        lock = FileLock(path)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return _read_holder(path.with_suffix(".json"))
-        except OSError:
-            # A folder that can't be written: no process runs a study in it.
-            return ""
-        lock.release()
-        return ""
+        return study_holder(self.root, study, experiment_id)
 
-    def at_work(self, but: str = "") -> list[str]:
-        """Returns the studies that processes hold, one left out."""
-        names = [path.stem for path in sorted((self.root / "locks").glob("*.lock"))]
-        return [name for name in names if name != but and self.holder(name)]
+    def at_work(self, but: str = "") -> dict[str, str]:
+        """Returns the studies that processes hold, one left out, and which process holds each."""
+        return {name: held for name, held in study_holders(self.root).items() if name != but}
+
+    def inside(self, path: Path) -> Path:
+        """Returns a path, if it is in the store.
+
+        A record may come from somebody else: what it names must not lead out of the store. (Its
+        folders themselves may be links, to another disk.)
+
+        Raises:
+            StoreError: If it is not.
+        """
+        try:
+            parts = Path(os.path.normpath(path)).relative_to(self.root).parts
+            top = self.root.joinpath(*parts[:1])
+            Path(os.path.realpath(path)).relative_to(os.path.realpath(top))
+        except ValueError:
+            raise StoreError(
+                f"The record names {str(path)!r}, which is not in the store {str(self.root)!r}: "
+                "it is left alone. Was the record changed by hand, or part of the store moved?"
+            ) from None
+        return path
 
 
 def open_store(path: str | Path) -> Store | None:
@@ -140,7 +125,7 @@ def open_store(path: str | Path) -> Store | None:
     Raises:
         StoreError: If the path is a file, or holds a store that this version cannot read.
     """
-    root = Path(path).expanduser().absolute()
+    root = real_folder(path)
     if any(character in str(root) for character in "?#%{}"):
         raise StoreError(
             "A store's path must not contain '?', '#', '%', '{' or '}', which have a meaning in "
@@ -163,6 +148,25 @@ def open_store(path: str | Path) -> Store | None:
     return store
 
 
+def real_folder(path: str | Path) -> Path:
+    """Returns the folder that a path leads to, so that a store has one path, links or not."""
+    return Path(os.path.realpath(Path(path).expanduser()))
+
+
+def local_path(address: str) -> Path:
+    """Returns the path of a file or folder that an address of MLflow's names.
+
+    Raises:
+        StoreError: If it names none on this machine.
+    """
+    parts = urlsplit(address)
+    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+        return Path(url2pathname(parts.path))
+    if not parts.scheme:
+        return Path(address)
+    raise StoreError(f"The record names {address!r}, which is no place in a store.")
+
+
 def prepare_store(path: str | Path, folder: Path) -> None:
     """Makes what takes longest of a store, its databases, without touching its place.
 
@@ -175,7 +179,7 @@ def prepare_store(path: str | Path, folder: Path) -> None:
     from tracking.mlflow_client import prepare_databases
 
     folder.mkdir()
-    prepare_databases(Store(Path(path).expanduser().absolute()), folder)
+    prepare_databases(Store(real_folder(path)), folder)
 
 
 def create_store(path: str | Path, prepared: Path | None = None) -> Store:
@@ -195,7 +199,7 @@ def create_store(path: str | Path, prepared: Path | None = None) -> Store:
     if store is not None:
         check_writable(store.root)
         return store
-    root = Path(path).expanduser().absolute()
+    root = real_folder(path)
     try:
         root.mkdir(parents=True, exist_ok=True)
         check_writable(root)
@@ -325,17 +329,3 @@ def rewrite_addresses(database: sqlite3.Connection, before: str, after: str) -> 
             f"WHERE substr({column}, 1, ?) = ?",
             (after, len(before) + 1, len(before), before),
         )
-
-
-def _read_holder(path: Path) -> str:
-    try:
-        holder = json.loads(path.read_text(encoding="utf-8"))
-        return f"process {holder['process']} on {holder['host']}"
-    except (OSError, ValueError, KeyError):
-        return "process unknown"
-
-
-def _host() -> str:
-    import platform
-
-    return platform.node()

@@ -56,6 +56,7 @@ def doctor_command(store: Path | None, fix: bool, as_json: bool) -> None:
                 "store": str(diagnosis.root),
                 "findings": [dataclasses.asdict(finding) for finding in diagnosis.findings],
                 "running": sorted(diagnosis.at_work),
+                "deleted": dict(sorted(diagnosis.deleted.items())),
                 "unread": diagnosis.unread,
             }
         )
@@ -70,6 +71,7 @@ def _text(diagnosis: Diagnosis) -> str:
         f"running   {study} ({holder}): left alone"
         for study, holder in sorted(diagnosis.at_work.items())
     ]
+    lines += [f"deleted   {study}: {left}" for study, left in sorted(diagnosis.deleted.items())]
     if diagnosis.unread:
         lines.append(f"not looked at: {diagnosis.unread}")
     found, left = len(diagnosis.findings), len(diagnosis.left)

@@ -47,7 +47,7 @@ def push_command(study: str, tracking_uri: str | None, store: Path | None, as_js
             "such as --tracking-uri http://127.0.0.1:5000."
         )
     copy = StudyCopy(opened, name, address)
-    with opened.lock_study(name):
+    with opened.lock_study(name, history.experiment_id):
         copy.open()
         missing = copy.missing()
         with _progress(missing) as runs:

@@ -20,16 +20,24 @@ from tracking.doctor.checkpoints import check_checkpoints, check_orphan_studies,
 from tracking.doctor.definitions import check_code, check_definitions
 from tracking.doctor.findings import FOLDER, Ailment, Finding, attended
 from tracking.doctor.folder import check_facts, check_leftovers, check_record, nobody_makes
+from tracking.doctor.lost import (
+    check_lost_parents,
+    check_places,
+    check_tags,
+    deleted_studies,
+)
 from tracking.doctor.runs import check_readable, check_running, check_unmade
-from tracking.doctor.studies import StudyRecord, read_record, study_experiments
+from tracking.doctor.studies import StudyRecord, read_record
 from tracking.errors import StoreLockedError, StudyNotFoundError, TrackingError
 from tracking.history import StudyHistory, read_study, study_engines
-from tracking.store import Store, check_writable, is_store, open_store
+from tracking.parents import study_experiments
+from tracking.store import Store, check_writable, is_store, open_store, real_folder
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment
 
 # In this order: what is mended by one is what the next reads.
+_OF_TAGS = (check_places, check_lost_parents, check_tags)
 _OF_RECORD: tuple[Callable[[StudyRecord], Iterable[Ailment]], ...] = (
     check_unmade,
     check_definitions,
@@ -54,12 +62,14 @@ class Diagnosis:
         findings: All that was found.
         at_work: Studies that processes run now, and which: they were left alone.
         unread: Why the rest could not be looked at, or empty.
+        deleted: Studies that were deleted in MLflow, and can be restored: what is left of each.
     """
 
     root: Path
     findings: tuple[Finding, ...]
     at_work: dict[str, str] = field(default_factory=dict)
     unread: str = ""
+    deleted: dict[str, str] = field(default_factory=dict)
 
     @property
     def left(self) -> list[Finding]:
@@ -83,7 +93,7 @@ def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None =
             on a disk from which SQLite can't read it.
     """
     progress = progress or NoProgress()
-    root = Path(path).expanduser().absolute()
+    root = real_folder(path)
     if not is_store(root):
         raise StudyNotFoundError(
             f"There is no store at {str(path)!r}. Name one with --store, or start a study with: "
@@ -99,7 +109,7 @@ def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None =
             findings += attended(check_leftovers(folder), fix=fix)
     store = Store(root)
     check_can_be_read(root / "mlflow.db")
-    at_work = {name: store.holder(name) for name in store.at_work()}
+    at_work = store.at_work()
     findings += attended(check_database(store, at_work), fix=fix)
     of_record = list(attended(check_record(store), fix=fix))
     if of_record:
@@ -112,13 +122,17 @@ def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None =
     has_copies = not database_fault(root / "optuna.db")
     experiments = list(study_experiments(store))
 
+    left_alone: set[str] = set()
+
     def looked(look: _Look) -> Iterator[Finding]:
         for experiment in experiments:
             found = None
-            if experiment.name not in at_work:
+            holder = store.holder(experiment.name, experiment.experiment_id)
+            if not holder and experiment.name not in left_alone:
                 found = _of_study(store, experiment, look, fix=fix)
             if found is None:
-                at_work.setdefault(experiment.name, store.holder(experiment.name))
+                at_work.setdefault(experiment.name, holder)
+                left_alone.add(experiment.name)
                 continue
             yield from found
 
@@ -129,7 +143,7 @@ def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None =
     findings += attended(check_artifacts(store), fix=fix)
     # Last: training may take hours, and be broken off.
     findings += looked(partial(_weights, fix=fix, progress=progress))
-    return Diagnosis(root, tuple(findings), at_work)
+    return Diagnosis(root, tuple(findings), at_work, deleted=deleted_studies(store))
 
 
 def _of_study(
@@ -139,20 +153,25 @@ def _of_study(
 
     If it is to be mended, no process can meanwhile.
     """
+    held = experiment.name, experiment.experiment_id
     try:
-        with store.lock_study(experiment.name) if fix else contextlib.nullcontext():
+        with store.lock_study(*held) if fix else contextlib.nullcontext():
             findings = list(look(store, experiment))
     except StoreLockedError:
         return None
     # What one writes that has just begun looks like what a killed one has left.
-    return None if not fix and store.holder(experiment.name) else findings
+    return None if not fix and store.holder(*held) else findings
 
 
 def _all_but_weights(
     store: Store, experiment: Experiment, *, has_copies: bool, fix: bool
 ) -> Iterator[Finding]:
     record = read_record(store, experiment.experiment_id)
-    folders = [store.root / "checkpoints" / record.name, *record.folders()]
+    of_tags = [each for check in _OF_TAGS for each in attended(check(record), fix=fix)]
+    yield from of_tags
+    if any(finding.mended for finding in of_tags):
+        record = read_record(store, experiment.experiment_id)
+    folders = [record.folder, *record.folders()]
     for folder in folders:
         yield from attended(check_leftovers(folder, record.name), fix=fix)
     for check in _OF_RECORD:

@@ -13,7 +13,7 @@ from tracking.doctor.studies import StudyRecord, file_of_trial
 def check_states(record: StudyRecord) -> Iterator[Ailment]:
     """Checks a study's states by their checksums."""
     store = record.store
-    folder = store.root / "checkpoints" / record.name
+    folder = record.folder
     engines = sorted(folder.iterdir()) if folder.is_dir() else []
     for path in (path for engine in engines for path in sorted(engine.glob("*.safetensors*"))):
         found = file_of_trial(path.name)

@@ -96,5 +96,5 @@ def test_a_moved_store_without_its_facts_is_found_again(
     opened = open_store(moved)
     assert opened is not None
     run = opened.client.get_run(history_of(opened).parent_run_id)
-    assert definition_path(run).is_relative_to(moved)
+    assert definition_path(opened, run).is_relative_to(moved)
     assert outcome(launch(moved, trials=9)) == undisturbed

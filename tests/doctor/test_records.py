@@ -52,7 +52,7 @@ def test_a_definition_that_only_its_file_had_is_said_with_what_is_lost(store: St
     for name in [name for name in parent.data.tags if name.startswith(tags.DEFINITION)]:
         store.client.delete_tag(parent.info.run_id, name)
     assert diagnose(store.root).findings == ()
-    definition_path(parent).unlink()
+    definition_path(store, parent).unlink()
     (finding,) = diagnose(store.root, fix=True).left
     assert finding.kind == "definition" and "Lost are the space" in finding.how
 
@@ -61,7 +61,7 @@ def test_the_text_of_a_study_file_is_written_again_from_the_file(
     store: Store, tmp_path: Path
 ) -> None:
     parent = store.client.get_run(history_of(store).parent_run_id)
-    path = code_path(parent, CODE.digest)
+    path = code_path(store, parent, CODE.digest)
     path.write_text("other text")
     (finding,) = diagnose(store.root, fix=True).left
     assert (finding.kind, finding.path) == ("code", str(path))

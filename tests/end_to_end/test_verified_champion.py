@@ -69,7 +69,7 @@ def test_the_champion_is_the_trial_that_holds(
     assert "other trials" in told and "0, 1, 2. `kerastudy reproduce`" in told
     assert f"the champion is the next best, trial {best.number}" in told
 
-    version = champion_version(history.store.client, "holds")
+    version = champion_version(history.store.client, "holds", history.experiment_id)
     assert version is not None
     run = history.store.client.get_run(best.run_id)
     assert version.tags["kerastudy.champion_run"] == best.run_id

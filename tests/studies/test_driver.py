@@ -291,7 +291,7 @@ def test_a_run_that_was_deleted_in_mlflow_is_told(tmp_path: Path) -> None:
 
 def test_pieces_of_checkpoints_are_swept(tmp_path: Path) -> None:
     history = launch(tmp_path / "store", trials=1)
-    folder = history.store.checkpoints("scripted", "optuna:tpe")
+    folder = history.files.folder
     (folder / "partial-1-trial-00001.weights.h5").write_bytes(b"half")
     launch(tmp_path / "store", trials=2)
     assert not list(folder.glob("partial-*"))

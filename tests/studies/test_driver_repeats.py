@@ -87,7 +87,7 @@ def test_the_checkpoint_is_that_of_the_best_repeat(history: StudyHistory) -> Non
 
 
 def test_what_is_not_kept_loses_the_files_of_all_its_repeats(history: StudyHistory) -> None:
-    folder = history.store.checkpoints("scripted", "optuna:tpe")
+    folder = history.files.folder
     kept = {t.number for t in history.top(2)}
     assert {int(path.name[6:11]) for path in folder.glob("trial-*")} == kept
     assert len(list(folder.glob("trial-*"))) == 6

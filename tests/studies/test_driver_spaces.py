@@ -145,7 +145,7 @@ class TestGoingOn:
         assert chosen == {t.number for t in best}
 
     def test_files_to_go_on_from_are_dropped_once_nobody_can(self, history: StudyHistory) -> None:
-        folder = history.store.checkpoints("scripted", "keras-tuner:hyperband")
+        folder = history.files.folder
         rung = {t.number for t in history.trials if t.spec.epochs == 1}
         left = {int(p.name[6:11]) for p in folder.glob("*.state.safetensors")}
         assert not left & rung, "the first bracket's first rung is over"

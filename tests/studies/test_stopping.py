@@ -182,7 +182,7 @@ def test_the_best_is_trained_again_once_a_worker_is_there(folder: Path) -> None:
     description = describe(name="again", trials=3)
 
     def remove(spec: TrialSpec) -> None:
-        for path in store_in(folder).checkpoints("again", "optuna:tpe").glob("*.h5"):
+        for path in read_study(store_in(folder), "again").files.folder.glob("*.h5"):
             if spec.number == 2:
                 path.unlink()
 

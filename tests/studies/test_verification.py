@@ -61,7 +61,9 @@ def launch(
 
 def tags_of(history: StudyHistory) -> tuple[str, str, Mapping[str, str]]:
     """Returns what is recorded of the champion: its trial, on its run and on its version."""
-    version = champion_version(history.store.client, history.description.name)
+    version = champion_version(
+        history.store.client, history.description.name, history.experiment_id
+    )
     assert version is not None
     run = history.store.client.get_run(version.tags["kerastudy.champion_run"])
     return version.tags["kerastudy.trial"], run.data.tags["kerastudy.verified"], version.tags
@@ -113,7 +115,7 @@ def test_nothing_is_champion_if_nothing_holds(folder: Path) -> None:
     assert tags_of(history)[1] == tags_of(history)[2]["kerastudy.verified"] == "off"
     history, _, _ = launch(folder, description, wrong={0: 1, 1: 1})
     assert history.best is None
-    assert champion_version(history.store.client, description.name) is None
+    assert champion_version(history.store.client, description.name, history.experiment_id) is None
     versions = history.store.client.search_model_versions(f"name = '{description.name}'")
     assert [v.tags["kerastudy.verified"][:18] for v in versions] == ["model.fit, differs"]
 

@@ -15,7 +15,6 @@ from studies.doctor.diagnosis import diagnose
 from studies.training.states import TrainingState, write_state
 from tracking import tags
 from tracking.atomic import one_before
-from tracking.history import state_path
 from tracking.run_contents import definition_path
 from tracking.store import Store
 
@@ -106,24 +105,24 @@ def experiment_empty(store: Store) -> str:
 
 
 def definition_gone(store: Store) -> str:
-    definition_path(store.client.get_run(history_of(store).parent_run_id)).unlink()
+    definition_path(store, store.client.get_run(history_of(store).parent_run_id)).unlink()
     return "definition"
 
 
 def definition_cut(store: Store) -> str:
-    cut_short(definition_path(store.client.get_run(history_of(store).parent_run_id)))
+    cut_short(definition_path(store, store.client.get_run(history_of(store).parent_run_id)))
     return "definition"
 
 
 def definition_changed(store: Store) -> str:
-    path = definition_path(store.client.get_run(history_of(store).parent_run_id))
+    path = definition_path(store, store.client.get_run(history_of(store).parent_run_id))
     path.write_text(path.read_text().replace('"threads": 1', '"threads": 7'))
     return "definition"
 
 
 def state_damaged(store: Store) -> str:
     history = history_of(store)
-    path = state_path(store, history.description, 2)
+    path = history.files.state(2)
     arrays = [np.full(8, 7.5, np.float32)]
     write_state(path, TrainingState("x", [{"loss": 1.0}], None, "", arrays, arrays))
     assert diagnose(store.root).findings == ()
@@ -132,7 +131,7 @@ def state_damaged(store: Store) -> str:
 
 
 def state_before_damaged(store: Store) -> str:
-    path = state_path(store, history_of(store).description, 2)
+    path = history_of(store).files.state(2)
     written = _write_two_states(path)
     assert diagnose(store.root).findings == ()
     flip_byte(one_before(path), written)
@@ -140,7 +139,7 @@ def state_before_damaged(store: Store) -> str:
 
 
 def state_before_of_no_trial(store: Store) -> str:
-    path = state_path(store, history_of(store).description, 77)
+    path = history_of(store).files.state(77)
     _write_two_states(path)
     path.unlink()
     return "orphan"
@@ -155,7 +154,7 @@ def _write_two_states(path: Path) -> bytes:
 
 
 def pieces(store: Store) -> str:
-    folder = store.checkpoints("scripted", ENGINE)
+    folder = history_of(store).files.folder
     (folder / "partial-1-trial-00001.weights.h5").write_bytes(b"half")
     (store.root / "partial-1-store.json").write_bytes(b"{")
     (store.root / "unfinished-optuna.db").write_bytes(b"")
@@ -163,9 +162,9 @@ def pieces(store: Store) -> str:
 
 
 def orphans(store: Store) -> str:
-    folder = store.checkpoints("scripted", ENGINE)
+    folder = history_of(store).files.folder
     (folder / "trial-00077.weights.h5").write_bytes(b"of trial 77")
-    other = store.checkpoints("forgotten", ENGINE)
+    other = store.root / "checkpoints" / "forgotten" / "optuna-tpe"
     other.mkdir(parents=True)
     (other / "trial-00000.weights.h5").write_bytes(b"of another study")
     for folder in (store.root / "mlartifacts" / "1" / ("f" * 32), store.root / "mlartifacts/99"):

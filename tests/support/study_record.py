@@ -63,7 +63,9 @@ def read_record(root: Path, name: str, engine: str = "optuna:tpe") -> dict[str, 
         "definition": _definition(root, name, engine),
         "trials": _trials(runs, points, parent.info.run_id),
         "champion": _champion(client, name, experiment.experiment_id, runs),
-        "files": _files(root / "checkpoints" / name / engine.replace(":", "-")),
+        "files": _files(
+            _study_folder(root, name, experiment.experiment_id) / engine.replace(":", "-")
+        ),
         "optuna": _optuna(root, f"{name} ({engine})", runs),
     }
     return json.loads(json.dumps(record))
@@ -321,3 +323,7 @@ def _without_attempt(text: str) -> dict[str, Any]:
     fields = json.loads(TrialSpec.from_json(text).to_json())
     del fields["attempt"]
     return fields
+
+
+def _study_folder(root: Path, name: str, experiment_id: str) -> Path:
+    return root / "checkpoints" / f"{name}@{experiment_id}"

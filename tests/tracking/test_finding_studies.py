@@ -21,7 +21,7 @@ from handmade import (
 )
 from scripted import describe
 
-from tracking.errors import StoreError, StudyNotFoundError
+from tracking.errors import StoreError, StudyDeletedError, StudyNotFoundError
 from tracking.history import find_study, read_study, study_names
 from tracking.records import (
     BestEpoch,
@@ -104,8 +104,9 @@ def test_a_study_deleted_in_mlflow_is_not_written_over(new_store: Store) -> None
     runs = create(new_store, "deleted")
     new_store.client.delete_experiment(runs.experiment_id)
     assert study_names(new_store) == []
-    assert find_study(new_store, "deleted") is None
-    with pytest.raises(StoreError, match="deleted in MLflow"):
+    with pytest.raises(StudyDeletedError, match="experiments restore --experiment-id 1\n"):
+        find_study(new_store, "deleted")
+    with pytest.raises(StudyDeletedError, match="deleted in MLflow"):
         create(new_store, "deleted")
 
 

@@ -35,7 +35,7 @@ def make_study(store: Store, saved_model: Path) -> StudyHistory:
     assert history.best is not None
     save_model(saved_model)
     register_champion(history, history.best, saved_model)
-    checkpoint = store.checkpoints(NAME, "optuna:tpe") / "trial-00001.weights.h5"
+    checkpoint = history.files.checkpoint(1)
     checkpoint.parent.mkdir(parents=True)
     checkpoint.write_bytes(b"weights")
     history = read_study(store, NAME)

@@ -85,9 +85,9 @@ def test_bytes_that_are_no_text_are_refused(name: str) -> None:
 
 def test_every_good_name_can_be_recorded_and_found_again(shared_store: Store) -> None:
     for name in GOOD:
-        StudyRuns.create(shared_store, describe(name=name), ENVIRONMENT)
-        shared_store.checkpoints(name, "optuna:tpe").mkdir(parents=True)
-        with shared_store.lock_study(name):
+        runs = StudyRuns.create(shared_store, describe(name=name), ENVIRONMENT)
+        runs.files.folder.mkdir(parents=True)
+        with shared_store.lock_study(name, runs.experiment_id):
             pass
     assert sorted(study_names(shared_store)) == sorted(GOOD)
     for name in GOOD:

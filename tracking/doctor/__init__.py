@@ -6,6 +6,7 @@
 | `folder` | `store.json`, the databases, files that were never finished |
 | `artifacts` | folders of artifacts that the database does not know |
 | `studies` | a study's runs, whatever ails them |
+| `lost` | what was deleted in MLflow, and what leads out of the store |
 | `runs` | runs left RUNNING, runs never finished being made, runs that can't be read |
 | `definitions` | the study's definition and the text of its file |
 | `checkpoints` | weights that are missing, damaged, or of no study |

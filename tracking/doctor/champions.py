@@ -4,24 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tracking import tags
 from tracking.doctor.findings import Ailment, Finding
 from tracking.doctor.studies import StudyRecord
-from tracking.history import ALIAS, champion_run_id
-from tracking.registry import champion_fault
+from tracking.history import ALIAS, champion_version
+from tracking.parents import restore_run
+from tracking.registry import model_version_fault
 
 
 def check_champion(record: StudyRecord) -> Iterator[Ailment]:
     """Checks that the champion is of a trial in the record, and that its files are whole."""
-    run_id = champion_run_id(record.store, record.name)
-    fault = champion_fault(record.store, record.name)
+    store = record.store
+    version = champion_version(store.client, record.name, record.experiment_id)
+    if version is None:
+        return
+    run_id = version.tags.get(tags.CHAMPION_RUN, "")
+    how = "launch the study again, as it was: that registers its best checkpoint anew"
+    fault = model_version_fault(store, version)
     if run_id and run_id not in {run.info.run_id for run in record.present}:
         fault = f"it is of the run {run_id}, which is not in the record"
+        if run_id in {run.info.run_id for run in record.runs}:
+            fault = f"its trial's run {run_id} was deleted in MLflow"
+            how = f"restore it: {restore_run(store, run_id)}"
     if fault:
         yield Ailment(
             Finding(
                 "champion",
-                f"the registered model models:/{record.name}@{ALIAS} is of no use: {fault}",
-                "launch the study again, as it was: that registers its best checkpoint anew",
+                f"the registered model models:/{version.name}@{ALIAS} is of no use: {fault}",
+                how,
                 study=record.name,
                 run=run_id,
             )

@@ -10,9 +10,10 @@ from pathlib import Path
 from tracking.checkpoints import CheckpointError, check_checkpoint, recorded_checkpoints
 from tracking.doctor.findings import Ailment, Finding, move_to_orphans
 from tracking.doctor.studies import StudyRecord, file_of_trial
-from tracking.history import StudyHistory, checkpoint_path
+from tracking.history import StudyHistory
 from tracking.records import TrialRecord
 from tracking.store import Store
+from tracking.study_files import known_folders
 
 
 def check_checkpoints(
@@ -27,7 +28,7 @@ def check_checkpoints(
     """
     for trial in history.kept:
         for repeat, digest in recorded_checkpoints(trial):
-            path = checkpoint_path(history.store, history.description, trial.number, repeat)
+            path = history.files.checkpoint(trial.number, repeat)
             try:
                 check_checkpoint(path, digest)
             except CheckpointError as error:
@@ -52,7 +53,7 @@ def check_checkpoints(
 def check_orphans(record: StudyRecord) -> Iterator[Ailment]:
     """Checks for files of trials that are not in the record of their study."""
     store = record.store
-    folder = store.root / "checkpoints" / record.name
+    folder = record.folder
     for engine in sorted(folder.iterdir()) if folder.is_dir() else ():
         numbers = record.numbers(engine.name)
         for path in sorted(engine.iterdir()) if engine.is_dir() else ():
@@ -74,29 +75,28 @@ def check_orphans(record: StudyRecord) -> Iterator[Ailment]:
 def check_orphan_studies(store: Store) -> Iterator[Ailment]:
     """Checks for folders of checkpoints of studies that are not in the record, deleted or not."""
     root = store.root / "checkpoints"
-    for folder in sorted(root.iterdir()) if root.is_dir() else ():
-        files = [path for path in folder.rglob("*") if path.is_file()]
-        if files and _is_unknown(store, folder):
+    # First the folders: a study that is made now has its experiment before it has one.
+    folders = sorted(root.iterdir()) if root.is_dir() else []
+    known = known_folders(store)
+    for folder in folders:
+        if folder not in known and any(path.is_file() for path in folder.rglob("*")):
             yield Ailment(
                 Finding(
                     "orphan",
-                    f"the checkpoints of {folder.name!r} are of a study that is not in the record",
+                    f"the checkpoints in {folder.name!r} are of a study that is not in the record",
                     f"--fix moves them to {str(store.root / 'orphans')!r}",
-                    study=folder.name,
+                    study=folder.name.rpartition("@")[0] or folder.name,
                     path=str(folder),
                 ),
                 partial(_move_unknown, store, folder),
             )
 
 
-def _is_unknown(store: Store, folder: Path) -> bool:
-    # A process that makes the study now has its experiment before it has a checkpoint.
-    return store.client.get_experiment_by_name(folder.name) is None
-
-
 def _move_unknown(store: Store, folder: Path) -> None:
-    with store.lock_study(folder.name):
-        if _is_unknown(store, folder):
+    name, _, experiment_id = folder.name.rpartition("@")
+    lock = (name, experiment_id) if name and experiment_id.isdigit() else (folder.name, "")
+    with store.lock_study(*lock):
+        if folder not in known_folders(store):
             move_to_orphans(store, folder)
 
 

@@ -14,6 +14,7 @@ from tracking.doctor.findings import Ailment, Finding
 from tracking.doctor.studies import StudyRecord
 from tracking.records import StudyDescription
 from tracking.run_contents import code_path, definition_path
+from tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -25,7 +26,7 @@ def check_definitions(record: StudyRecord) -> Iterator[Ailment]:
     The tags hold it once more; runs that are older than that do not.
     """
     for engine, parent in record.parents.items():
-        path = definition_path(parent)
+        path = definition_path(record.store, parent)
         known = tags.join_text(parent.data.tags, tags.DEFINITION) or ""
         fault = _fault(path, known)
         if not fault:
@@ -56,9 +57,9 @@ def check_code(record: StudyRecord) -> Iterator[Ailment]:
     for engine, parent in record.parents.items():
         runs = [parent, *record.trials(parent)]
         digests = {run.data.tags.get(tags.CODE_DIGEST, "") for run in runs}
-        source = _source(parent)
+        source = _source(record.store, parent)
         for digest in sorted(digests - {""}):
-            path = code_path(parent, digest)
+            path = code_path(record.store, parent, digest)
             fault = _fault_of_text(path, digest)
             if not fault:
                 continue
@@ -102,9 +103,12 @@ def _fault_of_text(path: Path, digest: str) -> str:
     return "" if hashlib.sha256(content).hexdigest() == digest else "damaged"
 
 
-def _source(parent: Run) -> Path | None:
+def _source(store: Store, parent: Run) -> Path | None:
     """Returns the study file as the definition names it, if that can be read."""
-    for text in (_text(definition_path(parent)), tags.join_text(parent.data.tags, tags.DEFINITION)):
+    for text in (
+        _text(definition_path(store, parent)),
+        tags.join_text(parent.data.tags, tags.DEFINITION),
+    ):
         try:
             path = StudyDescription.from_json(text or "").code.path
         except (ValueError, KeyError, TypeError, AttributeError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,11 +87,12 @@ def attended(ailments: Iterable[Ailment], *, fix: bool) -> Iterator[Finding]:
 
 def move_to_orphans(store: Store, path: Path) -> Path:
     """Moves a file or folder of the store to its folder of orphans; returns where it is."""
-    to = store.root / FOLDER / path.relative_to(store.root)
+    to = store.root / FOLDER / store.inside(path).relative_to(store.root)
     to.parent.mkdir(parents=True, exist_ok=True)
     place, count = to, 1
     while os.path.lexists(place):
         count += 1
         place = to.with_name(f"{count}-{to.name}")
-    os.rename(path, place)
+    # Which may be on another disk, if one of the store's folders is a link.
+    shutil.move(path, place)
     return place

@@ -13,6 +13,7 @@ from tracking.doctor.studies import StudyRecord
 from tracking.errors import TrackingError
 from tracking.experiments import end_unmarked
 from tracking.history import read_study
+from tracking.parents import restore_run
 from tracking.run_contents import read_trial
 from tracking.runs import StudyRuns
 from tracking.summary import study_note
@@ -109,15 +110,17 @@ def check_readable(record: StudyRecord) -> Iterator[Ailment]:
 
 def _missing(record: StudyRecord, engine: str, parent: Run, numbers: set[int]) -> Iterator[Ailment]:
     deleted = {
-        run.data.tags.get(tags.NUMBER): run.info.run_id
+        int(run.data.tags[tags.NUMBER]): run.info.run_id
         for run in record.runs
         if run.info.lifecycle_stage == "deleted"
+        and run.data.tags.get(tags.NUMBER, "").isdigit()
         and run.data.tags.get(tags.PARENT) == parent.info.run_id
     }
-    for number in sorted(set(range(max(numbers, default=-1) + 1)) - numbers):
-        run_id = deleted.get(str(number), "")
+    last = max([*numbers, *deleted], default=-1)
+    for number in sorted(set(range(last + 1)) - numbers):
+        run_id = deleted.get(number, "")
         how = (
-            f"restore it: mlflow runs restore --run-id {run_id}"
+            f"restore it: {restore_run(record.store, run_id)}"
             if run_id
             else "put mlflow.db back from a backup"
         )

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracking import tags
-from tracking.run_contents import definition_path
-from tracking.searching import search_experiments, search_runs
+from tracking.errors import StoreError
+from tracking.parents import engine_of
+from tracking.run_contents import definition_path, local_artifacts
+from tracking.searching import search_runs
 from tracking.store import Store
+from tracking.study_files import study_folder
 
 if TYPE_CHECKING:
-    from mlflow.entities import Experiment, Run
+    from mlflow.entities import Run
 
-# See `checkpoint_path`, `state_path` and `one_before`.
+# See `StudyFiles` and `one_before`.
 _FILE = re.compile(
     r"trial-(\d{5,})(?:\.repeat-(\d+))?\.(weights\.h5|state\.safetensors)(?:\.before)?"
 )
@@ -44,9 +47,31 @@ class StudyRecord:
 
     @property
     def parents(self) -> dict[str, Run]:
-        """The latest whole parent run of each engine."""
-        parents = [run for run in self.present if run.data.tags.get(tags.KIND) == "study"]
-        return {run.data.tags.get(tags.ENGINE, ""): run for run in parents}
+        """The latest whole parent run of each engine, but for those that lead out of the store."""
+        return {self._engine(run): run for run in self.marked if self._is_inside(run)}
+
+    @property
+    def marked(self) -> list[Run]:
+        """The runs that say they are a study's parent run."""
+        return [run for run in self.present if run.data.tags.get(tags.KIND) == "study"]
+
+    def _is_inside(self, run: Run) -> bool:
+        try:
+            local_artifacts(self.store, run)
+        except StoreError:
+            return False
+        return True
+
+    def _engine(self, parent: Run) -> str:
+        try:
+            return engine_of(self.store, parent)
+        except StoreError:
+            return ""
+
+    @property
+    def folder(self) -> Path:
+        """Where its checkpoints and states are."""
+        return study_folder(self.store, self.experiment_id)
 
     def trials(self, parent: Run) -> list[Run]:
         """Returns the runs of the trials under a parent run."""
@@ -55,7 +80,7 @@ class StudyRecord:
 
     def folders(self) -> list[Path]:
         """Returns where the parent runs keep the study's definition and file."""
-        return [definition_path(parent).parent for parent in self.parents.values()]
+        return [definition_path(self.store, run).parent for run in self.parents.values()]
 
     def numbers(self, folder: str) -> set[int]:
         """Returns the trials that the record has for a folder of checkpoints, deleted ones too."""
@@ -65,12 +90,6 @@ class StudyRecord:
             if run.data.tags.get(tags.NUMBER, "").isdigit()
             and run.data.tags.get(tags.ENGINE, "").replace(":", "-") == folder
         }
-
-
-def study_experiments(store: Store) -> list[Experiment]:
-    """Returns MLflow's experiments of a store's studies, but for those that were deleted."""
-    found = search_experiments(store.client)
-    return [each for each in found if each.tags.get(tags.KIND) == "study"]
 
 
 def read_record(store: Store, experiment_id: str) -> StudyRecord:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Final
 from tracking import tags
 from tracking.atomic import is_piece
 from tracking.errors import ServerAwayError, ServerRefusedError
-from tracking.history import champion_version, read_study
+from tracking.history import StudyHistory, champion_version, read_study, study_engines
 from tracking.mirror.server import not_waiting_long, open_server, telling_server_errors
+from tracking.records import TrialRecord
 from tracking.registry import CHAMPION_METRICS, Registrar, local_model, register
 from tracking.run_contents import local_artifacts
 from tracking.run_writer import ClientWriter
@@ -27,6 +28,7 @@ from tracking.searching import search_runs
 from tracking.store import Store
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import Experiment, Metric, Run
 
 # A batch of MLflow's holds 100.
@@ -68,7 +70,9 @@ class StudyCopy:
 
     def __init__(self, store: Store, name: str, address: str) -> None:
         self.address = address
-        self._store, self._name = store, name
+        self._store = store
+        # It may be renamed meanwhile, here or there.
+        self._here_id = store.client.get_experiment_by_name(name).experiment_id
         self._server = open_server(address)
         self._experiment_id = self._identity = self.fault = ""
         self._copies: dict[str, _Copy] = {}
@@ -112,25 +116,25 @@ class StudyCopy:
             ServerAwayError: If the server does not answer.
             ServerRefusedError: If it does not take it.
         """
-        here = champion_version(self._store.client, self._name)
+        here = champion_version(self._store.client, self._here().name, self._here_id)
         if here is None:
             return
-        history = read_study(self._store, self._name, here.tags[tags.ENGINE])
-        run_id = here.tags[tags.CHAMPION_RUN]
-        trial = next((t for t in history.trials if t.run_id == run_id), None)
-        if trial is None:
+        run_id = here.tags.get(tags.CHAMPION_RUN, "")
+        found = self._history_of(run_id)
+        if found is None:
             # Its run was deleted in MLflow.
             return
+        history, trial = found
         for needed in (history.parent_run_id, run_id):
             if needed not in self._copies:
                 self.send(needed)
         there = self._copies[run_id].run_id
         with telling_server_errors(self.address), tempfile.TemporaryDirectory() as temporary:
-            known = champion_version(self._server, self._name)
+            known = champion_version(self._server, history.description.name, self._experiment_id)
             if known is not None and known.tags.get(tags.CHAMPION_RUN) == there:
                 return
             folder = Path(temporary) / "champion"
-            shutil.copytree(local_model(here.source), folder)
+            shutil.copytree(local_model(self._store, here.source), folder)
             parent = self._copies[history.parent_run_id].run_id
             registrar = Registrar(self._server, self._experiment_id, parent, self._identity)
             register(registrar, history.description, replace(trial, run_id=there), folder)
@@ -141,18 +145,27 @@ class StudyCopy:
         return f"{self.address}/#/experiments/{self._experiment_id}/runs"
 
     def _here(self) -> Experiment:
-        return self._store.client.get_experiment_by_name(self._name)
+        return self._store.client.get_experiment(self._here_id)
+
+    def _history_of(self, run_id: str) -> tuple[StudyHistory, TrialRecord] | None:
+        """Returns the trial that a run is of, and its study under the trial's engine."""
+        for engine in study_engines(self._store, self._here_id):
+            history = read_study(self._store, self._here().name, engine)
+            for trial in history.trials:
+                if trial.run_id == run_id:
+                    return history, trial
+        return None
 
     def _open(self) -> None:
         here = self._here()
-        there = self._server.get_experiment_by_name(self._name)
+        there = _there(self._server, here.name, here.tags.get(tags.IDENTITY))
         _check_elsewhere(self.address, here, there)
         self._identity = here.tags.get(tags.IDENTITY) or uuid.uuid4().hex
         self._store.client.set_experiment_tag(here.experiment_id, tags.IDENTITY, self._identity)
         if there is None:
             kept = {k: v for k, v in here.tags.items() if k != tags.SERVER}
-            self._server.create_experiment(self._name, tags={**kept, tags.IDENTITY: self._identity})
-            there = self._server.get_experiment_by_name(self._name)
+            self._server.create_experiment(here.name, tags={**kept, tags.IDENTITY: self._identity})
+            there = self._server.get_experiment_by_name(here.name)
         _check_same_study(self.address, there, self._identity)
         self._experiment_id = there.experiment_id
         self._copies = {}
@@ -242,7 +255,7 @@ class StudyCopy:
         """Sends a study's definition and the texts of its files; returns whether all are there."""
         if run.data.tags.get(tags.KIND) != "study":
             return True
-        root = local_artifacts(run)
+        root = local_artifacts(self._store, run)
         for path in sorted((root / "study").rglob("*")):
             if not path.is_file() or is_piece(path):
                 continue
@@ -275,12 +288,24 @@ def check_free(store: Store | None, name: str, address: str) -> None:
     """
     quickly = not_waiting_long()
     with contextlib.suppress(ServerAwayError), telling_server_errors(address), quickly:
-        there = open_server(address).get_experiment_by_name(name)
+        here = None if store is None else store.client.get_experiment_by_name(name)
+        identity = None if here is None else here.tags.get(tags.IDENTITY)
+        there = _there(open_server(address), name, identity)
         if there is not None:
-            here = None if store is None else store.client.get_experiment_by_name(name)
             _check_elsewhere(address, here, there)
-            identity = None if here is None else here.tags.get(tags.IDENTITY)
             _check_same_study(address, there, identity)
+
+
+def _there(server: MlflowClient, name: str, identity: str | None) -> Experiment | None:
+    """Returns a study's experiment on a server: one of its identity, whatever it is called."""
+    from mlflow.entities import ViewType
+
+    if identity is not None:
+        condition = f"tags.`{tags.IDENTITY}` = '{identity}'"
+        found = server.search_experiments(ViewType.ALL, filter_string=condition)
+        if found:
+            return min(found, key=lambda each: each.lifecycle_stage != "active")
+    return server.get_experiment_by_name(name)
 
 
 def _check_elsewhere(address: str, here: Experiment | None, there: Experiment | None) -> None:
