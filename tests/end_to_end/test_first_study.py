@@ -34,8 +34,12 @@ def test_launch_gives_what_show_shows(digits: tuple[Path, Any]) -> None:
 
 def test_text_names_the_best_and_the_commands(digits: tuple[Path, Any]) -> None:
     folder, launched = digits
-    text = kerastudy(folder, "show", "digits").stdout
     best = launched["best"]
+    # The store is named where it is not the one that a command finds there.
+    found = kerastudy(folder, "show", "digits").stdout
+    assert f"kerastudy reproduce digits --trial {best['trial']}\n" in found
+    store = ["--store", str(folder / "kerastudy-store")]
+    text = kerastudy(folder.parent, "show", "digits", *store).stdout
     assert (
         f"trial {best['trial']}: val_accuracy {best['value']:.6g} at epoch {best['epoch']}" in text
     )
