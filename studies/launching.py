@@ -243,7 +243,10 @@ class _Recorded(TypedDict):
 
 
 def _recorded(store: Store | None, description: StudyDescription) -> _Recorded:
-    found = None if store is None else find_study(store, description.name)
+    found = None
+    if store is not None:
+        name = description.name
+        found = find_study(store, name, description.engine) or find_study(store, name)
     if found is None:
         return {"threads": None, "finished": 0}
     # Under another engine it begins anew.

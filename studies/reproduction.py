@@ -39,6 +39,7 @@ class Reproduction:
             run so far.
         environment_differences: What differs between then and now, in words.
         notes: What else a person should know: changed code, changed data.
+        engine: The engine that proposed it.
         trainer: What trained it now: "plain" (`model.fit`), "compiled", or "hypermodel" for a
             HyperModel's own fit; empty if nothing was run.
     """
@@ -53,6 +54,7 @@ class Reproduction:
     environment_differences: tuple[str, ...]
     notes: tuple[str, ...]
     trainer: str = ""
+    engine: str = ""
 
 
 def reproduce(
@@ -156,6 +158,7 @@ def reproduce_study(
     number: int | None,
     *,
     store: str | Path | None,
+    engine: str | None,
     trainer: TrainerName,
     progress: bool,
 ) -> Reproduction:
@@ -166,7 +169,7 @@ def reproduce_study(
         raise StudyNotFoundError(f"There is no store at {str(path)!r}.")
     shown = make_progress(progress)
     try:
-        history = read_study(opened, study.name)
+        history = read_study(opened, study.name, engine)
         return reproduce(history, number, study=study, trainer=trainer, progress=shown)
     finally:
         shown.end()
@@ -247,6 +250,7 @@ def _compared(
         ),
         notes=tuple(notes),
         trainer=best.trainer if best is not None else "",
+        engine=history.description.engine,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from studies.errors import EngineError, StudyError, near_matches
+from tracking.records import TrainerName
 
 DEFAULT_ENGINE = "optuna:tpe"
 DEFAULT_PRUNER = "none"
@@ -25,7 +26,7 @@ Verify = Literal["full", "some", "off"]
 """How much of a best trial is trained again by `model.fit` before it is registered."""
 VERIFY: tuple[Verify, ...] = ("full", "some", "off")
 
-TRAINERS = {
+TRAINERS: dict[TrainerName, str] = {
     "auto": "compiled wherever that is exact, plain where it is not",
     "compiled": "whole epochs in one TensorFlow function, traced once for each structure",
     "plain": "model.fit",
@@ -54,14 +55,15 @@ _ALIASES = {
 }
 
 
-def check_trainer(trainer: object) -> str:
+def check_trainer(trainer: object) -> TrainerName:
     """Returns a trainer's name.
 
     Raises:
         StudyError: If there is no such trainer.
     """
-    if isinstance(trainer, str) and trainer.lower() in TRAINERS:
-        return trainer.lower()
+    for known in TRAINERS:
+        if isinstance(trainer, str) and trainer.lower() == known:
+            return known
     hint = near_matches(str(trainer), TRAINERS)
     raise StudyError(f"There is no trainer {trainer!r}.{hint}")
 

@@ -334,6 +334,7 @@ class Study:
         trial: int | None = None,
         *,
         store: str | Path | None = None,
+        engine: str | None = None,
         trainer: TrainerName = "plain",
         progress: bool = True,
     ) -> Reproduction:
@@ -347,6 +348,8 @@ class Study:
         Args:
             trial: Its number; None for the best.
             store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
+            engine: The engine that proposed it, if the study was launched with several; None for
+                that of the best trial.
             trainer: ``"plain"``, or ``"compiled"`` to run it by the compiled trainer.
             progress: Whether to show progress on standard error.
 
@@ -360,8 +363,14 @@ class Study:
         """
         from studies.reproduction import reproduce_study
 
-        check_trainer(trainer)
-        return reproduce_study(self, trial, store=store, trainer=trainer, progress=progress)
+        return reproduce_study(
+            self,
+            trial,
+            store=store,
+            engine=None if engine is None else check_engine(engine),
+            trainer=check_trainer(trainer),
+            progress=progress,
+        )
 
     def _check_training_parameters(self) -> None:
         if isinstance(self.data, StreamedDataset):

@@ -30,7 +30,7 @@ from tracking.study_files import StudyFiles, files_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Experiment, Run
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 ALIAS = "champion"
@@ -49,6 +49,7 @@ class StudyHistory:
         status: Status of the parent run.
         trials: Its trials by number, each as of its last attempt.
         champion_run_id: The run of the trial behind the registered champion, or empty.
+        champion_engine: The engine that proposed it, or empty.
         champion_model: What that registered model is called: as the study, if nobody renamed one of
             the two; or empty.
         ended_by: Why its last launch ended, in one word: ``"trials"`` (it has them), ``"space"``
@@ -73,6 +74,7 @@ class StudyHistory:
     stopped: str = ""
     keeps: int | None = None
     server: str = ""
+    champion_engine: str = ""
 
     @property
     def kept(self) -> list[TrialRecord]:
@@ -156,7 +158,8 @@ def read_study(store: Store, name: str, engine: str | None = None) -> StudyHisto
     Args:
         store: Where it is.
         name: The study's name.
-        engine: Which of its engines; None for the one that was launched last.
+        engine: Which of its engines; None for the one with the best trial of all, or the one that
+            was launched last, if none has a value.
 
     Raises:
         StudyDeletedError: If it was deleted in MLflow, or its parent run was.
@@ -179,10 +182,24 @@ def read_study(store: Store, name: str, engine: str | None = None) -> StudyHisto
             f"The study {name!r} was not launched with the engine {engine!r}, "
             f"but with {', '.join(engines)}."
         )
-    parent = by_engine[engine or engines[-1]]
+    champion = champion_version(store.client, name, experiment.experiment_id)
+    # The latest first: of what is equal, its comes first.
+    wanted = [engine] if engine is not None else list(reversed(engines))
+    histories = [_history(store, experiment, by_engine[e], engines, champion) for e in wanted]
+    best = best_trial([h.best for h in histories], histories[0].description.objective)
+    return next((h for h in histories if best is not None and h.best is best), histories[0])
+
+
+def _history(
+    store: Store,
+    experiment: Experiment,
+    parent: Run,
+    engines: tuple[str, ...],
+    champion: ModelVersion | None,
+) -> StudyHistory:
+    """Reads a study under one of its engines, whose parent run is given."""
     trials = _read_trials(store, experiment.experiment_id, parent.info.run_id)
     recorded = replace(_read_description(store, parent), name=experiment.name)
-    champion = champion_version(store.client, name, experiment.experiment_id)
     description = with_joined(recorded, trials)
     if description.discovered:
         trials = [completed(trial, description.space) for trial in trials]
@@ -196,6 +213,7 @@ def read_study(store: Store, name: str, engine: str | None = None) -> StudyHisto
         trials=tuple(trials),
         champion_run_id="" if champion is None else champion.tags.get(tags.CHAMPION_RUN, ""),
         champion_model="" if champion is None else champion.name,
+        champion_engine="" if champion is None else champion.tags.get(tags.ENGINE, ""),
         ended_by=_while_ended(parent, tags.ENDED_BY),
         stopped=_while_ended(parent, tags.STOPPED),
         keeps=tags.read_count(parent.data.tags.get(tags.KEPT), description.keep),

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     "--engine",
     "engines",
     multiple=True,
-    help="Which engine's trials; may be repeated.  [default: of one study all, else the last]",
+    help="Which engine's trials; may be repeated.  [default: of one study all, else that of its "
+    "best trial]",
 )
 @click.option(
     "--reach",
@@ -63,8 +64,7 @@ def compare_command(
     wanted: Sequence[str | None] = engines or (None,)
     histories = [history_of(study, engine, store) for study in studies for engine in wanted]
     if len(studies) == 1 and not engines:
-        others = [e for e in histories[0].engines if e != histories[0].description.engine]
-        histories = [*(history_of(studies[0], engine, store) for engine in others), *histories]
+        histories = [history_of(studies[0], engine, store) for engine in histories[0].engines]
     comparison = compare(histories, reach, top)
     if as_json:
         print_json(_document(comparison))

@@ -39,6 +39,7 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
         "study": description.name,
         "engine": description.engine,
         "engines": list(history.engines),
+        "champion_engine": history.champion_engine or None,
         "pruner": description.pruner,
         "objective": {
             "metric": description.objective.metric,
@@ -174,7 +175,8 @@ def study_text(history: StudyHistory) -> str:
     if best is None or best.best is None:
         return "\n".join([*lines, "best       no trial has a value yet"])
     lines += [
-        f"best       trial {best.number}: {objective.metric} {best.best.value:.6g} " + _how(best),
+        f"best       trial {best.number}{_whose(history)}: "
+        f"{objective.metric} {best.best.value:.6g} " + _how(best),
         *_ended_for(best),
         *(
             f"             {name} = {_shown(best.spec.values[name])}"
@@ -264,8 +266,17 @@ def _model(history: StudyHistory, best: TrialRecord) -> str:
     """Says where the best trial is registered, and by what it was verified before."""
     uri = history.model_uri(best)
     if uri is None:
-        return "not registered"
+        engine = history.champion_engine
+        others = engine and engine != history.description.engine
+        return (
+            f"not registered: the champion is a trial of {engine}" if others else "not registered"
+        )
     return f"{uri}, verified: {best.verified}" if best.verified else uri
+
+
+def _whose(history: StudyHistory) -> str:
+    """Says which engine proposed the best trial, if there are several."""
+    return f" of {history.description.engine}" if len(history.engines) > 1 else ""
 
 
 def _how(trial: TrialRecord) -> str:

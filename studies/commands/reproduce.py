@@ -16,7 +16,7 @@ from studies.commands.main import EXIT_NO, json_option, store_option, telling_er
 )
 @click.argument("study")
 @click.option("--trial", type=int, help="The trial's number.  [default: the best]")
-@click.option("--engine", help="Which engine's trials, if it was launched with several.")
+@click.option("--engine", help="Which engine's trial.  [default: that of the best trial]")
 @click.option(
     "--data", type=click.Path(path_type=Path), help="The npz file with the data, if it has moved."
 )
@@ -74,6 +74,7 @@ def reproduce_command(
         print_json(
             {
                 "study": outcome.study,
+                "engine": outcome.engine,
                 "trial": outcome.trial,
                 "trainer": outcome.trainer or None,
                 "identical": outcome.identical,
@@ -91,6 +92,8 @@ def reproduce_command(
         for difference in outcome.environment_differences:
             click.echo(f"environment: {difference}")
         what = f"trial {outcome.trial} of {outcome.study}"
+        if len(history.engines) > 1:
+            what += f" ({outcome.engine})"
         if outcome.trainer:
             what += f" by {trainer_in_words(outcome.trainer)}"
         if outcome.identical:

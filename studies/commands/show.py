@@ -51,16 +51,18 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
         return
     for document in documents:
         best_value = document["best"]
+        several = len(document["engines"]) > 1 and best_value is not None
         value = "no value yet" if best_value is None else f"{best_value:.6g}"
         click.echo(
-            f"{document['study']}: {document['trials']} trials by {document['engine']}, "
-            f"best {document['objective']} {value}"
+            f"{document['study']}: {document['trials']} trials by "
+            f"{', '.join(document['engines'])}, best {document['objective']} {value}"
+            + (f" by {document['engine']}" if several else "")
         )
 
 
 def _documents(store: Store) -> list[dict[str, Any]]:
     """Returns what is listed of each study."""
-    from tracking.history import find_study, study_names
+    from tracking.history import find_study, read_study, study_names
 
     documents = []
     for name in study_names(store):
@@ -68,12 +70,14 @@ def _documents(store: Store) -> list[dict[str, Any]]:
         if history is None:
             # Killed while it was made.
             continue
-        best = history.best
+        best, engine = history.best, history.description.engine
+        others = [read_study(store, name, e) for e in history.engines if e != engine]
         documents.append(
             {
                 "study": name,
-                "engine": history.description.engine,
-                "trials": history.counts()["total"],
+                "engine": engine,
+                "engines": list(history.engines),
+                "trials": sum(each.counts()["total"] for each in [history, *others]),
                 "objective": history.description.objective.metric,
                 "best": None if best is None or best.best is None else best.best.value,
             }
@@ -83,7 +87,7 @@ def _documents(store: Store) -> list[dict[str, Any]]:
 
 @click.command("show")
 @click.argument("study")
-@click.option("--engine", help="Which engine's trials, if it was launched with several.")
+@click.option("--engine", help="Which engine's trials.  [default: that of the best trial]")
 @store_option
 @json_option
 @telling_errors

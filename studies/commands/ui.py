@@ -15,7 +15,7 @@ from studies.commands.main import json_option, store_option, telling_errors
 
 @click.command("ui", short_help="Look at the store in the MLflow UI, on this machine alone.")
 @click.argument("study", required=False)
-@click.option("--engine", help="Which engine's run to open, if it was launched with several.")
+@click.option("--engine", help="Which engine's run to open.  [default: that of the best trial]")
 @click.option("--port", type=click.IntRange(1, 65535), help="[default: 5000 or the next free]")
 @click.option(
     "--open/--no-open",

@@ -16,9 +16,10 @@ from scripted import describe
 import kerastudy as ks
 from search_spaces import SearchSpace
 from studies.commands.main import kerastudy as group
+from tracking.history import read_study
 from tracking.records import Objective
 from tracking.runs import StudyRuns
-from tracking.store import Store, create_store
+from tracking.store import Store, create_store, open_store
 
 SPACE = SearchSpace(ks.Float("rate", 1e-4, 1e-1, scale="log"), ks.Choice("kind", ["a", "[b]"]))
 ACCURACY = Objective("val_accuracy", "max")
@@ -47,7 +48,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study(made, "손글씨 [red]", "optuna:tpe", [0.9, 0.5, 0.1])
     study(made, "accurate", "optuna:tpe", [0.9], objective=ACCURACY)
     study(made, "empty", "optuna:tpe", [])
+    study(made, "led", "optuna:random", [0.8, 0.1, 0.6])
+    study(made, "led", "optuna:tpe", [0.7, 0.3])
     return made.root
+
+
+def opened(root: Path) -> Store:
+    store = open_store(root)
+    assert store is not None
+    return store
 
 
 def compare(store: Path, *arguments: str) -> Result:
@@ -69,7 +78,7 @@ def test_json_has_all_of_two_studies(store: Path) -> None:
     )
     assert told["objective"] == {"metric": "val_loss", "direction": "min"}
     one, other = told["studies"]
-    # The engine that was launched last.
+    # The engine of the best trial.
     assert (one["study"], one["engine"]) == ("digits", "optuna:tpe")
     assert one["best"] == {"value": 0.2, "epoch": 2, "trial": 1,
                            "params": {"rate": 0.01, "kind": "[b]"}}  # fmt: skip
@@ -105,6 +114,30 @@ def test_the_text_says_the_same(store: Path) -> None:
     assert ["rate", "0.001 to 0.01", "0.001 to 0.01", "1.00"] in lines
     assert ["kind", "[b]", "[b]", "1.00"] in lines
     assert ["mean", "1.00"] in lines
+
+
+@pytest.mark.parametrize("engine", [None, "optuna:random", "optuna:tpe"])
+def test_the_best_trials_engine_is_the_default_everywhere(store: Path, engine: str | None) -> None:
+    """The other one was launched last."""
+    found = read_study(opened(store), "led", engine)
+    led = engine != "optuna:tpe"
+    assert found.description.engine == ("optuna:random" if led else "optuna:tpe")
+    arguments = [] if engine is None else ["--engine", engine]
+    shown = CliRunner().invoke(group, ["show", "led", *arguments, "--store", str(store)])
+    best = "trial 1 of optuna:random" if led else "trial 1 of optuna:tpe"
+    assert f"best       {best}: val_loss {0.1 if led else 0.3} at epoch 2" in shown.stdout
+    assert "(see --engine)" in shown.stdout and shown.exit_code == 0
+    compared = document(compare(store, "led", "digits", *arguments, "--json"))
+    assert compared["studies"][0]["best"]["value"] == (0.1 if led else 0.3)
+
+
+def test_a_list_has_the_trials_of_all_engines_and_the_best_ones(store: Path) -> None:
+    told = CliRunner().invoke(group, ["list", "--store", str(store)])
+    line = "led: 5 trials by optuna:random, optuna:tpe, best val_loss 0.1 by optuna:random"
+    assert line in told.stdout.splitlines()
+    told = CliRunner().invoke(group, ["list", "--json", "--store", str(store)])
+    (led,) = [each for each in json.loads(told.stdout) if each["study"] == "led"]
+    assert (led["engine"], led["trials"], led["best"]) == ("optuna:random", 5, 0.1)
 
 
 def test_one_study_means_its_engines(store: Path) -> None:

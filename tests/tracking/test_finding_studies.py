@@ -72,11 +72,12 @@ def test_the_latest_study_is_named_first(new_store: Store) -> None:
 
 
 def test_two_engines_are_kept_apart(new_store: Store) -> None:
-    """The one that was launched last is read, unless another is asked for."""
+    """That of the best trial is read, else the one launched last, unless another is asked for."""
     tpe = create(new_store, "two engines")
     tpe.set_running()
     random = create(new_store, "two engines", engine="optuna:random")
     random.set_running()
+    assert read_study(new_store, "two engines").description.engine == "optuna:random"
     record_trial(tpe, make_spec(0), losses(0.5))
     record_trial(random, make_spec(0), losses(0.25))
     record_trial(random, make_spec(1), losses(0.75))
@@ -90,7 +91,7 @@ def test_two_engines_are_kept_apart(new_store: Store) -> None:
     assert [t.best and t.best.value for t in other.trials] == [0.5]
     tpe.set_running()
     again = read_study(new_store, "two engines")
-    assert again.description.engine == "optuna:tpe"
+    assert again.description.engine == "optuna:random"
     assert again.engines[-1] == "optuna:tpe"
     assert study_names(new_store) == ["two engines"]
     with pytest.raises(StudyNotFoundError) as told:
