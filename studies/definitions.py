@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import Fixed
+from search_spaces.parameters import parameter_from_dict
 from studies.engines.keras_tuner_parts import hyperband_trials
 from studies.engines.make import check_engine_serves
 from studies.errors import EngineError, StudyError
@@ -59,14 +60,17 @@ def as_they_can_join(
     Args:
         description: The study.
         parameters: As `Parameter.to_dict` writes them. If the engine can't tune them (a grid has
-            no place for what is continuous), they are Fixed at their defaults.
+            no place for what is continuous), they are Fixed at their defaults. Those that the
+            study's own space has are left out: its domains and conditions hold.
     """
+    parameters = [p for p in parameters if p["name"] not in description.declared]
     if not description.discovered or not parameters:
         return tuple(parameters)
     try:
         check_definition(replace(description, space=joined(description.space, parameters)))
     except EngineError:
-        return tuple(Fixed(p["name"], p["default"]).to_dict() for p in parameters)
+        found = [parameter_from_dict(p) for p in parameters]
+        return tuple(Fixed(p.name, p.opened(p.default)).to_dict() for p in found)
     return tuple(parameters)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import Hyperparameters, SearchSpace
+from search_spaces.keras_tuner_declarations import is_keras_tuners, space_of_keras_tuners
 from search_spaces.tailoring import Tailoring
 from studies.class_weights import check_class_weight
 from studies.data import AnyDataset, DataError, Dataset, StreamedDataset, datasets
@@ -108,7 +109,8 @@ class Study:
             for Keras Tuner (`build(hp)`) or Optuna (`create_model(trial)`) as it is, or a
             `keras_tuner.HyperModel`.
         space: What may be tried. Parameters named ``epochs`` and ``batch_size`` are also used
-            by the training itself. None: found by tracing the builder, see `discover`.
+            by the training itself. Or a `keras_tuner.HyperParameters`. What the builder declares
+            beside it is tuned too. None: found by tracing the builder, see `discover`.
         objective: A metric that the model logs; an `Objective` for one that Keras lacks.
         trials: Trials in total, at least 1; launching again goes on to this number.
         epochs: Epochs of a trial, at least 1, unless ``epochs`` is in the space.
@@ -154,7 +156,7 @@ class Study:
     name: str = field(kw_only=False)
     data: AnyDataset
     build: Builder
-    space: SearchSpace | None = None
+    space: SearchSpace | Any | None = None
     objective: str | Objective = "val_loss"
     trials: int = 20
     epochs: int = DEFAULT_EPOCHS
@@ -194,11 +196,7 @@ class Study:
                 "A study's build must be a function of hp, or a keras_tuner.HyperModel. "
                 f"Received: {self.build!r:.200}"
             )
-        if self.space is not None and not isinstance(self.space, SearchSpace):
-            raise StudyError(
-                "A study's space must be a SearchSpace, or None to find it by tracing the "
-                f"builder. Received: {self.space!r:.200}"
-            )
+        self._check_space()
         if self.callbacks is not None and not callable(self.callbacks):
             raise StudyError(
                 "A study's callbacks must be a function of hp that returns a list of new "
@@ -230,6 +228,15 @@ class Study:
         self._replace("initial", check_initial(self.initial))
         self._replace("class_weight", check_class_weight(self.class_weight))
         self._check_training_parameters()
+
+    def _check_space(self) -> None:
+        if is_keras_tuners(self.space):
+            self._replace("space", space_of_keras_tuners(self.space))
+        if self.space is not None and not isinstance(self.space, SearchSpace):
+            raise StudyError(
+                "A study's space must be a SearchSpace, a keras_tuner.HyperParameters, or None to "
+                f"find it by tracing the builder. Received: {self.space!r:.200}"
+            )
 
     def with_space(self, space: SearchSpace) -> Study:
         """Returns the study with a space that is tailored already.

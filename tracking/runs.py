@@ -136,6 +136,9 @@ class StudyRuns:
             write_atomically(path, code.source)
         # In tags too, from which a lost file is made again.
         changed = definition_tags(text, parent.data.tags)
+        unread = ", ".join(self.description.unread)[: tags.LONGEST]
+        if unread != parent.data.tags.get(tags.UNREAD, ""):
+            changed[tags.UNREAD] = unread
         if changed:
             written = [RunTag(name, part) for name, part in changed.items()]
             self._client.log_batch(self.parent_run_id, tags=written)

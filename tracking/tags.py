@@ -29,6 +29,7 @@ WEIGHTS_DIGEST = "kerastudy.weights_sha256"
 SEED = "kerastudy.seed"
 ENGINE_STATE = "kerastudy.engine_state."
 CHAMPION_RUN = "kerastudy.champion_run"
+UNREAD = "kerastudy.unread"  # hyperparameters that the builder never reads
 DEFINITION = "kerastudy.definition"  # once more, should the file be lost
 KEPT = "kerastudy.kept"  # the fewest checkpoints that a launch kept, or "all"
 SERVER = "kerastudy.server"  # of an experiment: the MLflow server that has it too, or NO_SERVER

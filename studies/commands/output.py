@@ -106,6 +106,8 @@ def definition_document(description: StudyDescription) -> dict[str, Any]:
         "batch_size": description.batch_size,
         "seed": description.seed,
         "discovered": description.discovered,
+        "declared": list(description.declared),
+        "unread": list(description.unread),
         "space": description.space.to_dict(),
         "initial": [dict(values) for values in description.initial],
         "data": {
@@ -123,7 +125,10 @@ def definition_text(description: StudyDescription) -> str:
     objective, data = description.objective, description.data
     sizes = ", ".join(f"{size} {part}" for part, size in data.sizes.items()) or "not read to an end"
     times = f", {description.repeats} times each" if description.repeats > 1 else ""
-    found = "found by tracing the builder" if description.discovered else "declared"
+    found = "found by tracing the builder"
+    if description.declared:
+        beside = [n for n in description.space.names if n not in description.declared]
+        found = f"declared, {len(beside)} of them by the builder" if beside else "declared"
     return "\n".join(
         [
             f"study      {description.name}",
@@ -167,6 +172,8 @@ def study_text(history: StudyHistory) -> str:
     lines += _reasons(history)
     lines += _streams(description)
     lines += _class_weight(description)
+    if description.unread:
+        lines.append(f"never read {', '.join(description.unread)}: changes nothing")
     others = [e for e in history.engines if e != description.engine]
     if others:
         lines.append(f"also by    {', '.join(others)} (see --engine)")

@@ -100,7 +100,8 @@ class Session:
             ) from None
         class_weight = resolve_class_weight(study.class_weight, splits)
         weighted = with_class_weight(splits, class_weight)
-        study, discovered, notes = resolve_space(study, weighted)
+        resolved = resolve_space(study, weighted)
+        study, notes = resolved.study, resolved.notes
         found, model_bytes = check_study(study, weighted)
         unlike = "" if found else unlike_builds(study)
         if unlike:
@@ -115,7 +116,13 @@ class Session:
         return cls(
             study,
             splits,
-            replace(description, discovered=discovered, goes_on=not has_own_fit(study.build)),
+            replace(
+                description,
+                discovered=resolved.joins,
+                declared=resolved.declared,
+                unread=resolved.unread,
+                goes_on=not has_own_fit(study.build),
+            ),
             environment(),
             _trainer(study, splits.unfit or unlike),
             model_bytes,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from search_spaces import Hyperparameters, SearchSpaceError, discover
+from search_spaces import Discovery, Hyperparameters, SearchSpace, SearchSpaceError, discover
+from search_spaces.reading import reading_of
 from studies.errors import BuilderError
 from studies.training.building import build_function
 from studies.training.determinism import begin_trial
@@ -16,37 +18,100 @@ if TYPE_CHECKING:
     from studies.study import Study
 
 
-def resolve_space(study: Study, splits: AnySplits) -> tuple[Study, bool, list[str]]:
+_READ_BY_THE_TRAINING: Final = ("epochs", "batch_size")
+
+
+class Resolved(NamedTuple):
+    """A study with its space as it is tuned.
+
+    Attributes:
+        study: The study.
+        joins: Whether hyperparameters that show themselves later join its space.
+        declared: The names that were declared up front; none if all was found by tracing.
+        unread: Those that vary, and that the builder never reads.
+        notes: What a person should know.
+    """
+
+    study: Study
+    joins: bool
+    declared: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    notes: Sequence[str] = ()
+
+
+def resolve_space(study: Study, splits: AnySplits) -> Resolved:
     """Returns a study with its space as it is tuned.
+
+    What a builder declares beside a declared space is tuned too, as in Keras Tuner.
 
     Args:
         study: With a space, or without.
         splits: Its data: a HyperModel's own `fit` is traced on a few samples of it.
 
-    Returns:
-        The study; whether hyperparameters that show themselves later join its space; notes.
-
     Raises:
         BuilderError: If the builder can't be traced.
         SearchSpaceError: If the space can't be tailored so.
     """
-    if study.space is not None:
-        return study.with_space(study.tailoring.apply(study.space)), False, []
+    # With --only, what is not named does not vary, whenever it shows itself.
+    joins = study.tailoring.only is None
     # Optuna's examples call Keras's clear_session in each build, which has Python look through all
     # its objects: a quarter of a second, but for those that are set aside.
     gc.freeze()
     try:
-        found = discover(_traced(study, splits), before=lambda: begin_trial(study.seed))
+        if study.space is not None:
+            return _beside_declared(study, study.space, splits, joins)
+        found = _discovered(study, splits)
+    finally:
+        gc.unfreeze()
+    return Resolved(study.with_space(study.tailoring.apply(found.space)), joins, notes=found.notes)
+
+
+def _discovered(study: Study, splits: AnySplits) -> Discovery:
+    try:
+        return discover(
+            _traced(study, splits), before=lambda: begin_trial(study.seed), space=study.space
+        )
     except SearchSpaceError as error:
         raise BuilderError(
             f"The builder of the study {study.name!r} can't be traced for its hyperparameters: "
             f"{error}"
         ) from None
-    finally:
-        gc.unfreeze()
-    # With --only, what is not named does not vary, whenever it shows itself.
-    joins = study.tailoring.only is None
-    return study.with_space(study.tailoring.apply(found.space)), joins, list(found.notes)
+
+
+def _beside_declared(
+    study: Study, declared: SearchSpace, splits: AnySplits, joins: bool
+) -> Resolved:
+    """Compares a declared space with what the builder reads and declares."""
+    reading = reading_of(
+        _traced(study, splits),
+        declared,
+        before=lambda: begin_trial(study.seed),
+        read_elsewhere=_READ_BY_THE_TRAINING,
+    )
+    space, notes = declared, []
+    if reading.undeclared:
+        found = _discovered(study, splits)
+        space = found.space
+        new = [name for name in space.names if name not in declared]
+        notes = [
+            f"The builder declares {_listed(new)} beside the study's space: tuned too. To keep "
+            f"it at a value: --fix {new[0]}=VALUE, or Fixed({new[0]!r}, VALUE) in the space.",
+            *found.notes,
+        ]
+    tailored = study.with_space(study.tailoring.apply(space))
+    assert tailored.space is not None, "it was just given"
+    unread = tuple(name for name in reading.unread if name in tailored.space.dimensions)
+    if unread:
+        be, it = ("is", "it") if len(unread) == 1 else ("are", "them")
+        notes.append(
+            f"{_listed(unread)} {be} in the space, and the builder never reads {it}: what is "
+            f"proposed for {it} changes nothing."
+        )
+    return Resolved(tailored, joins, declared.names, unread, notes)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names))
 
 
 def _traced(study: Study, splits: AnySplits) -> Any:

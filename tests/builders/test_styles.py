@@ -12,6 +12,7 @@ import pytest
 from builder_corpus import CORPUS, check_same_again, launch, run, session, without_tracing
 from suite import exhaustive_but
 
+from search_spaces import Float, Int
 from studies.commands.output import study_text
 from studies.errors import EngineError, ObjectiveError
 from studies.reproduction import reproduce
@@ -164,6 +165,37 @@ class TestWhatIsTuned:
 
     def test_not_what_is_not_tunable(self) -> None:
         assert self.names("part_not_tunable") == {"normalized", "head_units", "optimizer"}
+
+    def test_one_name_with_a_range_for_each_optimizer(self, store: Path) -> None:
+        space = session("several_domains").description.space
+        assert {each.name: each.when for each in space if each.when} == {
+            "learning_rate when optimizer is adam": {"optimizer": ("adam",)},
+            "learning_rate when optimizer is sgd": {"optimizer": ("sgd",)},
+        }
+        history = random_search("several_domains", store)
+        for trial in history.trials:
+            assert params(history, trial)["hidden"] in ("(8,)", "(8, 4)", "[4]")
+
+    def test_what_a_builder_declares_beside_the_space(self, store: Path) -> None:
+        description = session("tuner_space").description
+        assert description.space["drop"] == Float("drop", 0.0, 0.2, step=0.1, default=0.0)
+        assert description.space["units"] == Int("units", 4, 16, step=4, default=8)
+        assert "'drop' beside the study's space" in description.warnings[0]
+        assert (description.unread, len(description.warnings)) == ((), 1)
+        history = random_search("tuner_space", store)
+        for trial in history.trials:
+            assert float(params(history, trial)["drop"]) == trial.spec.values["drop"]
+
+    def test_what_the_builder_never_reads(self, tmp_path: Path) -> None:
+        declared = 'space.Fixed("activation", "tanh")'
+        file = variant(tmp_path, "tuner_space", declared, f"{declared}\nspace.Boolean('idle')")
+        (tmp_path / "tiny_data.py").write_text((CORPUS / "tiny_data.py").read_text())
+        with without_tracing():
+            history = launch(file, "keras-tuner:random", tmp_path / "store", trials=1)
+        parent = history.store.client.get_run(history.parent_run_id)
+        assert history.description.unread == ("idle",)
+        assert parent.data.tags["kerastudy.unread"] == "idle"
+        assert "never read idle" in study_text(history)
 
     def test_what_fit_declares(self) -> None:
         assert self.names("fit_tunes_training") == {"units", "batch_size", "shuffle"}

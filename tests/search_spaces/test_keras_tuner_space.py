@@ -11,8 +11,18 @@ from typing import Any
 import keras_tuner
 import pytest
 
-from search_spaces import Boolean, Choice, Fixed, Float, Int, Parameter, SearchSpace
+from search_spaces import (
+    Boolean,
+    Choice,
+    Fixed,
+    Float,
+    Hyperparameters,
+    Int,
+    Parameter,
+    SearchSpace,
+)
 from search_spaces.errors import SearchSpaceError
+from search_spaces.keras_tuner_declarations import is_keras_tuners, space_of_keras_tuners
 from search_spaces.keras_tuner_space import KerasTunerSpace
 
 
@@ -193,3 +203,38 @@ def test_names_that_cannot_be_kept_are_refused() -> None:
     space = SearchSpace(Float("x", 0, 1, step=0.5), Float("x (index)", 0, 1))
     with pytest.raises(SearchSpaceError, match=r"'x' under the name 'x \(index\)'"):
         KerasTunerSpace(space)
+
+
+def test_a_space_that_keras_tuner_declares() -> None:
+    declared = keras_tuner.HyperParameters()
+    declared.Int("units", 16, 64, step=16, default=32)
+    declared.Int("width", 8, 128, step=2, sampling="log")
+    declared.Int("log", 8, 100, sampling="log")
+    declared.Float("rate", 0.0, 0.5, step=0.1)
+    declared.Choice("kernel", [3, 5], default=5)
+    declared.Fixed("head", "mean")
+    with declared.conditional_scope("kernel", [5]):
+        declared.Boolean("wide", default=True)
+        with declared.conditional_scope("wide", [True]):
+            declared.Float("drop", 0.0, 0.5)
+    with declared.conditional_scope("kernel", [3]):
+        declared.Float("drop", 0.5, 0.9)
+    with declared.conditional_scope("kernel", [7]):
+        declared.Boolean("never")
+    found = space_of_keras_tuners(declared)
+    wide = "drop when kernel is 5 and wide is True"
+    assert found == SearchSpace(
+        Int("units", 16, 64, step=16, default=32),
+        Int("width", 8, 128, step=2, scale="log", default=8),
+        Int("log", 8, 100, scale="log", default=8),
+        Float("rate", 0.0, 0.5, step=0.1, default=0.0),
+        Choice("kernel", [3, 5], default=5),
+        Fixed("head", "mean"),
+        Boolean("wide", default=True, when={"kernel": 5}),
+        Float(wide, 0.0, 0.5, default=0.0, when={"kernel": 5, "wide": True}),
+        Float("drop when kernel is 3", 0.5, 0.9, default=0.5, when={"kernel": 3}),
+    )
+    assert is_keras_tuners(declared) and not is_keras_tuners(found)
+    # What its oracles would propose by default.
+    defaults = Hyperparameters(found, found.defaults()).values
+    assert defaults == {k: v for k, v in declared.values.items() if k in defaults}

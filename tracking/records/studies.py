@@ -66,8 +66,10 @@ class StudyDescription:
     """A study's definition, without the code and arrays that it runs on.
 
     Attributes:
-        discovered: Whether the space was found by tracing the builder: what shows itself later
-            then joins it.
+        discovered: Whether hyperparameters that the builder declares, and that show themselves
+            later, join the space.
+        declared: Names that the study's own space has; none if all was found by tracing.
+        unread: Names of hyperparameters that vary, and that the builder never reads.
         goes_on: Whether a training can be gone on with from the middle: not a HyperModel's own.
         repeats: Trainings of each trial.
         initial: Values of the first trials, each complete.
@@ -97,6 +99,8 @@ class StudyDescription:
     code: CodeDescription
     notes: str = ""
     discovered: bool = False
+    declared: Sequence[str] = ()
+    unread: Sequence[str] = ()
     goes_on: bool = True
     repeats: int = 1
     initial: Sequence[Mapping[str, Any]] = ()
@@ -130,6 +134,7 @@ class StudyDescription:
         fields["data"] = DataDescription(**fields["data"])
         fields["code"] = CodeDescription(**fields["code"])
         fields["space"] = SearchSpace.from_dict(fields["space"])
-        fields["initial"] = tuple(fields.get("initial", ()))
+        for name in ("initial", "declared", "unread"):
+            fields[name] = tuple(fields.get(name, ()))
         fields["class_weight"] = read_class_weight(fields.get("class_weight"))
         return cls(**fields)
