@@ -80,10 +80,10 @@ def run_study(
         description = replace(description, lag=workers)
     path = Path(store) if store is not None else default_store_path()
     try:
-        for warning in warnings_of(description):
-            progress.say(f"warning: {warning}")
         # All that can be wrong, before anything is written.
         check_definition(description)
+        for warning in warnings_of(description):
+            progress.say(f"warning: {warning}")
         check_writable(real_folder(path))
         existing = open_store(path)
         if existing is not None:
