@@ -53,6 +53,7 @@ def discover(
     before: Callable[[], object] | None = None,
     limit: int = USUAL_LIMIT,
     space: SearchSpace | None = None,
+    stops: Callable[[Exception], bool] = lambda error: False,
 ) -> Discovery:
     """Finds what a builder declares, through all its branches.
 
@@ -72,6 +73,7 @@ def discover(
         before: Called before each build, to reset global state.
         limit: The most builds, 1 or more.
         space: What is declared beside the builder; what the builder declares further follows it.
+        stops: Says of what the builder raises whether it is the last build: it is then raised.
 
     Returns:
         The space, and how it was found.
@@ -79,13 +81,14 @@ def discover(
     Raises:
         SearchSpaceError: If the builder declares nothing, or something wrongly, or one name with
             two domains that have nothing in common; or if it raises whatever the values.
+        Exception: What ``stops`` says yes to.
     """
     if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
         raise SearchSpaceError(f"limit must be an int of 1 or more, received {limit!r}.")
     merged: dict[str, Parameter] = {}
     builds = widened = 0
     while True:
-        tracer = Tracer(build, before, max(1, limit - builds), space, merged)
+        tracer = Tracer(build, before, max(1, limit - builds), stops, space, merged)
         found = _traced(tracer)
         builds += len(tracer.traces)
         widened += tracer.widened

@@ -37,6 +37,7 @@ def reading_of(
     *,
     before: Callable[[], object] = lambda: None,
     read_elsewhere: Collection[str] = (),
+    stops: Callable[[Exception], bool] = lambda error: False,
 ) -> Reading:
     """Runs a builder on a few points of a space, the defaults first, and notes what it reads.
 
@@ -48,6 +49,7 @@ def reading_of(
         space: The space.
         before: Called before each build, to reset global state.
         read_elsewhere: Names that something else reads.
+        stops: Says of what the builder raises whether it is the last build: it is then raised.
     """
     read: set[str] = set(read_elsewhere)
     active: set[str] = set()
@@ -65,9 +67,10 @@ def reading_of(
         try:
             build(hp)
             active.update(values)
-        except Exception:
-            # Whoever tries the default values tells of it.
-            pass
+        except Exception as error:
+            if stops(error):
+                raise
+            # Else whoever tries the default values tells of it.
         read |= hp.read
         # A switch such as `l2()` has is used where what it switches is.
         for parameter in reversed(space.parents_first):

@@ -79,6 +79,7 @@ class Tracer:
         build: Callable[[Any], object],
         before: Callable[[], object] | None,
         limit: int,
+        stops: Callable[[Exception], bool],
         space: SearchSpace | None = None,
         merged: Mapping[str, Parameter] | None = None,
     ) -> None:
@@ -88,9 +89,11 @@ class Tracer:
             build: The builder.
             before: What to call before each build.
             limit: How many builds there may be.
+            stops: Says of what a build raises whether it is the last one.
             space: What is declared beside the builder. Its domains and conditions hold.
             merged: Names that have one domain, however they are declared; it may get wider.
         """
+        self._stops = stops
         self._build, self._before, self._limit = build, before, limit
         self._root = _Node()
         self.space = space
@@ -146,6 +149,8 @@ class Tracer:
         except SearchSpaceError:
             raise  # A wrong declaration: the user's to mend, for whatever values.
         except Exception as raised:
+            if self._stops(raised):
+                raise
             error = f"{type(raised).__name__}: {raised}"
             self.first_error = self.first_error or raised
         if self.clashes:

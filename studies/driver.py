@@ -22,6 +22,7 @@ from studies.definitions import as_they_can_join
 from studies.engines.engine import Curve
 from studies.errors import WorkerError
 from studies.executors.executor import Executor
+from studies.first_trials import FirstTrials
 from studies.progress import Progress
 from studies.proposals import EngineOf, Proposals
 from studies.retention import Retention
@@ -93,6 +94,7 @@ class Driver:
         self._results: list[TrialResult] = []
         self._clock = AwakeClock()
         self._time_limit = TimeLimit(description.trial_timeout, self._clock)
+        self._first_trials = FirstTrials(description, recorded)
         self._stopping = False
         self._exhausted = False
         self._ending: Ending | None = None
@@ -162,6 +164,7 @@ class Driver:
             ended = [trial for trial in map(self._record, results) if trial is not None]
         for trial in ended:
             self._follow(trial)
+        self._first_trials.check()
 
     def _record(self, result: TrialResult) -> TrialRecord | None:
         """Records what came of a training; returns the trial, if that has ended."""
@@ -232,6 +235,7 @@ class Driver:
         if trial.state == "interrupted":
             self._progress.trial_ended(trial.result, None)
             return
+        self._first_trials.take(trial)
         self._finished[trial.number] = self._trials[trial.number] = trial
         self._retention.add(trial)
         self._proposals.ended(trial)

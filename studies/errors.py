@@ -11,11 +11,14 @@ StudyError                     the user can mend it; its text is one clear messa
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 # What TensorFlow puts before the text of an error: where in its graph, and in whose code.
 _NODE = re.compile(r"\{\{function_node [^}]*\}\}")
+_CALLED = re.compile(r"^Exception encountered when calling .*?\x1b\[1m(.*?)\x1b\[0m", re.DOTALL)
+_IN_USER_CODE = "in user code:"
 _WHERE = re.compile(r'Graph execution error:|Detected at node|<stack traces|File "|\[\[|Traceback')
 
 
@@ -53,7 +56,7 @@ class WorkerError(StudyError):
 
 def describe(error: BaseException) -> str:
     """Returns an error's kind and the first line of its text that says what was wrong."""
-    text = str(error)
+    text = _undecorated(str(error)).removeprefix(f"{type(error).__name__}: ")
     lines = [line for line in text.splitlines() if line.strip()]
     if lines and lines[0].startswith("Graph execution error:"):
         # Indented: lines of code.
@@ -62,6 +65,22 @@ def describe(error: BaseException) -> str:
     told = [line for line in stripped if line and not _WHERE.match(line)]
     first = next(iter([*told, *stripped]), "")
     return f"{type(error).__name__}: {first[:500]}" if first else type(error).__name__
+
+
+def _undecorated(text: str) -> str:
+    """Returns what an error said before Keras and TensorFlow wrapped its text.
+
+    Keras tells first which layer was called, TensorFlow in which line of a function.
+    """
+    called = _CALLED.search(text)
+    if called is not None:
+        text = called[1]
+    if text.startswith(_IN_USER_CODE):
+        lines = textwrap.dedent(text.removeprefix(_IN_USER_CODE)).strip().splitlines()
+        # Each line `File "…"` is followed by the code there.
+        places = [i for i, line in enumerate(lines) if line.startswith('File "')]
+        text = "\n".join(lines[places[-1] + 2 :]).strip() if places else text
+    return text
 
 
 def near_matches(name: str, known: Iterable[str]) -> str:

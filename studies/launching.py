@@ -49,6 +49,7 @@ def launch_study(
     at_the_end: AtTheEnd = "finish",
     tracking_uri: str | None = None,
     verify: Verify = "some",
+    retry_infeasible: bool = False,
 ) -> StudyHistory:
     """Runs a study that was made in this process; see `Study.launch`."""
     with showing(progress) as shown:
@@ -66,6 +67,7 @@ def launch_study(
                 at_the_end=at_the_end,
                 tracking_uri=tracking_uri,
                 verify=verify,
+                retry_infeasible=retry_infeasible,
             )
         prepare_environment(study.threads or 1)
         ready = InProcessExecutor(Session.open(study, code, study.threads))
@@ -76,6 +78,7 @@ def launch_study(
             at_the_end=at_the_end,
             tracking_uri=tracking_uri,
             verify=verify,
+            retry_infeasible=retry_infeasible,
         )
 
 
@@ -91,6 +94,7 @@ def launch_target(
     at_the_end: AtTheEnd = "finish",
     tracking_uri: str | None = None,
     verify: Verify = "some",
+    retry_infeasible: bool = False,
 ) -> StudyHistory:
     """Runs the study that a target names.
 
@@ -106,6 +110,7 @@ def launch_target(
         at_the_end: What becomes of trials that run when the study's budget is spent.
         tracking_uri: Address of an MLflow server that is to have the study too; see `server_for`.
         verify: How much of the best trial is trained again by `model.fit`; see `Verifier`.
+        retry_infeasible: Whether trials that were infeasible are trained again.
 
     Raises:
         StudyError: If the study cannot be run as defined.
@@ -129,6 +134,7 @@ def launch_target(
                 at_the_end=at_the_end,
                 tracking_uri=tracking_uri,
                 verify=verify,
+                retry_infeasible=retry_infeasible,
             )
         prepare_environment(1)
         study, code = load_study(target)
@@ -141,6 +147,7 @@ def launch_target(
             at_the_end=at_the_end,
             tracking_uri=tracking_uri,
             verify=verify,
+            retry_infeasible=retry_infeasible,
         )
 
 
@@ -157,6 +164,7 @@ def _launch_in_workers(
     at_the_end: AtTheEnd,
     tracking_uri: str | None,
     verify: Verify,
+    retry_infeasible: bool,
 ) -> StudyHistory:
     """Runs a study in worker processes.
 
@@ -172,6 +180,7 @@ def _launch_in_workers(
         at_the_end: See `launch_target`.
         tracking_uri: Likewise.
         verify: Likewise.
+        retry_infeasible: Likewise.
     """
     # Before a worker starts: what ails the store is no reason to wait for TensorFlow.
     place = Path(store) if store is not None else default_store_path()
@@ -199,7 +208,7 @@ def _launch_in_workers(
                 prepared = Path(folder) / "store"
                 prepare_store(place, prepared)
             local.load()
-            local.suit(**_recorded(opened, local.pool.description))
+            local.suit(**_recorded(opened, local.pool.description, retry_infeasible))
             return run_study(
                 local.pool,
                 store=place,
@@ -207,6 +216,7 @@ def _launch_in_workers(
                 workers=len(local.pool),
                 at_the_end=at_the_end,
                 tracking_uri=tracking_uri,
+                retry_infeasible=retry_infeasible,
                 prepared=prepared,
                 verify=verify,
             )
@@ -242,7 +252,9 @@ class _Recorded(TypedDict):
     finished: int
 
 
-def _recorded(store: Store | None, description: StudyDescription) -> _Recorded:
+def _recorded(
+    store: Store | None, description: StudyDescription, retry_infeasible: bool
+) -> _Recorded:
     found = None
     if store is not None:
         name = description.name
@@ -251,5 +263,6 @@ def _recorded(store: Store | None, description: StudyDescription) -> _Recorded:
         return {"threads": None, "finished": 0}
     # Under another engine it begins anew.
     trials = found.trials if found.description.engine == description.engine else ()
-    finished = sum(trial.state in FINISHED_STATES for trial in trials)
+    again = "infeasible" if retry_infeasible else None
+    finished = sum(t.state in FINISHED_STATES and t.state != again for t in trials)
     return {"threads": found.description.threads, "finished": finished}

@@ -7,7 +7,6 @@ ours, so that neither a user's ``studies/`` folder nor ours gets in the other's 
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import inspect
 import linecache
@@ -20,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from studies.causes import builder_function
 from studies.errors import StudyFileError, near_matches
 from studies.same_names import add_packages_of
 from studies.self_launching import Loading, StudyLaunched, loading
@@ -148,7 +148,7 @@ def describe_code(study: Study, defined_name: str) -> CodeDescription:
         study: The study.
         defined_name: What it is called in the file, if it is launched under another name.
     """
-    function = _function_of(study.build)
+    function = builder_function(study.build)
     try:
         path = Path(inspect.getsourcefile(function) or "")
     except (TypeError, OSError):
@@ -163,16 +163,6 @@ def describe_code(study: Study, defined_name: str) -> CodeDescription:
         source, place = _cell_of(function), ""
     digest = hashlib.sha256(source.encode()).hexdigest() if source else ""
     return CodeDescription(place, "", source, digest, study_name=defined_name, folder=os.getcwd())
-
-
-def _function_of(build: Any) -> Any:
-    """Returns the function behind a builder, which may be an object with a method."""
-    while isinstance(build, functools.partial):
-        build = build.func
-    if inspect.isroutine(build):
-        return inspect.unwrap(build)
-    # Of the class: Keras Tuner puts a function of its own into each HyperModel.
-    return getattr(type(build), "build", None) or type(build).__call__
 
 
 def _cell_of(function: Any) -> str:

@@ -59,7 +59,10 @@ class Proposals:
             # What shows itself late is in the space already, and so is the trial that showed it.
             shown = [t.number + 1 for t in recorded if t.result is not None and t.result.joined]
             known = [t.known for t in recorded if t.known is not None]
-            self._told = max([0, *known, *(n for n in shown if self._all_ended(recorded, n))])
+            told = max([0, *known, *(n for n in shown if self._all_ended(recorded, n))])
+            # It is told in order: again from a trial on that was infeasible and is trained again.
+            begun = [t.number for t in recorded if t.state not in FINISHED_STATES]
+            self._told = min([told, *begun])
             self._parked = {
                 t.number: t
                 for t in recorded

@@ -52,6 +52,7 @@ def combined(
             seconds=seconds,
             joined=_all_joined(results),
             repeats=repeats,
+            raised=last.raised,
         )
     best = min(range(len(repeats)), key=lambda i: (objective.sort_key(repeats[i].best.value), i))
     value = statistics.fmean(repeat.best.value for repeat in repeats)
@@ -73,6 +74,7 @@ def combined(
         best_repeat=best,
         checkpoint_sha256=repeats[best].checkpoint_sha256,
         unsaved=repeats[best].unsaved,
+        raised=last.raised,
     )
 
 

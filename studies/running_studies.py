@@ -26,9 +26,11 @@ from studies.engines.engine import Engine
 from studies.engines.make import make_engine
 from studies.engines.optuna_export import OptunaExport, can_export, export_name
 from studies.executors.executor import Executor
+from studies.first_trials import FailedAlikeError
 from studies.interruption import catching_interrupts
 from studies.mirroring import mirroring, server_for
 from studies.progress import Progress
+from studies.retrying import superseded, tell_of_infeasible
 from studies.settings import Verify
 from studies.verification import VerificationStopped, Verifier
 from tracking.atomic import remove_pieces
@@ -61,6 +63,7 @@ def run_study(
     tracking_uri: str | None = None,
     prepared: Path | None = None,
     verify: Verify = "some",
+    retry_infeasible: bool = False,
 ) -> StudyHistory:
     """Runs the study that an executor has loaded, or goes on with it; closes the executor.
 
@@ -73,6 +76,7 @@ def run_study(
         tracking_uri: Address of an MLflow server that is to have the study too; see `server_for`.
         prepared: What `prepare_store` made for this store, if it is not there yet, or None.
         verify: How much of the best trial is trained again by `model.fit`; see `Verifier`.
+        retry_infeasible: Whether trials that were infeasible are trained again.
     """
     verifier = Verifier(executor, progress, verify, time.monotonic(), workers)
     description = executor.description
@@ -110,6 +114,7 @@ def run_study(
                 at_the_end,
                 server,
                 verifier,
+                retry_infeasible,
             )
     finally:
         progress.end()
@@ -125,6 +130,7 @@ def _run_locked(
     at_the_end: AtTheEnd,
     server: str | None,
     verifier: Verifier,
+    retry_infeasible: bool,
 ) -> StudyHistory:
     before = find_study(store, description.name, description.engine)
     if before is None or not any(trial.state in FINISHED_STATES for trial in before.trials):
@@ -133,6 +139,8 @@ def _run_locked(
     # Again, now that no other process can change it.
     check_unchanged(before or find_study(store, description.name), description)
     runs, recorded = _take_up(executor, store, description, before, progress)
+    if retry_infeasible:
+        recorded = superseded(runs, recorded, progress)
     with mirroring(runs, server, progress.say):
         return _run_taken_up(executor, runs, recorded, progress, at_the_end, verifier)
 
@@ -199,6 +207,8 @@ def _run_taken_up(
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             status, ending = "KILLED", INTERRUPTED
+        elif isinstance(error, FailedAlikeError):
+            ending = Ending("error", "its first trials failed alike")
         # What stopped it counts, not what can't be written any more because of it.
         with catching_interrupts(finish):
             for _ in range(2):
@@ -240,6 +250,7 @@ def _take_up(
             "warning: the study's code has changed since it was last launched; trials before "
             "and after may not compare. To start anew, give another name with --name."
         )
+        tell_of_infeasible(before.trials, progress)
     runs.write_definition()
     runs.close_left_over(before.trials)
     check_complete(before)

@@ -287,6 +287,7 @@ class Study:
         at_the_end: AtTheEnd = "finish",
         tracking_uri: str | None = None,
         verify: Verify = "some",
+        retry_infeasible: bool = False,
         **overrides: Any,
     ) -> StudyHistory:
         """Runs the study, or goes on with it, until it has its trials.
@@ -308,6 +309,8 @@ class Study:
             verify: How much of the best trial is trained once more, by plain `model.fit`, and
                 compared before it is registered: ``"full"``, all its epochs; ``"some"``, its first
                 ones if all would take longer than a tenth of the launch; ``"off"``, none.
+            retry_infeasible: Whether trials that were infeasible are trained again, with the same
+                values: for when what made them fail is mended.
             **overrides: Settings to replace: `OVERRIDABLE`.
 
         Returns:
@@ -334,6 +337,7 @@ class Study:
             at_the_end=at_the_end,
             tracking_uri=tracking_uri,
             verify=check_verify(verify),
+            retry_infeasible=retry_infeasible,
         )
 
     def reproduce(

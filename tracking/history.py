@@ -59,6 +59,8 @@ class StudyHistory:
         keeps: The fewest checkpoints that one of its launches kept: so many are there, of the best
             trials. None: of all.
         server: The MLflow server that it is sent to as well, or empty.
+        superseded: How many trainings came to an end and were begun again: of trials that were
+            infeasible, and are not counted as that any more.
     """
 
     store: Store
@@ -75,6 +77,7 @@ class StudyHistory:
     keeps: int | None = None
     server: str = ""
     champion_engine: str = ""
+    superseded: int = 0
 
     @property
     def kept(self) -> list[TrialRecord]:
@@ -198,7 +201,7 @@ def _history(
     champion: ModelVersion | None,
 ) -> StudyHistory:
     """Reads a study under one of its engines, whose parent run is given."""
-    trials = _read_trials(store, experiment.experiment_id, parent.info.run_id)
+    trials, superseded = _read_trials(store, experiment.experiment_id, parent.info.run_id)
     recorded = replace(_read_description(store, parent), name=experiment.name)
     description = with_joined(recorded, trials)
     if description.discovered:
@@ -218,6 +221,7 @@ def _history(
         stopped=_while_ended(parent, tags.STOPPED),
         keeps=tags.read_count(parent.data.tags.get(tags.KEPT), description.keep),
         server=experiment.tags.get(tags.SERVER, "").removeprefix(tags.NO_SERVER),
+        superseded=superseded,
     )
 
 
@@ -283,8 +287,12 @@ def _read_description(store: Store, parent: Run) -> StudyDescription:
         ) from None
 
 
-def _read_trials(store: Store, experiment_id: str, parent_run_id: str) -> list[TrialRecord]:
+def _read_trials(
+    store: Store, experiment_id: str, parent_run_id: str
+) -> tuple[list[TrialRecord], int]:
+    """Returns the trials, each as of its last attempt, and how many ended in one before."""
     latest: dict[int, TrialRecord] = {}
+    infeasible: list[TrialRecord] = []
     condition = f"tags.`{tags.PARENT}` = '{parent_run_id}'"
     for run in search_runs(store.client, experiment_id, condition):
         trial = _read_trial(run)
@@ -293,7 +301,10 @@ def _read_trials(store: Store, experiment_id: str, parent_run_id: str) -> list[T
         before = latest.get(trial.number)
         if before is None or before.spec.attempt < trial.spec.attempt:
             latest[trial.number] = trial
-    return [latest[number] for number in sorted(latest)]
+        if trial.state == "infeasible":
+            infeasible.append(trial)
+    superseded = sum(trial is not latest[trial.number] for trial in infeasible)
+    return [latest[number] for number in sorted(latest)], superseded
 
 
 def _read_trial(run: Run) -> TrialRecord | None:

@@ -82,6 +82,11 @@ from studies.commands.main import EXIT_INTERRUPTED, json_option, store_option, t
     help="Train the best trial again by model.fit before it is registered: all of it, as much as "
     "fits in a tenth of the launch, or not.",
 )
+@click.option(
+    "--retry-infeasible",
+    is_flag=True,
+    help="Train infeasible trials again: for when what made them fail is mended.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be tuned; train and write nothing.")
 @store_option
 @json_option
@@ -103,6 +108,7 @@ def launch_command(
     at_the_end: Any,
     tracking_uri: str | None,
     verify: Any,
+    retry_infeasible: bool,
     dry_run: bool,
     as_json: bool,
     **settings: Any,
@@ -176,6 +182,7 @@ def launch_command(
             at_the_end=at_the_end,
             tracking_uri=tracking_uri,
             verify=verify,
+            retry_infeasible=retry_infeasible,
         )
     except KeyboardInterrupt:
         # The terminal may have hung up.

@@ -47,6 +47,7 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
         },
         "trials": history.counts(),
         "wanted": description.trials,
+        "superseded": history.superseded,
         "reasons": [each._asdict() for each in reasons(history.trials)],
         "best": None if best is None else trial_document(history, best),
         "top": [_short(trial) for trial in history.top(10)],
@@ -169,6 +170,8 @@ def study_text(history: StudyHistory) -> str:
     ]
     if history.stopped and history.ended_by != "trials":
         lines += _wrapped(f"ended      {history.stopped}")
+    if history.superseded:
+        lines.append(f"superseded {history.superseded} infeasible, trained again since")
     lines += _reasons(history)
     lines += _streams(description)
     lines += _class_weight(description)

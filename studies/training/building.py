@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from search_spaces import HyperparameterError, Hyperparameters
-from studies.errors import BuilderError, StudyError, describe
+from studies.errors import BuilderError, StudyError
 from studies.objective import unknown_metric
 from studies.training.batches import as_keras_reads, packed
 from studies.training.determinism import begin_trial
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from studies.data import AnySplits
     from studies.study import Study
 
-_SAMPLES_TO_LOOK_AT = 4
-
 
 def build_model(study: Study, hp: Hyperparameters) -> keras.Model:
     """Calls the study's builder.
@@ -33,8 +32,6 @@ def build_model(study: Study, hp: Hyperparameters) -> keras.Model:
             its own trains it, or reads what the space lacks.
         Exception: Whatever the builder raises.
     """
-    import keras
-
     # Late: it imports this module.
     from studies.training.hypermodel import has_own_fit
 
@@ -42,11 +39,7 @@ def build_model(study: Study, hp: Hyperparameters) -> keras.Model:
         model = build_function(study.build)(hp)
     except HyperparameterError as error:
         raise BuilderError(f"The builder of the study {study.name!r} failed: {error}") from None
-    if not isinstance(model, keras.Model):
-        raise BuilderError(
-            f"The builder of the study {study.name!r} must return a Keras model. "
-            f"Received: {model!r:.200}" + (" Does it return at all?" if model is None else "")
-        )
+    check_model(study, model)
     if study.optimizer is not None or study.loss is not None or study.metrics is not None:
         recompile(study, model)
     if not model.compiled and not has_own_fit(study.build):
@@ -55,6 +48,34 @@ def build_model(study: Study, hp: Hyperparameters) -> keras.Model:
             "Call model.compile(optimizer, loss, metrics) before returning it."
         )
     return model
+
+
+def check_model(study: Study, returned: Any) -> keras.Model:
+    """Checks that what a builder returned is a Keras model, and returns it.
+
+    Raises:
+        BuilderError: If it is not.
+    """
+    import keras
+
+    if not isinstance(returned, keras.Model):
+        raise BuilderError(
+            f"The builder of the study {study.name!r} must return a Keras model. "
+            f"Received: {returned!r:.200}{_why_no_model(returned)}"
+        )
+    return returned
+
+
+def _why_no_model(returned: Any) -> str:
+    """Says what a builder that returns something else may be."""
+    if returned is None:
+        return " Does it return at all?"
+    if isinstance(returned, numbers.Real):
+        return (
+            ". Is it an objective of Optuna's, which trains the model and returns its score? Let "
+            "it return the compiled model instead, before it is fitted: the study trains it."
+        )
+    return ""
 
 
 def recompile(study: Study, model: keras.Model) -> None:
@@ -157,7 +178,7 @@ class Checked(NamedTuple):
 
 
 def check_study(study: Study, splits: AnySplits) -> Checked:
-    """Builds the model of the default hyperparameters and tries it on a few samples.
+    """Builds the model of the default hyperparameters and trains it on a few samples.
 
     So that what is wrong with a builder is told before anything is written.
 
@@ -170,6 +191,7 @@ def check_study(study: Study, splits: AnySplits) -> Checked:
     # Late: they import this module.
     from studies.training.compiled import CompiledTrainer, why_not
     from studies.training.hypermodel import has_own_fit, rehearse
+    from studies.training.trying import check_tensorboard, failure, try_model
 
     assert study.space is not None, "a session resolves the study's space"
     hp = Hyperparameters(study.space, study.space.defaults())
@@ -180,12 +202,8 @@ def check_study(study: Study, splits: AnySplits) -> Checked:
     except StudyError:
         raise
     except Exception as error:
-        return Checked(
-            [
-                f"The builder raised {describe(error)} for the default hyperparameters. Trials "
-                "that raise are recorded as infeasible."
-            ]
-        )
+        return Checked([failure(study, splits, error, "the builder")])
+    check_tensorboard(study, callbacks)
     compiles = study.trainer == "compiled" and not has_own_fit(study.build)
     if compiles:
         _refuse(study, splits.unfit or why_not(model, callbacks))
@@ -196,16 +214,11 @@ def check_study(study: Study, splits: AnySplits) -> Checked:
             for part in (splits.train.at_hand, splits.validation.at_hand):
                 check_targets(model, part.x, part.y)
                 check_weighted(model, part)
-            logged = _logged_metrics(model, splits)
+            logged = try_model(study, model, splits, hp)
     except StudyError:
         raise
     except Exception as error:
-        return Checked(
-            [
-                f"The model of the default hyperparameters raised {describe(error)} on the first "
-                f"{_SAMPLES_TO_LOOK_AT} samples. Trials that raise are recorded as infeasible."
-            ]
-        )
+        return Checked([failure(study, splits, error, "the model")])
     if not callbacks and not has_own_steps(model):
         assert isinstance(study.objective, Objective)
         check_logged(study.objective.metric, logged)
@@ -259,23 +272,6 @@ def fixed_batch_size(model: keras.Model) -> int | None:
     """Returns how many samples each batch must have, for a model that demands it; else None."""
     inputs = getattr(model, "inputs", None)
     return inputs[0].shape[0] if inputs else None
-
-
-def _logged_metrics(model: keras.Model, splits: AnySplits) -> set[str]:
-    import tensorflow as tf
-
-    eagerly = model.run_eagerly
-    # One step without tracing: names are all that is wanted.
-    model.run_eagerly = True
-    try:
-        part = splits.validation.first(fixed_batch_size(model) or _SAMPLES_TO_LOOK_AT)
-        # Not as arrays, of which Keras takes no texts.
-        batch = tf.data.Dataset.from_tensors(packed(part))
-        names: dict[str, Any] = model.evaluate(batch, verbose=0, return_dict=True)
-    finally:
-        model.run_eagerly = eagerly
-    logged = scalars(names)
-    return {*logged, *(f"val_{name}" for name in logged)}
 
 
 def has_own_steps(model: keras.Model) -> bool:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from search_spaces import Discovery, Hyperparameters, SearchSpace, SearchSpaceError, discover
 from search_spaces.reading import reading_of
+from studies.causes import is_fatal
 from studies.errors import BuilderError
-from studies.training.building import build_function
+from studies.training.building import build_function, check_model
 from studies.training.determinism import begin_trial
 from studies.training.hypermodel import has_own_fit, rehearse
+from studies.training.trying import fatal
 
 if TYPE_CHECKING:
     from studies.data import AnySplits
@@ -61,6 +63,10 @@ def resolve_space(study: Study, splits: AnySplits) -> Resolved:
         if study.space is not None:
             return _beside_declared(study, study.space, splits, joins)
         found = _discovered(study, splits)
+    except Exception as error:
+        if not is_fatal(error):
+            raise
+        raise fatal(error) from None
     finally:
         gc.unfreeze()
     return Resolved(study.with_space(study.tailoring.apply(found.space)), joins, notes=found.notes)
@@ -69,7 +75,10 @@ def resolve_space(study: Study, splits: AnySplits) -> Resolved:
 def _discovered(study: Study, splits: AnySplits) -> Discovery:
     try:
         return discover(
-            _traced(study, splits), before=lambda: begin_trial(study.seed), space=study.space
+            _traced(study, splits),
+            before=lambda: begin_trial(study.seed),
+            stops=_is_the_last,
+            space=study.space,
         )
     except SearchSpaceError as error:
         raise BuilderError(
@@ -87,6 +96,7 @@ def _beside_declared(
         declared,
         before=lambda: begin_trial(study.seed),
         read_elsewhere=_READ_BY_THE_TRAINING,
+        stops=_is_the_last,
     )
     space, notes = declared, []
     if reading.undeclared:
@@ -114,6 +124,11 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names))
 
 
+def _is_the_last(error: Exception) -> bool:
+    """Tells whether tracing ends with what a builder raised: it is no matter of the values."""
+    return isinstance(error, BuilderError) or is_fatal(error)
+
+
 def _traced(study: Study, splits: AnySplits) -> Any:
     """Returns a function that runs all that may declare hyperparameters."""
     build = build_function(study.build)
@@ -122,7 +137,8 @@ def _traced(study: Study, splits: AnySplits) -> Any:
     def traced(hp: Hyperparameters) -> None:
         if declare is not None:
             declare(hp)
-        model = build(hp)
+        # An objective of Optuna's trains its model: once is enough.
+        model = check_model(study, build(hp))
         if study.callbacks is not None:
             study.callbacks(hp)
         if has_own_fit(study.build):

@@ -6,9 +6,10 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from search_spaces import Hyperparameters
+from studies.causes import explain, gives_up_trial, is_fatal, out_of_memory
 from studies.class_weights import with_class_weight
 from studies.errors import BuilderError, StudyError, describe
 from studies.training import global_settings
@@ -19,6 +20,7 @@ from studies.training.determinism import begin_trial
 from studies.training.epochs import forgetting_gradients
 from studies.training.states import TrainingState
 from studies.training.trainer import NotTrainedError, Trainer, Training
+from studies.training.trying import fatal
 from studies.training.variables import parameters_of
 from studies.training.watch import OnEpochResult, Watch
 from tracking.records import Decision, EpochResult, TrialResult, TrialTask
@@ -124,10 +126,12 @@ def _run_trial(
     except Exception as error:
         # That it returns nothing, or reads what is not active, may be so for these values only:
         # for the default ones it was checked before (see `check_study`).
+        if is_fatal(error):
+            raise fatal(error) from None
         if isinstance(error, BuilderError):
             reason = str(error)
         else:
-            reason = f"the builder raised {describe(error)}"
+            reason = f"the builder raised {explain(error, study.build)}"
             _tell_once(spec.number, reason)
         return TrialResult(
             spec.number,
@@ -136,13 +140,14 @@ def _run_trial(
             seconds=time.monotonic() - started,
             repeat=spec.repeat,
             joined=_joined(hp),
+            raised=_mistake(error, study.build),
         )
     weights = BestWeights(model)
     checkpoints = Checkpoints(task, model, callbacks, weights, trainer)
     watch = Watch(spec, weights, checkpoints, reports, trainer=trainer, started=started)
     with checkpoints:
         training = Training(model, splits, spec, callbacks, hp, unfit=unfit)
-        trained = _train(training, watch, reports, trainer, state)
+        trained = _train(training, watch, reports, trainer, state, study.build)
     if reports.error is not None:
         # Whatever the training made of it.
         raise reports.error
@@ -173,6 +178,7 @@ def _train(
     reports: _Reports,
     trainer: Trainer,
     state: TrainingState | None,
+    build: Any,
 ) -> bool:
     """Trains a model, from its first epoch or from a state; a training that raises fails.
 
@@ -197,7 +203,9 @@ def _train(
         raise
     except Exception as error:
         if reports.error is None:
-            watch.fail(_training_failed(error))
+            if is_fatal(error):
+                raise fatal(error) from None
+            watch.fail(_training_failed(error, build), _mistake(error, build))
             _tell_once(training.spec.number, describe(error))
     return True
 
@@ -226,9 +234,14 @@ def _tell_once(number: int, what: str) -> None:
         _log.warning("trial %d raised", number, exc_info=True)
 
 
-def _training_failed(error: Exception) -> str:
-    import tensorflow as tf
-
-    if isinstance(error, tf.errors.ResourceExhaustedError):
+def _training_failed(error: Exception, build: Any) -> str:
+    if out_of_memory(error):
         return f"out of memory: {describe(error)}"
-    return f"the training raised {describe(error)}"
+    return f"the training raised {explain(error, build)}"
+
+
+def _mistake(error: Exception, build: Any) -> str:
+    """Returns what was raised, if it may be a mistake in the study's code; see `TrialResult`."""
+    if isinstance(error, BuilderError):
+        return str(error)
+    return "" if out_of_memory(error) or gives_up_trial(error) else explain(error, build)

@@ -58,7 +58,7 @@ class Watch:
         self._trainer, self._concludes = trainer, trainer.concludes
         self._started = started
         self._epochs: list[Mapping[str, float]] = []
-        self._reason = ""
+        self._reason = self._raised = ""
         # Whether it came to an epoch from which no training leads on.
         self._diverged = False
 
@@ -149,11 +149,16 @@ class Watch:
         else:
             self.weights.take()
 
-    def fail(self, reason: str) -> None:
+    def fail(self, reason: str, raised: str = "") -> None:
         """Ends the training for a reason: with its best epoch, or infeasible if it has none.
 
         One that concludes has none before its end: what it says then counts, and no epoch does.
+
+        Args:
+            reason: For people to read.
+            raised: See `TrialResult.raised`.
         """
+        self._raised = raised
         if self.best is None or (self._concludes and not self._diverged):
             self._give_up(reason)
         else:
@@ -187,6 +192,7 @@ class Watch:
             weights_sha256=self.weights.sha256 if valued else "",
             unsaved=self.unsaved if valued else "",
             reason=self._reason,
+            raised=self._raised,
             seconds=self._elapsed(),
             model_parameters=int(parameters),
             repeat=self.spec.repeat,

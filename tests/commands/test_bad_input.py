@@ -222,7 +222,29 @@ CASES = {
     ),
     "has no such study": Case(["'stud'", "'study'"], variable="stud"),
     "returns no model": Case(["Keras model", "None"], {"returned": "    pass\n"}),
-    "returns something else": Case(["Keras model", "42"], {"returned": "    return 42\n"}),
+    "returns a score": Case(
+        ["Keras model", "42", "objective of Optuna's"], {"returned": "    return 42\n"}
+    ),
+    "has another input": Case(
+        ["'blobs'", "expected axis -1", "build in my_study.py, line"],
+        {"returned": "    model = keras.Sequential([keras.layers.Input((7,)), keras.layers.Dense(3)])"
+         "\n"
+         "    model.compile('sgd', 'sparse_categorical_crossentropy', metrics=['accuracy'])\n"
+         "    return model\n"},
+    ),
+    "calls what is not there": Case(
+        ["NameError", "'mdel'", "my_study.py, line 22"], {"returned": "    return mdel\n"}
+    ),
+    "ends the search": Case(
+        ["FatalValueError: no disk", "my_study.py, line 23"],
+        {"returned": "    import keras_tuner\n"
+         "    raise keras_tuner.errors.FatalValueError('no disk')\n"},
+    ),
+    "has callbacks that need a package": Case(
+        ["'blobs'", "TensorBoard", "pip install tensorboard"],
+        {"seed": "    epochs=2,\n    callbacks=lambda hp: [__import__('keras').callbacks"
+         ".TensorBoard()],"},
+    ),
     "does not compile": Case(["not compiled"], {"compiled": ""}, executor="worker"),
     "reads what is undeclared": Case(
         ["'learning_rat'", "learning_rate"],

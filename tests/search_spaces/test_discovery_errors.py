@@ -51,6 +51,19 @@ def test_the_default_may_be_one_for_which_the_builder_raises() -> None:
     assert "its defaults" in found.notes[0]
 
 
+def test_what_stops_it_is_raised_as_it_is() -> None:
+    built: list[int] = []
+
+    def build(hp: Any) -> None:
+        built.append(hp.Int("size", 1, 5))
+        if len(built) == 2:
+            raise LookupError("no more")
+
+    with pytest.raises(LookupError, match="no more"):
+        discover(build, stops=lambda error: isinstance(error, LookupError))
+    assert len(built) == 2
+
+
 @pytest.mark.parametrize("declares", [True, False])
 def test_a_builder_that_always_raises_is_refused(declares: bool) -> None:
     def build(hp: Any) -> None:

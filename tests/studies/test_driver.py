@@ -14,6 +14,7 @@ import optuna
 import pytest
 from scripted import ScriptedExecutor, describe
 
+from studies.commands.output import study_text
 from studies.errors import StudyError
 from studies.progress import NoProgress
 from studies.running_studies import run_study
@@ -169,6 +170,48 @@ def test_infeasible_trials_are_recorded_with_their_reason(tmp_path: Path) -> Non
     run = history.store.client.get_run(history.trial(3).run_id)
     assert run.info.status == "FAILED"
     assert "ValueError: no" in run.data.tags["kerastudy.reason"]
+
+
+def test_a_study_whose_first_trials_fail_alike_stops_and_trains_them_again_when_mended(
+    tmp_path: Path,
+) -> None:
+    def launch_again(executor: ScriptedExecutor, **options: bool) -> StudyHistory:
+        return run_study(executor, store=tmp_path / "store", progress=NoProgress(), **options)
+
+    mended = CodeDescription("", "", "", "mended")
+    broken = ScriptedExecutor(describe(trials=6), raises={0, 1, 2, 3, 4, 5})
+    said = "first 3 trials of 'scripted' failed alike: NameError: modl .mine.py, line 3"
+    with pytest.raises(StudyError, match=said):
+        launch_again(broken)
+    assert broken.ran == [(0, 1), (1, 1), (2, 1)]
+    store = open_store(tmp_path / "store")
+    assert store is not None
+    stopped = read_study(store, "scripted")
+    assert (stopped.ended_by, stopped.stopped) == ("error", "its first trials failed alike")
+    assert "infeasible 3 trials: the builder raised NameError: modl" in study_text(stopped)
+
+    executor = ScriptedExecutor(describe(trials=6, code=mended))
+    history = launch_again(executor, retry_infeasible=True)
+    assert executor.ran == [(0, 2), (1, 2), (2, 2), (3, 1), (4, 1), (5, 1)]
+    assert (history.counts()["complete"], history.superseded) == (6, 3)
+    assert statuses(history) == ["FAILED"] * 3 + ["FINISHED"] * 7
+    for before, now in zip(stopped.trials, history.trials, strict=False):
+        assert dict(before.spec.values) == dict(now.spec.values)
+        assert before.run_id != now.run_id
+    (study,) = optuna.get_all_study_summaries(store.optuna_uri)
+    assert study.n_trials == 6
+
+    executor = ScriptedExecutor(describe(trials=8, code=mended))
+    assert launch_again(executor, retry_infeasible=True).superseded == 3
+    assert executor.ran == [(6, 1), (7, 1)], "none is infeasible any more"
+
+
+@pytest.mark.parametrize("raises", [{0, 1, 3, 4, 5}, {1, 2, 3, 4, 5}])
+def test_a_study_of_which_some_trials_fail_goes_on(tmp_path: Path, raises: set[int]) -> None:
+    executor = ScriptedExecutor(describe(trials=6), raises=raises)
+    assert launch(tmp_path / "store", executor).counts()["infeasible"] == 5
+    again = ScriptedExecutor(describe(trials=9), raises={6, 7, 8})
+    assert launch(tmp_path / "store", again).counts()["infeasible"] == 8, "a trial has a value"
 
 
 def test_an_exhausted_grid_ends_the_study(tmp_path: Path) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
+import keras_tuner
 import pytest
+import tensorflow as tf
 from conformance.models import (
     SPACE,
     by_hand,
@@ -24,6 +28,7 @@ from studies.errors import BuilderError, ObjectiveError, StudyError
 from studies.training import batches
 from studies.training.building import check_study
 from studies.training.determinism import configure_tensorflow
+from studies.training.discovering import resolve_space
 from studies.training.plain import PlainTrainer
 from studies.training.run_trial import run_trial
 from tracking.records import Decision, EpochResult, TrialResult, TrialTask
@@ -90,10 +95,26 @@ def test_a_builder_that_raises_is_infeasible_with_the_reason(tmp_path: Path) -> 
         raise ValueError("too wide")
 
     result = run(make_study(raising), tmp_path)
-    assert (result.state, result.reason) == (
-        "infeasible",
-        "the builder raised ValueError: too wide",
-    )
+    assert result.state == "infeasible"
+    said = "the builder raised ValueError: too wide (test_plain_trainer.py, line "
+    assert result.reason.startswith(said)
+    assert result.reason == f"the builder raised {result.raised}"
+
+
+def test_what_ends_a_search_of_keras_tuner_ends_the_study(tmp_path: Path) -> None:
+    def fatal(hp: Hyperparameters) -> keras.Model:
+        raise keras_tuner.errors.FatalTypeError("no such type")
+
+    with pytest.raises(BuilderError, match=r"ended the search: FatalTypeError: no such type \("):
+        run(make_study(fatal), tmp_path)
+
+
+def test_a_trial_given_up_on_purpose_is_no_mistake(tmp_path: Path) -> None:
+    def given_up(hp: Hyperparameters) -> keras.Model:
+        raise keras_tuner.errors.FailedTrialError("too large")
+
+    result = run(make_study(given_up), tmp_path)
+    assert (result.state, result.raised) == ("infeasible", "")
 
 
 def test_a_training_that_raises_is_infeasible_with_the_reason(tmp_path: Path) -> None:
@@ -104,7 +125,9 @@ def test_a_training_that_raises_is_infeasible_with_the_reason(tmp_path: Path) ->
 
     result = run(make_study(wrong_shape), tmp_path)
     assert result.state == "infeasible"
-    assert "raised" in result.reason
+    said = "the training raised ValueError: Input 0 with name 'None' of layer '"
+    assert result.reason.startswith(said)
+    assert "(wrong_shape in test_plain_trainer.py, line" in result.reason
 
 
 def test_reading_an_undeclared_hyperparameter_is_told_before_and_recorded_after(
@@ -264,12 +287,62 @@ class TestCheckStudy:
         with pytest.raises(BuilderError, match=r"not compiled"):
             self.check(lambda hp: keras.Sequential([keras.layers.Dense(1)]))
 
-    def test_a_builder_that_raises_is_a_warning(self) -> None:
-        def raising(hp: Hyperparameters) -> keras.Model:
+    @pytest.mark.parametrize("part", ["builder", "step", "loss"])
+    def test_what_raises_whatever_the_values_is_refused(self, part: str) -> None:
+        class Failing(keras.Sequential):
+            def train_step(self, data: object) -> dict[str, float]:
+                raise RuntimeError("not this one")
+
+        def loss(y_true: object, y_pred: object) -> None:
             raise RuntimeError("not this one")
+
+        def raising(hp: Hyperparameters) -> keras.Model:
+            if part == "builder":
+                raise RuntimeError("not this one")
+            kind = Failing if part == "step" else keras.Sequential
+            model = kind([keras.layers.Dense(3)])
+            model.compile("sgd", "mse" if part == "step" else loss)
+            return model
+
+        said = r"RuntimeError: not this one \(test_plain_trainer.py, line "
+        with pytest.raises(BuilderError, match=said):
+            self.check(raising)
+
+    def test_what_raises_for_the_default_values_alone_is_a_warning(self) -> None:
+        def raising(hp: Hyperparameters) -> keras.Model:
+            if hp["rate"] == SPACE.defaults()["rate"]:
+                raise RuntimeError("not this one")
+            return dense(hp)
 
         (warning,) = self.check(raising)
         assert "RuntimeError: not this one" in warning
+
+    def test_what_can_only_be_traced_is_no_mistake(self) -> None:
+        """It is tried as quickly as can be, which is not how trials run."""
+
+        def loss(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+            if tf.executing_eagerly():
+                raise RuntimeError("only in a graph")
+            return keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
+
+        def build(hp: Hyperparameters) -> keras.Model:
+            model = dense(hp)
+            model.compile("sgd", loss)
+            return model
+
+        assert self.check(build) == []
+
+    def test_an_objective_of_optunas_is_traced_once(self) -> None:
+        scored: list[float] = []
+
+        def objective(trial: Any) -> float:
+            scored.append(trial.suggest_float("rate", 0.0, 0.5))
+            return 0.97
+
+        study = dataclasses.replace(make_study(dense), build=objective, space=None)
+        with pytest.raises(BuilderError, match=r"0\.97\. Is it an objective of Optuna's"):
+            resolve_space(study, study.data.load())
+        assert len(scored) == 1
 
     def test_callbacks_that_are_none(self) -> None:
         with pytest.raises(BuilderError, match=r"callbacks.*Received in it: 3"):

@@ -106,6 +106,7 @@ class ScriptedExecutor:
         before: Called before each trial; may raise, or kill the process.
         lost: Numbers of trials whose process dies, as often as they stand in it.
         infeasible: Numbers of trials that are infeasible.
+        raises: Numbers of trials whose builder raises, and alike.
         joined: Hyperparameters that the builder shows in a trial and the space lacks, by number.
         workers: How many trials run, and end, together.
         wrong: Epochs whose metrics are wrong, too good, if a program trains the trial, by number.
@@ -118,6 +119,7 @@ class ScriptedExecutor:
     before: Callable[[TrialSpec], None] = lambda spec: None
     lost: list[int] = field(default_factory=list)
     infeasible: set[int] = field(default_factory=set)
+    raises: set[int] = field(default_factory=set)
     joined: Mapping[int, Sequence[ks.Float]] = field(default_factory=dict)
     ran: list[tuple[int, int]] = field(default_factory=list)
     environment: Mapping[str, str] = field(default_factory=lambda: {"python": "3"})
@@ -159,6 +161,11 @@ class ScriptedExecutor:
             self.lost.remove(spec.number)
             self._replacing = True
             handler.on_lost(spec, "the worker process ended by signal 9")
+        elif spec.number in self.raises:
+            raised = "NameError: modl (mine.py, line 3)"
+            reason = f"the builder raised {raised}"
+            result = TrialResult(spec.number, "infeasible", reason=reason, raised=raised)
+            handler.on_result(result)
         elif spec.number in self.infeasible:
             reason = "the builder raised ValueError: no"
             result = TrialResult(spec.number, "infeasible", reason=reason, repeat=spec.repeat)

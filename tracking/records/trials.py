@@ -157,6 +157,8 @@ class TrialResult:
         checkpoint_sha256: Digest of the file of those weights and of the optimizer's variables, by
             `tracking.checkpoints`; of a repeated trial that of the best. Empty if there is none.
         unsaved: Why there is no checkpoint of the best epoch, though it has a value; else empty.
+        raised: What the builder or the training raised, if that may be a mistake in the study's
+            code, and the line there. Empty if it was out of memory, or given up on purpose.
     """
 
     number: int
@@ -175,6 +177,7 @@ class TrialResult:
     best_repeat: int = 0
     checkpoint_sha256: str = ""
     unsaved: str = ""
+    raised: str = ""
 
     @property
     def spread(self) -> float | None:

@@ -183,7 +183,7 @@ class ExecutorConformance:
         result = handler.run(executor, make_spec(executor, 3, units=13), tmp_path)
         assert (result.state, result.reason) == (
             "infeasible",
-            "the builder raised ValueError: unlucky",
+            "the builder raised ValueError: unlucky (my study.py, line 14)",
         )
         assert handler.run(executor, make_spec(executor, 4), tmp_path).state == "complete"
 

@@ -1,0 +1,115 @@
+"""What a user's code raised, in one line: the innermost cause, and where in the user's file."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from studies.errors import describe
+
+# How TensorFlow tells in a text where a function, or an operation of a graph, was written.
+_PLACE = re.compile(r'File "([^"]+)", line (\d+)')
+_OF_KERASTUDY = ("studies", "tracking", "search_spaces")
+_CATALOG = Path(__file__).parent / "catalog"
+_OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "InternalError: Out of memory")
+
+
+def explain(error: BaseException, build: Any = None) -> str:
+    """Returns what an error says, its innermost cause, and the line of the user's code.
+
+    Such as ``ValueError: too wide (my_study.py, line 12)``.
+
+    Args:
+        error: What was raised.
+        build: The builder: named where no line of the user's was at work, as in a layer's call.
+    """
+    errors = list(_chain(error))
+    text = describe(error)
+    innermost = describe(errors[-1])
+    if innermost != text:
+        text = f"{text}, caused by {innermost}"
+    place = next((found for each in reversed(errors) if (found := _place_of(each))), "")
+    place = place or _place_of_builder(build)
+    return f"{text} ({place})" if place else text
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Tells whether an error says that there was no memory left."""
+    return any(describe(each).startswith(_OUT_OF_MEMORY) for each in _chain(error))
+
+
+def is_fatal(error: BaseException) -> bool:
+    """Tells whether it is one of ``keras_tuner.errors`` that ends a search."""
+    return any(_of_keras_tuner(kind, "FatalError") for kind in type(error).__mro__)
+
+
+def gives_up_trial(error: BaseException) -> bool:
+    """Tells whether it is the one of ``keras_tuner.errors`` that gives up a trial on purpose."""
+    return any(_of_keras_tuner(kind, "FailedTrialError") for kind in type(error).__mro__)
+
+
+def _of_keras_tuner(kind: type, name: str) -> bool:
+    return kind.__name__ == name and kind.__module__.startswith("keras_tuner.")
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yields an error, and what it was raised from, as Python shows them."""
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        yield following
+        hidden = following.__suppress_context__
+        following = following.__cause__ or (None if hidden else following.__context__)
+
+
+def _place_of(error: BaseException) -> str:
+    """Returns the innermost line of the user's code that an error came through, or nothing."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [(frame.filename, frame.lineno or 0) for frame in frames]
+    # Of functions that TensorFlow had rewritten, and of operations in its graphs.
+    places += [(file, int(line)) for file, line in _PLACE.findall(str(error))]
+    own = [(file, line) for file, line in places if _is_users(file)]
+    return f"{Path(own[-1][0]).name}, line {own[-1][1]}" if own else ""
+
+
+def _place_of_builder(build: Any) -> str:
+    code = getattr(builder_function(build), "__code__", None)
+    if code is None or not _is_users(code.co_filename):
+        return ""
+    return f"{code.co_name} in {Path(code.co_filename).name}, line {code.co_firstlineno}"
+
+
+def builder_function(build: Any) -> Any:
+    """Returns the function behind a builder, which may be an object with a method."""
+    while isinstance(build, functools.partial):
+        build = build.func
+    if inspect.isroutine(build):
+        return inspect.unwrap(build)
+    # Of the class: Keras Tuner puts a function of its own into each HyperModel.
+    return getattr(type(build), "build", None) or type(build).__call__
+
+
+@cache
+def _is_users(file: str) -> bool:
+    path = Path(file)
+    if file.startswith("<") or path.name.startswith("__autograph_generated_file"):
+        return False
+    if path.is_relative_to(_CATALOG):
+        return True
+    root = _CATALOG.parents[1]
+    ours = [root / "kerastudy.py", *(root / name for name in _OF_KERASTUDY)]
+    libraries = [
+        sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")
+    ]
+    known = [*ours, *map(Path, libraries)]
+    return not any(path.is_relative_to(each) for each in known) and (
+        not {"site-packages", "dist-packages"}.intersection(path.parts)
+    )

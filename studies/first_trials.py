@@ -1,0 +1,52 @@
+"""Whether the first trials of a launch all fail alike, as they do by a mistake in the code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from studies.errors import StudyError
+from tracking.records import StudyDescription, TrialRecord
+
+_TRIALS = 3
+
+
+class FailedAlikeError(StudyError):
+    """The first trials all raised the same: to go on would cost the budget, and find nothing."""
+
+
+class FirstTrials:
+    """Follows the first trials of a launch.
+
+    Args:
+        description: The study.
+        recorded: Its trials so far. Once one of the same code has a value, others may fail.
+    """
+
+    def __init__(self, description: StudyDescription, recorded: Iterable[TrialRecord]) -> None:
+        digest = description.code.digest
+        self._name = description.name
+        self._failed: list[str] = []
+        self._wanted = min(_TRIALS, description.trials)
+        self._over = any(t.best is not None and t.code_digest == digest for t in recorded)
+
+    def take(self, trial: TrialRecord) -> None:
+        """Takes a trial that has ended."""
+        raised = trial.result.raised if trial.result is not None else ""
+        self._over = self._over or not raised or any(raised != each for each in self._failed)
+        self._failed.append(raised)
+
+    def check(self) -> None:
+        """Checks that those that have ended do not all fail alike.
+
+        Raises:
+            FailedAlikeError: If they do, and are enough to tell.
+        """
+        if self._over or len(self._failed) < self._wanted:
+            return
+        count = len(self._failed)
+        trials = f"first {count} trials" if count > 1 else "first trial"
+        alike = " alike" if count > 1 else ""
+        raise FailedAlikeError(
+            f"The {trials} of {self._name!r} failed{alike}: {self._failed[0]}. Mend that and "
+            "launch again; --retry-infeasible then trains these trials too."
+        )

@@ -1,0 +1,150 @@
+"""Trying a study's model on a few samples, so that a mistake is told before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from search_spaces import Hyperparameters, SearchSpace
+from studies.causes import explain, is_fatal, out_of_memory
+from studies.errors import BuilderError, StudyError
+from studies.training.batches import packed
+from studies.training.building import build_model, fixed_batch_size, scalars
+from studies.training.determinism import begin_trial
+
+if TYPE_CHECKING:
+    import keras
+
+    from studies.data import AnySplits
+    from studies.study import Study
+
+_SAMPLES = 4
+# Where in the space it is looked whether other hyperparameters fail as the default ones do.
+_OTHER_PLACES = (0.25, 0.75)
+
+
+def try_model(study: Study, model: keras.Model, splits: AnySplits, hp: Hyperparameters) -> set[str]:
+    """Trains a model for one batch, and validates it.
+
+    Without tracing, which takes longer than all the rest. What fails so is tried as trials are run,
+    with another model, before it counts.
+
+    Args:
+        study: The study.
+        model: Its model; trained in place.
+        splits: Its data.
+        hp: What the model is made from.
+
+    Returns:
+        The names of the metrics that the model logs.
+
+    Raises:
+        Exception: Whatever the training raises.
+    """
+    eagerly = model.run_eagerly
+    model.run_eagerly = True
+    try:
+        return _fit_once(model, splits)
+    except Exception as error:
+        begin_trial(study.seed)
+        try:
+            return _fit_once(build_model(study, hp), splits)
+        except Exception:
+            raise error from None
+    finally:
+        model.run_eagerly = eagerly
+
+
+def _fit_once(model: keras.Model, splits: AnySplits) -> set[str]:
+    import tensorflow as tf
+
+    size = fixed_batch_size(model) or _SAMPLES
+    # Not as arrays, of which Keras takes no texts.
+    train, validation = (
+        tf.data.Dataset.from_tensors(packed(part.first(size)))
+        for part in (splits.train, splits.validation)
+    )
+    history = model.fit(train, validation_data=validation, shuffle=False, verbose=0).history
+    return set(scalars({name: values[-1] for name, values in history.items()}))
+
+
+def failure(study: Study, splits: AnySplits, error: Exception, doing: str) -> str:
+    """Returns what to say of default hyperparameters that fail, where others may not.
+
+    Args:
+        study: The study.
+        splits: Its data.
+        error: What was raised.
+        doing: Over what, such as "the builder".
+
+    Raises:
+        BuilderError: If others fail alike: then it is a mistake in the study's code.
+    """
+    if is_fatal(error):
+        raise fatal(error)
+    text = explain(error, study.build)
+    assert study.space is not None, "a session resolves the study's space"
+    others = [] if out_of_memory(error) else list(_others(study.space))
+    if not out_of_memory(error) and all(_raised(study, splits, hp) == text for hp in others):
+        alike = f", and those of {len(others)} others," if others else ""
+        raise BuilderError(
+            f"The study {study.name!r} can't be trained: {doing} of the default "
+            f"hyperparameters{alike} raised {text}."
+        )
+    return (
+        f"{doing[0].upper()}{doing[1:]} of the default hyperparameters raised {text}. Trials that "
+        "raise are recorded as infeasible."
+    )
+
+
+def fatal(error: Exception) -> BuilderError:
+    """Returns the error for one of ``keras_tuner.errors`` that ends a search."""
+    return BuilderError(f"The study's code ended the search: {explain(error)}.")
+
+
+def check_tensorboard(study: Study, callbacks: Any) -> None:
+    """Checks that what a TensorBoard callback needs is installed.
+
+    Raises:
+        BuilderError: If not; TensorFlow does not bring it.
+    """
+    import keras
+
+    if find_spec("tensorboard") is None and any(
+        isinstance(callback, keras.callbacks.TensorBoard) for callback in callbacks
+    ):
+        raise BuilderError(
+            f"The study {study.name!r} has a TensorBoard callback, and the package tensorboard is "
+            "not installed, so that every trial would fail. Install it (pip install tensorboard), "
+            "or leave the callback out."
+        )
+
+
+def _others(space: SearchSpace) -> Iterator[Hyperparameters]:
+    """Yields hyperparameters other than the default ones; none if the space has no others."""
+    seen: list[Mapping[str, Any]] = [space.defaults()]
+    for place in _OTHER_PLACES:
+        values = space.from_unit(dict.fromkeys(space.dimensions, place))
+        if values not in seen:
+            seen.append(values)
+            yield Hyperparameters(space, values)
+
+
+def _raised(study: Study, splits: AnySplits, hp: Hyperparameters) -> str:
+    """Returns what is raised when a model is built and tried, or nothing."""
+    # Late: it imports this one's neighbours.
+    from studies.training.hypermodel import has_own_fit, rehearse
+
+    begin_trial(study.seed)
+    try:
+        model = build_model(study, hp)
+        if has_own_fit(study.build):
+            rehearse(study, model, splits, hp)
+        else:
+            try_model(study, model, splits, hp)
+    except StudyError as error:
+        return str(error)
+    except Exception as error:
+        return explain(error, study.build)
+    return ""
