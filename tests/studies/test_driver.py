@@ -20,7 +20,7 @@ from studies.progress import NoProgress
 from studies.running_studies import run_study
 from tracking.errors import StoreError, StudyChangedError
 from tracking.history import StudyHistory, read_study
-from tracking.records import TrialSpec
+from tracking.records import CodeDescription, TrialSpec
 from tracking.store import create_store, open_store
 
 
