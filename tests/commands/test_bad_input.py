@@ -227,8 +227,8 @@ CASES = {
     ),
     "has another input": Case(
         ["'blobs'", "expected axis -1", "build in my_study.py, line"],
-        {"returned": "    wide, layer = keras.layers.Input((7,)), keras.layers.Dense(3, 'softmax')\n"
-         "    model = keras.Sequential([wide, layer])\n"
+        {"returned": "    wide, top = keras.layers.Input((7,)), keras.layers.Dense(3, 'softmax')\n"
+         "    model = keras.Sequential([wide, top])\n"
          "    model.compile('sgd', 'sparse_categorical_crossentropy', metrics=['accuracy'])\n"
          "    return model\n"},
     ),
