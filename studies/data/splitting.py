@@ -68,7 +68,29 @@ def _draw(
             random_state=seed,
             stratify=strata,
         )
+        if labels is not None:
+            rest, parts[name] = _holding_each_class(rest, parts[name], labels, seed)
     return {"train": rest, **parts}
+
+
+def _holding_each_class(
+    rest: np.ndarray, part: np.ndarray, labels: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a split in which either side has a sample of each class.
+
+    scikit-learn rounds a class's share, which may leave none of a rare one. For each that is
+    missing on one side, a sample of it is exchanged with one of the class that this side has most
+    of. Either side must have room for each class, and each class two samples.
+    """
+    random = np.random.RandomState(seed)
+    sides = [rest.copy(), part.copy()]
+    for here, there in ((sides[0], sides[1]), (sides[1], sides[0])):
+        for missing in np.setdiff1d(labels[there], labels[here]):
+            classes, counts = np.unique(labels[here], return_counts=True)
+            given = random.choice(np.flatnonzero(labels[here] == classes[counts.argmax()]))
+            taken = random.choice(np.flatnonzero(labels[there] == missing))
+            here[given], there[taken] = there[taken], here[given]
+    return sides[0], sides[1]
 
 
 def _count(name: str, size: float | int, total: int) -> int:

@@ -14,7 +14,7 @@ import copy
 import itertools
 import random
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -30,6 +30,8 @@ from tracking.records import Objective
 
 _LISTED: Final = 10_000
 """Untried configurations to choose among, once drawing at random finds none."""
+_LARGEST: Final = 1e100
+"""Values beyond it overflow in a Gaussian process, which squares and sums them."""
 _DRAWS: Final = 100_000
 """Draws until a space that is not finite counts as exhausted."""
 
@@ -191,15 +193,24 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
         return found
 
     def _as_bad_as_the_worst(self) -> dict[str, Any]:
-        """Returns the trials, the infeasible ones with the worst value that any has."""
+        """Returns the trials, the infeasible ones with the worst value that any has.
+
+        Values so large that their squares overflow are brought near the others.
+        """
         scores = [t.score for t in self.trials.values() if t.status == TrialStatus.COMPLETED]
-        worst = min(scores) if self.objective.direction == "max" else max(scores)
+        low, high = _range_of_ordinary(scores)
+        worst = (
+            max(low, min(scores)) if self.objective.direction == "max" else min(high, max(scores))
+        )
         found = {}
         for trial_id, trial in self.trials.items():
             found[trial_id] = trial
             if trial.status == TrialStatus.FAILED:
                 found[trial_id] = copy.copy(trial)
                 found[trial_id].status, found[trial_id].score = TrialStatus.COMPLETED, worst
+            elif trial.status == TrialStatus.COMPLETED and not low <= trial.score <= high:
+                found[trial_id] = copy.copy(trial)
+                found[trial_id].score = min(max(trial.score, low), high)
         return found
 
 
@@ -234,6 +245,16 @@ class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
             self.start_order.append(step)
             self._populate_next.append(step)
             yield values
+
+
+def _range_of_ordinary(scores: Sequence[float]) -> tuple[float, float]:
+    """Returns between what values a Gaussian process can be fitted: beyond all ordinary ones."""
+    ordinary = [score for score in scores if abs(score) <= _LARGEST]
+    if len(ordinary) == len(scores):
+        return min(scores), max(scores)
+    low, high = min(ordinary, default=0.0), max(ordinary, default=0.0)
+    spread = (high - low) or 1.0
+    return low - spread, high + spread
 
 
 def _all_tried(space: SearchSpace, tried: set[str]) -> bool:

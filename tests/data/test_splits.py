@@ -209,6 +209,26 @@ def test_stratify_false_draws_at_random_and_knows_the_classes_still() -> None:
     assert "drawn" in found
 
 
+@pytest.mark.parametrize(("validation", "test"), [(3, None), (3, 3), (0.05, 0.1), (94, None)])
+def test_each_part_has_each_class_however_rare(
+    validation: float | int, test: float | int | None
+) -> None:
+    """Of 90, 4 and 3 samples: a share of 3 of them, rounded, is 3, 0 and 0."""
+    y = np.repeat([0, 1, 2], [90, 4, 3])
+    x = np.arange(97.0)[:, None]
+    for seed in range(5):
+        data = datasets.arrays(x, y, validation=validation, test=test, seed=seed)
+        splits = data.load()
+        parts = {"train": splits.train, "validation": splits.validation}
+        parts |= {} if test is None else {"test": splits.unseal_test()}
+        for part in parts.values():
+            assert set(part.y) == {0, 1, 2}
+        held = np.concatenate([part.x[:, 0] for part in parts.values()])
+        assert sorted(held) == list(range(97))
+        assert all((y[part.x[:, 0].astype(int)] == part.y).all() for part in parts.values())
+        assert (data.load().train.x == splits.train.x).all()
+
+
 def test_stratify_true_takes_quantities_as_strata() -> None:
     splits = datasets.arrays(X, Y - 2, stratify=True, validation=0.2, test=0.1).load()
     assert splits.classes is None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,12 +12,15 @@ from typing import Any
 
 import optuna
 import pytest
+import scripted
 
 import kerastudy as ks
 from search_spaces import SearchSpace
 from studies.engines.engine import Engine
 from studies.engines.make import make_engine
 from studies.engines.optuna_export import OptunaExport
+from studies.progress import NoProgress
+from studies.running_studies import run_study
 from studies.seeds import sampler_seed
 from tracking.records import BestEpoch, Objective, Proposal, TrialRecord, TrialResult, TrialSpec
 from tracking.store import create_store
@@ -224,3 +229,27 @@ def test_keras_tuners_bayesian_optimization_keeps_away_too(half: str, workers: i
     failed = list(map(fails, study.play(20, workers)))
     assert any(failed[:10])
     assert sum(failed[10:]) < sum(failed[:10]) / 2
+
+
+@pytest.mark.parametrize("engine", ["keras-tuner:bayesian", "optuna:tpe", "optuna:cma-es"])
+@pytest.mark.parametrize("direction", ["min", "max"])
+def test_objectives_near_the_end_of_all_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, direction: str
+) -> None:
+    """Engines go on with them; the record has the true values."""
+    ordinary = scripted.loss
+
+    def loss(spec: TrialSpec, epoch: int) -> float:
+        extremes = {1: 1e300, 2: -1e300, 3: sys.float_info.max, 4: -sys.float_info.max}
+        return extremes.get(spec.number % 6, ordinary(spec, epoch))
+
+    monkeypatch.setattr(scripted, "loss", loss)
+    objective = Objective("val_loss", direction)  # type: ignore[arg-type]
+    space = SearchSpace(ks.Float("rate", 1e-4, 1e-1, scale="log"), ks.Int("units", 4, 64))
+    description = scripted.describe(engine=engine, objective=objective, space=space)
+    for trials in (10, 16):
+        executor = scripted.ScriptedExecutor(dataclasses.replace(description, trials=trials))
+        history = run_study(executor, store=tmp_path / "store", progress=NoProgress())
+    assert history.counts()["complete"] == 16
+    values = {trial.best.value for trial in history.trials if trial.best}
+    assert {1e300, -1e300, sys.float_info.max, -sys.float_info.max} <= values
