@@ -16,16 +16,19 @@ from studies.study import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS
 from tracking.errors import StudyChangedError
 from tracking.history import StudyHistory
 from tracking.joining import joined, with_joined
+from tracking.mlflow_names import check_names
 from tracking.parents import deleted_trials, restore_run
 from tracking.records import FINISHED_STATES, StudyDescription
 
 
 def check_definition(description: StudyDescription) -> None:
-    """Checks that a study's engine can serve its space, its pruner and its epochs.
+    """Checks that a study can be recorded, and its engine serve its space, pruner and epochs.
 
     Raises:
-        EngineError: If not; says which part, and which engine can.
+        NotRecordableError: If the record can't take the name of a hyperparameter or a metric.
+        EngineError: If the engine can't; says which part, and which engine can.
     """
+    check_names(description.space.names, [description.objective.metric])
     check_engine_serves(
         description.engine, description.pruner, description.space, most_epochs(description)
     )
@@ -66,8 +69,9 @@ def as_they_can_join(
     parameters = [p for p in parameters if p["name"] not in description.declared]
     if not description.discovered or not parameters:
         return tuple(parameters)
+    space = joined(description.space, parameters)
     try:
-        check_definition(replace(description, space=joined(description.space, parameters)))
+        check_engine_serves(description.engine, description.pruner, space, most_epochs(description))
     except EngineError:
         found = [parameter_from_dict(p) for p in parameters]
         return tuple(Fixed(p.name, p.opened(p.default)).to_dict() for p in found)

@@ -8,6 +8,7 @@ TrackingError
 ├── StudyNotFoundError
 │   └── StudyDeletedError  it was deleted in MLflow, in whole or in part
 ├── StudyNameError
+├── NotRecordableError
 └── StudyChangedError
 """
 
@@ -44,6 +45,10 @@ class StudyDeletedError(StudyNotFoundError):
 
 class StudyNameError(TrackingError, ValueError):
     """A study's name is empty or has characters that names cannot have."""
+
+
+class NotRecordableError(TrackingError, ValueError):
+    """MLflow can't take the name of a hyperparameter or of a metric."""
 
 
 class StudyChangedError(TrackingError):

@@ -6,8 +6,19 @@ Keras and a search space allow more: what MLflow refuses is spelled ``:x40:`` fo
 
 from __future__ import annotations
 
+import hashlib
 import posixpath
 import re
+from collections.abc import Iterable
+from typing import Final
+
+from tracking.errors import NotRecordableError
+
+LONGEST: Final = 250
+"""Characters that MLflow takes in the name of a param, a metric or a tag."""
+# What stands before or after a metric's name: see `result_metrics` and `CHAMPION_METRICS`.
+_AROUND: Final = ("champion/", "best__std")
+LONGEST_METRIC: Final = LONGEST - max(map(len, _AROUND))
 
 _REFUSED = re.compile(r"[^\w\-. :/]|:(?=x[0-9a-f]+:)")
 _SPELLED = re.compile(r":x([0-9a-f]+):")
@@ -24,6 +35,39 @@ def to_mlflow(name: str) -> str:
 def from_mlflow(name: str) -> str:
     """Returns the name that `to_mlflow` was given."""
     return _SPELLED.sub(lambda match: chr(int(match[1], 16)), name)
+
+
+def check_names(hyperparameters: Iterable[str], metrics: Iterable[str]) -> None:
+    """Checks that MLflow takes the names of what is to be recorded.
+
+    Raises:
+        NotRecordableError: If one is too long, as MLflow spells it; says how long it may be.
+    """
+    for kind, names, longest in (
+        ("hyperparameter", hyperparameters, LONGEST),
+        ("metric", metrics, LONGEST_METRIC),
+    ):
+        for name in names:
+            length = len(to_mlflow(name))
+            if length > longest:
+                spelled = "" if to_mlflow(name) == name else " as MLflow spells it"
+                raise NotRecordableError(
+                    f"The {kind} {name[:60]!r}… has a name of {length} characters{spelled}, and "
+                    f"at most {longest} can be recorded. Give it a shorter name."
+                )
+
+
+def param_name(hyperparameter: str) -> str:
+    """Returns what a hyperparameter is called among a run's params, cut if it is too long.
+
+    One that shows itself while its study runs is not refused any more; its true name is in the
+    run's tags.
+    """
+    name = to_mlflow(hyperparameter)
+    if len(name) <= LONGEST:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: LONGEST - len(digest) - 1]}-{digest}"
 
 
 def _spell(match: re.Match[str]) -> str:

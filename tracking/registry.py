@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from tracking import tags
 from tracking.errors import ServerRefusedError, StoreError
 from tracking.history import ALIAS, StudyHistory, champion_version, is_of, models_of
-from tracking.mlflow_names import to_mlflow
+from tracking.mlflow_names import param_name, to_mlflow
 from tracking.records import BestEpoch, StudyDescription, TrialRecord
 from tracking.run_contents import spell
 from tracking.store import Store, local_path
@@ -209,7 +209,7 @@ def _logged_model(
         name="champion",
         source_run_id=there.parent_run_id,
         tags=dict(facts),
-        params={to_mlflow(k): spell(v) for k, v in trial.spec.values.items()},
+        params={param_name(k): spell(v) for k, v in trial.spec.values.items()},
         model_type="keras",
     )
     if logged.status != LoggedModelStatus.READY or _location_fault(logged.artifact_location):

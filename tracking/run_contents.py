@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracking import tags
-from tracking.mlflow_names import to_mlflow
+from tracking.mlflow_names import param_name, to_mlflow
 from tracking.records import (
     Objective,
     StudyDescription,
@@ -90,7 +90,7 @@ def params_of(values: Mapping[str, Any]) -> list[Param]:
     """Returns values as MLflow's params."""
     from mlflow.entities import Param
 
-    return [Param(to_mlflow(name), spell(value)) for name, value in values.items()]
+    return [Param(param_name(name), spell(value)) for name, value in values.items()]
 
 
 def hyperparameters(description: StudyDescription, spec: TrialSpec) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from tracking import tags
 from tracking.atomic import remove_pieces, write_atomically
 from tracking.experiments import end_unmarked, make_experiment
-from tracking.mlflow_names import to_mlflow
+from tracking.mlflow_names import check_names, to_mlflow
 from tracking.records import (
     EpochResult,
     Proposal,
@@ -256,10 +256,15 @@ class StudyRuns:
         return run_id
 
     def log_epoch(self, run_id: str, epoch: EpochResult) -> None:
-        """Takes the metrics of an epoch; they are written at once, or with later ones."""
+        """Takes the metrics of an epoch; they are written at once, or with later ones.
+
+        Raises:
+            NotRecordableError: If a metric has a name that MLflow can't take.
+        """
         from mlflow.entities import Metric
 
         now = time.time_ns() // 1_000_000
+        check_names((), epoch.metrics)
         self._waiting[run_id] += [
             Metric(to_mlflow(name), value, now, epoch.epoch)
             for name, value in epoch.metrics.items()

@@ -9,11 +9,12 @@ import pytest
 from scripted import SPACE, ScriptedExecutor, describe
 
 import kerastudy as ks
+from search_spaces import SearchSpace
 from studies.progress import NoProgress
 from studies.running_studies import run_study
-from tracking.errors import StudyChangedError
+from tracking.errors import NotRecordableError, StudyChangedError
 from tracking.history import StudyHistory, read_study
-from tracking.records import TrialSpec
+from tracking.records import Objective, TrialSpec
 
 ENGINES = ["optuna:tpe", "keras-tuner:random", "keras-tuner:hyperband"]
 LATE = ks.Float("late", 0.0, 1.0, default=0.25)
@@ -168,3 +169,47 @@ class TestGoingOn:
         assert [t.spec.goes_on_from for t in again.trials] == [
             t.spec.goes_on_from for t in history.trials
         ]
+
+
+def long_name(length: int) -> str:
+    return "a" * length
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (long_name(251), "251 characters, and at most 250"),
+        ("🐝" * 40, "characters as MLflow spells it, and at most 250"),
+    ],
+)
+def test_a_name_too_long_for_the_record_is_refused_before_anything_is_written(
+    tmp_path: Path, name: str, told: str
+) -> None:
+    space = SearchSpace(*SPACE, ks.Float(name, 0.0, 1.0))
+    with pytest.raises(NotRecordableError, match=told) as refused:
+        run_study(
+            ScriptedExecutor(describe(space=space)), store=tmp_path / "s", progress=NoProgress()
+        )
+    assert name[:30] in str(refused.value) and "hyperparameter" in str(refused.value)
+    objective = Objective("val_" + name, "min")
+    with pytest.raises(NotRecordableError, match="metric"):
+        run_study(
+            ScriptedExecutor(describe(objective=objective)),
+            store=tmp_path / "s",
+            progress=NoProgress(),
+        )
+    assert not (tmp_path / "s").exists()
+
+
+def test_the_longest_names_are_recorded_and_longer_ones_that_show_late(tmp_path: Path) -> None:
+    space = SearchSpace(*SPACE, ks.Float(long_name(250), 0.0, 1.0))
+    late = ks.Float(long_name(300), 0.0, 1.0, default=0.25)
+    executor = ScriptedExecutor(
+        describe(space=space, discovered=True, trials=4), joined={1: [late]}
+    )
+    history = run_study(executor, store=tmp_path / "s", progress=NoProgress())
+    assert history.counts()["complete"] == 4
+    assert late.name in history.trial(3).spec.values
+    run = history.store.client.get_run(history.trial(3).run_id)
+    assert long_name(250) in run.data.params
+    assert len([name for name in run.data.params if name.startswith("aaa")]) == 2
