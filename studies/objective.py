@@ -13,7 +13,7 @@ from tracking.records import Direction, Objective
 _MAX = frozenset(
     """accuracy acc binary_accuracy categorical_accuracy sparse_categorical_accuracy
     top_k_categorical_accuracy sparse_top_k_categorical_accuracy auc precision recall f1_score
-    fbeta_score r2_score cosine_similarity concordance_correlation pearson_correlation
+    fbeta_score f_beta_score r2_score cosine_similarity concordance_correlation pearson_correlation
     mean_io_u io_u binary_io_u one_hot_io_u one_hot_mean_io_u true_positives true_negatives
     precision_at_recall recall_at_precision sensitivity_at_specificity
     specificity_at_sensitivity""".split()
@@ -27,18 +27,19 @@ _MIN = frozenset(
 )
 
 
-def make_objective(objective: str | Objective) -> Objective:
-    """Returns an objective with its direction.
+def make_objective(objective: str | Objective) -> str | Objective:
+    """Returns an objective with its direction, or the name if that does not tell it.
 
     The direction is known for the metrics that Keras has. It is never guessed from a part of a
-    name: that is how `val_f1_score` gets minimized elsewhere.
+    name: that is how `val_f1_score` gets minimized elsewhere. What the name does not tell, the
+    metric's object does, once a model is built; see `studies.training.metric_directions`.
 
     Args:
         objective: A metric that the model logs, such as ``"val_accuracy"``, or an `Objective`,
             which says its direction; Keras Tuner's is taken too.
 
     Raises:
-        ObjectiveError: If the direction is not known, or not ``"max"`` or ``"min"``.
+        ObjectiveError: If it is no name, or the direction is not ``"max"`` or ``"min"``.
     """
     if not isinstance(objective, (str, Objective)):
         # keras_tuner.Objective, without importing Keras Tuner for it.
@@ -57,17 +58,21 @@ def make_objective(objective: str | Objective) -> Objective:
             "The objective must be the name of a metric, such as 'val_accuracy', or an "
             f"Objective. Received: {objective!r}."
         )
-    return Objective(objective, _direction(objective))
-
-
-def _direction(metric: str) -> Direction:
     # Keras numbers a second metric of one kind: auc, auc_1.
-    name = re.sub(r"_\d+$", "", metric.removeprefix("val_"))
+    direction = known_direction(re.sub(r"_\d+$", "", objective.removeprefix("val_")))
+    return objective if direction is None else Objective(objective, direction)
+
+
+def known_direction(name: str) -> Direction | None:
+    """Returns which way one of Keras's metrics gets better, by its usual name; None for others."""
     if name in _MAX:
         return "max"
-    if name in _MIN:
-        return "min"
-    raise ObjectiveError(
+    return "min" if name in _MIN else None
+
+
+def unknown_direction(metric: str) -> ObjectiveError:
+    """Returns the error for an objective of which nothing tells which way it gets better."""
+    return ObjectiveError(
         f"It is not known whether {metric!r} should go up or down: it is none of Keras's own "
         f"metrics. If it is yours, say so: Objective({metric!r}, 'max') or 'min'."
         + _suggest(metric)

@@ -111,7 +111,8 @@ class Study:
         space: What may be tried. Parameters named ``epochs`` and ``batch_size`` are also used
             by the training itself. Or a `keras_tuner.HyperParameters`. What the builder declares
             beside it is tuned too. None: found by tracing the builder, see `discover`.
-        objective: A metric that the model logs; an `Objective` for one that Keras lacks.
+        objective: A metric that the model logs; an `Objective` for one that Keras lacks. Keras's
+            own may have a name of yours.
         trials: Trials in total, at least 1; launching again goes on to this number.
         epochs: Epochs of a trial, at least 1, unless ``epochs`` is in the space.
         batch_size: Samples per step, at least 1, unless ``batch_size`` is in the space, or the
@@ -245,6 +246,10 @@ class Study:
             StudyError: If ``epochs`` or ``batch_size`` in it can't be used by the training.
         """
         return dataclasses.replace(self, space=space, tailoring=_AS_DECLARED)
+
+    def with_objective(self, objective: Objective) -> Study:
+        """Returns the study with its objective's direction, once a model has told it."""
+        return dataclasses.replace(self, objective=objective)
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Study:
         """Returns the study with some settings replaced.

@@ -102,7 +102,8 @@ class Session:
         weighted = with_class_weight(splits, class_weight)
         resolved = resolve_space(study, weighted)
         study, notes = resolved.study, resolved.notes
-        found, model_bytes = check_study(study, weighted)
+        found, objective, model_bytes = check_study(study, weighted)
+        study = study.with_objective(objective)
         unlike = "" if found else unlike_builds(study)
         if unlike:
             found.append(

@@ -18,6 +18,7 @@
 | `determinism` | seeds, threads, and names of layers |
 | `global_settings` | settings of the process, the same for each trial |
 | `building` | from hyperparameters to a compiled model, checked |
+| `metric_directions` | which way a metric gets better |
 | `best_weights` | the weights of the best epoch, kept and written |
 | `run_trial` | the whole of a trial: build, train, checkpoint |
 | `champion` | a trial's best weights as a model of MLflow |

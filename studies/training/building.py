@@ -14,6 +14,7 @@ from studies.errors import BuilderError, StudyError
 from studies.objective import unknown_metric
 from studies.training.batches import as_keras_reads, packed
 from studies.training.determinism import begin_trial
+from studies.training.metric_directions import settled
 from studies.training.target_checks import check_targets, check_weighted
 from tracking.records import Objective
 
@@ -170,10 +171,12 @@ class Checked(NamedTuple):
     Attributes:
         warnings: What a person should know. A builder that raises is one: other hyperparameters
             may suit it.
+        objective: The study's, with its direction.
         model_bytes: Of the model's weights; 0 if there is none.
     """
 
     warnings: list[str]
+    objective: Objective
     model_bytes: int = 0
 
 
@@ -186,7 +189,7 @@ def check_study(study: Study, splits: AnySplits) -> Checked:
         BuilderError: If the builder returns no compiled model, or reads what the space lacks; if
             output layer, loss and targets can't fit; or if the study's trainer is "compiled" and
             the model or its callbacks can't be.
-        ObjectiveError: If the model does not log the objective.
+        ObjectiveError: If the model does not log the objective, or nothing tells its direction.
     """
     # Late: they import this module.
     from studies.training.compiled import CompiledTrainer, why_not
@@ -202,7 +205,8 @@ def check_study(study: Study, splits: AnySplits) -> Checked:
     except StudyError:
         raise
     except Exception as error:
-        return Checked([failure(study, splits, error, "the builder")])
+        found = [failure(study, splits, error, "the builder")]
+        return Checked(found, settled(study.objective, None))
     check_tensorboard(study, callbacks)
     compiles = study.trainer == "compiled" and not has_own_fit(study.build)
     if compiles:
@@ -218,15 +222,17 @@ def check_study(study: Study, splits: AnySplits) -> Checked:
     except StudyError:
         raise
     except Exception as error:
-        return Checked([failure(study, splits, error, "the model")])
+        found = [failure(study, splits, error, "the model")]
+        return Checked(found, settled(study.objective, model))
     if not callbacks and not has_own_steps(model):
-        assert isinstance(study.objective, Objective)
-        check_logged(study.objective.metric, logged)
+        named = study.objective
+        check_logged(named.metric if isinstance(named, Objective) else named, logged)
+    objective = settled(study.objective, model)
     if compiles:
         # What state it holds shows only in what is traced.
         trainer = CompiledTrainer()
         _refuse(study, trainer.why_not_traced(model, splits, study.batch_size))
-    return Checked([], weights_bytes(model))
+    return Checked([], objective, weights_bytes(model))
 
 
 def weights_bytes(model: keras.Model) -> int:

@@ -175,8 +175,11 @@ def rehearse(study: Study, model: keras.Model, splits: AnySplits, hp: Hyperparam
         return False
 
     told: set[str] = set()
-    assert isinstance(study.objective, Objective), "a study resolves its objective"
-    spec = TrialSpec(0, 1, {}, study.seed, 1, _SAMPLES, 1, "", study.objective)
+    objective = study.objective
+    if not isinstance(objective, Objective):
+        # Which way is better is told by the model's metrics, once they have measured something.
+        objective = Objective(objective, "min")
+    spec = TrialSpec(0, 1, {}, study.seed, 1, _SAMPLES, 1, "", objective)
     assert isinstance(splits, Splits), "a session refuses others"
     train, validation = splits.train.first(_SAMPLES), splits.validation.first(_SAMPLES)
     splits = replace(splits, train=train, validation=validation)
