@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,11 +135,11 @@ def _text(comparison: Comparison) -> str:
             [
                 "study",
                 "engine",
-                f"best {objective.metric}",
+                "best",
                 "epoch",
                 "trial",
                 "trials",
-                "epochs in all",
+                "all epochs",
                 "seconds",
             ],
             [_row(standing) for standing in comparison.standings],
@@ -201,8 +202,9 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    # As wide as it needs to be; and names are text, whatever marks they hold.
-    console = Console(highlight=False, markup=False, emoji=False, width=1000)
+    # What does not fit is wrapped within its column. Names are text, whatever marks they hold.
+    width = shutil.get_terminal_size().columns
+    console = Console(highlight=False, markup=False, emoji=False, width=width)
     with console.capture() as captured:
         console.print(table)
     return [line.rstrip() for line in captured.get().splitlines()]

@@ -70,7 +70,7 @@ def check_model(study: Study, returned: Any) -> keras.Model:
 def _why_no_model(returned: Any) -> str:
     """Says what a builder that returns something else may be."""
     if returned is None:
-        return " Does it return at all?"
+        return ". Does it return the model?"
     if isinstance(returned, numbers.Real):
         return (
             ". Is it an objective of Optuna's, which trains the model and returns its score? Let "
