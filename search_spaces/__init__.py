@@ -7,6 +7,7 @@
     discovery        discover(build): the space of a builder that declares it inline
     ready_made       learning_rate(), dropout(), l2(), …: the field's usual ranges and scales
     optuna_space     OptunaSpace: the same space for Optuna (import it from there)
+    private_parts    private names of libraries, declared and looked up
 
 Nothing here imports TensorFlow, Keras, MLflow or numpy, and only `optuna_space` imports Optuna,
 when it is used.

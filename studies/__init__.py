@@ -27,6 +27,7 @@
 | `objective`, `settings`, `seeds` | what is better; names of engines; every random choice |
 | `outputs` | output layers and losses that fit a target |
 | `data/` | data sets, splits |
+| `libraries/` | what is private of the libraries that train |
 | `errors` | what can go wrong |
 """
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from studies.data.sources import PY_DATASET, TF_DATA, Source, kind_of
+from studies.libraries.keras_parts import adapter_of
 
 _MORE_CLASSES = 2**12
 
@@ -32,12 +33,10 @@ class Reading:
     def __init__(
         self, source: Source, seed: int, class_weight: Mapping[int, float] | None = None
     ) -> None:
-        from keras.src.trainers.data_adapters import get_data_adapter
-
         opened = source.open(seed)
         self.kind = kind_of(opened)
         self._steps = source.steps
-        self._adapter = get_data_adapter(x=opened, class_weight=self._weights(class_weight))
+        self._adapter = adapter_of(opened, self._weights(class_weight))
         self._dataset: Any = None
         told = self._adapter.num_batches
         if self.kind == PY_DATASET:

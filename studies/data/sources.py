@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 
 from studies.data.errors import DataError
+from studies.libraries.keras_parts import is_batches
+from studies.libraries.tensorflow_parts import is_dataset, seeded
 
 TF_DATA = "tf.data.Dataset"
 PY_DATASET = "keras.utils.PyDataset"
@@ -141,9 +143,9 @@ def kind_of(thing: object) -> str:
     """Returns what a thing is read as."""
     for parent in type(thing).__mro__:
         # By name, as Keras does: describing data must not import TensorFlow.
-        if parent.__name__ == "DatasetV2" and "tensorflow.python." in parent.__module__:
+        if is_dataset(parent):
             return TF_DATA
-        if parent.__name__ == "PyDataset" and parent.__module__.startswith("keras."):
+        if is_batches(parent):
             return PY_DATASET
     return GENERATOR
 
@@ -164,18 +166,10 @@ def drawing_with(seed: int) -> Iterator[None]:
     function of the seed too. They go on from there afterwards, as generators draw later;
     TensorFlow's global seed alone is as before, since models are traced with it.
     """
-    from tensorflow.python.eager import context
-
     random.seed(seed)
     np.random.seed(seed)
-    eager = context.context()
-    before = eager._seed
-    # Not by set_seed, which has TensorFlow forget all its kernels.
-    eager._seed, eager._rng = seed, random.Random(seed)
-    try:
+    with seeded(seed):
         yield
-    finally:
-        eager._seed = before
 
 
 def _is_read_itself(thing: object) -> bool:

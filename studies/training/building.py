@@ -11,6 +11,7 @@ import numpy as np
 
 from search_spaces import HyperparameterError, Hyperparameters
 from studies.errors import BuilderError, StudyError
+from studies.libraries.keras_parts import compile_arguments
 from studies.objective import unknown_metric
 from studies.training.batches import as_keras_reads, packed
 from studies.training.determinism import begin_trial
@@ -94,14 +95,6 @@ def recompile(study: Study, model: keras.Model) -> None:
         )
     before = compile_arguments(model) if model.compiled else {}
     model.compile(**{**before, **{name: _anew(value) for name, value in given.items()}})
-
-
-def compile_arguments(model: keras.Model) -> dict[str, Any]:
-    """Returns the arguments that a model was compiled with.
-
-    As they were given: the model's own attributes wrap some of them.
-    """
-    return dict(model._compile_config.config)
 
 
 def _anew(value: Any) -> Any:

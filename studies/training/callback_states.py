@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from studies.libraries.keras_parts import GIVEN_TO_CALLBACKS
+
 if TYPE_CHECKING:
     import keras
 
-# Set by Keras itself for each training.
-_GIVEN = frozenset({"_model", "params", "validation_data"})
 # What they write to, or call, lies outside what can be put aside.
 _UNKNOWN = frozenset(
     {"BackupAndRestore", "CSVLogger", "LambdaCallback", "RemoteMonitor", "SwapEMAWeights",
@@ -57,7 +57,8 @@ def _captured(callback: keras.callbacks.Callback) -> dict[str, Any]:
     return {
         name: _copied(value, callback, name)
         for name, value in vars(callback).items()
-        if name not in _GIVEN and not (ours and callable(value) and not _is_operation(value))
+        if name not in GIVEN_TO_CALLBACKS
+        and not (ours and callable(value) and not _is_operation(value))
     }
 
 

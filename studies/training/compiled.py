@@ -17,6 +17,7 @@ import numpy as np
 
 from studies.data import StreamedSplits
 from studies.errors import BuilderError, StudyError, describe
+from studies.libraries.keras_parts import initial_epoch, logs_of_its_own
 from studies.seeds import permutation
 from studies.training import global_settings
 from studies.training.building import has_own_steps
@@ -51,7 +52,6 @@ _PARTS_OF_FIT = (
     "make_train_function",
     "make_test_function",
     "reset_metrics",
-    "_get_metrics_result_or_logs",
 )
 
 
@@ -247,6 +247,8 @@ def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -
             return f"{type(model).__name__} has a {name} of its own"
         if name in vars(model):
             return f"the model was given a {name} of its own"
+    if logs_of_its_own(model):
+        return f"{type(model).__name__} decides itself what of a step is logged"
     if model.run_eagerly or tf.config.functions_run_eagerly():
         return "the model runs eagerly"
     if model.jit_compile:
@@ -297,10 +299,10 @@ def _fit(
     callbacks.on_train_begin()
     logs: dict[str, Any] | None = None
     # Set by BackupAndRestore.
-    initial_epoch = model._initial_epoch or training.initial_epoch
+    begins = initial_epoch(model) or training.initial_epoch
     with contextlib.ExitStack() as stack:
         program: Program | None = None
-        for epoch in range(initial_epoch, spec.epochs):
+        for epoch in range(begins, spec.epochs):
             model.reset_metrics()
             begin_epoch(model, spec.seed, epoch + 1)
             callbacks.on_epoch_begin(epoch)

@@ -6,7 +6,9 @@ import logging
 import os
 from typing import Any, Final
 
+from search_spaces.private_parts import MissingPartError
 from studies.errors import StudyError
+from studies.libraries import keras_parts, tensorflow_parts
 from studies.seeds import epoch_seed
 from studies.training import global_settings
 
@@ -89,14 +91,10 @@ def change_threads(before: int, threads: int) -> None:
 
 def begin_trial(seed: int) -> None:
     """Sets every random state, Keras's numbering of names and settings as in a fresh process."""
-    from keras.src.backend.common import global_state
-
-    global_settings.restore()
     # Names of layers become names of metrics of models with several outputs: 'dense_7' would
-    # differ from trial to trial. Not by clear_session: it forgets the global dtype policy, and
-    # TensorFlow's kernels, which take 0.1 s to make again.
-    for name in ("object_name_uids", "global_seed_generator"):
-        global_state.set_global_attribute(name, None)
+    # differ from trial to trial.
+    keras_parts.begin_anew()
+    global_settings.restore()
     _set_random_seed(seed)
 
 
@@ -107,28 +105,34 @@ def _set_random_seed(seed: int) -> None:
     a small one). It is for the sake of kernels that draw random numbers, each of which goes on
     where it was. But the seed is a part of them: only one that was set before meets any.
     """
-    import random
-
     import keras
-    import numpy as np
-    from keras.src.backend.common import global_state
-    from keras.src.utils import rng_utils
-    from tensorflow.python.eager import context
 
-    eager = context.context()
     # As TensorFlow shortens it (tensorflow/python/framework/random_seed.py).
     known = seed % (2**31 - 1) in (each % (2**31 - 1) for each in _seeds_set)
-    set_by_others = not _seeds_set or eager._seed != _seeds_set[-1]
     # From time to time nevertheless: kernels of models that are gone are kept too.
-    if known or set_by_others or len(_seeds_set) >= _MOST_SEEDS:
+    if known or len(_seeds_set) >= _MOST_SEEDS or not _is_set_quietly(seed):
         _seeds_set.clear()
         keras.utils.set_random_seed(seed)
-    else:
-        global_state.set_global_attribute(rng_utils.GLOBAL_RANDOM_SEED, seed)
-        random.seed(seed)
-        np.random.seed(seed)
-        eager._seed, eager._rng = seed, random.Random(seed)
     _seeds_set.append(seed)
+
+
+def _is_set_quietly(seed: int) -> bool:
+    """Sets what `keras.utils.set_random_seed` sets, and keeps TensorFlow's kernels; if it can."""
+    import random
+
+    import numpy as np
+
+    try:
+        if not _seeds_set or tensorflow_parts.global_seed() != _seeds_set[-1]:
+            # Others have set one meanwhile.
+            return False
+        keras_parts.set_global_seed(seed)
+        tensorflow_parts.set_global_seed(seed)
+    except MissingPartError:
+        return False
+    random.seed(seed)
+    np.random.seed(seed)
+    return True
 
 
 def global_random_states() -> tuple[Any, ...]:
@@ -136,9 +140,8 @@ def global_random_states() -> tuple[Any, ...]:
     import random
 
     import numpy as np
-    from keras.src.backend.common import global_state
 
-    generator = global_state.get_global_attribute("global_seed_generator")
+    generator = keras_parts.global_generator()
     state = None if generator is None else generator.state.numpy()
     return random.getstate(), np.random.get_state(), generator, state
 
@@ -148,12 +151,11 @@ def set_global_random_states(states: tuple[Any, ...]) -> None:
     import random
 
     import numpy as np
-    from keras.src.backend.common import global_state
 
     python, numpy, generator, state = states
     random.setstate(python)
     np.random.set_state(numpy)
-    global_state.set_global_attribute("global_seed_generator", generator)
+    keras_parts.set_global_generator(generator)
     if generator is not None:
         generator.state.assign(state)
 

@@ -7,13 +7,13 @@ that it is told in `fit`, of batches and of variables, and no others.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from studies.libraries.tensorflow_parts import tell_shapes_of_variables
 from studies.training.batches import known_size, packed
 from studies.training.loops import Loop
 from studies.training.tensors import as_tensor
@@ -144,7 +144,7 @@ def _trace(
         flat = [_with_size(array, known) for array in batch(arrays, start, end)]
         data = tf.nest.pack_sequence_as(layout.structure, flat)
         logs = model.distribute_strategy.run(step, args=(data,))
-        _tell_shapes_of_variables()
+        tell_shapes_of_variables()
         return logs
 
     place = tf.TensorSpec([], tf.int64)
@@ -163,48 +163,6 @@ def _with_size(batch: Any, size: int | None) -> Any:
     import tensorflow as tf
 
     return tf.ensure_shape(batch, [size, *batch.shape[1:]])
-
-
-def _tell_shapes_of_variables() -> None:
-    """Tells TensorFlow the shapes of the variables that the function under trace works on.
-
-    Called from Python, as in `fit`, a function is optimized with the shapes of its variables.
-    Called from another function it is not, unless they are attributes of its arguments.
-    """
-    import tensorflow as tf
-    from tensorflow.core.framework import attr_value_pb2
-    from tensorflow.python.framework import ops
-    from tensorflow.python.ops import handle_data_util
-
-    for _, argument in ops.get_default_graph().captures:
-        if argument.dtype != tf.resource:
-            continue
-        known = handle_data_util.get_resource_handle_data(argument).shape_and_type
-        lists = attr_value_pb2.AttrValue.ListValue
-        shapes = lists(shape=[each.shape for each in known])
-        types = lists(type=[each.dtype for each in known])
-        if known:
-            argument.op._set_attr("_handle_shapes", attr_value_pb2.AttrValue(list=shapes))
-            argument.op._set_attr("_handle_dtypes", attr_value_pb2.AttrValue(list=types))
-
-
-@contextlib.contextmanager
-def forgetting_gradients() -> Iterator[None]:
-    """Has TensorFlow forget custom gradients that are registered meanwhile.
-
-    It keeps one for each use of `tf.custom_gradient` in a graph, of which Keras's optimizers make
-    one a trace, and with it the graph. What was traced has been differentiated already.
-    """
-    from tensorflow.python.framework import ops
-
-    registry = ops.gradient_registry._registry
-    before = set(registry)
-    try:
-        yield
-    finally:
-        for name in set(registry) - before:
-            if name.startswith("CustomGradient-"):
-                del registry[name]
 
 
 class LogsOfItsOwnError(Exception):

@@ -7,6 +7,8 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from search_spaces.private_parts import MissingPartError
+from studies.libraries.tensorflow_parts import is_stateful, traced_functions
 from studies.training.lifting import NODE_NAME
 from studies.training.loops import Loop
 
@@ -37,16 +39,13 @@ _CALLS = frozenset({"While", "If", "PartitionedCall", "StatefulPartitionedCall",
 
 def hidden_state(function: tf.types.experimental.ConcreteFunction) -> str:
     """Names an operation whose state is in no variable, or that leaves TensorFlow; else nothing."""
-    from tensorflow.python.framework import op_def_registry
-
     # Calls of them, by their names; what is in them is looked at itself.
     called = {f.signature.name for f in function.graph.as_graph_def().library.function}
     for nodes in _functions(function):
         for node in nodes.values():
-            definition = op_def_registry.get(node.op)
             if node.op in _HARMLESS or node.op in called:
                 continue
-            if definition is not None and not definition.is_stateful:
+            if is_stateful(node.op) is False:
                 continue
             return f"{node.op} (in {_place(node.name)})"
     return ""
@@ -66,12 +65,15 @@ def random_operation(model: keras.Model) -> str:
     """
     if model.run_eagerly:
         return "what runs eagerly"
-    for step in (model.train_function, model.test_function):
-        for function in _traced(step):
-            for nodes in _functions(function):
-                for node in nodes.values():
-                    if _draws(node.op):
-                        return f"{node.op} (in {_place(node.name)})"
+    try:
+        for step in (model.train_function, model.test_function):
+            for function in _traced(step):
+                for nodes in _functions(function):
+                    for node in nodes.values():
+                        if _draws(node.op):
+                            return f"{node.op} (in {_place(node.name)})"
+    except MissingPartError as error:
+        return f"what can't be looked at, as {error}"
     return ""
 
 
@@ -80,18 +82,11 @@ def _traced(step: Any) -> Iterator[Any]:
     # Keras hands out a function that calls TensorFlow's.
     called = inspect.getclosurevars(step).nonlocals.values() if inspect.isfunction(step) else ()
     for each in (step, *called):
-        # TensorFlow has no public name for it; without, a state is kept as of any model.
-        functions: Any = getattr(each, "_list_all_concrete_functions", list)
-        yield from functions()
+        yield from traced_functions(each)
 
 
 def _draws(operation: str) -> bool:
-    from tensorflow.python.framework import op_def_registry
-
-    if not any(word in operation for word in _DRAWING):
-        return False
-    definition = op_def_registry.get(operation)
-    return definition is None or bool(definition.is_stateful)
+    return any(word in operation for word in _DRAWING) and is_stateful(operation) is not False
 
 
 def place_of_captured(loop: Loop, known: Collection[int]) -> str:
@@ -192,13 +187,13 @@ class _Neighbours:
 
     def _is_power_of_two(self, name: str) -> bool:
         """Tells whether a node is a constant that multiplies without rounding."""
-        from tensorflow.python.framework import tensor_util
+        import tensorflow as tf
 
         name = self._origin(name)
         node = self._nodes.get(name)
         if node is None or node.op != "Const":
             return False
-        value = tensor_util.MakeNdarray(node.attr["value"].tensor)
+        value = tf.make_ndarray(node.attr["value"].tensor)
         if value.size != 1 or value.dtype.kind not in "fiu":
             return False
         number = float(value.ravel()[0])

@@ -19,6 +19,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from studies.libraries.keras_parts import math_of_gaussian_dropout
+from studies.libraries.tensorflow_parts import variable_of_a_program
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
@@ -116,7 +119,6 @@ class Lifted:
     def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Any:
         """Gives TensorFlow the value of a variable."""
         import tensorflow as tf
-        from tensorflow.python.ops.resource_variable_ops import ResourceVariable
 
         dtype = tf.as_dtype(dtype or tf.float32)
         if not dtype.is_floating or not tf.inside_function():
@@ -125,8 +127,7 @@ class Lifted:
         if dtype not in self._slots:
             with tf.init_scope():
                 value = tf.constant(self._formula(record.values), dtype)
-                # Not tf.Variable, for whose sake tf.function would trace everything twice.
-                variable = ResourceVariable(value, trainable=False, name="lifted")
+                variable = variable_of_a_program(value, "lifted")
             self._slots[dtype] = len(record.slots)
             record.slots.append(Slot(self._formula, variable))
             record.sources.append(self._sources)
@@ -240,19 +241,10 @@ def lifted(sources: Sequence[Source], exact: frozenset[int]) -> Iterator[Record]
 @contextlib.contextmanager
 def _rooting() -> Iterator[None]:
     """Has Keras's GaussianDropout, which takes a root of its rate, take it of a lifted number."""
-    from keras.src.layers.regularization import gaussian_dropout
-
-    original = getattr(gaussian_dropout, "math", None)
-    if original is not math:
-        # Another version of Keras: then the number is asked for.
-        yield
-        return
 
     def sqrt(number: Any) -> Any:
         return number.root() if isinstance(number, Lifted) else math.sqrt(number)
 
-    gaussian_dropout.math = types.SimpleNamespace(sqrt=sqrt)
-    try:
+    # Where it can't be lent, the number is asked for.
+    with math_of_gaussian_dropout(types.SimpleNamespace(sqrt=sqrt)):
         yield
-    finally:
-        gaussian_dropout.math = math

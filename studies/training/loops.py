@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+
+from studies.libraries.tensorflow_parts import calling_functions, free_function
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -47,7 +48,7 @@ class Loop:
         import tensorflow as tf
 
         try:
-            with _calling(optimized=False):
+            with calling_functions(optimized=False):
                 return self.function(*arrays)  # type: ignore[no-any-return]
         except tf.errors.UnimplementedError as error:
             # TensorFlow's memory optimizer rewrites the sum of three or more large gradients
@@ -56,30 +57,15 @@ class Loop:
             # any of its operations: no variable has changed.
             if not self.executor or "executor" not in str(error).lower():
                 raise
-        self._free_loop()
+        free_function(self.function)
         self.executor = ""
         self.function = self._trace()
         return self(*arrays)
 
     def close(self) -> None:
         """Frees the graphs, which TensorFlow leaves in cycles that are never collected."""
-        from tensorflow.python.framework import func_graph
-
-        self._free_loop()
-        func_graph.dismantle_func_graph(self.step.graph)
-
-    def _free_loop(self) -> None:
-        from tensorflow.python.framework import func_graph
-
-        loops = [
-            node
-            for node in self.function.graph.get_operations()
-            if node.type in ("While", "StatelessWhile")
-        ]
-        names = [node.get_attr(part).name for node in loops for part in ("cond", "body")]
-        found = [self.function.graph._get_function(name) for name in names]
-        for graph in (self.function.graph, *(inner.graph for inner in found if inner is not None)):
-            func_graph.dismantle_func_graph(graph)
+        for function in (self.function, self.step):
+            free_function(function)
 
     def _trace(self) -> tf.types.experimental.ConcreteFunction:
         import tensorflow as tf
@@ -109,7 +95,7 @@ class Loop:
             for _ in range(batches):
                 end = tf.minimum(start + self._size, samples)
                 # Not the loop: it would be a function that calls functions.
-                with _calling(self.executor):
+                with calling_functions(self.executor):
                     logs = self.step(*arrays, start, end)
                 start = end
             return start, logs
@@ -127,22 +113,3 @@ def _quickest_executor(step: Any) -> str:
 
     calls = step.graph.as_graph_def().library.function
     return "" if calls or tf.config.list_physical_devices("GPU") else _SINGLE_THREADED
-
-
-@contextlib.contextmanager
-def _calling(executor: str = "", optimized: bool = True) -> Iterator[None]:
-    """Sets how TensorFlow runs the functions that are called meanwhile, in graphs or eagerly."""
-    from tensorflow.core.protobuf import config_pb2
-    from tensorflow.python.eager import context
-
-    eager = context.context()
-    before = eager.function_call_options
-    config = config_pb2.ConfigProto()
-    config.CopyFrom(eager.config)
-    if not optimized:
-        config.graph_options.rewrite_options.disable_meta_optimizer = True
-    eager.function_call_options = context.FunctionCallOptions(executor, config)
-    try:
-        yield
-    finally:
-        eager.function_call_options = before

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from studies.libraries.keras_parts import hold_value, value_held
+from studies.libraries.tensorflow_parts import forgetting_gradients, take_identity
 from studies.training.epochs import (
     LogsOfItsOwnError,
-    forgetting_gradients,
     trace_epoch,
     trace_validation,
 )
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from studies.training.epochs import Signature
-
+    from studies.libraries.keras_parts import hold_value, value_held
+from studies.training.epochs import Signature
 
 _REFUSALS_KEPT = 1000
 
@@ -140,19 +141,18 @@ class Program:
 
     @contextlib.contextmanager
     def _lent(self, variables: Sequence[keras.Variable]) -> Iterator[None]:
-        own = [variable._value for variable in variables]
+        own = [value_held(variable) for variable in variables]
         try:
             for storage, variable, value in zip(self._storage, variables, own, strict=True):
                 storage.assign(value)
-                # By which an optimizer knows its variables.
-                storage._unique_id = value._unique_id
-                variable._value = storage
+                take_identity(storage, value)
+                hold_value(variable, storage)
             yield
         finally:
             for storage, variable, value in zip(self._storage, variables, own, strict=True):
-                if variable._value is storage:
+                if value_held(variable) is storage:
                     value.assign(storage)
-                    variable._value = value
+                    hold_value(variable, value)
 
     def values(self) -> list[tf.Tensor]:
         """Returns the values of its variables."""
@@ -277,7 +277,7 @@ def _like(variable: keras.Variable) -> tf.Variable:
     """Makes a variable of the program's own, like the one that a Keras variable has."""
     import tensorflow as tf
 
-    value = variable._value
+    value = value_held(variable)
     with tf.device(value.device):
         return tf.Variable(
             value,

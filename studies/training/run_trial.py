@@ -12,12 +12,12 @@ from search_spaces import Hyperparameters
 from studies.causes import explain, gives_up_trial, is_fatal, out_of_memory
 from studies.class_weights import with_class_weight
 from studies.errors import BuilderError, StudyError, describe
+from studies.libraries.tensorflow_parts import forgetting_gradients
 from studies.training import global_settings
 from studies.training.best_weights import BestWeights
 from studies.training.building import build_callbacks, build_model
 from studies.training.checkpointing import Checkpoints, cannot_write, restoring, take_up
 from studies.training.determinism import begin_trial
-from studies.training.epochs import forgetting_gradients
 from studies.training.states import TrainingState
 from studies.training.trainer import NotTrainedError, Trainer, Training
 from studies.training.trying import fatal

@@ -13,7 +13,8 @@ import numpy as np
 
 from studies.data.structures import entry_name, named_arrays
 from studies.errors import StudyError
-from studies.training.building import compile_arguments, has_own_steps
+from studies.libraries.keras_parts import compile_arguments, layers_within
+from studies.training.building import has_own_steps
 
 if TYPE_CHECKING:
     import keras
@@ -45,7 +46,7 @@ def served_model(model: keras.Model, x: Arrays, given: Given) -> keras.Model:
     prepared = {name: each for name, each in given.prepared.items() if each.scalings}
     if not prepared:
         return model
-    before = _Before(prepared, {layer.name for layer in model._flatten_layers()})
+    before = _Before(prepared, {layer.name for layer in layers_within(model)})
     if type(model) is keras.Sequential:
         (tensor,) = model.inputs
         raw = before.input(tensor, "x")

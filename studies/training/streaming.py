@@ -15,6 +15,7 @@ from studies.data import DataError, StreamedSplits
 from studies.data.profiles import PROFILE_SEED
 from studies.data.readings import Reading
 from studies.data.streams import Stream
+from studies.libraries.keras_parts import adapter_class
 from studies.seeds import epoch_seed
 from studies.training.determinism import global_random_states, set_global_random_states
 
@@ -71,11 +72,9 @@ class StreamedBatches:
 def _adapter(
     stream: Stream, seed: Callable[[], int], class_weight: Mapping[int, float] | None
 ) -> Any:
-    from keras.src.trainers.data_adapters.data_adapter import DataAdapter
-
     source, told = stream.source, stream.profile.told
 
-    class StreamAdapter(DataAdapter):  # type: ignore[misc]
+    class StreamAdapter(adapter_class()):  # type: ignore[misc]
         """Reads a stream anew for each epoch."""
 
         def __init__(self) -> None:

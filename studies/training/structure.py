@@ -10,29 +10,17 @@ out of the graph. What can't be read surely makes the model one of its own kind.
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from studies.libraries import keras_parts
+from studies.libraries.tensorflow_parts import is_plain_variable
 from studies.training.code_reading import Reads
 from studies.training.fingerprints import Fingerprint, attributes_of, library_of
 from studies.training.lifting import Source
 
-# Bookkeeping of Keras and TensorFlow: of what is there already, of serialization, of tracing.
-_PASSED_OVER = frozenset(
-    """
-    _tracker _tracked _auto_config _compile_config _losses _loss_ids _losses_override
-    _call_signature _compiled_trainable_state _saved_model_inputs_spec _saved_model_arg_spec
-    _trainable_variables_indices _exclude_from_weight_decay_cache _build_shapes_dict
-    _initial_epoch _eval_epoch_iterator _operations_by_depth
-    _distribution_strategy _y_pred_build_structure _y_true_build_structure
-    """.split()
-)
-_PASSED_OVER_IN_MODELS = frozenset(
-    "train_function test_function predict_function history stop_training _nodes".split()
-)
 # Methods whose doing is over when a model is traced.
 _BEFORE_TRAINING = frozenset({"__init__", "build", "get_config", "from_config"})
-_SEEDS = frozenset({"seed", "_initial_seed", "_init_seed", "_random_seed_generator"})
 # What is lifted, by class and attribute. Each is shown to be exact by tests/studies/test_exactness.
 _LIFTED: Mapping[str, tuple[str, ...]] = {
     "Dropout": ("rate",),
@@ -97,11 +85,12 @@ class Structure(Fingerprint):
             super()._visit(value)
 
     def _visit_variable(self, variable: Any) -> None:
-        value = variable._value
-        if value is None or type(value).__name__ != "ResourceVariable":
+        value = keras_parts.value_held(variable)
+        if value is None or not is_plain_variable(value):
             self._unreadable(f"the variable {variable.path!r} has no value yet")
             return
         self.variables.append(variable)
+        autocast, layout = keras_parts.traits_of(variable)
         self._write(
             "variable",
             variable.name,
@@ -109,11 +98,11 @@ class Structure(Fingerprint):
             tuple(variable.shape),
             str(variable.dtype),
             (variable.trainable, value.trainable, value.dtype.name, value.device),
-            (variable._autocast, variable._aggregation, variable._synchronization),
-            variable._overwrite_with_gradient,
-            self._token(variable._regularizer),
-            self._token(variable._constraint),
-            self._token(variable._layout),
+            (autocast, variable.aggregation, variable.synchronization),
+            variable.overwrite_with_gradient,
+            self._token(variable.regularizer),
+            self._token(variable.constraint),
+            self._token(layout),
         )
 
     def _visit_object(self, value: Any) -> None:
@@ -154,10 +143,10 @@ class Structure(Fingerprint):
             if self._is_of_initial_values(value, keras_own, name, item):
                 self._initial.append((name, item))
                 continue
-            if name == "_distribute_strategy" and item is not None:
+            if name == keras_parts.STRATEGY and item is not None:
                 self._unreadable("a distribution strategy")
-            if keras_own and name == "_exclude_from_weight_decay":
-                self._write(name, self._positions_of(item, value))
+            if keras_own and name == keras_parts.EXCLUDED_FROM_DECAY:
+                self._write(name, keras_parts.positions_of(item, value))
                 continue
             if exact and name in _LIFTED[kind.__name__] and _is_number(item):
                 self._write(name, "lifted", len(self.numbers))
@@ -169,16 +158,11 @@ class Structure(Fingerprint):
         """Tells whether an attribute is bookkeeping of Keras's or TensorFlow's."""
         if not any(library_of(base) in ("keras", "tensorflow") for base in kind.__mro__):
             return False
-        if name in _PASSED_OVER_IN_MODELS:
+        if name in keras_parts.BOOKKEEPING_OF_MODELS:
             return issubclass(kind, self._keras.Model)
         # Methods that Keras wraps, for each object anew.
         wrapped = name in ("build", "quantize") and isinstance(item, types.FunctionType)
-        return wrapped or name in _PASSED_OVER or name.startswith("_self_")
-
-    def _positions_of(self, keys: Iterable[Any], optimizer: Any) -> list[int]:
-        """Returns which trainable variables an optimizer knows by some keys."""
-        trainable = [optimizer._var_key(v) for v in optimizer._trainable_variables]
-        return [position for position, key in enumerate(trainable) if key in set(keys)]
+        return wrapped or name in keras_parts.BOOKKEEPING or name.startswith("_self_")
 
     def _is_public(self, kind: type) -> bool:
         """Tells whether a class is the one that Keras exports under its name."""
@@ -193,7 +177,7 @@ class Structure(Fingerprint):
         if isinstance(holder, self._keras.layers.Layer) and isinstance(item, initializer):
             return library_of(type(item)) == "keras"
         # Of an initializer itself it matters: what is left here is not one of a layer's weights.
-        return keras_own and name in _SEEDS and not isinstance(holder, initializer)
+        return keras_own and name in keras_parts.SEEDS and not isinstance(holder, initializer)
 
     def _note(self, name: str, reads: Reads) -> None:
         if name not in _BEFORE_TRAINING:

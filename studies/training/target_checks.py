@@ -18,6 +18,7 @@ import numpy as np
 
 from studies.data.structures import map_arrays
 from studies.errors import BuilderError
+from studies.libraries.keras_parts import made_by
 from studies.training.batches import as_keras_reads
 from studies.training.compared_outputs import Compared, compared_outputs, single_output
 
@@ -257,7 +258,7 @@ def _activation(output: Any) -> str:
     """Returns "softmax" (over the last axis), "sigmoid", "linear" (any number), or else nothing."""
     import keras
 
-    layer = output._keras_history.operation
+    layer = made_by(output)
     if not _is_of_keras(layer):
         return ""
     if isinstance(layer, keras.Model):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from studies.libraries.keras_parts import layers_within
+from studies.libraries.tensorflow_parts import is_plain_variable
 from studies.training.batches import packed
 from studies.training.building import build_variables, fixed_batch_size, has_own_steps
 
@@ -66,7 +68,7 @@ def stateful_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """
     return [
         layer
-        for layer in model._flatten_layers()
+        for layer in layers_within(model)
         if getattr(layer, "stateful", False) and hasattr(layer, "reset_state")
     ]
 
@@ -114,7 +116,7 @@ def _value_of(variable: keras.Variable) -> np.ndarray:
 
     held = variable.value
     # Not one of a distribution strategy, which has several values.
-    if type(held).__name__ != "ResourceVariable":
+    if not is_plain_variable(held):
         return np.array(variable.numpy())
     # A third of the time that `variable.numpy()` takes.
     value = tf.raw_ops.ReadVariableOp(resource=held.handle, dtype=held.dtype)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from studies.libraries.keras_parts import write_weights
 from studies.training.variables import assign, saved_variables
 from tracking.checkpoints import arrays_digest, digest_in, stored_arrays
 
@@ -174,23 +175,14 @@ def _in_memory(model: keras.Model) -> bytes:
     Not on a disk, which may be full: HDF5 does not get over a file that it can't close.
     """
     import keras
-    from keras.src.saving import saving_lib
 
     if type(model).save_weights is not keras.Model.save_weights:
         raise NoLayoutError("the model has a save_weights of its own")
     buffer = io.BytesIO()
-    store = saving_lib.H5IOStore(buffer, mode="w")
     # Marks are values that layers may be surprised by.
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        saving_lib._save_state(
-            model,
-            weights_store=store,
-            assets_store=None,
-            inner_path="",
-            visited_saveables=set(),
-        )
-    store.close()
+        write_weights(model, buffer)
     return buffer.getvalue()
 
 

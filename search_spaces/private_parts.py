@@ -1,0 +1,89 @@
+"""Private names of libraries, each declared once and looked up when it is first needed.
+
+A library may drop what is private of it in any version. So all of it that is used stands in one
+module for each library, a declaration for each name, and whoever uses one does without it where
+it is missing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from typing import Any, Final
+
+_declared: Final[list[PrivatePart]] = []
+
+
+class MissingPartError(Exception):
+    """The installed version of a library lacks a private part that is used."""
+
+
+class PrivatePart:
+    """A private name of a library.
+
+    Args:
+        library: Its distribution, as installed.
+        owner: The module that has the name, or the class whose objects have it.
+        name: The name.
+    """
+
+    def __init__(self, library: str, owner: str, name: str) -> None:
+        """Declares the name."""
+        self.library, self.owner, self.name = library, owner, name
+        _declared.append(self)
+
+    def __str__(self) -> str:
+        """Returns the name with its owner's."""
+        return f"{self.owner}.{self.name}"
+
+    def missing(self) -> MissingPartError:
+        """Returns the error that says that it is missing."""
+        try:
+            version = importlib.metadata.version(self.library)
+        except importlib.metadata.PackageNotFoundError:
+            version = "as installed"
+        return MissingPartError(f"{self.library} {version} lacks {self}")
+
+
+class ModulePart(PrivatePart):
+    """A private name of a module, or of a module that is private itself."""
+
+    def get(self) -> Any:
+        """Returns what has the name.
+
+        Raises:
+            MissingPartError: If nothing has it.
+        """
+        try:
+            return getattr(importlib.import_module(self.owner), self.name)
+        except (ImportError, AttributeError):
+            raise self.missing() from None
+
+
+class AttributePart(PrivatePart):
+    """A private attribute of a library's objects."""
+
+    def of(self, thing: Any) -> Any:
+        """Returns the attribute of an object, or of a class.
+
+        Raises:
+            MissingPartError: If it has none.
+        """
+        try:
+            return getattr(thing, self.name)
+        except AttributeError:
+            raise self.missing() from None
+
+    def set(self, thing: Any, value: Any) -> None:
+        """Sets the attribute of an object.
+
+        Raises:
+            MissingPartError: If it has none so far: setting it would do nothing.
+        """
+        self.of(thing)
+        setattr(thing, self.name, value)
+
+
+def private_parts(library: str) -> list[PrivatePart]:
+    """Returns the parts of a library that are declared in the modules imported so far."""
+    return [part for part in _declared if part.library == library]

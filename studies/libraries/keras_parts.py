@@ -1,0 +1,277 @@
+"""What is private of Keras, each use with the reason why nothing public does."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from search_spaces.private_parts import AttributePart, MissingPartError, ModulePart
+
+if TYPE_CHECKING:
+    import keras
+
+_LIBRARY = "keras"
+_STATE = "keras.src.backend.common.global_state"
+_set_global = ModulePart(_LIBRARY, _STATE, "set_global_attribute")
+_get_global = ModulePart(_LIBRARY, _STATE, "get_global_attribute")
+_generator = ModulePart(_LIBRARY, "keras.src.random.seed_generator", "GLOBAL_SEED_GENERATOR")
+_random_seed = ModulePart(_LIBRARY, "keras.src.utils.rng_utils", "GLOBAL_RANDOM_SEED")
+_value = AttributePart(_LIBRARY, "Variable", "_value")
+_autocast = AttributePart(_LIBRARY, "Variable", "_autocast")
+_layout = AttributePart(_LIBRARY, "Variable", "_layout")
+_key_of_variable = AttributePart(_LIBRARY, "Optimizer", "_var_key")
+_trainable = AttributePart(_LIBRARY, "Optimizer", "_trainable_variables")
+_initial_epoch = AttributePart(_LIBRARY, "Model", "_initial_epoch")
+_metrics_to_log = AttributePart(_LIBRARY, "Model", "_get_metrics_result_or_logs")
+_compiled_with = AttributePart(_LIBRARY, "Model", "_compile_config")
+_layers_within = AttributePart(_LIBRARY, "Layer", "_flatten_layers")
+_made_by = AttributePart(_LIBRARY, "KerasTensor", "_keras_history")
+_adapters = "keras.src.trainers.data_adapters"
+_adapter_of = ModulePart(_LIBRARY, _adapters, "get_data_adapter")
+_adapter = ModulePart(_LIBRARY, f"{_adapters}.data_adapter", "DataAdapter")
+_gaussian_dropout = ModulePart(_LIBRARY, "keras.src.layers.regularization.gaussian_dropout", "math")
+_store = ModulePart(_LIBRARY, "keras.src.saving.saving_lib", "H5IOStore")
+_save = ModulePart(_LIBRARY, "keras.src.saving.saving_lib", "_save_state")
+
+BOOKKEEPING: Final = frozenset(
+    """
+    _tracker _tracked _auto_config _compile_config _losses _loss_ids _losses_override
+    _call_signature _compiled_trainable_state _saved_model_inputs_spec _saved_model_arg_spec
+    _trainable_variables_indices _exclude_from_weight_decay_cache _build_shapes_dict
+    _initial_epoch _eval_epoch_iterator _operations_by_depth
+    _distribution_strategy _y_pred_build_structure _y_true_build_structure
+    """.split()
+)
+"""Attributes in which Keras, or TensorFlow, notes what is there already, or how it is saved."""
+
+BOOKKEEPING_OF_MODELS: Final = frozenset(
+    "train_function test_function predict_function history stop_training _nodes".split()
+)
+"""Further ones of models."""
+
+SEEDS: Final = frozenset({"seed", "_initial_seed", "_init_seed", "_random_seed_generator"})
+"""Attributes that hold a seed."""
+
+EXCLUDED_FROM_DECAY: Final = "_exclude_from_weight_decay"
+"""Attribute of an optimizer: keys of variables, that differ from model to model."""
+
+STRATEGY: Final = "_distribute_strategy"
+"""Attribute that holds a distribution strategy."""
+
+GIVEN_TO_CALLBACKS: Final = frozenset({"_model", "params", "validation_data"})
+"""Attributes of callbacks that Keras sets for each training."""
+
+
+def begin_anew() -> None:
+    """Makes Keras number names from the first again, and make its global generator anew.
+
+    Publicly by `clear_session` alone, which forgets TensorFlow's kernels too: 0.1 s to make again.
+    """
+    import keras
+
+    with contextlib.suppress(MissingPartError):
+        set_global = _set_global.get()
+        set_global("object_name_uids", None)
+        set_global(_generator.get(), None)
+        # What the names are kept under is private too: so it is tried.
+        if keras.backend.get_uid("kerastudy") == 1:
+            return
+    # It forgets the global policy too.
+    policy = keras.config.dtype_policy()
+    keras.backend.clear_session(free_memory=False)
+    keras.config.set_dtype_policy(policy)
+
+
+def set_global_seed(seed: int) -> None:
+    """Sets the seed of Keras alone, which `keras.utils.set_random_seed` sets among others.
+
+    Raises:
+        MissingPartError: If it can't be set by itself.
+    """
+    set_global = _set_global.get()
+    set_global(_generator.get(), None)
+    set_global(_random_seed.get(), seed)
+
+
+def global_generator() -> keras.random.SeedGenerator | None:
+    """Returns the generator that belongs to no layer; None if there is none, or it isn't known."""
+    with contextlib.suppress(MissingPartError):
+        return _get_global.get()(_generator.get())
+    return None
+
+
+def set_global_generator(generator: keras.random.SeedGenerator | None) -> None:
+    """Sets what `global_generator` returned."""
+    with contextlib.suppress(MissingPartError):
+        _set_global.get()(_generator.get(), generator)
+
+
+def value_held(variable: keras.Variable) -> Any:
+    """Returns TensorFlow's variable within a Keras variable, or None if it has none yet.
+
+    Not `variable.value`, which makes it, and is another in the scopes of Keras.
+
+    Raises:
+        MissingPartError: If there is none such.
+    """
+    return _value.of(variable)
+
+
+def hold_value(variable: keras.Variable, value: Any) -> None:
+    """Puts another variable of TensorFlow's into a Keras variable, for a program to work on.
+
+    Raises:
+        MissingPartError: If none can be.
+    """
+    _value.set(variable, value)
+
+
+def traits_of(variable: keras.Variable) -> tuple[Any, Any]:
+    """Returns what of a variable decides a graph and can't be read publicly.
+
+    Raises:
+        MissingPartError: If it can't be read.
+    """
+    try:
+        layout = _layout.of(variable)
+    except MissingPartError:
+        # Before Keras 3.15 there were none.
+        layout = None
+    return _autocast.of(variable), layout
+
+
+def positions_of(keys: Iterable[Any], optimizer: keras.optimizers.Optimizer) -> list[int]:
+    """Returns which trainable variables an optimizer knows by some keys.
+
+    Raises:
+        MissingPartError: If optimizers have no such keys.
+    """
+    key_of, wanted = _key_of_variable.of(optimizer), set(keys)
+    trainable = _trainable.of(optimizer)
+    return [position for position, each in enumerate(trainable) if key_of(each) in wanted]
+
+
+def initial_epoch(model: keras.Model) -> int:
+    """Returns the epoch that BackupAndRestore tells `fit` to begin with, from 0.
+
+    Raises:
+        MissingPartError: If it is told otherwise.
+    """
+    return _initial_epoch.of(model) or 0
+
+
+def logs_of_its_own(model: keras.Model) -> bool:
+    """Tells whether a model's class, or the model, decides itself what of a step is logged.
+
+    Raises:
+        MissingPartError: If something else decides it.
+    """
+    import keras
+
+    base = keras.Sequential if isinstance(model, keras.Sequential) else keras.Model
+    own = _metrics_to_log.of(type(model)) is not _metrics_to_log.of(base)
+    return own or _metrics_to_log.name in vars(model)
+
+
+def compile_arguments(model: keras.Model) -> dict[str, Any]:
+    """Returns the arguments that a model was compiled with.
+
+    As they were given: public attributes wrap some of them, and `get_compile_config` fails for
+    functions that aren't registered.
+    """
+    import keras
+
+    with contextlib.suppress(MissingPartError):
+        return dict(_compiled_with.of(model).config)
+    arguments: dict[str, Any] = keras.saving.deserialize_keras_object(model.get_compile_config())
+    return arguments
+
+
+def layers_within(model: keras.Model) -> list[keras.layers.Layer]:
+    """Returns all layers of a model, those within others too, which `model.layers` leaves out."""
+    with contextlib.suppress(MissingPartError):
+        return list(_layers_within.of(model)())
+    found: list[keras.layers.Layer] = []
+    waiting: list[Any] = [model]
+    while waiting:
+        layer = waiting.pop()
+        found.append(layer)
+        waiting.extend(each for each in _held_by(layer) if not any(each is f for f in found))
+    return found
+
+
+def _held_by(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
+    import keras
+
+    for value in vars(layer).values():
+        for each in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(each, keras.layers.Layer):
+                yield each
+
+
+def made_by(tensor: Any) -> Any:
+    """Returns the operation that makes a symbolic tensor of a model; None if that isn't known."""
+    with contextlib.suppress(MissingPartError):
+        return _made_by.of(tensor).operation
+    return None
+
+
+def adapter_of(data: Any, class_weight: dict[int, float] | None) -> Any:
+    """Returns what reads data in batches for `fit`, which reads them only within itself.
+
+    Raises:
+        MissingPartError: If there is none such.
+    """
+    return _adapter_of.get()(x=data, class_weight=class_weight)
+
+
+def adapter_class() -> type:
+    """Returns the class whose objects `fit` takes for its reading of data.
+
+    Raises:
+        MissingPartError: If there is none such.
+    """
+    return _adapter.get()  # type: ignore[no-any-return]
+
+
+@contextlib.contextmanager
+def math_of_gaussian_dropout(math: Any) -> Iterator[bool]:
+    """Lends another `math` to the module of GaussianDropout, which takes a root of its rate.
+
+    Yields:
+        Whether it could be lent.
+    """
+    import importlib
+    import math as original
+
+    try:
+        held = _gaussian_dropout.get()
+    except MissingPartError:
+        held = None
+    if held is not original:
+        # Another version of Keras.
+        yield False
+        return
+    module = importlib.import_module(_gaussian_dropout.owner)
+    module.math = math  # type: ignore[attr-defined]
+    try:
+        yield True
+    finally:
+        module.math = original  # type: ignore[attr-defined]
+
+
+def write_weights(model: keras.Model, file: Any) -> None:
+    """Writes what `save_weights` writes, into a file object; `save_weights` writes to disks only.
+
+    Raises:
+        MissingPartError: If it can't be.
+    """
+    save, store = _save.get(), _store.get()(file, mode="w")
+    save(model, weights_store=store, assets_store=None, inner_path="", visited_saveables=set())
+    store.close()
+
+
+def is_batches(kind: type) -> bool:
+    """Tells whether a class is Keras's of batches, by name: without importing it."""
+    return kind.__name__ == "PyDataset" and kind.__module__.startswith("keras.")

@@ -1,0 +1,219 @@
+"""What is private of TensorFlow, each use with the reason why nothing public does."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from search_spaces.private_parts import AttributePart, MissingPartError, ModulePart
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+_LIBRARY = "tensorflow"
+_CONTEXT = "tensorflow.python.eager.context"
+_context = ModulePart(_LIBRARY, _CONTEXT, "context")
+_call_options = ModulePart(_LIBRARY, _CONTEXT, "FunctionCallOptions")
+_present_call_options = AttributePart(_LIBRARY, "Context", "function_call_options")
+_present_config = AttributePart(_LIBRARY, "Context", "config")
+_seed = AttributePart(_LIBRARY, "Context", "_seed")
+_generator = AttributePart(_LIBRARY, "Context", "_rng")
+_dismantle = ModulePart(_LIBRARY, "tensorflow.python.framework.func_graph", "dismantle_func_graph")
+_function_of_graph = AttributePart(_LIBRARY, "Graph", "_get_function")
+_shape_of_resource = ModulePart(
+    _LIBRARY, "tensorflow.python.ops.handle_data_util", "get_resource_handle_data"
+)
+_set_attribute = AttributePart(_LIBRARY, "Operation", "_set_attr")
+_gradients = ModulePart(_LIBRARY, "tensorflow.python.framework.ops", "gradient_registry")
+_registered = AttributePart(_LIBRARY, "Registry", "_registry")
+_resource_variable = ModulePart(
+    _LIBRARY, "tensorflow.python.ops.resource_variable_ops", "ResourceVariable"
+)
+_operations = ModulePart(_LIBRARY, "tensorflow.python.framework.op_def_registry", "get")
+_traced = AttributePart(_LIBRARY, "Function", "_list_all_concrete_functions")
+_unique_id = AttributePart(_LIBRARY, "Variable", "_unique_id")
+
+
+@contextlib.contextmanager
+def calling_functions(executor: str = "", optimized: bool = True) -> Iterator[None]:
+    """Sets how TensorFlow runs the functions that are called meanwhile, in graphs or eagerly.
+
+    Publicly, an executor can't be chosen at all, and optimizing is turned off for good, for all
+    functions (`tf.config.optimizer`).
+
+    Args:
+        executor: Of TensorFlow's executors; empty for its default one.
+        optimized: Whether graphs are optimized before they run.
+
+    Raises:
+        MissingPartError: If it can't be set.
+    """
+    import tensorflow as tf
+
+    eager = _context.get()()
+    before = _present_call_options.of(eager)
+    config = tf.compat.v1.ConfigProto()
+    config.CopyFrom(_present_config.of(eager))
+    if not optimized:
+        config.graph_options.rewrite_options.disable_meta_optimizer = True
+    _present_call_options.set(eager, _call_options.get()(executor, config))
+    try:
+        yield
+    finally:
+        _present_call_options.set(eager, before)
+
+
+def free_function(function: tf.types.experimental.ConcreteFunction) -> None:
+    """Frees the graph of a function, and those of its loops, or nothing where it can't be.
+
+    TensorFlow's graphs are full of cycles, and nothing public breaks them.
+    """
+    with contextlib.suppress(MissingPartError):
+        graph, dismantle = function.graph, _dismantle.get()
+        loops = [n for n in graph.get_operations() if n.type in ("While", "StatelessWhile")]
+        names = [node.get_attr(part).name for node in loops for part in ("cond", "body")]
+        try:
+            inner = [_function_of_graph.of(graph)(name) for name in names]
+        except MissingPartError:
+            inner = []
+        for each in (graph, *(function.graph for function in inner if function is not None)):
+            dismantle(each)
+
+
+def tell_shapes_of_variables() -> None:
+    """Tells TensorFlow the shapes of the variables that the function under trace works on.
+
+    Called from Python, as in `fit`, a function is optimized with the shapes of its variables.
+    Called from another function it is not, unless they are attributes of its arguments, which
+    nothing public sets.
+
+    Raises:
+        MissingPartError: If they can't be told.
+    """
+    import tensorflow as tf
+
+    value_of, shape_of = tf.compat.v1.AttrValue, _shape_of_resource.get()
+    for _, argument in tf.compat.v1.get_default_graph().captures:
+        if argument.dtype != tf.resource:
+            continue
+        known = shape_of(argument).shape_and_type
+        shapes = value_of.ListValue(shape=[each.shape for each in known])
+        types = value_of.ListValue(type=[each.dtype for each in known])
+        if known:
+            set_attribute = _set_attribute.of(argument.op)
+            set_attribute("_handle_shapes", value_of(list=shapes))
+            set_attribute("_handle_dtypes", value_of(list=types))
+
+
+@contextlib.contextmanager
+def forgetting_gradients() -> Iterator[None]:
+    """Makes TensorFlow forget custom gradients that are registered meanwhile, where it can.
+
+    It keeps one for each use of `tf.custom_gradient` in a graph, of which Keras's optimizers make
+    one a trace, and with it the graph. What was traced has been differentiated already.
+    """
+    try:
+        registry = _registered.of(_gradients.get())
+    except MissingPartError:
+        yield
+        return
+    before = set(registry)
+    try:
+        yield
+    finally:
+        for name in set(registry) - before:
+            if name.startswith("CustomGradient-"):
+                del registry[name]
+
+
+def variable_of_a_program(value: Any, name: str) -> tf.Variable:
+    """Returns a variable that may be made while a function is traced.
+
+    Not by `tf.Variable`, for whose sake `tf.function` would trace everything twice.
+
+    Raises:
+        MissingPartError: If there is none such.
+    """
+    return _resource_variable.get()(value, trainable=False, name=name)
+
+
+def is_plain_variable(variable: object) -> bool:
+    """Tells whether a variable has one value; one of a distribution strategy has several."""
+    return type(variable).__name__ == "ResourceVariable"
+
+
+def is_stateful(operation: str) -> bool | None:
+    """Tells whether an operation has a state, by its name; None if it is unknown.
+
+    Raises:
+        MissingPartError: If TensorFlow does not tell.
+    """
+    definition = _operations.get()(operation)
+    return None if definition is None else bool(definition.is_stateful)
+
+
+def traced_functions(function: Any) -> list[Any]:
+    """Returns what `tf.function` has traced of a function so far; nothing of other things.
+
+    Raises:
+        MissingPartError: If it does not tell.
+    """
+    if not hasattr(function, "get_concrete_function"):
+        return []
+    return list(_traced.of(function)())
+
+
+def take_identity(variable: tf.Variable, other: tf.Variable) -> None:
+    """Makes a variable known to optimizers as another one, by which they know theirs.
+
+    Raises:
+        MissingPartError: If variables have no such identity.
+    """
+    _unique_id.set(variable, _unique_id.of(other))
+
+
+def global_seed() -> int | None:
+    """Returns TensorFlow's global seed.
+
+    Raises:
+        MissingPartError: If it can't be read.
+    """
+    return _seed.of(_context.get()())  # type: ignore[no-any-return]
+
+
+def set_global_seed(seed: int) -> None:
+    """Sets TensorFlow's global seed, and keeps its kernels, which `tf.random.set_seed` drops.
+
+    Raises:
+        MissingPartError: If it can't be set.
+    """
+    eager = _context.get()()
+    _seed.set(eager, seed)
+    _generator.set(eager, random.Random(seed))
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Sets TensorFlow's global seed for a while, and keeps its kernels where that can be."""
+    import tensorflow as tf
+
+    try:
+        eager = _context.get()()
+        before = _seed.of(eager)
+        set_global_seed(seed)
+    except MissingPartError:
+        # What it was before isn't known. The next trial sets its own.
+        tf.random.set_seed(seed)
+        yield
+        return
+    try:
+        yield
+    finally:
+        _seed.set(eager, before)
+
+
+def is_dataset(kind: type) -> bool:
+    """Tells whether a class is TensorFlow's of data sets, by name: without importing it."""
+    return kind.__name__ == "DatasetV2" and kind.__module__.startswith("tensorflow.")

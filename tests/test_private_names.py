@@ -1,0 +1,138 @@
+"""What is private of a library is used in one module for it, and nowhere else: read off the code.
+
+Private are names with an underscore and the modules below. A name that a file of ours defines
+itself is ours.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FLOORS = ("search_spaces", "tracking", "studies", "benchmarks")
+# The modules that may use what is private of a library, and the private modules of it that have no
+# underscore.
+FENCES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "tensorflow": (
+        ("studies/libraries/tensorflow_parts.py",),
+        ("tensorflow.python", "tensorflow.core"),
+    ),
+    "keras": (("studies/libraries/keras_parts.py",), ("keras.src",)),
+}
+BY_NAME = ("getattr", "setattr", "hasattr", "delattr")
+# Python's own, which are public.
+PYTHONS = {"_asdict", "_replace", "_fields", "_make", "_exit", "_getframe"}
+# Ours, used by another file of ours: by a subclass, or by a module beside it.
+SHARED: Mapping[str, set[str]] = {
+    "search_spaces/tracing.py": {"_readable", "_declared", "_out_of_scope", "_keys", "_declare"},
+    "tracking/runs.py": {"_dataset"},
+}
+# Not yet behind a fence.
+TO_DO: Mapping[str, set[str]] = {
+    "studies/engines/keras_tuner_hyperband.py": {"_start_new_bracket"},
+    "studies/engines/keras_tuner_oracles.py": {"_vectorize_trials"},
+    "studies/engines/optuna_tpe.py": {"_get_trials", "_sample", "_compute_acquisition_func"},
+    "studies/engines/optuna_export.py": {"_study_id"},
+}
+
+
+def sources() -> list[Path]:
+    files = [ROOT / "kerastudy.py", *(f for floor in FLOORS for f in (ROOT / floor).rglob("*.py"))]
+    return sorted(files)
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def defined_in(tree: ast.AST) -> set[str]:
+    """Names of functions, classes, variables, and attributes that methods have of their own."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self":
+            found.add(node.attr)
+    return found
+
+
+def is_called_super(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and ast.unparse(node.func) == "super"
+
+
+def private_names(tree: ast.AST, ours: set[str], everywhere: set[str]) -> Iterator[tuple[int, str]]:
+    """Yields lines and names that are private of something that is not defined here."""
+    for node in ast.walk(tree):
+        name, owner = "", None
+        if isinstance(node, ast.Attribute):
+            name, owner = node.attr, node.value
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in BY_NAME:
+            owner, given = node.args[0], node.args[1]
+            name = given.value if isinstance(given, ast.Constant) else ""
+        if owner is None or not is_private(name) or name in PYTHONS:
+            continue
+        if isinstance(owner, ast.Name) and owner.id in ("self", "cls"):
+            continue
+        # What a class of ours overrides, and calls, is the base's: ours if another file has it.
+        if name in (everywhere if is_called_super(owner) else ours):
+            continue
+        yield node.lineno, name
+
+
+def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.Attribute):
+            # `keras.src.…` without an import of its own.
+            yield node.lineno, ast.unparse(node)
+
+
+def test_names_with_an_underscore_are_ours() -> None:
+    trees = {file: ast.parse(file.read_text()) for file in sources()}
+    definitions = {file: defined_in(tree) for file, tree in trees.items()}
+    allowed = {each for modules, _ in FENCES.values() for each in modules}
+    found = []
+    for file, tree in trees.items():
+        path = str(file.relative_to(ROOT))
+        others = (names for each, names in definitions.items() if each != file)
+        ours = definitions[file] | SHARED.get(path, set()) | TO_DO.get(path, set())
+        everywhere = set().union(*others) | TO_DO.get(path, set())
+        if path not in allowed:
+            names = private_names(tree, ours, everywhere)
+            found += [f"{path}:{line}: {name}" for line, name in names]
+    assert not found, "use a function of the library's own module"
+
+
+@pytest.mark.parametrize("library", FENCES)
+def test_private_modules_are_imported_in_the_module_for_their_library(library: str) -> None:
+    modules, private = FENCES[library]
+    found = []
+    for file in sources():
+        path = str(file.relative_to(ROOT))
+        for line, name in imported(ast.parse(file.read_text())):
+            parts = name.split(".")
+            hidden = parts[0] == library and any(map(is_private, parts))
+            if path not in modules and (
+                hidden or any(name == each or name.startswith(f"{each}.") for each in private)
+            ):
+                found.append(f"{path}:{line}: {name}")
+    assert not found
+
+
+def test_all_that_is_allowed_is_needed() -> None:
+    for path, names in [*SHARED.items(), *TO_DO.items()]:
+        used = {
+            node.attr
+            for node in ast.walk(ast.parse((ROOT / path).read_text()))
+            if isinstance(node, ast.Attribute)
+        }
+        assert names <= used, path
