@@ -6,6 +6,7 @@
 | `names` | what a study may be called |
 | `atomic` | files that are there whole or not at all |
 | `store` | the folder that holds everything |
+| `trust` | whose a store is |
 | `study_files` | where a study's checkpoints and states are |
 | `study_locks` | who is at work on which study |
 | `databases` | whether a database is whole |

@@ -1,6 +1,6 @@
 """The store: one folder that holds all that came of its studies.
 
-store.json      what this folder is, and where it last stood
+store.json      what this folder is, whose, and where it last stood
 mlflow.db       MLflow on SQLite      mlartifacts/   its artifacts
 optuna.db       Optuna's storage: finished trials, for its dashboard and API
 checkpoints/    best-validation weights:  STUDY@ID/ENGINE/trial-00007.weights.h5
@@ -29,6 +29,7 @@ from tracking import tags
 from tracking.atomic import remove_pieces, write_atomically
 from tracking.errors import StoreError
 from tracking.study_locks import locked_study, study_holder, study_holders
+from tracking.trust import kept_facts, maker_facts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -211,7 +212,7 @@ def create_store(path: str | Path, prepared: Path | None = None) -> Store:
                     (root / folder).mkdir(exist_ok=True)
                 create_databases(Store(root), prepared)
                 remove_pieces(root, "store.json")
-                write_facts(root)
+                write_facts(root, new=True)
     except OSError as error:
         raise StoreError(
             f"The store {str(root)!r} cannot be made: {error.strerror or error}. "
@@ -298,9 +299,16 @@ def facts_fault(root: Path) -> str:
     return ""
 
 
-def write_facts(root: Path, stood: Path | None = None) -> None:
-    """Writes what a store's folder is, and where it stood last; None: where it is."""
-    facts = {"format": STORE_FORMAT, "path": str(stood or root)}
+def write_facts(root: Path, stood: Path | None = None, *, new: bool = False) -> None:
+    """Writes what a store's folder is, whose, and where it stood last.
+
+    Args:
+        root: The folder.
+        stood: None: where it is.
+        new: Whether this user makes it.
+    """
+    users = maker_facts() if new else kept_facts(root)
+    facts = {"format": STORE_FORMAT, "path": str(stood or root), **users}
     write_atomically(root / "store.json", json.dumps(facts) + "\n")
 
 

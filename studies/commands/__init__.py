@@ -6,5 +6,6 @@
 | `launch`, `reproduce` | what runs trials |
 | `show`, `ui` | what looks at them |
 | `doctor` | what mends the store |
+| `trusting` | asking before a stranger's code is run |
 | `output`, `top_trials` | JSON and text of a study |
 """

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from studies.commands.main import EXIT_NO, json_option, store_option, telling_errors
+from studies.commands.trusting import check_trusted, trust_option
 
 if TYPE_CHECKING:
     from studies.doctor.diagnosis import Diagnosis
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 
 @click.command("doctor")
 @click.option("--fix", is_flag=True, help="Mend what can be mended.")
+@trust_option
 @store_option
 @json_option
 @telling_errors
-def doctor_command(store: Path | None, fix: bool, as_json: bool) -> None:
+def doctor_command(store: Path | None, fix: bool, trust: bool, as_json: bool) -> None:
     """Say what is wrong in a store, and mend it.
 
     Looks at the databases, the runs left RUNNING, the checkpoints by their checksums, Optuna's
@@ -42,6 +44,8 @@ def doctor_command(store: Path | None, fix: bool, as_json: bool) -> None:
     from studies.progress import make_progress
     from tracking.store import default_store_path
 
+    if fix:
+        check_trusted(store, trust)
     progress = make_progress()
     try:
         root = store if store is not None else default_store_path()

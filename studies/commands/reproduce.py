@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from studies.commands.main import EXIT_NO, json_option, store_option, telling_errors
+from studies.commands.trusting import check_trusted, trust_option
 
 
 @click.command(
@@ -27,6 +28,7 @@ from studies.commands.main import EXIT_NO, json_option, store_option, telling_er
     show_default=True,
     help="What trains it: model.fit, or the compiled trainer.",
 )
+@trust_option
 @store_option
 @json_option
 @telling_errors
@@ -36,6 +38,7 @@ def reproduce_command(
     engine: str | None,
     data: Path | None,
     trainer: Any,
+    trust: bool,
     store: Path | None,
     as_json: bool,
 ) -> None:
@@ -58,6 +61,7 @@ def reproduce_command(
     from studies.reproduction import reproduce
     from studies.settings import trainer_in_words
 
+    check_trusted(store, trust)
     history = history_of(study, engine, store)
     progress = make_progress()
     try:

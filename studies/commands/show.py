@@ -50,6 +50,9 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
         print_json(documents)
         return
     for document in documents:
+        if "fault" in document:
+            click.echo(f"{document['study']}: {document['fault']}")
+            continue
         best_value = document["best"]
         several = len(document["engines"]) > 1 and best_value is not None
         value = "no value yet" if best_value is None else f"{best_value:.6g}"
@@ -62,11 +65,17 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
 
 def _documents(store: Store) -> list[dict[str, Any]]:
     """Returns what is listed of each study."""
+    from tracking.errors import TrackingError
     from tracking.history import find_study, read_study, study_names
 
     documents = []
     for name in study_names(store):
-        history = find_study(store, name)
+        try:
+            history = find_study(store, name)
+        except TrackingError as error:
+            # The others are listed all the same.
+            documents.append({"study": name, "fault": str(error)})
+            continue
         if history is None:
             # Killed while it was made.
             continue

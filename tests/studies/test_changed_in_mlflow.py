@@ -375,3 +375,15 @@ def test_a_store_reached_by_a_link_is_the_same_store(store: Store, tmp_path: Pat
         go_on(link)
     check_whole(go_on(link, trials=7), trials=7)
     assert dataclasses.replace(read_study(store, "mini"), store=opened).counts()["total"] == 7
+
+
+def test_a_study_whose_run_was_deleted_is_listed_so_beside_the_others(store: Store) -> None:
+    from command_line import kerastudy_here
+
+    go_on(store.root, "another", trials=1)
+    store.client.delete_run(read_study(store, "mini").parent_run_id)
+    told = kerastudy_here("list", "--store", store.root, cwd=store.root)
+    assert told.code == 0
+    assert "another: 1 trials" in told.out and "mini: The run 'mini (optuna:tpe)'" in told.out
+    told = kerastudy_here("show", "mini", "--store", store.root, cwd=store.root)
+    assert told.code == 2 and "mlflow runs restore" in told.last

@@ -1,0 +1,101 @@
+"""Code that is recorded in somebody else's store is not run unasked."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pexpect
+import pytest
+from command_line import kerastudy_here
+from damage import settle
+from doctored import launch
+from handmade import contents
+from user_commands import KERASTUDY, environment
+
+from tracking import trust
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "store"
+    launch(folder, trials=2)
+    for name in ("mlflow.db", "optuna.db"):
+        settle(folder / name)
+    return folder
+
+
+@pytest.fixture
+def store(made: Path, tmp_path: Path) -> Path:
+    shutil.copytree(made, tmp_path / "store")
+    return tmp_path / "store"
+
+
+def of_ann(store: Path) -> None:
+    """Makes it a store that was made by somebody else, on another machine."""
+    path = store / "store.json"
+    facts = json.loads(path.read_text())
+    assert facts["users"]
+    path.write_text(json.dumps({**facts, "users": ["0" * 32], "made_by": "ann on desk"}))
+    # Its addresses are brought up to date when it is looked at: what is told stays.
+    assert kerastudy_here("show", "scripted", "--store", store, cwd=store).code == 0
+    assert "ann on desk" in path.read_text()
+
+
+def test_ones_own_store_is_trusted_wherever_it_is_moved(store: Path, tmp_path: Path) -> None:
+    assert trust.stranger(store) == ""
+    moved = store.rename(tmp_path / "moved")
+    told = kerastudy_here("doctor", "--fix", "--store", moved, cwd=tmp_path)
+    assert told.code == 0, told.err
+    assert trust.stranger(moved) == ""
+
+
+def test_anothers_store_is_refused_until_it_is_trusted(store: Path, tmp_path: Path) -> None:
+    of_ann(store)
+    (store / "partial-1-store.json").touch()
+    before = contents(store)
+    for command in (["doctor", "--fix"], ["reproduce", "scripted"]):
+        told = kerastudy_here(*command, "--store", store, cwd=tmp_path)
+        assert told.code == 2
+        assert "made by 'ann on desk'" in told.last and "--trust" in told.last
+    assert contents(store) == before
+    assert kerastudy_here("doctor", "--store", store, cwd=tmp_path).code == 1, "it may look"
+    told = kerastudy_here("doctor", "--fix", "--trust", "--store", store, cwd=tmp_path)
+    assert told.code == 0, told.err
+    # Once is enough.
+    assert kerastudy_here("doctor", "--fix", "--store", store, cwd=tmp_path).code == 0
+    told = kerastudy_here("reproduce", "scripted", "--store", store, cwd=tmp_path)
+    assert "--trust" not in told.err
+
+
+def test_of_a_store_of_an_earlier_version_the_owner_tells(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = store / "store.json"
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps({"format": facts["format"], "path": facts["path"]}))
+    assert trust.stranger(store) == ""
+    monkeypatch.setattr(trust, "_uid", lambda: 4711)
+    assert trust.stranger(store).startswith("belongs to ")
+    trust.trust(store)
+    assert trust.stranger(store) == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")
+def test_on_a_terminal_it_is_asked_once(store: Path, tmp_path: Path) -> None:
+    of_ann(store)
+    before = contents(store)
+    for answer, code in (("n", 2), ("y", 0)):
+        command = [*KERASTUDY, "doctor", "--fix", "--store", str(store)]
+        terminal = pexpect.spawn(
+            command[0], command[1:], cwd=tmp_path, env=environment(), timeout=120
+        )
+        terminal.expect_exact("Do you trust it?")
+        assert contents(store) == before
+        terminal.sendline(answer)
+        terminal.expect(pexpect.EOF)
+        terminal.close()
+        assert terminal.exitstatus == code
+    assert trust.stranger(store) == ""
