@@ -68,7 +68,7 @@ def _documents(store: Store) -> list[dict[str, Any]]:
     from tracking.errors import TrackingError
     from tracking.history import find_study, read_study, study_names
 
-    documents = []
+    documents: list[dict[str, Any]] = []
     for name in study_names(store):
         try:
             history = find_study(store, name)
