@@ -36,6 +36,8 @@ _unread = bytearray()
 _STDIN = 0
 # What the thread has to end this process, before the watchdog does.
 _SECONDS_TO_END = 3.0
+# A file that comes while a folder is removed stays, and the folder with it.
+_REMOVALS = 20
 
 
 def main() -> None:
@@ -68,8 +70,16 @@ def _end_with_driver(shared: Path) -> None:
     With a driver that is gone go the data that it would have removed.
     """
     if _read_line() != ENDED.strip():
-        shutil.rmtree(shared, ignore_errors=True)
+        _remove(shared)
     os._exit(0)
+
+
+def _remove(shared: Path) -> None:
+    """Removes the folder of a launch, in which workers may write still."""
+    for _ in range(_REMOVALS):
+        shutil.rmtree(shared, ignore_errors=True)
+        if not shared.exists():
+            return
 
 
 def _start_watchdog(shared: Path) -> None:
@@ -100,7 +110,7 @@ def _watch(worker: int, shared: Path) -> None:
 
     Args:
         worker: Refers to the process, whatever becomes of its number.
-        shared: The folder of the data.
+        shared: The folder of the launch: of its data, and for temporary files.
     """
     # Who stops a service signals all of its processes; this one ends with the worker.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -118,8 +128,8 @@ def _watch(worker: int, shared: Path) -> None:
     ended = [descriptor for descriptor, _ in either.poll()]
     if worker in ended or ends.poll(_SECONDS_TO_END * 1000):
         return
-    shutil.rmtree(shared, ignore_errors=True)
     signal.pidfd_send_signal(worker, signal.SIGKILL)
+    _remove(shared)
 
 
 def _read_line() -> str:

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener
+from pathlib import Path
 from typing import Any
 
 from studies.errors import WorkerError
@@ -25,17 +26,20 @@ from studies.executors.messages import LoadStudy
 _SECONDS_TO_CONNECT = 120.0
 _SECONDS_TO_END = 5.0
 _LINES_KEPT = 20
+_TEMPORARY = "temporary"
 # What TensorFlow's C++ side tells of itself before its log level counts.
 _NOISE = re.compile(r"[IW]\d{4} \d\d:\d\d:\d\d\.|[IW]0000 \d|WARNING: All log messages before absl")
 
 OnOutput = Callable[[str], None]
 
 
-def _listen(key: bytes) -> Listener:
-    try:
+def _listen(key: bytes, folder: Path) -> Listener:
+    if not hasattr(socket, "AF_UNIX"):
         return Listener(authkey=key)
+    try:
+        return Listener(str(folder / f"socket-{secrets.token_hex(4)}"), "AF_UNIX", authkey=key)
     except OSError:
-        # The folder for temporary files has a path too long for a socket's.
+        # The folder has a path too long for a socket's.
         return Listener(("127.0.0.1", 0), authkey=key)
 
 
@@ -57,12 +61,15 @@ class WorkerProcess:
         on_output: OnOutput,
     ) -> None:
         key = secrets.token_bytes(32)
-        self._listener = _listen(key)
+        self._listener = _listen(key, load.shared)
+        # What TensorFlow and the user's code leave there goes with the launch, or its watchdogs.
+        temporary = load.shared / _TEMPORARY
+        temporary.mkdir(exist_ok=True)
         self._process = subprocess.Popen(
             # -P: the folder it is started in stays off its path.
             [sys.executable, "-P", worker_main.__file__],
             cwd=folder,
-            env={**os.environ, **variables},
+            env={**os.environ, "TMPDIR": str(temporary), **variables},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 from pathlib import Path
+from typing import IO
 
 import pexpect
 import psutil
 import pytest
 from suite import exhaustive_but
 from user_commands import KERASTUDY, as_json, environment, kerastudy, write_study
+
+
+def wait_for_study(lines: IO[str]) -> None:
+    """Reads what a launch says until its study begins."""
+    assert any(line.startswith("study ") for line in iter(lines.readline, ""))
 
 
 def test_ctrl_c_at_a_terminal_leaves_a_study_that_goes_on(tmp_path: Path) -> None:
@@ -54,7 +59,7 @@ def test_twice_stops_at_once_and_loses_nothing_that_was_done(tmp_path: Path) -> 
         text=True,
     )
     assert process.stderr is not None
-    assert re.match("study", process.stderr.readline())
+    wait_for_study(process.stderr)
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGINT)
     rest = process.stderr.read()
@@ -109,7 +114,7 @@ def test_a_signal_to_all_of_its_processes_costs_no_trial(
         start_new_session=True,
     )
     assert process.stderr is not None
-    assert re.match("study", process.stderr.readline())
+    wait_for_study(process.stderr)
     os.killpg(process.pid, number)
     rest = process.stderr.read()
     assert process.wait() == 130, rest
@@ -120,6 +125,9 @@ def test_a_signal_to_all_of_its_processes_costs_no_trial(
 
 def test_workers_of_a_killed_driver_end_and_take_their_data_along(tmp_path: Path) -> None:
     write_study(tmp_path, **{"epochs=3,": "epochs=100000,"})
+    with (tmp_path / "study.py").open("a", encoding="utf-8") as file:
+        # What TensorFlow rewrites is written to a file that it removes when its process ends well.
+        file.write("import tensorflow as tf\ntf.autograph.to_graph(lambda x: x)\n")
     # Its path is longer than that of a socket may be.
     temporary = tmp_path / ("temporary" * 12)
     temporary.mkdir()
@@ -131,12 +139,13 @@ def test_workers_of_a_killed_driver_end_and_take_their_data_along(tmp_path: Path
         text=True,
     )
     assert process.stderr is not None
-    assert re.match("study", process.stderr.readline())
+    wait_for_study(process.stderr)
     workers = psutil.Process(process.pid).children()
     assert len(workers) == 2
     assert list(temporary.glob("kerastudy-data-*/*.npy"))
+    assert list(temporary.rglob("__autograph_generated_file*"))
     process.kill()
     process.wait()
     _, alive = psutil.wait_procs(workers, timeout=10)
     assert not alive
-    assert not list(temporary.glob("kerastudy-data-*"))
+    assert not list(temporary.iterdir())

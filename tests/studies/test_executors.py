@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,9 @@ from studies.executors.session import Session
 from studies.executors.worker import WorkerExecutor
 from studies.loading import Target, load_study
 from tracking.records import TrialTask
+
+# What TensorFlow rewrites is written to a file that it removes when its process ends well.
+REWRITTEN = "\nimport tensorflow as tf\ntf.autograph.to_graph(lambda x: x)\n"
 
 
 @contextmanager
@@ -81,9 +85,17 @@ def worker_pid() -> int:
 
 
 def test_a_killed_worker_is_replaced_and_its_trial_reported_lost(
-    study_file: Path, tmp_path: Path
+    study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The new one runs the study's text as it was, though its file has changed meanwhile."""
+    """The new one runs the study's text as it was, though its file has changed meanwhile.
+
+    Nor is anything left of either in the folder for temporary files.
+    """
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    study_file.write_text(STUDY_FILE + REWRITTEN, encoding="utf-8")
     with in_worker(study_file) as executor:
         before = worker_pid()
 
@@ -103,6 +115,8 @@ def test_a_killed_worker_is_replaced_and_its_trial_reported_lost(
         assert worker_pid() != before
         handler = Collecting()
         assert handler.run(executor, make_spec(executor), tmp_path).state == "complete"
+        assert len([*temporary.rglob("__autograph_generated_file*")]) >= 2
+    assert not list(temporary.iterdir())
 
 
 def test_closing_ends_the_process(study_file: Path) -> None:
@@ -121,7 +135,7 @@ def test_a_worker_ends_when_its_driver_is_gone(study_file: Path, tmp_path: Path,
     slow = f"if hp['units'] == 13:\n        print('busy', flush=True)\n        {busy}\n"
     text = study_file.read_text(encoding="utf-8")
     text = text.replace('if hp["units"] == 13:\n', slow + '    if hp["units"] == 13:\n')
-    study_file.write_text(f"import time\n{text}", encoding="utf-8")
+    study_file.write_text(f"import time\n{text}{REWRITTEN}", encoding="utf-8")
     script = (
         "import os, psutil, sys\n"
         f"sys.path.append({str(Path(__file__).parents[1] / 'support')!r})\n"
@@ -158,7 +172,7 @@ def test_a_worker_ends_when_its_driver_is_gone(study_file: Path, tmp_path: Path,
         for process in alive:
             process.kill()
         assert not alive
-    assert not list(temporary.glob("kerastudy-data-*"))
+    assert not list(temporary.iterdir())
 
 
 def test_a_worker_that_was_killed_before_the_champion_is_saved_is_replaced(
