@@ -83,6 +83,7 @@ from search_spaces import (  # noqa: E402 - after the packages are found
     units,
 )
 from studies import Study, StudyError, datasets, outputs  # noqa: E402
+from studies.champions import load_model  # noqa: E402
 from studies.seeds import epoch_seed, permutation  # noqa: E402
 from tracking import (  # noqa: E402
     Objective,
@@ -127,6 +128,7 @@ __all__ = [
     "label_smoothing",
     "layers",
     "learning_rate",
+    "load_model",
     "momentum",
     "open_store",
     "optimizer",

@@ -8,6 +8,7 @@
 | `mirroring` | having its record on an MLflow server too |
 | `driver` | the loop that ties engine, executor and tracking together |
 | `choosing` | its champion, at the end |
+| `champions` | loading it |
 | `verification` | whether plain `model.fit` comes to that |
 | `reproduction` | a trial again, compared |
 | `doctor/` | a store looked through and mended |

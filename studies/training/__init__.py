@@ -21,5 +21,7 @@
 | `metric_directions` | which way a metric gets better |
 | `best_weights` | the weights of the best epoch, kept and written |
 | `run_trial` | the whole of a trial: build, train, checkpoint |
-| `champion` | a trial's best weights as a model of MLflow |
+| `champion`, `signatures` | a trial's best weights as a model of MLflow |
+| `served` | that model, taking samples as their user has them |
+| `own_code`, `champion_loader` | the code of its own layers, and what loads them |
 """

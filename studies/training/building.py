@@ -16,6 +16,7 @@ from studies.objective import unknown_metric
 from studies.training.batches import as_keras_reads, packed
 from studies.training.determinism import begin_trial
 from studies.training.metric_directions import settled
+from studies.training.own_code import loading_warnings
 from studies.training.target_checks import check_targets, check_weighted
 from tracking.records import Objective
 
@@ -225,7 +226,8 @@ def check_study(study: Study, splits: AnySplits) -> Checked:
         # What state it holds shows only in what is traced.
         trainer = CompiledTrainer()
         _refuse(study, trainer.why_not_traced(model, splits, study.batch_size))
-    return Checked([], objective, weights_bytes(model))
+    warnings = loading_warnings(model, study.build)
+    return Checked(warnings, objective, weights_bytes(model))
 
 
 def weights_bytes(model: keras.Model) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from studies.training import champion_loader
 from studies.training.batches import Batches
 from studies.training.building import build_model, build_variables, scalars
 from studies.training.determinism import begin_trial
+from studies.training.own_code import own_code
 from studies.training.served import served_model
 from studies.training.streaming import StreamedBatches
 from studies.training.variables import as_built
@@ -63,7 +66,7 @@ def save_champion(
         with as_built(model):
             model.load_weights(checkpoint)
         metrics = _evaluated(model, splits, spec.batch_size) if model.compiled else {}
-        save_for_mlflow(model, splits, requirements, folder)
+        save_for_mlflow(model, splits, requirements, folder, study.build)
     except StudyError:
         raise
     except Exception as error:
@@ -90,9 +93,20 @@ def _evaluated(model: keras.Model, splits: AnySplits, batch_size: int) -> Mappin
 
 
 def save_for_mlflow(
-    model: keras.Model, splits: AnySplits, requirements: list[str], folder: Path
+    model: keras.Model,
+    splits: AnySplits,
+    requirements: list[str],
+    folder: Path,
+    build: Any = None,
 ) -> None:
     """Saves a trained model for MLflow, as one that takes samples as their user has them.
+
+    Args:
+        model: Built, with the weights that it has in the end.
+        splits: The data that it was trained on.
+        requirements: Fixed requirements to save with the model.
+        folder: Where to save; must not exist.
+        build: What made it; the code of its own layers and losses is saved with the model.
 
     Raises:
         StudyError: If its preprocessing can not be put into it exactly.
@@ -123,8 +137,23 @@ def save_for_mlflow(
         pip_requirements=requirements,
         metadata=given.describe(),
     )
-    if table is not None:
+    code = own_code(_config_in(folder), build)
+    if table is not None or code.objects or code.missing or code.missing_compiled:
         # `save_model` takes signatures of tensors alone.
-        saved.signature = table
-        champion_loader.put_into(saved, folder)
+        saved.signature = table or signature
+        champion_loader.put_into(
+            saved,
+            folder,
+            code.modules,
+            code.objects,
+            missing=code.missing,
+            compiles=not code.missing_compiled,
+        )
         saved.save(str(folder / "MLmodel"))
+
+
+def _config_in(folder: Path) -> dict[str, Any]:
+    """Returns what Keras has written of a saved model: its configuration."""
+    with zipfile.ZipFile(folder / "data" / "model.keras") as archive:
+        config: dict[str, Any] = json.loads(archive.read("config.json"))
+        return config

@@ -7,7 +7,9 @@ It takes tables by the names of their columns, whatever their types.
 from __future__ import annotations
 
 import json
+import linecache
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -56,13 +58,23 @@ class ServedModel:
 def load_keras_model(folder: str | Path) -> Any:
     """Returns the Keras model of a folder that MLflow saved it in.
 
-    Its own layers, losses and metrics are made by the code that was saved with it.
+    Its own layers, losses and metrics are made by the code that was saved with it. One whose loss
+    or metrics could not be saved is not compiled.
     """
     import keras
 
     folder = Path(folder)
-    objects = _objects(folder / USERS_CODE)
-    return keras.saving.load_model(folder / "data" / "model.keras", custom_objects=objects)
+    told = _told(folder)
+    return keras.saving.load_model(
+        folder / "data" / "model.keras",
+        custom_objects=_objects(folder / USERS_CODE, told),
+        compile=told.get("compiles", True),
+    )
+
+
+def can_not_be_loaded(folder: Path) -> bool:
+    """Tells whether a model has layers that could not be saved safely, or whose code is missing."""
+    return bool(_told(folder).get("missing"))
 
 
 def _load_pyfunc(path: str) -> ServedModel:
@@ -70,26 +82,48 @@ def _load_pyfunc(path: str) -> ServedModel:
     return ServedModel(load_keras_model(path))
 
 
-def _objects(folder: Path) -> dict[str, Any]:
+def _told(folder: Path) -> dict[str, Any]:
+    file = folder / USERS_CODE / OBJECTS
+    told: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    return told
+
+
+def _objects(folder: Path, told: dict[str, Any]) -> dict[str, Any]:
     """Returns a model's own classes and functions by the names that Keras looks for."""
-    if not (folder / OBJECTS).is_file():
-        return {}
-    told = json.loads((folder / OBJECTS).read_text(encoding="utf-8"))
-    before = {name: sys.modules.get(name) for name in told["modules"]}
     made: dict[str, ModuleType] = {}
+    before = {name: sys.modules.get(name) for name in told.get("modules", {})}
     try:
-        for name, file in told["modules"].items():
+        for name, file in told.get("modules", {}).items():
             # In place of another of the same name, which may be another version of it.
             made[name] = sys.modules[name] = module = ModuleType(name)
-            path = folder / file
-            module.__file__ = str(path)
-            text = path.read_text(encoding="utf-8")
-            exec(compile(text, str(path), "exec", dont_inherit=True), module.__dict__)
+            module.__file__ = path = str(folder / file)
+            module.__package__ = name.rpartition(".")[0]
+            _put_into_packages(name, before)
+            text = Path(path).read_text("utf-8")
+            # Where Python, and with it TensorFlow's AutoGraph, reads a function's text.
+            linecache.cache[path] = (len(text), None, text.splitlines(True), path)
+            exec(compile(text, path, "exec", dont_inherit=True), module.__dict__)
     finally:
         for name, module_before in before.items():
-            if module_before is not None:
+            if module_before is None:
+                sys.modules.pop(name, None)
+            else:
                 sys.modules[name] = module_before
-    return {key: _found(made[module], name) for key, (module, name) in told["objects"].items()}
+    return {
+        key: _found(made[module], name) for key, (module, name) in told.get("objects", {}).items()
+    }
+
+
+def _put_into_packages(name: str, before: dict[str, ModuleType | None]) -> None:
+    """Makes a module findable in the packages around it, which are made if they are not there."""
+    package, _, last = name.rpartition(".")
+    while package:
+        if package not in sys.modules:
+            before.setdefault(package, None)
+            sys.modules[package] = ModuleType(package)
+            sys.modules[package].__path__ = []
+        setattr(sys.modules[package], last, sys.modules[f"{package}.{last}"])
+        package, _, last = package.rpartition(".")
 
 
 def _found(module: ModuleType, name: str) -> Any:
@@ -99,17 +133,40 @@ def _found(module: ModuleType, name: str) -> Any:
     return found
 
 
-def put_into(saved: Any, folder: Path) -> None:
+def put_into(
+    saved: Any,
+    folder: Path,
+    modules: Mapping[str, str],
+    objects: Mapping[str, tuple[str, str]],
+    *,
+    missing: Sequence[str],
+    compiles: bool,
+) -> None:
     """Makes this file load a model that MLflow has saved.
 
     Args:
         saved: `mlflow.models.Model`, not written to its folder yet.
         folder: The model's folder.
+        modules: Names and texts of the model's own code, each after those that it imports.
+        objects: By the names that Keras looks for: the module, and the name in it.
+        missing: What of its layers is not among them, and why.
+        compiles: Whether all that the model is compiled with is among them.
     """
-    code = folder / CODE
-    code.mkdir(exist_ok=True)
+    code, users = folder / CODE, folder / USERS_CODE
+    code.mkdir()
     (code / f"{MODULE}.py").write_bytes(Path(__file__).read_bytes())
     saved.flavors["python_function"] |= {"loader_module": MODULE, "code": CODE}
+    users.mkdir()
+    files = {name: f"{number}_{name}.py" for number, name in enumerate(modules)}
+    for name, text in modules.items():
+        (users / files[name]).write_text(text, "utf-8")
+    told = {
+        "modules": files,
+        "objects": dict(objects),
+        "missing": list(missing),
+        "compiles": compiles,
+    }
+    (users / OBJECTS).write_text(json.dumps(told, indent=1), "utf-8")
 
 
 MODULE = "_kerastudy_champion"

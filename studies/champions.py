@@ -1,0 +1,100 @@
+"""Loading a study's registered model, with its own layers and losses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search_spaces import Hyperparameters
+from studies.errors import StudyError, describe
+from studies.loading import Target, load_study
+from tracking import tags
+from tracking.errors import StudyNotFoundError
+from tracking.history import StudyHistory, champion_version, read_source, read_study
+from tracking.records import TrialRecord
+from tracking.registry import local_model
+from tracking.store import default_store_path, open_store
+
+if TYPE_CHECKING:
+    import keras
+
+
+def load_model(study: str, *, store: str | Path | None = None) -> keras.Model:
+    """Loads the registered model of a study, with its best weights.
+
+    It takes samples as they were given to the study. Its own layers, losses and metrics are made
+    by the code that was saved with it, so the study's file is not needed. A model that Keras can't
+    save safely, such as one with a lambda in a `Lambda` layer, is built anew from the recorded
+    text of the study's file, which reads its data for that.
+
+    Args:
+        study: The study's name.
+        store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
+
+    Returns:
+        The model, compiled if it could be saved so.
+
+    Raises:
+        TrackingError: If there is no such store or study.
+        StudyError: If it has no registered model, or that can't be loaded.
+    """
+    # Late: it imports Keras.
+    from studies.training import champion_loader
+
+    path = Path(store) if store is not None else default_store_path()
+    opened = open_store(path)
+    if opened is None:
+        raise StudyNotFoundError(f"There is no store at {str(path)!r}.")
+    history = read_study(opened, study)
+    version = champion_version(opened.client, history.description.name, history.experiment_id)
+    if version is None:
+        raise StudyError(
+            f"The study {study!r} has no registered model. Launch it to its end: that of the best "
+            "trial is registered then."
+        )
+    folder = local_model(opened, version.source)
+    try:
+        if not champion_loader.can_not_be_loaded(folder):
+            return champion_loader.load_keras_model(folder)
+        history = read_study(opened, study, version.tags[tags.ENGINE])
+        return _built_anew(history, history.trial(int(version.tags[tags.NUMBER])))
+    except StudyError:
+        raise
+    except Exception as error:
+        raise StudyError(
+            f"The registered model of the study {study!r} can't be loaded: {describe(error)}. It "
+            f"is in {str(folder)!r}."
+        ) from error
+
+
+def _built_anew(history: StudyHistory, trial: TrialRecord) -> keras.Model:
+    """Returns the model of a trial, made by the recorded text of the study's file."""
+    from studies.training.building import build_model, build_variables
+    from studies.training.determinism import begin_trial
+    from studies.training.served import served_model
+
+    description = history.description
+    code, spec = description.code, trial.best_training[0]
+    source = read_source(history, trial.code_digest) or code.source
+    if not code.path or not source:
+        raise StudyError(
+            f"The registered model of the study {description.name!r} can't be loaded: it holds "
+            "what Keras can't save safely, such as a lambda, and the study is of no file by which "
+            "it could be built anew."
+        )
+    checkpoint = history.checkpoint(trial)
+    if checkpoint is None:
+        raise StudyError(
+            f"The registered model of the study {description.name!r} can't be loaded: it has to be "
+            f"built anew, and the checkpoint of trial {trial.number} is gone."
+        )
+    study, _ = load_study(Target(code.path, code.variable, source, code.study_name))
+    if description.data.override:
+        study = study.with_overrides({"data": description.data.override})
+    splits = study.data.load()
+    begin_trial(spec.seed)
+    hp = Hyperparameters(description.space, spec.values, number=spec.built_as)
+    model = build_model(study, hp)
+    build_variables(model, splits)
+    model.load_weights(checkpoint)
+    return served_model(model, splits.train.at_hand.x, splits.given)
