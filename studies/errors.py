@@ -67,6 +67,15 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {first[:500]}" if first else type(error).__name__
 
 
+def first_paragraph(error: BaseException) -> str:
+    """Returns an error's kind and its text up to the first empty line, in one line.
+
+    For errors of Keras that tell a user in several lines what to do, then by an example.
+    """
+    text = " ".join(str(error).strip().split("\n\n")[0].split()).rstrip(".")
+    return f"{type(error).__name__}: {text[:500]}" if text else type(error).__name__
+
+
 def _undecorated(text: str) -> str:
     """Returns what an error said before Keras and TensorFlow wrapped its text.
 

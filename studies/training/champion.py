@@ -14,7 +14,7 @@ import numpy as np
 
 from search_spaces import Hyperparameters, SearchSpace
 from studies.data import StreamedSplits
-from studies.errors import StudyError
+from studies.errors import StudyError, first_paragraph
 from studies.training import champion_loader
 from studies.training.batches import Batches
 from studies.training.building import build_model, build_variables, scalars
@@ -72,7 +72,7 @@ def save_champion(
     except Exception as error:
         raise StudyError(
             f"Trial {spec.number} is the best, but its model could not be saved as a model of "
-            f"MLflow: {type(error).__name__}: {error}. Its weights are in {str(checkpoint)!r}."
+            f"MLflow: {first_paragraph(error)}. Its weights are in {str(checkpoint)!r}."
         ) from error
     return {f"val_{name}": value for name, value in scalars(metrics).items()}
 

@@ -11,7 +11,7 @@ from scripted import describe
 
 import kerastudy as ks
 from studies.definitions import differences, warnings_of
-from studies.errors import StudyError
+from studies.errors import StudyError, first_paragraph
 from tracking.records import CodeDescription
 
 SPACE = ks.SearchSpace(ks.epochs(2, 5), ks.batch_size())
@@ -53,3 +53,11 @@ def test_other_data_under_the_same_code(tmp_path: Path) -> None:
     assert said.endswith(f"the file {str(file)!r} has changed")
     (said,) = differences(before, replace(now, code=replace(code, digest="f" * 64)))
     assert said == "the data differs (train, validation)"
+
+
+def test_an_error_of_several_lines_is_told_in_one_without_its_example() -> None:
+    text = "\nObject VAE must override\n`get_config()`.\n\nExample:\n\nclass CustomLayer: ...\n"
+    assert first_paragraph(NotImplementedError(text)) == (
+        "NotImplementedError: Object VAE must override `get_config()`"
+    )
+    assert first_paragraph(KeyError()) == "KeyError"
