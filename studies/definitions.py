@@ -9,7 +9,8 @@ from typing import Any
 
 from search_spaces import Fixed
 from search_spaces.parameters import parameter_from_dict
-from studies.engines.keras_tuner_parts import hyperband_trials
+from studies.engine_options import split_options
+from studies.engines.keras_tuner_parts import FACTOR, hyperband_trials
 from studies.engines.make import check_engine_serves
 from studies.errors import EngineError, StudyError
 from studies.study import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS
@@ -44,8 +45,10 @@ def warnings_of(description: StudyDescription) -> list[str]:
                 f"{name}={given} of the study does not count: its search space has {name!r}, "
                 f"whose values the trials take. Use --fix {name}={given} for {given} in each."
             )
-    if description.engine == "keras-tuner:hyperband":
-        round_of_brackets = hyperband_trials(description.epochs)
+    engine, options = split_options(description.engine)
+    if engine == "keras-tuner:hyperband":
+        factor = int(options.get("factor", FACTOR))
+        round_of_brackets = hyperband_trials(description.epochs, factor)
         if description.trials < round_of_brackets:
             found.append(
                 f"Hyperband needs {round_of_brackets} trials to go once through its brackets at "

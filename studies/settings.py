@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from studies.engine_options import split_options, with_options
 from studies.errors import EngineError, StudyError, near_matches
 from tracking.records import TrainerName
 
@@ -37,6 +38,7 @@ PRUNERS = {
     "percentile": "as median, at the 25th percentile",
     "successive-halving": "asynchronous successive halving",
     "hyperband": "successive halving in several brackets",
+    "threshold": "stops a trial whose objective leaves the settings lower and upper",
     "patient": "median, once a trial has not improved for 3 epochs",
 }
 _ALIASES = {
@@ -92,30 +94,33 @@ def trainer_in_words(name: str) -> str:
 def check_engine(engine: object) -> str:
     """Returns an engine's full name; ``"tpe"`` is short for ``"optuna:tpe"``.
 
-    A name that both libraries have, such as ``"random"``, stands for Optuna's.
+    A name that both libraries have, such as ``"random"``, stands for Optuna's. Settings may follow
+    it: ``"optuna:tpe,n_startup_trials=20"``.
 
     Raises:
         EngineError: If there is no such engine.
     """
     if isinstance(engine, str):
-        given = engine.lower().replace("_", "-")
+        given, options = split_options(engine)
+        given = given.lower().replace("_", "-")
         for spelling in (given, f"optuna:{given}", f"keras-tuner:{given}"):
             name = _ALIASES.get(spelling, spelling)
             if name in ENGINES:
-                return name
+                return with_options(name, options)
     hint = near_matches(str(engine), {*ENGINES, *(e.partition(":")[2] for e in ENGINES)})
     raise EngineError(f"There is no engine {engine!r}.{hint}")
 
 
 def check_pruner(pruner: object) -> str:
-    """Returns a pruner's name.
+    """Returns a pruner's name; settings may follow it: ``"median,n_warmup_steps=3"``.
 
     Raises:
         EngineError: If there is no such pruner.
     """
     name = "none" if pruner is None else pruner
     if isinstance(name, str):
+        name, options = split_options(name)
         name = name.lower().replace("_", "-")
         if name in PRUNERS:
-            return name
+            return with_options(name, options)
     raise EngineError(f"There is no pruner {pruner!r}.{near_matches(str(pruner), PRUNERS)}")

@@ -12,6 +12,8 @@ from search_spaces.keras_tuner_declarations import is_keras_tuners, space_of_ker
 from search_spaces.tailoring import Tailoring
 from studies.class_weights import check_class_weight
 from studies.data import AnyDataset, DataError, Dataset, StreamedDataset, datasets
+from studies.engine_objects import name_of_object
+from studies.engine_options import checked_option, split_options, with_options
 from studies.errors import StudyError
 from studies.objective import make_objective
 from studies.seeds import check_seed
@@ -57,7 +59,9 @@ _AS_DECLARED = Tailoring()
 OVERRIDABLE = (
     "name",
     "engine",
+    "engine_options",
     "pruner",
+    "pruner_options",
     "trials",
     "epochs",
     "batch_size",
@@ -118,8 +122,12 @@ class Study:
         batch_size: Samples per step, at least 1, unless ``batch_size`` is in the space, or the
             data comes in batches.
         seed: 0 to 2**32 - 1. Same seed, same study.
-        engine: Such as ``"optuna:tpe"``.
-        pruner: Such as ``"median"``; ``"none"`` trains every trial to its end.
+        engine: Such as ``"optuna:tpe"``. Or one of Optuna's samplers or Keras Tuner's oracles, as
+            an object or a class: its kind and its settings are taken, see `engine_objects`.
+        pruner: Such as ``"median"``; ``"none"`` trains every trial to its end. Or one of Optuna's.
+        engine_options: Settings of the engine by name, such as ``{"n_startup_trials": 20}``. They
+            become a part of its name, by which the record knows it.
+        pruner_options: Likewise of the pruner, such as ``{"n_warmup_steps": 3}``.
         keep: Checkpoints to keep: those of the best so many trials; None keeps all.
         threads: TensorFlow's threads per trial. It changes bits, so it belongs to the study.
             None: 1, or what TensorFlow already uses if it runs in this process.
@@ -163,8 +171,10 @@ class Study:
     epochs: int = DEFAULT_EPOCHS
     batch_size: int = DEFAULT_BATCH_SIZE
     seed: int = 0
-    engine: str = DEFAULT_ENGINE
-    pruner: str = DEFAULT_PRUNER
+    engine: Any = DEFAULT_ENGINE
+    pruner: Any = DEFAULT_PRUNER
+    engine_options: Mapping[str, Any] = field(default_factory=dict)
+    pruner_options: Mapping[str, Any] = field(default_factory=dict)
     keep: int | None = 10
     threads: int | None = None
     callbacks: CallbackBuilder | None = None
@@ -223,12 +233,23 @@ class Study:
         except ValueError as error:
             raise StudyError(str(error)) from None
         self._replace("objective", make_objective(self.objective))
-        self._replace("engine", check_engine(self.engine))
-        self._replace("pruner", check_pruner(self.pruner))
+        self._replace("engine", self._named("engine", check_engine))
+        self._replace("pruner", self._named("pruner", check_pruner))
         self._replace("trainer", check_trainer(self.trainer))
         self._replace("initial", check_initial(self.initial))
         self._replace("class_weight", check_class_weight(self.class_weight))
         self._check_training_parameters()
+
+    def _named(self, what: str, check: Callable[[object], str]) -> str:
+        """Returns the name of the engine or the pruner with its settings, which are then in it."""
+        given, options = getattr(self, what), getattr(self, f"{what}_options")
+        if not isinstance(given, str) and given is not None:
+            given = name_of_object(what, given, self.epochs)
+        name, before = split_options(check(given))
+        for key, value in options.items():
+            checked_option(key, value)
+        self._replace(f"{what}_options", {})
+        return with_options(name, {**before, **options})
 
     def _check_space(self) -> None:
         if is_keras_tuners(self.space):
@@ -277,7 +298,12 @@ class Study:
                 replaced["data"] = datasets.npz(replaced["data"])
             except DataError as error:
                 raise StudyError(str(error)) from None
-        if replaced.get("engine") == _HYPERBAND and "pruner" not in replaced:
+        engine = replaced.get("engine")
+        if (
+            isinstance(engine, str)
+            and split_options(engine)[0] == _HYPERBAND
+            and "pruner" not in replaced
+        ):
             # The file's pruner is for the file's engine; Hyperband stops trials itself.
             replaced["pruner"] = "none"
         return dataclasses.replace(self, **replaced)

@@ -20,6 +20,12 @@ from studies.commands.main import EXIT_INTERRUPTED, json_option, store_option, t
 @click.option("--batch-size", type=int, help="Samples per training step.")
 @click.option("--engine", help="What proposes trials, such as optuna:tpe; see below.")
 @click.option("--pruner", help="What stops hopeless trials, such as median; see below.")
+@click.option(
+    "--engine-option", "engine_options", multiple=True, help="A setting of it: NAME=VALUE."
+)
+@click.option(
+    "--pruner-option", "pruner_options", multiple=True, help="A setting of it: NAME=VALUE."
+)
 @click.option("--trainer", help="What trains: auto, compiled or plain; the bits are the same.")
 @click.option("--seed", type=int, help="Same seed, same study.")
 @click.option("--repeats", type=int, help="Trainings of each trial, each under its own seed.")
@@ -124,6 +130,7 @@ def launch_command(
     kerastudy launch my_study.py:wide --engine quasi-random --name "first look"
     kerastudy launch digits --engine keras-tuner:hyperband --epochs 9
     kerastudy launch digits --trials 500 --timeout 2h --target 0.99 --patience 100
+    kerastudy launch digits --engine-option n_startup_trials=20
     kerastudy launch digits --workers 2 --deterministic
     kerastudy launch digits --dry-run
     kerastudy launch digits --fix l2=1e-4 --set dropout=0.1..0.5 --name narrow
@@ -133,7 +140,8 @@ def launch_command(
     engines  optuna:tpe, optuna:random, optuna:quasi-random, optuna:cma-es,
              optuna:grid, keras-tuner:random, keras-tuner:bayesian,
              keras-tuner:hyperband, keras-tuner:grid
-    pruners  none, median, percentile, successive-halving, hyperband, patient
+    pruners  none, median, percentile, successive-halving, hyperband, threshold,
+             patient
     """  # noqa: D301 - click reads \b, which must not be escaped
     from search_spaces.tailoring import Tailoring
     from studies.commands.output import (
@@ -202,11 +210,16 @@ def launch_command(
 def _overrides(
     settings: dict[str, Any], keep: str | None, start_with: Path | None
 ) -> dict[str, Any]:
+    from studies.engine_options import parse_option
     from studies.setting_checks import check_count
     from studies.settings import check_engine, check_pruner, check_trainer
     from tracking.names import check_study_name
 
     overrides = {name: value for name, value in settings.items() if value is not None}
+    for name in ("engine_options", "pruner_options"):
+        given = overrides.pop(name, ())
+        if given:
+            overrides[name] = dict(map(parse_option, given))
     for name in ("trials", "epochs", "batch_size", "repeats", "patience"):
         if name in overrides:
             check_count(name.replace("_", "-"), overrides[name])

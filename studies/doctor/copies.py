@@ -81,7 +81,7 @@ def check_unknown_copies(store: Store) -> Iterator[Ailment]:
     """Checks for copies of studies that the record does not have, deleted or not."""
     for name in exported_names(store):
         study, _, engine = name.removesuffix(")").rpartition(" (")
-        if not name.endswith(")") or engine not in ENGINES:
+        if not name.endswith(")") or engine.partition(",")[0] not in ENGINES:
             # Somebody's own.
             continue
         if store.client.get_experiment_by_name(study) is None:

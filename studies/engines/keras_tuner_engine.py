@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces import SearchSpace
 from search_spaces.keras_tuner_space import RESERVED, KerasTunerSpace
+from studies.engine_options import split_options
 from studies.engines.engine import Curve, was_told
 from studies.engines.keras_tuner_import import import_keras_tuner
 from studies.engines.keras_tuner_parts import BAYESIAN, FACTOR, GRID, HYPERBAND, check_oracle
@@ -53,13 +54,14 @@ class KerasTunerEngine:
         seed: int,
         export: OptunaExport | None = None,
     ) -> None:
+        engine, options = split_options(engine)
         check_oracle(engine, pruner, space, epochs)
         self._seed = seed
         self._trials = OptunaTrials(
             name=name, space=space, objective=objective, pruner=pruner, epochs=epochs, export=export
         )
         self._translation = KerasTunerSpace(space, listed=engine == GRID)
-        self._oracle = _make_oracle(engine, self._translation, objective, epochs)
+        self._oracle = _make_oracle(engine, self._translation, objective, epochs, options)
         self._oracle.tried = self._trials.tried
 
     def restore(self, trials: Sequence[TrialRecord], curve: Curve, told: int | None = None) -> None:
@@ -118,7 +120,11 @@ class KerasTunerEngine:
 
 
 def _make_oracle(
-    engine: str, translation: KerasTunerSpace, objective: Objective, epochs: int
+    engine: str,
+    translation: KerasTunerSpace,
+    objective: Objective,
+    epochs: int,
+    options: Mapping[str, Any],
 ) -> AskedOracle:
     import_keras_tuner()
     from studies.engines.keras_tuner_oracles import (
@@ -135,10 +141,10 @@ def _make_oracle(
 
         # No end of its own: the driver stops at the study's number of trials.
         oracle = HyperbandOracle(
-            max_epochs=epochs, factor=FACTOR, hyperband_iterations=None, **common
+            max_epochs=epochs, hyperband_iterations=None, **{"factor": FACTOR, **options}, **common
         )
     else:
         kind = {BAYESIAN: BayesianOracle, GRID: GridOracle}.get(engine, RandomOracle)
-        oracle = kind(max_trials=None, **common)
+        oracle = kind(max_trials=None, **options, **common)
     oracle.translation = translation
     return oracle

@@ -43,6 +43,18 @@ def check_oracle(engine: str, pruner: str, space: SearchSpace, epochs: int) -> N
         _check_hyperband(pruner, space, epochs)
 
 
+def oracle_settings(engine: str) -> dict[str, str]:
+    """Returns the settings that one of Keras Tuner's engines has, with their types.
+
+    As its oracles have them, without what the study decides on: max_epochs are its epochs, and it
+    ends by its trials.
+    """
+    return {
+        BAYESIAN: {"num_initial_points": "int | None", "alpha": "float", "beta": "float"},
+        HYPERBAND: {"factor": "int"},
+    }.get(engine, {})
+
+
 def hyperband_trials(epochs: int, factor: int = FACTOR) -> int:
     """Returns the number of trials of one full round of Hyperband's brackets.
 

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from search_spaces import SearchSpace
+from search_spaces.optuna_space import OptunaSpace
+from studies.engine_options import check_options, split_options
 from studies.engines.engine import Engine
-from studies.engines.keras_tuner_parts import check_oracle
+from studies.engines.keras_tuner_parts import check_oracle, oracle_settings
 from studies.engines.optuna_engine import OptunaEngine
 from studies.engines.optuna_export import OptunaExport
-from studies.engines.optuna_parts import check_sampler
+from studies.engines.optuna_parts import (
+    check_sampler,
+    make_pruner,
+    make_sampler,
+    sampler_settings,
+)
+from studies.errors import EngineError
 from tracking.records import Objective
 
 _KERAS_TUNER = "keras-tuner:"
@@ -19,18 +27,34 @@ def check_engine_serves(engine: str, pruner: str, space: SearchSpace, epochs: in
     """Checks that an engine can serve a study. Imports neither Keras Tuner nor TensorFlow.
 
     Args:
-        engine: One of ``settings.ENGINES``.
-        pruner: One of ``settings.PRUNERS``.
+        engine: One of ``settings.ENGINES``, perhaps with settings.
+        pruner: One of ``settings.PRUNERS``, perhaps with settings.
         space: What may be tried.
         epochs: The most epochs that a trial can train.
 
     Raises:
         EngineError: If not; says what is in the way, and which engine can.
     """
-    if engine.startswith(_KERAS_TUNER):
-        check_oracle(engine, pruner, space, epochs)
+    name, options = split_options(engine)
+    keras_tuners = name.startswith(_KERAS_TUNER)
+    check_options(name, oracle_settings(name) if keras_tuners else sampler_settings(name), options)
+    if keras_tuners:
+        check_oracle(name, pruner, space, epochs)
     else:
-        check_sampler(engine, space)
+        check_sampler(name, space)
+    _check_values(engine, pruner, space, epochs)
+
+
+def _check_values(engine: str, pruner: str, space: SearchSpace, epochs: int) -> None:
+    """Makes what can be made without TensorFlow: the libraries say what is wrong with a value."""
+    try:
+        make_pruner(pruner, epochs)
+        if split_options(engine)[1] and not engine.startswith(_KERAS_TUNER):
+            make_sampler(engine, OptunaSpace(space), 0)
+    except EngineError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise EngineError(f"{engine}, pruner {pruner}: {error}") from None
 
 
 def make_engine(
@@ -48,8 +72,8 @@ def make_engine(
 
     Args:
         name: The study's name.
-        engine: One of ``settings.ENGINES``.
-        pruner: One of ``settings.PRUNERS``.
+        engine: One of ``settings.ENGINES``, perhaps with settings.
+        pruner: One of ``settings.PRUNERS``, perhaps with settings.
         space: What may be tried.
         objective: What is optimized.
         epochs: The most epochs that a trial can train.

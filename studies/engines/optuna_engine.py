@@ -7,6 +7,7 @@ from typing import Any
 
 from search_spaces import SearchSpace
 from search_spaces.scalars import canonical_json
+from studies.engine_options import split_options
 from studies.engines.engine import Curve
 from studies.engines.optuna_export import OptunaExport
 from studies.engines.optuna_parts import check_sampler, make_sampler
@@ -47,13 +48,16 @@ class OptunaEngine:
         seed: int,
         export: OptunaExport | None = None,
     ) -> None:
-        check_sampler(engine, space)
-        self._engine, self._space, self._seed = engine, space, seed
+        name_of_engine, options = split_options(engine)
+        check_sampler(name_of_engine, space)
+        self._engine, self._space = name_of_engine, space
+        self._engine_with_options = engine
+        self._seed = int(options.get("seed", seed))
         self._trials = OptunaTrials(
             name=name, space=space, objective=objective, pruner=pruner, epochs=epochs, export=export
         )
         # One walk over the grid, gone on with at each ask.
-        self._grid = space.grid() if engine == _GRID else iter(())
+        self._grid = space.grid() if name_of_engine == _GRID else iter(())
 
     def restore(self, trials: Sequence[TrialRecord], curve: Curve, told: int | None = None) -> None:
         """See `Engine.restore`."""
@@ -74,7 +78,7 @@ class OptunaEngine:
         else:
             seed = sampler_seed(self._seed, number)
             # A sampler for each trial: what it draws must not depend on what was drawn before.
-            sampler = make_sampler(self._engine, self._trials.space, seed)
+            sampler = make_sampler(self._engine_with_options, self._trials.space, seed)
             values = self._trials.sample(sampler, known)
             return Proposal(number, values, self._trials.state(number), known=known)
         if values is None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import warnings
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces import Float, Int, SearchSpace
 from search_spaces.optuna_space import OptunaSpace
+from studies.engine_options import check_options, split_options
 from studies.errors import EngineError
 
 if TYPE_CHECKING:
@@ -22,28 +25,62 @@ def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
     """Returns the sampler for one trial.
 
     Args:
-        engine: One of ``settings.ENGINES`` that samples by Optuna.
+        engine: One of ``settings.ENGINES`` that samples by Optuna, perhaps with settings.
         space: The space; one with conditions is sampled jointly in its parts.
         seed: The trial's sampler seed.
     """
     import optuna
 
+    name, options = split_options(engine)
+    # What each trial draws from is its own.
+    options.pop("seed", None)
     with warnings.catch_warnings():
         # group=True is marked experimental; without it conditional parameters are silently
-        # sampled one by one.
+        # sampled one by one. Whoever sets what Optuna will take away knows it from Optuna.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        if engine == "optuna:tpe" and space.space.conditional:
-            from studies.engines.optuna_tpe import FeasibleTPESampler
+        warnings.simplefilter("ignore", FutureWarning)
+        if name == "optuna:tpe":
+            from studies.engines.optuna_tpe import DeclaredTPESampler, FeasibleTPESampler
 
-            return FeasibleTPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
-        if engine == "optuna:tpe":
-            from studies.engines.optuna_tpe import DeclaredTPESampler
-
-            return DeclaredTPESampler(space, seed=seed, multivariate=True, constant_liar=True)
-        if engine == "optuna:cma-es":
-            return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+            common = {"seed": seed, "multivariate": True, "constant_liar": True}
+            if options.get("multivariate", True) is False or "group" in options:
+                return FeasibleTPESampler(**{**common, **options})
+            if space.space.conditional:
+                return FeasibleTPESampler(**{**common, "group": True, **options})
+            return DeclaredTPESampler(space, **{**common, **options})
+        if name == "optuna:cma-es":
+            return optuna.samplers.CmaEsSampler(
+                **{"seed": seed, "warn_independent_sampling": False, **options}
+            )
         # Grid and quasi-random proposals are made from the space; see OptunaEngine.
         return optuna.samplers.RandomSampler(seed=seed)
+
+
+def sampler_settings(engine: str) -> dict[str, str]:
+    """Returns the settings that one of Optuna's engines has, with their types.
+
+    Those of its sampler that are numbers or words. "seed" stands in for the study's.
+    """
+    import optuna
+
+    samplers: dict[str, Any] = {
+        "optuna:tpe": optuna.samplers.TPESampler,
+        "optuna:cma-es": optuna.samplers.CmaEsSampler,
+        "optuna:random": optuna.samplers.RandomSampler,
+    }
+    return {} if engine not in samplers else plain_settings(samplers[engine])
+
+
+def plain_settings(kind: Any) -> dict[str, str]:
+    """Returns the arguments of a class that may be numbers or words, with their types."""
+    found = {}
+    for parameter in inspect.signature(kind).parameters.values():
+        types = str(parameter.annotation)
+        if re.search(r"\b(int|float|bool|str)\b", types) and not re.search(
+            "Callable|dict|list", types
+        ):
+            found[parameter.name] = types
+    return found
 
 
 def check_sampler(engine: str, space: SearchSpace) -> None:
@@ -70,25 +107,47 @@ def make_pruner(pruner: str, epochs: int) -> BasePruner:
     """Returns a pruner.
 
     Args:
-        pruner: One of ``settings.PRUNERS``.
+        pruner: One of ``settings.PRUNERS``, perhaps with settings.
         epochs: The most epochs that a trial of the study can train.
+
+    Raises:
+        EngineError: If it has no such setting.
+        ValueError: If Optuna does not take a setting's value.
     """
     import optuna
 
+    name, options = split_options(pruner)
     pruners = optuna.pruners
+    kinds: dict[str, tuple[Any, dict[str, Any]]] = {
+        "median": (pruners.MedianPruner, {"n_startup_trials": 5}),
+        "percentile": (pruners.PercentilePruner, {"percentile": 25.0, "n_startup_trials": 5}),
+        "successive-halving": (
+            pruners.SuccessiveHalvingPruner,
+            {"min_resource": 1, "reduction_factor": 3},
+        ),
+        "hyperband": (
+            pruners.HyperbandPruner,
+            {"min_resource": 1, "max_resource": max(epochs, 2)},
+        ),
+        "threshold": (pruners.ThresholdPruner, {}),
+        "patient": (pruners.PatientPruner, {"patience": 3}),
+        "none": (pruners.NopPruner, {}),
+    }
+    kind, usual = kinds[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        if pruner == "median":
-            return pruners.MedianPruner(n_startup_trials=5)
-        if pruner == "percentile":
-            return pruners.PercentilePruner(25.0, n_startup_trials=5)
-        if pruner == "successive-halving":
-            return pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
-        if pruner == "hyperband":
-            return pruners.HyperbandPruner(min_resource=1, max_resource=max(epochs, 2))
-        if pruner == "patient":
-            return pruners.PatientPruner(pruners.MedianPruner(n_startup_trials=5), patience=3)
-        return pruners.NopPruner()
+        if name != "patient":
+            check_options(f"The pruner {name}", plain_settings(kind), options)
+            return kind(**{**usual, **options})  # type: ignore[no-any-return]
+        # Its own settings, and those of the median that it makes patient.
+        median, first = kinds["median"]
+        check_options(
+            f"The pruner {name}", {**plain_settings(median), **plain_settings(kind)}, options
+        )
+        own = {n: v for n, v in options.items() if n in plain_settings(kind)}
+        inner = {n: v for n, v in options.items() if n not in own}
+        wrapped = median(**{**first, **inner})
+        return kind(wrapped, **{**usual, **own})  # type: ignore[no-any-return]
 
 
 def exported_state(state: str) -> TrialState:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from search_spaces import SearchSpace
 from search_spaces.optuna_space import OptunaSpace
 from search_spaces.scalars import canonical_json
+from studies.engine_options import split_options
 from studies.engines.engine import Curve, was_told
 from studies.engines.optuna_export import OptunaExport
 from studies.engines.optuna_parts import INFEASIBLE, exported_state, held_state, make_pruner
@@ -65,7 +66,7 @@ class OptunaTrials:
         self.space = OptunaSpace(space)
         self.tried: set[str] = set()
         self._export = export
-        self._prunes = pruner != "none"
+        self._prunes = split_options(pruner)[0] != "none"
         self._storage = Memory()
         # By number: see `Proposal.known`.
         self._known: dict[int, int] = {}

@@ -29,7 +29,8 @@ def launch(folder: Path, *options: str) -> Told:
 
 TAILORED = [
     "--only", "learning_rate,dropout", "--fix", "kind=b", "--set", "dropout=0.1..0.3",
-    "--start-with", "known values.json", "--repeats", "2", "--engine", "keras-tuner:random",
+    "--start-with", "known values.json", "--repeats", "2", "--engine", "keras-tuner:bayesian",
+    "--engine-option", "num_initial_points=4", "--engine-option", "beta=3.0",
 ]  # fmt: skip
 
 
@@ -43,7 +44,10 @@ def test_a_dry_run_shows_the_tailored_space_and_writes_nothing(folder: Path) -> 
     assert space["kind"]["value"] == "b"
     assert document["initial"][0]["learning_rate"] == 0.5
     assert document["initial"][0]["dropout"] == space["dropout"]["default"]
-    assert (document["repeats"], document["engine"]) == (2, "keras-tuner:random")
+    assert (document["repeats"], document["engine"]) == (
+        2,
+        "keras-tuner:bayesian,beta=3.0,num_initial_points=4",
+    )
     assert not (folder / "kerastudy-store").exists()
 
 
@@ -70,6 +74,13 @@ def test_a_launch_tunes_the_tailored_space_from_the_known_values(folder: Path) -
         (["--repeats", "0"], "repeats must be a whole number of at least 1"),
         (["--engine", "keras-tuner:hyperbnd"], "Did you mean 'keras-tuner:hyperband'"),
         (["--engine", "keras-tuner:grid"], "learning_rate"),
+        (["--engine-option", "n_startup_trial=3"], "Did you mean 'n_startup_trials'"),
+        (["--engine-option", "n_startup_trials"], "NAME=VALUE"),
+        (["--engine-option", "n_startup_trials=few"], "takes int"),
+        (["--engine", "keras-tuner:bayesian", "--engine-option", "bets=1"], "Did you mean 'beta'"),
+        (["--engine", "optuna:grid", "--engine-option", "a=1"], "It has none"),
+        (["--pruner", "median", "--pruner-option", "n_warmup_steps=-1"], "negative"),
+        (["--pruner", "threshold"], "lower"),
         (["--engine", "keras-tuner:hyperband", "--epochs", "1"], "2 epochs"),
         (["--engine", "keras-tuner:hyperband", "--pruner", "median"], "Hyperband"),
     ],

@@ -23,6 +23,10 @@ from studies.settings import ENGINES, PRUNERS
 from tracking.records import BestEpoch, Objective, TrialResult
 from tracking.store import Store, create_store
 
+# A threshold has no usual one.
+PRUNING = [
+    "threshold,upper=8.05" if name == "threshold" else name for name in PRUNERS if name != "none"
+]
 OPTUNA_ENGINES = [engine for engine in ENGINES if engine.startswith("optuna:")]
 
 
@@ -49,7 +53,9 @@ def make_engine(
     "engine, pruner",
     [
         *((engine, "none") for engine in OPTUNA_ENGINES),
-        *(("optuna:tpe", p) for p in PRUNERS if p != "none"),
+        *(("optuna:tpe", pruner) for pruner in PRUNING),
+        # Settings, as they are also read from `TPESampler(multivariate=False, seed=3, …)`.
+        ("optuna:tpe,multivariate=false,n_startup_trials=3,seed=3", "median,n_warmup_steps=1"),
     ],
 )
 class TestConformance(EngineConformance):
@@ -128,7 +134,7 @@ def test_median_prunes_the_hopeless_and_no_other() -> None:
     assert min(pruned) > min(complete)
 
 
-@pytest.mark.parametrize("pruner", [name for name in PRUNERS if name != "none"])
+@pytest.mark.parametrize("pruner", PRUNING)
 def test_a_trial_that_is_told_again_is_judged_as_the_first_time(pruner: str) -> None:
     """Its process died, and it came less far than before: what came later counts no more."""
     made = OptunaEngine(

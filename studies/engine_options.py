@@ -1,0 +1,101 @@
+"""Settings of an engine or a pruner, as a part of its name: ``optuna:tpe,n_startup_trials=20``.
+
+So another setting is another engine: it has trials of its own in the record, and stands beside the
+others wherever engines are compared.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from studies.errors import EngineError, near_matches
+
+_WORDS = {"True": True, "False": False, "None": None}
+# They are part of a folder's name.
+_PLAIN = re.compile(r"[\w.+-]*")
+_TYPES = {"int": int, "float": (int, float), "bool": bool, "str": str, "None": type(None)}
+
+
+def split_options(text: str) -> tuple[str, dict[str, Any]]:
+    """Returns the name of an engine or a pruner, and its settings.
+
+    Raises:
+        EngineError: If what stands after a comma is no ``NAME=VALUE``.
+    """
+    name, *options = text.split(",")
+    return name.strip(), dict(parse_option(option) for option in options)
+
+
+def with_options(name: str, options: Mapping[str, Any]) -> str:
+    """Returns the name of an engine or a pruner with settings, in one spelling."""
+    return ",".join([name, *(f"{key}={_spelled(options[key])}" for key in sorted(options))])
+
+
+def parse_option(text: str) -> tuple[str, Any]:
+    """Returns name and value of a setting; a value is read as JSON, or as a word.
+
+    Raises:
+        EngineError: If it is no ``NAME=VALUE``.
+    """
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not name or not value:
+        raise EngineError(
+            f"A setting of an engine or a pruner is NAME=VALUE, such as n_startup_trials=20. "
+            f"Received: {text!r}."
+        )
+    if value in _WORDS:
+        return name, _WORDS[value]
+    try:
+        read = json.loads(value)
+    except ValueError:
+        read = value
+    return name, checked_option(name, read)
+
+
+def checked_option(name: str, value: Any) -> Any:
+    """Returns a setting's value if it is one that a name can hold.
+
+    Raises:
+        EngineError: If not.
+    """
+    plain = value is None or isinstance(value, (bool, int, float))
+    if not plain and not (isinstance(value, str) and _PLAIN.fullmatch(value)):
+        raise EngineError(
+            f"The setting {name!r} of an engine or a pruner must be a number, true, false, null or "
+            f"a word. Received: {value!r:.200}"
+        )
+    return value
+
+
+def check_options(who: str, known: Mapping[str, str], options: Mapping[str, Any]) -> None:
+    """Checks the settings of an engine or a pruner.
+
+    Args:
+        who: Its name.
+        known: The settings that it has, each with the names of its types, such as "int | None".
+        options: The settings that were given.
+
+    Raises:
+        EngineError: If there is no such setting, or it is of another type.
+    """
+    for name, value in options.items():
+        if name not in known:
+            hint = near_matches(name, known) if known else " It has none."
+            raise EngineError(f"{who} has no setting {name!r}.{hint}")
+        types = [word for word in _TYPES if re.search(rf"\b{word}\b", known[name])]
+        fits = any(
+            isinstance(value, _TYPES[word])  # type: ignore[arg-type]
+            and (word == "bool" or not isinstance(value, bool))
+            for word in types
+        )
+        if not fits:
+            raise EngineError(
+                f"The setting {name!r} of {who} takes {' or '.join(types)}. Received: {value!r}."
+            )
+
+
+def _spelled(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,177 @@
+"""Settings of engines and pruners, by name and as objects."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+import optuna
+import pytest
+from conformance.engine import EngineConformance
+from keras_tuner import oracles
+from keras_tuner_played import SMALL, make
+from optuna.pruners import (
+    HyperbandPruner,
+    MedianPruner,
+    PatientPruner,
+    PercentilePruner,
+    SuccessiveHalvingPruner,
+    ThresholdPruner,
+    WilcoxonPruner,
+)
+from optuna.samplers import CmaEsSampler, QMCSampler, RandomSampler, TPESampler
+
+import kerastudy as ks
+from studies.engine_objects import name_of_object
+from studies.engine_options import split_options
+from studies.engines.keras_tuner_parts import BAYESIAN, HYPERBAND, oracle_settings
+from studies.engines.optuna_parts import make_pruner, make_sampler, sampler_settings
+from studies.errors import EngineError
+from studies.settings import check_engine, check_pruner
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
+OBJECTIVE = keras_tuner.Objective("val_loss", "min")
+
+
+def test_names_with_settings_have_one_spelling() -> None:
+    assert check_engine("TPE, multivariate=False,n_startup_trials=3") == (
+        "optuna:tpe,multivariate=false,n_startup_trials=3"
+    )
+    assert check_pruner("median,n_warmup_steps=2") == "median,n_warmup_steps=2"
+    assert split_options("a,b=1,c=1.0,d=null,e=ipop") == (
+        "a", {"b": 1, "c": 1.0, "d": None, "e": "ipop"}
+    )  # fmt: skip
+    for wrong in ("tpe,n", "tpe,=3", "tpe,a=b/c"):
+        with pytest.raises(EngineError):
+            check_engine(wrong)
+
+
+def test_the_settings_of_oracles_are_those_of_keras_tuner() -> None:
+    kinds = {BAYESIAN: oracles.BayesianOptimizationOracle, HYPERBAND: oracles.HyperbandOracle}
+    for engine, kind in kinds.items():
+        own = set(inspect.signature(kind).parameters)
+        shared = set(inspect.signature(oracles.RandomSearchOracle).parameters)
+        decided = {"max_epochs", "hyperband_iterations"}
+        assert set(oracle_settings(engine)) == own - shared - decided
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        (TPESampler(), "optuna:tpe"),
+        (TPESampler, "optuna:tpe"),
+        (TPESampler(n_startup_trials=3, group=True), "optuna:tpe,group=true,n_startup_trials=3"),
+        (TPESampler(prior_weight=2.0), "optuna:tpe,prior_weight=2.0"),
+        (CmaEsSampler(popsize=8), "optuna:cma-es,popsize=8"),
+        (RandomSampler(), "optuna:random"),
+        (
+            oracles.BayesianOptimizationOracle(OBJECTIVE, num_initial_points=4),
+            "keras-tuner:bayesian,num_initial_points=4",
+        ),
+        (
+            oracles.HyperbandOracle(OBJECTIVE, max_epochs=9, factor=2),
+            "keras-tuner:hyperband,factor=2",
+        ),
+        (keras_tuner.GridSearch, "keras-tuner:grid"),
+    ],
+)
+def test_an_engine_as_an_object(given: Any, name: str) -> None:
+    assert name_of_object("engine", given, 9) == name
+    assert check_engine(name) == name
+
+
+def test_a_sampler_keeps_its_seed() -> None:
+    names = {name_of_object("engine", TPESampler(seed=seed), 9) for seed in (1, 1, 2)}
+    assert len(names) == 2
+    assert all("seed=" in name for name in names)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        (MedianPruner(n_warmup_steps=3), "median,n_warmup_steps=3"),
+        (PercentilePruner(10.0), "percentile,percentile=10.0"),
+        (SuccessiveHalvingPruner(), "successive-halving,min_resource=auto,reduction_factor=4"),
+        (HyperbandPruner(max_resource=9), "hyperband,max_resource=9"),
+        (ThresholdPruner(lower=0.2), "threshold,lower=0.2"),
+        (
+            PatientPruner(MedianPruner(n_min_trials=2), patience=1),
+            "patient,min_delta=0.0,n_min_trials=2,patience=1",
+        ),
+    ],
+)
+def test_a_pruner_as_an_object_is_made_again_alike(given: Any, name: str) -> None:
+    assert name_of_object("pruner", given, 9) == name
+    again = make_pruner(check_pruner(name), 9)
+    assert type(again) is type(given)
+    inner = [vars(getattr(each, "_wrapped_pruner", each)) for each in (again, given)]
+    assert inner[0] == inner[1]
+
+
+@pytest.mark.parametrize(
+    ("what", "given", "said"),
+    [
+        ("engine", QMCSampler(), "one of TPESampler"),
+        ("engine", TPESampler(gamma=lambda n: 1), "engine_options="),
+        ("engine", CmaEsSampler(independent_sampler=TPESampler()), "engine_options="),
+        ("engine", oracles.HyperbandOracle(OBJECTIVE), "give the study epochs=100"),
+        ("engine", object(), "one of TPESampler"),
+        ("pruner", WilcoxonPruner(), "one of MedianPruner"),
+        ("pruner", PatientPruner(None, patience=1), "with a MedianPruner in it"),
+    ],
+)
+def test_what_can_not_be_made_again_is_refused(what: str, given: Any, said: str) -> None:
+    with pytest.raises(EngineError, match=said):
+        name_of_object(what, given, 9)
+
+
+def test_samplers_are_made_with_their_settings() -> None:
+    from search_spaces.optuna_space import OptunaSpace
+
+    for space in (SMALL, ks.SearchSpace(ks.l2())):
+        engine = "optuna:tpe,multivariate=false,n_startup_trials=3"
+        sampler: Any = make_sampler(engine, OptunaSpace(space), 1)
+        assert (sampler._multivariate, sampler._n_startup_trials) == (False, 3)
+        assert isinstance(sampler, TPESampler)
+    assert {"multivariate", "n_startup_trials", "group"} <= set(sampler_settings("optuna:tpe"))
+    assert "x0" not in sampler_settings("optuna:cma-es")
+
+
+class TestBayesianConformance(EngineConformance):
+    space = SMALL
+    trials = 9
+    never_repeats = True
+
+    @pytest.fixture
+    def make(self) -> Any:
+        return lambda space, seed=7: make(
+            "bayesian,beta=3.0,num_initial_points=4", "none", space, seed
+        )
+
+
+def test_a_study_takes_objects_and_other_settings_are_another_engine(tmp_path: Path) -> None:
+    import keras
+
+    def build(hp: Any) -> keras.Model:
+        model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(10, "softmax")])
+        model.compile(keras.optimizers.SGD(hp["rate"]), "sparse_categorical_crossentropy")
+        return model
+
+    study = ks.Study(
+        "objects", data=ks.datasets.digits(), build=build, trials=2, epochs=1,
+        space=ks.SearchSpace(ks.Float("rate", 0.0, 1.0)),
+        engine=optuna.samplers.TPESampler(n_startup_trials=1),
+        pruner=optuna.pruners.MedianPruner(n_warmup_steps=3),
+    )  # fmt: skip
+    store = tmp_path / "store"
+    first = study.launch(store=store, progress=False)
+    assert first.description.engine == "optuna:tpe,n_startup_trials=1"
+    assert first.description.pruner == "median,n_warmup_steps=3"
+    again = study.launch(store=store, progress=False, trials=3)
+    assert len(again.trials) == 3
+    other = study.launch(store=store, progress=False, engine_options={"n_startup_trials": 2})
+    assert other.description.engine == "optuna:tpe,n_startup_trials=2"
+    assert len(other.trials) == 2
+    assert set(other.engines) == {first.description.engine, other.description.engine}
