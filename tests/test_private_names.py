@@ -7,6 +7,7 @@ itself is ours.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -22,6 +23,10 @@ FENCES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("tensorflow.python", "tensorflow.core"),
     ),
     "keras": (("studies/libraries/keras_parts.py",), ("keras.src",)),
+    "mlflow": (
+        ("tracking/mlflow_parts.py",),
+        ("mlflow.store", "mlflow.utils", "mlflow.server", "mlflow.protos"),
+    ),
 }
 BY_NAME = ("getattr", "setattr", "hasattr", "delattr")
 # Python's own, which are public.
@@ -126,6 +131,15 @@ def test_private_modules_are_imported_in_the_module_for_their_library(library: s
             ):
                 found.append(f"{path}:{line}: {name}")
     assert not found
+
+
+def test_only_two_modules_read_or_write_tables_of_mlflow() -> None:
+    tables = "runs|tags|params|metrics|latest_metrics|inputs|input_tags|datasets|experiments"
+    statement = re.compile(rf"\b(FROM|INTO|UPDATE) ({tables}|logged_models|model_versions)\b")
+    found = {
+        str(file.relative_to(ROOT)) for file in sources() if statement.search(file.read_text())
+    }
+    assert found == {"tracking/mlflow_parts.py", "tracking/run_tables.py"}
 
 
 def test_all_that_is_allowed_is_needed() -> None:

@@ -11,6 +11,7 @@
 | `study_locks` | who is at work on which study |
 | `databases` | whether a database is whole |
 | `mlflow_client` | opening MLflow's and Optuna's databases |
+| `mlflow_parts` | what is private of MLflow |
 | `mlflow_names` | names that MLflow refuses, spelled otherwise |
 | `tags` | the tags on MLflow's runs |
 | `experiments`, `runs` | writing a study into MLflow: its experiment, its runs |

@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from tracking.databases import check_can_be_read, database_fault, set_aside
 from tracking.errors import StoreError
-from tracking.store import rewrite_addresses
+from tracking.mlflow_parts import make_database, quieten, rewrite_addresses
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -180,10 +180,7 @@ def open_optuna_storage(store: Store) -> Any:
 
 
 def _create_mlflow(uri: str, store: Store) -> None:
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    # The place of artifacts of experiments that others make in this database.
-    SqlAlchemyStore(uri, store.artifacts_uri).engine.dispose()
+    make_database(uri, store.artifacts_uri)
 
 
 def _create_optuna(uri: str, _store: Store) -> None:
@@ -198,10 +195,8 @@ _DATABASES = {"mlflow.db": _create_mlflow, "optuna.db": _create_optuna}
 def _prepare_environment() -> None:
     # Before MLflow is first imported. A study tells nobody anything.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    for name in ("alembic", "mlflow.tracking"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    # It logs what it raises, with a traceback.
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    quieten()
 
 
 def _register(path: Path, synchronous: str = "NORMAL") -> None:

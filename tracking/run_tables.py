@@ -17,10 +17,11 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from tracking.errors import StoreError
+from tracking.mlflow_parts import batch_check, can_write_tables
 from tracking.run_writer import ClientWriter, RunWriter
 
 if TYPE_CHECKING:
@@ -33,26 +34,11 @@ if TYPE_CHECKING:
 # disk. SQLite's 1,000 are some ten short trials, and mostly the same pages again and again.
 _PAGES: Final = 4000
 
-_COLUMNS: Final[Mapping[str, frozenset[str]]] = {
-    table: frozenset(columns.split())
-    for table, columns in {
-        "runs": "run_uuid name source_type source_name entry_point_name user_id status start_time "
-        "end_time source_version lifecycle_stage artifact_uri experiment_id deleted_time",
-        "tags": "key value run_uuid",
-        "params": "key value run_uuid",
-        "metrics": "key value timestamp run_uuid step is_nan",
-        "latest_metrics": "key value timestamp step is_nan run_uuid",
-        "inputs": "input_uuid source_type source_id destination_type destination_id step",
-        "input_tags": "input_uuid name value",
-    }.items()
-}
-"""What MLflow's tables must have for being written to, no more and no less."""
-
 
 def make_writer(store: Store, experiment_id: str) -> RunWriter:
     """Returns the fastest writer that can serve a store."""
     by_client = ClientWriter(store.client, experiment_id)
-    if not _known(store.root / "mlflow.db"):
+    if not can_write_tables(store.root / "mlflow.db"):
         return by_client
     return TableWriter(store.mlflow_uri, experiment_id, by_client)
 
@@ -155,14 +141,12 @@ class TableWriter:
         params: Sequence[Param],
         inputs: Sequence[DatasetInput],
     ) -> str:
-        from mlflow.utils.uri import append_to_uri_path
-
         experiment = database.execute(
             "SELECT artifact_location FROM experiments "
             "WHERE experiment_id = ? AND lifecycle_stage = 'active'",
             (self._experiment_id,),
         ).fetchone()
-        if experiment is None:
+        if experiment is None or urlsplit(experiment[0] or "").scheme != "file":
             raise _NotTakenError
         run_id = uuid.uuid4().hex
         database.execute(
@@ -174,7 +158,7 @@ class TableWriter:
                 run_id,
                 name,
                 _now(),
-                append_to_uri_path(experiment[0], run_id, "artifacts"),
+                f"{experiment[0].rstrip('/')}/{run_id}/artifacts",
                 int(self._experiment_id),
             ),
         )
@@ -276,9 +260,7 @@ def _add(
     tags: Sequence[RunTag],
 ) -> None:
     # MLflow's own checks; long texts are cut there.
-    from mlflow.utils.validation import _validate_batch_log_data
-
-    metrics, params, tags = _validate_batch_log_data(metrics, params, tags)
+    metrics, params, tags = batch_check()(metrics, params, tags)
     if not all(math.isfinite(metric.value) for metric in metrics):
         raise _NotTakenError
     rows = [(m.key, float(m.value), m.timestamp, m.step, run_id) for m in metrics]
@@ -312,22 +294,6 @@ def _add_tags(database: sqlite3.Connection, run_id: str, tags: Mapping[str, str]
         "INSERT OR REPLACE INTO tags (key, value, run_uuid) VALUES (?, ?, ?)",
         [(key, text, run_id) for key, text in tags.items()],
     )
-
-
-def _known(database: Path) -> bool:
-    """Whether the tables of a database are those that are known here."""
-    try:
-        with contextlib.closing(sqlite3.connect(database)) as connection:
-            found = {
-                table: frozenset(
-                    row[0]
-                    for row in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
-                )
-                for table in _COLUMNS
-            }
-    except sqlite3.Error:
-        return False
-    return found == _COLUMNS
 
 
 def _now() -> int:

@@ -28,6 +28,7 @@ from filelock import FileLock
 from tracking import tags
 from tracking.atomic import remove_pieces, write_atomically
 from tracking.errors import StoreError
+from tracking.mlflow_parts import rewrite_addresses, rewrite_tag
 from tracking.study_locks import locked_study, study_holder, study_holders
 from tracking.trust import kept_facts, maker_facts
 
@@ -36,16 +37,6 @@ if TYPE_CHECKING:
 
 STORE_FORMAT = 1
 DEFAULT_STORE = "kerastudy-store"
-
-# Where MLflow writes absolute addresses of artifacts. MLflow has no call to change
-# them, and a store that was moved must still open; see docs/decisions/0003.
-ADDRESS_COLUMNS = (
-    ("experiments", "artifact_location"),
-    ("runs", "artifact_uri"),
-    ("logged_models", "artifact_location"),
-    ("model_versions", "source"),
-    ("model_versions", "storage_location"),
-)
 
 
 def default_store_path() -> Path:
@@ -321,19 +312,5 @@ def _relocate(store: Store, old: Path) -> None:
     with contextlib.closing(sqlite3.connect(store.root / "mlflow.db")) as database, database:
         rewrite_addresses(database, (old / "mlartifacts").as_uri(), store.artifacts_uri)
         # The commands on the studies' pages.
-        database.execute(
-            "UPDATE tags SET value = replace(value, ?, ?) WHERE key = ?",
-            (shlex.quote(str(old)), shlex.quote(str(store.root)), tags.NOTE),
-        )
+        rewrite_tag(database, tags.NOTE, shlex.quote(str(old)), shlex.quote(str(store.root)))
     write_facts(store.root)
-
-
-def rewrite_addresses(database: sqlite3.Connection, before: str, after: str) -> None:
-    """Has MLflow's artifacts be in another folder than before."""
-    for table, column in ADDRESS_COLUMNS:
-        # Both names come from the constant above.
-        database.execute(
-            f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
-            f"WHERE substr({column}, 1, ?) = ?",
-            (after, len(before) + 1, len(before), before),
-        )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import sqlite3
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,7 +10,8 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 from tracking.doctor.findings import Ailment, Finding, move_to_orphans
-from tracking.store import ADDRESS_COLUMNS, Store
+from tracking.mlflow_parts import recorded_addresses
+from tracking.store import Store
 
 _RUN = re.compile(r"[0-9a-f]{32}")
 _MODEL = re.compile(r"m-[0-9a-f]{32}")
@@ -62,12 +61,9 @@ def _folders(root: Path) -> Iterator[Path]:
 
 
 def _known(store: Store) -> set[Path]:
-    known: set[Path] = set()
-    uri = f"{(store.root / 'mlflow.db').as_uri()}?mode=ro"
-    with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=60)) as database:
-        for table, column in ADDRESS_COLUMNS:
-            # Both names come from the store's constant.
-            for (address,) in database.execute(f"SELECT {column} FROM {table}"):
-                if address and address.startswith("file:"):
-                    known.add(Path(url2pathname(urlparse(address).path)))
-    return known
+    addresses = recorded_addresses(store.root / "mlflow.db")
+    return {
+        Path(url2pathname(urlparse(address).path))
+        for address in addresses
+        if address.startswith("file:")
+    }

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
-from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,6 +14,7 @@ from filelock import FileLock
 from tracking.atomic import is_piece
 from tracking.databases import database_fault
 from tracking.doctor.findings import Ailment, Finding
+from tracking.mlflow_parts import commonest_place
 from tracking.store import Store, facts_fault, write_facts
 
 
@@ -87,13 +86,5 @@ def nobody_makes(root: Path) -> Iterator[None]:
 
 def _stood(root: Path) -> Path:
     """Returns where a store last stood, by the addresses in its database; else where it is."""
-    path = root / "mlflow.db"
-    places: Counter[str] = Counter()
-    with contextlib.suppress(sqlite3.Error):
-        uri = f"{path.as_uri()}?mode=ro"
-        with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
-            for (address,) in database.execute("SELECT artifact_location FROM experiments"):
-                before, found, _ = str(address).rpartition("/mlartifacts/")
-                if found and before.startswith("file:"):
-                    places[url2pathname(urlparse(before).path)] += 1
-    return Path(places.most_common(1)[0][0]) if places else root
+    place = commonest_place(root / "mlflow.db", "mlartifacts")
+    return Path(url2pathname(urlparse(place).path)) if place.startswith("file:") else root

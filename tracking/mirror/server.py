@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from tracking.errors import ServerAwayError, ServerRefusedError, TrackingError
+from tracking.mlflow_parts import quieten
 from tracking.tags import NO_SERVER
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def open_server(address: str) -> MlflowClient:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # It tells of each run that ends, on standard output, and of each model.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    logging.getLogger("mlflow.store.model_registry").setLevel(logging.WARNING)
+    quieten()
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=address, registry_uri=address)

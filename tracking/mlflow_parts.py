@@ -1,0 +1,170 @@
+"""What is private of MLflow: used here, and in `run_tables`, which writes rows into its tables.
+
+Each is looked up when it is first needed. What is missing turns its feature off:
+
+- How it makes a database: its client makes one, whose experiments made by others have their
+  artifacts where MLflow would have them.
+- How it checks what is logged, or one of its tables is not as it is known here (a later version,
+  with another schema): runs are written by its client, at five times the CPU.
+- A column of addresses: it is left as it is when a store is moved.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from search_spaces.private_parts import MissingPartError, ModulePart
+
+# It makes a database with a place of artifacts of our own; the client can't be told.
+_STORE: Final = ModulePart("mlflow", "mlflow.store.tracking.sqlalchemy_store", "SqlAlchemyStore")
+# What is written past the client is checked, and long texts are cut, as the client does.
+_CHECK: Final = ModulePart("mlflow", "mlflow.utils.validation", "_validate_batch_log_data")
+
+# They log what is raised, with a traceback; that tables are made; and each model.
+_TOO_LOUD: Final = {
+    "mlflow.store.db.utils": logging.CRITICAL,
+    "mlflow.tracking": logging.WARNING,
+    "mlflow.store.model_registry": logging.WARNING,
+}
+
+# Where MLflow writes absolute addresses of artifacts. MLflow has no call to change
+# them, and a store that was moved must still open; see docs/decisions/0003.
+_ADDRESSES: Final = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+
+_TABLES: Final[Mapping[str, str]] = {
+    "runs": "artifact_uri deleted_time end_time entry_point_name experiment_id lifecycle_stage "
+    "name run_uuid*! source_name source_type source_version start_time status user_id",
+    "tags": "key*! run_uuid*! value",
+    "params": "key*! run_uuid*! value!",
+    "metrics": "is_nan*! key*! run_uuid*! step*! timestamp*! value*!",
+    "latest_metrics": "is_nan! key*! run_uuid*! step! timestamp value!",
+    "inputs": "destination_id*! destination_type*! input_uuid! source_id*! source_type*! step!",
+    "input_tags": "input_uuid*! name*! value!",
+}
+"""What MLflow's tables must be for being written to, no more and no less: their columns, with ``*``
+if they are of the primary key, and ``!`` if they can't be empty."""
+
+
+def make_database(uri: str, artifacts_uri: str) -> None:
+    """Makes MLflow's database, with all its tables.
+
+    Args:
+        uri: Its address.
+        artifacts_uri: The place of artifacts of experiments that others make in it.
+    """
+    try:
+        _STORE.get()(uri, artifacts_uri).engine.dispose()
+    except (MissingPartError, TypeError, AttributeError):
+        from mlflow import MlflowClient
+
+        # At its first use it makes what is not there.
+        MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
+
+
+def batch_check() -> Callable[..., tuple[Any, Any, Any]]:
+    """Returns MLflow's own check of metrics, params and tags, which also cuts long texts.
+
+    Raises:
+        MissingPartError: If this version has none.
+    """
+    check: Callable[..., tuple[Any, Any, Any]] = _CHECK.get()
+    return check
+
+
+def can_write_tables(database: Path) -> bool:
+    """Tells whether rows can be written into a database's tables, past MLflow's client."""
+    try:
+        batch_check()
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            triggers = connection.execute(
+                "SELECT tbl_name FROM sqlite_master WHERE type = 'trigger'"
+            )
+            if {table for (table,) in triggers} & _TABLES.keys():
+                return False
+            return all(_columns(connection, table) == told for table, told in _TABLES.items())
+    except (sqlite3.Error, MissingPartError):
+        return False
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> str:
+    found = connection.execute(
+        'SELECT name, pk > 0, "notnull" FROM pragma_table_info(?) ORDER BY name', (table,)
+    )
+    return " ".join(f"{name}{'*' * key}{'!' * needed}" for name, key, needed in found)
+
+
+def rewrite_addresses(database: sqlite3.Connection, before: str, after: str) -> None:
+    """Makes MLflow's artifacts be in another folder than before."""
+    for table, column in _known_addresses(database):
+        # Both names come from the constant above.
+        database.execute(
+            f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+            f"WHERE substr({column}, 1, ?) = ?",
+            (after, len(before) + 1, len(before), before),
+        )
+
+
+def rewrite_tag(database: sqlite3.Connection, key: str, before: str, after: str) -> None:
+    """Replaces a text in all tags of a name."""
+    database.execute(
+        "UPDATE tags SET value = replace(value, ?, ?) WHERE key = ?", (before, after, key)
+    )
+
+
+def recorded_addresses(database: Path) -> list[str]:
+    """Returns the addresses of all artifacts, of what was deleted too.
+
+    Raises:
+        sqlite3.Error: If the database can't be read.
+    """
+    with _reading(database) as connection:
+        return [
+            address
+            for table, column in _known_addresses(connection)
+            for (address,) in connection.execute(f"SELECT {column} FROM {table}")
+            if address
+        ]
+
+
+def commonest_place(database: Path, folder: str) -> str:
+    """Returns the address before ``/folder/`` that most experiments' artifacts have, or empty."""
+    places: Counter[str] = Counter()
+    with contextlib.suppress(sqlite3.Error), _reading(database) as connection:
+        for (address,) in connection.execute("SELECT artifact_location FROM experiments"):
+            before, found, _ = str(address).rpartition(f"/{folder}/")
+            places[before] += bool(found)
+    places += Counter()
+    return places.most_common(1)[0][0] if places else ""
+
+
+def quieten() -> None:
+    """Keeps MLflow from logging what is raised too, or goes without saying."""
+    for name, level in _TOO_LOUD.items():
+        logging.getLogger(name).setLevel(level)
+
+
+def _known_addresses(database: sqlite3.Connection) -> list[tuple[str, str]]:
+    return [
+        (table, column)
+        for table, column in _ADDRESSES
+        if database.execute(
+            "SELECT 1 FROM pragma_table_info(?) WHERE name = ?", (table, column)
+        ).fetchone()
+    ]
+
+
+def _reading(database: Path) -> contextlib.closing[sqlite3.Connection]:
+    uri = f"{database.as_uri()}?mode=ro"
+    return contextlib.closing(sqlite3.connect(uri, uri=True, timeout=60))
