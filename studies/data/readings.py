@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from search_spaces.private_parts import MissingPartError
+from studies.data.errors import DataError
 from studies.data.sources import PY_DATASET, TF_DATA, Source, kind_of
 from studies.libraries.keras_parts import adapter_of
 
@@ -36,7 +38,13 @@ class Reading:
         opened = source.open(seed)
         self.kind = kind_of(opened)
         self._steps = source.steps
-        self._adapter = adapter_of(opened, self._weights(class_weight))
+        try:
+            self._adapter = adapter_of(opened, self._weights(class_weight))
+        except MissingPartError as error:
+            raise DataError(
+                f"Data in batches can't be read with this version of Keras: {error}. Use another "
+                "version, or data in arrays."
+            ) from None
         self._dataset: Any = None
         told = self._adapter.num_batches
         if self.kind == PY_DATASET:

@@ -196,8 +196,9 @@ def layers_within(model: keras.Model) -> list[keras.layers.Layer]:
     waiting: list[Any] = [model]
     while waiting:
         layer = waiting.pop()
-        found.append(layer)
-        waiting.extend(each for each in _held_by(layer) if not any(each is f for f in found))
+        if all(layer is not each for each in found):
+            found.append(layer)
+            waiting.extend(_held_by(layer))
     return found
 
 
@@ -220,9 +221,12 @@ def made_by(tensor: Any) -> Any:
 def adapter_of(data: Any, class_weight: dict[int, float] | None) -> Any:
     """Returns what reads data in batches for `fit`, which reads them only within itself.
 
+    It looks for `adapter_class` too: what reads them must be able to train.
+
     Raises:
         MissingPartError: If there is none such.
     """
+    _adapter.get()
     return _adapter_of.get()(x=data, class_weight=class_weight)
 
 

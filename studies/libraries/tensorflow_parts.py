@@ -33,7 +33,7 @@ _resource_variable = ModulePart(
 )
 _operations = ModulePart(_LIBRARY, "tensorflow.python.framework.op_def_registry", "get")
 _traced = AttributePart(_LIBRARY, "Function", "_list_all_concrete_functions")
-_unique_id = AttributePart(_LIBRARY, "Variable", "_unique_id")
+_unique_id = AttributePart(_LIBRARY, "tf.Variable", "_unique_id")
 
 
 @contextlib.contextmanager

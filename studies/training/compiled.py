@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from search_spaces.private_parts import MissingPartError
 from studies.data import StreamedSplits
 from studies.errors import BuilderError, StudyError, describe
 from studies.libraries.keras_parts import initial_epoch, logs_of_its_own
@@ -140,9 +141,14 @@ class CompiledTrainer:
             if reason:
                 raise NotCompilableError(reason)
             self._train_compiled(training, report)
-        except (NotCompilableError, StudyError):
+        except (NotCompilableError, NotTrainedError, StudyError):
             raise
         except Exception as error:
+            if isinstance(error, MissingPartError):
+                # As it is, for as long as this process lives.
+                self._unfit = str(error)
+                if self._mode == "compiled":
+                    raise NotCompilableError(self._unfit) from None
             # What is to blame, the model or the program, shows in `model.fit`. The mode "compiled"
             # asks for no other way.
             if reported or self._mode == "compiled":
@@ -171,7 +177,13 @@ class CompiledTrainer:
             return self._program(model, now, signature), now
 
         try:
-            _fit(training, chosen, arrays, on_epoch)
+            try:
+                _fit(training, chosen, arrays, on_epoch)
+            except NotCompilableError as error:
+                if self._mode == "compiled":
+                    raise
+                # Callbacks have begun, and must not begin again.
+                raise NotTrainedError(str(error)) from None
             # Callbacks may have changed what is saved of it.
             after = Structure(model, global_settings.present()) if training.callbacks else structure
             self.structure = "" if after.reason else str(after.key)
@@ -265,6 +277,8 @@ def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -
 
 
 def _raised(error: Exception) -> str:
+    if isinstance(error, MissingPartError):
+        return str(error)
     return f"the compiled trainer raised {describe(error)}"
 
 

@@ -1,0 +1,182 @@
+"""Each private name of TensorFlow and Keras taken away: trials come to the same bits without it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from conformance.models import SPACE, by_hand, make_spec, make_study, samples
+
+import kerastudy as ks
+from search_spaces import Hyperparameters
+from search_spaces.private_parts import MissingPartError, PrivatePart, private_parts
+from studies.errors import StudyError
+from studies.libraries import keras_parts, tensorflow_parts
+from studies.training.compiled import CompiledTrainer
+from studies.training.determinism import begin_trial, configure_tensorflow
+from studies.training.run_trial import run_trial
+from studies.training.variables import stateful_layers
+from tracking.records import TrialTask
+
+PARTS = {str(part): part for name in ("tensorflow", "keras") for part in private_parts(name)}
+# Without these no program can be exact, or none can be made.
+NEEDED_TO_COMPILE = {
+    "tensorflow.python.eager.context.context",
+    "tensorflow.python.eager.context.FunctionCallOptions",
+    "Context.function_call_options",
+    "Context.config",
+    "tensorflow.python.ops.handle_data_util.get_resource_handle_data",
+    "Operation._set_attr",
+    "tensorflow.python.framework.op_def_registry.get",
+    "tf.Variable._unique_id",
+    "Variable._value",
+    "Variable._autocast",
+    "Optimizer._var_key",
+    "Optimizer._trainable_variables",
+    "Model._initial_epoch",
+    "Model._get_metrics_result_or_logs",
+}
+
+
+def model(hp: Hyperparameters) -> keras.Model:
+    """It needs every part that the compiled trainer does."""
+    layers = keras.layers
+    made = keras.Sequential(
+        [
+            layers.Input((12,)),
+            layers.Dense(2, kernel_regularizer=keras.regularizers.L2(1e-3), name="first"),
+            layers.GaussianDropout(hp["rate"]),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    optimizer = keras.optimizers.AdamW(0.01)
+    optimizer.exclude_from_weight_decay([made.layers[0].kernel])
+    made.compile(optimizer, "sparse_categorical_crossentropy")
+    return made
+
+
+@pytest.fixture(autouse=True)
+def deterministic() -> None:
+    configure_tensorflow(None)
+
+
+@pytest.fixture(scope="module")
+def trained_by_hand() -> tuple[list[dict[str, float]], list[np.ndarray]]:
+    configure_tensorflow(None)
+    metrics, weights = by_hand(model, make_study(model).data.load(), make_spec(1))
+    return metrics, weights[-1]
+
+
+def take_away(part: PrivatePart, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(part, "name", f"{part.name}_of_another_version")
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_without_a_private_part_trials_come_to_the_same(
+    name: str,
+    trained_by_hand: tuple[list[dict[str, float]], list[np.ndarray]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    metrics, weights = trained_by_hand
+    take_away(PARTS[name], monkeypatch)
+    study, trainer = make_study(model), CompiledTrainer()
+    # The second one of a structure has its file's layout learnt.
+    for _ in range(2):
+        reported: list[Any] = []
+        path = tmp_path / "best.weights.h5"
+        task = TrialTask(make_spec(1), SPACE, path)
+
+        def on_epoch(epoch: Any, reported: list[Any] = reported) -> Any:
+            reported.append(epoch.metrics)
+            return "continue"
+
+        result = run_trial(study, study.data.load(), task, on_epoch, trainer)
+        assert (result.state, reported) == ("complete", metrics), result.reason
+        loaded = model(Hyperparameters(SPACE, {"rate": 0.3}))
+        loaded.optimizer.build(loaded.trainable_variables)
+        loaded.load_weights(path)
+        assert all(map(np.array_equal, loaded.get_weights(), weights))
+        if name in NEEDED_TO_COMPILE:
+            assert result.trainer == "plain"
+            assert f"lacks {PARTS[name]}" in result.trainer_reason
+        else:
+            assert (result.trainer, result.trainer_reason) == ("compiled", "")
+
+
+def test_every_part_that_is_needed_is_one() -> None:
+    assert set(PARTS) > NEEDED_TO_COMPILE
+
+
+class TestWhatIsDoneWithout:
+    """By public means, and to the same."""
+
+    def parts(self) -> tuple[PrivatePart, ...]:
+        return (
+            PARTS["Layer._flatten_layers"],
+            PARTS["Model._compile_config"],
+            PARTS["KerasTensor._keras_history"],
+        )
+
+    @pytest.fixture(autouse=True)
+    def taken_away(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.model = model(Hyperparameters(SPACE, {"rate": 0.3}))
+        self.nested = keras.Sequential(
+            [keras.Input((4, 3), 8), keras.layers.LSTM(2, stateful=True)]
+        )
+        self.outer = keras.Sequential([keras.Input((4, 3), 8), self.nested, keras.layers.Dense(1)])
+        self.found = {id(layer) for layer in keras_parts.layers_within(self.outer)}
+        for part in self.parts():
+            take_away(part, monkeypatch)
+
+    def test_layers_within_others(self) -> None:
+        found = {id(layer) for layer in keras_parts.layers_within(self.outer)}
+        assert found >= self.found
+        assert stateful_layers(self.outer) == self.nested.layers
+
+    def test_the_arguments_of_compile(self) -> None:
+        arguments = keras_parts.compile_arguments(self.model)
+        assert arguments["loss"] == "sparse_categorical_crossentropy"
+        assert arguments["optimizer"].get_config() == self.model.optimizer.get_config()
+
+    def test_what_makes_a_tensor(self) -> None:
+        assert keras_parts.made_by(self.model.outputs[0]) is None
+
+
+def test_seeds_are_set_without_a_private_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    def drawn() -> list[Any]:
+        begin_trial(5)
+        layers = [keras.layers.Dense(2) for _ in range(2)]
+        with tensorflow_parts.seeded(3):
+            numbers = keras.random.normal((2,)).numpy().tolist()
+        return [layer.name for layer in layers] + numbers
+
+    wanted = drawn()
+    for part in ("Context._seed", "keras.src.backend.common.global_state.set_global_attribute"):
+        take_away(PARTS[part], monkeypatch)
+        assert drawn() == wanted
+
+
+def test_data_in_batches_is_refused_without_what_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tensorflow as tf
+
+    def batches() -> Any:
+        return tf.data.Dataset.from_tensor_slices(samples(20)).batch(4)
+
+    study = ks.Study(
+        "batches",
+        data=ks.datasets.batches(batches, validation=batches),
+        build=model,
+        space=SPACE,
+        objective="val_loss",
+    )
+    take_away(PARTS["keras.src.trainers.data_adapters.data_adapter.DataAdapter"], monkeypatch)
+    with pytest.raises(StudyError, match=r"version of Keras: keras .* lacks .*DataAdapter"):
+        study.launch(store=tmp_path / "store", progress=False)
+    with pytest.raises(MissingPartError):
+        keras_parts.adapter_class()
