@@ -23,6 +23,7 @@ FENCES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("tensorflow.python", "tensorflow.core"),
     ),
     "keras": (("studies/libraries/keras_parts.py",), ("keras.src",)),
+    "optuna": (("studies/optuna_internals.py",), ()),
     "mlflow": (
         ("tracking/mlflow_parts.py",),
         ("mlflow.store", "mlflow.utils", "mlflow.server", "mlflow.protos"),
