@@ -21,7 +21,7 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from studies.causes import builder_function
-from studies.errors import describe
+from studies.errors import first_paragraph
 
 if TYPE_CHECKING:
     import keras
@@ -92,7 +92,7 @@ def loading_warnings(model: keras.Model, build: Any) -> list[str]:
         except Exception as error:
             return [
                 "Keras can't save the model, so the best trial's will not be registered: "
-                f"{describe(error)}. Use functions and classes of the top level of a file."
+                f"{first_paragraph(error)}. Use functions and classes of the top level of a file."
             ]
     code = own_code(config, build)
     found = []
@@ -120,7 +120,7 @@ def _custom(part: Any, layer: str = "") -> Iterator[tuple[str, str]]:
             return
         if kind == "function" and isinstance(inner, str):
             yield inner, inner.rpartition(">")[2]
-        elif isinstance(kind, str) and part.get("registered_name"):
+        elif isinstance(kind, str) and part.get("registered_name") and not _is_keras(part):
             yield str(part["registered_name"]), kind
         if isinstance(inner, Mapping) and isinstance(inner.get("name"), str):
             layer = inner["name"]
@@ -129,6 +129,11 @@ def _custom(part: Any, layer: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(part, list | tuple):
         for value in part:
             yield from _custom(value, layer)
+
+
+def _is_keras(part: Mapping[str, Any]) -> bool:
+    """Tells whether a class is Keras's own: a functional model has a registered name too."""
+    return str(part.get("module") or "").partition(".")[0] == "keras"
 
 
 def _own_texts(build: Any) -> dict[str, str]:

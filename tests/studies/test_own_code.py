@@ -81,6 +81,20 @@ def test_what_can_not_go_is_told(build: Any, said: str) -> None:
     assert said in warning
 
 
-def test_a_model_of_keras_alone_has_no_code() -> None:
-    model = compiled([keras.layers.Dropout(0.1)], "mse")
-    assert own_code(keras.saving.serialize_keras_object(model), compiled).modules == {}
+def functional() -> keras.Model:
+    """Its class has a registered name in Keras, and so has that of a model within it."""
+    inputs = keras.Input((2,))
+    inner = keras.Model(inputs, keras.layers.Dense(2)(inputs))
+    outer = keras.Input((2,))
+    model = keras.Model(outer, keras.layers.Dense(1)(inner(outer)))
+    model.compile("sgd", "mse")
+    return model
+
+
+@pytest.mark.parametrize(
+    "build", [lambda: compiled([keras.layers.Dropout(0.1)], "mse"), functional]
+)
+def test_a_model_of_keras_alone_has_no_code(build: Any) -> None:
+    model = build()
+    assert own_code(keras.saving.serialize_keras_object(model), build).modules == {}
+    assert loading_warnings(model, build) == []
