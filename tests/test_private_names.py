@@ -23,7 +23,7 @@ FENCES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("tensorflow.python", "tensorflow.core"),
     ),
     "keras": (("studies/libraries/keras_parts.py",), ("keras.src",)),
-    "optuna": (("studies/optuna_internals.py",), ()),
+    "optuna": (("studies/optuna_internals.py", "studies/engines/optuna_export.py"), ()),
     "mlflow": (
         ("tracking/mlflow_parts.py",),
         ("mlflow.store", "mlflow.utils", "mlflow.server", "mlflow.protos"),
@@ -42,7 +42,6 @@ TO_DO: Mapping[str, set[str]] = {
     "studies/engines/keras_tuner_hyperband.py": {"_start_new_bracket"},
     "studies/engines/keras_tuner_oracles.py": {"_vectorize_trials"},
     "studies/engines/optuna_tpe.py": {"_get_trials", "_sample", "_compute_acquisition_func"},
-    "studies/engines/optuna_export.py": {"_study_id"},
 }
 
 
