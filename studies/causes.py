@@ -18,7 +18,8 @@ from studies.errors import describe
 _PLACE = re.compile(r'File "([^"]+)", line (\d+)')
 _OF_KERASTUDY = ("studies", "tracking", "search_spaces")
 _CATALOG = Path(__file__).parent / "catalog"
-_OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "InternalError: Out of memory")
+# Python's own, and TensorFlow's, which this module does not import.
+_OUT_OF_MEMORY = {"MemoryError", "ResourceExhaustedError"}
 
 
 def explain(error: BaseException, build: Any = None) -> str:
@@ -42,7 +43,8 @@ def explain(error: BaseException, build: Any = None) -> str:
 
 def out_of_memory(error: BaseException) -> bool:
     """Tells whether an error says that there was no memory left."""
-    return any(describe(each).startswith(_OUT_OF_MEMORY) for each in _chain(error))
+    kinds = {kind.__name__ for each in _chain(error) for kind in type(each).__mro__}
+    return not _OUT_OF_MEMORY.isdisjoint(kinds)
 
 
 def is_fatal(error: BaseException) -> bool:

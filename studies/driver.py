@@ -89,6 +89,8 @@ class Driver:
         self._finished_before = frozenset(self._finished)
         self._again = deque(t for t in recorded if t.state not in FINISHED_STATES)
         self._running: dict[int, Running] = {}
+        # Trials that ran out of memory beside others.
+        self._alone: set[int] = set()
         self._repeats: deque[int] = deque()
         # What has come in, and is not in the record yet.
         self._results: list[TrialResult] = []
@@ -186,7 +188,7 @@ class Driver:
             self._best.take(trial, told_before=False)
         return trial
 
-    def on_lost(self, spec: TrialSpec, reason: str) -> None:
+    def on_lost(self, spec: TrialSpec, reason: str, out_of_memory: bool = False) -> None:
         """See `Handler.on_lost`."""
         number = spec.number
         running = self._running[number]
@@ -199,14 +201,22 @@ class Driver:
             reason = f"stopped: {reason}"
             self.on_result(TrialResult(number, "interrupted", reason=reason, repeat=spec.repeat))
             return
-        self._progress.say(f"trial {number}: {reason}")
         trial = replace(running.trial, losses=running.trial.losses + 1)
-        if trial.losses < _ATTEMPTS:
+        was_alone = number in self._alone
+        if trial.losses < _ATTEMPTS and not (out_of_memory and was_alone):
+            how = "; it is tried once more, alone" if out_of_memory else ""
+            self._progress.say(f"trial {number}: {reason}{how}")
+            if out_of_memory:
+                self._alone.add(number)
             del self._running[number]
             self._close(running, trial.losses)
             self._again.appendleft(trial)
             return
-        reason = f"{_ATTEMPTS} attempts, and in each {reason}"
+        self._progress.say(f"trial {number}: {reason}")
+        if was_alone:
+            reason = f"{reason}, with no other trial beside it"
+        else:
+            reason = f"{_ATTEMPTS} attempts, and in each {reason}"
         self.on_result(TrialResult(number, "infeasible", reason=reason, repeat=spec.repeat))
 
     def _combined(self, running: Running) -> TrialResult:
@@ -363,7 +373,7 @@ class Driver:
     def _begin_next(self) -> Running | None:
         """Begins a trial that was cut, or the next one; None if there is none to begin."""
         losses = 0
-        if self._cuts() or (self._ended_early() and not self._again):
+        if self._cuts() or (self._ended_early() and not self._again) or self._is_kept_free():
             return None
         if self._again:
             before = self._again.popleft()
@@ -395,6 +405,11 @@ class Driver:
         self._running[spec.number] = Running(trial)
         self._progress.trial_begins(spec)
         return self._running[spec.number]
+
+    def _is_kept_free(self) -> bool:
+        """Tells whether what runs is to end first: a trial has the machine alone, or waits to."""
+        waits = bool(self._again) and self._again[0].number in self._alone
+        return bool(self._running) and (waits or not self._alone.isdisjoint(self._running))
 
     def _ask(self, number: int) -> Proposal | None:
         """Returns the next proposal; None if there is none, or none yet."""

@@ -47,11 +47,12 @@ class WorkerError(StudyError):
 
     Attributes:
         killed: Whether it was killed, by a person or for want of memory, and did nothing wrong.
+        out_of_memory: Whether it was for want of memory, as far as that can be told.
     """
 
-    def __init__(self, message: str, *, killed: bool = False) -> None:
+    def __init__(self, message: str, *, killed: bool = False, out_of_memory: bool = False) -> None:
         super().__init__(message)
-        self.killed = killed
+        self.killed, self.out_of_memory = killed, out_of_memory
 
 
 def describe(error: BaseException) -> str:

@@ -53,6 +53,7 @@ def combined(
             joined=_all_joined(results),
             repeats=repeats,
             raised=last.raised,
+            peak_memory_bytes=max(r.peak_memory_bytes for r in results),
         )
     best = min(range(len(repeats)), key=lambda i: (objective.sort_key(repeats[i].best.value), i))
     value = statistics.fmean(repeat.best.value for repeat in repeats)
@@ -75,6 +76,7 @@ def combined(
         checkpoint_sha256=repeats[best].checkpoint_sha256,
         unsaved=repeats[best].unsaved,
         raised=last.raised,
+        peak_memory_bytes=max(r.peak_memory_bytes for r in results),
     )
 
 

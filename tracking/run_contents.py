@@ -117,6 +117,8 @@ def settings(description: StudyDescription) -> dict[str, Any]:
 def result_metrics(result: TrialResult, objective: Objective) -> dict[str, float]:
     """Returns the metrics of a trial as a whole, by MLflow's names."""
     found: dict[str, float] = {"epochs_trained": result.epochs, "seconds": result.seconds}
+    if result.peak_memory_bytes:
+        found["peak_memory_bytes"] = result.peak_memory_bytes
     if result.model_parameters:
         found["model_parameters"] = result.model_parameters
     if result.best is not None:

@@ -194,6 +194,7 @@ def study_text(history: StudyHistory) -> str:
             if name in best.spec.values
         ),
         *_wrapped(f"trainer    {_trainers(history)}"),
+        *_peak_memory(history, best),
         *_checkpoint(history, best),
         *_wrapped(f"model      {_model(history, best)}"),
     ]
@@ -213,6 +214,16 @@ def _reasons(history: StudyHistory) -> list[str]:
     if len(found) > _REASONS_SHOWN:
         lines.append(f"           and {len(found) - _REASONS_SHOWN} more reasons: see --json")
     return lines
+
+
+def _peak_memory(history: StudyHistory, best: TrialRecord) -> list[str]:
+    """Says what memory the best trial took, and the one that took most."""
+    sizes = {t.number: t.result.peak_memory_bytes for t in history.trials if t.result is not None}
+    largest = max(sizes, key=lambda number: sizes[number])
+    if not sizes[largest]:
+        return []
+    of_best, of_largest = (f"{sizes[n] / 2**30:.2f} GiB" for n in (best.number, largest))
+    return [f"memory     {of_best} at its peak; the most {of_largest} (trial {largest})"]
 
 
 def _checkpoint(history: StudyHistory, trial: TrialRecord) -> list[str]:
@@ -307,6 +318,7 @@ def _short(trial: TrialRecord) -> dict[str, Any]:
         "value": trial.best.value,
         "epoch": trial.best.epoch,
         "reason": (trial.result.reason if trial.result is not None else "") or None,
+        "peak_memory_bytes": trial.result.peak_memory_bytes if trial.result is not None else 0,
         "params": dict(trial.spec.values),
     }
 

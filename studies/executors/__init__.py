@@ -8,6 +8,7 @@
 | `worker` | trials in one worker process, from the driver's side |
 | `worker_process` | the process, and the connection to it |
 | `worker_main` | the worker process's own side |
+| `memory` | the memory of a worker, for when it is killed |
 | `pool` | trials in several of them |
 | `local` | the workers of a launch on this machine |
 | `sizing`, `devices` | how many suit the machine; its GPUs |

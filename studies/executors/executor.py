@@ -28,8 +28,14 @@ class Handler(Protocol):
         """Takes what came of a trial."""
         ...
 
-    def on_lost(self, spec: TrialSpec, reason: str) -> None:
-        """Told that a trial's process ended by itself; the trial has no result."""
+    def on_lost(self, spec: TrialSpec, reason: str, out_of_memory: bool = False) -> None:
+        """Told that a trial's process ended by itself; the trial has no result.
+
+        Args:
+            spec: The trial.
+            reason: How it ended.
+            out_of_memory: Whether that was for want of memory.
+        """
         ...
 
 

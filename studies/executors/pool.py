@@ -136,7 +136,7 @@ class WorkerPool:
             self._do_without(worker, error)
             # What it was to run when it had taken the place of one that died.
             for spec in worker.delayed:
-                handler.on_lost(spec, str(error))
+                handler.on_lost(spec, str(error), error.out_of_memory)
         self._check_alike(worker)
 
     def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:

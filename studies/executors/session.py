@@ -20,6 +20,7 @@ from studies.training.determinism import begin_trial, configure_tensorflow
 from studies.training.discovering import resolve_space
 from studies.training.environment import environment
 from studies.training.hypermodel import HyperModelTrainer, has_own_fit
+from studies.training.peak_memory import PeakMemory
 from studies.training.repeated_builds import unlike_builds
 from studies.training.run_trial import run_trial
 from studies.training.trainer import Trainer
@@ -134,8 +135,10 @@ class Session:
         trainer = self.trainer
         if task.trainer is not None and isinstance(trainer, CompiledTrainer):
             trainer = trainer.in_mode(task.trainer)
+        memory = PeakMemory()
         try:
-            return run_trial(self.study, self.splits, task, on_epoch, trainer)
+            result = run_trial(self.study, self.splits, task, on_epoch, trainer)
+            return replace(result, peak_memory_bytes=memory.size)
         finally:
             # Another study may follow in this process.
             global_settings.restore()

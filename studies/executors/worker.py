@@ -45,6 +45,7 @@ class WorkerExecutor:
             own.
         variables: What its environment has in place of this process's.
         on_output: Takes each line that the worker prints.
+        memory: Bytes that its process may have; None: what the machine has, or the container.
 
     Raises:
         StudyError: By `load`, if the study cannot be run as defined.
@@ -61,6 +62,7 @@ class WorkerExecutor:
         shared: Path | None = None,
         variables: Mapping[str, str] | None = None,
         on_output: OnOutput | None = None,
+        memory: int | None = None,
     ) -> None:
         self._own = None
         if shared is None:
@@ -73,6 +75,7 @@ class WorkerExecutor:
         self._loaded: Loaded | None = None
         self._folder = folder if folder and Path(folder).is_dir() else None
         self._variables = dict(variables or {})
+        self._memory = memory
         self._process = self._start()
         self._lost_while_loading = 0
 
@@ -80,7 +83,9 @@ class WorkerExecutor:
         self._is_loading = True
         # The kinds of models that this process has trained: it has their programs.
         self._trained: set[Hashable] = set()
-        return WorkerProcess(self._load_study, self._folder, self._variables, self._on_output)
+        return WorkerProcess(
+            self._load_study, self._folder, self._variables, self._on_output, self._memory
+        )
 
     def _restart(self) -> None:
         self._process.end()
@@ -204,7 +209,7 @@ class WorkerExecutor:
             lost, self._running = self._running, None
             self._restart()
             if lost is not None:
-                handler.on_lost(lost, str(error))
+                handler.on_lost(lost, str(error), error.out_of_memory)
             return
         self._running = None
         if isinstance(message, Failed):
@@ -250,6 +255,7 @@ class WorkerExecutor:
             self._own.cleanup()
 
     def _start_next(self) -> None:
+        self._process.memory.begin_trial()
         self._process.send(self._waiting[0])
         self._running = self._waiting.popleft().spec
         self._trained.add(kind_of(self._running))

@@ -21,6 +21,7 @@ from typing import Any
 
 from studies.errors import WorkerError
 from studies.executors import worker_main
+from studies.executors.memory import ProcessMemory
 from studies.executors.messages import LoadStudy
 
 _SECONDS_TO_CONNECT = 120.0
@@ -51,6 +52,7 @@ class WorkerProcess:
         folder: The folder that it runs in; None: this process's.
         variables: What its environment has in place of this process's.
         on_output: Takes each line that it prints.
+        memory: Bytes that it may have, of which it is told when it is killed; None: the machine's.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class WorkerProcess:
         folder: str | None,
         variables: Mapping[str, str],
         on_output: OnOutput,
+        memory: int | None = None,
     ) -> None:
         key = secrets.token_bytes(32)
         self._listener = _listen(key, load.shared)
@@ -86,6 +89,7 @@ class WorkerProcess:
             words = (text, key.hex(), str(load.threads), folder_of_data, told)
             self._process.stdin.write("\t".join(words) + "\n")
             self._process.stdin.flush()
+        self.memory = ProcessMemory(self._process.pid, memory)
         self._last_lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._reader = threading.Thread(target=self._read_output, args=(on_output,), daemon=True)
         self._reader.start()
@@ -132,6 +136,7 @@ class WorkerProcess:
         with self._closing:
             if self._connection is not None:
                 self._connection.close()
+        self.memory.close()
         self._process.terminate()
         try:
             self._process.wait(_SECONDS_TO_END)
@@ -217,7 +222,16 @@ class WorkerProcess:
         how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
         last = f"; its last line was: {self._last_lines[-1]}" if self._last_lines else ""
         killed = code == -signal.SIGKILL
-        return WorkerError(f"the worker process ended {how}{last}", killed=killed)
+        # What C++ does when it gets no memory.
+        refused = any("std::bad_alloc" in line for line in self._last_lines)
+        if refused or (killed and self.memory.ran_out()):
+            return WorkerError(
+                f"the worker process ran out of memory: {self.memory} and ended {how}",
+                killed=killed,
+                out_of_memory=True,
+            )
+        had = f"; {self.memory}" if killed and self.memory.peak else ""
+        return WorkerError(f"the worker process ended {how}{had}{last}", killed=killed)
 
     def _read_output(self, on_output: OnOutput) -> None:
         assert self._process.stdout is not None

@@ -19,6 +19,8 @@
 | `global_settings` | settings of the process, the same for each trial |
 | `building` | from hyperparameters to a compiled model, checked |
 | `metric_directions` | which way a metric gets better |
+| `trying` | the default model, trained for a batch before the study |
+| `peak_memory` | the most memory that a trial took |
 | `best_weights` | the weights of the best epoch, kept and written |
 | `run_trial` | the whole of a trial: build, train, checkpoint |
 | `champion`, `signatures` | a trial's best weights as a model of MLflow |

@@ -55,6 +55,7 @@ def test_show_has_what_the_issue_lists(launched: Launched, shown: Any) -> None:
     } <= set(best)
     assert best["trial"] in range(3)
     assert best["epoch"] in (1, 2)
+    assert 2**27 < best["peak_memory_bytes"] < 2**34
     assert 0 <= best["value"] <= 1
     assert best["params"].keys() == {"learning_rate"}
     assert best["model_uri"] == "models:/blobs@champion"

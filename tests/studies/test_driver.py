@@ -163,6 +163,23 @@ def test_a_trial_that_kills_three_workers_is_infeasible(tmp_path: Path) -> None:
     assert history.counts()["complete"] == 3
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_trial_that_runs_out_of_memory_is_tried_once_more_alone(
+    tmp_path: Path, times: int
+) -> None:
+    executor = ScriptedExecutor(describe(trials=8), out_of_memory=[1] * times, workers=3)
+    history = launch(tmp_path / "store", executor)
+    assert [each for each in executor.ran if each[0] == 1] == [(1, 1), (1, 2)]
+    assert executor.together[0] == {0, 1, 2}
+    assert [each for each in executor.together[1:] if 1 in each] == [{1}]
+    assert history.counts()["complete"] == (8 if times == 1 else 7)
+    trial = history.trial(1)
+    assert trial.result is not None
+    if times == 2:
+        said = "the worker process ran out of memory, with no other trial beside it"
+        assert (trial.state, trial.result.reason) == ("infeasible", said)
+
+
 def test_infeasible_trials_are_recorded_with_their_reason(tmp_path: Path) -> None:
     executor = ScriptedExecutor(describe(trials=6), infeasible={0, 3})
     history = launch(tmp_path / "store", executor)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,8 +38,10 @@ def in_process(file: Path) -> Iterator[Executor]:
 
 
 @contextmanager
-def in_worker(file: Path, threads: int | None = None) -> Iterator[WorkerExecutor]:
-    executor = WorkerExecutor(Target(str(file)), threads=threads)
+def in_worker(
+    file: Path, threads: int | None = None, memory: int | None = None
+) -> Iterator[WorkerExecutor]:
+    executor = WorkerExecutor(Target(str(file)), threads=threads, memory=memory)
     try:
         executor.load()
         yield executor
@@ -89,17 +93,20 @@ def test_a_killed_worker_is_replaced_and_its_trial_reported_lost(
 ) -> None:
     """The new one runs the study's text as it was, though its file has changed meanwhile.
 
-    Nor is anything left of either in the folder for temporary files.
+    As it had more memory than it might, that is taken to be why it was killed. Nothing is left of
+    either in the folder for temporary files.
     """
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setattr(tempfile, "tempdir", None)
     study_file.write_text(STUDY_FILE + REWRITTEN, encoding="utf-8")
-    with in_worker(study_file) as executor:
+    with in_worker(study_file, memory=2**20) as executor:
         before = worker_pid()
 
         def kill(epoch: object) -> str:
+            while not executor.process.memory.peak:
+                time.sleep(0.01)
             study_file.write_text("raise RuntimeError('half saved')", encoding="utf-8")
             os.kill(before, signal.SIGKILL)
             return "continue"
@@ -111,7 +118,8 @@ def test_a_killed_worker_is_replaced_and_its_trial_reported_lost(
             executor.wait(handler)
         ((number, reason),) = handler.lost
         assert number == 0
-        assert "signal 9" in reason
+        assert re.search(r"ran out of memory: it had 0\.\d GiB of 0\.0 GiB.*signal 9", reason)
+        assert handler.out_of_memory
         assert worker_pid() != before
         handler = Collecting()
         assert handler.run(executor, make_spec(executor), tmp_path).state == "complete"

@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import keras_tuner
+import numpy as np
 import pytest
 import tensorflow as tf
 from conformance.models import (
@@ -109,9 +110,15 @@ def test_what_ends_a_search_of_keras_tuner_ends_the_study(tmp_path: Path) -> Non
         run(make_study(fatal), tmp_path)
 
 
-def test_a_trial_given_up_on_purpose_is_no_mistake(tmp_path: Path) -> None:
+@pytest.mark.parametrize("on_purpose", [True, False])
+def test_neither_a_trial_given_up_nor_a_lack_of_memory_is_a_mistake(
+    tmp_path: Path, on_purpose: bool
+) -> None:
     def given_up(hp: Hyperparameters) -> keras.Model:
-        raise keras_tuner.errors.FailedTrialError("too large")
+        if on_purpose:
+            raise keras_tuner.errors.FailedTrialError("too large")
+        np.empty(10**18)
+        return dense(hp)
 
     result = run(make_study(given_up), tmp_path)
     assert (result.state, result.raised) == ("infeasible", "")

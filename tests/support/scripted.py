@@ -105,6 +105,7 @@ class ScriptedExecutor:
         description: The study.
         before: Called before each trial; may raise, or kill the process.
         lost: Numbers of trials whose process dies, as often as they stand in it.
+        out_of_memory: Likewise, for want of memory.
         infeasible: Numbers of trials that are infeasible.
         raises: Numbers of trials whose builder raises, and alike.
         joined: Hyperparameters that the builder shows in a trial and the space lacks, by number.
@@ -118,10 +119,12 @@ class ScriptedExecutor:
     description: StudyDescription
     before: Callable[[TrialSpec], None] = lambda spec: None
     lost: list[int] = field(default_factory=list)
+    out_of_memory: list[int] = field(default_factory=list)
     infeasible: set[int] = field(default_factory=set)
     raises: set[int] = field(default_factory=set)
     joined: Mapping[int, Sequence[ks.Float]] = field(default_factory=dict)
     ran: list[tuple[int, int]] = field(default_factory=list)
+    together: list[set[int]] = field(default_factory=list)
     environment: Mapping[str, str] = field(default_factory=lambda: {"python": "3"})
     workers: int = 1
     wrong: Mapping[int, int] = field(default_factory=dict)
@@ -150,6 +153,7 @@ class ScriptedExecutor:
             # As a worker process that took the place of one that died: it is ready now.
             self._replacing = False
             return
+        self.together.append({task.spec.number for task in self._waiting})
         for _ in range(len(self._waiting)):
             self._run(self._waiting.popleft(), handler)
 
@@ -161,6 +165,10 @@ class ScriptedExecutor:
             self.lost.remove(spec.number)
             self._replacing = True
             handler.on_lost(spec, "the worker process ended by signal 9")
+        elif spec.number in self.out_of_memory:
+            self.out_of_memory.remove(spec.number)
+            self._replacing = True
+            handler.on_lost(spec, "the worker process ran out of memory", True)
         elif spec.number in self.raises:
             raised = "NameError: modl (mine.py, line 3)"
             reason = f"the builder raised {raised}"

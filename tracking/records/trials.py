@@ -6,7 +6,7 @@ import dataclasses
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tracking.records.class_weights import ClassWeight, read_class_weight
@@ -159,6 +159,7 @@ class TrialResult:
         unsaved: Why there is no checkpoint of the best epoch, though it has a value; else empty.
         raised: What the builder or the training raised, if that may be a mistake in the study's
             code, and the line there. Empty if it was out of memory, or given up on purpose.
+        peak_memory_bytes: The most that the process had while it ran; 0 if that is not known.
     """
 
     number: int
@@ -178,6 +179,8 @@ class TrialResult:
     checkpoint_sha256: str = ""
     unsaved: str = ""
     raised: str = ""
+    # Not what the trial comes to.
+    peak_memory_bytes: int = field(default=0, compare=False)
 
     @property
     def spread(self) -> float | None:

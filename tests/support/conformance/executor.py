@@ -85,8 +85,9 @@ class Collecting:
     def on_result(self, result: TrialResult) -> None:
         self.results.append(result)
 
-    def on_lost(self, spec: TrialSpec, reason: str) -> None:
+    def on_lost(self, spec: TrialSpec, reason: str, out_of_memory: bool = False) -> None:
         self.lost.append((spec.number, reason))
+        self.out_of_memory = out_of_memory
 
     def run(
         self,

@@ -1,0 +1,94 @@
+"""The memory of a worker process, as its driver sees it: for when it is gone.
+
+A process that the system ends for want of memory gets the signal of `kill -9`, and can say nothing
+any more. So its memory is looked at while it lives, and the system's own count of such endings.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import psutil
+
+from studies.executors.sizing import memory_limit
+
+_SECONDS_BETWEEN_LOOKS = 0.25
+# From here on, what was killed is taken to have been killed for its memory. The last look may have
+# been a while ago.
+_NEARLY_ALL = 0.8
+_PROC = Path("/proc")
+_GROUP_EVENTS = Path("/sys/fs/cgroup/memory.events")
+_GIBIBYTE = 2**30
+
+
+class ProcessMemory:
+    """Looks at a process's memory until it ends.
+
+    Args:
+        pid: The process.
+        limit: Bytes that it may have; None: what the machine has, or the container.
+
+    Attributes:
+        peak: The most bytes that it was seen to have, of those of its present trial where the
+            system tells.
+    """
+
+    def __init__(self, pid: int, limit: int | None = None) -> None:
+        self.peak = 0
+        self._pid = pid
+        self._limit = memory_limit() if limit is None else limit
+        self._ended_before = _ended_by_system()
+        self._over = threading.Event()
+        threading.Thread(target=self._follow, daemon=True).start()
+
+    def begin_trial(self) -> None:
+        """Takes that a trial begins."""
+        self.peak, self._ended_before = 0, _ended_by_system()
+
+    def close(self) -> None:
+        """Looks at it no more."""
+        self._over.set()
+
+    def ran_out(self) -> bool:
+        """Tells whether the process, which was killed, was so for want of memory."""
+        return _ended_by_system() > self._ended_before or self.peak >= _NEARLY_ALL * self._limit
+
+    def __str__(self) -> str:
+        """Says what it had, of what there is."""
+        return f"it had {in_gibibytes(self.peak)} of {in_gibibytes(self._limit)}"
+
+    def _follow(self) -> None:
+        while not self._over.wait(_SECONDS_BETWEEN_LOOKS):
+            try:
+                self.peak = max(self.peak, _memory_of(self._pid))
+            except (OSError, ValueError, psutil.Error):
+                return
+
+
+def in_gibibytes(size: int) -> str:
+    """Returns a size for people to read."""
+    return f"{size / _GIBIBYTE:.1f} GiB"
+
+
+def _memory_of(pid: int) -> int:
+    """Returns the most bytes that a process has had, where the system tells, or has now."""
+    try:
+        for line in (_PROC / str(pid) / "status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except FileNotFoundError:
+        pass
+    return int(psutil.Process(pid).memory_info().rss)
+
+
+def _ended_by_system() -> int:
+    """Returns how many processes the system has ended for want of memory, as far as it tells."""
+    found = 0
+    for file in (_PROC / "vmstat", _GROUP_EVENTS):
+        try:
+            lines = file.read_text().splitlines()
+        except OSError:
+            continue
+        found += sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+    return found
