@@ -13,6 +13,7 @@
 | `reproduction` | a trial again, compared |
 | `doctor/` | a store looked through and mended |
 | `reruns` | a recorded training that runs again |
+| `first_trials`, `retrying` | whether the first trials fail alike; infeasible ones again |
 | `curves` | what an engine was told of a trial |
 | `definitions` | whether a study is the recorded one; what its engine can't serve |
 | `specs`, `repeats`, `retention` | what a trial is made of, what it comes to, what stays of it |
@@ -29,7 +30,7 @@
 | `outputs` | output layers and losses that fit a target |
 | `data/` | data sets, splits |
 | `libraries/` | what is private of the libraries that train |
-| `errors` | what can go wrong |
+| `errors`, `causes` | what can go wrong; what a user's code raised, and where |
 """
 
 from studies.data import Dataset, datasets
