@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces.private_parts import AttributePart, MissingPartError, ModulePart
@@ -25,6 +25,9 @@ _trainable = AttributePart(_LIBRARY, "Optimizer", "_trainable_variables")
 _initial_epoch = AttributePart(_LIBRARY, "Model", "_initial_epoch")
 _metrics_to_log = AttributePart(_LIBRARY, "Model", "_get_metrics_result_or_logs")
 _compiled_with = AttributePart(_LIBRARY, "Model", "_compile_config")
+_metrics_of = AttributePart(_LIBRARY, "Model", "_compile_metrics")
+_loss_of = AttributePart(_LIBRARY, "Model", "_compile_loss")
+_symbolically = ModulePart(_LIBRARY, "keras.src.backend", "compute_output_spec")
 _layers_within = AttributePart(_LIBRARY, "Layer", "_flatten_layers")
 _made_by = AttributePart(_LIBRARY, "KerasTensor", "_keras_history")
 _adapters = "keras.src.trainers.data_adapters"
@@ -186,6 +189,35 @@ def compile_arguments(model: keras.Model) -> dict[str, Any]:
         return dict(_compiled_with.of(model).config)
     arguments: dict[str, Any] = keras.saving.deserialize_keras_object(model.get_compile_config())
     return arguments
+
+
+def has_all_variables(model: keras.Model) -> bool:
+    """Tells whether a model has its variables, and its metrics, loss and optimizer have theirs.
+
+    What of the metrics and the loss is made within the first step shows nowhere publicly.
+    """
+    try:
+        parts = [_metrics_of.of(model), _loss_of.of(model), model.optimizer]
+        return model.built and all(part is None or part.built for part in parts)
+    except (AttributeError, MissingPartError):
+        return False
+
+
+def call_symbolically(function: Callable[..., Any], *arguments: Any) -> None:
+    """Calls a function of symbolic tensors: variables are made, and none has another value after.
+
+    Publicly layers can be called so, but no functions. A global generator that is made meanwhile is
+    forgotten: that of the training is made within it.
+
+    Raises:
+        MissingPartError: If it can't be done.
+        Exception: Whatever the function raises.
+    """
+    call, generator = _symbolically.get(), global_generator()
+    try:
+        call(function, *arguments)
+    finally:
+        set_global_generator(generator)
 
 
 def layers_within(model: keras.Model) -> list[keras.layers.Layer]:

@@ -141,7 +141,8 @@ def variable_of_a_program(value: Any, name: str) -> tf.Variable:
 
 def is_plain_variable(variable: object) -> bool:
     """Tells whether a variable has one value; one of a distribution strategy has several."""
-    return type(variable).__name__ == "ResourceVariable"
+    # The second kind is what TensorFlow makes within a function, as in the first step of `fit`.
+    return type(variable).__name__ in ("ResourceVariable", "UnliftedInitializerVariable")
 
 
 def is_stateful(operation: str) -> bool | None:

@@ -5,16 +5,21 @@
 | `trainer` | `Trainer`, the seam; what a trainer is given |
 | `plain` | the trainer that calls `model.fit` |
 | `compiled` | the trainer that runs whole epochs, by programs |
+| `fitness` | which trainings are for programs |
+| `fitting` | what `fit` does, with an epoch per call |
 | `programs` | traced once for a structure, lent to every trial that has it |
 | `structure`, `fingerprints` | what of a model decides its graph, as a key |
 | `lifting` | numbers that a program reads from variables |
 | `epochs` | an epoch and a validation as TensorFlow functions |
 | `loops` | a step for each batch, as one function; what executes it |
 | `graph_checks` | what a graph may hold if it is to be used again |
-| `callbacks` | which callbacks watch batches |
+| `chosen_programs` | which programs train and validate a model now |
+| `program_checks` | a program compared with the model's own steps |
+| `callbacks` | which callbacks watch batches, or may change a model |
 | `variables` | making variables ahead of the training |
 | `batches` | training data in the order of each epoch, validation data as it is |
 | `environment` | what bits depend on beside spec and code |
+| `seed_states` | the seed generators that are not the model's own |
 | `determinism` | seeds, threads, and names of layers |
 | `global_settings` | settings of the process, the same for each trial |
 | `building` | from hyperparameters to a compiled model, checked |
@@ -22,6 +27,8 @@
 | `trying` | the default model, trained for a batch before the study |
 | `peak_memory` | the most memory that a trial took |
 | `best_weights` | the weights of the best epoch, kept and written |
+| `beyond_weights` | variables that a state holds beyond the weights |
+| `callback_surroundings` | what callbacks keep outside of their attributes |
 | `run_trial` | the whole of a trial: build, train, checkpoint |
 | `champion`, `signatures` | a trial's best weights as a model of MLflow |
 | `served` | that model, taking samples as their user has them |

@@ -51,7 +51,9 @@ class Batches:
             data = tf.nest.map_structure(as_tensor, data)
             self.training = _plain(make(data, self._samples, self._order, batch_size))
             data = tf.nest.map_structure(as_tensor, packed(validation))
-            in_order = _in_batches(data, len(validation), batch_size)
+            in_order = in_batches(
+                data, len(validation), batch_size, known_size(len(validation), batch_size)
+            )
             # flat_map hides the length.
             self.validation = _plain(tf.data.Dataset.range(1).flat_map(lambda _: in_order))
 
@@ -118,7 +120,7 @@ def _whole_epoch(data: Any, samples: int, order: Any, batch_size: int) -> tf.dat
 
     def epoch(_: Any) -> tf.data.Dataset:
         arrays = tf.nest.map_structure(lambda a: tf.gather(a, order), data)
-        return _in_batches(arrays, samples, batch_size)
+        return in_batches(arrays, samples, batch_size, known_size(samples, batch_size))
 
     return tf.data.Dataset.counter().flat_map(epoch)
 
@@ -137,8 +139,15 @@ def _batch_by_batch(data: Any, samples: int, order: Any, batch_size: int) -> tf.
     return tf.data.Dataset.counter().flat_map(lambda _: one_epoch.map(batch))
 
 
-def _in_batches(arrays: Any, samples: int, batch_size: int) -> tf.data.Dataset:
-    """Cuts arrays into batches: slices of a reshaped array, which cost next to nothing."""
+def in_batches(arrays: Any, samples: int, batch_size: int, known: int | None) -> tf.data.Dataset:
+    """Cuts arrays into batches: slices of a reshaped array, which cost next to nothing.
+
+    Args:
+        arrays: The arrays, in their places.
+        samples: How many samples they have.
+        batch_size: Samples per batch; the last one may be smaller, or empty.
+        known: The size that TensorFlow is told; see `known_size`.
+    """
     import tensorflow as tf
 
     batches = samples // batch_size
@@ -147,7 +156,7 @@ def _in_batches(arrays: Any, samples: int, batch_size: int) -> tf.data.Dataset:
         lambda a: tf.reshape(a[:full], (batches, batch_size, *a.shape[1:])), arrays
     )
     dataset = tf.data.Dataset.from_tensor_slices(shaped)
-    if known_size(samples, batch_size) is not None:
+    if known is not None:
         return dataset
     rest = tf.data.Dataset.from_tensors(tf.nest.map_structure(lambda a: a[full:], arrays))
     # Joined, they have no size that TensorFlow knows, as in `fit` on arrays.

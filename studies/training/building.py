@@ -186,7 +186,8 @@ def check_study(study: Study, splits: AnySplits) -> Checked:
         ObjectiveError: If the model does not log the objective, or nothing tells its direction.
     """
     # Late: they import this module.
-    from studies.training.compiled import CompiledTrainer, why_not
+    from studies.training.compiled import CompiledTrainer
+    from studies.training.fitness import why_not
     from studies.training.hypermodel import has_own_fit, rehearse
     from studies.training.trying import check_tensorboard, failure, try_model
 

@@ -1,4 +1,4 @@
-"""Which callbacks look at batches."""
+"""Which callbacks look at batches, and which may change a model."""
 
 from __future__ import annotations
 
@@ -16,6 +16,23 @@ _BATCH_METHODS = (
     "on_test_batch_begin",
     "on_test_batch_end",
 )
+
+# Those of Keras's that change no more of a model than its variables.
+_CHANGING_VALUES = frozenset(
+    {"BackupAndRestore", "CSVLogger", "EarlyStopping", "History", "ModelCheckpoint",
+     "ReduceLROnPlateau", "TerminateOnNaN"}
+)  # fmt: skip
+
+
+def may_change_model(callbacks: Iterable[keras.callbacks.Callback]) -> bool:
+    """Tells whether callbacks may change what of a model is no variable: those of the user's."""
+    import keras
+
+    return any(
+        type(callback).__name__ not in _CHANGING_VALUES
+        or type(callback) is not getattr(keras.callbacks, type(callback).__name__, None)
+        for callback in callbacks
+    )
 
 
 def watching_batches(callbacks: Iterable[keras.callbacks.Callback]) -> str:

@@ -12,18 +12,31 @@ from typing import TYPE_CHECKING, Any
 from studies.errors import StudyError, describe
 from studies.training import callback_states
 from studies.training.best_weights import BestWeights, weights_digest
+from studies.training.beyond_weights import Beyond, beyond_weights
 from studies.training.building import build_variables
 from studies.training.callback_states import CallbackStateError
+from studies.training.callback_surroundings import Surroundings
+from studies.training.callbacks import may_change_model
+from studies.training.determinism import global_random_states
 from studies.training.graph_checks import random_operation
 from studies.training.state_writer import StateWriter
 from studies.training.states import StateError, TrainingState, identity_of, read_state
 from studies.training.trainer import Trainer
-from studies.training.variables import assign, copy_of, other_optimizers, stateful_layers
+from studies.training.variables import (
+    assign,
+    copy_of,
+    make_variables,
+    other_optimizers,
+    set_values,
+    stateful_layers,
+    values_of,
+)
 from tracking.atomic import one_before
 from tracking.records import BestEpoch, TrialTask
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
     from studies.data import AnySplits
 
@@ -52,6 +65,7 @@ class Checkpoints:
         weights: BestWeights,
         trainer: Trainer,
     ) -> None:
+        self._given_up = ""
         self._task, self._model, self._callbacks = task, model, callbacks
         self._weights, self._trainer = weights, trainer
         # Such states are in no weights, nor in the model's optimizer: they can't be taken up.
@@ -59,8 +73,15 @@ class Checkpoints:
         self._identity = identity_of(task.spec)
         self._writer = StateWriter(task.state) if wanted and task.state is not None else None
         self._began, self._spent = time.monotonic(), 0.0
-        # Once its steps are traced.
-        self._looked_at = False
+        self._beyond: Beyond | None = None
+        user_own = self._writer is not None and may_change_model(callbacks)
+        self._around = _surroundings(callbacks) if user_own else ""
+        self._generator = global_random_states()[-1]
+
+    @property
+    def given_up(self) -> str:
+        """Why no state is kept any more, or empty."""
+        return self._given_up
 
     def __enter__(self) -> Checkpoints:
         """Starts the writer."""
@@ -103,17 +124,16 @@ class Checkpoints:
         began = time.monotonic()
         if not last and self._writer.seconds + self._spent > (began - self._began) * _SHARE:
             return
-        if not self._looked_at:
-            self._looked_at = True
-            drawing = random_operation(self._model)
-            if drawing:
-                self._give_up(f"the state of {drawing} can't be put aside")
-                return
+        reason = self._why_not()
+        if reason:
+            self._give_up(reason)
+            return
         try:
             callbacks = callback_states.capture(self._callbacks)
         except CallbackStateError as error:
             self._give_up(str(error))
             return
+        assert self._beyond is not None and self._trainer.traced is not None, "see _why_not"
         best_copy = self._weights.copy
         assert best_copy is not None, "there is a best epoch"
         # The copy of the best epoch's weights is never changed: it can be shared.
@@ -128,13 +148,37 @@ class Checkpoints:
             callbacks=callbacks,
             stopped=bool(self._model.stop_training),
             trainer=self._trainer.used,
+            beyond=values_of(self._beyond.variables),
+            beyond_names=self._beyond.names,
+            traced=tuple(self._trainer.traced),
         )
         self._writer.put(state)
         self._spent += time.monotonic() - began
 
+    def _why_not(self) -> str:
+        """Says what of the training a state can't hold, or nothing."""
+        if self._beyond is None:
+            drawing = random_operation(self._model)
+            if drawing:
+                return f"the state of {drawing} can't be put aside"
+            try:
+                self._beyond = beyond_weights(self._model, self._trainer.walked)
+            except Exception as error:
+                return f"what the model holds can't be read ({describe(error)})"
+        if self._beyond.reason:
+            return self._beyond.reason
+        if not _same(global_random_states()[-1], self._generator):
+            return "something draws by keras.random without a seed generator"
+        if self._trainer.traced is None:
+            return "callbacks may change the model, which can't be compared"
+        if self._around and _surroundings(self._callbacks) != self._around:
+            return "a callback keeps something that is no attribute of its own"
+        return ""
+
     def _give_up(self, reason: str) -> None:
         """Keeps no state: if the training is cut, it begins anew and comes to the same."""
         _log.info("trial %d is trained anew if it is cut: %s", self._task.spec.number, reason)
+        self._given_up = reason
         assert self._writer is not None
         self._writer.__exit__(None, None, None)
         self._writer = None
@@ -145,6 +189,19 @@ class Checkpoints:
         except OSError as error:
             assert self._task.state is not None
             raise cannot_write(self._task.state, error) from None
+
+
+def _surroundings(callbacks: Sequence[keras.callbacks.Callback]) -> object:
+    """Returns what callbacks reach beside their attributes, to compare; unlike any if unknown."""
+    try:
+        return Surroundings(callbacks).key
+    except Exception:
+        _log.debug("what callbacks reach can't be read", exc_info=True)
+        return object()
+
+
+def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    return one is other or (one is not None and other is not None and bool((one == other).all()))
 
 
 def cannot_write(path: Path, error: OSError) -> StudyError:
@@ -225,6 +282,12 @@ def _taken_up(
     if len(callbacks) != len(state.callbacks):
         raise StateError("the trial has other callbacks")
     build_variables(model, splits)
+    if state.beyond_names:
+        make_variables(model, splits)
+        beyond = beyond_weights(model)
+        if beyond.names != list(state.beyond_names):
+            raise StateError("the model holds other variables beyond its weights")
+        set_values(beyond.variables, state.beyond)
     assign(model, state.best_weights)
     if weights_digest(copy_of(model)[: len(model.weights)]) != state.weights_sha256:
         raise StateError("its weights are not those that were recorded")

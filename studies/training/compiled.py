@@ -6,39 +6,37 @@ an epoch in one call. What it can't do exactly it leaves to the plain trainer.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 from search_spaces.private_parts import MissingPartError
-from studies.data import StreamedSplits
+from studies.data import Splits, StreamedSplits
 from studies.errors import BuilderError, StudyError, describe
-from studies.libraries.keras_parts import initial_epoch, logs_of_its_own
-from studies.seeds import permutation
 from studies.training import global_settings
-from studies.training.building import has_own_steps
-from studies.training.callbacks import terminating, watching_batches
+from studies.training.callbacks import may_change_model
+from studies.training.chosen_programs import Chosen, ChosenPrograms
 from studies.training.determinism import (
-    begin_epoch,
     global_random_states,
     set_global_random_states,
 )
-from studies.training.epochs import Arrays, Signature, in_order
-from studies.training.plain import PlainTrainer, end_epochs
+from studies.training.epochs import Arrays, Signature
+from studies.training.fitness import why_not
+from studies.training.fitting import fit
+from studies.training.plain import PlainTrainer
+from studies.training.program_checks import BATCHES, difference, is_due
 from studies.training.programs import NotCompilableError, Program, Programs
+from studies.training.seed_states import SeedStates
 from studies.training.structure import Structure
 from studies.training.trainer import NotTrainedError, OnEpoch, Training
-from studies.training.variables import make_variables
+from studies.training.variables import make_variables, make_weights
 
 if TYPE_CHECKING:
     import keras
 
-    from studies.data import AnySplits, Splits
+    from studies.data import AnySplits
 
 _log = logging.getLogger(__name__)
 
@@ -46,14 +44,6 @@ Mode = Literal["auto", "compiled", "plain"]
 
 _MODES = ("auto", "compiled", "plain")
 _DATA_SETS_KEPT = 2
-# Parts of `fit` that a program does in a way of its own.
-_PARTS_OF_FIT = (
-    "fit",
-    "evaluate",
-    "make_train_function",
-    "make_test_function",
-    "reset_metrics",
-)
 
 
 class CompiledTrainer:
@@ -69,6 +59,7 @@ class CompiledTrainer:
         programs: The programs at hand.
         used: What trained last, and why not what is faster.
         structure: See `Trainer.structure`.
+        walked: See `Trainer.walked`.
     """
 
     concludes = False
@@ -87,6 +78,15 @@ class CompiledTrainer:
         self._failed: dict[object, str] = {}
         self.used: tuple[str, str] = ("plain", "")
         self.structure = ""
+        self.walked: Structure | None = None
+        self._present: ChosenPrograms | None = None
+
+    @property
+    def traced(self) -> Sequence[str] | None:
+        """See `Trainer.traced`."""
+        if self.used[0] == "plain":
+            return self._plain.traced
+        return () if self._present is None else self._present.traced
 
     def in_mode(self, mode: Mode) -> CompiledTrainer:
         """Returns a trainer of another mode that shares this one's programs and data."""
@@ -126,7 +126,8 @@ class CompiledTrainer:
 
         Raises:
             NotCompilableError: Before anything was changed.
-            NotTrainedError: If anything else fails before the first epoch is reported.
+            NotTrainedError: If anything else fails before the first epoch is reported, or what a
+                callback makes of the model can't be compiled exactly.
         """
         reported = False
 
@@ -167,29 +168,84 @@ class CompiledTrainer:
 
     def _train_compiled(self, training: Training, on_epoch: OnEpoch) -> None:
         model = training.model
-        # Before any callback is told, as there is no way back to the plain trainer afterwards.
-        arrays, structure = self._traced(model, training.splits, training.spec.batch_size)
-        signature = arrays.signature(training.spec.batch_size)
+        assert isinstance(training.splits, Splits), "others are unfit"
+        arrays = self._arrays_of(training.splits)
+        changes = may_change_model(training.callbacks)
+        if changes:
+            # `fit` makes variables, and traces, when the callbacks have begun the first epoch. The
+            # way back to the plain trainer is then to build the model anew.
+            make_weights(model, training.splits)
+            ahead = None
+        else:
+            ahead = self._chosen_ahead(training, arrays)
 
-        def chosen() -> tuple[Program, Structure]:
-            # Callbacks may have changed the model meanwhile: `fit` traces it now.
-            now = Structure(model, global_settings.present()) if training.callbacks else structure
-            return self._program(model, now, signature), now
-
-        try:
+        def choose() -> Chosen:
             try:
-                _fit(training, chosen, arrays, on_epoch)
+                return ahead or self._chosen(training, arrays)
             except NotCompilableError as error:
                 if self._mode == "compiled":
                     raise
                 # Callbacks have begun, and must not begin again.
                 raise NotTrainedError(str(error)) from None
-            # Callbacks may have changed what is saved of it.
-            after = Structure(model, global_settings.present()) if training.callbacks else structure
-            self.structure = "" if after.reason else str(after.key)
+
+        structure = None if ahead is None else ahead.structure
+        seeds = SeedStates(model, changes=changes, structure=structure)
+        try:
+            with ChosenPrograms(model, choose, training.traced) as chosen:
+                self.walked, self._present = structure, chosen if changes else None
+                fit(training, chosen, arrays, seeds, on_epoch)
+                if structure is None:
+                    # What is saved of it may be another.
+                    structure = Structure(model, global_settings.present())
+            self.structure = "" if structure.reason else str(structure.key)
         finally:
+            self.walked = self._present = None
             # Callbacks that evaluate have them traced, with the program's variables.
             model.train_function = model.test_function = model.predict_function = None
+
+    def _chosen_ahead(self, training: Training, arrays: Arrays) -> Chosen:
+        """Chooses a program before any callback is told.
+
+        Raises:
+            NotCompilableError: If there is none, and nothing has changed.
+            NotTrainedError: If there is none.
+        """
+        try:
+            return self._chosen(training, arrays)
+        except NotCompilableError as error:
+            # The mode "compiled" asks for no other way.
+            if self._mode == "compiled" or Structure(training.model).of_libraries:
+                raise
+            # Code of the user's was called, which may keep something of its own.
+            reason = str(error)
+        raise NotTrainedError(reason)
+
+    def _chosen(self, training: Training, arrays: Arrays) -> Chosen:
+        """Chooses a program for a model as it is now, checked if another trial was traced.
+
+        Raises:
+            NotCompilableError: If there is none.
+        """
+        spec = training.spec
+        assert isinstance(training.splits, Splits)
+        structure = self._structure_of(training.model, training.splits)
+        program = self._program(training.model, structure, arrays.signature(spec.batch_size))
+        chosen = Chosen(program, structure)
+        if is_due(program.checked, spec.values):
+            unlike = difference(training, chosen, arrays)
+            if unlike:
+                reason = (
+                    f"its program comes to other numbers than the model's own steps: {unlike} "
+                    f"after {BATCHES} batches"
+                )
+                _log.warning(
+                    "trial %d: %s; models of its structure are trained by model.fit from now on",
+                    spec.number,
+                    reason,
+                )
+                self.programs.refuse(str(structure.key), reason)
+                raise NotCompilableError(reason)
+        return chosen
 
     def why_not_traced(self, model: keras.Model, splits: AnySplits, batch_size: int) -> str:
         """Says why no program can be traced of a model that `why_not` has nothing against.
@@ -197,8 +253,10 @@ class CompiledTrainer:
         Returns:
             The reason, or an empty text.
         """
+        assert not isinstance(splits, StreamedSplits), "they are unfit"
         try:
-            self._traced(model, splits, batch_size)
+            structure = self._structure_of(model, splits)
+            self._program(model, structure, self._arrays_of(splits).signature(batch_size))
         except NotCompilableError as error:
             return str(error)
         except Exception as error:
@@ -206,16 +264,10 @@ class CompiledTrainer:
             return _raised(error)
         return ""
 
-    def _traced(
-        self, model: keras.Model, splits: AnySplits, batch_size: int
-    ) -> tuple[Arrays, Structure]:
-        """Has a program at hand for a model, whose variables are made."""
-        assert not isinstance(splits, StreamedSplits), "they are unfit"
-        arrays = self._arrays_of(splits)
+    def _structure_of(self, model: keras.Model, splits: Splits) -> Structure:
+        """Returns the structure of a model, whose variables are made if need be."""
         make_variables(model, splits)
-        structure = Structure(model, global_settings.present())
-        self._program(model, structure, arrays.signature(batch_size))
-        return arrays, structure
+        return Structure(model, global_settings.present())
 
     def _program(self, model: keras.Model, structure: Structure, signature: Signature) -> Program:
         key = (structure.key, signature)
@@ -243,39 +295,6 @@ class CompiledTrainer:
         return self._arrays[key][1]
 
 
-def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> str:
-    """Says why a model and its callbacks are not for a program, or nothing."""
-    import keras
-    import tensorflow as tf
-
-    watching = watching_batches(callbacks)
-    if watching:
-        return f"the callback {watching} watches batches"
-    if has_own_steps(model):
-        return f"{type(model).__name__} has a training step or validation step of its own"
-    base = keras.Sequential if isinstance(model, keras.Sequential) else keras.Model
-    for name in _PARTS_OF_FIT:
-        if getattr(type(model), name) is not getattr(base, name):
-            return f"{type(model).__name__} has a {name} of its own"
-        if name in vars(model):
-            return f"the model was given a {name} of its own"
-    if logs_of_its_own(model):
-        return f"{type(model).__name__} decides itself what of a step is logged"
-    if model.run_eagerly or tf.config.functions_run_eagerly():
-        return "the model runs eagerly"
-    if model.jit_compile:
-        return "the model is compiled by XLA (jit_compile)"
-    if tf.config.optimizer.get_jit():
-        return "XLA compiles what runs (tf.config.optimizer.set_jit)"
-    if model.steps_per_execution != 1:
-        return "the model has steps_per_execution"
-    if tf.distribute.has_strategy():
-        return "a distribution strategy is in force"
-    if keras.config.max_epochs() or keras.config.max_steps_per_epoch():
-        return "keras.config limits epochs or steps"
-    return ""
-
-
 def _raised(error: Exception) -> str:
     if isinstance(error, MissingPartError):
         return str(error)
@@ -286,100 +305,3 @@ def _is_want_of_memory(error: Exception) -> bool:
     import tensorflow as tf
 
     return isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))
-
-
-def _fit(
-    training: Training,
-    chosen: Callable[[], tuple[Program, Structure]],
-    arrays: Arrays,
-    on_epoch: OnEpoch,
-) -> None:
-    """Does what `model.fit` does, with an epoch per call."""
-    import keras
-
-    model, spec = training.model, training.spec
-    samples = int(arrays.training[0].shape[0])
-    callbacks = keras.callbacks.CallbackList(
-        # Last, to see what the user's callbacks added to the logs.
-        [*training.callbacks, end_epochs(on_epoch)],
-        add_history=True,
-        add_progbar=False,
-        verbose=0,
-        epochs=spec.epochs,
-        steps=-(-samples // spec.batch_size),
-        model=model,
-    )
-    model.stop_training = False
-    callbacks.on_train_begin()
-    logs: dict[str, Any] | None = None
-    # Set by BackupAndRestore.
-    begins = initial_epoch(model) or training.initial_epoch
-    with contextlib.ExitStack() as stack:
-        program: Program | None = None
-        for epoch in range(begins, spec.epochs):
-            model.reset_metrics()
-            begin_epoch(model, spec.seed, epoch + 1)
-            callbacks.on_epoch_begin(epoch)
-            if program is None:
-                program, structure = chosen()
-                stack.enter_context(program.lent(structure))
-            order = permutation(spec.seed, epoch + 1, samples)
-            _train_epoch(training, program, arrays, order, callbacks)
-            logs = dict(model.get_metrics_result())
-            logs.update(_validate(model, program, arrays, callbacks))
-            callbacks.on_epoch_end(epoch, logs)
-            if model.stop_training:
-                break
-        if isinstance(model.optimizer, keras.optimizers.Optimizer) and spec.epochs > 0:
-            model.optimizer.finalize_variable_values(model.trainable_weights)
-        callbacks.on_train_end(logs=logs)
-
-
-def _train_epoch(
-    training: Training,
-    program: Program,
-    arrays: Arrays,
-    order: np.ndarray,
-    callbacks: keras.callbacks.CallbackList,
-) -> None:
-    """Trains an epoch at once, or batch by batch if `fit` would end it before its last one."""
-    model, size = training.model, training.spec.batch_size
-    # `fit` looks at it after each batch.
-    if not model.stop_training:
-        before = program.values() if terminating(training.callbacks) else None
-        logs = program.train_epoch(arrays.training, in_order(order))
-        # A mean over the batches so far: finite at the end, it was so after each of them.
-        if before is None or np.isfinite(float(logs["loss"])):
-            return
-        program.set_values(before)
-    for step, start in enumerate(range(0, len(order), size)):
-        callbacks.on_train_batch_begin(step)
-        logs = program.train_epoch(arrays.training, in_order(order[start : start + size]))
-        callbacks.on_train_batch_end(step, logs)
-        if model.stop_training:
-            break
-
-
-def _pythonify(logs: Mapping[str, Any]) -> dict[str, float]:
-    """Returns values of metrics as numbers, in the order of their names, as `evaluate` does."""
-    return {name: _number(logs[name]) for name in sorted(logs)}
-
-
-def _number(value: Any) -> Any:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        # A metric with a value per class.
-        return value.numpy()
-
-
-def _validate(
-    model: keras.Model, program: Program, arrays: Arrays, callbacks: keras.callbacks.CallbackList
-) -> dict[str, float]:
-    """Does what `model.evaluate` does within `fit`."""
-    callbacks.on_test_begin()
-    model.reset_metrics()
-    program.validate(arrays.validation)
-    logs = _pythonify(model.get_metrics_result())
-    callbacks.on_test_end(logs)
-    return {f"val_{name}": value for name, value in logs.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from search_spaces.private_parts import MissingPartError
@@ -160,13 +161,20 @@ def set_global_random_states(states: tuple[Any, ...]) -> None:
         generator.state.assign(state)
 
 
-def begin_epoch(model: object, seed: int, epoch: int) -> None:
-    """Sets the model's seed generators to a function of the trial's seed and the epoch."""
+def begin_epoch(model: object, seed: int, epoch: int, others: Sequence[Any] = ()) -> None:
+    """Sets seed generators to a function of the trial's seed and the epoch.
+
+    Args:
+        model: Its own generators come first.
+        seed: The trial's.
+        epoch: Counted from 1.
+        others: States of generators that its training uses beside them; see `states_beside`.
+    """
     import random
 
     import numpy as np
 
-    for position, state in enumerate(seed_generator_states(model)):
+    for position, state in enumerate([*seed_generator_states(model), *others]):
         state.assign(np.array([epoch_seed(seed, epoch, position), 0], dtype="uint32"))
     # For callbacks and custom steps that draw from the global generators.
     random.seed(epoch_seed(seed, epoch, -1 % 2**32))
@@ -174,6 +182,21 @@ def begin_epoch(model: object, seed: int, epoch: int) -> None:
 
 
 def seed_generator_states(model: object) -> list[Any]:
-    """Returns the variables that hold the states of a model's seed generators, in order."""
-    variables = getattr(model, "non_trainable_variables", [])
-    return [v for v in variables if v.name == "seed_generator_state"]
+    """Returns the variables that hold the states of a model's own seed generators, in order."""
+    return list(filter(is_seed_state, getattr(model, "non_trainable_variables", [])))
+
+
+def states_beside(model: object, variables: Iterable[Any]) -> list[Any]:
+    """Returns the states of seed generators among some variables that are not a model's own.
+
+    Args:
+        model: The model.
+        variables: All that its training reaches; see `Structure.variables`.
+    """
+    own = {id(state) for state in seed_generator_states(model)}
+    return [state for state in variables if is_seed_state(state) and id(state) not in own]
+
+
+def is_seed_state(variable: Any) -> bool:
+    """Tells whether a variable holds the state of a seed generator."""
+    return str(variable.name) == "seed_generator_state"

@@ -81,6 +81,13 @@ class Arrays:
         ]
         return Signature(self._training, self._validation, batch_size, *sizes)
 
+    def packed(self, arrays: Sequence[tf.Tensor], *, training: bool = True) -> Any:
+        """Returns the arrays of a batch in their places, as a step is given them."""
+        import tensorflow as tf
+
+        layout = self._training if training else self._validation
+        return tf.nest.pack_sequence_as(layout.structure, list(arrays))
+
 
 def _laid_out(part: Part) -> tuple[list[tf.Tensor], Layout]:
     import tensorflow as tf

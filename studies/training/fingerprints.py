@@ -45,10 +45,13 @@ class Fingerprint:
     Attributes:
         key: Equal for objects that behave alike.
         reason: What could not be read, which makes the key unlike any other; or empty.
+        digest: Of what could be read.
+        of_libraries: Whether no code was met but that of libraries.
     """
 
     def __init__(self, *roots: object) -> None:
         self.reason = ""
+        self.of_libraries = True
         self._digest = hashlib.sha256()
         self._places: dict[int, int] = {}
         self._queue: deque[Any] = deque()
@@ -61,7 +64,8 @@ class Fingerprint:
             if len(self._places) > _MOST_OBJECTS:
                 self._unreadable("too much can be reached")
                 break
-        self.key = self._digest.hexdigest() if not self.reason else f"own {next(_own)}"
+        self.digest = self._digest.hexdigest()
+        self.key = self.digest if not self.reason else f"own {next(_own)}"
         self._places, self._alive = {}, []
 
     def _put_off(self) -> bool:
@@ -70,6 +74,10 @@ class Fingerprint:
 
     def _note(self, name: str, reads: Reads) -> None:
         """Takes what a function reads that is not of a library."""
+
+    def _goes_by_name(self, thing: Any) -> bool:
+        """Tells whether a class or a function is the same for all that have its name."""
+        return _is_of_library(thing)
 
     def _write(self, *parts: object) -> None:
         self._digest.update(repr(parts).encode())
@@ -184,12 +192,13 @@ class Fingerprint:
     def _kind(self, kind: type) -> object:
         """Returns what stands for a class: the name of a library's, else what is in it."""
         name = (kind.__module__, kind.__qualname__)
-        return name if _is_of_library(kind) else self._token(kind)
+        return name if self._goes_by_name(kind) else self._token(kind)
 
     def _visit_type(self, kind: type) -> None:
         self._write("type", kind.__module__, kind.__qualname__)
-        if _is_of_library(kind):
+        if self._goes_by_name(kind):
             return
+        self.of_libraries = False
         self._write(*(self._token(base) for base in kind.__mro__[1:]))
         for name, item in vars(kind).items():
             if name in ("__dict__", "__weakref__", "__doc__", "__abstractmethods__", "_abc_impl"):
@@ -200,8 +209,9 @@ class Fingerprint:
 
     def _visit_function(self, function: types.FunctionType) -> None:
         self._write("function", function.__module__, function.__qualname__)
-        if _is_of_library(function):
+        if self._goes_by_name(function):
             return
+        self.of_libraries &= _is_library(function.__module__ or "")
         parts = (function.__defaults__, function.__kwdefaults__, function.__closure__)
         self._write(self._token(function.__code__), *(self._token(part) for part in parts))
         # What was put on the function itself, whose keys are names.

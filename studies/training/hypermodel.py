@@ -22,6 +22,7 @@ from studies.data import Splits
 from studies.errors import BuilderError
 from studies.training.building import scalars
 from studies.training.determinism import begin_epoch
+from studies.training.seed_states import SeedStates
 from studies.training.trainer import OnEpoch, Training
 from studies.training.variables import copy_of
 from tracking.records import Objective, TrialSpec
@@ -62,6 +63,7 @@ class HyperModelTrainer:
     """
 
     concludes = True
+    traced, walked = (), None
     used = ("hypermodel", "the HyperModel trains by a fit of its own")
     structure = ""
     unsaved = ""
@@ -282,7 +284,8 @@ def _watching(on_epoch: _OnEpochOf, seed: int) -> Any:
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             if self.model is not None:
-                begin_epoch(self.model, seed, self.ended + 1)
+                beside = SeedStates(self.model, changes=True).beside()
+                begin_epoch(self.model, seed, self.ended + 1, beside)
 
         def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
             self.ended += 1

@@ -5,22 +5,25 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from studies.data import Splits, StreamedSplits
 from studies.errors import describe
+from studies.training import global_settings
 from studies.training.batches import Batches
 from studies.training.building import scalars
+from studies.training.callbacks import may_change_model
+from studies.training.chosen_programs import check_unchanged
 from studies.training.determinism import begin_epoch
+from studies.training.seed_states import SeedStates
 from studies.training.streaming import StreamedBatches
+from studies.training.structure import Structure
 from studies.training.trainer import NotTrainedError, OnEpoch, Training
-from studies.training.variables import make_variables
+from studies.training.variables import make_variables, make_weights
 
 if TYPE_CHECKING:
     import keras
-
-    from studies.data import AnySplits
 
 _PIPELINES_KEPT = 4
 
@@ -29,24 +32,27 @@ class PlainTrainer:
     """Trains with one call of `model.fit`, so that callbacks see one training."""
 
     concludes = False
+    walked = None
     unsaved = ""
     used = ("plain", "")
     structure = ""
 
     def __init__(self) -> None:
         # A data set and its batch sizes: few, and each holds a copy of the data.
+        self.traced: Sequence[str] | None = ()
         self._batches: OrderedDict[tuple[int, int, str], tuple[Splits, Batches]] = OrderedDict()
 
     def train(self, training: Training, on_epoch: OnEpoch) -> None:
         """See `Trainer.train`."""
         model, spec = training.model, training.spec
+        self.traced = ()
         batches = self._batches_of(training)
         with contextlib.closing(batches), warnings.catch_warnings():
             # Keras warns that it cannot shuffle a tf.data.Dataset: its order is ours.
             warnings.filterwarnings("ignore", message=".*`shuffle=True` was passed.*")
             # A custom training step may sum up a validation that ends early; not ours.
             warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
-            reason = "" if training.unfit else _made(model, training.splits)
+            reason = "" if training.unfit else _made(training)
             if reason:
                 raise NotTrainedError(f"a step with one sample raised {reason}")
             model.fit(
@@ -59,12 +65,48 @@ class PlainTrainer:
                 validation_data=batches.validation,
                 validation_steps=batches.validation_steps,
                 callbacks=[
-                    _begin_epochs(batches, spec.seed),
+                    _begin_epochs(batches, training),
+                    *([self._noting(training)] if may_change_model(training.callbacks) else []),
                     *training.callbacks,
                     # Last, to see what the user's callbacks added to the logs.
                     end_epochs(on_epoch),
                 ],
             )
+
+    def _noting(self, training: Training) -> keras.callbacks.Callback:
+        """Returns the callback that notes what the steps are traced for, when they are."""
+        import keras
+
+        model, trainer = training.model, self
+        noted: list[tuple[Any, Structure | None] | None] = [None, None]
+
+        def note(step: int, function: Any) -> None:
+            known = noted[step]
+            if known is not None and known[0] is function:
+                return
+            noted[step] = function, None
+            try:
+                structure = Structure(model, global_settings.present())
+            except Exception:
+                # Another version of Keras: `fit` must train nevertheless.
+                trainer.traced = None
+                return
+            if known is None:
+                check_unchanged(training.traced[step : step + 1], structure)
+            noted[step] = function, structure
+            texts = [
+                "" if each[1] is None else each[1].traced for each in noted if each is not None
+            ]
+            trainer.traced = texts if all(texts) else None
+
+        class Noting(keras.callbacks.Callback):  # type: ignore[misc]
+            def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+                note(0, model.train_function)
+
+            def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+                note(1, model.test_function)
+
+        return Noting()
 
     def _batches_of(self, training: Training) -> Batches | StreamedBatches:
         import keras
@@ -83,20 +125,31 @@ class PlainTrainer:
         return self._batches[key][1]
 
 
-def _made(model: keras.Model, splits: AnySplits) -> str:
+def _made(training: Training) -> str:
     """Makes a model's variables; returns what that raised.
 
-    A loss may need several samples. Or the model is at fault, which `fit` shows.
+    Those of its loss, metrics and optimizer only where nothing can tell: code of the user's may
+    notice that it is called once more, callbacks that there are variables already. A loss may need
+    several samples. Or the model is at fault, which `fit` shows.
     """
+    model, splits = training.model, training.splits
     try:
-        make_variables(model, splits)
+        if may_change_model(training.callbacks) or not Structure(model).of_libraries:
+            make_weights(model, splits)
+        else:
+            make_variables(model, splits)
     except Exception as error:
         return describe(error)
     return ""
 
 
-def _begin_epochs(batches: Batches | StreamedBatches, seed: int) -> keras.callbacks.Callback:
+def _begin_epochs(
+    batches: Batches | StreamedBatches, training: Training
+) -> keras.callbacks.Callback:
     import keras
+
+    seed = training.spec.seed
+    seeds = SeedStates(training.model, changes=may_change_model(training.callbacks))
 
     class BeginEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         def set_params(self, params: dict[str, Any]) -> None:
@@ -106,7 +159,7 @@ def _begin_epochs(batches: Batches | StreamedBatches, seed: int) -> keras.callba
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             batches.set_epoch(seed, epoch + 1)
-            begin_epoch(self.model, seed, epoch + 1)
+            begin_epoch(self.model, seed, epoch + 1, seeds.beside())
 
     return BeginEpochs()
 

@@ -26,6 +26,7 @@ from studies.training.epochs import (
 )
 from studies.training.graph_checks import entangled, hidden_state, place_of_captured
 from studies.training.lifting import Record, lifted
+from studies.training.program_checks import Checked
 from studies.training.structure import Structure
 
 if TYPE_CHECKING:
@@ -56,10 +57,13 @@ class Program:
 
     Attributes:
         broken: Whether it raised something when it was run.
+        checked: What it was checked with; see `program_checks`.
     """
 
     def __init__(self, model: keras.Model, structure: Structure, signature: Signature) -> None:
         self.broken = False
+        self.checked = Checked()
+        self._users, self._is_let_go = 0, False
         self._storage = [_like(variable) for variable in structure.variables]
         self._trace_exactly(model, structure, signature)
 
@@ -83,7 +87,7 @@ class Program:
             slots = entangled(self._epoch.function) | entangled(self._validation.function)
             if not slots:
                 break
-            self.close()
+            self._free()
             exact = exact.union(*(record.sources[slot] for slot in slots))
         self._record = record
 
@@ -106,6 +110,11 @@ class Program:
             raise NotCompilableError(
                 "the model draws from Python's or numpy's random numbers while it is traced"
             )
+        if not Structure(model, *structure.others).is_like(structure):
+            raise NotCompilableError(
+                "the model's code changes something of its own each time that it is traced, such "
+                "as a counter"
+            )
         known = {id(variable.handle) for variable in self._storage}
         known |= {id(slot.variable.handle) for slot in record.slots}
         for loop in (self._epoch, self._validation):
@@ -127,15 +136,13 @@ class Program:
 
     def serves(self, structure: Structure) -> bool:
         """Tells whether the program can be used for the numbers of another trial."""
-        values = [source.value for source in structure.numbers]
-        return all(condition.holds(values) for condition in self._record.conditions)
+        return all(condition.holds(structure.values) for condition in self._record.conditions)
 
     @contextlib.contextmanager
     def lent(self, structure: Structure) -> Iterator[None]:
         """Lends the program's variables to a model of the structure that it was traced for."""
-        values = [source.value for source in structure.numbers]
         for slot in self._record.slots:
-            slot.assign(values)
+            slot.assign(structure.values)
         with self._lent(structure.variables):
             yield
 
@@ -163,8 +170,23 @@ class Program:
         for variable, value in zip(self._storage, values, strict=True):
             variable.assign(value)
 
+    def hold(self) -> None:
+        """Keeps the graphs, though the program is let go, until `release`."""
+        self._users += 1
+
+    def release(self) -> None:
+        """Ends what `hold` began."""
+        self._users -= 1
+        if self._is_let_go:
+            self.close()
+
     def close(self) -> None:
-        """Frees the graphs."""
+        """Frees the graphs, now or when nobody holds the program any more."""
+        self._is_let_go = True
+        if self._users == 0:
+            self._free()
+
+    def _free(self) -> None:
         for loop in (self._epoch, self._validation):
             loop.close()
 
@@ -197,8 +219,9 @@ class Programs:
 
     def __init__(self, kept: int) -> None:
         self._kept = kept
-        self._programs: OrderedDict[tuple[object, int], Program] = OrderedDict()
+        self._programs: OrderedDict[tuple[tuple[str, Signature], int], Program] = OrderedDict()
         self._refused: OrderedDict[object, str] = OrderedDict()
+        self._refused_structures: dict[str, str] = {}
         self._own: object = None
         self._made = 0
 
@@ -224,8 +247,9 @@ class Programs:
         if structure.state:
             raise NotCompilableError(f"the model holds {structure.state}")
         key = (structure.key, signature)
-        if key in self._refused:
-            raise NotCompilableError(self._refused[key])
+        reason = self._refused_structures.get(structure.key) or self._refused.get(key)
+        if reason:
+            raise NotCompilableError(reason)
         for place, program in reversed(self._programs.items()):
             if place[0] == key and program.serves(structure):
                 self._programs.move_to_end(place)
@@ -247,6 +271,18 @@ class Programs:
         self._made += 1
         self._programs[key, self._made] = program
         return program
+
+    def refuse(self, structure: str, reason: str) -> None:
+        """Lends no more programs to models of a structure.
+
+        Args:
+            structure: Its key; see `Trainer.structure`.
+            reason: What their trials are told.
+        """
+        self._refused_structures[structure] = reason
+        for place in list(self._programs):
+            if place[0][0] == structure:
+                self._programs.pop(place).close()
 
     def drop_broken(self) -> list[object]:
         """Lets programs go that raised when they were run; returns their keys."""

@@ -19,7 +19,7 @@ from studies.training.building import build_callbacks, build_model
 from studies.training.checkpointing import Checkpoints, cannot_write, restoring, take_up
 from studies.training.determinism import begin_trial
 from studies.training.states import TrainingState
-from studies.training.trainer import NotTrainedError, Trainer, Training
+from studies.training.trainer import ChangedModelError, NotTrainedError, Trainer, Training
 from studies.training.trying import fatal
 from studies.training.variables import parameters_of
 from studies.training.watch import OnEpochResult, Watch
@@ -59,13 +59,22 @@ def run_trial(
     spec, started = task.spec, time.monotonic()
     reports = _Reports(on_epoch)
     try:
-        try:
-            return _run_trial(study, splits, task, reports, trainer, started)
-        except NotTrainedError as error:
-            reason = str(error)
-        # All of it anew, so that nothing is left of what failed, and no callback is called twice.
-        reports.begin_again()
-        return _run_trial(study, splits, task, reports, trainer, started, reason)
+        unfit, anew = "", False
+        while True:
+            try:
+                return _run_trial(study, splits, task, reports, trainer, started, unfit, anew)
+            except ChangedModelError as error:
+                if anew:
+                    raise
+                anew = True
+                _log.warning("trial %d: %s; it is trained from its first epoch", spec.number, error)
+            except NotTrainedError as error:
+                if unfit:
+                    raise
+                unfit = str(error)
+            # All of it anew, so that nothing is left of what failed, and no callback is called
+            # twice.
+            reports.begin_again()
     except StudyError:
         raise
     except Exception as error:
@@ -114,14 +123,17 @@ def _run_trial(
     trainer: Trainer,
     started: float,
     unfit: str = "",
+    anew: bool = False,
 ) -> TrialResult:
+    """Runs a trial; by `model.fit` if it is unfit for else, without any state if it begins anew."""
     spec = task.spec
     splits = with_class_weight(splits, spec.class_weight)
     hp = Hyperparameters(task.space, spec.values, number=spec.built_as)
     try:
         model, callbacks = _build(study, hp, spec.seed)
-        state = None if trainer.concludes else take_up(task, model, splits, callbacks)
-        if state is None and _may_have_a_state(task):
+        stateless = trainer.concludes or anew
+        state = None if stateless else take_up(task, model, splits, callbacks)
+        if state is None and not stateless and _may_have_a_state(task):
             model, callbacks = _build(study, hp, spec.seed)
     except Exception as error:
         # That it returns nothing, or reads what is not active, may be so for these values only:
@@ -155,6 +167,11 @@ def _run_trial(
     if result.state in ("complete", "pruned") and weights.copy is not None:
         result = _saved(result, weights, task, trainer.structure if trained else "")
     name, reason = state.trainer if state is not None and not trained else trainer.used
+    if checkpoints.given_up:
+        given_up = (
+            f"no state is kept, so it is trained from its first epoch: {checkpoints.given_up}"
+        )
+        reason = f"{reason}; {given_up}" if reason else given_up
     return replace(result, joined=_joined(hp), trainer=name, trainer_reason=reason)
 
 
@@ -193,6 +210,7 @@ def _train(
             training,
             callbacks=[*training.callbacks, restored],
             initial_epoch=len(state.epochs),
+            traced=state.traced,
         )
     try:
         with forgetting_gradients():

@@ -43,6 +43,9 @@ class TrainingState:
         callbacks: State of each callback, as `callback_states` captures it.
         stopped: Whether a callback ended the training with the last epoch.
         trainer: What trained, and why not what is faster; see `Trainer.used`.
+        beyond: Variables beyond the weights; see `beyond_weights`.
+        beyond_names: What tells these apart.
+        traced: What the training and the validation step were traced for; see `Trainer.traced`.
     """
 
     identity: str
@@ -54,6 +57,9 @@ class TrainingState:
     callbacks: Sequence[Mapping[str, Any]] = ()
     stopped: bool = False
     trainer: tuple[str, str] = ("", "")
+    beyond: Sequence[np.ndarray] = ()
+    beyond_names: Sequence[str] = ()
+    traced: tuple[str, ...] = ()
 
 
 def identity_of(spec: TrialSpec) -> str:
@@ -98,6 +104,7 @@ def write_state(path: Path, state: TrainingState) -> None:
     callbacks = [plain(dict(captured)) for captured in state.callbacks]
     # After a best epoch they are the same, and stand in the file once.
     best_is_last = state.best_weights is state.last
+    arrays |= {f"beyond/{i}": _in_order(array) for i, array in enumerate(state.beyond)}
     for part in ("last",) if best_is_last else ("last", "best_weights"):
         arrays |= {f"{part}/{i}": _in_order(array) for i, array in enumerate(getattr(state, part))}
     for name, array in arrays.items():
@@ -112,6 +119,8 @@ def write_state(path: Path, state: TrainingState) -> None:
             "weights_sha256": state.weights_sha256,
             "stopped": state.stopped,
             "trainer": state.trainer,
+            "beyond_names": list(state.beyond_names),
+            "traced": state.traced,
             "best_is_last": best_is_last,
             "callbacks": callbacks,
             "types": others,
@@ -160,6 +169,7 @@ def read_state(path: Path) -> TrainingState:
         return tuple(items) if kind == "tuple" else items
 
     best, trainer = fields.pop("best"), fields.pop("trainer", ("", ""))
+    traced = fields.pop("traced", ())
     callbacks = [restored(captured) for captured in fields.pop("callbacks")]
     last = _part(arrays, "last")
     best_weights = last if fields.pop("best_is_last", False) else _part(arrays, "best_weights")
@@ -170,6 +180,8 @@ def read_state(path: Path) -> TrainingState:
         best_weights=best_weights,
         callbacks=callbacks,
         trainer=tuple(trainer),
+        beyond=_part(arrays, "beyond"),
+        traced=tuple(traced),
     )
 
 

@@ -61,6 +61,8 @@ class Structure(Fingerprint):
         key: Equal for models that are traced to the same graph, but for `numbers`.
         variables: All Keras variables that can be reached, in an order that the key fixes.
         numbers: The numbers that are lifted out of the graph, likewise.
+        values: What the numbers are.
+        others: What was read beside the model.
         reason: Why the model is one of its own kind, or empty.
         state: What holds state that a program can't be given, or empty.
     """
@@ -70,6 +72,7 @@ class Structure(Fingerprint):
 
         self.variables: list[keras.Variable] = []
         self.numbers: list[Source] = []
+        self.others = others
         self.state = ""
         self._keras = keras
         # What decides on initial values, unless code reads it that runs later.
@@ -77,6 +80,16 @@ class Structure(Fingerprint):
         self._read: set[str] = set()
         self._read_by_any_name = False
         super().__init__(model, *others)
+        self.values = tuple(source.value for source in self.numbers)
+
+    @property
+    def traced(self) -> str:
+        """What a trace of the model depends on now, as text to compare with another time's."""
+        return "" if self.reason else f"{self.key} {self.values}"
+
+    def is_like(self, other: Structure) -> bool:
+        """Tells whether nothing that can be read differs from another structure."""
+        return (self.digest, self.values) == (other.digest, other.values)
 
     def _visit(self, value: Any) -> None:
         if isinstance(value, self._keras.Variable):

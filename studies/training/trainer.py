@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import keras
 
     from studies.data import AnySplits
+    from studies.training.structure import Structure
 
 OnEpoch = Callable[[int, Mapping[str, float]], bool]
 """Called after each epoch with its number (from 1) and all metrics; False stops the training."""
@@ -30,6 +31,7 @@ class Training:
         hp: The trial's hyperparameters.
         initial_epoch: Epochs that the model has been trained already.
         unfit: Why it must be trained by `model.fit`, or empty.
+        traced: What the steps were traced for before it was cut; see `Trainer.traced`.
     """
 
     model: keras.Model
@@ -39,6 +41,7 @@ class Training:
     hp: Hyperparameters
     initial_epoch: int = 0
     unfit: str = ""
+    traced: Sequence[str] = ()
 
 
 class NotTrainedError(Exception):
@@ -46,6 +49,13 @@ class NotTrainedError(Exception):
 
     Its text says how. Model and callbacks are of no use any more: they must be built again, and
     trained by `model.fit`.
+    """
+
+
+class ChangedModelError(NotTrainedError):
+    """A training that goes on would train another model than it did before it was cut.
+
+    Callbacks changed it at an epoch that is over. It must be trained from its first epoch.
     """
 
 
@@ -91,6 +101,19 @@ class Trainer(Protocol):
         """
         ...
 
+    @property
+    def traced(self) -> Sequence[str] | None:
+        """What the training and the validation step are traced for, as text to compare.
+
+        Empty if no callback may change the model; None if it can't be told.
+        """
+        ...
+
+    @property
+    def walked(self) -> Structure | None:
+        """The structure of the model that is trained now, if it is known."""
+        ...
+
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
         """Trains until the spec's epochs are done, ``on_epoch`` says stop, or a callback does.
 
@@ -99,5 +122,6 @@ class Trainer(Protocol):
 
         Raises:
             NotTrainedError: If it must begin anew, with ``training.unfit`` set.
+            ChangedModelError: If it must begin anew, from its first epoch.
         """
         ...

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.libraries.keras_parts import layers_within
+from studies.libraries.keras_parts import (
+    call_symbolically,
+    has_all_variables,
+    layers_within,
+)
 from studies.libraries.tensorflow_parts import is_plain_variable
 from studies.training.batches import packed
-from studies.training.building import build_variables, fixed_batch_size, has_own_steps
+from studies.training.building import fixed_batch_size, has_own_steps
 
 if TYPE_CHECKING:
     import keras
@@ -21,24 +25,51 @@ if TYPE_CHECKING:
 
 
 def make_variables(model: keras.Model, splits: AnySplits) -> None:
-    """Makes what variables of a model `fit` would make in its first step.
+    """Makes what variables of a model, its loss and metrics `fit` would make in its first step.
 
     Made while TensorFlow traces the training step, they have it trace the step twice: a quarter
-    of a second for a small model. A model with steps of its own is left alone: nobody knows what
-    they do.
+    of a second for a small model. They are made by a validation step that computes nothing, as
+    Keras itself makes them elsewhere (`_symbolic_build`), so that no variable changes. A model with
+    steps of its own is left alone: nobody knows what they do.
     """
+    if has_own_steps(model) or has_all_variables(model):
+        return
+    _build_sequential(model, splits)
+    call_symbolically(model.test_step, _symbolic(packed(splits.train.first(1)), model))
+    if model.optimizer is not None and not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+
+
+def make_weights(model: keras.Model, splits: AnySplits) -> None:
+    """Makes a model's own variables alone, where they are not there yet."""
     if has_own_steps(model):
         return
-    build_variables(model, splits)
-    # Layers may keep something from call to call.
-    before = [(variable, _value_of(variable)) for variable in model.non_trainable_variables]
-    model.test_step(packed(splits.train.first(fixed_batch_size(model) or 1)))
-    model.reset_metrics()
-    for variable, value in before:
-        if not np.array_equal(_value_of(variable), value):
-            variable.assign(value)
-    for layer in stateful_layers(model):
-        layer.reset_state()
+    if not model.built:
+        _build_sequential(model, splits)
+    if not model.built:
+        x, *_ = packed(splits.train.first(1))
+        call_symbolically(model, _symbolic(x, model))
+
+
+def _build_sequential(model: keras.Model, splits: AnySplits) -> None:
+    import keras
+
+    x = splits.train.first(1).x
+    if not model.built and isinstance(model, keras.Sequential) and isinstance(x, np.ndarray):
+        model.build((None, *x.shape[1:]))
+
+
+def _symbolic(data: Any, model: keras.Model) -> Any:
+    """Returns samples as batches of them without values, of any size if the model takes any."""
+    import keras
+
+    size = fixed_batch_size(model)
+
+    def batch(array: np.ndarray) -> Any:
+        dtype = keras.backend.standardize_dtype(array.dtype)
+        return keras.KerasTensor((size, *array.shape[1:]), dtype)
+
+    return keras.tree.map_structure(batch, data)
 
 
 @contextlib.contextmanager
@@ -96,7 +127,12 @@ def saved_variables(model: keras.Model) -> list[keras.Variable]:
 
 def copy_of(model: keras.Model) -> list[np.ndarray]:
     """Returns copies of what `saved_variables` returns."""
-    return [_value_of(variable) for variable in saved_variables(model)]
+    return values_of(saved_variables(model))
+
+
+def values_of(variables: Iterable[keras.Variable]) -> list[np.ndarray]:
+    """Returns copies of the values of variables."""
+    return [_value_of(variable) for variable in variables]
 
 
 def assign(model: keras.Model, copy: Sequence[np.ndarray]) -> None:
@@ -105,7 +141,16 @@ def assign(model: keras.Model, copy: Sequence[np.ndarray]) -> None:
     Raises:
         ValueError: If it is of another model.
     """
-    for variable, value in zip(saved_variables(model), copy, strict=True):
+    set_values(saved_variables(model), copy)
+
+
+def set_values(variables: Iterable[keras.Variable], values: Iterable[np.ndarray]) -> None:
+    """Sets variables to what `values_of` returned.
+
+    Raises:
+        ValueError: If there are more or fewer of them, or of other shapes.
+    """
+    for variable, value in zip(variables, values, strict=True):
         if tuple(variable.shape) != value.shape:
             raise ValueError(f"{variable.path} has the shape {variable.shape}, not {value.shape}")
         variable.assign(value)

@@ -38,6 +38,7 @@ NEEDED_TO_COMPILE = {
     "Optimizer._trainable_variables",
     "Model._initial_epoch",
     "Model._get_metrics_result_or_logs",
+    "keras.src.backend.compute_output_spec",
 }
 
 

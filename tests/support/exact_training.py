@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import kerastudy as ks
 from search_spaces import Hyperparameters
@@ -16,7 +17,7 @@ from studies.data import Splits
 from studies.seeds import epoch_seed, permutation
 from studies.training.building import build_variables
 from studies.training.determinism import begin_trial
-from studies.training.trainer import Trainer, Training
+from studies.training.trainer import NotTrainedError, Trainer, Training
 from tracking.records import Objective, TrialSpec
 
 SPACE = ks.SearchSpace(ks.Float("unused", 0.0, 1.0))
@@ -93,6 +94,60 @@ def by_hand(model_of: Callable[[], keras.Model], splits: Splits, spec: TrialSpec
     return epochs
 
 
+def by_fit(
+    model_of: Callable[[], keras.Model],
+    splits: Splits,
+    spec: TrialSpec,
+    callbacks_of: Callable[[], Sequence[keras.callbacks.Callback]] = lambda: (),
+    generators: Sequence[Any] = (),
+) -> list[Epoch]:
+    """By one call of Keras's `fit`, as callbacks need it, on batches in the order of each epoch.
+
+    Args:
+        model_of: Makes the model.
+        splits: The data, without weights.
+        spec: What to train.
+        callbacks_of: Makes the callbacks.
+        generators: States of the seed generators that are not the model's own; filled by then.
+    """
+    model, epochs = built(model_of), []
+    train, validation, size = splits.train, splits.validation, spec.batch_size
+
+    def batches(epoch: int) -> Iterator[Any]:
+        order = permutation(spec.seed, epoch, len(train))
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            yield train.x[rows], train.y[rows]
+
+    class Beginning(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            own = [v for v in model.variables if v.name == "seed_generator_state"]
+            for position, state in enumerate([*own, *generators]):
+                state.assign([epoch_seed(spec.seed, epoch + 1, position), 0])
+
+    class Ending(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            epochs.append(Epoch(dict(logs), state_of(model)))
+
+    known = None if len(train) % size else size
+    data = tf.data.Dataset.from_generator(
+        lambda: (batch for epoch in range(1, spec.epochs + 1) for batch in batches(epoch)),
+        output_signature=tuple(
+            tf.TensorSpec((known, *array.shape[1:]), array.dtype) for array in (train.x, train.y)
+        ),
+    )
+    model.fit(
+        data,
+        steps_per_epoch=-(-len(train) // size),
+        epochs=spec.epochs,
+        validation_data=(validation.x, validation.y),
+        validation_batch_size=size,
+        callbacks=[Beginning(), *callbacks_of(), Ending()],
+        verbose=0,
+    )
+    return epochs
+
+
 def by_trainer(
     trainer: Trainer,
     model_of: Callable[[], keras.Model],
@@ -103,19 +158,29 @@ def by_trainer(
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> list[Epoch]:
     """As a trial does; from a state after an earlier epoch, if one is given."""
-    model, epochs = built(model_of), []
     splits = with_class_weight(splits, spec.class_weight)
-    if initial:
-        build_variables(model, splits)
-        variables = [*model.weights, *model.optimizer.variables]
-        for variable, value in zip(variables, initial, strict=True):
-            array = variable.numpy()
-            variable.assign(np.frombuffer(value, array.dtype).reshape(array.shape))
+    hp, unfit = Hyperparameters(SPACE, spec.values), ""
+    while True:
+        model, epochs = built(model_of), []
+        if initial:
+            build_variables(model, splits)
+            variables = [*model.weights, *model.optimizer.variables]
+            for variable, value in zip(variables, initial, strict=True):
+                array = variable.numpy()
+                variable.assign(np.frombuffer(value, array.dtype).reshape(array.shape))
 
-    def on_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:
-        epochs.append(Epoch(dict(metrics), state_of(model)))
-        return True
+        def on_epoch(
+            epoch: int, metrics: Mapping[str, float], model: Any = model, epochs: Any = epochs
+        ) -> bool:
+            epochs.append(Epoch(dict(metrics), state_of(model)))
+            return True
 
-    hp = Hyperparameters(SPACE, spec.values)
-    trainer.train(Training(model, splits, spec, callbacks, hp, initial_epoch), on_epoch)
-    return epochs
+        training = Training(model, splits, spec, callbacks, hp, initial_epoch, unfit)
+        try:
+            trainer.train(training, on_epoch)
+        except NotTrainedError as error:
+            if unfit:
+                raise
+            unfit = str(error)
+        else:
+            return epochs

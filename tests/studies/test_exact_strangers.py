@@ -1,0 +1,218 @@
+"""What public code does to a training from its side: `fit` by hand is the judge, to the bit.
+
+Callbacks that freeze, unfreeze, compile or retrace; losses and metrics with state; generators that
+are no layer's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import pytest
+from exact_training import by_fit, by_trainer, samples, spec_of
+from model_zoo import compiled, stack
+from suite import exhaustive_but
+
+from studies.training.compiled import CompiledTrainer
+from studies.training.determinism import configure_tensorflow
+from studies.training.plain import PlainTrainer
+
+layers, ops = keras.layers, keras.ops
+SPARSE = "sparse_categorical_crossentropy"
+Build = Callable[[], keras.Model]
+
+
+@pytest.fixture(scope="module")
+def trainer() -> Iterator[CompiledTrainer]:
+    configure_tensorflow(None)
+    yield CompiledTrainer("compiled")
+
+
+def small() -> keras.Model:
+    inner = [layers.Dense(4, activation="relu"), layers.Dropout(0.3), layers.Dense(4)]
+    return compiled(stack(*inner))
+
+
+def frozen() -> keras.Model:
+    """As before fine-tuning: the base is frozen."""
+    model = small()
+    model.layers[0].trainable = False
+    return compiled(model)
+
+
+class At(keras.callbacks.Callback):  # type: ignore[misc]
+    """Does something to the model at one point of the training."""
+
+    def __init__(self, when: str, do: Callable[[keras.Model], None]) -> None:
+        super().__init__()
+        self.when, self.do = when, do
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._do_if("train begin")
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._do_if(f"begin {epoch}")
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._do_if(f"end {epoch}")
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self._do_if("test begin")
+
+    def _do_if(self, when: str) -> None:
+        if when == self.when:
+            self.do(self.model)
+
+
+def unfreeze(model: keras.Model) -> None:
+    model.layers[0].trainable = True
+    model.compile(keras.optimizers.SGD(0.05), SPARSE, metrics=["accuracy"])
+    model.make_train_function()
+
+
+def freeze(model: keras.Model) -> None:
+    model.layers[0].trainable = False
+    model.make_train_function(force=True)
+
+
+def freeze_without_a_trace(model: keras.Model) -> None:
+    model.layers[0].trainable = False
+
+
+def change(model: keras.Model) -> None:
+    """Of the training step alone: the validation step is traced already."""
+    model.layers[0].activation = keras.activations.tanh
+    model.layers[1].rate = 0.6
+    model.make_train_function(force=True)
+
+
+def change_without_a_trace(model: keras.Model) -> None:
+    model.layers[0].activation = keras.activations.tanh
+    model.layers[1].rate = 0.6
+
+
+def slow_down(model: keras.Model) -> None:
+    model.optimizer.learning_rate = 0.001
+    model.optimizer.momentum = 0.5
+
+
+CHANGES: dict[str, tuple[Build, str, Callable[[keras.Model], None]]] = {
+    "unfreezing": (frozen, "begin 2", unfreeze),
+    "unfreezing after an epoch": (frozen, "end 0", unfreeze),
+    "unfreezing at first": (frozen, "train begin", unfreeze),
+    "freezing": (small, "begin 2", freeze),
+    "freezing at first": (small, "begin 0", freeze),
+    "freezing without a trace": (small, "end 0", freeze_without_a_trace),
+    "a change": (small, "begin 1", change),
+    "a change without a trace": (small, "begin 1", change_without_a_trace),
+    "a change before validation": (small, "test begin", change),
+    "a rate": (small, "end 1", slow_down),
+}
+
+
+@pytest.mark.parametrize(
+    "what", exhaustive_but(["unfreezing", "freezing at first", "a change"], CHANGES)
+)
+def test_callbacks_that_change_what_is_trained(what: str, trainer: CompiledTrainer) -> None:
+    build, when, do = CHANGES[what]
+    splits, spec = samples(), spec_of(4)
+    wanted = by_fit(build, splits, spec, lambda: [At(when, do)])
+    for _ in range(2):
+        found = by_trainer(trainer, build, splits, spec, callbacks=[At(when, do)])
+        assert found == wanted
+        assert trainer.used[0] == "compiled"
+    assert by_trainer(PlainTrainer(), build, splits, spec, callbacks=[At(when, do)]) == wanted
+
+
+def test_a_callback_that_compiles_and_makes_no_function_fails_as_in_fit() -> None:
+    def compile_only(model: keras.Model) -> None:
+        compiled(model)
+
+    for trainer in (CompiledTrainer("compiled"), PlainTrainer()):
+        with pytest.raises(TypeError):
+            by_trainer(trainer, small, samples(), spec_of(3), callbacks=[At("end 0", compile_only)])
+
+
+class Moving(keras.losses.Loss):  # type: ignore[misc]
+    """Keeps a mean from batch to batch, and noise of its own."""
+
+    def __init__(self, generators: list[Any] | None = None) -> None:
+        super().__init__()
+        self.mean = keras.Variable(0.5, trainable=False, name="mean")
+        self.seeds = keras.random.SeedGenerator(3)
+        if generators is not None:
+            generators.append(self.seeds.state)
+
+    def call(self, true: Any, predicted: Any) -> Any:
+        loss = keras.losses.sparse_categorical_crossentropy(true, predicted)
+        self.mean.assign(0.9 * self.mean + 0.1 * ops.mean(loss))
+        return loss * self.mean + 0.01 * keras.random.normal((), seed=self.seeds)
+
+
+class Lasting(keras.metrics.Mean):  # type: ignore[misc]
+    """Is not reset."""
+
+    def update_state(self, true: Any, predicted: Any, sample_weight: Any = None) -> None:
+        super().update_state(ops.mean(predicted[:, 0]))
+
+    def reset_state(self) -> None:
+        pass
+
+
+class Counted(keras.losses.Loss):  # type: ignore[misc]
+    """Depends on how often it is called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def call(self, true: Any, predicted: Any) -> Any:
+        self.calls += 1
+        return self.calls * keras.losses.sparse_categorical_crossentropy(true, predicted)
+
+
+def with_a_loss(generators: list[Any]) -> keras.Model:
+    model = small()
+    model.compile("adam", Moving(generators), metrics=[Lasting(name="lasting"), "accuracy"])
+    return model
+
+
+def with_a_function(generators: list[Any]) -> keras.Model:
+    seeds = keras.random.SeedGenerator(5)
+    generators.append(seeds.state)
+    noise = layers.Lambda(lambda x: x + keras.random.normal((12,), stddev=0.1, seed=seeds))
+    return compiled(stack(noise, layers.Dropout(0.3)))
+
+
+def with_a_counter(generators: list[Any]) -> keras.Model:
+    model = small()
+    model.compile("adam", Counted(), metrics=["accuracy"])
+    return model
+
+
+STATES: dict[str, tuple[Callable[[list[Any]], keras.Model], str]] = {
+    "a loss": (with_a_loss, "compiled"),
+    "a function": (with_a_function, "compiled"),
+    "a counter": (with_a_counter, "plain"),
+}
+
+
+@pytest.mark.parametrize("what", STATES)
+def test_state_beside_the_model(what: str) -> None:
+    build, used = STATES[what]
+    splits, spec = samples(), spec_of(3)
+    generators: list[Any] = []
+
+    def with_its_generators() -> keras.Model:
+        generators.clear()
+        return build(generators)
+
+    wanted = by_fit(with_its_generators, splits, spec, generators=generators)
+    trainer = CompiledTrainer()
+    for each in (trainer, trainer, PlainTrainer()):
+        found = by_trainer(each, lambda: build([]), splits, spec)
+        assert [epoch.metrics for epoch in found] == [epoch.metrics for epoch in wanted]
+        assert found == wanted
+    assert trainer.used[0] == used

@@ -1,0 +1,176 @@
+"""A training that is cut and goes on comes to what it comes to uncut, whatever keeps state."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+import tensorflow as tf
+from exact_training import SPACE, samples, spec_of
+from model_zoo import compiled, stack
+
+import kerastudy as ks
+from studies.training.compiled import CompiledTrainer
+from studies.training.determinism import configure_tensorflow
+from studies.training.run_trial import run_trial
+from studies.training.states import read_state
+from studies.training.trainer import Trainer
+from tracking.records import TrialResult, TrialTask
+
+layers, ops = keras.layers, keras.ops
+SPARSE = "sparse_categorical_crossentropy"
+Callbacks = Callable[[], Sequence[keras.callbacks.Callback]]
+
+
+def small() -> keras.Model:
+    return compiled(stack(layers.Dense(4), layers.Dropout(0.3)), "sgd")
+
+
+class Moving(keras.losses.Loss):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean = keras.Variable(0.5, trainable=False, name="mean")
+
+    def call(self, true: Any, predicted: Any) -> Any:
+        loss = keras.losses.sparse_categorical_crossentropy(true, predicted)
+        self.mean.assign(0.9 * self.mean + 0.1 * ops.mean(loss))
+        return loss * self.mean
+
+
+class Lasting(keras.metrics.Mean):  # type: ignore[misc]
+    """Is not reset."""
+
+    def update_state(self, true: Any, predicted: Any, sample_weight: Any = None) -> None:
+        super().update_state(ops.mean(predicted[:, 0]))
+
+    def reset_state(self) -> None:
+        pass
+
+
+def with_variables() -> keras.Model:
+    model = small()
+    model.compile("sgd", Moving(), metrics=[Lasting(name="lasting")])
+    return model
+
+
+class Holding(keras.layers.Layer):
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = tf.Variable(0.0, trainable=False)
+
+    def call(self, x: Any) -> Any:
+        return x * (1.0 + 0.01 * self.count.assign_add(1.0))
+
+
+class Unseeded(keras.layers.Layer):
+    def call(self, x: Any) -> Any:
+        return x + keras.random.normal((12,))
+
+
+def closing_over() -> list[keras.callbacks.Callback]:
+    seen: list[float] = []
+
+    class Slowing(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            seen.append(logs["val_loss"])
+            self.model.optimizer.learning_rate = 0.1 / len(seen)
+
+    return [Slowing()]
+
+
+class Counting(keras.callbacks.Callback):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self.epochs = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epochs += 1
+        self.model.optimizer.learning_rate = 0.1 / self.epochs
+
+
+class Freezing(keras.callbacks.Callback):  # type: ignore[misc]
+    """At one epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if epoch == self.epoch:
+            self.model.layers[0].trainable = False
+            self.model.make_train_function(force=True)
+
+
+class Batches(Freezing):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        pass
+
+
+def none() -> list[keras.callbacks.Callback]:
+    return []
+
+
+# The model, its callbacks, and how many epochs are in the state of a training that is cut after the
+# second one, if there is a state; last, from which epoch it goes on.
+CASES: dict[str, tuple[Callable[[], keras.Model], Callbacks, int | None, int]] = {
+    "variables of a loss and a metric": (with_variables, none, 2, 2),
+    "a variable of TensorFlow's": (lambda: compiled(stack(Holding())), none, None, 0),
+    "an unseeded draw": (lambda: compiled(stack(Unseeded())), none, None, 0),
+    "a closure": (small, closing_over, None, 0),
+    "an attribute": (small, lambda: [Counting()], 2, 2),
+    "a change that is over": (small, lambda: [Freezing(1)], 2, 0),
+    "a change to come": (small, lambda: [Freezing(2)], 2, 0),
+    "a change that is over, by batches": (small, lambda: [Batches(1)], 2, 0),
+    "no change, by batches": (small, lambda: [Batches(9)], 2, 2),
+}
+
+
+@pytest.mark.parametrize("what", CASES)
+def test_cut_and_gone_on_with(what: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    configure_tensorflow(None)
+    build, callbacks, kept, _ = CASES[what]
+    splits, spec, trainer = samples(), spec_of(4), CompiledTrainer()
+    data = ks.datasets.arrays(
+        *(splits.train.x, splits.train.y),
+        validation=(splits.validation.x, splits.validation.y),
+        test=None,
+    )
+    study = ks.Study(
+        "cut", data=data, build=lambda hp: build(), space=SPACE, callbacks=lambda hp: callbacks()
+    )
+
+    def run(
+        trainer: Trainer, attempt: int, until: int, **files: Any
+    ) -> tuple[TrialResult, dict[int, Any]]:
+        found: dict[int, Any] = {}
+
+        def on_epoch(epoch: Any) -> Any:
+            found[epoch.epoch] = epoch.metrics
+            return "stop" if epoch.epoch == until else "continue"
+
+        task = TrialTask(
+            dataclasses.replace(spec, attempt=attempt), SPACE, tmp_path / "best.weights.h5", **files
+        )
+        return run_trial(study, splits, task, on_epoch, trainer), found
+
+    whole, wanted = run(trainer, 1, 9)
+    state = tmp_path / "trial.state"
+    cut, _ = run(trainer, 1, 2, state=state)
+    assert state.exists() == (kept is not None), cut.trainer_reason
+    if kept is None:
+        assert "trained from its first epoch" in cut.trainer_reason
+    else:
+        assert len(read_state(state).epochs) == kept
+    with caplog.at_level(logging.WARNING):
+        again, found = run(CompiledTrainer(), 2, 9, state=state)
+    assert found == wanted
+    assert (again.weights_sha256, again.best) == (whole.weights_sha256, whole.best)
+    told = [record.getMessage() for record in caplog.records]
+    assert any("trained from its first epoch" in text for text in told) == (
+        kept is not None and CASES[what][3] == 0
+    )
