@@ -23,6 +23,8 @@
 | `catalog/` | ready studies |
 | `loading` | from a file to a study |
 | `same_names` | a user's packages that have the names of ours |
+| `commits` | the git commit that its code is of |
+| `own_modules`, `recorded_modules` | what a study imports of its own; the same from a record |
 | `shipping` | a study of this process, sent to its workers |
 | `self_launching` | files that launch their own studies |
 | `study` | the `Study` |

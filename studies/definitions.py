@@ -129,9 +129,11 @@ def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
             p for p in before.data.digests if before.data.digests[p] != now.data.digests.get(p)
         ]
         parts += [p for p in now.data.digests if p not in before.data.digests]
-        code = before.code.digest
-        same_file = _unlike_data(now) if code and code == now.code.digest else ""
-        found.append(f"the data differs ({', '.join(parts) or 'order'}){same_file}")
+        changed = now.code.changes_since(before.code)
+        why = _unlike_data(now) if before.code.digest else ""
+        if changed:
+            why = f", and so does the code: {', '.join(changed)}"
+        found.append(f"the data differs ({', '.join(parts) or 'order'}){why}")
     names: tuple[str, ...] = (
         "objective",
         "pruner",

@@ -13,7 +13,8 @@ import linecache
 import os
 import sys
 import traceback
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +22,8 @@ from typing import Any
 
 from studies.causes import builder_function
 from studies.errors import StudyFileError, near_matches
+from studies.own_modules import names_used, own_modules
+from studies.recorded_modules import import_texts
 from studies.same_names import add_packages_of
 from studies.self_launching import Loading, StudyLaunched, loading
 from studies.study import Study
@@ -42,12 +45,15 @@ class Target:
         variable: The variable that holds the study, or empty to find it.
         source: Text to run in place of the file's, from a record.
         study_name: Which study to take if there are several and ``variable`` is empty.
+        modules: Texts to run in place of those that modules have now, by their files, from a
+            record.
     """
 
     path: str
     variable: str = ""
     source: str | None = None
     study_name: str = ""
+    modules: Mapping[str, str] = field(default_factory=dict)
 
 
 def catalog_names() -> list[str]:
@@ -119,9 +125,9 @@ def load_study(target: Target) -> tuple[Study, CodeDescription]:
     assert source is not None
     file = _run(path, source, target)
     study, variable = _find(file, target)
-    digest = hashlib.sha256(source.encode()).hexdigest()
-    return study, CodeDescription(
-        str(path), variable, source, digest, study_name=study.name, folder=os.getcwd()
+    modules = own_modules(path, source, file.module.__package__ or "", target.modules)
+    return study, CodeDescription.of(
+        str(path), variable, source, modules, study_name=study.name, folder=os.getcwd()
     )
 
 
@@ -159,10 +165,15 @@ def describe_code(study: Study, defined_name: str) -> CodeDescription:
         path = Path(main)
     if path.is_file():
         source, place = path.read_text(encoding="utf-8"), str(path.absolute())
+        modules = own_modules(Path(place), source)
     else:
         source, place = _cell_of(function), ""
-    digest = hashlib.sha256(source.encode()).hexdigest() if source else ""
-    return CodeDescription(place, "", source, digest, study_name=defined_name, folder=os.getcwd())
+        # Cells of a notebook import for one another.
+        imports = "".join(f"import {name}\n" for name in names_used(function))
+        modules = own_modules(Path.cwd() / "notebook.ipynb", f"{imports}{source}")
+    return CodeDescription.of(
+        place, "", source, modules, study_name=defined_name, folder=os.getcwd()
+    )
 
 
 def _cell_of(function: Any) -> str:
@@ -206,6 +217,7 @@ def _run(path: Path, source: str, target: Target) -> Loading:
     file = Loading(module, target.variable, target.study_name)
     try:
         import_from(path.parent)
+        import_texts(target.modules)
         # The file may lie in a package that is called like ours.
         add_packages_of(path.parent.parent)
         with loading(file):

@@ -12,14 +12,16 @@ from studies.data.large import temporary_folder
 from studies.errors import StudyError
 from studies.executors.worker import WorkerExecutor
 from studies.loading import Target, describe_code, what_is_loaded
+from studies.own_modules import place_of, text_of
 from studies.progress import NoProgress, Progress, make_progress
 from studies.reruns import Rerun, put_back, trainings_of, unsound_checkpoints
 from studies.shipping import ShippedStudy, ship
 from studies.study import Study
 from studies.training.environment import environment_differences
 from tracking.errors import StudyNotFoundError
-from tracking.history import StudyHistory, epoch_metrics, read_source, read_study
-from tracking.records import FINISHED_STATES, TrainerName, TrialRecord, TrialTask
+from tracking.history import StudyHistory, epoch_metrics, read_code, read_study
+from tracking.records import FINISHED_STATES, CodeDescription, TrainerName, TrialRecord, TrialTask
+from tracking.records.studies import sha256
 from tracking.store import default_store_path, open_store
 
 
@@ -71,7 +73,8 @@ def reproduce(
     So that "identical" says that Keras by itself comes to these bits, whatever trained the trial.
 
     The hyperparameters, the seed, the epochs and the code come from the record. If the study file
-    has changed since, the recorded text of it is run, with what it imports as it is now.
+    has changed since, or what it imports of the study's own, the recorded texts are run; what is
+    installed is as it is now.
 
     Where the trial's checkpoint should be kept and is missing or damaged, it is written again, if
     it comes to the same.
@@ -189,7 +192,8 @@ def _put_back(history: StudyHistory, rerun: Rerun, written: Path, fault: str) ->
 
 def _target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, list[str]]:
     code = history.description.code
-    source = read_source(history, trial.code_digest)
+    recorded = read_code(history, trial.code_digest)
+    source = recorded.source
     path = Path(code.path) if code.path else None
     if path is None:
         raise StudyError(
@@ -203,10 +207,27 @@ def _target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, list[str
         notes.append(f"the study file {str(path)!r} is gone; its recorded text is run")
     elif not source:
         notes.append(f"the record has no text of {str(path)!r}; the file is run as it is")
-        return Target(str(path), code.variable, None, code.study_name), notes
     elif path.read_text(encoding="utf-8", errors="replace") != source:
         notes.append(f"the study file {str(path)!r} has changed since; its recorded text is run")
-    return Target(str(path), code.variable, source, code.study_name), notes
+    modules, told = _changed_modules(path, recorded)
+    target = Target(str(path), code.variable, source or None, code.study_name, modules)
+    return target, [*notes, *told]
+
+
+def _changed_modules(path: Path, code: CodeDescription) -> tuple[dict[str, str], list[str]]:
+    """Returns the recorded texts of modules that have changed, by their files; says which."""
+    texts, notes = {}, []
+    for place, digest in (code.modules or {}).items():
+        text = text_of(path, place)
+        if text is not None and sha256(text) == digest:
+            continue
+        changed = f"the imported {place!r} " + ("is gone" if text is None else "has changed since")
+        if place in code.texts:
+            texts[str(place_of(path, place))] = code.texts[place]
+            notes.append(f"{changed}; its recorded text is run")
+        else:
+            notes.append(f"{changed}, and the record lacks its text; it is run as it is")
+    return texts, notes
 
 
 def _sent(
@@ -214,8 +235,10 @@ def _sent(
 ) -> tuple[ShippedStudy, list[str]]:
     code = describe_code(study, study.name)
     notes: list[str] = []
-    if code.digest != trial.code_digest:
-        notes.append("the study's code has changed since; it is run as it is")
+    changed = code.changes_since(read_code(history, trial.code_digest))
+    if changed:
+        listed = ", ".join(changed)
+        notes.append(f"the study's code has changed since ({listed}); it is run as it is")
     return ship(study, code, folder), notes
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from studies.budget import INTERRUPTED, AtTheEnd, Ending
 from studies.choosing import choose_champion
+from studies.commits import commit_tags
 from studies.curves import objective_by_epoch
 from studies.definitions import (
     check_complete,
@@ -173,7 +174,7 @@ def _run_taken_up(
 
     try:
         with catching_interrupts(stop):
-            runs.set_running()
+            runs.set_running(commit_tags(description.code))
             remove_pieces(runs.files.folder)
             exports = can_export(store, description.name, progress.say)
             differing = runs.differing_trials()
@@ -245,10 +246,12 @@ def _take_up(
     if before is None:
         return StudyRuns.create(store, description, executor.environment), ()
     runs = _runs(before, description)
-    if before.description.code.digest != description.code.digest:
+    changed = description.code.changes_since(before.description.code)
+    if changed:
         progress.say(
-            "warning: the study's code has changed since it was last launched; trials before "
-            "and after may not compare. To start anew, give another name with --name."
+            "warning: the study's code has changed since it was last launched "
+            f"({', '.join(changed)}); trials before and after may not compare. To start anew, "
+            "give another name with --name."
         )
         tell_of_infeasible(before.trials, progress)
     runs.write_definition()

@@ -21,8 +21,8 @@ from tracking.parents import (
     renamed_from,
     study_experiments,
 )
-from tracking.records import StudyDescription, TrialRecord
-from tracking.run_contents import code_path, definition_path, read_trial
+from tracking.records import CodeDescription, StudyDescription, TrialRecord
+from tracking.run_contents import code_path, definition_path, digests_of_code, read_trial
 from tracking.searching import search_runs
 from tracking.selection import best_trial, holding, ranked
 from tracking.store import Store
@@ -263,10 +263,33 @@ def epoch_metrics(store: Store, run_id: str) -> dict[int, dict[str, float]]:
 
 def read_source(history: StudyHistory, digest: str) -> str:
     """Returns the text of the study file that trials ran from, or an empty text."""
+    return read_code(history, digest).source
+
+
+def read_code(history: StudyHistory, digest: str) -> CodeDescription:
+    """Returns the code that trials ran from, by its digest.
+
+    Texts that are not there any more, or damaged, are left out, and empty for the file's own.
+    """
+    code = replace(history.description.code, source="", texts={}, modules=None)
     if not digest:
-        return ""
-    parent = history.store.client.get_run(history.parent_run_id)
-    path = code_path(history.store, parent, digest)
+        return replace(code, digest="", source_digest="")
+    store = history.store
+    parent = store.client.get_run(history.parent_run_id)
+    own, modules = digests_of_code(store, parent, digest)
+    found = {place: _read_text(store, parent, each) for place, each in modules.items()}
+    return replace(
+        code,
+        source=_read_text(store, parent, own),
+        digest=digest,
+        source_digest=own,
+        modules=modules or None,
+        texts={place: text for place, text in found.items() if text},
+    )
+
+
+def _read_text(store: Store, parent: Run, digest: str) -> str:
+    path = code_path(store, parent, digest)
     try:
         content = path.read_bytes()
     except OSError:

@@ -48,6 +48,33 @@ def code_path(store: Store, parent: Run, digest: str) -> Path:
     return local_artifacts(store, parent) / "study" / "code" / f"{name}.py"
 
 
+def manifest_path(store: Store, parent: Run, digest: str) -> Path:
+    """Returns where `CodeDescription.manifest` is, by its digest; see `local_artifacts`."""
+    return code_path(store, parent, digest).with_suffix(".json")
+
+
+def digests_of_code(store: Store, parent: Run, digest: str) -> tuple[str, dict[str, str]]:
+    """Returns the digests of the texts that trials ran from: of the file, and of its modules.
+
+    Args:
+        store: The store.
+        parent: The study's run.
+        digest: Of the code.
+
+    Returns:
+        That of the file, which is the given one where there is no sound manifest; those of the
+        modules by path.
+    """
+    try:
+        content = manifest_path(store, parent, digest).read_bytes()
+        if hashlib.sha256(content).hexdigest() == digest:
+            fields = json.loads(content)
+            return str(fields["source"]), dict(fields["modules"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return digest, {}
+
+
 def definition_tags(text: str, before: Mapping[str, str]) -> dict[str, str]:
     """Returns the tags to write that a study's definition may be read from, with `join_text`.
 

@@ -26,6 +26,7 @@ from tracking.records import (
     TrialResult,
     TrialSpec,
 )
+from tracking.records.studies import sha256
 from tracking.records.verified import DIFFERS
 from tracking.run_contents import (
     code_path,
@@ -33,6 +34,7 @@ from tracking.run_contents import (
     definition_path,
     definition_tags,
     hyperparameters,
+    manifest_path,
     params_of,
     result_metrics,
     result_tags,
@@ -131,9 +133,12 @@ class StudyRuns:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_pieces(path.parent.parent)
         remove_pieces(path.parent)
-        if code.source:
-            # Under its digest, for reproducing trials that ran from it.
-            write_atomically(path, code.source)
+        # Each under its digest, for reproducing trials that ran from them.
+        for content in (code.source, *code.texts.values()):
+            if content:
+                write_atomically(code_path(self.store, parent, sha256(content)), content)
+        if code.texts:
+            write_atomically(manifest_path(self.store, parent, code.digest), code.manifest)
         # In tags too, from which a lost file is made again.
         changed = definition_tags(text, parent.data.tags)
         unread = ", ".join(self.description.unread)[: tags.LONGEST]
@@ -144,12 +149,19 @@ class StudyRuns:
             self._client.log_batch(self.parent_run_id, tags=written)
         write_atomically(definition_path(self.store, parent), text)
 
-    def set_running(self) -> None:
-        """Marks the parent run as running, and as the one launched last."""
+    def set_running(self, further: Mapping[str, str] | None = None) -> None:
+        """Marks the parent run as running, and as the one launched last.
+
+        Args:
+            further: Tags to give it; those without text are given in place of others only.
+        """
         now = str(time.time_ns() // 1_000_000)
         found = self._client.get_run(self.parent_run_id).data.tags
         kept = tags.fewest(self.description.keep, found.get(tags.KEPT))
         self._client.set_tag(self.parent_run_id, tags.KEPT, kept)
+        for name, text in (further or {}).items():
+            if found.get(name, "") != text:
+                self._client.set_tag(self.parent_run_id, name, text)
         self._client.set_tag(self.parent_run_id, tags.LAUNCHED, now)
         self._client.set_experiment_tag(self.experiment_id, tags.LAUNCHED, now)
         self._client.update_run(self.parent_run_id, status="RUNNING")

@@ -93,8 +93,6 @@ def reproduce_command(
             }
         )
     else:
-        for difference in outcome.environment_differences:
-            click.echo(f"environment: {difference}")
         what = f"trial {outcome.trial} of {outcome.study}"
         if len(history.engines) > 1:
             what += f" ({outcome.engine})"
@@ -105,6 +103,10 @@ def reproduce_command(
                 f"identical: {what}, {outcome.epochs} epochs, "
                 f"weights {outcome.recorded_sha256[:16]}…"
             )
+            others = len(outcome.environment_differences)
+            if others:
+                what = "1 thing" if others == 1 else f"{others} things"
+                click.echo(f"in an environment that differs in {what}: --json names them")
         elif not outcome.trainer:
             click.echo(f"not identical: {what} was not run; {outcome.notes[-1]}")
         else:
@@ -114,4 +116,7 @@ def reproduce_command(
                 f"weights {outcome.recorded_sha256[:16]}… recorded, "
                 f"{outcome.reproduced_sha256[:16] or 'none'}… now"
             )
+        if not outcome.identical:
+            for difference in outcome.environment_differences:
+                click.echo(f"environment: {difference}")
     sys.exit(0 if outcome.identical else EXIT_NO)

@@ -25,6 +25,7 @@ from studies.executors.messages import (
 )
 from studies.executors.worker_process import OnOutput, WorkerProcess
 from studies.loading import Target
+from studies.own_modules import place_of
 from studies.shipping import ShippedStudy
 from tracking.records import EpochResult, StudyDescription, TrialSpec, TrialTask
 
@@ -159,7 +160,9 @@ class WorkerExecutor:
         # A worker that takes this one's place must run the same text, if the file changes.
         target = self._load_study.target
         if isinstance(target, Target):
-            target = replace(target, source=answer.description.code.source)
+            code = answer.description.code
+            modules = {str(place_of(Path(code.path), p)): t for p, t in code.texts.items()}
+            target = replace(target, source=code.source, modules=modules)
             self._load_study = replace(self._load_study, target=target)
         return True
 
@@ -265,8 +268,14 @@ def check_same(before: StudyDescription, now: StudyDescription) -> None:
     """Checks that two processes have loaded the same study.
 
     Raises:
-        StudyError: If its data or its space differ, as if a file that it imports has changed.
+        StudyError: If its code differs, or its data or its space.
     """
+    changed = now.code.changes_since(before.code)
+    if changed:
+        raise StudyError(
+            f"The code of the study {before.name!r} has changed while it was loaded: "
+            f"{', '.join(changed)}. Launch again."
+        )
     if before.data.digest != now.data.digest or before.space != now.space:
         raise StudyError(
             f"What the study {before.name!r} loads has changed while it ran (its data, or what its "

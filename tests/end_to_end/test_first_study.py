@@ -175,21 +175,31 @@ class TestOwnStudy:
         assert "has changed since" in done.stderr
         assert "has changed since" in as_json(done)["notes"][0]
 
-    def test_changed_data_is_told_and_nothing_run(self, repository: Path) -> None:
-        (repository / "data.py").write_text("SEED = 0\n")
+    def test_a_changed_module_is_told_and_changed_data_not_run(self, repository: Path) -> None:
+        """Of what the study imports the recorded text runs; what it reads is not in the record."""
+        module, seed = repository / "data.py", repository / "seed.txt"
+        seed.write_text("0")
+        module.write_text(f"FACTOR = 1\nSEED = int(open({str(seed)!r}).read())\n")
         write_study(
             repository,
             "with_data.py",
             **{
-                "default_rng(0)": "default_rng(SEED)",
-                "import keras\n": "import keras\nfrom data import SEED\n",
+                "default_rng(0)": "default_rng(SEED * FACTOR)",
+                "import keras\n": "import keras\nfrom data import FACTOR, SEED\n",
             },
         )
         kerastudy(repository, "launch", "with_data.py", "--trials", "1", "--store", "data store")
-        (repository / "data.py").write_text("SEED = 1\n")
+        module.write_text("FACTOR = SEED = 2\n")
         store = ["--store", "data store"]
+        again = as_json(kerastudy(repository, "reproduce", "작은 연구", *store, "--json"))
+        assert again["identical"] is True
+        assert again["notes"] == [
+            "the imported 'data.py' has changed since; its recorded text is run"
+        ]
+        seed.write_text("1")
         done = kerastudy(repository, "reproduce", "작은 연구", *store, "--json", expect=1)
         assert as_json(done)["identical"] is False
         assert "the data has changed" in as_json(done)["notes"][-1]
         again = kerastudy(repository, "launch", "with_data.py", "--trials", "2", *store, expect=2)
         assert "the data differs" in again.stderr and "--name" in again.stderr
+        assert "and so does the code: data.py" in " ".join(again.stderr.split())

@@ -52,7 +52,7 @@ def test_other_data_under_the_same_code(tmp_path: Path) -> None:
     (said,) = differences(before, replace(now, data=replace(now.data, source=str(file))))
     assert said.endswith(f"the file {str(file)!r} has changed")
     (said,) = differences(before, replace(now, code=replace(code, digest="f" * 64)))
-    assert said == "the data differs (train, validation)"
+    assert said == "the data differs (train, validation), and so does the code: mine.py"
 
 
 def test_an_error_of_several_lines_is_told_in_one_without_its_example() -> None:

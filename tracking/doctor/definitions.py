@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,12 @@ from tracking.atomic import write_atomically
 from tracking.doctor.findings import Ailment, Finding
 from tracking.doctor.studies import StudyRecord
 from tracking.records import StudyDescription
-from tracking.run_contents import code_path, definition_path
+from tracking.run_contents import (
+    code_path,
+    definition_path,
+    digests_of_code,
+    manifest_path,
+)
 from tracking.store import Store
 
 if TYPE_CHECKING:
@@ -57,9 +63,8 @@ def check_code(record: StudyRecord) -> Iterator[Ailment]:
     for engine, parent in record.parents.items():
         runs = [parent, *record.trials(parent)]
         digests = {run.data.tags.get(tags.CODE_DIGEST, "") for run in runs}
-        source = _source(record.store, parent)
-        for digest in sorted(digests - {""}):
-            path = code_path(record.store, parent, digest)
+        file = _source(record.store, parent)
+        for digest, path, source in _texts(record.store, parent, digests - {""}, file):
             fault = _fault_of_text(path, digest)
             if not fault:
                 continue
@@ -73,7 +78,7 @@ def check_code(record: StudyRecord) -> Iterator[Ailment]:
             yield Ailment(
                 Finding(
                     "code",
-                    f"the text of the study file that trials ran from is {fault}",
+                    f"the text of {_named(source, file)} that trials ran from is {fault}",
                     how,
                     study=record.name,
                     engine=engine,
@@ -82,6 +87,26 @@ def check_code(record: StudyRecord) -> Iterator[Ailment]:
                 ),
                 partial(_copy, source, path) if there and source is not None else None,
             )
+
+
+def _texts(
+    store: Store, parent: Run, digests: Iterable[str], file: Path | None
+) -> Iterator[tuple[str, Path, Path | None]]:
+    """Yields the texts that trials ran from: digest, where it is, the file that it was read from.
+
+    Of code with modules that is its manifest, which is of no file, the study file and each module.
+    """
+    found: dict[str, tuple[Path, Path | None]] = {}
+    for digest in sorted(digests):
+        own, modules = digests_of_code(store, parent, digest)
+        if own != digest:
+            found[digest] = manifest_path(store, parent, digest), None
+        found[own] = code_path(store, parent, own), file
+        for place, each in modules.items():
+            beside = None if file is None else Path(os.path.normpath(file.parent / place))
+            found[each] = code_path(store, parent, each), beside
+    for digest, (path, source) in found.items():
+        yield digest, path, source
 
 
 def _fault(path: Path, known: str) -> str:
@@ -93,6 +118,10 @@ def _fault(path: Path, known: str) -> str:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"damaged ({error!r})"
     return "not what was written" if known and text != known else ""
+
+
+def _named(source: Path | None, file: Path | None) -> str:
+    return "the study file" if source in (None, file) else f"the imported {source.name!r}"
 
 
 def _fault_of_text(path: Path, digest: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from search_spaces import SearchSpace
@@ -38,15 +39,19 @@ class DataDescription:
 
 @dataclass(frozen=True)
 class CodeDescription:
-    """The file that a study was defined in.
+    """The file that a study was defined in, and what it imports of the study's own.
 
     Attributes:
         path: Absolute path, or empty where there is none (a notebook, an interactive session).
         variable: Name of the variable that holds the study, or empty.
         source: The file's text.
-        digest: SHA-256 of the text.
+        digest: SHA-256 of the text; where there are modules, of `manifest`.
         study_name: What the study is called in the file; it may be launched under another name.
         folder: The folder it was launched in, which relative paths start from.
+        source_digest: SHA-256 of the text; empty in older records, whose ``digest`` it is.
+        modules: SHA-256 of the texts of the modules that the file imports from its folder or
+            repository, by their paths from its folder; None in older records.
+        texts: Those texts; recorded beside the definition, as ``source`` is.
     """
 
     path: str
@@ -55,10 +60,85 @@ class CodeDescription:
     digest: str
     study_name: str = ""
     folder: str = ""
+    source_digest: str = ""
+    modules: Mapping[str, str] | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        path: str,
+        variable: str,
+        source: str,
+        texts: Mapping[str, str],
+        *,
+        study_name: str,
+        folder: str,
+    ) -> CodeDescription:
+        """Returns the description of a text and those of its modules.
+
+        Args:
+            path: See `CodeDescription`; so for the others.
+            variable: Likewise.
+            source: Likewise; empty if it is not known.
+            texts: Likewise.
+            study_name: Likewise.
+            folder: Likewise.
+        """
+        source_digest = sha256(source) if source else ""
+        modules = {place: sha256(text) for place, text in texts.items()}
+        described = cls(
+            path,
+            variable,
+            source,
+            source_digest,
+            study_name,
+            folder,
+            source_digest,
+            modules,
+            texts,
+        )
+        if not texts:
+            return described
+        return dataclasses.replace(described, digest=sha256(described.manifest))
+
+    @property
+    def own_digest(self) -> str:
+        """SHA-256 of the file's text alone."""
+        return self.source_digest or self.digest
+
+    @property
+    def manifest(self) -> str:
+        """What the digest is of, where there are modules: the digests of all texts, as JSON."""
+        fields = {"source": self.own_digest, "modules": dict(self.modules or {})}
+        return json.dumps(fields, sort_keys=True, ensure_ascii=False)
 
     def same_as(self, digest: str) -> bool:
-        """Tells whether a trial ran from this code, by the digest that it has of its own."""
-        return digest == self.digest
+        """Tells whether a trial ran from this code, by the digest that it has of its own.
+
+        One of an older record has that of the file alone: of the rest nothing is known.
+        """
+        return digest in (self.digest, self.own_digest)
+
+    def changes_since(self, before: CodeDescription) -> list[str]:
+        """Says what of the code has changed, as far as both know of it: paths, with what it is."""
+        own = self.path.replace("\\", "/").rpartition("/")[2] or "its code"
+        changed = [own] if before.own_digest != self.own_digest else []
+        if before.modules is None or self.modules is None:
+            return changed
+        for place in sorted({**before.modules, **self.modules}):
+            if place not in self.modules:
+                changed.append(f"{place} (no longer imported)")
+            elif place not in before.modules:
+                changed.append(f"{place} (not imported before)")
+            elif before.modules[place] != self.modules[place]:
+                changed.append(place)
+        return changed
+
+
+def sha256(text: str) -> str:
+    """Returns the SHA-256 of a text, in hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -122,7 +202,7 @@ class StudyDescription:
         }
         fields["objective"] = dataclasses.asdict(self.objective)
         fields["data"] = dataclasses.asdict(self.data)
-        fields["code"] = {**dataclasses.asdict(self.code), "source": ""}
+        fields["code"] = {**dataclasses.asdict(self.code), "source": "", "texts": {}}
         fields["space"] = self.space.to_dict()
         return json.dumps(fields, indent=1, ensure_ascii=False)
 
