@@ -25,9 +25,10 @@ from tracking.records import CodeDescription
 @pytest.fixture(autouse=True)
 def imports(tmp_path: Path) -> Iterator[None]:
     """What a test imports of its own, and lets be imported, is forgotten after it."""
-    path, finders = [*sys.path], [*sys.meta_path]
     yield
-    sys.path[:], sys.meta_path[:] = path, finders
+    sys.path[:] = [entry for entry in sys.path if not entry.startswith(str(tmp_path))]
+    ours = import_texts.__module__
+    sys.meta_path[:] = [each for each in sys.meta_path if type(each).__module__ != ours]
     for name, module in list(sys.modules.items()):
         places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
         if any(str(place).startswith(str(tmp_path)) for place in places):
