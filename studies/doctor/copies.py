@@ -16,6 +16,7 @@ from studies.engines.optuna_export import (
     export_name,
     exported_names,
     exported_study,
+    remove_exported,
 )
 from studies.engines.optuna_trials import OptunaTrials
 from studies.settings import ENGINES
@@ -24,6 +25,7 @@ from tracking.databases import database_fault
 from tracking.doctor.findings import FOLDER, Ailment, Finding
 from tracking.history import StudyHistory
 from tracking.mlflow_client import make_optuna_anew
+from tracking.parents import renamed_from
 from tracking.records import FINISHED_STATES
 from tracking.store import Store
 
@@ -84,7 +86,22 @@ def check_unknown_copies(store: Store) -> Iterator[Ailment]:
         if not name.endswith(")") or engine.partition(",")[0] not in ENGINES:
             # Somebody's own.
             continue
-        if store.client.get_experiment_by_name(study) is None:
+        if store.client.get_experiment_by_name(study) is not None:
+            continue
+        renamed = " and ".join(map(repr, renamed_from(store, study)))
+        if renamed:
+            yield Ailment(
+                Finding(
+                    "copy",
+                    f"Optuna's database has the study {name!r} under the name that it had before "
+                    f"it was renamed to {renamed} in MLflow",
+                    f"--fix removes it there, and keeps the database as it is in {FOLDER}/",
+                    study=study,
+                    engine=engine,
+                ),
+                partial(_remove, store, name),
+            )
+        else:
             yield Ailment(
                 Finding(
                     "copy",
@@ -117,6 +134,11 @@ def _make_again(history: StudyHistory, *, keep: bool) -> None:
         epochs=most_epochs(description),
         export=OptunaExport(store, name, description.objective),
     ).restore(history.trials, lambda trial: objective_by_epoch(store, trial), None)
+
+
+def _remove(store: Store, name: str) -> None:
+    _back_up(store)
+    remove_exported(store, name)
 
 
 def _back_up(store: Store) -> None:

@@ -181,6 +181,13 @@ def exported_study(store: Store, name: str) -> Study | None:
         return None
 
 
+def remove_exported(store: Store, name: str) -> None:
+    """Removes a study from Optuna's storage."""
+    import optuna
+
+    optuna.delete_study(study_name=name, storage=open_optuna_storage(store))
+
+
 def agreement(study: Study, finished: Sequence[TrialRecord], values_of: ValuesOf) -> Stored | None:
     """Returns the trials that Optuna's storage has of a study, by number, if the record agrees.
 

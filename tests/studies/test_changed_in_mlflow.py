@@ -159,7 +159,8 @@ def test_a_renamed_study_goes_on_under_its_new_name_beside_a_new_one(store: Stor
     with pytest.raises(StudyNotFoundError, match="It was renamed in MLflow, to 'old mini'"):
         read_study(store, "mini")
     diagnosis = diagnose(store.root, fix=True)
-    assert {f.kind for f in diagnosis.findings} <= {"copy"}
+    assert {f.kind for f in diagnosis.findings} == {"copy"} and diagnosis.left == []
+    assert diagnose(store.root).findings == ()
     assert checkpoints(store) == before
 
     said = Said()
