@@ -165,16 +165,24 @@ class KerasTunerSpace:
 
     def _conditions(self, parameter: Parameter, known: Mapping[str, list[Any]]) -> list[Any]:
         """The conditions of all ancestors and its own; one on a Fixed is the Fixed's own."""
-        # Not among Keras Tuner's public names; `conditional_scope` makes the same.
-        from keras_tuner.src.engine.conditions import Parent
-
         found: list[Any] = []
         for name, values in parameter.when.items():
             found += [condition for condition in known[name] if condition not in found]
             encoding = self._encodings.get(name)
             if encoding is not None:
-                found.append(Parent(encoding.name, [encoding.encode(value) for value in values]))
+                found.append(_on(encoding.name, [encoding.encode(value) for value in values]))
         return found
+
+
+def _on(parent: str, values: Sequence[Any]) -> Any:
+    """Keras Tuner's condition on a parent, whose class it keeps private; a scope makes one."""
+    import keras_tuner
+
+    scratch = keras_tuner.HyperParameters()
+    scratch.Fixed(parent, values[0])
+    with scratch.conditional_scope(parent, list(values)):
+        scratch.Boolean(f"under {parent}")
+    return scratch.space[-1].conditions[-1]
 
 
 class _Encoding:

@@ -66,7 +66,7 @@ def name_of_object(what: str, given: Any, epochs: int) -> str:
 
 
 def _optunas(what: str, given: Any, kind: Any) -> str:
-    from studies.optuna_internals import settings_of
+    from studies.libraries.optuna_parts import settings_of
 
     name = (_OPTUNA if what == "engine" else _PRUNERS)[kind.__name__]
     if name == "patient":
@@ -83,7 +83,7 @@ def _optunas(what: str, given: Any, kind: Any) -> str:
 
 def _patient(given: Any) -> str:
     """Returns the name of a patient pruner, with its settings and those of the median in it."""
-    from studies.optuna_internals import attribute
+    from studies.libraries.optuna_parts import attribute
 
     median = None if inspect.isclass(given) else attribute(given, "wrapped_pruner")
     if type(median).__name__ != "MedianPruner":

@@ -18,6 +18,7 @@ from studies.engines.keras_tuner_import import import_keras_tuner
 from studies.engines.keras_tuner_parts import BAYESIAN, FACTOR, GRID, HYPERBAND, check_oracle
 from studies.engines.optuna_export import OptunaExport
 from studies.engines.optuna_trials import OptunaTrials
+from studies.libraries.keras_tuner_parts import check_parts
 from studies.seeds import sampler_seed
 from tracking.records import Objective, Proposal, TrialRecord, TrialResult
 
@@ -127,6 +128,8 @@ def _make_oracle(
     options: Mapping[str, Any],
 ) -> AskedOracle:
     import_keras_tuner()
+    from keras_tuner import oracles
+
     from studies.engines.keras_tuner_oracles import (
         BayesianOracle,
         GridOracle,
@@ -135,6 +138,13 @@ def _make_oracle(
     )
 
     common = common_arguments(translation, objective)
+    own = {
+        BAYESIAN: oracles.BayesianOptimizationOracle,
+        GRID: oracles.GridSearchOracle,
+        HYPERBAND: oracles.HyperbandOracle,
+    }
+    make_own = own.get(engine, oracles.RandomSearchOracle)
+    check_parts(engine, make_own(objective=common["objective"]))
     oracle: AskedOracle
     if engine == HYPERBAND:
         from studies.engines.keras_tuner_hyperband import HyperbandOracle

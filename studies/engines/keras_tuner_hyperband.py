@@ -20,6 +20,7 @@ from keras_tuner import oracles
 
 from search_spaces.keras_tuner_space import RESERVED
 from studies.engines.keras_tuner_oracles import AskedOracle
+from studies.libraries.keras_tuner_parts import start_bracket
 
 BRACKET: Final = "hyperband/bracket"
 """What a trial's state calls its bracket, counted from 0 over all rounds of brackets. Keras Tuner's
@@ -112,13 +113,13 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
         return trial in ended[:places]
 
     def _start_new_bracket(self) -> None:
-        super()._start_new_bracket()
+        start_bracket(oracles.HyperbandOracle, self)
         self._all_brackets.append(self._brackets[-1])
 
     def _random_values(self) -> dict[str, Any] | None:
         if self._given is not None:
             return self.translation.encode(self._given)
-        return super()._random_values()
+        return AskedOracle._random_values(self)
 
     def _place(self, trial_id: str, given: Mapping[str, Any]) -> dict[str, Any]:
         if self._open_bracket() is None:

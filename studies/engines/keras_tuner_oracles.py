@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-from keras_tuner import HyperParameters, oracles
+from keras_tuner import HyperParameters, Oracle, oracles
 from keras_tuner import Objective as KerasTunerObjective
 from keras_tuner.engine.trial import Trial, TrialStatus
 from threadpoolctl import threadpool_limits
@@ -26,6 +26,7 @@ from threadpoolctl import threadpool_limits
 from search_spaces import SearchSpace, SearchSpaceError
 from search_spaces.keras_tuner_space import KerasTunerSpace
 from search_spaces.scalars import canonical_json
+from studies.libraries.keras_tuner_parts import random_values, vectors_of
 from tracking.records import Objective
 
 _LISTED: Final = 10_000
@@ -113,7 +114,7 @@ class AskedOracle:
 
     def _random_values(self) -> dict[str, Any] | None:
         """Overrides Keras Tuner's, which takes 20 collisions for the end of the space."""
-        values: dict[str, Any] | None = super()._random_values()  # type: ignore[misc]
+        values = random_values(Oracle, self)
         if values is not None:
             return values
         untried = untried_values(self.translation.space, self.tried, self._seed_state)
@@ -185,9 +186,9 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
                 trials = self.trials
                 self.trials = {k: t for k, t in trials.items() if k not in self.ongoing_trials}
                 self.ongoing_trials = {}
-                self.gpr.fit(*super()._vectorize_trials())
+                self.gpr.fit(*vectors_of(oracles.BayesianOptimizationOracle, self))
                 self.trials, self.ongoing_trials = trials, everything[1]
-            found: tuple[Any, Any] = super()._vectorize_trials()
+            found = vectors_of(oracles.BayesianOptimizationOracle, self)
         finally:
             self.trials, self.ongoing_trials = everything
         return found

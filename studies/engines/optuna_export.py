@@ -13,7 +13,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal
 
 from search_spaces import SearchSpaceError
+from search_spaces.private_parts import MissingPartError
 from studies.engines.optuna_parts import exported_state
+from studies.libraries.optuna_parts import tables
 from tracking.databases import database_fault
 from tracking.mlflow_client import make_optuna_anew, open_optuna_storage
 from tracking.records import Objective, TrialRecord
@@ -87,21 +89,19 @@ class OptunaExport:
 
         try:
             self._insert(trial)
-        except (ImportError, AttributeError, SQLAlchemyError):
+        except (MissingPartError, AttributeError, SQLAlchemyError):
             self._study.add_trial(trial)
         if self._count is not None:
             self._count += 1
 
     def _insert(self, trial: FrozenTrial) -> None:
-        from optuna.storages._rdb import models
-
+        study_id, models = tables(self._study)
         with self._storage.engine.begin() as database:
             if self._count is None:
                 counted = "SELECT count(*) FROM trials WHERE study_id = ?"
-                study = (self._study._study_id,)
-                self._count = database.exec_driver_sql(counted, study).scalar_one()
+                self._count = database.exec_driver_sql(counted, (study_id,)).scalar_one()
             row = {
-                "study_id": self._study._study_id,
+                "study_id": study_id,
                 "number": self._count,
                 "state": trial.state,
                 "datetime_start": trial.datetime_start,

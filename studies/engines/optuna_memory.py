@@ -9,6 +9,8 @@ from typing import Any
 
 import optuna
 
+from studies.libraries.optuna_parts import put_trial
+
 # What pruners by halving note of a trial.
 _NOTED = "completed_rung_"
 
@@ -68,4 +70,4 @@ class Memory(optuna.storages.InMemoryStorage):
                 for key, value in trial.system_attrs.items()
                 if not key.startswith(_NOTED)
             }
-        self._set_trial(trial_id, trial)
+        put_trial(self, trial_id, trial)

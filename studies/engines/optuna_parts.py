@@ -11,6 +11,7 @@ from search_spaces import Float, Int, SearchSpace
 from search_spaces.optuna_space import OptunaSpace
 from studies.engine_options import check_options, split_options
 from studies.errors import EngineError
+from studies.libraries.optuna_parts import tpe_can_be_led
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -40,9 +41,12 @@ def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         warnings.simplefilter("ignore", FutureWarning)
         if name == "optuna:tpe":
+            common = {"seed": seed, "multivariate": True, "constant_liar": True}
+            if not tpe_can_be_led():
+                group = {"group": True} if space.space.conditional else {}
+                return optuna.samplers.TPESampler(**{**common, **group, **options})
             from studies.engines.optuna_tpe import DeclaredTPESampler, FeasibleTPESampler
 
-            common = {"seed": seed, "multivariate": True, "constant_liar": True}
             if options.get("multivariate", True) is False or "group" in options:
                 return FeasibleTPESampler(**{**common, **options})
             if space.space.conditional:

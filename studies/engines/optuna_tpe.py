@@ -7,8 +7,8 @@ multiplied by the probability that a candidate is feasible, as in c-TPE (Watanab
 https://arxiv.org/abs/2211.14411), by the same Parzen estimators of feasible and of infeasible
 trials. Without infeasible trials every proposal is Optuna's own.
 
-Importing this imports Optuna. Some of what it overrides is private there: if Optuna calls it no
-more, what remains is its own handling of constraints, and a test fails.
+Importing this imports Optuna. What it overrides is private there; where Optuna lacks some of it,
+the sampler is Optuna's own (see `optuna_parts`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from optuna.trial import TrialState
 
 from search_spaces.optuna_space import OptunaSpace
 from studies.engines.optuna_parts import INFEASIBLE
+from studies.libraries import optuna_parts
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -44,23 +45,22 @@ class FeasibleTPESampler(TPESampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         # Among the pruned ones, of which there are few or none: most studies pay next to nothing.
-        pruned = study._get_trials(deepcopy=False, states=(TrialState.PRUNED,), use_cache=True)
+        pruned = optuna_parts.trials_of(study, [TrialState.PRUNED])
         infeasible = [t for t in pruned if INFEASIBLE in t.system_attrs]
         if infeasible:
-            states = (TrialState.COMPLETE, TrialState.PRUNED)
-            trials = study._get_trials(deepcopy=False, states=states, use_cache=True)
+            trials = optuna_parts.trials_of(study, [TrialState.COMPLETE, TrialState.PRUNED])
             feasible = [t for t in trials if INFEASIBLE not in t.system_attrs]
             # A tenth of the trials, 25 at most, are the good ones, as Optuna has it. Where there
             # are not so many feasible ones, it would go on with infeasible ones.
-            self._gamma = lambda n: min(math.ceil(0.1 * n), 25, len(feasible))
+            optuna_parts.take_as_good(self, len(feasible))
             self._finished = feasible, infeasible
         self._asked = study, search_space
-        return super()._sample(study, trial, search_space)
+        return optuna_parts.sample(TPESampler, self, study, trial, search_space)
 
     def _compute_acquisition_func(
         self, samples: dict[str, np.ndarray], mpe_below: Any, mpe_above: Any
     ) -> np.ndarray:
-        values: np.ndarray = super()._compute_acquisition_func(samples, mpe_below, mpe_above)
+        values: np.ndarray = optuna_parts.rank(TPESampler, self, samples, mpe_below, mpe_above)
         feasible, infeasible = self._finished
         if not infeasible:
             return values
@@ -75,7 +75,7 @@ class FeasibleTPESampler(TPESampler):
         """Returns the logarithm of how densely trials lie at candidates, the prior as one more."""
         latest = list(trials[-_MOST:])
         study, search_space = self._asked
-        estimator = self._build_parzen_estimator(study, search_space, latest, handle_below=True)
+        estimator = optuna_parts.density_of(self, study, search_space, latest)
         density: np.ndarray = estimator.log_pdf(samples)
         return density + math.log(len(latest) + 1)
 

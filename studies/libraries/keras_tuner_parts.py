@@ -1,0 +1,80 @@
+"""What is private of Keras Tuner: what its oracles call, and what a subclass of ours overrides.
+
+Publicly an oracle is asked by `create_trial` and told by `end_trial`, which keep files, print, and
+stop after some failures. Where one of these names is missing, the engine is refused, before
+anything is trained: what it would propose is then not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from search_spaces.private_parts import AttributePart, MissingPartError
+from studies.errors import EngineError
+
+_LIBRARY = "keras-tuner"
+_seed_state = AttributePart(_LIBRARY, "Oracle", "_seed_state")
+_duplicate = AttributePart(_LIBRARY, "Oracle", "_duplicate")
+_random_values = AttributePart(_LIBRARY, "Oracle", "_random_values")
+_random_state = AttributePart(_LIBRARY, "BayesianOptimizationOracle", "_random_state")
+_vectors = AttributePart(_LIBRARY, "BayesianOptimizationOracle", "_vectorize_trials")
+_at_random = AttributePart(_LIBRARY, "BayesianOptimizationOracle", "_random_populate_space")
+_next_in_walk = AttributePart(_LIBRARY, "GridSearchOracle", "_populate_next")
+_brackets = AttributePart(_LIBRARY, "HyperbandOracle", "_brackets")
+_start_bracket = AttributePart(_LIBRARY, "HyperbandOracle", "_start_new_bracket")
+_count_bracket = AttributePart(_LIBRARY, "HyperbandOracle", "_increment_bracket_num")
+_size = AttributePart(_LIBRARY, "HyperbandOracle", "_get_size")
+_current_bracket = AttributePart(_LIBRARY, "HyperbandOracle", "_current_bracket")
+_current_round = AttributePart(_LIBRARY, "HyperbandOracle", "_current_iteration")
+
+_ALL: Final = (_seed_state, _duplicate, _random_values)
+_NEEDED: Final[Mapping[str, tuple[AttributePart, ...]]] = {
+    "keras-tuner:bayesian": (_random_state, _vectors, _at_random),
+    "keras-tuner:grid": (_next_in_walk,),
+    "keras-tuner:hyperband": (
+        _brackets,
+        _start_bracket,
+        _count_bracket,
+        _size,
+        _current_bracket,
+        _current_round,
+    ),
+}
+
+
+def check_parts(engine: str, oracle: Any) -> None:
+    """Checks that an oracle has all that is needed of it.
+
+    Args:
+        engine: The engine's name, without settings.
+        oracle: An oracle of Keras Tuner's own.
+
+    Raises:
+        EngineError: If it lacks something; says which version has it.
+    """
+    try:
+        for part in (*_ALL, *_NEEDED.get(engine, ())):
+            part.of(oracle)
+    except MissingPartError as error:
+        raise EngineError(
+            f"The engine {engine} can't be used: {error}. Use keras-tuner 1.4.8, or one of "
+            "Optuna's engines, such as optuna:tpe."
+        ) from None
+
+
+def vectors_of(kind: Any, oracle: Any) -> tuple[Any, Any]:
+    """Returns an oracle's trials as its Gaussian process takes them, by Keras Tuner's own class."""
+    found: tuple[Any, Any] = _vectors.of(kind)(oracle)
+    return found
+
+
+def random_values(kind: Any, oracle: Any) -> dict[str, Any] | None:
+    """Returns values that an oracle draws at random, by Keras Tuner's own class."""
+    found: dict[str, Any] | None = _random_values.of(kind)(oracle)
+    return found
+
+
+def start_bracket(kind: Any, oracle: Any) -> None:
+    """Starts a bracket of Hyperband, by Keras Tuner's own class."""
+    _start_bracket.of(kind)(oracle)

@@ -1,0 +1,174 @@
+"""What is private of Optuna, each use with the reason why nothing public does."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from search_spaces.private_parts import AttributePart, MissingPartError, ModulePart
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial, TrialState
+
+_LIBRARY = "optuna"
+_trials_of_study = AttributePart(_LIBRARY, "Study", "_get_trials")
+_id_of_study = AttributePart(_LIBRARY, "Study", "_study_id")
+_put_trial = AttributePart(_LIBRARY, "InMemoryStorage", "_set_trial")
+_models = ModulePart(_LIBRARY, "optuna.storages._rdb", "models")
+_sample = AttributePart(_LIBRARY, "TPESampler", "_sample")
+_rank = AttributePart(_LIBRARY, "TPESampler", "_compute_acquisition_func")
+_estimate = AttributePart(_LIBRARY, "TPESampler", "_build_parzen_estimator")
+_share = AttributePart(_LIBRARY, "TPESampler", "_gamma")
+
+
+def trials_of(study: Study, states: Collection[TrialState]) -> list[FrozenTrial]:
+    """Returns a study's trials in some states.
+
+    Publicly they are looked through anew at each call, where a sampler has them at hand.
+    """
+    try:
+        get_trials = _trials_of_study.of(study)
+    except MissingPartError:
+        return study.get_trials(deepcopy=False, states=tuple(states))
+    found: list[FrozenTrial] = get_trials(deepcopy=False, states=tuple(states), use_cache=True)
+    return found
+
+
+def tables(study: Study) -> tuple[int, Any]:
+    """Returns the id of a study in its database, and the models of Optuna's tables.
+
+    Publicly a trial is added in as many transactions as it has parameters and epochs.
+
+    Raises:
+        MissingPartError: If it has none.
+    """
+    return int(_id_of_study.of(study)), _models.get()
+
+
+def put_trial(storage: Any, trial_id: int, trial: FrozenTrial) -> None:
+    """Puts a trial in place of the one that a storage in memory has; publicly it only grows.
+
+    Nothing where it can't be.
+    """
+    with contextlib.suppress(MissingPartError):
+        _put_trial.of(storage)(trial_id, trial)
+
+
+def tpe_can_be_led() -> bool:
+    """Tells whether Optuna's TPE sampler calls what `optuna_tpe` overrides."""
+    from optuna.samplers import TPESampler
+
+    try:
+        for part in (_sample, _rank, _estimate):
+            part.of(TPESampler)
+        _share.of(TPESampler())
+    except MissingPartError:
+        return False
+    return True
+
+
+def sample(kind: Any, sampler: Any, study: Study, trial: FrozenTrial, space: Any) -> dict[str, Any]:
+    """Samples as a class of Optuna's does."""
+    found: dict[str, Any] = _sample.of(kind)(sampler, study, trial, space)
+    return found
+
+
+def rank(kind: Any, sampler: Any, samples: Any, below: Any, above: Any) -> Any:
+    """Ranks candidates as a class of Optuna's does: the logarithm of a ratio of densities."""
+    return _rank.of(kind)(sampler, samples, below, above)
+
+
+def take_as_good(sampler: Any, most: int) -> None:
+    """Sets how many trials a sampler takes as the good ones: a tenth, 25 at most, as usual.
+
+    Args:
+        sampler: A TPE sampler of Optuna's.
+        most: No more than these.
+    """
+    _share.set(sampler, lambda n: min(math.ceil(0.1 * n), 25, most))
+
+
+def density_of(sampler: Any, study: Study, space: Any, trials: Sequence[FrozenTrial]) -> Any:
+    """Returns the Parzen estimator of trials as a TPE sampler makes it."""
+    return _estimate.of(sampler)(study, space, list(trials), handle_below=True)
+
+
+def settings_of(given: Any, always: Collection[str] = ()) -> dict[str, Any] | None:
+    """Returns the settings with which a sampler or a pruner of Optuna's was made.
+
+    They are read from its attributes, and then an object made with them must be like it in all.
+    Optuna has no public way to ask.
+
+    Args:
+        given: A sampler or a pruner.
+        always: Names of arguments that are returned though they have their defaults.
+
+    Returns:
+        The arguments by name, those that have their defaults left out; for a sampler with a seed
+        one that follows from it. None if they can't be read, or are more than numbers and words.
+    """
+    kind = type(given)
+    parameters = inspect.signature(kind).parameters
+    usual: Any = None
+    # One that has arguments without default, or that makes no sense without any, is compared
+    # with nothing: all that it holds counts.
+    with contextlib.suppress(Exception):
+        usual = kind()
+    settings: dict[str, Any] = {}
+    for name, parameter in parameters.items():
+        value = attribute(given, name)
+        if value is None and name in always:
+            value = parameter.default
+        alike = value in (None, math.inf, -math.inf, parameter.default)
+        if usual is not None:
+            alike = _contents(value) == _contents(attribute(usual, name))
+        if name != "seed" and (name in always or not alike):
+            settings[name] = value
+    try:
+        same = _contents(kind(**settings)) == _contents(given)
+    except Exception:
+        return None
+    if not same or not all(isinstance(v, (bool, int, float, str)) for v in settings.values()):
+        return None
+    seed = _seed_of(given)
+    return settings if seed is None else {**settings, "seed": seed}
+
+
+def attribute(given: Any, name: str) -> Any:
+    """Returns what a sampler or a pruner holds of an argument that it was made with, or None."""
+    for holder in (given, getattr(given, "_parzen_estimator_parameters", None)):
+        for attribute in (f"_{name}", name):
+            if hasattr(holder, attribute):
+                return getattr(holder, attribute)
+    return None
+
+
+def _seed_of(given: Any) -> int | None:
+    """Returns a seed that follows from that of a sampler, or None if it has none."""
+    for attribute in ("_rng", "_cma_rng"):
+        state = getattr(getattr(given, attribute, None), "_rng", None)
+        if state is not None:
+            return int(copy.deepcopy(state).randint(2**31 - 1))
+    return None
+
+
+def _contents(given: Any) -> Any:
+    """Returns all that an object holds, but for its random states, such as can be compared."""
+    if given is None or isinstance(given, (bool, int, float, str)):
+        return type(given).__name__, given
+    if isinstance(given, (list, tuple)):
+        return [_contents(each) for each in given]
+    if isinstance(given, Mapping):
+        return {name: _contents(each) for name, each in given.items()}
+    if inspect.isroutine(given) or inspect.isclass(given):
+        return given.__module__, given.__qualname__
+    kind = type(given)
+    if "RandomState" in kind.__name__:
+        return kind.__name__
+    held = {**getattr(given, "__dict__", {})}
+    return kind.__module__, kind.__qualname__, {n: _contents(v) for n, v in held.items()}
