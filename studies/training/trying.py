@@ -12,6 +12,7 @@ from studies.errors import BuilderError, StudyError
 from studies.training.batches import packed
 from studies.training.building import build_model, fixed_batch_size, scalars
 from studies.training.determinism import begin_trial
+from studies.training.tensors import as_tensor
 
 if TYPE_CHECKING:
     import keras
@@ -27,8 +28,8 @@ _OTHER_PLACES = (0.25, 0.75)
 def try_model(study: Study, model: keras.Model, splits: AnySplits, hp: Hyperparameters) -> set[str]:
     """Trains a model for one batch, and validates it.
 
-    Without tracing, which takes longer than all the rest. What fails so is tried as trials are run,
-    with another model, before it counts.
+    By its steps as they are: to trace them, as `fit` does, takes longer than all the rest. What
+    fails so is tried by `fit`, with another model, before it counts.
 
     Args:
         study: The study.
@@ -42,31 +43,41 @@ def try_model(study: Study, model: keras.Model, splits: AnySplits, hp: Hyperpara
     Raises:
         Exception: Whatever the training raises.
     """
-    eagerly = model.run_eagerly
-    model.run_eagerly = True
     try:
-        return _fit_once(model, splits)
+        return _step_once(model, splits)
     except Exception as error:
         begin_trial(study.seed)
         try:
             return _fit_once(build_model(study, hp), splits)
         except Exception:
             raise error from None
-    finally:
-        model.run_eagerly = eagerly
+
+
+def _step_once(model: keras.Model, splits: AnySplits) -> set[str]:
+    import tensorflow as tf
+
+    names: set[str] = set()
+    for step, data, prefix in zip(
+        (model.train_step, model.test_step), _samples(model, splits), ("", "val_"), strict=True
+    ):
+        model.reset_metrics()
+        logs = step(tf.nest.map_structure(as_tensor, data))
+        names.update(f"{prefix}{name}" for name in scalars(logs))
+    return names
 
 
 def _fit_once(model: keras.Model, splits: AnySplits) -> set[str]:
     import tensorflow as tf
 
-    size = fixed_batch_size(model) or _SAMPLES
     # Not as arrays, of which Keras takes no texts.
-    train, validation = (
-        tf.data.Dataset.from_tensors(packed(part.first(size)))
-        for part in (splits.train, splits.validation)
-    )
+    train, validation = map(tf.data.Dataset.from_tensors, _samples(model, splits))
     history = model.fit(train, validation_data=validation, shuffle=False, verbose=0).history
     return set(scalars({name: values[-1] for name, values in history.items()}))
+
+
+def _samples(model: keras.Model, splits: AnySplits) -> list[tuple[Any, ...]]:
+    size = fixed_batch_size(model) or _SAMPLES
+    return [packed(part.first(size)) for part in (splits.train, splits.validation)]
 
 
 def failure(study: Study, splits: AnySplits, error: Exception, doing: str) -> str:
