@@ -199,14 +199,17 @@ class LiveProgress(LineProgress):
 
     def say(self, text: str) -> None:
         """See `Progress`."""
-        # Between words; what is longer than a line, such as a path, stays whole.
-        lines = textwrap.wrap(
-            text,
-            self._console.width,
-            subsequent_indent="  ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        # Between words; what is longer than a line, such as a path, stays whole, and so does what
+        # is indented, as lines of a traceback are.
+        lines = [text]
+        if not text[:1].isspace():
+            lines = textwrap.wrap(
+                text,
+                self._console.width,
+                subsequent_indent="  ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
         self._console.print("\n".join(lines), markup=False, soft_wrap=True)
 
     def left_after_trial(self) -> str:

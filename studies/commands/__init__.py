@@ -8,4 +8,5 @@
 | `doctor` | what mends the store |
 | `trusting` | asking before a stranger's code is run |
 | `output`, `top_trials` | JSON and text of a study |
+| `lines` | lines that fit a terminal |
 """

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import textwrap
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
+from studies.commands.lines import COLUMNS, wrapped
 from studies.commands.top_trials import top_trials
 from studies.definitions import warnings_of
 from tracking.history import StudyHistory
@@ -22,7 +22,6 @@ from tracking.summary import shell_commands
 
 _CLASSES_SHOWN = 10
 _REASONS_SHOWN = 5
-_COLUMNS = 80
 
 
 def print_json(document: object) -> None:
@@ -145,12 +144,12 @@ def definition_text(description: StudyDescription) -> str:
             *(
                 line
                 for parameter in description.space
-                for line in _wrapped(f"             {parameter!r}", indent=17)
+                for line in wrapped(f"             {parameter!r}", indent=17)
             ),
             *(
                 line
                 for warning in warnings_of(description)
-                for line in _wrapped(f"warning    {warning}")
+                for line in wrapped(f"warning    {warning}")
             ),
             "nothing was trained or written",
         ]
@@ -169,7 +168,7 @@ def study_text(history: StudyHistory) -> str:
         f"trials     {counts['total']} of {description.trials}: {states or 'none yet'}",
     ]
     if history.stopped and history.ended_by != "trials":
-        lines += _wrapped(f"ended      {history.stopped}")
+        lines += wrapped(f"ended      {history.stopped}")
     if history.superseded:
         lines.append(f"superseded {history.superseded} infeasible, trained again since")
     lines += _reasons(history)
@@ -193,13 +192,13 @@ def study_text(history: StudyHistory) -> str:
             for name in description.space.names
             if name in best.spec.values
         ),
-        *_wrapped(f"trainer    {_trainers(history)}"),
+        *wrapped(f"trainer    {_trainers(history)}"),
         *_peak_memory(history, best),
         *_checkpoint(history, best),
-        *_wrapped(f"model      {_model(history, best)}"),
+        *wrapped(f"model      {_model(history, best)}"),
     ]
     if counts["complete"] + counts["pruned"] > 1:
-        lines += ["", *top_trials(history, _shown, _COLUMNS)]
+        lines += ["", *top_trials(history, _shown, COLUMNS)]
     look, again = shell_commands(history, best, without=default_store_path().absolute())
     return "\n".join([*lines, "", f"look:      {look}", f"reproduce: {again}"])
 
@@ -210,7 +209,7 @@ def _reasons(history: StudyHistory) -> list[str]:
     lines = []
     for kind, text, trials in found[:_REASONS_SHOWN]:
         times = f"{len(trials)} trial{'' if len(trials) == 1 else 's'}: "
-        lines += _wrapped(f"{kind:<10} {times}{text}")
+        lines += wrapped(f"{kind:<10} {times}{text}")
     if len(found) > _REASONS_SHOWN:
         lines.append(f"           and {len(found) - _REASONS_SHOWN} more reasons: see --json")
     return lines
@@ -229,7 +228,7 @@ def _peak_memory(history: StudyHistory, best: TrialRecord) -> list[str]:
 def _checkpoint(history: StudyHistory, trial: TrialRecord) -> list[str]:
     unsaved = trial.result.unsaved if trial.result is not None else ""
     if unsaved:
-        return _wrapped(f"checkpoint none: {unsaved}")
+        return wrapped(f"checkpoint none: {unsaved}")
     # In one piece, to be copied.
     return [f"checkpoint {history.checkpoint(trial) or 'not kept'}"]
 
@@ -237,18 +236,7 @@ def _checkpoint(history: StudyHistory, trial: TrialRecord) -> list[str]:
 def _ended_for(trial: TrialRecord) -> list[str]:
     """Says why a trial that has a value ended before its last epoch."""
     reason = trial.result.reason if trial.result is not None else ""
-    return _wrapped(f"             it ended early: {reason}", indent=15) if reason else []
-
-
-def _wrapped(line: str, indent: int = 11) -> list[str]:
-    return textwrap.wrap(
-        line,
-        _COLUMNS,
-        subsequent_indent=" " * indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-        tabsize=1,
-    )
+    return wrapped(f"             it ended early: {reason}", indent=15) if reason else []
 
 
 def _streams(description: StudyDescription) -> list[str]:

@@ -55,6 +55,7 @@ def reproduce_command(
     kerastudy reproduce digits --trial 7 --json
     kerastudy reproduce digits --trainer compiled
     """  # noqa: D301 - click reads \b, which must not be escaped
+    from studies.commands.lines import wrapped
     from studies.commands.output import print_json
     from studies.commands.reading import history_of
     from studies.progress import make_progress
@@ -98,25 +99,25 @@ def reproduce_command(
             what += f" ({outcome.engine})"
         if outcome.trainer:
             what += f" by {trainer_in_words(outcome.trainer)}"
+        weights, others = (
+            f"weights {outcome.recorded_sha256[:16]}…",
+            outcome.environment_differences,
+        )
         if outcome.identical:
-            click.echo(
-                f"identical: {what}, {outcome.epochs} epochs, "
-                f"weights {outcome.recorded_sha256[:16]}…"
-            )
-            others = len(outcome.environment_differences)
+            lines = wrapped(f"identical: {what}, {outcome.epochs} epochs, {weights}")
             if others:
-                what = "1 thing" if others == 1 else f"{others} things"
-                click.echo(f"in an environment that differs in {what}: --json names them")
+                things = "1 thing" if len(others) == 1 else f"{len(others)} things"
+                lines.append(f"in an environment that differs in {things}: --json names them")
         elif not outcome.trainer:
-            click.echo(f"not identical: {what} was not run; {outcome.notes[-1]}")
+            lines = wrapped(f"not identical: {what} was not run; {outcome.notes[-1]}")
         else:
-            click.echo(
-                f"not identical: {what}, {outcome.epochs} epochs compared, "
-                f"largest difference {outcome.max_difference}, "
-                f"weights {outcome.recorded_sha256[:16]}… recorded, "
-                f"{outcome.reproduced_sha256[:16] or 'none'}… now"
-            )
+            now = f"{outcome.reproduced_sha256[:16]}…" if outcome.reproduced_sha256 else "none"
+            lines = [
+                *wrapped(f"not identical: {what}, {outcome.epochs} epochs compared"),
+                f"           largest difference {outcome.max_difference}",
+                f"           {weights} recorded, {now} now",
+            ]
         if not outcome.identical:
-            for difference in outcome.environment_differences:
-                click.echo(f"environment: {difference}")
+            lines += [line for each in others for line in wrapped(f"environment: {each}")]
+        click.echo("\n".join(lines))
     sys.exit(0 if outcome.identical else EXIT_NO)
