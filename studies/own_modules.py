@@ -18,7 +18,7 @@ from pathlib import Path, PurePath
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
-from studies.same_names import NAMES
+from studies.same_names import NAMES, places_of
 
 _LIBRARIES = ("site-packages", "dist-packages")
 _OURS = Path(__file__).resolve().parents[1]
@@ -147,11 +147,11 @@ def _names_in(code: CodeType) -> Iterator[str]:
 def _resolved(name: str, folder: Path) -> Iterator[_Found]:
     """Yields the files that a module's name stands for: as imported, or as it would be."""
     top = name.partition(".")[0]
-    if name in NAMES:
-        # A user's package that is called like one of ours.
-        for key, module in list(sys.modules.items()):
-            if key.startswith(f"{name} in "):
-                yield from _of_module(name, module)
+    # A user's package, or a module of it, that is called like one of ours.
+    for place in places_of(name):
+        file = place / "__init__.py" if place.is_dir() else place
+        if file.is_file():
+            yield _Found(file, name if place.is_dir() else name.rpartition(".")[0])
     loaded = sys.modules.get(name)
     if loaded is not None:
         yield from _of_module(name, loaded)
@@ -186,6 +186,7 @@ def _search(name: str, folder: Path) -> tuple[Path | None, list[str]]:
         return origin, list(spec.submodule_search_locations or ())
     loaded = sys.modules.get(parent)
     places = _search(parent, folder)[1] if loaded is None else getattr(loaded, "__path__", ())
+    places = [*places, *map(str, places_of(parent))]
     folders = [os.path.join(place, tail) for place in places]
     for each in folders:
         for file, within in ((Path(each, "__init__.py"), [each]), (Path(f"{each}.py"), [])):

@@ -51,6 +51,13 @@ def add_packages_of(root: Path) -> None:
                 _add(name, root / name)
 
 
+def places_of(name: str) -> list[Path]:
+    """Returns the folders and files of the user's that have the name of a module of ours."""
+    if name.partition(".")[0] in NAMES:
+        _follow_path()
+    return list(_theirs.get(name, ()))
+
+
 def put_behind(imported: Mapping[str, ModuleType]) -> None:
     """Puts a user's modules behind ours, which have taken their places in `sys.modules`.
 
@@ -182,13 +189,12 @@ def _run(name: str, file: Path) -> None:
     spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=folder)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # Before it runs: its own modules may import from it. There too, for whoever looks for the
-    # code that a study uses.
-    _loaded[file] = sys.modules[f"{name} in {file}"] = module
+    # Before it runs: its own modules may import from it.
+    _loaded[file] = module
     try:
         spec.loader.exec_module(module)
     except BaseException:
-        del _loaded[file], sys.modules[f"{name} in {file}"]
+        del _loaded[file]
         raise
     both = [
         each

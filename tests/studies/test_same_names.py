@@ -27,6 +27,7 @@ MY = 1
     "studies/driver/inner.py": "SPEED = 3\n",
     "studies/deep/__init__.py": "",
     "studies/deep/deeper.py": "from .. import MY\nfrom ..data import load_rows\n",
+    "studies/late.py": "raise AssertionError('nothing is built by loading')\n",
     "tracking/__init__.py": "class Tracker:\n    pass\n",
     "search_spaces/__init__.py": "raise ImportError('nothing imports it')\n",
     "use.py": """
@@ -52,17 +53,19 @@ from .data import load_rows
 import use
 
 def build(hp):
-    raise AssertionError("nothing is built by loading")
+    from studies import late
 
 study = ks.Study(f"mine {MY + load_rows()}", data=ks.datasets.digits(), build=build)
 """,
 }
 CHECK = """
 import pickle, sys
+from pathlib import Path
 import kerastudy as ks
 import use
 import studies.driver, studies.data, studies.study, tracking.store
 from studies.loading import load_study, resolve_target
+from studies.own_modules import own_modules
 
 study, code = load_study(resolve_target(sys.argv[1]))
 assert study.name == "mine 2" and isinstance(study, ks.Study), study
@@ -71,7 +74,13 @@ assert studies.study.Study is ks.Study and studies.driver.Driver and tracking.St
 # By the names that they have without us.
 for thing in (use.scale, use.load_rows, use.Tracker):
     assert pickle.loads(pickle.dumps(thing)) is thing
-assert not [name for name in sys.modules if name.startswith("search_spaces in")]
+# The code of the study is theirs, with what no function has imported yet.
+found = own_modules(Path(sys.argv[1]).absolute(), code.source, "studies")
+assert set(found) == {
+    "../use.py", "__init__.py", "scale.py", "helpers.py", "data/__init__.py", "data/rows.py",
+    "training.py", "driver/__init__.py", "driver/inner.py", "deep/__init__.py", "deep/deeper.py",
+    "late.py", "../tracking/__init__.py",
+}, sorted(found)
 assert "tensorflow" not in sys.modules
 """
 
@@ -79,6 +88,7 @@ assert "tensorflow" not in sys.modules
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("a repository")
+    (root / ".git").mkdir()
     for name, text in REPOSITORY.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
