@@ -5,8 +5,12 @@
     tailoring        Tailoring: a space altered as a command line asks
     hyperparameters  Hyperparameters: the `hp` that a model builder receives
     discovery        discover(build): the space of a builder that declares it inline
+    variants         one name that a builder declares with several domains
+    reading          which parameters of a declared space a builder reads
+    spelled          tuples, lists and dicts among the values of a choice
     ready_made       learning_rate(), dropout(), l2(), …: the field's usual ranges and scales
     optuna_space     OptunaSpace: the same space for Optuna (import it from there)
+    keras_tuner_declarations  the space that a keras_tuner.HyperParameters declares
     private_parts    private names of libraries, declared and looked up
 
 Nothing here imports TensorFlow, Keras, MLflow or numpy, and only `optuna_space` imports Optuna,

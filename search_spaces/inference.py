@@ -14,7 +14,8 @@ from typing import Any
 from search_spaces.parameter import Parameter
 from search_spaces.probing import MOST_LISTED, is_few, landmarks, survey, values_of
 from search_spaces.scalars import Scalar
-from search_spaces.tracing import Occurrence, Trace, Tracer
+from search_spaces.traced_hyperparameters import Occurrence
+from search_spaces.tracing import Trace, Tracer
 
 Condition = dict[str, tuple[Scalar, ...]]
 Key = tuple[str, object]

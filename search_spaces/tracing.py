@@ -10,23 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from search_spaces.conditions import holds
-from search_spaces.errors import SearchSpaceError, suggestion
-from search_spaces.inline_declarations import InlineDeclarations
+from search_spaces.errors import SearchSpaceError
 from search_spaces.parameter import Parameter
-from search_spaces.readable_values import HyperparameterError, opened_again
-from search_spaces.scalars import NOT_GIVEN, Scalar
 from search_spaces.space import SearchSpace
+from search_spaces.traced_hyperparameters import Occurrence, TracedHyperparameters
 from search_spaces.translations import same_domain
-from search_spaces.variants import holding_all, read_as, renamed, unconditional
+from search_spaces.variants import holding_all, read_as, renamed
 
 _SHOWN_VALUES: Final = 6
 _MOST_VARIANTS: Final = 6
 """A name with more domains than this has one for each value of a long range, such as
 `min(previous_units, 256)` as a bound: it becomes one parameter."""
-
-Occurrence = dict[str, tuple[Scalar, ...]]
-"""The conditional scopes around a declaration: parents, each with the values that it may have."""
 
 
 class Trace(NamedTuple):
@@ -142,7 +136,7 @@ class Tracer:
             raise LimitReachedError
         if self._before is not None:
             self._before()
-        hp = _TracingHyperparameters(self, assignment)
+        hp = TracedHyperparameters(self, assignment)
         error = None
         try:
             self._build(hp)
@@ -249,123 +243,6 @@ class Tracer:
             identity = self.parameters[name].identity(value)
             node = node.following.setdefault(identity, _Node())
         node.name, node.trace = None, trace
-
-
-class _TracingHyperparameters(InlineDeclarations):
-    """The `hp` of a traced build: chosen values for what is declared, defaults for the rest.
-
-    Attributes:
-        traced: What was declared so far, by key, with its values.
-    """
-
-    def __init__(
-        self, tracer: Tracer, assignment: Mapping[str, Any], *, recorded: bool = True
-    ) -> None:
-        super().__init__({})
-        self._tracer, self._assignment, self._recorded = tracer, assignment, recorded
-        self.traced: dict[str, Any] = {}
-        self._keys: dict[str, str] = {}
-        if tracer.space is not None and recorded:
-            self._declare_space(tracer.space)
-
-    @property
-    def number(self) -> int:
-        """As of a study's first trial."""
-        return 0
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """What was declared so far, with its values."""
-        return self.values
-
-    def copy(self) -> _TracingHyperparameters:
-        """An object of its own: what is declared on it is no part of the space."""
-        copied = _TracingHyperparameters(self._tracer, self._assignment, recorded=False)
-        copied._readable = dict(self._readable)
-        copied._declared = dict(self._declared)
-        copied._out_of_scope = dict(self._out_of_scope)
-        copied._keys = dict(self._keys)
-        copied.traced = dict(self.traced)
-        return copied
-
-    def _declare_space(self, space: SearchSpace) -> None:
-        """Declares what is declared beside the builder, as if the builder did so first."""
-        by_name = {parameter.name: parameter for parameter in space}
-        for parameter in space.parents_first:
-            name, bare = parameter.name, unconditional(parameter)
-            visible = name if read_as(name) in by_name else read_as(name)
-            self._tracer.declare(bare, dict(parameter.when))
-            if holds(parameter, by_name, self.traced):
-                self._take(visible, name, bare)
-                self._declared[visible] = bare
-            elif visible not in self._declared:
-                self._out_of_scope.setdefault(visible, bare)
-                if parameter.otherwise is not NOT_GIVEN:
-                    self._readable.setdefault(visible, parameter.otherwise)
-
-    def _take(self, name: str, key: str, parameter: Parameter) -> None:
-        """Gives a parameter its value, by the name by which a builder reads it."""
-        first = self._tracer.parameters.get(key, parameter)
-        value = self._assignment.get(key, first.default)
-        value = first.canonical(value) if first.contains(value) else first.default
-        self._keys[name], self.traced[key] = key, value
-        self._readable[name] = first.opened(value)
-
-    def _known(self, name: str) -> bool:
-        """Whether a name is declared beside the builder."""
-        space = self._tracer.space
-        return space is not None and any(name in (n, read_as(n)) for n in space.names)
-
-    def _declare(self, parameter: Parameter) -> Any:
-        name = parameter.name
-        if self._known(name):
-            # The space's declaration holds. Where that is not active, the builder's own default.
-            if not all(scope.met for scope in self._scopes):
-                return None
-            if name in self._keys:
-                return opened_again(self._readable[name])
-            return parameter.opened(parameter.default)
-        if self._recorded:
-            self._tracer.declare(parameter, self._occurrence())
-        return super()._declare(parameter)
-
-    def _declared_again(self, before: Parameter, now: Parameter) -> None:
-        if self._recorded and now.name not in self._tracer.merged:
-            self._tracer.clashes.add(now.name)
-
-    def _value_of(self, parameter: Parameter) -> Any:
-        if parameter.name not in self._keys:
-            key = self._tracer.key_of(parameter) or parameter.name
-            self._take(parameter.name, key, parameter)
-        return opened_again(self._readable[parameter.name])
-
-    def _standing(self, name: str) -> tuple[Parameter | None, Any]:
-        if name in self._keys:
-            key = self._keys[name]
-            return self._tracer.parameters.get(key, self._declared[name]), self.traced[key]
-        return self._out_of_scope.get(name), NOT_GIVEN
-
-    def _unreadable(self, name: str) -> HyperparameterError:
-        known = [*self._declared, *self._out_of_scope]
-        return HyperparameterError(
-            f"{name!r} is read where it has not been declared: declare it first, in every case in "
-            f"which it is read, or use hp.get({name!r}), which then returns None. "
-            f"{suggestion(name, known)}"
-        )
-
-    def _occurrence(self) -> Occurrence:
-        occurrence: Occurrence = {}
-        for scope in self._scopes:
-            parent = self._key_of_parent(scope.parent)
-            within = occurrence.get(parent, scope.values)
-            occurrence[parent] = tuple(each for each in scope.values if each in within)
-        return occurrence
-
-    def _key_of_parent(self, name: str) -> str:
-        if name in self._keys:
-            return self._keys[name]
-        declared = self._out_of_scope.get(name)
-        return (self._tracer.key_of(declared) if declared is not None else None) or name
 
 
 def two_domains(before: Parameter, now: Parameter) -> str:

@@ -29,6 +29,7 @@
 | `self_launching` | files that launch their own studies |
 | `study` | the `Study` |
 | `objective`, `settings`, `seeds` | what is better; names of engines; every random choice |
+| `engine_options`, `engine_objects` | settings of engines and pruners; both as objects |
 | `outputs` | output layers and losses that fit a target |
 | `data/` | data sets, splits |
 | `libraries/` | what is private of the libraries that train |

@@ -35,7 +35,13 @@ BY_NAME = ("getattr", "setattr", "hasattr", "delattr")
 PYTHONS = {"_asdict", "_replace", "_fields", "_make", "_exit", "_getframe"}
 # Ours, used by another file of ours: by a subclass, or by a module beside it.
 SHARED: Mapping[str, set[str]] = {
-    "search_spaces/tracing.py": {"_readable", "_declared", "_out_of_scope", "_keys", "_declare"},
+    "search_spaces/traced_hyperparameters.py": {
+        "_readable",
+        "_declared",
+        "_out_of_scope",
+        "_keys",
+        "_declare",
+    },
     "tracking/runs.py": {"_dataset"},
 }
 
