@@ -149,9 +149,9 @@ def _resolved(name: str, folder: Path) -> Iterator[_Found]:
     top = name.partition(".")[0]
     # A user's package, or a module of it, that is called like one of ours.
     for place in places_of(name):
-        file = place / "__init__.py" if place.is_dir() else place
-        if file.is_file():
-            yield _Found(file, name if place.is_dir() else name.rpartition(".")[0])
+        theirs = place / "__init__.py" if place.is_dir() else place
+        if theirs.is_file():
+            yield _Found(theirs, name if place.is_dir() else name.rpartition(".")[0])
     loaded = sys.modules.get(name)
     if loaded is not None:
         yield from _of_module(name, loaded)
