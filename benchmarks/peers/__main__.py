@@ -62,7 +62,8 @@ class Comparison:
         """Returns the figures of all systems on one work."""
         options = self._options
         data = self._folder / f"{work.name}.npz"
-        sizes = QUICK_SIZES if options.quick else SIZES
+        training, validation = QUICK_SIZES if options.quick else SIZES
+        sizes = int(training * work.share), int(validation * work.share)
         samples = prepare(work.name, data, options.data, sizes)
         epochs = _QUICK_EPOCHS if options.quick else work.epochs
         blocks: dict[str, list[Block]] = {system.name: [] for system in self._systems}
