@@ -189,6 +189,24 @@ def test_what_is_deleted_on_the_server_is_sent_again(server: MlflowServer, tmp_p
     check_same(history, server)
 
 
+def test_a_study_renamed_here_or_there_goes_on_in_its_experiment_there(
+    server: MlflowServer, tmp_path: Path
+) -> None:
+    history = launch(tmp_path / "store", "named", server.address, trials=2)
+    there = server.client.get_experiment_by_name("named").experiment_id
+    history.store.client.rename_experiment(history.experiment_id, "named anew")
+    for named, trials in ((None, 3), ("another name", 4)):
+        if named is not None:
+            server.client.rename_experiment(there, named)
+        history = launch(tmp_path / "store", "named anew", None, trials=trials)
+        assert history.counts()["total"] == trials
+        kind = "tags.`kerastudy.kind` = 'trial'"
+        found = server.client.search_runs([there], f"{kind} and attributes.status = 'FINISHED'")
+        done = [trial for trial in history.trials if trial.state == "complete"]
+        assert len(found) == len(done)
+    assert server.client.get_experiment_by_name("named anew") is None
+
+
 def test_a_server_that_shows_the_store_itself_is_refused(tmp_path: Path) -> None:
     """As `kerastudy ui` does: the study would be copied into its own record."""
     history = launch(tmp_path / "store", "itself", None, trials=2)
