@@ -9,8 +9,9 @@ from search_spaces import Hyperparameters
 from studies.errors import StudyError, describe
 from studies.loading import Target, load_study
 from tracking import tags
+from tracking.champions import champion_version
 from tracking.errors import StudyNotFoundError
-from tracking.history import StudyHistory, champion_version, read_source, read_study
+from tracking.history import StudyHistory, read_source, read_study
 from tracking.records import TrialRecord
 from tracking.registry import local_model
 from tracking.store import default_store_path, open_store

@@ -25,6 +25,7 @@
 | `selection` | the best of the trials, and which checkpoints are kept |
 | `checkpoints` | whether a file of weights has what was written |
 | `doctor/` | what is wrong in a store, and how it is mended |
+| `champions` | which version of a registered model is a study's champion |
 | `registry` | the champion as a registered model |
 | `summary` | the text on the study's page |
 | `mirror/` | the record on an MLflow server too |

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracking import tags
+from tracking.champions import ALIAS, champion_version
 from tracking.errors import StoreError, StudyDeletedError, StudyNotFoundError
 from tracking.joining import completed, with_joined
 from tracking.mlflow_client import check_database
@@ -29,11 +30,8 @@ from tracking.store import Store
 from tracking.study_files import StudyFiles, files_of
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
-    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
-
-ALIAS = "champion"
+    from mlflow.entities.model_registry import ModelVersion
 
 
 @dataclass(frozen=True)
@@ -344,52 +342,3 @@ def _read_trial(run: Run) -> TrialRecord | None:
 def _while_ended(parent: Run, tag: str) -> str:
     # What a launch leaves there stays while the next one runs.
     return "" if parent.info.status == "RUNNING" else str(parent.data.tags.get(tag, ""))
-
-
-def champion_version(client: MlflowClient, name: str, experiment_id: str) -> ModelVersion | None:
-    """Returns a study's registered champion as MLflow has it, or None.
-
-    Args:
-        client: MLflow's.
-        name: The study's name.
-        experiment_id: Its experiment, which the registered model names too: one of the two may
-            have been renamed, and the model of this name may be another study's.
-    """
-    version = _by_alias(client, name)
-    if version is not None and is_of(client, version, experiment_id):
-        return version
-    for model in models_of(client, experiment_id):
-        version = _by_alias(client, model.name)
-        if version is not None:
-            return version
-    return None
-
-
-def models_of(client: MlflowClient, experiment_id: str) -> list[RegisteredModel]:
-    """Returns the registered models that name a study's experiment as theirs."""
-    return list(client.search_registered_models(f"tags.`{tags.EXPERIMENT}` = '{experiment_id}'"))
-
-
-def is_of(client: MlflowClient, version: ModelVersion, experiment_id: str) -> bool:
-    """Tells whether a version of a registered model is of a study's run."""
-    from mlflow.exceptions import MlflowException
-
-    if tags.EXPERIMENT in version.tags:
-        return bool(version.tags[tags.EXPERIMENT] == experiment_id)
-    try:
-        return bool(client.get_run(version.run_id).info.experiment_id == experiment_id)
-    except MlflowException:
-        # Of no run, or of one that was purged.
-        return False
-
-
-def _by_alias(client: MlflowClient, model: str) -> ModelVersion | None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return client.get_model_version_by_alias(model, ALIAS)
-    except MlflowException as error:
-        # There is no such model, or no such alias.
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            raise
-        return None

@@ -18,7 +18,8 @@ from scripted import ScriptedExecutor, describe, save_made_up_model
 
 from studies.progress import NoProgress
 from studies.running_studies import run_study
-from tracking.history import StudyHistory, champion_version
+from tracking.champions import champion_version
+from tracking.history import StudyHistory
 from tracking.records import StudyDescription, TrialSpec
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tracking import tags
+from tracking.champions import ALIAS, champion_version
 from tracking.doctor.findings import Ailment, Finding
 from tracking.doctor.studies import StudyRecord
-from tracking.history import ALIAS, champion_version
 from tracking.parents import restore_run
 from tracking.registry import model_version_fault
 

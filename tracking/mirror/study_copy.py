@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Final
 
 from tracking import tags
 from tracking.atomic import is_piece
+from tracking.champions import champion_version
 from tracking.errors import ServerAwayError, ServerRefusedError
-from tracking.history import StudyHistory, champion_version, read_study, study_engines
+from tracking.history import StudyHistory, read_study, study_engines
 from tracking.mirror.server import not_waiting_long, open_server, telling_server_errors
 from tracking.records import TrialRecord
 from tracking.registry import CHAMPION_METRICS, Registrar, local_model, register
