@@ -22,7 +22,7 @@ class Samples:
     Attributes:
         x: finite numbers, or texts, of shape (n, ...), n > 0: one array, or several in a dict or
             tuple.
-        y: likewise.
+        y: likewise; an empty tuple if there are no targets.
         x_name: what messages call `x`.
         y_name: what messages call `y`.
         sample_weight: how much each sample counts, of shape (n,), or None if all count alike.
@@ -54,7 +54,7 @@ def check_samples(
     Args:
         x: samples: a numpy array, or anything `np.asarray` makes an array of numbers of; or
             several: a dict of such by name, or a tuple of arrays.
-        y: targets, likewise.
+        y: targets, likewise; None: there are none.
         x_name: what messages shall call `x`.
         y_name: what messages shall call `y`.
         sample_weight: how much each sample counts; None: all alike.
@@ -69,7 +69,9 @@ def check_samples(
     """
     # By the name that they have in all parts.
     columns = columns_of(x, "x")
-    samples = Samples(as_arrays(x, x_name), as_arrays(y, y_name), x_name, y_name, columns=columns)
+    inputs = as_arrays(x, x_name)
+    targets: Arrays = () if y is None else as_arrays(y, y_name)
+    samples = Samples(inputs, targets, x_name, y_name, columns=columns)
     arrays = named_arrays(samples.x, x_name) | named_arrays(samples.y, y_name)
     first = next(iter(arrays))
     for name, array in arrays.items():
@@ -82,7 +84,13 @@ def check_samples(
         check_finite(array, name)
     if sample_weight is None:
         return samples
-    weights = check_weights(sample_weight, len(samples), weight_name)
+    if y is None:
+        raise DataError(
+            f"{weight_name} weighs the loss of each sample's targets, and there are none. Leave it "
+            "out, or pass targets."
+        )
+    steps = targets.shape[1] if isinstance(targets, np.ndarray) and targets.ndim > 1 else None
+    weights = check_weights(sample_weight, len(samples), weight_name, steps)
     return replace(samples, sample_weight=weights)
 
 

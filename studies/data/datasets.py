@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     Some = ArrayLike | Mapping[str, ArrayLike] | tuple[ArrayLike, ...]
-    Pair = tuple[Some, Some] | tuple[Some, Some, ArrayLike]
+    Pair = tuple[Some, Some | None] | tuple[Some, Some, ArrayLike]
 
 __all__ = [
     "Dataset",
@@ -48,7 +48,7 @@ _DEFAULTS: dict[str, object] = {"stratify": None, "preprocess": None, "seed": 0}
 
 def arrays(
     x: Some,
-    y: Some,
+    y: Some | None = None,
     *,
     sample_weight: ArrayLike | None = None,
     validation: float | int | Pair = DEFAULT_SHARE,
@@ -71,8 +71,10 @@ def arrays(
         y: targets, of shape (n, ...); for a model of several outputs, several likewise. One array
             is classes if it is booleans, integers from 0 up, floats that are all 0 or 1, or
             one-hot rows; texts are classes too, numbered in their order as LabelEncoder does;
-            anything else is a regression's.
-        sample_weight: how much each sample counts, of shape (n,): finite, from 0 up, not all 0.
+            anything else is a regression's. None: there are none, as for an autoencoder whose
+            training step compares samples with themselves; a ready-made part is (x, None) then.
+        sample_weight: how much each sample counts, of shape (n,), or each step of its targets, of
+            shape (n, steps): finite, from 0 up, not all 0.
             Each part gets the weights of its samples. They weigh the loss, in training and in
             validation, and what a model's `weighted_metrics` measure; never `metrics`.
         validation: share in (0, 1) of all samples, count of samples, or a ready-made part:
@@ -108,7 +110,7 @@ def arrays(
     text = call_text(
         "arrays",
         x,
-        y,
+        *(() if y is None else (y,)),
         **({} if sample_weight is None else {"sample_weight": sample_weight}),
         validation=validation,
         test=test,
@@ -178,12 +180,13 @@ def batches(
     test: Any = None,
     steps_per_epoch: int | None = None,
     validation_steps: int | None = None,
+    targets: bool | None = None,
     name: str = "batches",
 ) -> StreamedDataset:
     """Describes data that comes in batches: tf.data, a `keras.utils.PyDataset`, a generator.
 
     It is trained on by `model.fit`, in the order in which it comes. Batches are (x, y) or
-    (x, y, sample_weight), as large as they are: such a study has no batch size.
+    (x, y, sample_weight), or x alone, as large as they are: such a study has no batch size.
 
     Args:
         train: a function that returns a new `tf.data.Dataset`, `PyDataset` or iterable of batches.
@@ -198,6 +201,9 @@ def batches(
         steps_per_epoch: batches that an epoch reads, from the beginning each time; None: all. Data
             without end needs it.
         validation_steps: likewise of the validation data.
+        targets: False: batches are samples alone, whatever their form, for a model with a training
+            step of its own; so (anchor, positive, negative) is no (x, y, sample_weight). True:
+            they are not. None: three arrays of one shape and type are samples alone.
         name: what records call the data.
 
     Returns:
@@ -213,12 +219,13 @@ def batches(
     given = {"train": train, "validation": validation, "test": test}
     steps_of = {"train": steps_per_epoch, "validation": validation_steps}
     sources = {
-        part: check_source(part, each, steps_of.get(part))
+        part: replace(check_source(part, each, steps_of.get(part)), targets=targets)
         for part, each in given.items()
         if part != "test" or each is not None
     }
     said = [f"{part}=<{shown(source.given)}>" for part, source in sources.items()]
     said += [f"{option}={steps}" for option, steps in options.items() if steps is not None]
+    said += [] if targets is None else [f"targets={targets}"]
     text = f"datasets.batches({', '.join(said)})"
     return StreamedDataset(name, f"batches of {shown(train)}", text, sources)
 

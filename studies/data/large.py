@@ -106,7 +106,8 @@ def taken(array: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
     """
     count = len(array) if rows is None else len(rows)
     size = count * (array.nbytes // len(array))
-    if size < _LARGE_BYTES:
+    # Python's texts are in no file that can be mapped.
+    if size < _LARGE_BYTES or array.dtype.hasobject:
         return array.copy() if rows is None else array[rows]
     file = _new_file()
     shape = (count, *array.shape[1:])

@@ -21,8 +21,11 @@ class Part:
     Attributes:
         x: samples: an array of shape (n, ...), or several such arrays, for a model of several
             inputs: a dict by name, or a tuple.
-        y: targets, likewise; `y[i]` belongs to `x[i]`.
-        sample_weight: how much each sample counts, of shape (n,); None: all alike.
+        y: targets, likewise; `y[i]` belongs to `x[i]`. An empty tuple: there are none.
+        sample_weight: how much each sample counts, of shape (n,) or, for each step of a sequence,
+            (n, steps); None: all alike.
+        alone: whether a training step gets samples without targets as they are; else in a tuple
+            of one.
 
     Raises:
         DataError: these differ in length, or are no arrays of samples.
@@ -31,6 +34,7 @@ class Part:
     x: Arrays
     y: Arrays
     sample_weight: np.ndarray | None = None
+    alone: bool = False
 
     def __post_init__(self) -> None:
         """Checks the lengths, and closes the arrays to writing."""
@@ -50,10 +54,10 @@ class Part:
                     f"A part's {first} and {name} differ in length: {len(of_first)} and "
                     f"{len(array)} samples. Pass one entry of each for each sample."
                 )
-        if self.sample_weight is not None and self.sample_weight.ndim != 1:
+        if self.sample_weight is not None and self.sample_weight.ndim > 2:
             raise DataError(
                 f"A part's sample_weight has shape {self.sample_weight.shape}. Pass one weight "
-                "for each sample."
+                "for each sample, or for each step of it."
             )
 
     def __len__(self) -> int:
@@ -67,7 +71,12 @@ class Part:
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickles by the constructor: numpy alone would hand out writable arrays."""
-        return Part, (self.x, self.y, self.sample_weight)
+        return Part, (self.x, self.y, self.sample_weight, self.alone)
+
+    @property
+    def has_targets(self) -> bool:
+        """Whether there are any."""
+        return not isinstance(self.y, tuple) or bool(self.y)
 
     @property
     def at_hand(self) -> Part:
@@ -77,7 +86,8 @@ class Part:
     def first(self, count: int) -> Part:
         """Returns a part of its first samples: so many, or all if there are fewer."""
         given = self._given().items()
-        return Part(**{name: map_arrays(lambda a: a[:count], arrays) for name, arrays in given})
+        first = {name: map_arrays(lambda a: a[:count], arrays) for name, arrays in given}
+        return Part(**first, alone=self.alone)
 
     @property
     def digest(self) -> str:

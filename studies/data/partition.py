@@ -79,7 +79,9 @@ def make_splits(contents: Contents, options: Options) -> Splits:
     weights = _weights(pool, indices, ready)
     example = examples_of(x["train"])
     x, prepared = preprocessed(options.preprocess, x, options.seed)
-    parts = {name: Part(x[name], y[name], weights[name]) for name in x}
+    # As Keras hands on arrays without targets: a tuple would be taken for (x, y).
+    alone = isinstance(y["train"], tuple) and not y["train"] and not isinstance(pool.x, tuple)
+    parts = {name: Part(x[name], y[name], weights[name], alone) for name in x}
     return seal(
         parts["train"],
         parts["validation"],

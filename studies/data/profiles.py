@@ -22,7 +22,7 @@ from studies.data.structures import Arrays, length_of, named_arrays
 from studies.errors import describe
 
 Batch = tuple[Arrays, ...]
-"""x, y and, where there are some, weights."""
+"""x and, where there are some, y and weights."""
 
 # What is read ahead: no more of a data set that may be large, or slow to make.
 _MOST_BATCHES = 128
@@ -120,16 +120,17 @@ def _profile_of(source: Source) -> Profile:
             f"{_capital(source.called)} has no end. {steps}, the batches that an epoch has of it."
         )
     head: Batch | None = None
+    alone = False
     digests: list[str] = []
     samples = size = 0
     classes: int | None = -1
     ended = True
     with _epoch_of(reading):
-        for batch in _batches(reading, source):
-            head = head or batch
+        for batch, samples_alone in _batches(reading, source):
+            head, alone = head or batch, samples_alone
             digests.append(_digest(batch))
             samples += length_of(batch[0])
-            classes = _larger_class(classes, batch[1])
+            classes = _larger_class(classes, batch[1] if len(batch) > 1 else ())
             size += sum(array.nbytes for array in _named(batch).values())
             if len(digests) >= _MOST_BATCHES or size >= _MOST_BYTES:
                 ended = len(digests) == (source.steps or reading.batches)
@@ -144,7 +145,7 @@ def _profile_of(source: Source) -> Profile:
     repeatable = _digests_again(source, len(digests)) == digests[:_BATCHES_READ_AGAIN]
     return Profile(
         kind=reading.kind,
-        head=_part(head),
+        head=_part(head, alone),
         weighted=len(head) > 2,
         largest_class=classes,
         told=source.steps or reading.batches,
@@ -172,7 +173,7 @@ def _digests_again(source: Source, most: int) -> list[str]:
     reading = _again(source)
     with _epoch_of(reading):
         batches = itertools.islice(_batches(reading, source), min(most, _BATCHES_READ_AGAIN))
-        return [_digest(batch) for batch in batches]
+        return [_digest(batch) for batch, _ in batches]
 
 
 @contextlib.contextmanager
@@ -188,13 +189,23 @@ def _epoch_of(reading: Reading) -> Iterator[None]:
     reading.end()
 
 
-def _batches(reading: Reading, source: Source) -> Iterator[Batch]:
-    """Yields the checked arrays of each batch."""
+def _batches(reading: Reading, source: Source) -> Iterator[tuple[Batch, bool]]:
+    """Yields the checked arrays of each batch, and whether it is samples alone, as they are."""
     for number, given in enumerate(reading, start=1):
-        yield _checked(given, f"of batch {number} of {source.called}")
+        alone = not isinstance(given, tuple) or source.targets is False
+        if isinstance(given, tuple) and source.targets is None:
+            alone = _is_triplet(given)
+        batch = (given,) if alone else given
+        yield _checked(batch, f"of batch {number} of {source.called}"), alone
 
 
-def _checked(given: Any, of: str) -> Batch:
+def _is_triplet(given: tuple[Any, ...]) -> bool:
+    """Tells whether a batch looks like (anchor, positive, negative): three arrays of one kind."""
+    shapes = {(getattr(each, "dtype", None), str(getattr(each, "shape", ""))) for each in given}
+    return len(given) == 3 and len(shapes) == 1 and len(getattr(given[0], "shape", ())) > 1
+
+
+def _checked(given: tuple[Any, ...], of: str) -> Batch:
     """Returns what a training step would get as arrays.
 
     Args:
@@ -204,11 +215,11 @@ def _checked(given: Any, of: str) -> Batch:
     Raises:
         DataError: nothing can be trained on it.
     """
-    if not isinstance(given, tuple) or len(given) not in (2, 3):
-        what = f"{len(given)} of them" if isinstance(given, tuple) else "one thing, no tuple"
+    if len(given) not in (1, 2, 3):
         raise DataError(
-            f"What is trained on {of} has to be (x, y), or (x, y, sample_weight). Received: "
-            f"{what}. Give each batch as a tuple of these."
+            f"What is trained on {of} has to be (x, y), (x, y, sample_weight), or (x,). Received: "
+            f"{len(given)} of them. Give each batch as a tuple of these, or pass targets=False if "
+            "all of them are samples."
         )
     batch = tuple(_arrays(each, f"{name} {of}") for name, each in zip(_NAMES, given, strict=False))
     for name, array in _named(batch).items():
@@ -261,7 +272,9 @@ def _larger_class(before: int | None, y: Arrays) -> int | None:
     return max(before, one_hot, int(labels.max()))
 
 
-def _part(batch: Batch) -> Part:
+def _part(batch: Batch, alone: bool) -> Part:
+    if len(batch) == 1:
+        return Part(batch[0], (), alone=alone)
     weights = batch[2] if len(batch) > 2 else None
     one_each = isinstance(weights, np.ndarray) and weights.ndim == 1
     return Part(batch[0], batch[1], weights if one_each else None)  # type: ignore[arg-type]

@@ -57,7 +57,8 @@ class _Writer(pickle.Pickler):
 
     def persistent_id(self, thing: object) -> str | None:
         """Returns the name of an array's file; None: pickle it."""
-        if not isinstance(thing, np.ndarray):
+        # Python's texts, whose memory can't be mapped, go along.
+        if not isinstance(thing, np.ndarray) or thing.dtype.hasobject:
             return None
         file = file_of(thing)
         if file is not None and file.parent == self._folder:

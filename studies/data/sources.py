@@ -37,12 +37,14 @@ class Source:
         given: the function, or the object itself.
         steps: batches of a reading, at least 1; None: all that there are.
         seeded: whether the function takes the seed of each reading.
+        targets: whether batches have targets; None: as they look.
     """
 
     part: str
     given: Any
     steps: int | None
     seeded: bool
+    targets: bool | None = None
 
     @property
     def called(self) -> str:

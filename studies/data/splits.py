@@ -10,6 +10,8 @@ from studies.data.digests import combined_digest
 from studies.data.errors import DataError
 from studies.data.given import Given
 from studies.data.part import Part
+from studies.data.structures import named_arrays
+from studies.data.texts import is_text
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -39,8 +41,9 @@ class Splits:
 
     @property
     def unfit(self) -> str:
-        """Why no training on this data is for the compiled trainer: nothing."""
-        return ""
+        """Why no training on this data is for the compiled trainer, or nothing."""
+        texts = any(is_text(array) for array in named_arrays(self.train.x, "x").values())
+        return "the samples are texts" if texts else ""
 
     @property
     def sizes(self) -> Mapping[str, int]:

@@ -118,6 +118,13 @@ class StreamedSplits:
             for name, profile in profiles
             if not profile.repeatable
         ]
+        head = self.train.profile.head
+        if head.alone and isinstance(head.x, tuple) and self.train.source.targets is None:
+            found.append(
+                "Batches are three arrays of one shape and type, and are read as samples alone, "
+                "such as (anchor, positive, negative). Pass targets=False to say so, or "
+                "targets=True if they are (x, y, sample_weight)."
+            )
         return found + [
             f"The {PART_NAMES[name]} data tells no length, and did not end within its first "
             f"{profile.batches} batches. If it has no end, {_ENDS[name]}."

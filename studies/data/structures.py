@@ -61,6 +61,8 @@ def length_of(arrays: Arrays) -> int:
 
 def described(arrays: Arrays) -> str:
     """Returns how many arrays there are, and their names, for messages."""
+    if isinstance(arrays, tuple) and not arrays:
+        return "nothing"
     if isinstance(arrays, dict):
         return f"arrays named {', '.join(map(repr, arrays))}"
     return f"{len(arrays)} arrays in a tuple" if isinstance(arrays, tuple) else "one array"

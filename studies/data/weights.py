@@ -8,25 +8,30 @@ from studies.data.errors import DataError
 from studies.data.numbers import as_numbers, check_finite
 
 
-def check_weights(value: object, samples: int, name: str) -> np.ndarray:
+def check_weights(value: object, samples: int, name: str, steps: int | None = None) -> np.ndarray:
     """Turns what a user gave into checked sample weights.
 
     Args:
-        value: a weight for each sample: what `np.asarray` makes an array of numbers of.
+        value: a weight for each sample, or for each step of each: what `np.asarray` makes an array
+            of numbers of.
         samples: the number of samples that they are for.
         name: what messages shall call them.
+        steps: of each sample's targets, if they are sequences.
 
     Returns:
-        Finite numbers from 0 up, not all 0, of shape (samples,).
+        Finite numbers from 0 up, not all 0, of shape (samples,) or (samples, steps).
 
     Raises:
         DataError: the weights are none of that.
     """
     weights = as_numbers(value, name)
-    if weights.ndim != 1:
+    if weights.ndim != 1 and weights.shape[1:] != (steps,):
+        sequences = (
+            "" if steps is None else f", or one for each step, of shape ({samples}, {steps})"
+        )
         raise DataError(
             f"{name} has shape {weights.shape}. Pass one weight for each sample, in an array of "
-            f"shape ({samples},)."
+            f"shape ({samples},){sequences}."
         )
     if len(weights) != samples:
         raise DataError(
@@ -36,10 +41,11 @@ def check_weights(value: object, samples: int, name: str) -> np.ndarray:
     check_finite(weights, name)
     negative = weights < 0
     if negative.any():
-        first = int(negative.argmax())
+        first = int(np.argwhere(negative)[0][0])
+        value_of_first = weights[negative][0].item()
         raise DataError(
             f"{name} holds {int(negative.sum())} negative weight(s), the first at index {first}: "
-            f"{weights[first].item()}. Pass weights from 0 up; a sample of weight 0 does not count."
+            f"{value_of_first}. Pass weights from 0 up; a sample of weight 0 does not count."
         )
     check_some_weight(weights, name)
     return weights

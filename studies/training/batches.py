@@ -66,6 +66,10 @@ class Batches:
         """
         self._order.assign(permutation(seed, epoch, self._samples))
 
+    def ended(self, step: int) -> bool:
+        """Tells whether an epoch has no batch of a number: Keras knows how many it has."""
+        return False
+
     def correct(self, params: dict[str, Any]) -> None:
         """Sets what callbacks are told of the data, where Keras can't know it: here it does."""
 
@@ -90,11 +94,15 @@ def as_keras_reads(arrays: Arrays) -> Any:
     return map_arrays(read, arrays)
 
 
-def packed(part: Part) -> tuple[Any, ...]:
+def packed(part: Part) -> Any:
     """Returns a part as `model.fit` hands it on to a training step: all its samples in one batch.
 
-    That is (x, y), or (x, y, sample_weight), where several outputs have the weights each.
+    That is (x, y), or (x, y, sample_weight), where several outputs have the weights each; without
+    targets x, or (x,).
     """
+    if not part.has_targets:
+        x = as_keras_reads(part.x)
+        return x if part.alone else (x,)
     arrays = as_keras_reads(part.x), as_keras_reads(part.y)
     if part.sample_weight is None:
         return arrays

@@ -14,6 +14,8 @@ import numpy as np
 
 from search_spaces import Hyperparameters, SearchSpace
 from studies.data import StreamedSplits
+from studies.data.structures import named_arrays
+from studies.data.texts import is_text
 from studies.errors import StudyError, first_paragraph
 from studies.training import champion_loader
 from studies.training.batches import Batches
@@ -138,7 +140,8 @@ def save_for_mlflow(
         metadata=given.describe(),
     )
     code = own_code(_config_in(folder), build)
-    if table is not None or code.objects or code.missing or code.missing_compiled:
+    texts = any(is_text(array) for array in named_arrays(x, "x").values())
+    if table is not None or texts or code.objects or code.missing or code.missing_compiled:
         # `save_model` takes signatures of tensors alone.
         saved.signature = table or signature
         champion_loader.put_into(

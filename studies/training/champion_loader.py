@@ -45,7 +45,7 @@ class ServedModel:
             A table with the same index for a table and a model of one output; else arrays.
         """
         if not hasattr(data, "columns"):
-            return self._model.predict(data, verbose=0)
+            return self._model.predict(_as_read(data), verbose=0)
         import numpy as np
         import pandas as pd
 
@@ -53,6 +53,17 @@ class ServedModel:
         made = self._model.predict(data.to_numpy(dtype=np.result_type(*types)), verbose=0)
         one = isinstance(made, np.ndarray) and made.ndim <= 2
         return pd.DataFrame(made, index=data.index) if one else made
+
+
+def _as_read(data: Any) -> Any:
+    """Returns data as Keras reads it: it takes no arrays of texts."""
+    if isinstance(data, Mapping):
+        return {name: _as_read(each) for name, each in data.items()}
+    if getattr(getattr(data, "dtype", None), "kind", "") not in ("U", "O"):
+        return data
+    import tensorflow as tf
+
+    return tf.constant(data)
 
 
 def load_keras_model(folder: str | Path) -> Any:

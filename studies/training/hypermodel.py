@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.data import Splits
+from studies.data import Part, Splits
 from studies.errors import BuilderError
 from studies.training.building import scalars
 from studies.training.determinism import begin_epoch
@@ -87,7 +87,7 @@ class HyperModelTrainer:
         validation = splits.validation
         weights = () if validation.sample_weight is None else (validation.sample_weight,)
         keywords = {
-            "validation_data": (validation.x, validation.y, *weights),
+            "validation_data": (validation.x, _targets(validation), *weights),
             "epochs": spec.epochs,
             "batch_size": spec.batch_size,
             "callbacks": [*training.callbacks, watching],
@@ -146,7 +146,7 @@ class HyperModelTrainer:
             try:
                 with warnings.catch_warnings():
                     warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
-                    return self._fit(hp, model, part.x, part.y, **keywords)
+                    return self._fit(hp, model, part.x, _targets(part), **keywords)
             except TypeError as error:
                 # `model.fit(*args, batch_size=hp.Int(…), **kwargs)`: tuned there, so not ours to
                 # give. Python raises before anything is trained.
@@ -267,6 +267,11 @@ def _taken(function: Any, keywords: Mapping[str, Any]) -> dict[str, Any]:
         return dict(keywords)
     names = {p.name for p in parameters}
     return {name: value for name, value in keywords.items() if name in names}
+
+
+def _targets(part: Part) -> Any:
+    """Returns the targets as `model.fit` takes them: None if there are none."""
+    return part.y if part.has_targets else None
 
 
 def _watching(on_epoch: _OnEpochOf, seed: int) -> Any:

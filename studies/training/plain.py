@@ -161,6 +161,11 @@ def _begin_epochs(
             batches.set_epoch(seed, epoch + 1)
             begin_epoch(self.model, seed, epoch + 1, seeds.beside())
 
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            if batches.ended(batch):
+                # As Keras does where data is at its end.
+                raise StopIteration
+
     return BeginEpochs()
 
 

@@ -57,6 +57,16 @@ class StreamedBatches:
         """
         self._seed = epoch_seed(seed, epoch)
 
+    def ended(self, step: int) -> bool:
+        """Tells whether the present epoch has no batch of a number, counted from 0.
+
+        Keras takes the number of batches of the first epoch for that of all later ones. And it
+        notices the end of data by running a step more, of which TensorFlow does what needs no data:
+        it counts, for a mean.
+        """
+        batches: int | None = self.training.batches
+        return batches is not None and step >= batches
+
     def correct(self, params: dict[str, Any]) -> None:
         """Sets the number of steps that callbacks are told to what Keras would tell them."""
         params["steps"] = self._told
@@ -80,11 +90,15 @@ def _adapter(
         def __init__(self) -> None:
             self._reading: Reading | None = None
             self._within_epoch = self._unread = False
+            # Of the present reading, as far as it tells.
+            self.batches: int | None = None
             self._states: tuple[Any, ...] = ()
 
         @property
         def num_batches(self) -> int:
-            return told or _UNTIL_THE_END
+            # A training epoch may have a batch more or less than another; see `ended`.
+            some = source.part == "train" and source.steps is None
+            return _UNTIL_THE_END if some else told or _UNTIL_THE_END
 
         @property
         def batch_size(self) -> None:
@@ -95,11 +109,13 @@ def _adapter(
                 # Validating must not begin the numbers anew that callbacks draw.
                 self._states = global_random_states()
             self._reading = Reading(source, seed(), class_weight)
-            if told is not None and self._reading.batches not in (None, told):
+            self.batches = self._reading.batches
+            fixed = source.part != "train" or source.steps is not None
+            if fixed and told is not None and self.batches not in (None, told):
                 raise DataError(
-                    f"{source.called} of this epoch has {self._reading.batches} batches, and the "
-                    f"first that was read had {told}. Give each epoch as many, or pass the number "
-                    "that it shall read, as steps_per_epoch or validation_steps."
+                    f"{source.called} of this epoch has {self.batches} batches, and {told} are to "
+                    "be read of it. Give each epoch as many, or pass a smaller number as "
+                    "steps_per_epoch or validation_steps."
                 )
             # Before it begins: what raises then has begun threads.
             self._within_epoch = self._unread = True

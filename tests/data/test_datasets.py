@@ -296,3 +296,19 @@ def test_errors_in_a_file_go_by_its_own_names(tmp_path: Path) -> None:
 def test_what_is_no_path_is_refused(path: Any) -> None:
     with pytest.raises(DataError, match="path has to be a str or a Path"):
         datasets.npz(path)
+
+
+def test_numbers_and_booleans_of_a_table_become_one_type() -> None:
+    import pandas as pd
+
+    columns = {"age": np.arange(30), "new": np.arange(30) % 2 == 0, "size": np.linspace(0, 1, 30)}
+    table = pd.DataFrame(columns)
+    splits = datasets.arrays(table, np.arange(30) % 3).load()
+    assert isinstance(splits.train.x, np.ndarray)
+    assert splits.train.x.dtype == np.float64
+    nullable = table.astype({"age": "Int64", "new": "boolean", "size": "Float64"})
+    assert datasets.arrays(nullable, np.arange(30) % 3).load().digest == splits.digest
+    missing = nullable.astype({"age": "Int64"})
+    missing.loc[3, "age"] = pd.NA
+    with pytest.raises(DataError, match=r"x lacks 1 value.*'age' at index 3"):
+        datasets.arrays(missing, np.arange(30) % 3).load()

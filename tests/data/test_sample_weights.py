@@ -110,8 +110,8 @@ def test_a_part_that_would_count_nothing_is_refused() -> None:
 def test_a_part_refuses_weights_of_another_length() -> None:
     with pytest.raises(DataError, match="x and sample_weight differ in length: 50 and 3"):
         Part(X, Y, WEIGHTS[:3])
-    with pytest.raises(DataError, match=r"sample_weight has shape \(50, 1\)"):
-        Part(X, Y, WEIGHTS[:, None])
+    with pytest.raises(DataError, match=r"sample_weight has shape \(50, 1, 1\)"):
+        Part(X, Y, WEIGHTS[:, None, None])
 
 
 # Files

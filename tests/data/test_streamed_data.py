@@ -212,8 +212,11 @@ _once = iter([(X, Y), (X, Y), (X, Y)])
         (lambda: (X, Y), "returned an object of type tuple"),
         (lambda: X, "returned an object of type ndarray"),
         (lambda: _once, "gives nothing when it is called again"),
-        (of((X,)), r"on of batch 1 of the training data has to be \(x, y\).*1 of them"),
-        (lambda: tf.data.Dataset.from_tensor_slices(X).batch(2), r"has to be \(x, y\)"),
+        (of((X,)), "validation data has other arrays than the training data"),
+        (
+            lambda: tf.data.Dataset.from_tensor_slices((X, X, X, Y)).batch(2),
+            r"has to be \(x, y\).*Received: 4 of them.*targets=False",
+        ),
         (lambda: tf.data.Dataset.from_tensor_slices((X, Y)), r"y of.*single value.*by batch\(32\)"),
         (of(*zip(X, Y, strict=True)), r"can't be read: .*It seems to come sample by sample"),
         (of(([X, X], Y)), "can't be read: .*a tuple or a dict of arrays, not as a list"),
@@ -225,7 +228,7 @@ _once = iter([(X, Y), (X, Y), (X, Y)])
         (broken, "read: InvalidArgumentError: ValueError: file 17 is broken. Read a"),
     ],
     ids=[
-        "empty", "nothing", "pair", "array", "once", "without targets", "bare", "samples",
+        "empty", "nothing", "pair", "array", "once", "without targets", "four", "samples",
         "generator of samples", "list of inputs", "lengths",
         "not a number", "ragged", "other arrays", "endless", "raises",
     ],

@@ -67,6 +67,26 @@ def test_sample_weights_train_and_validate_as_by_hand(data: str, trainer: Compil
     assert wanted != by_hand(lambda: weighed(0.1), _unweighted(splits), spec), "weights count"
 
 
+def test_each_step_of_a_sequence_has_a_weight_as_by_hand(trainer: CompiledTrainer) -> None:
+    def sequences() -> keras.Model:
+        model = keras.Sequential([layers.Input((4, 2)), layers.Dense(3, activation="softmax")])
+        model.compile("sgd", SPARSE, weighted_metrics=["accuracy"])
+        return model
+
+    steps = np.arange(COUNT * 4).reshape(COUNT, 4)
+    splits = ks.datasets.arrays(
+        RANDOM.normal(size=(COUNT, 4, 2)),
+        steps % 3,
+        sample_weight=(steps % 5).astype(float),
+        validation=VALIDATION,
+        test=None,
+    ).load()
+    wanted = by_hand(sequences, splits, spec_of())
+    assert by_trainer(PlainTrainer(), sequences, splits, spec_of()) == wanted
+    assert by_trainer(trainer, sequences, splits, spec_of()) == wanted
+    assert wanted != by_hand(sequences, _unweighted(splits), spec_of()), "weights count"
+
+
 def _unweighted(splits: Splits) -> Splits:
     return replace(
         splits,

@@ -78,14 +78,14 @@ def by_hand(model_of: Callable[[], keras.Model], splits: Splits, spec: TrialSpec
             state.assign([epoch_seed(spec.seed, epoch, position), 0])
         history = model.fit(
             taken(train.x, order),
-            taken(train.y, order),
+            taken(train.y, order) if train.has_targets else None,
             sample_weight=None if train.sample_weight is None else train.sample_weight[order],
             class_weight=spec.class_weight,
             shuffle=False,
             batch_size=spec.batch_size,
             initial_epoch=epoch - 1,
             epochs=epoch,
-            validation_data=(validation.x, validation.y, *weights),
+            validation_data=(validation.x, validation.y if train.has_targets else None, *weights),
             validation_batch_size=spec.batch_size,
             verbose=0,
         )

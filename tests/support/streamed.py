@@ -76,6 +76,11 @@ def full_batches(seed: int) -> tf.data.Dataset:
     return shuffled.batch(SIZE, drop_remainder=True)
 
 
+def uneven(seed: int) -> tf.data.Dataset:
+    """Of a number of batches that differs from epoch to epoch."""
+    return tf_data(seed).skip(seed % 3)
+
+
 def py_dataset(seed: int) -> Batches:
     return Batches(X[order(seed)], Y[order(seed)])
 
@@ -99,6 +104,7 @@ def without_end(seed: int) -> tf.data.Dataset:
 TRAINING: dict[str, Callable[[int], Any]] = {
     "tf.data": tf_data,
     "full batches": full_batches,
+    "uneven": uneven,
     "PyDataset": py_dataset,
     "threads": threaded,
     "shuffles itself": self_shuffling,
@@ -121,6 +127,7 @@ def validation_generator() -> Iterator[tuple[np.ndarray, np.ndarray]]:
 VALIDATION: dict[str, Callable[[], Any]] = {
     "tf.data": validation_tf_data,
     "full batches": validation_tf_data,
+    "uneven": validation_tf_data,
     "PyDataset": validation_py_dataset,
     "threads": validation_py_dataset,
     "shuffles itself": validation_py_dataset,

@@ -1,0 +1,117 @@
+"""Texts as samples, of which a layer of the model makes numbers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from exact_training import by_trainer, spec_of
+from user_commands import environment
+
+import kerastudy as ks
+from studies.data.sharing import shared
+from studies.seeds import permutation
+from studies.training.compiled import CompiledTrainer
+from studies.training.determinism import configure_tensorflow
+
+WORDS = np.array("a good film|a bad film|good good|bad, so bad|nothing good".split("|"))
+TEXTS = WORDS[np.arange(40) % 5]
+LABELS = np.array(["pos", "neg", "pos", "neg", "neg"])[np.arange(40) % 5]
+
+LOAD = """
+import json, sys
+import mlflow, numpy as np
+
+model = mlflow.pyfunc.load_model(sys.argv[1])
+texts = np.load(sys.argv[2])
+print(json.dumps({
+    "predicted": model.predict(texts).tolist(),
+    "inputs": model.metadata.signature.inputs.to_dict(),
+    "classes": model.metadata.metadata["class_names"],
+}))
+"""
+
+
+def model() -> keras.Model:
+    """As public code has it: the vocabulary is of the training texts."""
+    vectorize = keras.layers.TextVectorization(max_tokens=20, output_sequence_length=4)
+    vectorize.adapt(WORDS)
+    made = keras.Sequential(
+        [
+            keras.Input((), dtype="string"),
+            vectorize,
+            keras.layers.Embedding(20, 3),
+            keras.layers.GlobalAveragePooling1D(),
+            keras.layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    made.compile("sgd", "binary_crossentropy", metrics=["accuracy"])
+    return made
+
+
+@pytest.mark.parametrize("texts", [TEXTS, TEXTS.astype(object)], ids=["U", "objects"])
+def test_texts_are_trained_on_as_by_hand(texts: np.ndarray) -> None:
+    configure_tensorflow(None)
+    splits = ks.datasets.arrays(texts, LABELS, validation=0.25, test=None).load()
+    trainer = CompiledTrainer("auto", unfit=splits.unfit)
+    found = by_trainer(trainer, model, splits, spec_of(batch_size=8))
+    assert trainer.used == ("plain", "the samples are texts")
+    spec, made, wanted = spec_of(batch_size=8), None, []
+    keras.utils.set_random_seed(spec.seed)
+    made = model()
+    validation = splits.validation
+    for epoch in (1, 2):
+        order = permutation(spec.seed, epoch, len(splits.train))
+        history = made.fit(
+            tf.constant(splits.train.x[order]),
+            splits.train.y[order],  # type: ignore[index]
+            shuffle=False,
+            batch_size=8,
+            validation_data=(tf.constant(validation.x), validation.y),
+            validation_batch_size=8,
+            verbose=0,
+        ).history
+        wanted.append({name: values[0] for name, values in history.items()})
+    assert [dict(epoch.metrics) for epoch in found] == wanted
+
+
+def test_they_have_one_digest_and_are_shared_and_read_from_files(tmp_path: Path) -> None:
+    plain = ks.datasets.arrays(TEXTS, LABELS).load()
+    again = shared(ks.datasets.arrays(TEXTS.astype(object), LABELS).load, tmp_path)
+    assert again.digest == plain.digest
+    assert isinstance(again.train.x, np.ndarray)
+    assert np.array_equal(again.train.x, plain.train.x)
+    np.savez(tmp_path / "texts.npz", x_train=TEXTS, y_train=LABELS)
+    assert ks.datasets.npz(tmp_path / "texts.npz").load().digest == plain.digest
+
+
+def test_a_study_of_texts_registers_a_model_that_takes_texts(tmp_path: Path) -> None:
+    study = ks.Study(
+        "texts",
+        data=ks.datasets.arrays(TEXTS, LABELS),
+        build=lambda hp: model(),
+        space=ks.SearchSpace(ks.learning_rate()),
+        objective="val_accuracy",
+        trials=1,
+        epochs=1,
+    )
+    history = study.launch(store=tmp_path / "store", progress=False)
+    best: Any = history.best
+    assert best.result.trainer == "plain"
+    assert history.champion_run_id == best.run_id
+    (folder,) = (path.parent for path in (tmp_path / "store").rglob("MLmodel"))
+    np.save(tmp_path / "texts.npy", TEXTS[:3])
+    command = [sys.executable, "-P", "-c", LOAD, str(folder), str(tmp_path / "texts.npy")]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert np.shape(found["predicted"]) == (3, 1)
+    assert found["inputs"][0]["tensor-spec"] == {"dtype": "str", "shape": [-1]}
+    assert found["classes"] == ["neg", "pos"]
