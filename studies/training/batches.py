@@ -14,6 +14,7 @@ import numpy as np
 
 from studies.data import Part, Splits
 from studies.data.structures import Arrays, map_arrays
+from studies.data.texts import is_text
 from studies.seeds import permutation
 from studies.training.tensors import as_tensor
 
@@ -45,7 +46,8 @@ class Batches:
         self._samples = len(train)
         self._order = tf.Variable(np.arange(self._samples), dtype=tf.int64, trainable=False)
         data = packed(train)
-        size = sum(array.nbytes for array in tf.nest.flatten(data))
+        # Texts are tensors already.
+        size = sum(getattr(array, "nbytes", 0) for array in tf.nest.flatten(data))
         make = _whole_epoch if size <= _LARGEST_WHOLE_EPOCH else _batch_by_batch
         with tf.device("CPU"):
             data = tf.nest.map_structure(as_tensor, data)
@@ -81,13 +83,15 @@ def as_keras_reads(arrays: Arrays) -> Any:
     """Returns arrays in the type in which `model.fit` would hand them on, in the same places.
 
     Keras converts arrays of floats to its own float type (`keras.config.floatx`), and leaves
-    other types alone.
+    other types alone. Of texts it takes tensors, but no arrays.
     """
     import keras
 
     floatx = keras.config.floatx()
 
-    def read(array: np.ndarray) -> np.ndarray:
+    def read(array: np.ndarray) -> Any:
+        if is_text(array):
+            return as_tensor(array)
         floats = array.dtype.kind == "f" and array.dtype.name != floatx
         return array.astype(floatx) if floats else array
 
