@@ -18,6 +18,7 @@ _context = ModulePart(_LIBRARY, _CONTEXT, "context")
 _call_options = ModulePart(_LIBRARY, _CONTEXT, "FunctionCallOptions")
 _present_call_options = AttributePart(_LIBRARY, "Context", "function_call_options")
 _present_config = AttributePart(_LIBRARY, "Context", "config")
+_given_config = AttributePart(_LIBRARY, "Context", "_config")
 _seed = AttributePart(_LIBRARY, "Context", "_seed")
 _generator = AttributePart(_LIBRARY, "Context", "_rng")
 _dismantle = ModulePart(_LIBRARY, "tensorflow.python.framework.func_graph", "dismantle_func_graph")
@@ -63,6 +64,31 @@ def calling_functions(executor: str = "", optimized: bool = True) -> Iterator[No
         yield
     finally:
         _present_call_options.set(eager, before)
+
+
+def rewrite_large_sums(enabled: bool) -> None:
+    """Turns a rewrite of TensorFlow's on or off in this process, where it can be.
+
+    Its memory optimizer makes of the sum of three or more large tensors (AddN), such as gradients,
+    additions to a temporary variable, in whatever order the tensors come: results then differ by a
+    rounding from run to run, op determinism notwithstanding. Publicly that optimizer can't be
+    turned off by itself. It is on at first.
+    """
+    import tensorflow as tf
+
+    with contextlib.suppress(MissingPartError):
+        eager = _context.get()()
+        given = _given_config.of(eager)
+        config = tf.compat.v1.ConfigProto()
+        if given is not None:
+            config.CopyFrom(given)
+        rewriting = config.graph_options.rewrite_options
+        wanted = rewriting.DEFAULT_MEM_OPT if enabled else rewriting.NO_MEM_OPT
+        if rewriting.memory_optimization != wanted:
+            rewriting.memory_optimization = wanted
+            _given_config.set(eager, config)
+            # So that they are made anew, of what is given now.
+            _present_call_options.set(eager, None)
 
 
 def free_function(function: tf.types.experimental.ConcreteFunction) -> None:

@@ -51,10 +51,10 @@ class Loop:
             with calling_functions(optimized=False):
                 return self.function(*arrays)  # type: ignore[no-any-return]
         except tf.errors.UnimplementedError as error:
-            # TensorFlow's memory optimizer rewrites the sum of three or more large gradients
-            # with temporary variables, which its single-threaded executor can't run. The graph
-            # that is run shows that only now. The executor refuses a graph as a whole, before
-            # any of its operations: no variable has changed.
+            # Such as temporary variables, if TensorFlow's rewrite of large sums could not be
+            # turned off (`rewrite_large_sums`). The graph that is run shows that only now. The
+            # executor refuses a graph as a whole, before any of its operations: no variable has
+            # changed.
             if not self.executor or "executor" not in str(error).lower():
                 raise
         free_function(self.function)

@@ -17,6 +17,7 @@ from exact_training import by_hand, by_trainer, samples, spec_of
 from model_zoo import compiled, stack
 
 from studies.errors import BuilderError
+from studies.libraries import tensorflow_parts
 from studies.training.compiled import CompiledTrainer
 from studies.training.determinism import configure_tensorflow
 from studies.training.plain import PlainTrainer
@@ -340,10 +341,36 @@ def wide() -> keras.Model:
 
 def test_a_step_that_the_quickest_executor_cannot_run_is_run_by_the_default_one() -> None:
     trainer, splits, spec = CompiledTrainer("compiled"), samples(validation=8), spec_of(1, 8)
-    trained = [by_trainer(trainer, wide, splits, spec) for _ in range(2)]
-    assert trained == 2 * [by_hand(wide, splits, spec)]
+    tensorflow_parts.rewrite_large_sums(True)
+    try:
+        trained = [by_trainer(trainer, wide, splits, spec) for _ in range(2)]
+        by_fit = by_hand(wide, splits, spec)
+    finally:
+        tensorflow_parts.rewrite_large_sums(False)
     (program,) = trainer.programs
     assert program.executors == ("", "SINGLE_THREADED_EXECUTOR"), "the model is not such a one"
+    assert trained == [by_fit, by_fit]
+
+
+def attentive() -> keras.Model:
+    """The order in which the gradients of what attention is given are summed up matters."""
+    inputs = keras.Input((12,))
+    steps = layers.RepeatVector(392)(layers.Dense(16)(inputs))
+    steps = steps + layers.Embedding(392, 16)(keras.ops.arange(392))
+    steps = steps + layers.MultiHeadAttention(2, 8)(steps, steps)
+    pooled = layers.GlobalAveragePooling1D()(steps)
+    return compiled(keras.Model(inputs, layers.Dense(3, activation="softmax")(pooled)))
+
+
+@pytest.mark.parametrize("build", [wide, attentive])
+def test_sums_of_large_gradients_come_to_the_same_each_time(
+    build: Callable[[], keras.Model],
+) -> None:
+    trainer, splits, spec = CompiledTrainer("compiled"), samples(validation=24), spec_of(1, 40)
+    trained = [by_trainer(trainer, build, splits, spec) for _ in range(2)]
+    (program,) = trainer.programs
+    assert program.executors == ("SINGLE_THREADED_EXECUTOR", "SINGLE_THREADED_EXECUTOR")
+    assert trained == 2 * [by_hand(build, splits, spec)]
 
 
 def test_an_unknown_mode_is_told() -> None:
