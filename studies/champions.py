@@ -15,12 +15,13 @@ from tracking.history import StudyHistory, read_source, read_study
 from tracking.records import TrialRecord
 from tracking.registry import local_model
 from tracking.store import default_store_path, open_store
+from tracking.trust import stranger
 
 if TYPE_CHECKING:
     import keras
 
 
-def load_model(study: str, *, store: str | Path | None = None) -> keras.Model:
+def load_model(study: str, *, store: str | Path | None = None, trust: bool = False) -> keras.Model:
     """Loads the registered model of a study, with its best weights.
 
     It takes samples as they were given to the study. Its own layers, losses and metrics are made
@@ -31,13 +32,15 @@ def load_model(study: str, *, store: str | Path | None = None) -> keras.Model:
     Args:
         study: The study's name.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
+        trust: Whether to run the code that lies in a store that this user did not make.
 
     Returns:
         The model, compiled if it could be saved so.
 
     Raises:
         TrackingError: If there is no such store or study.
-        StudyError: If it has no registered model, or that can't be loaded.
+        StudyError: If it has no registered model, or that can't be loaded; or if the store is
+            somebody else's and not trusted.
     """
     # Late: it imports Keras.
     from studies.training import champion_loader
@@ -46,6 +49,12 @@ def load_model(study: str, *, store: str | Path | None = None) -> keras.Model:
     opened = open_store(path)
     if opened is None:
         raise StudyNotFoundError(f"There is no store at {str(path)!r}.")
+    told = "" if trust else stranger(opened.root)
+    if told:
+        raise StudyError(
+            f"The store {str(opened.root)!r} {told}, and loading a model runs the code that is "
+            "in it. If you trust it, pass trust=True."
+        )
     history = read_study(opened, study)
     version = champion_version(opened.client, history.description.name, history.experiment_id)
     if version is None:
