@@ -45,6 +45,7 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
             "direction": description.objective.direction,
         },
         "trials": history.counts(),
+        "unread": list(description.unread),
         "wanted": description.trials,
         "superseded": history.superseded,
         "reasons": [each._asdict() for each in reasons(history.trials)],

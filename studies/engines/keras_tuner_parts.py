@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from search_spaces import SearchSpace, SearchSpaceError
 from search_spaces.keras_tuner_space import KerasTunerSpace
@@ -53,6 +54,20 @@ def oracle_settings(engine: str) -> dict[str, str]:
         BAYESIAN: {"num_initial_points": "int | None", "alpha": "float", "beta": "float"},
         HYPERBAND: {"factor": "int"},
     }.get(engine, {})
+
+
+def check_settings(engine: str, options: Mapping[str, Any]) -> None:
+    """Checks the values of an oracle's settings, which are of their types.
+
+    Raises:
+        EngineError: If Keras Tuner would not take one.
+    """
+    for name, least in (("factor", 2), ("num_initial_points", 1)):
+        value = options.get(name)
+        if value is not None and value < least:
+            raise EngineError(
+                f"The setting {name!r} of {engine} must be at least {least}. Received: {value!r}."
+            )
 
 
 def hyperband_trials(epochs: int, factor: int = FACTOR) -> int:

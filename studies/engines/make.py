@@ -8,7 +8,7 @@ from search_spaces import SearchSpace
 from search_spaces.optuna_space import OptunaSpace
 from studies.engine_options import check_options, split_options
 from studies.engines.engine import Engine
-from studies.engines.keras_tuner_parts import check_oracle, oracle_settings
+from studies.engines.keras_tuner_parts import check_oracle, check_settings, oracle_settings
 from studies.engines.optuna_engine import OptunaEngine
 from studies.engines.optuna_export import OptunaExport
 from studies.engines.optuna_parts import (
@@ -39,6 +39,7 @@ def check_engine_serves(engine: str, pruner: str, space: SearchSpace, epochs: in
     keras_tuners = name.startswith(_KERAS_TUNER)
     check_options(name, oracle_settings(name) if keras_tuners else sampler_settings(name), options)
     if keras_tuners:
+        check_settings(name, options)
         check_oracle(name, pruner, space, epochs)
     else:
         check_sampler(name, space)

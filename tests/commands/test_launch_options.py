@@ -78,6 +78,7 @@ def test_a_launch_tunes_the_tailored_space_from_the_known_values(folder: Path) -
         (["--engine-option", "n_startup_trials"], "NAME=VALUE"),
         (["--engine-option", "n_startup_trials=few"], "takes int"),
         (["--engine", "keras-tuner:bayesian", "--engine-option", "bets=1"], "Did you mean 'beta'"),
+        (["--engine", "keras-tuner:hyperband,factor=1"], "'factor' of keras-tuner:hyperband"),
         (["--engine", "optuna:grid", "--engine-option", "a=1"], "It has none"),
         (["--pruner", "median", "--pruner-option", "n_warmup_steps=-1"], "negative"),
         (["--pruner", "threshold"], "lower"),
