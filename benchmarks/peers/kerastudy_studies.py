@@ -34,3 +34,4 @@ def _study(name: str) -> ks.Study:
 dense = _study("dense")
 conv = _study("conv")
 tabular = _study("tabular")
+large = _study("large")
