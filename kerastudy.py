@@ -84,7 +84,7 @@ from search_spaces import (  # noqa: E402 - after the packages are found
 )
 from studies import Study, StudyError, datasets, outputs  # noqa: E402
 from studies.champions import load_model  # noqa: E402
-from studies.seeds import epoch_seed, permutation  # noqa: E402
+from studies.seeds import epoch_seed, permutation, seed_states  # noqa: E402
 from tracking import (  # noqa: E402
     Objective,
     StudyHistory,
@@ -135,6 +135,7 @@ __all__ = [
     "outputs",
     "permutation",
     "read_study",
+    "seed_states",
     "units",
 ]
 

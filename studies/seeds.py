@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import keras
     import numpy as np
 
 _PURPOSES = {"trial": 0, "sampler": 1, "permutation": 2, "epoch": 3}
@@ -60,6 +61,22 @@ def permutation(seed: int, epoch: int, samples: int) -> np.ndarray:
     import numpy as np
 
     return np.random.default_rng([_PURPOSES["permutation"], seed, epoch]).permutation(samples)
+
+
+def seed_states(model: keras.Model) -> list[keras.Variable]:
+    """Returns the states of all seed generators that a model's training draws from.
+
+    Args:
+        model: Built and compiled.
+
+    Returns:
+        Those of its layers first, then those that its loss, metrics and functions hold. Before each
+        epoch the i-th is set to ``[epoch_seed(seed, epoch, i), 0]``.
+    """
+    from studies.training.determinism import seed_generator_states
+    from studies.training.seed_states import SeedStates
+
+    return [*seed_generator_states(model), *SeedStates(model, changes=False).beside()]
 
 
 def _derive(purpose: str, *numbers: int) -> int:

@@ -58,11 +58,11 @@ def _captured(callback: keras.callbacks.Callback) -> dict[str, Any]:
         name: _copied(value, callback, name)
         for name, value in vars(callback).items()
         if name not in GIVEN_TO_CALLBACKS
-        and not (ours and callable(value) and not _is_operation(value))
+        and not (ours and callable(value) and not is_operation(value))
     }
 
 
-def _is_operation(value: Any) -> bool:
+def is_operation(value: Any) -> bool:
     """Tells whether a value is a function of `keras.ops`.
 
     Those that monitor a metric choose `less` or `greater` at their first epoch, and turn the sign
@@ -76,7 +76,7 @@ def _is_operation(value: Any) -> bool:
 
 
 def _copied(value: Any, callback: object, name: str) -> Any:
-    if _is_operation(value):
+    if is_operation(value):
         return {_OPERATION: value.__name__}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value.item() if isinstance(value, np.generic) else value

@@ -7,6 +7,7 @@ import sysconfig
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from studies.training.callback_states import is_operation
 from studies.training.fingerprints import Fingerprint, library_of
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Surroundings(Fingerprint):
         import tensorflow as tf
 
         self._callbacks = {id(callback) for callback in callbacks}
-        self._of_the_model: tuple[type, ...] = (
+        self._parts: tuple[type, ...] = (
             *(keras.Layer, keras.Variable, keras.optimizers.Optimizer),
             *(tf.Variable, tf.Tensor),
         )
@@ -38,7 +39,7 @@ class Surroundings(Fingerprint):
         kind = type(value)
         if id(value) in self._callbacks:
             self._visit_callback(value)
-        elif isinstance(value, self._of_the_model) or library_of(kind) in _OUTPUT:
+        elif self._is_of_the_model(value) or library_of(kind) in _OUTPUT:
             self._write("object", kind.__qualname__)
         elif _is_installed(kind) and not isinstance(value, type):
             self._write("object", kind.__module__, kind.__qualname__)
@@ -49,8 +50,11 @@ class Surroundings(Fingerprint):
         self._write("callback", self._kind(type(callback)))
         for name, item in vars(callback).items():
             # Those of Keras's are handed functions, which aren't part of their state.
-            if callable(item) and not isinstance(item, self._of_the_model):
+            if callable(item) and not is_operation(item) and not self._is_of_the_model(item):
                 self._write(name, self._token(item))
+
+    def _is_of_the_model(self, value: Any) -> bool:
+        return isinstance(value, self._parts)
 
     def _goes_by_name(self, thing: Any) -> bool:
         return super()._goes_by_name(thing) or _is_installed(thing)

@@ -15,6 +15,7 @@ from exact_training import by_fit, by_trainer, samples, spec_of
 from model_zoo import compiled, stack
 from suite import exhaustive_but
 
+import kerastudy as ks
 from studies.training.compiled import CompiledTrainer
 from studies.training.determinism import configure_tensorflow
 from studies.training.plain import PlainTrainer
@@ -209,6 +210,10 @@ def test_state_beside_the_model(what: str) -> None:
         generators.clear()
         return build(generators)
 
+    made = with_its_generators()
+    assert [state for state in ks.seed_states(made) if any(state is g for g in generators)] == (
+        ks.seed_states(made)[-len(generators) :] if generators else []
+    )
     wanted = by_fit(with_its_generators, splits, spec, generators=generators)
     trainer = CompiledTrainer()
     for each in (trainer, trainer, PlainTrainer()):
