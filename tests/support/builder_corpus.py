@@ -19,6 +19,7 @@ from studies.loading import load_study, resolve_target
 from studies.progress import NoProgress
 from studies.reproduction import max_difference
 from studies.running_studies import run_study
+from studies.training import global_settings
 from studies.training.determinism import prepare_environment
 from tracking.history import StudyHistory
 from tracking.records import Decision, EpochResult, TrialRecord, TrialTask
@@ -76,11 +77,17 @@ def run(
 @contextlib.contextmanager
 def without_tracing() -> Iterator[None]:
     """TensorFlow runs functions as they are: most of a small trial's time goes for tracing them."""
-    tf.config.run_functions_eagerly(True)
+    _run_eagerly(True)
     try:
         yield
     finally:
-        tf.config.run_functions_eagerly(False)
+        _run_eagerly(False)
+
+
+def _run_eagerly(eagerly: bool) -> None:
+    tf.config.run_functions_eagerly(eagerly)
+    # Each trial begins with the settings that were remembered last.
+    global_settings.remember()
 
 
 def check_same_again(style: str, history: StudyHistory, trial: TrialRecord, folder: Path) -> None:
