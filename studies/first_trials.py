@@ -23,11 +23,11 @@ class FirstTrials:
     """
 
     def __init__(self, description: StudyDescription, recorded: Iterable[TrialRecord]) -> None:
-        digest = description.code.digest
+        same = description.code.same_as
         self._name = description.name
         self._failed: list[str] = []
         self._wanted = min(_TRIALS, description.trials)
-        self._over = any(t.best is not None and t.code_digest == digest for t in recorded)
+        self._over = any(t.best is not None and same(t.code_digest) for t in recorded)
 
     def take(self, trial: TrialRecord) -> None:
         """Takes a trial that has ended."""

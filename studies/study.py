@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.keras_tuner_declarations import is_keras_tuners, space_of_keras_tuners
@@ -14,7 +15,7 @@ from studies.class_weights import check_class_weight
 from studies.data import AnyDataset, DataError, Dataset, StreamedDataset, datasets
 from studies.engine_objects import name_of_object
 from studies.engine_options import checked_option, split_options, with_options
-from studies.errors import StudyError
+from studies.errors import StudyError, near_matches
 from studies.objective import make_objective
 from studies.seeds import check_seed
 from studies.setting_checks import (
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from studies.settings import Verify
     from tracking.history import StudyHistory
     from tracking.records import TrainerName
+
+_Kind = TypeVar("_Kind")
 
 Builder = Any
 """A function of the hyperparameters, or an object with such a method `build`."""
@@ -79,6 +82,23 @@ OVERRIDABLE = (
 )
 
 
+def _refusing_unknown(kind: type[_Kind]) -> type[_Kind]:
+    """Makes a dataclass say what may be meant by an argument that it does not have."""
+    known = [each.name for each in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    initialize = kind.__init__
+
+    @functools.wraps(initialize)
+    def checked(self: _Kind, *args: Any, **given: Any) -> None:
+        for name in given:
+            if name not in known:
+                raise StudyError(f"A study has no setting {name!r}.{near_matches(name, known)}")
+        initialize(self, *args, **given)
+
+    kind.__init__ = checked  # type: ignore[method-assign, assignment]
+    return kind
+
+
+@_refusing_unknown
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Study:
     """A tuning study: a plain object in a plain Python file.
@@ -283,7 +303,8 @@ class Study:
         """
         unknown = sorted(set(overrides) - {*OVERRIDABLE, "data"})
         if unknown:
-            raise StudyError(f"{unknown[0]!r} cannot be given at launch.")
+            hint = near_matches(unknown[0], [*OVERRIDABLE, "data"])
+            raise StudyError(f"{unknown[0]!r} cannot be given at launch.{hint}")
         for name in ("epochs", "batch_size"):
             if name in overrides and self.space is not None and name in self.space:
                 value = overrides[name]

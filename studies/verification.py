@@ -58,7 +58,7 @@ class Verifier:
         workers: Trials that it runs at once.
 
     Attributes:
-        stopped: Whether `stop` has ended a comparison.
+        stopped: Whether `stop` was called.
     """
 
     def __init__(
@@ -75,10 +75,15 @@ class Verifier:
         self.stopped = False
 
     def stop(self) -> bool:
-        """Ends a comparison after its present epoch; returns whether one was being made."""
+        """Ends a comparison after its present epoch; begins none any more.
+
+        Returns:
+            Whether one was being made.
+        """
+        self.stopped = True
         if self._compared is None:
             return False
-        self.stopped = self._compared.stopping = True
+        self._compared.stopping = True
         return True
 
     def verify(self, history: StudyHistory, trial: TrialRecord, *, restore: bool = False) -> str:
@@ -129,10 +134,13 @@ class Verifier:
         compared = _Compared(trial, training, recorded, seconds, self._progress.epoch_ended)
         number, epochs = training.spec.number, training.epochs
         why = " to have its checkpoint" if restore else ""
-        self._progress.say(f"verifying trial {number} by model.fit{why}, {epochs} epochs")
-        self._progress.trial_begins(training.spec)
         self._compared = compared
         try:
+            if self.stopped:
+                # Before there was anything to end.
+                raise VerificationStopped
+            self._progress.say(f"verifying trial {number} by model.fit{why}, {epochs} epochs")
+            self._progress.trial_begins(training.spec)
             with temporary_folder() as folder:
                 written = Path(folder) / "again.weights.h5"
                 task = TrialTask(training.spec, history.description.space, written, trainer="plain")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from tracking import tags
 from tracking.atomic import remove_pieces
+from tracking.champions import models_of
 from tracking.doctor.findings import move_to_orphans
 from tracking.errors import StoreError, StudyDeletedError
 from tracking.parents import in_trash
@@ -42,6 +43,9 @@ def make_experiment(store: Store, study: str) -> str:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
             return make_experiment(store, study)
+        # Of a study that was purged: SQLite gives its id again.
+        for model in models_of(client, made):
+            client.delete_registered_model_tag(model.name, tags.EXPERIMENT)
         return made
     if experiment.lifecycle_stage == "deleted":
         raise StudyDeletedError(in_trash(store, experiment))

@@ -223,7 +223,10 @@ def _peak_memory(history: StudyHistory, best: TrialRecord) -> list[str]:
     if not sizes[largest]:
         return []
     of_best, of_largest = (f"{sizes[n] / 2**30:.2f} GiB" for n in (best.number, largest))
-    return [f"memory     {of_best} at its peak; the most {of_largest} (trial {largest})"]
+    most = f"the most {of_largest} (trial {largest})"
+    # Trials of earlier versions have none.
+    own = f"{of_best} at its peak; " if sizes[best.number] else ""
+    return [f"memory     {own}{most}"]
 
 
 def _checkpoint(history: StudyHistory, trial: TrialRecord) -> list[str]:

@@ -205,6 +205,7 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
     from studies.errors import StudyError
     from studies.executors.messages import Loaded, ThreadsDiffer
     from studies.executors.session import Session
+    from studies.libraries.tensorflow_parts import write_generated_code_into
     from studies.loading import Target, load_study
     from studies.shipping import unpack
 
@@ -213,6 +214,8 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
     from studies.training.determinism import begin_trial, change_threads, configure_tensorflow
 
     configure_tensorflow(message.threads)
+    # It goes with the launch, or its watchdogs. What the user's code makes is the user's to keep.
+    write_generated_code_into(message.shared)
     # Random operations refuse to run unseeded, at the top level of a study file too.
     begin_trial(0)
     if isinstance(message.target, Target):

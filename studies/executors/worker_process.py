@@ -27,7 +27,6 @@ from studies.executors.messages import LoadStudy
 _SECONDS_TO_CONNECT = 120.0
 _SECONDS_TO_END = 5.0
 _LINES_KEPT = 20
-_TEMPORARY = "temporary"
 # What TensorFlow's C++ side tells of itself before its log level counts.
 _NOISE = re.compile(r"[IW]\d{4} \d\d:\d\d:\d\d\.|[IW]0000 \d|WARNING: All log messages before absl")
 
@@ -65,14 +64,11 @@ class WorkerProcess:
     ) -> None:
         key = secrets.token_bytes(32)
         self._listener = _listen(key, load.shared)
-        # What TensorFlow and the user's code leave there goes with the launch, or its watchdogs.
-        temporary = load.shared / _TEMPORARY
-        temporary.mkdir(exist_ok=True)
         self._process = subprocess.Popen(
             # -P: the folder it is started in stays off its path.
             [sys.executable, "-P", worker_main.__file__],
             cwd=folder,
-            env={**os.environ, "TMPDIR": str(temporary), **variables},
+            env={**os.environ, **variables},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib
 import random
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.private_parts import AttributePart, MissingPartError, ModulePart
@@ -35,6 +40,7 @@ _resource_variable = ModulePart(
 _operations = ModulePart(_LIBRARY, "tensorflow.python.framework.op_def_registry", "get")
 _traced = AttributePart(_LIBRARY, "Function", "_list_all_concrete_functions")
 _unique_id = AttributePart(_LIBRARY, "tf.Variable", "_unique_id")
+_makes_files = ModulePart(_LIBRARY, "tensorflow.python.autograph.pyct.loader", "tempfile")
 
 
 @contextlib.contextmanager
@@ -239,6 +245,24 @@ def seeded(seed: int) -> Iterator[None]:
         yield
     finally:
         _seed.set(eager, before)
+
+
+def write_generated_code_into(folder: Path) -> None:
+    """Makes AutoGraph write the functions that it generates into a folder.
+
+    It writes a file for each where Python puts temporary files, and removes them only when the
+    process ends by itself. Nothing public tells it where. Where it can't be told, all temporary
+    files of this process go there.
+    """
+    try:
+        _makes_files.get()
+    except MissingPartError:
+        tempfile.tempdir = str(folder)
+        return
+    make_file = functools.partial(tempfile.NamedTemporaryFile, dir=folder)
+    others = {name: each for name, each in vars(tempfile).items() if name != "NamedTemporaryFile"}
+    loader = importlib.import_module(_makes_files.owner)
+    setattr(loader, _makes_files.name, SimpleNamespace(**others, NamedTemporaryFile=make_file))
 
 
 def is_dataset(kind: type) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,8 @@ from studies.training.determinism import begin_trial
 from studies.training.metric_directions import settled
 from studies.training.own_code import loading_warnings
 from studies.training.target_checks import check_targets, check_weighted
+from tracking.errors import NotRecordableError
+from tracking.mlflow_names import check_names
 from tracking.records import Objective
 
 if TYPE_CHECKING:
@@ -219,6 +221,7 @@ def check_study(study: Study, splits: AnySplits) -> Checked:
     except Exception as error:
         found = [failure(study, splits, error, "the model")]
         return Checked(found, settled(study.objective, model))
+    _check_metric_names(study, logged)
     if not callbacks and not has_own_steps(model):
         named = study.objective
         check_logged(named.metric if isinstance(named, Objective) else named, logged)
@@ -229,6 +232,13 @@ def check_study(study: Study, splits: AnySplits) -> Checked:
         _refuse(study, trainer.why_not_traced(model, splits, study.batch_size))
     warnings = loading_warnings(model, study.build)
     return Checked(warnings, objective, weights_bytes(model))
+
+
+def _check_metric_names(study: Study, logged: Iterable[str]) -> None:
+    try:
+        check_names((), logged)
+    except NotRecordableError as error:
+        raise BuilderError(f"The study {study.name!r} can't be recorded. {error}") from None
 
 
 def weights_bytes(model: keras.Model) -> int:

@@ -122,7 +122,10 @@ def check_tensorboard(study: Study, callbacks: Any) -> None:
     """
     import keras
 
-    if find_spec("tensorboard") is None and any(
+    found = find_spec("tensorboard")
+    # A folder of that name, as for logs, can be imported too, and has no loader or file.
+    installed = found is not None and found.origin is not None
+    if not installed and any(
         isinstance(callback, keras.callbacks.TensorBoard) for callback in callbacks
     ):
         raise BuilderError(

@@ -61,3 +61,10 @@ def test_as_many_of_the_best_trials_as_fit(value: str, trials: list[str]) -> Non
     (state,) = [line for line in lines if line.startswith("state ")]
     assert state.split()[1:] == ["complete"] * len(trials)
     assert state.index("complete") == header.index("0")
+
+
+def test_the_memory_of_a_trial_of_an_earlier_version_is_not_told_as_none() -> None:
+    last = trial(9)
+    assert last.result is not None
+    last = replace(last, result=replace(last.result, peak_memory_bytes=2**30))
+    assert "memory     the most 1.00 GiB (trial 9)\n" in study_text(history_of(trial(0), last))

@@ -212,6 +212,7 @@ def test_a_purged_study_leaves_files_that_no_new_study_takes_for_its_own(store: 
     assert new.experiment_id == history.experiment_id, "or this shows nothing"
     assert [line for line in said.lines if "purged" in line]
     check_whole(new)
+    assert new.champion_model == "another", "and not the model that is left of the purged one"
     assert kept <= set(contents(store.root).values()), "they are in orphans/"
     diagnose(store.root, fix=True)
     check_whole(read_study(store, "another"))

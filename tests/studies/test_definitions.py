@@ -40,6 +40,14 @@ def test_a_setting_at_launch_that_the_space_overrules_is_refused(name: str) -> N
         study.with_overrides({name: 3})
 
 
+def test_a_misspelt_setting_is_told_with_what_may_be_meant() -> None:
+    study = ks.Study("mini", data=ks.datasets.digits(), build=lambda hp: None)
+    misspelt: dict[str, Any] = {"epoch": 2}
+    for call in (lambda: replace(study, **misspelt), lambda: study.launch(**misspelt)):
+        with pytest.raises(StudyError, match=r"'epoch'.* Did you mean 'epochs'\?"):
+            call()
+
+
 def test_other_data_under_the_same_code(tmp_path: Path) -> None:
     """A file that the study reads may have been edited; that is no want of a seed."""
     file = tmp_path / "table.npz"

@@ -162,6 +162,23 @@ def test_ctrl_c_while_a_trial_is_verified_leaves_it_to_the_next_launch(folder: P
     assert tags_of(history)[1] == "model.fit, identical"
 
 
+def test_ctrl_c_just_before_a_trial_is_verified_does_too(folder: Path) -> None:
+    description = describe(name="interrupted early", trials=1)
+
+    class Interrupting(Saying):
+        def say(self, text: str) -> None:
+            super().say(text)
+            if text.startswith("verifying"):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    executor = Compiled(description)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(executor, store=folder, progress=Interrupting(), verify="full")
+    history, executor, _ = launch(folder, description)
+    assert executor.ran == [(0, 1)]
+    assert tags_of(history)[1] == "model.fit, identical"
+
+
 def test_a_trial_that_can_not_be_trained_again_is_registered_as_not_verified(folder: Path) -> None:
     description = describe(name="lost again", trials=1)
 
