@@ -101,6 +101,7 @@ class Exploration:
             group.append(self._tracer.parameters[name])
         for context, group in groups:
             self._probe_ranges(context, [each for each in group if not is_few(each)])
+            self._probe_domains(context, group)
             for parameter in group:
                 if is_few(parameter):
                     for value in values_of(parameter):
@@ -119,6 +120,19 @@ class Exploration:
             return
         for parameter in ranges:
             self._probe_range(context, parameter)
+
+    def _probe_domains(self, context: Mapping[str, Any], new: list[Parameter]) -> None:
+        """Tries the ends of what is declared before something new, whose domain may follow."""
+        if not context:
+            return
+        names = [each.name for each in new]
+        declared = list(self._run(context).values)
+        places = [declared.index(name) for name in names if name in declared]
+        before = declared[: min(places, default=0)]
+        ranges = [self._tracer.parameters[name] for name in before if name not in context]
+        for place in (0.0, 1.0):
+            values = {each.name: _at(each, place) for each in ranges if not is_few(each)}
+            self._run({**context, **values})
 
     def _probe_range(self, context: Mapping[str, Any], parameter: Parameter) -> None:
         values = values_of(parameter)

@@ -70,6 +70,18 @@ def test_bounds_that_follow_from_other_values_are_as_wide_as_they_get() -> None:
     assert found.complete and len(found.notes) == 3
 
 
+def test_bounds_that_follow_from_values_while_another_one_is_not_its_default() -> None:
+    def build(hp: Any) -> None:
+        units = hp.Int("units_0", 32, 512, step=32)
+        for i in range(1, hp.Int("layers", 1, 3)):
+            units = hp.Int(f"units_{i}", 16, min(units, 256), step=16)
+
+    found = discover(build)
+    for name, needed in (("units_1", (2, 3)), ("units_2", (3,))):
+        assert found.space[name].domain() == Int(name, 16, 256, step=16).domain()
+        assert found.space[name].when == {"layers": needed}
+
+
 @pytest.mark.parametrize(
     ("declared", "one"),
     [
