@@ -43,7 +43,7 @@ def watching_batches(callbacks: Iterable[keras.callbacks.Callback]) -> str:
     for callback in callbacks:
         if _saves_by_epoch(callback) or terminating([callback]):
             continue
-        if any(_overrides(callback, name) for name in _BATCH_METHODS):
+        if any(overrides(callback, name) for name in _BATCH_METHODS):
             return type(callback).__name__
     return ""
 
@@ -55,7 +55,8 @@ def terminating(callbacks: Iterable[keras.callbacks.Callback]) -> bool:
     return any(type(callback) is keras.callbacks.TerminateOnNaN for callback in callbacks)
 
 
-def _overrides(callback: keras.callbacks.Callback, name: str) -> bool:
+def overrides(callback: keras.callbacks.Callback, name: str) -> bool:
+    """Tells whether a callback does something in one of its methods."""
     import keras
 
     # LambdaCallback and its like hang methods on the object.

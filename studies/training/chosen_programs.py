@@ -47,12 +47,21 @@ class ChosenPrograms:
         model: The model.
         choose: Chooses a program for the model as it is now.
         before: What `traced` was before the training was cut, or nothing.
+        own_callbacks: Whether the user's own callbacks are called meanwhile. They may predict or
+            evaluate, and what TensorFlow traces then works on the variables that the model has at
+            that time, from then on. So it has its own whenever they are called.
     """
 
     def __init__(
-        self, model: keras.Model, choose: Callable[[], Chosen], before: Sequence[str] = ()
+        self,
+        model: keras.Model,
+        choose: Callable[[], Chosen],
+        before: Sequence[str] = (),
+        *,
+        own_callbacks: bool = True,
     ) -> None:
         self._model, self._choose, self._before = model, choose, before
+        self._own_callbacks = own_callbacks
         self._training: tuple[object, Chosen] | None = None
         self._validating: tuple[object, Chosen] | None = None
         self._lent: Chosen | None = None
@@ -64,7 +73,7 @@ class ChosenPrograms:
 
     def __exit__(self, *_: object) -> None:
         """Takes the programs back."""
-        self._stack.close()
+        self._take_back()
         for chosen in self.present:
             chosen.program.release()
 
@@ -119,9 +128,18 @@ class ChosenPrograms:
             before[1].program.release()
         return chosen
 
+    def before_callbacks(self) -> None:
+        """Gives the model its own variables, with the values that they have by now."""
+        if self._own_callbacks:
+            self._take_back()
+
+    def _take_back(self) -> None:
+        self._stack.close()
+        self._lent = None
+
     def _lend(self, chosen: Chosen) -> Program:
         if chosen is not self._lent:
-            self._stack.close()
+            self._take_back()
             self._stack.enter_context(chosen.program.lent(chosen.structure))
             self._lent = chosen
         return chosen.program

@@ -191,7 +191,8 @@ class CompiledTrainer:
         structure = None if ahead is None else ahead.structure
         seeds = SeedStates(model, changes=changes, structure=structure)
         try:
-            with ChosenPrograms(model, choose, training.traced) as chosen:
+            lending = ChosenPrograms(model, choose, training.traced, own_callbacks=changes)
+            with lending as chosen:
                 self.walked, self._present = structure, chosen if changes else None
                 fit(training, chosen, arrays, seeds, on_epoch)
                 if structure is None:

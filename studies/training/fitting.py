@@ -9,7 +9,7 @@ import numpy as np
 
 from studies.libraries.keras_parts import initial_epoch
 from studies.seeds import permutation
-from studies.training.callbacks import terminating
+from studies.training.callbacks import overrides, terminating
 from studies.training.chosen_programs import ChosenPrograms
 from studies.training.determinism import begin_epoch
 from studies.training.epochs import Arrays, in_order
@@ -50,12 +50,16 @@ def fit(
     logs: dict[str, Any] | None = None
     # Set by BackupAndRestore.
     begins = initial_epoch(model) or training.initial_epoch
+    # Few do, and lending takes time.
+    begin_tests = any(overrides(each, "on_test_begin") for each in training.callbacks)
     for epoch in range(begins, spec.epochs):
         model.reset_metrics()
         begin_epoch(model, spec.seed, epoch + 1, seeds.beside())
         callbacks.on_epoch_begin(epoch)
         order = permutation(spec.seed, epoch + 1, samples)
         _train_epoch(training, chosen.for_training(), arrays, order, callbacks)
+        if begin_tests:
+            chosen.before_callbacks()
         logs = dict(model.get_metrics_result())
         logs.update(_validate(model, chosen, arrays, callbacks))
         callbacks.on_epoch_end(epoch, logs)
@@ -116,5 +120,6 @@ def _validate(
     model.reset_metrics()
     program.validate(arrays.validation)
     logs = _pythonify(model.get_metrics_result())
+    chosen.before_callbacks()
     callbacks.on_test_end(logs)
     return {f"val_{name}": value for name, value in logs.items()}

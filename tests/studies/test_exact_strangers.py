@@ -127,6 +127,46 @@ def test_callbacks_that_change_what_is_trained(what: str, trainer: CompiledTrain
     assert by_trainer(PlainTrainer(), build, splits, spec, callbacks=[At(when, do)]) == wanted
 
 
+def predicted(model: keras.Model) -> float:
+    return float(model.predict(samples().validation.x, verbose=0)[:, 0].mean())
+
+
+def evaluated(model: keras.Model) -> float:
+    part = samples().validation
+    return float(model.evaluate(part.x, part.y, verbose=0)[0])
+
+
+class Looking(keras.callbacks.Callback):  # type: ignore[misc]
+    """Looks at the model before it is trained, and after each epoch."""
+
+    def __init__(self, look: Callable[[keras.Model], float], *, at_a_part: bool = False) -> None:
+        super().__init__()
+        self.look, self.at_a_part = look, at_a_part
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        inner = keras.Model(self.model.inputs, self.model.layers[0].output)
+        self.seen = inner if self.at_a_part else self.model
+        self.look(self.seen)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        logs["seen"] = self.look(self.seen)
+
+
+LOOKS: dict[str, Callable[[], Looking]] = {
+    "predicting": lambda: Looking(predicted),
+    "evaluating": lambda: Looking(evaluated),
+    "predicting by a part": lambda: Looking(predicted, at_a_part=True),
+}
+
+
+@pytest.mark.parametrize("how", exhaustive_but(["evaluating", "predicting by a part"], LOOKS))
+def test_callbacks_that_look_at_the_model(how: str, trainer: CompiledTrainer) -> None:
+    splits, spec = samples(), spec_of(3)
+    wanted = by_fit(small, splits, spec, lambda: [LOOKS[how]()])
+    assert by_trainer(trainer, small, splits, spec, callbacks=[LOOKS[how]()]) == wanted
+    assert trainer.used[0] == "compiled"
+
+
 def test_a_callback_that_compiles_and_makes_no_function_fails_as_in_fit() -> None:
     def compile_only(model: keras.Model) -> None:
         compiled(model)
