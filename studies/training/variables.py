@@ -17,6 +17,8 @@ from studies.libraries.keras_parts import (
 from studies.libraries.tensorflow_parts import is_plain_variable
 from studies.training.batches import packed
 from studies.training.building import fixed_batch_size, has_own_steps
+from studies.training.structure import Structure
+from studies.training.tensors import as_tensor
 
 if TYPE_CHECKING:
     import keras
@@ -28,14 +30,25 @@ def make_variables(model: keras.Model, splits: AnySplits) -> None:
     """Makes what variables of a model, its loss and metrics `fit` would make in its first step.
 
     Made while TensorFlow traces the training step, they have it trace the step twice: a quarter
-    of a second for a small model. They are made by a validation step that computes nothing, as
-    Keras itself makes them elsewhere (`_symbolic_build`), so that no variable changes. A model with
-    steps of its own is left alone: nobody knows what they do.
+    of a second for a small model. They are made by a validation step that changes no variable. A
+    model with steps of its own is left alone: nobody knows what they do.
     """
+    import keras
+    import tensorflow as tf
+
     if has_own_steps(model) or has_all_variables(model):
         return
     _build_sequential(model, splits)
-    call_symbolically(model.test_step, _symbolic(packed(splits.train.first(1)), model))
+    if model.built and Structure(model).of_libraries:
+        # All that is called is Keras's, which keeps nothing but in Keras variables.
+        samples = packed(splits.train.first(fixed_batch_size(model) or 1))
+        # Regularizers take theirs from what the scope is given.
+        with keras.StatelessScope([(v, v.value) for v in model.trainable_variables]):
+            model.test_step(tf.nest.map_structure(as_tensor, samples))
+    else:
+        # Without any values, as Keras itself makes them elsewhere (`_symbolic_build`). It takes
+        # three times as long.
+        call_symbolically(model.test_step, _symbolic(packed(splits.train.first(1)), model))
     if model.optimizer is not None and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
 
