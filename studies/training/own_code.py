@@ -14,11 +14,11 @@ import sys
 import sysconfig
 import textwrap
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from studies.causes import builder_function
 from studies.errors import first_paragraph
@@ -238,8 +238,9 @@ class _Module:
         # Classes and functions that are defined within a function, as text.
         self._lifted: dict[str, str] = {}
         self._definitions: dict[str, list[int]] = {}
+        imported = {name for each in ast.walk(tree) if _imports(each) for name in _defined(each)}
         for place, statement in enumerate(tree.body):
-            for name in _defined(statement):
+            for name in {*_defined(statement), *_changed(statement, imported)}:
                 self._definitions.setdefault(name, []).append(place)
 
     @classmethod
@@ -257,7 +258,7 @@ class _Module:
             An empty text; why it can't be; or None if there is no definition of that name.
         """
         places = self._definitions.get(name, [])
-        if any(not isinstance(self._tree.body[p], ast.Import | ast.ImportFrom) for p in places):
+        if any(not _imports(self._tree.body[place]) for place in places):
             self._take_statements(name)
             return ""
         for node in ast.walk(self._tree):
@@ -318,6 +319,37 @@ def _defined(statement: ast.stmt) -> Iterator[str]:
             elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom):
                 # Within `if` or `try`.
                 yield from _defined(node)
+
+
+def _imports(node: ast.AST) -> TypeGuard[ast.Import | ast.ImportFrom]:
+    return isinstance(node, ast.Import | ast.ImportFrom)
+
+
+def _changed(statement: ast.stmt, imported: Collection[str]) -> Iterator[str]:
+    """Yields the names of what a statement at the top level of a module changes.
+
+    As ``table["a"] = 1`` does, ``names.append(x)``, and ``Layer.call = call``.
+
+    Args:
+        statement: The statement.
+        imported: What the module imports: modules, mostly, which are not changed so.
+    """
+    function = isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    if function or "__name__" in _names(statement):
+        # What is done where the module is the program's main one is done there alone.
+        return
+    for node in ast.walk(statement):
+        held: ast.AST | None = None
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            held = node.value.func
+        elif isinstance(node, ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load):
+            held = node
+        is_item = False
+        while isinstance(held, ast.Subscript | ast.Attribute):
+            is_item = is_item or isinstance(held, ast.Subscript)
+            held = held.value
+            if isinstance(held, ast.Name) and (is_item or held.id not in imported):
+                yield held.id
 
 
 def _names(node: ast.AST) -> set[str]:

@@ -5,16 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 
 from studies.training.own_code import loading_warnings, own_code
 
 FACTOR = 3.0
 UNUSED = "what reads data, say"
+ADDENDS: dict[str, float] = {}
+ADDENDS["first"] = 1.0
+ADDENDS.update(second=2.0)
+np.random.default_rng(len(ADDENDS))
+READ = ADDENDS.get("third", UNUSED)
 
 
 def doubled(x: Any) -> Any:
-    return x * FACTOR
+    # By numpy, whose generators are no code of the model's.
+    return x * FACTOR + np.add(ADDENDS["first"], ADDENDS["second"])
 
 
 def weighted(weight: float) -> Any:
@@ -63,6 +70,9 @@ def test_a_function_goes_with_what_it_needs_and_no_more() -> None:
     assert code.objects == {"doubled": (__name__, "doubled")}
     (text,) = code.modules.values()
     assert "FACTOR = 3.0" in text and "def doubled" in text
+    # With what was put into it later.
+    assert 'ADDENDS["first"] = 1.0' in text and "ADDENDS.update(second=2.0)" in text
+    assert "READ" not in text and "default_rng" not in text
     assert "UNUSED" not in text and "def weighted" not in text
     assert loading_warnings(model, with_function) == []
 
