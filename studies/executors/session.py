@@ -99,19 +99,21 @@ class Session:
                 f"The data of the study {study.name!r} cannot be put into a temporary file: "
                 f"{error}. Make room there, or set TMPDIR to a folder that has some."
             ) from None
-        class_weight = resolve_class_weight(study.class_weight, splits)
-        weighted = with_class_weight(splits, class_weight)
-        resolved = resolve_space(study, weighted)
-        study, notes = resolved.study, resolved.notes
-        found, objective, model_bytes = check_study(study, weighted)
-        study = study.with_objective(objective)
-        unlike = "" if found else unlike_builds(study)
-        if unlike:
-            found.append(
-                f"{unlike[0].upper()}{unlike[1:]}. They are trained by model.fit, and may not be "
-                "reproduced: make the model depend on hp alone."
-            )
-        global_settings.restore()
+        try:
+            class_weight = resolve_class_weight(study.class_weight, splits)
+            weighted = with_class_weight(splits, class_weight)
+            resolved = resolve_space(study, weighted)
+            study, notes = resolved.study, resolved.notes
+            found, objective, model_bytes = check_study(study, weighted)
+            study = study.with_objective(objective)
+            unlike = "" if found else unlike_builds(study)
+            if unlike:
+                found.append(
+                    f"{unlike[0].upper()}{unlike[1:]}. They are trained by model.fit, and may not "
+                    "be reproduced: make the model depend on hp alone."
+                )
+        finally:
+            global_settings.restore()
         found += splits.warnings
         description = _describe(study, splits, code, threads, [*notes, *found], data_override)
         description = replace(description, class_weight=class_weight)
@@ -147,9 +149,12 @@ class Session:
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
         """Saves a trial's best weights as an MLflow model; see `studies.training.champion`."""
-        return save_champion(
-            self.study, space, self.splits, spec, checkpoint, requirements(), folder
-        )
+        try:
+            return save_champion(
+                self.study, space, self.splits, spec, checkpoint, requirements(), folder
+            )
+        finally:
+            global_settings.restore()
 
 
 def _describe(

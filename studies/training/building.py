@@ -13,6 +13,7 @@ from search_spaces import HyperparameterError, Hyperparameters
 from studies.errors import BuilderError, StudyError
 from studies.libraries.keras_parts import compile_arguments
 from studies.objective import unknown_metric
+from studies.training import global_settings
 from studies.training.batches import as_keras_reads, packed
 from studies.training.determinism import begin_trial
 from studies.training.metric_directions import settled
@@ -41,7 +42,8 @@ def build_model(study: Study, hp: Hyperparameters) -> keras.Model:
     from studies.training.hypermodel import has_own_fit
 
     try:
-        model = build_function(study.build)(hp)
+        with global_settings.noting_environment():
+            model = build_function(study.build)(hp)
     except HyperparameterError as error:
         raise BuilderError(f"The builder of the study {study.name!r} failed: {error}") from None
     check_model(study, model)

@@ -10,6 +10,7 @@ from search_spaces import Discovery, Hyperparameters, SearchSpace, SearchSpaceEr
 from search_spaces.reading import reading_of
 from studies.causes import is_fatal
 from studies.errors import BuilderError
+from studies.training import global_settings
 from studies.training.building import build_function, check_model
 from studies.training.determinism import begin_trial
 from studies.training.hypermodel import has_own_fit, rehearse
@@ -134,6 +135,7 @@ def _traced(study: Study, splits: AnySplits) -> Any:
     build = build_function(study.build)
     declare = getattr(study.build, "declare_hyperparameters", None)
 
+    @global_settings.noting_environment()
     def traced(hp: Hyperparameters) -> None:
         if declare is not None:
             declare(hp)
