@@ -26,7 +26,7 @@ from conformance.trainer import TrainerConformance
 import kerastudy as ks
 from search_spaces import Hyperparameters
 from studies.errors import BuilderError, ObjectiveError, StudyError
-from studies.training import batches
+from studies.training import batches, global_settings
 from studies.training.building import check_study
 from studies.training.determinism import configure_tensorflow
 from studies.training.discovering import resolve_space
@@ -266,13 +266,15 @@ def test_names_of_metrics_do_not_change_from_trial_to_trial(tmp_path: Path) -> N
     assert names[0] == names[1]
 
 
-def test_a_global_dtype_policy_outlives_a_trial(tmp_path: Path) -> None:
+def test_a_dtype_policy_of_the_studys_file_outlives_a_trial(tmp_path: Path) -> None:
     keras.config.set_dtype_policy("mixed_bfloat16")
+    global_settings.remember()
     try:
         run(make_study(dense), tmp_path, epochs=1)
         assert keras.config.dtype_policy().name == "mixed_bfloat16"
     finally:
         keras.config.set_dtype_policy("float32")
+        global_settings.remember()
 
 
 class TestCheckStudy:

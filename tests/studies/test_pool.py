@@ -166,7 +166,7 @@ def test_workers_that_load_different_studies_are_told(tmp_path: Path) -> None:
         pool.load()
         (tmp_path / "beside.py").write_text("MOST = 18\n")
         pool.resize(2, lambda number: WorkerExecutor(Target(str(file))))
-        with pytest.raises(StudyError, match="has changed while it ran"):
+        with pytest.raises(StudyError, match="changed while it was loaded"):
             while True:
                 pool.wait(Collecting())
     finally:

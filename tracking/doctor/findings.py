@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from tracking.atomic import remove_pieces
 from tracking.errors import TrackingError
 from tracking.store import Store
 
@@ -86,8 +87,13 @@ def attended(ailments: Iterable[Ailment], *, fix: bool) -> Iterator[Finding]:
 
 
 def move_to_orphans(store: Store, path: Path) -> Path:
-    """Moves a file or folder of the store to its folder of orphans; returns where it is."""
+    """Moves a file or folder of the store to its folder of orphans; returns where it is.
+
+    What killed processes left of files is of no use to anybody, and is removed.
+    """
     to = store.root / FOLDER / store.inside(path).relative_to(store.root)
+    for folder in (path, *(each for each in path.rglob("*") if each.is_dir())):
+        remove_pieces(folder)
     to.parent.mkdir(parents=True, exist_ok=True)
     place, count = to, 1
     while os.path.lexists(place):
