@@ -7,6 +7,7 @@ others wherever engines are compared.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,20 @@ _WORDS = {"True": True, "False": False, "None": None}
 # They are part of a folder's name.
 _PLAIN = re.compile(r"[\w.+-]*")
 _TYPES = {"int": int, "float": (int, float), "bool": bool, "str": str, "None": type(None)}
+
+
+# What Optuna and scikit-learn refuse only in the midst of a study, or never.
+_LEAST = {
+    "seed": 0,
+    "n_startup_trials": 0,
+    "n_ei_candidates": 1,
+    "prior_weight": 0,
+    "popsize": 2,
+    "alpha": 0,
+    "min_resource": 1,
+    "max_resource": 1,
+    "reduction_factor": 2,
+}
 
 
 def split_options(text: str) -> tuple[str, dict[str, Any]]:
@@ -62,6 +77,10 @@ def checked_option(name: str, value: Any) -> Any:
         EngineError: If not.
     """
     plain = value is None or isinstance(value, (bool, int, float))
+    if isinstance(value, float) and not math.isfinite(value):
+        raise EngineError(
+            f"The setting {name!r} of an engine or a pruner must be finite. Received: {value!r}."
+        )
     if not plain and not (isinstance(value, str) and _PLAIN.fullmatch(value)):
         raise EngineError(
             f"The setting {name!r} of an engine or a pruner must be a number, true, false, null or "
@@ -94,6 +113,11 @@ def check_options(who: str, known: Mapping[str, str], options: Mapping[str, Any]
         if not fits:
             raise EngineError(
                 f"The setting {name!r} of {who} takes {' or '.join(types)}. Received: {value!r}."
+            )
+        least = _LEAST.get(name)
+        if least is not None and isinstance(value, (int, float)) and value < least:
+            raise EngineError(
+                f"The setting {name!r} of {who} must be at least {least}. Received: {value!r}."
             )
 
 

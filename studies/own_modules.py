@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import os
 import sys
+import sysconfig
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.machinery import PathFinder
@@ -22,6 +23,8 @@ from studies.same_names import NAMES, places_of
 
 _LIBRARIES = ("site-packages", "dist-packages")
 _OURS = Path(__file__).resolve().parents[1]
+# Python's own modules. It may be installed below a folder that is a repository, such as a home.
+_PYTHONS = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")]
 _BY_NAME = ("import_module", "__import__")
 
 
@@ -216,6 +219,8 @@ def _own_place(file: Path, roots: Sequence[_Roots], path: Path) -> str | None:
     """Returns a file's path from the study's folder, if it is of the study's own, or None."""
     resolved = file.resolve()
     if file.suffix != ".py" or _is_ours(resolved) or resolved == path.resolve():
+        return None
+    if any(resolved.is_relative_to(place) for place in _PYTHONS):
         return None
     # By their names first, then where links lead.
     for each in (Path(os.path.abspath(file)), resolved):

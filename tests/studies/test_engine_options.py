@@ -27,6 +27,7 @@ import kerastudy as ks
 from studies.engine_objects import name_of_object
 from studies.engine_options import split_options
 from studies.engines.keras_tuner_parts import BAYESIAN, HYPERBAND, oracle_settings
+from studies.engines.make import check_engine_serves
 from studies.engines.optuna_parts import make_pruner, make_sampler, sampler_settings
 from studies.errors import EngineError
 from studies.settings import check_engine, check_pruner
@@ -43,7 +44,7 @@ def test_names_with_settings_have_one_spelling() -> None:
     assert split_options("a,b=1,c=1.0,d=null,e=ipop") == (
         "a", {"b": 1, "c": 1.0, "d": None, "e": "ipop"}
     )  # fmt: skip
-    for wrong in ("tpe,n", "tpe,=3", "tpe,a=b/c"):
+    for wrong in ("tpe,n", "tpe,=3", "tpe,a=b/c", "tpe,a=NaN"):
         with pytest.raises(EngineError):
             check_engine(wrong)
 
@@ -125,6 +126,12 @@ def test_a_pruner_as_an_object_is_made_again_alike(given: Any, name: str) -> Non
 def test_what_can_not_be_made_again_is_refused(what: str, given: Any, said: str) -> None:
     with pytest.raises(EngineError, match=said):
         name_of_object(what, given, 9)
+
+
+def test_values_that_would_fail_in_the_midst_of_a_study_are_refused() -> None:
+    for name in ("tpe,seed=-1", "tpe,n_ei_candidates=0", "cma-es,popsize=0"):
+        with pytest.raises(EngineError, match="must be at least"):
+            check_engine_serves(f"optuna:{name}", "none", SMALL, 9)
 
 
 def test_samplers_are_made_with_their_settings() -> None:

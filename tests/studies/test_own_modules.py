@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +79,8 @@ def test_only_what_is_not_installed_counts(tmp_path: Path) -> None:
     write(tmp_path / "elsewhere", other="")
     source = "import helper, installed, lib.x, other, json, numpy, kerastudy, studies.study"
     assert found(home, source) == ["helper.py", "lib/x.py"]
+    # Python itself may be installed below a home that is a repository.
+    assert own_modules(Path(sysconfig.get_path("stdlib")).parent / "mine.py", "import json") == {}
 
 
 def test_the_repository_counts_and_links_are_followed(tmp_path: Path) -> None:
