@@ -65,6 +65,8 @@ study = ks.Study("""
 def launch(folder: Path, store: str, *arguments: str, **more: Any) -> str:
     """Launches the study; returns what was told."""
     options = ["--store", store, "--engine", "optuna:random", "--epochs", str(EPOCHS), *arguments]
+    # It would train the best trial once more, in one more process.
+    options += ["--verify", "off"]
     return kerastudy(folder, "launch", "study.py", *options, **more).stderr
 
 
