@@ -7,6 +7,7 @@
     discovery        discover(build): the space of a builder that declares it inline
     variants         one name that a builder declares with several domains
     reading          which parameters of a declared space a builder reads
+    replaying        whether a function would read the same of other hyperparameters
     spelled          tuples, lists and dicts among the values of a choice
     ready_made       learning_rate(), dropout(), l2(), …: the field's usual ranges and scales
     optuna_space     OptunaSpace: the same space for Optuna (import it from there)

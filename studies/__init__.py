@@ -13,6 +13,7 @@
 | `reproduction` | a trial again, compared |
 | `doctor/` | a store looked through and mended |
 | `reruns` | a recorded training that runs again |
+| `validation_parts` | whether trials were validated on the same samples |
 | `first_trials`, `retrying` | whether the first trials fail alike; infeasible ones again |
 | `curves` | what an engine was told of a trial |
 | `definitions` | whether a study is the recorded one; what its engine can't serve |

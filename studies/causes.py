@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from studies.errors import describe
+from studies.errors import BuilderError, describe
 
 # How TensorFlow tells in a text where a function, or an operation of a graph, was written.
 _PLACE = re.compile(r'File "([^"]+)", line (\d+)')
@@ -50,6 +50,11 @@ def out_of_memory(error: BaseException) -> bool:
 def is_fatal(error: BaseException) -> bool:
     """Tells whether it is one of ``keras_tuner.errors`` that ends a search."""
     return any(_of_keras_tuner(kind, "FatalError") for kind in type(error).__mro__)
+
+
+def fatal(error: BaseException) -> BuilderError:
+    """Returns the error for one of ``keras_tuner.errors`` that ends a search."""
+    return BuilderError(f"The study's code ended the search: {explain(error)}.")
 
 
 def gives_up_trial(error: BaseException) -> bool:

@@ -81,6 +81,7 @@ def _built_anew(history: StudyHistory, trial: TrialRecord) -> keras.Model:
     """Returns the model of a trial, made by the recorded text of the study's file."""
     from studies.training.building import build_model, build_variables
     from studies.training.determinism import begin_trial
+    from studies.training.made_data import MadeData
     from studies.training.served import served_model
 
     description = history.description
@@ -101,9 +102,9 @@ def _built_anew(history: StudyHistory, trial: TrialRecord) -> keras.Model:
     study, _ = load_study(Target(code.path, code.variable, source, code.study_name))
     if description.data.override:
         study = study.with_overrides({"data": description.data.override})
-    splits = study.data.load()
-    begin_trial(spec.seed)
     hp = Hyperparameters(description.space, spec.values, number=spec.built_as)
+    splits = MadeData(study).of(hp).splits
+    begin_trial(spec.seed)
     model = build_model(study, hp)
     build_variables(model, splits)
     model.load_weights(checkpoint)

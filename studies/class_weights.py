@@ -23,7 +23,9 @@ from studies.errors import StudyError
 
 BALANCED = "balanced"
 
-# Trainers keep data by its object, so each trial is to be given the same one.
+# Trainers keep data by its object, so each trial is to be given the same one. A study that makes
+# the weights of hyperparameters has many.
+_MOST_WEIGHTS = 4
 _weighted: WeakKeyDictionary[Splits, dict[tuple[tuple[int, float], ...], Splits]]
 _weighted = WeakKeyDictionary()
 
@@ -154,6 +156,8 @@ def with_class_weight(splits: AnySplits, class_weight: Mapping[int, float] | Non
         return splits
     made, key = _weighted.setdefault(splits, {}), tuple(class_weight.items())
     if key not in made:
+        while len(made) >= _MOST_WEIGHTS:
+            del made[next(iter(made))]
         train = splits.train
         classes, positions = np.unique(_labels(train), return_inverse=True)
         by_class = np.array([class_weight.get(int(label), 1.0) for label in classes])

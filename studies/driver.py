@@ -30,6 +30,7 @@ from studies.running import Running
 from studies.seeds import trial_seed
 from studies.specs import spec_of, task_of
 from studies.time_limit import TimeLimit
+from studies.validation_parts import ValidationParts
 from tracking.history import epoch_metrics
 from tracking.joining import completed, joined
 from tracking.records import (
@@ -97,6 +98,7 @@ class Driver:
         self._clock = AwakeClock()
         self._time_limit = TimeLimit(description.trial_timeout, self._clock)
         self._first_trials = FirstTrials(description, recorded)
+        self._validated_on = ValidationParts(recorded)
         self._stopping = False
         self._exhausted = False
         self._ending: Ending | None = None
@@ -246,6 +248,8 @@ class Driver:
             self._progress.trial_ended(trial.result, None)
             return
         self._first_trials.take(trial)
+        if warning := self._validated_on.take(trial):
+            self._progress.say(warning)
         self._finished[trial.number] = self._trials[trial.number] = trial
         self._retention.add(trial)
         self._proposals.ended(trial)

@@ -53,6 +53,9 @@ def combined(
             joined=_all_joined(results),
             repeats=repeats,
             raised=last.raised,
+            data_digest=last.data_digest,
+            validation_digest=last.validation_digest,
+            class_weight=last.class_weight,
             peak_memory_bytes=max(r.peak_memory_bytes for r in results),
         )
     best = min(range(len(repeats)), key=lambda i: (objective.sort_key(repeats[i].best.value), i))
@@ -76,6 +79,9 @@ def combined(
         checkpoint_sha256=repeats[best].checkpoint_sha256,
         unsaved=repeats[best].unsaved,
         raised=last.raised,
+        data_digest=last.data_digest,
+        validation_digest=last.validation_digest,
+        class_weight=last.class_weight,
         peak_memory_bytes=max(r.peak_memory_bytes for r in results),
     )
 

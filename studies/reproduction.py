@@ -257,6 +257,12 @@ def _compared(
         differences.append(max_difference(recorded, rerun.epochs))
         assert rerun.result is not None
         same = same and rerun.result.weights_sha256 == rerun.training.weights_sha256
+        if rerun.other_data(trial):
+            same = False
+            notes.append(
+                "the data of the trial has changed: its digest was "
+                f"{trial.data_digest[:16]}… and is {rerun.result.data_digest[:16]}…"
+            )
         if rerun.result.reason not in trial.result.reason:
             notes.append(f"the trial now ends as {rerun.result.state}: {rerun.result.reason}")
     best = reruns[trial.result.best_repeat].result if reruns else None

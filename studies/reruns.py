@@ -89,6 +89,12 @@ class Rerun:
         digest = self.training.weights_sha256
         return self.result is not None and self.result.weights_sha256 == digest
 
+    def other_data(self, trial: TrialRecord) -> bool:
+        """Whether a function of `hp` has made other data now than it made for the trial."""
+        now = self.result.data_digest if self.result is not None else ""
+        then = trial.result.data_digest if trial.result is not None else ""
+        return bool(now and then) and now != then
+
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """See `Handler.on_epoch`."""
         self.epochs[epoch.epoch] = epoch.metrics

@@ -52,6 +52,8 @@ _Kind = TypeVar("_Kind")
 Builder = Any
 """A function of the hyperparameters, or an object with such a method `build`."""
 CallbackBuilder = Callable[[Hyperparameters], Sequence[Any]]
+DataBuilder = Callable[[Hyperparameters], AnyDataset]
+ClassWeights = Mapping[int, float] | str | None
 
 DEFAULT_EPOCHS = 20
 DEFAULT_BATCH_SIZE = 32
@@ -128,7 +130,9 @@ class Study:
 
     Attributes:
         name: What the store, MLflow and the registry call it; any script, spaces too.
-        data: What to train and validate on.
+        data: What to train and validate on. Or a function of the hyperparameters that returns it,
+            if it depends on them, such as on a window's length. It may declare some, as a builder
+            may.
         build: Takes the hyperparameters, returns a compiled Keras model: a function, one written
             for Keras Tuner (`build(hp)`) or Optuna (`create_model(trial)`) as it is, or a
             `keras_tuner.HyperModel`.
@@ -165,7 +169,8 @@ class Study:
         metrics: Likewise.
         class_weight: How much the samples of each class count in training, and in training only,
             as in `model.fit`: weights by class, where one without counts 1, or ``"balanced"``,
-            by scikit-learn's rule from the training part. For a single output of classes.
+            by scikit-learn's rule from the training part. For a single output of classes. Or a
+            function of the hyperparameters that returns one of these.
         deterministic: Whether a study with several workers must depend on no timing: trial k is
             then proposed, and pruned, by what trials up to k minus the number of workers came to.
             With one worker it is so anyway.
@@ -183,7 +188,7 @@ class Study:
     """
 
     name: str = field(kw_only=False)
-    data: AnyDataset
+    data: AnyDataset | DataBuilder
     build: Builder
     space: SearchSpace | Any | None = None
     objective: str | Objective = "val_loss"
@@ -205,7 +210,7 @@ class Study:
     optimizer: Any = None
     loss: Any = None
     metrics: Sequence[Any] | Mapping[str, Any] | None = None
-    class_weight: Mapping[int, float] | str | None = None
+    class_weight: ClassWeights | Callable[[Hyperparameters], ClassWeights] = None
     deterministic: bool = False
     timeout: float | None = None
     target: float | None = None
@@ -216,11 +221,11 @@ class Study:
     def __post_init__(self) -> None:
         """Checks the definition."""
         self._replace("name", check_study_name(self.name))
-        if not isinstance(self.data, Dataset | StreamedDataset):
+        if not isinstance(self.data, Dataset | StreamedDataset) and not callable(self.data):
             raise StudyError(
                 "A study's data must come from kerastudy.datasets: datasets.arrays(x, y), "
-                "datasets.npz(path), datasets.batches(train, validation) or datasets.digits(). "
-                f"Received: {self.data!r:.200}"
+                "datasets.npz(path), datasets.batches(train, validation) or datasets.digits(); or "
+                f"be a function of hp that returns such data. Received: {self.data!r:.200}"
             )
         if not callable(self.build) and not callable(getattr(self.build, "build", None)):
             raise StudyError(
@@ -257,7 +262,8 @@ class Study:
         self._replace("pruner", self._named("pruner", check_pruner))
         self._replace("trainer", check_trainer(self.trainer))
         self._replace("initial", check_initial(self.initial))
-        self._replace("class_weight", check_class_weight(self.class_weight))
+        if not callable(self.class_weight):
+            self._replace("class_weight", check_class_weight(self.class_weight))
         self._check_training_parameters()
 
     def _named(self, what: str, check: Callable[[object], str]) -> str:

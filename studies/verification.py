@@ -120,7 +120,7 @@ class Verifier:
             # If it differs now, that tells nothing of how it was trained.
             return by_itself[trial.result.trainer]
         if found.difference:
-            return self._judged(history, trial, found.difference)
+            return self._judged(history, trial, found)
         return identical(len(found.epochs), training.epochs)
 
     def _compare(
@@ -176,14 +176,16 @@ class Verifier:
         results = [each.result for each in history.trials if each.result is not None]
         return max(seconds, math.fsum(each.seconds for each in results) / self._workers)
 
-    def _judged(self, history: StudyHistory, trial: TrialRecord, difference: str) -> str:
+    def _judged(self, history: StudyHistory, trial: TrialRecord, found: _Compared) -> str:
         """Returns what a difference says: nothing, if what a trial depends on differs too."""
         others = environment_differences(trial.environment, self._executor.environment)
         if not history.description.code.same_as(trial.code_digest):
             others.insert(0, "the study's code has changed since")
+        if found.other_data(trial):
+            others.insert(0, "the function of its data does not return the same data again")
         if others:
-            return not_comparable(f"{difference}; but {'; '.join(others)}")
-        return differing(difference)
+            return not_comparable(f"{found.difference}; but {'; '.join(others)}")
+        return differing(found.difference)
 
 
 class _Compared(Rerun):

@@ -162,6 +162,7 @@ def result_tags(result: TrialResult) -> dict[str, str]:
     found = {
         tags.STATE: result.state,
         tags.WEIGHTS_DIGEST: result.weights_sha256,
+        tags.DATA_DIGEST: result.data_digest,
         tags.REASON: result.reason[: tags.LONGEST],
         tags.TRAINER: result.trainer,
         tags.TRAINER_REASON: result.trainer_reason[: tags.LONGEST],

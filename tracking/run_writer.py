@@ -74,7 +74,8 @@ class ClientWriter:
         """See `RunWriter.begin`."""
         run = self._client.create_run(self._experiment_id, run_name=name, tags=dict(tags))
         run_id: str = run.info.run_id
-        self._client.log_inputs(run_id, list(inputs))
+        if inputs:
+            self._client.log_inputs(run_id, list(inputs))
         self.log(run_id, params=params)
         return run_id
 

@@ -259,7 +259,8 @@ class StudyRuns:
                 **further,
             },
             params_of(values),
-            self._dataset,
+            # It is not known yet what the trial's function makes.
+            [] if description.data.made_by else self._dataset,
         )
         self._waiting[run_id] = []
         self._named[run_id] = set(values)

@@ -14,6 +14,7 @@ import click
 from studies.commands.lines import COLUMNS, wrapped
 from studies.commands.top_trials import top_trials
 from studies.definitions import warnings_of
+from studies.validation_parts import ValidationParts
 from tracking.history import StudyHistory
 from tracking.reasons import reasons
 from tracking.records import StudyDescription, TrialRecord
@@ -60,6 +61,8 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
             "name": description.data.name,
             "digest": description.data.digest,
             "streams": description.data.details.get("streams"),
+            "made_by": description.data.made_by or None,
+            "validation_parts": ValidationParts(history.trials).count or 1,
         },
         "class_weight": description.class_weight,
         "store": str(history.store.root),
@@ -75,6 +78,8 @@ def trial_document(history: StudyHistory, trial: TrialRecord) -> dict[str, Any]:
     return {
         **_short(trial),
         "seed": trial.spec.seed,
+        "data_digest": trial.data_digest,
+        "class_weight": trial.result.class_weight or trial.spec.class_weight,
         "epochs": trial.result.epochs,
         "metrics": dict(trial.best.metrics),
         "spread": trial.result.spread,
@@ -137,7 +142,8 @@ def definition_text(description: StudyDescription) -> str:
             f"objective  {objective.direction} {objective.metric}",
             f"trials     {description.trials}{times}, {description.epochs} epochs, "
             f"batches of {description.batch_size}, seed {description.seed}",
-            f"data       {data.name}: {sizes}",
+            f"data       {data.name}: {sizes}{', by default' if data.made_by else ''}",
+            *_made_data(description),
             *_streams(description),
             *_class_weight(description),
             *(f"start with {_spelled(values)}" for values in description.initial),
@@ -174,6 +180,12 @@ def study_text(history: StudyHistory) -> str:
         lines.append(f"superseded {history.superseded} infeasible, trained again since")
     lines += _reasons(history)
     lines += _streams(description)
+    lines += _made_data(description)
+    parts = ValidationParts(history.trials).count
+    if parts > 1:
+        lines += wrapped(
+            f"validated  on {parts} different sets of samples: values of trials do not compare"
+        )
     lines += _class_weight(description)
     if description.unread:
         lines.append(f"never read {', '.join(description.unread)}: changes nothing")
@@ -251,6 +263,12 @@ def _streams(description: StudyDescription) -> list[str]:
         + ("" if stream["same_each_time"] else "; not the same each time that it is read")
         for part, stream in streams.items()
     ]
+
+
+def _made_data(description: StudyDescription) -> list[str]:
+    """Says that trials have data of their own."""
+    made_by = description.data.made_by
+    return wrapped(f"made by    {made_by}(hp), for each trial of its own") if made_by else []
 
 
 def _class_weight(description: StudyDescription) -> list[str]:

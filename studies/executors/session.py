@@ -6,10 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from search_spaces import SearchSpace
+from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.completion import complete
 from studies.class_weights import resolve_class_weight, with_class_weight
-from studies.data import AnySplits, DataError, StreamedDataset, StreamedSplits
+from studies.data import (
+    AnyDataset,
+    AnySplits,
+    DataError,
+    Dataset,
+    StreamedDataset,
+    StreamedSplits,
+)
 from studies.errors import StudyError
 from studies.study import Study
 from studies.training import global_settings
@@ -20,6 +27,7 @@ from studies.training.determinism import begin_trial, configure_tensorflow
 from studies.training.discovering import resolve_space
 from studies.training.environment import environment
 from studies.training.hypermodel import HyperModelTrainer, has_own_fit
+from studies.training.made_data import AnyData, MadeData, made_data
 from studies.training.peak_memory import PeakMemory
 from studies.training.repeated_builds import unlike_builds
 from studies.training.run_trial import run_trial
@@ -43,7 +51,7 @@ class Session:
 
     Attributes:
         study: The study.
-        splits: Its data.
+        data: Its data, or what makes that of each trial.
         description: Its definition, as it travels.
         environment: Versions and machine.
         trainer: What trains; keeps the data's pipelines from trial to trial.
@@ -51,7 +59,7 @@ class Session:
     """
 
     study: Study
-    splits: AnySplits
+    data: AnyData
     description: StudyDescription
     environment: dict[str, str]
     trainer: Trainer
@@ -81,28 +89,26 @@ class Session:
         threads = configure_tensorflow(threads)
         # The study's file is loaded: what it sets is for all trials, what a builder sets is not.
         global_settings.remember()
-        if isinstance(study.data, StreamedDataset):
-            if has_own_fit(study.build):
-                raise StudyError(
-                    f"The HyperModel of the study {study.name!r} has a fit of its own, which is "
-                    "given arrays, and the data comes in batches. Take data from datasets.arrays; "
-                    "or leave the fit out, and have the model trained by model.fit."
+        if isinstance(study.data, Dataset | StreamedDataset):
+            splits = _loaded(study, study.data, shared)
+            dataset = study.data
+        making = made_data(study)
+        try:
+            if making is None:
+                assert not callable(study.class_weight), "else it were made"
+                class_weight = resolve_class_weight(study.class_weight, splits)
+                weighted: AnyData = with_class_weight(splits, class_weight)
+                resolved = resolve_space(study, weighted)
+            else:
+                weighted = making
+                resolved = resolve_space(study, making)
+                space = resolved.study.space
+                assert space is not None, "it is resolved"
+                dataset, splits, class_weight = making.of_defaults(
+                    Hyperparameters(space, space.defaults())
                 )
-            # Random operations refuse to run unseeded, in pipelines too.
-            begin_trial(study.seed)
-        try:
-            splits = study.data.load() if shared is None else study.data.load_shared(shared)
-        except DataError as error:
-            raise StudyError(f"The data of the study {study.name!r}: {error}") from None
-        except OSError as error:
-            raise StudyError(
-                f"The data of the study {study.name!r} cannot be put into a temporary file: "
-                f"{error}. Make room there, or set TMPDIR to a folder that has some."
-            ) from None
-        try:
-            class_weight = resolve_class_weight(study.class_weight, splits)
-            weighted = with_class_weight(splits, class_weight)
-            resolved = resolve_space(study, weighted)
+                # What is checked of data that is there from the beginning.
+                _check_trained_on(replace(resolved.study, data=dataset), dataset)
             study, notes = resolved.study, resolved.notes
             found, objective, model_bytes = check_study(study, weighted)
             study = study.with_objective(objective)
@@ -115,11 +121,13 @@ class Session:
         finally:
             global_settings.restore()
         found += splits.warnings
-        description = _describe(study, splits, code, threads, [*notes, *found], data_override)
+        description = _describe(
+            study, dataset, splits, code, threads, [*notes, *found], data_override
+        )
         description = replace(description, class_weight=class_weight)
         return cls(
             study,
-            splits,
+            making or splits,
             replace(
                 description,
                 discovered=resolved.joins,
@@ -128,7 +136,8 @@ class Session:
                 goes_on=not has_own_fit(study.build),
             ),
             environment(),
-            _trainer(study, splits.unfit or unlike),
+            # Data that is made tells with each trial.
+            _trainer(study, unlike if making else splits.unfit or unlike),
             model_bytes,
         )
 
@@ -139,7 +148,7 @@ class Session:
             trainer = trainer.in_mode(task.trainer)
         memory = PeakMemory()
         try:
-            result = run_trial(self.study, self.splits, task, on_epoch, trainer)
+            result = run_trial(self.study, self.data, task, on_epoch, trainer)
             return replace(result, peak_memory_bytes=memory.size)
         finally:
             # Another study may follow in this process.
@@ -150,15 +159,54 @@ class Session:
     ) -> dict[str, float]:
         """Saves a trial's best weights as an MLflow model; see `studies.training.champion`."""
         try:
+            data = self.data
+            if isinstance(data, MadeData):
+                made_for = Hyperparameters(space, spec.values, number=spec.built_as)
+                try:
+                    splits = data.of(made_for).splits
+                except Exception as error:
+                    raise StudyError(
+                        f"Trial {spec.number} is the best, but its data can't be made again: "
+                        f"{data.cause(error)}. Its weights are in {str(checkpoint)!r}."
+                    ) from error
+            else:
+                splits = data
             return save_champion(
-                self.study, space, self.splits, spec, checkpoint, requirements(), folder
+                self.study, space, splits, spec, checkpoint, requirements(), folder
             )
         finally:
             global_settings.restore()
 
 
+def _loaded(study: Study, data: AnyDataset, shared: Path | None) -> AnySplits:
+    """Loads data that is the same for all trials."""
+    _check_trained_on(study, data)
+    if isinstance(data, StreamedDataset):
+        # Random operations refuse to run unseeded, in pipelines too.
+        begin_trial(study.seed)
+    try:
+        return data.load() if shared is None else data.load_shared(shared)
+    except DataError as error:
+        raise StudyError(f"The data of the study {study.name!r}: {error}") from None
+    except OSError as error:
+        raise StudyError(
+            f"The data of the study {study.name!r} cannot be put into a temporary file: "
+            f"{error}. Make room there, or set TMPDIR to a folder that has some."
+        ) from None
+
+
+def _check_trained_on(study: Study, data: AnyDataset) -> None:
+    if isinstance(data, StreamedDataset) and has_own_fit(study.build):
+        raise StudyError(
+            f"The HyperModel of the study {study.name!r} has a fit of its own, which is "
+            "given arrays, and the data comes in batches. Take data from datasets.arrays; "
+            "or leave the fit out, and have the model trained by model.fit."
+        )
+
+
 def _describe(
     study: Study,
+    dataset: AnyDataset,
     splits: AnySplits,
     code: CodeDescription,
     threads: int,
@@ -181,13 +229,14 @@ def _describe(
         threads=threads,
         keep=study.keep,
         data=DataDescription(
-            name=study.data.name,
-            source=study.data.source,
+            name=dataset.name,
+            source=dataset.source,
             digest=splits.digest,
             digests=dict(splits.digests),
             sizes=dict(splits.sizes),
             details=_details(splits),
             override=data_override,
+            made_by=_made_by(study),
         ),
         code=code,
         notes=study.notes,
@@ -215,6 +264,13 @@ def _trainer(study: Study, unfit: str) -> Trainer:
             "own. Use the trainer 'auto'."
         )
     return HyperModelTrainer(study.build)
+
+
+def _made_by(study: Study) -> str:
+    """Returns the name of the function that makes the data of each trial, or nothing."""
+    if isinstance(study.data, Dataset | StreamedDataset):
+        return ""
+    return str(getattr(study.data, "__name__", type(study.data).__name__))
 
 
 def _details(splits: AnySplits) -> dict[str, object]:

@@ -22,6 +22,7 @@
 | `seed_states` | the seed generators that are not the model's own |
 | `determinism` | seeds, threads, and names of layers |
 | `global_settings` | settings of the process, the same for each trial |
+| `made_data` | data and class weights that functions of `hp` make for each trial |
 | `building` | from hyperparameters to a compiled model, checked |
 | `metric_directions` | which way a metric gets better |
 | `trying` | the default model, trained for a batch before the study |

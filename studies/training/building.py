@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from studies.data import AnySplits
     from studies.study import Study
+    from studies.training.made_data import AnyData
 
 
 def build_model(study: Study, hp: Hyperparameters) -> keras.Model:
@@ -178,10 +179,14 @@ class Checked(NamedTuple):
     model_bytes: int = 0
 
 
-def check_study(study: Study, splits: AnySplits) -> Checked:
+def check_study(study: Study, data: AnyData) -> Checked:
     """Builds the model of the default hyperparameters and trains it on a few samples.
 
     So that what is wrong with a builder is told before anything is written.
+
+    Args:
+        study: The study.
+        data: Its data, with the weights of its classes; or what makes it.
 
     Raises:
         BuilderError: If the builder returns no compiled model, or reads what the space lacks; if
@@ -193,10 +198,12 @@ def check_study(study: Study, splits: AnySplits) -> Checked:
     from studies.training.compiled import CompiledTrainer
     from studies.training.fitness import why_not
     from studies.training.hypermodel import has_own_fit, rehearse
+    from studies.training.made_data import splits_for
     from studies.training.trying import check_tensorboard, failure, try_model
 
     assert study.space is not None, "a session resolves the study's space"
     hp = Hyperparameters(study.space, study.space.defaults())
+    splits = splits_for(data, hp)
     begin_trial(study.seed)
     try:
         model = build_model(study, hp)
@@ -204,7 +211,7 @@ def check_study(study: Study, splits: AnySplits) -> Checked:
     except StudyError:
         raise
     except Exception as error:
-        found = [failure(study, splits, error, "the builder")]
+        found = [failure(study, data, error, "the builder")]
         return Checked(found, settled(study.objective, None))
     check_tensorboard(study, callbacks)
     compiles = study.trainer == "compiled" and not has_own_fit(study.build)
@@ -221,7 +228,7 @@ def check_study(study: Study, splits: AnySplits) -> Checked:
     except StudyError:
         raise
     except Exception as error:
-        found = [failure(study, splits, error, "the model")]
+        found = [failure(study, data, error, "the model")]
         return Checked(found, settled(study.objective, model))
     _check_metric_names(study, logged)
     if not callbacks and not has_own_steps(model):

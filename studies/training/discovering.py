@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from search_spaces import Discovery, Hyperparameters, SearchSpace, SearchSpaceError, discover
 from search_spaces.reading import reading_of
-from studies.causes import is_fatal
+from studies.causes import fatal, is_fatal
 from studies.errors import BuilderError
 from studies.training import global_settings
 from studies.training.building import build_function, check_model
 from studies.training.determinism import begin_trial
 from studies.training.hypermodel import has_own_fit, rehearse
-from studies.training.trying import fatal
+from studies.training.made_data import AnyData, MadeData, splits_for
 
 if TYPE_CHECKING:
-    from studies.data import AnySplits
     from studies.study import Study
 
 
@@ -42,17 +41,18 @@ class Resolved(NamedTuple):
     notes: Sequence[str] = ()
 
 
-def resolve_space(study: Study, splits: AnySplits) -> Resolved:
+def resolve_space(study: Study, data: AnyData) -> Resolved:
     """Returns a study with its space as it is tuned.
 
     What a builder declares beside a declared space is tuned too, as in Keras Tuner.
 
     Args:
         study: With a space, or without.
-        splits: Its data: a HyperModel's own `fit` is traced on a few samples of it.
+        data: Its data: a HyperModel's own `fit` is traced on a few samples of it. Or what makes
+            it, which may declare hyperparameters too.
 
     Raises:
-        BuilderError: If the builder can't be traced.
+        BuilderError: If the builder can't be traced, or the data of the default values not be made.
         SearchSpaceError: If the space can't be tailored so.
     """
     # With --only, what is not named does not vary, whenever it shows itself.
@@ -62,8 +62,8 @@ def resolve_space(study: Study, splits: AnySplits) -> Resolved:
     gc.freeze()
     try:
         if study.space is not None:
-            return _beside_declared(study, study.space, splits, joins)
-        found = _discovered(study, splits)
+            return _beside_declared(study, study.space, data, joins)
+        found = _discovered(study, data)
     except Exception as error:
         if not is_fatal(error):
             raise
@@ -73,10 +73,10 @@ def resolve_space(study: Study, splits: AnySplits) -> Resolved:
     return Resolved(study.with_space(study.tailoring.apply(found.space)), joins, notes=found.notes)
 
 
-def _discovered(study: Study, splits: AnySplits) -> Discovery:
+def _discovered(study: Study, data: AnyData) -> Discovery:
     try:
         return discover(
-            _traced(study, splits),
+            _traced(study, data),
             before=lambda: begin_trial(study.seed),
             stops=_is_the_last,
             space=study.space,
@@ -88,12 +88,10 @@ def _discovered(study: Study, splits: AnySplits) -> Discovery:
         ) from None
 
 
-def _beside_declared(
-    study: Study, declared: SearchSpace, splits: AnySplits, joins: bool
-) -> Resolved:
+def _beside_declared(study: Study, declared: SearchSpace, data: AnyData, joins: bool) -> Resolved:
     """Compares a declared space with what the builder reads and declares."""
     reading = reading_of(
-        _traced(study, splits),
+        _traced(study, data),
         declared,
         before=lambda: begin_trial(study.seed),
         read_elsewhere=_READ_BY_THE_TRAINING,
@@ -101,7 +99,7 @@ def _beside_declared(
     )
     space, notes = declared, []
     if reading.undeclared:
-        found = _discovered(study, splits)
+        found = _discovered(study, data)
         space = found.space
         new = [name for name in space.names if name not in declared]
         notes = [
@@ -130,13 +128,24 @@ def _is_the_last(error: Exception) -> bool:
     return isinstance(error, BuilderError) or is_fatal(error)
 
 
-def _traced(study: Study, splits: AnySplits) -> Any:
+def _traced(study: Study, data: AnyData) -> Any:
     """Returns a function that runs all that may declare hyperparameters."""
     build = build_function(study.build)
     declare = getattr(study.build, "declare_hyperparameters", None)
+    made = False
 
     @global_settings.noting_environment()
     def traced(hp: Hyperparameters) -> None:
+        nonlocal made
+        if isinstance(data, MadeData):
+            try:
+                data.described(hp)
+                data.weights_of(hp)
+            except Exception as error:
+                # The default values come first, and must do.
+                raise error if made else data.failed(error) from None
+            made = True
+            begin_trial(study.seed)
         if declare is not None:
             declare(hp)
         # An objective of Optuna's trains its model: once is enough.
@@ -144,6 +153,6 @@ def _traced(study: Study, splits: AnySplits) -> Any:
         if study.callbacks is not None:
             study.callbacks(hp)
         if has_own_fit(study.build):
-            rehearse(study, model, splits, hp)
+            rehearse(study, model, splits_for(data, hp), hp)
 
     return traced

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import Hyperparameters
-from studies.causes import explain, gives_up_trial, is_fatal, out_of_memory
+from studies.causes import explain, fatal, gives_up_trial, is_fatal, out_of_memory
 from studies.class_weights import with_class_weight
 from studies.errors import BuilderError, StudyError, describe
 from studies.libraries.tensorflow_parts import forgetting_gradients
@@ -18,12 +18,12 @@ from studies.training.best_weights import BestWeights
 from studies.training.building import build_callbacks, build_model
 from studies.training.checkpointing import Checkpoints, cannot_write, restoring, take_up
 from studies.training.determinism import begin_trial
+from studies.training.made_data import AnyData, MadeData, validation_digest
 from studies.training.states import TrainingState
 from studies.training.trainer import ChangedModelError, NotTrainedError, Trainer, Training
-from studies.training.trying import fatal
 from studies.training.variables import parameters_of
 from studies.training.watch import OnEpochResult, Watch
-from tracking.records import Decision, EpochResult, TrialResult, TrialTask
+from tracking.records import Decision, EpochResult, TrialResult, TrialSpec, TrialTask
 
 if TYPE_CHECKING:
     import keras
@@ -36,20 +36,22 @@ _told: set[str] = set()
 
 
 def run_trial(
-    study: Study, splits: AnySplits, task: TrialTask, on_epoch: OnEpochResult, trainer: Trainer
+    study: Study, data: AnyData, task: TrialTask, on_epoch: OnEpochResult, trainer: Trainer
 ) -> TrialResult:
     """Runs a trial.
 
     Args:
         study: Builder and callbacks.
-        splits: The data, without the weights of the spec's classes.
+        data: The data, without the weights of the spec's classes; or what makes it for the trial,
+            which then has its digest and its class weights in its result.
         task: What to run, and where its checkpoints go.
         on_epoch: Told of each epoch; its answer says how to go on.
         trainer: What trains.
 
     Returns:
-        What came of it. A builder that raises makes a trial infeasible; so does a training that
-        raises, or diverges, before an epoch has a value. Later it keeps its best epoch.
+        What came of it. A builder that raises makes a trial infeasible, and data that can't be
+        made; so does a training that raises, or diverges, before an epoch has a value. Later it
+        keeps its best epoch.
 
     Raises:
         ObjectiveError: If the model does not log the objective.
@@ -62,7 +64,7 @@ def run_trial(
         unfit, anew = "", False
         while True:
             try:
-                return _run_trial(study, splits, task, reports, trainer, started, unfit, anew)
+                return _run_trial(study, data, task, reports, trainer, started, unfit, anew)
             except ChangedModelError as error:
                 if anew:
                     raise
@@ -117,18 +119,52 @@ class _Reports:
 
 def _run_trial(
     study: Study,
-    splits: AnySplits,
+    data: AnyData,
     task: TrialTask,
     reports: _Reports,
     trainer: Trainer,
     started: float,
-    unfit: str = "",
-    anew: bool = False,
+    unfit: str,
+    anew: bool,
 ) -> TrialResult:
     """Runs a trial; by `model.fit` if it is unfit for else, without any state if it begins anew."""
     spec = task.spec
-    splits = with_class_weight(splits, spec.class_weight)
     hp = Hyperparameters(task.space, spec.values, number=spec.built_as)
+    if not isinstance(data, MadeData):
+        return _run_on(study, data, task, hp, reports, trainer, started, unfit, anew)
+    try:
+        _, splits, class_weight = data.of(hp)
+    except Exception as error:
+        if is_fatal(error):
+            raise fatal(error) from None
+        cause = data.cause(error)
+        _tell_once(spec.number, cause)
+        mistake = "" if out_of_memory(error) or gives_up_trial(error) else cause
+        return _not_begun(spec, hp, f"its data can't be made: {cause}", mistake, started)
+    task = replace(task, spec=replace(spec, data_digest=splits.digest, class_weight=class_weight))
+    result = _run_on(study, splits, task, hp, reports, trainer, started, unfit, anew)
+    return replace(
+        result,
+        data_digest=splits.digest,
+        validation_digest=validation_digest(splits),
+        class_weight=class_weight,
+    )
+
+
+def _run_on(
+    study: Study,
+    splits: AnySplits,
+    task: TrialTask,
+    hp: Hyperparameters,
+    reports: _Reports,
+    trainer: Trainer,
+    started: float,
+    unfit: str,
+    anew: bool,
+) -> TrialResult:
+    """Runs a trial on its data; see `_run_trial`."""
+    spec = task.spec
+    splits = with_class_weight(splits, spec.class_weight)
     try:
         model, callbacks = _build(study, hp, spec.seed)
         stateless = trainer.concludes or anew
@@ -145,15 +181,7 @@ def _run_trial(
         else:
             reason = f"the builder raised {explain(error, study.build)}"
             _tell_once(spec.number, reason)
-        return TrialResult(
-            spec.number,
-            "infeasible",
-            reason=reason,
-            seconds=time.monotonic() - started,
-            repeat=spec.repeat,
-            joined=_joined(hp),
-            raised=_mistake(error, study.build),
-        )
+        return _not_begun(spec, hp, reason, _mistake(error, study.build), started)
     weights = BestWeights(model)
     checkpoints = Checkpoints(task, model, callbacks, weights, trainer)
     watch = Watch(spec, weights, checkpoints, reports, trainer=trainer, started=started)
@@ -173,6 +201,21 @@ def _run_trial(
         )
         reason = f"{reason}; {given_up}" if reason else given_up
     return replace(result, joined=_joined(hp), trainer=name, trainer_reason=reason)
+
+
+def _not_begun(
+    spec: TrialSpec, hp: Hyperparameters, reason: str, raised: str, started: float
+) -> TrialResult:
+    """Returns the result of a trial whose training could not begin."""
+    return TrialResult(
+        spec.number,
+        "infeasible",
+        reason=reason,
+        seconds=time.monotonic() - started,
+        repeat=spec.repeat,
+        joined=_joined(hp),
+        raised=raised,
+    )
 
 
 def _saved(

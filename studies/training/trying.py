@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import Hyperparameters, SearchSpace
-from studies.causes import explain, is_fatal, out_of_memory
+from studies.causes import explain, fatal, is_fatal, out_of_memory
 from studies.errors import BuilderError, StudyError
 from studies.training.batches import packed
 from studies.training.building import build_model, fixed_batch_size, scalars
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from studies.data import AnySplits
     from studies.study import Study
+    from studies.training.made_data import AnyData
 
 _SAMPLES = 4
 # Where in the space it is looked whether other hyperparameters fail as the default ones do.
@@ -80,12 +81,12 @@ def _samples(model: keras.Model, splits: AnySplits) -> list[tuple[Any, ...]]:
     return [packed(part.first(size)) for part in (splits.train, splits.validation)]
 
 
-def failure(study: Study, splits: AnySplits, error: Exception, doing: str) -> str:
+def failure(study: Study, data: AnyData, error: Exception, doing: str) -> str:
     """Returns what to say of default hyperparameters that fail, where others may not.
 
     Args:
         study: The study.
-        splits: Its data.
+        data: Its data, or what makes it.
         error: What was raised.
         doing: Over what, such as "the builder".
 
@@ -97,7 +98,7 @@ def failure(study: Study, splits: AnySplits, error: Exception, doing: str) -> st
     text = explain(error, study.build)
     assert study.space is not None, "a session resolves the study's space"
     others = [] if out_of_memory(error) else list(_others(study.space))
-    if not out_of_memory(error) and all(_raised(study, splits, hp) == text for hp in others):
+    if not out_of_memory(error) and all(_raised(study, data, hp) == text for hp in others):
         alike = f", and those of {len(others)} others," if others else ""
         raise BuilderError(
             f"The study {study.name!r} can't be trained: {doing} of the default "
@@ -107,11 +108,6 @@ def failure(study: Study, splits: AnySplits, error: Exception, doing: str) -> st
         f"{doing[0].upper()}{doing[1:]} of the default hyperparameters raised {text}. Trials that "
         "raise are recorded as infeasible."
     )
-
-
-def fatal(error: Exception) -> BuilderError:
-    """Returns the error for one of ``keras_tuner.errors`` that ends a search."""
-    return BuilderError(f"The study's code ended the search: {explain(error)}.")
 
 
 def check_tensorboard(study: Study, callbacks: Any) -> None:
@@ -145,13 +141,15 @@ def _others(space: SearchSpace) -> Iterator[Hyperparameters]:
             yield Hyperparameters(space, values)
 
 
-def _raised(study: Study, splits: AnySplits, hp: Hyperparameters) -> str:
+def _raised(study: Study, data: AnyData, hp: Hyperparameters) -> str:
     """Returns what is raised when a model is built and tried, or nothing."""
     # Late: it imports this one's neighbours.
     from studies.training.hypermodel import has_own_fit, rehearse
+    from studies.training.made_data import splits_for
 
-    begin_trial(study.seed)
     try:
+        splits = splits_for(data, hp)
+        begin_trial(study.seed)
         model = build_model(study, hp)
         if has_own_fit(study.build):
             rehearse(study, model, splits, hp)

@@ -26,6 +26,8 @@ class DataDescription:
         sizes: Number of samples of each part.
         details: Shapes, types, classes, preprocessing: for people to read.
         override: Path of an npz file that stood in for the study's own data, or empty.
+        made_by: Name of the function of `hp` that makes the data of each trial; the rest is then of
+            the default values' data. Empty if all trials have the same data.
     """
 
     name: str
@@ -35,6 +37,7 @@ class DataDescription:
     sizes: Mapping[str, int]
     details: Mapping[str, Any]
     override: str = ""
+    made_by: str = ""
 
 
 @dataclass(frozen=True)

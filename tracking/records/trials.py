@@ -32,14 +32,16 @@ class TrialSpec:
         epochs: Epochs to train, at least 1.
         batch_size: Samples per training and validation step, at least 1.
         threads: Intra-op threads of TensorFlow; part of the spec since it changes bits.
-        data_digest: SHA-256 over the data set.
+        data_digest: SHA-256 over the data set: that of the default values, if a function of `hp`
+            makes it. See `TrialRecord.data_digest`.
         objective: What the best epoch is chosen by.
         goes_on_from: The trial whose training this one goes on with, from its last epoch, under
             the same seed; None for one that starts anew. It does not change what the trial
             computes: that is, bit for bit, what training straight through would.
         initial_epoch: The epochs that were trained there.
         repeat: Which of the trial's trainings this is, from 0; each has a seed of its own.
-        class_weight: How much the training samples of each class count, or None if all count alike.
+        class_weight: How much the training samples of each class count, or None if all count alike;
+            of the default values, likewise.
         begun_as: The trial that the chain of those it goes on from began with, whose number the
             builder sees; None for one that starts anew.
     """
@@ -159,6 +161,10 @@ class TrialResult:
         unsaved: Why there is no checkpoint of the best epoch, though it has a value; else empty.
         raised: What the builder or the training raised, if that may be a mistake in the study's
             code, and the line there. Empty if it was out of memory, or given up on purpose.
+        data_digest: SHA-256 over the data that a function of `hp` made for the trial, else empty.
+        validation_digest: Of such data, what the values of trials compare by: their validation
+            part's targets.
+        class_weight: The class weights that went with such data, or None.
         peak_memory_bytes: The most that the process had while it ran; 0 if that is not known.
     """
 
@@ -179,6 +185,9 @@ class TrialResult:
     checkpoint_sha256: str = ""
     unsaved: str = ""
     raised: str = ""
+    data_digest: str = ""
+    validation_digest: str = ""
+    class_weight: ClassWeight | None = None
     # Not what the trial comes to.
     peak_memory_bytes: int = field(default=0, compare=False)
 
@@ -207,6 +216,7 @@ class TrialResult:
                 "best": None if best is None else BestEpoch(**best),
                 "joined": tuple(fields.get("joined", ())),
                 "repeats": repeats,
+                "class_weight": read_class_weight(fields.get("class_weight")),
             }
         )
 
@@ -246,6 +256,12 @@ class TrialRecord:
     def holds(self) -> bool:
         """Whether nothing is known against its value: that `model.fit` comes to another."""
         return not differs(self.verified)
+
+    @property
+    def data_digest(self) -> str:
+        """SHA-256 over the data that it was trained on, as far as that is known."""
+        made = self.result.data_digest if self.result is not None else ""
+        return made or self.spec.data_digest
 
     @property
     def number(self) -> int:

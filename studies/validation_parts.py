@@ -1,0 +1,44 @@
+"""Whether a study's trials were validated on the same samples: only then their values compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tracking.records import TrialRecord
+
+
+class ValidationParts:
+    """Follows what trials were validated on, where their data depends on hyperparameters.
+
+    Args:
+        recorded: The study's trials so far.
+    """
+
+    def __init__(self, recorded: Iterable[TrialRecord]) -> None:
+        self._first: dict[str, int] = {}
+        self._told = False
+        for trial in recorded:
+            self._note(trial)
+
+    @property
+    def count(self) -> int:
+        """How many validation parts there are; 0 if all trials have the study's own data."""
+        return len(self._first)
+
+    def take(self, trial: TrialRecord) -> str:
+        """Takes a trial that has ended; returns a warning, once, if its values don't compare."""
+        self._note(trial)
+        if self._told or self.count < 2:
+            return ""
+        self._told = True
+        first, other = list(self._first.values())[:2]
+        return (
+            f"warning: trial {other} was validated on other samples than trial {first}, as the "
+            "data depends on hyperparameters: their values do not compare. Give all trials the "
+            "same validation targets, by validation=(x, y)."
+        )
+
+    def _note(self, trial: TrialRecord) -> None:
+        digest = trial.result.validation_digest if trial.result is not None else ""
+        if digest:
+            self._first.setdefault(digest, trial.number)

@@ -1,0 +1,307 @@
+"""Data, and class weights, that functions of hyperparameters make for each trial."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import mlflow
+import numpy as np
+import pytest
+from conformance.models import by_hand
+
+import kerastudy as ks
+from search_spaces import Hyperparameters
+from studies.commands.output import definition_text, study_document, study_text
+from studies.data import Dataset, StreamedDataset
+from studies.errors import StudyError
+from studies.training.made_data import DATA_SETS_KEPT, MadeData
+from tracking.errors import StudyChangedError
+from tracking.history import StudyHistory
+
+SERIES = np.random.default_rng(0).normal(size=72).astype("float32").cumsum()
+SPACE = ks.SearchSpace(ks.Int("window", 3, 9), ks.Float("rate", 0.001, 0.1))
+LAST = 16
+"""Validated on, whatever the window: so values compare."""
+
+
+def windowed(window: int, series: np.ndarray = SERIES) -> Dataset:
+    x = np.lib.stride_tricks.sliding_window_view(series, window)[:-1]
+    y = series[window:]
+    return ks.datasets.arrays(
+        x[:-LAST],
+        y[:-LAST],
+        validation=(x[-LAST:], y[-LAST:]),
+        test=None,
+        preprocess="standardize",
+    )
+
+
+def batches(window: int) -> StreamedDataset:
+    parts = windowed(window).load()
+
+    def train() -> Any:
+        yield parts.train.x, parts.train.y
+
+    def validation() -> Any:
+        yield parts.validation.x, parts.validation.y
+
+    return ks.datasets.batches(train, validation)
+
+
+def make_data(hp: Any) -> Dataset:
+    return windowed(hp.Int("window", 3, 9))
+
+
+def build(hp: Any) -> keras.Model:
+    model = keras.Sequential([keras.layers.Input((hp["window"],)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(hp.Float("rate", 0.001, 0.1)), "mse")
+    return model
+
+
+def study(**fields: Any) -> ks.Study:
+    fields = {
+        "data": make_data,
+        "build": build,
+        "trials": 3,
+        "epochs": 2,
+        "batch_size": 16,
+        "trainer": "compiled",
+        "initial": [{}, {"window": 9}, {"window": 9, "rate": 0.05}],
+        **fields,
+    }
+    return ks.Study("windows", **fields)
+
+
+def launch(folder: Path, made: ks.Study, **options: Any) -> StudyHistory:
+    return made.launch(store=folder / "store", progress=False, **options)
+
+
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StudyHistory]:
+    folder = tmp_path_factory.mktemp("made")
+    return folder, launch(folder, study(), verify="full")
+
+
+def test_each_trial_trains_on_its_own_data_as_by_hand(launched: tuple[Path, StudyHistory]) -> None:
+    _, history = launched
+    assert [trial.spec.values["window"] for trial in history.trials] == [3, 9, 9]
+    for trial in history.trials:
+        assert trial.result is not None and trial.best is not None
+        assert trial.result.trainer == "compiled"
+        values = trial.spec.values
+        splits = windowed(values["window"]).load()
+        made = Hyperparameters(history.description.space, values)
+        metrics, _ = by_hand(lambda hp, made=made: build(made), splits, trial.spec)
+        assert dict(trial.best.metrics) == metrics[trial.best.epoch - 1]
+        assert trial.data_digest == splits.digest
+        tags = history.store.client.get_run(trial.run_id).data.tags
+        assert tags["kerastudy.data_digest"] == splits.digest
+    digests = [trial.data_digest for trial in history.trials]
+    assert digests[0] == history.description.data.digest == history.trials[2].spec.data_digest
+    assert digests[1] == digests[2] != digests[0]
+
+
+def test_the_space_has_what_only_the_data_declares_and_none_is_unread(
+    launched: tuple[Path, StudyHistory],
+) -> None:
+    _, history = launched
+    description = history.description
+    assert description.space.names == ("window", "rate")
+    assert description.unread == () and description.warnings == ()
+    assert dict(description.data.sizes) == {"train": 53, "validation": LAST}
+    assert description.data.made_by == "make_data"
+    assert "made by    make_data(hp)" in definition_text(description)
+    assert "made by    make_data(hp)" in (text := study_text(history))
+    assert "do not compare" not in text
+    assert study_document(history)["data"]["validation_parts"] == 1
+
+
+def test_the_champion_takes_the_data_of_its_trial_as_it_was_before_preprocessing(
+    launched: tuple[Path, StudyHistory],
+) -> None:
+    _, history = launched
+    best = history.best
+    assert best is not None and best.best is not None
+    assert best.verified == "model.fit, identical"
+    mlflow.set_tracking_uri(history.store.mlflow_uri)
+    model = ks.load_model("windows", store=history.store.root)
+    window = best.spec.values["window"]
+    x = np.lib.stride_tricks.sliding_window_view(SERIES, window)[:-1][-LAST:]
+    predicted = model.predict(x, verbose=0)[:, 0]
+    wanted = best.best.metrics["val_loss"]
+    assert np.mean((predicted - SERIES[-LAST:]) ** 2) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_a_trial_is_reproduced_in_a_new_process(launched: tuple[Path, StudyHistory]) -> None:
+    _, history = launched
+    again = study().reproduce(1, store=history.store.root, progress=False)
+    assert again.identical and again.epochs == 2 and again.notes == ()
+
+
+@pytest.mark.exhaustive
+def test_a_trial_whose_data_has_changed_is_not_reproduced_and_that_is_told(
+    launched: tuple[Path, StudyHistory],
+) -> None:
+    _, history = launched
+    # Of what the default values show, all is the same.
+    changed = study(data=lambda hp: windowed(w := hp.Int("window", 3, 9), SERIES + (w > 3)))
+    other = changed.reproduce(1, store=history.store.root, progress=False)
+    assert not other.identical
+    assert any("the data of the trial has changed" in note for note in other.notes)
+
+
+def test_it_goes_on_with_the_data_of_the_default_values_or_not_at_all(
+    launched: tuple[Path, StudyHistory],
+) -> None:
+    folder, _ = launched
+    with pytest.raises(StudyChangedError, match="the data differs"):
+        launch(folder, study(data=lambda hp: windowed(hp.Int("window", 3, 9), SERIES + 1)))
+    history = launch(folder, study(trials=5), workers=2)
+    assert history.counts()["complete"] == 5
+    for trial in history.trials:
+        assert trial.data_digest == windowed(trial.spec.values["window"]).load().digest
+
+
+def test_values_of_other_validation_samples_do_not_compare_and_that_is_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def data(hp: Any) -> Dataset:
+        window = hp.Int("window", 3, 9)
+        x = np.lib.stride_tricks.sliding_window_view(SERIES, window)[:-1]
+        return ks.datasets.arrays(x, SERIES[window:], validation=0.25, test=None)
+
+    made = study(data=data, initial=[{}, {"window": 9}, {"window": 5}], epochs=1)
+    history = made.launch(store=tmp_path / "store", verify="off")
+    told = " ".join(capsys.readouterr().err.split())
+    assert told.count("trial 1 was validated on other samples than trial 0") == 1
+    text = " ".join(study_text(history).split())
+    assert "validated on 3 different sets of samples: values of trials do not compare" in text
+
+
+def test_batches_may_depend_on_hyperparameters_too(tmp_path: Path) -> None:
+    made = study(
+        data=lambda hp: batches(hp.Int("window", 3, 9)),
+        batch_size=32,
+        trainer="auto",
+        trials=2,
+        epochs=1,
+    )
+    history = launch(tmp_path, made)
+    for trial in history.trials:
+        assert trial.result is not None and trial.result.trainer == "plain"
+        assert trial.data_digest == batches(trial.spec.values["window"]).load().digest
+    assert history.best is not None and history.model_uri(history.best)
+
+
+def test_class_weights_of_hyperparameters_and_data_that_some_values_spoil(tmp_path: Path) -> None:
+    x = np.random.default_rng(1).normal(size=(48, 12)).astype("float32")
+    y = np.arange(48) % 3
+
+    def data(hp: Any) -> Dataset:
+        kept = hp.Choice("kept", [48, 40, 36])
+        if kept == 40:
+            raise ValueError("none of forty")
+        return ks.datasets.arrays(x[:kept], y[:kept], validation=12, test=None)
+
+    def model(hp: Any) -> keras.Model:
+        made = keras.Sequential([keras.layers.Input((12,)), keras.layers.Dense(3)])
+        made.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        return made
+
+    made = study(
+        data=data,
+        build=model,
+        class_weight=lambda hp: {1: hp.Float("weight", 1.0, 5.0)},
+        initial=[{"kept": 40}, {"kept": 36, "weight": 3.0}, {"weight": 3.0}],
+        repeats=2,
+        epochs=1,
+    )
+    history = launch(tmp_path, made)
+    spoilt, *good = history.trials
+    assert spoilt.result is not None and spoilt.state == "infeasible"
+    assert "its data can't be made: ValueError: none of forty (test_made" in spoilt.result.reason
+    for trial in good:
+        assert trial.result is not None and trial.state == "complete"
+        assert trial.result.class_weight == {1: 3.0}
+        splits = ks.datasets.arrays(
+            x[: trial.spec.values["kept"]], y[: trial.spec.values["kept"]], validation=12, test=None
+        ).load()
+        for repeat in trial.result.repeats:
+            spec = replace(trial.spec, seed=repeat.seed)
+            weights = np.where(splits.train.y == 1, 3.0, 1.0)
+            expected = _by_hand_weighted(model, splits, spec, weights)
+            assert repeat.best.value == expected
+
+
+def _by_hand_weighted(build: Any, splits: Any, spec: Any, weights: np.ndarray) -> float:
+    from studies.seeds import permutation
+    from studies.training.determinism import begin_trial
+
+    begin_trial(spec.seed)
+    model, order = build(None), permutation(spec.seed, 1, len(splits.train))
+    history = model.fit(
+        splits.train.x[order],
+        splits.train.y[order],
+        sample_weight=weights[order],
+        shuffle=False,
+        batch_size=spec.batch_size,
+        validation_data=(splits.validation.x, splits.validation.y),
+        validation_batch_size=spec.batch_size,
+        verbose=0,
+    )
+    return float(history.history["val_loss"][0])
+
+
+def test_only_the_last_few_data_sets_are_kept_by_what_was_read() -> None:
+    calls: list[int] = []
+
+    def data(hp: Any) -> Dataset:
+        calls.append(hp["window"])
+        return windowed(hp["window"])
+
+    made = MadeData(study(data=data, space=SPACE))
+
+    def load(window: int, rate: float = 0.01) -> Any:
+        return made.of(Hyperparameters(SPACE, {"window": window, "rate": rate})).splits
+
+    first = load(3)
+    assert load(3, 0.05) is first, "trainers keep data by its object"
+    for window in range(4, 4 + DATA_SETS_KEPT - 1):
+        load(window)
+    assert load(3) is first
+    load(9)
+    assert load(3) is first
+    assert calls == [3, *range(4, 4 + DATA_SETS_KEPT - 1), 9]
+    load(4)
+    assert calls[-1] == 4, "used least recently"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            {"data": lambda hp: 1 / 0},
+            "can't be made of the default hyperparameters: ZeroDivisionError: division by zero "
+            "(test_made_data.py, line ",
+        ),
+        ({"data": lambda hp: SERIES}, "must return data from kerastudy.datasets"),
+        (
+            {"data": lambda hp: windowed(hp["windw"]), "space": SPACE},
+            "'windw' is not in the search space",
+        ),
+        ({"data": lambda hp: batches(hp.Int("window", 3, 9))}, "Received: batch_size=16"),
+        ({"class_weight": lambda hp: "even"}, "class_weight must be weights by class"),
+        ({"class_weight": lambda hp: {1: 2.0}}, "needs targets that are classes"),
+    ],
+    ids=["raises", "no data", "unknown", "size", "no weights", "no classes"],
+)  # fmt: skip
+def test_what_is_wrong_for_the_default_values_is_told_before_anything_is_written(
+    tmp_path: Path, fields: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(StudyError) as raised:
+        launch(tmp_path, study(**fields))
+    assert said in str(raised.value) and "\n" not in str(raised.value)
+    assert not (tmp_path / "store").exists()
