@@ -42,8 +42,10 @@ _OTHER_TAGS = (
     "mlflow.runName",
     "mlflow.source.",
     "mlflow.user",
+    # How much of it there was time for.
+    "kerastudy.verified",
 )
-_TIMES = ("seconds", "system/")
+_TIMES = ("seconds", "system/", "peak_memory_bytes")
 
 # Every point of every metric by run: a step that was written twice shows.
 Points = Mapping[str, Mapping[str, list[list[float]]]]
@@ -194,7 +196,7 @@ def _trials(runs: list[Run], points: Points, parent_id: str) -> dict[str, Any]:
 
 def _trial(run: Run, points: Points, by_id: Mapping[str, Run]) -> dict[str, Any]:
     result = json.loads(_joined(run, "kerastudy.result"))
-    del result["seconds"]
+    del result["seconds"], result["peak_memory_bytes"]
     repeats = []
     for repeat in result.get("repeats", []):
         del repeat["seconds"]
@@ -224,6 +226,7 @@ def _champion(
     found = []
     for version in sorted(versions, key=lambda v: int(v.version)):
         tags = dict(version.tags)
+        tags.pop("kerastudy.verified", None)
         # A version's tags name the run of the attempt that counts.
         assert numbers[tags.pop("kerastudy.champion_run")] == tags["kerastudy.trial"]
         model = models.pop(version.source)
