@@ -12,6 +12,7 @@ import functools
 import hashlib
 import importlib.util
 import itertools
+import pathlib
 import re
 import sys
 import types
@@ -180,6 +181,10 @@ class Fingerprint:
     def _visit_pattern(self, value: Any) -> None:
         self._write("pattern", value.pattern, value.flags)
 
+    def _visit_path(self, value: pathlib.PurePath) -> None:
+        # Not its attributes: it keeps there what it was asked for.
+        self._write("path", self._kind(type(value)), str(value))
+
     def _visit_enum(self, value: Any) -> None:
         self._write("enum", self._kind(type(value)), value.name)
 
@@ -275,6 +280,7 @@ _VISITORS: tuple[tuple[Any, Callable[[Fingerprint, Any], None]], ...] = (
     (types.CellType, Fingerprint._visit_cell),
     (np.ndarray | np.generic, Fingerprint._visit_array),
     (enum.Enum, Fingerprint._visit_enum),
+    (pathlib.PurePath, Fingerprint._visit_path),
     (np.dtype | range | slice | _FIELD, Fingerprint._visit_shown),
     (re.Pattern, Fingerprint._visit_pattern),
     (types.BuiltinFunctionType | types.MethodDescriptorType | np.ufunc, Fingerprint._visit_builtin),

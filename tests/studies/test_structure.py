@@ -7,6 +7,7 @@ import os
 import sys
 import types
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -17,6 +18,7 @@ from model_zoo import compiled, stack
 
 from studies.training.compiled import CompiledTrainer
 from studies.training.determinism import configure_tensorflow
+from studies.training.fingerprints import Fingerprint
 from studies.training.plain import PlainTrainer
 from studies.training.structure import Structure
 
@@ -142,6 +144,14 @@ def test_the_same_is_known_again(make: Callable[[], keras.layers.Layer]) -> None
     structures = [structure_of(lambda: model(make())) for _ in range(2)]
     assert structures[0].key == structures[1].key
     assert not structures[0].reason
+
+
+def test_a_path_that_was_looked_at_is_the_same() -> None:
+    path = Path("data") / "faces"
+    before, other = (Fingerprint([each]).key for each in (path, path.with_name("cars")))
+    assert path.parts
+    assert hash(path)
+    assert Fingerprint([path]).key == before != other
 
 
 class Projected(keras.layers.Layer):
