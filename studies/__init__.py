@@ -3,6 +3,7 @@
 | module | holds |
 |---|---|
 | `commands/` | the command line |
+| `study` | the `Study` that users hold |
 | `launching` | starting a study, or going on with it: from a file or an object |
 | `running_studies` | the same, once an executor has loaded it: its record and its driver |
 | `mirroring` | having its record on an MLflow server too |
@@ -28,7 +29,7 @@
 | `own_modules`, `recorded_modules` | what a study imports of its own; the same from a record |
 | `shipping` | a study of this process, sent to its workers |
 | `self_launching` | files that launch their own studies |
-| `study` | the `Study` |
+| `study_definition` | what a study is, as a value |
 | `objective`, `settings`, `seeds` | what is better; names of engines; every random choice |
 | `engine_options`, `engine_objects` | settings of engines and pruners; both as objects |
 | `outputs` | output layers and losses that fit a target |

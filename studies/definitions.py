@@ -13,7 +13,7 @@ from studies.engine_options import split_options
 from studies.engines.keras_tuner_parts import FACTOR, hyperband_trials
 from studies.engines.make import check_engine_serves
 from studies.errors import EngineError, StudyError
-from studies.study import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS
+from studies.study_definition import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS
 from tracking.errors import StudyChangedError
 from tracking.history import StudyHistory
 from tracking.joining import joined, with_joined

@@ -21,7 +21,7 @@ from studies.progress import Progress, showing
 from studies.running_studies import run_study
 from studies.settings import Verify
 from studies.shipping import ShippedStudy, ship
-from studies.study import Study
+from studies.study_definition import StudyDefinition
 from studies.training.determinism import prepare_environment
 from tracking.databases import check_sound
 from tracking.history import StudyHistory, find_study
@@ -39,7 +39,7 @@ from tracking.store import (
 
 @raising_interrupts()
 def launch_study(
-    study: Study,
+    study: StudyDefinition,
     *,
     defined_name: str,
     store: str | Path | None,

@@ -1,4 +1,4 @@
-"""From a target on the command line to a Study.
+"""From a target on the command line to a study.
 
 A target is a catalog name (``digits``), a file (``my_study.py``), or a file and the name of the
 variable in it (``my_study.py:wide``). Files are loaded by their path, under a module name of
@@ -26,7 +26,7 @@ from studies.own_modules import names_used, own_modules
 from studies.recorded_modules import import_texts
 from studies.same_names import add_packages_of
 from studies.self_launching import Loading, StudyLaunched, loading
-from studies.study import Study
+from studies.study_definition import StudyDefinition
 from tracking.records import CodeDescription
 
 _CATALOG = Path(__file__).parent / "catalog"
@@ -113,7 +113,7 @@ def what_is_loaded(target: Target) -> str:
     return f"loading TensorFlow and {shown}"
 
 
-def load_study(target: Target) -> tuple[Study, CodeDescription]:
+def load_study(target: Target) -> tuple[StudyDefinition, CodeDescription]:
     """Runs a study file and returns its study.
 
     Raises:
@@ -145,7 +145,7 @@ def with_source(target: Target) -> Target:
         raise StudyFileError(f"The study file {target.path!r} cannot be read: {error}") from None
 
 
-def describe_code(study: Study, defined_name: str) -> CodeDescription:
+def describe_code(study: StudyDefinition, defined_name: str) -> CodeDescription:
     """Returns the code of a study that was made in this process.
 
     Its file's text; of a notebook, that of the cell that defines its builder.
@@ -260,11 +260,11 @@ def _package_of(path: Path) -> str:
     return ".".join(path.parent.relative_to(root).parts)
 
 
-def _find(file: Loading, target: Target) -> tuple[Study, str]:
+def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
     found = {
         name: value
         for name, value in vars(file.module).items()
-        if isinstance(value, Study) and not name.startswith("_")
+        if isinstance(value, StudyDefinition) and not name.startswith("_")
     }
     path = target.path
     if target.variable:

@@ -16,7 +16,7 @@ from studies.own_modules import place_of, text_of
 from studies.progress import NoProgress, Progress, make_progress
 from studies.reruns import Rerun, put_back, trainings_of, unsound_checkpoints
 from studies.shipping import ShippedStudy, ship
-from studies.study import Study
+from studies.study_definition import StudyDefinition
 from studies.training.environment import environment_differences
 from tracking.errors import StudyNotFoundError
 from tracking.history import StudyHistory, epoch_metrics, read_code, read_study
@@ -63,7 +63,7 @@ def reproduce(
     history: StudyHistory,
     number: int | None = None,
     *,
-    study: Study | None = None,
+    study: StudyDefinition | None = None,
     data: str = "",
     trainer: TrainerName | None = "plain",
     progress: Progress | None = None,
@@ -157,7 +157,7 @@ def reproduce(
 
 
 def reproduce_study(
-    study: Study,
+    study: StudyDefinition,
     number: int | None,
     *,
     store: str | Path | None,
@@ -231,7 +231,7 @@ def _changed_modules(path: Path, code: CodeDescription) -> tuple[dict[str, str],
 
 
 def _sent(
-    study: Study, history: StudyHistory, trial: TrialRecord, folder: Path
+    study: StudyDefinition, history: StudyHistory, trial: TrialRecord, folder: Path
 ) -> tuple[ShippedStudy, list[str]]:
     code = describe_code(study, study.name)
     notes: list[str] = []

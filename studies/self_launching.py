@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from studies.errors import StudyFileError
-from studies.study import Study
+from studies.study_definition import StudyDefinition
 
 if TYPE_CHECKING:
     from tracking.history import StudyHistory
@@ -41,16 +41,16 @@ class Loading:
     module: ModuleType
     variable: str
     study_name: str
-    launched: Study | None = field(default=None)
+    launched: StudyDefinition | None = field(default=None)
 
-    def met(self, study: Study) -> bool:
+    def met(self, study: StudyDefinition) -> bool:
         """Tells whether the study that is wanted is there, when one is launched."""
         if self.variable:
             return self.variable in vars(self.module)
         if self.study_name in ("", study.name):
             self.launched = self.launched or study
             return True
-        defined = [each for each in vars(self.module).values() if isinstance(each, Study)]
+        defined = [each for each in vars(self.module).values() if isinstance(each, StudyDefinition)]
         return self.study_name in [each.name for each in defined]
 
 
@@ -68,7 +68,7 @@ def loading(file: Loading) -> Iterator[None]:
         _files.pop()
 
 
-def launched_while_loading(study: Study) -> StudyHistory | None:
+def launched_while_loading(study: StudyDefinition) -> StudyHistory | None:
     """Returns what `Study.launch` returns in a file that is only being loaded; else None.
 
     Raises:

@@ -26,7 +26,7 @@ from studies.data.large import file_of
 from studies.data.sources import TF_DATA, kind_of
 from studies.errors import StudyError
 from studies.loading import import_from
-from studies.study import Study
+from studies.study_definition import StudyDefinition
 from tracking.records import CodeDescription
 
 # From here on an array goes into a file of its own.
@@ -47,7 +47,7 @@ class ShippedStudy:
     code: CodeDescription
 
 
-def ship(study: Study, code: CodeDescription, folder: Path) -> ShippedStudy:
+def ship(study: StudyDefinition, code: CodeDescription, folder: Path) -> ShippedStudy:
     """Puts a study into a folder, for processes of this machine.
 
     Args:
@@ -81,7 +81,7 @@ def ship(study: Study, code: CodeDescription, folder: Path) -> ShippedStudy:
     return ShippedStudy(folder, code)
 
 
-def unpack(shipped: ShippedStudy) -> Study:
+def unpack(shipped: ShippedStudy) -> StudyDefinition:
     """Returns the study that another process has put into a folder.
 
     Raises:
@@ -101,7 +101,7 @@ def unpack(shipped: ShippedStudy) -> Study:
                 "The study can't be made in a worker process: "
                 f"{type(error).__name__}: {error}. What it imports must be importable there."
             ) from None
-    assert isinstance(study, Study)
+    assert isinstance(study, StudyDefinition)
     return study
 
 
@@ -126,7 +126,7 @@ def _sources(code: CodeDescription, files: set[str]) -> dict[str, list[str]]:
     return {**cells, **({code.path: code.source.splitlines(True)} if code.path else {})}
 
 
-def _pickle(study: Study, folder: Path) -> tuple[bytes, set[str]]:
+def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
     """Returns a study by value, and the names of the files of the functions in it."""
     # Late: few studies are sent.
     from cloudpickle import Pickler

@@ -18,7 +18,7 @@ from studies.data import (
     StreamedSplits,
 )
 from studies.errors import StudyError
-from studies.study import Study
+from studies.study_definition import StudyDefinition
 from studies.training import global_settings
 from studies.training.building import check_study
 from studies.training.champion import save_champion
@@ -58,7 +58,7 @@ class Session:
         model_bytes: Of the weights of the default hyperparameters' model; 0 if they make none.
     """
 
-    study: Study
+    study: StudyDefinition
     data: AnyData
     description: StudyDescription
     environment: dict[str, str]
@@ -68,7 +68,7 @@ class Session:
     @classmethod
     def open(
         cls,
-        study: Study,
+        study: StudyDefinition,
         code: CodeDescription,
         threads: int | None,
         data_override: str = "",
@@ -178,7 +178,7 @@ class Session:
             global_settings.restore()
 
 
-def _loaded(study: Study, data: AnyDataset, shared: Path | None) -> AnySplits:
+def _loaded(study: StudyDefinition, data: AnyDataset, shared: Path | None) -> AnySplits:
     """Loads data that is the same for all trials."""
     _check_trained_on(study, data)
     if isinstance(data, StreamedDataset):
@@ -195,7 +195,7 @@ def _loaded(study: Study, data: AnyDataset, shared: Path | None) -> AnySplits:
         ) from None
 
 
-def _check_trained_on(study: Study, data: AnyDataset) -> None:
+def _check_trained_on(study: StudyDefinition, data: AnyDataset) -> None:
     if isinstance(data, StreamedDataset) and has_own_fit(study.build):
         raise StudyError(
             f"The HyperModel of the study {study.name!r} has a fit of its own, which is "
@@ -205,7 +205,7 @@ def _check_trained_on(study: Study, data: AnyDataset) -> None:
 
 
 def _describe(
-    study: Study,
+    study: StudyDefinition,
     dataset: AnyDataset,
     splits: AnySplits,
     code: CodeDescription,
@@ -251,7 +251,7 @@ def _describe(
     )
 
 
-def _trainer(study: Study, unfit: str) -> Trainer:
+def _trainer(study: StudyDefinition, unfit: str) -> Trainer:
     if study.trainer == "compiled" and unfit:
         raise StudyError(
             f"The study {study.name!r} cannot be compiled: {unfit}. Use the trainer 'auto'."
@@ -266,7 +266,7 @@ def _trainer(study: Study, unfit: str) -> Trainer:
     return HyperModelTrainer(study.build)
 
 
-def _made_by(study: Study) -> str:
+def _made_by(study: StudyDefinition) -> str:
     """Returns the name of the function that makes the data of each trial, or nothing."""
     if isinstance(study.data, Dataset | StreamedDataset):
         return ""

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     import keras
 
     from studies.data import AnySplits
-    from studies.study import Study
+    from studies.study_definition import StudyDefinition
     from studies.training.made_data import AnyData
 
 
-def build_model(study: Study, hp: Hyperparameters) -> keras.Model:
+def build_model(study: StudyDefinition, hp: Hyperparameters) -> keras.Model:
     """Calls the study's builder.
 
     Raises:
@@ -58,7 +58,7 @@ def build_model(study: Study, hp: Hyperparameters) -> keras.Model:
     return model
 
 
-def check_model(study: Study, returned: Any) -> keras.Model:
+def check_model(study: StudyDefinition, returned: Any) -> keras.Model:
     """Checks that what a builder returned is a Keras model, and returns it.
 
     Raises:
@@ -86,7 +86,7 @@ def _why_no_model(returned: Any) -> str:
     return ""
 
 
-def recompile(study: Study, model: keras.Model) -> None:
+def recompile(study: StudyDefinition, model: keras.Model) -> None:
     """Compiles a model with what the study gives in place of the builder's own arguments.
 
     Raises:
@@ -146,7 +146,9 @@ def build_variables(model: keras.Model, splits: AnySplits) -> None:
         model.optimizer.build(model.trainable_variables)
 
 
-def build_callbacks(study: Study, hp: Hyperparameters) -> Sequence[keras.callbacks.Callback]:
+def build_callbacks(
+    study: StudyDefinition, hp: Hyperparameters
+) -> Sequence[keras.callbacks.Callback]:
     """Calls the study's function that makes callbacks.
 
     Raises:
@@ -179,7 +181,7 @@ class Checked(NamedTuple):
     model_bytes: int = 0
 
 
-def check_study(study: Study, data: AnyData) -> Checked:
+def check_study(study: StudyDefinition, data: AnyData) -> Checked:
     """Builds the model of the default hyperparameters and trains it on a few samples.
 
     So that what is wrong with a builder is told before anything is written.
@@ -243,7 +245,7 @@ def check_study(study: Study, data: AnyData) -> Checked:
     return Checked(warnings, objective, weights_bytes(model))
 
 
-def _check_metric_names(study: Study, logged: Iterable[str]) -> None:
+def _check_metric_names(study: StudyDefinition, logged: Iterable[str]) -> None:
     try:
         check_names((), logged)
     except NotRecordableError as error:
@@ -255,7 +257,7 @@ def weights_bytes(model: keras.Model) -> int:
     return sum(4 * int(math.prod(weight.shape)) for weight in model.weights)
 
 
-def _refuse(study: Study, reason: str) -> None:
+def _refuse(study: StudyDefinition, reason: str) -> None:
     """Raises BuilderError if there is a reason why a study cannot be compiled."""
     if reason:
         raise BuilderError(

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     import keras
 
     from studies.data import AnySplits
-    from studies.study import Study
+    from studies.study_definition import StudyDefinition
 
 
 def save_champion(
-    study: Study,
+    study: StudyDefinition,
     space: SearchSpace,
     splits: AnySplits,
     spec: TrialSpec,

@@ -17,7 +17,7 @@ from studies.training.hypermodel import has_own_fit, rehearse
 from studies.training.made_data import AnyData, MadeData, splits_for
 
 if TYPE_CHECKING:
-    from studies.study import Study
+    from studies.study_definition import StudyDefinition
 
 
 _READ_BY_THE_TRAINING: Final = ("epochs", "batch_size")
@@ -34,14 +34,14 @@ class Resolved(NamedTuple):
         notes: What a person should know.
     """
 
-    study: Study
+    study: StudyDefinition
     joins: bool
     declared: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     notes: Sequence[str] = ()
 
 
-def resolve_space(study: Study, data: AnyData) -> Resolved:
+def resolve_space(study: StudyDefinition, data: AnyData) -> Resolved:
     """Returns a study with its space as it is tuned.
 
     What a builder declares beside a declared space is tuned too, as in Keras Tuner.
@@ -73,7 +73,7 @@ def resolve_space(study: Study, data: AnyData) -> Resolved:
     return Resolved(study.with_space(study.tailoring.apply(found.space)), joins, notes=found.notes)
 
 
-def _discovered(study: Study, data: AnyData) -> Discovery:
+def _discovered(study: StudyDefinition, data: AnyData) -> Discovery:
     try:
         return discover(
             _traced(study, data),
@@ -88,7 +88,9 @@ def _discovered(study: Study, data: AnyData) -> Discovery:
         ) from None
 
 
-def _beside_declared(study: Study, declared: SearchSpace, data: AnyData, joins: bool) -> Resolved:
+def _beside_declared(
+    study: StudyDefinition, declared: SearchSpace, data: AnyData, joins: bool
+) -> Resolved:
     """Compares a declared space with what the builder reads and declares."""
     reading = reading_of(
         _traced(study, data),
@@ -128,7 +130,7 @@ def _is_the_last(error: Exception) -> bool:
     return isinstance(error, BuilderError) or is_fatal(error)
 
 
-def _traced(study: Study, data: AnyData) -> Any:
+def _traced(study: StudyDefinition, data: AnyData) -> Any:
     """Returns a function that runs all that may declare hyperparameters."""
     build = build_function(study.build)
     declare = getattr(study.build, "declare_hyperparameters", None)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from search_spaces import Hyperparameters
     from studies.data import AnySplits
-    from studies.study import Study
+    from studies.study_definition import StudyDefinition
 
 _SAMPLES = 8  # To rehearse with.
 _OTHERS = (
@@ -156,7 +156,9 @@ class HyperModelTrainer:
                 del keywords[twice[1]]
 
 
-def rehearse(study: Study, model: keras.Model, splits: AnySplits, hp: Hyperparameters) -> set[str]:
+def rehearse(
+    study: StudyDefinition, model: keras.Model, splits: AnySplits, hp: Hyperparameters
+) -> set[str]:
     """Trains for an epoch on a few samples, to see what a HyperModel's `fit` declares and tells.
 
     Args:

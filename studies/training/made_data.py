@@ -23,7 +23,7 @@ from studies.training import global_settings
 from studies.training.determinism import begin_trial
 
 if TYPE_CHECKING:
-    from studies.study import Study
+    from studies.study_definition import StudyDefinition
 
 DATA_SETS_KEPT = 4
 """In each process: each takes its memory."""
@@ -52,7 +52,7 @@ class MadeData:
         study: Its `data`, its `class_weight`, both or neither are functions of `hp`.
     """
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: StudyDefinition) -> None:
         self._study = study
         self._kept: deque[tuple[tuple[Asked, ...], AnyDataset]] = deque(maxlen=DATA_SETS_KEPT)
         self._streamed: bool | None = None
@@ -153,7 +153,7 @@ class MadeData:
 AnyData = AnySplits | MadeData
 
 
-def made_data(study: Study) -> MadeData | None:
+def made_data(study: StudyDefinition) -> MadeData | None:
     """Returns what makes a study's data for each trial; None if all trials have the same."""
     of_study = isinstance(study.data, Dataset | StreamedDataset)
     return None if of_study and not callable(study.class_weight) else MadeData(study)

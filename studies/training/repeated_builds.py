@@ -11,10 +11,10 @@ from studies.training.hypermodel import has_own_fit
 from studies.training.structure import Structure
 
 if TYPE_CHECKING:
-    from studies.study import Study
+    from studies.study_definition import StudyDefinition
 
 
-def unlike_builds(study: Study) -> str:
+def unlike_builds(study: StudyDefinition) -> str:
     """Builds the model of the default hyperparameters twice, and compares the structures.
 
     Returns:

@@ -29,14 +29,18 @@ if TYPE_CHECKING:
     import keras
 
     from studies.data import AnySplits
-    from studies.study import Study
+    from studies.study_definition import StudyDefinition
 
 _log = logging.getLogger(__name__)
 _told: set[str] = set()
 
 
 def run_trial(
-    study: Study, data: AnyData, task: TrialTask, on_epoch: OnEpochResult, trainer: Trainer
+    study: StudyDefinition,
+    data: AnyData,
+    task: TrialTask,
+    on_epoch: OnEpochResult,
+    trainer: Trainer,
 ) -> TrialResult:
     """Runs a trial.
 
@@ -118,7 +122,7 @@ class _Reports:
 
 
 def _run_trial(
-    study: Study,
+    study: StudyDefinition,
     data: AnyData,
     task: TrialTask,
     reports: _Reports,
@@ -152,7 +156,7 @@ def _run_trial(
 
 
 def _run_on(
-    study: Study,
+    study: StudyDefinition,
     splits: AnySplits,
     task: TrialTask,
     hp: Hyperparameters,
@@ -277,7 +281,7 @@ def _may_have_a_state(task: TrialTask) -> bool:
 
 
 def _build(
-    study: Study, hp: Hyperparameters, seed: int
+    study: StudyDefinition, hp: Hyperparameters, seed: int
 ) -> tuple[keras.Model, Sequence[keras.callbacks.Callback]]:
     begin_trial(seed)
     with global_settings.noting_environment():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import keras
 
     from studies.data import AnySplits
-    from studies.study import Study
+    from studies.study_definition import StudyDefinition
     from studies.training.made_data import AnyData
 
 _SAMPLES = 4
@@ -26,7 +26,9 @@ _SAMPLES = 4
 _OTHER_PLACES = (0.25, 0.75)
 
 
-def try_model(study: Study, model: keras.Model, splits: AnySplits, hp: Hyperparameters) -> set[str]:
+def try_model(
+    study: StudyDefinition, model: keras.Model, splits: AnySplits, hp: Hyperparameters
+) -> set[str]:
     """Trains a model for one batch, and validates it.
 
     By its steps as they are: to trace them, as `fit` does, takes longer than all the rest. What
@@ -81,7 +83,7 @@ def _samples(model: keras.Model, splits: AnySplits) -> list[tuple[Any, ...]]:
     return [packed(part.first(size)) for part in (splits.train, splits.validation)]
 
 
-def failure(study: Study, data: AnyData, error: Exception, doing: str) -> str:
+def failure(study: StudyDefinition, data: AnyData, error: Exception, doing: str) -> str:
     """Returns what to say of default hyperparameters that fail, where others may not.
 
     Args:
@@ -110,7 +112,7 @@ def failure(study: Study, data: AnyData, error: Exception, doing: str) -> str:
     )
 
 
-def check_tensorboard(study: Study, callbacks: Any) -> None:
+def check_tensorboard(study: StudyDefinition, callbacks: Any) -> None:
     """Checks that what a TensorBoard callback needs is installed.
 
     Raises:
@@ -141,7 +143,7 @@ def _others(space: SearchSpace) -> Iterator[Hyperparameters]:
             yield Hyperparameters(space, values)
 
 
-def _raised(study: Study, data: AnyData, hp: Hyperparameters) -> str:
+def _raised(study: StudyDefinition, data: AnyData, hp: Hyperparameters) -> str:
     """Returns what is raised when a model is built and tried, or nothing."""
     # Late: it imports this one's neighbours.
     from studies.training.hypermodel import has_own_fit, rehearse

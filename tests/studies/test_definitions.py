@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,15 @@ def test_a_setting_at_launch_that_the_space_overrules_is_refused(name: str) -> N
     study = ks.Study("fast", data=ks.datasets.digits(), build=lambda hp: None, space=SPACE)
     with pytest.raises(StudyError, match=rf"Received: 3. Fix it by --fix {name}=3"):
         study.with_overrides({name: 3})
+
+
+def test_a_study_with_overrides_is_still_a_study_that_never_changes() -> None:
+    study = ks.Study("fast", data=ks.datasets.digits(), build=lambda hp: None)
+    other = study.with_overrides({"epochs": 3})
+    assert type(other) is ks.Study and repr(other).startswith("Study(name='fast', ")
+    for name in ("epochs", "anything"):
+        with pytest.raises(FrozenInstanceError):
+            setattr(other, name, 4)
 
 
 def test_a_misspelt_setting_is_told_with_what_may_be_meant() -> None:
