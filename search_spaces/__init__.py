@@ -13,6 +13,8 @@
     optuna_space     OptunaSpace: the same space for Optuna (import it from there)
     keras_tuner_declarations  the space that a keras_tuner.HyperParameters declares
     private_parts    private names of libraries, declared and looked up
+    errors           every error of kerastudy, as one tree
+    suggestions      what to suggest for a mistyped name
 
 Nothing here imports TensorFlow, Keras, MLflow or numpy, and only `optuna_space` imports Optuna,
 when it is used.
@@ -21,8 +23,8 @@ when it is used.
 from __future__ import annotations
 
 from search_spaces.discovery import Discovery, discover
-from search_spaces.errors import SearchSpaceError
-from search_spaces.hyperparameters import HyperparameterError, Hyperparameters
+from search_spaces.errors import HyperparameterError, SearchSpaceError
+from search_spaces.hyperparameters import Hyperparameters
 from search_spaces.membership import Containment
 from search_spaces.parameters import ROLES, Boolean, Choice, Fixed, Float, Int, Parameter
 from search_spaces.ready_made import (

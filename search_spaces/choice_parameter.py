@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from search_spaces import spelled
-from search_spaces.errors import SearchSpaceError, near_match
+from search_spaces.errors import SearchSpaceError
 from search_spaces.parameter import Parameter, Role
 from search_spaces.scalars import (
     NOT_GIVEN,
@@ -17,6 +17,7 @@ from search_spaces.scalars import (
     plain_scalar,
 )
 from search_spaces.scales import check_unit
+from search_spaces.suggestions import near_match
 
 
 class Listed(Parameter):

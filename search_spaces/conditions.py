@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.errors import SearchSpaceError
 from search_spaces.scalars import Scalar, identity, is_object, plain_scalar
 from search_spaces.spelled import spell
+from search_spaces.suggestions import suggestion
 
 if TYPE_CHECKING:
     from search_spaces.parameter import Parameter

@@ -1,42 +1,150 @@
-"""The error of this package, and the words that its messages share."""
+"""Every error of kerastudy, as one tree. Catch the root, or the branch that you expect.
+
+    KerastudyError
+    ├── SearchSpaceError            a search space, a parameter, or a value of one
+    │   ├── HyperparameterError     a builder reads a name without a value, or declares it twice
+    │   └── UnchangeableError       a parameter is a value and can't be changed
+    ├── DataError                   data, or a description of data
+    ├── StudyError                  a study, or what it was asked to do
+    │   ├── StudyFileError          the study file: missing, doesn't parse, raises, has no study
+    │   ├── BuilderError            the model builder: no model, not compiled, an undeclared name
+    │   ├── ObjectiveError          the objective: unknown, or its direction is
+    │   ├── EngineError             the engine or pruner: unknown, or can't serve the space
+    │   ├── WorkerError             a worker process ended by itself
+    │   ├── SeedError               a seed out of range
+    │   └── FailedAlikeError        the first trials of a launch all fail alike
+    ├── TrackingError               the record of studies
+    │   ├── StoreError              the store: its folder, its databases
+    │   │   └── StoreLockedError    another process is using it
+    │   ├── StudyNotFoundError      no such study or trial in the store
+    │   │   └── StudyDeletedError   it was deleted in MLflow
+    │   ├── StudyChangedError       another definition is recorded under this name
+    │   ├── StudyNameError          a study can't have this name
+    │   ├── NotRecordableError      MLflow can't take the name of a hyperparameter or metric
+    │   ├── ComparisonError         these studies can't be compared
+    │   ├── ServerAwayError         an MLflow server doesn't answer now
+    │   └── ServerRefusedError      an MLflow server rejects what it is sent
+    └── InternalError               between modules of kerastudy: users never see one
+
+The text of each error says what is wrong, what was received, and what to do. The command line
+prints it as one line and exits with code 2.
+"""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
+
+class KerastudyError(Exception):
+    """Root of all errors of kerastudy."""
 
 
-class SearchSpaceError(ValueError):
-    """A search space, a parameter or a set of values is wrong.
+class SearchSpaceError(KerastudyError, ValueError):
+    """A search space, a parameter or a set of values is wrong."""
 
-    The message says what is wrong, what was received, and what to do.
+
+class HyperparameterError(SearchSpaceError, KeyError):
+    """A builder reads a hyperparameter that has no value, or declares one in two ways.
+
+    Also a KeyError, as for any mapping, but without the quotes that KeyError puts around its text.
     """
 
+    def __str__(self) -> str:
+        """Returns the message as it is."""
+        return str(self.args[0]) if self.args else ""
 
-def suggestion(received: object, known: Iterable[str]) -> str:
-    """Words that help someone who mistyped a name.
 
-    Args:
-        received: What was written.
-        known: The names that would have been right.
+class UnchangeableError(SearchSpaceError, AttributeError):
+    """A parameter is a value: make a new one instead of changing it."""
 
-    Returns:
-        A sentence that names the nearest known names, or, where none is near, all of them.
+
+class DataError(KerastudyError, ValueError):
+    """A study can't be run on this data, or on what this description of data says."""
+
+
+class StudyError(KerastudyError):
+    """A study is wrong, or can't do what it was asked to do."""
+
+
+class StudyFileError(StudyError):
+    """The study file is missing, does not parse, raises, or has no study."""
+
+
+class BuilderError(StudyError):
+    """The builder returns no compiled Keras model, or reads a name that the space lacks."""
+
+
+class ObjectiveError(StudyError, ValueError):
+    """The model does not log the objective, or its direction is unknown."""
+
+
+class EngineError(StudyError, ValueError):
+    """The engine or pruner is unknown, or can't serve the space."""
+
+
+class SeedError(StudyError, ValueError):
+    """A seed is no whole number from 0 to 2**32 - 1."""
+
+
+class WorkerError(StudyError):
+    """The worker process ended by itself, or could not be started.
+
+    Attributes:
+        killed: Whether it was killed, by a person or for lack of memory, and did nothing wrong.
+        out_of_memory: Whether it was killed for lack of memory, as far as kerastudy can tell.
     """
-    names = list(known)
-    if not names:
-        return "There are none to choose from."
-    return near_match(received, names) or f"Choose from {_listed(names, 'and')}."
+
+    def __init__(self, message: str, *, killed: bool = False, out_of_memory: bool = False) -> None:
+        """Takes the message and why the process ended."""
+        super().__init__(message)
+        self.killed, self.out_of_memory = killed, out_of_memory
 
 
-def near_match(received: object, known: Iterable[str]) -> str:
-    """What `suggestion` says where a known name is near; empty where none is."""
-    near = difflib.get_close_matches(received, list(known)) if isinstance(received, str) else []
-    return f"Did you mean {_listed(near, 'or')}?" if near else ""
+class FailedAlikeError(StudyError):
+    """The first trials all raise the same error: more trials would cost the budget for nothing."""
 
 
-def _listed(names: list[str], last: str) -> str:
-    quoted = [repr(name) for name in names]
-    if len(quoted) == 1:
-        return quoted[0]
-    return f"{', '.join(quoted[:-1])} {last} {quoted[-1]}"
+class TrackingError(KerastudyError):
+    """The record of studies can't be read, written or sent."""
+
+
+class StoreError(TrackingError):
+    """The store can't be used: missing, not writable, damaged, or too new."""
+
+
+class StoreLockedError(StoreError):
+    """Another process is using the store."""
+
+
+class StudyNotFoundError(TrackingError):
+    """The store has no such study or trial."""
+
+
+class StudyDeletedError(StudyNotFoundError):
+    """The study, or a part that it needs, was deleted in MLflow."""
+
+
+class StudyChangedError(TrackingError):
+    """The store has another definition of a study of this name."""
+
+
+class StudyNameError(TrackingError, ValueError):
+    """A study's name is empty, or has characters that names can't have."""
+
+
+class NotRecordableError(TrackingError, ValueError):
+    """MLflow can't take the name of a hyperparameter or of a metric."""
+
+
+class ComparisonError(TrackingError, ValueError):
+    """The studies can't be compared: different objectives, or fewer than two of them."""
+
+
+class ServerAwayError(TrackingError):
+    """An MLflow server does not answer now, or not as it should; it may later."""
+
+
+class ServerRefusedError(TrackingError):
+    """An MLflow server rejects what it is sent, however often."""
+
+
+class InternalError(KerastudyError):
+    """Base of the errors that one module of kerastudy raises and another one handles."""

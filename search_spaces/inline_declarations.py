@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from search_spaces import translations
-from search_spaces.errors import suggestion
+from search_spaces.errors import HyperparameterError
 from search_spaces.parameter import Parameter
-from search_spaces.readable_values import HyperparameterError, ReadableValues
+from search_spaces.readable_values import ReadableValues
 from search_spaces.scalars import NOT_GIVEN, Scalar
+from search_spaces.suggestions import suggestion
 
 
 class Scope(NamedTuple):

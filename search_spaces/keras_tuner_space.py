@@ -25,10 +25,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces.conditions import condition_in_words, holds
-from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters import Boolean, Choice, Fixed, Float, Int, Parameter
 from search_spaces.scalars import is_number
 from search_spaces.space import SearchSpace
+from search_spaces.suggestions import suggestion
 
 if TYPE_CHECKING:
     from keras_tuner import HyperParameters

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from search_spaces.conditions import condition_in_words, holds
-from search_spaces.errors import suggestion
 from search_spaces.parameter import Parameter
+from search_spaces.suggestions import suggestion
 
 
 # Not a dataclass: importing those takes as long as importing all of this package.

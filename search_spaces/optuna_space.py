@@ -23,9 +23,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.conditions import condition_in_words, holds
-from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.errors import SearchSpaceError
 from search_spaces.optuna_encodings import Encoding, encoding_of
 from search_spaces.space import SearchSpace
+from search_spaces.suggestions import suggestion
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 from search_spaces.conditions import Condition, check_condition
-from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.errors import SearchSpaceError, UnchangeableError
 from search_spaces.scalars import (
     NOT_GIVEN,
     MaybeScalar,
@@ -18,6 +18,7 @@ from search_spaces.scalars import (
     identity,
     plain_scalar,
 )
+from search_spaces.suggestions import suggestion
 
 Role: TypeAlias = Literal["scientific", "nuisance", "fixed"]
 
@@ -212,9 +213,9 @@ class Parameter(abc.ABC):
         """Refuses: a parameter is a value.
 
         Raises:
-            AttributeError: Always.
+            UnchangeableError: Always.
         """
-        raise AttributeError(
+        raise UnchangeableError(
             f"{self.subject} can't be changed ({attribute}={value!r}): make a new parameter."
         )
 
@@ -222,9 +223,9 @@ class Parameter(abc.ABC):
         """Refuses: a parameter is a value.
 
         Raises:
-            AttributeError: Always.
+            UnchangeableError: Always.
         """
-        raise AttributeError(f"{self.subject} can't lose its {attribute}: make a new parameter.")
+        raise UnchangeableError(f"{self.subject} can't lose its {attribute}: make a new parameter.")
 
     def _set(self, attribute: str, value: object) -> None:
         """Sets an attribute while the parameter is being made."""

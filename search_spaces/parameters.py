@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from search_spaces.choice_parameter import Boolean, Choice, Fixed
-from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.errors import SearchSpaceError
 from search_spaces.float_parameter import Float
 from search_spaces.int_parameter import Int
 from search_spaces.parameter import ROLES, Parameter
 from search_spaces.spelled import opened
+from search_spaces.suggestions import suggestion
 
 __all__ = [
     "ROLES",

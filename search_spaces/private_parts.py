@@ -11,10 +11,12 @@ import importlib
 import importlib.metadata
 from typing import Any, Final
 
+from search_spaces.errors import InternalError
+
 _declared: Final[list[PrivatePart]] = []
 
 
-class MissingPartError(Exception):
+class MissingPartError(InternalError):
     """The installed version of a library lacks a private part that is used."""
 
 

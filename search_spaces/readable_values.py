@@ -8,18 +8,7 @@ import copy
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from search_spaces.errors import SearchSpaceError
-
-
-class HyperparameterError(SearchSpaceError, KeyError):
-    """A builder asked for a hyperparameter that has no value, or declared one in two ways.
-
-    It is a KeyError too, as for any mapping, but reads as its message and nothing else.
-    """
-
-    def __str__(self) -> str:
-        """The message; KeyError alone would quote it."""
-        return str(self.args[0]) if self.args else ""
+from search_spaces.errors import HyperparameterError
 
 
 def opened_again(value: Any) -> Any:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 from typing import Final, Literal, TypeAlias
 
-from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.errors import SearchSpaceError
 from search_spaces.scalars import is_number
+from search_spaces.suggestions import suggestion
 
 Scale: TypeAlias = Literal["linear", "log", "reverse_log"]
 

@@ -9,10 +9,11 @@ from typing import Any
 from search_spaces import combinations, serialization
 from search_spaces.alterable import Alterable
 from search_spaces.conditions import check_parents, parents_first
-from search_spaces.errors import SearchSpaceError, suggestion
+from search_spaces.errors import SearchSpaceError
 from search_spaces.membership import Containment, active_names, containment, unknown_name
 from search_spaces.parameter import Parameter
 from search_spaces.scalars import NOT_GIVEN, canonical_json
+from search_spaces.suggestions import suggestion
 
 
 class SearchSpace(Alterable):

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.conditions import holds
-from search_spaces.errors import suggestion
+from search_spaces.errors import HyperparameterError
 from search_spaces.inline_declarations import InlineDeclarations
 from search_spaces.parameter import Parameter
-from search_spaces.readable_values import HyperparameterError, opened_again
+from search_spaces.readable_values import opened_again
 from search_spaces.scalars import NOT_GIVEN, Scalar
 from search_spaces.space import SearchSpace
+from search_spaces.suggestions import suggestion
 from search_spaces.variants import read_as, unconditional
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from search_spaces.errors import SearchSpaceError
+from search_spaces.errors import InternalError, SearchSpaceError
 from search_spaces.parameter import Parameter
 from search_spaces.space import SearchSpace
 from search_spaces.traced_hyperparameters import Occurrence, TracedHyperparameters
@@ -35,11 +35,11 @@ class Trace(NamedTuple):
     error: str | None
 
 
-class LimitReachedError(Exception):
+class LimitReachedError(InternalError):
     """The limit of builds is reached."""
 
 
-class ClashError(Exception):
+class ClashError(InternalError):
     """A name was declared with domains that can't be told apart: see `Tracer.clashes`."""
 
 

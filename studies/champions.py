@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces import Hyperparameters
+from search_spaces.errors import StudyNotFoundError
 from studies.errors import StudyError, describe
 from studies.loading import Target, load_study
 from tracking import tags
 from tracking.champions import champion_version
-from tracking.errors import StudyNotFoundError
 from tracking.history import StudyHistory, read_source, read_study
 from tracking.records import TrialRecord
 from tracking.registry import local_model

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import Fixed
+from search_spaces.errors import StudyChangedError
 from search_spaces.parameters import parameter_from_dict
 from studies.engine_options import split_options
 from studies.engines.keras_tuner_parts import FACTOR, hyperband_trials
 from studies.engines.make import check_engine_serves
 from studies.errors import EngineError, StudyError
 from studies.study_definition import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS
-from tracking.errors import StudyChangedError
 from tracking.history import StudyHistory
 from tracking.joining import joined, with_joined
 from tracking.mlflow_names import check_names

@@ -1,12 +1,4 @@
-"""What can go wrong in studies, as a tree.
-
-StudyError                     the user can mend it; its text is one clear message
-├── StudyFileError             the study file: not there, does not parse, raises, has no study
-├── BuilderError               the model builder: no model, not compiled, an undeclared name
-├── ObjectiveError             the objective: unknown, or its direction is
-├── EngineError                the engine or pruner: unknown, or cannot serve this space
-└── WorkerError                the worker process ended by itself
-"""
+"""The texts of errors: what Keras, TensorFlow and users raised, in one line each."""
 
 from __future__ import annotations
 
@@ -15,44 +7,32 @@ import textwrap
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from search_spaces.errors import (
+    BuilderError,
+    EngineError,
+    ObjectiveError,
+    StudyError,
+    StudyFileError,
+    WorkerError,
+)
+
+__all__ = [
+    "BuilderError",
+    "EngineError",
+    "ObjectiveError",
+    "StudyError",
+    "StudyFileError",
+    "WorkerError",
+    "describe",
+    "first_paragraph",
+    "near_matches",
+]
+
 # What TensorFlow puts before the text of an error: where in its graph, and in whose code.
 _NODE = re.compile(r"\{\{function_node [^}]*\}\}")
 _CALLED = re.compile(r"^Exception encountered when calling .*?\x1b\[1m(.*?)\x1b\[0m", re.DOTALL)
 _IN_USER_CODE = "in user code:"
 _WHERE = re.compile(r'Graph execution error:|Detected at node|<stack traces|File "|\[\[|Traceback')
-
-
-class StudyError(Exception):
-    """Base of the errors of studies; its text is one clear message for the user."""
-
-
-class StudyFileError(StudyError):
-    """The study file is not there, does not parse, raises, or has no study."""
-
-
-class BuilderError(StudyError):
-    """The builder returns no compiled Keras model, or reads what the space lacks."""
-
-
-class ObjectiveError(StudyError, ValueError):
-    """The objective is not among what the model logs, or its direction is unknown."""
-
-
-class EngineError(StudyError, ValueError):
-    """The engine or pruner is unknown, or cannot serve the space."""
-
-
-class WorkerError(StudyError):
-    """The worker process ended by itself, or could not be started.
-
-    Attributes:
-        killed: Whether it was killed, by a person or for want of memory, and did nothing wrong.
-        out_of_memory: Whether it was for want of memory, as far as that can be told.
-    """
-
-    def __init__(self, message: str, *, killed: bool = False, out_of_memory: bool = False) -> None:
-        super().__init__(message)
-        self.killed, self.out_of_memory = killed, out_of_memory
 
 
 def describe(error: BaseException) -> str:

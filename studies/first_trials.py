@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from studies.errors import StudyError
+from search_spaces.errors import FailedAlikeError
 from tracking.records import StudyDescription, TrialRecord
 
 _TRIALS = 3
-
-
-class FailedAlikeError(StudyError):
-    """The first trials all raised the same: to go on would cost the budget, and find nothing."""
 
 
 class FirstTrials:

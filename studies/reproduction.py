@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from search_spaces.errors import StudyNotFoundError
 from studies.data.large import temporary_folder
 from studies.errors import StudyError
 from studies.executors.worker import WorkerExecutor
@@ -18,7 +19,6 @@ from studies.reruns import Rerun, put_back, trainings_of, unsound_checkpoints
 from studies.shipping import ShippedStudy, ship
 from studies.study_definition import StudyDefinition
 from studies.training.environment import environment_differences
-from tracking.errors import StudyNotFoundError
 from tracking.history import StudyHistory, epoch_metrics, read_code, read_study
 from tracking.records import FINISHED_STATES, CodeDescription, TrainerName, TrialRecord, TrialTask
 from tracking.records.studies import sha256

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from search_spaces.errors import FailedAlikeError
 from studies.budget import INTERRUPTED, AtTheEnd, Ending
 from studies.choosing import choose_champion
 from studies.commits import commit_tags
@@ -27,7 +28,6 @@ from studies.engines.engine import Engine
 from studies.engines.make import make_engine
 from studies.engines.optuna_export import OptunaExport, can_export, export_name
 from studies.executors.executor import Executor
-from studies.first_trials import FailedAlikeError
 from studies.interruption import catching_interrupts
 from studies.mirroring import mirroring, server_for
 from studies.progress import Progress

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from search_spaces.errors import SeedError
+
 if TYPE_CHECKING:
     import keras
     import numpy as np
@@ -24,10 +26,10 @@ def check_seed(seed: object) -> int:
         seed: 0 to 2**32 - 1. Zero is a seed like any other.
 
     Raises:
-        ValueError: If it is not.
+        SeedError: If it is not.
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= _LARGEST:
-        raise ValueError(f"The seed must be a whole number from 0 to 2**32 - 1. Received: {seed!r}")
+        raise SeedError(f"The seed must be a whole number from 0 to 2**32 - 1. Received: {seed!r}")
     return seed
 
 

@@ -147,10 +147,7 @@ class StudyDefinition:
             raise StudyError(
                 f"deterministic must be True or False. Received: {self.deterministic!r}."
             )
-        try:
-            check_seed(self.seed)
-        except ValueError as error:
-            raise StudyError(str(error)) from None
+        check_seed(self.seed)
         self._replace("objective", make_objective(self.objective))
         self._replace("engine", self._named("engine", check_engine))
         self._replace("pruner", self._named("pruner", check_pruner))

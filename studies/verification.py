@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from search_spaces.errors import InternalError
 from studies.data.large import temporary_folder
 from studies.errors import StudyError, WorkerError
 from studies.executors.executor import Executor
@@ -42,7 +43,7 @@ _ATTEMPTS = 3
 _SHARE_OF_LAUNCH = 0.1
 
 
-class VerificationStopped(Exception):  # noqa: N818 - no error: a person has asked for it
+class VerificationStopped(InternalError):  # noqa: N818 - no error: a person has asked for it
     """It was asked to stop, and the trial is not compared."""
 
 

@@ -13,6 +13,7 @@
 | `mlflow_client` | opening MLflow's and Optuna's databases |
 | `mlflow_parts` | what is private of MLflow |
 | `mlflow_names` | names that MLflow refuses, spelled otherwise |
+| `failures` | what the system and the databases raise, as errors of the store |
 | `tags` | the tags on MLflow's runs |
 | `experiments`, `runs` | writing a study into MLflow: its experiment, its runs |
 | `parents` | the parent runs of studies, and those that were lost in MLflow |
@@ -33,7 +34,7 @@
 | `ui` | the MLflow UI |
 """
 
-from tracking.errors import (
+from search_spaces.errors import (
     StoreError,
     StoreLockedError,
     StudyChangedError,

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from search_spaces.errors import InternalError
 from tracking.records import TrialRecord
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-class CheckpointError(Exception):
+class CheckpointError(InternalError):
     """A file of weights can't be read, or does not have the content that was written."""
 
 

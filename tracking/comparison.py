@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tracking.errors import TrackingError
+from search_spaces.errors import ComparisonError
 from tracking.history import StudyHistory
 from tracking.overlaps import ParameterOverlap, overlap_of
 from tracking.records import Objective, TrialRecord
@@ -21,10 +21,6 @@ from tracking.selection import holding
 
 _MOST_TOP = 10
 _LEAST_TOP = 3
-
-
-class ComparisonError(TrackingError, ValueError):
-    """The studies can't be compared: other objectives, or fewer than two of them."""
 
 
 @dataclass(frozen=True)

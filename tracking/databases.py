@@ -8,7 +8,7 @@ import shlex
 import sqlite3
 from pathlib import Path
 
-from tracking.errors import StoreError
+from search_spaces.errors import StoreError
 
 # What SQLite keeps beside a database: the write-ahead log, and its index.
 _BESIDE = ("-wal", "-shm")

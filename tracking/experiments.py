@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
+from search_spaces.errors import StoreError, StudyDeletedError
 from tracking import tags
 from tracking.atomic import remove_pieces
 from tracking.champions import models_of
 from tracking.doctor.findings import move_to_orphans
-from tracking.errors import StoreError, StudyDeletedError
 from tracking.parents import in_trash
 from tracking.run_contents import local_artifacts
 from tracking.searching import search_runs

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from search_spaces.errors import StoreError, StudyDeletedError, StudyNotFoundError
 from tracking import tags
 from tracking.champions import ALIAS, champion_version
-from tracking.errors import StoreError, StudyDeletedError, StudyNotFoundError
 from tracking.joining import completed, with_joined
 from tracking.mlflow_client import check_database
 from tracking.mlflow_names import from_mlflow

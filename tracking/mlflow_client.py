@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from search_spaces.errors import StoreError
 from tracking.databases import check_can_be_read, database_fault, set_aside
-from tracking.errors import StoreError
 from tracking.mlflow_parts import make_database, quieten, rewrite_addresses
 
 if TYPE_CHECKING:

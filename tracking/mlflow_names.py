@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from tracking.errors import NotRecordableError
+from search_spaces.errors import NotRecordableError
 
 LONGEST: Final = 250
 """Characters that MLflow takes in the name of a param, a metric or a tag."""

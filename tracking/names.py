@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from tracking.errors import StudyNameError
+from search_spaces.errors import StudyNameError
 
 # A path's and an address's own characters. MLflow's registry refuses '/' and ':';
 # '@', '?', '#' and '%' would break "models:/NAME@champion" and file addresses;

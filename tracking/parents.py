@@ -11,8 +11,8 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from search_spaces.errors import StoreError, StudyDeletedError
 from tracking import tags
-from tracking.errors import StoreError, StudyDeletedError
 from tracking.run_contents import definition_path
 from tracking.searching import search_experiments, search_runs
 from tracking.store import Store

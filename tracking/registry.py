@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from search_spaces.errors import ServerRefusedError, StoreError
 from tracking import tags
 from tracking.champions import ALIAS, champion_version, is_of, models_of
-from tracking.errors import ServerRefusedError, StoreError
 from tracking.history import StudyHistory
 from tracking.mlflow_names import param_name, to_mlflow
 from tracking.records import BestEpoch, StudyDescription, TrialRecord

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from tracking.errors import StoreError
+from search_spaces.errors import InternalError, StoreError
 from tracking.mlflow_parts import batch_check, can_write_tables
 from tracking.run_writer import ClientWriter, RunWriter
 
@@ -248,7 +248,7 @@ def _not_written(error: sqlite3.Error) -> StoreError:
     )
 
 
-class _NotTakenError(Exception):
+class _NotTakenError(InternalError):
     """The tables lack what a write needs: MLflow's client does it, or tells what is wrong."""
 
 

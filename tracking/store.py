@@ -25,9 +25,9 @@ from urllib.request import url2pathname
 
 from filelock import FileLock
 
+from search_spaces.errors import StoreError
 from tracking import tags
 from tracking.atomic import remove_pieces, write_atomically
-from tracking.errors import StoreError
 from tracking.mlflow_parts import rewrite_addresses, rewrite_tag
 from tracking.study_locks import locked_study, study_holder, study_holders
 from tracking.trust import kept_facts, maker_facts

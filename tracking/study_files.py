@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from search_spaces.errors import StudyNameError
 from tracking import tags
-from tracking.errors import StudyNameError
 from tracking.names import check_study_name
 from tracking.parents import recorded_name
 from tracking.searching import search_experiments

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from search_spaces.errors import StoreLockedError
 from tracking.atomic import remove_pieces, write_atomically
-from tracking.errors import StoreLockedError
 
 _SECONDS_TO_LOOK = 0.3
 

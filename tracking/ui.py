@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
-from tracking.errors import StoreError
+from search_spaces.errors import StoreError
 from tracking.store import Store
 
 HOST = "127.0.0.1"

@@ -99,48 +99,20 @@ def kerastudy() -> None:
 
 
 def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Has a command print one clear line, and exit with 2, for what its user can mend."""
+    """Makes a command print one clear line, and exit with 2, for what its user can mend."""
 
     @functools.wraps(command)
     def told(*arguments: Any, **options: Any) -> None:
-        from search_spaces import SearchSpaceError
-        from studies.data import DataError
-        from studies.errors import StudyError
-        from tracking.errors import TrackingError
+        from search_spaces.errors import KerastudyError
+        from tracking.failures import as_store_errors
 
         try:
-            command(*arguments, **options)
-        except (StudyError, TrackingError, SearchSpaceError, DataError) as error:
+            with as_store_errors():
+                command(*arguments, **options)
+        except KerastudyError as error:
             _fail(str(error))
-        except OSError as error:
-            # A full disk, a store that went away: the system's own words, and where.
-            where = f": {error.filename!r}" if error.filename else ""
-            _fail(f"{error.strerror or error}{where}. {_MEND}")
-        except Exception as error:
-            if not _of_a_database(error):
-                raise
-            _fail(f"The store's database cannot be used: {_first_cause(error)}. {_MEND}")
 
     return told
-
-
-_MEND = "What is recorded is kept: mend this, and give the command again."
-
-
-def _of_a_database(error: Exception) -> bool:
-    package = type(error).__module__.partition(".")[0]
-    # Optuna's own name for what its database refused.
-    return package in ("sqlalchemy", "mlflow", "sqlite3") or (
-        type(error).__name__ == "StorageInternalError"
-    )
-
-
-def _first_cause(error: BaseException) -> str:
-    """Returns what a database said, below what the libraries around it made of it."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = str(error).splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".")
 
 
 def _fail(message: str) -> None:

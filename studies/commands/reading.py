@@ -5,9 +5,9 @@ from __future__ import annotations
 import unicodedata
 from pathlib import Path
 
+from search_spaces.errors import StudyNotFoundError
 from studies.progress import waiting
 from studies.settings import check_engine
-from tracking.errors import StudyNotFoundError
 from tracking.history import StudyHistory, read_study
 from tracking.store import default_store_path, open_store
 

@@ -65,7 +65,7 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
 
 def _documents(store: Store) -> list[dict[str, Any]]:
     """Returns what is listed of each study."""
-    from tracking.errors import TrackingError
+    from search_spaces.errors import TrackingError
     from tracking.history import find_study, read_study, study_names
 
     documents: list[dict[str, Any]] = []

@@ -40,10 +40,10 @@ def ui_command(
     kerastudy ui
     kerastudy ui digits --port 5001
     """  # noqa: D301 - click reads \b, which must not be escaped
+    from search_spaces.errors import StoreError, StudyNotFoundError
     from studies.commands.output import print_json
     from studies.commands.reading import history_of
     from studies.interruption import catching_interrupts
-    from tracking.errors import StoreError, StudyNotFoundError
     from tracking.store import default_store_path, open_store
     from tracking.ui import HOST, free_port, serving, study_page
 

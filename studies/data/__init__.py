@@ -20,14 +20,13 @@
 | `profiles`, `streams` | what its first batches tell; data that is read batch by batch |
 | `npz_files` | reading `.npz` without pickles |
 | `digests` | SHA-256 of arrays, the same on every machine |
-| `errors` | `DataError` |
 """
 
 from __future__ import annotations
 
+from search_spaces.errors import DataError
 from studies.data import datasets
 from studies.data.dataset import Dataset
-from studies.data.errors import DataError
 from studies.data.part import Part
 from studies.data.splits import Splits
 from studies.data.streams import StreamedDataset, StreamedSplits

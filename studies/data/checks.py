@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from studies.data.errors import DataError
+from search_spaces.errors import DataError
 from studies.data.given import Columns
 from studies.data.numbers import as_arrays, check_finite
 from studies.data.structures import Arrays, described, length_of, named_arrays

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from search_spaces.errors import DataError
 from studies.data.checks import Samples
-from studies.data.errors import DataError
 from studies.data.structures import described, entry_name
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from studies.data.errors import DataError
+from search_spaces.errors import DataError
 from studies.data.texts import is_text
 
 # Arrays that need rearranging are copied in blocks of about this size, never as a whole.

@@ -12,9 +12,9 @@ from functools import partial
 
 import numpy as np
 
+from search_spaces.errors import DataError
 from studies.data.checks import check_samples
 from studies.data.dataset import Dataset, call_text, unless
-from studies.data.errors import DataError
 from studies.data.npz_files import absolute_path, read_parts
 from studies.data.options import DEFAULT_SHARE, check_options
 from studies.data.partition import Contents

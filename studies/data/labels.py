@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from search_spaces.errors import DataError
 from studies.data.checks import Samples
-from studies.data.errors import DataError
 from studies.data.structures import Arrays
 from studies.data.texts import is_text
 

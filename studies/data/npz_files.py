@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from search_spaces.errors import DataError
 from studies.data import large
 from studies.data.checks import Samples, check_samples
-from studies.data.errors import DataError
 from studies.data.options import Options
 from studies.data.partition import Contents
 

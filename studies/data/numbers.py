@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from search_spaces.errors import DataError
 from studies.data.digests import is_portable
-from studies.data.errors import DataError
 from studies.data.large import blocks
 from studies.data.structures import Arrays, entry_name, several
 from studies.data.tables import is_table, table_array

@@ -7,7 +7,7 @@ import numbers
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from studies.data.errors import DataError
+from search_spaces.errors import DataError
 
 DEFAULT_SHARE = 0.2
 PREPROCESSING_NAMES = ("standardize", "minmax")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from search_spaces.errors import DataError
 from studies.data.digests import array_digest, combined_digest
-from studies.data.errors import DataError
 from studies.data.structures import Arrays, length_of, map_arrays, named_arrays
 
 

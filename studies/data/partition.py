@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from search_spaces.errors import DataError
 from studies.data.checks import Samples, check_same_shape, check_samples
 from studies.data.classes import (
     check_several_classes,
@@ -15,7 +16,6 @@ from studies.data.classes import (
     count_classes,
     stratification_labels,
 )
-from studies.data.errors import DataError
 from studies.data.given import Given, examples_of
 from studies.data.labels import numbered
 from studies.data.large import taken

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from studies.data.errors import DataError
+from search_spaces.errors import DataError
 from studies.data.given import Prepared
 from studies.data.numbers import check_finite
 from studies.data.scalings import Scaling, as_read, can_be_scalings, scalings_of

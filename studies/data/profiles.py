@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from search_spaces.errors import DataError
 from studies.data.classes import class_labels
 from studies.data.digests import array_digest, combined_digest, is_portable
-from studies.data.errors import DataError
 from studies.data.numbers import check_finite
 from studies.data.part import Part
 from studies.data.readings import Reading

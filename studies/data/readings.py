@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from search_spaces.errors import DataError
 from search_spaces.private_parts import MissingPartError
-from studies.data.errors import DataError
 from studies.data.sources import PY_DATASET, TF_DATA, Source, kind_of
 from studies.libraries.keras_parts import adapter_of
 

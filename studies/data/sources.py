@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from studies.data.errors import DataError
+from search_spaces.errors import DataError
 from studies.libraries.keras_parts import is_batches
 from studies.libraries.tensorflow_parts import is_dataset, seeded
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from search_spaces.errors import DataError
 from studies.data.digests import combined_digest
-from studies.data.errors import DataError
 from studies.data.given import Given
 from studies.data.part import Part
 from studies.data.structures import named_arrays

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from search_spaces.errors import DataError
 from studies.data.checks import Samples
 from studies.data.classes import check_class_counts
-from studies.data.errors import DataError
 
 
 def split_indices(

@@ -11,8 +11,8 @@ from types import MappingProxyType
 
 from filelock import FileLock
 
+from search_spaces.errors import DataError
 from studies.data.digests import combined_digest
-from studies.data.errors import DataError
 from studies.data.given import Given
 from studies.data.part import Part
 from studies.data.profiles import Profile, profile_of

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from studies.data.errors import DataError
+from search_spaces.errors import DataError
 from studies.data.given import Columns
 from studies.data.structures import named_arrays, several
 

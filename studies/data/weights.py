@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from studies.data.errors import DataError
+from search_spaces.errors import DataError
 from studies.data.numbers import as_numbers, check_finite
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from search_spaces.errors import StoreLockedError, StudyNotFoundError, TrackingError
 from studies.doctor.copies import check_copy, check_database, check_unknown_copies
 from studies.doctor.retraining import train_again
 from studies.doctor.states import check_states
@@ -28,7 +29,6 @@ from tracking.doctor.lost import (
 )
 from tracking.doctor.runs import check_readable, check_running, check_unmade
 from tracking.doctor.studies import StudyRecord, read_record
-from tracking.errors import StoreLockedError, StudyNotFoundError, TrackingError
 from tracking.history import StudyHistory, read_study, study_engines
 from tracking.parents import study_experiments
 from tracking.store import Store, check_writable, is_store, open_store, real_folder

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from search_spaces import SearchSpaceError
-from studies.errors import StudyError
+from search_spaces.errors import KerastudyError, StoreError
 from studies.progress import Progress
 from studies.reproduction import reproduce
 from studies.reruns import unsound_checkpoints
-from tracking.errors import StoreError
 from tracking.history import StudyHistory
 
 
@@ -34,7 +32,7 @@ def train_again(history: StudyHistory, number: int, repeat: int, progress: Progr
         return
     try:
         outcome = reproduce(history, number, trainer=None, progress=progress)
-    except (StudyError, SearchSpaceError, MlflowException) as error:
+    except (KerastudyError, MlflowException) as error:
         raise StoreError(str(error)) from error
     if repeat in dict(unsound_checkpoints(history, trial)):
         raise StoreError("; ".join(outcome.notes))

@@ -169,14 +169,14 @@ def serve(connection: Connection, load: LoadStudy) -> None:
         connection: To the driver.
         load: The study.
     """
-    from search_spaces import SearchSpaceError
-    from studies.errors import StudyError, describe
+    from search_spaces.errors import KerastudyError
+    from studies.errors import describe
     from studies.executors.messages import ChampionSaved, Failed
     from tracking.records import TrialTask
 
     try:
         session = _load(load, connection)
-    except (StudyError, SearchSpaceError) as error:
+    except KerastudyError as error:
         connection.send(Failed(str(error)))
         session = None
     while True:
@@ -190,7 +190,7 @@ def serve(connection: Connection, load: LoadStudy) -> None:
                     message.spec, message.checkpoint, message.space, message.folder
                 )
                 connection.send(ChampionSaved(metrics))
-        except (StudyError, SearchSpaceError) as error:
+        except KerastudyError as error:
             connection.send(Failed(str(error)))
         except (EOFError, ConnectionError):
             # The driver is gone.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from search_spaces import HyperparameterError, Hyperparameters
+from search_spaces.errors import NotRecordableError
 from studies.errors import BuilderError, StudyError
 from studies.libraries.keras_parts import compile_arguments
 from studies.objective import unknown_metric
@@ -19,7 +20,6 @@ from studies.training.determinism import begin_trial
 from studies.training.metric_directions import settled
 from studies.training.own_code import loading_warnings
 from studies.training.target_checks import check_targets, check_weighted
-from tracking.errors import NotRecordableError
 from tracking.mlflow_names import check_names
 from tracking.records import Objective
 

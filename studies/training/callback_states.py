@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from search_spaces.errors import InternalError
 from studies.libraries.keras_parts import GIVEN_TO_CALLBACKS
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _UNKNOWN = frozenset(
 _OPERATION = "keras.ops"
 
 
-class CallbackStateError(Exception):
+class CallbackStateError(InternalError):
     """A callback keeps what can't be put aside; names it."""
 
 

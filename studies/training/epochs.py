@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from search_spaces.errors import InternalError
 from studies.libraries.tensorflow_parts import tell_shapes_of_variables
 from studies.training.batches import known_size, packed
 from studies.training.loops import Loop
@@ -172,7 +173,7 @@ def _with_size(batch: Any, size: int | None) -> Any:
     return tf.ensure_shape(batch, [size, *batch.shape[1:]])
 
 
-class LogsOfItsOwnError(Exception):
+class LogsOfItsOwnError(InternalError):
     """A step returns other values than those of the model's metrics."""
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from search_spaces.errors import InternalError
 from studies.libraries.keras_parts import hold_value, value_held
 from studies.libraries.tensorflow_parts import forgetting_gradients, take_identity
 from studies.training.epochs import (
@@ -39,7 +40,7 @@ from studies.training.epochs import Signature
 _REFUSALS_KEPT = 1000
 
 
-class NotCompilableError(Exception):
+class NotCompilableError(InternalError):
     """A model can't be trained exactly by a program; says why."""
 
 

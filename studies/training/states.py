@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from search_spaces.errors import InternalError
 from tracking.atomic import replacing
 from tracking.records import BestEpoch, TrialSpec
 
@@ -25,7 +26,7 @@ from tracking.records import BestEpoch, TrialSpec
 _NOT_COMPUTED = ("number", "attempt", "epochs", "goes_on_from", "initial_epoch", "begun_as")
 
 
-class StateError(Exception):
+class StateError(InternalError):
     """A state can't be gone on from: the file is damaged, or of another training."""
 
 

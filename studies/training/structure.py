@@ -13,6 +13,7 @@ import types
 from collections.abc import Mapping
 from typing import Any
 
+from search_spaces.errors import InternalError
 from studies.libraries import keras_parts
 from studies.libraries.tensorflow_parts import is_plain_variable
 from studies.training.code_reading import Reads
@@ -50,7 +51,7 @@ _LIFTED: Mapping[str, tuple[str, ...]] = {
 }
 
 
-class UnreadableError(Exception):
+class UnreadableError(InternalError):
     """Something of a model can't be compared surely."""
 
 

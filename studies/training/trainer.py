@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from search_spaces import Hyperparameters
+from search_spaces.errors import InternalError
 from tracking.records import TrialSpec
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Training:
     traced: Sequence[str] = ()
 
 
-class NotTrainedError(Exception):
+class NotTrainedError(InternalError):
     """A training failed before its first epoch was reported, in a way that `model.fit` may not.
 
     Its text says how. Model and callbacks are of no use any more: they must be built again, and

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from search_spaces.errors import InternalError
 from studies.libraries.keras_parts import write_weights
 from studies.training.variables import assign, saved_variables
 from tracking.checkpoints import arrays_digest, digest_in, stored_arrays
@@ -36,7 +37,7 @@ _STRUCTURES_KEPT = 1000
 _SMALLEST_MARK = 4
 
 
-class NoLayoutError(Exception):
+class NoLayoutError(InternalError):
     """A file does not have a model's variables, as they are, in places of their own."""
 
 

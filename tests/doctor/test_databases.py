@@ -13,9 +13,9 @@ from doctored import ENGINE, Said, copy_of, history_of, kinds, launch, outcome
 from handmade import contents
 from scripted import describe
 
+from search_spaces.errors import StoreError
 from studies.doctor.diagnosis import diagnose
 from studies.running_studies import run_study
-from tracking.errors import StoreError
 from tracking.store import Store
 
 

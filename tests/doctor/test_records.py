@@ -9,9 +9,9 @@ import pytest
 from doctored import CODE, TEXT, history_of, launch
 from handmade import contents
 
+from search_spaces.errors import StoreError
 from studies.doctor.diagnosis import diagnose
 from tracking import tags
-from tracking.errors import StoreError
 from tracking.run_contents import code_path, definition_path
 from tracking.store import Store
 

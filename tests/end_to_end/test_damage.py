@@ -19,11 +19,11 @@ from study_record import differences, left_behind, read_record
 from user_commands import kerastudy
 from write_ahead import change_last_bytes, commits, dumped
 
+from search_spaces.errors import StoreError
 from studies.commands.main import telling_errors
 from studies.doctor.diagnosis import diagnose
 from studies.progress import NoProgress
 from studies.running_studies import run_study
-from tracking.errors import StoreError
 from tracking.history import StudyHistory, read_study
 from tracking.records import TrialSpec
 from tracking.store import create_store, open_store

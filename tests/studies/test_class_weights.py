@@ -17,6 +17,7 @@ from scripted import ScriptedExecutor, describe
 from sklearn.utils.class_weight import compute_sample_weight
 
 import kerastudy as ks
+from search_spaces.errors import StudyChangedError
 from studies.class_weights import resolve_class_weight, with_class_weight
 from studies.commands.output import definition_text, study_text
 from studies.data import Splits
@@ -24,7 +25,6 @@ from studies.errors import BuilderError, StudyError
 from studies.progress import NoProgress
 from studies.running_studies import run_study
 from studies.training.states import identity_of
-from tracking.errors import StudyChangedError
 from tracking.history import StudyHistory, read_study
 from tracking.records import StudyDescription, TrialSpec
 from tracking.store import open_store

@@ -14,11 +14,11 @@ import optuna
 import pytest
 from scripted import ScriptedExecutor, describe
 
+from search_spaces.errors import StoreError, StudyChangedError
 from studies.commands.output import study_text
 from studies.errors import StudyError
 from studies.progress import NoProgress
 from studies.running_studies import run_study
-from tracking.errors import StoreError, StudyChangedError
 from tracking.history import StudyHistory, read_study
 from tracking.records import CodeDescription, TrialSpec
 from tracking.store import create_store, open_store

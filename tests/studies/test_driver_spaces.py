@@ -10,9 +10,9 @@ from scripted import SPACE, ScriptedExecutor, describe
 
 import kerastudy as ks
 from search_spaces import SearchSpace
+from search_spaces.errors import NotRecordableError, StudyChangedError
 from studies.progress import NoProgress
 from studies.running_studies import run_study
-from tracking.errors import NotRecordableError, StudyChangedError
 from tracking.history import StudyHistory, read_study
 from tracking.records import Objective, TrialSpec
 

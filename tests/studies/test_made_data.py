@@ -14,11 +14,11 @@ from conformance.models import by_hand
 
 import kerastudy as ks
 from search_spaces import Hyperparameters
+from search_spaces.errors import StudyChangedError
 from studies.commands.output import definition_text, study_document, study_text
 from studies.data import Dataset, StreamedDataset
 from studies.errors import StudyError
 from studies.training.made_data import DATA_SETS_KEPT, MadeData
-from tracking.errors import StudyChangedError
 from tracking.history import StudyHistory
 
 SERIES = np.random.default_rng(0).normal(size=72).astype("float32").cumsum()

@@ -12,8 +12,8 @@ from scripted import describe
 
 import kerastudy as ks
 from search_spaces import Choice, Fixed, Float, Int, Parameter, SearchSpace
-from tracking.comparison import Comparison, ComparisonError, Reached, compare
-from tracking.errors import TrackingError
+from search_spaces.errors import ComparisonError, TrackingError
+from tracking.comparison import Comparison, Reached, compare
 from tracking.history import StudyHistory, read_study
 from tracking.overlaps import overlap_of
 from tracking.records import DataDescription, Objective, Repeat, TrialRecord

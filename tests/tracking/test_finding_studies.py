@@ -21,7 +21,7 @@ from handmade import (
 )
 from scripted import describe
 
-from tracking.errors import StoreError, StudyDeletedError, StudyNotFoundError
+from search_spaces.errors import StoreError, StudyDeletedError, StudyNotFoundError
 from tracking.history import find_study, read_study, study_names
 from tracking.records import (
     BestEpoch,

@@ -20,7 +20,7 @@ from scripted import SPACE, describe
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from tracking.errors import StudyNotFoundError
+from search_spaces.errors import StudyNotFoundError
 from tracking.history import StudyHistory, read_source, read_study
 from tracking.records import (
     BestEpoch,

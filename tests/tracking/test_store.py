@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from handmade import contents
 
-from tracking.errors import StoreError
+from search_spaces.errors import StoreError
 from tracking.history import study_names
 from tracking.mlflow_client import open_optuna_storage
 from tracking.store import (
@@ -188,7 +188,7 @@ def test_a_moved_store_whose_database_is_gone_is_told(new_store: Store) -> None:
 
 READ = """
 import sys
-from tracking.errors import StoreError
+from search_spaces.errors import StoreError
 from tracking.history import study_names
 from tracking.store import open_store
 try:
@@ -213,7 +213,7 @@ def test_a_database_that_is_none_is_told_before_long(new_store: Store) -> None:
 
 AS_NOBODY = """
 import os, sys
-from tracking.errors import StoreError
+from search_spaces.errors import StoreError
 from tracking.store import check_writable, create_store, open_store
 if os.getuid() == 0:
     os.setgroups([])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tracking.errors import StoreLockedError
+from search_spaces.errors import StoreLockedError
 from tracking.history import study_names
 from tracking.mlflow_client import open_optuna_storage
 from tracking.store import Store, open_store

@@ -8,7 +8,7 @@ import pytest
 from handmade import ENVIRONMENT
 from scripted import describe
 
-from tracking.errors import StudyNameError
+from search_spaces.errors import StudyNameError
 from tracking.history import read_study, study_names
 from tracking.names import check_study_name, known_names
 from tracking.runs import StudyRuns

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from search_spaces.errors import TrackingError
 from tracking.atomic import remove_pieces
-from tracking.errors import TrackingError
 from tracking.store import Store
 
 Kind = Literal[

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from search_spaces.errors import StoreError
 from tracking import tags
 from tracking.doctor.findings import Ailment, Finding
 from tracking.doctor.studies import StudyRecord
-from tracking.errors import StoreError
 from tracking.parents import (
     engine_of,
     lost_parents,

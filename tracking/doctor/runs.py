@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
+from search_spaces.errors import TrackingError
 from tracking import tags
 from tracking.doctor.findings import Ailment, Finding
 from tracking.doctor.studies import StudyRecord
-from tracking.errors import TrackingError
 from tracking.experiments import end_unmarked
 from tracking.history import read_study
 from tracking.parents import restore_run

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from search_spaces.errors import StoreError
 from tracking import tags
-from tracking.errors import StoreError
 from tracking.parents import engine_of
 from tracking.run_contents import definition_path, local_artifacts
 from tracking.searching import search_runs

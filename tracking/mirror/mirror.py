@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from tracking.errors import ServerAwayError, ServerRefusedError
+from search_spaces.errors import ServerAwayError, ServerRefusedError
 from tracking.mirror.study_copy import StudyCopy
 from tracking.store import Store
 

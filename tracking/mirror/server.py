@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from tracking.errors import ServerAwayError, ServerRefusedError, TrackingError
+from search_spaces.errors import ServerAwayError, ServerRefusedError, TrackingError
 from tracking.mlflow_parts import quieten
 from tracking.tags import NO_SERVER
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from search_spaces.errors import ServerAwayError, ServerRefusedError
 from tracking import tags
 from tracking.atomic import is_piece
 from tracking.champions import champion_version
-from tracking.errors import ServerAwayError, ServerRefusedError
 from tracking.history import StudyHistory, read_study, study_engines
 from tracking.mirror.server import not_waiting_long, open_server, telling_server_errors
 from tracking.records import TrialRecord
