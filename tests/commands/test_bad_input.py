@@ -66,7 +66,7 @@ def check_refused(told: Told, *words: str) -> None:
     ],
 )
 def test_launch_refuses(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
-    told = kerastudy("launch", *arguments, cwd=tmp_path)
+    told = kerastudy_here("launch", *arguments, cwd=tmp_path)
     check_refused(told, *words)
     assert contents(tmp_path) == {}
 
@@ -79,7 +79,7 @@ NEWER = json.dumps({"format": STORE_FORMAT + 1, "path": "/x"})
 def test_a_store_that_is_a_file(tmp_path: Path, command: list[str]) -> None:
     file = tmp_path / "a file"
     file.write_text("mine")
-    told = kerastudy(*command, "--store", file, cwd=tmp_path)
+    told = kerastudy_here(*command, "--store", file, cwd=tmp_path)
     check_refused(told, repr(str(file)), "file")
     assert contents(tmp_path).keys() == {"a file"}
     assert file.read_text() == "mine"
@@ -88,12 +88,12 @@ def test_a_store_that_is_a_file(tmp_path: Path, command: list[str]) -> None:
 def test_the_store_may_come_from_a_variable(tmp_path: Path) -> None:
     file = tmp_path / "a file"
     file.write_text("mine")
-    told = kerastudy("launch", "digits", cwd=tmp_path, KERASTUDY_STORE=str(file))
+    told = kerastudy_here("launch", "digits", cwd=tmp_path, KERASTUDY_STORE=str(file))
     check_refused(told, repr(str(file)), "file")
 
 
 def test_the_number_of_workers_may_come_from_a_variable(tmp_path: Path) -> None:
-    told = kerastudy("launch", "digits", cwd=tmp_path, KERASTUDY_WORKERS="many")
+    told = kerastudy_here("launch", "digits", cwd=tmp_path, KERASTUDY_WORKERS="many")
     check_refused(told, "KERASTUDY_WORKERS", "'many'")
     assert contents(tmp_path) == {}
 
@@ -113,7 +113,7 @@ def check_unreadable(folder: Path, command: list[str], text: str, *words: str) -
     store.mkdir()
     (store / "store.json").write_text(text)
     before = contents(folder)
-    told = kerastudy(*command, "--store", store, cwd=folder)
+    told = kerastudy_here(*command, "--store", store, cwd=folder)
     check_refused(told, str(store), *words)
     assert contents(folder) == before
 
@@ -154,7 +154,7 @@ def test_a_store_that_is_not_writable(open_to_all: Path) -> None:
 
 @pytest.mark.parametrize("command", [["show", "digits"], ["reproduce", "digits"], ["ui", "digits"]])
 def test_no_store_says_how_to_start(tmp_path: Path, command: list[str]) -> None:
-    told = kerastudy(*command, cwd=tmp_path)
+    told = kerastudy_here(*command, cwd=tmp_path)
     check_refused(told, "kerastudy-store", "kerastudy launch")
     assert contents(tmp_path) == {}
 
@@ -245,7 +245,7 @@ CASES = {
         {"seed": "    epochs=2,\n    callbacks=lambda hp: [__import__('keras').callbacks"
          ".TensorBoard()],"},
     ),
-    "does not compile": Case(["not compiled"], {"compiled": ""}, executor="worker"),
+    "does not compile": Case(["not compiled"], {"compiled": ""}),
     "reads what is undeclared": Case(
         ["'learning_rat'", "learning_rate"],
         {"returned": "    hp['learning_rat']\n    return model\n"},
@@ -280,7 +280,7 @@ CASES = {
     "has two samples of three parts": Case(["sample"],
                                            {"data": "ks.datasets.arrays(x[:2], y[:2])"}),
     "has no data file": Case(["nowhere.npz", "does not exist"],
-                             arguments=["--data", "nowhere.npz"], executor="worker"),
+                             arguments=["--data", "nowhere.npz"]),
     "has a data file that is none": Case(["my_study.py", "npz"],
                                          arguments=["--data", "my_study.py"]),
     "has a grid without steps": Case(["grid", "learning_rate"], arguments=["--engine", "grid"]),
@@ -324,6 +324,7 @@ def test_a_study_that_has_changed(copied_store: Path, tmp_path: Path, name: str)
     replaced, words = CHANGES[name]
     file = write_study(tmp_path, **replaced)
     before = contents(copied_store)
-    told = kerastudy("launch", file, "--store", copied_store, "--trials", "4", cwd=tmp_path)
+    arguments = ("launch", file, "--store", copied_store, "--executor", "in-process")
+    told = kerastudy_here(*arguments, "--trials", "4", cwd=tmp_path)
     check_refused(told, "'blobs'", "--name", *words)
     assert contents(copied_store) == before

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from click.testing import CliRunner
+import user_commands
 from user_commands import KERASTUDY, environment
 
 # Keras is imported by the builder: what is wrong before it is called is then told quickly.
@@ -91,13 +90,10 @@ def kerastudy(*arguments: str | Path, cwd: Path, timeout: float = 300, **variabl
     return run([*KERASTUDY, *map(str, arguments)], cwd=cwd, timeout=timeout, **variables)
 
 
-def kerastudy_here(*arguments: str | Path, cwd: Path) -> Told:
-    """Runs the command in this process: for what does not need one of its own, in less time."""
-    from studies.commands.main import kerastudy as group
-
-    with contextlib.chdir(cwd):
-        result = CliRunner().invoke(group, [*map(str, arguments)])
-    return Told(result.exit_code, result.stdout, result.stderr)
+def kerastudy_here(*arguments: str | Path, cwd: Path, **variables: str) -> Told:
+    """Runs the command in this process; see `user_commands.kerastudy_here`."""
+    done = user_commands.kerastudy_here(cwd, *arguments, expect=None, **variables)
+    return Told(done.returncode, done.stdout, done.stderr)
 
 
 def run(command: list[str], *, cwd: Path, timeout: float = 300, **variables: str) -> Told:

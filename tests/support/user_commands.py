@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from conformance.executor import STUDY_FILE
 
@@ -40,6 +43,33 @@ def kerastudy(
         text=True,
     )
     assert expect is None or done.returncode == expect, done.stdout + done.stderr
+    return done
+
+
+def kerastudy_here(
+    folder: Path, *arguments: str | Path, expect: int | None = 0, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs a command as `kerastudy` does, but in this process.
+
+    For commands whose process is not the subject: it imports TensorFlow and MLflow once.
+    """
+    from studies.commands.main import main
+
+    command = ["kerastudy", *map(str, arguments)]
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with (
+        contextlib.chdir(folder),
+        patch.dict(os.environ, {"COLUMNS": "100", "KERASTUDY_WORKERS": "1", **more}),
+        patch.multiple(sys, argv=command, stdin=io.StringIO()),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    done = subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
+    assert expect is None or code == expect, done.stdout + done.stderr
     return done
 
 
