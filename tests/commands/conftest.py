@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command_line import Launched, kerastudy, write_study
+from command_line import Launched, kerastudy_here, write_study
 
 from tracking.store import open_store
 
@@ -17,7 +17,9 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Launched:
     folder = tmp_path_factory.mktemp("launched")
     file = write_study(folder / "my studies")
     store = folder / "my store"
-    told = kerastudy("launch", file, "--store", store, "--json", cwd=folder)
+    told = kerastudy_here(
+        "launch", file, "--store", store, "--executor", "in-process", "--json", cwd=folder
+    )
     assert told.code == 0, told.err
     return Launched(folder, file, store, told)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import Launched, kerastudy, run
+from command_line import Launched, kerastudy_here, run
 
 from kerastudy import datasets
 from tracking.store import open_store
@@ -74,7 +74,7 @@ def test_mlflow_loads_the_champion_of_a_moved_store(
     shutil.copytree(launched.store, away)
     assert open_store(away) is not None
     away.rename(moved)
-    told = kerastudy("show", "blobs", "--json", "--store", moved, cwd=tmp_path)
+    told = kerastudy_here("show", "blobs", "--json", "--store", moved, cwd=tmp_path)
     assert told.code == 0, told.err
     best = json.loads(told.out)["best"]
     assert best["model_uri"] == "models:/blobs@champion"
@@ -102,8 +102,8 @@ def test_a_moved_study_reproduces(launched: Launched, tmp_path: Path) -> None:
     """A second try, from another folder, after the store was moved, by the compiled trainer."""
     moved = tmp_path / "another place"
     shutil.copytree(launched.store, moved)
-    told = kerastudy("reproduce", "blobs", "--trainer", "compiled", "--json", "--store", moved,
-                     cwd=tmp_path)  # fmt: skip
+    told = kerastudy_here("reproduce", "blobs", "--trainer", "compiled", "--json", "--store", moved,
+                          cwd=tmp_path)  # fmt: skip
     assert told.code == 0, told.err
     document = json.loads(told.out)
     assert document["trainer"] == "compiled"

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import Launched, kerastudy, run
+from command_line import Launched, kerastudy_here, run
 from damage import cut_short, tear_last_page
 from handmade import contents
 
@@ -29,10 +29,10 @@ def best_checkpoint(folder: Path) -> Path:
 
 
 def test_nothing_is_wrong_with_what_was_launched(copied_store: Path, tmp_path: Path) -> None:
-    told = kerastudy("doctor", "--store", copied_store, cwd=tmp_path)
+    told = kerastudy_here("doctor", "--store", copied_store, cwd=tmp_path)
     assert (told.code, told.err) == (0, "")
     assert told.out == f"nothing wrong in {str(copied_store)!r}\n"
-    told = kerastudy("doctor", "--fix", "--json", "--store", copied_store, cwd=tmp_path)
+    told = kerastudy_here("doctor", "--fix", "--json", "--store", copied_store, cwd=tmp_path)
     assert told.code == 0
     document = {"store": str(copied_store), "findings": [], "running": [], "unread": ""}
     document["deleted"] = {}
@@ -52,14 +52,14 @@ def test_a_damaged_checkpoint_is_trained_again(copied_store: Path, tmp_path: Pat
     path = best_checkpoint(copied_store)
     whole = checkpoint_digest(path)
     cut_short(path)
-    told = kerastudy("doctor", "--json", "--store", copied_store, cwd=tmp_path)
+    told = kerastudy_here("doctor", "--json", "--store", copied_store, cwd=tmp_path)
     assert told.code == 1
     (finding,) = json.loads(told.out)["findings"]
     assert (finding["kind"], finding["path"]) == ("checkpoint", str(path))
     assert (finding["study"], finding["engine"]) == ("blobs", "optuna:tpe")
     command = shlex.split(finding["how"].partition("as does: ")[2])
     assert command[:3] == ["kerastudy", "reproduce", "blobs"]
-    told = kerastudy("doctor", "--fix", "--store", copied_store, cwd=tmp_path)
+    told = kerastudy_here("doctor", "--fix", "--store", copied_store, cwd=tmp_path)
     assert told.code == 0, told.err
     assert f"is there again: {str(path)!r}" in told.err
     assert [line.split()[0] for line in told.out.splitlines()] == ["mended", "1"]
@@ -69,12 +69,12 @@ def test_a_damaged_checkpoint_is_trained_again(copied_store: Path, tmp_path: Pat
 def test_what_is_wrong_and_mended_is_a_line_each(copied_store: Path, tmp_path: Path) -> None:
     tear_last_page(copied_store / "optuna.db")
     (copied_store / "partial-1-store.json").touch()
-    told = kerastudy("doctor", "--store", copied_store, cwd=tmp_path)
+    told = kerastudy_here("doctor", "--store", copied_store, cwd=tmp_path)
     assert told.code == 1
     lines = told.out.splitlines()
     assert len([line for line in lines if line.startswith("wrong  ")]) == 2
     assert lines[-1] == f"2 wrong in {str(copied_store)!r}"
-    told = kerastudy("doctor", "--fix", "--store", copied_store, cwd=tmp_path)
+    told = kerastudy_here("doctor", "--fix", "--store", copied_store, cwd=tmp_path)
     assert told.code == 0
     lines = told.out.splitlines()
     assert all(line.startswith("mended  ") for line in lines[:-1])
@@ -90,7 +90,7 @@ def test_a_damaged_record_is_told_in_one_line(
     cut_short(copied_store / "mlflow.db")
     before = contents(copied_store)
     arguments = [str(launched.file) if word == "FILE" else word for word in command]
-    told = kerastudy(*arguments, "--store", copied_store, cwd=tmp_path)
+    told = kerastudy_here(*arguments, "--store", copied_store, cwd=tmp_path)
     assert told.code == (1 if command[0] == "doctor" else 2)
     if command[0] == "doctor":
         assert "mlflow.db is damaged" in told.out and told.err == ""
@@ -100,7 +100,7 @@ def test_a_damaged_record_is_told_in_one_line(
 
 
 def test_no_store_is_wrong_use(tmp_path: Path) -> None:
-    told = kerastudy("doctor", "--fix", cwd=tmp_path)
+    told = kerastudy_here("doctor", "--fix", cwd=tmp_path)
     assert told.code == 2
     assert "kerastudy-store" in told.last and "--store" in told.last
     assert not list(tmp_path.iterdir())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Launched, Told, kerastudy
+from command_line import Launched, Told, kerastudy_here
 
 from tracking.history import read_study
 from tracking.store import open_store
@@ -25,15 +25,15 @@ def document(told: Told) -> Any:
 
 @pytest.fixture(scope="module")
 def shown(launched: Launched) -> Any:
-    told = kerastudy("show", "blobs", "--json", "--store", launched.store, cwd=launched.folder)
+    told = kerastudy_here("show", "blobs", "--json", "--store", launched.store, cwd=launched.folder)
     assert told.code == 0, told.err
     return document(told)
 
 
 @pytest.fixture(scope="module")
 def reproduced(launched: Launched) -> Told:
-    return kerastudy("reproduce", "blobs", "--json", "--store", launched.store,
-                     cwd=launched.folder)  # fmt: skip
+    return kerastudy_here("reproduce", "blobs", "--json", "--store", launched.store,
+                          cwd=launched.folder)  # fmt: skip
 
 
 def test_show_has_what_the_issue_lists(launched: Launched, shown: Any) -> None:
@@ -107,8 +107,10 @@ def test_progress_is_not_on_standard_output(launched: Launched) -> None:
 
 
 def test_launching_a_finished_study_runs_nothing(launched: Launched, copied_store: Path) -> None:
-    told = kerastudy("launch", launched.file, "--store", copied_store, "--json",
-                     cwd=launched.folder)  # fmt: skip
+    told = kerastudy_here(
+        *("launch", launched.file, "--store", copied_store, "--executor", "in-process", "--json"),
+        cwd=launched.folder,
+    )
     assert told.code == 0, told.err
     again, before = document(told), document(launched.told)
     assert again["trials"] == before["trials"]
@@ -116,7 +118,9 @@ def test_launching_a_finished_study_runs_nothing(launched: Launched, copied_stor
 
 
 def test_list_names_the_studies(launched: Launched, shown: Any) -> None:
-    told = kerastudy("list", "--json", cwd=launched.folder, KERASTUDY_STORE=str(launched.store))
+    told = kerastudy_here(
+        "list", "--json", cwd=launched.folder, KERASTUDY_STORE=str(launched.store)
+    )
     assert told.code == 0
     (study,) = document(told)
     assert study["study"] == "blobs"
@@ -125,12 +129,12 @@ def test_list_names_the_studies(launched: Launched, shown: Any) -> None:
 
 
 def test_list_without_a_store_is_empty(tmp_path: Path) -> None:
-    told = kerastudy("list", "--json", cwd=tmp_path)
+    told = kerastudy_here("list", "--json", cwd=tmp_path)
     assert (told.code, document(told)) == (0, [])
 
 
 def test_list_has_the_catalog(tmp_path: Path) -> None:
-    told = kerastudy("list", "--catalog", "--json", cwd=tmp_path)
+    told = kerastudy_here("list", "--catalog", "--json", cwd=tmp_path)
     assert told.code == 0
     assert "digits" in document(told)
 
@@ -150,7 +154,7 @@ def test_reproduce_is_identical(reproduced: Told, shown: Any) -> None:
 
 
 def test_the_text_for_people_has_the_commands(launched: Launched, shown: Any) -> None:
-    told = kerastudy("show", "blobs", "--store", launched.store, cwd=launched.folder)
+    told = kerastudy_here("show", "blobs", "--store", launched.store, cwd=launched.folder)
     assert told.code == 0
     assert f"trial {shown['best']['trial']}: val_accuracy" in told.out
     assert shown["best"]["checkpoint"] in told.out

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from command_line import Told, kerastudy, kerastudy_here, write_study
+from command_line import Told, kerastudy_here, write_study
 
 SPACE = """ks.SearchSpace(
         ks.learning_rate(1e-3, 1.0), ks.dropout(), ks.Choice("kind", ["a", "b"]), ks.l2()
@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def launch(folder: Path, *options: str) -> Told:
-    return kerastudy("launch", "my_study.py", "--json", *options, cwd=folder)
+    return kerastudy_here("launch", "my_study.py", "--json", *options, cwd=folder)
 
 
 TAILORED = [
@@ -52,7 +52,7 @@ def test_a_dry_run_shows_the_tailored_space_and_writes_nothing(folder: Path) -> 
 
 
 def test_a_launch_tunes_the_tailored_space_from_the_known_values(folder: Path) -> None:
-    told = launch(folder, *TAILORED)
+    told = launch(folder, *TAILORED, "--executor", "in-process")
     assert told.code == 0, told.err
     top = {trial["trial"]: trial["params"] for trial in json.loads(told.out)["top"]}
     assert [top[0]["learning_rate"], top[1]["learning_rate"]] == [0.5, 0.01]
@@ -100,7 +100,7 @@ def test_what_is_wrong_is_told_in_one_line(folder: Path, options: list[str], tol
 def test_the_number_of_workers_is_told_where_nobody_gave_one(folder: Path) -> None:
     """No more than there are trials left."""
     arguments = ["launch", "my_study.py", "--name", "by default", "--trials", "1"]
-    told = kerastudy(*arguments, cwd=folder, KERASTUDY_WORKERS="")
+    told = kerastudy_here(*arguments, cwd=folder, KERASTUDY_WORKERS="")
     assert told.code == 0, told.err
     assert re.search(r"^1 worker of 1 thread \(\d+ (cores?|GPUs?)\)$", told.err, re.MULTILINE)
 

@@ -66,8 +66,7 @@ def test_anothers_store_is_refused_until_it_is_trusted(store: Path, tmp_path: Pa
     assert told.code == 0, told.err
     # Once is enough.
     assert kerastudy_here("doctor", "--fix", "--store", store, cwd=tmp_path).code == 0
-    told = kerastudy_here("reproduce", "scripted", "--store", store, cwd=tmp_path)
-    assert "--trust" not in told.err
+    assert trust.stranger(store) == "", "`reproduce` asks the same"
 
 
 def test_of_a_store_of_an_earlier_version_the_owner_tells(

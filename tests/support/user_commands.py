@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from unittest.mock import patch
 
 from conformance.executor import STUDY_FILE
@@ -71,6 +71,11 @@ def kerastudy_here(
     done = subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
     assert expect is None or code == expect, done.stdout + done.stderr
     return done
+
+
+def wait_for_study(lines: IO[str]) -> None:
+    """Reads what a launch says until its study begins."""
+    assert any(line.startswith("study ") for line in iter(lines.readline, ""))
 
 
 def as_json(done: subprocess.CompletedProcess[str]) -> Any:
