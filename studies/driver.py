@@ -445,7 +445,8 @@ class Driver:
             run_id = running.trial.run_id
         running.begin_training(spec, run_id, self._clock.seconds)
         self._tell_of_origin(spec)
-        return task_of(spec, self._description, self._runs.files, self._trainer)
+        last_kept = self._retention.last_kept(running.trial.known)
+        return task_of(spec, self._description, self._runs.files, self._trainer, last_kept)
 
     def _tell_of_origin(self, spec: TrialSpec) -> None:
         """Gives a trial that goes on from another one the epochs that were trained there."""

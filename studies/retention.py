@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 from collections.abc import Iterable
 
 from studies.engines.engine import Engine
 from tracking.atomic import one_before
-from tracking.records import StudyDescription, TrialRecord
-from tracking.selection import beyond_retention, ranked
+from tracking.records import Rank, StudyDescription, TrialRecord
+from tracking.selection import rank_of, ranked
 from tracking.study_files import StudyFiles
 
 
@@ -26,21 +28,32 @@ class Retention:
         self._files, self._description = files, description
         self._objective, self._keep = description.objective, description.keep
         finished = list(finished)
-        order = ranked(finished, self._objective)
-        self._kept = order[: self._keep]
+        # Of all trials with a value, the best first.
+        self._ranks = [rank_of(trial, self._objective) for trial in self._valued(finished)]
         # Those that may still have files of no more use. A kill may have come between a file and
         # what supersedes it; --keep may be less.
-        self._dropped = {trial.number for trial in order[len(self._kept) :]}
+        self._dropped = {rank.number for rank in self._beyond()}
         self._with_state = {trial.number for trial in finished}
 
     def add(self, trial: TrialRecord) -> None:
         """Takes a finished trial."""
         self._with_state.add(trial.number)
-        if trial.best is None:
-            return
-        dropped = beyond_retention([*self._kept, trial], self._objective, self._keep)
-        self._kept = [each for each in [*self._kept, trial] if each not in dropped]
-        self._dropped |= {each.number for each in dropped}
+        for valued in self._valued([trial]):
+            rank = rank_of(valued, self._objective)
+            bisect.insort(self._ranks, rank)
+            # The trial itself, or the one whose place it takes.
+            self._dropped |= {max(rank, first).number for first in self._beyond()[:1]}
+
+    def last_kept(self, known: int | None = None) -> Rank | None:
+        """Returns the rank of the last trial whose checkpoint is kept; None if places are left.
+
+        Args:
+            known: Only trials below this number count, where nothing is to depend on timing.
+        """
+        if self._keep is None:
+            return None
+        counted = (rank for rank in self._ranks if known is None or rank.number < known)
+        return next(itertools.islice(counted, self._keep - 1, None), None)
 
     def tidy(self, engine: Engine) -> None:
         """Removes the files of no more use, as far as the engine does not want them."""
@@ -56,3 +69,10 @@ class Retention:
                 path = self._files.checkpoint(number, repeat)
                 path.unlink(missing_ok=True)
         self._dropped.clear()
+
+    def _valued(self, trials: Iterable[TrialRecord]) -> list[TrialRecord]:
+        return ranked(trials, self._objective)
+
+    def _beyond(self) -> list[Rank]:
+        """Returns the ranks after the last one that is kept."""
+        return [] if self._keep is None else self._ranks[self._keep :]

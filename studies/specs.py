@@ -8,6 +8,7 @@ from dataclasses import replace
 from studies.seeds import trial_seed
 from tracking.records import (
     Proposal,
+    Rank,
     StudyDescription,
     TrainerName,
     TrialRecord,
@@ -62,8 +63,12 @@ def task_of(
     description: StudyDescription,
     files: StudyFiles,
     trainer: TrainerName | None = None,
+    last_kept: Rank | None = None,
 ) -> TrialTask:
-    """Returns what an executor is given to run a training."""
+    """Returns what an executor is given to run a training.
+
+    Each repeat of a trial writes its checkpoint: the trial's value is known after the last one.
+    """
     origin = None
     if spec.goes_on_from is not None and spec.initial_epoch:
         origin = files.state(spec.goes_on_from)
@@ -74,4 +79,5 @@ def task_of(
         files.state(spec.number, spec.repeat),
         origin,
         trainer,
+        last_kept if description.repeats == 1 else None,
     )

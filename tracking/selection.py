@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from tracking.records import Objective, TrialRecord
+from tracking.records import Objective, Rank, TrialRecord
 
 
 def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[TrialRecord]:
@@ -15,11 +15,13 @@ def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[TrialRec
     """
     valued = [t for t in trials if t.best is not None and t.state in ("complete", "pruned")]
 
-    def key(trial: TrialRecord) -> tuple[float, int, int]:
-        assert trial.best is not None
-        return objective.sort_key(trial.best.value), trial.best.epoch, trial.number
+    return sorted(valued, key=lambda trial: rank_of(trial, objective))
 
-    return sorted(valued, key=key)
+
+def rank_of(trial: TrialRecord, objective: Objective) -> Rank:
+    """Returns the rank of a trial that has a value."""
+    assert trial.best is not None, "it has a value"
+    return objective.rank(trial.best.value, trial.best.epoch, trial.number)
 
 
 def best_trial(trials: Iterable[TrialRecord | None], objective: Objective) -> TrialRecord | None:
@@ -30,16 +32,3 @@ def best_trial(trials: Iterable[TrialRecord | None], objective: Objective) -> Tr
 def holding(trials: Iterable[TrialRecord], objective: Objective) -> list[TrialRecord]:
     """Returns the trials that have a value, best first, but those that `model.fit` belies."""
     return [trial for trial in ranked(trials, objective) if trial.holds]
-
-
-def beyond_retention(
-    trials: Sequence[TrialRecord], objective: Objective, keep: int | None
-) -> list[TrialRecord]:
-    """Returns the trials whose checkpoints are not kept: all after the best ``keep``.
-
-    Args:
-        trials: The study's finished trials.
-        objective: What they are ranked by.
-        keep: At least 1; None keeps all.
-    """
-    return [] if keep is None else ranked(trials, objective)[keep:]

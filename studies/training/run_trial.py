@@ -196,7 +196,8 @@ def _run_on(
         # Whatever the training made of it.
         raise reports.error
     result = watch.result(parameters_of(model))
-    if result.state in ("complete", "pruned") and weights.copy is not None:
+    kept = result.best is not None and task.may_stay(result.best)
+    if kept and result.state in ("complete", "pruned") and weights.copy is not None:
         result = _saved(result, weights, task, trainer.structure if trained else "")
     name, reason = state.trainer if state is not None and not trained else trainer.used
     if checkpoints.given_up:

@@ -61,7 +61,8 @@ def outcome(history: StudyHistory) -> list[tuple]:
             dict(t.spec.values),
             t.spec.seed,
             t.known,
-            t.result and (t.result.epochs, t.result.best, t.result.reason),
+            t.result
+            and (t.result.epochs, t.result.best, t.result.reason, t.result.checkpoint_sha256),
         )
         for t in history.trials
     ]

@@ -67,6 +67,13 @@ def test_keeps_the_checkpoints_of_the_best(undisturbed: StudyHistory) -> None:
     assert kept == {t.number for t in undisturbed.top(3)}
 
 
+def test_writes_no_checkpoint_that_can_not_stay(undisturbed: StudyHistory) -> None:
+    written = {t.number for t in undisturbed.trials if t.result and t.result.checkpoint_sha256}
+    values = [(t.best.value, t.best.epoch, t.number) for t in undisturbed.trials if t.best]
+    assert written == {n for n, each in enumerate(values) if each in sorted(values[: n + 1])[:3]}
+    assert 3 < len(written) < 14
+
+
 def test_keep_all_keeps_all(tmp_path: Path) -> None:
     history = launch(tmp_path / "store", keep=None, trials=5)
     assert all(history.checkpoint(trial) for trial in history.trials)

@@ -201,7 +201,8 @@ class ScriptedExecutor:
                 state = {"prune": "pruned", "stop": "interrupted"}[decision]
                 break
         if state != "interrupted":
-            digest = write_checkpoint(checkpoint, spec)
+            if best is not None and task.may_stay(best):
+                digest = write_checkpoint(checkpoint, spec)
             if task.state is not None:
                 task.state.write_text(json.dumps(dataclasses.asdict(best)))
         # Only a parameter that the space lacks is shown.

@@ -80,7 +80,8 @@ class SimulatedWorkers:
             return
         del self._running[number]
         state = {"prune": "pruned", "stop": "interrupted"}.get(decision, "complete")
-        digest = "" if state == "interrupted" else write_checkpoint(task.checkpoint, spec)
+        written = state != "interrupted" and task.may_stay(best)
+        digest = write_checkpoint(task.checkpoint, spec) if written else ""
         handler.on_result(
             TrialResult(
                 number,

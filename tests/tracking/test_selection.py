@@ -1,4 +1,4 @@
-"""The best of the trials, and which checkpoints are kept."""
+"""The best of the trials."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from handmade import LOSS, trial_record
 
 from tracking.records import Objective
-from tracking.selection import best_trial, beyond_retention, ranked
+from tracking.selection import best_trial, ranked
 
 ACCURACY = Objective("val_accuracy", "max")
 
@@ -59,31 +59,3 @@ def test_what_did_not_end_by_itself_does_not_count() -> None:
     assert best_trial(trials[1:], LOSS) is None
     assert best_trial([], LOSS) is None
     assert best_trial([None, trials[0], None], LOSS) == trials[0]
-
-
-@pytest.mark.parametrize("keep", [1, 2, 3, 4, 5, 9])
-def test_all_but_the_best_are_beyond_retention(keep: int) -> None:
-    values = [0.5, 0.125, 0.75, 0.25, 0.0625]
-    trials = [trial_record(number, value) for number, value in enumerate(values)]
-    beyond = beyond_retention(trials, LOSS, keep)
-    assert numbers(beyond) == [4, 1, 3, 0, 2][keep:]
-
-
-def test_all_are_kept_where_all_are_asked_for() -> None:
-    trials = [trial_record(number, number / 10) for number in range(30)]
-    assert beyond_retention(trials, LOSS, None) == []
-
-
-def test_pruned_checkpoints_are_kept_by_their_rank() -> None:
-    trials = [
-        trial_record(0, 0.5),
-        trial_record(1, 0.25, state="pruned"),
-        trial_record(2, 0.75, state="pruned"),
-        trial_record(3, None, state="infeasible"),
-    ]
-    assert numbers(beyond_retention(trials, LOSS, 1)) == [0, 2]
-
-
-def test_of_equal_trials_the_later_goes() -> None:
-    trials = [trial_record(number, 0.5, epoch=2) for number in (2, 0, 1)]
-    assert numbers(beyond_retention(trials, LOSS, 2)) == [2]

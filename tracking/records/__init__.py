@@ -16,7 +16,7 @@ Epochs are counted from 1, as Keras prints them: epoch 3 is the state of the mod
 passes over the training data.
 """
 
-from tracking.records.objective import Direction, Objective
+from tracking.records.objective import Direction, Objective, Rank
 from tracking.records.studies import CodeDescription, DataDescription, StudyDescription
 from tracking.records.tasks import Proposal, TrainerName, TrialTask
 from tracking.records.trials import (
@@ -41,6 +41,7 @@ __all__ = [
     "EpochResult",
     "Objective",
     "Proposal",
+    "Rank",
     "Repeat",
     "StudyDescription",
     "TrainerName",

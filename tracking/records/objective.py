@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Direction = Literal["max", "min"]
+
+
+class Rank(NamedTuple):
+    """Where a trial stands among those of its study: the lowest rank is the best.
+
+    Ties of value go to the earlier epoch, then to the earlier trial.
+
+    Attributes:
+        key: See `Objective.sort_key`.
+        epoch: The trial's best epoch.
+        number: The trial's number.
+    """
+
+    key: float
+    epoch: int
+    number: int
 
 
 @dataclass(frozen=True)
@@ -27,3 +43,7 @@ class Objective:
     def sort_key(self, value: float) -> float:
         """Returns a number that sorts better values first."""
         return -value if self.direction == "max" else value
+
+    def rank(self, value: float, epoch: int, number: int) -> Rank:
+        """Returns the rank of a trial by its value, its best epoch and its number."""
+        return Rank(self.sort_key(value), epoch, number)

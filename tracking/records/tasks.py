@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from search_spaces import SearchSpace
-from tracking.records.trials import TrialSpec
+from tracking.records.objective import Rank
+from tracking.records.trials import BestEpoch, TrialSpec
 
 TrainerName = Literal["auto", "compiled", "plain"]
 
@@ -48,6 +49,8 @@ class TrialTask:
         origin: The state of the trial that it goes on from. Without either, or if they are
             damaged, it is trained from the first epoch, and comes to the same.
         trainer: What trains it; None: what the study says. A HyperModel's own fit trains by that.
+        last_kept: The rank of the last trial whose checkpoint is kept, if all places are taken;
+            None if any checkpoint may stay.
     """
 
     spec: TrialSpec
@@ -56,3 +59,13 @@ class TrialTask:
     state: Path | None = None
     origin: Path | None = None
     trainer: TrainerName | None = None
+    last_kept: Rank | None = None
+
+    def may_stay(self, best: BestEpoch) -> bool:
+        """Tells whether a checkpoint of the best epoch can be among those kept.
+
+        Trials that end meanwhile only take places, so what can't stay now can't later.
+        """
+        spec = self.spec
+        rank = spec.objective.rank(best.value, best.epoch, spec.number)
+        return self.last_kept is None or rank < self.last_kept

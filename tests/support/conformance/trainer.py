@@ -39,7 +39,7 @@ from studies.training.determinism import configure_tensorflow
 from studies.training.run_trial import run_trial
 from studies.training.trainer import Trainer
 from tracking.checkpoints import checkpoint_digest
-from tracking.records import EpochResult, Objective, TrialResult, TrialSpec, TrialTask
+from tracking.records import EpochResult, Objective, Rank, TrialResult, TrialSpec, TrialTask
 
 
 class TrainerConformance:
@@ -62,6 +62,7 @@ class TrainerConformance:
         decide: Callable[[EpochResult], Any] = lambda epoch: "continue",
         state: Path | None = None,
         origin: Path | None = None,
+        last_kept: Rank | None = None,
     ) -> tuple[TrialResult, list[Mapping[str, float]]]:
         epochs: list[Mapping[str, float]] = []
 
@@ -70,7 +71,7 @@ class TrainerConformance:
             return decide(epoch)
 
         splits, path = study.data.load(), folder / "best.weights.h5"
-        task = TrialTask(spec, SPACE, path, state, origin)
+        task = TrialTask(spec, SPACE, path, state, origin, last_kept=last_kept)
         return run_trial(study, splits, task, on_epoch, trainer), epochs
 
     def test_what_a_builder_draws_from_tensorflow_depends_on_the_seed_alone(
@@ -177,6 +178,15 @@ class TrainerConformance:
             assert all_epochs == epochs
             assert dataclasses.replace(result, seconds=wanted.seconds) == wanted
             assert checkpoint_digest(tmp_path / "again" / "best.weights.h5") == digest
+        assert wanted.best is not None
+        rank = spec.objective.rank(wanted.best.value, wanted.best.epoch, spec.number)
+        for last_kept, stays in ((rank, False), (rank._replace(number=spec.number + 1), True)):
+            path = tmp_path / f"stays {stays}" / "best.weights.h5"
+            result, _ = self.train(
+                trainer, study, again, path.parent, state=state, last_kept=last_kept
+            )
+            assert path.exists() == bool(result.checkpoint_sha256) == stays
+            assert result.weights_sha256 == wanted.weights_sha256
 
     @pytest.mark.parametrize("again_from, wanted", [(1, 3), (3, 3), (4, 4)])
     def test_a_pruner_that_knows_more_by_now_prunes_no_earlier_than_it_was_cut(
