@@ -8,6 +8,10 @@
 | `running_studies` | the same, once an executor has loaded it: its record and its driver |
 | `mirroring` | having its record on an MLflow server too |
 | `driver` | the loop that ties engine, executor and tracking together |
+| `proposals`, `running` | the engine as the driver uses it; a trial that runs |
+| `budget`, `time_limit`, `clock` | when a study ends; trainings that hang; time |
+| `best_so_far` | the best trial, and its curve in the record |
+| `progress`, `interruption` | what a person sees; Ctrl-C and SIGTERM |
 | `choosing` | its champion, at the end |
 | `champions` | loading it |
 | `verification` | whether plain `model.fit` comes to that |
@@ -31,11 +35,12 @@
 | `self_launching` | files that launch their own studies |
 | `study_definition` | what a study is, as a value |
 | `objective`, `settings`, `seeds` | what is better; names of engines; every random choice |
+| `setting_checks`, `class_weights` | checks of settings; weights of classes |
 | `engine_options`, `engine_objects` | settings of engines and pruners; both as objects |
 | `outputs` | output layers and losses that fit a target |
 | `data/` | data sets, splits |
 | `libraries/` | what is private of the libraries that train |
-| `errors`, `causes` | what can go wrong; what a user's code raised, and where |
+| `errors`, `causes` | the texts of errors; what a user's code raised, and where |
 """
 
 from studies.data import Dataset, datasets

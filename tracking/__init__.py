@@ -2,7 +2,7 @@
 
 | module | holds |
 |---|---|
-| `records` | the shapes that travel: specs, results, descriptions |
+| `records/` | the shapes that travel: specs, results, descriptions |
 | `names` | what a study may be called |
 | `atomic` | files that are there whole or not at all |
 | `store` | the folder that holds everything |

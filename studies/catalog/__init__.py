@@ -1,1 +1,11 @@
-"""Ready studies: each file is a study file as a user would write it, loaded by its path."""
+"""Ready studies: each is a study file as a user would write it, loaded by its path.
+
+| file | shows |
+|---|---|
+| `digits` | the first study: a small network on handwritten digits |
+| `mnist` | MNIST, one hidden layer |
+| `binary` | two classes |
+| `regression` | a numeric target far from 0 |
+| `linear_regression` | a line through points with outliers: which loss finds it |
+| `all_settings` | all settings of a course on neural networks in one space |
+"""

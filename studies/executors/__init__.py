@@ -12,6 +12,7 @@
 | `pool` | trials in several of them |
 | `local` | the workers of a launch on this machine |
 | `sizing`, `devices` | how many suit the machine; its GPUs |
+| `kinds` | which trials the same program is likely to train |
 | `messages` | what the two say to each other |
 """
 

@@ -1,8 +1,10 @@
-"""A study's record on an MLflow server too, beside that of its store.
+"""A copy of a study's record on an MLflow server.
 
-server      the server's address, and what may go wrong with it
-study_copy  what of a study is there, and what is missing
-mirror      sends it in the background while the study runs
+| file | holds |
+|---|---|
+| `server` | the server's address, and what may go wrong with it |
+| `study_copy` | what the server has of a study, and what it lacks |
+| `mirror` | sending it in the background while the study runs |
 """
 
 from __future__ import annotations

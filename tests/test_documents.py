@@ -1,0 +1,60 @@
+"""What the papers say about files is true: door signs, the index of decisions, the changelog."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DECISIONS = ROOT / "docs" / "decisions"
+FLOORS = ("search_spaces", "tracking", "studies")
+FOLDERS = (*FLOORS, "tests", "scripts", "docs", "benchmarks", "changes")
+
+
+def folders() -> list[str]:
+    signs = [sign for floor in FLOORS for sign in (ROOT / floor).rglob("__init__.py")]
+    return sorted(str(sign.parent.relative_to(ROOT)) for sign in signs)
+
+
+@pytest.mark.parametrize("folder", folders())
+def test_a_door_sign_names_all_files(folder: str) -> None:
+    """Rows of its table begin with names of files, and of folders with a slash at the end."""
+    path = ROOT / folder
+    sign = ast.get_docstring(ast.parse((path / "__init__.py").read_text(encoding="utf-8"))) or ""
+    rows = [line.split("|")[1] for line in sign.splitlines() if line.startswith("| `")]
+    named = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
+    files = [file.stem for file in path.glob("*.py") if file.stem != "__init__"]
+    rooms = [f"{room.parent.name}/" for room in path.glob("*/__init__.py")]
+    assert sorted(named) == sorted(files + rooms)
+
+
+def test_the_index_has_every_decision() -> None:
+    index = (DECISIONS / "README.md").read_text(encoding="utf-8")
+    linked = re.findall(r"^- \[\d{4}\]\((\d{4}-[\w-]+\.md)\)", index, re.MULTILINE)
+    assert linked == sorted(file.name for file in DECISIONS.glob("[0-9]*.md"))
+
+
+def test_decisions_have_numbers_of_their_own() -> None:
+    numbers = [file.name[:4] for file in DECISIONS.glob("[0-9]*.md")]
+    assert len(numbers) == len(set(numbers))
+
+
+def test_fragments_are_of_a_known_type() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    known = "|".join(each["directory"] for each in settings["tool"]["towncrier"]["type"])
+    for file in (ROOT / "changes").iterdir():
+        assert file.name == "README.md" or re.fullmatch(rf"\+[\w-]+\.({known})\.md", file.name)
+
+
+@pytest.mark.parametrize("paper", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
+def test_paths_in_papers_exist(paper: str) -> None:
+    text = (ROOT / paper).read_text(encoding="utf-8")
+    named = set(re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w/.-]*)`", text))
+    named |= set(re.findall(r"\]\(([\w./-]+)\)", text))
+    folder = (ROOT / paper).parent
+    missing = [n for n in named if not (ROOT / n).exists() and not (folder / n).exists()]
+    assert missing == []
