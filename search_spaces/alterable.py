@@ -14,10 +14,10 @@ from search_spaces.parameter import Parameter
 class Alterable:
     """The part of SearchSpace that makes other spaces of it.
 
-    Every method returns a new space. What becomes of the children of an altered parameter is the
-    same for all: what can't be active any more is dropped, or, where it has an `otherwise`, becomes
-    Fixed at it, so that a builder reads the same as before; a condition that is always met is taken
-    away. See `alterations`.
+    Every method returns a new space. All treat the children of an altered parameter alike. A child
+    that can't be active any more is dropped; if it has an `otherwise`, it becomes Fixed at that
+    value, so that a builder reads the same as before. A condition that is always met is removed.
+    See `alterations`.
     """
 
     _by_name: dict[str, Parameter]
@@ -27,7 +27,7 @@ class Alterable:
         self._by_name = declared(parameters)
 
     def only(self, *names: str) -> Self:
-        """The space in which only these vary; every other parameter is Fixed at its default.
+        """Returns the space in which only these vary, all others Fixed at their defaults.
 
         Args:
             *names: The names of parameters, at least one. Parents must be named too, unless their
@@ -41,9 +41,9 @@ class Alterable:
         return type(self)(alterations.altered(self._by_name, others, names))
 
     def fix(self, values: Mapping[str, object] | None = None, /, **named: object) -> Self:
-        """The space with parameters Fixed at values: `fix(momentum=0.9)`, `fix({"units 1": 64})`.
+        """Returns the space with values Fixed: `fix(momentum=0.9)`, `fix({"units 1": 64})`.
 
-        A value may lie outside the domain, for it is asked for explicitly, but it must be of the
+        A value may lie outside the domain, as you ask for it explicitly, but must be of the
         parameter's kind: see `alterations.value_of_kind`. A parameter keeps its condition.
 
         Args:
@@ -64,7 +64,7 @@ class Alterable:
         return type(self)(alterations.altered(self._by_name, new, new))
 
     def replace(self, *parameters: Parameter | Iterable[Parameter]) -> Self:
-        """The space with these declarations in place of those of the same names.
+        """Returns the space with these declarations in place of those of the same names.
 
         Args:
             *parameters: Parameters and groups of them. One without a condition keeps the condition
@@ -81,7 +81,7 @@ class Alterable:
         return type(self)(alterations.altered(self._by_name, new, new, anew))
 
     def with_parameters(self, *parameters: Parameter | Iterable[Parameter]) -> Self:
-        """The space with these, exactly as declared, added or in place of those of their names.
+        """Returns the space with these added, or put in place of those of their names.
 
         Args:
             *parameters: Parameters and groups of them; those with new names come last.

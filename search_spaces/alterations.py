@@ -4,13 +4,13 @@ What happens to the children of a parameter whose domain is altered:
 
 - A child keeps those values of its condition that the parent can still have.
 - If none is left, the child can never be active, and neither can its own children: they are
-  dropped. One that a builder reads as its `otherwise` meanwhile becomes Fixed at that value, so
-  that `hp[name]` reads as before.
-- If all that the parent can still have are left, the condition on it is always met and is taken
-  away; what remains is the condition under which the parent itself is active.
+  dropped. A child with an `otherwise` becomes Fixed at that value instead, so that `hp[name]` reads
+  as before.
+- If no value that the parent can still have is excluded, the condition on it is always met and is
+  removed; the condition under which the parent itself is active remains.
 
-Conditions on parents that are not altered stay as they were declared. A parameter that was named,
-to vary or to have a value, is never dropped: that is an error.
+Conditions on parents that are not altered stay as they were declared. A parameter that you name, to
+vary it or to set it, is never dropped: that is an error.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ByName = Mapping[str, Parameter]
 
 
 def fixed_others(names: Iterable[str], parameters: ByName) -> dict[str, Parameter]:
-    """All parameters but the named ones, Fixed at their defaults.
+    """Returns all parameters but the named ones, Fixed at their defaults.
 
     Args:
         names: The names of those that vary, at least one.
@@ -65,7 +65,7 @@ def fixed_others(names: Iterable[str], parameters: ByName) -> dict[str, Paramete
 
 
 def fixed(values: Mapping[str, object], parameters: ByName) -> dict[str, Parameter]:
-    """The named parameters, Fixed at values, with their conditions.
+    """Returns the named parameters, Fixed at values, with their conditions.
 
     Args:
         values: Values by name; see `value_of_kind`.
@@ -82,7 +82,7 @@ def fixed(values: Mapping[str, object], parameters: ByName) -> dict[str, Paramet
 
 
 def replaced(new: ByName, parameters: ByName) -> dict[str, Parameter]:
-    """New declarations of known parameters; they keep what they don't declare themselves.
+    """Returns new declarations of known parameters; they keep what they don't declare themselves.
 
     Args:
         new: Declarations by name. One without a condition keeps the condition of the old one;
@@ -102,15 +102,15 @@ def replaced(new: ByName, parameters: ByName) -> dict[str, Parameter]:
 
 
 def value_of_kind(parameter: Parameter, value: object) -> Any:
-    """A value that a parameter is to be Fixed at, if it is of the parameter's kind.
+    """Returns a value to fix a parameter at, if it is of the parameter's kind.
 
-    It may lie outside the domain, for it is asked for explicitly: a Float takes any finite number,
-    an Int any int, a Boolean False and True; a Choice takes what is of the type of one of its
-    values (an int where there are floats counts as a float), and a Fixed likewise. Where one of
+    It may lie outside the domain, as the user asks for it explicitly: a Float takes any finite
+    number, an Int any int, a Boolean False and True; a Choice takes what is of the type of one of
+    its values (an int where there are floats counts as a float), and a Fixed likewise. Where one of
     these is a tuple, list or dict, it takes any such.
 
     Args:
-        parameter: What is to be Fixed.
+        parameter: The parameter to fix.
         value: The value.
 
     Returns:
@@ -142,7 +142,7 @@ def value_of_kind(parameter: Parameter, value: object) -> Any:
 
 
 def kinds_of(parameter: Parameter) -> frozenset[type]:
-    """The types of the values that a parameter has."""
+    """Returns the types of the values that a parameter has."""
     if isinstance(parameter, Listed):
         return frozenset(type(value) for value in parameter.values)
     return frozenset({int if isinstance(parameter, Int) else float})
@@ -161,14 +161,14 @@ def check_known(name: str, parameters: ByName) -> None:
 def altered(
     before: ByName, changes: ByName, named: Collection[str], anew: Collection[str] = ()
 ) -> list[Parameter]:
-    """The parameters of a space with changes, their conditions settled as this module says.
+    """Returns the parameters of a space with changes, their conditions settled as this module says.
 
     Args:
         before: The parameters of the space.
         changes: Parameters that take the place of those of their name, or join.
         named: Names of parameters that must not be dropped.
-        anew: Names of changes whose conditions are newly declared: these stay as they are, for the
-            new space to check.
+        anew: Names of changes whose conditions are newly declared: these stay as they are, and the
+            new space checks them.
 
     Returns:
         The parameters of the new space, in the order of the old one; what joins comes last.
@@ -183,7 +183,7 @@ def altered(
     while waiting:
         ready = [each for each in waiting.values() if not any(p in waiting for p in each.when)]
         if not ready:
-            # A circle: it is for the new space to tell.
+            # A circle: the new space reports it.
             settled.update(waiting)
             break
         for parameter in ready:
@@ -207,11 +207,11 @@ def altered(
 def _settled_condition(
     parameter: Parameter, before: ByName, changes: ByName, settled: ByName
 ) -> dict[str, tuple[Scalar, ...]] | None:
-    """What is left of a condition once its parents are settled; None if it can't be met."""
+    """Returns what is left of a condition once its parents are settled; None if it can't be met."""
     condition: dict[str, tuple[Scalar, ...]] = {}
 
     def demand(name: str, values: tuple[Scalar, ...]) -> bool:
-        """Adds to the condition; tells whether it can still be met."""
+        """Adds to the condition; returns whether it can still be met."""
         if name in condition:
             same = settled[name].identity if name in settled else identity
             others = {same(value) for value in condition[name]}
@@ -221,7 +221,7 @@ def _settled_condition(
 
     for name, values in parameter.when.items():
         if name not in changes or name not in settled:
-            # Not altered; or unknown, which is for the new space to tell.
+            # Not altered; or unknown, which the new space reports.
             if not demand(name, values):
                 return None
             continue
@@ -241,7 +241,7 @@ def _settled_condition(
 def _values_left(
     values: Iterable[Scalar], old: Parameter | None, new: Parameter
 ) -> tuple[Scalar, ...]:
-    """The values of a condition that its parent can still have, as the parent spells them."""
+    """Returns the values of a condition that its parent can still have, in its spelling."""
     left = []
     for value in values:
         # A condition on a Float may say 1, and a Fixed in its place has the value 1.0.
@@ -272,7 +272,7 @@ def _fixed(parameter: Parameter, value: Any) -> Fixed:
 
 
 def _conditioned(parameter: Parameter, when: Mapping[str, Any], otherwise: object) -> Parameter:
-    """The same parameter under this condition; without one, nothing reads `otherwise`."""
+    """Returns the same parameter under this condition; without one, nothing reads `otherwise`."""
     content = parameter.to_dict()
     content.pop("when", None)
     content.pop("otherwise", None)

@@ -38,7 +38,7 @@ class Listed(Parameter):
         return len(self.values)
 
     def reason_outside(self, value: object) -> str | None:
-        """Why a value is not in the domain; None if it is. `1`, `1.0` and `True` differ."""
+        """Returns why a value is not in the domain; None if it is. `1`, `1.0` and `True` differ."""
         if self._place(value) is not None:
             return None
         shown = ", ".join(repr(self.opened(each)) for each in self.values)
@@ -49,7 +49,7 @@ class Listed(Parameter):
         )
 
     def index(self, value: Any) -> int:
-        """The index of a value in `values`.
+        """Returns the index of a value in `values`.
 
         Raises:
             SearchSpaceError: If the value is not in the domain.
@@ -60,11 +60,11 @@ class Listed(Parameter):
         return place
 
     def opened(self, value: Any) -> Any:
-        """What a builder reads for a value: the object that it spells, made anew."""
+        """Returns what a builder reads for a value: a new object if the value spells one."""
         return spelled.opened(value) if isinstance(value, str) and value in self.objects else value
 
     def _place(self, value: object) -> int | None:
-        """The index of a value; a list is as good as the tuple, for JSON has no other."""
+        """Returns the index of a value; a list stands for its tuple, as JSON has no tuples."""
         found = self._indices.get(identity(value))
         if found is None and self.objects and is_object(value):
             spelling = spelled.meant(value, self.objects)
@@ -72,23 +72,23 @@ class Listed(Parameter):
         return found
 
     def canonical(self, value: Any) -> Scalar:
-        """The value as it was declared."""
+        """Returns the value as it was declared."""
         return self.values[self.index(value)]
 
     def to_unit(self, value: Any) -> float:
-        """The middle of the value's share of [0, 1]; all shares are equal."""
+        """Returns the middle of the value's share of [0, 1]; all shares are equal."""
         return (self.index(value) + 0.5) / self.count
 
     def from_unit(self, unit: float) -> Scalar:
-        """The value whose share of [0, 1] the coordinate lies in."""
+        """Returns the value whose share of [0, 1] the coordinate lies in."""
         return self.values[min(int(check_unit(unit, self.subject) * self.count), self.count - 1)]
 
     def grid_values(self) -> tuple[Scalar, ...]:
-        """All values, in declared order."""
+        """Returns all values, in declared order."""
         return self.values
 
     def _spelled(self, values: Iterable[object], what: str) -> tuple[Scalar, ...]:
-        """Values as they are held; notes which of them are spelled."""
+        """Returns values as the parameter holds them; notes which of them spell an object."""
         held: list[Scalar] = []
         objects = set()
         for value in values:
@@ -101,7 +101,7 @@ class Listed(Parameter):
         return tuple(held)
 
     def _with_objects(self, domain: dict[str, Any]) -> dict[str, Any]:
-        """What the domain is made of, with the spellings among it where there are any."""
+        """Returns what the domain is made of, with the spellings among it where there are any."""
         return {**domain, "objects": sorted(self.objects)} if self.objects else domain
 
     def _set_values(self, values: tuple[Scalar, ...]) -> None:
@@ -110,7 +110,7 @@ class Listed(Parameter):
 
 
 class Choice(Listed):
-    """One of several values that have no order, or whose order is not to be relied on."""
+    """One of several values that have no order, or none to rely on."""
 
     kind: ClassVar[str] = "choice"
 
@@ -145,7 +145,7 @@ class Choice(Listed):
         self._finish(self.values[0] if default is NOT_GIVEN else default)
 
     def domain(self) -> dict[str, Any]:
-        """The values."""
+        """Returns the values."""
         return self._with_objects({"values": list(self.values)})
 
     def _arguments(self) -> list[str]:
@@ -212,7 +212,7 @@ class Boolean(Listed):
         self._finish(default)
 
     def domain(self) -> dict[str, Any]:
-        """Nothing: the values are always False and True."""
+        """Returns nothing: the values are always False and True."""
         return {}
 
     def _arguments(self) -> list[str]:
@@ -255,7 +255,7 @@ class Fixed(Listed):
         self._finish(self.value)
 
     def domain(self) -> dict[str, Any]:
-        """The value."""
+        """Returns the value."""
         return self._with_objects({"value": self.value})
 
     def _arguments(self) -> list[str]:

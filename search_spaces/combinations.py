@@ -1,4 +1,4 @@
-"""All configurations of a space: one after the other, and how many there are."""
+"""All configurations of a space, and their number."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def check_finite(parameters: Sequence[Parameter]) -> None:
 def combinations(
     ordered: Sequence[Parameter], parents: Mapping[str, Parameter]
 ) -> Iterator[dict[str, Any]]:
-    """All configurations, each once, the first parameter varying slowest.
+    """Returns all configurations, each once, the first parameter varying slowest.
 
     Args:
         ordered: The parameters, parents before children, all with finitely many values.
@@ -64,7 +64,7 @@ def combinations(
 
 
 def count_combinations(ordered: Sequence[Parameter]) -> int:
-    """How many configurations `combinations` yields, without going through them.
+    """Returns how many configurations `combinations` yields, without going through them.
 
     Parameters that no condition connects multiply. Within a connected group, values that no
     condition names are counted together, and what is already known about the parents that still
@@ -84,7 +84,7 @@ def count_combinations(ordered: Sequence[Parameter]) -> int:
 
 
 def _groups(ordered: Sequence[Parameter]) -> list[list[Parameter]]:
-    """The parameters in groups that conditions connect, each with parents before children."""
+    """Returns the parameters in groups that conditions connect, parents before children."""
     group_of: dict[str, set[str]] = {}
     for parameter in ordered:
         joined = {parameter.name}.union(*(group_of[parent] for parent in parameter.when))
@@ -130,7 +130,7 @@ def _outcomes(
     known: Mapping[str, tuple[str, object]],
     named: set[tuple[str, object]],
 ) -> Iterator[tuple[tuple[str, object] | None, int]]:
-    """What later conditions may find of a parameter, and in how many ways; None: nothing."""
+    """Returns what later conditions may ask of a parameter, each with its number of ways."""
     active = all(
         known.get(parent) in {by_name[parent].identity(value) for value in values}
         for parent, values in parameter.when.items()

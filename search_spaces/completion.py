@@ -12,7 +12,7 @@ from search_spaces.space import SearchSpace
 
 
 def complete(space: SearchSpace, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of the active parameters, defaults where none is given.
+    """Returns values of the active parameters, defaults where none is given.
 
     Args:
         space: The space.

@@ -18,7 +18,7 @@ Condition: TypeAlias = dict[str, tuple[Scalar, ...]]
 
 
 def check_condition(when: object, subject: str) -> Condition:
-    """A condition in its one spelling: parents and values sorted, so that order doesn't matter.
+    """Returns a condition in its one spelling: parents and values sorted.
 
     Args:
         when: None, or a mapping of parent names to a value or to several in a list, tuple or set.
@@ -65,7 +65,7 @@ def _checked_values(given: object, parent: str, subject: str) -> tuple[Scalar, .
 
 
 def _order(key: tuple[str, object]) -> tuple[str, float, str]:
-    """A sorting key for identities: by type, then by value."""
+    """Returns a sorting key for identities: by type, then by value."""
     kind, value = key
     return (
         kind,
@@ -77,7 +77,7 @@ def _order(key: tuple[str, object]) -> tuple[str, float, str]:
 def holds(
     parameter: Parameter, parents: Mapping[str, Parameter], active: Mapping[str, Any]
 ) -> bool:
-    """Whether a parameter is active.
+    """Returns whether a parameter is active.
 
     Args:
         parameter: The parameter.
@@ -137,7 +137,7 @@ def check_parents(parameters: Mapping[str, Parameter]) -> None:
 
 
 def parents_first(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
-    """The parameters with every parent before its children, and otherwise as declared.
+    """Returns the parameters with every parent before its children, and otherwise as declared.
 
     Args:
         parameters: The parameters as declared, their conditions checked.
@@ -164,7 +164,7 @@ def parents_first(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
 
 
 def _circle(waiting: Sequence[Parameter]) -> str:
-    """A circle among parameters each of which waits for another of them, as words."""
+    """Returns a circle among parameters each of which waits for another of them, as words."""
     unplaced = {parameter.name: parameter for parameter in waiting}
     path = [waiting[0].name]
     while True:

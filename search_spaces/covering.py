@@ -1,4 +1,4 @@
-"""Covering: builds in which every pair of values has met, so that what needs two shows itself.
+"""Covering: builds for every pair of values, to find what depends on two of them.
 
 After the builds for single values, these look for `if a and b:`. As in combinatorial testing
 (Kuhn, Wallace and Gallo 2004, doi:10.1109/TSE.2004.24, find most failures of software to depend on
@@ -22,7 +22,7 @@ Item = tuple[str, Key]
 
 
 class Covering:
-    """Chooses values that put pairs together which have not met yet."""
+    """Chooses values that combine pairs which no build has combined yet."""
 
     def __init__(self, tracer: Tracer, contexts: Mapping[str, Mapping[str, Any]]) -> None:
         """Takes the builds.
@@ -38,14 +38,14 @@ class Covering:
         self._tried: set[frozenset[Item]] = set()
 
     def next_row(self, conditions: Mapping[str, Condition | None]) -> dict[str, Any] | None:
-        """Values for the next build.
+        """Returns values for the next build.
 
         Args:
             conditions: The conditions as far as they are known: pairs that they rule out are
-                passed over.
+                skipped.
 
         Returns:
-            Values by name; None if every pair that can meet has met, or has been tried.
+            Values by name; None if every pair that can be combined has been, or was tried.
         """
         self._read_traces()
         domains = self._domains()
@@ -98,7 +98,7 @@ class Covering:
         return needs(wanted, conditions, self._parameters)
 
     def _supporting(self, fixed: Mapping[str, Any], needed: Condition) -> dict[str, Any]:
-        """Values for parents: such as have been seen to do, or else the default if it does."""
+        """Returns values of the parents that worked in a build, else the default if it fits."""
         row: dict[str, Any] = {}
         for name in fixed:
             row = {**self._contexts.get(name, {}), **row}
@@ -109,7 +109,7 @@ class Covering:
         return row
 
     def _domains(self) -> dict[str, list[Any]]:
-        """The parameters that may be paired, with those of their values that do not always raise.
+        """Returns the parameters to pair, with their values that do not always raise.
 
         A parameter that was never active is not among them.
         """

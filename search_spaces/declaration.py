@@ -1,4 +1,4 @@
-"""What is given to a search space: parameters and groups of them, checked and by name."""
+"""The arguments of a search space: parameters and groups of them, checked and by name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from search_spaces.parameter import Parameter
 
 
 def declared(given: Iterable[object]) -> dict[str, Parameter]:
-    """The parameters by name, in the order in which they were given.
+    """Returns the parameters by name, in the order in which they were given.
 
     Args:
         given: Parameters, and groups of them such as `l2()` returns.

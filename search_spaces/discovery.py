@@ -1,9 +1,9 @@
-"""Discovery: the search space of a builder that declares its hyperparameters as it goes.
+"""Discovery: the search space of a builder that declares its hyperparameters inline.
 
 The builder is run on chosen values: the defaults; every other value of each parameter (of a long
 range its ends and middle), in the surroundings in which the parameter first appeared; and pairs of
-values. Which parameters a build declares then tells under which condition each is active. Nothing
-is random: the same builder has the same space, on every machine.
+values. Conditions follow from which builds declare a parameter. Nothing is random: the same builder
+has the same space on every machine.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ USUAL_LIMIT: Final = 300
 parameters needs 20 to 60 builds."""
 
 _WIDENED: Final = 5
-"""How often all is tried again since a domain got wider: bounds that follow from one another."""
+"""How often all builds are repeated because a domain got wider, as bounds depend on one another."""
 
 
 class Discovery(NamedTuple):
@@ -37,7 +37,7 @@ class Discovery(NamedTuple):
     Attributes:
         space: The search space, in the order in which parameters were first declared.
         builds: How many times the builder was run.
-        complete: Whether all was tried that was to be tried; if not, more may join at run time.
+        complete: Whether every planned build was run; if not, more may join at run time.
         notes: What a user should know: values for which the builder raises, a limit reached.
     """
 
@@ -57,23 +57,23 @@ def discover(
 ) -> Discovery:
     """Finds what a builder declares, through all its branches.
 
-    Conditions that the builder states (`conditional_scope`, `parent_name`) are taken as they are.
-    Others are inferred: that a parameter is active only if others have certain values. A condition
-    that can't be stated so is loosened: the parameter is then active more often than it is used.
+    Conditions that the builder states (`conditional_scope`, `parent_name`) hold as stated. Others
+    are inferred: a parameter is active only if its parents have certain values. A condition of
+    another form is loosened: the parameter is then active more often than it is used.
 
     A name that is declared with several domains stands for several parameters if conditions tell
     them apart (see `variants`), and for one that has all the values if not.
 
-    What a builder declares only if three parameters at once have values other than their defaults,
-    or only for a number that lies between two for which it declares the same, is not found; it
-    joins at run time (see `Hyperparameters.joined`).
+    Discovery does not find what a builder declares only if three parameters at once have values
+    other than their defaults, or only for a number between two for which it declares the same. Such
+    parameters join at run time (see `Hyperparameters.joined`).
 
     Args:
         build: The builder, called with an `hp` (or `trial`); what it returns is ignored.
         before: Called before each build, to reset global state.
         limit: The most builds, 1 or more.
-        space: What is declared beside the builder; what the builder declares further follows it.
-        stops: Says of what the builder raises whether it is the last build: it is then raised.
+        space: Declared outside the builder; what only the builder declares comes after it.
+        stops: Decides whether an exception of the builder ends the discovery, and is raised.
 
     Returns:
         The space, and how it was found.
@@ -81,7 +81,7 @@ def discover(
     Raises:
         SearchSpaceError: If the builder declares nothing, or something wrongly, or one name with
             two domains that have nothing in common; or if it raises whatever the values.
-        Exception: What ``stops`` says yes to.
+        Exception: If ``stops`` returns True for it.
     """
     if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
         raise SearchSpaceError(f"limit must be an int of 1 or more, received {limit!r}.")
@@ -92,7 +92,7 @@ def discover(
         found = _traced(tracer)
         builds += len(tracer.traces)
         widened += tracer.widened
-        # What was tried before a domain got wider did not try all of it.
+        # Builds from before a domain got wider did not try all of it.
         if found is not None and not (tracer.widened and widened < _WIDENED and found[0]):
             break
         merged = {**tracer.merged, **{n: tracer.one_domain(n) for n in tracer.clashes}}
@@ -124,8 +124,8 @@ def _traced(tracer: Tracer) -> tuple[bool, Conditions, dict[str, Condition]] | N
     """Builds until nothing new shows.
 
     Returns:
-        Whether all was tried; the conditions; and those that no build speaks against. None if
-        domains of one name have to become one first, see `Tracer.clashes`.
+        Whether every planned build was run; the conditions; and those that no build contradicts.
+        None if domains of one name must be merged first, see `Tracer.clashes`.
     """
     complete = True
     try:
@@ -142,7 +142,7 @@ def _traced(tracer: Tracer) -> tuple[bool, Conditions, dict[str, Condition]] | N
 
 
 def _told_apart(name: str, tracer: Tracer, kept: Mapping[str, Condition]) -> bool:
-    """Whether at most one of the parameters that a name stands for is active at a time."""
+    """Returns whether at most one of the parameters that a name stands for is active at a time."""
     keys = [key for key in tracer.variants[name] if key in kept]
     if len(keys) < 2:
         return True
@@ -156,7 +156,7 @@ def _told_apart(name: str, tracer: Tracer, kept: Mapping[str, Condition]) -> boo
 
 
 def _exclude(one: Condition, other: Condition) -> bool:
-    """Whether two conditions can't be met at once."""
+    """Returns whether two conditions can't be met at once."""
     return any(
         not {identity(v) for v in one[parent]} & {identity(v) for v in other[parent]}
         for parent in one
@@ -185,7 +185,7 @@ def _check_sound(tracer: Tracer) -> None:
 
 
 def _kept(tracer: Tracer, conditions: Conditions) -> dict[str, Condition]:
-    """The conditions by key, those loosened that a build speaks against."""
+    """Returns the conditions by key; those that a build contradicts are loosened."""
     kept = {name: condition for name, condition in conditions.items() if condition is not None}
     if not kept:
         raise SearchSpaceError(
@@ -209,7 +209,7 @@ def _kept(tracer: Tracer, conditions: Conditions) -> dict[str, Condition]:
 
 
 def _named(tracer: Tracer, kept: Mapping[str, Condition]) -> SearchSpace:
-    """The space, each parameter under the name that it has in every record."""
+    """Returns the space, each parameter under the name that it has in every record."""
     several = {n for n, keys in tracer.variants.items() if sum(key in kept for key in keys) > 1}
     names: dict[str, str] = {}
     ordered = SearchSpace(_conditioned(tracer.parameters[k], c) for k, c in kept.items())

@@ -1,4 +1,4 @@
-"""Exploration: which values a builder is run on, until nothing new shows."""
+"""Exploration: chooses values for builds until no build declares anything new."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from search_spaces.tracing import Trace, Tracer
 
 
 class Exploration:
-    """Chooses values to build on, until nothing new shows."""
+    """Chooses values for builds until no build declares anything new."""
 
     def __init__(self, tracer: Tracer) -> None:
         """Takes the tracer; runs nothing yet."""
@@ -56,7 +56,7 @@ class Exploration:
         return trace
 
     def _located(self) -> list[str]:
-        """The parameters revealed so far, each with the least context in which it is active."""
+        """Returns the parameters found so far, each with the smallest context that activates it."""
         names = []
         while self._revealed:
             name, values = self._revealed.pop(0)
@@ -65,7 +65,7 @@ class Exploration:
         return names
 
     def _least(self, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of the values without which a parameter is not active; the rest are defaults.
+        """Returns the values that a parameter needs to be active; the rest are defaults.
 
         Delta debugging (Zeller and Hildebrandt 2002, doi:10.1109/32.988498): halves are taken out
         first, then smaller parts.
@@ -147,7 +147,7 @@ class Exploration:
             survey(parameter.count, landmarks(parameter.count), look)
 
     def _activate_explicit(self) -> None:
-        """Builds once for each parameter that was so far declared only where it is not active."""
+        """Builds once for each parameter that was declared only in inactive scopes so far."""
         tracer = self._tracer
         for name in list(tracer.parameters):
             if name in self._contexts or name in self._asked:
@@ -161,7 +161,7 @@ class Exploration:
             self._run({**contexts, **values})
 
     def _expected(self, trace: Trace, conditions: Mapping[str, Condition | None]) -> bool:
-        """Whether a build declared just what the conditions say."""
+        """Returns whether a build declared exactly what the conditions say."""
         if trace.error is not None:
             return True
         parameters = self._tracer.parameters

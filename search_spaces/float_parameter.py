@@ -99,7 +99,7 @@ class Float(Parameter):
         return None if self.grid is None else self.grid.count
 
     def reason_outside(self, value: object) -> str | None:
-        """Why a value is not in the domain; None if it is. Ints count as the floats they equal."""
+        """Returns why a value is not in the domain; None if it is. `1` counts as `1.0`."""
         if not isinstance(value, int | float) or not is_number(value):
             return (
                 f"{self.subject} must be a number, received {value!r} of type "
@@ -115,7 +115,7 @@ class Float(Parameter):
         return None
 
     def nearest(self, value: float) -> float:
-        """The value of the domain nearest to a number: what lies outside comes to an end.
+        """Returns the value of the domain nearest to a number, an end of it if that lies outside.
 
         Args:
             value: Any number but NaN.
@@ -127,31 +127,31 @@ class Float(Parameter):
         return clipped if self.grid is None else self.grid.value(self.grid.nearest_index(clipped))
 
     def canonical(self, value: Any) -> float:
-        """The value as a float."""
+        """Returns the value as a float."""
         self.validate(value)
-        # Adding zero makes zero of minus zero, which is equal and would print differently.
+        # Adding zero turns minus zero, which would print differently, into zero.
         return float(value) + 0.0
 
     def identity(self, value: Any) -> tuple[str, object]:
-        """A key that is the same for `1` and `1.0`."""
+        """Returns a key that is the same for `1` and `1.0`."""
         return "float", float(value)
 
     def to_unit(self, value: Any) -> float:
-        """The coordinate of a value in the sampling scale, from 0 to 1."""
+        """Returns the coordinate of a value in the sampling scale, from 0 to 1."""
         self.validate(value)
         if self.grid is not None:
             return (self.grid.nearest_index(value) + 0.5) / self.grid.count
         return value_to_unit(float(value), self.low, self.high, self.scale)
 
     def from_unit(self, unit: float) -> float:
-        """The value at a coordinate from 0 to 1 in the sampling scale."""
+        """Returns the value at a coordinate from 0 to 1 in the sampling scale."""
         checked = check_unit(unit, self.subject)
         if self.grid is not None:
             return self.grid.value(min(int(checked * self.grid.count), self.grid.count - 1))
         return unit_to_value(checked, self.low, self.high, self.scale)
 
     def grid_values(self) -> tuple[float, ...] | None:
-        """The values that the step allows, ascending; None if there is no step."""
+        """Returns the values that the step allows, ascending; None if there is no step."""
         return None if self.grid is None else self.grid.values()
 
     def domain(self) -> dict[str, Any]:
@@ -210,7 +210,7 @@ class Float(Parameter):
 
 
 def check_range(parameter: Any, low: object, high: object) -> None:
-    """Checks that a Float's or an Int's range goes upwards, and is positive if its scale asks it.
+    """Checks that a Float's or an Int's low is below its high, and above 0 on a log scale.
 
     Args:
         parameter: The Float or Int, with low, high and scale set.
@@ -239,7 +239,7 @@ def check_range(parameter: Any, low: object, high: object) -> None:
 
 
 def range_arguments(parameter: Any, usual_step: int | None) -> list[str]:
-    """The arguments of a Float or an Int after its name, as they would be written in Python.
+    """Returns the arguments of a Float or an Int after its name, written in Python.
 
     Args:
         parameter: The Float or Int.

@@ -1,8 +1,8 @@
-"""Grids: the values that a step allows, as the literals that a person would write.
+"""Grids: the values that a step allows, as a person would write them.
 
-Floating-point arithmetic would make 0.30000000000000004 of the fourth value from 0 in steps of
-0.1, and would never reach 0.5 (keras-tuner issue 1001). Decimal arithmetic on the shortest
-spelling of each number gives 0.3 and reaches the end.
+In floating-point arithmetic, the fourth value from 0 in steps of 0.1 is 0.30000000000000004, and no
+step reaches 0.5 (keras-tuner issue 1001). Decimal arithmetic on the shortest spelling of each
+number gives 0.3 and reaches the end.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 from search_spaces.errors import SearchSpaceError
 
 MOST_VALUES: Final = 1_000_000
-"""A grid of more values than this is refused: it is a continuous range in all but name."""
+"""Larger grids are refused: they are continuous ranges in all but name."""
 
 FIT_TOLERANCE: Final = Decimal("1e-9")
 """How far off its end, in steps, a grid may land: room for a step such as 1/3 or 10**0.5."""
@@ -30,7 +30,7 @@ _LITERAL: Final = decimal.Context(prec=15, Emax=999999, Emin=-999999)
 
 
 def decimal_of(number: float) -> Decimal:
-    """The number as its shortest spelling says: `0.1` is a tenth."""
+    """Returns the number as its shortest spelling says: `0.1` is a tenth."""
     return Decimal(repr(number))
 
 
@@ -79,27 +79,27 @@ class Grid(abc.ABC):
 
     @abc.abstractmethod
     def _exact_steps(self) -> Decimal:
-        """How many steps, and what part of one, lead from low to high."""
+        """Returns how many steps, and what part of one, lead from low to high."""
 
     @abc.abstractmethod
     def _at(self, index: int) -> float:
-        """Where that many steps lead from low."""
+        """Returns where that many steps lead from low."""
 
     @abc.abstractmethod
     def _steps_to(self, value: float) -> float:
-        """About how many steps lead from low to the value."""
+        """Returns about how many steps lead from low to the value."""
 
     def value(self, index: int) -> float:
-        """The value at an index, from 0 to `count - 1`."""
+        """Returns the value at an index, from 0 to `count - 1`."""
         # The end is the number that was declared, also where the step only fits within tolerance.
         return self.high if index == self.count - 1 else self._at(index)
 
     def values(self) -> tuple[float, ...]:
-        """All values, ascending."""
+        """Returns all values, ascending."""
         return tuple(self.value(index) for index in range(self.count))
 
     def nearest_index(self, value: float) -> int:
-        """The index of the grid value nearest to a number, in steps."""
+        """Returns the index of the grid value nearest to a number, in steps."""
         return min(max(round(self._steps_to(value)), 0), self.count - 1)
 
 

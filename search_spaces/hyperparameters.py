@@ -20,14 +20,14 @@ from search_spaces.variants import read_as
 class Hyperparameters(InlineDeclarations):
     """The values of one trial, read by name: `hp["dropout"]`.
 
-    A parameter that is not active reads as its `otherwise`, if it has one. Reading is recorded, so
-    that a parameter which a builder never reads can be reported.
+    A parameter that is not active reads as its `otherwise`, if it has one. The object records what
+    is read, so that unread parameters can be reported.
 
-    A builder written for Keras Tuner or Optuna declares its hyperparameters as it goes
-    (`hp.Float(…)`, `trial.suggest_float(…)`). A declaration returns the trial's value, whatever
-    domain it declares: the space's holds. Where the trial has no value of that name, for it is not
-    active or not in the space, the declaration's own default is returned, and remembered in
-    `joined`. A name that a build declares twice has one value in it.
+    A builder written for Keras Tuner or Optuna declares its hyperparameters inline
+    (`hp.Float(…)`, `trial.suggest_float(…)`). A declaration returns the trial's value; the domain
+    of the space holds, not the declared one. If the trial has no value of that name, because it is
+    not active or not in the space, the declaration returns its own default and adds it to `joined`.
+    A name that a build declares twice has one value in that build.
 
     Parameters called "learning_rate when …" are read as "learning_rate": see `variants`.
     """
@@ -47,7 +47,7 @@ class Hyperparameters(InlineDeclarations):
         """
         self._space, self._values = space, space.resolve(values)
         self._active = frozenset(values)
-        # What a builder reads by a name: that parameter, or an active one of those it stands for.
+        # By a name, a builder reads that parameter, or an active variant of it.
         self._named: dict[str, str] = {}
         for name in self._values:
             visible = name if name in space and read_as(name) == name else read_as(name)
@@ -87,7 +87,7 @@ class Hyperparameters(InlineDeclarations):
 
     @property
     def joined(self) -> tuple[Parameter, ...]:
-        """What the builder declared and the trial has no value of, without condition."""
+        """Parameters that the builder declared and the trial has no value of, without condition."""
         return tuple(self._joined.values())
 
     @property
@@ -96,7 +96,7 @@ class Hyperparameters(InlineDeclarations):
         return {name: parameter.default for name, parameter in self._joined.items()}
 
     def copy(self) -> Hyperparameters:
-        """The same values in an object of its own: what is declared on it joins only there.
+        """Returns a copy: what is declared on it joins only there.
 
         `keras_tuner.HyperModel(tunable=False)` builds with a copy. Reading is recorded in both.
         """
@@ -126,12 +126,12 @@ class Hyperparameters(InlineDeclarations):
         return opened_again(self._readable[name])
 
     def _possible(self, name: str) -> list[str]:
-        """The active parameters that a builder means by a name: one, save where they overlap."""
+        """Returns the active parameters that a builder reads by a name, mostly one."""
         variants = [each for each in self._values if each != name and read_as(each) == name]
         return [each for each in (name, *variants) if each in self._active]
 
     def _called(self, name: str) -> str:
-        """What a parameter that a builder reads by this name is called in the space."""
+        """Returns what a parameter that a builder reads by this name is called in the space."""
         return self._named.get(name, name)
 
     def _standing(self, name: str) -> tuple[Parameter | None, Any]:
@@ -170,7 +170,7 @@ class Hyperparameters(InlineDeclarations):
             self._read.update(each for each in [name, *found] if each in self._space)
 
     def __repr__(self) -> str:
-        """The values by name; those of parameters that are not active in brackets."""
+        """Returns the values by name; those of parameters that are not active in brackets."""
         shown = [
             f"{name}={value!r}"
             if self._called(name) in self._active or name in self._joined

@@ -1,9 +1,9 @@
 """Inference: under which condition a parameter is active, from builds in which it was or was not.
 
 A condition names parents, each with the values that it may have, and all must hold. The parents are
-a smallest set (found greedily) that tells the builds without the parameter from those with it; each
-value of theirs is tried in a build that had the parameter. What no such condition can tell apart
-(`if a or b:`) is left out of it, so that a parameter is rather active too often than too seldom.
+a smallest set (found greedily) that separates the builds without the parameter from those with it;
+each of their values is tried in a build that had the parameter. A case that no such condition can
+express (`if a or b:`) is left out of it: a parameter is active too often rather than too seldom.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Key = tuple[str, object]
 def explicit_condition(
     occurrences: list[Occurrence], parameters: Mapping[str, Parameter]
 ) -> Condition | None:
-    """The condition that conditional scopes state.
+    """Returns the condition that conditional scopes state.
 
     Args:
         occurrences: The scopes around each of a parameter's declarations.
@@ -59,7 +59,7 @@ class Inference:
         self._parameters = tracer.parameters
 
     def conditions(self) -> dict[str, Condition | None]:
-        """The condition of every parameter by name; None for one that is never active."""
+        """Returns the condition of every parameter by name; None for one that is never active."""
         found = {name: self._condition(name) for name in list(self._parameters)}
         return {
             name: condition if condition is None else self._without_implied(condition, found)
@@ -113,7 +113,7 @@ class Inference:
         }
 
     def _chosen(self, name: str, seen: Mapping[str, set[Key]], explicit: Condition) -> list[str]:
-        """The fewest parents whose values set apart all builds that can be set apart."""
+        """Returns the fewest parents whose values set apart all builds that can be set apart."""
         unexplained = []
         for trace in self._tracer.traces:
             if name in trace.values or trace.error is not None:
@@ -146,9 +146,9 @@ class Inference:
         seen: Mapping[str, set[Key]],
         chosen: list[str],
     ) -> tuple[Scalar, ...]:
-        """The values of a parent that do not rule the parameter out.
+        """Returns the values of a parent that do not rule the parameter out.
 
-        What can't be told, for lack of builds or because they raise, is among them.
+        A value that can't be decided, as builds are missing or raise, counts as one of them.
         """
         values = values_of(self._parameters[parent])
         keys = [self._key(parent, value) for value in values]
@@ -178,7 +178,7 @@ class Inference:
     def _ruled_out(
         self, name: str, parent: str, seen: Mapping[str, set[Key]], chosen: list[str]
     ) -> set[Key]:
-        """Values of a parent that alone explain a build without the parameter."""
+        """Returns values of a parent that alone explain a build without the parameter."""
         found = set()
         for trace in self._tracer.traces:
             if name in trace.values or trace.error is not None or parent not in trace.values:
@@ -202,9 +202,9 @@ class Inference:
     def _without_implied(
         self, condition: Condition, found: Mapping[str, Condition | None]
     ) -> Condition:
-        """The condition without parents of which another parent's own condition takes care.
+        """Returns the condition without parents that another parent's own condition implies.
 
-        Nor does a parent say anything that is always active and may have any value.
+        Parents that are always active and may have any value are dropped too.
         """
         kept = {
             parent: values
@@ -229,7 +229,7 @@ def needs(
     conditions: Mapping[str, Condition | None],
     parameters: Mapping[str, Parameter],
 ) -> Condition:
-    """All that a condition needs, the conditions of its parents included.
+    """Returns all that a condition needs, the conditions of its parents included.
 
     Args:
         condition: A condition.

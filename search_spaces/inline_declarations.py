@@ -55,11 +55,11 @@ class InlineDeclarations(ReadableValues):
 
     @abc.abstractmethod
     def _value_of(self, parameter: Parameter) -> Any:
-        """The value of an active parameter as a builder declares it; it can be read from then."""
+        """Returns the value of a parameter that a builder declares, and makes it readable."""
 
     @abc.abstractmethod
     def _standing(self, name: str) -> tuple[Parameter | None, Any]:
-        """What a condition can be about: a parameter, and its value; NOT_GIVEN if inactive."""
+        """Returns the parent of a condition and its value; NOT_GIVEN if it is inactive."""
 
     # Keras Tuner ---------------------------------------------------------------------------
 
@@ -140,7 +140,7 @@ class InlineDeclarations(ReadableValues):
 
     @contextlib.contextmanager
     def conditional_scope(self, parent_name: str, parent_values: Any) -> Iterator[None]:
-        """What is declared within is active only if the parent has one of the values.
+        """Opens a scope: what is declared in it is active only if the parent has one of the values.
 
         The code within runs in any case, as in Keras Tuner; declarations then return None.
 
@@ -201,15 +201,15 @@ class InlineDeclarations(ReadableValues):
         return self.suggest_float(name, low, high, step=q)
 
     def set_user_attr(self, key: str, value: Any) -> None:
-        """Keeps something under a key, to be read from `user_attrs` in the same build."""
+        """Sets an attribute, which `user_attrs` has in the same build."""
         self._user_attrs[key] = value
 
     def set_system_attr(self, key: str, value: Any) -> None:
-        """Does nothing: Optuna's own notes are not for builders. Gone since Optuna 5."""
+        """Does nothing: Optuna's own notes are not for builders. Optuna 5 dropped it."""
 
     @property
     def user_attrs(self) -> dict[str, Any]:
-        """What `set_user_attr` has kept, as a new dict."""
+        """The attributes that `set_user_attr` has set, as a new dict."""
         return dict(self._user_attrs)
 
     def report(self, value: float, step: int) -> None:
@@ -237,7 +237,7 @@ class InlineDeclarations(ReadableValues):
         return self._value_of(parameter)
 
     def _declared_again(self, before: Parameter, now: Parameter) -> None:
-        """Takes that one build declares a name twice, with different domains.
+        """Handles a name that one build declares twice, with different domains.
 
         As in Keras Tuner, the name has one value in a build.
         """

@@ -21,8 +21,8 @@ from search_spaces.scales import (
 )
 
 LARGEST_INT: Final = 2**40
-"""Bounds lie within plus and minus this (about 1e12): engines compute in doubles, and beyond it a
-logarithm no longer tells neighbouring ints apart."""
+"""Bounds lie within plus and minus this (about 1e12): engines compute in doubles, and beyond it,
+neighbouring ints have the same logarithm."""
 
 
 class Int(Parameter):
@@ -93,7 +93,7 @@ class Int(Parameter):
         return self._count
 
     def reason_outside(self, value: object) -> str | None:
-        """Why a value is not in the domain; None if it is. Floats are not, `3.0` included."""
+        """Returns why a value is not in the domain; None if it is. No float is, not even `3.0`."""
         if not isinstance(value, int) or not is_integer(value):
             return (
                 f"{self.subject} must be an int, received {value!r} of type {type(value).__name__}."
@@ -110,7 +110,7 @@ class Int(Parameter):
         return None
 
     def nearest(self, value: float) -> int:
-        """The value of the domain nearest to a number: what lies outside comes to an end.
+        """Returns the value of the domain nearest to a number, an end of it if that lies outside.
 
         Args:
             value: Any number but NaN.
@@ -121,31 +121,31 @@ class Int(Parameter):
         return self.value(self.index(min(max(value, self.low), self.high)))
 
     def value(self, index: int) -> int:
-        """The value at an index, from 0 to `count - 1`, ascending."""
+        """Returns the value at an index, from 0 to `count - 1`, ascending."""
         if self._by_ratio:
             return int(self.low * self.step**index)
         return self.low + index * self.step
 
     def index(self, value: float) -> int:
-        """The index of the value nearest to a number from `low` to `high`."""
+        """Returns the index of the value nearest to a number from `low` to `high`."""
         if self._by_ratio:
             return round(math.log(value / self.low) / math.log(self.step))
         return round((value - self.low) / self.step)
 
     def canonical(self, value: Any) -> int:
-        """The value as a plain int."""
+        """Returns the value as a plain int."""
         self.validate(value)
         return int(value)
 
     def to_unit(self, value: Any) -> float:
-        """The middle of the value's share of the sampling scale, from 0 to 1."""
+        """Returns the middle of the value's share of the sampling scale, from 0 to 1."""
         self.validate(value)
         if self._by_index:
             return (self.index(value) + 0.5) / self.count
         return value_to_unit(float(value), *self._edges(), self.scale)
 
     def from_unit(self, unit: float) -> int:
-        """The value at a coordinate from 0 to 1 in the sampling scale."""
+        """Returns the value at a coordinate from 0 to 1 in the sampling scale."""
         checked = check_unit(unit, self.subject)
         if self._by_index:
             return self.value(min(int(checked * self.count), self.count - 1))
@@ -153,7 +153,7 @@ class Int(Parameter):
         return min(max(round(value), self.low), self.high)
 
     def grid_values(self) -> Sequence[int]:
-        """All values, ascending."""
+        """Returns all values, ascending."""
         if self._by_ratio:
             return tuple(self.value(index) for index in range(self.count))
         return range(self.low, self.high + 1, self.step)
@@ -203,7 +203,7 @@ class Int(Parameter):
         return step
 
     def _counted(self) -> int:
-        """How many values there are, once the step is known to fit."""
+        """Returns how many values there are, once the step is known to fit."""
         if not self._by_ratio:
             steps, rest = divmod(self.high - self.low, self.step)
             if rest:

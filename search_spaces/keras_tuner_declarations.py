@@ -1,6 +1,6 @@
 """The search space that a `keras_tuner.HyperParameters` object declares.
 
-By what its public attributes say: Keras Tuner itself is not imported.
+Reads its public attributes only: Keras Tuner itself is not imported.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from search_spaces.variants import read_as, renamed, variant_name
 
 
 def is_keras_tuners(space: object) -> bool:
-    """Whether something is a `keras_tuner.HyperParameters`."""
+    """Returns whether something is a `keras_tuner.HyperParameters`."""
     kinds = [kind for kind in type(space).__mro__ if kind.__module__.startswith("keras_tuner.")]
     return any(kind.__name__ == "HyperParameters" for kind in kinds)
 
 
 def space_of_keras_tuners(declared: Any) -> SearchSpace:
-    """The space that a `keras_tuner.HyperParameters` declares, its conditional scopes included.
+    """Returns the space that a `keras_tuner.HyperParameters` declares, with its conditions.
 
-    What it declares several times under different conditions becomes as many parameters, which
-    a builder reads by one name; see `variants`.
+    A name that it declares several times under different conditions becomes several parameters,
+    which a builder reads by that name; see `variants`.
 
     Args:
         declared: The object.
@@ -83,7 +83,7 @@ def _step(each: Any) -> Any:
 def _condition(
     conditions: Sequence[Any], made: Sequence[Parameter]
 ) -> Mapping[str, tuple[Scalar, ...]] | None:
-    """A condition by the parents' names in the space; None if it can't be met."""
+    """Returns a condition by the parents' names in the space; None if it can't be met."""
     found: dict[str, tuple[Scalar, ...]] = {}
     for each in conditions:
         parents = [p for p in made if each.name in (p.name, read_as(p.name))]

@@ -1,7 +1,8 @@
-"""A search space as Keras Tuner sees it, and how what its oracles propose is read back.
+"""A search space in Keras Tuner's terms, and reading back what its oracles propose.
 
-Keras Tuner knows floats and ints in three scales, booleans, and lists of values of one type. What
-it holds exactly keeps its name there; what it does not is put under a name that says how:
+Keras Tuner knows floats and ints in three scales, booleans, and lists of values of one type. A
+parameter that it can hold exactly keeps its name there. Others are encoded, under a name that says
+how:
 
     parameter                                          in Keras Tuner
     Float without a step; Int: linear                  the same, under the same name
@@ -12,10 +13,10 @@ it holds exactly keeps its name there; what it does not is put under a name that
     Boolean                                            False and True, under the same name
     Fixed                                              nothing
 
-Steps go by index since `Float(0, 0.5, step=0.1)` never yields 0.5 there, and choices of several
-types by their spelling since there is one type to a `Choice`, in which True is 1.
+Steps use indices because `Float(0, 0.5, step=0.1)` never yields 0.5 there. Choices of several types
+use spellings because a `Choice` has one type, in which True is 1.
 
-Keras Tuner, which brings TensorFlow along, is imported when a space is translated, not before.
+Keras Tuner, which imports TensorFlow, is imported only when a space is translated.
 """
 
 from __future__ import annotations
@@ -46,12 +47,12 @@ class KerasTunerSpace:
     """Translates between the values of a search space and those of Keras Tuner's oracles."""
 
     def __init__(self, space: SearchSpace, *, listed: bool = False) -> None:
-        """Works out how each parameter is put to Keras Tuner.
+        """Chooses an encoding for each parameter.
 
         Args:
             space: The space.
-            listed: Whether Keras Tuner is to know all values of each int, as its grid needs: of
-                one on a logarithmic scale it lists ten. These then go by their index too.
+            listed: Whether Keras Tuner needs all values of each int, as its grid does: it lists
+                only ten of an int on a logarithmic scale. These then use indices too.
 
         Raises:
             SearchSpaceError: If a parameter is called what another one's encoding is called, or
@@ -84,7 +85,7 @@ class KerasTunerSpace:
         return self._space
 
     def hyperparameters(self) -> HyperParameters:
-        """The space as Keras Tuner's, parents first, without the Fixed ones.
+        """Returns the space as Keras Tuner's, parents first, without the Fixed ones.
 
         Each has as conditions those of all its ancestors, as in nested `conditional_scope`s.
         """
@@ -102,7 +103,7 @@ class KerasTunerSpace:
         return found
 
     def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """What an oracle's trial holds for values of the space.
+        """Returns what an oracle's trial holds for values of the space.
 
         Args:
             values: Values of the active parameters.
@@ -121,10 +122,10 @@ class KerasTunerSpace:
         }
 
     def decode(self, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """The values that an oracle proposes.
+        """Returns the values that an oracle proposes.
 
         Args:
-            stored: The values of an oracle's trial. Hyperband's own entries are passed over.
+            stored: The values of an oracle's trial. Hyperband's own entries are skipped.
 
         Returns:
             Values in the space, exactly as declared, in declared order: those of the active
@@ -165,7 +166,7 @@ class KerasTunerSpace:
         return {name: values[name] for name in self._space.names if name in values}
 
     def _conditions(self, parameter: Parameter, known: Mapping[str, list[Any]]) -> list[Any]:
-        """The conditions of all ancestors and its own; one on a Fixed is the Fixed's own."""
+        """Returns its conditions and those of all ancestors; a Fixed parent's own replace it."""
         found: list[Any] = []
         for name, values in parameter.when.items():
             found += [condition for condition in known[name] if condition not in found]
@@ -187,7 +188,7 @@ def _on(parent: str, values: Sequence[Any]) -> Any:
 
 
 class _Encoding:
-    """How one parameter is put to Keras Tuner: a row of the table above.
+    """The encoding of one parameter: a row of the table above.
 
     Attributes:
         parameter: The parameter.
@@ -210,7 +211,7 @@ class _Encoding:
             self._stored = range(len(self._values))
 
     def hyperparameter(self, conditions: list[Any]) -> HyperParameter:
-        """The hyperparameter of Keras Tuner, under the given conditions."""
+        """Returns the hyperparameter of Keras Tuner, under the given conditions."""
         from keras_tuner.engine import hyperparameters as kinds
 
         known = self.parameter
@@ -234,7 +235,7 @@ class _Encoding:
         )
 
     def encode(self, value: Any) -> Any:
-        """What Keras Tuner holds for a value of the domain."""
+        """Returns what Keras Tuner holds for a value of the domain."""
         known = self.parameter
         canonical = known.canonical(value)
         if isinstance(known, Choice):
@@ -247,7 +248,7 @@ class _Encoding:
         return known.grid.nearest_index(canonical)
 
     def decode(self, stored: Any) -> Any:
-        """The value of the domain for what Keras Tuner proposes.
+        """Returns the value of the domain for what Keras Tuner proposes.
 
         Raises:
             SearchSpaceError: If there is none: the trial is of another space.

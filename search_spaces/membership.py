@@ -21,14 +21,14 @@ class Containment(NamedTuple):
     reason: str = ""
 
     def __bool__(self) -> bool:
-        """Whether the values are in the space."""
+        """Returns whether the values are in the space."""
         return not self.reason
 
 
 def active_names(
     ordered: Sequence[Parameter], by_name: Mapping[str, Parameter], values: Mapping[str, Any]
 ) -> tuple[str, ...]:
-    """The names of the active parameters.
+    """Returns the names of the active parameters.
 
     Args:
         ordered: The parameters, parents before children.
@@ -52,7 +52,7 @@ def active_names(
 def containment(
     ordered: Sequence[Parameter], by_name: Mapping[str, Parameter], values: Mapping[str, Any]
 ) -> Containment:
-    """Whether values are in a space, with the reason if not.
+    """Returns whether values are in a space, with the reason if not.
 
     Args:
         ordered: The parameters, parents before children.
@@ -82,5 +82,5 @@ def containment(
 
 
 def unknown_name(name: object, by_name: Mapping[str, Parameter]) -> str:
-    """What to say of a name that is not in the space."""
+    """Returns what to say of a name that is not in the space."""
     return f"{name!r} is not in the search space. {suggestion(name, by_name)}"

@@ -1,6 +1,6 @@
-"""How a parameter is put to Optuna: one class for each row of the table in `optuna_space`.
+"""Encodings of parameters for Optuna: a class for each row of the table in `optuna_space`.
 
-Optuna is imported when a distribution is made, not before.
+Optuna is imported only when a distribution is made.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ class Encoding(abc.ABC):
 
     @abc.abstractmethod
     def distribution(self) -> BaseDistribution:
-        """What Optuna draws from."""
+        """Returns what Optuna draws from."""
 
     @abc.abstractmethod
     def suggest(self, trial: BaseTrial) -> Any:
-        """What a trial suggests, as Optuna stores it."""
+        """Returns what a trial suggests, as Optuna stores it."""
 
     @abc.abstractmethod
     def encode(self, value: Any) -> Any:
-        """What Optuna stores for a value of the domain."""
+        """Returns what Optuna stores for a value of the domain."""
 
     @abc.abstractmethod
     def decode(self, stored: Any) -> Any:
-        """The value of the domain for what Optuna stored.
+        """Returns the value of the domain for what Optuna stored.
 
         Raises:
             SearchSpaceError: If there is none: the trial is of another space.
@@ -70,29 +70,29 @@ class ListedEncoding(Encoding):
         self.parameter = parameter
         self.name = parameter.name
         self._values = parameter.values
-        # Optuna looks choices up with ==, for which 1, 1.0 and True are one: a set tells.
+        # Optuna looks choices up with ==, for which 1, 1.0 and True are equal. So does a set.
         distinct = len(set(self._values)) == len(self._values)
         self._stored: tuple[Scalar, ...] = (
             self._values if distinct else tuple(json.dumps(value) for value in self._values)
         )
 
     def distribution(self) -> BaseDistribution:
-        """A CategoricalDistribution."""
+        """Returns a CategoricalDistribution."""
         from optuna.distributions import CategoricalDistribution
 
         return CategoricalDistribution(self._stored)
 
     def suggest(self, trial: BaseTrial) -> Any:
-        """One of the values, or its JSON."""
+        """Returns one of the values, or its JSON."""
         return trial.suggest_categorical(self.name, self._stored)
 
     def encode(self, value: Any) -> Any:
-        """The value, or its JSON."""
+        """Returns the value, or its JSON."""
         identities = [identity(each) for each in self._values]
         return self._stored[identities.index(identity(value))]
 
     def decode(self, stored: Any) -> Any:
-        """The value, of the type that was declared."""
+        """Returns the value, of the type that was declared."""
         for mine, value in zip(self._stored, self._values, strict=True):
             if mine == stored:
                 return value
@@ -103,25 +103,25 @@ class FloatEncoding(Encoding):
     """Float: linear or logarithmic, or in steps that Optuna keeps."""
 
     def __init__(self, parameter: Float, suffix: str = "") -> None:
-        """Takes the parameter, and what its name is to be followed by."""
+        """Takes the parameter, and a suffix for its name."""
         self.parameter: Float = parameter
         self.name = parameter.name + suffix
         self._log = parameter.scale != "linear"
 
     def distribution(self) -> BaseDistribution:
-        """A FloatDistribution."""
+        """Returns a FloatDistribution."""
         from optuna.distributions import FloatDistribution
 
         known = self.parameter
         return FloatDistribution(known.low, known.high, log=self._log, step=known.step)
 
     def suggest(self, trial: BaseTrial) -> float:
-        """A number that may be a rounding error off the domain."""
+        """Returns a number that may be a rounding error off the domain."""
         known = self.parameter
         return trial.suggest_float(self.name, known.low, known.high, log=self._log, step=known.step)
 
     def encode(self, value: Any) -> float:
-        """The value; on a grid, as Optuna's samplers compute it."""
+        """Returns the value; on a grid, as Optuna's samplers compute it."""
         known = self.parameter
         if known.grid is None or known.step is None:
             return float(value)
@@ -130,7 +130,7 @@ class FloatEncoding(Encoding):
         return min(max(stored, known.low), known.high)
 
     def decode(self, stored: Any) -> float:
-        """The value, back on the domain if rounding led off it."""
+        """Returns the value, back on the domain if rounding led off it."""
         known = self.parameter
         slack = _ROUNDING * max(abs(known.low), abs(known.high))
         if known.scale == "log":
@@ -150,12 +150,12 @@ class ReversedFloatEncoding(FloatEncoding):
         super().__init__(parameter, " (reversed)")
 
     def encode(self, value: Any) -> float:
-        """The mirror image."""
+        """Returns the mirror image."""
         low, high = self.parameter.low, self.parameter.high
         return min(max(low + high - float(value), low), high)
 
     def decode(self, stored: Any) -> float:
-        """The mirror image of the mirror image."""
+        """Returns the mirror image of the mirror image."""
         low, high = self.parameter.low, self.parameter.high
         if is_number(stored) and low * (1 - _ROUNDING) <= stored <= high * (1 + _ROUNDING):
             return self.parameter.nearest(low + high - stored)
@@ -163,10 +163,10 @@ class ReversedFloatEncoding(FloatEncoding):
 
 
 class IntEncoding(Encoding):
-    """Anything that Optuna is to see as an int from a range."""
+    """A parameter that Optuna holds as an int from a range."""
 
     def __init__(self, parameter: Float | Int, suffix: str, low: int, high: int) -> None:
-        """Takes the parameter, what its name is followed by, and the range in Optuna."""
+        """Takes the parameter, a suffix for its name, and the range in Optuna."""
         self.parameter: Float | Int = parameter
         self.name = parameter.name + suffix
         self._low, self._high = low, high
@@ -174,17 +174,17 @@ class IntEncoding(Encoding):
         self._step = 1
 
     def distribution(self) -> BaseDistribution:
-        """An IntDistribution."""
+        """Returns an IntDistribution."""
         from optuna.distributions import IntDistribution
 
         return IntDistribution(self._low, self._high, log=self._log, step=self._step)
 
     def suggest(self, trial: BaseTrial) -> int:
-        """An int from the range."""
+        """Returns an int from the range."""
         return trial.suggest_int(self.name, self._low, self._high, log=self._log, step=self._step)
 
     def _integer(self, stored: Any) -> int:
-        """What was stored as an int: storages keep numbers as floats."""
+        """Returns what was stored as an int: storages keep numbers as floats."""
         if is_number(stored) and math.isfinite(stored) and stored == int(stored):
             whole = int(stored)
             if self._low <= whole <= self._high and (whole - self._low) % self._step == 0:
@@ -202,11 +202,11 @@ class PlainIntEncoding(IntEncoding):
         self._step = parameter.step
 
     def encode(self, value: Any) -> int:
-        """The value."""
+        """Returns the value."""
         return int(value)
 
     def decode(self, stored: Any) -> int:
-        """The value."""
+        """Returns the value."""
         return self._integer(stored)
 
 
@@ -219,11 +219,11 @@ class ReversedIntEncoding(IntEncoding):
         self._log = True
 
     def encode(self, value: Any) -> int:
-        """The mirror image."""
+        """Returns the mirror image."""
         return self._low + self._high - int(value)
 
     def decode(self, stored: Any) -> int:
-        """The mirror image of the mirror image."""
+        """Returns the mirror image of the mirror image."""
         return self._low + self._high - self._integer(stored)
 
 
@@ -235,14 +235,14 @@ class IndexEncoding(IntEncoding):
         super().__init__(parameter, " (index)", 0, (parameter.count or 1) - 1)
 
     def encode(self, value: Any) -> int:
-        """The index of the value."""
+        """Returns the index of the value."""
         known = self.parameter
         if isinstance(known, Int):
             return known.index(value)
         return 0 if known.grid is None else known.grid.nearest_index(value)
 
     def decode(self, stored: Any) -> Any:
-        """The value of the index."""
+        """Returns the value of the index."""
         known = self.parameter
         index = self._integer(stored)
         if isinstance(known, Int):
@@ -251,7 +251,7 @@ class IndexEncoding(IntEncoding):
 
 
 def encoding_of(parameter: Parameter) -> Encoding | None:
-    """How a parameter is put to Optuna.
+    """Returns the encoding of a parameter for Optuna.
 
     Args:
         parameter: The parameter.
@@ -277,7 +277,7 @@ def encoding_of(parameter: Parameter) -> Encoding | None:
 
 
 def _keeps(parameter: Float) -> bool:
-    """Whether Optuna's FloatDistribution keeps a Float's step and its values.
+    """Returns whether Optuna's FloatDistribution keeps a Float's step and its values.
 
     It moves a high that the step does not meet exactly in decimals, and refuses a value that is
     more than 1e-8 of a step off in binary, which happens with large numbers in small steps.

@@ -1,8 +1,8 @@
-"""A search space as Optuna sees it: what is asked of a trial, and how values are read back.
+"""A search space in Optuna's terms: asking a trial for values, and reading values back.
 
 Optuna knows floats (linear, logarithmic, in linear steps), ints (linear, logarithmic, in linear
-steps) and categories. What it knows keeps its name there; what it does not is put under a name
-that says how it is encoded, so that nobody misreads it on a dashboard:
+steps) and categories. A parameter that it knows keeps its name there. Others are encoded, under a
+name that says how, so that a dashboard does not mislead:
 
     parameter                                        in Optuna
     Float, Int: linear, log                          the same, under the same name
@@ -14,7 +14,7 @@ that says how it is encoded, so that nobody misreads it on a dashboard:
     Boolean                                          False and True, under the same name
     Fixed                                            nothing
 
-Optuna is imported when a space is translated, not before.
+Optuna is imported only when a space is translated.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class OptunaSpace:
     """Translates between the values of a search space and what Optuna stores of a trial."""
 
     def __init__(self, space: SearchSpace) -> None:
-        """Works out how each parameter is put to Optuna.
+        """Chooses an encoding for each parameter.
 
         Args:
             space: The space.
@@ -84,7 +84,7 @@ class OptunaSpace:
     def encode(
         self, values: Mapping[str, Any]
     ) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
-        """What Optuna stores of a trial with these values.
+        """Returns what Optuna stores of a trial with these values.
 
         Args:
             values: Values of the active parameters.
@@ -104,7 +104,7 @@ class OptunaSpace:
         return params, {each.name: each.distribution() for each in active}
 
     def decode(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of a trial of which Optuna stored these params.
+        """Returns the values of a trial of which Optuna stored these params.
 
         Args:
             params: The `params` of a trial.

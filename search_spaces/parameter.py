@@ -23,10 +23,10 @@ from search_spaces.suggestions import suggestion
 Role: TypeAlias = Literal["scientific", "nuisance", "fixed"]
 
 ROLES: Final[tuple[Role, ...]] = ("scientific", "nuisance", "fixed")
-"""What a hyperparameter is for in a study, in the words of Google's Deep Learning Tuning Playbook
-(https://github.com/google-research/tuning_playbook, "Identifying scientific, nuisance, and fixed
-hyperparameters"): *scientific* ones are those whose effect is to be measured, *nuisance* ones must
-be tuned over to compare the scientific ones fairly, *fixed* ones stay as they are."""
+"""The purpose of a hyperparameter in a study, in the words of Google's Deep Learning Tuning
+Playbook (https://github.com/google-research/tuning_playbook, "Identifying scientific, nuisance, and
+fixed hyperparameters"): the study measures the effect of *scientific* ones, *nuisance* ones must be
+tuned to compare the scientific ones fairly, *fixed* ones stay as they are."""
 
 
 class Parameter(abc.ABC):
@@ -98,11 +98,11 @@ class Parameter(abc.ABC):
 
     @abc.abstractmethod
     def reason_outside(self, value: object) -> str | None:
-        """Why a value is not in the domain, as a sentence that quotes it; None if it is."""
+        """Returns why a value is not in the domain, as a sentence that quotes it; None if it is."""
 
     @abc.abstractmethod
     def to_unit(self, value: Any) -> float:
-        """The coordinate of a value, from 0 to 1, in the sampling scale.
+        """Returns the coordinate of a value, from 0 to 1, in the sampling scale.
 
         Values of a grid, ints and choices have an equal share each of the sampling scale, and
         their coordinate is the middle of that share.
@@ -113,7 +113,7 @@ class Parameter(abc.ABC):
 
     @abc.abstractmethod
     def from_unit(self, unit: float) -> Any:
-        """The value at a coordinate from 0 to 1: the inverse of `to_unit`.
+        """Returns the value at a coordinate from 0 to 1: the inverse of `to_unit`.
 
         A value of a grid, an int or a choice comes back as it was. A continuous float comes back
         within 1e-12 of itself on a logarithmic scale, of the width of its range on a linear one.
@@ -124,18 +124,18 @@ class Parameter(abc.ABC):
 
     @abc.abstractmethod
     def grid_values(self) -> Sequence[Any] | None:
-        """All values in ascending or declared order; None if the domain is continuous."""
+        """Returns all values in ascending or declared order; None if the domain is continuous."""
 
     @abc.abstractmethod
     def domain(self) -> dict[str, Any]:
-        """What the domain is made of, as JSON holds it, without name, default, role, condition."""
+        """Returns the domain in JSON's types, without name, default, role, condition."""
 
     @abc.abstractmethod
     def _arguments(self) -> list[str]:
-        """The arguments after the name, as they would be written in Python."""
+        """Returns the arguments after the name, as they would be written in Python."""
 
     def contains(self, value: object) -> bool:
-        """Whether a value is in the domain."""
+        """Returns whether a value is in the domain."""
         return self.reason_outside(value) is None
 
     def validate(self, value: object) -> None:
@@ -149,7 +149,7 @@ class Parameter(abc.ABC):
             raise SearchSpaceError(reason)
 
     def canonical(self, value: Any) -> Any:
-        """A value of the domain as the domain spells it: for a Float, `1` as `1.0`.
+        """Returns a value of the domain as the domain spells it: for a Float, `1` as `1.0`.
 
         Raises:
             SearchSpaceError: If the value is not in the domain.
@@ -158,7 +158,7 @@ class Parameter(abc.ABC):
         return value
 
     def opened(self, value: Any) -> Any:
-        """What a builder reads for a value of the domain: a tuple for its spelling, see `spelled`.
+        """Returns what a builder reads for a value: a tuple for its spelling, see `spelled`.
 
         Args:
             value: A value of the domain, or another one, which is returned as it is.
@@ -166,11 +166,11 @@ class Parameter(abc.ABC):
         return value
 
     def identity(self, value: Any) -> tuple[str, object]:
-        """A key that is the same for two spellings of the same value of this domain."""
+        """Returns a key that is the same for two spellings of the same value of this domain."""
         return identity(value)
 
     def to_dict(self) -> dict[str, Any]:
-        """All that the parameter declares, in JSON's types."""
+        """Returns all that the parameter declares, in JSON's types."""
         content: dict[str, Any] = {
             "kind": self.kind,
             "name": self.name,
@@ -185,17 +185,17 @@ class Parameter(abc.ABC):
         return content
 
     def __eq__(self, other: object) -> bool:
-        """Whether the other declares the same; `1`, `1.0` and `True` differ here."""
+        """Returns whether the other declares the same; `1`, `1.0` and `True` differ here."""
         if not isinstance(other, Parameter):
             return NotImplemented
         return self._canonical == other._canonical
 
     def __hash__(self) -> int:
-        """A hash of all that is declared."""
+        """Returns a hash of all that is declared."""
         return hash(self._canonical)
 
     def __repr__(self) -> str:
-        """The parameter as Python that would make it again."""
+        """Returns the parameter as Python code that makes it."""
         arguments = [repr(self.name), *self._arguments()]
         if self.role not in ("nuisance", self._usual_role()):
             arguments.append(f"role={self.role!r}")

@@ -1,4 +1,4 @@
-"""The kinds of parameters, and how one is read back from what `to_dict` wrote."""
+"""The kinds of parameters, and reading one back that `to_dict` wrote."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _KINDS: Final[dict[str, tuple[Callable[..., Parameter], tuple[str, ...]]]] = {
 
 
 def parameter_from_dict(content: object) -> Parameter:
-    """The parameter that `Parameter.to_dict` wrote.
+    """Returns the parameter that `Parameter.to_dict` wrote.
 
     Args:
         content: What it wrote, perhaps by way of JSON.

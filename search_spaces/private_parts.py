@@ -1,8 +1,7 @@
 """Private names of libraries, each declared once and looked up when it is first needed.
 
-A library may drop what is private of it in any version. So all of it that is used stands in one
-module for each library, a declaration for each name, and whoever uses one does without it where
-it is missing.
+A library may drop its private names in any version. Therefore one module for each library declares
+those that are used, and its users can do without a name that is missing.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ class PrivatePart:
         _declared.append(self)
 
     def __str__(self) -> str:
-        """Returns the name with its owner's."""
+        """Returns the name after its owner's."""
         return f"{self.owner}.{self.name}"
 
     def missing(self) -> MissingPartError:
@@ -51,7 +50,7 @@ class ModulePart(PrivatePart):
     """A private name of a module, or of a module that is private itself."""
 
     def get(self) -> Any:
-        """Returns what has the name.
+        """Returns the object of that name.
 
         Raises:
             MissingPartError: If nothing has it.

@@ -1,8 +1,8 @@
-"""Which values of a parameter are worth a build, and where between two of them something changes.
+"""Which values of a parameter deserve a build, and where between two of them something changes.
 
-A domain of few values, and every choice, is tried in full. Of a larger one the ends and the middle
-are tried; where two neighbours among them differ, the values between them are, by bisection. That
-the values between two that agree agree too is taken for granted.
+Small domains and choices are tried in full. Of a larger domain, the ends and the middle are tried,
+and the values between two that differ, by bisection. Values between two that agree are assumed to
+agree with them.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ FEW: Final = 6
 five builds, where bisection would take four or five as soon as anything depends on the number."""
 
 MOST_LISTED: Final = 1000
-"""A condition lists values; on a number of more values than this none is inferred."""
+"""A condition lists values; none is inferred on a number of more values than this."""
 
 Seen = TypeVar("Seen")
 
 
 def is_few(parameter: Parameter) -> bool:
-    """Whether all values of a parameter are to be tried."""
+    """Returns whether to try all values of a parameter."""
     if isinstance(parameter, Listed):
         return True
     return parameter.count is not None and parameter.count <= FEW
 
 
 def values_of(parameter: Parameter) -> Sequence[Any]:
-    """All values of a finite parameter; of a continuous one its ends and its default."""
+    """Returns all values of a finite parameter; of a continuous one its ends and its default."""
     values = parameter.grid_values()
     if values is not None:
         return values
@@ -41,12 +41,12 @@ def values_of(parameter: Parameter) -> Sequence[Any]:
 
 
 def landmarks(count: int) -> tuple[int, ...]:
-    """The indices of the ends and of the middle."""
+    """Returns the indices of the ends and of the middle."""
     return tuple(dict.fromkeys((0, count - 1, count // 2)))
 
 
 def survey(count: int, given: Iterable[int], look: Callable[[int], Seen]) -> dict[int, Seen]:
-    """What is seen at indices from 0 to `count - 1`, wherever it changes.
+    """Returns what is seen at indices from 0 to `count - 1`, wherever it changes.
 
     Args:
         count: How many indices there are.

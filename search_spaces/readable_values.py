@@ -1,4 +1,4 @@
-"""Values that are read by name: what every `hp` answers to, whoever wrote its builder."""
+"""Values read by name: the methods of every `hp`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from search_spaces.errors import HyperparameterError
 
 
 def opened_again(value: Any) -> Any:
-    """A copy of a list or dict, which a builder may change; anything else as it is."""
+    """Returns a copy of a list or dict, which a builder may change; other values as they are."""
     return copy.deepcopy(value) if isinstance(value, list | dict | tuple) else value
 
 
@@ -30,27 +30,27 @@ class ReadableValues(abc.ABC):
 
     @abc.abstractmethod
     def _unreadable(self, name: str) -> HyperparameterError:
-        """The error for reading a name that has no value."""
+        """Returns the error for reading a name that has no value."""
 
     def _note_read(self, names: Iterable[str]) -> None:  # noqa: B027
-        """Is told which names are read."""
+        """Takes note of names that are read."""
 
     def __getitem__(self, name: str) -> Any:
-        """The value of a parameter; its `otherwise` if it is not active.
+        """Returns the value of a parameter; its `otherwise` if it is not active.
 
         Raises:
             HyperparameterError: If there is no such parameter, or if it is not active and has no
                 `otherwise`.
         """
         name = self._scoped(name)
-        # Asking is reading: the builder does use it, when there is something to use.
+        # To ask is to read: the builder uses the value if there is one.
         self._note_read([name])
         if name not in self._readable:
             raise self._unreadable(name)
         return opened_again(self._readable[name])
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The value of a parameter, or a default where `hp[name]` would raise.
+        """Returns the value of a parameter, or a default where `hp[name]` would raise.
 
         Args:
             name: The name of a parameter.
@@ -74,24 +74,24 @@ class ReadableValues(abc.ABC):
         return {name: opened_again(value) for name, value in self._readable.items()}
 
     def keys(self) -> tuple[str, ...]:
-        """The names that can be read, as declared; with it, `dict(hp)` and `f(**hp)` work."""
+        """Returns the names that can be read, as declared; for `dict(hp)` and `f(**hp)`."""
         return tuple(self._readable)
 
     def __contains__(self, name: object) -> bool:
-        """Whether `hp[name]` has a value."""
+        """Returns whether `hp[name]` has a value."""
         return self._scoped(name) in self._readable
 
     def __iter__(self) -> Iterator[str]:
-        """The names that can be read, as declared."""
+        """Returns the names that can be read, as declared."""
         return iter(self._readable)
 
     def __len__(self) -> int:
-        """How many names can be read."""
+        """Returns how many names can be read."""
         return len(self._readable)
 
     @contextlib.contextmanager
     def name_scope(self, name: str) -> Iterator[None]:
-        """Within it, names of Keras Tuner's methods are preceded by this name and a slash."""
+        """Opens a scope that puts this name and a slash before names of Keras Tuner's methods."""
         self._name_scopes.append(str(name))
         try:
             yield

@@ -12,9 +12,9 @@ from search_spaces.space import SearchSpace
 from search_spaces.variants import read_as
 
 _MOST_ROWS: Final = 8
-"""Builds in which every value of a parameter of so many values is there once."""
+"""Builds that try every value of a parameter with so many values once."""
 _MOST_DRAWN: Final = 16
-"""Further builds, for what has not been read by then: a branch may need two values at once."""
+"""Further builds for what is still unread: a branch may need two values at once."""
 
 
 class Reading(NamedTuple):
@@ -41,15 +41,15 @@ def reading_of(
 ) -> Reading:
     """Runs a builder on a few points of a space, the defaults first, and notes what it reads.
 
-    One that declares nothing itself is run until it has read everything: mostly once. Builds that
-    raise count for what they read until then.
+    A builder that declares nothing is run until it has read everything: mostly once. What a build
+    reads before it raises counts.
 
     Args:
         build: The builder.
         space: The space.
         before: Called before each build, to reset global state.
         read_elsewhere: Names that something else reads.
-        stops: Says of what the builder raises whether it is the last build: it is then raised.
+        stops: Decides whether an exception of the builder ends the builds, and is raised.
     """
     read: set[str] = set(read_elsewhere)
     active: set[str] = set()
@@ -70,9 +70,9 @@ def reading_of(
         except Exception as error:
             if stops(error):
                 raise
-            # Else whoever tries the default values tells of it.
+            # Otherwise the trial of the default model reports it.
         read |= hp.read
-        # A switch such as `l2()` has is used where what it switches is.
+        # A switch such as that of `l2()` is used if its parameter is.
         for parameter in reversed(space.parents_first):
             if parameter.name in read:
                 read.update(parameter.when)
@@ -84,7 +84,7 @@ def reading_of(
 
 
 class _Noting(Hyperparameters):
-    """Notes whether the builder declares anything, be it in the space or not."""
+    """Notes whether the builder declares anything, in the space or not."""
 
     @property
     def declares(self) -> bool:
@@ -92,7 +92,7 @@ class _Noting(Hyperparameters):
 
 
 def _points(space: SearchSpace) -> Iterator[tuple[bool, dict[str, Any]]]:
-    """Values in the space, and whether they are drawn: defaults, each value once, then drawn."""
+    """Yields values, and whether they are drawn: defaults, each value once, then drawn ones."""
     yield False, space.defaults()
     few = {p.name: values_of(p) for p in space if is_few(p)}
     for row in range(min(_MOST_ROWS, max(map(len, few.values()), default=2))):

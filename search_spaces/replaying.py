@@ -1,4 +1,4 @@
-"""Replaying: whether a function would read the same of other hyperparameters as it did before."""
+"""Replaying: whether a function would read the same from other hyperparameters."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Kind = Literal["call", "attribute", "enter", "leave"]
 
 
 class Asked(NamedTuple):
-    """What a function asked of its `hp`, and the answer.
+    """A question of a function to its `hp`, and the answer.
 
     Attributes:
-        kind: A method's call, an attribute, or a scope that was entered or left.
+        kind: A method's call, an attribute, or entering or leaving a scope.
         name: Of the method or attribute.
         arguments: Of the call.
         keywords: Of the call.
@@ -31,7 +31,7 @@ class Asked(NamedTuple):
 
 
 class RecordedHyperparameters:
-    """An `hp` that notes what it is asked, and what it answers.
+    """An `hp` that records questions and answers.
 
     A function that depends on its `hp` alone asks the same again as long as it gets the same
     answers. So `answers_alike` says whether it would return the same for another `hp`.
@@ -45,11 +45,11 @@ class RecordedHyperparameters:
 
     @property
     def asked(self) -> tuple[Asked, ...] | None:
-        """All that was asked so far; None if an answer can't be compared with another."""
+        """All questions so far; None if an answer can't be compared with another."""
         return tuple(self._asked) if self._comparable else None
 
     def __getattr__(self, name: str) -> Any:
-        """A method or an attribute of the `hp`."""
+        """Returns a method or an attribute of the `hp`."""
         if name.startswith("__"):
             raise AttributeError(name)
         found = getattr(self._hp, name)
@@ -74,7 +74,7 @@ class RecordedHyperparameters:
         return len(self._call("keys"))
 
     def _call(self, name: str, *arguments: Any, **keywords: Any) -> Any:
-        # What a function makes of an error is not looked into.
+        # What a function does after an error is not recorded.
         comparable, self._comparable = self._comparable, False
         answer = getattr(self._hp, name)(*arguments, **keywords)
         self._comparable = comparable
@@ -101,12 +101,12 @@ class RecordedHyperparameters:
 
 
 def answers_alike(asked: Sequence[Asked], hp: Any) -> bool:
-    """Asks another `hp` what a function asked before, until it gets another answer.
+    """Asks another `hp` the same questions, until an answer differs.
 
     Args:
         asked: Of `RecordedHyperparameters.asked`.
-        hp: What answers now. It counts as read, and has what was declared, as if the function
-            itself had asked: which it would have, up to the first other answer.
+        hp: The `hp` to ask now. Reads and declarations count as if the function itself had asked,
+            which would do the same up to the first other answer.
 
     Returns:
         Whether all answers are the same.
@@ -115,7 +115,7 @@ def answers_alike(asked: Sequence[Asked], hp: Any) -> bool:
     try:
         return all(_answers(each, hp, scopes) for each in asked)
     except Exception:
-        # The function itself gets the error.
+        # The function itself will raise the error.
         return False
     finally:
         for scope in reversed(scopes):

@@ -1,4 +1,4 @@
-"""Plain values: what a parameter may be set to, told apart by type, and written as JSON."""
+"""Plain values: what a parameter may be set to, distinguished by type, and written as JSON."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ class NotGiven(enum.Enum):
 
 
 NOT_GIVEN: Final = NotGiven.NOT_GIVEN
-"""Stands for an argument that was left out, where `None` is a value like any other."""
+"""Marks an argument that was left out, where `None` is a value like any other."""
 
 MaybeScalar: TypeAlias = Scalar | Literal[NotGiven.NOT_GIVEN]
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is an int or a float. Booleans are not numbers here."""
+    """Returns whether a value is an int or a float. Booleans are not numbers here."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def is_integer(value: object) -> bool:
-    """Whether a value is an int. Booleans and floats such as `3.0` are not."""
+    """Returns whether a value is an int. Booleans and floats such as `3.0` are not."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_object(value: object) -> bool:
-    """Whether a value is a tuple, list or dict; see `spelled`."""
+    """Returns whether a value is a tuple, list or dict; see `spelled`."""
     return isinstance(value, tuple | list | dict)
 
 
 def plain_scalar(value: object, what: str) -> Scalar:
-    """A value as one of the five JSON types exactly, however it was subclassed.
+    """Returns a value as one of the five JSON types exactly, however it was subclassed.
 
-    Enum members that are strings or ints, and numpy's float64, become what they hold; minus zero
-    becomes zero, for the two are equal and would print differently.
+    Enum members that are strings or ints, and numpy's float64, become their plain values. Minus
+    zero becomes zero: the two are equal and would print differently.
 
     Args:
         value: Anything.
@@ -78,9 +78,9 @@ def plain_scalar(value: object, what: str) -> Scalar:
 
 
 def identity(value: object) -> tuple[str, object]:
-    """What makes two values the same value: their type and their content.
+    """Returns what makes two values the same value: their type and their content.
 
-    Python holds `1`, `1.0` and `True` equal; as hyperparameters they are three different values.
+    `1`, `1.0` and `True` are equal in Python; as hyperparameters they are three values.
 
     Args:
         value: A scalar, or a tuple, list or dict; anything else is only equal to itself.
@@ -100,7 +100,7 @@ def identity(value: object) -> tuple[str, object]:
 
 
 def canonical_json(content: Any) -> str:
-    """JSON with one spelling for one content: keys sorted, no spaces, ASCII only."""
+    """Returns JSON with one spelling for one content: keys sorted, no spaces, ASCII only."""
     return json.dumps(
         content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
     )

@@ -21,7 +21,7 @@ SCALES: Final[tuple[Scale, ...]] = ("linear", "log", "reverse_log")
 
 
 def check_scale(scale: object, subject: str) -> Scale:
-    """The scale, if it is one.
+    """Returns the scale, if it is one.
 
     Args:
         scale: What was given.
@@ -40,7 +40,7 @@ def check_scale(scale: object, subject: str) -> Scale:
 
 
 def check_unit(unit: object, subject: str) -> float:
-    """The coordinate, if it lies in [0, 1].
+    """Returns the coordinate, if it lies in [0, 1].
 
     Args:
         unit: What was given.
@@ -60,7 +60,7 @@ def check_unit(unit: object, subject: str) -> float:
 
 
 def refused_reverse_step(subject: str, given: object) -> SearchSpaceError:
-    """The error for a step on a reverse_log scale, with the reason.
+    """Returns the error for a step on a reverse_log scale, with the reason.
 
     Args:
         subject: Whose step it is.
@@ -74,7 +74,7 @@ def refused_reverse_step(subject: str, given: object) -> SearchSpaceError:
 
 
 def unit_to_value(unit: float, low: float, high: float, scale: Scale) -> float:
-    """The value at a coordinate.
+    """Returns the value at a coordinate.
 
     Args:
         unit: From 0 (gives `low`, exactly) to 1 (gives `high`, exactly).
@@ -85,7 +85,7 @@ def unit_to_value(unit: float, low: float, high: float, scale: Scale) -> float:
     Returns:
         A value in [low, high].
     """
-    # The ends are given back as they were declared, whatever rounding would make of them.
+    # The ends are returned as declared, without rounding.
     if unit <= 0.0:
         return low
     if unit >= 1.0:
@@ -100,10 +100,10 @@ def unit_to_value(unit: float, low: float, high: float, scale: Scale) -> float:
 
 
 def middle_of(low: float, high: float, scale: Scale) -> float:
-    """The middle of a range in its scale, to the same bit on every machine.
+    """Returns the middle of a range in its scale, to the same bit on every machine.
 
-    Logarithms differ in their last bit from one machine's library to the next; square roots don't.
-    The middle becomes a default, and so part of a space's digest, which must not differ.
+    Logarithms differ in their last bit between machines; square roots don't. The middle becomes a
+    default, and so part of a space's digest, which must not differ.
 
     Args:
         low: Lower end; above 0 unless the scale is linear.
@@ -117,7 +117,7 @@ def middle_of(low: float, high: float, scale: Scale) -> float:
 
 
 def value_to_unit(value: float, low: float, high: float, scale: Scale) -> float:
-    """The coordinate of a value: the inverse of `unit_to_value`.
+    """Returns the coordinate of a value: the inverse of `unit_to_value`.
 
     Args:
         value: A value in [low, high].

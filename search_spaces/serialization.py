@@ -13,16 +13,16 @@ from search_spaces.parameters import parameter_from_dict
 from search_spaces.scalars import canonical_json
 
 VERSION: Final = 1
-"""The version of the schema. A reader refuses others rather than guess."""
+"""The version of the schema. Readers refuse other versions."""
 
 
 def parameters_to_dict(parameters: Sequence[Parameter]) -> dict[str, Any]:
-    """The content of a space in JSON's types: `version` and `parameters`."""
+    """Returns the content of a space in JSON's types: `version` and `parameters`."""
     return {"version": VERSION, "parameters": [parameter.to_dict() for parameter in parameters]}
 
 
 def parameters_from_dict(content: object) -> list[Parameter]:
-    """The parameters that `parameters_to_dict` wrote.
+    """Returns the parameters that `parameters_to_dict` wrote.
 
     Args:
         content: What it wrote, perhaps by way of JSON.
@@ -56,7 +56,7 @@ def parameters_from_dict(content: object) -> list[Parameter]:
 
 
 def parse_json(text: str) -> Any:
-    """What a JSON text holds.
+    """Returns what a JSON text holds.
 
     Args:
         text: The text.
@@ -78,13 +78,13 @@ def parse_json(text: str) -> Any:
 
 
 def digest(parameters: Sequence[Parameter]) -> str:
-    """The SHA-256, in hex, of what a space declares, whatever the order it declares it in."""
+    """Returns the SHA-256, in hex, of what a space declares, in any order."""
     by_name = sorted(parameters, key=lambda parameter: parameter.name)
     return hashlib.sha256(canonical_json(parameters_to_dict(by_name)).encode("ascii")).hexdigest()
 
 
 def differences(before: Sequence[Parameter], after: Sequence[Parameter]) -> list[str]:
-    """What differs between two spaces.
+    """Returns what differs between two spaces.
 
     Args:
         before: The parameters of the one.

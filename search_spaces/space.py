@@ -78,7 +78,7 @@ class SearchSpace(Alterable):
         return serialization.digest(self._parameters)
 
     def __getitem__(self, name: str) -> Parameter:
-        """The parameter of that name.
+        """Returns the parameter of that name.
 
         Raises:
             SearchSpaceError: If there is none, with the nearest names.
@@ -88,38 +88,38 @@ class SearchSpace(Alterable):
         return self._by_name[name]
 
     def __contains__(self, name: object) -> bool:
-        """Whether there is a parameter of that name."""
+        """Returns whether there is a parameter of that name."""
         return name in self._by_name
 
     def __len__(self) -> int:
-        """How many parameters there are."""
+        """Returns how many parameters there are."""
         return len(self._parameters)
 
     def __iter__(self) -> Iterator[Parameter]:
-        """The parameters, as declared."""
+        """Returns the parameters, as declared."""
         return iter(self._parameters)
 
     def __eq__(self, other: object) -> bool:
-        """Whether the other declares the same parameters, in whatever order."""
+        """Returns whether the other declares the same parameters, in whatever order."""
         if not isinstance(other, SearchSpace):
             return NotImplemented
         return self._by_name == other._by_name
 
     def __hash__(self) -> int:
-        """A hash of all that is declared."""
+        """Returns a hash of all that is declared."""
         return hash(frozenset(self._parameters))
 
     def __repr__(self) -> str:
-        """The space as Python that would make it again, a parameter a line."""
+        """Returns the space as Python code that makes it, a parameter a line."""
         lines = "".join(f"    {parameter!r},\n" for parameter in self._parameters)
         return f"SearchSpace(\n{lines})"
 
     def active(self, values: Mapping[str, Any]) -> tuple[str, ...]:
-        """Which parameters are active.
+        """Returns which parameters are active.
 
         Args:
-            values: The values, at least of the parents. What is not about an active parent, or is
-                unknown, is passed over; without its parent's value a child is not active.
+            values: The values, at least of the parents. Others, and unknown names, are ignored;
+                without its parent's value a child is not active.
 
         Returns:
             The names of the active parameters, as declared.
@@ -127,7 +127,7 @@ class SearchSpace(Alterable):
         return active_names(self._ordered, self._by_name, values)
 
     def contains(self, values: Mapping[str, Any]) -> Containment:
-        """Whether values are in the space.
+        """Returns whether values are in the space.
 
         Args:
             values: Values by name.
@@ -152,7 +152,7 @@ class SearchSpace(Alterable):
             raise SearchSpaceError(containment.reason)
 
     def resolve(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """What a builder reads: the values, and `otherwise` for what is not active.
+        """Returns what a builder reads: the values, and `otherwise` for what is not active.
 
         Args:
             values: Values of the active parameters.
@@ -174,12 +174,12 @@ class SearchSpace(Alterable):
         return resolved
 
     def defaults(self) -> dict[str, Any]:
-        """The default values of the parameters that are active by default, as declared."""
+        """Returns the default values of the parameters that are active by default, as declared."""
         values = {parameter.name: parameter.default for parameter in self._parameters}
         return {name: values[name] for name in self.active(values)}
 
     def to_unit(self, values: Mapping[str, Any]) -> dict[str, float]:
-        """Where values lie in the unit cube.
+        """Returns where values lie in the unit cube.
 
         Args:
             values: Values of the active parameters.
@@ -198,7 +198,7 @@ class SearchSpace(Alterable):
         }
 
     def from_unit(self, point: Mapping[str, float]) -> dict[str, Any]:
-        """The values at a point of the unit cube.
+        """Returns the values at a point of the unit cube.
 
         Args:
             point: A coordinate from 0 to 1 for each of `dimensions`.
@@ -226,7 +226,7 @@ class SearchSpace(Alterable):
         return {name: values[name] for name in self.active(values)}
 
     def grid(self) -> Iterator[dict[str, Any]]:
-        """All configurations, each once, lazily; the first parameter varies slowest.
+        """Returns all configurations, each once, lazily; the first parameter varies slowest.
 
         "First" is as declared, except that a parent comes before its children.
 
@@ -241,7 +241,7 @@ class SearchSpace(Alterable):
         return ({name: each[name] for name in self._by_name if name in each} for each in found)
 
     def grid_size(self) -> int:
-        """How many configurations `grid` has: computed, so also where there are too many to list.
+        """Returns how many configurations `grid` has, without listing them.
 
         Raises:
             SearchSpaceError: If a parameter is continuous, or if the conditions are entangled
@@ -251,12 +251,12 @@ class SearchSpace(Alterable):
         return combinations.count_combinations(self._ordered)
 
     def to_dict(self) -> dict[str, Any]:
-        """The space in JSON's types; it carries the version of its schema."""
+        """Returns the space in JSON's types; it carries the version of its schema."""
         return serialization.parameters_to_dict(self._parameters)
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> SearchSpace:
-        """The space that `to_dict` wrote.
+        """Returns the space that `to_dict` wrote.
 
         Raises:
             SearchSpaceError: If it is of an unknown version, or something is missing or wrong.
@@ -264,12 +264,12 @@ class SearchSpace(Alterable):
         return cls(*serialization.parameters_from_dict(content))
 
     def to_json(self) -> str:
-        """The space as JSON, in declared order. Types are kept: `1.0` is not `1`."""
+        """Returns the space as JSON, in declared order. Types are kept: `1.0` is not `1`."""
         return canonical_json(self.to_dict())
 
     @classmethod
     def from_json(cls, text: str) -> SearchSpace:
-        """The space that `to_json` wrote.
+        """Returns the space that `to_json` wrote.
 
         Raises:
             SearchSpaceError: If it is not JSON, or not a space, or of an unknown version.
@@ -277,7 +277,7 @@ class SearchSpace(Alterable):
         return cls.from_dict(serialization.parse_json(text))
 
     def differences(self, other: SearchSpace) -> list[str]:
-        """What differs from this space, as it was, to the other, as it is now.
+        """Returns what changes from this space to the other.
 
         Args:
             other: The space that this one is compared with.

@@ -1,8 +1,7 @@
-"""Tuples, lists and dicts as values of a choice: everywhere spelled as Python writes them.
+"""Tuples, lists and dicts as values of a choice: spelled as Python writes them.
 
 `(50,)` is "(50,)" in the space, to every engine, in MLflow and on the command line, and the tuple
-itself to the builder. What is in them must be written so too: scalars, and tuples, lists and dicts
-of them.
+itself to the builder. They may hold scalars, and tuples, lists and dicts of them.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from search_spaces.scalars import is_object, plain_scalar
 
 
 def spell(value: object, what: str) -> str:
-    """A tuple, list or dict as Python writes it.
+    """Returns a tuple, list or dict as Python writes it.
 
     Args:
         value: The object.
@@ -33,12 +32,12 @@ def spell(value: object, what: str) -> str:
 
 
 def opened(spelling: str) -> Any:
-    """The object that `spell` wrote, made anew each time."""
+    """Returns a new object of what `spell` wrote."""
     return ast.literal_eval(spelling)
 
 
 def read_object(text: str) -> Any:
-    """The tuple, list or dict that a text spells, in Python's way or JSON's; None if none."""
+    """Returns the tuple, list or dict that a text spells in Python or JSON; None if none."""
     for read in (ast.literal_eval, json.loads):
         try:
             found = read(text.strip())
@@ -50,7 +49,7 @@ def read_object(text: str) -> Any:
 
 
 def meant(value: object, spellings: Iterable[str]) -> str | None:
-    """The one of some spellings whose object has the same content, be it a tuple or a list."""
+    """Returns the spelling whose object has the same content, tuple or list."""
     try:
         wanted = json.dumps(value)
         found = [each for each in spellings if json.dumps(opened(each)) == wanted]

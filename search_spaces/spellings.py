@@ -1,10 +1,10 @@
 """Values and domains of parameters as people spell them on a command line.
 
-A value is read as the parameter has them: a number for a Float or an Int, true or false for a
-Boolean; of a Choice or a Fixed as JSON where that is one of its values (`3`, `true`, `null`,
-`"3"`), else as a plain string. A domain is a range, `LOW..HIGH` with `:STEP` and `:SCALE` after it
-where they are wanted, or values with commas between, or a list in JSON. Tuples, lists and dicts are
-written as in Python or JSON: `--fix 'hidden=(64, 32)'`, `--set 'hidden=(64,), (64, 32)'`.
+A value is a number for a Float or an Int, true or false for a Boolean. For a Choice or a Fixed it
+is read as JSON if that is one of its values (`3`, `true`, `null`, `"3"`), else as a plain string. A
+domain is a range, `LOW..HIGH` with an optional `:STEP` and `:SCALE`, or values separated by commas,
+or a list in JSON. Tuples, lists and dicts are written as in Python or JSON: `--fix 'hidden=(64,
+32)'`, `--set 'hidden=(64,), (64, 32)'`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LARGEST_EXACT: Final = 2**53
 
 
 def read_value(parameter: Parameter, text: str) -> Any:
-    """A value of the parameter's kind, perhaps outside its domain, from a text.
+    """Returns a value of the parameter's kind, perhaps outside its domain, from a text.
 
     Args:
         parameter: Whose value it is.
@@ -59,12 +59,11 @@ def read_value(parameter: Parameter, text: str) -> Any:
 
 
 def read_domain(parameter: Parameter, text: str) -> Parameter:
-    """A declaration in place of the parameter's, from the text form of `--set`.
+    """Returns a declaration in place of the parameter's, from the text form of `--set`.
 
-    A range keeps the declared scale and step where they fit it (a log scale needs a low above 0, a
-    step must lead from low to high), unless the text gives its own; what does not fit is left out,
-    and where the text gives its own it must fit. The role is kept, and the default where the new
-    domain has it.
+    A range keeps the declared scale and step if they fit it (a log scale needs a low above 0, a
+    step must lead from low to high), unless the text gives its own, which must fit. The role is
+    kept, and the default if the new domain has it.
 
     Args:
         parameter: The parameter as declared.
@@ -96,7 +95,7 @@ def read_domain(parameter: Parameter, text: str) -> Parameter:
 
 
 def _read_range(parameter: Parameter, text: str, low: str, rest: str) -> Float | Int:
-    """A Float or Int from `LOW..HIGH`, `:STEP` and `:SCALE` in any order after it."""
+    """Returns a Float or Int from `LOW..HIGH`, `:STEP` and `:SCALE` in any order after it."""
     kinds = kinds_of(parameter)
     if not kinds <= {int, float}:
         raise SearchSpaceError(
@@ -132,7 +131,7 @@ def _read_range(parameter: Parameter, text: str, low: str, rest: str) -> Float |
         try:
             return made(**scale, step=parameter.step)
         except SearchSpaceError:
-            # It does not lead from low to high, or something else is wrong, which is told below.
+            # It does not lead from low to high, or something else is wrong and raises below.
             pass
     return made(**scale)
 
@@ -146,7 +145,7 @@ def _unread(parameter: Parameter, text: str) -> SearchSpaceError:
 
 
 def _listed_texts(parameter: Parameter, text: str) -> list[Any]:
-    """The values of a list, as texts; those of a list in JSON as they are, its strings quoted."""
+    """Returns the values of a list as texts; of a list in JSON as they are, strings quoted."""
     if isinstance(parameter, Listed) and parameter.objects:
         found = read_object(text)
         if found is not None and parameter.contains(found):
@@ -170,7 +169,7 @@ def _listed_texts(parameter: Parameter, text: str) -> list[Any]:
 
 
 def _listed_value(parameter: Listed, text: str) -> Any:
-    """A value of a Choice, a Boolean or a Fixed from its text; one of its values if it can be."""
+    """Returns a value of a Choice, a Boolean or a Fixed from its text, if possible one it has."""
     if parameter.objects:
         found = read_object(text)
         if found is not None:
@@ -192,7 +191,7 @@ def _listed_value(parameter: Listed, text: str) -> Any:
 
 
 def _number(text: str) -> int | float | None:
-    """The int or finite float that a text spells, or None."""
+    """Returns the int or finite float that a text spells, or None."""
     try:
         return int(text)
     except ValueError:
@@ -205,7 +204,7 @@ def _number(text: str) -> int | float | None:
 
 
 def _json(text: str) -> object:
-    """What a JSON text holds, or `_NO_JSON`."""
+    """Returns what a JSON text holds, or `_NO_JSON`."""
 
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is no JSON")

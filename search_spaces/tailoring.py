@@ -30,10 +30,10 @@ from search_spaces.spellings import read_domain, read_value
 
 # Not a dataclass: importing those takes as long as importing all of this package.
 class Tailoring(NamedTuple):
-    """How a space is to be tailored; a value that can be pickled, and written as JSON.
+    """Changes to a space; a value that can be pickled, and written as JSON.
 
     Attributes:
-        only: What varies: names, or several in one text with commas between; None for all.
+        only: What varies: names, or several in one text, separated by commas; None for all.
         fix: Values by name. A string is read as the command line's text.
         ranges: Ranges and lists of values by name, in the text form of `--set`.
     """
@@ -49,7 +49,7 @@ class Tailoring(NamedTuple):
         fix: Iterable[str] = (),
         ranges: Iterable[str] = (),
     ) -> Tailoring:
-        """The tailoring that a command line asks for.
+        """Returns the tailoring that a command line asks for.
 
         Args:
             only: What was given to `--only`, once for each time; None or empty if it was not given.
@@ -67,7 +67,7 @@ class Tailoring(NamedTuple):
         return self.only is None and not self.fix and not self.ranges
 
     def apply(self, space: SearchSpace) -> SearchSpace:
-        """The space tailored: first ranges are set, then values fixed, then the others fixed.
+        """Returns the tailored space: ranges are set, then values fixed, then all others fixed.
 
         Conditions are settled once, at the end, as `Alterable` says: `--fix optimizer=sgd` and
         `--only momentum` go together.
@@ -104,7 +104,7 @@ class Tailoring(NamedTuple):
         return SearchSpace(altered(before, changes, named))
 
     def to_dict(self) -> dict[str, Any]:
-        """The tailoring in JSON's types."""
+        """Returns the tailoring in JSON's types."""
         return {
             "only": None if self.only is None else list(self.only),
             "fix": dict(self.fix),
@@ -113,7 +113,7 @@ class Tailoring(NamedTuple):
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Tailoring:
-        """The tailoring that `to_dict` wrote.
+        """Returns the tailoring that `to_dict` wrote.
 
         Raises:
             SearchSpaceError: If something is missing, unknown or wrong.
@@ -129,7 +129,7 @@ class Tailoring(NamedTuple):
 
 
 def parse_edit(text: str, option: str) -> tuple[str, str]:
-    """The name and the value of `NAME=VALUE`; a name never has `=` in it.
+    """Returns the name and the value of `NAME=VALUE`; a name never has `=` in it.
 
     Args:
         text: What was given.
@@ -145,7 +145,7 @@ def parse_edit(text: str, option: str) -> tuple[str, str]:
 
 
 def _names(texts: Iterable[str], known: Mapping[str, Parameter]) -> list[str]:
-    """Names from texts, each a name or several with commas between."""
+    """Returns names from texts, each a name or several with commas between."""
     names: list[str] = []
     for text in texts:
         # A name may have a comma in it.

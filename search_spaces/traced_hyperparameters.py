@@ -1,4 +1,4 @@
-"""The `hp` of a traced build: what it declares is noted, by key, with chosen values."""
+"""The `hp` of a traced build: it notes what is declared, by key, with chosen values."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TracedHyperparameters(InlineDeclarations):
         """Begins a build.
 
         Args:
-            tracer: What notes declarations.
+            tracer: Takes note of declarations.
             assignment: Values by key. What is not among them has its default.
             recorded: Whether declarations are noted.
         """
@@ -48,7 +48,7 @@ class TracedHyperparameters(InlineDeclarations):
 
     @property
     def number(self) -> int:
-        """As of a study's first trial."""
+        """0, as for a study's first trial."""
         return 0
 
     @property
@@ -57,7 +57,7 @@ class TracedHyperparameters(InlineDeclarations):
         return self.values
 
     def copy(self) -> TracedHyperparameters:
-        """An object of its own: what is declared on it is no part of the space."""
+        """Returns an object of its own: what is declared on it is no part of the space."""
         copied = TracedHyperparameters(self._tracer, self._assignment, recorded=False)
         copied._readable = dict(self._readable)
         copied._declared = dict(self._declared)
@@ -67,7 +67,7 @@ class TracedHyperparameters(InlineDeclarations):
         return copied
 
     def _declare_space(self, space: SearchSpace) -> None:
-        """Declares what is declared beside the builder, as if the builder did so first."""
+        """Declares the given space, as if the builder did so first."""
         by_name = {parameter.name: parameter for parameter in space}
         for parameter in space.parents_first:
             name, bare = parameter.name, unconditional(parameter)
@@ -90,7 +90,7 @@ class TracedHyperparameters(InlineDeclarations):
         self._readable[name] = first.opened(value)
 
     def _known(self, name: str) -> bool:
-        """Whether a name is declared beside the builder."""
+        """Returns whether the given space declares a name."""
         space = self._tracer.space
         return space is not None and any(name in (n, read_as(n)) for n in space.names)
 

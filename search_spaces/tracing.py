@@ -1,8 +1,8 @@
 """Tracing: running a builder on chosen values, and what it then declared.
 
-A build is decided by the values of what it declares, in the order in which it declares it. So all
-builds together form a tree: at its root is what every build declares first, and a build is a path
-from there. Values whose path has been walked need no other build.
+A build depends only on the values of its declarations, in their order. So all builds form a tree:
+its root is the first declaration, and a build is a path from there. Values whose path is known need
+no other build.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Trace(NamedTuple):
 
     Attributes:
         values: What it declared, in order, with the values that it was given.
-        error: What it raised, in words; None if it came to its end.
+        error: What it raised, in words; None if it returned.
     """
 
     values: dict[str, Any]
@@ -36,15 +36,15 @@ class Trace(NamedTuple):
 
 
 class LimitReachedError(InternalError):
-    """The limit of builds is reached."""
+    """There were as many builds as allowed."""
 
 
 class ClashError(InternalError):
-    """A name was declared with domains that can't be told apart: see `Tracer.clashes`."""
+    """A name was declared with domains that must be merged: see `Tracer.clashes`."""
 
 
 class _Node:
-    """A place in the tree: what is declared next there, or the build that ends there."""
+    """A node of the tree: the next declaration, or the build that ends there."""
 
     def __init__(self) -> None:
         self.name: str | None = None
@@ -62,7 +62,7 @@ class Tracer:
         parameters: What was declared so far, without conditions, as first declared.
         occurrences: The conditional scopes around each of them, in all their variety.
         variants: The keys of each name that the builder declares.
-        clashes: Names whose domains must become one.
+        clashes: Names whose domains must be merged.
         widened: Whether one of `merged` got wider.
         traces: The builds so far.
         first_error: The first exception that a build raised.
@@ -83,9 +83,9 @@ class Tracer:
             build: The builder.
             before: What to call before each build.
             limit: How many builds there may be.
-            stops: Says of what a build raises whether it is the last one.
-            space: What is declared beside the builder. Its domains and conditions hold.
-            merged: Names that have one domain, however they are declared; it may get wider.
+            stops: Decides whether an exception of a build ends the tracing.
+            space: Declared outside the builder. Its domains and conditions hold.
+            merged: Names that have one domain, whatever is declared; it may get wider.
         """
         self._stops = stops
         self._build, self._before, self._limit = build, before, limit
@@ -101,7 +101,7 @@ class Tracer:
         self.first_error: Exception | None = None
 
     def known(self, assignment: Mapping[str, Any]) -> Trace | None:
-        """The build that values lead to; None if there was none.
+        """Returns the build that values lead to; None if there was none.
 
         Args:
             assignment: Values by name. What is not among them has its default.
@@ -119,15 +119,15 @@ class Tracer:
         return node.trace
 
     def run(self, assignment: Mapping[str, Any]) -> Trace:
-        """The build that values lead to.
+        """Returns the build that values lead to.
 
         Args:
             assignment: Values by name. What is not among them has its default.
 
         Raises:
             SearchSpaceError: If the builder declares something wrongly.
-            LimitReachedError: If it takes one build more than there may be.
-            ClashError: If it declares one name with domains that must become one.
+            LimitReachedError: If it takes more builds than allowed.
+            ClashError: If it declares one name with domains that must be merged.
         """
         trace = self.known(assignment)
         if trace is not None:
@@ -141,7 +141,7 @@ class Tracer:
         try:
             self._build(hp)
         except SearchSpaceError:
-            raise  # A wrong declaration: the user's to mend, for whatever values.
+            raise  # A wrong declaration: the user must mend it, whatever the values.
         except Exception as raised:
             if self._stops(raised):
                 raise
@@ -177,7 +177,7 @@ class Tracer:
             occurrences.append(occurrence)
 
     def key_of(self, parameter: Parameter) -> str | None:
-        """The key of a parameter as it is declared; None if it was not declared so before."""
+        """Returns the key of a declaration; None if there was no such declaration before."""
         name = parameter.name
         if name in self.merged:
             return name if name in self.parameters else None
@@ -187,7 +187,7 @@ class Tracer:
         return None
 
     def one_domain(self, name: str) -> Parameter:
-        """One parameter for all domains that a name was declared with.
+        """Returns one parameter for all domains that a name was declared with.
 
         Raises:
             SearchSpaceError: If they have nothing in common.
@@ -208,7 +208,7 @@ class Tracer:
             self.widened = True
 
     def notes(self) -> list[str]:
-        """What the builder raised: a sentence for each kind of error, with the first values."""
+        """Returns a sentence for each kind of error that builds raised, with the first values."""
         raised: dict[str, list[Trace]] = {}
         for trace in self.traces:
             if trace.error is not None:
@@ -221,7 +221,7 @@ class Tracer:
         ]
 
     def name_of(self, key: str) -> str:
-        """The name by which a builder declares or reads what is kept by a key."""
+        """Returns the name by which a builder declares or reads what is kept by a key."""
         return next((name for name, keys in self.variants.items() if key in keys), read_as(key))
 
     def _in_words(self, trace: Trace) -> str:
@@ -238,7 +238,7 @@ class Tracer:
         node = self._root
         for name, value in trace.values.items():
             if node.name != name:
-                # New ground, or a builder that is not the same twice: then the last build counts.
+                # A new path, or a builder that is not deterministic: then the last build counts.
                 node.name, node.following, node.trace = name, {}, None
             identity = self.parameters[name].identity(value)
             node = node.following.setdefault(identity, _Node())
@@ -246,7 +246,7 @@ class Tracer:
 
 
 def two_domains(before: Parameter, now: Parameter) -> str:
-    """What to say of one name that is declared with two domains that can't be one."""
+    """Returns the message for a name with two domains that can't be merged."""
     return (
         f"{now.name!r} is declared twice with different domains, as {before!r} and as {now!r}: "
         f"give one of them another name, or declare it in a name_scope, or give both one domain."

@@ -3,8 +3,8 @@
 The functions take what the libraries' own methods take. Where the libraries and our parameters
 differ:
 
-- A top that the step does not reach is brought down to the last value that it does reach, in
-  decimal arithmetic: `Float("x", 0, 0.5, step=0.1)` has 0.5 (keras-tuner issue 1001).
+- A high that the step does not reach is lowered to the last value that it reaches, in decimal
+  arithmetic: `Float("x", 0, 0.5, step=0.1)` has 0.5 (keras-tuner issue 1001).
 - A range of one value becomes a `Fixed`.
 - Values of a choice keep their types, in any mixture; a value listed twice counts once.
 - Keras Tuner's steps on a reverse_log scale become a `Choice` of the values they lead to.
@@ -40,7 +40,7 @@ def keras_tuner_int(
     sampling: str | None = None,
     default: Any = None,
 ) -> Parameter:
-    """What `HyperParameters.Int` declares; its default is `min_value`, unless one is given.
+    """Returns what `HyperParameters.Int` declares; its default is `min_value`, unless one is given.
 
     Raises:
         SearchSpaceError: If it declares nothing that can be searched.
@@ -59,7 +59,7 @@ def keras_tuner_float(
     sampling: str | None = None,
     default: Any = None,
 ) -> Parameter:
-    """What `HyperParameters.Float` declares; its default is `min_value`, unless one is given.
+    """Returns what `HyperParameters.Float` declares; its default is `min_value` if not given.
 
     Raises:
         SearchSpaceError: If it declares nothing that can be searched.
@@ -71,7 +71,7 @@ def keras_tuner_float(
 
 
 def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
-    """What `HyperParameters.Choice` declares.
+    """Returns what `HyperParameters.Choice` declares.
 
     Its default, unless one is given, is None if that is among the values and the first of them
     otherwise, as Keras Tuner documents it.
@@ -87,7 +87,7 @@ def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
 
 
 def keras_tuner_boolean(name: str, default: Any = False) -> Boolean:
-    """What `HyperParameters.Boolean` declares.
+    """Returns what `HyperParameters.Boolean` declares.
 
     Raises:
         SearchSpaceError: If the default is not a boolean, nor 0 or 1.
@@ -97,7 +97,7 @@ def keras_tuner_boolean(name: str, default: Any = False) -> Boolean:
 
 
 def keras_tuner_fixed(name: str, value: Any) -> Fixed:
-    """What `HyperParameters.Fixed` declares.
+    """Returns what `HyperParameters.Fixed` declares.
 
     Raises:
         SearchSpaceError: If the value is not a scalar that JSON can hold.
@@ -106,7 +106,7 @@ def keras_tuner_fixed(name: str, value: Any) -> Fixed:
 
 
 def optuna_float(name: str, low: Any, high: Any, step: Any = None, log: bool = False) -> Parameter:
-    """What `Trial.suggest_float` declares. Optuna has no defaults: our parameter's own holds.
+    """Returns what `Trial.suggest_float` declares, with the default of our parameter.
 
     Raises:
         SearchSpaceError: If it declares nothing that can be searched, or both step and log.
@@ -117,7 +117,7 @@ def optuna_float(name: str, low: Any, high: Any, step: Any = None, log: bool = F
 
 
 def optuna_int(name: str, low: Any, high: Any, step: Any = 1, log: bool = False) -> Parameter:
-    """What `Trial.suggest_int` declares. Optuna has no defaults: our parameter's own holds.
+    """Returns what `Trial.suggest_int` declares, with the default of our parameter.
 
     Raises:
         SearchSpaceError: If it declares nothing that can be searched, or both step and log.
@@ -128,7 +128,7 @@ def optuna_int(name: str, low: Any, high: Any, step: Any = 1, log: bool = False)
 
 
 def optuna_categorical(name: str, choices: Any) -> Choice:
-    """What `Trial.suggest_categorical` declares; its default is the first choice.
+    """Returns what `Trial.suggest_categorical` declares; its default is the first choice.
 
     Raises:
         SearchSpaceError: If a choice can't be held.
@@ -137,12 +137,12 @@ def optuna_categorical(name: str, choices: Any) -> Choice:
 
 
 def same_domain(one: Parameter, other: Parameter) -> bool:
-    """Whether two parameters have the same values on the same scale, whatever their defaults."""
+    """Returns whether two parameters have the same values on the same scale."""
     return one.kind == other.kind and canonical_json(one.domain()) == canonical_json(other.domain())
 
 
 def value_meant(parameter: Parameter, given: object) -> MaybeScalar:
-    """The value of a domain that someone meant who wrote its equal: `1.0` for an Int's `1`.
+    """Returns the value of a domain that equals what was written: `1` of an Int for `1.0`.
 
     Args:
         parameter: The parameter.
@@ -162,8 +162,8 @@ def value_meant(parameter: Parameter, given: object) -> MaybeScalar:
 
 
 def plain(value: Any) -> Any:
-    """A numpy scalar as Python's own; anything else as it is."""
-    # Whoever has such a scalar has numpy loaded; this package need not load it.
+    """Returns a numpy scalar as Python's own; anything else as it is."""
+    # If there is such a scalar, numpy is loaded; this package need not import it.
     numpy = sys.modules.get("numpy")
     if numpy is not None and (
         isinstance(value, numpy.generic) or (isinstance(value, numpy.ndarray) and value.ndim == 0)
@@ -243,7 +243,7 @@ def _float(name: str, low: Any, high: Any, step: Any, scale: str) -> Parameter:
 
 
 def _last_reached(low: float, high: float, step: float, scale: str) -> float:
-    """The last value that a step reaches: `high` itself if that is within rounding of it."""
+    """Returns the last value that a step reaches: `high` if that is within rounding of it."""
     first, last, each = decimal_of(low), decimal_of(high), decimal_of(step)
     if scale == "linear":
         exact = _CONTEXT.divide(_CONTEXT.subtract(last, first), each)
@@ -262,7 +262,7 @@ def _last_reached(low: float, high: float, step: float, scale: str) -> float:
 
 
 def _with_default(name: str, declared: Parameter, low: Any, high: Any, default: Any) -> Parameter:
-    """The parameter with Keras Tuner's default: `low`, unless one is given."""
+    """Returns the parameter with Keras Tuner's default: `low`, unless one is given."""
     wanted = low if default is None else default
     if isinstance(declared, Fixed) and (default is None or default == declared.value):
         return declared

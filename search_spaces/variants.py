@@ -1,13 +1,13 @@
 """One name with several domains: parameters that a builder reads by the same name.
 
 `hp.Float("learning_rate", …)` with one range for Adam and another for SGD is two parameters, as
-in Keras Tuner's conditional scopes. What follows " when " in their names tells them apart in the
-space and in every record; the builder reads both as "learning_rate":
+in Keras Tuner's conditional scopes. Their names differ after " when " in the space and in every
+record; the builder reads both as "learning_rate":
 
     learning_rate when optimizer is adam
     learning_rate when optimizer is sgd
 
-Where nothing tells the declarations apart, they become one parameter, with the first domain that
+If no condition separates the declarations, they become one parameter, with the first domain that
 holds all values of the others.
 """
 
@@ -32,12 +32,12 @@ _LISTED: Final = 4
 
 
 def read_as(name: str) -> str:
-    """The name by which a builder reads a parameter."""
+    """Returns the name by which a builder reads a parameter."""
     return name.partition(_WHEN)[0]
 
 
 def variant_name(name: str, condition: Mapping[str, Sequence[Scalar]], taken: set[str]) -> str:
-    """What one of several parameters is called that a builder reads by the same name.
+    """Returns the name of one of several parameters that a builder reads by one name.
 
     Args:
         name: The name by which it is read.
@@ -59,18 +59,18 @@ def variant_name(name: str, condition: Mapping[str, Sequence[Scalar]], taken: se
 
 
 def renamed(parameter: Parameter, name: str) -> Parameter:
-    """The same parameter under another name."""
+    """Returns the same parameter under another name."""
     return parameter_from_dict({**parameter.to_dict(), "name": name})
 
 
 def unconditional(parameter: Parameter) -> Parameter:
-    """The same parameter without its condition."""
+    """Returns the same parameter without its condition."""
     content = parameter.to_dict()
     return parameter_from_dict({k: v for k, v in content.items() if k not in ("when", "otherwise")})
 
 
 def holding_all(declared: Sequence[Parameter]) -> Parameter | None:
-    """One parameter for several declarations of a name, without condition.
+    """Returns one parameter for several declarations of a name, without condition.
 
     Args:
         declared: The declarations, in order, at least one.
@@ -97,7 +97,7 @@ def holding_all(declared: Sequence[Parameter]) -> Parameter | None:
 
 
 def _hull(like: Any, declared: Sequence[Any]) -> Parameter:
-    """A range over all of the declared ones; its steps are the first one's where they fit."""
+    """Returns a range over all declared ones, with the first one's steps if they fit."""
     lows = [each.default if isinstance(each, Listed) else each.low for each in declared]
     highs = [each.default if isinstance(each, Listed) else each.high for each in declared]
     low, high = min(lows), max(highs)
@@ -121,7 +121,7 @@ def _is_number_of(like: Parameter, other: Parameter) -> bool:
 
 
 def _holds(one: Parameter, other: Parameter) -> bool:
-    """Whether a parameter has all values of another."""
+    """Returns whether a parameter has all values of another."""
     if same_domain(one, other):
         return True
     values = other.grid_values() if isinstance(other, Listed) else None

@@ -1,4 +1,4 @@
-"""What ready-made parameters do when their range is overridden: pick a default, check bounds."""
+"""Defaults and bounds of ready-made parameters whose range is overridden."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def usual(given: float | None, customary: float, low: float, high: float) -> flo
     try:
         return customary if low <= customary <= high else None
     except TypeError:
-        # Bounds that aren't numbers: the parameter will say so, in better words.
+        # Bounds that aren't numbers: the parameter has a better message.
         return None
 
 
@@ -43,7 +43,7 @@ def check_bounds(what: str, low: object, high: object, least: float, most: float
         SearchSpaceError: If an end of the range is beyond.
     """
     for bound in (low, high):
-        # What isn't a number is for the parameter to refuse, in words that fit.
+        # The parameter itself refuses what isn't a number, with a better message.
         if isinstance(bound, int | float) and not least <= bound <= most:
             wanted = f"{least!r} or more" if most == math.inf else f"from {least!r} to {most!r}"
             raise SearchSpaceError(
