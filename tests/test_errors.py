@@ -83,7 +83,7 @@ def test_the_command_line_catches_the_root(kind: type[ks.KerastudyError]) -> Non
 @pytest.mark.parametrize(
     ("raised", "line"),
     [
-        (OSError(28, "No space left", "a file"), "No space left: 'a file'. What is recorded"),
+        (OSError(28, "No space left", "a file"), "No space left: 'a file'. Recorded trials"),
         (sqlite3.OperationalError("locked"), "database cannot be used: locked."),
     ],
 )

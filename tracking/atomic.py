@@ -11,15 +11,15 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def replacing(path: Path, *, keeping: bool = False) -> Iterator[Path]:
-    """Yields a temporary path beside ``path``; what is written there takes its place.
+    """Yields a temporary path next to ``path``, and renames it to ``path`` at the end.
 
     The content is on disk before the name points to it, so that neither a kill nor a power
     failure leaves half a file under ``path``. On an error nothing changes.
 
     Args:
         path: The file.
-        keeping: Whether what it replaces stays, as `one_before`; for an instant, in which a kill
-            may come, it is the only one.
+        keeping: Whether the replaced file stays, as `one_before`. If the process is killed at the
+            wrong instant, it is the only one left.
     """
     # Keras asks for the ending '.weights.h5', so the mark goes in front.
     partial = path.with_name(f"partial-{os.getpid()}-{path.name}")
@@ -36,16 +36,16 @@ def replacing(path: Path, *, keeping: bool = False) -> Iterator[Path]:
 
 
 def one_before(path: Path) -> Path:
-    """Returns where `replacing` keeps what a file has replaced."""
+    """Returns where `replacing` keeps the file that was replaced."""
     return path.with_name(f"{path.name}.before")
 
 
 def remove_pieces(folder: Path, name: str | None = None) -> None:
-    """Removes what killed processes left of files in a folder.
+    """Removes partial files that killed processes left in a folder.
 
     Args:
-        folder: Where they may be; nobody writes there now.
-        name: Of one file, where somebody may be writing others.
+        folder: Where they may be; no process may be writing there.
+        name: Only those of this file, if a process may be writing others.
     """
     for path in folder.glob("partial-*"):
         if is_piece(path, name):
@@ -53,7 +53,7 @@ def remove_pieces(folder: Path, name: str | None = None) -> None:
 
 
 def is_piece(path: Path, name: str | None = None) -> bool:
-    """Tells whether a file is what a killed process left of one, or of one of this name."""
+    """Returns whether a file is a partial one that a killed process left."""
     piece = rf"partial-\d+-{'.+' if name is None else re.escape(name)}"
     return re.fullmatch(piece, path.name) is not None and path.is_file()
 

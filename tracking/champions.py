@@ -1,4 +1,4 @@
-"""Which registered model, and which version of it, is a study's champion."""
+"""Finds the registered model and version that is a study's champion."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ALIAS: Final = "champion"
 
 
 def champion_version(client: MlflowClient, name: str, experiment_id: str) -> ModelVersion | None:
-    """Returns a study's registered champion as MLflow has it, or None.
+    """Returns MLflow's version of a study's registered champion, or None.
 
     Args:
         client: MLflow's.
@@ -38,7 +38,7 @@ def models_of(client: MlflowClient, experiment_id: str) -> list[RegisteredModel]
 
 
 def is_of(client: MlflowClient, version: ModelVersion, experiment_id: str) -> bool:
-    """Tells whether a version of a registered model is of a study's run."""
+    """Returns whether a version of a registered model comes from a study's run."""
     from mlflow.exceptions import MlflowException
 
     if tags.EXPERIMENT in version.tags:

@@ -1,8 +1,8 @@
-"""Files of weights: whether what is in them is what was written.
+"""Files of weights: whether their content is what was written.
 
 Keras's ``.weights.h5`` is an HDF5 file with no checksum of its own. The record holds a digest of
-its arrays. Not of the file: Keras writes the layers' own names into it, which differ from one
-build of a model to the next, and the same weights must have the same digest.
+its arrays, not of the file: Keras writes the layers' names into it, which differ between builds of
+a model, and the same weights must have the same digest.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def checkpoint_digest(path: Path) -> str:
 
 
 def digest_in(file: h5py.File) -> str:
-    """Returns what `checkpoint_digest` returns, of an open file."""
+    """Returns what `checkpoint_digest` does, for an open file."""
 
     def content(array: np.ndarray) -> bytes:
         # Texts, which a layer's own `save_own_variables` may keep, are objects.
@@ -67,7 +67,7 @@ def stored_arrays(file: h5py.File) -> Iterator[tuple[str, np.ndarray]]:
 
     file.visititems(note)
     for name in sorted(found):
-        # At h5py's lower level: its selections take as long as all the rest.
+        # By h5py's low-level API: selections would double the time.
         array = np.empty(found[name].shape, found[name].dtype)
         found[name].id.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
         yield name, array

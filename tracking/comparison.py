@@ -1,9 +1,9 @@
-"""Studies, or one study's engines, side by side: how good, how soon, and where in the space.
+"""Compares studies, or one study's engines: how good, how soon, and where in the space.
 
-Epochs are counted where they were trained: a trial that goes on from another counts from its
-initial epoch on, and one that is repeated counts with all of its trainings. Seconds are seconds of
-training, summed over trials, not the time that passed: workers side by side don't make a study
-cheaper. A trial costs all of its epochs and seconds whether it ends complete, pruned or infeasible.
+Epochs are counted where they were trained: a trial that continues another counts from its initial
+epoch, and a repeated trial counts with all of its trainings. Seconds are seconds of training,
+summed over trials, not elapsed time: more workers don't make a study cheaper. A
+trial costs all of its epochs and seconds whether it ends complete, pruned or infeasible.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LEAST_TOP = 3
 
 @dataclass(frozen=True)
 class Reached:
-    """What it took until the first trial whose value is at least as good as a target.
+    """The cost until the first trial whose value is at least as good as a target.
 
     Trials are taken in the order in which they were proposed; that trial is counted whole.
 
@@ -44,15 +44,15 @@ class Reached:
 
 @dataclass(frozen=True)
 class Standing:
-    """How a study under one engine stands.
+    """The standing of a study under one engine.
 
     Attributes:
-        label: What it is called in this comparison.
+        label: Its name in this comparison.
         history: The study.
         best: Its best trial, if any has a value.
         epochs: Epochs trained in all.
         seconds: Seconds of training in all.
-        reached: For each target, what it took.
+        reached: The cost of each target.
     """
 
     label: str
@@ -72,10 +72,10 @@ class Comparison:
         standings: The studies, in the order in which they were given.
         targets: Values to reach, the easiest first.
         top: How many of each study's best trials make its top region.
-        parameters: What the top regions occupy of each hyperparameter that all studies have, and
-            how far they overlap (see `overlaps`), where that can be compared.
-        overlap: The mean of the parameters' overlaps, from 0 (apart in each) to 1 (the same region
-            in each); None if there is nothing to compare.
+        parameters: The top regions in each hyperparameter that all studies have, and their overlap
+            (see `overlaps`), if comparable.
+        overlap: The mean of the parameters' overlaps, from 0 (disjoint) to 1 (the same regions);
+            None if there is nothing to compare.
         notes: What to keep in mind, in sentences.
     """
 
@@ -97,9 +97,9 @@ def compare(
 
     Args:
         histories: Two or more.
-        reach: Values of the objective whose reaching is timed. None given: the worst of the
-            studies' best values, which all of them reach; the median of all trials' values; and
-            the middle between the two.
+        reach: Values of the objective to reach. By default: the worst of the studies' best values,
+            which all of them reach; the median of all trials' values; and the middle between the
+            two.
         top: How many of each study's best trials make its top region, at least 1. Left out: a fifth
             of the trials that have a value, from 3 to 10. The study with the fewest decides for
             all, as more trials occupy more.

@@ -1,4 +1,4 @@
-"""Whether a database is whole, by SQLite's own checks, and putting a damaged one aside."""
+"""Checks databases by SQLite's own checks, and moves a damaged one away."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _SHOWN = 3
 
 
 def database_fault(path: Path, *, thorough: bool = False) -> str:
-    """Says what ails a database; empty if nothing does.
+    """Returns what is wrong with a database; empty if nothing is.
 
     Args:
         path: ``mlflow.db`` or ``optuna.db``.
-        thorough: Whether to compare indexes with their tables too. Of 180 MB it takes 2 seconds,
-            and half a second without.
+        thorough: Whether to compare indexes with their tables too. A database of 180 MB takes 2
+            seconds, without it half a second.
     """
     if not path.is_file():
         return "it is gone"
     check = "integrity_check" if thorough else "quick_check"
     try:
-        # Opened for reading: SQLite would make a new one in place of one that goes meanwhile.
+        # Opened for reading, or SQLite would make a new one if it disappears now.
         uri = f"{path.as_uri()}?mode=ro"
         with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=60)) as database:
             told = [str(row[0]) for row in database.execute(f"PRAGMA {check}({_SHOWN})")]
@@ -47,7 +47,8 @@ def database_fault(path: Path, *, thorough: bool = False) -> str:
 def check_can_be_read(path: Path) -> None:
     """Checks that a database is not in a folder in which SQLite can't read it.
 
-    It reads no database with a write-ahead log where it can't write its index beside it.
+    SQLite can't read a database with a write-ahead log in a read-only folder, as it must write the
+    log's index there.
 
     Raises:
         StoreError: If it is.
@@ -82,8 +83,8 @@ def check_sound(path: Path) -> None:
 def set_aside(path: Path) -> Path:
     """Renames a database, with what SQLite keeps beside it, to ``damaged-…``; returns its path.
 
-    Killed in the middle it leaves no log that a database made anew would take for its own: the
-    log goes first.
+    It renames the log first: if it is killed after that, a new database can't take the log for its
+    own.
     """
     to, count = path.with_name(f"damaged-{path.name}"), 1
     while any(os.path.lexists(f"{to}{end}") for end in ("", *_BESIDE)):

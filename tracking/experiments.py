@@ -18,7 +18,7 @@ from tracking.study_files import adopt_folder, left_over_folder
 
 
 def make_experiment(store: Store, study: str) -> str:
-    """Makes the experiment of a study, where it is not there yet; returns its id.
+    """Makes the experiment of a study if there is none; returns its id.
 
     Raises:
         StudyDeletedError: If it was deleted in MLflow.
@@ -43,7 +43,7 @@ def make_experiment(store: Store, study: str) -> str:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
             return make_experiment(store, study)
-        # Of a study that was purged: SQLite gives its id again.
+        # Of a purged study: SQLite reuses its id.
         for model in models_of(client, made):
             client.delete_registered_model_tag(model.name, tags.EXPERIMENT)
         return made
@@ -53,14 +53,14 @@ def make_experiment(store: Store, study: str) -> str:
 
 
 def take_folder(store: Store, experiment_id: str, say: Callable[[str], None]) -> None:
-    """Makes the folder of a study's files; moves what a purged study has left there out of the way.
+    """Makes the folder of a study's files; moves files of a purged study out of the way.
 
-    To be called while this process holds the study.
+    Call it only while this process holds the study.
 
     Args:
         store: The store.
         experiment_id: The study's experiment.
-        say: Takes what a person should know.
+        say: Called with messages for the user.
     """
     left_over = left_over_folder(store, experiment_id)
     if left_over is not None:
@@ -76,7 +76,7 @@ def end_unmarked(store: Store, experiment_id: str) -> None:
     running = store.client.search_runs([experiment_id], "attributes.status = 'RUNNING'")
     for run in running:
         if tags.ENGINE in run.data.tags and tags.KIND not in run.data.tags:
-            # Not if the record leads out of the store.
+            # Not if the record points out of the store.
             with contextlib.suppress(StoreError):
                 remove_pieces(local_artifacts(store, run) / "study")
                 remove_pieces(local_artifacts(store, run) / "study" / "code")
@@ -84,7 +84,7 @@ def end_unmarked(store: Store, experiment_id: str) -> None:
 
 
 def _next_folder(store: Store) -> int:
-    """Returns a number that no folder of artifacts has: short, and safe in any file system."""
+    """Returns an unused number for a folder of artifacts."""
     root = store.root / "mlartifacts"
     folder = max([int(p.name) for p in root.iterdir() if p.name.isdigit()], default=0) + 1
     while True:

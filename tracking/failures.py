@@ -1,4 +1,4 @@
-"""What the system and the databases raise, as errors of the store."""
+"""Errors of the file system and of databases, as errors of the store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from search_spaces.errors import KerastudyError, StoreError
 
-_MEND = "What is recorded is kept: mend this, and give the command again."
+_MEND = "Recorded trials are safe. Fix this, then give the command again."
 
 
 @contextlib.contextmanager
@@ -43,7 +43,7 @@ def _of_a_database(error: Exception) -> bool:
 
 
 def _first_cause(error: BaseException) -> str:
-    """Returns what a database said, below what the libraries around it made of it."""
+    """Returns the database's own message, without those of the libraries around it."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = str(error).splitlines() or [type(error).__name__]

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StudyHistory:
-    """A study under one engine, as it stands in the record.
+    """A study under one engine, as recorded.
 
     Attributes:
         store: Where it is.
@@ -48,17 +48,17 @@ class StudyHistory:
         trials: Its trials by number, each as of its last attempt.
         champion_run_id: The run of the trial behind the registered champion, or empty.
         champion_engine: The engine that proposed it, or empty.
-        champion_model: What that registered model is called: as the study, if nobody renamed one of
-            the two; or empty.
-        ended_by: Why its last launch ended, in one word: ``"trials"`` (it has them), ``"space"``
-            (all was tried), ``"timeout"``, ``"target"``, ``"patience"``, ``"interrupt"`` or
+        champion_model: The name of that registered model, which is the study's unless one of the
+            two was renamed; or empty.
+        ended_by: Why its last launch ended, in one word: ``"trials"`` (all done), ``"space"``
+            (everything was tried), ``"timeout"``, ``"target"``, ``"patience"``, ``"interrupt"`` or
             ``"error"``; empty while it runs, or if it was killed.
         stopped: The same, for people to read.
-        keeps: The fewest checkpoints that one of its launches kept: so many are there, of the best
-            trials. None: of all.
-        server: The MLflow server that it is sent to as well, or empty.
-        superseded: How many trainings came to an end and were begun again: of trials that were
-            infeasible, and are not counted as that any more.
+        keeps: The smallest number of checkpoints that a launch kept, those of the best trials.
+            None: all.
+        server: The MLflow server that gets a copy, or empty.
+        superseded: How many finished trainings of infeasible trials were repeated, and no longer
+            count as infeasible.
     """
 
     store: Store
@@ -84,11 +84,11 @@ class StudyHistory:
 
     @property
     def best(self) -> TrialRecord | None:
-        """The trial with the best validation epoch, of those that hold."""
+        """The trial with the best validation epoch, without those that `model.fit` contradicts."""
         return best_trial(self.trials, self.description.objective)
 
     def top(self, count: int) -> list[TrialRecord]:
-        """Returns the best trials, best first, of those that hold."""
+        """Returns the best trials, best first, without those that `model.fit` contradicts."""
         return holding(self.trials, self.description.objective)[:count]
 
     def counts(self) -> dict[str, int]:
@@ -113,7 +113,7 @@ class StudyHistory:
 
     @property
     def files(self) -> StudyFiles:
-        """Where its trials' checkpoints and states are."""
+        """The folder of its trials' checkpoints and states."""
         return files_of(self.store, self.experiment_id, self.description.engine)
 
     def checkpoint(self, trial: TrialRecord) -> Path | None:
@@ -141,7 +141,7 @@ def study_names(store: Store) -> list[str]:
     """
     check_database(store.root / "mlflow.db")
     if not any((store.root / "mlartifacts").iterdir()):
-        # A new store: not worth MLflow's start.
+        # A new store has none: MLflow need not start.
         return []
     studies = study_experiments(store)
     studies.sort(key=lambda e: int(e.tags.get(tags.LAUNCHED, e.creation_time)), reverse=True)
@@ -184,7 +184,7 @@ def read_study(store: Store, name: str, engine: str | None = None) -> StudyHisto
             f"but with {', '.join(engines)}."
         )
     champion = champion_version(store.client, name, experiment.experiment_id)
-    # The latest first: of what is equal, its comes first.
+    # The latest first: it wins ties.
     wanted = [engine] if engine is not None else list(reversed(engines))
     histories = [_history(store, experiment, by_engine[e], engines, champion) for e in wanted]
     best = best_trial([h.best for h in histories], histories[0].description.objective)
@@ -198,7 +198,7 @@ def _history(
     engines: tuple[str, ...],
     champion: ModelVersion | None,
 ) -> StudyHistory:
-    """Reads a study under one of its engines, whose parent run is given."""
+    """Reads a study under one of its engines, from its parent run."""
     trials, superseded = _read_trials(store, experiment.experiment_id, parent.info.run_id)
     recorded = replace(_read_description(store, parent), name=experiment.name)
     description = with_joined(recorded, trials)
@@ -253,7 +253,7 @@ def epoch_metrics(store: Store, run_id: str) -> dict[int, dict[str, float]]:
     epochs: dict[int, dict[str, float]] = {}
     for name in client.get_run(run_id).data.metrics:
         for metric in client.get_metric_history(run_id, name):
-            # Steps count from 1; what describes the trial as a whole stands at step 0.
+            # Steps count from 1; metrics of the trial as a whole have step 0.
             if metric.step > 0:
                 epochs.setdefault(metric.step, {})[from_mlflow(name)] = metric.value
     return dict(sorted(epochs.items()))
@@ -267,7 +267,7 @@ def read_source(history: StudyHistory, digest: str) -> str:
 def read_code(history: StudyHistory, digest: str) -> CodeDescription:
     """Returns the code that trials ran from, by its digest.
 
-    Texts that are not there any more, or damaged, are left out, and empty for the file's own.
+    Missing or damaged texts of modules are left out; that of the file itself is then empty.
     """
     code = replace(history.description.code, source="", texts={}, modules=None)
     if not digest:
@@ -292,7 +292,7 @@ def _read_text(store: Store, parent: Run, digest: str) -> str:
         content = path.read_bytes()
     except OSError:
         return ""
-    # What is damaged is no better than what is gone.
+    # A damaged file counts as missing.
     return content.decode() if hashlib.sha256(content).hexdigest() == digest else ""
 
 
@@ -340,5 +340,5 @@ def _read_trial(run: Run) -> TrialRecord | None:
 
 
 def _while_ended(parent: Run, tag: str) -> str:
-    # What a launch leaves there stays while the next one runs.
+    # The value of the last launch stays while the next one runs.
     return "" if parent.info.status == "RUNNING" else str(parent.data.tags.get(tag, ""))

@@ -1,8 +1,8 @@
-"""Hyperparameters that a builder showed only while its study ran.
+"""Hyperparameters that a builder declares only while its study runs.
 
-A space that was found by tracing a builder may lack what a branch holds that tracing did not
-reach. Such a hyperparameter joins the space with the trial that showed it: for it, and for all
-before it, it had its default.
+A space found by tracing a builder may lack hyperparameters of a branch that tracing did not reach.
+Such a hyperparameter joins the space with the trial that declared it. It had its default in that
+trial and in all before it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tracking.records import StudyDescription, TrialRecord
 
 
 def with_joined(description: StudyDescription, trials: Iterable[TrialRecord]) -> StudyDescription:
-    """Returns a study's definition with the space as it is after its trials."""
+    """Returns a study's definition with the space after its trials."""
     if not description.discovered:
         return description
     space = description.space
@@ -39,7 +39,7 @@ def joined(space: SearchSpace, parameters: Iterable[object]) -> SearchSpace:
 
 
 def completed(trial: TrialRecord, space: SearchSpace) -> TrialRecord:
-    """Returns a trial with the values that it had of what joined the space after it began."""
+    """Returns a trial with its values of hyperparameters that joined the space after it began."""
     if space.contains(trial.spec.values):
         return trial
     return replace(trial, spec=replace(trial.spec, values=complete(space, trial.spec.values)))

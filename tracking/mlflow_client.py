@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tracking.store import Store
 
-# How each brings its commits to disk, by file.
+# How each database syncs its commits to disk, by file.
 _OUR_DATABASES: dict[str, str] = {}
 
 
@@ -47,7 +47,7 @@ def open_client(store: Store) -> MlflowClient:
     _register(store.root / "mlflow.db")
     client = MlflowClient(tracking_uri=store.mlflow_uri, registry_uri=store.mlflow_uri)
     try:
-        # MLflow opens its database at the first use: do it here, to catch what ails it.
+        # MLflow opens its database at the first use: do it here, to catch its errors.
         client.search_experiments(max_results=1)
     except MlflowException as error:
         raise StoreError(
@@ -57,7 +57,7 @@ def open_client(store: Store) -> MlflowClient:
 
 
 def check_database(path: Path) -> None:
-    """Checks that a database is there and is one.
+    """Checks that a database exists and can be read.
 
     MLflow would make a new one in place of one that is gone, and try a damaged one for minutes.
 
@@ -102,17 +102,17 @@ def _create(name: str, store: Store, prepared: Path | None = None) -> None:
         _make(name, unfinished, store)
     else:
         shutil.copyfile(prepared / name, unfinished)
-    # On disk as a whole, before it gets its name: it was not while it was made.
+    # Sync it before it gets its name: it was made without syncing.
     with unfinished.open("rb+") as file:
         os.fsync(file.fileno())
     os.replace(unfinished, store.root / name)
 
 
 def make_optuna_anew(store: Store) -> Path | None:
-    """Puts Optuna's damaged database aside, if there is one, and makes an empty one.
+    """Moves a damaged database of Optuna's away, and makes an empty one.
 
-    Only to be called when no study runs: what it has open would be the old one. Two processes
-    may do it at once: the second one finds a whole database, and leaves it.
+    Call it only while no study runs, or that has the old one open. Two processes may call it at
+    once: the second finds a sound database, and leaves it.
 
     Returns:
         Where the old one is now; None if there was none.
@@ -121,7 +121,7 @@ def make_optuna_anew(store: Store) -> Path | None:
     with FileLock(store.root / "store.lock"):
         if not database_fault(path):
             return None
-        # Of one that is gone a log may be left, which is not the new one's.
+        # The log of a deleted database does not belong to the new one.
         if any(store.root.glob("optuna.db*")):
             old = set_aside(path)
         _create(path.name, store)
@@ -129,13 +129,13 @@ def make_optuna_anew(store: Store) -> Path | None:
 
 
 def prepare_databases(store: Store, folder: Path) -> None:
-    """Makes the two databases of a store that is not there yet, in another folder."""
+    """Makes the two databases of a future store, in another folder."""
     for name in _DATABASES:
         _make(name, folder / name, store)
 
 
 def _make(name: str, path: Path, store: Store) -> None:
-    """Makes a database, complete, in a file that has yet to be brought to disk."""
+    """Makes a complete database in a file that is not synced to disk yet."""
     before = _made.get(name)
     if before is not None:
         path.write_bytes(before.content)
@@ -144,7 +144,7 @@ def _make(name: str, path: Path, store: Store) -> None:
                 rewrite_addresses(database, before.artifacts_uri, store.artifacts_uri)
         return
     _prepare_environment()
-    # Hundreds of commits, which would each wait for the disk.
+    # Hundreds of commits, each of which would wait for the disk.
     _register(path, synchronous="OFF")
     _DATABASES[name](f"sqlite:///{path.as_posix()}", store)
     with contextlib.closing(sqlite3.connect(path)) as database:
@@ -156,7 +156,7 @@ def _make(name: str, path: Path, store: Store) -> None:
 
 @dataclass(frozen=True)
 class _Made:
-    """A new database, from which the next one is made: its schema takes seconds."""
+    """A new database to copy: making its schema takes seconds."""
 
     content: bytes
     artifacts_uri: str
@@ -167,7 +167,7 @@ _made: dict[str, _Made] = {}
 
 
 def forget_databases() -> None:
-    """Has the next store's databases made from nothing, as in a new process."""
+    """Makes the next store's databases from nothing, as in a new process."""
     _made.clear()
 
 
@@ -193,14 +193,14 @@ _DATABASES = {"mlflow.db": _create_mlflow, "optuna.db": _create_optuna}
 
 
 def _prepare_environment() -> None:
-    # Before MLflow is first imported. A study tells nobody anything.
+    # Before MLflow is first imported: no telemetry.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     quieten()
 
 
 def _register(path: Path, synchronous: str = "NORMAL") -> None:
-    """Has every connection to one of our databases set its pragmas."""
+    """Makes every connection to one of our databases set its pragmas."""
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 
@@ -217,6 +217,6 @@ def _set_pragmas(connection: Any, _record: object) -> None:
     files = {row[2] for row in connection.execute("PRAGMA database_list")}
     for file in files & _OUR_DATABASES.keys():
         # With a write-ahead log NORMAL cannot damage the database; at worst a power
-        # failure takes back the last commits, which resuming a study copes with.
+        # failure loses the last commits, which a resumed study can handle.
         connection.execute(f"PRAGMA synchronous={_OUR_DATABASES[file]}")
         connection.execute("PRAGMA busy_timeout=60000")

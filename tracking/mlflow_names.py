@@ -16,7 +16,7 @@ from search_spaces.errors import NotRecordableError
 
 LONGEST: Final = 250
 """Characters that MLflow takes in the name of a param, a metric or a tag."""
-# What stands before or after a metric's name: see `result_metrics` and `CHAMPION_METRICS`.
+# Prefixes and suffixes of metrics: see `result_metrics` and `CHAMPION_METRICS`.
 _AROUND: Final = ("champion/", "best__std")
 LONGEST_METRIC: Final = LONGEST - max(map(len, _AROUND))
 
@@ -25,7 +25,7 @@ _SPELLED = re.compile(r":x([0-9a-f]+):")
 
 
 def to_mlflow(name: str) -> str:
-    """Returns a name as MLflow takes it; most are what they were."""
+    """Returns a name in MLflow's spelling; most stay the same."""
     spelled = _REFUSED.sub(_spell, name)
     if spelled.startswith("/") or posixpath.normpath(spelled) != spelled or spelled in (".", ".."):
         spelled = re.sub(r"[/.]", _spell, spelled)
@@ -33,12 +33,12 @@ def to_mlflow(name: str) -> str:
 
 
 def from_mlflow(name: str) -> str:
-    """Returns the name that `to_mlflow` was given."""
+    """Returns the name that `to_mlflow` spelled."""
     return _SPELLED.sub(lambda match: chr(int(match[1], 16)), name)
 
 
 def check_names(hyperparameters: Iterable[str], metrics: Iterable[str]) -> None:
-    """Checks that MLflow takes the names of what is to be recorded.
+    """Checks that MLflow takes the names of hyperparameters and metrics.
 
     Raises:
         NotRecordableError: If one is too long, as MLflow spells it; says how long it may be.
@@ -58,10 +58,10 @@ def check_names(hyperparameters: Iterable[str], metrics: Iterable[str]) -> None:
 
 
 def param_name(hyperparameter: str) -> str:
-    """Returns what a hyperparameter is called among a run's params, cut if it is too long.
+    """Returns the name of a hyperparameter among a run's params, cut if it is too long.
 
-    One that shows itself while its study runs is not refused any more; its true name is in the
-    run's tags.
+    A long name that joins while its study runs is cut instead of refused; the run's tags have the
+    true name.
     """
     name = to_mlflow(hyperparameter)
     if len(name) <= LONGEST:

@@ -1,12 +1,12 @@
-"""What is private of MLflow: used here, and in `run_tables`, which writes rows into its tables.
+"""Private parts of MLflow: used here, and in `run_tables`, which writes into its tables.
 
-Each is looked up when it is first needed. What is missing turns its feature off:
+Each is looked up when it is first needed. A missing part turns its feature off:
 
-- How it makes a database: its client makes one, whose experiments made by others have their
-  artifacts where MLflow would have them.
-- How it checks what is logged, or one of its tables is not as it is known here (a later version,
-  with another schema): runs are written by its client, at five times the CPU.
-- A column of addresses: it is left as it is when a store is moved.
+- Making a database: the client makes one; experiments that others make there have their artifacts
+  in MLflow's default place.
+- Its checks of logged values, or a table with the known schema: the client writes runs, at five
+  times the CPU.
+- A column of addresses: it is not changed when a store is moved.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from typing import Any, Final
 
 from search_spaces.private_parts import MissingPartError, ModulePart
 
-# It makes a database with a place of artifacts of our own; the client can't be told.
+# Makes a database with our own place for artifacts; the client has no option for it.
 _STORE: Final = ModulePart("mlflow", "mlflow.store.tracking.sqlalchemy_store", "SqlAlchemyStore")
-# What is written past the client is checked, and long texts are cut, as the client does.
+# Checks and cuts what is written without the client, as the client does.
 _CHECK: Final = ModulePart("mlflow", "mlflow.utils.validation", "_validate_batch_log_data")
 
-# They log what is raised, with a traceback; that tables are made; and each model.
+# They log exceptions with a traceback, the making of tables, and each model.
 _TOO_LOUD: Final = {
     "mlflow.store.db.utils": logging.CRITICAL,
     "mlflow.tracking": logging.WARNING,
@@ -53,8 +53,8 @@ _TABLES: Final[Mapping[str, str]] = {
     "inputs": "destination_id*! destination_type*! input_uuid! source_id*! source_type*! step!",
     "input_tags": "input_uuid*! name*! value!",
 }
-"""What MLflow's tables must be for being written to, no more and no less: their columns, with ``*``
-if they are of the primary key, and ``!`` if they can't be empty."""
+"""The exact columns of the tables that are written to: ``*`` marks the primary key, ``!`` a column
+that can't be empty."""
 
 
 def make_database(uri: str, artifacts_uri: str) -> None:
@@ -69,7 +69,7 @@ def make_database(uri: str, artifacts_uri: str) -> None:
     except (MissingPartError, TypeError, AttributeError):
         from mlflow import MlflowClient
 
-        # At its first use it makes what is not there.
+        # Its first use makes missing tables.
         MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
 
 
@@ -84,7 +84,7 @@ def batch_check() -> Callable[..., tuple[Any, Any, Any]]:
 
 
 def can_write_tables(database: Path) -> bool:
-    """Tells whether rows can be written into a database's tables, past MLflow's client."""
+    """Returns whether rows can be written into a database's tables without MLflow's client."""
     try:
         batch_check()
         with contextlib.closing(sqlite3.connect(database)) as connection:
@@ -106,7 +106,7 @@ def _columns(connection: sqlite3.Connection, table: str) -> str:
 
 
 def rewrite_addresses(database: sqlite3.Connection, before: str, after: str) -> None:
-    """Makes MLflow's artifacts be in another folder than before."""
+    """Moves the addresses of MLflow's artifacts to another folder."""
     for table, column in _known_addresses(database):
         # Both names come from the constant above.
         database.execute(
@@ -124,7 +124,7 @@ def rewrite_tag(database: sqlite3.Connection, key: str, before: str, after: str)
 
 
 def recorded_addresses(database: Path) -> list[str]:
-    """Returns the addresses of all artifacts, of what was deleted too.
+    """Returns the addresses of all artifacts, deleted ones too.
 
     Raises:
         sqlite3.Error: If the database can't be read.
@@ -150,7 +150,7 @@ def commonest_place(database: Path, folder: str) -> str:
 
 
 def quieten() -> None:
-    """Keeps MLflow from logging what is raised too, or goes without saying."""
+    """Keeps MLflow from also logging the exceptions that it raises, if it has that logger."""
     for name, level in _TOO_LOUD.items():
         logging.getLogger(name).setLevel(level)
 

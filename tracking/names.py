@@ -1,4 +1,4 @@
-"""Names of studies: what is allowed, and how they become names of folders."""
+"""Names of studies."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def check_study_name(name: object) -> str:
             control characters, or space or dots at its ends.
 
     Raises:
-        StudyNameError: If it is no string, empty, or has what a name cannot have.
+        StudyNameError: If it is no string, empty, or has what names can't have.
     """
     rule = "Give a plain name such as 'digits' or '손글씨 연구 1'."
     if not isinstance(name, str):
@@ -57,7 +57,7 @@ def check_study_name(name: object) -> str:
 
 
 def known_names(name: str, names: Sequence[str]) -> str:
-    """Returns a sentence for someone who named a study that a store lacks.
+    """Returns a hint for a name of which the store has no study.
 
     Args:
         name: What they wrote.

@@ -1,9 +1,9 @@
 """How far the regions that good trials occupy overlap, hyperparameter by hyperparameter.
 
-A region is what a study's top trials occupy of one hyperparameter: for numbers the interval from
-their lowest to their highest value, for choices the set of their values. Two regions overlap by
-their Jaccard index, the size of what they share by the size of what they occupy together: 0 if
-they are apart, 1 if they are the same. With more than two studies it is the mean over all pairs.
+A region is the part of one hyperparameter that a study's top trials use: for numbers the interval
+from their lowest to their highest value, for choices the set of their values. Two regions overlap
+by their Jaccard index, the size of their intersection by that of their union: 0 if they are
+disjoint, 1 if they are the same. With more than two studies it is the mean over all pairs.
 
 Intervals are measured in the sampling scale, as `Parameter.to_unit` does: on a log scale 1e-4 to
 1e-3 is as long as 1e-2 to 1e-1. Where studies declare different ranges, it is measured in the range
@@ -29,7 +29,7 @@ _Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class ParameterOverlap:
-    """What studies' top trials occupy of one hyperparameter.
+    """The regions of studies' top trials in one hyperparameter.
 
     Attributes:
         name: The hyperparameter.
@@ -50,7 +50,7 @@ class ParameterOverlap:
 def overlap_of(
     parameters: Sequence[Parameter], values: Sequence[Sequence[Any]]
 ) -> ParameterOverlap:
-    """Compares what studies' top trials have of one hyperparameter.
+    """Compares studies' top trials in one hyperparameter.
 
     Args:
         parameters: The hyperparameter as each study declares it.

@@ -1,7 +1,7 @@
-"""The parent runs of studies: those that are there, and those that were lost in MLflow.
+"""The parent runs of studies, present or lost in MLflow.
 
-A study's experiment can be renamed, deleted and restored in MLflow's UI; so can its runs be
-deleted, and their tags. What is read here says so, in place of taking a study for a new one.
+In MLflow's UI, a study's experiment can be renamed, deleted and restored, and its runs and their
+tags deleted. This module notices, so that such a study is not taken for a new one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def parent_runs(store: Store, experiment_id: str) -> dict[str, Run]:
 
 
 def study_experiments(store: Store) -> list[Experiment]:
-    """Returns MLflow's experiments of a store's studies, but for those that were deleted."""
+    """Returns MLflow's experiments of a store's studies, without deleted ones."""
     found = search_experiments(store.client)
     marked = {each.experiment_id for each in found if each.tags.get(tags.KIND) == "study"}
     # One whose tag was deleted in MLflow has a study's runs all the same.
@@ -57,7 +57,7 @@ def engine_of(store: Store, parent: Run) -> str:
 
 
 def recorded_name(store: Store, experiment: Experiment) -> str:
-    """Returns what a study was called when it was last launched, or empty if that is unknown."""
+    """Returns the name under which a study was last launched, or empty if unknown."""
     runs = search_runs(store.client, experiment.experiment_id, _IS_STUDY, deleted=True)
     names = (_defined(store, run, "name") for run in reversed(runs))
     return next(filter(None, names), "")
@@ -84,7 +84,7 @@ class LostParent:
         run_id: The run.
         engine: Its trials' engine.
         fault: ``"purged"`` (for ever), ``"deleted"`` (it can be restored) or ``"unmarked"`` (its
-            tag was deleted that says what it is).
+            identifying tag was deleted).
         name: What the run is called, or empty.
     """
 
@@ -141,12 +141,12 @@ def deleted_trials(store: Store, experiment_id: str, parent_run_id: str) -> dict
 
 
 def lost_parent(store: Store, experiment: Experiment, engine: str | None = None) -> str:
-    """Says how a parent run was lost, and what to do; empty if none was.
+    """Returns how a parent run was lost, and what to do; empty if none was.
 
     Args:
         store: The store.
         experiment: The study's.
-        engine: Whose parent run is asked for; None: that of any engine.
+        engine: Only the parent run of this engine; None: of any.
     """
     lost = lost_parents(store, experiment.experiment_id)
     for each in (each for each in lost if engine in (None, each.engine)):
@@ -165,7 +165,7 @@ def lost_parent(store: Store, experiment: Experiment, engine: str | None = None)
 
 
 def in_trash(store: Store, experiment: Experiment) -> str:
-    """Says that a study was deleted in MLflow, and what can be done: a line for each."""
+    """Returns the message that a study was deleted in MLflow, a line for each thing to do."""
     return (
         f"The study {experiment.name!r} was deleted in MLflow, which keeps it and its name.\n"
         f"  restore it: {restore_experiment(store, experiment)}\n"

@@ -1,4 +1,4 @@
-"""Why trials are infeasible, or ended before their last epoch: the reasons, by how often."""
+"""Counts the reasons why trials are infeasible, or ended before their last epoch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Reason(NamedTuple):
     """A reason, and the trials that ended for it.
 
     Attributes:
-        kind: Whether they have no value, or that of the epochs before.
+        kind: Whether they have no value, or one of earlier epochs.
         text: The reason, without the epoch.
         trials: Their numbers, at least one.
     """

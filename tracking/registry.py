@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 
-# What the parent run's metrics of the registered model begin with.
+# Prefix of the parent run's metrics of the registered model.
 CHAMPION_METRICS = "champion/"
 
 
@@ -39,7 +39,7 @@ class Registrar:
         client: MLflow's client.
         experiment_id: The study's experiment there.
         parent_run_id: The parent run there of the study under the champion's engine.
-        identity: Of the study, if its registered model may be another study's there; or empty.
+        identity: The study's, if a model of this name there may be another study's; or empty.
     """
 
     client: MlflowClient
@@ -51,7 +51,7 @@ class Registrar:
 def requirements() -> list[str]:
     """Returns the fixed requirements of a saved model.
 
-    Given to MLflow, since finding them by itself takes it 13 to 32 seconds.
+    MLflow would need 13 to 32 seconds to find them.
     """
     return [f"{name}=={version(name)}" for name in ("keras", "tensorflow", "numpy")]
 
@@ -76,7 +76,7 @@ def register(
 ) -> str:
     """Does what `register_champion` does, in a store or on a server.
 
-    What a process that was killed on the way has left is taken up, so that nothing is there twice.
+    It continues the work of a process that was killed in between, so that nothing exists twice.
 
     Args:
         there: Where.
@@ -120,7 +120,7 @@ def register(
     if trial.verified:
         facts[tags.VERIFIED] = trial.verified
     for tag, text in facts.items():
-        # Deleted in MLflow, or of a version before this one.
+        # Deleted in MLflow, or from an older version.
         if version.tags.get(tag) != text:
             client.set_model_version_tag(name, version.version, tag, text)
     client.set_registered_model_alias(name, ALIAS, version.version)
@@ -128,7 +128,7 @@ def register(
 
 
 def set_champion_verified(history: StudyHistory, text: str) -> None:
-    """Records of a study's registered champion whether plain `model.fit` comes to the same."""
+    """Records whether plain `model.fit` verified a study's registered champion."""
     client = history.store.client
     version = champion_version(client, history.description.name, history.experiment_id)
     if version is not None and version.tags.get(tags.VERIFIED) != text:
@@ -136,7 +136,7 @@ def set_champion_verified(history: StudyHistory, text: str) -> None:
 
 
 def withdraw_champion(history: StudyHistory) -> None:
-    """Takes the name champion from a study's registered model, which stays as it is."""
+    """Removes the alias champion from a study's registered model, and changes nothing else."""
     client = history.store.client
     version = champion_version(client, history.description.name, history.experiment_id)
     if version is not None:
@@ -144,10 +144,10 @@ def withdraw_champion(history: StudyHistory) -> None:
 
 
 def champion_fault(history: StudyHistory) -> str:
-    """Says what ails the files of a study's registered champion; empty if nothing does.
+    """Returns what is wrong with the files of a study's champion; empty if nothing is.
 
     Args:
-        history: The study. If it has no champion, nothing ails it.
+        history: The study. Without a champion, nothing is wrong.
     """
     store = history.store
     found = champion_version(store.client, history.description.name, history.experiment_id)
@@ -155,7 +155,7 @@ def champion_fault(history: StudyHistory) -> str:
 
 
 def model_version_fault(store: Store, version: ModelVersion) -> str:
-    """Says what ails the files of a version of a registered model; empty if nothing does."""
+    """Returns what is wrong with the files of a version of a model; empty if nothing is."""
     try:
         return _model_fault(local_model(store, version.source))
     except StoreError as error:
@@ -190,7 +190,7 @@ def _model_fault(folder: Path) -> str:
 def _logged_model(
     there: Registrar, name: str, trial: TrialRecord, facts: Mapping[str, str], folder: Path
 ) -> LoggedModel:
-    """Returns the trial's model as MLflow has it, complete; makes it if it is not there."""
+    """Returns MLflow's complete model of the trial; makes it if there is none."""
     from mlflow.entities import LoggedModelStatus
     from mlflow.models import Model
 
@@ -203,7 +203,7 @@ def _logged_model(
         if before.tags.get(tags.CHAMPION_RUN) == trial.run_id:
             logged = before
         elif before.artifact_location not in registered:
-            # Of a trial that was surpassed before it was registered.
+            # Of a trial that another one surpassed before it was registered.
             client.delete_logged_model(before.model_id)
     logged = logged or client.create_logged_model(
         there.experiment_id,
@@ -224,10 +224,10 @@ def _logged_model(
 
 
 def _registered_model(there: Registrar, name: str) -> RegisteredModel:
-    """Returns a study's registered model, made if it is not there.
+    """Returns a study's registered model; makes it if there is none.
 
-    Either of the two may have been renamed: it is the one that names the study's experiment. One
-    of the study's name may be that of another study, which was called so before.
+    Study and model may have been renamed, so the model is the one that names the study's
+    experiment. A model of the study's name may belong to a study that had this name before.
     """
     client, study = there.client, there.experiment_id
     ours = models_of(client, study)
@@ -265,7 +265,7 @@ def _model_called(client: MlflowClient, name: str) -> RegisteredModel | None:
 
 
 def _is_anothers(there: Registrar, model: RegisteredModel) -> bool:
-    """Tells whether a registered model is another study's than the one that is at hand."""
+    """Returns whether a registered model belongs to another study."""
     if tags.EXPERIMENT in model.tags:
         return True
     versions = there.client.search_model_versions(_is_named(model.name))
@@ -280,13 +280,13 @@ def _is_named(model: str) -> str:
 
 
 def _location_fault(location: str) -> str:
-    # What a server holds is whole once it is READY, and the server's to keep.
+    # A server's model is complete once it is READY, and the server keeps it.
     local = urlsplit(location).scheme in ("", "file")
     return _model_fault(local_path(location)) if local else ""
 
 
 def _note_in_parent_run(there: Registrar, logged: LoggedModel, best: BestEpoch) -> None:
-    """Has the parent run show the model among its outputs, with its metrics."""
+    """Adds the model to the outputs of the parent run, with its metrics."""
     from mlflow.entities import LoggedModelOutput, Metric
 
     client, parent = there.client, there.parent_run_id
@@ -294,7 +294,7 @@ def _note_in_parent_run(there: Registrar, logged: LoggedModel, best: BestEpoch) 
     if logged.model_id not in [o.model_id for o in (outputs.model_outputs if outputs else [])]:
         client.log_outputs(parent, [LoggedModelOutput(logged.model_id, step=best.epoch)])
     metrics = [
-        # MLflow takes the same metric at the same time as the same one, if it comes again.
+        # MLflow ignores a metric that it already has, with the same time and step.
         Metric(
             to_mlflow(f"{CHAMPION_METRICS}{name}"),
             value,

@@ -1,4 +1,4 @@
-"""What a run holds: its params, its data set, where its artifacts are."""
+"""The content of a run: its params, its data set, the place of its artifacts."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ def local_artifacts(store: Store, run: Run) -> Path:
 
 
 def definition_path(store: Store, parent: Run) -> Path:
-    """Returns where a study's definition is; see `local_artifacts`."""
+    """Returns the path of a study's definition; see `local_artifacts`."""
     return local_artifacts(store, parent) / "study" / "definition.json"
 
 
 def code_path(store: Store, parent: Run, digest: str) -> Path:
-    """Returns where the text of a study file is, by its digest; see `local_artifacts`."""
+    """Returns the path of a study file's text, by its digest; see `local_artifacts`."""
     # A tag may hold anything.
     name = digest[:16] if digest.isalnum() else hashlib.sha256(digest.encode()).hexdigest()[:16]
     return local_artifacts(store, parent) / "study" / "code" / f"{name}.py"
 
 
 def manifest_path(store: Store, parent: Run, digest: str) -> Path:
-    """Returns where `CodeDescription.manifest` is, by its digest; see `local_artifacts`."""
+    """Returns the path of `CodeDescription.manifest`, by its digest; see `local_artifacts`."""
     return code_path(store, parent, digest).with_suffix(".json")
 
 
@@ -62,8 +62,8 @@ def digests_of_code(store: Store, parent: Run, digest: str) -> tuple[str, dict[s
         digest: Of the code.
 
     Returns:
-        That of the file, which is the given one where there is no sound manifest; those of the
-        modules by path.
+        That of the file, which is the given one if there is no sound manifest; those of the modules
+        by path.
     """
     try:
         content = manifest_path(store, parent, digest).read_bytes()
@@ -76,7 +76,7 @@ def digests_of_code(store: Store, parent: Run, digest: str) -> tuple[str, dict[s
 
 
 def definition_tags(text: str, before: Mapping[str, str]) -> dict[str, str]:
-    """Returns the tags to write that a study's definition may be read from, with `join_text`.
+    """Returns the tags that hold a study's definition, for `join_text` to read.
 
     Args:
         text: The definition.
@@ -85,19 +85,19 @@ def definition_tags(text: str, before: Mapping[str, str]) -> dict[str, str]:
     written = tags.split_text(tags.DEFINITION, text)
     if len(written) > _MOST_TAGS:
         written = {}
-    # Of a longer one before.
+    # Of a longer, older one.
     rest = [name for name in before if name.startswith(tags.DEFINITION)]
     changed = {**dict.fromkeys(rest, ""), **written}
     return {name: part for name, part in changed.items() if before.get(name) != part}
 
 
 def spell(value: object) -> str:
-    """Spells a hyperparameter's value in one way only: strings plainly, the rest as JSON."""
+    """Returns the one spelling of a hyperparameter's value: strings plainly, the rest as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def dataset_inputs(description: StudyDescription) -> list[Any]:
-    """Returns the data set as MLflow shows it among a run's inputs."""
+    """Returns the data set for MLflow to show among a run's inputs."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     data = description.data
@@ -121,13 +121,13 @@ def params_of(values: Mapping[str, Any]) -> list[Param]:
 
 
 def hyperparameters(description: StudyDescription, spec: TrialSpec) -> dict[str, Any]:
-    """Returns what a trial's run shows as its params: all that its builder reads."""
+    """Returns the params of a trial's run: all that its builder reads."""
     extra = {"epochs": spec.epochs, "batch_size": spec.batch_size}
     return {**extra, **description.space.resolve(spec.values)}
 
 
 def settings(description: StudyDescription) -> dict[str, Any]:
-    """Returns what a study's parent run shows as its params."""
+    """Returns the params of a study's parent run."""
     weights = description.class_weight
     return {
         "engine": description.engine,
@@ -174,10 +174,10 @@ def result_tags(result: TrialResult) -> dict[str, str]:
 
 
 def read_trial(run: Run) -> TrialRecord | None:
-    """Reads a trial from its run; None if it is that of something else.
+    """Reads a trial from its run; None if the run is of another kind.
 
     Raises:
-        ValueError: If what it holds cannot be read; also KeyError, TypeError or AttributeError.
+        ValueError: If its content can't be read; also KeyError, TypeError or AttributeError.
     """
     found: Mapping[str, str] = run.data.tags
     spec = tags.join_text(found, tags.SPEC)

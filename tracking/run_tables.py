@@ -1,12 +1,11 @@
-"""Writing runs straight into MLflow's tables, several times as fast as its client does.
+"""Writes runs straight into MLflow's tables, several times as fast as its client.
 
-The client takes 16 ms of CPU for a short run, most of it in looking up what it has just written.
-Straight into the tables of its SQLite database the same takes less than 2, in two transactions: one
-when the run begins, one when it ends. Each is there whole or not at all. Several runs that begin or
-end at once have one transaction together.
+The client takes 16 ms of CPU for a short run, most of it to look up what it has just written.
+Writing into the tables of its SQLite database takes less than 2 ms, in two transactions: one when
+the run begins, one when it ends. Runs that begin or end together share a transaction.
 
-What is written is the same, as a test shows field by field. If the tables are not those that are
-known here, or the database does not take what it is given, MLflow's client does it.
+The result is the same; a test compares every field. If the tables have another schema, or the
+database rejects a write, MLflow's client writes the run.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from tracking.store import Store
 
 # Pages of 4 KiB in the write-ahead log until they are put into the database, which waits for the
-# disk. SQLite's 1,000 are some ten short trials, and mostly the same pages again and again.
+# disk. SQLite's default of 1,000 is about ten short trials, mostly of the same pages.
 _PAGES: Final = 4000
 
 
@@ -49,7 +48,7 @@ class TableWriter:
     Args:
         uri: Address of the database.
         experiment_id: The experiment.
-        otherwise: Writes what the database does not take, or says why it can't be.
+        otherwise: Writes what the database rejects, or raises why it can't.
     """
 
     def __init__(self, uri: str, experiment_id: str, otherwise: RunWriter) -> None:
@@ -58,7 +57,7 @@ class TableWriter:
         self._otherwise = otherwise
         self._open: PoolProxiedConnection | None = None
         self._together = False
-        # Whether what was written last is there in all its parts.
+        # Whether the last write is complete.
         self._whole = True
 
     def begin(
@@ -105,10 +104,10 @@ class TableWriter:
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """See `RunWriter.together`. One transaction for all; an error in between keeps the rest.
+        """See `RunWriter.together`. One transaction for all; an error loses only its own write.
 
         Raises:
-            StoreError: If the database does not take it.
+            StoreError: If the database rejects it.
         """
         self._together = True
         try:
@@ -162,7 +161,7 @@ class TableWriter:
                 int(self._experiment_id),
             ),
         )
-        # Of a run's first tags MLflow cuts none.
+        # MLflow does not cut the first tags of a run.
         _add_tags(database, run_id, {"mlflow.runName": name, **tags})
         _add(database, run_id, (), params, ())
         for each in {(i.dataset.name, i.dataset.digest): i for i in reversed(inputs)}.values():
@@ -175,7 +174,7 @@ class TableWriter:
             (int(self._experiment_id), given.dataset.name, given.dataset.digest),
         ).fetchone()
         if dataset is None:
-            # The first that has it: the client makes it known to the experiment.
+            # The first run with this data set: the client adds it to the experiment.
             raise _NotTakenError
         input_id = uuid.uuid4().hex
         database.execute(
@@ -190,12 +189,12 @@ class TableWriter:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Begins a transaction, or a part of the one that is open, and ends it."""
+        """Opens a transaction, or a savepoint in the open one."""
         if self._open is None:
             from sqlalchemy import create_engine
             from sqlalchemy.pool import NullPool
 
-            # Connected as MLflow connects, so that the connection is prepared in the same way.
+            # Through MLflow's engine, so that the connection gets the same pragmas.
             self._open = create_engine(self._uri, poolclass=NullPool).raw_connection()
             self._open.cursor().execute(f"PRAGMA wal_autocheckpoint={_PAGES}")
         database = self._connection(self._open)
@@ -209,7 +208,7 @@ class TableWriter:
             self._whole = True
         except sqlite3.Error as error:
             if further and not database.in_transaction:
-                # As a full disk may end it, with what was written before.
+                # A full disk may end the transaction, with all writes in it.
                 raise _not_written(error) from error
             raise
         finally:
@@ -230,7 +229,7 @@ class TableWriter:
         try:
             database.commit()
         finally:
-            # If it is the commit that failed.
+            # If the commit failed.
             if database.in_transaction:
                 database.rollback()
 
@@ -243,13 +242,13 @@ class TableWriter:
 
 def _not_written(error: sqlite3.Error) -> StoreError:
     return StoreError(
-        f"The store's database cannot be written: {error}. What is recorded is kept: mend this, "
-        "and give the command again."
+        f"The store's database cannot be written: {error}. Recorded trials are safe. Fix this, "
+        "then give the command again."
     )
 
 
 class _NotTakenError(InternalError):
-    """The tables lack what a write needs: MLflow's client does it, or tells what is wrong."""
+    """The tables lack what a write needs: MLflow's client writes it, or raises the reason."""
 
 
 def _add(

@@ -1,4 +1,4 @@
-"""Writing runs: what is asked of whoever does it, and MLflow's client behind that."""
+"""The protocol for writing runs, and MLflow's client behind it."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ class RunWriter(Protocol):
     ) -> None:
         """Adds to a run, and ends it if a status is given.
 
-        The tags are there only if all the rest is; the status follows, or comes with them.
+        The tags are written after the rest; the status after the tags, or with them.
         """
         ...
 
     def together(self) -> contextlib.AbstractContextManager[None]:
-        """Has what is written within be there at its end: at once, where that can be."""
+        """Writes everything within at the end, in one transaction if possible."""
         ...
 
     def settle(self) -> None:
-        """Ends what an interrupt may have left half done, so that others can write."""
+        """Ends a write that an interrupt left incomplete, so that others can write."""
         ...
 
     def close(self) -> None:
-        """Lets go of the database, until something more is written."""
+        """Closes the connection to the database, until the next write."""
         ...
 
 
@@ -100,11 +100,11 @@ class ClientWriter:
             self._client.set_terminated(run_id, status)
 
     def together(self) -> contextlib.AbstractContextManager[None]:
-        """See `RunWriter.together`. Each is there at once."""
+        """See `RunWriter.together`. Each is written at once."""
         return contextlib.nullcontext()
 
     def settle(self) -> None:
-        """See `RunWriter.settle`. Each write is ended by itself."""
+        """See `RunWriter.settle`. Each write ends by itself."""
 
     def close(self) -> None:
         """See `RunWriter.close`."""

@@ -1,8 +1,8 @@
-"""Writing a study into MLflow: a parent run, and a child run for every attempt at a trial.
+"""Writes a study into MLflow: a parent run, and a child run for every attempt at a trial.
 
-The order of the writes is what makes a study safe to kill. A child run is complete when it
-has its result tag, which is written after all its metrics; its status follows. What is found
-RUNNING on resuming either has its result, and is closed, or has none, and is tried again.
+The order of the writes makes a study safe to kill. A child run is complete when it has its result
+tag, which is written after all its metrics, before its status. When a study is resumed, a RUNNING
+run with a result is closed, and one without is tried again.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class StudyRuns:
 
     Attributes:
         files: Where its trials' checkpoints and states are.
-        on_written: Called with the id of each run that was written to, once it was.
+        on_written: Called with the id of each run after writing to it.
     """
 
     def __init__(
@@ -87,14 +87,14 @@ class StudyRuns:
         self._dataset = dataset_inputs(description)
         self.files = files_of(store, experiment_id, description.engine)
         self.on_written: Callable[[str], None] = lambda run_id: None
-        # Runs that were written to, of which nobody was told yet; None: they are told of at once.
+        # Written runs that `on_written` has yet to get; None: it gets each at once.
         self._untold: list[str] | None = None
 
     @classmethod
     def create(
         cls, store: Store, description: StudyDescription, environment: Mapping[str, str]
     ) -> StudyRuns:
-        """Makes the experiment, where it is not there yet, and a parent run.
+        """Makes the experiment if there is none, and a parent run.
 
         Raises:
             StudyDeletedError: If an experiment of this name was deleted in MLflow.
@@ -119,7 +119,7 @@ class StudyRuns:
         runs.write_definition()
         client.log_batch(run.info.run_id, params=params_of(settings(description)))
         client.log_inputs(run.info.run_id, runs._dataset)
-        # Last: a run that was killed before it had its definition is no study's.
+        # Last: a parent run without a definition is no study.
         client.set_tag(run.info.run_id, tags.KIND, "study")
         return runs
 
@@ -133,13 +133,13 @@ class StudyRuns:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_pieces(path.parent.parent)
         remove_pieces(path.parent)
-        # Each under its digest, for reproducing trials that ran from them.
+        # Each under its digest, to reproduce trials that ran from them.
         for content in (code.source, *code.texts.values()):
             if content:
                 write_atomically(code_path(self.store, parent, sha256(content)), content)
         if code.texts:
             write_atomically(manifest_path(self.store, parent, code.digest), code.manifest)
-        # In tags too, from which a lost file is made again.
+        # In tags too, to restore a lost file from.
         changed = definition_tags(text, parent.data.tags)
         unread = ", ".join(self.description.unread)[: tags.LONGEST]
         if unread != parent.data.tags.get(tags.UNREAD, ""):
@@ -150,10 +150,10 @@ class StudyRuns:
         write_atomically(definition_path(self.store, parent), text)
 
     def set_running(self, further: Mapping[str, str] | None = None) -> None:
-        """Marks the parent run as running, and as the one launched last.
+        """Marks the parent run as running, and as the last launched.
 
         Args:
-            further: Tags to give it; those without text are given in place of others only.
+            further: Tags to set; empty ones only replace others.
         """
         now = str(time.time_ns() // 1_000_000)
         found = self._client.get_run(self.parent_run_id).data.tags
@@ -188,7 +188,7 @@ class StudyRuns:
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """Has trials that begin or end within do so in one transaction, at its end."""
+        """Writes trials that begin or end within in one transaction, at the end."""
         untold: list[str] = []
         self._untold = untold
         try:
@@ -259,7 +259,7 @@ class StudyRuns:
                 **further,
             },
             params_of(values),
-            # It is not known yet what the trial's function makes.
+            # The data of the trial's function is not known yet.
             [] if description.data.made_by else self._dataset,
         )
         self._waiting[run_id] = []
@@ -269,7 +269,7 @@ class StudyRuns:
         return run_id
 
     def log_epoch(self, run_id: str, epoch: EpochResult) -> None:
-        """Takes the metrics of an epoch; they are written at once, or with later ones.
+        """Records the metrics of an epoch, now or with later ones.
 
         Raises:
             NotRecordableError: If a metric has a name that MLflow can't take.
@@ -288,7 +288,7 @@ class StudyRuns:
             self._flush(run_id)
 
     def finish_trial(self, run_id: str, result: TrialResult) -> None:
-        """Writes what came of an attempt, and ends its run."""
+        """Writes the result of an attempt, and ends its run."""
         from mlflow.entities import Metric, RunTag
 
         now = time.time_ns() // 1_000_000
@@ -306,19 +306,19 @@ class StudyRuns:
         self._written(run_id)
 
     def _joined(self, run_id: str, result: TrialResult) -> list[Param]:
-        """Returns the hyperparameters that the builder has only now shown, with their defaults."""
+        """Returns the hyperparameters that joined the space, with their defaults."""
         named = self._named.pop(run_id, set())
         defaults = {str(p["name"]): p["default"] for p in result.joined}
         return params_of({name: value for name, value in defaults.items() if name not in named})
 
     def set_verified(self, run_id: str, text: str) -> None:
-        """Records of a finished trial whether plain `model.fit` comes to the same."""
+        """Records whether plain `model.fit` verified a finished trial."""
         self._writer.settle()
         self._client.set_tag(run_id, tags.VERIFIED, text[: tags.LONGEST])
         self._written(run_id)
 
     def differing_trials(self) -> list[int]:
-        """Returns the trials of the study, as its code is now, that `model.fit` belies."""
+        """Returns the trials of the study's present code that `model.fit` contradicts."""
         condition = f"tags.`{tags.VERIFIED}` LIKE '{DIFFERS}%'"
         found = search_runs(self._client, self.experiment_id, condition)
         same = self.description.code.same_as
@@ -359,7 +359,7 @@ class StudyRuns:
 
         Args:
             trial: As recorded.
-            losses: If it was its own process that ended: of how many attempts that is so now.
+            losses: If its own process ended: how many of its attempts ended so.
         """
         self._writer.settle()
         if losses is not None:
@@ -368,7 +368,7 @@ class StudyRuns:
 
     def _close_left_running(self, run: Run) -> None:
         run_id = run.info.run_id
-        # The record knows best: a result may have come into it just before its process ended.
+        # The record decides: it may have got a result just before the process ended.
         text = tags.join_text(run.data.tags, tags.RESULT)
         if text is not None:
             result = TrialResult.from_json(text)
@@ -380,7 +380,7 @@ class StudyRuns:
         self._written(run_id)
 
     def close_left_over(self, trials: Iterable[TrialRecord]) -> None:
-        """Ends the runs that a killed process left RUNNING: those of trials and repeats."""
+        """Ends the runs of trials and repeats that a killed process left RUNNING."""
         of_trials = {trial.run_id for trial in trials}
         running = self._client.search_runs([self.experiment_id], "attributes.status = 'RUNNING'")
         for run in running:

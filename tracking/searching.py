@@ -1,4 +1,4 @@
-"""Everything that MLflow has of something, however many pages it gives it in."""
+"""Searches in MLflow that read all pages."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def search_runs(
     Args:
         client: MLflow's.
         experiments: The id of the experiment, or of several.
-        condition: What they meet, as MLflow spells it; empty: all.
-        deleted: With those that were deleted.
+        condition: A filter in MLflow's syntax; empty: all.
+        deleted: Whether to include deleted ones.
     """
     from mlflow.entities import ViewType
 

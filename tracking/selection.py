@@ -25,10 +25,10 @@ def rank_of(trial: TrialRecord, objective: Objective) -> Rank:
 
 
 def best_trial(trials: Iterable[TrialRecord | None], objective: Objective) -> TrialRecord | None:
-    """Returns the best trial that holds, or None if there is none; leaves out what is None."""
+    """Returns the best trial that `model.fit` does not contradict, or None; ignores None."""
     return next(iter(holding([t for t in trials if t is not None], objective)), None)
 
 
 def holding(trials: Iterable[TrialRecord], objective: Objective) -> list[TrialRecord]:
-    """Returns the trials that have a value, best first, but those that `model.fit` belies."""
+    """Returns the trials with a value, best first, without those that `model.fit` contradicts."""
     return [trial for trial in ranked(trials, objective) if trial.holds]

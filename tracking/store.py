@@ -1,11 +1,11 @@
-"""The store: one folder that holds all that came of its studies.
+"""The store: one folder with everything of its studies.
 
-store.json      what this folder is, whose, and where it last stood
+store.json      the store's format, owner, and last place
 mlflow.db       MLflow on SQLite      mlartifacts/   its artifacts
 optuna.db       Optuna's storage: finished trials, for its dashboard and API
 checkpoints/    best-validation weights:  STUDY@ID/ENGINE/trial-00007.weights.h5
-locks/          who is at work on which study
-orphans/        what `kerastudy doctor --fix` found to belong to nothing; damaged-… what it replaced
+locks/          which process runs which study
+orphans/        files without a study, moved by `kerastudy doctor --fix`; damaged-… replaced ones
 """
 
 from __future__ import annotations
@@ -81,18 +81,18 @@ class Store:
         return locked_study(self.root, study, experiment_id)
 
     def holder(self, study: str, experiment_id: str = "") -> str:
-        """Says which process holds a study; empty if none does. Changes nothing."""
+        """Returns which process holds a study; empty if none does. Changes nothing."""
         return study_holder(self.root, study, experiment_id)
 
     def at_work(self, but: str = "") -> dict[str, str]:
-        """Returns the studies that processes hold, one left out, and which process holds each."""
+        """Returns the studies that processes hold, except one, and the process of each."""
         return {name: held for name, held in study_holders(self.root).items() if name != but}
 
     def inside(self, path: Path) -> Path:
-        """Returns a path, if it is in the store.
+        """Returns a path if it is in the store.
 
-        A record may come from somebody else: what it names must not lead out of the store. (Its
-        folders themselves may be links, to another disk.)
+        A record may come from someone else, so its paths must not lead out of the store. (The
+        store's folders themselves may be links to another disk.)
 
         Raises:
             StoreError: If it is not.
@@ -112,7 +112,7 @@ class Store:
 def open_store(path: str | Path) -> Store | None:
     """Opens the store in a folder; returns None if there is none yet.
 
-    A store that was moved since it was last opened has its addresses brought up to date.
+    If the store was moved since it was last opened, its addresses are updated.
 
     Raises:
         StoreError: If the path is a file, or holds a store that this version cannot read.
@@ -141,7 +141,7 @@ def open_store(path: str | Path) -> Store | None:
 
 
 def real_folder(path: str | Path) -> Path:
-    """Returns the folder that a path leads to, so that a store has one path, links or not."""
+    """Returns the folder that a path leads to, with links resolved."""
     return Path(os.path.realpath(Path(path).expanduser()))
 
 
@@ -160,13 +160,13 @@ def local_path(address: str) -> Path:
 
 
 def prepare_store(path: str | Path, folder: Path) -> None:
-    """Makes what takes longest of a store, its databases, without touching its place.
+    """Makes the databases of a store, which take longest, in another folder.
 
-    For `create_store`, while there is time: before it is known that anything is to be written.
+    For `create_store`, ahead of time: before anything is written to the store itself.
 
     Args:
-        path: Where the store is to be.
-        folder: Where they are made; not there yet.
+        path: The future place of the store.
+        folder: Where they are made; must not exist.
     """
     from tracking.mlflow_client import prepare_databases
 
@@ -175,10 +175,10 @@ def prepare_store(path: str | Path, folder: Path) -> None:
 
 
 def create_store(path: str | Path, prepared: Path | None = None) -> Store:
-    """Opens the store in a folder, making it first where there is none.
+    """Opens the store in a folder; makes it if there is none.
 
-    Safe when several processes do it at once, and when one is killed in the middle: the
-    databases are made under other names and put in place when they are complete.
+    Several processes may do so at once, and be killed in between: databases are made under other
+    names and renamed when they are complete.
 
     Args:
         path: The folder.
@@ -226,7 +226,7 @@ def check_writable(root: Path) -> None:
             f"The store {str(root)!r} cannot be made: {str(folder)!r} is a file. "
             "Choose another folder with --store."
         )
-    # Asked of the system, not tried: a look must not leave files behind.
+    # Ask the system instead of trying: a check must not leave files behind.
     writable = os.access(folder, os.W_OK | os.X_OK)
     databases = [root / "mlflow.db", root / "optuna.db"]
     if not writable or any(f.exists() and not os.access(f, os.W_OK) for f in databases):
@@ -270,12 +270,12 @@ def _check_format(root: Path, facts: Mapping[str, Any]) -> None:
 
 
 def is_store(root: Path) -> bool:
-    """Tells whether a folder is a store, or what is left of one."""
+    """Returns whether a folder is a store, or the rest of one."""
     return (root / "store.json").exists() or (root / "mlflow.db").exists()
 
 
 def facts_fault(root: Path) -> str:
-    """Says what ails ``store.json``, ``"missing"`` or ``"damaged"``; empty if nothing does.
+    """Returns whether ``store.json`` is ``"missing"`` or ``"damaged"``; empty if neither.
 
     Raises:
         StoreError: If it was made by a newer kerastudy.
@@ -291,12 +291,12 @@ def facts_fault(root: Path) -> str:
 
 
 def write_facts(root: Path, stood: Path | None = None, *, new: bool = False) -> None:
-    """Writes what a store's folder is, whose, and where it stood last.
+    """Writes a store's format, owner and last place.
 
     Args:
         root: The folder.
-        stood: None: where it is.
-        new: Whether this user makes it.
+        stood: Its last place; None: where it is.
+        new: Whether this user is making it.
     """
     users = maker_facts() if new else kept_facts(root)
     facts = {"format": STORE_FORMAT, "path": str(stood or root), **users}

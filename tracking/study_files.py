@@ -1,9 +1,9 @@
-"""Where a study's checkpoints and states are.
+"""The folder of a study's checkpoints and states.
 
 The folder is bound to the id of the study's experiment, since a study can be renamed in MLflow:
-``checkpoints/NAME@ID/ENGINE/trial-00007.weights.h5``. NAME is what the study was called when the
-folder was made. Versions before this one called the folder by the study's name alone. It is
-read where it is, and gets its new name when the study is launched.
+``checkpoints/NAME@ID/ENGINE/trial-00007.weights.h5``. NAME is the study's name when the folder was
+made. Older versions used the study's name alone. Such a folder is still read, and gets its new name
+when the study is launched.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ class StudyFiles:
     """The files of a study under one engine.
 
     Attributes:
-        folder: Where they are, or would be.
+        folder: Their folder, which may not exist yet.
     """
 
     folder: Path
 
     def checkpoint(self, number: int, repeat: int = 0) -> Path:
-        """Returns where the best weights of a trial, or of one of its repeats, are or would be."""
+        """Returns the path of the best weights of a trial, or of one of its repeats."""
         return self.folder / f"{_stem(number, repeat)}.weights.h5"
 
     def state(self, number: int, repeat: int = 0) -> Path:
-        """Returns where the state of a trial after its last epochs is, while it is of use."""
+        """Returns the path of a trial's state after its last epoch, if it has one."""
         return self.folder / f"{_stem(number, repeat)}.state.safetensors"
 
 
@@ -52,7 +52,7 @@ def files_of(store: Store, experiment_id: str, engine: str) -> StudyFiles:
     """Returns the files of a study under one engine.
 
     Raises:
-        StoreError: If the record's engine would lead out of the store.
+        StoreError: If the recorded engine's name leads out of the store.
     """
     folder = study_folder(store, experiment_id) / engine.replace(":", "-")
     return StudyFiles(store.inside(folder))
@@ -71,10 +71,10 @@ def study_folder(store: Store, experiment_id: str) -> Path:
 
 
 def adopt_folder(store: Store, experiment_id: str) -> None:
-    """Makes the folder of a study's files, or gives an older one the name that is bound to its id.
+    """Makes the folder of a study's files, or renames an older one to the name with its id.
 
-    To be called while this process holds the study. Where an older record of another study names
-    the same folder, it is copied, and stays. (One study was renamed, and another made.)
+    Call it only while this process holds the study. If an older record of another study uses the
+    same folder, the folder is copied. (One study was renamed, and another made.)
     """
     folder = study_folder(store, experiment_id)
     if folder.name.endswith(f"@{experiment_id}"):
@@ -92,9 +92,9 @@ def adopt_folder(store: Store, experiment_id: str) -> None:
 
 
 def left_over_folder(store: Store, experiment_id: str) -> Path | None:
-    """Returns the folder of a new experiment's files, if there are some already.
+    """Returns the folder of a new experiment's files if it exists already.
 
-    They are of a study that was purged (``mlflow gc``): SQLite then gives its id again.
+    It belongs to a study that was purged (``mlflow gc``), whose id SQLite reuses.
     """
     own = _own_folder(store, experiment_id)
     has_files = own is not None and any(path.is_file() for path in own.rglob("*"))
@@ -102,7 +102,7 @@ def left_over_folder(store: Store, experiment_id: str) -> Path | None:
 
 
 def known_folders(store: Store) -> set[Path]:
-    """Returns the folders of all studies in the record, of those that were deleted too."""
+    """Returns the folders of all studies in the record, deleted ones too."""
     return {study_folder(store, each.experiment_id) for each in _experiments(store)}
 
 
@@ -119,7 +119,7 @@ def _own_folder(store: Store, experiment_id: str) -> Path | None:
 
 
 def _former_folder(store: Store, experiment: Experiment) -> Path | None:
-    """Returns the folder that earlier versions gave a study; None if it was made by this one."""
+    """Returns the folder that an older version gave a study; None if there is none."""
     if tags.NAME in experiment.tags or _own_folder(store, experiment.experiment_id) is not None:
         return None
     name = recorded_name(store, experiment)
@@ -127,7 +127,7 @@ def _former_folder(store: Store, experiment: Experiment) -> Path | None:
 
 
 def _in_a_path(name: str) -> str:
-    """Returns a study's name if it can be a folder's, else another one.
+    """Returns a study's name, or another one if it can't name a folder.
 
     In MLflow an experiment may get a name that a study can't have, such as ``../elsewhere``.
     """

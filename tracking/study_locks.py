@@ -1,7 +1,7 @@
-"""Who is at work on which study: one process at a time.
+"""Locks of studies: one process at a time runs a study.
 
-A study's lock is bound to the id of its experiment, which stays when the study is renamed. Versions
-before this one locked its name: where such a lock is, it is taken too.
+A study's lock is bound to the id of its experiment, which stays when the study is renamed. Older
+versions locked its name: such a lock is taken too, if there is one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def locked_study(root: Path, study: str, experiment_id: str = "") -> Iterator[No
     Args:
         root: The store's folder.
         study: The study's name.
-        experiment_id: MLflow's experiment of the study; empty where it has none.
+        experiment_id: MLflow's experiment of the study; empty if it has none.
 
     Raises:
         StoreLockedError: If another process holds it; says which.
@@ -44,7 +44,7 @@ def _locked(path: Path, root: Path, study: str) -> Iterator[None]:
     holder = path.with_suffix(".json")
     lock = FileLock(path)
     try:
-        # Whoever looks who holds it holds it for an instant.
+        # A process that looks up the holder holds the lock for an instant.
         lock.acquire(timeout=_SECONDS_TO_LOOK)
     except Timeout:
         raise StoreLockedError(
@@ -63,7 +63,7 @@ def _locked(path: Path, root: Path, study: str) -> Iterator[None]:
 
 
 def study_holder(root: Path, study: str, experiment_id: str = "") -> str:
-    """Says which process holds a study; empty if none does. Changes nothing."""
+    """Returns which process holds a study; empty if none does. Changes nothing."""
     for path in _locks(root, study, experiment_id):
         if _is_held(path):
             return _read_holder(path.with_suffix(".json"))[1]
@@ -71,7 +71,7 @@ def study_holder(root: Path, study: str, experiment_id: str = "") -> str:
 
 
 def study_holders(root: Path) -> dict[str, str]:
-    """Returns the studies that processes hold, by name, and which process holds each."""
+    """Returns the studies that processes hold, by name, and the process of each."""
     found = {}
     for path in sorted((root / "locks").glob("*.lock")):
         if _is_held(path):

@@ -1,4 +1,4 @@
-"""The text that stands at the top of a study's page in the MLflow UI."""
+"""The summary at the top of a study's page in the MLflow UI."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def study_note(history: StudyHistory, stopped: str) -> str:
     valued = best is not None and best.best is not None
     lines = [
         f"### Study {_plain(description.name)}",
-        # First what people come for: the UI folds long descriptions.
+        # The most important first: the UI folds long descriptions.
         _headline(best, objective.metric) if valued else "No trial has a value yet.",
         "",
         f"{counts['total']} trials: {states or 'none'}. Stopped: {stopped}.  ",
@@ -63,7 +63,7 @@ def shell_commands(
     Args:
         history: The study.
         best: The trial.
-        without: The store's folder that need not be named where the commands are given.
+        without: A store's folder that the commands need not name.
     """
     import shlex
 
@@ -99,5 +99,5 @@ def _cell(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Keeps a user's text from being read as Markdown's table or code marks."""
+    """Escapes Markdown's table and code marks in a user's text."""
     return text.replace("|", "\\|").replace("`", "'")

@@ -1,8 +1,8 @@
-"""Whose a store is: what is recorded in it is run as code, by those who ask for it.
+"""Whose a store is: commands may run the code that is recorded in it.
 
-``store.json`` names who made the store, and those who have said since that they trust it, by
-fingerprints: a digest of user, machine and the store's own salt. Of a store from a version before
-this one, the owner of its files tells.
+``store.json`` has fingerprints of the user who made the store, and of those who trust it since:
+digests of user, machine and the store's own salt. For a store of an older version, the owner of its
+files counts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SALT, _USERS, _MAKER = "salt", "users", "made_by"
 
 
 def maker_facts() -> dict[str, Any]:
-    """Returns what ``store.json`` says of whoever makes a store now."""
+    """Returns the entries of ``store.json`` for the user who makes a store."""
     salt = uuid.uuid4().hex
     return {
         _SALT: salt,
@@ -33,13 +33,13 @@ def maker_facts() -> dict[str, Any]:
 
 
 def kept_facts(root: Path) -> dict[str, Any]:
-    """Returns what is known of a store's users, to be kept when ``store.json`` is written anew."""
+    """Returns the entries of a store's users, to keep when ``store.json`` is rewritten."""
     facts = _facts(root)
     return {key: facts[key] for key in (_SALT, _USERS, _MAKER) if key in facts}
 
 
 def stranger(root: Path) -> str:
-    """Says whose a store is, if this user has neither made it here nor said to trust it.
+    """Returns whose a store is, if this user neither made it here nor trusts it.
 
     Returns:
         Such as ``"was made by ann on desk"``; empty if it is the user's own, or trusted.
@@ -94,7 +94,7 @@ def _user() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):
-        # As in a container without a list of users.
+        # For example in a container without a list of users.
         return f"user {_uid()}"
 
 
@@ -110,7 +110,7 @@ def _machine() -> str:
 
 
 def _owner(root: Path) -> int | None:
-    """Returns the user that a store's record belongs to; None where that is not known."""
+    """Returns the user who owns a store's record; None if unknown."""
     for path in (root / "mlflow.db", root):
         try:
             return path.stat().st_uid if hasattr(os, "getuid") else None

@@ -26,7 +26,7 @@ _SECONDS_TO_STOP = 10.0
 
 
 def free_port(wanted: int | None) -> int:
-    """Returns a port that can be listened on.
+    """Returns a free port.
 
     Args:
         wanted: 1 to 65535, that port or an error; None for 5000 or the next that is free.
@@ -47,15 +47,15 @@ def free_port(wanted: int | None) -> int:
 
 @contextlib.contextmanager
 def serving(store: Store, port: int, stopped: threading.Event) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs MLflow's server on a store, healthy when it is yielded, gone when it is left.
+    """Runs MLflow's server on a store: healthy on entering, ended on leaving.
 
     It listens on loopback alone, with one worker, and without telemetry or job execution.
 
     Args:
         store: The store.
         port: A free port.
-        stopped: Set by whoever wants no server any more, while it starts too. (An exception
-            raised by a signal could come before the new process is ours to end.)
+        stopped: Set it to stop the server, even while it starts. (An exception from a signal could
+            come before the new process can be ended.)
 
     Raises:
         StoreError: If the server ends or does not answer within two minutes.
@@ -76,7 +76,7 @@ def serving(store: Store, port: int, stopped: threading.Event) -> Iterator[subpr
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            # Its workers end with it, and a Ctrl-C meant for us does not reach them first.
+            # Its workers end with it, and Ctrl-C does not reach them first.
             start_new_session=True,
         )
         try:

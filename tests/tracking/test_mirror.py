@@ -302,7 +302,7 @@ class Impatient(Said):
 
     def say(self, text: str) -> None:
         super().say(text)
-        if "sending what is left" in text:
+        if "sending the rest" in text:
             os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -20,24 +20,23 @@ _MODEL = re.compile(r"m-[0-9a-f]{32}")
 def check_artifacts(store: Store) -> Iterator[Ailment]:
     """Checks for folders of runs, models and experiments that are in no table of MLflow's.
 
-    What MLflow has marked as deleted is still in its tables. Other folders, such as those of
-    traces, are left alone.
+    Deleted items are still in MLflow's tables. Other folders, such as those of traces, are ignored.
     """
     root = store.root / "mlartifacts"
-    # First the folders, then the database: what is made meanwhile is in its tables first.
+    # First the folders, then the database: new items enter its tables first.
     found = sorted(_folders(root))
     known = _known(store)
     for folder in found:
         if not _unknown(folder, known):
             continue
         if any(parent in found and _unknown(parent, known) for parent in folder.parents):
-            # Told of with the folder that it is in.
+            # Reported with the folder that it is in.
             continue
         if any(path.is_file() for path in folder.rglob("*")):
             yield Ailment(
                 Finding(
                     "orphan",
-                    "artifacts of what is not in the record",
+                    "artifacts of something that is not in the record",
                     f"--fix moves them to {str(store.root / 'orphans')!r}",
                     path=str(folder),
                 ),

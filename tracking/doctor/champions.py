@@ -19,7 +19,7 @@ def check_champion(record: StudyRecord) -> Iterator[Ailment]:
     if version is None:
         return
     run_id = version.tags.get(tags.CHAMPION_RUN, "")
-    how = "launch the study again, as it was: that registers its best checkpoint anew"
+    how = "launch the study again, unchanged: that registers its best checkpoint again"
     fault = model_version_fault(store, version)
     if run_id and run_id not in {run.info.run_id for run in record.present}:
         fault = f"it is of the run {run_id}, which is not in the record"
@@ -30,7 +30,7 @@ def check_champion(record: StudyRecord) -> Iterator[Ailment]:
         yield Ailment(
             Finding(
                 "champion",
-                f"the registered model models:/{version.name}@{ALIAS} is of no use: {fault}",
+                f"the registered model models:/{version.name}@{ALIAS} can't be used: {fault}",
                 how,
                 study=record.name,
                 run=run_id,

@@ -23,8 +23,8 @@ def check_checkpoints(
 
     Args:
         history: The study.
-        train_again: Trains the trial of a number again, which writes the weights of its repeats:
-            told for the sake of which.
+        train_again: Trains a trial again for the weights of one of its repeats; takes the numbers
+            of both.
     """
     for trial in history.kept:
         for repeat, digest in recorded_checkpoints(trial):
@@ -32,13 +32,13 @@ def check_checkpoints(
             try:
                 check_checkpoint(path, digest)
             except CheckpointError as error:
-                # What is defined in a notebook can be trained only there.
+                # A study of a notebook can be trained only there.
                 mend = partial(train_again, history, trial.number, repeat)
                 which = f"the checkpoint of repeat {repeat}" if repeat else "the checkpoint"
                 yield Ailment(
                     Finding(
                         "checkpoint",
-                        f"{which} is of no use: {error}",
+                        f"{which} can't be used: {error}",
                         _how(history, trial),
                         study=history.description.name,
                         engine=history.description.engine,
@@ -75,7 +75,7 @@ def check_orphans(record: StudyRecord) -> Iterator[Ailment]:
 def check_orphan_studies(store: Store) -> Iterator[Ailment]:
     """Checks for folders of checkpoints of studies that are not in the record, deleted or not."""
     root = store.root / "checkpoints"
-    # First the folders: a study that is made now has its experiment before it has one.
+    # First the folders: a new study has its experiment before its folder.
     folders = sorted(root.iterdir()) if root.is_dir() else []
     known = known_folders(store)
     for folder in folders:

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 
 def check_definitions(record: StudyRecord) -> Iterator[Ailment]:
-    """Checks that each engine's definition is there, and is what the run's tags say.
+    """Checks that each engine's definition exists, and equals that in the run's tags.
 
-    The tags hold it once more; runs that are older than that do not.
+    The tags hold a copy; older runs have none.
     """
     for engine, parent in record.parents.items():
         path = definition_path(record.store, parent)
@@ -38,7 +38,7 @@ def check_definitions(record: StudyRecord) -> Iterator[Ailment]:
         if not fault:
             continue
         how = (
-            "--fix writes it again, as the run's tags have it"
+            "--fix writes it again, from the run's tags"
             if known
             else "put the file back from a backup, or launch the study under another name. Lost "
             "are the space, the data's description and the settings; each trial's run still has "
@@ -59,7 +59,7 @@ def check_definitions(record: StudyRecord) -> Iterator[Ailment]:
 
 
 def check_code(record: StudyRecord) -> Iterator[Ailment]:
-    """Checks that the text of the study file is there for each trial, as its digest says."""
+    """Checks that each trial's text of the study file exists, and has the recorded digest."""
     for engine, parent in record.parents.items():
         runs = [parent, *record.trials(parent)]
         digests = {run.data.tags.get(tags.CODE_DIGEST, "") for run in runs}
@@ -70,7 +70,7 @@ def check_code(record: StudyRecord) -> Iterator[Ailment]:
                 continue
             there = _fault_of_text(source, digest) == "" if source is not None else False
             how = (
-                f"--fix writes it again, as {str(source)!r} still is"
+                f"--fix writes it again, from {str(source)!r}, which has not changed"
                 if there
                 else "put the file back from a backup. Without it `kerastudy reproduce` runs the "
                 "study file as it is now"
@@ -92,9 +92,10 @@ def check_code(record: StudyRecord) -> Iterator[Ailment]:
 def _texts(
     store: Store, parent: Run, digests: Iterable[str], file: Path | None
 ) -> Iterator[tuple[str, Path, Path | None]]:
-    """Yields the texts that trials ran from: digest, where it is, the file that it was read from.
+    """Yields the texts that trials ran from: digest, path, and the file it was read from.
 
-    Of code with modules that is its manifest, which is of no file, the study file and each module.
+    For code with modules: its manifest, which was read from no file, the study file and each
+    module.
     """
     found: dict[str, tuple[Path, Path | None]] = {}
     for digest in sorted(digests):
@@ -133,7 +134,7 @@ def _fault_of_text(path: Path, digest: str) -> str:
 
 
 def _source(store: Store, parent: Run) -> Path | None:
-    """Returns the study file as the definition names it, if that can be read."""
+    """Returns the text of the study file that the definition names, if it can be read."""
     for text in (
         _text(definition_path(store, parent)),
         tags.join_text(parent.data.tags, tags.DEFINITION),

@@ -1,4 +1,4 @@
-"""What a check finds, and what mends it."""
+"""Findings of checks, and mending them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tracking.store import Store
 Kind = Literal[
     "store",  # store.json
     "database",  # mlflow.db or optuna.db
-    "running",  # a run that is RUNNING, and no process is at work
+    "running",  # a run that is RUNNING without a process
     "unmade",  # a study whose process was killed while it was made
     "record",  # a run that can't be read, or is missing
     "definition",  # a study's definition
     "code",  # the text of a study file
     "checkpoint",  # the weights of a trial
-    "state",  # the state of a training that may be gone on with
+    "state",  # the state of a training that may be resumed
     "copy",  # Optuna's copy of the record
     "champion",  # the registered model
     "leftover",  # a piece of a file
-    "orphan",  # files that belong to nothing in the record
+    "orphan",  # files without anything in the record
 ]
 FOLDER = "orphans"
 
@@ -36,7 +36,7 @@ class Finding:
     """One thing that is wrong in a store.
 
     Attributes:
-        kind: What sort of thing.
+        kind: The kind of damage.
         what: What is wrong, for people to read.
         how: How it is mended: a command to give, or what ``--fix`` does.
         study: The study, or empty.
@@ -44,7 +44,7 @@ class Finding:
         trial: The trial's number, or None.
         run: The MLflow run, or empty.
         path: The file or folder, or empty.
-        mended: Whether it is mended now.
+        mended: Whether it was mended.
     """
 
     kind: Kind
@@ -60,17 +60,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class Ailment:
-    """A finding, and what mends it: None if that takes more than a look at the store."""
+    """A finding, and the function that mends it; None if only a person can."""
 
     finding: Finding
     mend: Callable[[], object] | None = None
 
 
 def attended(ailments: Iterable[Ailment], *, fix: bool) -> Iterator[Finding]:
-    """Yields what was found, each mended if that is asked for and can be done.
+    """Yields the findings, mended if possible and asked for.
 
     Args:
-        ailments: Of one check; all are found before the first is mended.
+        ailments: Those of one check; it finds all before the first is mended.
         fix: Whether to mend.
     """
     for ailment in list(ailments):
@@ -87,9 +87,9 @@ def attended(ailments: Iterable[Ailment], *, fix: bool) -> Iterator[Finding]:
 
 
 def move_to_orphans(store: Store, path: Path) -> Path:
-    """Moves a file or folder of the store to its folder of orphans; returns where it is.
+    """Moves a file or folder of the store to its folder of orphans; returns the new path.
 
-    What killed processes left of files is of no use to anybody, and is removed.
+    Partial files of killed processes are removed instead.
     """
     to = store.root / FOLDER / store.inside(path).relative_to(store.root)
     for folder in (path, *(each for each in path.rglob("*") if each.is_dir())):
@@ -99,6 +99,6 @@ def move_to_orphans(store: Store, path: Path) -> Path:
     while os.path.lexists(place):
         count += 1
         place = to.with_name(f"{count}-{to.name}")
-    # Which may be on another disk, if one of the store's folders is a link.
+    # It may be on another disk, if one of the store's folders is a link.
     shutil.move(path, place)
     return place

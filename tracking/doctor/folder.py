@@ -1,4 +1,4 @@
-"""The store's own files: what it is, its databases, and what was never finished."""
+"""The store's own files: `store.json`, its databases, and partial files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tracking.store import Store, facts_fault, write_facts
 
 
 def check_facts(root: Path) -> Iterator[Ailment]:
-    """Checks ``store.json``: missing or damaged, it can be made again if the database is there.
+    """Checks ``store.json``, which can be made again if there is a database.
 
     Raises:
         StoreError: If it was made by a newer kerastudy.
@@ -31,7 +31,7 @@ def check_facts(root: Path) -> Iterator[Ailment]:
     finding = Finding(
         "store",
         f"store.json is {fault}: no command finds the store",
-        "--fix writes it again, by what the database says",
+        "--fix writes it again, from the database",
         path=str(path),
     )
     stood = _stood(root)
@@ -39,7 +39,7 @@ def check_facts(root: Path) -> Iterator[Ailment]:
 
 
 def check_record(store: Store) -> Iterator[Ailment]:
-    """Checks MLflow's database: it is the record, and nothing else can stand in for it."""
+    """Checks MLflow's database: it is the record, and nothing can replace it."""
     path = store.root / "mlflow.db"
     fault = database_fault(path, thorough=True)
     if fault:
@@ -59,8 +59,8 @@ def check_record(store: Store) -> Iterator[Ailment]:
 def check_leftovers(folder: Path, study: str = "") -> Iterator[Ailment]:
     """Checks a folder, and those below it, for pieces of files whose process was killed.
 
-    They never got their names: what they were to become is made again. Nobody may be writing
-    there meanwhile.
+    They never got their names, and the files themselves are made again. No process may be writing
+    there.
     """
     pieces = folder.rglob("partial-*") if study else folder.glob("partial-*")
     found = [path for path in pieces if is_piece(path)]
@@ -79,12 +79,12 @@ def check_leftovers(folder: Path, study: str = "") -> Iterator[Ailment]:
 
 @contextlib.contextmanager
 def nobody_makes(root: Path) -> Iterator[None]:
-    """Waits until no process makes a store's databases, and keeps others from it."""
+    """Waits until no process makes a store's databases, and blocks others meanwhile."""
     with FileLock(root / "store.lock"):
         yield
 
 
 def _stood(root: Path) -> Path:
-    """Returns where a store last stood, by the addresses in its database; else where it is."""
+    """Returns a store's last place, by the addresses in its database; else where it is."""
     place = commonest_place(root / "mlflow.db", "mlartifacts")
     return Path(url2pathname(urlparse(place).path)) if place.startswith("file:") else root

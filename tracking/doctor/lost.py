@@ -1,4 +1,4 @@
-"""What was deleted in MLflow, and what of a record leads out of the store."""
+"""Finds what was deleted in MLflow, and what leads out of the store."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from tracking.study_files import study_folder
 
 
 def check_lost_parents(record: StudyRecord) -> Iterator[Ailment]:
-    """Checks that the runs which finished trials belong to are there."""
+    """Checks that the parent runs of finished trials exist."""
     store, client = record.store, record.store.client
     for lost in lost_parents(store, record.experiment_id):
         what, how, mend = {
             "purged": ("purged from MLflow", "put mlflow.db back from a backup", None),
             "deleted": (
-                "deleted in MLflow: the study can't go on without it",
+                "deleted in MLflow, and the study needs it",
                 f"restore it: {restore_run(store, lost.run_id)}",
                 None,
             ),
@@ -54,7 +54,7 @@ def check_lost_parents(record: StudyRecord) -> Iterator[Ailment]:
 
 
 def check_tags(record: StudyRecord) -> Iterator[Ailment]:
-    """Checks the tags without which a study is not found."""
+    """Checks the tags that identify a study."""
     store, client = record.store, record.store.client
     experiment = client.get_experiment(record.experiment_id)
     if experiment.tags.get(tags.KIND) != "study":
@@ -71,7 +71,7 @@ def check_tags(record: StudyRecord) -> Iterator[Ailment]:
         if run.data.tags.get(tags.ENGINE):
             continue
         try:
-            engine, how = engine_of(store, run), "--fix sets it again, as the definition says"
+            engine, how = engine_of(store, run), "--fix sets it again, from the definition"
         except StoreError as error:
             engine, how = "", str(error)
         yield Ailment(
@@ -106,7 +106,7 @@ def check_places(record: StudyRecord) -> Iterator[Ailment]:
 
 
 def deleted_studies(store: Store) -> dict[str, str]:
-    """Returns the studies in MLflow's trash: what is left of each, and what can be done."""
+    """Returns the studies in MLflow's trash: their files, and what can be done."""
     found = {}
     deleted = search_experiments(store.client, deleted=True)
     marked = f"tags.`{tags.KIND}` = 'study'"

@@ -1,4 +1,4 @@
-"""Runs left RUNNING, studies that were killed while they were made, runs that can't be read."""
+"""Runs left RUNNING, studies killed while they were made, and unreadable runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _GONE = "its process ended before it did"
 
 
 def check_running(record: StudyRecord) -> Iterator[Ailment]:
-    """Checks for runs that are RUNNING; to be called while no process is at work on the study."""
+    """Checks for RUNNING runs; call it only while no process runs the study."""
     running: dict[str, list[Run]] = {}
     for run in record.present:
         if run.info.status == "RUNNING" and tags.KIND in run.data.tags:
@@ -36,8 +36,8 @@ def check_running(record: StudyRecord) -> Iterator[Ailment]:
         yield Ailment(
             Finding(
                 "running",
-                f"{names}{more}: RUNNING, and no process is at work",
-                "--fix ends them; launching the study again does too, and goes on",
+                f"{names}{more}: RUNNING, but no process runs the study",
+                "--fix ends them; so does launching the study again, which resumes it",
                 study=record.name,
                 engine=engine,
                 run=left[0].info.run_id,
@@ -47,7 +47,7 @@ def check_running(record: StudyRecord) -> Iterator[Ailment]:
 
 
 def check_unmade(record: StudyRecord) -> Iterator[Ailment]:
-    """Checks for what a process left that was killed while it made a study."""
+    """Checks for studies whose process was killed while it made them."""
     unmarked = [
         run
         for run in record.present
@@ -59,7 +59,7 @@ def check_unmade(record: StudyRecord) -> Iterator[Ailment]:
         yield Ailment(
             Finding(
                 "unmade",
-                f"the run {run.info.run_name!r} was never finished being made",
+                f"the run {run.info.run_name!r} was never completed",
                 "--fix ends it; it holds nothing",
                 study=record.name,
                 engine=run.data.tags[tags.ENGINE],
@@ -81,7 +81,7 @@ def check_unmade(record: StudyRecord) -> Iterator[Ailment]:
 
 
 def check_readable(record: StudyRecord) -> Iterator[Ailment]:
-    """Checks that every trial's run can be read, and that none is missing."""
+    """Checks that every trial's run exists and can be read."""
     for engine, parent in record.parents.items():
         numbers: set[int] = set()
         for run in record.trials(parent):
@@ -100,7 +100,7 @@ def check_readable(record: StudyRecord) -> Iterator[Ailment]:
                         run=run.info.run_id,
                     )
                 )
-                # It is there, if not as it should be.
+                # It exists, though damaged.
                 number = run.data.tags.get(tags.NUMBER, "")
                 numbers |= {int(number)} if number.isdigit() else set()
             else:
@@ -127,7 +127,7 @@ def _missing(record: StudyRecord, engine: str, parent: Run, numbers: set[int]) -
         yield Ailment(
             Finding(
                 "record",
-                f"the run of trial {number} was deleted: the study can't go on without it",
+                f"the run of trial {number} was deleted, and the study needs it",
                 f"{how}; or launch the study under another name with --name",
                 study=record.name,
                 engine=engine,
@@ -138,9 +138,9 @@ def _missing(record: StudyRecord, engine: str, parent: Run, numbers: set[int]) -
 
 
 def _end(record: StudyRecord, engine: str, left: list[Run]) -> None:
-    """Ends runs as the next launch would; those of a definition that was given up, plainly."""
+    """Ends runs as the next launch would; unreadable ones plainly."""
     client, parent = record.store.client, record.parents.get(engine)
-    # What can't be read is ended all the same.
+    # Unreadable runs are ended too.
     with contextlib.suppress(TrackingError):
         history = read_study(record.store, record.name, engine)
         runs = StudyRuns(
@@ -156,6 +156,6 @@ def _end(record: StudyRecord, engine: str, left: list[Run]) -> None:
 
 def _delete_empty(record: StudyRecord) -> None:
     client, found = record.store.client, record.experiment_id
-    # The name is free then: a launch under it would be refused as long as it is the deleted one's.
+    # This frees the name, which a deleted experiment keeps.
     client.rename_experiment(found, f"{record.name} (empty, {found})")
     client.delete_experiment(found)

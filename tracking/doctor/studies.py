@@ -1,4 +1,4 @@
-"""A study's runs as MLflow has them, whatever ails them: deleted ones too."""
+"""A study's runs in MLflow, damaged and deleted ones too."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ class StudyRecord:
 
     @property
     def parents(self) -> dict[str, Run]:
-        """The latest whole parent run of each engine, but for those that lead out of the store."""
+        """The latest complete parent run of each engine, if it is in the store."""
         return {self._engine(run): run for run in self.marked if self._is_inside(run)}
 
     @property
     def marked(self) -> list[Run]:
-        """The runs that say they are a study's parent run."""
+        """The runs that are marked as a study's parent run."""
         return [run for run in self.present if run.data.tags.get(tags.KIND) == "study"]
 
     def _is_inside(self, run: Run) -> bool:
@@ -70,7 +70,7 @@ class StudyRecord:
 
     @property
     def folder(self) -> Path:
-        """Where its checkpoints and states are."""
+        """The folder of its checkpoints and states."""
         return study_folder(self.store, self.experiment_id)
 
     def trials(self, parent: Run) -> list[Run]:
@@ -79,11 +79,11 @@ class StudyRecord:
         return [run for run in self.present if run.data.tags.get(tags.PARENT) == found]
 
     def folders(self) -> list[Path]:
-        """Returns where the parent runs keep the study's definition and file."""
+        """Returns the folders in which the parent runs keep the study's definition and file."""
         return [definition_path(self.store, run).parent for run in self.parents.values()]
 
     def numbers(self, folder: str) -> set[int]:
-        """Returns the trials that the record has for a folder of checkpoints, deleted ones too."""
+        """Returns the recorded trials of a folder of checkpoints, deleted ones too."""
         return {
             int(run.data.tags[tags.NUMBER])
             for run in self.runs
@@ -93,13 +93,13 @@ class StudyRecord:
 
 
 def read_record(store: Store, experiment_id: str) -> StudyRecord:
-    """Reads one study of a store, with the runs that were deleted in MLflow."""
+    """Reads a study of a store, with runs that were deleted in MLflow."""
     experiment = store.client.get_experiment(experiment_id)
     runs = tuple(search_runs(store.client, experiment_id, deleted=True))
     return StudyRecord(store, experiment.name, experiment_id, runs)
 
 
 def file_of_trial(name: str) -> tuple[int, str] | None:
-    """Returns the number of the trial whose file this is, and what it is; None if it is none."""
+    """Returns a file's trial by number, and the kind of file; None for other files."""
     found = _FILE.fullmatch(name)
     return None if found is None else (int(found[1]), found[3])

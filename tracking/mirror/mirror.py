@@ -1,4 +1,4 @@
-"""Sends what is recorded of a study to an MLflow server while it runs."""
+"""Sends a study's record to an MLflow server while the study runs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from search_spaces.errors import ServerAwayError, ServerRefusedError
 from tracking.mirror.study_copy import StudyCopy
 from tracking.store import Store
 
-# Between two looks at what has changed, and two tries of a server that does not answer.
+# Seconds between two checks for changes, and two tries of a server that does not answer.
 _SECONDS_BETWEEN: Final = 1.0
 _SECONDS_AWAY: Final = 5.0
-# The end of a study is no end for whoever waits, after so long.
+# After so many seconds of sending, tell the user who waits for the study to end.
 _SECONDS_IN_SILENCE: Final = 5.0
 
 
@@ -24,7 +24,7 @@ class Mirror:
         store: Where the study is.
         name: The study's name.
         address: The server's.
-        say: Told what a person should know. Called from the thread.
+        say: Called with messages for the user, from the thread.
     """
 
     def __init__(self, store: Store, name: str, address: str, say: Callable[[str], None]) -> None:
@@ -49,7 +49,7 @@ class Mirror:
         """Sends what is left, and the champion, if the server answers.
 
         Args:
-            seconds: That this may take at most; None: as long as it goes on.
+            seconds: The most that this may take; None: no limit.
         """
         with self._condition:
             self._ending = True
@@ -59,14 +59,14 @@ class Mirror:
             self._thread.join(min(_SECONDS_IN_SILENCE, seconds or _SECONDS_IN_SILENCE))
             if self._thread.is_alive() and (seconds is None or seconds > _SECONDS_IN_SILENCE):
                 self._say(
-                    f"sending what is left to the MLflow server {self._copy.address}; Ctrl-C "
+                    f"sending the rest to the MLflow server {self._copy.address}; Ctrl-C "
                     "leaves it for later"
                 )
                 self._thread.join(None if seconds is None else seconds - _SECONDS_IN_SILENCE)
         except KeyboardInterrupt:
             why = "interrupted"
         if self._thread.is_alive():
-            # The study's next launch sends it: not both.
+            # The study's next launch sends it instead.
             self._given_up = True
             self._say_what_is_left(why)
 
@@ -78,21 +78,21 @@ class Mirror:
                     self._condition.wait_for(lambda: self._ending, pause)
         except ServerRefusedError as error:
             if not self._given_up:
-                self._say(f"warning: {error} Nothing more is sent there; the store has it all.")
+                self._say(f"warning: {error} Nothing more is sent there; the store has everything.")
         except Exception as error:
-            # The study's record is in the store: nothing that befalls its copy may end it.
+            # The record is in the store: no failure of the copy may end the study.
             if not self._given_up:
                 self._say(f"warning: no more is sent to {self._copy.address}: {error!r}")
 
     def _round(self) -> bool:
-        """Sends what has changed; returns whether that was the last time."""
+        """Sends all changes; returns whether that was the last time."""
         ending = self._ending
         try:
             self._send(ending)
         except ServerAwayError as error:
             if not self._away and not ending:
-                self._say(f"warning: {error} The study goes on; what is missing there follows.")
-            # What it did before it was away is not known: it is asked again.
+                self._say(f"warning: {error} The study continues; the rest is sent later.")
+            # What the server took before it went away is unknown: ask again.
             self._away, self._opened = True, False
             if ending and not self._given_up:
                 self._say_what_is_left(str(error))
@@ -115,7 +115,7 @@ class Mirror:
         while self._changed and not self._given_up:
             with self._condition:
                 run_id = next(iter(self._changed))
-                # Before it is read: what changes from now on is another change.
+                # Before reading the run: later changes count as new.
                 del self._changed[run_id]
             try:
                 self._copy.send(run_id)

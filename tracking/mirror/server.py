@@ -55,16 +55,16 @@ def server_of_environment() -> str | None:
         TrackingError: If its address has a user or a password in it.
     """
     address = os.environ.get(_VARIABLE, "")
-    # Files and databases, which it may name as well, are no servers: the store is such a place.
+    # It may also name files and databases, which are no servers.
     return check_server(address) if address.startswith(tuple(f"{s}:" for s in _SCHEMES)) else None
 
 
 def open_server(address: str) -> MlflowClient:
-    """Returns MLflow's client on a server. Nothing is asked of the server yet."""
-    # It would try for minutes, in silence; whoever calls tries again, and says so.
+    """Returns MLflow's client for a server; sends nothing yet."""
+    # MLflow would retry for minutes, in silence; the caller retries, with a message.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    # It tells of each run that ends, on standard output, and of each model.
+    # It prints each run that ends, and each model.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     quieten()
     from mlflow import MlflowClient
@@ -74,7 +74,7 @@ def open_server(address: str) -> MlflowClient:
 
 @contextlib.contextmanager
 def not_waiting_long() -> Iterator[None]:
-    """Has requests wait for seconds only, where somebody waits for their answer.
+    """Shortens the timeout of requests to seconds, as someone waits for the answer.
 
     Files that are sent may take MLflow's two minutes.
     """
@@ -90,7 +90,7 @@ def not_waiting_long() -> Iterator[None]:
 
 @contextlib.contextmanager
 def telling_server_errors(address: str) -> Iterator[None]:
-    """Says what a server's failure means for whoever sends to it.
+    """Turns a server's failure into an error that says whether to try again.
 
     Raises:
         ServerAwayError: If it is worth trying again.
@@ -112,16 +112,16 @@ def telling_server_errors(address: str) -> Iterator[None]:
         advice = ""
         if status in (401, 403):
             advice = (
-                " Who you are is told by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+                " Log in by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
                 "MLFLOW_TRACKING_TOKEN."
             )
         raise ServerRefusedError(
             f"The MLflow server {address} refuses what it is sent: {_in_a_line(error)}.{advice}"
         ) from error
     except Exception as error:
-        # What a place of artifacts needs that is not the server's own: its library, its password.
+        # Storage of artifacts outside the server may lack its library or its password.
         raise ServerRefusedError(
-            f"What is to be sent to the MLflow server {address} can't be: "
+            f"The study can't be sent to the MLflow server {address}:  "
             f"{type(error).__name__}: {_in_a_line(error)}."
         ) from error
 
@@ -137,14 +137,14 @@ def _status(error: Exception) -> int:
 
 
 def _in_a_line(error: BaseException) -> str:
-    """Returns what an error says; of a connection's, what is at the bottom of it."""
+    """Returns an error's text; for a connection's, that of its root cause."""
     from requests import RequestException
 
     while isinstance(below := error.__cause__ or error.__context__, (RequestException, OSError)):
         error = below
     if isinstance(error, RequestException) and error.args:
         reason = getattr(error.args[0], "reason", error)
-        # urllib3 puts the connection's object in front.
+        # urllib3 puts the connection object in front.
         text = str(reason).partition("): ")[2] or str(reason)
     else:
         text = str(error)

@@ -1,7 +1,7 @@
 """A copy of a study's runs, and of its champion, on an MLflow server.
 
-Each run there says which run of the store it is a copy of, and, once it is all there, of what
-state of that run. So whoever sends needs to remember nothing, and can be killed at any moment.
+Each copied run names the store's run and, once complete, the copied state of that run. So the
+sender remembers nothing, and can be killed at any moment.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class _Copy:
 
     Attributes:
         run_id: Its id there.
-        tags: Those that it has.
-        points: Those of its metrics that it was sent by this process: name, step and time.
-        files: Those that it was sent by this process: path, time and size.
-        has_data: Whether it was told of its data set by this process.
+        tags: Its tags.
+        points: Metrics that this process sent: name, step and time.
+        files: Files that this process sent: path, time and size.
+        has_data: Whether this process sent its data set.
     """
 
     run_id: str
@@ -57,7 +57,7 @@ class _Copy:
 
 
 class StudyCopy:
-    """What a server has of a study. `open` it before anything else.
+    """A server's copy of a study. Call `open` first.
 
     Args:
         store: Where the study is.
@@ -72,14 +72,14 @@ class StudyCopy:
     def __init__(self, store: Store, name: str, address: str) -> None:
         self.address = address
         self._store = store
-        # It may be renamed meanwhile, here or there.
+        # Either of the two may be renamed while this runs.
         self._here_id = store.client.get_experiment_by_name(name).experiment_id
         self._server = open_server(address)
         self._experiment_id = self._identity = self.fault = ""
         self._copies: dict[str, _Copy] = {}
 
     def open(self) -> None:
-        """Finds the study on the server, or makes it there; sees which of its runs are there.
+        """Finds the study on the server, or makes it; looks up which runs it has.
 
         Raises:
             ServerAwayError: If the server does not answer.
@@ -89,7 +89,7 @@ class StudyCopy:
             self._open()
 
     def missing(self) -> list[str]:
-        """Returns the store's runs that are not there, or not as they are now, parents first."""
+        """Returns the store's runs that are missing or outdated there, parents first."""
         return [
             run.info.run_id
             for run in search_runs(self._store.client, self._here().experiment_id)
@@ -97,7 +97,7 @@ class StudyCopy:
         ]
 
     def send(self, run_id: str) -> None:
-        """Brings a run there to what it is here.
+        """Copies a run in its present state.
 
         Raises:
             ServerAwayError: If the server does not answer.
@@ -172,7 +172,7 @@ class StudyCopy:
         self._copies = {}
         found = search_runs(self._server, self._experiment_id)
         parents = {run.data.tags.get(tags.PARENT) for run in found}
-        # Of one that was made twice, as the first answer was lost, the one that counts stays.
+        # A run may be made twice if the first answer is lost: keep the one that counts.
         found.sort(key=lambda run: (tags.COPIED in run.data.tags, run.info.run_id in parents))
         for run in reversed(found):
             origin = run.data.tags.get(tags.COPY_OF)
@@ -195,12 +195,12 @@ class StudyCopy:
 
     def _history(self, run: Run, name: str) -> list[Metric]:
         if name.startswith(CHAMPION_METRICS):
-            # Comes with the champion, whose model there is another one.
+            # These come with the champion, whose model is another one there.
             return []
         return list(self._store.client.get_metric_history(run.info.run_id, name))
 
     def _copy_of(self, run: Run) -> _Copy:
-        """Returns a run's copy, made if it is not there."""
+        """Returns a run's copy; makes it if there is none."""
         copy = self._copies.get(run.info.run_id)
         if copy is None:
             given = {**self._tags_of(run), tags.COPY_OF: run.info.run_id}
@@ -211,7 +211,7 @@ class StudyCopy:
         return copy
 
     def _tags_of(self, run: Run) -> dict[str, str]:
-        """Returns a run's tags as its copy has them."""
+        """Returns the tags of a run's copy."""
         found: dict[str, str] = dict(run.data.tags)
         parent = found.get(tags.PARENT)
         if parent is not None:
@@ -240,7 +240,7 @@ class StudyCopy:
         else:
             self._server.set_terminated(copy.run_id, run.info.status, run.info.end_time)
             if self._send_files(run, copy):
-                # Last: what is there is all there.
+                # Last: it marks a complete copy.
                 self._set_tags(copy, {tags.COPIED: _state_of(run)})
             copy.points.clear()
 
@@ -253,7 +253,7 @@ class StudyCopy:
         copy.tags.update(changed)
 
     def _send_files(self, run: Run, copy: _Copy) -> bool:
-        """Sends a study's definition and the texts of its files; returns whether all are there."""
+        """Sends a study's definition and the texts of its files; returns whether all arrived."""
         if run.data.tags.get(tags.KIND) != "study":
             return True
         root = local_artifacts(self._store, run)
@@ -269,7 +269,7 @@ class StudyCopy:
                     folder = path.parent.relative_to(root).as_posix()
                     self._server.log_artifact(copy.run_id, str(path), folder)
             except ServerRefusedError as error:
-                # Files may go elsewhere than to the server: runs can be sent all the same.
+                # Files may go to another place than the server: send the runs nevertheless.
                 self.fault = str(error)
                 return False
             copy.files.add(mark)
@@ -285,7 +285,7 @@ def check_free(store: Store | None, name: str, address: str) -> None:
         address: The server's.
 
     Raises:
-        ServerRefusedError: If it has, or will not say.
+        ServerRefusedError: If it has one, or rejects the question.
     """
     quickly = not_waiting_long()
     with contextlib.suppress(ServerAwayError), telling_server_errors(address), quickly:
@@ -298,7 +298,7 @@ def check_free(store: Store | None, name: str, address: str) -> None:
 
 
 def _there(server: MlflowClient, name: str, identity: str | None) -> Experiment | None:
-    """Returns a study's experiment on a server: one of its identity, whatever it is called."""
+    """Returns a study's experiment on a server, by its identity, not its name."""
     from mlflow.entities import ViewType
 
     if identity is not None:
@@ -340,6 +340,6 @@ def _check_same_study(address: str, there: Experiment, identity: str | None) -> 
 
 
 def _state_of(run: Run) -> str:
-    # What is verified is so after it has ended.
+    # A trial is verified after it has ended.
     verified = run.data.tags.get(tags.VERIFIED, "")
     return f"{run.info.status} {run.info.end_time} {verified}".rstrip()

@@ -9,7 +9,7 @@ Direction = Literal["max", "min"]
 
 
 class Rank(NamedTuple):
-    """Where a trial stands among those of its study: the lowest rank is the best.
+    """A trial's rank in its study: the lowest is the best.
 
     Ties of value go to the earlier epoch, then to the earlier trial.
 
@@ -37,7 +37,7 @@ class Objective:
     direction: Direction
 
     def is_better(self, value: float, than: float) -> bool:
-        """Tells whether ``value`` is strictly better than another value."""
+        """Returns whether ``value`` is strictly better than another value."""
         return value > than if self.direction == "max" else value < than
 
     def sort_key(self, value: float) -> float:

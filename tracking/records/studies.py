@@ -1,4 +1,4 @@
-"""A study's definition, as it travels and as it is recorded."""
+"""A study's definition, as sent between processes and recorded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tracking.records.objective import Objective
 
 @dataclass(frozen=True)
 class DataDescription:
-    """What is recorded of a data set.
+    """The recorded description of a data set.
 
     Attributes:
         name: Its name, such as ``"digits"``.
@@ -25,9 +25,9 @@ class DataDescription:
         digests: SHA-256 of each part: train, validation and, where there is one, test.
         sizes: Number of samples of each part.
         details: Shapes, types, classes, preprocessing: for people to read.
-        override: Path of an npz file that stood in for the study's own data, or empty.
-        made_by: Name of the function of `hp` that makes the data of each trial; the rest is then of
-            the default values' data. Empty if all trials have the same data.
+        override: Path of an npz file that replaced the study's own data, or empty.
+        made_by: Name of the function of `hp` that makes each trial's data; all else then describes
+            the data of the default values. Empty if all trials have the same data.
     """
 
     name: str
@@ -49,7 +49,7 @@ class CodeDescription:
         variable: Name of the variable that holds the study, or empty.
         source: The file's text.
         digest: SHA-256 of the text; where there are modules, of `manifest`.
-        study_name: What the study is called in the file; it may be launched under another name.
+        study_name: The study's name in the file; it may be launched under another one.
         folder: The folder it was launched in, which relative paths start from.
         source_digest: SHA-256 of the text; empty in older records, whose ``digest`` it is.
         modules: SHA-256 of the texts of the modules that the file imports from its folder or
@@ -78,7 +78,7 @@ class CodeDescription:
         study_name: str,
         folder: str,
     ) -> CodeDescription:
-        """Returns the description of a text and those of its modules.
+        """Returns the description of a file's text and its modules' texts.
 
         Args:
             path: See `CodeDescription`; so for the others.
@@ -112,19 +112,19 @@ class CodeDescription:
 
     @property
     def manifest(self) -> str:
-        """What the digest is of, where there are modules: the digests of all texts, as JSON."""
+        """The text that the digest is of, if there are modules: all texts' digests, as JSON."""
         fields = {"source": self.own_digest, "modules": dict(self.modules or {})}
         return json.dumps(fields, sort_keys=True, ensure_ascii=False)
 
     def same_as(self, digest: str) -> bool:
-        """Tells whether a trial ran from this code, by the digest that it has of its own.
+        """Returns whether a trial ran from this code, by the trial's digest.
 
-        One of an older record has that of the file alone: of the rest nothing is known.
+        An older record has only the file's digest, and nothing of its modules.
         """
         return digest in (self.digest, self.own_digest)
 
     def changes_since(self, before: CodeDescription) -> list[str]:
-        """Says what of the code has changed, as far as both know of it: paths, with what it is."""
+        """Returns what changed in the code, as far as both records know: paths and changes."""
         own = self.path.replace("\\", "/").rpartition("/")[2] or "its code"
         changed = [own] if before.own_digest != self.own_digest else []
         if before.modules is None or self.modules is None:
@@ -149,22 +149,21 @@ class StudyDescription:
     """A study's definition, without the code and arrays that it runs on.
 
     Attributes:
-        discovered: Whether hyperparameters that the builder declares, and that show themselves
-            later, join the space.
-        declared: Names that the study's own space has; none if all was found by tracing.
+        discovered: Whether hyperparameters that the builder declares later join the space.
+        declared: Names in the study's own space; none if the whole space was found by tracing.
         unread: Names of hyperparameters that vary, and that the builder never reads.
-        goes_on: Whether a training can be gone on with from the middle: not a HyperModel's own.
+        goes_on: Whether a training can be resumed in between: not a HyperModel's own `fit`.
         repeats: Trainings of each trial.
         initial: Values of the first trials, each complete.
         class_weight: How much the training samples of each class count, or None.
-        deterministic: Whether what is proposed must depend on no timing.
-        lag: Then: trial k is proposed, and pruned, by trials 0 to k - lag, as with so many workers
-            of equal speed. 0 where it is proposed by whatever has ended.
+        deterministic: Whether proposals must not depend on timing.
+        lag: If deterministic, trial k is proposed and pruned by trials 0 to k - lag, as with so
+            many workers of equal speed. Else 0: by all trials that have ended.
         timeout: Seconds that a launch may take, or None.
         target: Value of the objective at which the study ends, or None.
         patience: Finished trials without a better value after which the study ends, or None.
         trial_timeout: Seconds that a training may take, or None.
-        warnings: What a person should know before it runs; not recorded.
+        warnings: Warnings for the user before it runs; not recorded.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""From an engine's proposal to what an executor is given to run."""
+"""From an engine's proposal to an executor's task."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ TrainerName = Literal["auto", "compiled", "plain"]
 
 @dataclass(frozen=True)
 class Proposal:
-    """What an engine proposes to try.
+    """A proposal of an engine.
 
     Attributes:
         number: The trial's number, counted from 0.
         values: The active hyperparameters.
-        state: Text of the engine's own, kept with the trial and handed back on restore.
-        epochs: Epochs to train in all, where the engine decides on them; else None.
-        goes_on_from: The trial whose training is gone on with, or None; see `TrialSpec`.
-        known: Where proposals are to depend on no timing: of the trials before this one, those
-            below this number are what it was proposed, and is pruned, by. Else None.
+        state: The engine's own text, kept with the trial and returned to it on restore.
+        epochs: Epochs to train in all, if the engine decides on them; else None.
+        goes_on_from: The trial to continue, or None; see `TrialSpec`.
+        known: In a deterministic study: it is proposed and pruned by the trials below this number.
+            Else None.
     """
 
     number: int
@@ -44,10 +44,10 @@ class TrialTask:
         spec: What to run.
         space: The space that its values belong to.
         checkpoint: Where the weights of its best epoch go.
-        state: Where its state after an epoch goes. If one is there, from an attempt before, the
-            trial goes on from it.
-        origin: The state of the trial that it goes on from. Without either, or if they are
-            damaged, it is trained from the first epoch, and comes to the same.
+        state: Where its state after an epoch goes. If an earlier attempt left one, the trial
+            resumes from it.
+        origin: The state of the trial that it continues. If both are missing or damaged, it is
+            trained from the first epoch, with the same result.
         trainer: What trains it; None: what the study says. A HyperModel's own fit trains by that.
         last_kept: The rank of the last trial whose checkpoint is kept, if all places are taken;
             None if any checkpoint may stay.

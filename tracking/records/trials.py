@@ -1,4 +1,4 @@
-"""A trial: what it depends on, what came of it, how it stands in the record."""
+"""A trial: its spec, its epochs, its result, its record."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FINISHED_STATES: frozenset[str] = frozenset({"complete", "pruned", "infeasible"}
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """All that a trial depends on, besides the study's code and environment.
+    """Everything that a trial depends on, besides the study's code and environment.
 
     Attributes:
         number: The trial's number in its study, counted from 0.
@@ -35,15 +35,15 @@ class TrialSpec:
         data_digest: SHA-256 over the data set: that of the default values, if a function of `hp`
             makes it. See `TrialRecord.data_digest`.
         objective: What the best epoch is chosen by.
-        goes_on_from: The trial whose training this one goes on with, from its last epoch, under
-            the same seed; None for one that starts anew. It does not change what the trial
-            computes: that is, bit for bit, what training straight through would.
+        goes_on_from: The trial that this one continues from its last epoch, under the same seed;
+            None for one that starts from the first. It does not change what the trial computes,
+            which is bit for bit that of a training without a break.
         initial_epoch: The epochs that were trained there.
         repeat: Which of the trial's trainings this is, from 0; each has a seed of its own.
         class_weight: How much the training samples of each class count, or None if all count alike;
-            of the default values, likewise.
-        begun_as: The trial that the chain of those it goes on from began with, whose number the
-            builder sees; None for one that starts anew.
+            those of the default values, if a function of `hp` makes them.
+        begun_as: The first trial in the chain that this one continues, whose number the builder
+            sees; None for one that starts from the first epoch.
     """
 
     number: int
@@ -63,7 +63,7 @@ class TrialSpec:
 
     @property
     def built_as(self) -> int:
-        """The number that the builder sees: a trial that goes on builds the same model again."""
+        """The number that the builder sees: a continued trial builds the same model again."""
         return self.number if self.begun_as is None else self.begun_as
 
     def to_json(self) -> str:
@@ -111,7 +111,7 @@ class BestEpoch:
 
 @dataclass(frozen=True)
 class Repeat:
-    """One training of a trial that is trained several times, under seeds of their own.
+    """One training of a repeated trial, under its own seed.
 
     Attributes:
         seed: Its seed.
@@ -136,7 +136,7 @@ class Repeat:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What came of a trial, or of one training of a trial that is repeated.
+    """The result of a trial, or of one training of a repeated trial.
 
     Attributes:
         number: The trial's number.
@@ -153,19 +153,19 @@ class TrialResult:
         trainer_reason: Why it was not compiled, or empty.
         joined: Hyperparameters that the builder declared and the space lacked, as
             `Parameter.to_dict` writes them; the trial had their defaults.
-        repeats: The trainings of a repeated trial. Its value is then their mean, its digest that
-            of the best of them.
+        repeats: The trainings of a repeated trial. Its value is their mean, its digest that of the
+            best.
         best_repeat: Which of them is the best.
         checkpoint_sha256: Digest of the file of those weights and of the optimizer's variables, by
             `tracking.checkpoints`; of a repeated trial that of the best. Empty if there is none.
         unsaved: Why there is no checkpoint of the best epoch, though it has a value; else empty.
-        raised: What the builder or the training raised, if that may be a mistake in the study's
-            code, and the line there. Empty if it was out of memory, or given up on purpose.
+        raised: What the builder or the training raised, and the line, if it may be a mistake in the
+            study's code. Empty if it was out of memory, or ended on purpose.
         data_digest: SHA-256 over the data that a function of `hp` made for the trial, else empty.
-        validation_digest: Of such data, what the values of trials compare by: their validation
-            part's targets.
-        class_weight: The class weights that went with such data, or None.
-        peak_memory_bytes: The most that the process had while it ran; 0 if that is not known.
+        validation_digest: SHA-256 of the validation targets of such data: trials compare only if it
+            is equal.
+        class_weight: The class weights of such data, or None.
+        peak_memory_bytes: The process's peak while it ran; 0 if unknown.
     """
 
     number: int
@@ -188,7 +188,7 @@ class TrialResult:
     data_digest: str = ""
     validation_digest: str = ""
     class_weight: ClassWeight | None = None
-    # Not what the trial comes to.
+    # Not part of the trial's result.
     peak_memory_bytes: int = field(default=0, compare=False)
 
     @property
@@ -223,21 +223,21 @@ class TrialResult:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """A trial as it stands in the record.
+    """A trial in the record.
 
     Attributes:
         run_id: The MLflow run of its last attempt.
-        spec: What it was made from.
-        state: How it stands.
-        result: What came of it, once it has ended.
+        spec: Its spec.
+        state: Its state.
+        result: Its result, once it has ended.
         engine_state: See `Proposal.state`.
         environment: Versions and machine that it ran on.
         code_digest: Digest of the study file that it ran from.
         started: Milliseconds since the epoch (Unix time).
         known: See `Proposal.known`.
         losses: How many of its attempts ended with the process that they ran in.
-        verified: Whether plain `model.fit` comes to the same; see `tracking.records.verified`.
-            Empty if nobody has looked.
+        verified: Whether plain `model.fit` verified it; see `tracking.records.verified`. Empty if
+            it was not compared.
     """
 
     run_id: str
@@ -254,12 +254,12 @@ class TrialRecord:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing is known against its value: that `model.fit` comes to another."""
+        """Whether `model.fit` does not contradict its value."""
         return not differs(self.verified)
 
     @property
     def data_digest(self) -> str:
-        """SHA-256 over the data that it was trained on, as far as that is known."""
+        """SHA-256 over the data that it was trained on, if known."""
         made = self.result.data_digest if self.result is not None else ""
         return made or self.spec.data_digest
 
@@ -270,24 +270,24 @@ class TrialRecord:
 
     @property
     def cut_short(self) -> bool:
-        """Whether what ended it before its last epoch was none of its own callbacks."""
+        """Whether something else than its own callbacks ended it before its last epoch."""
         reason = self.result.reason if self.result is not None else ""
         return self.state == "pruned" or bool(reason)
 
     @property
     def best(self) -> BestEpoch | None:
-        """The trial's best epoch, where it has one."""
+        """The trial's best epoch, if it has one."""
         return self.result.best if self.result is not None else None
 
     @property
     def attributes(self) -> dict[str, str]:
-        """What Optuna's copy of the trial says of it: its run in MLflow, and its reason."""
+        """Attributes of the trial in Optuna: its run in MLflow, and its reason."""
         reason = self.result.reason if self.result is not None else ""
         return {"mlflow_run": self.run_id, **({"reason": reason} if reason else {})}
 
     @property
     def best_training(self) -> tuple[TrialSpec, BestEpoch]:
-        """The training that the trial's checkpoint is of, and its best epoch.
+        """The training that the trial's checkpoint comes from, and its best epoch.
 
         Of a repeated trial the best of its repeats; of any other the trial itself.
         """

@@ -1,17 +1,17 @@
-"""What a record says of a trial that was trained once more, by plain `model.fit`.
+"""The outcome of training a trial once more, by plain `model.fit`.
 
 The text of the tag ``kerastudy.verified``, on the trial's run and on a registered model's version:
 
 | text | says |
 |---|---|
 | ``model.fit, identical`` | every metric of every epoch, and the weights, are the same |
-| ``model.fit, identical in the first 3 of 20 epochs`` | so far as was compared |
-| ``model.fit, trained by it`` | there is no second road: `model.fit` trained the trial itself |
+| ``model.fit, identical in the first 3 of 20 epochs`` | the rest was not compared |
+| ``model.fit, trained by it`` | nothing to compare: `model.fit` trained the trial itself |
 | ``a fit of its own, trained by it`` | likewise: a HyperModel's own `fit` did |
-| ``model.fit, differs: …`` | where: what is recorded is not what Keras by itself comes to |
-| ``model.fit, not comparable: …`` | it differs, and so does what both depend on: code, versions |
+| ``model.fit, differs: …`` | plain Keras gets another result than the recorded one |
+| ``model.fit, not comparable: …`` | it differs, but so do code or versions |
 | ``model.fit, not run: …`` | it could not be trained again, for another reason |
-| ``off`` | nobody compared |
+| ``off`` | not compared |
 """
 
 from __future__ import annotations
@@ -27,37 +27,37 @@ _NOT_RUN = "model.fit, not run: "
 
 
 def identical(compared: int, epochs: int) -> str:
-    """Says that a trial is the same in the first so many of its epochs, or in all."""
+    """Returns the text for a trial that is identical in its first epochs, or in all."""
     if compared >= epochs:
         return IDENTICAL
     return f"{IDENTICAL} in the first {compared} of {epochs} epochs"
 
 
 def differing(where: str) -> str:
-    """Says that a trial is not what `model.fit` comes to."""
+    """Returns the text for a trial that `model.fit` contradicts."""
     return DIFFERS + where
 
 
 def not_comparable(why: str) -> str:
-    """Says that a trial differs, which says nothing, as what it depends on differs too."""
+    """Returns the text for a trial that differs, but so does what it depends on."""
     return _NOT_COMPARABLE + why
 
 
 def not_run(why: str) -> str:
-    """Says that a trial could not be trained again."""
+    """Returns the text for a trial that could not be trained again."""
     return _NOT_RUN + why
 
 
 def differs(text: str) -> bool:
-    """Tells whether a trial is not what `model.fit` comes to."""
+    """Returns whether `model.fit` contradicts a trial."""
     return text.startswith(DIFFERS)
 
 
 def is_whole(text: str) -> bool:
-    """Tells whether all of a trial is what `model.fit` comes to."""
+    """Returns whether `model.fit` verified all of a trial."""
     return text in (IDENTICAL, TRAINED_BY_FIT, TRAINED_BY_OWN_FIT)
 
 
 def is_partial(text: str) -> bool:
-    """Tells whether the first epochs of a trial are what `model.fit` comes to."""
+    """Returns whether `model.fit` verified the first epochs of a trial."""
     return text.startswith(IDENTICAL) and not is_whole(text)
