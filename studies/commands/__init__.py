@@ -3,11 +3,11 @@
 | module | holds |
 |---|---|
 | `main` | the command `kerastudy`, and how it prints errors |
-| `launch`, `reproduce` | what runs trials |
-| `show`, `compare`, `ui` | what looks at them |
-| `push` | what sends them to an MLflow server |
-| `doctor` | what mends the store |
-| `trusting` | asking before a stranger's code is run |
+| `launch`, `reproduce` | commands that run trials |
+| `show`, `compare`, `ui` | commands that look at them |
+| `push` | sending them to an MLflow server |
+| `doctor` | checking and mending the store |
+| `trusting` | asking before running a stranger's code |
 | `reading` | finding the study that the arguments name |
 | `output`, `top_trials` | JSON and text of a study |
 | `lines` | lines that fit a terminal |

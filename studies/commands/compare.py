@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "--engine",
     "engines",
     multiple=True,
-    help="Which engine's trials; may be repeated.  [default: of one study all, else that of its "
+    help="Which engine's trials; may be repeated.  [default: all of one study, else that of its "
     "best trial]",
 )
 @click.option(
@@ -49,8 +49,8 @@ def compare_command(
 ) -> None:
     """Compare studies, or the engines of one study: how good, how soon, and where.
 
-    What is compared has the same objective. Seconds are of training, summed over trials.
-    An overlap of 0 is apart, of 1 the same region.
+    They must have the same objective. Seconds are of training, summed over trials. An overlap of 0
+    means disjoint regions, 1 the same region.
 
     \b
     kerastudy compare digits digits-wide

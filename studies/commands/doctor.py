@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 @json_option
 @telling_errors
 def doctor_command(store: Path | None, fix: bool, trust: bool, as_json: bool) -> None:
-    """Say what is wrong in a store, and mend it.
+    """Find what is wrong in a store, and mend it.
 
-    Looks at the databases, the runs left RUNNING, the checkpoints by their checksums, Optuna's
-    copy of the record, the registered models, and files that belong to nothing. A study that runs
-    meanwhile is left alone. Nothing that can't be made again is deleted: what belongs to nothing
-    is moved to the store's folder orphans. Last, weights that are missing or damaged are trained
-    again, bit for bit, by the code that is recorded with the study; Ctrl-C leaves them for later.
+    Checks the databases, the runs left RUNNING, the checkpoints by their checksums, Optuna's copy
+    of the record, the registered models, and files without a study. Leaves running studies alone.
+    Deletes only files that can be made again; moves files without a study to the store's folder
+    orphans. At the end, --fix trains trials again, bit for bit, whose weights are missing or
+    damaged, by the code recorded with the study; Ctrl-C leaves them for later.
 
-    Exits with 0 if nothing is wrong, or all is mended; with 1 if something is.
+    Exits with 0 if nothing is wrong, or all is mended; else with 1.
 
     \b
     kerastudy doctor
@@ -50,7 +50,7 @@ def doctor_command(store: Path | None, fix: bool, trust: bool, as_json: bool) ->
     try:
         root = store if store is not None else default_store_path()
         if sys.stderr.isatty():
-            progress.wait(f"looking through the store {str(root)!r}")
+            progress.wait(f"checking the store {str(root)!r}")
         diagnosis = diagnose(root, fix=fix, progress=progress)
     finally:
         progress.end()
@@ -77,7 +77,7 @@ def _text(diagnosis: Diagnosis) -> str:
     ]
     lines += [f"deleted   {study}: {left}" for study, left in sorted(diagnosis.deleted.items())]
     if diagnosis.unread:
-        lines.append(f"not looked at: {diagnosis.unread}")
+        lines.append(f"not checked: {diagnosis.unread}")
     found, left = len(diagnosis.findings), len(diagnosis.left)
     mended = f", {found - left} mended" if found > left else ""
     lines.append(f"{found or 'nothing'} wrong in {str(diagnosis.root)!r}{mended}")

@@ -13,33 +13,33 @@ import click
 from studies.commands.main import EXIT_INTERRUPTED, json_option, store_option, telling_errors
 
 
-@click.command("launch", epilog="A study that was stopped goes on when it is launched again.")
+@click.command("launch", epilog="Launch a stopped study again to resume it.")
 @click.argument("target")
-@click.option("--trials", type=int, help="Trials in total, those already done included.")
+@click.option("--trials", type=int, help="Trials in total, with those already done.")
 @click.option("--epochs", type=int, help="Epochs of a trial.")
 @click.option("--batch-size", type=int, help="Samples per training step.")
-@click.option("--engine", help="What proposes trials, such as optuna:tpe; see below.")
-@click.option("--pruner", help="What stops hopeless trials, such as median; see below.")
+@click.option("--engine", help="Proposes trials, such as optuna:tpe; see below.")
+@click.option("--pruner", help="Stops hopeless trials, such as median; see below.")
 @click.option(
     "--engine-option", "engine_options", multiple=True, help="A setting of it: NAME=VALUE."
 )
 @click.option(
     "--pruner-option", "pruner_options", multiple=True, help="A setting of it: NAME=VALUE."
 )
-@click.option("--trainer", help="What trains: auto, compiled or plain; the bits are the same.")
+@click.option("--trainer", help="Trains trials: auto, compiled or plain, to the same bits.")
 @click.option("--seed", type=int, help="Same seed, same study.")
 @click.option("--repeats", type=int, help="Trainings of each trial, each under its own seed.")
-@click.option("--only", multiple=True, help="What varies: NAME,NAME; all else has its default.")
-@click.option("--fix", multiple=True, help="A hyperparameter at one value: NAME=VALUE.")
+@click.option("--only", multiple=True, help="Vary only these: NAME,NAME; fix all others.")
+@click.option("--fix", multiple=True, help="Fix a hyperparameter: NAME=VALUE.")
 @click.option(
-    "--set", "ranges", multiple=True, help="Its range or choices: NAME=LOW..HIGH or NAME=A,B."
+    "--set", "ranges", multiple=True, help="Set its range or choices: NAME=LOW..HIGH or NAME=A,B."
 )
 @click.option(
     "--start-with",
     type=click.Path(path_type=Path, dir_okay=False),
     help="A JSON file with the values of the first trials: an object, or a list of them.",
 )
-@click.option("--name", help="Another name for the study; starts it anew.")
+@click.option("--name", help="Another name for the study, which starts as a new one.")
 @click.option("--keep", help="How many checkpoints to keep (those of the best trials), or all.")
 @click.option(
     "--data",
@@ -60,9 +60,9 @@ from studies.commands.main import EXIT_INTERRUPTED, json_option, store_option, t
     "--deterministic",
     is_flag=True,
     default=None,
-    help="Have the study depend on no timing, with several workers too.",
+    help="Make the study independent of timing, with several workers too.",
 )
-@click.option("--timeout", help="Time that this launch may take, such as 90s, 30m or 1h30m.")
+@click.option("--timeout", help="Time limit of this launch, such as 90s, 30m or 1h30m.")
 @click.option(
     "--target", "target_value", type=float, help="Value of the objective at which the study ends."
 )
@@ -72,12 +72,12 @@ from studies.commands.main import EXIT_INTERRUPTED, json_option, store_option, t
     type=click.Choice(["finish", "cut"]),
     default="finish",
     show_default=True,
-    help="What becomes of running trials when one of these three ends the study.",
+    help="Finish or cut running trials when one of these three ends the study.",
 )
-@click.option("--trial-timeout", help="Time that a training may take, such as 10m; then it is cut.")
+@click.option("--trial-timeout", help="Time limit of a training, such as 10m; then it is cut.")
 @click.option(
     "--tracking-uri",
-    help="An MLflow server that is to have the study too, such as http://127.0.0.1:5000, or off.  "
+    help="An MLflow server that gets a copy, such as http://127.0.0.1:5000, or off.  "
     "[default: as before, or $MLFLOW_TRACKING_URI]",
 )
 @click.option(
@@ -85,13 +85,13 @@ from studies.commands.main import EXIT_INTERRUPTED, json_option, store_option, t
     type=click.Choice(["full", "some", "off"]),
     default="some",
     show_default=True,
-    help="Train the best trial again by model.fit before it is registered: all of it, as much as "
-    "fits in a tenth of the launch, or not.",
+    help="Train the best trial again by model.fit before it is registered: in full, for a tenth of "
+    "the launch, or not.",
 )
 @click.option(
     "--retry-infeasible",
     is_flag=True,
-    help="Train infeasible trials again: for when what made them fail is mended.",
+    help="Train infeasible trials again, after you mended why they failed.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be tuned; train and write nothing.")
 @store_option
@@ -119,7 +119,7 @@ def launch_command(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Run a study, or go on with it.
+    """Run a study, or resume it.
 
     TARGET is a study of the catalog (digits), a file (my_study.py), or a file and the variable
     that holds the study (my_study.py:wide).
@@ -196,7 +196,7 @@ def launch_command(
         # The terminal may have hung up.
         with contextlib.suppress(OSError):
             click.echo(
-                "kerastudy: interrupted; nothing is lost. To go on, give the same command again: "
+                "kerastudy: interrupted; nothing is lost. To resume, give the same command again:  "
                 + _command_line(),
                 err=True,
             )
@@ -244,7 +244,7 @@ def _seconds(name: str, text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
-        # Comes with MLflow, which the launch needs anyway.
+        # A dependency of MLflow, which the launch needs anyway.
         import pandas as pd
 
         try:

@@ -9,10 +9,10 @@ COLUMNS: Final = 80
 
 
 def wrapped(line: str, indent: int = 11) -> list[str]:
-    """Returns a line as several that fit, broken between words.
+    """Breaks a line between words into lines that fit.
 
     Args:
-        line: What is longer than a line without a space, such as a path, stays whole.
+        line: The text. A word that is longer than a line, such as a path, is not broken.
         indent: Spaces before all lines but the first.
     """
     return textwrap.wrap(

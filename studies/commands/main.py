@@ -38,7 +38,7 @@ def json_option(command: _Command) -> _Command:
 
 
 class Group(click.Group):
-    """Loads the file of a command when it is called, so that ``--help`` stays fast."""
+    """Loads a command's module when it is called, so that ``--help`` stays fast."""
 
     _modules: ClassVar = {
         "launch": "launch",
@@ -68,7 +68,7 @@ class Group(click.Group):
     def resolve_command(
         self, context: click.Context, arguments: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Finds the command that the arguments name; suggests one for a mistyped name."""
+        """Finds the command by name; suggests one for a mistyped name."""
         name = arguments[0]
         if name not in self._modules and not name.startswith("-"):
             from studies.errors import near_matches
@@ -99,7 +99,7 @@ def kerastudy() -> None:
 
 
 def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Makes a command print one clear line, and exit with 2, for what its user can mend."""
+    """Makes a command print each error as one line, and exit with 2."""
 
     @functools.wraps(command)
     def told(*arguments: Any, **options: Any) -> None:
@@ -118,7 +118,7 @@ def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
 def _fail(message: str) -> None:
     line = f"kerastudy: {' '.join(line.strip() for line in message.splitlines())}"
     if sys.stderr.isatty():
-        # One line all the same, for whom a terminal would break it within words.
+        # A terminal would break the line within words.
         line = textwrap.fill(
             line,
             shutil.get_terminal_size().columns,
@@ -136,7 +136,7 @@ def main() -> None:
             kerastudy.main(prog_name="kerastudy", standalone_mode=False)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
-        # Older versions of click print the help by themselves.
+        # Older versions of click print the help themselves.
         without_arguments = getattr(click.exceptions, "NoArgsIsHelpError", ())
         if context is None or isinstance(error, without_arguments):
             error.show()
@@ -150,7 +150,7 @@ def main() -> None:
             click.echo("kerastudy: interrupted", err=True)
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
-        # `kerastudy show digits | head`: nobody reads on, and that is no error.
+        # `kerastudy show digits | head`: the reader has ended, which is no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
 

@@ -1,4 +1,4 @@
-"""What the commands print of a study: one JSON document, or text for people."""
+"""The output of commands about a study: one JSON document, or text for people."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _REASONS_SHOWN = 5
 
 def print_json(document: object) -> None:
     """Prints one JSON document on standard output."""
-    # Infinity is no JSON: it is spelled as null.
+    # JSON has no infinity: print null.
     text = json.dumps(_without_infinities(document), indent=2, ensure_ascii=False)
     click.echo(text)
 
@@ -97,7 +97,7 @@ def trial_document(history: StudyHistory, trial: TrialRecord) -> dict[str, Any]:
 
 
 def definition_document(description: StudyDescription) -> dict[str, Any]:
-    """Returns what a study would run as a JSON document."""
+    """Returns the plan of a study as a JSON document."""
     return {
         "study": description.name,
         "engine": description.engine,
@@ -127,7 +127,7 @@ def definition_document(description: StudyDescription) -> dict[str, Any]:
 
 
 def definition_text(description: StudyDescription) -> str:
-    """Returns what a study would run as text."""
+    """Returns the plan of a study as text."""
     objective, data = description.objective, description.data
     sizes = ", ".join(f"{size} {part}" for part, size in data.sizes.items()) or "not read to an end"
     times = f", {description.repeats} times each" if description.repeats > 1 else ""
@@ -164,7 +164,7 @@ def definition_text(description: StudyDescription) -> str:
 
 
 def study_text(history: StudyHistory) -> str:
-    """Returns a study as text: what it is, how it stands, its best trial, what to do next."""
+    """Returns a study as text: its definition, state and best trial, and what to do next."""
     description, best = history.description, history.best
     objective, counts = description.objective, history.counts()
     states = ", ".join(f"{n} {name}" for name, n in counts.items() if n and name != "total")
@@ -217,7 +217,7 @@ def study_text(history: StudyHistory) -> str:
 
 
 def _reasons(history: StudyHistory) -> list[str]:
-    """Says why trials are infeasible, or ended early, the most frequent reasons first."""
+    """Returns why trials are infeasible, or ended early, the most frequent reasons first."""
     found = reasons(history.trials)
     lines = []
     for kind, text, trials in found[:_REASONS_SHOWN]:
@@ -229,14 +229,14 @@ def _reasons(history: StudyHistory) -> list[str]:
 
 
 def _peak_memory(history: StudyHistory, best: TrialRecord) -> list[str]:
-    """Says what memory the best trial took, and the one that took most."""
+    """Returns the peak memory of the best trial, and of the one with the highest."""
     sizes = {t.number: t.result.peak_memory_bytes for t in history.trials if t.result is not None}
     largest = max(sizes, key=lambda number: sizes[number])
     if not sizes[largest]:
         return []
     of_best, of_largest = (f"{sizes[n] / 2**30:.2f} GiB" for n in (best.number, largest))
     most = f"the most {of_largest} (trial {largest})"
-    # Trials of earlier versions have none.
+    # Trials of older versions have none.
     own = f"{of_best} at its peak; " if sizes[best.number] else ""
     return [f"memory     {own}{most}"]
 
@@ -245,18 +245,18 @@ def _checkpoint(history: StudyHistory, trial: TrialRecord) -> list[str]:
     unsaved = trial.result.unsaved if trial.result is not None else ""
     if unsaved:
         return wrapped(f"checkpoint none: {unsaved}")
-    # In one piece, to be copied.
+    # On one line, to copy it.
     return [f"checkpoint {history.checkpoint(trial) or 'not kept'}"]
 
 
 def _ended_for(trial: TrialRecord) -> list[str]:
-    """Says why a trial that has a value ended before its last epoch."""
+    """Returns why a trial with a value ended before its last epoch."""
     reason = trial.result.reason if trial.result is not None else ""
     return wrapped(f"             it ended early: {reason}", indent=15) if reason else []
 
 
 def _streams(description: StudyDescription) -> list[str]:
-    """Says how data that is read batch by batch comes, and how far the record knows it."""
+    """Returns the kind of data that is read batch by batch, and what its digest covers."""
     streams = description.data.details.get("streams") or {}
     return [
         f"{part:<10} by {stream['kind']}; digest of {stream['digest_of']}"
@@ -266,13 +266,13 @@ def _streams(description: StudyDescription) -> list[str]:
 
 
 def _made_data(description: StudyDescription) -> list[str]:
-    """Says that trials have data of their own."""
+    """Returns a line for data that depends on the trial."""
     made_by = description.data.made_by
     return wrapped(f"made by    {made_by}(hp), for each trial of its own") if made_by else []
 
 
 def _class_weight(description: StudyDescription) -> list[str]:
-    """Says how much the samples of each class count, if not alike."""
+    """Returns the class weights, if there are any."""
     if description.class_weight is None:
         return []
     weights = [f"{label}: {weight:g}" for label, weight in description.class_weight.items()]
@@ -281,7 +281,7 @@ def _class_weight(description: StudyDescription) -> list[str]:
 
 
 def _trainers(history: StudyHistory) -> str:
-    """Says what trained the trials, and why some were not compiled."""
+    """Returns which trainers trained the trials, and why some were not compiled."""
     used = Counter(
         (trial.result.trainer, trial.result.trainer_reason)
         for trial in history.trials
@@ -294,7 +294,7 @@ def _trainers(history: StudyHistory) -> str:
 
 
 def _model(history: StudyHistory, best: TrialRecord) -> str:
-    """Says where the best trial is registered, and by what it was verified before."""
+    """Returns where the best trial is registered, and how it was verified."""
     uri = history.model_uri(best)
     if uri is None:
         engine = history.champion_engine
@@ -306,7 +306,7 @@ def _model(history: StudyHistory, best: TrialRecord) -> str:
 
 
 def _whose(history: StudyHistory) -> str:
-    """Says which engine proposed the best trial, if there are several."""
+    """Returns which engine proposed the best trial, if there are several."""
     return f" of {history.description.engine}" if len(history.engines) > 1 else ""
 
 

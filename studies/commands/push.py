@@ -17,7 +17,7 @@ from studies.commands.main import json_option, store_option, telling_errors
 @click.option(
     "--tracking-uri",
     help="The MLflow server, such as http://127.0.0.1:5000.  "
-    "[default: the one that it was launched with, or $MLFLOW_TRACKING_URI]",
+    "[default: the one it was launched with, or $MLFLOW_TRACKING_URI]",
 )
 @store_option
 @json_option
@@ -25,8 +25,8 @@ from studies.commands.main import json_option, store_option, telling_errors
 def push_command(study: str, tracking_uri: str | None, store: Path | None, as_json: bool) -> None:
     """Send a study to an MLflow server: its runs, its definition and its champion.
 
-    `kerastudy launch --tracking-uri` does so while the study runs. This sends what the server did
-    not take then, or a study that was launched without. What is there already is not sent again.
+    `kerastudy launch --tracking-uri` does so while the study runs. This sends the rest, or a study
+    that was launched without. It does not send again what the server has.
 
     \b
     kerastudy push digits

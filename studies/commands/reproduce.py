@@ -26,7 +26,7 @@ from studies.commands.trusting import check_trusted, trust_option
     type=click.Choice(["plain", "compiled"]),
     default="plain",
     show_default=True,
-    help="What trains it: model.fit, or the compiled trainer.",
+    help="Train it by model.fit, or by the compiled trainer.",
 )
 @trust_option
 @store_option
@@ -44,11 +44,11 @@ def reproduce_command(
 ) -> None:
     """Run a trial again from its record, in a new process, and compare.
 
-    By plain model.fit, whatever trained it: "identical" says that Keras by itself comes to
+    Trains by plain model.fit, whatever trained it before: "identical" means that Keras alone gives
     these bits.
 
-    Exits with 0 only if every metric of every epoch, and the weights of the best epoch, are the
-    same bit for bit; with 1 if not.
+    Exits with 0 only if every metric of every epoch, and the weights of the best epoch, are
+    identical; else with 1.
 
     \b
     kerastudy reproduce digits

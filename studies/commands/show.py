@@ -64,7 +64,7 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
 
 
 def _documents(store: Store) -> list[dict[str, Any]]:
-    """Returns what is listed of each study."""
+    """Returns an entry for each study."""
     from search_spaces.errors import TrackingError
     from tracking.history import find_study, read_study, study_names
 
@@ -73,11 +73,11 @@ def _documents(store: Store) -> list[dict[str, Any]]:
         try:
             history = find_study(store, name)
         except TrackingError as error:
-            # The others are listed all the same.
+            # List the others nevertheless.
             documents.append({"study": name, "fault": str(error)})
             continue
         if history is None:
-            # Killed while it was made.
+            # Its process was killed while making it.
             continue
         best, engine = history.best, history.description.engine
         others = [read_study(store, name, e) for e in history.engines if e != engine]
@@ -101,7 +101,7 @@ def _documents(store: Store) -> list[dict[str, Any]]:
 @json_option
 @telling_errors
 def show_command(study: str, engine: str | None, store: Path | None, as_json: bool) -> None:
-    """Show how a study stands: its best trial, and where to look.
+    """Show a study: its state, its best trial, and where to look.
 
     \b
     kerastudy show digits

@@ -25,7 +25,7 @@ def top_trials(history: StudyHistory, shown: Callable[[object], str], columns: i
     lines: list[str] = []
     for number, column in enumerate(rows):
         wider = _beside(lines, column)
-        # The best trial is there whatever its width.
+        # The best trial is shown whatever its width.
         if number > 1 and max(map(_width, wider)) > columns:
             break
         lines = wider
@@ -50,7 +50,7 @@ def _beside(lines: Sequence[str], column: Sequence[str]) -> list[str]:
 
 
 def _width(text: str) -> int:
-    """Returns the columns that a text takes: Hangul takes two for each letter."""
+    """Returns the width of a text in columns: letters of Hangul take two."""
     from rich.cells import cell_len
 
     return cell_len(text)

@@ -1,4 +1,4 @@
-"""Asking before code is run that comes with a store of somebody else."""
+"""Asks before running code from a store of somebody else."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def trust_option(command: _Command) -> _Command:
 
 
 def check_trusted(store: Path | None, trust: bool) -> None:
-    """Asks, once, whether the code in a store that this user did not make is to be run.
+    """Asks, once, whether to run the code in a store that this user did not make.
 
     Args:
         store: The store's folder, or None for the default.
-        trust: Whether the user has said so already.
+        trust: Whether the user trusts it already, by `--trust`.
 
     Raises:
         StoreError: If the user says no, or can't be asked.
@@ -38,12 +38,12 @@ def check_trusted(store: Path | None, trust: bool) -> None:
     told = trusting.stranger(root) if is_store(root) else ""
     if not told:
         return
-    text = f"The store {str(root)!r} {told}, and this runs the code that is recorded in it."
+    text = f"The store {str(root)!r} {told}, and this command runs the code recorded in it."
     if not trust:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise StoreError(f"{text} If you trust it, give --trust.")
         if not click.confirm(f"{text} Do you trust it?", err=True):
             raise StoreError("Nothing was run.")
-    # Where it can't be noted, it is asked again.
+    # If it can't be written, the next command asks again.
     with contextlib.suppress(OSError):
         trusting.trust(root)
