@@ -2,7 +2,7 @@
 
 | file | holds |
 |---|---|
-| `datasets` | all that describes data: `arrays`, `npz`, `batches`, and those of `known` |
+| `datasets` | functions that describe data: `arrays`, `npz`, `batches`, and those of `known` |
 | `known` | data sets by name: `digits`, `breast_cancer`, `diabetes`, `mnist` |
 | `dataset` | `Dataset`: a description of data, read when first loaded |
 | `part`, `splits` | `Part`, and `Splits`: the parts, the test part sealed |
@@ -10,14 +10,14 @@
 | `partition` | from what was read to splits: the order of the steps |
 | `splitting`, `classes` | which sample goes where; whether targets are classes |
 | `preprocessing` | fitted on the training part alone |
-| `scalings` | preprocessing that a layer of the registered model does too |
-| `given` | samples as their user gave them, before preprocessing |
-| `checks`, `options` | what is refused, of the data and of the arguments |
+| `scalings` | preprocessing that layers of the registered model repeat |
+| `given` | samples before preprocessing |
+| `checks`, `options` | checks of data and of arguments |
 | `tables`, `texts`, `labels` | DataFrames; samples that are texts; labels by name |
-| `numbers`, `weights` | from what a user gave to arrays of numbers, and to sample weights |
+| `numbers`, `weights` | turning arguments into arrays of numbers, and into sample weights |
 | `large`, `sharing` | arrays in files that are mapped to memory, by several processes |
-| `sources`, `readings` | what gives batches again and again, and reading it as `fit` does |
-| `profiles`, `streams` | what its first batches tell; data that is read batch by batch |
+| `sources`, `readings` | objects that give batches; reading them as `fit` does |
+| `profiles`, `streams` | facts from first batches; data that is read batch by batch |
 | `npz_files` | reading `.npz` without pickles |
 | `digests` | SHA-256 of arrays, the same on every machine |
 """
@@ -33,7 +33,7 @@ from studies.data.streams import StreamedDataset, StreamedSplits
 
 AnyDataset = Dataset | StreamedDataset
 AnySplits = Splits | StreamedSplits
-"""Data as models are built for it: `train` and `validation` have `at_hand` and `first`."""
+"""Loaded data: `train` and `validation` have `at_hand` and `first`."""
 
 __all__ = [
     "AnyDataset",

@@ -1,4 +1,4 @@
-"""What data has to be before anything is trained on it."""
+"""Checks of data before training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from studies.data.weights import check_weights
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Checked samples with their targets, and what their owner calls them.
+    """Checked samples with their targets, and their names in messages.
 
     Attributes:
         x: finite numbers, or texts, of shape (n, ...), n > 0: one array, or several in a dict or
@@ -26,7 +26,7 @@ class Samples:
         x_name: what messages call `x`.
         y_name: what messages call `y`.
         sample_weight: how much each sample counts, of shape (n,), or None if all count alike.
-        columns: names and types of the columns of what is a table in `x`; see `given.Given`.
+        columns: names and types of the columns of tables in `x`; see `given.Given`.
     """
 
     x: Arrays
@@ -49,25 +49,25 @@ def check_samples(
     sample_weight: object = None,
     weight_name: str = "sample_weight",
 ) -> Samples:
-    """Turns what a user gave into checked arrays.
+    """Turns a user's data into checked arrays.
 
     Args:
         x: samples: a numpy array, or anything `np.asarray` makes an array of numbers of; or
             several: a dict of such by name, or a tuple of arrays.
         y: targets, likewise; None: there are none.
-        x_name: what messages shall call `x`.
-        y_name: what messages shall call `y`.
+        x_name: name of `x` in messages.
+        y_name: name of `y` in messages.
         sample_weight: how much each sample counts; None: all alike.
-        weight_name: what messages shall call `sample_weight`.
+        weight_name: name of `sample_weight` in messages.
 
     Returns:
-        The arrays, not copied where that can be helped.
+        The arrays, copied only if necessary.
 
     Raises:
         DataError: not numbers, empty, of differing lengths, or with NaN or infinite values; or
             weights that `check_weights` refuses.
     """
-    # By the name that they have in all parts.
+    # By their name in all parts.
     columns = columns_of(x, "x")
     inputs = as_arrays(x, x_name)
     targets: Arrays = () if y is None else as_arrays(y, y_name)
@@ -95,15 +95,14 @@ def check_samples(
 
 
 def check_same_shape(part: Samples, pool: Samples) -> None:
-    """Refuses a ready-made part whose samples are shaped otherwise than those to train on.
+    """Refuses a ready-made part whose samples have another shape than the training samples.
 
     Args:
         part: the ready-made part.
-        pool: the samples that training is done on.
+        pool: the samples to train on.
 
     Raises:
-        DataError: the shapes of one sample, or of one target, differ; or the arrays that there
-            are of it.
+        DataError: the shapes of one sample or target differ, or their number of arrays.
     """
     for arrays, name, of_pool, pool_name in (
         (part.x, part.x_name, pool.x, pool.x_name),

@@ -1,4 +1,4 @@
-"""Classes: whether targets are labels, and of which classes."""
+"""Classes: whether targets are labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def class_labels(y: np.ndarray) -> np.ndarray | None:
 
     Classes are: booleans and integers from 0 up, of shape (n,) or (n, 1); floats of those shapes
     that are all 0 or 1; rows of shape (n, k) that are one-hot, of any dtype. Negative integers are
-    not (Keras's sparse losses need labels from 0 up): they are taken as a regression's targets.
+    not (Keras's sparse losses need labels from 0 up): they count as targets of a regression.
     So are integers in (n, k) that are not one-hot: several values for each sample.
 
     Args:
@@ -41,7 +41,7 @@ def count_classes(y: np.ndarray, labels: np.ndarray) -> int:
         labels: the class of each sample, of this and all other parts.
 
     Returns:
-        At least 1. Labels that leave numbers out (1, 2, 5) count as so many classes as occur.
+        At least 1. Labels with gaps (1, 2, 5) count as so many classes as occur.
     """
     values = _column(y)
     return int(values.shape[1]) if values.ndim == 2 else len(np.unique(labels))
@@ -50,7 +50,7 @@ def count_classes(y: np.ndarray, labels: np.ndarray) -> int:
 def stratification_labels(
     samples: Samples, labels: np.ndarray | None, stratify: bool | str | None
 ) -> np.ndarray | None:
-    """Returns what a split is to be stratified by.
+    """Returns the labels to stratify a split by.
 
     Args:
         samples: the samples to split.
@@ -62,8 +62,7 @@ def stratification_labels(
         A label for each sample, or None for a split at random.
 
     Raises:
-        DataError: what it shall be stratified by has more than one value for each sample, or is
-            not there.
+        DataError: there are no such labels, or several for each sample.
     """
     if stratify is False or stratify is None:
         return None if stratify is False else labels
@@ -100,7 +99,7 @@ def _target(samples: Samples, stratify: bool | str) -> tuple[np.ndarray, str]:
 
 
 def check_several_classes(labels: np.ndarray, y_name: str) -> None:
-    """Refuses targets of a single class: any model is right about them.
+    """Refuses targets of a single class: any model predicts it.
 
     Args:
         labels: the class of each sample.
@@ -113,7 +112,7 @@ def check_several_classes(labels: np.ndarray, y_name: str) -> None:
     if bool((labels == first).all()):
         raise DataError(
             f"{y_name} holds one class only: {first.item()}, in all {len(labels)} samples. "
-            "There is nothing to tell apart: pass samples of at least two classes."
+            "There is nothing to learn: pass samples of at least two classes."
         )
 
 
@@ -142,7 +141,7 @@ def check_class_counts(labels: np.ndarray, parts: int, y_name: str) -> None:
 
 
 def _column(y: np.ndarray) -> np.ndarray:
-    """Returns (n, 1) as (n,): Keras takes both as one value for each sample."""
+    """Returns (n, 1) as (n,): Keras treats both as one value for each sample."""
     return y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
 
 

@@ -27,12 +27,12 @@ class Dataset:
     Nothing is read before `load`.
 
     Attributes:
-        name: what records and reports call it.
+        name: its name in records and reports.
         source: where the data comes from: "scikit-learn digits", "arrays in memory",
             "keras.datasets.mnist", or the absolute path of a file.
         text: the call that describes it, as `repr` shows it.
         options: how it is split and preprocessed.
-        read: reads what is to be split.
+        read: reads the data to split.
     """
 
     name: str
@@ -53,10 +53,10 @@ class Dataset:
         return self._splits
 
     def load_shared(self, folder: Path) -> Splits:
-        """Does what `load` does, once for all processes that share a folder.
+        """Loads the data once for all processes that share a folder.
 
         Args:
-            folder: Of these processes, for as long as they run, and of no others.
+            folder: Theirs alone, for as long as they run.
 
         Returns:
             The splits, in memory that the processes share: the same object at every call of `load`.
@@ -65,7 +65,7 @@ class Dataset:
             DataError: the data can't be read, or no study can be run on it.
         """
         splits = shared(self.load, folder)
-        # In place of what was loaded, so that it is held once.
+        # Replaces data that was loaded before, so that memory holds it once.
         self.__dict__["_splits"] = splits
         return splits
 
@@ -74,7 +74,7 @@ class Dataset:
         return make_splits(self.read(), self.options)
 
     def __getstate__(self) -> dict[str, object]:
-        """Returns what is pickled: the description, not what was loaded."""
+        """Returns the state to pickle: the description without loaded data."""
         return {name: value for name, value in vars(self).items() if name != "_splits"}
 
     def __repr__(self) -> str:
@@ -99,7 +99,7 @@ def call_text(function: str, *positional: object, **options: object) -> str:
 
 
 def _holds_arrays(value: object) -> TypeGuard[Sequence[object]]:
-    """Tells whether a value is a few arrays, or dicts or tuples of arrays, in a row."""
+    """Returns whether a value is a sequence of a few arrays, or of dicts or tuples of arrays."""
     if not isinstance(value, tuple | list) or not 0 < len(value) <= _FEW:
         return False
     first = value[0]

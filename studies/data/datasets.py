@@ -1,4 +1,4 @@
-"""Data sets: descriptions of data that are read when a worker first needs them.
+"""Data sets: descriptions of data, which workers read when they first need it.
 
 datasets.digits()
 datasets.breast_cancer(preprocess="standardize")
@@ -61,35 +61,37 @@ def arrays(
 ) -> Dataset:
     """Describes arrays that are in memory.
 
-    They are looked at when the data is loaded, and copied then: don't change them before. Dtypes
+    They are checked and copied when the data is loaded: don't change them before. Dtypes
     stay as they are (uint8 images stay uint8) unless `preprocess` changes them.
 
     Args:
-        x: samples, of shape (n, ...): a numpy array, a pandas DataFrame, nested lists: what
-            `np.asarray` makes an array of numbers, or of texts, of. For a model of several inputs:
-            a dict of such by the inputs' names, or a tuple of arrays in their order.
+        x: samples, of shape (n, ...): a numpy array, a pandas DataFrame, nested lists, or anything
+            else that `np.asarray` turns into an array of numbers or texts. For a model of several
+            inputs: a dict of these by the inputs' names, or a tuple of arrays in their order.
         y: targets, of shape (n, ...); for a model of several outputs, several likewise. One array
             is classes if it is booleans, integers from 0 up, floats that are all 0 or 1, or
             one-hot rows; texts are classes too, numbered in their order as LabelEncoder does;
-            anything else is a regression's. None: there are none, as for an autoencoder whose
-            training step compares samples with themselves; a ready-made part is (x, None) then.
+            anything else makes a regression. None: there are no targets, as for an autoencoder
+            whose training step compares samples with themselves; ready-made parts are then (x,
+            None).
         sample_weight: how much each sample counts, of shape (n,), or each step of its targets, of
             shape (n, steps): finite, from 0 up, not all 0.
-            Each part gets the weights of its samples. They weigh the loss, in training and in
-            validation, and what a model's `weighted_metrics` measure; never `metrics`.
+            Each part gets the weights of its samples. They weight the loss, in training and in
+            validation, and the model's `weighted_metrics`, but not its `metrics`.
         validation: share in (0, 1) of all samples, count of samples, or a ready-made part:
             (x, y), or (x, y, sample_weight). Without weights its samples count alike.
         test: likewise; None or 0: no test part.
         stratify: whether each part gets the classes in equal proportions; None: if y is classes,
             in one array. Of several targets by name, the name of those to stratify by.
-        preprocess: None, "standardize", "minmax", or a scikit-learn transformer; fitted on the
-            training part's x alone (a clone is), applied to all parts. Samples of rank 3 and more
-            are flattened for it, and the outcome is float32; see `preprocessing.fit_and_apply`.
-            Of several inputs by name, a dict: {"tabular": "standardize"}; the others stay. The
-            registered model takes samples as they are given here: what scales, by these names or
-            as scikit-learn's StandardScaler and its like, becomes layers of it.
-        class_names: what the labels 0, 1, 2 and so on stand for, or the LabelEncoder that made
-            them; kept with the registered model. Targets that are texts have theirs.
+        preprocess: None, "standardize", "minmax", or a scikit-learn transformer. A clone is fitted
+            on the training part's x alone, and applied to all parts. It gets samples of rank 3 and
+            more flattened, and its results are converted to float32; see
+            `preprocessing.fit_and_apply`. For several inputs by name, a dict, such as
+            {"tabular": "standardize"}; the others stay as they are. The registered model takes
+            samples as you pass them here: scalings, by these names or by scikit-learn's
+            StandardScaler and similar classes, become layers of it.
+        class_names: the names of the labels 0, 1, 2 and so on, or the LabelEncoder that made them;
+            kept with the registered model. Targets that are texts need none.
         seed: what the splits are drawn with; from 0 to 2**32 - 1.
         name: what records call the data.
 
@@ -97,7 +99,7 @@ def arrays(
         The description.
 
     Raises:
-        DataError: an option that can't be; what is wrong with the data, `load` says.
+        DataError: an option is wrong. `load` reports what is wrong with the data.
     """
     options = check_options(
         validation=validation,
@@ -134,25 +136,24 @@ def npz(
     """Describes a file of numpy's `savez`, with arrays x_train and y_train.
 
     If it holds x_validation and y_validation, or x_test and y_test, those are the parts;
-    else they are split from x_train and y_train. Each part may have sample weights beside it, as
+    else they are split from x_train and y_train. Each part may have sample weights, named
     sample_weight_train and so on. Files that need pickles are refused.
 
     Args:
-        path: the file. A relative path is taken from the current folder as it is now; `~` is the
-            home folder.
-        validation: as in `arrays`. The default gives way to the file's own validation part.
+        path: the file. A relative path starts from the current folder; `~` is the home folder.
+        validation: as in `arrays`. The file's own validation part replaces the default.
         test: as in `arrays`; None: the file's own test part, else a share of 0.2; 0: no test part,
             whatever the file holds.
         stratify: as in `arrays`.
         preprocess: as in `arrays`.
         seed: as in `arrays`.
-        name: what records call the data; None: the file's name without its ending.
+        name: name in records; None: the file's name without its ending.
 
     Returns:
         The description.
 
     Raises:
-        DataError: an option that can't be; what is wrong with the file, `load` says. Both the
+        DataError: an option is wrong. `load` reports what is wrong with the file. Both the
             file and `validation` (other than 0.2) or `test` bring such a part.
     """
     file = absolute_path(path)
@@ -160,7 +161,7 @@ def npz(
         validation=validation, test=test, stratify=stratify, preprocess=preprocess, seed=seed
     )
     if test is None:
-        # Only now: validation=0.9 is fine with a file that has a test part of its own.
+        # Only now: validation=0.9 is fine if the file has a test part.
         options = replace(options, test=DEFAULT_SHARE)
     defaults = {**_DEFAULTS, "test": None, "name": None}
     given = {"test": test, "stratify": stratify, "preprocess": preprocess, "seed": seed}
@@ -185,17 +186,17 @@ def batches(
 ) -> StreamedDataset:
     """Describes data that comes in batches: tf.data, a `keras.utils.PyDataset`, a generator.
 
-    It is trained on by `model.fit`, in the order in which it comes. Batches are (x, y) or
+    `model.fit` trains on it, in the order in which it comes. Batches are (x, y) or
     (x, y, sample_weight), or x alone, as large as they are: such a study has no batch size.
 
     Args:
         train: a function that returns a new `tf.data.Dataset`, `PyDataset` or iterable of batches.
             It is called for each epoch. If it has a parameter ``seed``, it gets
-            ``kerastudy.epoch_seed(seed of the trial, epoch)``: if its order, and what is random in
-            it, depends on that alone, trials can be gone on with and reproduced to the bit. While
-            it is called, Python's, numpy's and TensorFlow's global generators begin with that
-            seed too, or without such a parameter. Or a `tf.data.Dataset` or `PyDataset` itself,
-            which is read again for each epoch, and gives what it gives.
+            ``kerastudy.epoch_seed(seed of the trial, epoch)``: if shuffling and all other
+            randomness depend on that alone, trials can be resumed and reproduced to the bit.
+            Python's, numpy's and TensorFlow's global generators are seeded with it too, even
+            without such a parameter. Or a `tf.data.Dataset` or `PyDataset` itself, which is read
+            again for each epoch.
         validation: likewise, but always the same: without a seed.
         test: likewise, or None for no test part.
         steps_per_epoch: batches that an epoch reads, from the beginning each time; None: all. Data

@@ -14,18 +14,18 @@ import numpy as np
 from search_spaces.errors import DataError
 from studies.data.texts import is_text
 
-# Arrays that need rearranging are copied in blocks of about this size, never as a whole.
+# Arrays that must be rearranged are copied in blocks of about this size.
 _BLOCK_BYTES = 16 * 2**20
 
 
 def array_digest(array: np.ndarray) -> str:
     """Returns the SHA-256 of an array's dtype, shape and values.
 
-    A contiguous little-endian array is hashed where it lies; any other, block by block.
+    A contiguous little-endian array is hashed in place; any other, block by block.
 
     Args:
         array: booleans, integers, floats (up to 64 bits), complex numbers or texts, of any shape.
-            Texts have the same digest whatever type of numpy's they are in.
+            The digest of texts does not depend on their dtype.
 
     Returns:
         64 hexadecimal digits.
@@ -73,7 +73,7 @@ def combined_digest(digests: Mapping[str, str]) -> str:
 
 
 def is_portable(dtype: np.dtype) -> bool:
-    """Says whether values of a dtype have the same bytes on every machine, but for their order.
+    """Returns whether a dtype has the same bytes on every machine, except for their order.
 
     Long doubles do not: they have 64, 80 or 128 bits, by platform, with padding of no fixed value.
     """
@@ -84,7 +84,7 @@ def is_portable(dtype: np.dtype) -> bool:
 
 
 def _blocks(array: np.ndarray) -> Iterator[np.ndarray]:
-    """Yields the array in pieces along its first axis; whole if hashing it takes no copy."""
+    """Yields the array in pieces along its first axis; whole if hashing needs no copy."""
     in_place = array.flags.c_contiguous and array.dtype == array.dtype.newbyteorder("<")
     if in_place or array.ndim == 0 or array.nbytes <= _BLOCK_BYTES:
         yield array

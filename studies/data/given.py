@@ -1,4 +1,4 @@
-"""Samples as their user gave them, before preprocessing: what a registered model takes."""
+"""Samples before preprocessing, as a registered model takes them."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ Columns = tuple[tuple[str, str], ...]
 """Names and types of a table's columns, in their order."""
 
 _EXAMPLES = 5
-# Numbers, or texts, in an example: it is kept as JSON.
+# The most numbers or texts in an example, which is kept as JSON.
 _MOST_VALUES = 10_000
-# In the unit of a scaled feature: its deviation, most often.
+# In units of a scaled feature, mostly its standard deviation.
 _LARGEST_LOSS = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """What was done to an input's samples.
+    """The preprocessing of an input.
 
     Attributes:
-        name: what records call it.
-        scalings: what it is, as layers can do it; empty if they can't.
+        name: its name in records.
+        scalings: the same as scalings, for layers; empty if it is none.
         dtype: the samples' own, before it.
         shape: of a sample, before it.
-        loss: how far values moved because Keras reads floats as float32, at most, in the unit of
-            what they were scaled to.
+        loss: the most by which values moved because Keras reads floats as float32, in units of the
+            scaled values.
     """
 
     name: str
@@ -43,14 +43,14 @@ class Prepared:
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """The samples of a data set as their user gave them.
+    """The samples of a data set before preprocessing.
 
     Attributes:
         example: the first training samples; none if one is too large to be shown.
-        prepared: what was done to the samples, by the names of `structures.named_arrays`.
+        prepared: the preprocessing of samples, by the names of `structures.named_arrays`.
         columns: of inputs that were tables, by the same names.
-        class_names: what the labels 0, 1, 2 and so on stand for; empty if that is not known. Of
-            several targets, by the names that `y` has them under.
+        class_names: the names of the labels 0, 1, 2 and so on; empty if unknown. For several
+            targets, by their names in `y`.
     """
 
     example: Arrays | None = None
@@ -59,7 +59,7 @@ class Given:
     class_names: tuple[str, ...] | Mapping[str, tuple[str, ...]] = ()
 
     def describe(self) -> dict[str, object]:
-        """Returns what the registered model's metadata says, ready for JSON: no values."""
+        """Returns metadata for the registered model, ready for JSON, without values."""
         names = self.class_names
         return {
             "class_names": list(names)
@@ -74,12 +74,12 @@ class Given:
 
     @property
     def unlike_layers(self) -> Mapping[str, Prepared]:
-        """What no layer can do, by the inputs' names."""
+        """The preprocessing that no layer can do, by the inputs' names."""
         return {name: each for name, each in self.prepared.items() if not each.scalings}
 
     @property
     def warnings(self) -> list[str]:
-        """What a person should know."""
+        """Warnings for the user."""
         found = [
             f"preprocess={each.name} can't be made layers of a Keras model, so the registered "
             f"model will take {name} as that returns it, not as it was given. Put it into the "

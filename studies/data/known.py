@@ -1,6 +1,6 @@
-"""Data sets known by name: those that scikit-learn brings along, and MNIST.
+"""Data sets by name: those that scikit-learn contains, and MNIST.
 
-Each says what its numbers are. Nothing is read, imported or downloaded before it is loaded.
+Nothing is read, imported or downloaded before a data set is loaded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from studies.data.options import DEFAULT_SHARE, check_options
 from studies.data.partition import Contents
 
 DATA_VARIABLE = "KERASTUDY_DATA"
-"""The environment variable that names a file to read in place of a download."""
+"""The environment variable with a file to read instead of a download."""
 
 
 def digits(
@@ -127,10 +127,10 @@ def mnist(*, validation: float | int = DEFAULT_SHARE, seed: int = 0) -> Dataset:
     environment variable KERASTUDY_DATA names an npz file to read instead, as `npz` does: with
     arrays x_train, y_train, x_test and y_test. The same images give the same digest either way.
 
-    The loaded x is uint8 of shape (n, 28, 28), from 0 to 255, and stays so: a quarter of the
-    memory of floats, and the model does the scaling (`keras.layers.Rescaling(1 / 255)`). y is
-    uint8 of shape (n,), from 0 to 9. MNIST's own 10,000 test images are the test part; the
-    validation part is split from the other 60,000, stratified.
+    The loaded x is uint8 of shape (n, 28, 28), from 0 to 255, and stays so, which takes a quarter
+    of the memory of floats; the model scales it (`keras.layers.Rescaling(1 / 255)`). y is uint8 of
+    shape (n,), from 0 to 9. MNIST's own 10,000 test images are the test part; the validation part
+    is split from the other 60,000, stratified.
 
     Args:
         validation: share in (0, 1), or count, of the 60,000 samples to validate on.
@@ -140,8 +140,8 @@ def mnist(*, validation: float | int = DEFAULT_SHARE, seed: int = 0) -> Dataset:
         The description.
 
     Raises:
-        DataError: a share, count or seed out of range. That the data can be neither read nor
-            downloaded, `load` says.
+        DataError: a share, count or seed is out of range. `load` raises if the data can be neither
+            read nor downloaded.
     """
     options = check_options(validation=validation, test=DEFAULT_SHARE, seed=seed)
     text = call_text("mnist", validation=validation, **unless({"seed": 0}, seed=seed))
@@ -149,7 +149,7 @@ def mnist(*, validation: float | int = DEFAULT_SHARE, seed: int = 0) -> Dataset:
     if not given:
         return Dataset("mnist", "keras.datasets.mnist", text, options, _download_mnist)
     file = absolute_path(given)
-    # The file's own validation part gives way to the default share only, as in `npz`.
+    # The file's own validation part replaces only the default share, as in `npz`.
     asked = {"validation": validation != DEFAULT_SHARE, "test": False}
     return Dataset("mnist", str(file), text, options, partial(read_parts, file, asked, options))
 
@@ -192,11 +192,11 @@ def _download_mnist() -> Contents:
     import keras
 
     try:
-        # Keras shows its progress on standard output, which belongs to the command's answer.
+        # Keras prints progress to standard output, which is for the command's answer.
         with contextlib.redirect_stdout(sys.stderr):
             (x, y), (x_test, y_test) = keras.datasets.mnist.load_data()
     except Exception as error:
-        # Keras raises plain Exception for a failed download, and what the disk or a proxy raise.
+        # Keras raises plain Exception for a failed download, or what disk or proxy raise.
         raise DataError(
             f"MNIST could not be downloaded: {' '.join(str(error).split())}. Give a file instead, "
             f"by --data mnist.npz or {DATA_VARIABLE}=mnist.npz, with arrays x_train, y_train, "

@@ -1,4 +1,4 @@
-"""Labels by name: numbered for training, and their names kept for the registered model."""
+"""Labels by name: numbered for training; the registered model keeps the names."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ ClassNames = tuple[str, ...] | Mapping[str, tuple[str, ...]]
 def numbered(
     pool: Samples, ready: Mapping[str, Samples], class_names: tuple[str, ...]
 ) -> tuple[Samples, dict[str, Samples], ClassNames]:
-    """Numbers the labels of all parts that are texts, in the order of the names.
+    """Numbers the labels that are texts, in all parts, in the order of the names.
 
     Args:
         pool: the samples to train on, and to split.
         ready: the parts that are ready made, which hold the same arrays.
-        class_names: what the user says that labels 0, 1, 2 and so on stand for; empty: nothing.
+        class_names: the user's names of the labels 0, 1, 2 and so on; may be empty.
 
     Returns:
         The same samples with labels from 0 up, as scikit-learn's LabelEncoder numbers them; and
-        the names of the classes, of several targets by theirs.
+        the names of the classes, for several targets by their names.
 
     Raises:
         DataError: there are fewer names than labels, or labels that have names already.
@@ -42,7 +42,7 @@ def numbered(
         ]
         found = {name: names for name, (_, names) in by_name.items() if names} or class_names
     elif isinstance(pool.y, tuple):
-        # Targets without names have no names of classes either.
+        # Targets without names have no names for their classes either.
         columns = [_numbered([p.y[i] for p in parts.values()])[0] for i in range(len(pool.y))]  # type: ignore[index]
         made = [tuple(column[place] for column in columns) for place in range(len(parts))]
     else:

@@ -1,7 +1,7 @@
-"""Arrays too large to be held by every process: in files that are mapped to memory.
+"""Arrays too large for every process to hold, in files that are mapped to memory.
 
-The system reads their pages when they are used and drops them when it needs the room, so that a
-data set may be larger than memory. Nothing else about them differs from other arrays.
+The system reads their pages when they are used and drops them when it needs memory, so a data set
+may be larger than memory. Otherwise they are arrays like others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from zipfile import ZipFile
 import numpy as np
 from filelock import FileLock, Timeout
 
-# From here on an array goes into a file: what a process can hold twice without a thought.
+# Larger arrays go into a file; a process can easily hold a smaller one twice.
 _LARGE_BYTES = 256 * 2**20
 _BLOCK_BYTES = 16 * 2**20
 _PREFIX = "kerastudy-data-"
@@ -31,7 +31,7 @@ _numbers = itertools.count()
 
 
 def temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    """Makes a folder for arrays, on a disk where the system tells one; the caller removes it.
+    """Makes a folder for arrays, on a disk if possible; the caller removes it.
 
     It is in ``TMPDIR``, else in ``/var/tmp``, which unlike ``/tmp`` is not in memory
     (https://systemd.io/TEMPORARY_DIRECTORIES/), else where Python puts temporary files. Folders of
@@ -56,7 +56,7 @@ class _TemporaryFolder(tempfile.TemporaryDirectory[str]):
     """A folder with a lock in it that is held for as long as its process lives."""
 
     def hold(self) -> bool:
-        """Takes the lock; False if another process took the folder for an abandoned one."""
+        """Takes the lock; returns False if another process is removing the folder as abandoned."""
         self._lock = FileLock(Path(self.name) / _LOCK)
         try:
             self._lock.acquire()
@@ -74,19 +74,19 @@ def _remove_abandoned(place: Path) -> None:
     for folder in place.glob(f"{_PREFIX}*"):
         lock = FileLock(folder / _LOCK)
         if not Path(lock.lock_file).exists():
-            # Of a process that is about to make it.
+            # Its process is about to make the lock.
             continue
         try:
             with lock.acquire(timeout=0):
                 shutil.rmtree(folder, ignore_errors=True)
         except (Timeout, OSError):
-            # Of a process that lives, or of another user.
+            # Its process lives, or belongs to another user.
             continue
 
 
 @contextlib.contextmanager
 def large_arrays_in(folder: Path) -> Iterator[None]:
-    """Has large arrays go into a folder, in place of one that this process removes at its end."""
+    """Puts large arrays into a folder, instead of one that this process removes at its end."""
     token = _folder.set(folder)
     try:
         yield
@@ -99,14 +99,14 @@ def taken(array: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
 
     Args:
         array: of shape (n, ...).
-        rows: indices into its first axis, in the order wanted; None: all.
+        rows: indices into its first axis, in the order of the result; None: all.
 
     Returns:
         The copy, of shape (len(rows), ...): in memory, or in a file if it is large.
     """
     count = len(array) if rows is None else len(rows)
     size = count * (array.nbytes // len(array))
-    # Python's texts are in no file that can be mapped.
+    # Arrays of Python's texts can't be mapped.
     if size < _LARGE_BYTES or array.dtype.hasobject:
         return array.copy() if rows is None else array[rows]
     file = _new_file()

@@ -1,4 +1,4 @@
-"""Reading numpy's `.npz` files, without ever running what a file holds."""
+"""Reads numpy's `.npz` files, without running any code in a file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from studies.data.checks import Samples, check_samples
 from studies.data.options import Options
 from studies.data.partition import Contents
 
-# What a part may consist of; the last can be left out.
+# The arrays of a part; the last is optional.
 _ARRAYS = ("x", "y", "sample_weight")
 
 
 def absolute_path(path: object) -> Path:
-    """Returns a path with `~` and the current folder filled in, without looking at the disk.
+    """Returns an absolute path, with `~` expanded, without looking at the disk.
 
     Args:
         path: str or Path.
@@ -34,7 +34,7 @@ def absolute_path(path: object) -> Path:
     """
     if not isinstance(path, str | os.PathLike) or isinstance(os.fspath(path), bytes) or not path:
         raise DataError(
-            f"path has to be a str or a Path that is not empty, not {path!r}. "
+            f"path must be a str or a Path that is not empty, not {path!r}. "
             "Pass for instance datasets.npz('mnist.npz')."
         )
     try:
@@ -47,16 +47,16 @@ def read_parts(path: Path, asked: Mapping[str, bool], options: Options) -> Conte
     """Reads the parts of a data set from a file.
 
     Args:
-        path: the file, with arrays x_train and y_train, and as wanted those of the other parts.
-        asked: for "validation" and "test", whether the user asked for it to come from elsewhere.
-        options: without a test part in them, the file's own is not read.
+        path: the file, with arrays x_train and y_train, and optionally those of other parts.
+        asked: for "validation" and "test", whether the user wants the part from elsewhere.
+        options: without a test part, the file's own is not read.
 
     Returns:
-        What the file holds.
+        The file's contents.
 
     Raises:
-        DataError: the file can't be read or lacks an array, or it brings a part that was asked
-            to come from elsewhere.
+        DataError: the file can't be read or lacks an array, or has a part that the user wants from
+            elsewhere.
     """
     wanted = ["validation"] if options.test is None else ["validation", "test"]
     optional = [f"{array}_{part}" for part in wanted for array in _ARRAYS]
@@ -145,7 +145,7 @@ def _read(archive: np.lib.npyio.NpzFile, name: str, path: Path) -> np.ndarray:
                 "unpickling runs code of the file's choice. Save it as an array of numbers."
             ) from error
         raise DataError(f"{name} in {path} is damaged: {error} Make the file anew.") from error
-    # numpy hands out the raw bytes of members that are no arrays.
+    # numpy returns raw bytes for members that are no arrays.
     if not isinstance(array, np.ndarray):
         raise DataError(
             f"{name} in {path} is not a numpy array. "

@@ -1,4 +1,4 @@
-"""From what a user gave to arrays of numbers: the first look at any of them."""
+"""Turns a user's data into arrays of numbers."""
 
 from __future__ import annotations
 
@@ -13,24 +13,23 @@ from studies.data.texts import as_texts, is_text
 
 
 def as_numbers(value: object, name: str, *, texts: bool = False) -> np.ndarray:
-    """Turns what a user gave into an array of numbers.
+    """Turns a user's data into an array of numbers.
 
-    The dtype stays the input's own; only a foreign byte order is put right, since TensorFlow takes
-    none but the machine's.
+    The dtype stays that of the input, in the machine's byte order, as TensorFlow takes no other.
 
     Args:
-        value: a numpy array, or anything `np.asarray` makes an array of numbers of.
+        value: anything that `np.asarray` turns into an array of numbers.
         name: what messages shall call it.
-        texts: whether it may hold texts as well.
+        texts: whether it may hold texts too.
 
     Returns:
-        An array of shape (n, ...), n > 0; not copied where that can be helped.
+        An array of shape (n, ...), n > 0; copied only if necessary.
 
     Raises:
         DataError: not numbers, a single value, or empty.
     """
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        # np.asarray would drop the mask and pass on what lies under it.
+        # np.asarray would drop the mask, and return the masked values.
         masked = int(np.ma.getmaskarray(value).sum())
         raise DataError(
             f"{name} is a masked array with {masked} masked value(s). "
@@ -61,17 +60,17 @@ def as_numbers(value: object, name: str, *, texts: bool = False) -> np.ndarray:
 
 
 def as_arrays(value: object, name: str) -> Arrays:
-    """Turns what a user gave into one or several arrays of numbers, or of texts.
+    """Turns a user's data into one or several arrays of numbers or texts.
 
     Args:
-        value: what `as_numbers` takes; or a dict of such by name, or a tuple of arrays.
+        value: as for `as_numbers`; or a dict of these by name, or a tuple of arrays.
         name: what messages shall call it.
 
     Returns:
         The arrays, those of a dict in the order of their names.
 
     Raises:
-        DataError: one of them is neither, or empty; a name that is no text; or there is none.
+        DataError: one is neither, or empty; a name is no text; or there is none.
     """
     entries = several(value)
     if entries is None:

@@ -1,4 +1,4 @@
-"""The options of a data set, checked when it is described, long before it is read."""
+"""The options of a data set, checked when it is described, before it is read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PREPROCESSING_NAMES = ("standardize", "minmax")
 
 @dataclass(frozen=True, eq=False)
 class ReadyMade:
-    """A part that the user made: not split from anything, and checked when it is read.
+    """A part that the user made; it is checked when it is read.
 
     Attributes:
         x: samples.
@@ -44,7 +44,7 @@ class Options:
         preprocess: None, a name of `PREPROCESSING_NAMES`, or a scikit-learn transformer; or a dict
             of these by the names of the inputs.
         seed: what the splits are drawn with.
-        class_names: what the labels 0, 1, 2 and so on stand for; empty if that is not known.
+        class_names: the names of the labels 0, 1, 2 and so on; empty if unknown.
     """
 
     validation: Size
@@ -64,7 +64,7 @@ def check_options(
     seed: object,
     class_names: object = None,
 ) -> Options:
-    """Checks what can be checked without the data.
+    """Checks the options without the data.
 
     Args:
         validation: a share in (0, 1), a positive count, or (x, y) or (x, y, sample_weight).
@@ -101,12 +101,12 @@ def check_options(
 
 
 def unknown_name(what: str, received: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
-    """Words a refusal of a name that nothing goes by.
+    """Returns the message for an unknown name.
 
     Args:
         what: the argument.
-        received: what was passed.
-        known: what could have been.
+        received: the value passed.
+        known: the known names.
 
     Returns:
         One or two sentences, with the nearest of the known names if one is near.
@@ -133,7 +133,7 @@ def _check_size(name: str, value: object) -> Size:
     else:
         zero = ", or None for no such part" if name == "test" else ""
         raise DataError(
-            f"{name} has to be a share, a count or a ready-made part, not {_shown(value)}. Pass a "
+            f"{name} must be a share, a count or a ready-made part, not {_shown(value)}. Pass a "
             "share between 0 and 1 (0.2), a count of samples (1000), or a ready-made (x, y) pair, "
             f"as (x, y, sample_weight) with weights{zero}."
         )
@@ -147,7 +147,7 @@ def _check_stratify(value: object) -> bool | str | None:
     if value is None or isinstance(value, bool | str):
         return value
     raise DataError(
-        f"stratify has to be True, False or None, not {_shown(value)}. "
+        f"stratify must be True, False or None, not {_shown(value)}. "
         "Splits are stratified by y itself: pass True, or leave it out; of several outputs, pass "
         "the name of one."
     )
@@ -170,21 +170,21 @@ def _check_preprocess(value: object) -> object:
         )
     if not all(callable(getattr(value, method, None)) for method in ("fit", "transform")):
         raise DataError(
-            f"preprocess has to have the methods fit and transform; received {_shown(value)}. "
+            f"preprocess must have the methods fit and transform; received {_shown(value)}. "
             "Pass 'standardize', 'minmax', or a scikit-learn transformer."
         )
     return value
 
 
 def _check_class_names(value: object) -> tuple[str, ...]:
-    # What scikit-learn's encoders of labels have learned.
+    # A fitted label encoder of scikit-learn has these.
     value = getattr(value, "classes_", value)
     if value is None:
         return ()
     names = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else []
     if not names or len(set(map(str, names))) != len(names):
         raise DataError(
-            "class_names has to be different names, in the order of the labels 0, 1, 2 and so "
+            "class_names must be different names, in the order of the labels 0, 1, 2 and so "
             f"on, or a fitted LabelEncoder; not {_shown(value)}. Pass for instance "
             "class_names=['cat', 'dog']."
         )
@@ -192,13 +192,13 @@ def _check_class_names(value: object) -> tuple[str, ...]:
 
 
 def _check_seed(value: object) -> int:
-    # The range is that of numpy's RandomState, which scikit-learn draws with.
+    # The range of numpy's RandomState, which scikit-learn draws with.
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         seed = int(value)
         if 0 <= seed < 2**32:
             return seed
     raise DataError(
-        f"seed has to be an integer from 0 to 2**32 - 1, not {_shown(value)}. "
+        f"seed must be an integer from 0 to 2**32 - 1, not {_shown(value)}. "
         "Pass for instance seed=0."
     )
 

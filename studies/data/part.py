@@ -1,4 +1,4 @@
-"""A part of a data set: its samples, their targets, and how much they count."""
+"""A part of a data set: its samples, their targets and weights."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from studies.data.structures import Arrays, length_of, map_arrays, named_arrays
 class Part:
     """Samples and their targets.
 
-    The arrays are read-only, so that what is trained on stays what the digests say. Those of a
-    dict are in the order of their names, whatever order they came in.
+    The arrays are read-only, so that they keep matching the digests. Arrays of a dict are sorted by
+    name.
 
     Attributes:
         x: samples: an array of shape (n, ...), or several such arrays, for a model of several
@@ -24,8 +24,7 @@ class Part:
         y: targets, likewise; `y[i]` belongs to `x[i]`. An empty tuple: there are none.
         sample_weight: how much each sample counts, of shape (n,) or, for each step of a sequence,
             (n, steps); None: all alike.
-        alone: whether a training step gets samples without targets as they are; else in a tuple
-            of one.
+        alone: whether a training step gets samples without targets as they are; else in a tuple.
 
     Raises:
         DataError: these differ in length, or are no arrays of samples.
@@ -37,13 +36,13 @@ class Part:
     alone: bool = False
 
     def __post_init__(self) -> None:
-        """Checks the lengths, and closes the arrays to writing."""
+        """Checks the lengths, and makes the arrays read-only."""
         for name, given in self._given().items():
             arrays = dict(sorted(given.items())) if isinstance(given, dict) else given
             for named, array in named_arrays(arrays, name).items():
                 if not isinstance(array, np.ndarray) or array.ndim == 0:
                     raise DataError(
-                        f"A part's {named} has to be an array with one entry per sample, "
+                        f"A part's {named} must be an array with one entry per sample, "
                         f"not {type(array).__name__}. Pass a numpy array of shape (n, ...)."
                     )
             object.__setattr__(self, name, map_arrays(_closed, arrays))
@@ -70,7 +69,7 @@ class Part:
         return f"Part({', '.join(shown)})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickles by the constructor: numpy alone would hand out writable arrays."""
+        """Pickles by the constructor: numpy alone would unpickle writable arrays."""
         return Part, (self.x, self.y, self.sample_weight, self.alone)
 
     @property
@@ -80,18 +79,18 @@ class Part:
 
     @property
     def at_hand(self) -> Part:
-        """What of its samples is in memory: all."""
+        """The samples in memory: all."""
         return self
 
     def first(self, count: int) -> Part:
-        """Returns a part of its first samples: so many, or all if there are fewer."""
+        """Returns a part of its first samples, of all if there are fewer."""
         given = self._given().items()
         first = {name: map_arrays(lambda a: a[:count], arrays) for name, arrays in given}
         return Part(**first, alone=self.alone)
 
     @property
     def digest(self) -> str:
-        """SHA-256 over names, dtypes, shapes and values of all its arrays; computed anew."""
+        """SHA-256 over names, dtypes, shapes and values of all its arrays; computed each time."""
         return combined_digest({name: array_digest(a) for name, a in self._arrays().items()})
 
     def describe(self) -> dict[str, dict[str, object]]:
@@ -103,7 +102,7 @@ class Part:
         }
 
     def _given(self) -> dict[str, Arrays]:
-        """Returns x, y and, where there are some, the weights."""
+        """Returns x, y and the weights, if there are any."""
         given: dict[str, Arrays] = {"x": self.x, "y": self.y}
         return (
             given if self.sample_weight is None else {**given, "sample_weight": self.sample_weight}
@@ -118,7 +117,7 @@ class Part:
 
 
 def _closed(array: np.ndarray) -> np.ndarray:
-    """Returns a view that can't be written to: the caller's own array stays writable."""
+    """Returns a read-only view: the caller's array stays writable."""
     view = array.view()
     view.flags.writeable = False
     return view

@@ -1,4 +1,4 @@
-"""From what was read to splits: take parts, check, preprocess, seal. In this order only."""
+"""Turns read data into splits: take parts, check, preprocess, seal, in this order."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from studies.data.weights import check_some_weight
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """What a source holds.
+    """The contents of a source.
 
     Attributes:
         pool: the samples to train on, and to split parts from.
-        ready: the parts that the source itself brings: "validation", "test".
+        ready: the source's own parts: "validation", "test".
     """
 
     pool: Samples
@@ -45,7 +45,7 @@ def make_splits(contents: Contents, options: Options) -> Splits:
     """Splits, preprocesses and seals.
 
     Args:
-        contents: what was read. Parts it brings go before those that the options describe.
+        contents: the data. Its own parts take precedence over those of the options.
         options: how to split and preprocess.
 
     Returns:
@@ -59,7 +59,7 @@ def make_splits(contents: Contents, options: Options) -> Splits:
     for part in ready.values():
         check_same_shape(part, pool)
     pool, ready, class_names = numbered(pool, ready, options.class_names)
-    # Several targets are of several kinds: they make no classes together.
+    # Several targets make no classes together.
     labels = class_labels(pool.y) if isinstance(pool.y, np.ndarray) else None
     if labels is not None:
         check_several_classes(labels, pool.y_name)
@@ -69,9 +69,9 @@ def make_splits(contents: Contents, options: Options) -> Splits:
         named = replace(pool, y_name=entry_name(pool.y_name, options.stratify))
     indices = split_indices(named, sizes, strata, options.seed)
     if labels is not None:
-        # At random, or beside small classes, the training part may miss what the whole had.
+        # A random split, or one with small classes, may leave the training part without a class.
         check_several_classes(labels[indices["train"]], f"The training part of {pool.y_name}")
-    # Copies: what the user does to an array later changes no part.
+    # Copies: the user may change the arrays later.
     x = {name: _taken(pool.x, chosen) for name, chosen in indices.items()}
     x |= {name: map_arrays(taken, part.x) for name, part in ready.items()}
     y = {name: _taken(pool.y, chosen) for name, chosen in indices.items()}
@@ -79,7 +79,7 @@ def make_splits(contents: Contents, options: Options) -> Splits:
     weights = _weights(pool, indices, ready)
     example = examples_of(x["train"])
     x, prepared = preprocessed(options.preprocess, x, options.seed)
-    # As Keras hands on arrays without targets: a tuple would be taken for (x, y).
+    # As Keras passes on arrays without targets: it would take a tuple for (x, y).
     alone = isinstance(y["train"], tuple) and not y["train"] and not isinstance(pool.x, tuple)
     parts = {name: Part(x[name], y[name], weights[name], alone) for name in x}
     return seal(
@@ -95,7 +95,7 @@ def make_splits(contents: Contents, options: Options) -> Splits:
 def _sort_out(
     contents: Contents, options: Options
 ) -> tuple[dict[str, Samples], dict[str, float | int]]:
-    """Returns the parts that are ready, and the sizes of those to split off, test first."""
+    """Returns the ready-made parts, and the sizes of those to split off, test first."""
     ready = dict(contents.ready)
     sizes: dict[str, float | int] = {}
     for name, size in (("test", options.test), ("validation", options.validation)):

@@ -1,4 +1,4 @@
-"""Preprocessing: fitted on the training part's samples alone, applied to all parts."""
+"""Preprocessing: fitted on the training samples alone, applied to all parts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from studies.data.structures import Arrays, described, entry_name
 
 
 def preprocessing_name(preprocess: object) -> str | None:
-    """Returns what a record calls the preprocessing.
+    """Returns the name of the preprocessing in records.
 
     Args:
         preprocess: None, a name, or a transformer; or a dict of these by the names of the inputs.
@@ -47,8 +47,8 @@ def preprocessed(
         seed: see `fit_and_apply`.
 
     Returns:
-        The samples by the names of the parts, and what was done to each array of them that did
-        not stay as it was, by the names of `structures.named_arrays`.
+        The samples by the names of the parts, and the preprocessing of each changed array, by the
+        names of `structures.named_arrays`.
 
     Raises:
         DataError: see `fit_and_apply`; or the inputs are not of that kind.
@@ -88,23 +88,23 @@ def fit_and_apply(
     """Fits a transformer on the training samples, and transforms all parts.
 
     The transformer sees one row for each sample: samples of shape (n,) as (n, 1), of rank 3 and
-    more as (n, features), every pixel a feature of its own. What comes out gets the shape of a
-    sample back if the number of features stayed; else it stays (n, new features). One that only
-    scales sees floats as Keras reads them, as float32: see `scalings`.
+    more as (n, features), every pixel a feature of its own. The result gets the shape of a sample
+    back if the number of features is the same; else it stays (n, new features). A transformer that
+    only scales sees floats as Keras reads them, as float32: see `scalings`.
 
     Args:
         preprocess: "standardize" (each feature to mean 0 and variance 1 over the training part),
             "minmax" (each feature's training range to 0..1; other parts may go beyond), or a
             scikit-learn transformer, of which a clone is fitted.
         parts: samples of shape (n, ...) by the names of the parts, "train" among them.
-        seed: what a transformer that draws at random, and was given no seed, draws with.
-        what: what messages shall call the samples.
+        seed: for a random transformer without a seed of its own.
+        what: name of the samples in messages.
 
     Returns:
-        The samples by the names of the parts, as float32; and what was done to them.
+        The samples by the names of the parts, as float32; and their preprocessing.
 
     Raises:
-        DataError: the transformer fails, or what it returns is not one finite row for each sample.
+        DataError: the transformer fails, or does not return one finite row for each sample.
     """
     transformer = _transformer(preprocess, seed)
     name = preprocessing_name(preprocess)
@@ -132,7 +132,7 @@ def _scaled(scalings: tuple[Scaling, ...], rows: np.ndarray) -> np.ndarray:
 
 
 def _loss(rows: np.ndarray, scalings: tuple[Scaling, ...]) -> float:
-    """Returns how far reading floats as float32 moves what is made of them, at most."""
+    """Returns the most by which reading floats as float32 moves the scaled values."""
     if rows.dtype.itemsize <= 4 or rows.dtype.kind != "f":
         return 0.0
     factors = np.prod([scaling.scale for scaling in scalings], axis=0) if scalings else 1.0
@@ -150,10 +150,10 @@ def _transformer(preprocess: object, seed: int) -> Any:
         return StandardScaler()
     if preprocess == "minmax":
         return MinMaxScaler()
-    # safe=False: what isn't scikit-learn's own kind is copied deeply instead.
+    # safe=False: objects that are no estimators are copied deeply instead.
     transformer: Any = clone(preprocess, safe=False)
     if hasattr(transformer, "get_params"):
-        # Else every worker would get data of its own, with a digest of its own.
+        # Otherwise each worker would get other data, with another digest.
         unseeded = {
             parameter: seed
             for parameter, value in transformer.get_params(deep=True).items()
@@ -186,7 +186,7 @@ def _attempt(what: str, function: Any, argument: object) -> Any:
     try:
         return function(argument)
     except Exception as error:
-        # Any transformer, any error: the user needs to know that it is the preprocessing's.
+        # Whatever the error, the message says that it comes from the preprocessing.
         raise DataError(
             f"{what[0].upper()}{what[1:]} failed with {type(error).__name__}: {error} "
             "Try the transformer on the training samples alone, or pass preprocess=None."

@@ -1,4 +1,4 @@
-"""Profiles: what is known of a source before anything is trained on it, from its first batches."""
+"""Profiles: facts about a source from its first batches, before training."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from studies.data.structures import Arrays, length_of, named_arrays
 from studies.errors import describe
 
 Batch = tuple[Arrays, ...]
-"""x and, where there are some, y and weights."""
+"""x, and y and weights if there are any."""
 
-# What is read ahead: no more of a data set that may be large, or slow to make.
+# The most to read ahead, as a data set may be large, or slow to make.
 _MOST_BATCHES = 128
 _MOST_BYTES = 32 * 2**20
-# Read a second time, to see whether they are the same.
+# Read twice, to see whether they are the same.
 _BATCHES_READ_AGAIN = 3
 _NAMES = ("x", "y", "sample_weight")
 _BATCH_IT = (
     "It seems to come sample by sample. Put samples together into batches: by batch(32) of a "
     "tf.data.Dataset; a generator yields arrays whose first axis counts samples."
 )
-# By what Keras and TensorFlow say of data of generators.
+# By the messages of Keras and TensorFlow for generators.
 _HINTS = {
     "must be at least rank 1": _BATCH_IT,
     "`output_signature` must contain": "A generator gives several inputs as a tuple or a dict of "
     "arrays, not as a list.",
 }
 _NO_HINT = "Read a batch of it by itself to see why."
-# What is trained on depends on the trial; what is looked at before does not.
+# The data of a training depends on the trial; these first batches do not.
 PROFILE_SEED = 0
 
 
@@ -50,11 +50,11 @@ class Profile:
     """What is known of a source.
 
     Attributes:
-        kind: what is read, such as "tf.data.Dataset".
-        head: the first batch. Weights that are not one for each sample are left out.
+        kind: the kind of source, such as "tf.data.Dataset".
+        head: the first batch, without weights unless there is one for each sample.
         weighted: whether batches have weights.
-        largest_class: of the batches that were read; None if their targets are no classes.
-        told: batches of a reading, as far as the data tells before it is read, or None.
+        largest_class: in the batches that were read; None if their targets are no classes.
+        told: batches of a reading, if the data knows before it is read, else None.
         batches: batches that were read.
         samples: samples of a reading; None if not all were read.
         repeatable: whether a second reading gave the same.
@@ -73,7 +73,7 @@ class Profile:
     digest: str
 
     def describe(self) -> dict[str, object]:
-        """Returns what a record says of it, ready for JSON."""
+        """Returns its description in records, ready for JSON."""
         return {
             "kind": self.kind,
             "batches": self.told if self.samples is None else self.batches,
@@ -84,7 +84,7 @@ class Profile:
 
     @property
     def digest_of(self) -> str:
-        """What the digest is of, for people to read."""
+        """The coverage of the digest, for people to read."""
         if not self.repeatable:
             return "types and shapes alone"
         batches = f"{self.batches} batch{'' if self.batches == 1 else 'es'}"
@@ -95,10 +95,10 @@ def profile_of(source: Source) -> Profile:
     """Reads the first batches of a source, twice the very first.
 
     Args:
-        source: what gives the batches.
+        source: the source of the batches.
 
     Raises:
-        DataError: it raises, gives what nothing can be trained on, or has no end.
+        DataError: it raises, gives unusable batches, or has no end.
     """
     try:
         return _profile_of(source)
@@ -160,12 +160,12 @@ def _again(source: Source) -> Reading:
     try:
         return Reading(source, PROFILE_SEED)
     except ValueError as error:
-        # What Keras says of a generator that is at its end.
+        # Keras's message for a generator that is at its end.
         if isinstance(error, DataError) or "empty generator" not in str(error):
             raise
         raise DataError(
             f"The function that gives {source.called} gives nothing when it is called again. It "
-            "has to return a new iterable each time: each epoch reads one."
+            "must return a new iterable each time: each epoch reads one."
         ) from None
 
 
@@ -182,7 +182,7 @@ def _epoch_of(reading: Reading) -> Iterator[None]:
         reading.begin()
         yield
     except BaseException:
-        # For the threads that it began. What was raised first says more.
+        # Ends its threads. The first error says more than one raised here.
         with contextlib.suppress(Exception):
             reading.end()
         raise
@@ -190,7 +190,7 @@ def _epoch_of(reading: Reading) -> Iterator[None]:
 
 
 def _batches(reading: Reading, source: Source) -> Iterator[tuple[Batch, bool]]:
-    """Yields the checked arrays of each batch, and whether it is samples alone, as they are."""
+    """Yields the checked arrays of each batch, and whether it has only samples."""
     for number, given in enumerate(reading, start=1):
         alone = not isinstance(given, tuple) or source.targets is False
         if isinstance(given, tuple) and source.targets is None:
@@ -200,24 +200,24 @@ def _batches(reading: Reading, source: Source) -> Iterator[tuple[Batch, bool]]:
 
 
 def _is_triplet(given: tuple[Any, ...]) -> bool:
-    """Tells whether a batch looks like (anchor, positive, negative): three arrays of one kind."""
+    """Returns whether a batch looks like (anchor, positive, negative): three similar arrays."""
     shapes = {(getattr(each, "dtype", None), str(getattr(each, "shape", ""))) for each in given}
     return len(given) == 3 and len(shapes) == 1 and len(getattr(given[0], "shape", ())) > 1
 
 
 def _checked(given: tuple[Any, ...], of: str) -> Batch:
-    """Returns what a training step would get as arrays.
+    """Returns the arrays that a training step would get.
 
     Args:
-        given: what a reading gave.
-        of: what messages add to the name of an array.
+        given: a batch of a reading.
+        of: suffix of an array's name in messages.
 
     Raises:
-        DataError: nothing can be trained on it.
+        DataError: a model can't be trained on it.
     """
     if len(given) not in (1, 2, 3):
         raise DataError(
-            f"What is trained on {of} has to be (x, y), (x, y, sample_weight), or (x,). Received: "
+            f"What is trained on {of} must be (x, y), (x, y, sample_weight), or (x,). Received: "
             f"{len(given)} of them. Give each batch as a tuple of these, or pass targets=False if "
             "all of them are samples."
         )

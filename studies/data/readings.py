@@ -19,14 +19,14 @@ class Reading:
     Once: begin, iterate, end.
 
     Args:
-        source: what is read.
+        source: the source to read.
         seed: see `Source.open`.
         class_weight: weights by class, or None.
 
     Attributes:
-        kind: what is read, see `sources.kind_of`.
-        batches: batches that there will be, as far as the data tells; None if it does not.
-        endless: whether the data tells that it has no end.
+        kind: see `sources.kind_of`.
+        batches: number of batches, if the data knows it; else None.
+        endless: whether the data says that it has no end.
 
     Raises:
         Exception: whatever the user's function, or Keras, raises.
@@ -55,18 +55,18 @@ class Reading:
         self.batches: int | None = told
 
     def begin(self) -> None:
-        """Tells the data that an epoch begins, as `fit` does.
+        """Calls the data's hook for the beginning of an epoch, as `fit` does.
 
         Raises:
             Exception: whatever the user's data raises.
         """
-        # Looks at the first batches of some data.
+        # This reads the first batches of some data.
         self._dataset = self._adapter.get_tf_dataset()
         self._adapter.on_epoch_end()
         self._adapter.on_epoch_begin()
 
     def end(self) -> None:
-        """Tells the data that an epoch has ended."""
+        """Calls the data's hook for the end of an epoch."""
         self._adapter.on_epoch_end()
 
     def __iter__(self) -> Iterator[Any]:

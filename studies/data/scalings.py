@@ -1,8 +1,8 @@
-"""Scalings: preprocessing that a Keras layer can do too, to the same bits.
+"""Scalings: preprocessing that a Keras layer can repeat, to the same bits.
 
-The model that a study registers takes samples as its user has them, so what was done to them
-before training becomes layers of it. A layer sees what Keras hands on: floats as float32. So that
-is what is scaled here, and both compute ``x * scale + offset`` in float64, then round to float32.
+The registered model takes samples before preprocessing, so the preprocessing becomes layers of it.
+A layer gets floats as float32 from Keras. So float32 is scaled here too, and both compute ``x *
+scale + offset`` in float64, then round to float32.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class Scaling:
 
 
 def as_read(rows: np.ndarray) -> np.ndarray:
-    """Returns numbers as a layer that computes in float64 gets them from Keras."""
+    """Returns numbers as Keras passes them to a layer that computes in float64."""
     read = rows.astype(np.float32) if rows.dtype.kind == "f" else rows
     return read.astype(np.float64)
 
 
 def can_be_scalings(transformer: Any) -> bool:
-    """Tells whether a transformer, fitted or not, is nothing but scalings."""
+    """Returns whether a transformer, fitted or not, only scales."""
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
@@ -54,7 +54,7 @@ def can_be_scalings(transformer: Any) -> bool:
 
 
 def scalings_of(transformer: Any) -> tuple[Scaling, ...]:
-    """Returns the scalings that a fitted transformer is, in their order.
+    """Returns the scalings of a fitted transformer, in their order.
 
     Args:
         transformer: fitted, and one that `can_be_scalings`.

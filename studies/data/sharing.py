@@ -1,4 +1,4 @@
-"""Data that the processes of a machine hold once: arrays in files that each maps to its memory."""
+"""Data that the processes of a machine share: arrays in files that each maps to memory."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _SPLITS = "splits"
 
 
 def shared(load: Callable[[], Splits], folder: Path) -> Splits:
-    """Loads data in the first process that asks for it, and maps it to memory in all.
+    """Loads data in the first process that needs it, and maps it to memory in all.
 
-    The system keeps the pages of a file in memory once, however many processes map it, and drops
-    what is not read when it needs the room.
+    The system keeps the pages of a file in memory once for all processes, and drops unused ones
+    when it needs memory.
 
     Args:
-        load: Loads the data; no other process does meanwhile.
-        folder: Of the processes that share the data, for as long as they do, and of no others.
+        load: Loads the data; no other process loads it at the same time.
+        folder: Theirs alone, for as long as they share the data.
 
     Returns:
         The splits, their arrays in files of the folder.
 
     Raises:
-        DataError: What `load` raises; then the next process that asks loads.
+        DataError: If `load` raises it; the next process that needs the data then loads it.
         OSError: The folder can't be written to.
     """
     description = folder / _SPLITS
@@ -57,7 +57,7 @@ class _Writer(pickle.Pickler):
 
     def persistent_id(self, thing: object) -> str | None:
         """Returns the name of an array's file; None: pickle it."""
-        # Python's texts, whose memory can't be mapped, go along.
+        # Python's texts can't be mapped: pickle them.
         if not isinstance(thing, np.ndarray) or thing.dtype.hasobject:
             return None
         file = file_of(thing)
@@ -71,7 +71,7 @@ class _Writer(pickle.Pickler):
 
 
 class _Reader(pickle.Unpickler):
-    """Reads what a process of the same launch wrote."""
+    """Reads the data that a process of the same launch wrote."""
 
     def __init__(self, stream: IO[bytes], folder: Path) -> None:
         super().__init__(stream)

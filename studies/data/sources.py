@@ -1,4 +1,4 @@
-"""Sources: what gives the batches of a part, again and again.
+"""Sources: they give the batches of a part, again and again.
 
 A function that returns a `tf.data.Dataset`, a `keras.utils.PyDataset` or an iterable of batches;
 or one of the first two itself.
@@ -35,9 +35,9 @@ class Source:
     Attributes:
         part: "train", "validation" or "test".
         given: the function, or the object itself.
-        steps: batches of a reading, at least 1; None: all that there are.
+        steps: batches of a reading, at least 1; None: all.
         seeded: whether the function takes the seed of each reading.
-        targets: whether batches have targets; None: as they look.
+        targets: whether batches have targets; None: inferred.
     """
 
     part: str
@@ -48,20 +48,20 @@ class Source:
 
     @property
     def called(self) -> str:
-        """What messages call the part."""
+        """The part's name in messages."""
         return f"the {PART_NAMES[self.part]} data"
 
     @property
     def is_function(self) -> bool:
-        """Whether each reading is of an object of its own."""
+        """Whether each reading gets a new object."""
         return not _is_read_itself(self.given)
 
     def open(self, seed: int) -> Any:
-        """Returns what a reading reads.
+        """Returns the object for a reading.
 
         Args:
-            seed: what the function gets, if it takes one. Python's, numpy's and TensorFlow's
-                global generators begin with it too.
+            seed: passed to the function, if it takes one. Python's, numpy's and TensorFlow's global
+                generators are seeded with it too.
 
         Returns:
             A `tf.data.Dataset`, a `PyDataset`, or a generator of batches.
@@ -81,13 +81,13 @@ class Source:
             return opened
         if not isinstance(opened, Iterable) or hasattr(opened, "shape") or _is_a_batch(opened):
             raise DataError(
-                f"The function that gives {self.called} returned {shown(opened)}. It has to return "
+                f"The function that gives {self.called} returned {shown(opened)}. It must return "
                 f"a {TF_DATA}, a {PY_DATASET}, or an iterable of batches (x, y)."
             )
         return _as_generator(opened, self.steps)
 
     def __getstate__(self) -> dict[str, object]:
-        """Returns what is pickled.
+        """Returns the state to pickle.
 
         Raises:
             DataError: a `tf.data.Dataset` can't be.
@@ -101,7 +101,7 @@ class Source:
 
 
 def check_source(part: str, given: object, steps: int | None) -> Source:
-    """Checks what a user gave for a part, without reading it.
+    """Checks the source of a part, without reading it.
 
     Args:
         part: "train", "validation" or "test".
@@ -115,12 +115,12 @@ def check_source(part: str, given: object, steps: int | None) -> Source:
         return Source(part, given, steps, seeded=False)
     if hasattr(given, "__next__"):
         raise DataError(
-            f"{part} is {shown(given)}, which can be read only once, and each epoch reads it anew. "
+            f"{part} is {shown(given)}, which can be read only once, but each epoch reads it. "
             f"Pass the function that makes it: {part}=batches, not {part}=batches()."
         )
     if not callable(given):
         raise DataError(
-            f"{part} has to be a function that returns a {TF_DATA}, a {PY_DATASET} or an iterable "
+            f"{part} must be a function that returns a {TF_DATA}, a {PY_DATASET} or an iterable "
             f"of batches; or one of the first two itself. Received: {shown(given)}. Arrays go to "
             "datasets.arrays(x, y)."
         )
@@ -136,13 +136,13 @@ def check_steps(option: str, value: object) -> None:
     whole = isinstance(value, int) and not isinstance(value, bool)
     if value is not None and not (whole and value >= 1):  # type: ignore[operator]
         raise DataError(
-            f"{option} has to be a whole number of at least 1, or None to read all batches. "
+            f"{option} must be a whole number of at least 1, or None to read all batches. "
             f"Received: {value!r:.200}"
         )
 
 
 def kind_of(thing: object) -> str:
-    """Returns what a thing is read as."""
+    """Returns the kind of a source."""
     for parent in type(thing).__mro__:
         # By name, as Keras does: describing data must not import TensorFlow.
         if is_dataset(parent):
@@ -162,11 +162,11 @@ def shown(thing: object) -> str:
 
 @contextlib.contextmanager
 def drawing_with(seed: int) -> Iterator[None]:
-    """Has all that draws from global generators draw as after `keras.utils.set_random_seed`.
+    """Seeds the global generators as `keras.utils.set_random_seed` does.
 
     So a shuffle without a seed, or numpy's global generator in a generator of batches, is a
-    function of the seed too. They go on from there afterwards, as generators draw later;
-    TensorFlow's global seed alone is as before, since models are traced with it.
+    function of the seed too. They keep their new state afterwards, as generators draw later; only
+    TensorFlow's global seed is restored, since models are traced with it.
     """
     random.seed(seed)
     np.random.seed(seed)
@@ -179,24 +179,24 @@ def _is_read_itself(thing: object) -> bool:
 
 
 def _is_a_batch(thing: object) -> bool:
-    """Tells whether a thing is a single batch, in place of many."""
+    """Returns whether a thing is a single batch instead of many."""
     return isinstance(thing, dict | str) or (
         isinstance(thing, tuple) and len(thing) in (2, 3) and hasattr(thing[0], "shape")
     )
 
 
 def _as_generator(batches: Iterable[Any], steps: int | None) -> Iterator[Any]:
-    # Cut here, not later: what is read ahead would draw from global generators.
+    # Cut here, not later: batches read ahead would draw from global generators.
     for batch in itertools.islice(batches, steps):
         yield tuple(batch) if isinstance(batch, list) else batch
 
 
 def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
-    """Tells whether a function takes the seed of a reading; refuses one that takes more."""
+    """Returns whether a function takes a seed; refuses one that needs other arguments."""
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
-        # Some that are written in C tell nothing.
+        # Some functions written in C have no signature.
         return False
     variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     needed = [
@@ -207,7 +207,7 @@ def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
     has_seed = (
         "seed" in parameters
         and parameters["seed"].kind is not inspect.Parameter.POSITIONAL_ONLY
-        # One that was given stays.
+        # Keep a seed that was given.
         and not (isinstance(function, partial) and "seed" in function.keywords)
     )
     others = [name for name in needed if name != "seed" or not has_seed]
@@ -222,7 +222,7 @@ def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
     if has_seed and "seed" in needed:
         raise DataError(
             f"{part} is {shown(function)}, which needs a seed. Only the training data has one for "
-            f"each epoch; {part} has to be the same each time, for trials to be compared. Leave "
+            f"each epoch; {part} must be the same each time, for trials to be compared. Leave "
             "seed out, or give it a default."
         )
     return False

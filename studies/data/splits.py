@@ -1,4 +1,4 @@
-"""Data as a study uses it: a training part, a validation part, and a sealed test part."""
+"""The data of a study: a training part, a validation part, and a sealed test part."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from studies.data.texts import is_text
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Splits:
-    """The parts of a data set. Made by `seal`; the test part comes out by `unseal_test` alone.
+    """The parts of a data set. `seal` makes it; only `unseal_test` returns the test part.
 
     Attributes:
-        train: what models are trained on.
-        validation: what epochs and trials are compared on.
+        train: the samples to train on.
+        validation: the samples by which epochs and trials are compared.
         digests: "train", "validation" and, where there is a test part, "test": the SHA-256 of each
             part's dtypes, shapes and values, the same on every machine.
         digest: one SHA-256 over `digests`: the identity of the data.
         classes: number of classes (distinct labels, or the columns of one-hot rows); None if the
             targets are not classes, or several.
-        preprocessing: name of what was fitted on `train` and applied to all parts; None if nothing.
-        given: the samples as their user gave them.
+        preprocessing: name of the preprocessing that was fitted on `train`; None if none.
+        given: the samples before preprocessing.
     """
 
     train: Part
@@ -41,7 +41,7 @@ class Splits:
 
     @property
     def unfit(self) -> str:
-        """Why no training on this data is for the compiled trainer, or nothing."""
+        """Why the compiled trainer can't train on this data, or empty."""
         texts = any(is_text(array) for array in named_arrays(self.train.x, "x").values())
         return "the samples are texts" if texts else ""
 
@@ -52,13 +52,13 @@ class Splits:
 
     @property
     def warnings(self) -> list[str]:
-        """What a person should know."""
+        """Warnings for the user."""
         return self.given.warnings
 
     def unseal_test(self) -> Part:
         """Returns the test part. Only `evaluate` may call this, and it records that it did.
 
-        No search, pruning or selection may: what has chosen a model can't judge it.
+        No search, pruning or selection may call it: data that chose a model can't judge it.
 
         Raises:
             DataError: the data has no test part.
@@ -71,7 +71,7 @@ class Splits:
         return self._test
 
     def describe(self) -> dict[str, object]:
-        """Returns what a record says about the data, ready for JSON: no values of the data."""
+        """Returns the description in records, ready for JSON, without values of the data."""
         parts = {name: part.describe() for name, part in self._parts().items()}
         return {
             "sizes": dict(self.sizes),
@@ -89,7 +89,7 @@ class Splits:
         return f"Splits({sizes}, classes={self.classes}, digest={self.digest[:12]}…)"
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickles the parts only: the digests are computed anew from what arrived."""
+        """Pickles the parts only: unpickling computes the digests again."""
         parts = (self.train, self.validation, self._test)
         return _seal_again, (*parts, self.classes, self.preprocessing, self.given)
 
@@ -115,7 +115,7 @@ def seal(
         test: the test part, or None.
         classes: number of classes; None if the targets are not classes.
         preprocessing: name of what was already applied to all parts.
-        given: the samples before that; None if nothing is known of them.
+        given: the samples before that; None if unknown.
 
     Returns:
         The splits.
@@ -146,5 +146,5 @@ def _seal_again(
     preprocessing: str | None,
     given: Given,
 ) -> Splits:
-    """Calls `seal` by position, as unpickling has to."""
+    """Calls `seal` with positional arguments, for unpickling."""
     return seal(train, validation, test, classes=classes, preprocessing=preprocessing, given=given)

@@ -1,4 +1,4 @@
-"""Splitting: which samples go to which part."""
+"""Splitting: draws the samples of each part."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def split_indices(
     https://numpy.org/doc/stable/reference/random/legacy.html
 
     Args:
-        samples: what to split.
+        samples: the samples to split.
         sizes: part to share in (0, 1) of all samples (rounded to the nearest count) or count.
             May be empty: then all samples are the training part, in their own order.
         labels: a class for each sample, for each part to get the same proportions; None: at random.
@@ -54,12 +54,12 @@ def _draw(
     rest = np.arange(len(samples))
     parts = {}
     for name, count in counts.items():
-        # Late: half a second that describing a data set should not cost.
+        # Late: the import takes half a second.
         from sklearn.model_selection import train_test_split
 
         strata = None if labels is None else labels[rest]
         if strata is not None:
-            # The part before may have taken all but one of a small class.
+            # An earlier part may have taken all but one sample of a small class.
             check_class_counts(strata, 2, f"{samples.y_name}, parts drawn before taken off,")
         rest, parts[name] = train_test_split(
             rest,

@@ -29,8 +29,8 @@ _WARNINGS = {
     "test": "The test data is not the same each time that it is read. ",
 }
 _ADVICE = {
-    "train": "Give the function that makes it a parameter seed, and let its order, and "
-    "all that is random in it, depend on that alone.",
+    "train": "Give the function that makes it a parameter seed, and make shuffling and "
+    "all other randomness depend on that alone.",
     "validation": "Let nothing in it be random.",
     "test": "Let nothing in it be random.",
 }
@@ -46,8 +46,8 @@ class Stream:
     """A part that is read batch by batch.
 
     Attributes:
-        source: what gives its batches.
-        profile: what is known of them.
+        source: the source of its batches.
+        profile: facts from the first batches.
     """
 
     source: Source
@@ -55,21 +55,21 @@ class Stream:
 
     @property
     def at_hand(self) -> Part:
-        """What of its samples is in memory: the first batch."""
+        """The samples in memory: the first batch."""
         return self.profile.head
 
     def first(self, count: int) -> Part:
-        """Returns a part of its first samples: so many, or the first batch if that has fewer."""
+        """Returns a part of its first samples, at most the first batch."""
         return self.profile.head.first(count)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StreamedSplits:
-    """Data that is read batch by batch: what `Splits` are for arrays.
+    """Data that is read batch by batch, as `Splits` are for arrays.
 
     Attributes:
-        train: what models are trained on.
-        validation: what epochs and trials are compared on.
+        train: the part to train on.
+        validation: the part by which epochs and trials are compared.
     """
 
     train: Stream
@@ -78,13 +78,13 @@ class StreamedSplits:
 
     @property
     def unfit(self) -> str:
-        """Why no training on this data is for the compiled trainer."""
+        """Why the compiled trainer can't train on this data."""
         article = "" if self.train.profile.kind.startswith("keras") else "a "
         return f"the data comes as {article}{self.train.profile.kind}"
 
     @property
     def given(self) -> Given:
-        """The samples as their user gave them: as they are."""
+        """The samples before preprocessing: there is none."""
         return Given()
 
     @property
@@ -110,7 +110,7 @@ class StreamedSplits:
 
     @property
     def warnings(self) -> list[str]:
-        """What a person should know."""
+        """Warnings for the user."""
         profiles = self._profiles().items()
         streams = self._streams()
         found = [
@@ -143,7 +143,7 @@ class StreamedSplits:
         return self._test
 
     def describe(self) -> dict[str, object]:
-        """Returns what a record says about the data, ready for JSON: no values of the data."""
+        """Returns the description in records, ready for JSON, without values of the data."""
         profiles = self._profiles()
         heads = {name: profile.head.describe() for name, profile in profiles.items()}
         return {
@@ -158,7 +158,7 @@ class StreamedSplits:
         }
 
     def __repr__(self) -> str:
-        """Returns what the parts come as, never values."""
+        """Returns the kinds of the parts, never values."""
         kinds = ", ".join(f"{name}={p.kind}" for name, p in self._profiles().items())
         return f"StreamedSplits({kinds}, digest={self.digest[:12]}…)"
 
@@ -177,10 +177,10 @@ class StreamedDataset:
     Nothing is read before `load`.
 
     Attributes:
-        name: what records and reports call it.
+        name: its name in records and reports.
         source: where the data comes from, for records.
         text: the call that describes it, as `repr` shows it.
-        sources: what gives the batches of each part.
+        sources: the sources of each part.
     """
 
     name: str
@@ -200,10 +200,10 @@ class StreamedDataset:
         return self._splits
 
     def load_shared(self, folder: Path) -> StreamedSplits:
-        """Does what `load` does, reading first batches once for all processes of a folder.
+        """Loads the data, reading first batches once for all processes that share a folder.
 
         Args:
-            folder: Of these processes, for as long as they run, and of no others.
+            folder: Theirs alone, for as long as they run.
 
         Returns:
             The data: the same object at every call of `load`.
@@ -231,7 +231,7 @@ class StreamedDataset:
         return StreamedSplits(streams["train"], streams["validation"], streams.get("test"))
 
     def __getstate__(self) -> dict[str, object]:
-        """Returns what is pickled: the description, not what was loaded."""
+        """Returns the state to pickle: the description without loaded data."""
         return {name: value for name, value in vars(self).items() if name != "_splits"}
 
     def __repr__(self) -> str:
@@ -240,7 +240,7 @@ class StreamedDataset:
 
 
 def check_alike(train: Part, part: Part, name: str) -> None:
-    """Refuses a part that has other arrays than the training part.
+    """Refuses a part with other arrays than the training part's.
 
     Raises:
         DataError: their names, or their numbers of dimensions, differ.
@@ -263,7 +263,7 @@ def _advice(source: Source) -> str:
     if source.is_function:
         return _ADVICE[source.part]
     return (
-        "It shuffles itself anew at each reading. Pass the function that makes it: "
+        "It shuffles itself again at each reading. Pass the function that makes it: "
         f"{source.part}=lambda: keras.utils.image_dataset_from_directory(...), for example."
     )
 

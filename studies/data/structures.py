@@ -1,7 +1,7 @@
-"""One array, or several: what a model with one, or with several, inputs or outputs takes.
+"""One array, or several, for a model with one or several inputs or outputs.
 
 Several arrays are a dict by name, as Keras names inputs and outputs, or a tuple in their order.
-A list is data: what `np.asarray` makes one array of.
+A list is one array, as `np.asarray` makes it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ Arrays = np.ndarray | dict[str, np.ndarray] | tuple[np.ndarray, ...]
 
 
 def map_arrays(function: Callable[[np.ndarray], Any], arrays: Arrays) -> Any:
-    """Returns what a function makes of each array, in the same places.
+    """Applies a function to each array, and returns the results in the same structure.
 
     Args:
         function: called with one array at a time.
         arrays: one or several.
 
     Returns:
-        What it returns: bare, in a dict, or in a tuple.
+        One result, or a dict or tuple of results.
     """
     if isinstance(arrays, dict):
         return {name: function(array) for name, array in arrays.items()}
@@ -32,11 +32,11 @@ def map_arrays(function: Callable[[np.ndarray], Any], arrays: Arrays) -> Any:
 
 
 def named_arrays(arrays: Arrays, name: str) -> dict[str, np.ndarray]:
-    """Returns arrays by the names that messages and digests call them.
+    """Returns arrays by their names in messages and digests.
 
     Args:
         arrays: one or several.
-        name: what they are called together, such as "x", or "x of the training part".
+        name: their common name, such as "x", or "x of the training part".
 
     Returns:
         "x" for a single one, else "x['image']" and so on, or "x[0]" and so on; in their order.
@@ -49,13 +49,13 @@ def named_arrays(arrays: Arrays, name: str) -> dict[str, np.ndarray]:
 
 
 def entry_name(name: str, key: str | int) -> str:
-    """Returns what messages call one of several arrays: "x['image'] of the training part"."""
+    """Returns the name of one of several arrays: "x['image'] of the training part"."""
     first, of, rest = name.partition(" of ")
     return f"{first}[{key!r}]{of}{rest}"
 
 
 def length_of(arrays: Arrays) -> int:
-    """Returns the number of samples, as the first of the arrays has it."""
+    """Returns the number of samples of the first array."""
     return len(next(iter(named_arrays(arrays, "").values())))
 
 
@@ -69,7 +69,7 @@ def described(arrays: Arrays) -> str:
 
 
 def several(value: object) -> dict[Any, object] | tuple[object, ...] | None:
-    """Returns what a user gave for several arrays, or None if it is to become one array.
+    """Returns a user's several arrays, or None if the value makes one array.
 
     Several are: a dict, and a tuple of which each entry is an array (a numpy array, a pandas
     DataFrame, a tensor). A tuple of numbers, or of lists of them, is data.

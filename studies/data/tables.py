@@ -12,17 +12,17 @@ from studies.data.structures import named_arrays, several
 
 
 def is_table(value: object) -> bool:
-    """Tells whether a value is a DataFrame, without importing pandas."""
+    """Returns whether a value is a DataFrame, without importing pandas."""
     wanted = ("columns", "dtypes", "to_numpy")
     return getattr(value, "ndim", 0) == 2 and all(hasattr(value, name) for name in wanted)
 
 
 def columns_of(value: object, name: str) -> dict[str, Columns]:
-    """Returns names and types of the columns of each table in what a user gave.
+    """Returns names and types of the columns of each table among a user's arrays.
 
     Args:
         value: one array, or several; see `structures.several`.
-        name: what messages call it.
+        name: its name in messages.
 
     Returns:
         By the names of `structures.named_arrays`. None of tables whose columns are not named by
@@ -46,7 +46,7 @@ def table_array(table: Any, name: str) -> np.ndarray | None:
 
     Args:
         table: a DataFrame.
-        name: what messages shall call it.
+        name: its name in messages.
 
     Returns:
         An array of the type that holds the values of all columns; None if one column is neither.
@@ -54,7 +54,7 @@ def table_array(table: Any, name: str) -> np.ndarray | None:
     Raises:
         DataError: a value is missing.
     """
-    # What pandas has of its own (Int64, boolean) names numpy's type.
+    # Extension types of pandas (Int64, boolean) name numpy's type.
     types = [getattr(dtype, "numpy_dtype", dtype) for dtype in table.dtypes]
     if not all(isinstance(each, np.dtype) and each.kind in "biuf" for each in types):
         return None

@@ -1,4 +1,4 @@
-"""Texts as data: samples for a model that makes numbers of them."""
+"""Texts as samples, for a model that turns them into numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from search_spaces.errors import DataError
 
 
 def is_text(array: np.ndarray) -> bool:
-    """Tells whether an array holds texts: of numpy's own type, or Python's in objects."""
+    """Returns whether an array holds texts: of numpy's own type, or Python's as objects."""
     if array.dtype.kind != "O":
         return array.dtype.kind in "UST"
     first = next(iter(array.ravel()[:1]), None)
@@ -20,14 +20,14 @@ def as_texts(array: np.ndarray, name: str) -> np.ndarray:
 
     Args:
         array: one that `is_text`.
-        name: what messages shall call it.
+        name: its name in messages.
 
     Returns:
         The array itself if it is of Python's texts or of numpy's with a fixed length, else one
         of Python's texts. Bytes are read as UTF-8.
 
     Raises:
-        DataError: some entries are no texts, or bytes that are no UTF-8.
+        DataError: some entries are no texts, or no UTF-8.
     """
     if array.dtype.kind == "U":
         return array

@@ -9,20 +9,20 @@ from studies.data.numbers import as_numbers, check_finite
 
 
 def check_weights(value: object, samples: int, name: str, steps: int | None = None) -> np.ndarray:
-    """Turns what a user gave into checked sample weights.
+    """Turns a user's weights into checked sample weights.
 
     Args:
-        value: a weight for each sample, or for each step of each: what `np.asarray` makes an array
-            of numbers of.
+        value: a weight for each sample, or for each step of each: anything that `np.asarray` turns
+            into an array of numbers.
         samples: the number of samples that they are for.
-        name: what messages shall call them.
+        name: their name in messages.
         steps: of each sample's targets, if they are sequences.
 
     Returns:
         Finite numbers from 0 up, not all 0, of shape (samples,) or (samples, steps).
 
     Raises:
-        DataError: the weights are none of that.
+        DataError: the weights are something else.
     """
     weights = as_numbers(value, name)
     if weights.ndim != 1 and weights.shape[1:] != (steps,):
@@ -52,11 +52,11 @@ def check_weights(value: object, samples: int, name: str, steps: int | None = No
 
 
 def check_some_weight(weights: np.ndarray, name: str) -> None:
-    """Refuses weights that are all 0: nothing could be learned from such samples, or judged by.
+    """Refuses weights that are all 0: such samples can neither train nor judge a model.
 
     Args:
         weights: from 0 up, of shape (n,).
-        name: what the message shall call them.
+        name: their name in the message.
 
     Raises:
         DataError: all are 0.

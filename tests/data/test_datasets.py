@@ -294,7 +294,7 @@ def test_errors_in_a_file_go_by_its_own_names(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", [3, None, "", b"a.npz"])
 def test_what_is_no_path_is_refused(path: Any) -> None:
-    with pytest.raises(DataError, match="path has to be a str or a Path"):
+    with pytest.raises(DataError, match="path must be a str or a Path"):
         datasets.npz(path)
 
 

@@ -244,5 +244,5 @@ def test_a_part_checks_all_its_arrays() -> None:
     with pytest.raises(DataError, match=r"x\['a'\] and x\['b'\] differ in length: 60 and 5"):
         Part({"b": ROWS[:5], "a": ROWS}, KIND)
     wrong: Any = {"a": [1.0]}
-    with pytest.raises(DataError, match=r"x\['a'\] has to be an array .* not list"):
+    with pytest.raises(DataError, match=r"x\['a'\] must be an array .* not list"):
         Part(wrong, KIND)

@@ -186,9 +186,9 @@ def test_validation_takes_no_seed() -> None:
 
 @pytest.mark.parametrize("steps", [0, -1, True, 2.0, "3"])
 def test_steps_are_whole_numbers(steps: Any) -> None:
-    with pytest.raises(DataError, match=r"steps_per_epoch has to be a whole number.*Received"):
+    with pytest.raises(DataError, match=r"steps_per_epoch must be a whole number.*Received"):
         ks.datasets.batches(validation, validation, steps_per_epoch=steps)
-    with pytest.raises(DataError, match=r"validation_steps has to be a whole number"):
+    with pytest.raises(DataError, match=r"validation_steps must be a whole number"):
         ks.datasets.batches(validation, validation, validation_steps=steps)
 
 
@@ -215,7 +215,7 @@ _once = iter([(X, Y), (X, Y), (X, Y)])
         (of((X,)), "validation data has other arrays than the training data"),
         (
             lambda: tf.data.Dataset.from_tensor_slices((X, X, X, Y)).batch(2),
-            r"has to be \(x, y\).*Received: 4 of them.*targets=False",
+            r"must be \(x, y\).*Received: 4 of them.*targets=False",
         ),
         (lambda: tf.data.Dataset.from_tensor_slices((X, Y)), r"y of.*single value.*by batch\(32\)"),
         (of(*zip(X, Y, strict=True)), r"can't be read: .*It seems to come sample by sample"),

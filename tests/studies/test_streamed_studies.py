@@ -150,7 +150,7 @@ def test_a_pydataset_that_shuffles_itself_after_each_epoch_is_noticed() -> None:
         Shuffled(streamed.X, streamed.Y), streamed.validation_py_dataset()
     ).load()
     (warning,) = splits.warnings
-    assert "It shuffles itself anew" in warning and "train=lambda: " in warning
+    assert "It shuffles itself again" in warning and "train=lambda: " in warning
 
 
 # Refused
