@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -46,9 +47,15 @@ SHARED: Mapping[str, set[str]] = {
 }
 
 
+@cache
 def sources() -> list[Path]:
     files = [ROOT / "kerastudy.py", *(f for floor in FLOORS for f in (ROOT / floor).rglob("*.py"))]
     return sorted(files)
+
+
+@cache
+def tree_of(file: Path) -> ast.Module:
+    return ast.parse(file.read_text())
 
 
 def is_private(name: str) -> bool:
@@ -63,13 +70,17 @@ def defined_in(tree: ast.AST) -> set[str]:
             found.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             found.add(node.id)
-        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self":
+        elif isinstance(node, ast.Attribute) and is_name(node.value, "self"):
             found.add(node.attr)
     return found
 
 
+def is_name(node: ast.expr, *names: str) -> bool:
+    return isinstance(node, ast.Name) and node.id in names
+
+
 def is_called_super(node: ast.expr) -> bool:
-    return isinstance(node, ast.Call) and ast.unparse(node.func) == "super"
+    return isinstance(node, ast.Call) and is_name(node.func, "super")
 
 
 def private_names(tree: ast.AST, ours: set[str], everywhere: set[str]) -> Iterator[tuple[int, str]]:
@@ -78,12 +89,12 @@ def private_names(tree: ast.AST, ours: set[str], everywhere: set[str]) -> Iterat
         name, owner = "", None
         if isinstance(node, ast.Attribute):
             name, owner = node.attr, node.value
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) in BY_NAME:
+        elif isinstance(node, ast.Call) and is_name(node.func, *BY_NAME):
             owner, given = node.args[0], node.args[1]
             name = given.value if isinstance(given, ast.Constant) else ""
         if owner is None or not is_private(name) or name in PYTHONS:
             continue
-        if isinstance(owner, ast.Name) and owner.id in ("self", "cls"):
+        if is_name(owner, "self", "cls"):
             continue
         # What a class of ours overrides, and calls, is the base's: ours if another file has it.
         if name in (everywhere if is_called_super(owner) else ours):
@@ -91,28 +102,38 @@ def private_names(tree: ast.AST, ours: set[str], everywhere: set[str]) -> Iterat
         yield node.lineno, name
 
 
-def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(tree):
+@cache
+def imported(file: Path) -> list[tuple[int, str]]:
+    """Lines and names of what a file imports, or reads of a library without an import."""
+    found: list[tuple[int, str]] = []
+    for node in ast.walk(tree_of(file)):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
+            found += [(node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
-        elif isinstance(node, ast.Attribute):
+            found += [(node.lineno, f"{node.module}.{alias.name}") for alias in node.names]
+        elif isinstance(node, ast.Attribute) and first_name(node) in FENCES:
             # `keras.src.…` without an import of its own.
-            yield node.lineno, ast.unparse(node)
+            found.append((node.lineno, ast.unparse(node)))
+    return found
+
+
+def first_name(node: ast.expr) -> str:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def test_names_with_an_underscore_are_ours() -> None:
-    trees = {file: ast.parse(file.read_text()) for file in sources()}
+    trees = {file: tree_of(file) for file in sources()}
     definitions = {file: defined_in(tree) for file, tree in trees.items()}
     allowed = {each for modules, _ in FENCES.values() for each in modules}
     found = []
     for file, tree in trees.items():
         path = str(file.relative_to(ROOT))
-        others = (names for each, names in definitions.items() if each != file)
-        ours = definitions[file] | SHARED.get(path, set())
-        everywhere = set().union(*others)
         if path not in allowed:
+            others = (names for each, names in definitions.items() if each != file)
+            ours = definitions[file] | SHARED.get(path, set())
+            everywhere = set().union(*others)
             names = private_names(tree, ours, everywhere)
             found += [f"{path}:{line}: {name}" for line, name in names]
     assert not found, "use a function of the library's own module"
@@ -124,7 +145,7 @@ def test_private_modules_are_imported_in_the_module_for_their_library(library: s
     found = []
     for file in sources():
         path = str(file.relative_to(ROOT))
-        for line, name in imported(ast.parse(file.read_text())):
+        for line, name in imported(file):
             parts = name.split(".")
             hidden = parts[0] == library and any(map(is_private, parts))
             if path not in modules and (
@@ -146,8 +167,6 @@ def test_only_two_modules_read_or_write_tables_of_mlflow() -> None:
 def test_all_that_is_allowed_is_needed() -> None:
     for path, names in SHARED.items():
         used = {
-            node.attr
-            for node in ast.walk(ast.parse((ROOT / path).read_text()))
-            if isinstance(node, ast.Attribute)
+            node.attr for node in ast.walk(tree_of(ROOT / path)) if isinstance(node, ast.Attribute)
         }
         assert names <= used, path

@@ -30,12 +30,6 @@ def shown(launched: Launched) -> Any:
     return document(told)
 
 
-@pytest.fixture(scope="module")
-def reproduced(launched: Launched) -> Told:
-    return kerastudy_here("reproduce", "blobs", "--json", "--store", launched.store,
-                          cwd=launched.folder)  # fmt: skip
-
-
 def test_show_has_what_the_issue_lists(launched: Launched, shown: Any) -> None:
     assert shown["study"] == "blobs"
     assert shown["engine"] == "optuna:tpe"
@@ -137,20 +131,6 @@ def test_list_has_the_catalog(tmp_path: Path) -> None:
     told = kerastudy_here("list", "--catalog", "--json", cwd=tmp_path)
     assert told.code == 0
     assert "digits" in document(told)
-
-
-def test_reproduce_is_identical(reproduced: Told, shown: Any) -> None:
-    assert reproduced.code == 0, reproduced.err
-    told = document(reproduced)
-    assert told["trial"] == shown["best"]["trial"]
-    assert told["identical"] is True
-    assert told["trainer"] == "plain"
-    assert told["epochs"] == 2
-    assert told["max_difference"] == 0.0
-    first, second = told["weights_sha256"].values()
-    assert first == second == shown["best"]["weights_sha256"]
-    assert len(first) == 64
-    assert told["environment_differences"] == []
 
 
 def test_the_text_for_people_has_the_commands(launched: Launched, shown: Any) -> None:

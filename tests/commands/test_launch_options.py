@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -95,14 +94,6 @@ def test_what_is_wrong_is_told_in_one_line(folder: Path, options: list[str], tol
     assert told in answer.last and answer.out == ""
     assert answer.err.count("kerastudy: ") == 1
     assert sorted(path.name for path in folder.iterdir()) == before
-
-
-def test_the_number_of_workers_is_told_where_nobody_gave_one(folder: Path) -> None:
-    """No more than there are trials left."""
-    arguments = ["launch", "my_study.py", "--name", "by default", "--trials", "1"]
-    told = kerastudy_here(*arguments, cwd=folder, KERASTUDY_WORKERS="")
-    assert told.code == 0, told.err
-    assert re.search(r"^1 worker of 1 thread \(\d+ (cores?|GPUs?)\)$", told.err, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

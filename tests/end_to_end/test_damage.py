@@ -16,7 +16,7 @@ import faults
 import pytest
 from killing import STUDY_FILE
 from study_record import differences, left_behind, read_record
-from user_commands import kerastudy
+from user_commands import kerastudy_here
 from write_ahead import change_last_bytes, commits, dumped
 
 from search_spaces.errors import StoreError
@@ -105,7 +105,7 @@ def test_a_read_only_disk_is_told_and_then_forgotten(
         launch(disk / "store")
     told = capfd.readouterr().err
     assert told.count("\n") == 1 and "is not writable" in told
-    by_command = kerastudy(
+    by_command = kerastudy_here(
         disk.parent, "launch", "digits", "--store", str(disk / "store"), expect=2
     )
     assert "is not writable" in by_command.stderr and "damaged" not in by_command.stderr
@@ -134,16 +134,23 @@ run_study(
 """
 
 
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store whose driver was killed, as it was left."""
+    root = create_store(tmp_path_factory.mktemp("killed") / "store").root
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(root)])
+    assert ended.returncode == -signal.SIGKILL
+    return root
+
+
 @pytest.mark.parametrize("lost", [1, 7])
 def test_a_damaged_end_of_the_databases_log_costs_what_it_held_and_no_more(
-    tmp_path: Path, undisturbed: Any, lost: int
+    killed: Path, tmp_path: Path, undisturbed: Any, lost: int
 ) -> None:
     """Bytes of its last commits are changed: SQLite's checksums notice, and those before count."""
     root, whole, shorter = (tmp_path / name for name in ("store", "whole", "shorter"))
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(root)])
-    assert killed.returncode == -signal.SIGKILL
-    for copy in (whole, shorter):
-        shutil.copytree(root, copy)
+    for copy in (root, whole, shorter):
+        shutil.copytree(killed, copy)
     log = shorter / "mlflow.db-wal"
     os.truncate(log, commits(log)[-lost][0])
     change_last_bytes(root / "mlflow.db-wal", lost)
@@ -158,8 +165,9 @@ def test_a_damaged_end_of_the_databases_log_costs_what_it_held_and_no_more(
 def test_the_best_trials_damaged_checkpoint_is_noticed_and_made_again(tmp_path: Path) -> None:
     """Noticed by its checksum; trained again from the record, to the same bits."""
     (tmp_path / "study.py").write_text(STUDY_FILE, encoding="utf-8")
-    arguments = ("launch", "study.py", "--store", "store", "--epochs", "3")
-    kerastudy(tmp_path, *arguments, "--trials", "3")
+    arguments = ("launch", "study.py", "--store", "store", "--epochs", "3", "--trials", "3")
+    arguments += ("--executor", "in-process")
+    kerastudy_here(tmp_path, *arguments)
     history = read(tmp_path / "store")
     best = history.best
     assert best is not None
@@ -168,7 +176,7 @@ def test_the_best_trials_damaged_checkpoint_is_noticed_and_made_again(tmp_path: 
     # As if it had been damaged before it was registered.
     history.store.client.delete_registered_model_alias("chaos", "champion")
     path.write_bytes(one_bit_off(path))
-    done = kerastudy(tmp_path, *arguments, "--trials", "3")
+    done = kerastudy_here(tmp_path, *arguments)
     assert "again to have its checkpoint" in done.stderr, done.stderr
     again = read(tmp_path / "store")
     assert again.champion_run_id == best.run_id

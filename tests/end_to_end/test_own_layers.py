@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from user_commands import as_json, environment, kerastudy
+from user_commands import as_json, environment, kerastudy_here
 
 STUDY = """
 import keras
@@ -117,13 +117,15 @@ def test_they_load_where_nothing_of_the_study_is(folder: Path, tmp_path: Path) -
 
     from kerastudy import datasets
 
-    launched = as_json(kerastudy(folder, "launch", "own.py", "--json"))
+    launched = as_json(
+        kerastudy_here(folder, "launch", "own.py", "--executor", "in-process", "--json")
+    )
     data = np.load(folder / "data.npz")
     part = datasets.arrays(data["x"], data["y"]).load().validation
     np.savez(tmp_path / "part.npz", x=part.x, y=part.y)
     store = tmp_path / "store"
     shutil.copytree(folder / "kerastudy-store", store)
-    assert as_json(kerastudy(tmp_path, "show", "own", "--json", "--store", str(store)))
+    assert as_json(kerastudy_here(tmp_path, "show", "own", "--json", "--store", str(store)))
     shutil.rmtree(folder)
     uri = f"sqlite:///{(store / 'mlflow.db').as_posix()}"
     done = subprocess.run(
@@ -148,7 +150,7 @@ def test_one_with_a_lambda_is_built_anew(folder: Path, tmp_path: Path) -> None:
 
     study = folder / "own.py"
     study.write_text(STUDY.replace("Lambda(shifted)", "Lambda(lambda x: x + SHIFT)"))
-    done = kerastudy(folder, "launch", "own.py")
+    done = kerastudy_here(folder, "launch", "own.py")
     assert "holds a lambda, which Keras loads in its unsafe mode alone" in done.stderr
     study.unlink()
     with pytest.MonkeyPatch.context() as patch:
@@ -157,5 +159,5 @@ def test_one_with_a_lambda_is_built_anew(folder: Path, tmp_path: Path) -> None:
         data = np.load("data.npz")
         part = ks.datasets.arrays(data["x"], data["y"]).load().validation
     found = model.evaluate(part.x, part.y, verbose=0, return_dict=True)
-    best = as_json(kerastudy(folder, "show", "own", "--json"))["best"]
+    best = as_json(kerastudy_here(folder, "show", "own", "--json"))["best"]
     assert found["loss"] == pytest.approx(best["value"], rel=1e-6)

@@ -1,4 +1,4 @@
-"""`study.launch(workers=2)` where there is no file to load, or none to be run again."""
+"""`study.launch(executor="worker")` where there is no file to load, or none to be run again."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import nbclient
 import nbformat
 import pytest
 from conformance.executor import STUDY_FILE
-from user_commands import as_json, environment, kerastudy
+from user_commands import as_json, environment, kerastudy_here
 
 from tracking.history import read_source, read_study
-from tracking.store import open_store
+from tracking.store import create_store, open_store
 
 
 def test_a_script_without_a_main_guard_launches_several_studies(tmp_path: Path) -> None:
@@ -26,12 +26,13 @@ def test_a_script_without_a_main_guard_launches_several_studies(tmp_path: Path) 
         STUDY_FILE[:start]
         + "print('the script runs')\n"
         + study
-        + "history = study.launch(workers=2)\n"
+        + "history = study.launch(executor='worker')\n"
         + "print(f'{history.best.best.value:.2f}', history.counts()['complete'])\n"
         + second
         + "print(other.launch(epochs=2).counts()['complete'])\n"
     )
     (tmp_path / "script.py").write_text(script, encoding="utf-8")
+    create_store(tmp_path / "kerastudy-store")
     done = subprocess.run(
         [sys.executable, "script.py"],
         cwd=tmp_path,
@@ -43,7 +44,7 @@ def test_a_script_without_a_main_guard_launches_several_studies(tmp_path: Path) 
     assert "the script runs" not in done.stderr
     runs, first, other = done.stdout.splitlines()
     assert (runs, first.split()[1], other) == ("the script runs", "2", "2")
-    again = as_json(kerastudy(tmp_path, "reproduce", "another one", "--json"))
+    again = as_json(kerastudy_here(tmp_path, "reproduce", "another one", "--json"))
     assert (again["identical"], again["epochs"]) == (True, 2)
 
 
@@ -83,8 +84,8 @@ CELLS = [
     """
     study = ks.Study("from a notebook", data=ks.datasets.arrays(x, y), build=build,
                      space=ks.SearchSpace(ks.learning_rate()), objective="val_accuracy",
-                     trials=3, epochs=2)
-    history = study.launch(workers=2)
+                     trials=2, epochs=2)
+    history = study.launch(executor="worker")
     print(history.counts()["complete"])
     """,
     """
@@ -102,19 +103,20 @@ def test_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     client = nbclient.NotebookClient(
         notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}
     )
+    create_store(tmp_path / "kerastudy-store")
     client.execute()
     printed = [
         "".join(o["text"] for o in each["outputs"] if o.get("name") == "stdout")
         for each in notebook.cells
     ]
-    assert printed[-2:] == ["3\n", "True\n"]
+    assert printed[-2:] == ["2\n", "True\n"]
     store = open_store(tmp_path / "kerastudy-store")
     assert store is not None
     history = read_study(store, "from a notebook")
     code = history.description.code
     assert code.path == ""
     assert read_source(history, code.digest).strip() == cell(CELLS[2]).strip()
-    told = kerastudy(tmp_path, "reproduce", "from a notebook", expect=2).stderr
+    told = kerastudy_here(tmp_path, "reproduce", "from a notebook", expect=2).stderr
     assert "study.reproduce(" in told
 
 

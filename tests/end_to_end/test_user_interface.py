@@ -16,6 +16,7 @@ from scripted import ScriptedExecutor, describe
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
+from suite import exhaustive_but
 from user_commands import KERASTUDY, environment
 
 from studies.progress import NoProgress
@@ -96,7 +97,9 @@ def see(browser: webdriver.Chrome, address: str, *texts: str) -> str:
     return wait.until(shown, f"{texts} not on {address}")
 
 
-@pytest.mark.parametrize("sent", [signal.SIGHUP, signal.SIGTERM], ids=["SIGHUP", "SIGTERM"])
+@pytest.mark.parametrize(
+    "sent", exhaustive_but([signal.SIGHUP], [signal.SIGHUP, signal.SIGTERM]), ids=["HUP", "TERM"]
+)
 def test_a_closed_terminal_leaves_no_server_even_while_it_starts(
     history: StudyHistory, sent: signal.Signals
 ) -> None:

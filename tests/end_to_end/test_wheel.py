@@ -7,7 +7,10 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
 from user_commands import as_json, environment, write_study
+
+from tracking.store import create_store
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,7 +21,10 @@ def run(*command: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[st
     return done
 
 
-def test_a_wheel_launches_a_users_study(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the wheel is installed."""
+    tmp_path = tmp_path_factory.mktemp("wheel")
     run(
         sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), ".",
         cwd=ROOT,
@@ -32,6 +38,10 @@ def test_a_wheel_launches_a_users_study(tmp_path: Path) -> None:
         sys.executable, "-m", "pip", "install", "--no-deps", "--target", str(installed), str(wheel),
         cwd=tmp_path,
     )  # fmt: skip
+    return installed
+
+
+def test_a_wheel_launches_a_users_study(installed: Path, tmp_path: Path) -> None:
     folder = tmp_path / "user's folder"
     (folder / "studies").mkdir(parents=True)
     (folder / "studies" / "__init__.py").write_text("NAME = 'theirs'\n")
@@ -42,13 +52,24 @@ def test_a_wheel_launches_a_users_study(tmp_path: Path) -> None:
         cwd=folder, PYTHONPATH=path,
     )  # fmt: skip
     assert Path(where.stdout.strip()).is_relative_to(installed)
+    create_store(folder / "kerastudy-store")
     done = run(
         str(installed / "bin" / "kerastudy"), "launch", "studies/mine.py", "--trials", "1",
-        "--json", cwd=folder, PYTHONPATH=path,
+        "--json", "--verify", "off", cwd=folder, PYTHONPATH=path,
     )  # fmt: skip
     assert as_json(done)["trials"]["complete"] == 1
+
+
+@pytest.mark.exhaustive
+def test_a_wheel_reproduces_a_trial(installed: Path, tmp_path: Path) -> None:
+    path = str(installed)
+    write_study(tmp_path)
+    run(
+        str(installed / "bin" / "kerastudy"), "launch", "study.py", "--trials", "1",
+        cwd=tmp_path, PYTHONPATH=path,
+    )  # fmt: skip
     again = run(
         str(installed / "bin" / "kerastudy"), "reproduce", "작은 연구", "--json",
-        cwd=folder, PYTHONPATH=path,
+        cwd=tmp_path, PYTHONPATH=path,
     )  # fmt: skip
     assert as_json(again)["identical"] is True

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import kerastudy, write_study
+from command_line import kerastudy_here, write_study
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow_server import MlflowServer, free_port
@@ -154,11 +154,11 @@ def test_what_a_server_did_not_get_is_pushed(server: MlflowServer, tmp_path: Pat
     assert history.counts()["total"] == 8
     assert "kerastudy push" in said.texts[-1]
     arguments = ("push", "pushed", "--store", "store")
-    told = kerastudy(*arguments, cwd=tmp_path)
+    told = kerastudy_here(*arguments, cwd=tmp_path)
     assert (told.code, told.out) == (2, "")
     assert f"{nobody} does not answer" in told.last
     for sent in ("10", "0"):
-        told = kerastudy(*arguments, "--tracking-uri", server.address, cwd=tmp_path)
+        told = kerastudy_here(*arguments, "--tracking-uri", server.address, cwd=tmp_path)
         assert (told.code, told.err) == (0, "")
         assert told.out.startswith(f"{sent} runs of pushed sent")
         check_same(history, server)
@@ -184,7 +184,7 @@ def test_what_is_deleted_on_the_server_is_sent_again(server: MlflowServer, tmp_p
     for run in server.client.search_runs([experiment.experiment_id]):
         if run.info.run_name in ("deleted (optuna:tpe)", "trial 1"):
             server.client.delete_run(run.info.run_id)
-    told = kerastudy("push", "deleted", "--store", "store", cwd=tmp_path)
+    told = kerastudy_here("push", "deleted", "--store", "store", cwd=tmp_path)
     assert told.code == 0, told.err
     check_same(history, server)
 
@@ -214,7 +214,7 @@ def test_a_server_that_shows_the_store_itself_is_refused(tmp_path: Path) -> None
     port = free_port()
     with serving(history.store, port, threading.Event()):
         address = f"http://127.0.0.1:{port}"
-        told = kerastudy("push", "itself", "--store", "store", "--tracking-uri", address,
+        told = kerastudy_here("push", "itself", "--store", "store", "--tracking-uri", address,
                          cwd=tmp_path)  # fmt: skip
         assert told.code == 2
         assert "shows this store" in told.last
@@ -244,8 +244,8 @@ def test_a_trained_study_is_there_with_its_champion(server: MlflowServer, tmp_pa
 
     server.client.create_registered_model("taken too")  # by somebody else
     file = write_study(tmp_path, name='"trained"')
-    told = kerastudy(
-        *("launch", file, "--store", "store", "--json"),
+    told = kerastudy_here(
+        *("launch", file, "--store", "store", "--executor", "in-process", "--json"),
         cwd=tmp_path,
         MLFLOW_TRACKING_URI=server.address,
     )
@@ -266,14 +266,14 @@ def test_a_trained_study_is_there_with_its_champion(server: MlflowServer, tmp_pa
     finally:
         mlflow.set_tracking_uri(None)
     assert model.count_params() == 15
-    told = kerastudy(
+    told = kerastudy_here(
         *("launch", file, "--store", "store", "--name", "taken too", "--trials", "1"),
-        *("--tracking-uri", server.address),
+        *("--executor", "in-process", "--tracking-uri", server.address),
         cwd=tmp_path,
     )
     assert told.code == 0 and "registered model 'taken too' that is not" in told.err
     assert not server.client.search_model_versions("name = 'taken too'")
-    shown = kerastudy("show", "trained", "--store", "store", cwd=tmp_path)
+    shown = kerastudy_here("show", "trained", "--store", "store", cwd=tmp_path)
     assert f"also at    {server.address}" in shown.out
 
 

@@ -1,0 +1,106 @@
+"""Signals to a launch that starts, to all of its processes, and a driver that is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+from suite import exhaustive_but
+from user_commands import (
+    KERASTUDY,
+    as_json,
+    environment,
+    kerastudy_here,
+    wait_for_study,
+    write_study,
+)
+
+from tracking.store import create_store
+
+
+def test_sigterm_before_the_first_trial_leaves_nothing_behind(tmp_path: Path) -> None:
+    """While workers are being started: as Ctrl-C does."""
+    write_study(tmp_path)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    process = subprocess.Popen(
+        [*KERASTUDY, "launch", "study.py"],
+        cwd=tmp_path,
+        env=environment(TMPDIR=str(temporary)),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    driver = psutil.Process(process.pid)
+    while not (workers := driver.children()):
+        assert process.poll() is None
+    assert list(temporary.iterdir()), "workers are reached by what is in there"
+    process.send_signal(signal.SIGTERM)
+    told = process.stderr.read()
+    assert process.wait() == 130, told
+    loading, last = told.splitlines()
+    assert loading.startswith("loading ")
+    assert last.startswith("kerastudy: interrupted; nothing is lost.")
+    assert list(temporary.iterdir()) == []
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert not alive
+
+
+@pytest.mark.parametrize(
+    "number", exhaustive_but([signal.SIGTERM], [signal.SIGHUP, signal.SIGTERM])
+)
+def test_a_signal_to_all_of_its_processes_costs_no_trial(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """As a terminal sends it that is closed, and what runs services and batches."""
+    write_study(tmp_path, **{"epochs=3,": "epochs=100000,"})
+    create_store(tmp_path / "kerastudy-store")
+    process = subprocess.Popen(
+        [*KERASTUDY, "launch", "study.py"],
+        cwd=tmp_path,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    wait_for_study(process.stderr)
+    os.killpg(process.pid, number)
+    rest = process.stderr.read()
+    assert process.wait() == 130, rest
+    assert "Traceback" not in rest and "worker process" not in rest
+    shown = as_json(kerastudy_here(tmp_path, "show", "작은 연구", "--json"))
+    assert shown["trials"]["running"] == 0
+
+
+def test_workers_of_a_killed_driver_end_and_take_their_data_along(tmp_path: Path) -> None:
+    write_study(tmp_path, **{"epochs=3,": "epochs=100000,"})
+    create_store(tmp_path / "kerastudy-store")
+    with (tmp_path / "study.py").open("a", encoding="utf-8") as file:
+        # What TensorFlow rewrites is written to a file that it removes when its process ends well.
+        file.write("import tensorflow as tf\ntf.autograph.to_graph(lambda x: x)\n")
+    # Its path is longer than that of a socket may be.
+    temporary = tmp_path / ("temporary" * 12)
+    temporary.mkdir()
+    process = subprocess.Popen(
+        [*KERASTUDY, "launch", "study.py", "--workers", "2"],
+        cwd=tmp_path,
+        env=environment(TMPDIR=str(temporary)),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    wait_for_study(process.stderr)
+    workers = psutil.Process(process.pid).children()
+    assert len(workers) == 2
+    assert list(temporary.glob("kerastudy-data-*/*.npy"))
+    assert list(temporary.rglob("__autograph_generated_file*"))
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert not alive
+    assert not list(temporary.iterdir())
