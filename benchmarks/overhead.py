@@ -26,6 +26,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import kerastudy as ks
 from search_spaces import Hyperparameters, SearchSpace
 from studies.executors.executor import Handler
+from studies.launch_options import LaunchOptions
 from studies.progress import NoProgress
 from studies.running_studies import run_study
 from tracking.records import (
@@ -112,7 +113,7 @@ def driver_cost(trials: int) -> dict[str, float]:
     """Returns the driver's CPU milliseconds per trial: the first ten, and the last hundred."""
     executor = NoTraining(trials)
     with tempfile.TemporaryDirectory() as folder:
-        run_study(executor, store=Path(folder) / "store", progress=NoProgress())
+        run_study(executor, LaunchOptions(store=Path(folder) / "store"), progress=NoProgress())
     ended = executor.ended
     last = min(100, trials - 1)
     return {

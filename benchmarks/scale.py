@@ -24,6 +24,7 @@ import kerastudy as ks
 from search_spaces import SearchSpace
 from search_spaces.optuna_space import OptunaSpace
 from studies.executors.executor import Handler
+from studies.launch_options import LaunchOptions
 from studies.progress import NoProgress
 from studies.running_studies import run_study
 from tracking.records import (
@@ -170,7 +171,7 @@ def cost_by_trials(trials: int) -> dict[str, dict[str, float]]:
     beside = BareSampler()
     executor = SimulatedWorkers("optuna:tpe", trials, 1, beside)
     with tempfile.TemporaryDirectory() as folder:
-        run_study(executor, store=Path(folder) / "store", progress=NoProgress())
+        run_study(executor, LaunchOptions(store=Path(folder) / "store"), progress=NoProgress())
     found = {}
     for mark in [mark for mark in _MARKS if mark <= trials]:
         last = range(mark - _WINDOW, mark)
@@ -186,7 +187,9 @@ def throughput(trials: int, workers: int) -> dict[str, float]:
     """Returns how many trials a second are proposed and recorded, and what one takes of CPU."""
     executor = SimulatedWorkers("optuna:random", trials, workers)
     with tempfile.TemporaryDirectory() as folder:
-        history = run_study(executor, store=Path(folder) / "store", progress=NoProgress())
+        history = run_study(
+            executor, LaunchOptions(store=Path(folder) / "store"), progress=NoProgress()
+        )
     assert history.counts()["complete"] == trials, "all trials must be in the record"
     return {
         "trials": trials,

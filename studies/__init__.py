@@ -5,7 +5,9 @@
 | `commands/` | the command line |
 | `study` | the `Study` that users hold |
 | `launching` | starting a study, or going on with it: from a file or an object |
-| `running_studies` | the same, once an executor has loaded it: its record and its driver |
+| `launch_options` | how it is launched |
+| `taking_up` | its store is checked, it is held, its record is read |
+| `running_studies` | its driver, its champion, its summary |
 | `mirroring` | having its record on an MLflow server too |
 | `driver` | the loop that ties engine, executor and tracking together |
 | `proposals`, `running` | the engine as the driver uses it; a trial that runs |

@@ -12,8 +12,8 @@ from studies.executors.executor import Executor
 from studies.progress import Progress
 from studies.reruns import unsound_checkpoints
 from studies.verification import Verifier
-from tracking.history import StudyHistory, read_study
-from tracking.records import StudyDescription, TrialRecord
+from tracking.history import StudyHistory
+from tracking.records import TrialRecord
 from tracking.records.verified import (
     IDENTICAL,
     OFF,
@@ -29,13 +29,16 @@ from tracking.registry import (
 )
 from tracking.runs import StudyRuns
 from tracking.selection import ranked
-from tracking.store import Store
 
 _SHOWN = 10
 
 
 def choose_champion(
-    executor: Executor, runs: StudyRuns, progress: Progress, verifier: Verifier
+    executor: Executor,
+    runs: StudyRuns,
+    engines: Sequence[StudyHistory],
+    progress: Progress,
+    verifier: Verifier,
 ) -> None:
     """Registers the study's best checkpoint that holds, over all its engines, if it is not yet.
 
@@ -43,13 +46,19 @@ def choose_champion(
     result, the next best is taken. A checkpoint that is missing, or does not have the content that
     was written, is made again by that training.
 
+    Args:
+        executor: Where trials run.
+        runs: The study's.
+        engines: The study under each of its engines, the present one first.
+        progress: What a person sees.
+        verifier: Compares trials with `model.fit`.
+
     Raises:
         VerificationStopped: If it was stopped meanwhile. Nothing is registered then.
     """
-    store, description = runs.store, runs.description
     unsaved: list[TrialRecord] = []
     passed_over, again = False, True
-    for history, found in _best_first(store, description):
+    for history, found in _best_first(engines):
         trial, checkpoint = found, None
         if trial.result is not None and trial.result.unsaved:
             unsaved.append(trial)
@@ -130,16 +139,12 @@ def _noted(
     return trial
 
 
-def _best_first(
-    store: Store, description: StudyDescription
-) -> Iterator[tuple[StudyHistory, TrialRecord]]:
+def _best_first(engines: Sequence[StudyHistory]) -> Iterator[tuple[StudyHistory, TrialRecord]]:
     """Yields the trials of all engines of a study that have a value, best first."""
-    last = read_study(store, description.name, description.engine)
-    others = [e for e in last.engines if e != description.engine]
-    histories = [last, *(read_study(store, description.name, engine) for engine in others)]
-    by_run = {trial.run_id: history for history in histories for trial in history.trials}
+    by_run = {trial.run_id: history for history in engines for trial in history.trials}
     # Sorting is stable: of what is equal, the present engine's comes first.
-    for trial in ranked([t for h in histories for t in h.trials], description.objective):
+    objective = engines[0].description.objective
+    for trial in ranked([t for h in engines for t in h.trials], objective):
         yield by_run[trial.run_id], trial
 
 

@@ -2,14 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import cached_property
+
 from tracking.history import epoch_metrics
-from tracking.records import TrialRecord
+from tracking.mlflow_names import to_mlflow
+from tracking.records import FINISHED_STATES, TrialRecord
 from tracking.store import Store
+from tracking.trial_reading import metric_by_step
 
 
-def objective_by_epoch(store: Store, trial: TrialRecord) -> dict[int, float]:
-    """Reads the objective of a recorded trial by epoch; of a repeated one, of its first repeat."""
+class RecordedCurves:
+    """Reads the objective of recorded trials by epoch; of a repeated one, of its first repeat.
+
+    Args:
+        store: Where they are.
+        recorded: Trials whose curves are read together, at first use: those that have ended.
+    """
+
+    def __init__(self, store: Store, recorded: Iterable[TrialRecord]) -> None:
+        self._store = store
+        self._ended = [trial for trial in recorded if trial.state in FINISHED_STATES]
+
+    def __call__(self, trial: TrialRecord) -> dict[int, float]:
+        """Returns a trial's objective by epoch."""
+        run_id, metric = _run_of(trial), trial.spec.objective.metric
+        if run_id in self._together:
+            return self._together[run_id]
+        epochs = epoch_metrics(self._store, run_id)
+        return {epoch: m[metric] for epoch, m in epochs.items() if metric in m}
+
+    @cached_property
+    def _together(self) -> dict[str, dict[int, float]]:
+        if not self._ended:
+            return {}
+        run_ids = [_run_of(trial) for trial in self._ended]
+        name = to_mlflow(self._ended[0].spec.objective.metric)
+        return metric_by_step(self._store, run_ids, name) or {}
+
+
+def _run_of(trial: TrialRecord) -> str:
     repeats = trial.result.repeats if trial.result is not None else ()
-    epochs = epoch_metrics(store, repeats[0].run_id if repeats else trial.run_id)
-    metric = trial.spec.objective.metric
-    return {epoch: m[metric] for epoch, m in epochs.items() if metric in m}
+    return repeats[0].run_id if repeats else trial.run_id

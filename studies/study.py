@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from studies.errors import StudyError, near_matches
-from studies.settings import check_engine, check_trainer, check_verify
+from studies.settings import check_engine, check_trainer
 from studies.study_definition import StudyDefinition
 
 if TYPE_CHECKING:
@@ -171,24 +171,24 @@ class Study(StudyDefinition):
             TrackingError: If the store cannot be used, or has the study with another definition.
             KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it; launch again to go on.
         """
+        from studies.launch_options import LaunchOptions
         from studies.launching import launch_study
         from studies.self_launching import launched_while_loading
 
         passed_over = launched_while_loading(self)
         if passed_over is not None:
             return passed_over
-        return launch_study(
-            self.with_overrides(overrides),
-            defined_name=self.name,
+        options = LaunchOptions(
             store=store,
             executor=executor,
             workers=workers,
             progress=progress,
             at_the_end=at_the_end,
             tracking_uri=tracking_uri,
-            verify=check_verify(verify),
+            verify=verify,
             retry_infeasible=retry_infeasible,
         )
+        return launch_study(self.with_overrides(overrides), options, defined_name=self.name)
 
     def reproduce(
         self,

@@ -19,7 +19,7 @@
 | `parents` | the parent runs of studies, and those that were lost in MLflow |
 | `run_contents` | what its runs hold |
 | `run_writer`, `run_tables` | how runs are written: by MLflow's client, or into its tables |
-| `history` | reading it back |
+| `history`, `trial_reading` | reading it back: studies, their trials |
 | `joining` | hyperparameters that showed themselves late |
 | `comparison`, `overlaps` | studies side by side; where their best regions overlap |
 | `reasons` | why trials are infeasible or ended early, counted |

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,15 +24,14 @@ from tracking.parents import (
     study_experiments,
 )
 from tracking.records import CodeDescription, StudyDescription, TrialRecord
-from tracking.run_contents import code_path, definition_path, digests_of_code, read_trial
-from tracking.searching import search_runs
+from tracking.run_contents import code_path, definition_path, digests_of_code
 from tracking.selection import best_trial, holding, ranked
 from tracking.store import Store
 from tracking.study_files import StudyFiles, files_of
+from tracking.trial_reading import read_trials
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
-    from mlflow.entities.model_registry import ModelVersion
 
 
 @dataclass(frozen=True)
@@ -166,48 +166,87 @@ def read_study(store: Store, name: str, engine: str | None = None) -> StudyHisto
         StudyDeletedError: If it was deleted in MLflow, or its parent run was.
         StudyNotFoundError: If there is no such study, or it was not launched with this engine.
     """
+    return best_of_engines(read_engines(store, name, engine))
+
+
+def best_of_engines(histories: Sequence[StudyHistory]) -> StudyHistory:
+    """Returns the history with the best trial; the first one, if no trial has a value."""
+    best = best_trial([h.best for h in histories], histories[0].description.objective)
+    return next((h for h in histories if best is not None and h.best is best), histories[0])
+
+
+def read_engines(store: Store, name: str, engine: str | None = None) -> list[StudyHistory]:
+    """Reads a study under each of its engines, or one; the one that was launched last first.
+
+    Raises:
+        StudyDeletedError: See `read_study`; likewise for the other one.
+        StudyNotFoundError: Likewise.
+    """
     experiment = store.client.get_experiment_by_name(name)
     if experiment is None:
         raise _not_found(store, name)
+    parents = _parents(store, experiment, engine)
+    wanted = [engine] if engine is not None else list(reversed(parents))
+    return [_history(store, experiment, parents, each) for each in wanted]
+
+
+def refreshed(history: StudyHistory, written: Collection[str]) -> StudyHistory:
+    """Returns a study as it stands now, without reading its other trials again.
+
+    Args:
+        history: As it was read.
+        written: The runs that were written to since.
+
+    Raises:
+        StudyDeletedError: If it was deleted in MLflow since, or its parent run was.
+    """
+    store, engine = history.store, history.description.engine
+    experiment = store.client.get_experiment(history.experiment_id)
+    parents = _parents(store, experiment, engine)
+    return _history(store, experiment, parents, engine, history, written)
+
+
+def _parents(store: Store, experiment: Experiment, engine: str | None) -> dict[str, Run]:
+    """Returns a study's parent runs by engine, among them that of one engine."""
     if experiment.lifecycle_stage == "deleted":
         raise StudyDeletedError(in_trash(store, experiment))
-    by_engine = parent_runs(store, experiment.experiment_id)
-    engines = tuple(by_engine)
-    if not engines or engine not in (None, *engines):
+    parents = parent_runs(store, experiment.experiment_id)
+    if not parents or engine not in (None, *parents):
         lost = lost_parent(store, experiment, engine)
         if lost:
             raise StudyDeletedError(lost)
-        if not engines:
-            raise _not_found(store, name)
+        if not parents:
+            raise _not_found(store, experiment.name)
         raise StudyNotFoundError(
-            f"The study {name!r} was not launched with the engine {engine!r}, "
-            f"but with {', '.join(engines)}."
+            f"The study {experiment.name!r} was not launched with the engine {engine!r}, "
+            f"but with {', '.join(parents)}."
         )
-    champion = champion_version(store.client, name, experiment.experiment_id)
-    # The latest first: it wins ties.
-    wanted = [engine] if engine is not None else list(reversed(engines))
-    histories = [_history(store, experiment, by_engine[e], engines, champion) for e in wanted]
-    best = best_trial([h.best for h in histories], histories[0].description.objective)
-    return next((h for h in histories if best is not None and h.best is best), histories[0])
+    return parents
 
 
 def _history(
     store: Store,
     experiment: Experiment,
-    parent: Run,
-    engines: tuple[str, ...],
-    champion: ModelVersion | None,
+    parents: Mapping[str, Run],
+    engine: str,
+    before: StudyHistory | None = None,
+    written: Collection[str] | None = None,
 ) -> StudyHistory:
-    """Reads a study under one of its engines, from its parent run."""
-    trials, superseded = _read_trials(store, experiment.experiment_id, parent.info.run_id)
+    """Reads a study under one of its engines: all of it, or what was written since before."""
+    parent = parents[engine]
+    known = () if before is None else before.trials
+    trials, superseded = read_trials(
+        store, experiment.experiment_id, parent.info.run_id, known, written
+    )
     recorded = replace(_read_description(store, parent), name=experiment.name)
     description = with_joined(recorded, trials)
     if description.discovered:
         trials = [completed(trial, description.space) for trial in trials]
+    champion = champion_version(store.client, experiment.name, experiment.experiment_id)
     return StudyHistory(
         store=store,
         description=description,
-        engines=engines,
+        engines=tuple(parents),
         experiment_id=experiment.experiment_id,
         parent_run_id=parent.info.run_id,
         status=parent.info.status,
@@ -219,7 +258,7 @@ def _history(
         stopped=_while_ended(parent, tags.STOPPED),
         keeps=tags.read_count(parent.data.tags.get(tags.KEPT), description.keep),
         server=experiment.tags.get(tags.SERVER, "").removeprefix(tags.NO_SERVER),
-        superseded=superseded,
+        superseded=superseded + (0 if before is None else before.superseded),
     )
 
 
@@ -233,18 +272,28 @@ def _not_found(store: Store, name: str) -> StudyNotFoundError:
     return StudyNotFoundError(f"{told} {known_names(name, study_names(store))}")
 
 
-def find_study(store: Store, name: str, engine: str | None = None) -> StudyHistory | None:
+def find_study(store: Store, name: str) -> StudyHistory | None:
     """Reads a study, or returns None if there is none.
 
     Raises:
         StudyDeletedError: If there was one; see `read_study`.
     """
+    found = find_engines(store, name)
+    return best_of_engines(found) if found else None
+
+
+def find_engines(store: Store, name: str) -> list[StudyHistory]:
+    """Does what `read_engines` does, but returns an empty list if there is no such study.
+
+    Raises:
+        StudyDeletedError: If there was one; see `read_study`.
+    """
     try:
-        return read_study(store, name, engine)
+        return read_engines(store, name)
     except StudyDeletedError:
         raise
     except StudyNotFoundError:
-        return None
+        return []
 
 
 def epoch_metrics(store: Store, run_id: str) -> dict[int, dict[str, float]]:
@@ -305,37 +354,6 @@ def _read_description(store: Store, parent: Run) -> StudyDescription:
             f"The study's definition {str(path)!r} cannot be read ({error}). "
             "`kerastudy doctor --fix` makes it again from the run's tags; else restore the file "
             "from a backup, or launch the study under another name with --name."
-        ) from None
-
-
-def _read_trials(
-    store: Store, experiment_id: str, parent_run_id: str
-) -> tuple[list[TrialRecord], int]:
-    """Returns the trials, each as of its last attempt, and how many ended in one before."""
-    latest: dict[int, TrialRecord] = {}
-    infeasible: list[TrialRecord] = []
-    condition = f"tags.`{tags.PARENT}` = '{parent_run_id}'"
-    for run in search_runs(store.client, experiment_id, condition):
-        trial = _read_trial(run)
-        if trial is None:
-            continue
-        before = latest.get(trial.number)
-        if before is None or before.spec.attempt < trial.spec.attempt:
-            latest[trial.number] = trial
-        if trial.state == "infeasible":
-            infeasible.append(trial)
-    superseded = sum(trial is not latest[trial.number] for trial in infeasible)
-    return [latest[number] for number in sorted(latest)], superseded
-
-
-def _read_trial(run: Run) -> TrialRecord | None:
-    try:
-        return read_trial(run)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(
-            f"The record of the run {run.info.run_id} ({run.info.run_name}) cannot be read "
-            f"({error!r}): the database is damaged, or was changed by hand. Restore the store "
-            "from a backup; `kerastudy doctor` says what else is wrong."
         ) from None
 
 

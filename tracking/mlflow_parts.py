@@ -1,4 +1,7 @@
-"""Private parts of MLflow: used here, and in `run_tables`, which writes into its tables.
+"""Private parts of MLflow.
+
+They are used here, in `run_tables`, which writes into its tables, and in `trial_reading`, which
+reads from them.
 
 Each is looked up when it is first needed. A missing part turns its feature off:
 

@@ -133,9 +133,9 @@ def deleted_trials(store: Store, experiment_id: str, parent_run_id: str) -> dict
     """Returns the trials whose runs were deleted in MLflow and can be restored: number to run."""
     condition = f"tags.`{tags.PARENT}` = '{parent_run_id}'"
     found = {}
-    for run in search_runs(store.client, experiment_id, condition, deleted=True):
+    for run in search_runs(store.client, experiment_id, condition, deleted=True, present=False):
         number = run.data.tags.get(tags.NUMBER, "")
-        if run.info.lifecycle_stage == "deleted" and number.isdigit():
+        if number.isdigit():
             found[int(number)] = run.info.run_id
     return found
 

@@ -69,6 +69,7 @@ class StudyRuns:
 
     Attributes:
         files: Where its trials' checkpoints and states are.
+        written: The ids of the runs written to.
         on_written: Called with the id of each run after writing to it.
     """
 
@@ -86,6 +87,7 @@ class StudyRuns:
         self._flushed: dict[str, float] = {}
         self._dataset = dataset_inputs(description)
         self.files = files_of(store, experiment_id, description.engine)
+        self.written: set[str] = set()
         self.on_written: Callable[[str], None] = lambda run_id: None
         # Written runs that `on_written` has yet to get; None: it gets each at once.
         self._untold: list[str] | None = None
@@ -200,6 +202,7 @@ class StudyRuns:
             self.on_written(run_id)
 
     def _written(self, run_id: str) -> None:
+        self.written.add(run_id)
         if self._untold is None:
             self.on_written(run_id)
         else:

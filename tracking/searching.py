@@ -26,6 +26,7 @@ def search_runs(
     condition: str = "",
     *,
     deleted: bool = False,
+    present: bool = True,
 ) -> list[Run]:
     """Returns the runs of experiments in the order in which they were made.
 
@@ -34,8 +35,13 @@ def search_runs(
         experiments: The id of the experiment, or of several.
         condition: A filter in MLflow's syntax; empty: all.
         deleted: Whether to include deleted ones.
+        present: Whether to include those that were not deleted.
     """
     from mlflow.entities import ViewType
+
+    view = ViewType.ACTIVE_ONLY
+    if deleted:
+        view = ViewType.ALL if present else ViewType.DELETED_ONLY
 
     wanted = [experiments] if isinstance(experiments, str) else list(experiments)
     if not wanted:
@@ -44,7 +50,7 @@ def search_runs(
         lambda token: client.search_runs(
             wanted,
             condition,
-            run_view_type=ViewType.ALL if deleted else ViewType.ACTIVE_ONLY,
+            run_view_type=view,
             order_by=["attributes.start_time ASC"],
             page_token=token,
             max_results=_PAGE,

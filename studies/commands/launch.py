@@ -151,15 +151,20 @@ def launch_command(
         study_document,
         study_text,
     )
+    from studies.launch_options import LaunchOptions
     from studies.launching import describe_target, launch_target
     from studies.loading import resolve_target
-    from studies.setting_checks import check_count, check_target
-    from tracking.mirror import check_server
+    from studies.setting_checks import check_target
 
-    if workers is not None:
-        check_count("workers", workers)
-    if tracking_uri is not None:
-        check_server(tracking_uri)
+    options = LaunchOptions(
+        store=store,
+        executor=executor,
+        workers=workers,
+        at_the_end=at_the_end,
+        tracking_uri=tracking_uri,
+        verify=verify,
+        retry_infeasible=retry_infeasible,
+    )
     overrides = _overrides(settings, keep, start_with)
     if target_value is not None:
         check_target(target_value)
@@ -180,18 +185,7 @@ def launch_command(
             click.echo(definition_text(description))
         return
     try:
-        history = launch_target(
-            found,
-            store=store,
-            executor=executor,
-            overrides=overrides,
-            data=other_data,
-            workers=workers,
-            at_the_end=at_the_end,
-            tracking_uri=tracking_uri,
-            verify=verify,
-            retry_infeasible=retry_infeasible,
-        )
+        history = launch_target(found, options, overrides=overrides, data=other_data)
     except KeyboardInterrupt:
         # The terminal may have hung up.
         with contextlib.suppress(OSError):

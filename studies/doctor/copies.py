@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from search_spaces.optuna_space import OptunaSpace
-from studies.curves import objective_by_epoch
+from studies.curves import RecordedCurves
 from studies.definitions import most_epochs
 from studies.engines.optuna_export import (
     OptunaExport,
@@ -133,7 +133,7 @@ def _make_again(history: StudyHistory, *, keep: bool) -> None:
         pruner=description.pruner,
         epochs=most_epochs(description),
         export=OptunaExport(store, name, description.objective),
-    ).restore(history.trials, lambda trial: objective_by_epoch(store, trial), None)
+    ).restore(history.trials, RecordedCurves(store, history.trials), None)
 
 
 def _remove(store: Store, name: str) -> None:

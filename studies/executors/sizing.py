@@ -9,7 +9,6 @@ from pathlib import Path
 import psutil
 
 from studies.errors import StudyError
-from studies.executors import ExecutorName
 from studies.executors.devices import visible_gpus
 from studies.setting_checks import check_count
 
@@ -65,29 +64,6 @@ def asked_workers(workers: int | None) -> int | None:
             f"{WORKERS_VARIABLE} must be a whole number of at least 1. Received: {text!r}."
         )
     return int(text)
-
-
-def chosen_executor(executor: object, workers: int | None, otherwise: ExecutorName) -> ExecutorName:
-    """Returns where trials run.
-
-    Args:
-        executor: What was asked for, or None.
-        workers: Likewise; workers are processes.
-        otherwise: Where they run if neither was.
-
-    Raises:
-        StudyError: If there is no such executor, or it has no workers.
-    """
-    if executor not in (None, "in-process", "worker"):
-        raise StudyError(f"executor must be 'in-process' or 'worker'. Received: {executor!r}.")
-    if executor == "in-process" and workers is not None:
-        raise StudyError(
-            "The executor 'in-process' runs one trial at a time, in this process, so it takes no "
-            f"number of workers. Received: {workers!r}. Leave one of the two out."
-        )
-    if executor is None:
-        return otherwise if workers is None else "worker"
-    return "in-process" if executor == "in-process" else "worker"
 
 
 def suited_workers(

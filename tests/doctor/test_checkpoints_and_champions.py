@@ -13,10 +13,9 @@ import pytest
 from damage import cut_short, flip_byte
 from doctored import CODE, Said, history_of, kinds, launch
 from handmade import contents
-from scripted import ScriptedExecutor, describe, save_made_up_model
+from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
 
 from studies.doctor.diagnosis import diagnose
-from studies.running_studies import run_study
 from tracking import tags
 from tracking.history import StudyHistory
 from tracking.store import Store

@@ -11,11 +11,10 @@ from damage import cut_short, tear_last_page, tear_pages
 from damages import optuna_cut, optuna_empty, optuna_gone, optuna_torn
 from doctored import ENGINE, Said, copy_of, history_of, kinds, launch, outcome
 from handmade import contents
-from scripted import describe
+from scripted import describe, run_study
 
 from search_spaces.errors import StoreError
 from studies.doctor.diagnosis import diagnose
-from studies.running_studies import run_study
 from tracking.store import Store
 
 

@@ -24,7 +24,7 @@ def test_a_killed_study_is_said_mended_and_goes_on(store: Store, undisturbed: li
 import os, signal, sys
 sys.path[:0] = {[str(Path(__file__).parents[1] / "support")]!r}
 from scripted import ScriptedExecutor, describe
-from studies.running_studies import run_study
+from scripted import run_study
 from studies.progress import NoProgress
 from tracking.records import CodeDescription
 

@@ -15,6 +15,7 @@ from typing import Any
 import faults
 import pytest
 from killing import STUDY_FILE
+from scripted import run_study
 from study_record import differences, left_behind, read_record
 from user_commands import kerastudy_here
 from write_ahead import change_last_bytes, commits, dumped
@@ -23,7 +24,6 @@ from search_spaces.errors import StoreError
 from studies.commands.main import telling_errors
 from studies.doctor.diagnosis import diagnose
 from studies.progress import NoProgress
-from studies.running_studies import run_study
 from tracking.history import StudyHistory, read_study
 from tracking.records import TrialSpec
 from tracking.store import create_store, open_store
@@ -121,7 +121,7 @@ import os, signal, sys
 sys.path[:0] = {[str(Path(faults.__file__).parent)]!r}
 import faults
 from studies.progress import NoProgress
-from studies.running_studies import run_study
+from scripted import run_study
 
 def before(spec):
     if spec.number == 4:

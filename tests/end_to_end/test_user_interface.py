@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
-from scripted import ScriptedExecutor, describe
+from scripted import ScriptedExecutor, describe, run_study
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -20,7 +20,6 @@ from suite import exhaustive_but
 from user_commands import KERASTUDY, environment
 
 from studies.progress import NoProgress
-from studies.running_studies import run_study
 from tracking.history import StudyHistory
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted import describe, loss
+from scripted import describe, loss, run_study
 from simulated_workers import SimulatedWorkers
 
 import kerastudy as ks
@@ -19,7 +19,6 @@ from studies.budget import spelled
 from studies.errors import StudyError
 from studies.executors.executor import Handler
 from studies.progress import NoProgress
-from studies.running_studies import run_study
 from studies.setting_checks import check_seconds
 from studies.study import Study
 from tracking.history import StudyHistory, read_study

@@ -14,6 +14,7 @@ import pytest
 from user_commands import as_json, kerastudy
 
 from search_spaces import Hyperparameters
+from studies.launch_options import LaunchOptions
 from studies.launching import launch_target
 from studies.loading import load_study, resolve_target
 from studies.training.determinism import begin_trial
@@ -60,11 +61,9 @@ def launch(folder: Path) -> Callable[[str], StudyHistory]:
     def launch(name: str) -> StudyHistory:
         return launch_target(
             resolve_target(name),
-            store=folder / "store",
-            executor="in-process",
+            LaunchOptions(store=folder / "store", executor="in-process", progress=False),
             overrides={"trials": 1},
             data=str(folder / "images.npz") if name == "mnist" else "",
-            progress=False,
         )
 
     return launch

@@ -17,13 +17,12 @@ from damage import settle
 from doctored import CODE, Said, kinds
 from handmade import contents
 from mlflow import MlflowClient
-from scripted import ScriptedExecutor, describe
+from scripted import ScriptedExecutor, describe, run_study
 
 from search_spaces.errors import StudyDeletedError, StudyNotFoundError, TrackingError
 from studies.doctor.diagnosis import diagnose
 from studies.errors import StudyError
 from studies.reruns import unsound_checkpoints
-from studies.running_studies import run_study
 from tracking import tags
 from tracking.history import StudyHistory, find_study, read_study, study_names
 from tracking.parents import study_experiments

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conformance.models import SPACE, dense
 from handmade import make_spec
-from scripted import ScriptedExecutor, describe
+from scripted import ScriptedExecutor, describe, run_study
 from sklearn.utils.class_weight import compute_sample_weight
 
 import kerastudy as ks
@@ -23,7 +23,6 @@ from studies.commands.output import definition_text, study_text
 from studies.data import Splits
 from studies.errors import BuilderError, StudyError
 from studies.progress import NoProgress
-from studies.running_studies import run_study
 from studies.training.states import identity_of
 from tracking.history import StudyHistory, read_study
 from tracking.records import StudyDescription, TrialSpec

@@ -9,12 +9,11 @@ from typing import Any
 
 import optuna
 import pytest
-from scripted import describe
+from scripted import describe, run_study
 from simulated_workers import SimulatedWorkers
 
 from search_spaces.errors import StudyChangedError
 from studies.progress import NoProgress
-from studies.running_studies import run_study
 from tracking.history import StudyHistory
 from tracking.records import TrialSpec
 from tracking.store import create_store

@@ -12,13 +12,12 @@ from typing import Any
 
 import optuna
 import pytest
-from scripted import ScriptedExecutor, describe
+from scripted import ScriptedExecutor, describe, run_study
 
 from search_spaces.errors import StoreError, StudyChangedError
 from studies.commands.output import study_text
 from studies.errors import StudyError
 from studies.progress import NoProgress
-from studies.running_studies import run_study
 from tracking.history import StudyHistory, read_study
 from tracking.records import CodeDescription, TrialSpec
 from tracking.store import create_store, open_store
@@ -129,7 +128,7 @@ sys.path[:0] = {path!r}
 from pathlib import Path
 from scripted import ScriptedExecutor, describe
 from studies.errors import StudyError
-from studies.running_studies import run_study
+from scripted import run_study
 from studies.progress import NoProgress
 
 def before(spec):

@@ -6,11 +6,10 @@ import statistics
 from pathlib import Path
 
 import pytest
-from scripted import ScriptedExecutor, describe, loss, read_checkpoint
+from scripted import ScriptedExecutor, describe, loss, read_checkpoint, run_study
 
 from studies.executors.executor import Handler
 from studies.progress import NoProgress
-from studies.running_studies import run_study
 from studies.seeds import trial_seed
 from tracking.history import StudyHistory, epoch_metrics
 from tracking.records import TrialRecord, TrialSpec

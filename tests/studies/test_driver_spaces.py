@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from scripted import SPACE, ScriptedExecutor, describe
+from scripted import SPACE, ScriptedExecutor, describe, run_study
 
 import kerastudy as ks
 from search_spaces import SearchSpace
 from search_spaces.errors import NotRecordableError, StudyChangedError
 from studies.progress import NoProgress
-from studies.running_studies import run_study
 from tracking.history import StudyHistory, read_study
 from tracking.records import Objective, TrialSpec
 

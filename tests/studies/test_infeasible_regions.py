@@ -13,6 +13,7 @@ from typing import Any
 import optuna
 import pytest
 import scripted
+from scripted import run_study
 
 import kerastudy as ks
 from search_spaces import SearchSpace
@@ -20,7 +21,6 @@ from studies.engines.engine import Engine
 from studies.engines.make import make_engine
 from studies.engines.optuna_export import OptunaExport
 from studies.progress import NoProgress
-from studies.running_studies import run_study
 from studies.seeds import sampler_seed
 from tracking.records import BestEpoch, Objective, Proposal, TrialRecord, TrialResult, TrialSpec
 from tracking.store import create_store

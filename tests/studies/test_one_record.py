@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted import ScriptedExecutor, describe
+from scripted import ScriptedExecutor, describe, run_study
 
 from studies.progress import NoProgress
-from studies.running_studies import run_study
 from tracking.history import StudyHistory
 
 KNOWN = (

@@ -11,14 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scripted import ScriptedExecutor, describe
+from scripted import ScriptedExecutor, describe, run_study
 
 from studies.commits import commit_tags
 from studies.doctor.diagnosis import diagnose
 from studies.own_modules import own_modules, place_of, text_of
 from studies.progress import NoProgress
 from studies.recorded_modules import import_texts
-from studies.running_studies import run_study
 from tracking.history import StudyHistory, read_code
 from tracking.records import CodeDescription
 

@@ -20,7 +20,7 @@ SCRIPT = """
 import os, signal, sys
 sys.path[:0] = {path!r}
 from scripted import ScriptedExecutor, describe
-from studies.running_studies import run_study
+from scripted import run_study
 from studies.progress import make_progress
 
 def before(spec):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from conformance.executor import STUDY_FILE, Collecting, make_spec
 
+import kerastudy as ks
 from studies.errors import StudyError
 from studies.executors.devices import variables_of, visible_gpus
 from studies.executors.local import LocalWorkers
@@ -16,13 +18,13 @@ from studies.executors.pool import WorkerPool
 from studies.executors.sizing import (
     Machine,
     asked_workers,
-    chosen_executor,
     described_workers,
     suited_workers,
     this_machine,
     too_many,
 )
 from studies.executors.worker import WorkerExecutor
+from studies.launch_options import LaunchOptions
 from studies.loading import Target
 
 GIB = 2**30
@@ -83,20 +85,32 @@ class TestAskedWorkers:
     @pytest.mark.parametrize(
         ("asked", "executor"),
         [
-            ((None, None), "in-process"),
-            ((None, 1), "worker"),
-            (("worker", None), "worker"),
-            (("in-process", None), "in-process"),
+            ({}, "in-process"),
+            ({"workers": 1}, "worker"),
+            ({"executor": "worker"}, "worker"),
+            ({"executor": "in-process"}, "in-process"),
         ],
     )
-    def test_workers_are_processes(self, asked: tuple[str | None, int], executor: str) -> None:
-        assert chosen_executor(*asked, otherwise="in-process") == executor
+    def test_workers_are_processes(self, asked: dict[str, Any], executor: str) -> None:
+        assert LaunchOptions(**asked).runs_in(otherwise="in-process") == executor
 
-    def test_this_process_is_no_worker(self) -> None:
-        with pytest.raises(StudyError, match=r"takes no number of workers. Received: 2"):
-            chosen_executor("in-process", 2, otherwise="worker")
-        with pytest.raises(StudyError, match="Received: 'cloud'"):
-            chosen_executor("cloud", None, otherwise="worker")
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ({"executor": "in-process", "workers": 2}, r"takes no number of workers. Received: 2"),
+            ({"executor": "cloud"}, "Received: 'cloud'"),
+            ({"workers": 0}, "workers must be a whole number of at least 1. Received: 0"),
+            ({"at_the_end": "stop"}, "at_the_end must be 'finish' or 'cut'. Received: 'stop'"),
+            ({"verify": "all"}, "verify must be one of full, some, off. Received: 'all'"),
+            ({"tracking_uri": "here"}, "tracking URI must be .* Received: 'here'"),
+        ],
+    )
+    def test_wrong_options_of_a_launch_are_refused_before_anything_is_loaded(
+        self, options: dict[str, Any], said: str
+    ) -> None:
+        study = ks.Study("fast", data=lambda hp: None, build=lambda hp: None)
+        with pytest.raises(ks.KerastudyError, match=said):
+            study.launch(**options)
 
 
 class TestMachine:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import faults
 import pytest
-from scripted import ScriptedExecutor, describe
+from scripted import ScriptedExecutor, describe, run_study
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
@@ -23,7 +23,6 @@ from studies.errors import WorkerError
 from studies.executors.executor import Handler
 from studies.interruption import catching_interrupts, raising_interrupts
 from studies.progress import NoProgress
-from studies.running_studies import run_study
 from studies.study import Study
 from tracking.history import StudyHistory, read_study
 from tracking.records import TrialResult, TrialSpec

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted import ScriptedExecutor, describe
+from scripted import ScriptedExecutor, describe, run_study
 
 import kerastudy as ks
 from studies import driver
 from studies.engines.optuna_engine import OptunaEngine
 from studies.executors.executor import Handler
 from studies.progress import NoProgress
-from studies.running_studies import run_study
 from tracking import tags
 from tracking.history import StudyHistory, read_study
 from tracking.records import TrialResult, TrialTask

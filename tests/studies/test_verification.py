@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted import ScriptedExecutor, describe, save_made_up_model
+from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
 
 from studies.progress import NoProgress
-from studies.running_studies import run_study
 from tracking.champions import champion_version
 from tracking.history import StudyHistory
 from tracking.records import StudyDescription, TrialSpec

@@ -10,15 +10,16 @@ from functools import cache
 from pathlib import Path
 
 import tensorflow as tf
+from scripted import run_study
 
 from search_spaces import SearchSpace
 from studies.executors.in_process import InProcessExecutor
 from studies.executors.session import Session
+from studies.launch_options import LaunchOptions
 from studies.launching import launch_target
 from studies.loading import load_study, resolve_target
 from studies.progress import NoProgress
 from studies.reproduction import max_difference
-from studies.running_studies import run_study
 from studies.training import global_settings
 from studies.training.determinism import prepare_environment
 from tracking.history import StudyHistory
@@ -31,10 +32,8 @@ def launch(file: Path, engine: str, store: Path, trials: int) -> StudyHistory:
     """What `kerastudy launch FILE --engine ENGINE --trials TRIALS` does, in this process."""
     return launch_target(
         resolve_target(str(file)),
-        store=store,
-        executor="in-process",
+        LaunchOptions(store=store, executor="in-process", progress=False),
         overrides={"engine": engine, "trials": trials},
-        progress=False,
     )
 
 

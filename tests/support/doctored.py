@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from scripted import ScriptedExecutor, describe
+from scripted import ScriptedExecutor, describe, run_study
 
 from studies.doctor.diagnosis import Diagnosis
 from studies.progress import NoProgress
-from studies.running_studies import run_study
 from tracking.history import StudyHistory, read_study
 from tracking.records import CodeDescription
 from tracking.store import Store

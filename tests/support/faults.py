@@ -28,14 +28,13 @@ from typing import Any, Literal
 
 import scripted
 import study_record
-from scripted import ScriptedExecutor, describe
+from scripted import ScriptedExecutor, describe, run_study
 from write_steps import NEEDS_NO_ROOM, Steps
 
 import kerastudy as ks
 from search_spaces import SearchSpace
 from studies.commands.main import telling_errors
 from studies.progress import NoProgress
-from studies.running_studies import run_study
 from tracking.mlflow_client import forget_databases
 from tracking.records import TrialSpec
 

@@ -17,10 +17,14 @@ import numpy as np
 
 import kerastudy as ks
 from search_spaces import SearchSpace
+from studies import running_studies
 from studies.errors import StudyError
-from studies.executors.executor import Handler
+from studies.executors.executor import Executor, Handler
+from studies.launch_options import LaunchOptions
+from studies.progress import Progress
 from tracking.atomic import replacing
 from tracking.checkpoints import checkpoint_digest
+from tracking.history import StudyHistory
 from tracking.records import (
     BestEpoch,
     CodeDescription,
@@ -61,6 +65,16 @@ def describe(**settings: Any) -> StudyDescription:
         "code": CodeDescription("", "", "", ""),
     }
     return StudyDescription(**{**fields, **settings})
+
+
+def run_study(
+    executor: Executor, *, store: str | Path, progress: Progress, workers: int = 1, **options: Any
+) -> StudyHistory:
+    """Runs the study that an executor has loaded, with options as `Study.launch` takes them."""
+    options_of_launch = LaunchOptions(store=store, **options)
+    return running_studies.run_study(
+        executor, options_of_launch, progress=progress, workers=workers
+    )
 
 
 def loss(spec: TrialSpec, epoch: int) -> float:

@@ -152,10 +152,9 @@ Killed.create(open_store(sys.argv[1]), describe(name="killed early"), {})
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_killed_while_the_study_was_made(new_store: Store) -> None:
     """Launching again goes on, and the other studies are as they were."""
-    from scripted import ScriptedExecutor
+    from scripted import ScriptedExecutor, run_study
 
     from studies.progress import NoProgress
-    from studies.running_studies import run_study
 
     create(new_store, "another")
     support = str(Path(__file__).parents[1] / "support")

@@ -15,12 +15,11 @@ from command_line import kerastudy_here, write_study
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow_server import MlflowServer, free_port
-from scripted import ScriptedExecutor, describe
+from scripted import ScriptedExecutor, describe, run_study
 
 from search_spaces.errors import ServerRefusedError, TrackingError
 from studies.interruption import raising_interrupts
 from studies.progress import NoProgress
-from studies.running_studies import run_study
 from tracking.history import StudyHistory
 from tracking.mirror import check_server, server_of_environment
 from tracking.records import TrialSpec
