@@ -2,12 +2,14 @@
 
     python -m benchmarks.scale [--trials 5000] [--workers 64] [--throughput-trials 2000] [--json]
 
-Two parts. The first plays a study under TPE with one worker (8 hyperparameters, 5 epochs of 4
+Three parts. The first plays a study under TPE with one worker (8 hyperparameters, 5 epochs of 4
 metrics) and takes the driver's CPU time per trial over the 50 trials before 100, 1,000 and 5,000;
 beside it, trial by trial in the same process, the bare sampler of Optuna: ask, suggest and tell, in
 memory, in the same space. The goal: at most 60 ms at 1,000, and no more growth than the sampler's.
-The second plays a study under random search with 64 workers, simulated in this process: each
-reports an epoch, or its result, whenever the driver waits. The goal: 200 trials a second.
+The second launches that study again for one more trial, and a new study for its first one. The
+goal: at most 3 s more. The third plays a study under random search with 64 workers, simulated in
+this process: each reports an epoch, or its result, whenever the driver waits. The goal: 200 trials
+a second.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from studies.executors.executor import Handler
 from studies.launch_options import LaunchOptions
 from studies.progress import NoProgress
 from studies.running_studies import run_study
+from tracking.history import StudyHistory
 from tracking.records import (
     BestEpoch,
     CodeDescription,
@@ -148,7 +151,8 @@ class SimulatedWorkers:
                 going_on.append((spec, epoch + 1))
             else:
                 best = BestEpoch(1, value, metrics)
-                handler.on_result(TrialResult(spec.number, "complete", _EPOCHS, best, "0" * 64))
+                result = TrialResult(spec.number, "complete", _EPOCHS, best, unsaved="not trained")
+                handler.on_result(result)
                 self._note()
         self._running = going_on + self._running
 
@@ -166,12 +170,20 @@ class SimulatedWorkers:
         pass
 
 
-def cost_by_trials(trials: int) -> dict[str, dict[str, float]]:
-    """Returns CPU milliseconds per trial before each mark: the driver's, and the bare sampler's."""
+def cost_by_trials(trials: int) -> dict[str, Any]:
+    """Plays a study; returns what its trials cost, and what one more costs in a further launch.
+
+    Returns:
+        "by_trials": CPU milliseconds per trial before each mark, the driver's and the bare
+        sampler's. "one_more": seconds of a launch, and of a new study's with one trial.
+    """
     beside = BareSampler()
     executor = SimulatedWorkers("optuna:tpe", trials, 1, beside)
     with tempfile.TemporaryDirectory() as folder:
-        run_study(executor, LaunchOptions(store=Path(folder) / "store"), progress=NoProgress())
+        store = Path(folder) / "store"
+        _launch(executor, store)
+        again = _seconds(SimulatedWorkers("optuna:tpe", trials + 1, 1), store)
+        new = _seconds(SimulatedWorkers("optuna:tpe", 1, 1), Path(folder) / "new")
     found = {}
     for mark in [mark for mark in _MARKS if mark <= trials]:
         last = range(mark - _WINDOW, mark)
@@ -180,16 +192,24 @@ def cost_by_trials(trials: int) -> dict[str, dict[str, float]]:
             "driver_ms": driver / _WINDOW * 1000,
             "bare_sampler_ms": sum(beside.spent[i] for i in last) / _WINDOW * 1000,
         }
-    return found
+    return {"by_trials": found, "one_more": {"after": trials, "again": again, "new": new}}
+
+
+def _launch(executor: SimulatedWorkers, store: Path) -> StudyHistory:
+    return run_study(executor, LaunchOptions(store=store), progress=NoProgress())
+
+
+def _seconds(executor: SimulatedWorkers, store: Path) -> dict[str, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    _launch(executor, store)
+    return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
 
 
 def throughput(trials: int, workers: int) -> dict[str, float]:
     """Returns how many trials a second are proposed and recorded, and what one takes of CPU."""
     executor = SimulatedWorkers("optuna:random", trials, workers)
     with tempfile.TemporaryDirectory() as folder:
-        history = run_study(
-            executor, LaunchOptions(store=Path(folder) / "store"), progress=NoProgress()
-        )
+        history = _launch(executor, Path(folder) / "store")
     assert history.counts()["complete"] == trials, "all trials must be in the record"
     return {
         "trials": trials,
@@ -218,7 +238,7 @@ def main() -> None:
     if options.throughput_trials:
         figures["throughput"] = throughput(options.throughput_trials, options.workers)
     if options.trials:
-        figures["by_trials"] = cost_by_trials(options.trials)
+        figures |= cost_by_trials(options.trials)
     if options.json:
         json.dump(figures, sys.stdout, indent=2)
         print()
@@ -227,6 +247,13 @@ def main() -> None:
         print(
             f"at {mark:>5} trials  driver {cost['driver_ms']:6.1f} ms of CPU per trial, "
             f"of which the bare sampler would take {cost['bare_sampler_ms']:6.1f}"
+        )
+    if "one_more" in figures:
+        found = figures["one_more"]
+        print(
+            f"one more trial after {found['after']}  {found['again']['wall']:.1f} s, a new study's "
+            f"first {found['new']['wall']:.1f} s "
+            f"({found['again']['cpu']:.1f} and {found['new']['cpu']:.1f} s of CPU)"
         )
     if "throughput" in figures:
         found = figures["throughput"]

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,7 +112,7 @@ class StudyHistory:
             f"The study {self.description.name!r} has no trial {number}; it has {there}."
         )
 
-    @property
+    @cached_property
     def files(self) -> StudyFiles:
         """The folder of its trials' checkpoints and states."""
         return files_of(self.store, self.experiment_id, self.description.engine)
