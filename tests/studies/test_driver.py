@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,13 @@ import pytest
 from scripted import ScriptedExecutor, describe, run_study
 
 from search_spaces.errors import StoreError, StudyChangedError
+from studies import running_studies
 from studies.commands.output import study_text
+from studies.curves import RecordedCurves
 from studies.errors import StudyError
+from studies.launch_options import LaunchOptions
 from studies.progress import NoProgress
+from tracking import trial_reading
 from tracking.history import StudyHistory, read_study
 from tracking.records import CodeDescription, TrialSpec
 from tracking.store import create_store, open_store
@@ -50,6 +56,45 @@ def test_runs_its_trials_and_closes_all(undisturbed: StudyHistory) -> None:
     assert undisturbed.counts()["pruned"] > 0
     assert "RUNNING" not in statuses(undisturbed)
     assert undisturbed.status == "FINISHED"
+
+
+def test_mlflows_client_reads_the_same_if_its_tables_are_others(
+    undisturbed: StudyHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    curves = RecordedCurves(undisturbed.store, undisturbed.trials)
+    together = [curves(trial) for trial in undisturbed.trials]
+    assert [list(curve) for curve in together] == [
+        list(range(1, trial.result.epochs + 1)) for trial in undisturbed.trials if trial.result
+    ]
+
+    def unknown(*_: object) -> None:
+        raise sqlite3.OperationalError("no such column")
+
+    monkeypatch.setattr(trial_reading, "_rows", unknown)
+    read = read_study(undisturbed.store, "scripted")
+    assert replace(read, store=undisturbed.store) == undisturbed
+    curves = RecordedCurves(undisturbed.store, undisturbed.trials)
+    assert [curves(trial) for trial in undisturbed.trials] == together
+
+
+def test_a_launch_reads_the_record_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "store"
+    launch(folder, trials=3)
+    read, runs_of = [], trial_reading._runs
+
+    def noting(*arguments: Any) -> Any:
+        read.append(arguments[-1])
+        return runs_of(*arguments)
+
+    monkeypatch.setattr(trial_reading, "_runs", noting)
+    executor = ScriptedExecutor(describe(trials=4))
+    options = LaunchOptions(store=folder)
+    history = running_studies.run_study(executor, options, progress=NoProgress())
+    assert read[0] is None, "all trials, before any runs"
+    assert history.best is not None
+    written = {history.trial(3).run_id, history.parent_run_id, history.best.run_id}
+    # To choose the champion, and for the summary: only what was written.
+    assert [only <= written for only in read[1:]] == [True, True]
 
 
 def test_the_best_epoch_counts(undisturbed: StudyHistory) -> None:

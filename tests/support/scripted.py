@@ -24,7 +24,7 @@ from studies.launch_options import LaunchOptions
 from studies.progress import Progress
 from tracking.atomic import replacing
 from tracking.checkpoints import checkpoint_digest
-from tracking.history import StudyHistory
+from tracking.history import StudyHistory, read_study
 from tracking.records import (
     BestEpoch,
     CodeDescription,
@@ -70,11 +70,18 @@ def describe(**settings: Any) -> StudyDescription:
 def run_study(
     executor: Executor, *, store: str | Path, progress: Progress, workers: int = 1, **options: Any
 ) -> StudyHistory:
-    """Runs the study that an executor has loaded, with options as `Study.launch` takes them."""
-    options_of_launch = LaunchOptions(store=store, **options)
-    return running_studies.run_study(
-        executor, options_of_launch, progress=progress, workers=workers
+    """Runs the study that an executor has loaded, with options as `Study.launch` takes them.
+
+    A launch reads its record once. What it returns is what a reading from then on returns.
+    """
+    launched = running_studies.run_study(
+        executor, LaunchOptions(store=store, **options), progress=progress, workers=workers
     )
+    description = launched.description
+    read = read_study(launched.store, description.name, description.engine)
+    # In words: NaN is no equal of another NaN.
+    assert repr(dataclasses.replace(read, store=launched.store)) == repr(launched)
+    return launched
 
 
 def loss(spec: TrialSpec, epoch: int) -> float:
