@@ -118,7 +118,9 @@ def test_they_load_where_nothing_of_the_study_is(folder: Path, tmp_path: Path) -
     from kerastudy import datasets
 
     launched = as_json(
-        kerastudy_here(folder, "launch", "own.py", "--executor", "in-process", "--json")
+        kerastudy_here(
+            folder, "launch", "own.py", "--executor", "in-process", "--verify", "off", "--json"
+        )
     )
     data = np.load(folder / "data.npz")
     part = datasets.arrays(data["x"], data["y"]).load().validation

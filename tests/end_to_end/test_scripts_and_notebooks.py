@@ -26,10 +26,10 @@ def test_a_script_without_a_main_guard_launches_several_studies(tmp_path: Path) 
         STUDY_FILE[:start]
         + "print('the script runs')\n"
         + study
-        + "history = study.launch(executor='worker')\n"
+        + "history = study.launch(executor='worker', verify='off')\n"
         + "print(f'{history.best.best.value:.2f}', history.counts()['complete'])\n"
         + second
-        + "print(other.launch(epochs=2).counts()['complete'])\n"
+        + "print(other.launch(epochs=2, verify='off').counts()['complete'])\n"
     )
     (tmp_path / "script.py").write_text(script, encoding="utf-8")
     create_store(tmp_path / "kerastudy-store")
@@ -85,7 +85,7 @@ CELLS = [
     study = ks.Study("from a notebook", data=ks.datasets.arrays(x, y), build=build,
                      space=ks.SearchSpace(ks.learning_rate()), objective="val_accuracy",
                      trials=2, epochs=2)
-    history = study.launch(executor="worker")
+    history = study.launch(executor="worker", verify="off")
     print(history.counts()["complete"])
     """,
     """

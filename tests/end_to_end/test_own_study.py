@@ -1,0 +1,123 @@
+"""A study file of a user's, whose repository has folders called like our packages."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from user_commands import as_json, environment, kerastudy, kerastudy_here, write_study
+
+from tracking.store import create_store
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("repository")
+    for file, text in {
+        "studies/__init__.py": "from .units import units\nACTIVATION = 'relu'\n",
+        "studies/units.py": "def units():\n    return 4, 16\n",
+        "tracking/__init__.py": "RATE = 0.25\n",
+        "search_spaces/__init__.py": "raise ImportError('theirs, which nothing imports')\n",
+        "beside.py": "from studies import ACTIVATION, units\n",
+        "data.py": f"FACTOR = 1\nSEED = int(open({str(root / 'seed.txt')!r}).read())\n",
+        "seed.txt": "0",
+    }.items():
+        (root / file).parent.mkdir(exist_ok=True)
+        (root / file).write_text(text, encoding="utf-8")
+    write_study(
+        root,
+        **{
+            "import kerastudy as ks\n": "import kerastudy as ks\nfrom beside import units\n"
+            "from data import FACTOR, SEED\nfrom studies import ACTIVATION\n"
+            "from tracking import RATE\n",
+            "default_rng(0)": "default_rng(SEED * FACTOR)",
+            "ks.units(4, 16)": "ks.units(*units())",
+            'activation="relu"': "activation=ACTIVATION",
+            'hp["dropout"]': 'hp["dropout"] * RATE',
+        },
+    )
+    return root
+
+
+def launch(repository: Path, store: str, *options: str) -> None:
+    create_store(repository / store)
+    done = subprocess.run(
+        [
+            *(sys.executable, *options, "-m", "kerastudy", "launch", "study.py"),
+            *("--trials", "1", "--verify", "off", "--store", store, "--json"),
+        ],
+        cwd=repository,
+        env=environment(KERASTUDY_WORKERS=""),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert as_json(done)["study"] == "작은 연구"
+    # Where nobody gave a number: no more than there are trials.
+    assert re.search(r"^1 worker of 1 thread \(\d+ (cores?|GPUs?)\)$", done.stderr, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def launched(repository: Path) -> str:
+    """A store with the study, launched where Python finds the repository's folders first."""
+    launch(repository, "store")
+    return "store"
+
+
+@pytest.mark.exhaustive
+def test_it_launches_where_python_does_not_look_there(repository: Path) -> None:
+    launch(repository, "another store", "-P")
+
+
+@pytest.mark.exhaustive
+def test_a_script_without_a_main_guard(repository: Path) -> None:
+    """It launches its study, and its best trial reproduces from the record."""
+    text = (repository / "study.py").read_text(encoding="utf-8")
+    (repository / "script.py").write_text(
+        text + "\nhistory = study.launch(store='by script', trials=2, progress=False)\n"
+        "print(history.best.number, history.best.best.value)\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=repository, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    store = ["--store", "by script"]
+    best = as_json(kerastudy(repository, "show", "작은 연구", *store, "--json"))["best"]
+    assert done.stdout.split() == [str(best["trial"]), repr(best["value"])]
+    again = kerastudy(repository, "reproduce", "작은 연구", *store, "--json")
+    assert as_json(again)["identical"] is True
+
+
+def test_changed_code_is_told_and_the_recorded_one_run_and_changed_data_is_not(
+    repository: Path, launched: str
+) -> None:
+    """Of what the study imports too. What it reads is not in the record."""
+    file, module, seed = (repository / name for name in ("study.py", "data.py", "seed.txt"))
+    texts = {each: each.read_text(encoding="utf-8") for each in (file, module, seed)}
+    store = ("--store", launched)
+    try:
+        file.write_text(texts[file].replace("=ACTIVATION", '="tanh"'), encoding="utf-8")
+        module.write_text("FACTOR = SEED = 2\n", encoding="utf-8")
+        again = kerastudy_here(repository, "reproduce", "작은 연구", *store, "--json")
+        assert as_json(again)["identical"] is True
+        of_file, of_module = as_json(again)["notes"]
+        assert "has changed since" in of_file and "has changed since" in again.stderr
+        assert of_module == "the imported 'data.py' has changed since; its recorded text is run"
+
+        seed.write_text("1")
+        done = kerastudy_here(repository, "reproduce", "작은 연구", *store, "--json", expect=1)
+        assert as_json(done)["identical"] is False
+        assert "the data has changed" in as_json(done)["notes"][-1]
+
+        file.write_text(texts[file], encoding="utf-8")
+        arguments = ("launch", "study.py", "--trials", "2", "--executor", "in-process", *store)
+        refused = kerastudy_here(repository, *arguments, expect=2)
+        assert "the data differs" in refused.stderr and "--name" in refused.stderr
+        assert "and so does the code: data.py" in " ".join(refused.stderr.split())
+    finally:
+        for path, text in texts.items():
+            path.write_text(text, encoding="utf-8")
