@@ -1,4 +1,4 @@
-"""The best trial of those that a study's engine was told of, and the curve of it in the record."""
+"""The best trial of those that count for the engine, and its curve in the record."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tracking.selection import best_trial
 
 
 class BestSoFar:
-    """Follows the best trial, and adds a point to its curve whenever there is a better one.
+    """Follows the best trial, and adds a point to its curve for each better one.
 
     A point's step is the number of trials that had finished by then, over all launches. (Trials
     end in another order than that of their numbers.)
 
     Args:
-        runs: Where the curve is.
+        runs: The study's runs, which hold the curve.
         counted: The finished trials that count at the beginning.
 
     Attributes:
@@ -31,7 +31,7 @@ class BestSoFar:
         self.trial = best_trial(counted, self._objective)
 
     def complete(self) -> None:
-        """Adds the point of the best trial if the curve does not end at one that is as good.
+        """Adds the point of the best trial if the curve does not end with it.
 
         A kill may have come between a trial's result and its point.
         """
@@ -58,7 +58,7 @@ class BestSoFar:
             self._log(trial.best.value)
 
     def _log(self, value: float) -> None:
-        # Records of earlier versions may have points at later steps.
+        # Records of older versions may have points at later steps.
         step = self._count if self._last is None else max(self._count, self._last[0] + 1)
         self._runs.log_best_so_far(step, value)
         self._last = step, value

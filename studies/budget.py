@@ -1,4 +1,4 @@
-"""When a study ends: its trials are done, or its time is up, or it is as good as was asked for."""
+"""Decides when a study ends: by number of trials, time, target or patience."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tracking.records import StudyDescription, TrialRecord
 EndedBy = Literal["trials", "space", "timeout", "target", "patience", "interrupt", "error"]
 
 AtTheEnd = Literal["finish", "cut"]
-"""What becomes of trials that run when a study's budget is spent."""
+"""Whether to finish or to cut running trials when a study's budget is spent."""
 
 
 class Ending(NamedTuple):
@@ -25,21 +25,21 @@ class Ending(NamedTuple):
     text: str
 
 
-INTERRUPTED = Ending("interrupt", "interrupted; launch again to go on")
+INTERRUPTED = Ending("interrupt", "interrupted; launch again to resume")
 
 
 def why_it_ended(
     *, total: int, finished: int, begun: int, exhausted: bool, early: Ending | None, stopped: bool
 ) -> Ending:
-    """Tells why a launch ended.
+    """Returns why a launch ended.
 
     Args:
-        total: How many trials the study is to have.
+        total: How many trials were asked for.
         finished: How many it has.
-        begun: How many it has, those that were cut included.
+        begun: How many it has, with those that were cut.
         exhausted: Whether there is nothing left to try.
-        early: Why it ended before it had its trials, if it did.
-        stopped: Whether somebody stopped it. If nothing was left to do, that changes nothing.
+        early: Why it ended early, if it did.
+        stopped: Whether a user stopped it. Ignored if nothing was left to do.
     """
     done = finished >= total or exhausted or early is not None
     if stopped and (finished < begun or not done):
@@ -58,7 +58,7 @@ def reached(
     finished: Collection[int],
     best: TrialRecord | None,
 ) -> Ending | None:
-    """Tells whether a study ends before it has its trials.
+    """Decides whether a study ends early.
 
     Args:
         description: The study.
@@ -67,7 +67,7 @@ def reached(
         best: The best of them.
 
     Returns:
-        Why it ends, or None if it goes on.
+        Why it ends, or None if it continues.
     """
     if best is not None and best.best is not None:
         objective, value = description.objective, best.best.value
@@ -83,16 +83,16 @@ def reached(
         since = sum(number > last for number in finished)
         if since >= description.patience:
             than = "no value" if best is None else f"nothing better than trial {best.number}"
-            return Ending("patience", f"{since} trials after one another brought {than}")
+            return Ending("patience", f"{since} trials in a row found {than}")
     if description.timeout is not None and seconds >= description.timeout:
         return Ending(
-            "timeout", f"the time of {spelled(description.timeout)} is up; launch again to go on"
+            "timeout", f"the time of {spelled(description.timeout)} is up; launch again to resume"
         )
     return None
 
 
 def spelled(seconds: float) -> str:
-    """Spells a time as people do, such as ``"1 h 30 min"``.
+    """Returns a time in words, such as ``"1 h 30 min"``.
 
     Args:
         seconds: At least 0.

@@ -1,4 +1,4 @@
-"""What a user's code raised, in one line: the innermost cause, and where in the user's file."""
+"""Errors of a user's code in one line: the innermost cause, and the line of the file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from studies.errors import BuilderError, describe
 
-# How TensorFlow tells in a text where a function, or an operation of a graph, was written.
+# How TensorFlow's messages give the place of a function or of an operation.
 _PLACE = re.compile(r'File "([^"]+)", line (\d+)')
 _OF_KERASTUDY = ("studies", "tracking", "search_spaces")
 _CATALOG = Path(__file__).parent / "catalog"
@@ -23,13 +23,13 @@ _OUT_OF_MEMORY = {"MemoryError", "ResourceExhaustedError"}
 
 
 def explain(error: BaseException, build: Any = None) -> str:
-    """Returns what an error says, its innermost cause, and the line of the user's code.
+    """Returns an error's message, its innermost cause, and the line of the user's code.
 
     Such as ``ValueError: too wide (my_study.py, line 12)``.
 
     Args:
         error: What was raised.
-        build: The builder: named where no line of the user's was at work, as in a layer's call.
+        build: The builder: named if no line of the user's code is in the traceback.
     """
     errors = list(_chain(error))
     text = describe(error)
@@ -42,13 +42,13 @@ def explain(error: BaseException, build: Any = None) -> str:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Tells whether an error says that there was no memory left."""
+    """Returns whether an error means that there was no memory left."""
     kinds = {kind.__name__ for each in _chain(error) for kind in type(each).__mro__}
     return not _OUT_OF_MEMORY.isdisjoint(kinds)
 
 
 def is_fatal(error: BaseException) -> bool:
-    """Tells whether it is one of ``keras_tuner.errors`` that ends a search."""
+    """Returns whether it is one of ``keras_tuner.errors`` that ends a search."""
     return any(_of_keras_tuner(kind, "FatalError") for kind in type(error).__mro__)
 
 
@@ -58,7 +58,7 @@ def fatal(error: BaseException) -> BuilderError:
 
 
 def gives_up_trial(error: BaseException) -> bool:
-    """Tells whether it is the one of ``keras_tuner.errors`` that gives up a trial on purpose."""
+    """Returns whether it is the one of ``keras_tuner.errors`` that ends a trial on purpose."""
     return any(_of_keras_tuner(kind, "FailedTrialError") for kind in type(error).__mro__)
 
 
@@ -67,7 +67,7 @@ def _of_keras_tuner(kind: type, name: str) -> bool:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yields an error, and what it was raised from, as Python shows them."""
+    """Yields an error and its causes, as Python shows them."""
     seen: set[int] = set()
     following: BaseException | None = error
     while following is not None and id(following) not in seen:
@@ -78,10 +78,10 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _place_of(error: BaseException) -> str:
-    """Returns the innermost line of the user's code that an error came through, or nothing."""
+    """Returns the innermost line of the user's code in the traceback, or nothing."""
     frames = traceback.extract_tb(error.__traceback__)
     places = [(frame.filename, frame.lineno or 0) for frame in frames]
-    # Of functions that TensorFlow had rewritten, and of operations in its graphs.
+    # Of functions that TensorFlow rewrote, and of operations in its graphs.
     places += [(file, int(line)) for file, line in _PLACE.findall(str(error))]
     own = [(file, line) for file, line in places if _is_users(file)]
     return f"{Path(own[-1][0]).name}, line {own[-1][1]}" if own else ""
@@ -100,7 +100,7 @@ def builder_function(build: Any) -> Any:
         build = build.func
     if inspect.isroutine(build):
         return inspect.unwrap(build)
-    # Of the class: Keras Tuner puts a function of its own into each HyperModel.
+    # From the class: Keras Tuner puts its own function into each HyperModel.
     return getattr(type(build), "build", None) or type(build).__call__
 
 

@@ -1,4 +1,4 @@
-"""Loading a study's registered model, with its own layers and losses."""
+"""Loads a study's registered model, with its own layers and losses."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 def load_model(study: str, *, store: str | Path | None = None, trust: bool = False) -> keras.Model:
     """Loads the registered model of a study, with its best weights.
 
-    It takes samples as they were given to the study. Its own layers, losses and metrics are made
-    by the code that was saved with it, so the study's file is not needed. A model that Keras can't
-    save safely, such as one with a lambda in a `Lambda` layer, is built anew from the recorded
-    text of the study's file, which reads its data for that.
+    It takes samples as they were passed to the study. The code of its own layers, losses and
+    metrics is saved with it, so the study's file is not needed. A model that Keras can't save
+    safely, such as one with a lambda in a `Lambda` layer, is rebuilt from the recorded text of the
+    study's file, which reads its data for that.
 
     Args:
         study: The study's name.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-        trust: Whether to run the code that lies in a store that this user did not make.
+        trust: Whether to run the code in a store that this user did not make.
 
     Returns:
         The model, compiled if it could be saved so.
@@ -59,15 +59,15 @@ def load_model(study: str, *, store: str | Path | None = None, trust: bool = Fal
     version = champion_version(opened.client, history.description.name, history.experiment_id)
     if version is None:
         raise StudyError(
-            f"The study {study!r} has no registered model. Launch it to its end: that of the best "
-            "trial is registered then."
+            f"The study {study!r} has no registered model. Launch it to its end: then the best "
+            "trial's model is registered."
         )
     folder = local_model(opened, version.source)
     try:
         if not champion_loader.can_not_be_loaded(folder):
             return champion_loader.load_keras_model(folder)
         history = read_study(opened, study, version.tags[tags.ENGINE])
-        return _built_anew(history, history.trial(int(version.tags[tags.NUMBER])))
+        return _rebuilt(history, history.trial(int(version.tags[tags.NUMBER])))
     except StudyError:
         raise
     except Exception as error:
@@ -77,7 +77,7 @@ def load_model(study: str, *, store: str | Path | None = None, trust: bool = Fal
         ) from error
 
 
-def _built_anew(history: StudyHistory, trial: TrialRecord) -> keras.Model:
+def _rebuilt(history: StudyHistory, trial: TrialRecord) -> keras.Model:
     """Returns the model of a trial, made by the recorded text of the study's file."""
     from studies.training.building import build_model, build_variables
     from studies.training.determinism import begin_trial
@@ -89,15 +89,15 @@ def _built_anew(history: StudyHistory, trial: TrialRecord) -> keras.Model:
     source = read_source(history, trial.code_digest) or code.source
     if not code.path or not source:
         raise StudyError(
-            f"The registered model of the study {description.name!r} can't be loaded: it holds "
-            "what Keras can't save safely, such as a lambda, and the study is of no file by which "
-            "it could be built anew."
+            f"The registered model of the study {description.name!r} can't be loaded: it has "
+            "a part that Keras can't save safely, such as a lambda, and there is no study file to "
+            "rebuild it from."
         )
     checkpoint = history.checkpoint(trial)
     if checkpoint is None:
         raise StudyError(
-            f"The registered model of the study {description.name!r} can't be loaded: it has to be "
-            f"built anew, and the checkpoint of trial {trial.number} is gone."
+            f"The registered model of the study {description.name!r} can't be loaded: it must be "
+            f"rebuilt, and the checkpoint of trial {trial.number} is gone."
         )
     study, _ = load_study(Target(code.path, code.variable, source, code.study_name))
     if description.data.override:

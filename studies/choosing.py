@@ -1,4 +1,4 @@
-"""Choosing a study's champion, once its trials are done."""
+"""Chooses a study's champion when its trials are done."""
 
 from __future__ import annotations
 
@@ -40,11 +40,10 @@ def choose_champion(
     progress: Progress,
     verifier: Verifier,
 ) -> None:
-    """Registers the study's best checkpoint that holds, over all its engines, if it is not yet.
+    """Registers the study's best verified checkpoint, over all its engines.
 
-    Before it is registered it is compared with what plain `model.fit` comes to; if that is another
-    result, the next best is taken. A checkpoint that is missing, or does not have the content that
-    was written, is made again by that training.
+    First plain `model.fit` trains the trial again and compares; if the result differs, the next
+    best is tried. This training also restores a missing or damaged checkpoint.
 
     Args:
         executor: Where trials run.
@@ -54,7 +53,7 @@ def choose_champion(
         verifier: Compares trials with `model.fit`.
 
     Raises:
-        VerificationStopped: If it was stopped meanwhile. Nothing is registered then.
+        VerificationStopped: If it was stopped. Then nothing is registered.
     """
     unsaved: list[TrialRecord] = []
     passed_over, again = False, True
@@ -71,9 +70,8 @@ def choose_champion(
                 text = verifier.verify(history, trial)
             else:
                 if fault:
-                    progress.say(f"warning: the registered champion is registered anew: {fault}")
-                # Trials after the best ones have no checkpoint: to train them all again is no way
-                # out.
+                    progress.say(f"warning: the champion is registered again: {fault}")
+                # Trials after the best ones have no checkpoint: don't train them all again.
                 checkpoint, text = _verified(history, trial, verifier, progress, again=again)
             trial, again = _noted(runs, history, trial, text, progress), False
         if registered and not trial.holds:
@@ -90,7 +88,7 @@ def choose_champion(
 
 
 def _tell_of(unsaved: Sequence[TrialRecord], progress: Progress) -> None:
-    """Says of the best trials that they can't be the champion, as there is no checkpoint."""
+    """Reports that the best trials can't be the champion, as they have no checkpoint."""
     if unsaved:
         best = unsaved[0]
         assert best.result is not None, "it has a value"
@@ -104,7 +102,7 @@ def _tell_of(unsaved: Sequence[TrialRecord], progress: Progress) -> None:
 def _noted(
     runs: StudyRuns, history: StudyHistory, trial: TrialRecord, text: str, progress: Progress
 ) -> TrialRecord:
-    """Records what a trial was compared with `model.fit` to find; returns it so."""
+    """Records the outcome of comparing a trial with `model.fit`; returns the trial with it."""
     if text == trial.verified:
         return trial
     runs.set_verified(trial.run_id, text)
@@ -118,8 +116,8 @@ def _noted(
             progress.say(f"warning: trial {trial.number} is not verified: {text}")
         return trial
     progress.say(
-        f"warning: trial {trial.number} is not what model.fit comes to: {text.partition(': ')[2]}. "
-        "It is passed over, and from now on trials of this study are trained by model.fit."
+        f"warning: trial {trial.number} differs from model.fit: {text.partition(': ')[2]}. "
+        "It is skipped, and model.fit trains the study's trials from now on."
     )
     suspects = [
         str(each.number)
@@ -134,15 +132,15 @@ def _noted(
             "warning: the compiled trainer trained other trials of it too, whose values may be "
             f"wrong as well and are not verified: {', '.join(suspects[:_SHOWN])}"
             + (f" and {len(suspects) - _SHOWN} more" if len(suspects) > _SHOWN else "")
-            + ". `kerastudy reproduce` tells of each."
+            + ". `kerastudy reproduce` checks each."
         )
     return trial
 
 
 def _best_first(engines: Sequence[StudyHistory]) -> Iterator[tuple[StudyHistory, TrialRecord]]:
-    """Yields the trials of all engines of a study that have a value, best first."""
+    """Yields the trials with a value, of all engines of a study, best first."""
     by_run = {trial.run_id: history for history in engines for trial in history.trials}
-    # Sorting is stable: of what is equal, the present engine's comes first.
+    # Sorting is stable: the present engine wins ties.
     objective = engines[0].description.objective
     for trial in ranked([t for h in engines for t in h.trials], objective):
         yield by_run[trial.run_id], trial
@@ -156,14 +154,14 @@ def _verified(
     *,
     again: bool,
 ) -> tuple[Path | None, str]:
-    """Returns a trial's weights, if they are what was written, and what is known of them.
+    """Returns a trial's weights, if they are sound, and the outcome of verifying them.
 
     Args:
         history: The study under its engine.
         trial: One with a value.
         verifier: Compares it.
-        progress: Told what a person should know.
-        again: Whether weights that are lost are made again.
+        progress: Gets messages for the user.
+        again: Whether to restore lost weights by training.
     """
     assert trial.result is not None, "it has a value"
     repeat = trial.result.best_repeat
@@ -173,14 +171,14 @@ def _verified(
         return path, verifier.verify(history, trial)
     if path.exists() or again:
         progress.say(
-            f"warning: the checkpoint of trial {trial.number} is of no use, {faults[repeat]}"
+            f"warning: the checkpoint of trial {trial.number} can't be used, {faults[repeat]}"
         )
     if not again:
         return None, trial.verified
-    progress.say(f"training trial {trial.number}, the best, again to have its checkpoint")
+    progress.say(f"training trial {trial.number}, the best, again to restore its checkpoint")
     text = verifier.verify(history, trial, restore=True)
     if repeat in dict(unsound_checkpoints(history, trial)):
-        progress.say(f"warning: trial {trial.number} did not come to the weights that it had")
+        progress.say(f"warning: trial {trial.number} did not get the same weights again")
         return None, text
     return path, text
 
@@ -199,7 +197,7 @@ def _register(
             spec, epoch = trial.best_training
             metrics = executor.save_champion(spec, checkpoint, history.description.space, folder)
         except StudyError as error:
-            # The trials are done and recorded; that one can't be saved takes nothing from them.
+            # The trials are done and recorded, even if one can't be saved.
             progress.say(f"warning: {error}")
             return
         found = metrics.get(metric, epoch.value)

@@ -1,6 +1,6 @@
 """Class weights: how much the samples of each class count in training, as in `model.fit`.
 
-Keras makes sample weights of them, for the training part alone; so does this. Keras takes either
+They become sample weights, for the training part alone, as in Keras. Keras takes either
 class weights or sample weights, and class weights for a single output only; so does this.
 """
 
@@ -23,15 +23,15 @@ from studies.errors import StudyError
 
 BALANCED = "balanced"
 
-# Trainers keep data by its object, so each trial is to be given the same one. A study that makes
-# the weights of hyperparameters has many.
+# Trainers keep data by its object, so each trial must get the same one. A study whose weights #
+# depend on hyperparameters has many.
 _MOST_WEIGHTS = 4
 _weighted: WeakKeyDictionary[Splits, dict[tuple[tuple[int, float], ...], Splits]]
 _weighted = WeakKeyDictionary()
 
 
 def check_class_weight(value: object) -> Mapping[int, float] | str | None:
-    """Checks what can be checked of class weights without the data.
+    """Checks class weights without the data.
 
     Args:
         value: A weight from 0 up by class, such as ``{0: 1.0, 1: 5.0}``; "balanced", or None.
@@ -66,7 +66,7 @@ def check_class_weight(value: object) -> Mapping[int, float] | str | None:
 def resolve_class_weight(
     class_weight: Mapping[int, float] | str | None, splits: AnySplits
 ) -> dict[int, float] | None:
-    """Returns class weights as numbers, checked against the data that they are for.
+    """Returns class weights as numbers, checked against their data.
 
     Args:
         class_weight: As `check_class_weight` returns it.
@@ -110,8 +110,8 @@ def resolve_class_weight(
 def _of_stream(class_weight: Mapping[int, float] | str, splits: StreamedSplits) -> dict[int, float]:
     """Returns class weights for data that is read batch by batch, whose classes are not all known.
 
-    Each class that was read has a weight then: for a `tf.data.Dataset`, Keras has none for classes
-    above the largest that is given.
+    Each class that was read gets a weight: for a `tf.data.Dataset`, Keras has none for classes
+    above the largest with one.
     """
     profile = splits.train.profile
     _labels(profile.head)
@@ -142,12 +142,12 @@ def _both(class_weight: Mapping[int, float] | str) -> StudyError:
 def with_class_weight(splits: AnySplits, class_weight: Mapping[int, float] | None) -> AnySplits:
     """Returns data whose training samples have the weights of their classes.
 
-    Its digests stay those of the data: class weights are told beside them. Data that is read batch
-    by batch stays as it is: its trainer weighs each batch.
+    The digests stay those of the data: class weights are recorded next to them. Data that is read
+    batch by batch does not change: its trainer weights each batch.
 
     Args:
         splits: The data; its targets are classes, if there are weights for them.
-        class_weight: Weights by class, where a class without counts 1; None for the data as it is.
+        class_weight: Weights by class, where a class without counts 1; None for the unchanged data.
 
     Returns:
         The same object for the same arguments.

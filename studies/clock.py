@@ -1,4 +1,4 @@
-"""Time as far as this process was there to use it."""
+"""Time during which this process runs."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import time
 from collections.abc import Callable
 
 TICK = 0.25
-# A tick takes longer on a machine with much to do, and longer still in a process that was stopped.
+# A tick takes longer on a busy machine, and much longer in a process that was stopped.
 _LONGEST_TICK = 1.0
-# What workers did before a stop, or while this process alone was stopped, is read by then.
+# By then, messages from before a stop, or from while only this process was stopped, are read.
 _SECONDS_TO_CATCH_UP = 4 * TICK
 
 
 class AwakeClock:
     """Counts the seconds that this process runs.
 
-    While it is stopped (SIGSTOP, a closed lid) no time passes, so that no trial is cut for it: of
-    a tick that took more than a second longer than one does, only what the process used of a
-    processor counts. A shorter stop can't be told from a machine with much to do, and counts.
+    While it is stopped (SIGSTOP, a closed lid) no time passes, so that no trial is cut for it: if a
+    tick takes more than a second too long, only its CPU time counts. A shorter stop looks like a
+    busy machine, and counts.
 
     Use it as a context.
 
     Args:
-        now: Tells the time, in seconds.
-        used: Tells what this process used of processors, in seconds.
+        now: Returns the time, in seconds.
+        used: Returns the CPU time of this process, in seconds.
 
     Attributes:
         seconds: Since it was started.
@@ -55,7 +55,7 @@ class AwakeClock:
 
     @property
     def caught_up(self) -> bool:
-        """Whether this process runs, and has run long enough to know what others did meanwhile."""
+        """Whether this process has run long enough since a stop to know what others did."""
         # The thread that ticks may not have run yet after a stop.
         ticks = self._now() - self._last <= TICK + _LONGEST_TICK
         return ticks and self.seconds - self._awake_since >= _SECONDS_TO_CATCH_UP
@@ -64,7 +64,7 @@ class AwakeClock:
         """Counts the time since the last tick."""
         now, used = self._now(), self._used()
         passed = now - self._last
-        # A call that lets no other thread run is no stop, however long.
+        # A call that lets no other thread run is no stop, however long it takes.
         awake = min(passed, max(TICK, used - self._last_used))
         if passed - awake > _LONGEST_TICK:
             self._awake_since = self.seconds + awake

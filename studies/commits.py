@@ -1,4 +1,4 @@
-"""The commit that a study's code is of, if it is in a git repository."""
+"""The git commit of a study's code, if it is in a repository."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _SECONDS = 10.0
 
 
 def commit_tags(code: CodeDescription) -> dict[str, str]:
-    """Returns the tags that say of which commit a study's code is; those are empty if of none.
+    """Returns the tags with the commit of a study's code; empty ones if there is none.
 
-    It is dirty if a file that git follows has changed, or if one of the study's own is none that
-    git follows. Other files that git does not follow, such as a store, don't count.
+    It is dirty if a tracked file has changed, or if git does not track one of the study's own
+    files. Other untracked files, such as a store, don't count.
     """
     found = {tags.COMMIT: "", tags.DIRTY: ""}
     path = Path(code.path or Path(code.folder or ".") / "notebook")
@@ -39,8 +39,8 @@ def commit_tags(code: CodeDescription) -> dict[str, str]:
 
 
 def _asked(git: str, folder: Path, *arguments: str) -> str | None:
-    """Returns what git answers; None if it does not."""
-    # The first: a repository's own settings name a program that git would run.
+    """Returns git's output; None if it fails."""
+    # The first option: a repository's settings may name a program for git to run.
     command = [git, "-c", "core.fsmonitor=false", "-C", str(folder), *arguments]
     try:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What an engine was told of a trial while it trained."""
+"""The curves of trials that an engine gets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class RecordedCurves:
 
     Args:
         store: Where they are.
-        recorded: Trials whose curves are read together, at first use: those that have ended.
+        recorded: Ended trials, whose curves are read together at first use.
     """
 
     def __init__(self, store: Store, recorded: Iterable[TrialRecord]) -> None:

@@ -1,4 +1,4 @@
-"""A study's definition: whether it is the recorded one, and what follows from it."""
+"""Compares a study's definition with the recorded one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tracking.records import FINISHED_STATES, StudyDescription
 
 
 def check_definition(description: StudyDescription) -> None:
-    """Checks that a study can be recorded, and its engine serve its space, pruner and epochs.
+    """Checks that a study can be recorded, and that its engine can serve it.
 
     Raises:
         NotRecordableError: If the record can't take the name of a hyperparameter or a metric.
@@ -36,7 +36,7 @@ def check_definition(description: StudyDescription) -> None:
 
 
 def warnings_of(description: StudyDescription) -> list[str]:
-    """Returns what a person should know before a study runs."""
+    """Returns the warnings before a study runs."""
     found = list(description.warnings)
     for name, default in (("epochs", DEFAULT_EPOCHS), ("batch_size", DEFAULT_BATCH_SIZE)):
         given = getattr(description, name)
@@ -61,7 +61,7 @@ def warnings_of(description: StudyDescription) -> list[str]:
 def as_they_can_join(
     description: StudyDescription, parameters: Sequence[Mapping[str, Any]]
 ) -> tuple[Mapping[str, Any], ...]:
-    """Returns hyperparameters that a builder showed late, as they can join its study's space.
+    """Returns hyperparameters that a builder declared late, in the form that can join the space.
 
     Args:
         description: The study.
@@ -85,7 +85,7 @@ def check_unchanged(before: StudyHistory | None, now: StudyDescription) -> None:
     """Checks that a recorded study with finished trials has the definition it is launched with.
 
     Raises:
-        StudyChangedError: If not; says what differs and how to start anew.
+        StudyChangedError: If not; says what differs and how to start a new study.
     """
     if before is None:
         return
@@ -94,16 +94,16 @@ def check_unchanged(before: StudyHistory | None, now: StudyDescription) -> None:
         listed = "; ".join(each.removesuffix(".") for each in found)
         raise StudyChangedError(
             f"The study {now.name!r} is recorded with another definition: {listed}. "
-            "Launch it as it was to go on, or start anew under another name with --name."
+            "Undo the change to resume it, or start a new one under another name with --name."
         )
 
 
 def with_lag(description: StudyDescription, before: StudyHistory) -> StudyDescription:
-    """Returns a study's definition with the order of its proposals as it was begun.
+    """Returns a study's definition with its original order of proposals.
 
     Raises:
-        StudyChangedError: If it has trials that were proposed by whatever had ended, and is to be
-            deterministic now.
+        StudyChangedError: If it is deterministic now, but has trials whose proposals may depend on
+            timing.
     """
     if before.description.engine != description.engine:
         return description
@@ -111,18 +111,18 @@ def with_lag(description: StudyDescription, before: StudyHistory) -> StudyDescri
     finished = any(trial.state in FINISHED_STATES for trial in before.trials)
     if description.deterministic and not lag and finished:
         raise StudyChangedError(
-            f"The study {description.name!r} was begun without --deterministic: which trials it "
-            "has may depend on timing already. Launch it as it was to go on, or start anew under "
-            "another name with --name."
+            f"The study {description.name!r} was begun without --deterministic, so its trials "
+            "may depend on timing already. Leave the option out to resume it, or start a new one "
+            "under another name with --name."
         )
     if finished or (lag and before.trials):
-        # Begun so, it stays so, with other workers too.
+        # It keeps its first lag, with another number of workers too.
         return replace(description, lag=lag, deterministic=lag > 0)
     return description
 
 
 def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
-    """Says what differs between two definitions, as far as it changes what trials mean."""
+    """Returns the differences of two definitions that change the meaning of trials."""
     found = before.space.differences(now.space)
     if before.data.digest != now.data.digest:
         parts = [
@@ -170,7 +170,7 @@ def check_complete(history: StudyHistory) -> None:
         raise StudyError(
             f"The study {history.description.name!r} cannot go on: the runs of trials "
             f"{', '.join(map(str, sorted(missing)))} were deleted in MLflow, and what is proposed "
-            f"depends on every trial. Restore them ({how}), or start anew under another name with "
+            f"depends on every trial. Restore them ({how}), or start a new one under another name with "
             "--name."
         )
 
@@ -184,7 +184,7 @@ def most_epochs(description: StudyDescription) -> int:
 
 
 def _unlike_data(now: StudyDescription) -> str:
-    """Says what can have changed data if the code is the same."""
+    """Returns what may have changed the data if the code is the same."""
     source = now.data.override or now.data.source
     if Path(source).is_file():
         return f": the file {source!r} has changed"

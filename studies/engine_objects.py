@@ -1,8 +1,8 @@
-"""Engines and pruners that are given as objects of Optuna or Keras Tuner.
+"""Engines and pruners as objects of Optuna or Keras Tuner.
 
-An engine is made anew for each trial and by each launch, so of an object only its kind and its
-settings count: they are read from it, and become the engine's name in the record. An object whose
-settings are more than numbers and words is refused, as is one of another kind.
+Each trial and each launch makes a new engine, so only an object's kind and settings count: they are
+read from it, and become the engine's name in the record. An object of another kind, or with
+settings other than numbers and words, is refused.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PRUNERS: Final = {
     "PatientPruner": "patient",
     "NopPruner": "none",
 }
-# What a name stands for is not always what the class itself has.
+# Options of a name that differ from the class's defaults.
 _ALWAYS: Final = {"successive-halving": ("min_resource", "reduction_factor")}
 _KERAS_TUNER: Final = {
     "RandomSearch": "keras-tuner:random",
@@ -47,7 +47,7 @@ def name_of_object(what: str, given: Any, epochs: int) -> str:
         epochs: The study's.
 
     Raises:
-        EngineError: If it is of no kind that is known, or its settings can't be read from it.
+        EngineError: If its kind is unknown, or its settings can't be read from it.
     """
     kind = given if inspect.isclass(given) else type(given)
     library = kind.__module__.partition(".")[0]
@@ -82,7 +82,7 @@ def _optunas(what: str, given: Any, kind: Any) -> str:
 
 
 def _patient(given: Any) -> str:
-    """Returns the name of a patient pruner, with its settings and those of the median in it."""
+    """Returns the name of a patient pruner, with its settings and its median pruner's."""
     from studies.libraries.optuna_parts import attribute
 
     median = None if inspect.isclass(given) else attribute(given, "wrapped_pruner")

@@ -1,7 +1,7 @@
 """Settings of an engine or a pruner, as a part of its name: ``optuna:tpe,n_startup_trials=20``.
 
-So another setting is another engine: it has trials of its own in the record, and stands beside the
-others wherever engines are compared.
+So another setting makes another engine, with its own trials in the record, to compare with the
+others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PLAIN = re.compile(r"[\w.+-]*")
 _TYPES = {"int": int, "float": (int, float), "bool": bool, "str": str, "None": type(None)}
 
 
-# What Optuna and scikit-learn refuse only in the midst of a study, or never.
+# Bounds that Optuna and scikit-learn check only during a study, or never.
 _LEAST = {
     "seed": 0,
     "n_startup_trials": 0,
@@ -38,14 +38,14 @@ def split_options(text: str) -> tuple[str, dict[str, Any]]:
     """Returns the name of an engine or a pruner, and its settings.
 
     Raises:
-        EngineError: If what stands after a comma is no ``NAME=VALUE``.
+        EngineError: If the text after a comma is no ``NAME=VALUE``.
     """
     name, *options = text.split(",")
     return name.strip(), dict(parse_option(option) for option in options)
 
 
 def with_options(name: str, options: Mapping[str, Any]) -> str:
-    """Returns the name of an engine or a pruner with settings, in one spelling."""
+    """Returns the name of an engine or a pruner with settings, in its one spelling."""
     return ",".join([name, *(f"{key}={_spelled(options[key])}" for key in sorted(options))])
 
 
@@ -71,7 +71,7 @@ def parse_option(text: str) -> tuple[str, Any]:
 
 
 def checked_option(name: str, value: Any) -> Any:
-    """Returns a setting's value if it is one that a name can hold.
+    """Returns a setting's value if a name can hold it.
 
     Raises:
         EngineError: If not.
@@ -93,9 +93,9 @@ def check_options(who: str, known: Mapping[str, str], options: Mapping[str, Any]
     """Checks the settings of an engine or a pruner.
 
     Args:
-        who: Its name.
-        known: The settings that it has, each with the names of its types, such as "int | None".
-        options: The settings that were given.
+        who: The engine or pruner.
+        known: Its settings, each with the names of its types, such as "int | None".
+        options: The settings to check.
 
     Raises:
         EngineError: If there is no such setting, or it is of another type.

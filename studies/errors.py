@@ -1,4 +1,4 @@
-"""The texts of errors: what Keras, TensorFlow and users raised, in one line each."""
+"""The texts of errors of Keras, TensorFlow and users, in one line each."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
     "near_matches",
 ]
 
-# What TensorFlow puts before the text of an error: where in its graph, and in whose code.
+# Prefixes of TensorFlow's errors: the place in its graph, and in the code.
 _NODE = re.compile(r"\{\{function_node [^}]*\}\}")
 _CALLED = re.compile(r"^Exception encountered when calling .*?\x1b\[1m(.*?)\x1b\[0m", re.DOTALL)
 _IN_USER_CODE = "in user code:"
@@ -36,7 +36,7 @@ _WHERE = re.compile(r'Graph execution error:|Detected at node|<stack traces|File
 
 
 def describe(error: BaseException) -> str:
-    """Returns an error's kind and the first line of its text that says what was wrong."""
+    """Returns an error's kind and the first informative line of its text."""
     text = _undecorated(str(error)).removeprefix(f"{type(error).__name__}: ")
     lines = [line for line in text.splitlines() if line.strip()]
     if lines and lines[0].startswith("Graph execution error:"):
@@ -51,16 +51,16 @@ def describe(error: BaseException) -> str:
 def first_paragraph(error: BaseException) -> str:
     """Returns an error's kind and its text up to the first empty line, in one line.
 
-    For errors of Keras that tell a user in several lines what to do, then by an example.
+    For errors of Keras that say in several lines what to do, followed by an example.
     """
     text = " ".join(str(error).strip().split("\n\n")[0].split()).rstrip(".")
     return f"{type(error).__name__}: {text[:500]}" if text else type(error).__name__
 
 
 def _undecorated(text: str) -> str:
-    """Returns what an error said before Keras and TensorFlow wrapped its text.
+    """Returns the text of an error before Keras and TensorFlow wrapped it.
 
-    Keras tells first which layer was called, TensorFlow in which line of a function.
+    Keras puts the called layer in front, TensorFlow the line of a function.
     """
     called = _CALLED.search(text)
     if called is not None:
@@ -74,7 +74,7 @@ def _undecorated(text: str) -> str:
 
 
 def near_matches(name: str, known: Iterable[str]) -> str:
-    """Returns " Did you mean …?" for a mistyped name, or what is known if nothing is near."""
+    """Returns " Did you mean …?" for a mistyped name, or the known names if none is near."""
     names = sorted(known)
     near = get_close_matches(name, names, n=3)
     if near:

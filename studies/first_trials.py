@@ -1,4 +1,4 @@
-"""Whether the first trials of a launch all fail alike, as they do by a mistake in the code."""
+"""Checks whether the first trials of a launch all fail alike, by a mistake in the code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class FirstTrials:
 
     Args:
         description: The study.
-        recorded: Its trials so far. Once one of the same code has a value, others may fail.
+        recorded: Its trials so far. If one of the same code has a value, others may fail.
     """
 
     def __init__(self, description: StudyDescription, recorded: Iterable[TrialRecord]) -> None:
@@ -32,10 +32,10 @@ class FirstTrials:
         self._failed.append(raised)
 
     def check(self) -> None:
-        """Checks that those that have ended do not all fail alike.
+        """Checks that the ended trials do not all fail alike.
 
         Raises:
-            FailedAlikeError: If they do, and are enough to tell.
+            FailedAlikeError: If enough trials have failed alike.
         """
         if self._over or len(self._failed) < self._wanted:
             return

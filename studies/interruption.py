@@ -9,16 +9,16 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-# A closed terminal (SIGHUP, which Windows lacks) is no reason to lose anything either.
+# A closed terminal (SIGHUP, which Windows lacks) must lose nothing either.
 _LIKE_CTRL_C = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 
 @contextmanager
 def raising_interrupts() -> Iterator[None]:
-    """Has SIGTERM and a closed terminal raise `KeyboardInterrupt`, as Ctrl-C does.
+    """Makes SIGTERM and a closed terminal raise `KeyboardInterrupt`, as Ctrl-C does.
 
-    What was to be done at them is in force again afterwards. Outside the main thread, where signals
-    can't be caught, it changes nothing.
+    The former handlers are restored at the end. Outside the main thread, where signals can't be
+    caught, it changes nothing.
     """
     with _handling(_LIKE_CTRL_C, signal.default_int_handler):
         yield
@@ -50,8 +50,8 @@ def _handling(
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    # What is ignored stays so: `nohup`, and `&` in a script, ask for that. So does what was set by
-    # other than Python, which couldn't be set again.
+    # Ignored signals stay ignored, as `nohup`, and `&` in a script, want it. So do handlers that
+    # were # not set by Python, which couldn't be restored.
     heard = [s for s in signals if signal.getsignal(s) not in (signal.SIG_IGN, None)]
     before = {s: signal.getsignal(s) for s in heard}
     try:

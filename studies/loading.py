@@ -1,8 +1,8 @@
 """From a target on the command line to a study.
 
 A target is a catalog name (``digits``), a file (``my_study.py``), or a file and the name of the
-variable in it (``my_study.py:wide``). Files are loaded by their path, under a module name of
-ours, so that neither a user's ``studies/`` folder nor ours gets in the other's way.
+variable in it (``my_study.py:wide``). Files are loaded by their path, under a module name of ours,
+so that a user's ``studies/`` folder and ours don't collide.
 """
 
 from __future__ import annotations
@@ -43,10 +43,9 @@ class Target:
     Attributes:
         path: The file; it need not exist if ``source`` is given.
         variable: The variable that holds the study, or empty to find it.
-        source: Text to run in place of the file's, from a record.
+        source: Recorded text to run instead of the file's.
         study_name: Which study to take if there are several and ``variable`` is empty.
-        modules: Texts to run in place of those that modules have now, by their files, from a
-            record.
+        modules: Recorded texts to run instead of the modules' present ones, by their files.
     """
 
     path: str
@@ -81,7 +80,7 @@ _A_TARGET = "A target is a Python file (my_study.py, my_study.py:variable) or a 
 
 
 def _no_target(text: str, path: str, file: Path) -> str:
-    """Says why a target is none, and what may be meant."""
+    """Returns why a target is none, and what may be meant."""
     hint = _HINTS.get(file.suffix.lower(), "")
     if not text:
         return f"The target is empty. {_A_TARGET}"
@@ -104,7 +103,7 @@ def _no_target(text: str, path: str, file: Path) -> str:
 
 
 def what_is_loaded(target: Target) -> str:
-    """Returns what a person waits for while a target is loaded, TensorFlow before it."""
+    """Returns the message to show while TensorFlow and the target are loaded."""
     path = Path(target.path)
     if path.parent == _CATALOG:
         return f"loading TensorFlow and {path.stem.replace('_', '-')}"
@@ -118,7 +117,7 @@ def load_study(target: Target) -> tuple[StudyDefinition, CodeDescription]:
 
     Raises:
         StudyFileError: If the file does not parse, raises, or has no study; or several, and the
-            target does not say which.
+            target does not name one.
     """
     path, target = Path(target.path), with_source(target)
     source = target.source
@@ -132,7 +131,7 @@ def load_study(target: Target) -> tuple[StudyDefinition, CodeDescription]:
 
 
 def with_source(target: Target) -> Target:
-    """Returns a target with the text that its file has now, if it has none yet.
+    """Returns a target with the present text of its file, if it has none yet.
 
     Raises:
         StudyFileError: If the file cannot be read.
@@ -148,11 +147,11 @@ def with_source(target: Target) -> Target:
 def describe_code(study: StudyDefinition, defined_name: str) -> CodeDescription:
     """Returns the code of a study that was made in this process.
 
-    Its file's text; of a notebook, that of the cell that defines its builder.
+    It is its file's text; in a notebook, that of the cell that defines its builder.
 
     Args:
         study: The study.
-        defined_name: What it is called in the file, if it is launched under another name.
+        defined_name: Its name in the file, if it is launched under another name.
     """
     function = builder_function(study.build)
     try:
@@ -168,7 +167,7 @@ def describe_code(study: StudyDefinition, defined_name: str) -> CodeDescription:
         modules = own_modules(Path(place), source)
     else:
         source, place = _cell_of(function), ""
-        # Cells of a notebook import for one another.
+        # Cells of a notebook share imports.
         imports = "".join(f"import {name}\n" for name in names_used(function))
         modules = own_modules(Path.cwd() / "notebook.ipynb", f"{imports}{source}")
     return CodeDescription.of(
@@ -212,13 +211,13 @@ def _run(path: Path, source: str, target: Target) -> Loading:
     # Pickles and keras.saving look modules up by name.
     sys.modules[name] = module
     if target.source is not None:
-        # Python and TensorFlow's AutoGraph read a function's text here: it must be what runs.
+        # Python and TensorFlow's AutoGraph read a function's text here: it must be the running one.
         linecache.cache[str(path)] = (len(source), None, source.splitlines(True), str(path))
     file = Loading(module, target.variable, target.study_name)
     try:
         import_from(path.parent)
         import_texts(target.modules)
-        # The file may lie in a package that is called like ours.
+        # The file may be in a package with the name of ours.
         add_packages_of(path.parent.parent)
         with loading(file):
             exec(code, module.__dict__)
@@ -239,18 +238,18 @@ def _where_raised(path: Path, error: BaseException) -> str:
 
 
 def import_from(folder: Path) -> None:
-    """Lets a study file import what lies beside it.
+    """Lets a study file import modules next to it.
 
-    The folder goes to the end of the path: a file beside the study that is called like a module
-    of ours or of a library must not take its place. If the folder has packages called like ours,
-    they are found behind ours; see `same_names`.
+    The folder goes to the end of the path: a file there with the name of a module of ours or of a
+    library must not replace that. If the folder has packages with the names of ours, they are found
+    after ours; see `same_names`.
     """
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 
 
 def _package_of(path: Path) -> str:
-    """Returns the package that a file belongs to, and lets it be imported; empty if to none."""
+    """Returns the package of a file, and makes it importable; empty if there is none."""
     root = path.parent
     while (root / "__init__.py").is_file() and root.name.isidentifier():
         root = root.parent
@@ -290,6 +289,6 @@ def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
             "study = kerastudy.Study(...)."
         )
     raise StudyFileError(
-        f"{path!r} has {len(found)} studies: say which, as in {path}:{next(iter(found))}. "
+        f"{path!r} has {len(found)} studies: name one, as in {path}:{next(iter(found))}. "
         f"There is: {', '.join(found)}."
     )

@@ -1,4 +1,4 @@
-"""Having a study's record on an MLflow server too."""
+"""Sends a study's record to an MLflow server too."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from tracking.mirror import Mirror, check_server, server_of_environment
 from tracking.runs import StudyRuns
 from tracking.store import Store
 
-# Of a study that is ended by an error, or at once.
+# For a study that ends by an error, or at once.
 _SECONDS_AFTER_AN_ERROR = 10.0
 
 
 def server_for(store: Store | None, name: str, asked: str | None) -> str | None:
-    """Returns the address of the MLflow server that is to have a study too; None if none is.
+    """Returns the address of the MLflow server that gets a study too, or None.
 
     Args:
         store: Where the study is; None if there is no store yet.
         name: The study's name.
-        asked: What was asked for; None: what the study was launched with before, or what
-            ``MLFLOW_TRACKING_URI`` names. ``"off"``: none, from now on.
+        asked: The address; None: that of the last launch, or of ``MLFLOW_TRACKING_URI``. ``"off"``:
+            none, from now on.
 
     Raises:
         TrackingError: If it is no address of a server.
@@ -37,12 +37,12 @@ def server_for(store: Store | None, name: str, asked: str | None) -> str | None:
 
 @contextlib.contextmanager
 def mirroring(runs: StudyRuns, address: str | None, say: Callable[[str], None]) -> Iterator[None]:
-    """Sends what is recorded of a study to a server meanwhile; all of it, by the end.
+    """Sends a study's record to a server in the background, and the rest at the end.
 
     Args:
         runs: The study's.
         address: The server's; None: sends nothing, and the next launch neither.
-        say: Told what a person should know.
+        say: Called with messages for the user.
     """
     store, name = runs.store, runs.description.name
     before = store.client.get_experiment(runs.experiment_id).tags.get(tags.SERVER)
@@ -52,7 +52,7 @@ def mirroring(runs: StudyRuns, address: str | None, say: Callable[[str], None]) 
     if address is None:
         yield
         return
-    say(f"the MLflow server {address} has this study too")
+    say(f"the MLflow server {address} gets this study too")
     mirror = Mirror(store, name, address, say)
     runs.on_written = mirror.changed
     mirror.start()

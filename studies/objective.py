@@ -28,11 +28,11 @@ _MIN = frozenset(
 
 
 def make_objective(objective: str | Objective) -> str | Objective:
-    """Returns an objective with its direction, or the name if that does not tell it.
+    """Returns an objective with its direction, or the name if its direction is unknown.
 
     The direction is known for the metrics that Keras has. It is never guessed from a part of a
-    name: that is how `val_f1_score` gets minimized elsewhere. What the name does not tell, the
-    metric's object does, once a model is built; see `studies.training.metric_directions`.
+    name, which would minimize `val_f1_score`. For other names, the metric's object tells it once a
+    model is built; see `studies.training.metric_directions`.
 
     Args:
         objective: A metric that the model logs, such as ``"val_accuracy"``, or an `Objective`,
@@ -58,7 +58,7 @@ def make_objective(objective: str | Objective) -> str | Objective:
             "The objective must be the name of a metric, such as 'val_accuracy', or an "
             f"Objective. Received: {objective!r}."
         )
-    # Keras numbers a second metric of one kind: auc, auc_1.
+    # Keras numbers a second metric of one class: auc, auc_1.
     direction = known_direction(re.sub(r"_\d+$", "", objective.removeprefix("val_")))
     return objective if direction is None else Objective(objective, direction)
 
@@ -71,7 +71,7 @@ def known_direction(name: str) -> Direction | None:
 
 
 def unknown_direction(metric: str) -> ObjectiveError:
-    """Returns the error for an objective of which nothing tells which way it gets better."""
+    """Returns the error for an objective of unknown direction."""
     return ObjectiveError(
         f"It is not known whether {metric!r} should go up or down: it is none of Keras's own "
         f"metrics. If it is yours, say so: Objective({metric!r}, 'max') or 'min'."
@@ -86,7 +86,7 @@ def _suggest(metric: str) -> str:
 
 
 def unknown_metric(metric: str, logged: dict[str, float] | set[str]) -> ObjectiveError:
-    """Returns the error for an objective that is not among what the model logs."""
+    """Returns the error for an objective that the model does not log."""
     names = ", ".join(map(repr, sorted(logged)))
     hint = near_matches(metric, logged)
     return ObjectiveError(

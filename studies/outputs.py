@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Output:
-    """What the end of a model must be for its targets. Make one by a function of this module.
+    """The last layer, loss and metrics for a kind of targets. Make one by a function here.
 
     It holds no layer, so that one object serves all trials: each call of `layer` makes a new one.
 
     Attributes:
         units: Units of the last layer, at least 1.
         activation: Its activation, by its Keras name.
-        loss: For `compile`: a Keras name, or what else `compile` takes.
+        loss: For `compile`: a Keras name, or anything else that `compile` takes.
     """
 
     units: int
@@ -61,7 +61,7 @@ class Output:
             **options: Other arguments of `Dense`, such as ``kernel_initializer`` or ``name``.
 
         Raises:
-            StudyError: If ``units`` or ``activation`` is among them: the target decides those.
+            StudyError: If they contain ``units`` or ``activation``, which follow from the target.
         """
         # Late: importing kerastudy must not import Keras.
         import keras
@@ -125,7 +125,7 @@ def regression(
     Args:
         count: How many numbers a target has, at least 1.
         loss: A name from https://keras.io/api/losses/regression_losses/, such as
-            ``"mean_absolute_error"`` or ``"huber"``, or what else `compile` takes.
+            ``"mean_absolute_error"`` or ``"huber"``, or anything else that `compile` takes.
         metrics: Keras names of metrics. Mean absolute error, the default, is in the target's
             unit, and can be compared between trials whose losses differ.
 

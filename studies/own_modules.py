@@ -1,9 +1,9 @@
-"""The code of a study beside its file: what that imports from its own folder or repository.
+"""A study's own modules: those that its file imports from its folder or repository.
 
-Found by reading what each file imports, within functions and branches too, and not by looking at
-what is loaded. So the same files give the same modules in each process: in one that has imported
-more, as a notebook's; before a function that imports has run; and whatever branch a trial took.
-What is imported by a name that only running it tells is not found.
+They are found by reading the imports of each file, within functions and branches too, not by
+looking at loaded modules. So the same files give the same modules in each process, whatever it has
+imported, such as a notebook's, and whatever functions and branches have run. Imports by computed
+names are not found.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ def own_modules(
 ) -> dict[str, str]:
     """Returns the texts of the modules that a study file imports, and that these import.
 
-    Only those that lie in the file's folder or its repository, and are not installed there: not in
-    a virtual environment, nor among site-packages.
+    Only those in the file's folder or its repository that are not installed there, in a virtual
+    environment or in site-packages.
 
     Args:
         path: The study file, or one that would lie in the folder of a notebook. Its imports have
-            run, or can be found on the path.
+            run, or are on the path.
         source: Its text.
         package: The package that it belongs to, or empty.
-        texts: Texts that modules have in place of those in their files, by these.
+        texts: Texts to use instead of those in the files, by file.
 
     Returns:
         Texts by the path of each from the study file's folder, with slashes.
@@ -69,7 +69,7 @@ def own_modules(
                 continue
             modules = [(_own_place(m.file, roots, path), m) for m in _resolved(name, path.parent)]
             if modules and name not in NAMES and all(place is None for place, _ in modules):
-                # A library, whose modules need not be looked for.
+                # A library: skip its modules.
                 foreign.add(name)
             for place, module in modules:
                 text = None
@@ -119,7 +119,7 @@ def imported_names(source: str, package: str = "") -> list[str]:
 
 
 def names_used(function: Any) -> list[str]:
-    """Returns the modules that a function of a notebook, and those that it calls there, use."""
+    """Returns the modules used by a notebook's function, and by functions that it calls there."""
     names: dict[str, None] = {}
     seen: set[int] = set()
     waiting = [function]
@@ -148,9 +148,9 @@ def _names_in(code: CodeType) -> Iterator[str]:
 
 
 def _resolved(name: str, folder: Path) -> Iterator[_Found]:
-    """Yields the files that a module's name stands for: as imported, or as it would be."""
+    """Yields the files of a module's name: as imported, or as it would be."""
     top = name.partition(".")[0]
-    # A user's package, or a module of it, that is called like one of ours.
+    # A user's package or module with the name of one of ours.
     for place in places_of(name):
         theirs = place / "__init__.py" if place.is_dir() else place
         if theirs.is_file():
@@ -172,7 +172,7 @@ def _of_module(name: str, module: ModuleType) -> Iterator[_Found]:
 
 
 def _search(name: str, folder: Path) -> tuple[Path | None, list[str]]:
-    """Finds a module that is not imported, without running the packages that it is in.
+    """Finds a module that is not imported, without running its packages.
 
     Returns:
         Its file, if it has one; where its own modules are, if it is a package.
@@ -199,14 +199,14 @@ def _search(name: str, folder: Path) -> tuple[Path | None, list[str]]:
 
 
 class _Roots(NamedTuple):
-    """A study's folder, and those whose modules are its own: that, and its repository."""
+    """A study's folder, and the folders of its own modules: that, and its repository."""
 
     folder: Path
     roots: list[Path]
 
 
 def _roots(path: Path) -> list[_Roots]:
-    """Returns the roots of a study file: by its name, and where links lead."""
+    """Returns the roots of a study file: by its name, and with links resolved."""
     found = []
     for file in (Path(os.path.abspath(path)), path.resolve()):
         repository = next((p for p in file.parents if (p / ".git").exists()), None)
@@ -216,13 +216,13 @@ def _roots(path: Path) -> list[_Roots]:
 
 
 def _own_place(file: Path, roots: Sequence[_Roots], path: Path) -> str | None:
-    """Returns a file's path from the study's folder, if it is of the study's own, or None."""
+    """Returns a file's path from the study's folder, if it is one of the study's own; else None."""
     resolved = file.resolve()
     if file.suffix != ".py" or _is_ours(resolved) or resolved == path.resolve():
         return None
     if any(resolved.is_relative_to(place) for place in _PYTHONS):
         return None
-    # By their names first, then where links lead.
+    # By their names first, then with links resolved.
     for each in (Path(os.path.abspath(file)), resolved):
         for folder, own in roots:
             if any(each.is_relative_to(r) and not _is_installed(each, r) for r in own):
@@ -235,7 +235,7 @@ def _is_ours(file: Path) -> bool:
 
 
 def _is_installed(file: Path, root: Path) -> bool:
-    """Tells whether a file lies, below a root, in an environment or among installed packages."""
+    """Returns whether a file below a root is in an environment, or an installed package."""
     below = file.relative_to(root).parts[:-1]
     if any(part in _LIBRARIES for part in below):
         return True
@@ -259,5 +259,5 @@ def place_of(path: Path, place: str) -> Path:
 
 
 def text_of(path: Path, place: str) -> str | None:
-    """Returns the text that it has now, or None if it can't be read."""
+    """Returns its present text, or None if it can't be read."""
     return _text(place_of(path, place))

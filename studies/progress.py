@@ -1,6 +1,6 @@
-"""What a person sees while a study runs: a live line on a terminal, plain lines elsewhere.
+"""Progress of a study for the user: a live line on a terminal, plain lines elsewhere.
 
-On standard error, so that standard output is for results.
+It goes to standard error, as standard output is for results.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """Told of what happens in a study."""
+    """Gets the events of a study."""
 
     def begin(self, description: StudyDescription, done: int, total: int) -> None:
-        """The study begins, or goes on with ``done`` trials."""
+        """The study begins, or resumes with ``done`` trials."""
         ...
 
     def trial_begins(self, spec: TrialSpec) -> None:
@@ -40,11 +40,11 @@ class Progress(Protocol):
         ...
 
     def say(self, text: str) -> None:
-        """Something that a person should read."""
+        """A message for the user."""
         ...
 
     def wait(self, what: str) -> None:
-        """What a person waits for now, until the study begins or ends."""
+        """What the user waits for now, until the study begins or ends."""
         ...
 
     def end(self) -> None:
@@ -90,7 +90,7 @@ class LineProgress(NoProgress):
         self._objective = description.objective
         self._total, self._done = total, done
         self._started = time.monotonic()
-        going_on = f", going on after {done}" if done else ""
+        going_on = f", resuming after {done}" if done else ""
         self.say(
             f"study {description.name}: {total} trials by {description.engine}{going_on}, "
             f"pruner {description.pruner}, {self._objective.direction} {self._objective.metric}"
@@ -116,7 +116,7 @@ class LineProgress(NoProgress):
         self.say(what)
 
     def outcome(self, result: TrialResult) -> str:
-        """Returns what came of a trial, in a few words: a line has 80 characters."""
+        """Returns a trial's outcome in a few words: a line has 80 characters."""
         if result.best is None:
             return f"{result.state}: {result.reason}"
         state = "" if result.state == "complete" else f" {result.state}"
@@ -130,7 +130,7 @@ class LineProgress(NoProgress):
         return "no value yet" if best is None else f"best {best[1]:.6g} (trial {best[0]})"
 
     def left_after_trial(self) -> str:
-        """Returns what a trial's line says of the time left."""
+        """Returns the time left, for a trial's line."""
         left = self.left()
         return f"  {left}" if left else ""
 
@@ -187,7 +187,7 @@ class LiveProgress(LineProgress):
         now = f"trial {epoch.number} epoch {epoch.epoch}/{self._epochs[epoch.number]}{shown}"
         self._bar.update(self._task, now=now)
         if self._waits is not None:
-            # A trial that runs again, for which somebody waits.
+            # A rerun, which the user waits for.
             self._waits.update(_plain(now))
 
     def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
@@ -199,8 +199,8 @@ class LiveProgress(LineProgress):
 
     def say(self, text: str) -> None:
         """See `Progress`."""
-        # Between words; what is longer than a line, such as a path, stays whole, and so does what
-        # is indented, as lines of a traceback are.
+        # Between words. Words longer than a line, such as paths, are not broken, nor are indented #
+        # lines, such as those of a traceback.
         lines = [text]
         if not text[:1].isspace():
             lines = textwrap.wrap(
@@ -213,7 +213,7 @@ class LiveProgress(LineProgress):
         self._console.print("\n".join(lines), markup=False, soft_wrap=True)
 
     def left_after_trial(self) -> str:
-        """Nothing: the bar says it."""
+        """Returns nothing: the bar shows it."""
         return ""
 
     def wait(self, what: str) -> None:
@@ -234,13 +234,13 @@ class LiveProgress(LineProgress):
 
 
 class LastingProgress:
-    """Shows what another one does for as long as that can.
+    """Passes events on to another progress, as long as that works.
 
-    A terminal that hung up, or a pipe that nobody reads any more, is no reason to end a study; nor
-    is a signal that came in the midst of a line, in whose handler nothing can be written.
+    A closed terminal or a pipe without a reader must not end a study; nor must a signal in the
+    middle of a line, whose handler can't write.
 
     Args:
-        shown: What shows it.
+        shown: The progress that shows events.
     """
 
     def __init__(self, shown: Progress) -> None:
@@ -284,7 +284,7 @@ class LastingProgress:
 
 @contextlib.contextmanager
 def showing(wanted: bool = True) -> Iterator[Progress]:
-    """Gives what `make_progress` makes, and ends it, whatever happens."""
+    """Yields what `make_progress` returns, and ends it, whatever happens."""
     progress = make_progress(wanted)
     try:
         yield progress
@@ -294,7 +294,7 @@ def showing(wanted: bool = True) -> Iterator[Progress]:
 
 @contextlib.contextmanager
 def waiting(what: str) -> Iterator[None]:
-    """Shows on a terminal what a person waits for, until it is there; elsewhere nothing."""
+    """Shows on a terminal what the user waits for; elsewhere nothing."""
     if not sys.stderr.isatty():
         yield
         return
@@ -309,19 +309,19 @@ def _spinner(console: Console, what: str) -> Status:
 
 
 def _plain(text: str) -> Text:
-    """Returns a text in which brackets are no markup."""
+    """Returns a text with brackets escaped."""
     from rich.text import Text
 
     return Text(text)
 
 
 def _whatever_fails() -> contextlib.AbstractContextManager[None]:
-    """Passes over what writing raises: to what is gone, to what is closed, within itself."""
+    """Ignores errors of writing: to a closed or missing terminal, or within itself."""
     return contextlib.suppress(OSError, ValueError, RuntimeError)
 
 
 def make_progress(wanted: bool = True) -> Progress:
-    """Returns what suits standard error: live on a terminal, lines elsewhere."""
+    """Returns the progress that suits standard error: live on a terminal, lines elsewhere."""
     if not wanted:
         return NoProgress()
     return LastingProgress(LiveProgress() if sys.stderr.isatty() else LineProgress())

@@ -1,9 +1,8 @@
-"""The engine as the driver uses it: told of trials as they end, or in the order of their numbers.
+"""The engine for the driver: it gets results as trials end, or in the order of numbers.
 
-With several workers, which trial ends first is a matter of timing, and what is proposed next
-depends on what has ended. A deterministic study therefore proposes trial k from what trials up to
-k - lag came to, and from no other: what ends before its turn is parked. It is pruned by the same
-trials. See docs/decisions/0013.
+With several workers, timing decides which trial ends first, and proposals depend on the results so
+far. A deterministic study therefore proposes and prunes trial k only by the results of trials up to
+k - lag: results that come before their turn are parked. See docs/decisions/0013.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Modules that are imported with the texts that a record has of them, not with those of today."""
+"""Imports modules with their recorded texts instead of the present ones."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from types import ModuleType
 
 
 def import_texts(texts: Mapping[str, str]) -> None:
-    """Gives modules that are imported from now on other texts than their files have.
+    """Gives modules that are imported from now on other texts than those in their files.
 
     Args:
-        texts: By the files, which need not be there any more.
+        texts: By the files, which need not exist any more.
     """
     if texts:
         sys.meta_path.insert(0, _Finder(texts))
 
 
 class _Finder(MetaPathFinder):
-    """Finds a module where Python does, and has it run its recorded text."""
+    """Finds a module where Python does, and makes it run its recorded text."""
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         self._texts = {os.path.realpath(file): text for file, text in texts.items()}
@@ -32,7 +32,7 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Returns where a module is whose text is recorded; None for all others."""
+        """Returns the spec of a module whose text is recorded; None for all others."""
         for finder in sys.meta_path:
             spec = None if finder is self else finder.find_spec(fullname, path, target)
             if spec is not None:
@@ -58,7 +58,7 @@ class _Finder(MetaPathFinder):
 
 
 class _TextLoader(SourceLoader):
-    """Runs a text as if its file had it. Python's own cache of compiled files is not used."""
+    """Runs a text as if it were in its file. Python's cache of compiled files is not used."""
 
     def __init__(self, file: str, text: str) -> None:
         self._file, self._text = file, text

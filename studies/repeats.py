@@ -1,4 +1,4 @@
-"""A trial that is trained several times: from the results of its trainings to its own."""
+"""Combines the results of a repeated trial's trainings."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ def combined(
     run_ids: Sequence[str],
     objective: Objective,
 ) -> TrialResult:
-    """Returns what came of a trial that was trained several times.
+    """Returns the result of a trial that was trained several times.
 
     Its value is the mean of its trainings' values, each at its best epoch (as Keras Tuner's
     `executions_per_trial` has it); its best epoch and its checkpoint are those of the best.
 
     Args:
-        results: Of its trainings, in their order. The last may have ended otherwise than
-            complete, and then the trial ends as it did.
+        results: Of its trainings, in their order. If the last is not complete, the trial ends in
+            its state.
         seeds: Their seeds.
         run_ids: Their MLflow runs.
-        objective: What is best.
+        objective: Decides which is best.
     """
     last = results[-1]
     repeats = tuple(

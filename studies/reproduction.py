@@ -1,4 +1,4 @@
-"""A trial again, from its record alone, in a new process, compared bit for bit."""
+"""Runs a trial again, from its record alone, in a new process, and compares bit for bit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tracking.store import default_store_path, open_store
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What came of running a trial again.
+    """The outcome of running a trial again.
 
     Attributes:
         study: The study's name.
@@ -37,10 +37,9 @@ class Reproduction:
         max_difference: The largest absolute difference of a metric; None if nothing could be
             compared; infinite if one has a metric or an epoch that the other lacks.
         recorded_sha256: Digest of the recorded weights of the best epoch.
-        reproduced_sha256: Digest of the weights after the same epoch, now; empty if it did not
-            run so far.
-        environment_differences: What differs between then and now, in words.
-        notes: What else a person should know: changed code, changed data.
+        reproduced_sha256: Digest of the weights after the same epoch now; empty if it ended before.
+        environment_differences: The differences between then and now, in words.
+        notes: Further messages: changed code, changed data.
         engine: The engine that proposed it.
         trainer: What trained it now: "plain" (`model.fit`), "compiled", or "hypermodel" for a
             HyperModel's own fit; empty if nothing was run.
@@ -70,22 +69,22 @@ def reproduce(
 ) -> Reproduction:
     """Runs a trial again from its record, in a new process, by plain `model.fit`.
 
-    So that "identical" says that Keras by itself comes to these bits, whatever trained the trial.
+    So "identical" means that Keras alone gives these bits, whatever trained the trial.
 
     The hyperparameters, the seed, the epochs and the code come from the record. If the study file
-    has changed since, or what it imports of the study's own, the recorded texts are run; what is
-    installed is as it is now.
+    or its own modules have changed, the recorded texts are run; installed packages are the present
+    ones.
 
-    Where the trial's checkpoint should be kept and is missing or damaged, it is written again, if
-    it comes to the same.
+    If the trial's checkpoint should be kept but is missing or damaged, it is written again, if the
+    weights are the same.
 
     Args:
         history: The study.
         number: The trial; None for the best.
-        study: The study as it is in this process, in place of the recorded code.
+        study: The study of this process, instead of the recorded code.
         data: An npz file with the data, if it has moved.
         trainer: What trains it; None: what the study says. A HyperModel's own fit trains by that.
-        progress: Told of each epoch, and of what has changed.
+        progress: Gets each epoch, and messages on what has changed.
 
     Raises:
         StudyNotFoundError: If there is no such trial, or no trial with a value.
@@ -165,7 +164,7 @@ def reproduce_study(
     trainer: TrainerName,
     progress: bool,
 ) -> Reproduction:
-    """Runs a trial of a study again as the study is in this process; see `Study.reproduce`."""
+    """Runs a trial again with the study of this process; see `Study.reproduce`."""
     path = Path(store) if store is not None else default_store_path()
     opened = open_store(path)
     if opened is None:
@@ -179,15 +178,15 @@ def reproduce_study(
 
 
 def _put_back(history: StudyHistory, rerun: Rerun, written: Path, fault: str) -> str:
-    """Makes a lost checkpoint again, if it comes to the same; says so."""
-    was = f"the checkpoint of trial {rerun.training.spec.number} was of no use ({fault})"
+    """Restores a lost checkpoint, if the weights are the same; reports it."""
+    was = f"the checkpoint of trial {rerun.training.spec.number} could not be used ({fault})"
     try:
         path = put_back(history, rerun, written)
     except OSError as error:
         return f"{was}, and cannot be written again: {error.strerror or error}"
     if path is None:
-        return f"{was}, and stays so: the weights are not the same"
-    return f"{was}, and is there again: {str(path)!r}"
+        return f"{was}, and is not restored: the weights are not the same"
+    return f"{was}, and is restored: {str(path)!r}"
 
 
 def _target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, list[str]]:
@@ -215,7 +214,7 @@ def _target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, list[str
 
 
 def _changed_modules(path: Path, code: CodeDescription) -> tuple[dict[str, str], list[str]]:
-    """Returns the recorded texts of modules that have changed, by their files; says which."""
+    """Returns the recorded texts of changed modules, by their files; reports them."""
     texts, notes = {}, []
     for place, digest in (code.modules or {}).items():
         text = text_of(path, place)
@@ -303,5 +302,5 @@ def max_difference(
 
 def _finite(metrics: Mapping[str, float] | None) -> dict[str, float] | None:
     found = {name: value for name, value in (metrics or {}).items() if math.isfinite(value)}
-    # Of an epoch without any finite metric nothing is recorded.
+    # The record has no epoch without any finite metric.
     return found or None

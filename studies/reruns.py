@@ -1,4 +1,4 @@
-"""A recorded training that runs again, from its first epoch to where it ended."""
+"""Runs a recorded training again, from its first epoch to its end."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from tracking.records import Decision, EpochResult, TrialRecord, TrialResult, Tr
 
 @dataclass(frozen=True)
 class Training:
-    """A recorded training, to be run again from its first epoch.
+    """A recorded training to run again from its first epoch.
 
-    A trial that went on from another one is trained straight through: the promise is that this
-    comes to the same.
+    A trial that continued another one is trained without a break, which must give the same.
     """
 
     spec: TrialSpec
@@ -30,7 +29,7 @@ class Training:
 
 
 def trainings_of(trial: TrialRecord) -> list[Training]:
-    """Returns the trainings that a finished trial is made of: its repeats, or the trial itself."""
+    """Returns the trainings of a finished trial: its repeats, or the trial itself."""
     assert trial.result is not None
     spec = replace(trial.spec, goes_on_from=None, initial_epoch=0)
     if not trial.result.repeats:
@@ -57,14 +56,14 @@ def trainings_of(trial: TrialRecord) -> list[Training]:
 
 
 class Rerun:
-    """Collects the epochs of a training that runs again; stops it where the recorded one ended.
+    """Collects the epochs of a rerun, and stops it where the recorded training ended.
 
     A `Handler` of the executor's.
 
     Args:
-        training: What runs again.
+        training: The training to run again.
         pruned: Whether it was pruned.
-        on_epoch: Told of each epoch.
+        on_epoch: Called with each epoch.
     """
 
     def __init__(
@@ -85,12 +84,12 @@ class Rerun:
 
     @property
     def same_weights(self) -> bool:
-        """Whether it has ended with the weights that are recorded."""
+        """Whether it has ended with the recorded weights."""
         digest = self.training.weights_sha256
         return self.result is not None and self.result.weights_sha256 == digest
 
     def other_data(self, trial: TrialRecord) -> bool:
-        """Whether a function of `hp` has made other data now than it made for the trial."""
+        """Whether a function of `hp` has made other data than for the recorded trial."""
         now = self.result.data_digest if self.result is not None else ""
         then = trial.result.data_digest if trial.result is not None else ""
         return bool(now and then) and now != then
@@ -115,7 +114,7 @@ class Rerun:
 
 
 def unsound_checkpoints(history: StudyHistory, trial: TrialRecord) -> Iterator[tuple[int, str]]:
-    """Yields the repeats of a trial whose weights are missing or damaged, and what ails them."""
+    """Yields the repeats of a trial whose weights are missing or damaged, and the fault."""
     for repeat, digest in recorded_checkpoints(trial):
         path = history.files.checkpoint(trial.number, repeat)
         try:
@@ -125,7 +124,7 @@ def unsound_checkpoints(history: StudyHistory, trial: TrialRecord) -> Iterator[t
 
 
 def put_back(history: StudyHistory, rerun: Rerun, written: Path) -> Path | None:
-    """Puts the weights of a training that ran again where those of the first time belong.
+    """Moves the weights of a rerun to the place of the recorded training's.
 
     Args:
         history: The study.
@@ -133,7 +132,7 @@ def put_back(history: StudyHistory, rerun: Rerun, written: Path) -> Path | None:
         written: Its weights.
 
     Returns:
-        Where they are now; None if they are not those that are recorded.
+        Their new path; None if they differ from the recorded ones.
     """
     training = rerun.training
     try:

@@ -1,4 +1,4 @@
-"""Which files stay on disk: checkpoints of the best trials, and states that are gone on from."""
+"""Decides which files stay: checkpoints of the best trials, and states to resume from."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tracking.study_files import StudyFiles
 
 
 class Retention:
-    """Follows a study's finished trials, and drops the files that are of no more use.
+    """Follows a study's finished trials, and removes files that are no longer needed.
 
     Args:
-        files: Where they are.
+        files: The study's files.
         description: The study.
         finished: Its finished trials, at the beginning.
     """
@@ -28,10 +28,10 @@ class Retention:
         self._files, self._description = files, description
         self._objective, self._keep = description.objective, description.keep
         finished = list(finished)
-        # Of all trials with a value, the best first.
+        # All trials with a value, best first.
         self._ranks = [rank_of(trial, self._objective) for trial in self._valued(finished)]
-        # Those that may still have files of no more use. A kill may have come between a file and
-        # what supersedes it; --keep may be less.
+        # These may have files that are no longer needed. A kill may have come between writing a
+        # file # and removing the one that it supersedes; --keep may be less.
         self._dropped = {rank.number for rank in self._beyond()}
         self._with_state = {trial.number for trial in finished}
 
@@ -41,14 +41,14 @@ class Retention:
         for valued in self._valued([trial]):
             rank = rank_of(valued, self._objective)
             bisect.insort(self._ranks, rank)
-            # The trial itself, or the one whose place it takes.
+            # The trial itself, or the one that it displaces.
             self._dropped |= {max(rank, first).number for first in self._beyond()[:1]}
 
     def last_kept(self, known: int | None = None) -> Rank | None:
         """Returns the rank of the last trial whose checkpoint is kept; None if places are left.
 
         Args:
-            known: Only trials below this number count, where nothing is to depend on timing.
+            known: In a deterministic study, only trials below this number count.
         """
         if self._keep is None:
             return None
@@ -56,7 +56,7 @@ class Retention:
         return next(itertools.islice(counted, self._keep - 1, None), None)
 
     def tidy(self, engine: Engine) -> None:
-        """Removes the files of no more use, as far as the engine does not want them."""
+        """Removes the files that neither the study nor the engine needs any more."""
         repeats = range(self._description.repeats)
         for number in [n for n in self._with_state if not engine.may_go_on(n)]:
             for repeat in repeats:

@@ -1,4 +1,4 @@
-"""Training infeasible trials again, once what made them fail is mended."""
+"""Trains infeasible trials again, after the user mended the cause."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tracking.runs import StudyRuns
 def superseded(
     runs: StudyRuns, recorded: Sequence[TrialRecord], progress: Progress
 ) -> list[TrialRecord]:
-    """Returns a record in which infeasible trials are to be trained again.
+    """Returns a record in which infeasible trials wait to be trained again.
 
-    As those that were interrupted are: under the same numbers, with the same values, in runs of
-    their own. The runs so far stay as they are, and count no more once the new ones have begun.
+    They keep their numbers and values, and get new runs, like interrupted trials. Their old runs do
+    not change, and no longer count once the new ones have begun.
     """
     infeasible = [trial for trial in recorded if trial.state == "infeasible"]
     if infeasible:
         progress.say(f"training {_counted(infeasible)} again")
     for trial in infeasible:
         for repeat in range(runs.description.repeats):
-            # What other code was trained to.
+            # Results of other code.
             path = runs.files.state(trial.number, repeat)
             path.unlink(missing_ok=True)
             one_before(path).unlink(missing_ok=True)
@@ -35,7 +35,7 @@ def superseded(
 
 
 def tell_of_infeasible(recorded: Sequence[TrialRecord], progress: Progress) -> None:
-    """Says, of a study whose code has changed, how to train its infeasible trials again."""
+    """Reports how to train infeasible trials again, if the study's code has changed."""
     infeasible = [trial for trial in recorded if trial.state == "infeasible"]
     if infeasible:
         progress.say(f"--retry-infeasible trains {_counted(infeasible)} again")

@@ -1,4 +1,4 @@
-"""A trial that runs: its record, and the trainings that it is made of."""
+"""A running trial: its record and its trainings."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Running:
 
     Attributes:
         trial: Its record.
-        specs: Its trainings that have begun: one, or one a repeat.
+        specs: Its trainings that have begun: one, or one for each repeat.
         run_ids: Their runs.
-        results: Those of its repeats that have ended.
+        results: Results of the repeats that have ended.
         epochs: The epochs of all of them so far.
         began: When the present training began, by the driver's clock, in seconds.
         last_epoch: When its last epoch ended, or it began.
@@ -41,7 +41,7 @@ class Running:
         self.longest_epoch = 0.0
 
     def delay(self, now: float) -> None:
-        """Takes that the training has not begun yet."""
+        """Notes that the training has not begun yet."""
         self.began = self.last_epoch = now
 
     def take_epoch(self, epoch: EpochResult, now: float) -> None:
@@ -64,6 +64,6 @@ class Running:
             yield EpochResult(self.trial.number, number, mean, 0.0)
 
     def combined(self, objective: Objective) -> TrialResult:
-        """Returns what came of all repeats together."""
+        """Returns the combined result of all repeats."""
         seeds = [spec.seed for spec in self.specs]
         return combined(self.results, seeds, self.run_ids, objective)

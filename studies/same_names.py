@@ -1,9 +1,9 @@
-"""Packages of a user's that have the names of ours: `search_spaces`, `studies`, `tracking`.
+"""A user's packages with the names of ours: `search_spaces`, `studies`, `tracking`.
 
-In `sys.modules` those names are ours, whatever the path offers. A user's package of that name is
-found behind ours: its modules as modules of the one name, and what its ``__init__.py`` defines as
-names that our package lacks. The same holds for its modules that are called like one of ours, such
-as ``studies/data.py``. Where both define a name, ours counts, and a warning says so.
+In `sys.modules` these names are ours, whatever is on the path. A user's package of the same name
+comes after ours: its modules count as modules of the package, and its ``__init__.py`` supplies
+names that our package lacks. The same holds for modules with the names of ours, such as
+``studies/data.py``. If both define a name, ours wins, with a warning.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ NAMES: Final = ("search_spaces", "studies", "tracking")
 _OURS: Final = Path(__file__).resolve().parents[1]
 _ABSENT: Final = object()
 
-# By the name of a module of ours: folders and files of the user's that have that name too.
+# By the name of a module of ours: the user's folders and files of the same name.
 _theirs: Final[dict[str, list[Path]]] = {}
-# What those files define, once they have run.
+# The modules of those files, once they have run.
 _loaded: Final[dict[Path, ModuleType]] = {}
 # Entries of the path.
 _looked_into: Final[set[str]] = set()
 
 
 def give_way() -> None:
-    """Lets code import packages of the path that have the names of ours; also of its changes."""
+    """Makes packages on the path with the names of ours importable; also when the path changes."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
     for name in NAMES:
@@ -39,11 +39,11 @@ def give_way() -> None:
 
 
 def add_packages_of(root: Path) -> None:
-    """Lets code import the packages in a folder that have the names of ours.
+    """Makes packages in a folder with the names of ours importable.
 
     Args:
-        root: A folder of the user's; nothing changes if it has no such package, or is another
-            installation of ours.
+        root: A user's folder; nothing changes if it has no such package, or is another installation
+            of kerastudy.
     """
     if not (root / "studies" / Path(__file__).name).is_file():
         for name in NAMES:
@@ -52,14 +52,14 @@ def add_packages_of(root: Path) -> None:
 
 
 def places_of(name: str) -> list[Path]:
-    """Returns the folders and files of the user's that have the name of a module of ours."""
+    """Returns the user's folders and files with the name of a module of ours."""
     if name.partition(".")[0] in NAMES:
         _follow_path()
     return list(_theirs.get(name, ()))
 
 
 def put_behind(imported: Mapping[str, ModuleType]) -> None:
-    """Puts a user's modules behind ours, which have taken their places in `sys.modules`.
+    """Puts a user's modules after ours, which have replaced them in `sys.modules`.
 
     Args:
         imported: By name: packages of `NAMES` that were imported before ours, and their modules.
@@ -76,7 +76,7 @@ def put_behind(imported: Mapping[str, ModuleType]) -> None:
 
 
 def _add(name: str, place: Path) -> None:
-    """Notes that a folder or file of the user's has the name of a module of ours."""
+    """Notes a user's folder or file with the name of a module of ours."""
     if place in _theirs.get(name, ()) or place.resolve() == _place_of_ours(name):
         return
     _theirs.setdefault(name, []).append(place)
@@ -89,12 +89,12 @@ def _add(name: str, place: Path) -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Finds the modules of packages that a user and we both have."""
+    """Finds the modules of packages that both a user and we have."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Returns where a module is, ours before theirs; None for all other modules."""
+        """Returns the spec of a module, ours before theirs; None for all other modules."""
         package, _, _ = fullname.rpartition(".")
         if package in NAMES:
             _follow_path()
@@ -132,11 +132,11 @@ class _Loader(Loader):
 
 
 class _Shared(ModuleType):
-    """A module of ours that also gives the names that only the user's module defines."""
+    """A module of ours that also has the names that only the user's module defines."""
 
     def __getattr__(self, name: str) -> Any:
         dunder = name.startswith("__") and name.endswith("__")
-        # A module of ours is imported by Python when it finds no such name.
+        # Python imports a module of ours when there is no such name.
         if not dunder and not _is_ours(f"{self.__name__}.{name}"):
             for theirs in _modules(self.__name__):
                 found = getattr(theirs, name, _ABSENT)
@@ -157,10 +157,10 @@ class _Shared(ModuleType):
 
 
 def _let_in(module: ModuleType) -> None:
-    """Lets a module of ours give the names that only the user's module defines."""
+    """Adds the names that only the user's module defines to a module of ours."""
     module.__class__ = _Shared
     if not hasattr(module, "__path__"):
-        # The user's may be a package. Ours is none, and has no modules.
+        # The user's may be a package, but ours is none, and has no modules.
         module.__path__ = []
 
 
@@ -176,7 +176,7 @@ def _modules(name: str) -> Iterator[ModuleType]:
 
 
 def _follow_path() -> None:
-    """Looks into the folders that the path has now."""
+    """Searches the folders that are on the path now."""
     for entry in sys.path:
         if entry not in _looked_into:
             _looked_into.add(entry)
@@ -189,7 +189,7 @@ def _run(name: str, file: Path) -> None:
     spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=folder)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # Before it runs: its own modules may import from it.
+    # Before it runs, as its own modules may import from it.
     _loaded[file] = module
     try:
         spec.loader.exec_module(module)

@@ -1,8 +1,8 @@
 """Every random choice of a study, as a function of its seed.
 
-Nothing is drawn from a generator that goes on from trial to trial: what trial 7 does in epoch 3
-depends on the study's seed and these two numbers alone. So a resumed study proposes and trains
-what an uninterrupted one would, and one trial can be run again alone.
+No generator continues from trial to trial: epoch 3 of trial 7 depends only on the study's seed and
+these two numbers. So a resumed study proposes and trains what an uninterrupted one would, and one
+trial can be run again alone.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def seed_states(model: keras.Model) -> list[keras.Variable]:
         model: Built and compiled.
 
     Returns:
-        Those of its layers first, then those that its loss, metrics and functions hold. Before each
+        Those of its layers first, then those of its loss, metrics and functions. Before each
         epoch the i-th is set to ``[epoch_seed(seed, epoch, i), 0]``.
     """
     from studies.training.determinism import seed_generator_states

@@ -1,8 +1,8 @@
 """Study files that launch: scripts that call ``study.launch()`` at their top level.
 
-Such a file is loaded by workers, and to reproduce a trial: what is wanted then is a study, and
-nothing is to be launched. At the launch of the study that is wanted the rest of the file does not
-run. Another study that is launched before it, by the same file, is passed over.
+Workers load such a file, and so does reproducing a trial. They need a study, and must not launch
+anything. Loading ends at the launch of the wanted study. Launches of other studies before it are
+skipped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class StudyLaunched(BaseException):
-    """Raised by `Study.launch` where a file is loaded for that very study.
+    """`Study.launch` raises it if the file is being loaded for this study.
 
     Not an `Exception`, so that the file's own ``except Exception`` lets it pass.
     """
@@ -33,9 +33,9 @@ class Loading:
 
     Attributes:
         module: What it defines, as far as it has run.
-        variable: The variable that holds the study that is wanted, or empty.
-        study_name: The name of that study, or empty. If both are, it is the first one launched.
-        launched: Which it was, once it was met.
+        variable: The variable that holds the wanted study, or empty.
+        study_name: The name of that study, or empty. If both are empty, it is the first launched.
+        launched: The wanted study, once its launch was reached.
     """
 
     module: ModuleType
@@ -44,7 +44,7 @@ class Loading:
     launched: StudyDefinition | None = field(default=None)
 
     def met(self, study: StudyDefinition) -> bool:
-        """Tells whether the study that is wanted is there, when one is launched."""
+        """Returns whether a launched study is the wanted one."""
         if self.variable:
             return self.variable in vars(self.module)
         if self.study_name in ("", study.name):
@@ -60,7 +60,7 @@ _files: Final[list[Loading]] = []
 
 @contextmanager
 def loading(file: Loading) -> Iterator[None]:
-    """Has launches of studies be launches by a file that is only being loaded."""
+    """Marks launches within as launches by a file that is only being loaded."""
     _files.append(file)
     try:
         yield
@@ -72,7 +72,7 @@ def launched_while_loading(study: StudyDefinition) -> StudyHistory | None:
     """Returns what `Study.launch` returns in a file that is only being loaded; else None.
 
     Raises:
-        StudyLaunched: If the study that is wanted is there: the rest of the file need not run.
+        StudyLaunched: If it is the wanted study: the rest of the file need not run.
     """
     if not _files:
         return None
@@ -83,15 +83,15 @@ def launched_while_loading(study: StudyDefinition) -> StudyHistory | None:
 
 
 class _NotLaunched:
-    """Stands for the history of a study that a file launches before the one that is wanted.
+    """Stands for the history of a study that a file launches before the wanted one.
 
-    It can be shown, and so can all that is in it. Nothing can be made of it.
+    It and its parts can be printed, but not used to compute anything.
     """
 
     def __init__(self, study: str, wanted: str) -> None:
         self._told = (
-            f"what came of the study {study!r} isn't there while its file is loaded for "
-            f"{wanted!r}. Put what needs it into another file, or behind the launch of {wanted!r}"
+            f"the result of the study {study!r} is missing while its file is loaded for "
+            f"{wanted!r}. Put code that needs it after that launch, or into another file"
         )
         self._study = study
 
@@ -119,11 +119,11 @@ class _NotLaunched:
     def __len__(self) -> int:
         return 0
 
-    # Numbers are shown as percentages and differences; what comes of that is shown likewise.
+    # Numbers are printed as percentages and differences, which print in the same way.
     __call__ = __getitem__ = _same
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _same
     __truediv__ = __rtruediv__ = __neg__ = __abs__ = __round__ = _same
-    # A study that depends on it, or a branch, would be another than the one that was launched.
+    # A study or a branch that depends on it would differ from the one that was launched.
     __bool__ = __float__ = __int__ = __index__ = __array__ = _refuse
     __lt__ = __le__ = __gt__ = __ge__ = __contains__ = _refuse
     __eq__ = _refuse

@@ -1,4 +1,4 @@
-"""Checks of a study's settings that are numbers, and of the values that it begins with."""
+"""Checks of a study's numbers, and of the values of its first trials."""
 
 from __future__ import annotations
 
@@ -58,5 +58,5 @@ def _is_number(value: object) -> bool:
 
 
 def is_count(value: object) -> bool:
-    """Tells whether a value is a whole number of at least 1."""
+    """Returns whether a value is a whole number of at least 1."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -1,4 +1,4 @@
-"""Names of engines and pruners: what there is, and the defaults. Imports no engine."""
+"""Names of engines, pruners and trainers, with their defaults. Imports no engine."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ ENGINES = {
     "optuna:cma-es": "covariance matrix adaptation, for numeric spaces",
     "optuna:grid": "every configuration of a finite space, in order",
     "keras-tuner:bayesian": "Keras Tuner's Gaussian process with a confidence bound",
-    "keras-tuner:hyperband": "Keras Tuner's Hyperband: many short trials, of which the best go on",
+    "keras-tuner:hyperband": "Keras Tuner's Hyperband: many short trials, and the best continue",
     "keras-tuner:random": "Keras Tuner's random search",
     "keras-tuner:grid": "Keras Tuner's walk over a finite space, the defaults first",
 }
 Verify = Literal["full", "some", "off"]
-"""How much of a best trial is trained again by `model.fit` before it is registered."""
+"""How much of a best trial `model.fit` trains again before it is registered."""
 VERIFY: tuple[Verify, ...] = ("full", "some", "off")
 
 TRAINERS: dict[TrainerName, str] = {
-    "auto": "compiled wherever that is exact, plain where it is not",
+    "auto": "compiled if that is exact, else plain",
     "compiled": "whole epochs in one TensorFlow function, traced once for each structure",
     "plain": "model.fit",
 }
@@ -46,7 +46,7 @@ _ALIASES = {
     "optuna:qmc": "optuna:quasi-random",
     "optuna:halton": "optuna:quasi-random",
     "optuna:cmaes": "optuna:cma-es",
-    # The one that learns from past trials in any study, as Optuna's default does.
+    # It learns from past trials in any study, as Optuna's default does.
     "keras-tuner": "keras-tuner:bayesian",
     "keras-tuner:bayesian-optimization": "keras-tuner:bayesian",
     "keras-tuner:bayesianoptimization": "keras-tuner:bayesian",
@@ -83,7 +83,7 @@ def check_verify(verify: str) -> Verify:
 
 
 def trainer_in_words(name: str) -> str:
-    """Returns what trained a trial, by `TrialResult.trainer`, for people to read."""
+    """Returns the trainer of a trial, by `TrialResult.trainer`, for people to read."""
     return {
         "plain": "model.fit",
         "compiled": "the compiled trainer",
@@ -94,7 +94,7 @@ def trainer_in_words(name: str) -> str:
 def check_engine(engine: object) -> str:
     """Returns an engine's full name; ``"tpe"`` is short for ``"optuna:tpe"``.
 
-    A name that both libraries have, such as ``"random"``, stands for Optuna's. Settings may follow
+    A name that both libraries have, such as ``"random"``, means Optuna's. Settings may follow
     it: ``"optuna:tpe,n_startup_trials=20"``.
 
     Raises:

@@ -1,9 +1,9 @@
-"""A study that was made in this process, on its way to its workers.
+"""Sends a study that was made in this process to its workers.
 
-A study of a script or a notebook is sent as it is, by value: its builder, and what that uses of
-what the script or the notebook defines, by cloudpickle. So a worker never runs the script, which
-may launch several studies, read its arguments, or take an hour to make its data. What is imported
-from a module is imported by the worker too. Arrays go into files that all workers map to memory.
+The study of a script or a notebook is sent by value, with cloudpickle: its builder, and the
+definitions of the script or notebook that it uses. So a worker never runs the script, which may
+launch several studies, read its arguments, or take an hour to make its data. The worker imports
+modules itself. Arrays go into files that all workers map to memory.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from studies.loading import import_from
 from studies.study_definition import StudyDefinition
 from tracking.records import CodeDescription
 
-# From here on an array goes into a file of its own.
+# Larger arrays go into their own files.
 _LARGE_BYTES = 2**16
 _STUDY = "study"
 
@@ -39,8 +39,8 @@ class ShippedStudy:
     """A study in a file.
 
     Attributes:
-        folder: Where it is, and its arrays; as long as anybody needs them.
-        code: What is recorded of its code.
+        folder: Its place, and that of its arrays, while workers need them.
+        code: The description of its code.
     """
 
     folder: Path
@@ -48,15 +48,15 @@ class ShippedStudy:
 
 
 def ship(study: StudyDefinition, code: CodeDescription, folder: Path) -> ShippedStudy:
-    """Puts a study into a folder, for processes of this machine.
+    """Writes a study into a folder, for processes of this machine.
 
     Args:
         study: The study.
-        code: What is recorded of its code.
+        code: The description of its code.
         folder: An empty one.
 
     Raises:
-        StudyError: If it holds what can't be sent to another process; names it.
+        StudyError: If it holds something that can't be sent to another process; names it.
         OSError: If the folder can't be written to.
     """
     try:
@@ -82,10 +82,10 @@ def ship(study: StudyDefinition, code: CodeDescription, folder: Path) -> Shipped
 
 
 def unpack(shipped: ShippedStudy) -> StudyDefinition:
-    """Returns the study that another process has put into a folder.
+    """Reads the study that another process wrote into a folder.
 
     Raises:
-        StudyError: If it can't be made here: what it imports is missing, most of all.
+        StudyError: If it can't be made here, mostly because a module is missing.
     """
     with (shipped.folder / _STUDY).open("rb") as stream:
         path, sources = pickle.load(stream)
@@ -99,7 +99,7 @@ def unpack(shipped: ShippedStudy) -> StudyDefinition:
         except Exception as error:
             raise StudyError(
                 "The study can't be made in a worker process: "
-                f"{type(error).__name__}: {error}. What it imports must be importable there."
+                f"{type(error).__name__}: {error}. Its modules must be importable there."
             ) from None
     assert isinstance(study, StudyDefinition)
     return study
@@ -111,16 +111,16 @@ def _import_path() -> list[str]:
 
 
 def _sources(code: CodeDescription, files: set[str]) -> dict[str, list[str]]:
-    """Returns the text of a study's file as it is now, and those of a notebook's cells, by name.
+    """Returns the texts of a study's file and of a notebook's cells, by name.
 
     Args:
-        code: What is recorded of the study's code.
+        code: The description of the study's code.
         files: The names of the files, or cells, of all functions that are sent.
     """
     cells = {
         name: entry[2]
         for name, entry in linecache.cache.items()
-        # Others are files: with a time of change, or not read yet.
+        # Others are files: they have a time of change, or are not read yet.
         if name in files and len(entry) == 4 and entry[1] is None
     }
     return {**cells, **({code.path: code.source.splitlines(True)} if code.path else {})}
@@ -134,7 +134,7 @@ def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
     files: set[str] = set()
 
     def reduced_code(code: CodeType) -> tuple[Any, ...]:
-        """Returns how a function's code is made again, by the same Python."""
+        """Returns how to make a function's code again, by the same Python."""
         files.add(code.co_filename)
         return marshal.loads, (marshal.dumps(code),)
 
@@ -160,7 +160,7 @@ def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
                 return None
             if id(thing) not in self.arrays:
                 name = _saved(thing, folder / f"sent-{len(self.arrays)}.npy")
-                # Kept, so that no other has its id.
+                # Kept, so that no other array gets its id.
                 self.arrays[id(thing)] = name, thing
             return self.arrays[id(thing)][0]
 
@@ -172,7 +172,7 @@ def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
 
 
 def _saved(array: np.ndarray, file: Path) -> str:
-    """Returns the file that an array is in, or is put into."""
+    """Returns the file of an array; writes it if there is none."""
     own = file_of(array)
     if own is not None:
         return str(own.absolute())
@@ -181,12 +181,12 @@ def _saved(array: np.ndarray, file: Path) -> str:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Reads what `_pickle` wrote."""
+    """Unpickles what `_pickle` wrote."""
 
     def __init__(self, stream: io.BufferedReader, folder: Path) -> None:
         super().__init__(stream)
         self._folder = folder
 
     def persistent_load(self, name: str) -> np.ndarray:
-        """Maps an array to memory. What is written to it stays in this process."""
+        """Maps an array to memory. Writing to it changes only this process's copy."""
         return np.load(self._folder / name, mmap_mode="c")  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""From what an engine proposes to what an executor runs."""
+"""From an engine's proposal to an executor's task."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def spec_of(
     """Returns the spec of a trial's first attempt.
 
     Args:
-        proposal: What the engine proposed.
+        proposal: The engine's proposal.
         description: The study.
-        finished: Its finished trials by number: what a trial may go on from.
+        finished: Its finished trials by number, which a trial may continue.
     """
     values, number = proposal.values, proposal.number
     spec = TrialSpec(
@@ -44,7 +44,7 @@ def spec_of(
     if proposal.goes_on_from is None:
         return spec
     parent = finished[proposal.goes_on_from]
-    assert parent.result is not None, "only a finished trial is gone on from"
+    assert parent.result is not None, "only a finished trial is continued"
     # The same model under the same seed, trained further.
     spec = replace(
         spec,
@@ -65,7 +65,7 @@ def task_of(
     trainer: TrainerName | None = None,
     last_kept: Rank | None = None,
 ) -> TrialTask:
-    """Returns what an executor is given to run a training.
+    """Returns an executor's task for a training.
 
     Each repeat of a trial writes its checkpoint: the trial's value is known after the last one.
     """

@@ -1,4 +1,4 @@
-"""A limit on how long a training may take: for one that hangs, or takes for ever."""
+"""A time limit for trainings that hang, or never end."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from studies.budget import spelled
 from studies.clock import AwakeClock
 from studies.running import Running
 
-# When its time is up, a training has until its epoch ends: so many times as long as the longest
-# before it took, and some seconds.
+# When its time is up, a training may end its epoch: within so many times the duration of its #
+# longest epoch, and some seconds.
 _EPOCHS_OF_GRACE = 2
 _SECONDS_OF_GRACE = 2.0
 _SECONDS_BETWEEN_LOOKS = 0.5
@@ -19,33 +19,33 @@ class TimeLimit:
     """Watches over the trainings that run.
 
     Args:
-        seconds: What a training may take; None sets no limit.
+        seconds: The limit of a training; None: no limit.
         clock: Measures it.
     """
 
     def __init__(self, seconds: float | None, clock: AwakeClock) -> None:
         self._seconds, self._clock = seconds, clock
-        # Trials that were told to end for it, and those whose process is ended.
+        # Trials that were told to end for it, and those whose process was ended.
         self._told: set[int] = set()
         self._hanging: set[int] = set()
 
     @property
     def seconds_to_wait(self) -> float | None:
-        """How long to wait before trainings are looked at again; None: for ever."""
+        """Seconds to wait before checking trainings again; None: no limit."""
         return None if self._seconds is None else _SECONDS_BETWEEN_LOOKS
 
     def cuts(self, running: Running) -> bool:
-        """Tells, after an epoch, whether a training is to end with it."""
+        """Returns, after an epoch, whether a training must end with it."""
         if self._is_up(running):
             self._told.add(running.trial.number)
             return True
         return False
 
     def hanging(self, trainings: Iterable[Running]) -> list[int]:
-        """Returns the trials whose time is up, and that don't come to the end of an epoch."""
+        """Returns the trials whose time is up, and that don't reach the end of an epoch."""
         found: list[int] = []
         if not self._clock.caught_up:
-            # What they have told since this process was stopped is not read yet.
+            # Their messages since this process was stopped are not read yet.
             return found
         for running in trainings:
             grace = running.longest_epoch * _EPOCHS_OF_GRACE + _SECONDS_OF_GRACE
@@ -56,15 +56,15 @@ class TimeLimit:
         return found
 
     def was_cut(self, number: int) -> None:
-        """Takes that a trial's process was ended, as it was hanging."""
+        """Notes that a hanging trial's process was ended."""
         self._hanging.add(number)
 
     def has_cut(self, number: int) -> bool:
-        """Tells whether a trial's process was ended, as it was hanging."""
+        """Returns whether a trial's process was ended because it was hanging."""
         return number in self._hanging
 
     def reason(self, number: int) -> str:
-        """Returns why a trial was ended, if it was for the time; forgets it."""
+        """Returns why a trial was ended, if the time was the reason; forgets it."""
         hung, told = number in self._hanging, number in self._told
         self._hanging.discard(number)
         self._told.discard(number)

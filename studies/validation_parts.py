@@ -1,4 +1,4 @@
-"""Whether a study's trials were validated on the same samples: only then their values compare."""
+"""Checks whether trials were validated on the same samples; else values don't compare."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tracking.records import TrialRecord
 
 
 class ValidationParts:
-    """Follows what trials were validated on, where their data depends on hyperparameters.
+    """Follows the validation parts of trials, if their data depends on hyperparameters.
 
     Args:
         recorded: The study's trials so far.
@@ -22,11 +22,11 @@ class ValidationParts:
 
     @property
     def count(self) -> int:
-        """How many validation parts there are; 0 if all trials have the study's own data."""
+        """The number of validation parts; 0 if all trials have the study's own data."""
         return len(self._first)
 
     def take(self, trial: TrialRecord) -> str:
-        """Takes a trial that has ended; returns a warning, once, if its values don't compare."""
+        """Takes an ended trial; returns a warning, once, if its value can't be compared."""
         self._note(trial)
         if self._told or self.count < 2:
             return ""

@@ -1,12 +1,10 @@
-"""A trial that would be champion, trained once more by plain `model.fit` and compared.
+"""Trains the future champion once more by plain `model.fit`, and compares.
 
-A trial and its programs come from one compiled trainer: a fault of that would be the same each
-time. So what is registered is compared with what Keras by itself comes to: every metric of every
-epoch, and the weights of the best one.
+The compiled trainer would repeat its own faults. So a trial is compared with plain Keras before it
+is registered: every metric of every epoch, and the weights of the best one.
 
-What `model.fit` trained itself, or a HyperModel's own `fit`, has no second road: the same code
-would be run by the same process. That it comes to the same in a new one is what ``kerastudy
-reproduce`` tells.
+A trial that `model.fit` or a HyperModel's own `fit` trained is not trained again: the same process
+would run the same code. ``kerastudy reproduce`` compares it in a new process.
 """
 
 from __future__ import annotations
@@ -38,21 +36,21 @@ from tracking.records.verified import (
     not_run,
 )
 
-# To train a trial again, if the process ends over it.
+# Attempts to train a trial again, if its process dies.
 _ATTEMPTS = 3
 _SHARE_OF_LAUNCH = 0.1
 
 
 class VerificationStopped(InternalError):  # noqa: N818 - no error: a person has asked for it
-    """It was asked to stop, and the trial is not compared."""
+    """A user stopped it, and the trial is not compared."""
 
 
 class Verifier:
-    """Compares trials with what `model.fit` comes to.
+    """Compares trials with `model.fit`.
 
     Args:
-        executor: Where they are trained: one at a time.
-        progress: What a person sees.
+        executor: Trains them, one at a time.
+        progress: Shows messages.
         verify: "full": all epochs. "some": the first ones, if all would take longer than a tenth
             of the launch so far. "off": none.
         started: When the launch began, by `time.monotonic`.
@@ -76,10 +74,10 @@ class Verifier:
         self.stopped = False
 
     def stop(self) -> bool:
-        """Ends a comparison after its present epoch; begins none any more.
+        """Ends a comparison after its present epoch, and begins no more.
 
         Returns:
-            Whether one was being made.
+            Whether a comparison was running.
         """
         self.stopped = True
         if self._compared is None:
@@ -88,16 +86,16 @@ class Verifier:
         return True
 
     def verify(self, history: StudyHistory, trial: TrialRecord, *, restore: bool = False) -> str:
-        """Returns what there is to say of a trial; see `tracking.records.verified`.
+        """Returns the outcome of comparing a trial; see `tracking.records.verified`.
 
         Args:
             history: The study under its engine.
             trial: One with a value.
-            restore: Whether its checkpoint is lost, and to be written again: then all of it is
-                trained, and compared, whatever was asked for.
+            restore: Whether to write its lost checkpoint again: then all of it is trained and
+                compared, whatever `verify` says.
 
         Raises:
-            VerificationStopped: If `stop` was called meanwhile.
+            VerificationStopped: If `stop` was called.
         """
         assert trial.result is not None, "it has a value"
         by_itself = {"plain": TRAINED_BY_FIT, "hypermodel": TRAINED_BY_OWN_FIT}
@@ -114,11 +112,11 @@ class Verifier:
                 break
             except StudyError as error:
                 self._progress.say(f"warning: {error}")
-                # What ends its process again and again would do so once more.
+                # A trial that kills its process each time would do so once more.
                 if attempt == _ATTEMPTS or not isinstance(error, WorkerError):
                     return not_run(str(error))
         if trial.result.trainer in by_itself:
-            # If it differs now, that tells nothing of how it was trained.
+            # A difference now says nothing of how it was trained.
             return by_itself[trial.result.trainer]
         if found.difference:
             return self._judged(history, trial, found)
@@ -134,18 +132,19 @@ class Verifier:
         assert trial.result is not None
         compared = _Compared(trial, training, recorded, seconds, self._progress.epoch_ended)
         number, epochs = training.spec.number, training.epochs
-        why = " to have its checkpoint" if restore else ""
+        why = " to restore its checkpoint" if restore else ""
         self._compared = compared
         try:
             if self.stopped:
-                # Before there was anything to end.
+                # `stop` was called before there was anything to end.
                 raise VerificationStopped
             self._progress.say(f"verifying trial {number} by model.fit{why}, {epochs} epochs")
             self._progress.trial_begins(training.spec)
             with temporary_folder() as folder:
                 written = Path(folder) / "again.weights.h5"
                 task = TrialTask(training.spec, history.description.space, written, trainer="plain")
-                # The last worker may have died over the last trial, and be replaced still.
+                # The last worker may have died in the last trial, and its replacement is still
+                # starting.
                 while not self._executor.free:
                     self._executor.wait(compared)
                 self._executor.submit(task)
@@ -153,7 +152,7 @@ class Verifier:
                     self._executor.wait(compared)
                 compared.conclude()
                 if restore and not compared.difference and not put_back(history, compared, written):
-                    compared.difference = "its checkpoint is another"
+                    compared.difference = "its checkpoint differs"
         finally:
             self._compared = None
         if compared.stopped:
@@ -166,10 +165,10 @@ class Verifier:
         return compared
 
     def _seconds_so_far(self, history: StudyHistory, trial: TrialRecord) -> float:
-        """Returns how long the launch has taken so far.
+        """Returns how long the launch has run.
 
-        Of a trial of an earlier launch, whose comparison was interrupted mostly, it is how long
-        the study's trials took: this launch has only begun.
+        For a trial of an earlier launch, whose comparison was mostly interrupted, it is the time of
+        the study's trials: this launch has only begun.
         """
         seconds = time.monotonic() - self._started
         if trial.started >= 1000 * (time.time() - seconds):
@@ -178,7 +177,7 @@ class Verifier:
         return max(seconds, math.fsum(each.seconds for each in results) / self._workers)
 
     def _judged(self, history: StudyHistory, trial: TrialRecord, found: _Compared) -> str:
-        """Returns what a difference says: nothing, if what a trial depends on differs too."""
+        """Returns the outcome for a difference; it is not comparable if the code differs too."""
         others = environment_differences(trial.environment, self._executor.environment)
         if not history.description.code.same_as(trial.code_digest):
             others.insert(0, "the study's code has changed since")
@@ -190,20 +189,20 @@ class Verifier:
 
 
 class _Compared(Rerun):
-    """Compares the epochs of a training that runs again as they come. A `Handler`.
+    """Compares the epochs of a rerun as they come. A `Handler`.
 
     Args:
         trial: As recorded.
-        training: What runs again.
+        training: The training to run again.
         recorded: Its metrics by epoch.
         seconds: It is ended at the epoch after which the next would end later than this.
-        on_epoch: Told of each epoch.
+        on_epoch: Called with each epoch.
 
     Attributes:
-        difference: Where it differs from what is recorded, or empty.
-        stopping: Whether it is to end after its present epoch.
+        difference: Its first difference from the record, or empty.
+        stopping: Whether it ends after its present epoch.
         stopped: Whether it has ended so.
-        short: Whether it has ended as its time was over.
+        short: Whether it has ended because its time was up.
     """
 
     def __init__(
@@ -232,7 +231,7 @@ class _Compared(Rerun):
         if self.stopping:
             self.stopped = True
             return "stop"
-        # The first one takes longer than others: what the model is traced for.
+        # The first epoch takes longer than others, as it traces the model.
         next_one = epoch.seconds - last if epoch.epoch > 1 else 0.0
         if epoch.seconds + next_one >= self._limit:
             self.short = True
@@ -241,7 +240,7 @@ class _Compared(Rerun):
         return decision
 
     def conclude(self) -> None:
-        """Compares what it has ended with."""
+        """Compares its result."""
         result, training = self.result, self.training
         assert result is not None, "it has ended"
         if self.difference or self.stopped:
@@ -251,7 +250,7 @@ class _Compared(Rerun):
         elif not self.short and result.epochs != training.epochs:
             self.difference = f"it had {training.epochs} epochs, and has {result.epochs}"
         elif (not self.short or self._has_best_epoch(result)) and not self.same_weights:
-            self.difference = "the weights after its best epoch are others"
+            self.difference = "the weights after its best epoch differ"
 
     def _has_best_epoch(self, result: TrialResult) -> bool:
         _, best = self._trial.best_training
@@ -259,7 +258,7 @@ class _Compared(Rerun):
 
 
 def _difference(epoch: EpochResult, recorded: Mapping[str, float]) -> str:
-    """Says in which metric an epoch differs; metrics that are not finite are not recorded."""
+    """Returns the metric in which an epoch differs; records have no infinite metrics."""
     now = {name: value for name, value in epoch.metrics.items() if math.isfinite(value)}
     then = {name: value for name, value in recorded.items() if math.isfinite(value)}
     for name in sorted({**then, **now}):

@@ -1,10 +1,10 @@
-"""The whole of a store, looked through and mended.
+"""Checks a whole store, and mends it.
 
 | module | holds |
 |---|---|
 | `diagnosis` | every check in its order; the locks |
 | `copies` | Optuna's copy of the record |
-| `retraining` | weights, made again |
+| `retraining` | weights, restored by training |
 | `states` | the states of trainings |
 
 The checks that need neither Optuna nor a training's state are in `tracking.doctor`.

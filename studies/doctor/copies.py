@@ -1,4 +1,4 @@
-"""Optuna's copy of the record: whether it says the same, and making it again."""
+"""Optuna's copy of the record: comparing it, and making it again."""
 
 from __future__ import annotations
 

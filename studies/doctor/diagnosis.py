@@ -1,4 +1,4 @@
-"""Every check in its order, each mended before the next looks."""
+"""All checks in their order; the findings of one are mended before the next."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tracking.store import Store, check_writable, is_store, open_store, real_fol
 if TYPE_CHECKING:
     from mlflow.entities import Experiment
 
-# In this order: what is mended by one is what the next reads.
+# In this order: each check reads what the former ones have mended.
 _OF_TAGS = (check_places, check_lost_parents, check_tags)
 _OF_RECORD: tuple[Callable[[StudyRecord], Iterable[Ailment]], ...] = (
     check_unmade,
@@ -55,14 +55,14 @@ _Look = Callable[[Store, "Experiment"], Iterable[Finding]]
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What is wrong in a store.
+    """The findings in a store.
 
     Attributes:
         root: The store's folder.
-        findings: All that was found.
-        at_work: Studies that processes run now, and which: they were left alone.
-        unread: Why the rest could not be looked at, or empty.
-        deleted: Studies that were deleted in MLflow, and can be restored: what is left of each.
+        findings: All findings.
+        at_work: Studies that run now, with their processes: they were not checked.
+        unread: Why the rest could not be checked, or empty.
+        deleted: Studies that were deleted in MLflow and can be restored, each with its rest.
     """
 
     root: Path
@@ -73,19 +73,19 @@ class Diagnosis:
 
     @property
     def left(self) -> list[Finding]:
-        """What is wrong still."""
+        """The findings that are not mended."""
         return [finding for finding in self.findings if not finding.mended]
 
 
 def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None = None) -> Diagnosis:
-    """Looks through a store, and mends what can be mended.
+    """Checks a store, and mends what can be mended.
 
-    Safe to kill at any moment, and to do again: what is mended is found no more.
+    It can be killed at any moment and repeated: mended findings don't come again.
 
     Args:
         path: The store's folder.
         fix: Whether to mend. Otherwise nothing is changed.
-        progress: Told of trials that are trained again.
+        progress: Gets the trials that are trained again.
 
     Raises:
         StudyNotFoundError: If there is no store.
@@ -115,7 +115,7 @@ def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None =
     if of_record:
         unread = "the studies, as long as mlflow.db is damaged"
         return Diagnosis(root, (*of_record, *findings), at_work, unread)
-    # One that was moved has its addresses brought up to date.
+    # This updates the addresses of a moved store.
     opened = open_store(root)
     assert opened is not None, "it has its store.json"
     store = opened
@@ -141,7 +141,7 @@ def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None =
     if has_copies:
         findings += attended(check_unknown_copies(store), fix=fix)
     findings += attended(check_artifacts(store), fix=fix)
-    # Last: training may take hours, and be broken off.
+    # Last: training may take hours, and be interrupted.
     findings += looked(partial(_weights, fix=fix, progress=progress))
     return Diagnosis(root, tuple(findings), at_work, deleted=deleted_studies(store))
 
@@ -149,9 +149,9 @@ def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None =
 def _of_study(
     store: Store, experiment: Experiment, look: _Look, *, fix: bool
 ) -> list[Finding] | None:
-    """Looks through a study; None if a process has begun to run it meanwhile.
+    """Checks a study; returns None if a process has begun to run it.
 
-    If it is to be mended, no process can meanwhile.
+    While it is mended, no process can run it.
     """
     held = experiment.name, experiment.experiment_id
     try:
@@ -159,7 +159,7 @@ def _of_study(
             findings = list(look(store, experiment))
     except StoreLockedError:
         return None
-    # What one writes that has just begun looks like what a killed one has left.
+    # Writes of a process that has just begun look like the rest of a killed one.
     return None if not fix and store.holder(*held) else findings
 
 
@@ -190,7 +190,7 @@ def _weights(
 
 
 def _histories(store: Store, experiment: Experiment) -> Iterator[StudyHistory]:
-    """Reads a study under each engine; what can't be read has been told by then."""
+    """Reads a study under each engine; unreadable ones are reported before."""
     for engine in study_engines(store, experiment.experiment_id):
         with contextlib.suppress(TrackingError):
             yield read_study(store, experiment.name, engine)

@@ -1,4 +1,4 @@
-"""Weights that are missing or damaged, made again by training."""
+"""Restores missing or damaged weights by training."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from tracking.history import StudyHistory
 
 
 def train_again(history: StudyHistory, number: int, repeat: int, progress: Progress) -> None:
-    """Trains a trial again, bit for bit, which writes its weights where they belong.
+    """Trains a trial again, bit for bit, and writes its weights.
 
-    By the trainer of the study: it is about the weights that were there, and their digest says
-    whether these are they. Whether `model.fit` comes to them is what `reproduce` tells.
+    The study's own trainer trains it: it must restore the same weights, and the digest shows
+    whether it did. `reproduce` compares them with `model.fit`.
 
     Args:
         history: The study.
         number: The trial: one whose checkpoints are kept.
-        repeat: Which of its trainings has lost its weights. All are run, so those of others may
-            be there by then.
-        progress: Told of each epoch.
+        repeat: The training that lost its weights. All are run, so those of others may be restored
+            too.
+        progress: Gets each epoch.
 
     Raises:
-        StoreError: If the weights are not there afterwards.
+        StoreError: If the weights are not restored.
     """
     from mlflow.exceptions import MlflowException
 

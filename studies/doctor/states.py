@@ -1,4 +1,4 @@
-"""The states of trainings: from these a trial that was cut goes on, or one that is promoted."""
+"""The states of trainings, from which cut and promoted trials resume."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def check_states(record: StudyRecord) -> Iterator[Ailment]:
                 Finding(
                     "state",
                     f"the state of a training is damaged: {error}",
-                    f"--fix moves it to {FOLDER}/: what would go on from it goes on from the one "
-                    "before, or is trained from its first epoch, and comes to the same",
+                    f"--fix moves it to {FOLDER}/: its trial resumes from the state before "
+                    "it, or is trained from its first epoch, to the same bits",
                     study=record.name,
                     trial=found[0],
                     path=str(path),

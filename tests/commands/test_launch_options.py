@@ -100,7 +100,7 @@ def test_what_is_wrong_is_told_in_one_line(folder: Path, options: list[str], tol
     ("options", "ended_by", "told"),
     [
         (("--target", "0.05"), "target", "val_accuracy reached the target 0.05"),
-        (("--patience", "1"), "patience", "1 trials after one another brought nothing better"),
+        (("--patience", "1"), "patience", "1 trials in a row found nothing better"),
     ],
 )
 def test_show_tells_why_a_study_ended(

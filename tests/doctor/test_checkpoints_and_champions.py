@@ -78,7 +78,9 @@ class TestCheckpoints:
         said = Said()
         run_study(executor, store=store.root, progress=said)
         assert executor.ran == [(number, 1)]
-        assert [line for line in said.lines if f"trial {number}" in line and "of no use" in line]
+        assert [
+            line for line in said.lines if f"trial {number}" in line and "can't be used" in line
+        ]
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         assert digest == whole[str(path.relative_to(store.root))]
         assert saved == [path.read_bytes()]
@@ -152,7 +154,7 @@ class TestChampion:
         assert kinds(told) == ["champion"] and "launch" in told.left[0].how
         said = Said()
         history = self.register(store, said)
-        assert [line for line in said.lines if "registered anew" in line]
+        assert [line for line in said.lines if "registered again" in line]
         assert history.best is not None and history.model_uri(history.best)
         assert diagnose(store.root).findings == ()
 

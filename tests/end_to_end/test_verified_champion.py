@@ -66,7 +66,7 @@ def test_the_champion_is_the_trial_that_holds(
     assert wrong.verified.startswith("model.fit, differs: accuracy of epoch 1 was ")
     assert best.number != 3 and best.verified == "model.fit, identical"
     told = capsys.readouterr().err
-    assert f"trial 3 is not what model.fit comes to: {wrong.verified.split(': ')[1]}" in told
+    assert f"trial 3 differs from model.fit: {wrong.verified.split(': ')[1]}" in told
     assert "other trials" in told and "0, 1, 2. `kerastudy reproduce`" in told
     assert f"the champion is the next best, trial {best.number}" in told
 
@@ -82,5 +82,5 @@ def test_the_champion_is_the_trial_that_holds(
 
     later = study.launch(**{**fields, "trials": 5})
     assert [t.result.trainer for t in later.trials if t.result][3:] == ["compiled", "plain"]
-    assert "trials are trained by model.fit" in capsys.readouterr().err
+    assert "model.fit trains the study's trials" in capsys.readouterr().err
     assert not wrong.holds and later.trial(3).verified == wrong.verified

@@ -129,7 +129,7 @@ def test_or_cut_if_asked_and_gone_on_with(launch: Any) -> None:
     history = launch({"before_epoch": slow}, timeout=0.5, trials=4, epochs=1000, at_the_end="cut")
     assert history.ended_by == "timeout"
     assert history.counts()["interrupted"] == 2
-    assert "launch again to go on" in history.stopped
+    assert "launch again to resume" in history.stopped
     history = launch(trials=4, epochs=1000)
     assert history.counts()["complete"] == 4
     assert [t.spec.attempt for t in history.trials] == [2, 2, 1, 1]
@@ -206,7 +206,7 @@ def test_an_interrupt_ends_a_launch(launch: Any, recorded: Callable[[], StudyHis
         launch({"before_epoch": raising(KeyboardInterrupt())})
     history = recorded()
     assert (history.ended_by, history.status) == ("interrupt", "KILLED")
-    assert history.stopped == "interrupted; launch again to go on"
+    assert history.stopped == "interrupted; launch again to resume"
     assert history.counts()["running"] == 0
     assert launch().ended_by == "trials"
 

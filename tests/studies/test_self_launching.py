@@ -96,7 +96,7 @@ def test_a_file_that_catches_everything_is_stopped_all_the_same() -> None:
 def test_a_study_that_depends_on_what_came_of_another_is_refused(made_of_it: str) -> None:
     """It would be another than the one that was launched."""
     text = TWO.replace('make("second", trials=7)', made_of_it)
-    with pytest.raises(StudyFileError, match=r"(isn't there while|not launched)"):
+    with pytest.raises(StudyFileError, match=r"(is missing while|not launched)"):
         load(text, name="second")
 
 

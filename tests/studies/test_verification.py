@@ -93,15 +93,15 @@ def test_what_does_not_hold_is_passed_over(folder: Path) -> None:
     assert number in ("0", "3") and history.best is not None
     assert (str(history.best.number), history.best.verified) == (number, "model.fit, identical")
     assert text == version["kerastudy.verified"] == "model.fit, identical"
-    told = progress.one("trial 1 is not what model.fit comes to: loss of epoch 3 was")
-    assert "and is" in told and "trained by model.fit" in told
+    told = progress.one("trial 1 differs from model.fit: loss of epoch 3 was")
+    assert "and is" in told and "model.fit trains" in told
     assert "other trials" in progress.said[progress.said.index(told) + 1]
     assert progress.one("the champion is") == f"the champion is the next best, trial {number}"
 
     more = dataclasses.replace(description, trials=5)
     history, _, progress = launch(folder, more, wrong={4: 1})
     assert history.trial(4).result.trainer == "plain"  # type: ignore[union-attr]
-    assert "trial 1, trial 2" in progress.one("trials are trained by model.fit")
+    assert "trial 1, trial 2" in progress.one("model.fit trains the study's trials")
     code = dataclasses.replace(description.code, digest="e" * 64)
     mended = dataclasses.replace(description, trials=6, code=code)
     history, _, _ = launch(folder, mended)

@@ -85,7 +85,7 @@ study = ks.Study(
 # "pause" kills nothing: every process is stopped, and goes on some seconds later.
 Victim = Literal["driver", "worker", "all", "pause"]
 
-_STARTED = re.compile(r"study chaos: \d+ trials by \S+?(?:, going on after (\d+))?, pruner")
+_STARTED = re.compile(r"study chaos: \d+ trials by \S+?(?:, resuming after (\d+))?, pruner")
 _ENDED = re.compile(r"trial +\d+  (\d+)/\d+  ")
 # A trial that ends its worker three times is infeasible, and nothing of that is wrong.
 _MOST_IN_ONE_TRIAL = 2

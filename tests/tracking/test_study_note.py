@@ -116,7 +116,7 @@ def test_newlines_do_not_break_the_table(shared_store: Store) -> None:
 
 def test_a_study_without_a_value_says_so(shared_store: Store) -> None:
     history = study(shared_store, "nothing yet", trials=0)
-    note = study_note(history, "interrupted; launch again to go on")
+    note = study_note(history, "interrupted; launch again to resume")
     assert "No trial has a value yet" in note
     assert "interrupted" in note
     assert table(note) == []
