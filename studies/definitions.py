@@ -168,10 +168,10 @@ def check_complete(history: StudyHistory) -> None:
         restore = [restore_run(history.store, deleted[n]) for n in sorted(missing) if n in deleted]
         how = "; ".join(restore[:3]) or "put mlflow.db back from a backup"
         raise StudyError(
-            f"The study {history.description.name!r} cannot go on: the runs of trials "
-            f"{', '.join(map(str, sorted(missing)))} were deleted in MLflow, and what is proposed "
-            f"depends on every trial. Restore them ({how}), or start a new one under another name with "
-            "--name."
+            f"The study {history.description.name!r} can't be resumed: the runs of "
+            f"trials {', '.join(map(str, sorted(missing)))} were deleted in MLflow, and proposals "
+            f"depend on every trial. Restore them ({how}), or start a new study under another name "
+            "with --name."
         )
 
 
