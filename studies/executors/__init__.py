@@ -3,17 +3,17 @@
 | module | holds |
 |---|---|
 | `executor` | `Executor` and `Handler`, the seam |
-| `session` | a study loaded and ready: describes itself, runs trials, saves the champion |
+| `session` | a loaded study: describes itself, runs trials, saves the champion |
 | `in_process` | trials in this process |
 | `worker` | trials in one worker process, from the driver's side |
 | `worker_process` | the process, and the connection to it |
-| `worker_main` | the worker process's own side |
+| `worker_main` | the same, from the worker's side |
 | `memory` | the memory of a worker, for when it is killed |
-| `pool` | trials in several of them |
-| `local` | the workers of a launch on this machine |
+| `pool` | trials in several workers |
+| `local` | a launch's workers on this machine |
 | `sizing`, `devices` | how many suit the machine; its GPUs |
 | `kinds` | which trials the same program is likely to train |
-| `messages` | what the two say to each other |
+| `messages` | the messages between the two |
 """
 
 from typing import Literal

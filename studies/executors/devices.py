@@ -1,6 +1,7 @@
 """The GPUs of this machine, found without TensorFlow, and their division among workers.
 
-Written for NVIDIA's GPUs, and untested on one: none was at hand. What a worker is told is tested.
+Written for NVIDIA's GPUs; untested on one, as there was none. Tests check the variables that a
+worker gets.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 DEVICES_VARIABLE = "CUDA_VISIBLE_DEVICES"
-"""What CUDA reads when TensorFlow starts: numbers or identifiers of GPUs, separated by commas."""
+"""CUDA reads it when TensorFlow starts: numbers or identifiers of GPUs, separated by commas."""
 
-# Of NVIDIA's driver for Linux: a folder for each GPU that this process may use.
+# NVIDIA's driver for Linux has a folder here for each GPU that this process may use.
 _DRIVER = Path("/proc/driver/nvidia/gpus")
 _SECONDS_TO_LIST = 10.0
 
@@ -31,23 +32,23 @@ def visible_gpus(environment: Mapping[str, str], driver: Path = _DRIVER) -> tupl
     try:
         count = sum(1 for _ in driver.iterdir())
     except OSError:
-        # No such driver; but under WSL, for one, a program tells.
+        # No such driver; but a program may list them, as under WSL.
         count = _listed_by_program()
     return tuple(str(number) for number in range(count))
 
 
 def variables_of(gpus: Sequence[str], worker: int) -> dict[str, str]:
-    """Returns what a worker's environment says of GPUs: one for each, in turn.
+    """Returns the GPU variables for a worker's environment: one GPU each, in turn.
 
     Args:
-        gpus: Those that there are.
+        gpus: The GPUs of the machine.
         worker: The worker's number, from 0.
     """
     return {DEVICES_VARIABLE: gpus[worker % len(gpus)]} if gpus else {}
 
 
 def _named(given: str) -> tuple[str, ...]:
-    """Reads `DEVICES_VARIABLE`. What follows a number that no GPU can have, CUDA ignores.
+    """Reads `DEVICES_VARIABLE`. CUDA ignores everything after an impossible number.
 
     Source: https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#env-vars
     """

@@ -18,23 +18,23 @@ from tracking.records import (
 
 
 class Handler(Protocol):
-    """What an executor tells the driver. Called in the thread that calls `Executor.wait`."""
+    """Gets an executor's events, in the thread that calls `Executor.wait`."""
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
-        """Takes an epoch's metrics; the answer says how the trial goes on."""
+        """Takes an epoch's metrics; returns whether the trial continues."""
         ...
 
     def on_result(self, result: TrialResult) -> None:
-        """Takes what came of a trial."""
+        """Takes a trial's result."""
         ...
 
     def on_lost(self, spec: TrialSpec, reason: str, out_of_memory: bool = False) -> None:
-        """Told that a trial's process ended by itself; the trial has no result.
+        """Takes a trial whose process ended by itself, without a result.
 
         Args:
             spec: The trial.
             reason: How it ended.
-            out_of_memory: Whether that was for want of memory.
+            out_of_memory: Whether it was for lack of memory.
         """
         ...
 
@@ -58,7 +58,7 @@ class Executor(Protocol):
 
     @property
     def free(self) -> int:
-        """How many trials can be submitted before one has to wait."""
+        """How many trials can be submitted before one must wait."""
         ...
 
     def submit(self, task: TrialTask) -> None:
@@ -66,21 +66,21 @@ class Executor(Protocol):
         ...
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
-        """Works until there was something to tell, and tells it.
+        """Works until there are events, and passes them on.
 
         Args:
-            handler: Is told.
-            seconds: Return after so long though there was nothing to tell, where the executor can.
+            handler: Gets the events.
+            seconds: Return after this time even without events, if the executor can.
         """
         ...
 
     @property
     def delayed(self) -> Sequence[TrialSpec]:
-        """Trials that were submitted and have not begun: their process is started only now."""
+        """Submitted trials that have not begun, as their process is still starting."""
         ...
 
     def cut(self, number: int) -> bool:
-        """Ends the process that runs a trial, which is then lost, where it has one of its own.
+        """Ends the process that runs a trial, if it has its own; the trial is then lost.
 
         Returns:
             Whether there was such a process.
@@ -98,5 +98,5 @@ class Executor(Protocol):
         ...
 
     def close(self) -> None:
-        """Ends what runs the trials. Nothing of a running trial is told any more."""
+        """Ends the processes of trials. Running trials send no more events."""
         ...

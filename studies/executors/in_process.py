@@ -15,8 +15,7 @@ from tracking.records import StudyDescription, TrialSpec, TrialTask
 class InProcessExecutor:
     """Runs each trial within `wait`.
 
-    In the same thread on purpose: Keras keeps its global state, the dtype policy with it, per
-    thread.
+    In the same thread, as Keras keeps global state, such as the dtype policy, per thread.
     """
 
     def __init__(self, session: Session) -> None:

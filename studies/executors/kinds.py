@@ -1,4 +1,4 @@
-"""Which trials are likely to be trained by the same program."""
+"""Predicts which trials the same program trains."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from tracking.records import TrialSpec
 
 
 def kind_of(spec: TrialSpec) -> Hashable:
-    """Returns what trials share that are likely to be trained by the same program.
+    """Returns a key that trials share if the same program is likely to train them.
 
-    Numbers with a fraction, epochs and initial weights are no part of a program. All else may be:
-    the batch size is.
+    Floats, epochs and initial weights are no part of a program. All else may be; the batch size is.
     """
     return spec.batch_size, frozenset(
         (name, value)

@@ -1,4 +1,4 @@
-"""The worker processes of a launch on this machine: how many, and what each has of it."""
+"""The worker processes of a launch on this machine: their number and resources."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from studies.shipping import ShippedStudy
 
 
 class LocalWorkers:
-    """Starts the workers of a launch, and adapts them to the study when it is known.
+    """Starts the workers of a launch, and adapts them to the study once it is loaded.
 
-    Processes are started before the study is known, as importing TensorFlow takes longest.
+    Processes start before the study is loaded, as importing TensorFlow takes longest.
 
     Args:
         target: The study to load.
@@ -33,9 +33,9 @@ class LocalWorkers:
         data: An npz file to use in place of the study's own data, or empty.
         trials: In total, if known.
         threads: Of each trial, if known.
-        workers: How many; None: as suits the machine and the study.
+        workers: How many; None: by the machine and the study.
         shared: A folder in which they share the study's data.
-        on_output: Takes what they print, and how many they are.
+        on_output: Takes what they print, and their number.
 
     Raises:
         StudyError: If ``workers`` is wrong.
@@ -63,12 +63,12 @@ class LocalWorkers:
         self._threads = threads
         suited = suited_workers(self._machine, trials=trials, threads=threads or 1)
         self._count = self._asked or suited
-        # This process has work of its own at first. If there is no core for it, the last worker
-        # begins later, so that the first trial begins earlier.
+        # This process has its own work at first. If it has no core for that, the last worker starts
+        # # later, so that the first trial begins earlier.
         self.pool = self._start_pool(min(self._count, max(1, self._machine.cores - 1)))
 
     def start_all(self) -> None:
-        """Starts the last worker too, if it was left for later."""
+        """Starts the last worker, if it has not started yet."""
         self.pool.resize(self._count, self._start_worker)
 
     def load(self) -> None:
@@ -80,18 +80,18 @@ class LocalWorkers:
         self.start_all()
         self.pool.load()
         if self._machine.gpus and not self.pool.loaded.gpus:
-            # As with TensorFlow's build for CPUs.
+            # For example with TensorFlow's build for CPUs.
             self._machine = Machine(self._machine.cores, self._machine.memory)
 
     def suit(self, *, threads: int | None, finished: int) -> None:
-        """Adapts them to the study: their threads, and if nobody said how many, their number.
+        """Adapts them to the study: their threads, and their number unless the user chose it.
 
         Args:
-            threads: As recorded, which is what trials go on with; None: as loaded.
+            threads: Those of the record, which trials keep; None: those of the loaded study.
             finished: How many trials the record has.
 
         Raises:
-            StudyError: If they have to be started anew, and cannot load the study.
+            StudyError: If they must be restarted, and can't load the study.
         """
         if threads is not None and threads != self.pool.description.threads:
             self.pool.close()

@@ -1,7 +1,7 @@
-"""The memory of a worker process, as its driver sees it: for when it is gone.
+"""Watches the memory of a worker process, to know why it was killed.
 
-A process that the system ends for want of memory gets the signal of `kill -9`, and can say nothing
-any more. So its memory is looked at while it lives, and the system's own count of such endings.
+A process that the system ends for lack of memory is killed like by `kill -9`, without a message. So
+the driver watches its memory while it lives, and the system's own count of such kills.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import psutil
 from studies.executors.sizing import memory_limit
 
 _SECONDS_BETWEEN_LOOKS = 0.25
-# From here on, what was killed is taken to have been killed for its memory. The last look may have
-# been a while ago.
+# A killed process above this share counts as killed for its memory. The last measurement may be #
+# old.
 _NEARLY_ALL = 0.8
 _PROC = Path("/proc")
 _GROUP_EVENTS = Path("/sys/fs/cgroup/memory.events")
@@ -23,15 +23,14 @@ _GIBIBYTE = 2**30
 
 
 class ProcessMemory:
-    """Looks at a process's memory until it ends.
+    """Measures a process's memory until it ends.
 
     Args:
         pid: The process.
-        limit: Bytes that it may have; None: what the machine has, or the container.
+        limit: Bytes that it may have; None: those of the machine, or the container.
 
     Attributes:
-        peak: The most bytes that it was seen to have, of those of its present trial where the
-            system tells.
+        peak: The most bytes measured, in its present trial if the system can tell.
     """
 
     def __init__(self, pid: int, limit: int | None = None) -> None:
@@ -43,19 +42,19 @@ class ProcessMemory:
         threading.Thread(target=self._follow, daemon=True).start()
 
     def begin_trial(self) -> None:
-        """Takes that a trial begins."""
+        """Notes that a trial begins."""
         self.peak, self._ended_before = 0, _ended_by_system()
 
     def close(self) -> None:
-        """Looks at it no more."""
+        """Ends measuring."""
         self._over.set()
 
     def ran_out(self) -> bool:
-        """Tells whether the process, which was killed, was so for want of memory."""
+        """Returns whether the killed process was killed for lack of memory."""
         return _ended_by_system() > self._ended_before or self.peak >= _NEARLY_ALL * self._limit
 
     def __str__(self) -> str:
-        """Says what it had, of what there is."""
+        """Returns its peak and its limit, for people to read."""
         return f"it had {in_gibibytes(self.peak)} of {in_gibibytes(self._limit)}"
 
     def _follow(self) -> None:
@@ -72,7 +71,7 @@ def in_gibibytes(size: int) -> str:
 
 
 def _memory_of(pid: int) -> int:
-    """Returns the most bytes that a process has had, where the system tells, or has now."""
+    """Returns the peak of a process in bytes if the system knows it, else its present memory."""
     try:
         for line in (_PROC / str(pid) / "status").read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -83,7 +82,7 @@ def _memory_of(pid: int) -> int:
 
 
 def _ended_by_system() -> int:
-    """Returns how many processes the system has ended for want of memory, as far as it tells."""
+    """Returns how many processes the system has killed for lack of memory, if it counts them."""
     found = 0
     for file in (_PROC / "vmstat", _GROUP_EVENTS):
         try:

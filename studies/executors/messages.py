@@ -1,4 +1,4 @@
-"""What the driver and a worker process say to each other.
+"""The messages between the driver and a worker process.
 
 driver                       worker
 LoadStudy            →                          (on its standard input, when it starts)
@@ -29,7 +29,7 @@ class LoadStudy:
     """Load this study.
 
     Attributes:
-        target: Where it is defined, or itself.
+        target: Its target, or the study itself.
         overrides: Settings to replace.
         data: An npz file to use in place of the study's own data, or empty.
         threads: TensorFlow's threads, at least 1.
@@ -50,8 +50,8 @@ class Loaded:
     Attributes:
         description: Its definition.
         environment: Versions and machine.
-        model_bytes: Of the weights of the default hyperparameters' model; 0 if they make none.
-        gpus: That TensorFlow has in the worker.
+        model_bytes: Bytes of the default model's weights; 0 if there is no such model.
+        gpus: TensorFlow's GPUs in the worker.
     """
 
     description: StudyDescription
@@ -79,13 +79,13 @@ class ChampionSaved:
 
 @dataclass(frozen=True)
 class Failed:
-    """What was asked cannot be done, for a reason that the user can mend."""
+    """The request failed, for a reason that the user can mend."""
 
     message: str
 
 
 @dataclass(frozen=True)
 class ThreadsDiffer:
-    """The study wants another number of threads than this process was started with."""
+    """The study needs another number of threads than this process has."""
 
     threads: int

@@ -21,11 +21,11 @@ _SECONDS_BETWEEN_LOOKS = 0.05
 class WorkerPool:
     """Runs as many trials at once as it has workers. See `Executor`.
 
-    Trials begin as soon as one worker has loaded the study; the others join in as they are ready.
+    Trials begin as soon as one worker has loaded the study; the others join when they are ready.
 
     Args:
         workers: At least one; started, and alike.
-        on_output: Takes what a person should know.
+        on_output: Takes messages for the user.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class WorkerPool:
                     worker.take_loaded()
                 except WorkerError as error:
                     self._do_without(worker, error)
-        # In front stands one that can be asked what was loaded.
+        # The first worker must be one that has loaded the study.
         self._workers.sort(key=lambda worker: worker.loading)
         self._loaded = self._workers[0].loaded
         for worker in self._workers:
@@ -57,8 +57,8 @@ class WorkerPool:
         """Ends workers that are not needed, or starts more.
 
         Args:
-            count: How many there are to be, at least 1.
-            start: Starts the worker of a number; those that there are have the first numbers.
+            count: The new number, at least 1.
+            start: Starts the worker of a number; existing ones have the first numbers.
         """
         for worker in self._workers[count:]:
             self._end(worker)
@@ -71,7 +71,7 @@ class WorkerPool:
 
     @property
     def loaded(self) -> Loaded:
-        """What a worker answered when it had loaded the study."""
+        """The answer of a worker that has loaded the study."""
         assert self._loaded is not None, "call load() first"
         return self._loaded
 
@@ -129,25 +129,25 @@ class WorkerPool:
             worker.close()
 
     def _join(self, worker: WorkerExecutor, handler: Handler) -> None:
-        """Takes in a worker that has loaded the study, or does without one that can't."""
+        """Adds a worker that has loaded the study, or drops one that can't."""
         try:
             worker.wait(handler)
         except WorkerError as error:
             self._do_without(worker, error)
-            # What it was to run when it had taken the place of one that died.
+            # The trial that it should have run as a replacement.
             for spec in worker.delayed:
                 handler.on_lost(spec, str(error), error.out_of_memory)
         self._check_alike(worker)
 
     def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:
-        """Goes on with the others. What it lacked was memory, mostly."""
+        """Continues with the other workers. Mostly it lacked memory."""
         if len(self._workers) == 1:
             raise error
         self._end(worker)
-        self._on_output(f"going on with {len(self._workers)} of the workers: {error}")
+        self._on_output(f"continuing with {len(self._workers)} of the workers: {error}")
 
     def _check_alike(self, worker: WorkerExecutor) -> None:
-        """Refuses a worker that has loaded something else than the first."""
+        """Refuses a worker that has loaded another study than the first."""
         if not worker.loading and worker in self._workers:
             check_same(self.loaded.description, worker.description)
 
@@ -162,14 +162,14 @@ class WorkerPool:
 def _with_something_to_say(
     workers: Sequence[WorkerExecutor], seconds: float | None = None
 ) -> list[WorkerExecutor]:
-    """Waits until a worker has said something, or has died, for so many seconds at most."""
+    """Waits until a worker has sent a message or died, or the time is up."""
     ends = None if seconds is None else time.monotonic() + seconds
     while True:
         dead = [w for w in workers if not w.process.connects and not w.process.connected]
         if dead:
             return dead
         connected = [w for w in workers if w.process.connected]
-        # The others can't be waited for; that is soon over.
+        # The others can't be waited for; they will be ready soon.
         timeout = seconds if len(connected) == len(workers) else _SECONDS_BETWEEN_LOOKS
         ready = wait([w.process.connection for w in connected], timeout)
         if ready or (ends is not None and time.monotonic() >= ends):

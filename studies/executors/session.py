@@ -1,4 +1,4 @@
-"""A study loaded and ready to run trials: the part that every executor shares."""
+"""A loaded study that can run trials: shared by all executors."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ class Session:
 
     Attributes:
         study: The study.
-        data: Its data, or what makes that of each trial.
-        description: Its definition, as it travels.
+        data: Its data, or the function that makes each trial's.
+        description: Its definition, to send.
         environment: Versions and machine.
-        trainer: What trains; keeps the data's pipelines from trial to trial.
-        model_bytes: Of the weights of the default hyperparameters' model; 0 if they make none.
+        trainer: Trains trials; keeps the data's pipelines from trial to trial.
+        model_bytes: Bytes of the default model's weights; 0 if there is no such model.
     """
 
     study: StudyDefinition
@@ -80,14 +80,14 @@ class Session:
             study: The study.
             code: Where it is defined.
             threads: TensorFlow's threads; None takes what it uses in this process, or 1.
-            data_override: Path of the file that the data came from in place of the study's own.
+            data_override: Path of the file that replaced the study's own data.
             shared: A folder in which several processes share the data; see `Dataset.load_shared`.
 
         Raises:
             StudyError: If the data, its class weights, the builder or the objective is wrong.
         """
         threads = configure_tensorflow(threads)
-        # The study's file is loaded: what it sets is for all trials, what a builder sets is not.
+        # The study's file is loaded: its settings hold for all trials, those of a builder don't.
         global_settings.remember()
         if isinstance(study.data, Dataset | StreamedDataset):
             splits = _loaded(study, study.data, shared)
@@ -107,7 +107,7 @@ class Session:
                 dataset, splits, class_weight = making.of_defaults(
                     Hyperparameters(space, space.defaults())
                 )
-                # What is checked of data that is there from the beginning.
+                # Checks of data that does not depend on hyperparameters.
                 _check_trained_on(replace(resolved.study, data=dataset), dataset)
             study, notes = resolved.study, resolved.notes
             found, objective, model_bytes = check_study(study, weighted)
@@ -136,7 +136,7 @@ class Session:
                 goes_on=not has_own_fit(study.build),
             ),
             environment(),
-            # Data that is made tells with each trial.
+            # Data made for a trial reports it with each trial.
             _trainer(study, unlike if making else splits.unfit or unlike),
             model_bytes,
         )
@@ -182,7 +182,7 @@ def _loaded(study: StudyDefinition, data: AnyDataset, shared: Path | None) -> An
     """Loads data that is the same for all trials."""
     _check_trained_on(study, data)
     if isinstance(data, StreamedDataset):
-        # Random operations refuse to run unseeded, in pipelines too.
+        # Random operations need a seed, in pipelines too.
         begin_trial(study.seed)
     try:
         return data.load() if shared is None else data.load_shared(shared)
@@ -267,7 +267,7 @@ def _trainer(study: StudyDefinition, unfit: str) -> Trainer:
 
 
 def _made_by(study: StudyDefinition) -> str:
-    """Returns the name of the function that makes the data of each trial, or nothing."""
+    """Returns the name of the function that makes each trial's data, or an empty text."""
     if isinstance(study.data, Dataset | StreamedDataset):
         return ""
     return str(getattr(study.data, "__name__", type(study.data).__name__))

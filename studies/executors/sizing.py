@@ -1,4 +1,4 @@
-"""How many workers suit a machine: by its cores, its memory and its GPUs."""
+"""Chooses the number of workers by the machine's cores, memory and GPUs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from studies.executors.devices import visible_gpus
 from studies.setting_checks import check_count
 
 WORKERS_VARIABLE = "KERASTUDY_WORKERS"
-"""The environment variable that says how many workers there are where nothing else does."""
+"""The environment variable with the default number of workers."""
 
-# More proposals at once would know little of one another, and one process records them all.
+# More proposals at once would learn little from one another, and one process records them all.
 _MOST = 16
-# A worker on digits had 0.33 GiB of its own after a trial; the programs that it keeps add to that.
+# A worker on digits used 0.33 GiB of its own after a trial; kept programs add to that.
 _WORKER_BYTES = 3 * 2**28
 # Weights, gradients, an optimizer's two moments, and the best epoch's weights.
 _COPIES_OF_WEIGHTS = 5
@@ -26,11 +26,11 @@ _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True)
 class Machine:
-    """What this process may use of its machine.
+    """The resources that this process may use.
 
     Attributes:
         cores: At least 1.
-        memory: Bytes that are available, or None if that can't be told.
+        memory: Available bytes, or None if unknown.
         gpus: As CUDA names them.
     """
 
@@ -40,15 +40,15 @@ class Machine:
 
 
 def this_machine(control_groups: Path = _CONTROL_GROUPS) -> Machine:
-    """Returns the machine as it is now, a container's limits considered."""
+    """Returns the machine's present resources, within a container's limits."""
     return Machine(_cores(control_groups), _memory(control_groups), visible_gpus(os.environ))
 
 
 def asked_workers(workers: int | None) -> int | None:
-    """Returns how many workers were asked for, or None where that is left to `suited_workers`.
+    """Returns the number of workers that the user chose; None leaves it to `suited_workers`.
 
     Args:
-        workers: What was asked for at launch; goes before the environment.
+        workers: The launch's option; it has precedence over the environment.
 
     Raises:
         StudyError: If it is no whole number of at least 1.
@@ -69,14 +69,14 @@ def asked_workers(workers: int | None) -> int | None:
 def suited_workers(
     machine: Machine, *, trials: int | None = None, threads: int = 1, model_bytes: int = 0
 ) -> int:
-    """Returns how many workers suit a study, as far as it is known: 1 to 16.
+    """Returns the number of workers that suit a study, from what is known of it: 1 to 16.
 
-    One for each GPU, or as many as the cores have room for their threads; no more than there are
-    trials, nor than memory holds.
+    One for each GPU, or as many as there are cores for their threads; at most one for each trial,
+    and as many as fit into memory.
 
     Args:
-        machine: As it was before any worker started.
-        trials: The trials that are left, or None.
+        machine: Its resources before any worker started.
+        trials: The number of remaining trials, or None.
         threads: Of each trial, at least 1.
         model_bytes: Of the weights of the default hyperparameters' model.
     """
@@ -89,7 +89,7 @@ def suited_workers(
 
 
 def described_workers(machine: Machine, workers: int, threads: int) -> str:
-    """Returns how many workers there are, and of what, for people to read."""
+    """Returns the number of workers and their resources, for people to read."""
     shown = f"{_counted(workers, 'worker')} of {_counted(threads, 'thread')}"
     if machine.gpus:
         return f"{shown} ({_counted(len(machine.gpus), 'GPU')})"
@@ -97,7 +97,7 @@ def described_workers(machine: Machine, workers: int, threads: int) -> str:
 
 
 def too_many(machine: Machine, workers: int, threads: int) -> str:
-    """Returns what to tell if workers have more threads than there are cores; else nothing."""
+    """Returns a message if workers have more threads than there are cores; else nothing."""
     if workers == 1 or workers * threads <= machine.cores:
         return ""
     return (
@@ -138,14 +138,14 @@ def _memory(groups: Path) -> int:
     ):
         most, now = _read(group / limit), _read(group / used)
         if most.isdigit() and now.isdigit():
-            # Files that the system keeps, and would give up, count as used.
+            # The system's cache of files counts as used, though it would be freed.
             kept = dict(line.split(" ", 1) for line in _read(group / "memory.stat").splitlines())
             free = min(free, int(most) - int(now) + int(kept.get(cached, 0)))
     return max(0, free)
 
 
 def memory_limit(groups: Path = _CONTROL_GROUPS) -> int:
-    """Returns the bytes that this machine has, or a container may use of it."""
+    """Returns the memory of this machine, or of its container, in bytes."""
     limits = [int(psutil.virtual_memory().total)]
     for file in (groups / "memory.max", groups / "memory" / "memory.limit_in_bytes"):
         text = _read(file)

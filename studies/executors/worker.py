@@ -29,24 +29,23 @@ from studies.own_modules import place_of
 from studies.shipping import ShippedStudy
 from tracking.records import EpochResult, StudyDescription, TrialSpec, TrialTask
 
-# A study that kills its worker each time is not to be waited for.
+# Don't wait for a study that kills its worker each time.
 _ATTEMPTS = 3
 
 
 class WorkerExecutor:
-    """Runs trials in a process of its own, which is replaced when it ends by itself.
+    """Runs trials in a process, which is replaced when it ends by itself.
 
     Args:
         target: The study to load there.
         overrides: Settings to replace.
         data: An npz file to use in place of the study's own data, or empty.
         threads: TensorFlow's threads per trial; None: as the study says, or 1.
-        folder: The folder that the process runs in; empty, or gone: this one's.
-        shared: A folder in which it shares the study's data with other workers; None: one of its
-            own.
-        variables: What its environment has in place of this process's.
+        folder: The folder that the process runs in; empty or missing: this one's.
+        shared: A folder in which it shares the study's data with other workers; None: its own.
+        variables: Changes to this process's environment.
         on_output: Takes each line that the worker prints.
-        memory: Bytes that its process may have; None: what the machine has, or the container.
+        memory: Bytes that its process may have; None: those of the machine, or the container.
 
     Raises:
         StudyError: By `load`, if the study cannot be run as defined.
@@ -82,7 +81,7 @@ class WorkerExecutor:
 
     def _start(self) -> WorkerProcess:
         self._is_loading = True
-        # The kinds of models that this process has trained: it has their programs.
+        # The kinds of models that this process has trained, whose programs it has.
         self._trained: set[Hashable] = set()
         return WorkerProcess(
             self._load_study, self._folder, self._variables, self._on_output, self._memory
@@ -99,12 +98,12 @@ class WorkerExecutor:
 
     @property
     def waits(self) -> bool:
-        """Whether a trial waits that could not be given to the worker: it has died."""
+        """Whether a trial waits that the worker could not take, as it has died."""
         return bool(self._waiting)
 
     @property
     def loading(self) -> bool:
-        """Whether the worker loads the study still."""
+        """Whether the worker is still loading the study."""
         return self._is_loading
 
     @property
@@ -113,7 +112,7 @@ class WorkerExecutor:
         return None if self._running is None else self._running.number
 
     def has_trained_like(self, spec: TrialSpec) -> bool:
-        """Tells whether its process has trained a model like this trial's before."""
+        """Returns whether its process has trained a model like this trial's before."""
         return kind_of(spec) in self._trained
 
     def load(self) -> None:
@@ -126,10 +125,10 @@ class WorkerExecutor:
             pass
 
     def take_loaded(self) -> bool:
-        """Takes what the worker answers; waits for that.
+        """Waits for the worker's answer.
 
         Returns:
-            Whether it has loaded the study. If not, it has to be started anew, and will answer.
+            Whether it has loaded the study. If not, it is restarted, and will answer.
 
         Raises:
             StudyError: If it cannot.
@@ -138,7 +137,7 @@ class WorkerExecutor:
             answer = self._process.receive()
         except WorkerError as error:
             self._lost_while_loading += 1
-            # What ends by itself while it loads would do so again.
+            # A process that dies while it loads would do so again.
             if self._lost_while_loading >= _ATTEMPTS or not error.killed:
                 raise
             self._restart()
@@ -147,7 +146,7 @@ class WorkerExecutor:
         if isinstance(answer, Failed):
             raise StudyError(answer.message)
         if isinstance(answer, ThreadsDiffer):
-            # Known only once the file was read, and TensorFlow's threads can't change any more.
+            # Known only after reading the file, when TensorFlow's threads can't change any more.
             self._load_study = replace(self._load_study, threads=answer.threads)
             self._restart()
             return False
@@ -157,7 +156,7 @@ class WorkerExecutor:
         if self._loaded is not None:
             check_same(self._loaded.description, answer.description)
         self._loaded = answer
-        # A worker that takes this one's place must run the same text, if the file changes.
+        # A replacement must run the same text, even if the file changes.
         target = self._load_study.target
         if isinstance(target, Target):
             code = answer.description.code
@@ -168,7 +167,7 @@ class WorkerExecutor:
 
     @property
     def loaded(self) -> Loaded:
-        """What the worker answered when it had loaded the study."""
+        """The worker's answer after loading the study."""
         assert self._loaded is not None, "call load() first"
         return self._loaded
 
@@ -188,15 +187,15 @@ class WorkerExecutor:
         return 0 if self._waiting or self._running or self._is_loading else 1
 
     def submit(self, task: TrialTask) -> None:
-        """See `Executor`. A worker that is free begins at once."""
+        """See `Executor`. A free worker begins at once."""
         self._waiting.append(task)
         if self._running is None:
-            # One that has died meanwhile is replaced in `wait`, where that can be told.
+            # `wait` replaces a worker that has died, and can report it.
             with contextlib.suppress(WorkerError):
                 self._start_next()
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
-        """See `Executor`. A process that takes the place of one that died is not waited for."""
+        """See `Executor`. It does not wait for the replacement of a dead process."""
         if self._is_loading:
             self.take_loaded()
             return
@@ -234,7 +233,7 @@ class WorkerExecutor:
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
-        """See `Executor`. A worker that dies over it, or has died before, is replaced."""
+        """See `Executor`. A worker that has died, or dies while saving, is replaced."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 if self._is_loading:
@@ -279,5 +278,5 @@ def check_same(before: StudyDescription, now: StudyDescription) -> None:
     if before.data.digest != now.data.digest or before.space != now.space:
         raise StudyError(
             f"What the study {before.name!r} loads has changed while it ran (its data, or what its "
-            "file imports), or is drawn without a seed. Undo the change and launch again to go on."
+            "file imports), or is drawn without a seed. Undo the change and launch again to resume."
         )

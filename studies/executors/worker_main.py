@@ -1,9 +1,8 @@
-"""A worker process: loads the study once, then runs the trials that it is told to.
+"""A worker process: loads the study once, then runs the trials that it gets.
 
-Started by its path (``python -P worker_main.py``), never as a module and never by forking, so
-that neither the folder it is started in nor the state of its parent can change what it runs. It
-opens no database. It ends by itself when its driver does, whatever it is at: by a thread, and where
-code in C lets no thread run, by a process that watches over it.
+Started by its path (``python -P worker_main.py``), never as a module and never by forking, so that
+neither its folder nor its parent's state changes what it runs. It opens no database. It ends with
+its driver at any moment: by a thread, and if code in C lets no thread run, by a watchdog process.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ if TYPE_CHECKING:
     from tracking.records import EpochResult, TrialTask
 
 
-# What a driver that ends a worker writes to it, before it closes the connection.
+# A driver that ends a worker writes this before it closes the connection.
 ENDED = "ended\n"
-# What was read from the driver beyond a line.
+# Bytes that were read from the driver after a line.
 _unread = bytearray()
 _STDIN = 0
-# What the thread has to end this process, before the watchdog does.
+# Seconds for the thread to end this process, before the watchdog does.
 _SECONDS_TO_END = 3.0
-# A file that comes while a folder is removed stays, and the folder with it.
+# If a file is written while a folder is removed, both stay: try again.
 _REMOVALS = 20
 
 
@@ -45,7 +44,7 @@ def main() -> None:
     # Ctrl-C reaches every process of the terminal; the driver decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
-        # So does a terminal that is closed.
+        # So does closing the terminal.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     address, key, threads, folder, told = _read_line().split("\t")
     shared = Path(os.fsdecode(bytes.fromhex(folder))).absolute()
@@ -60,14 +59,14 @@ def main() -> None:
         try:
             serve(connection, pickle.loads(bytes.fromhex(told)))
         except (EOFError, ConnectionError, BrokenPipeError):
-            # Nobody wants what this process would still do.
+            # The driver is gone, so nothing is left to do.
             watcher.join()
 
 
 def _end_with_driver(shared: Path) -> None:
-    """Ends this process when its driver does, in the midst of an epoch too.
+    """Ends this process when its driver does, even during an epoch.
 
-    With a driver that is gone go the data that it would have removed.
+    It also removes the data that the driver would have removed.
     """
     if _read_line() != ENDED.strip():
         _remove(shared)
@@ -75,7 +74,7 @@ def _end_with_driver(shared: Path) -> None:
 
 
 def _remove(shared: Path) -> None:
-    """Removes the folder of a launch, in which workers may write still."""
+    """Removes the folder of a launch, into which workers may still write."""
     for _ in range(_REMOVALS):
         shutil.rmtree(shared, ignore_errors=True)
         if not shared.exists():
@@ -83,15 +82,15 @@ def _remove(shared: Path) -> None:
 
 
 def _start_watchdog(shared: Path) -> None:
-    """Has a process do what `_end_with_driver` does, if that thread does not come to it.
+    """Starts a process that does what `_end_with_driver` does, if that thread can't run.
 
     A thread needs the interpreter's lock, which a call into C code may hold for hours. The process
-    is forked while this one has no other thread, and costs next to nothing. It is no child of this
-    one, so that no code of the user's that waits for its children waits for it too.
+    is forked while this one has no other thread, which is cheap. It is no child of this one, so
+    that a user's code that waits for its children does not wait for it.
     """
     if sys.platform != "linux":
         return
-    # On an old system, or where there may be no more processes, the thread must do.
+    # On an old system, or without room for another process, the thread must suffice.
     with contextlib.suppress(OSError, AttributeError):
         worker = os.pidfd_open(os.getpid())
         child = os.fork()
@@ -109,12 +108,12 @@ def _watch(worker: int, shared: Path) -> None:
     """Waits for the worker or its driver to end; if it is the driver, ends the worker.
 
     Args:
-        worker: Refers to the process, whatever becomes of its number.
-        shared: The folder of the launch: of its data, and for temporary files.
+        worker: A handle of the process, even if its number is reused.
+        shared: The folder of the launch, for its data and temporary files.
     """
-    # Who stops a service signals all of its processes; this one ends with the worker.
+    # Stopping a service signals all of its processes; this one ends with the worker.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # The worker's pipe ends when nobody can write to it any more; its folder may be removed.
+    # Keep neither the worker's pipe nor its folder in use.
     os.chdir("/")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
@@ -123,7 +122,7 @@ def _watch(worker: int, shared: Path) -> None:
     ends.register(worker, select.POLLIN)
     either = select.poll()
     either.register(worker, select.POLLIN)
-    # Nothing is read from the driver here: that it has hung up is told anyway.
+    # Nothing is read from the driver here: poll reports that it has closed the connection.
     either.register(_STDIN, 0)
     ended = [descriptor for descriptor, _ in either.poll()]
     if worker in ended or ends.poll(_SECONDS_TO_END * 1000):
@@ -135,7 +134,7 @@ def _watch(worker: int, shared: Path) -> None:
 def _read_line() -> str:
     """Returns a line from the driver; an empty text if it is gone.
 
-    Without `sys.stdin`, whose lock would be held by the thread that waits.
+    Without `sys.stdin`, whose lock the waiting thread would hold.
     """
     while b"\n" not in _unread:
         part = os.read(_STDIN, 2**16)
@@ -154,7 +153,7 @@ def _address(text: str) -> str | tuple[str, int]:
 
 
 def _import_kerastudy() -> None:
-    """Imports kerastudy from beside this file, whatever else the path may offer by its name."""
+    """Imports the kerastudy of this file, even if there is another one on the path."""
     path = Path(__file__).resolve().parents[2] / "kerastudy.py"
     spec = importlib.util.spec_from_file_location("kerastudy", path)
     assert spec is not None and spec.loader is not None
@@ -196,7 +195,7 @@ def serve(connection: Connection, load: LoadStudy) -> None:
             # The driver is gone.
             raise
         except Exception as error:
-            # A process that ends over it would be tried again, to no avail.
+            # A process that ended here would be replaced, and fail again.
             traceback.print_exc()
             connection.send(Failed(f"A worker process raised {describe(error)}."))
 
@@ -209,14 +208,14 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
     from studies.loading import Target, load_study
     from studies.shipping import unpack
 
-    # TensorFlow before the user's file: a file that fails to import it would be blamed for it.
+    # TensorFlow before the user's file, or that would be blamed for a failing import.
     tensorflow = importlib.import_module("tensorflow")
     from studies.training.determinism import begin_trial, change_threads, configure_tensorflow
 
     configure_tensorflow(message.threads)
-    # It goes with the launch, or its watchdogs. What the user's code makes is the user's to keep.
+    # The launch, or its watchdogs, remove it. Files of the user's code are not touched.
     write_generated_code_into(message.shared)
-    # Random operations refuse to run unseeded, at the top level of a study file too.
+    # Random operations need a seed, at the top level of a study file too.
     begin_trial(0)
     if isinstance(message.target, Target):
         study, code = load_study(message.target)
@@ -232,8 +231,8 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
         connection.send(ThreadsDiffer(threads))
         return None
     session = Session.open(study, code, threads, message.data, message.shared)
-    # What is here now stays: without TensorFlow's half a million objects to look through at
-    # each collection, a trial of a small model takes 6 % less.
+    # Exclude existing objects: without TensorFlow's half a million to check in each collection, # a
+    # trial of a small model takes 6 % less.
     gc.freeze()
     gpus = len(tensorflow.config.list_physical_devices("GPU"))
     connection.send(Loaded(session.description, session.environment, session.model_bytes, gpus))

@@ -27,7 +27,7 @@ from studies.executors.messages import LoadStudy
 _SECONDS_TO_CONNECT = 120.0
 _SECONDS_TO_END = 5.0
 _LINES_KEPT = 20
-# What TensorFlow's C++ side tells of itself before its log level counts.
+# TensorFlow's C++ side prints these before its log level applies.
 _NOISE = re.compile(r"[IW]\d{4} \d\d:\d\d:\d\d\.|[IW]0000 \d|WARNING: All log messages before absl")
 
 OnOutput = Callable[[str], None]
@@ -44,14 +44,14 @@ def _listen(key: bytes, folder: Path) -> Listener:
 
 
 class WorkerProcess:
-    """The process and the connection to it. It connects while its parent does other things.
+    """The process and the connection to it. It connects in the background.
 
     Args:
-        load: The study that it loads.
+        load: The study to load.
         folder: The folder that it runs in; None: this process's.
-        variables: What its environment has in place of this process's.
+        variables: Changes to this process's environment.
         on_output: Takes each line that it prints.
-        memory: Bytes that it may have, of which it is told when it is killed; None: the machine's.
+        memory: Bytes that it may have, to explain a kill; None: the machine's.
     """
 
     def __init__(
@@ -76,10 +76,10 @@ class WorkerProcess:
             errors="replace",
         )
         assert self._process.stdin is not None and self._process.stdout is not None
-        # On a pipe: the arguments of a process are there for everybody to read.
+        # By a pipe: everybody can read the arguments of a process.
         address = self._listener.address
         text = address if isinstance(address, str) else ":".join(map(str, address))
-        # One that has died at once can't be written to; waiting for its connection tells so.
+        # A process that died at once can't be written to; waiting for its connection reports that.
         with contextlib.suppress(OSError):
             folder_of_data, told = os.fsencode(load.shared).hex(), pickle.dumps(load).hex()
             words = (text, key.hex(), str(load.threads), folder_of_data, told)
@@ -91,7 +91,7 @@ class WorkerProcess:
         self._reader.start()
         self._connection: Connection | None = None
         self._closing = threading.Lock()
-        # In a thread: the process begins its work when it is connected, and this one has its own.
+        # In a thread: the process works once it is connected, and this one has its own work.
         self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._accepting.start()
 
@@ -107,7 +107,7 @@ class WorkerProcess:
             raise self._ended() from None
 
     def kill(self) -> None:
-        """Ends the process at once, stopped or not; what is then asked of it fails."""
+        """Ends the process at once, stopped or not; further requests fail."""
         self._process.kill()
 
     def receive(self) -> Any:
@@ -119,13 +119,13 @@ class WorkerProcess:
         try:
             return self.connection.recv()
         except (EOFError, OSError):
-            # The latter too if it ended in the midst of a message.
+            # The latter also if it ended during a message.
             raise self._ended() from None
 
     def end(self) -> None:
-        """Ends the process: a closed connection tells it to, a signal if it does not listen."""
+        """Ends the process by closing the connection, or by a signal if it does not react."""
         with contextlib.suppress(OSError, ValueError):
-            # So that it knows that this process is there still.
+            # So that it knows that this process still exists.
             assert self._process.stdin is not None
             self._process.stdin.write(worker_main.ENDED)
             self._process.stdin.flush()
@@ -146,7 +146,7 @@ class WorkerProcess:
         # What a process that has died did not read can't be flushed.
         with contextlib.suppress(OSError):
             self._process.stdin.close()
-        # A process that the user's code started may hold the other end, and print still: closing
+        # A process that the user's code started may hold the other end and still print: closing #
         # this one would wait for it.
         if not self._reader.is_alive():
             self._process.stdout.close()
@@ -165,7 +165,7 @@ class WorkerProcess:
 
     @property
     def connects(self) -> bool:
-        """Whether it has yet to connect, or to die before it does."""
+        """Whether it has neither connected nor died."""
         return self._accepting.is_alive()
 
     @property
@@ -185,7 +185,7 @@ class WorkerProcess:
         waiting.cancel()
 
     def _follow_to_its_end(self) -> None:
-        """Has whoever waits for the process know that it has ended."""
+        """Wakes waiting threads when the process has ended."""
         from multiprocessing.connection import Client
 
         address = self._listener.address
@@ -198,7 +198,7 @@ class WorkerProcess:
         self._hang_up()
 
     def _hang_up(self) -> None:
-        """Has the connection end here, once what came is read.
+        """Closes the connection on this side, after reading everything.
 
         A process that the user's code forked holds the other end, and would keep it open.
         """
@@ -218,7 +218,7 @@ class WorkerProcess:
         how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
         last = f"; its last line was: {self._last_lines[-1]}" if self._last_lines else ""
         killed = code == -signal.SIGKILL
-        # What C++ does when it gets no memory.
+        # C++ aborts when it gets no memory.
         refused = any("std::bad_alloc" in line for line in self._last_lines)
         if refused or (killed and self.memory.ran_out()):
             return WorkerError(
@@ -234,6 +234,6 @@ class WorkerProcess:
         for line in self._process.stdout:
             if line.strip() and not _NOISE.match(line):
                 self._last_lines.append(line.rstrip())
-                # Whatever becomes of it: a worker whose pipe nobody empties waits for ever.
+                # Whatever happens: a worker whose pipe is not emptied waits for ever.
                 with contextlib.suppress(Exception):
                     on_output(line.rstrip())

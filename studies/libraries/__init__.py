@@ -1,4 +1,4 @@
-"""What is private of the libraries that train and propose: used here and nowhere else.
+"""Private parts of the libraries that train and propose: used only here.
 
 | module | holds |
 |---|---|
@@ -8,8 +8,8 @@
 | `keras_tuner_parts` | Keras Tuner's |
 
 Each private name is declared once, with `search_spaces.private_parts`; each use of it is a
-function. Where one is missing, in a later version or an earlier one, a function does without it
-where it can. Else it raises `MissingPartError`, and whoever needs it turns its feature off: the
-compiled trainer leaves the trial to `model.fit`, files of weights are written by Keras, TPE samples
-as Optuna's own does, an oracle is refused.
+function. If one is missing in another version, a function does without it if it can. Otherwise it
+raises `MissingPartError`, and its caller turns the feature off: `model.fit` trains instead of the
+compiled trainer, Keras writes files of weights, TPE samples as Optuna's own does, an oracle is
+refused.
 """

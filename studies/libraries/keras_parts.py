@@ -1,4 +1,4 @@
-"""What is private of Keras, each use with the reason why nothing public does."""
+"""Private parts of Keras, each use with the reason why nothing public suffices."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ BOOKKEEPING: Final = frozenset(
     _distribution_strategy _y_pred_build_structure _y_true_build_structure
     """.split()
 )
-"""Attributes in which Keras, or TensorFlow, notes what is there already, or how it is saved."""
+"""Attributes in which Keras, or TensorFlow, notes existing objects, or how to save them."""
 
 BOOKKEEPING_OF_MODELS: Final = frozenset(
     "train_function test_function predict_function history stop_training _nodes".split()
@@ -57,7 +57,7 @@ SEEDS: Final = frozenset({"seed", "_initial_seed", "_init_seed", "_random_seed_g
 """Attributes that hold a seed."""
 
 EXCLUDED_FROM_DECAY: Final = "_exclude_from_weight_decay"
-"""Attribute of an optimizer: keys of variables, that differ from model to model."""
+"""Attribute of an optimizer: keys of variables, which differ between models."""
 
 STRATEGY: Final = "_distribute_strategy"
 """Attribute that holds a distribution strategy."""
@@ -67,9 +67,9 @@ GIVEN_TO_CALLBACKS: Final = frozenset({"_model", "params", "validation_data"})
 
 
 def begin_anew() -> None:
-    """Makes Keras number names from the first again, and make its global generator anew.
+    """Makes Keras number names from the first again, and make a new global generator.
 
-    Publicly by `clear_session` alone, which forgets TensorFlow's kernels too: 0.1 s to make again.
+    Publicly only by `clear_session`, which also drops TensorFlow's kernels: 0.1 s to make again.
     """
     import keras
 
@@ -77,10 +77,10 @@ def begin_anew() -> None:
         set_global = _set_global.get()
         set_global("object_name_uids", None)
         set_global(_generator.get(), None)
-        # What the names are kept under is private too: so it is tried.
+        # The key of the names is private too: so try it.
         if keras.backend.get_uid("kerastudy") == 1:
             return
-    # It forgets the global policy too.
+    # It resets the global policy too.
     policy = keras.config.dtype_policy()
     keras.backend.clear_session(free_memory=False)
     keras.config.set_dtype_policy(policy)
@@ -98,14 +98,14 @@ def set_global_seed(seed: int) -> None:
 
 
 def global_generator() -> keras.random.SeedGenerator | None:
-    """Returns the generator that belongs to no layer; None if there is none, or it isn't known."""
+    """Returns the generator that belongs to no layer; None if there is none, or unknown."""
     with contextlib.suppress(MissingPartError):
         return _get_global.get()(_generator.get())
     return None
 
 
 def set_global_generator(generator: keras.random.SeedGenerator | None) -> None:
-    """Sets what `global_generator` returned."""
+    """Sets the generator that `global_generator` returned."""
     with contextlib.suppress(MissingPartError):
         _set_global.get()(_generator.get(), generator)
 
@@ -113,7 +113,7 @@ def set_global_generator(generator: keras.random.SeedGenerator | None) -> None:
 def value_held(variable: keras.Variable) -> Any:
     """Returns TensorFlow's variable within a Keras variable, or None if it has none yet.
 
-    Not `variable.value`, which makes it, and is another in the scopes of Keras.
+    Not `variable.value`, which makes it, and differs in the scopes of Keras.
 
     Raises:
         MissingPartError: If there is none such.
@@ -122,7 +122,7 @@ def value_held(variable: keras.Variable) -> Any:
 
 
 def hold_value(variable: keras.Variable, value: Any) -> None:
-    """Puts another variable of TensorFlow's into a Keras variable, for a program to work on.
+    """Puts another TensorFlow variable into a Keras variable, for a program to use.
 
     Raises:
         MissingPartError: If none can be.
@@ -131,7 +131,7 @@ def hold_value(variable: keras.Variable, value: Any) -> None:
 
 
 def traits_of(variable: keras.Variable) -> tuple[Any, Any]:
-    """Returns what of a variable decides a graph and can't be read publicly.
+    """Returns attributes of a variable that decide a graph and can't be read publicly.
 
     Raises:
         MissingPartError: If it can't be read.
@@ -156,16 +156,16 @@ def positions_of(keys: Iterable[Any], optimizer: keras.optimizers.Optimizer) -> 
 
 
 def initial_epoch(model: keras.Model) -> int:
-    """Returns the epoch that BackupAndRestore tells `fit` to begin with, from 0.
+    """Returns the epoch with which BackupAndRestore makes `fit` begin, from 0.
 
     Raises:
-        MissingPartError: If it is told otherwise.
+        MissingPartError: If it works in another way.
     """
     return _initial_epoch.of(model) or 0
 
 
 def logs_of_its_own(model: keras.Model) -> bool:
-    """Tells whether a model's class, or the model, decides itself what of a step is logged.
+    """Returns whether a model, or its class, decides itself which metrics of a step are logged.
 
     Raises:
         MissingPartError: If something else decides it.
@@ -180,8 +180,8 @@ def logs_of_its_own(model: keras.Model) -> bool:
 def compile_arguments(model: keras.Model) -> dict[str, Any]:
     """Returns the arguments that a model was compiled with.
 
-    As they were given: public attributes wrap some of them, and `get_compile_config` fails for
-    functions that aren't registered.
+    Unchanged: public attributes wrap some of them, and `get_compile_config` fails for functions
+    that aren't registered.
     """
     import keras
 
@@ -192,9 +192,9 @@ def compile_arguments(model: keras.Model) -> dict[str, Any]:
 
 
 def has_all_variables(model: keras.Model) -> bool:
-    """Tells whether a model has its variables, and its metrics, loss and optimizer have theirs.
+    """Returns whether a model has its variables, and its metrics, loss and optimizer theirs.
 
-    What of the metrics and the loss is made within the first step shows nowhere publicly.
+    No public attribute shows which parts of metrics and loss the first step makes.
     """
     try:
         parts = [_metrics_of.of(model), _loss_of.of(model), model.optimizer]
@@ -204,10 +204,10 @@ def has_all_variables(model: keras.Model) -> bool:
 
 
 def call_symbolically(function: Callable[..., Any], *arguments: Any) -> None:
-    """Calls a function of symbolic tensors: variables are made, and none has another value after.
+    """Calls a function with symbolic tensors: it makes variables, and changes no values.
 
-    Publicly layers can be called so, but no functions. A global generator that is made meanwhile is
-    forgotten: that of the training is made within it.
+    Publicly layers can be called so, but no functions. A global generator that is made by it is
+    dropped: the training makes its own.
 
     Raises:
         MissingPartError: If it can't be done.
@@ -221,7 +221,7 @@ def call_symbolically(function: Callable[..., Any], *arguments: Any) -> None:
 
 
 def layers_within(model: keras.Model) -> list[keras.layers.Layer]:
-    """Returns all layers of a model, those within others too, which `model.layers` leaves out."""
+    """Returns all layers of a model, with those within others, which `model.layers` omits."""
     with contextlib.suppress(MissingPartError):
         return list(_layers_within.of(model)())
     found: list[keras.layers.Layer] = []
@@ -244,16 +244,16 @@ def _held_by(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
 
 
 def made_by(tensor: Any) -> Any:
-    """Returns the operation that makes a symbolic tensor of a model; None if that isn't known."""
+    """Returns the operation that makes a symbolic tensor of a model; None if unknown."""
     with contextlib.suppress(MissingPartError):
         return _made_by.of(tensor).operation
     return None
 
 
 def adapter_of(data: Any, class_weight: dict[int, float] | None) -> Any:
-    """Returns what reads data in batches for `fit`, which reads them only within itself.
+    """Returns the object that reads data in batches for `fit`, which hides it.
 
-    It looks for `adapter_class` too: what reads them must be able to train.
+    It checks for `adapter_class` too, which training needs.
 
     Raises:
         MissingPartError: If there is none such.
@@ -263,7 +263,7 @@ def adapter_of(data: Any, class_weight: dict[int, float] | None) -> Any:
 
 
 def adapter_class() -> type:
-    """Returns the class whose objects `fit` takes for its reading of data.
+    """Returns the class of objects that `fit` takes for reading data.
 
     Raises:
         MissingPartError: If there is none such.
@@ -273,10 +273,10 @@ def adapter_class() -> type:
 
 @contextlib.contextmanager
 def math_of_gaussian_dropout(math: Any) -> Iterator[bool]:
-    """Lends another `math` to the module of GaussianDropout, which takes a root of its rate.
+    """Replaces `math` in the module of GaussianDropout, which takes a root of its rate.
 
     Yields:
-        Whether it could be lent.
+        Whether it could be replaced.
     """
     import importlib
     import math as original
@@ -298,7 +298,7 @@ def math_of_gaussian_dropout(math: Any) -> Iterator[bool]:
 
 
 def write_weights(model: keras.Model, file: Any) -> None:
-    """Writes what `save_weights` writes, into a file object; `save_weights` writes to disks only.
+    """Writes the same as `save_weights`, which needs a path, into a file object.
 
     Raises:
         MissingPartError: If it can't be.
@@ -309,5 +309,5 @@ def write_weights(model: keras.Model, file: Any) -> None:
 
 
 def is_batches(kind: type) -> bool:
-    """Tells whether a class is Keras's of batches, by name: without importing it."""
+    """Returns whether a class is Keras's class of batches, by name, without importing it."""
     return kind.__name__ == "PyDataset" and kind.__module__.startswith("keras.")

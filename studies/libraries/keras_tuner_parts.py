@@ -1,8 +1,8 @@
-"""What is private of Keras Tuner: what its oracles call, and what a subclass of ours overrides.
+"""Private parts of Keras Tuner: those that oracles call, or our subclasses override.
 
-Publicly an oracle is asked by `create_trial` and told by `end_trial`, which keep files, print, and
-stop after some failures. Where one of these names is missing, the engine is refused, before
-anything is trained: what it would propose is then not known.
+The public `create_trial` and `end_trial` keep files, print, and stop after some failures. If one of
+these names is missing, the engine is refused before anything is trained: its proposals would be
+unknown.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ _NEEDED: Final[Mapping[str, tuple[AttributePart, ...]]] = {
 
 
 def check_parts(engine: str, oracle: Any) -> None:
-    """Checks that an oracle has all that is needed of it.
+    """Checks that an oracle has all private parts that are used.
 
     Args:
         engine: The engine's name, without settings.
         oracle: An oracle of Keras Tuner's own.
 
     Raises:
-        EngineError: If it lacks something; says which version has it.
+        EngineError: If one is missing; names a version that has it.
     """
     try:
         for part in (*_ALL, *_NEEDED.get(engine, ())):

@@ -1,4 +1,4 @@
-"""What is private of Optuna, each use with the reason why nothing public does."""
+"""Private parts of Optuna, each use with the reason why nothing public suffices."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _share = AttributePart(_LIBRARY, "TPESampler", "_gamma")
 def trials_of(study: Study, states: Collection[TrialState]) -> list[FrozenTrial]:
     """Returns a study's trials in some states.
 
-    Publicly they are looked through anew at each call, where a sampler has them at hand.
+    The public call searches them each time; a sampler's cache has them.
     """
     try:
         get_trials = _trials_of_study.of(study)
@@ -51,16 +51,16 @@ def tables(study: Study) -> tuple[int, Any]:
 
 
 def put_trial(storage: Any, trial_id: int, trial: FrozenTrial) -> None:
-    """Puts a trial in place of the one that a storage in memory has; publicly it only grows.
+    """Replaces a trial in a storage in memory; publicly trials can only be added.
 
-    Nothing where it can't be.
+    Does nothing if it can't.
     """
     with contextlib.suppress(MissingPartError):
         _put_trial.of(storage)(trial_id, trial)
 
 
 def tpe_can_be_led() -> bool:
-    """Tells whether Optuna's TPE sampler calls what `optuna_tpe` overrides."""
+    """Returns whether Optuna's TPE sampler calls the methods that `optuna_tpe` overrides."""
     from optuna.samplers import TPESampler
 
     try:
@@ -73,50 +73,50 @@ def tpe_can_be_led() -> bool:
 
 
 def sample(kind: Any, sampler: Any, study: Study, trial: FrozenTrial, space: Any) -> dict[str, Any]:
-    """Samples as a class of Optuna's does."""
+    """Samples as Optuna's class does."""
     found: dict[str, Any] = _sample.of(kind)(sampler, study, trial, space)
     return found
 
 
 def rank(kind: Any, sampler: Any, samples: Any, below: Any, above: Any) -> Any:
-    """Ranks candidates as a class of Optuna's does: the logarithm of a ratio of densities."""
+    """Ranks candidates as Optuna's class does: by the logarithm of a ratio of densities."""
     return _rank.of(kind)(sampler, samples, below, above)
 
 
 def take_as_good(sampler: Any, most: int) -> None:
-    """Sets how many trials a sampler takes as the good ones: a tenth, 25 at most, as usual.
+    """Sets how many trials a sampler treats as good: a tenth, at most 25, as by default.
 
     Args:
-        sampler: A TPE sampler of Optuna's.
+        sampler: Optuna's TPE sampler.
         most: No more than these.
     """
     _share.set(sampler, lambda n: min(math.ceil(0.1 * n), 25, most))
 
 
 def density_of(sampler: Any, study: Study, space: Any, trials: Sequence[FrozenTrial]) -> Any:
-    """Returns the Parzen estimator of trials as a TPE sampler makes it."""
+    """Returns a TPE sampler's Parzen estimator of trials."""
     return _estimate.of(sampler)(study, space, list(trials), handle_below=True)
 
 
 def settings_of(given: Any, always: Collection[str] = ()) -> dict[str, Any] | None:
     """Returns the settings with which a sampler or a pruner of Optuna's was made.
 
-    They are read from its attributes, and then an object made with them must be like it in all.
-    Optuna has no public way to ask.
+    They are read from its attributes; an object made with them must then be equal in all
+    attributes. Optuna has no public way to read them.
 
     Args:
         given: A sampler or a pruner.
-        always: Names of arguments that are returned though they have their defaults.
+        always: Names of arguments to return even with their defaults.
 
     Returns:
-        The arguments by name, those that have their defaults left out; for a sampler with a seed
-        one that follows from it. None if they can't be read, or are more than numbers and words.
+        The arguments by name, without those at their defaults; for a sampler with a seed, one
+        derived from it. None if they can't be read, or are not just numbers and words.
     """
     kind = type(given)
     parameters = inspect.signature(kind).parameters
     usual: Any = None
-    # One that has arguments without default, or that makes no sense without any, is compared
-    # with nothing: all that it holds counts.
+    # A class whose arguments have no defaults, or that makes no sense without any, is compared #
+    # with nothing: all its attributes count.
     with contextlib.suppress(Exception):
         usual = kind()
     settings: dict[str, Any] = {}
@@ -140,7 +140,7 @@ def settings_of(given: Any, always: Collection[str] = ()) -> dict[str, Any] | No
 
 
 def attribute(given: Any, name: str) -> Any:
-    """Returns what a sampler or a pruner holds of an argument that it was made with, or None."""
+    """Returns the attribute of a sampler or a pruner for one of its arguments, or None."""
     for holder in (given, getattr(given, "_parzen_estimator_parameters", None)):
         for attribute in (f"_{name}", name):
             if hasattr(holder, attribute):
@@ -149,7 +149,7 @@ def attribute(given: Any, name: str) -> Any:
 
 
 def _seed_of(given: Any) -> int | None:
-    """Returns a seed that follows from that of a sampler, or None if it has none."""
+    """Returns a seed derived from that of a sampler, or None if it has none."""
     for attribute in ("_rng", "_cma_rng"):
         state = getattr(getattr(given, attribute, None), "_rng", None)
         if state is not None:
@@ -158,7 +158,7 @@ def _seed_of(given: Any) -> int | None:
 
 
 def _contents(given: Any) -> Any:
-    """Returns all that an object holds, but for its random states, such as can be compared."""
+    """Returns an object's comparable attributes, without its random states."""
     if given is None or isinstance(given, (bool, int, float, str)):
         return type(given).__name__, given
     if isinstance(given, (list, tuple)):

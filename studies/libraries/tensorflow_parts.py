@@ -1,4 +1,4 @@
-"""What is private of TensorFlow, each use with the reason why nothing public does."""
+"""Private parts of TensorFlow, each use with the reason why nothing public suffices."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ _makes_files = ModulePart(_LIBRARY, "tensorflow.python.autograph.pyct.loader", "
 
 @contextlib.contextmanager
 def calling_functions(executor: str = "", optimized: bool = True) -> Iterator[None]:
-    """Sets how TensorFlow runs the functions that are called meanwhile, in graphs or eagerly.
+    """Sets how TensorFlow runs the functions called within, in graphs or eagerly.
 
     Publicly, an executor can't be chosen at all, and optimizing is turned off for good, for all
     functions (`tf.config.optimizer`).
 
     Args:
-        executor: Of TensorFlow's executors; empty for its default one.
+        executor: TensorFlow's executor; empty for its default.
         optimized: Whether graphs are optimized before they run.
 
     Raises:
@@ -73,12 +73,12 @@ def calling_functions(executor: str = "", optimized: bool = True) -> Iterator[No
 
 
 def rewrite_large_sums(enabled: bool) -> None:
-    """Turns a rewrite of TensorFlow's on or off in this process, where it can be.
+    """Turns a rewrite of TensorFlow on or off in this process, if possible.
 
-    Its memory optimizer makes of the sum of three or more large tensors (AddN), such as gradients,
-    additions to a temporary variable, in whatever order the tensors come: results then differ by a
-    rounding from run to run, op determinism notwithstanding. Publicly that optimizer can't be
-    turned off by itself. It is on at first.
+    Its memory optimizer turns the sum of three or more large tensors (AddN), such as gradients,
+    into additions to a temporary variable, in any order: results then differ by a rounding from run
+    to run, even with op determinism. Publicly this optimizer can't be turned off alone. It is on at
+    first.
     """
     import tensorflow as tf
 
@@ -93,12 +93,12 @@ def rewrite_large_sums(enabled: bool) -> None:
         if rewriting.memory_optimization != wanted:
             rewriting.memory_optimization = wanted
             _given_config.set(eager, config)
-            # So that they are made anew, of what is given now.
+            # So that they are made again with the new setting.
             _present_call_options.set(eager, None)
 
 
 def free_function(function: tf.types.experimental.ConcreteFunction) -> None:
-    """Frees the graph of a function, and those of its loops, or nothing where it can't be.
+    """Frees the graph of a function, and those of its loops, if possible.
 
     TensorFlow's graphs are full of cycles, and nothing public breaks them.
     """
@@ -115,14 +115,14 @@ def free_function(function: tf.types.experimental.ConcreteFunction) -> None:
 
 
 def tell_shapes_of_variables() -> None:
-    """Tells TensorFlow the shapes of the variables that the function under trace works on.
+    """Gives TensorFlow the shapes of the variables that the function under trace uses.
 
     Called from Python, as in `fit`, a function is optimized with the shapes of its variables.
     Called from another function it is not, unless they are attributes of its arguments, which
     nothing public sets.
 
     Raises:
-        MissingPartError: If they can't be told.
+        MissingPartError: If it can't be done.
     """
     import tensorflow as tf
 
@@ -141,10 +141,10 @@ def tell_shapes_of_variables() -> None:
 
 @contextlib.contextmanager
 def forgetting_gradients() -> Iterator[None]:
-    """Makes TensorFlow forget custom gradients that are registered meanwhile, where it can.
+    """Makes TensorFlow drop custom gradients that are registered within, if possible.
 
-    It keeps one for each use of `tf.custom_gradient` in a graph, of which Keras's optimizers make
-    one a trace, and with it the graph. What was traced has been differentiated already.
+    It keeps one, with its graph, for each use of `tf.custom_gradient` in a graph; Keras's
+    optimizers make one in each trace. The traced function is already differentiated.
     """
     try:
         registry = _registered.of(_gradients.get())
@@ -163,7 +163,7 @@ def forgetting_gradients() -> Iterator[None]:
 def variable_of_a_program(value: Any, name: str) -> tf.Variable:
     """Returns a variable that may be made while a function is traced.
 
-    Not by `tf.Variable`, for whose sake `tf.function` would trace everything twice.
+    Not by `tf.Variable`, which would make `tf.function` trace everything twice.
 
     Raises:
         MissingPartError: If there is none such.
@@ -172,26 +172,26 @@ def variable_of_a_program(value: Any, name: str) -> tf.Variable:
 
 
 def is_plain_variable(variable: object) -> bool:
-    """Tells whether a variable has one value; one of a distribution strategy has several."""
-    # The second kind is what TensorFlow makes within a function, as in the first step of `fit`.
+    """Returns whether a variable has one value; those of a distribution strategy have several."""
+    # TensorFlow makes the second kind within a function, as in the first step of `fit`.
     return type(variable).__name__ in ("ResourceVariable", "UnliftedInitializerVariable")
 
 
 def is_stateful(operation: str) -> bool | None:
-    """Tells whether an operation has a state, by its name; None if it is unknown.
+    """Returns whether an operation has a state, by its name; None if unknown.
 
     Raises:
-        MissingPartError: If TensorFlow does not tell.
+        MissingPartError: If it can't be read.
     """
     definition = _operations.get()(operation)
     return None if definition is None else bool(definition.is_stateful)
 
 
 def traced_functions(function: Any) -> list[Any]:
-    """Returns what `tf.function` has traced of a function so far; nothing of other things.
+    """Returns the traces of a `tf.function` so far; none for other objects.
 
     Raises:
-        MissingPartError: If it does not tell.
+        MissingPartError: If they can't be read.
     """
     if not hasattr(function, "get_concrete_function"):
         return []
@@ -199,7 +199,7 @@ def traced_functions(function: Any) -> list[Any]:
 
 
 def take_identity(variable: tf.Variable, other: tf.Variable) -> None:
-    """Makes a variable known to optimizers as another one, by which they know theirs.
+    """Gives a variable the identity of another one, by which optimizers know it.
 
     Raises:
         MissingPartError: If variables have no such identity.
@@ -229,7 +229,7 @@ def set_global_seed(seed: int) -> None:
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Sets TensorFlow's global seed for a while, and keeps its kernels where that can be."""
+    """Sets TensorFlow's global seed for a while, and keeps its kernels if possible."""
     import tensorflow as tf
 
     try:
@@ -237,7 +237,7 @@ def seeded(seed: int) -> Iterator[None]:
         before = _seed.of(eager)
         set_global_seed(seed)
     except MissingPartError:
-        # What it was before isn't known. The next trial sets its own.
+        # The former seed is unknown. The next trial sets its own.
         tf.random.set_seed(seed)
         yield
         return
@@ -250,9 +250,9 @@ def seeded(seed: int) -> Iterator[None]:
 def write_generated_code_into(folder: Path) -> None:
     """Makes AutoGraph write the functions that it generates into a folder.
 
-    It writes a file for each where Python puts temporary files, and removes them only when the
-    process ends by itself. Nothing public tells it where. Where it can't be told, all temporary
-    files of this process go there.
+    It writes a file for each into Python's temporary folder, and removes them only when the process
+    ends by itself. No public option sets the folder. If it can't be set, all temporary files of
+    this process go there.
     """
     try:
         _makes_files.get()
@@ -266,5 +266,5 @@ def write_generated_code_into(folder: Path) -> None:
 
 
 def is_dataset(kind: type) -> bool:
-    """Tells whether a class is TensorFlow's of data sets, by name: without importing it."""
+    """Returns whether a class is TensorFlow's class of data sets, by name, without importing it."""
     return kind.__name__ == "DatasetV2" and kind.__module__.startswith("tensorflow.")

@@ -67,7 +67,7 @@ def test_a_trial_whose_worker_died_and_can_not_be_replaced_is_lost(tmp_path: Pat
     assert [result.number for result in handler.results] == [0]
     ((number, reason),) = handler.lost
     assert number == 1 and "exit code 3" in reason
-    assert len(said) == 1 and said[0].startswith("going on with 1 of the workers")
+    assert len(said) == 1 and said[0].startswith("continuing with 1 of the workers")
 
 
 def test_a_worker_that_had_forked_is_known_to_be_dead(tmp_path: Path) -> None:

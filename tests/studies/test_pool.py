@@ -151,7 +151,7 @@ def test_one_worker_that_can_not_load_is_done_without(tmp_path: Path) -> None:
     finally:
         pool.close()
     (told,) = said
-    assert told.startswith("going on with 1 of the workers") and "exit code 3" in told
+    assert told.startswith("continuing with 1 of the workers") and "exit code 3" in told
 
 
 def test_workers_that_load_different_studies_are_told(tmp_path: Path) -> None:

@@ -250,7 +250,7 @@ def test_a_worker_that_dies_while_it_loads_is_done_without(tmp_path: Path) -> No
         pool.resize(2, lambda n: WorkerExecutor(Target(str(file)), variables={"DIES": "yes"}))
         while len(pool) == 2:
             pool.wait(Collecting())
-        assert "going on with 1 of the workers" in told[0] and "exit code 9" in told[0]
+        assert "continuing with 1 of the workers" in told[0] and "exit code 9" in told[0]
         assert Collecting().run(pool, make_spec(pool), tmp_path).state == "complete"
     finally:
         pool.close()
