@@ -1,9 +1,9 @@
 """Training data in the order of each epoch, and validation data, as `tf.data` pipelines.
 
-`model.fit` on arrays builds its pipeline anew for each epoch, and validation for each call;
-these are built once, and give the same batches. Measured on digits (1,078 samples of 64
-features, batches of 32): 17 ms an epoch against 59 ms for indices gathered batch by batch, and
-validation in 4 ms against 70 ms.
+`model.fit` on arrays builds a new pipeline for each epoch, and for each validation; these are built
+once, and give the same batches. Measured on digits (1,078 samples of 64 features, batches of 32):
+17 ms an epoch against 59 ms for indices gathered batch by batch, and validation in 4 ms against 70
+ms.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from studies.training.tensors import as_tensor
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# Up to here an epoch's data is put in order in one go; beyond, batch by batch.
+# Up to this size, an epoch's data is reordered at once; larger data, batch by batch.
 _LARGEST_WHOLE_EPOCH = 64 * 2**20
 
 
 class Batches:
-    """Batches of a study's data: training in the order of each epoch, validation as it is.
+    """Batches of a study's data: training in the order of each epoch, validation unchanged.
 
-    Kept from trial to trial; what a trial sees depends on `set_epoch` alone. The training
-    pipeline has no end, and neither tells its length: of a pipeline that does, Keras makes two
-    new iterators an epoch (10 ms). Use them with the numbers of steps.
+    Kept from trial to trial; what a trial sees depends on `set_epoch` alone. The training pipeline
+    is endless, and neither has a known length: for one with a length, Keras makes two new iterators
+    an epoch (10 ms). Use them with the numbers of steps.
 
     Args:
         splits: The data.
@@ -69,18 +69,18 @@ class Batches:
         self._order.assign(permutation(seed, epoch, self._samples))
 
     def ended(self, step: int) -> bool:
-        """Tells whether an epoch has no batch of a number: Keras knows how many it has."""
+        """Returns whether an epoch has no batch of a number: Keras knows its length."""
         return False
 
     def correct(self, params: dict[str, Any]) -> None:
-        """Sets what callbacks are told of the data, where Keras can't know it: here it does."""
+        """Sets the number of steps for callbacks if Keras can't know it: here it does."""
 
     def close(self) -> None:
-        """Ends what reads the data: nothing does."""
+        """Ends readers of the data: there are none."""
 
 
 def as_keras_reads(arrays: Arrays) -> Any:
-    """Returns arrays in the type in which `model.fit` would hand them on, in the same places.
+    """Returns arrays in the type in which `model.fit` passes them on, in the same structure.
 
     Keras converts arrays of floats to its own float type (`keras.config.floatx`), and leaves
     other types alone. Of texts it takes tensors, but no arrays.
@@ -99,10 +99,10 @@ def as_keras_reads(arrays: Arrays) -> Any:
 
 
 def packed(part: Part) -> Any:
-    """Returns a part as `model.fit` hands it on to a training step: all its samples in one batch.
+    """Returns a part as `model.fit` passes it to a training step: all samples in one batch.
 
-    That is (x, y), or (x, y, sample_weight), where several outputs have the weights each; without
-    targets x, or (x,).
+    That is (x, y), or (x, y, sample_weight), with the same weights for each output; without targets
+    x, or (x,).
     """
     if not part.has_targets:
         x = as_keras_reads(part.x)
@@ -115,10 +115,10 @@ def packed(part: Part) -> Any:
 
 
 def known_size(samples: int, batch_size: int) -> int | None:
-    """Returns the size of a batch as far as `model.fit` on arrays tells TensorFlow.
+    """Returns the size of a batch if TensorFlow knows it in `model.fit` on arrays.
 
-    That is where no smaller batch is left over. TensorFlow compiles a known size to other
-    instructions, and so to other bits.
+    It does if all batches are equal. TensorFlow compiles a known size to other instructions, and so
+    to other bits.
     """
     return None if samples % batch_size else batch_size
 
@@ -152,13 +152,13 @@ def _batch_by_batch(data: Any, samples: int, order: Any, batch_size: int) -> tf.
 
 
 def in_batches(arrays: Any, samples: int, batch_size: int, known: int | None) -> tf.data.Dataset:
-    """Cuts arrays into batches: slices of a reshaped array, which cost next to nothing.
+    """Cuts arrays into batches: slices of a reshaped array, which are cheap.
 
     Args:
         arrays: The arrays, in their places.
         samples: How many samples they have.
         batch_size: Samples per batch; the last one may be smaller, or empty.
-        known: The size that TensorFlow is told; see `known_size`.
+        known: The size that TensorFlow knows; see `known_size`.
     """
     import tensorflow as tf
 
@@ -171,12 +171,12 @@ def in_batches(arrays: Any, samples: int, batch_size: int, known: int | None) ->
     if known is not None:
         return dataset
     rest = tf.data.Dataset.from_tensors(tf.nest.map_structure(lambda a: a[full:], arrays))
-    # Joined, they have no size that TensorFlow knows, as in `fit` on arrays.
+    # Joined, their size is unknown to TensorFlow, as in `fit` on arrays.
     return dataset.concatenate(rest)
 
 
 def _plain(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Turns off what costs more than it brings on batches that lie in memory."""
+    """Turns off options that cost more than they save for batches in memory."""
     import tensorflow as tf
 
     options = tf.data.Options()

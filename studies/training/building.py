@@ -1,4 +1,4 @@
-"""From hyperparameters to a compiled model, and what can be known of it before training."""
+"""Builds compiled models from hyperparameters, and checks them before training."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def check_model(study: StudyDefinition, returned: Any) -> keras.Model:
 
 
 def _why_no_model(returned: Any) -> str:
-    """Says what a builder that returns something else may be."""
+    """Returns a guess why a builder returns something else."""
     if returned is None:
         return ". Does it return the model?"
     if isinstance(returned, numbers.Real):
@@ -87,7 +87,7 @@ def _why_no_model(returned: Any) -> str:
 
 
 def recompile(study: StudyDefinition, model: keras.Model) -> None:
-    """Compiles a model with what the study gives in place of the builder's own arguments.
+    """Compiles a model with the study's arguments instead of the builder's.
 
     Raises:
         BuilderError: If the builder did not compile it, and the study lacks optimizer or loss.
@@ -104,7 +104,7 @@ def recompile(study: StudyDefinition, model: keras.Model) -> None:
 
 
 def _anew(value: Any) -> Any:
-    """Returns new optimizers, losses and metrics: trials can't share what has variables."""
+    """Returns new optimizers, losses and metrics: trials can't share objects with variables."""
     if isinstance(value, Mapping):
         return {name: _anew(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -113,13 +113,13 @@ def _anew(value: Any) -> Any:
 
 
 def build_function(build: Any) -> Callable[[Hyperparameters], Any]:
-    """Returns what builds a model: a function as it is, of a Keras Tuner HyperModel its method."""
+    """Returns the function that builds a model: of a Keras Tuner HyperModel, its method."""
     method = getattr(build, "build", None)
     return method if callable(method) else build  # type: ignore[no-any-return]
 
 
 def build_variables(model: keras.Model, splits: AnySplits) -> None:
-    """Makes the variables of a model and its optimizer, where they are not there yet.
+    """Makes the missing variables of a model and its optimizer.
 
     Raises:
         Exception: Whatever Keras raises for data that does not suit the model.
@@ -167,7 +167,7 @@ def build_callbacks(
 
 
 class Checked(NamedTuple):
-    """What a study's default hyperparameters come to.
+    """The outcome of checking a study's default hyperparameters.
 
     Attributes:
         warnings: What a person should know. A builder that raises is one: other hyperparameters
@@ -184,7 +184,7 @@ class Checked(NamedTuple):
 def check_study(study: StudyDefinition, data: AnyData) -> Checked:
     """Builds the model of the default hyperparameters and trains it on a few samples.
 
-    So that what is wrong with a builder is told before anything is written.
+    So mistakes in a builder are reported before anything is written.
 
     Args:
         study: The study.
@@ -238,7 +238,7 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
         check_logged(named.metric if isinstance(named, Objective) else named, logged)
     objective = settled(study.objective, model)
     if compiles:
-        # What state it holds shows only in what is traced.
+        # Only tracing shows which state it holds.
         trainer = CompiledTrainer()
         _refuse(study, trainer.why_not_traced(model, splits, study.batch_size))
     warnings = loading_warnings(model, study.build)
@@ -253,7 +253,7 @@ def _check_metric_names(study: StudyDefinition, logged: Iterable[str]) -> None:
 
 
 def weights_bytes(model: keras.Model) -> int:
-    """Returns what a model's weights take, in bytes, as floats of 32 bits."""
+    """Returns the size of a model's weights in bytes, as floats of 32 bits."""
     return sum(4 * int(math.prod(weight.shape)) for weight in model.weights)
 
 
@@ -270,7 +270,7 @@ def check_logged(metric: str, logged: set[str]) -> None:
     """Checks that an objective is among the metrics that a model logs.
 
     Raises:
-        ObjectiveError: If not; lists what there is.
+        ObjectiveError: If not; lists the metrics.
     """
     if metric not in logged:
         raise unknown_metric(metric, logged)
@@ -292,13 +292,13 @@ def scalars(logs: Mapping[str, Any]) -> dict[str, float]:
 
 
 def fixed_batch_size(model: keras.Model) -> int | None:
-    """Returns how many samples each batch must have, for a model that demands it; else None."""
+    """Returns the batch size that a model demands, or None."""
     inputs = getattr(model, "inputs", None)
     return inputs[0].shape[0] if inputs else None
 
 
 def has_own_steps(model: keras.Model) -> bool:
-    """Tells whether a model's class has a training or validation step of its own."""
+    """Returns whether a model's class has its own training or validation step."""
     import keras
 
     return any(

@@ -1,4 +1,4 @@
-"""Which callbacks look at batches, and which may change a model."""
+"""Finds callbacks that watch batches, or may change a model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BATCH_METHODS = (
     "on_test_batch_end",
 )
 
-# Those of Keras's that change no more of a model than its variables.
+# Keras's callbacks that change nothing of a model but its variables.
 _CHANGING_VALUES = frozenset(
     {"BackupAndRestore", "CSVLogger", "EarlyStopping", "History", "ModelCheckpoint",
      "ReduceLROnPlateau", "TerminateOnNaN"}
@@ -25,7 +25,7 @@ _CHANGING_VALUES = frozenset(
 
 
 def may_change_model(callbacks: Iterable[keras.callbacks.Callback]) -> bool:
-    """Tells whether callbacks may change what of a model is no variable: those of the user's."""
+    """Returns whether callbacks may change more of a model than its variables, as users' may."""
     import keras
 
     return any(
@@ -38,7 +38,7 @@ def may_change_model(callbacks: Iterable[keras.callbacks.Callback]) -> bool:
 def watching_batches(callbacks: Iterable[keras.callbacks.Callback]) -> str:
     """Returns the class of the first callback that does something at each batch, or nothing.
 
-    Passed over are those whose doing can be told from the epoch; see `terminating`.
+    Callbacks whose effect follows from the epoch are ignored; see `terminating`.
     """
     for callback in callbacks:
         if _saves_by_epoch(callback) or terminating([callback]):
@@ -49,24 +49,24 @@ def watching_batches(callbacks: Iterable[keras.callbacks.Callback]) -> str:
 
 
 def terminating(callbacks: Iterable[keras.callbacks.Callback]) -> bool:
-    """Tells whether a training ends at the first batch after which its loss is not finite."""
+    """Returns whether a training ends at the first batch after which its loss is not finite."""
     import keras
 
     return any(type(callback) is keras.callbacks.TerminateOnNaN for callback in callbacks)
 
 
 def overrides(callback: keras.callbacks.Callback, name: str) -> bool:
-    """Tells whether a callback does something in one of its methods."""
+    """Returns whether a callback does something in one of its methods."""
     import keras
 
-    # LambdaCallback and its like hang methods on the object.
+    # LambdaCallback and similar classes set methods on the object.
     if name in vars(callback):
         return True
     return getattr(type(callback), name, None) is not getattr(keras.callbacks.Callback, name, None)
 
 
 def _saves_by_epoch(callback: keras.callbacks.Callback) -> bool:
-    """Tells whether a callback's batch methods do nothing, as it saves at the end of epochs."""
+    """Returns whether a callback's batch methods do nothing, as it saves at the end of epochs."""
     import keras
 
     saving = (keras.callbacks.ModelCheckpoint, keras.callbacks.BackupAndRestore)

@@ -86,7 +86,7 @@ def _evaluated(model: keras.Model, splits: AnySplits, batch_size: int) -> Mappin
     else:
         batches = Batches(splits, batch_size)
     with contextlib.closing(batches), warnings.catch_warnings():
-        # Data that tells no length ends when it ends.
+        # Data of unknown length just ends.
         warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
         metrics: Mapping[str, Any] = model.evaluate(
             batches.validation, steps=batches.validation_steps, verbose=0, return_dict=True
@@ -101,17 +101,17 @@ def save_for_mlflow(
     folder: Path,
     build: Any = None,
 ) -> None:
-    """Saves a trained model for MLflow, as one that takes samples as their user has them.
+    """Saves a trained model for MLflow, as one that takes samples before preprocessing.
 
     Args:
-        model: Built, with the weights that it has in the end.
+        model: Built, with its final weights.
         splits: The data that it was trained on.
         requirements: Fixed requirements to save with the model.
         folder: Where to save; must not exist.
-        build: What made it; the code of its own layers and losses is saved with the model.
+        build: Its builder; the code of its own layers and losses is saved with the model.
 
     Raises:
-        StudyError: If its preprocessing can not be put into it exactly.
+        StudyError: If its preprocessing can't be added to it exactly.
     """
     import os
 
@@ -156,7 +156,7 @@ def save_for_mlflow(
 
 
 def _config_in(folder: Path) -> dict[str, Any]:
-    """Returns what Keras has written of a saved model: its configuration."""
+    """Returns the configuration that Keras has written of a saved model."""
     with zipfile.ZipFile(folder / "data" / "model.keras") as archive:
         config: dict[str, Any] = json.loads(archive.read("config.json"))
         return config

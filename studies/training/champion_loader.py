@@ -1,7 +1,7 @@
 """Loads a registered model that Keras and MLflow can't load by themselves.
 
-This file is copied into the model's folder, and is what MLflow runs there: it needs Keras alone.
-It takes tables by the names of their columns, whatever their types.
+This file is copied into the model's folder, where MLflow runs it: it needs only Keras. It takes
+tables by the names of their columns, of any types.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 CODE = "code"
-"""What MLflow puts onto the path: nothing of the user's is in it."""
+"""The folder that MLflow puts on the path: it has no code of the user."""
 USERS_CODE = "users_code"
 OBJECTS = "objects.json"
 
@@ -69,8 +69,8 @@ def _as_read(data: Any) -> Any:
 def load_keras_model(folder: str | Path) -> Any:
     """Returns the Keras model of a folder that MLflow saved it in.
 
-    Its own layers, losses and metrics are made by the code that was saved with it. One whose loss
-    or metrics could not be saved is not compiled.
+    The code of its own layers, losses and metrics was saved with it. If its loss or metrics could
+    not be saved, it is not compiled.
     """
     import keras
 
@@ -84,12 +84,12 @@ def load_keras_model(folder: str | Path) -> Any:
 
 
 def can_not_be_loaded(folder: Path) -> bool:
-    """Tells whether a model has layers that could not be saved safely, or whose code is missing."""
+    """Returns whether a model has layers that could not be saved safely, or lack their code."""
     return bool(_told(folder).get("missing"))
 
 
 def _load_pyfunc(path: str) -> ServedModel:
-    """Is what `mlflow.pyfunc.load_model` calls."""
+    """`mlflow.pyfunc.load_model` calls it."""
     return ServedModel(load_keras_model(path))
 
 
@@ -105,7 +105,7 @@ def _objects(folder: Path, told: dict[str, Any]) -> dict[str, Any]:
     before = {name: sys.modules.get(name) for name in told.get("modules", {})}
     try:
         for name, file in told.get("modules", {}).items():
-            # In place of another of the same name, which may be another version of it.
+            # Instead of another one of the same name, which may be another version.
             made[name] = sys.modules[name] = module = ModuleType(name)
             module.__file__ = path = str(folder / file)
             module.__package__ = name.rpartition(".")[0]
@@ -126,7 +126,7 @@ def _objects(folder: Path, told: dict[str, Any]) -> dict[str, Any]:
 
 
 def _put_into_packages(name: str, before: dict[str, ModuleType | None]) -> None:
-    """Makes a module findable in the packages around it, which are made if they are not there."""
+    """Adds a module to its packages, which are made if they are missing."""
     package, _, last = name.rpartition(".")
     while package:
         if package not in sys.modules:
@@ -160,8 +160,8 @@ def put_into(
         folder: The model's folder.
         modules: Names and texts of the model's own code, each after those that it imports.
         objects: By the names that Keras looks for: the module, and the name in it.
-        missing: What of its layers is not among them, and why.
-        compiles: Whether all that the model is compiled with is among them.
+        missing: Layers that are not among them, and why.
+        compiles: Whether they include everything that the model is compiled with.
     """
     code, users = folder / CODE, folder / USERS_CODE
     code.mkdir()

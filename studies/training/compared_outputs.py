@@ -1,7 +1,7 @@
-"""Which output of a model is compared with which targets, and by which loss.
+"""Pairs the outputs of a model with their targets and losses.
 
-As Keras puts them together (`CompileLoss` in keras/src/trainers/compile_utils.py), where that is
-plain to see; what is not is left out.
+As Keras pairs them (`CompileLoss` in keras/src/trainers/compile_utils.py); unclear cases are left
+out.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Compared:
-    """An output and what it is compared with.
+    """An output, its targets and its loss.
 
     Attributes:
         name: " of the output 'name'", or nothing if there is one output only.
         output: The output, a symbolic tensor of rank 1 or more.
         targets: Its targets, of shape (n, ...).
-        loss: What the model was compiled with for it.
+        loss: The loss that the model was compiled with for it.
     """
 
     name: str
@@ -72,10 +72,10 @@ def single_output(model: keras.Model) -> Any:
 
 
 def named_outputs(model: keras.Model) -> dict[str, Any]:
-    """Returns the symbolic outputs of a model by the names that targets and losses go by.
+    """Returns the symbolic outputs of a model by the names of targets and losses.
 
-    Those of a dict go by its keys, in the order of the keys, others by the names of their layers,
-    as in Keras. There are none of a model whose outputs can't be told by that.
+    Outputs in a dict have its keys, in their order; others have the names of their layers, as in
+    Keras. Empty if a model's outputs can't be named so.
     """
     output = _declared_output(model)
     if isinstance(output, list | tuple):

@@ -13,20 +13,20 @@ from studies.libraries import keras_parts, tensorflow_parts
 from studies.seeds import epoch_seed
 from studies.training import global_settings
 
-# Seeds that were set since TensorFlow last forgot its kernels, and how many there may be.
+# Seeds that were set since TensorFlow last dropped its kernels, and how many there may be.
 _seeds_set: Final[list[int]] = []
 _MOST_SEEDS = 50
 
 
 def prepare_environment(threads: int) -> None:
-    """Sets what TensorFlow reads when it is imported. Call before that.
+    """Sets the variables that TensorFlow reads when it is imported. Call it before that.
 
     Args:
         threads: TensorFlow's intra-op threads, at least 1.
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # A worker beside others must not take the whole GPU. Untested here: no GPU was at hand.
+    # One of several workers must not take the whole GPU. Untested, as there was no GPU.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 
@@ -46,7 +46,7 @@ def configure_tensorflow(threads: int | None) -> int:
     import keras
     import tensorflow as tf
 
-    # It warns that each trial traces its model anew, which is meant.
+    # It warns that each trial traces its model again, which is intended.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if keras.backend.backend() != "tensorflow":
         raise StudyError(
@@ -87,7 +87,7 @@ def change_threads(before: int, threads: int) -> None:
         from threadpoolctl import threadpool_limits
 
         os.environ["OMP_NUM_THREADS"] = str(threads)
-        # Those libraries that have read the variable already.
+        # For libraries that have read the variable already.
         threadpool_limits(threads)
 
 
@@ -101,17 +101,17 @@ def begin_trial(seed: int) -> None:
 
 
 def _set_random_seed(seed: int) -> None:
-    """Does what `keras.utils.set_random_seed` does, and keeps TensorFlow's kernels if it may.
+    """Does what `keras.utils.set_random_seed` does, and keeps TensorFlow's kernels if possible.
 
-    TensorFlow forgets all its kernels with that, programs that it optimized among them (0.2 s for
-    a small one). It is for the sake of kernels that draw random numbers, each of which goes on
-    where it was. But the seed is a part of them: only one that was set before meets any.
+    Setting the seed makes TensorFlow drop all its kernels, with optimized programs (0.2 s for a
+    small one), because kernels that draw random numbers keep their state. But the seed is a part of
+    them: only a seed that was used before meets such a kernel.
     """
     import keras
 
     # As TensorFlow shortens it (tensorflow/python/framework/random_seed.py).
     known = seed % (2**31 - 1) in (each % (2**31 - 1) for each in _seeds_set)
-    # From time to time nevertheless: kernels of models that are gone are kept too.
+    # Drop them from time to time: kernels of deleted models are kept too.
     if known or len(_seeds_set) >= _MOST_SEEDS or not _is_set_quietly(seed):
         _seeds_set.clear()
         keras.utils.set_random_seed(seed)
@@ -119,14 +119,14 @@ def _set_random_seed(seed: int) -> None:
 
 
 def _is_set_quietly(seed: int) -> bool:
-    """Sets what `keras.utils.set_random_seed` sets, and keeps TensorFlow's kernels; if it can."""
+    """Sets what `keras.utils.set_random_seed` sets, and keeps TensorFlow's kernels if it can."""
     import random
 
     import numpy as np
 
     try:
         if not _seeds_set or tensorflow_parts.global_seed() != _seeds_set[-1]:
-            # Others have set one meanwhile.
+            # Others have set one since.
             return False
         keras_parts.set_global_seed(seed)
         tensorflow_parts.set_global_seed(seed)
@@ -149,7 +149,7 @@ def global_random_states() -> tuple[Any, ...]:
 
 
 def set_global_random_states(states: tuple[Any, ...]) -> None:
-    """Sets what `global_random_states` returned."""
+    """Sets the states that `global_random_states` returned."""
     import random
 
     import numpy as np
@@ -169,7 +169,7 @@ def begin_epoch(model: object, seed: int, epoch: int, others: Sequence[Any] = ()
         model: Its own generators come first.
         seed: The trial's.
         epoch: Counted from 1.
-        others: States of generators that its training uses beside them; see `states_beside`.
+        others: States of other generators that its training uses; see `states_beside`.
     """
     import random
 
@@ -188,16 +188,16 @@ def seed_generator_states(model: object) -> list[Any]:
 
 
 def states_beside(model: object, variables: Iterable[Any]) -> list[Any]:
-    """Returns the states of seed generators among some variables that are not a model's own.
+    """Returns the states of seed generators among variables that are not a model's own.
 
     Args:
         model: The model.
-        variables: All that its training reaches; see `Structure.variables`.
+        variables: All variables that its training reaches; see `Structure.variables`.
     """
     own = {id(state) for state in seed_generator_states(model)}
     return [state for state in variables if is_seed_state(state) and id(state) not in own]
 
 
 def is_seed_state(variable: Any) -> bool:
-    """Tells whether a variable holds the state of a seed generator."""
+    """Returns whether a variable holds the state of a seed generator."""
     return str(variable.name) == "seed_generator_state"

@@ -24,14 +24,14 @@ _READ_BY_THE_TRAINING: Final = ("epochs", "batch_size")
 
 
 class Resolved(NamedTuple):
-    """A study with its space as it is tuned.
+    """A study with its final space.
 
     Attributes:
         study: The study.
-        joins: Whether hyperparameters that show themselves later join its space.
-        declared: The names that were declared up front; none if all was found by tracing.
+        joins: Whether hyperparameters that are declared later join its space.
+        declared: The names that were declared up front; none if the space was found by tracing.
         unread: Those that vary, and that the builder never reads.
-        notes: What a person should know.
+        notes: Messages for the user.
     """
 
     study: StudyDefinition
@@ -42,23 +42,23 @@ class Resolved(NamedTuple):
 
 
 def resolve_space(study: StudyDefinition, data: AnyData) -> Resolved:
-    """Returns a study with its space as it is tuned.
+    """Returns a study with its final space.
 
-    What a builder declares beside a declared space is tuned too, as in Keras Tuner.
+    Hyperparameters that only the builder declares are tuned too, as in Keras Tuner.
 
     Args:
         study: With a space, or without.
-        data: Its data: a HyperModel's own `fit` is traced on a few samples of it. Or what makes
-            it, which may declare hyperparameters too.
+        data: Its data, a few samples of which serve to trace a HyperModel's own `fit`; or the maker
+            of its data, which may declare hyperparameters too.
 
     Raises:
         BuilderError: If the builder can't be traced, or the data of the default values not be made.
         SearchSpaceError: If the space can't be tailored so.
     """
-    # With --only, what is not named does not vary, whenever it shows itself.
+    # With --only, other hyperparameters never vary, even if they are declared later.
     joins = study.tailoring.only is None
-    # Optuna's examples call Keras's clear_session in each build, which has Python look through all
-    # its objects: a quarter of a second, but for those that are set aside.
+    # Optuna's examples call Keras's clear_session in each build, which makes Python check all its #
+    # objects: a quarter of a second, except for frozen ones.
     gc.freeze()
     try:
         if study.space is not None:
@@ -126,12 +126,12 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _is_the_last(error: Exception) -> bool:
-    """Tells whether tracing ends with what a builder raised: it is no matter of the values."""
+    """Returns whether an exception of a builder ends tracing, as it does not depend on values."""
     return isinstance(error, BuilderError) or is_fatal(error)
 
 
 def _traced(study: StudyDefinition, data: AnyData) -> Any:
-    """Returns a function that runs all that may declare hyperparameters."""
+    """Returns a function that runs everything that may declare hyperparameters."""
     build = build_function(study.build)
     declare = getattr(study.build, "declare_hyperparameters", None)
     made = False
@@ -144,7 +144,7 @@ def _traced(study: StudyDefinition, data: AnyData) -> Any:
                 data.described(hp)
                 data.weights_of(hp)
             except Exception as error:
-                # The default values come first, and must do.
+                # The default values come first, and must work.
                 raise error if made else data.failed(error) from None
             made = True
             begin_trial(study.seed)

@@ -1,4 +1,4 @@
-"""What a trial's bits depend on beside its spec and code, and how it differs from what it was.
+"""The environment that a trial's bits depend on besides its spec and code.
 
 Versions, the processor and its instructions, the settings of Keras, and those environment
 variables that change what TensorFlow computes. Of variables only the ones in a list: others hold
@@ -15,15 +15,15 @@ from pathlib import Path
 
 _PACKAGES = ("kerastudy", "keras", "tensorflow", "numpy", "optuna", "mlflow", "scikit-learn")
 _VARIABLES = (
-    # oneDNN computes convolutions and matrix products in another order; which instructions it uses.
+    # oneDNN changes the order of convolutions and matrix products, and its instructions.
     "TF_ENABLE_ONEDNN_OPTS",
     "ONEDNN_MAX_CPU_ISA",
     "DNNL_MAX_CPU_ISA",
     "ONEDNN_DEFAULT_FPMATH_MODE",
-    # XLA's switches, by which it may also be turned on everywhere.
+    # XLA's switches, which may also turn it on everywhere.
     "XLA_FLAGS",
     "TF_XLA_FLAGS",
-    # Which kernels are used, most of them on GPUs.
+    # The choice of kernels, mostly on GPUs.
     "TF_DETERMINISTIC_OPS",
     "TF_CUDNN_DETERMINISTIC",
     "TF_CUDNN_USE_AUTOTUNE",
@@ -46,7 +46,7 @@ _INSTRUCTIONS = ("avx", "fma", "f16c", "amx", "asimd", "sve", "sme", "bf16", "i8
 
 
 def environment() -> dict[str, str]:
-    """Returns what a trial's bits may depend on, beside its spec and code, by name."""
+    """Returns what a trial's bits may depend on, besides its spec and code, by name."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
@@ -65,11 +65,11 @@ def environment() -> dict[str, str]:
 
 
 def environment_differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Says what differs between two environments.
+    """Returns the differences of two environments.
 
     Args:
-        before: As recorded. What it lacks was not recorded yet, and is passed over.
-        now: As it is.
+        before: As recorded. Entries that it lacks were not recorded yet, and are ignored.
+        now: The present one.
     """
     return [
         f"{name} was {before[name] or 'none'} and is {now.get(name, 'not known') or 'none'}"
@@ -89,7 +89,7 @@ def _keras_settings() -> str:
 
 
 def _device() -> str:
-    """Names what the trials compute on: it decides the bits as much as versions do."""
+    """Returns the device of the trials, which decides the bits as much as versions do."""
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
@@ -100,7 +100,7 @@ def _device() -> str:
 
 
 def _processor_family() -> dict[str, str]:
-    """Returns maker, family and model of the processor, and what kernels are chosen by."""
+    """Returns maker, family, model and instructions of the processor."""
     facts = _of_processor()
     names = ("vendor_id", "cpu family", "model", "CPU implementer", "CPU architecture", "CPU part")
     family = " ".join(f"{name} {facts[name]}" for name in names if name in facts)
@@ -116,7 +116,7 @@ def _deciding(flags: Iterable[str]) -> Iterator[str]:
 
 
 def _of_processor() -> dict[str, str]:
-    """Returns what Linux says of the first processor; nothing elsewhere."""
+    """Returns Linux's description of the first processor; nothing elsewhere."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:

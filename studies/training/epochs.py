@@ -1,8 +1,8 @@
 """An epoch, and a validation, as one TensorFlow function each.
 
 They run the model's own `train_step` and `test_step`, batch by batch, as `model.fit` does on
-arrays. What TensorFlow makes of a step depends on the shapes that it knows, so it is told those
-that it is told in `fit`, of batches and of variables, and no others.
+arrays. TensorFlow optimizes a step by the shapes that it knows, so it gets the same shapes as in
+`fit`, of batches and of variables, and no others.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _Step = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Layout:
-    """What a batch consists of.
+    """The structure of a batch.
 
     Attributes:
-        text: Where its arrays stand in it, as text to compare.
+        text: The structure of its arrays, as text to compare.
         arrays: Type and shape of each of its arrays, the first axis left out.
-        structure: Where its arrays stand in it.
+        structure: The structure of its arrays.
     """
 
     text: str
@@ -45,13 +45,13 @@ class Layout:
 
 @dataclass(frozen=True)
 class Signature:
-    """What of the data decides a graph.
+    """The properties of the data that decide a graph.
 
     Attributes:
-        training: What a training step is given.
-        validation: What a validation step is given.
+        training: The batch of a training step.
+        validation: The batch of a validation step.
         batch_size: Samples per step.
-        training_size: Samples of a training batch, as far as TensorFlow is told; see `known_size`.
+        training_size: Samples of a training batch, if TensorFlow knows it; see `known_size`.
         validation_size: Likewise of a validation batch.
     """
 
@@ -63,10 +63,10 @@ class Signature:
 
 
 class Arrays:
-    """A study's training and validation data, as TensorFlow holds them.
+    """A study's training and validation data in TensorFlow's memory.
 
     Attributes:
-        training: All that `fit` hands on of a training sample, flat, for all samples.
+        training: All arrays that `fit` passes on, flat, for all training samples.
         validation: Likewise of a validation sample.
     """
 
@@ -83,7 +83,7 @@ class Arrays:
         return Signature(self._training, self._validation, batch_size, *sizes)
 
     def packed(self, arrays: Sequence[tf.Tensor], *, training: bool = True) -> Any:
-        """Returns the arrays of a batch in their places, as a step is given them."""
+        """Returns the arrays of a batch in the structure that a step takes."""
         import tensorflow as tf
 
         layout = self._training if training else self._validation
@@ -167,7 +167,7 @@ def _trace(
 
 
 def _with_size(batch: Any, size: int | None) -> Any:
-    """Tells TensorFlow the shape of a batch, which it knows of those of `fit` too."""
+    """Sets the shape of a batch, which TensorFlow also knows in `fit`."""
     import tensorflow as tf
 
     return tf.ensure_shape(batch, [size, *batch.shape[1:]])
@@ -178,7 +178,7 @@ class LogsOfItsOwnError(InternalError):
 
 
 def in_order(permutation: np.ndarray) -> tf.Tensor:
-    """Returns the order of an epoch as the function of an epoch takes it."""
+    """Returns the order of an epoch for the function of an epoch."""
     import tensorflow as tf
 
     return tf.constant(permutation.astype(np.int64, copy=False))

@@ -1,4 +1,4 @@
-"""Which trainings are for programs, as far as can be told before anything is traced."""
+"""Decides which trainings programs can do, before anything is traced."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from studies.training.callbacks import watching_batches
 if TYPE_CHECKING:
     import keras
 
-# Parts of `fit` that a program does in a way of its own.
+# Methods of `fit` that a program replaces.
 _PARTS_OF_FIT = (
     "fit",
     "evaluate",
@@ -23,7 +23,7 @@ _PARTS_OF_FIT = (
 
 
 def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> str:
-    """Says why a model and its callbacks are not for a program, or nothing."""
+    """Returns why a program can't train a model with its callbacks, or an empty text."""
     import keras
     import tensorflow as tf
 
@@ -41,7 +41,7 @@ def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -
     config, traced = keras.config, (model.train_function, model.test_function)
     reasons = {
         f"{type(model).__name__} decides itself what of a step is logged": logs_of_its_own(model),
-        # `fit` would go on with what was traced then.
+        # `fit` would continue with the functions traced then.
         "the model was trained or evaluated by its builder": any(traced),
         "the model runs eagerly": model.run_eagerly or tf.config.functions_run_eagerly(),
         "the model is compiled by XLA (jit_compile)": model.jit_compile,

@@ -29,13 +29,13 @@ def fit(
     seeds: SeedStates,
     on_epoch: OnEpoch,
 ) -> None:
-    """Trains and validates, epoch by epoch, and tells callbacks of all that `fit` tells them."""
+    """Trains and validates, epoch by epoch, and calls callbacks as `fit` does."""
     import keras
 
     model, spec = training.model, training.spec
     samples = int(arrays.training[0].shape[0])
     callbacks = keras.callbacks.CallbackList(
-        # Last, to see what the user's callbacks added to the logs.
+        # Last, to see entries that the user's callbacks add to the logs.
         [*training.callbacks, end_epochs(on_epoch)],
         add_history=True,
         add_progbar=False,
@@ -50,7 +50,7 @@ def fit(
     logs: dict[str, Any] | None = None
     # Set by BackupAndRestore.
     begins = initial_epoch(model) or training.initial_epoch
-    # Few do, and lending takes time.
+    # Few callbacks do, and lending takes time.
     begin_tests = any(overrides(each, "on_test_begin") for each in training.callbacks)
     for epoch in range(begins, spec.epochs):
         model.reset_metrics()
@@ -79,11 +79,11 @@ def _train_epoch(
 ) -> None:
     """Trains an epoch at once, or batch by batch if `fit` would end it before its last one."""
     model, size = training.model, training.spec.batch_size
-    # `fit` looks at it after each batch.
+    # `fit` checks it after each batch.
     if not model.stop_training:
         before = program.values() if terminating(training.callbacks) else None
         logs = program.train_epoch(arrays.training, in_order(order))
-        # A mean over the batches so far: finite at the end, it was so after each of them.
+        # A mean over the batches so far: if finite at the end, it was finite after each of them.
         if before is None or np.isfinite(float(logs["loss"])):
             return
         program.set_values(before)
@@ -96,7 +96,7 @@ def _train_epoch(
 
 
 def _pythonify(logs: Mapping[str, Any]) -> dict[str, float]:
-    """Returns values of metrics as numbers, in the order of their names, as `evaluate` does."""
+    """Returns values of metrics as numbers, sorted by name, as `evaluate` does."""
     return {name: _number(logs[name]) for name in sorted(logs)}
 
 

@@ -1,4 +1,4 @@
-"""Settings of the whole process that decide what is trained: Keras's, TensorFlow's, variables.
+"""Settings of the whole process that affect training: Keras's, TensorFlow's, variables.
 
 A builder may set them (`keras.mixed_precision.set_global_policy`). They would last in a worker, and
 the next trial would depend on the one before it.
@@ -12,19 +12,19 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 _remembered: Final[dict[str, Any]] = {}
-# Variables of the environment that builders changed, with what they were; None: they were not set.
+# Environment variables that builders changed, with former values; None: they were not set.
 _changed: Final[dict[str, str | None]] = {}
 
 
 def remember() -> None:
-    """Takes the present settings for those that each trial begins with."""
+    """Remembers the present settings as those that each trial begins with."""
     _changed.clear()
     _remembered.clear()
     _remembered.update({name: get() for name, (get, _) in _settings().items()})
 
 
 def restore() -> None:
-    """Sets what has changed since `remember`; nothing before that was called."""
+    """Restores settings that changed since `remember`; does nothing without it."""
     for name, value in _changed.items():
         if value is None:
             os.environ.pop(name, None)
@@ -43,7 +43,7 @@ def present() -> tuple[tuple[str, object], ...]:
 
 @contextlib.contextmanager
 def noting_environment() -> Iterator[None]:
-    """Notes which variables of the environment change meanwhile, for `restore`."""
+    """Notes which environment variables change within, for `restore`."""
     before = dict(os.environ)
     try:
         yield
@@ -55,7 +55,7 @@ def noting_environment() -> Iterator[None]:
 
 
 def _settings() -> Mapping[str, tuple[Callable[[], Any], Callable[[Any], None]]]:
-    """Returns how each setting is read and set."""
+    """Returns functions to read and to set each setting."""
     import keras
     import tensorflow as tf
 
@@ -93,5 +93,5 @@ def _settings() -> Mapping[str, tuple[Callable[[], Any], Callable[[Any], None]]]
 
 
 def _comparable(value: Any) -> object:
-    """Returns a setting as a value: policies are objects, each unlike the other."""
+    """Returns a setting as a value to compare: policies are objects without equality."""
     return getattr(value, "name", value)

@@ -1,4 +1,4 @@
-"""What a traced graph may hold if it is to be used for one trial after another."""
+"""Checks whether a traced graph can be reused for other trials."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _HARMLESS = frozenset(
 )
 # Parts of the names of stateful operations that draw random numbers.
 _DRAWING = ("Random", "Rng", "Multinomial", "Normal", "StatefulUniform", "CandidateSampler")
-# They hand on what they are given, in another form.
+# They pass on their input in another form.
 _PASSING = frozenset(
     "Identity Cast Reshape Squeeze ExpandDims StopGradient Transpose BroadcastTo Tile Fill".split()
 )
@@ -38,8 +38,8 @@ _CALLS = frozenset({"While", "If", "PartitionedCall", "StatefulPartitionedCall",
 
 
 def hidden_state(function: tf.types.experimental.ConcreteFunction) -> str:
-    """Names an operation whose state is in no variable, or that leaves TensorFlow; else nothing."""
-    # Calls of them, by their names; what is in them is looked at itself.
+    """Returns an operation whose state is in no variable, or that leaves TensorFlow; else empty."""
+    # Calls of functions, by name; their bodies are checked separately.
     called = {f.signature.name for f in function.graph.as_graph_def().library.function}
     for nodes in _functions(function):
         for node in nodes.values():
@@ -52,16 +52,16 @@ def hidden_state(function: tf.types.experimental.ConcreteFunction) -> str:
 
 
 def random_operation(model: keras.Model) -> str:
-    """Names an operation of a trained model's steps that draws random numbers by itself.
+    """Returns an operation of a trained model's steps that draws random numbers by itself.
 
-    ``tf.random.normal`` and the like go on, from call to call, where they were: in no variable.
+    ``tf.random.normal`` and similar functions keep a state from call to call in no variable.
 
     Args:
         model: One that `fit` has trained.
 
     Returns:
-        The operation and its place, or an empty text. Of a model that runs eagerly, which has no
-        graphs to look at, a word on that.
+        The operation and its place, or an empty text. For a model that runs eagerly, without
+        graphs, a message about that.
     """
     if model.run_eagerly:
         return "what runs eagerly"
@@ -73,13 +73,13 @@ def random_operation(model: keras.Model) -> str:
                         if _draws(node.op):
                             return f"{node.op} (in {_place(node.name)})"
     except MissingPartError as error:
-        return f"what can't be looked at, as {error}"
+        return f"something that can't be checked, as {error}"
     return ""
 
 
 def _traced(step: Any) -> Iterator[Any]:
-    """Yields what TensorFlow has traced of a step that Keras has made."""
-    # Keras hands out a function that calls TensorFlow's.
+    """Yields TensorFlow's traces of a step that Keras has made."""
+    # Keras returns a function that calls TensorFlow's.
     called = inspect.getclosurevars(step).nonlocals.values() if inspect.isfunction(step) else ()
     for each in (step, *called):
         yield from traced_functions(each)
@@ -90,7 +90,7 @@ def _draws(operation: str) -> bool:
 
 
 def place_of_captured(loop: Loop, known: Collection[int]) -> str:
-    """Says where a loop uses a resource beside some known ones; else nothing.
+    """Returns where a loop uses an unknown resource; else an empty text.
 
     Args:
         loop: The loop.
@@ -107,11 +107,11 @@ def place_of_captured(loop: Loop, known: Collection[int]) -> str:
 
 
 def entangled(function: tf.types.experimental.ConcreteFunction) -> set[int]:
-    """Finds lifted numbers that change what TensorFlow makes of the graph around them.
+    """Finds lifted numbers that change how TensorFlow optimizes the graph around them.
 
     TensorFlow merges a constant with another next to it, (x * 0.5) * 1.25 to x * 0.625, which
-    rounds otherwise (constant folding, in tensorflow/core/grappler/optimizers). So a number
-    that stands beside a constant, as in a dropout that follows a rescaling, must be a constant.
+    rounds otherwise (constant folding, in tensorflow/core/grappler/optimizers). So a number next to
+    a constant, as in a dropout after a rescaling, must be a constant.
 
     Returns:
         Their positions among the slots of the trace.
@@ -136,7 +136,7 @@ class _Neighbours:
         self._constant: dict[str, bool] = {}
 
     def beside_constant(self, name: str) -> bool:
-        """Tells whether TensorFlow might merge a number with a constant."""
+        """Returns whether TensorFlow might merge a number with a constant."""
         waiting, seen = [name], {name}
         while waiting:
             number = waiting.pop()
@@ -145,7 +145,7 @@ class _Neighbours:
                 if node.op in _CALLS:
                     return True
                 if node.op in _PASSING or self._is_constant(user):
-                    # What is computed of constants alone would be one itself.
+                    # A value computed from constants alone would be a constant itself.
                     if user not in seen:
                         seen.add(user)
                         waiting.append(user)
@@ -154,7 +154,7 @@ class _Neighbours:
         return False
 
     def _merges(self, user: str, number: str) -> bool:
-        """Tells whether an operation on the number and a tensor has a like one beside it."""
+        """Returns whether an operation on the number and a tensor has a similar one next to it."""
         node = self._nodes[user]
         for family in (_PRODUCTS, _SUMS):
             if node.op not in family:
@@ -186,7 +186,7 @@ class _Neighbours:
         return any(self._is_constant(name) and not self._is_power_of_two(name) for name in sources)
 
     def _is_power_of_two(self, name: str) -> bool:
-        """Tells whether a node is a constant that multiplies without rounding."""
+        """Returns whether a node is a constant that multiplies without rounding."""
         import tensorflow as tf
 
         name = self._origin(name)
@@ -200,9 +200,9 @@ class _Neighbours:
         return number > 0 and math.frexp(number)[0] == 0.5
 
     def _is_constant(self, name: str) -> bool:
-        """Tells whether a node is computed of constants and lifted numbers alone."""
+        """Returns whether a node is computed from constants and lifted numbers alone."""
         if name not in self._constant:
-            # Meanwhile, for loops.
+            # While this node is checked, for loops.
             self._constant[name] = False
             node = self._nodes.get(name)
             if node is not None:

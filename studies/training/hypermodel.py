@@ -1,4 +1,4 @@
-"""The trainer of a Keras Tuner HyperModel that has a `fit` of its own.
+"""The trainer of a Keras Tuner HyperModel with its own `fit`.
 
 Keras Tuner's contract (https://keras.io/keras_tuner/api/hypermodels/base_hypermodel/): it is
 called as ``fit(hp, model, x, y, validation_data=…, callbacks=…, …)`` and returns the history of
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from studies.data import AnySplits
     from studies.study_definition import StudyDefinition
 
-_SAMPLES = 8  # To rehearse with.
+_SAMPLES = 8  # Samples to rehearse with.
 _OTHERS = (
     "the HyperModel's fit trained other models than the one that it was given, so that no "
     "weights are known to have this value. Train the given model, with the given callbacks, to "
@@ -45,7 +45,7 @@ _GIVEN_TWICE = re.compile(r"multiple values for (?:keyword )?argument '(\w+)'")
 
 
 def has_own_fit(build: object) -> bool:
-    """Tells whether a study's builder is a HyperModel that overrides `fit`."""
+    """Returns whether a study's builder is a HyperModel that overrides `fit`."""
     method = getattr(type(build), "fit", None)
     if method is None or not callable(getattr(build, "build", None)):
         return False
@@ -55,8 +55,8 @@ def has_own_fit(build: object) -> bool:
 class HyperModelTrainer:
     """Trains by a HyperModel's own `fit`, on arrays.
 
-    What it shuffles depends on the trial's seed, as all random states are set before it is
-    called; but its epochs can't be gone on with from the middle.
+    Shuffling depends on the trial's seed, as all random states are set before; but its epochs can't
+    be resumed in between.
 
     Args:
         hypermodel: The study's builder.
@@ -70,7 +70,7 @@ class HyperModelTrainer:
 
     def __init__(self, hypermodel: Any) -> None:
         self._hypermodel, self._fit = hypermodel, hypermodel.fit
-        # What the epochs of the given model came to, in this trial.
+        # The metrics of the given model's epochs in this trial.
         self._values: set[float] = set()
 
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
@@ -100,7 +100,7 @@ class HyperModelTrainer:
         with fitted_models() as fitted:
             returned = self._call(training.hp, given, splits.train, keywords, spec.seed)
         if not watching.ended and hasattr(returned, "history"):
-            # It kept the callbacks to itself: the weights are those of its last epoch.
+            # It did not pass the callbacks on: the weights are those of its last epoch.
             self.unsaved = "" if getattr(returned, "model", given) is given else _OTHERS
             last = {name: values[-1] for name, values in returned.history.items() if len(values)}
             return scalars(last) or None
@@ -113,7 +113,7 @@ class HyperModelTrainer:
         return outcome
 
     def _reporting(self, given: keras.Model, on_epoch: OnEpoch) -> _OnEpochOf:
-        """Returns what takes an epoch of whatever model the `fit` trains."""
+        """Returns a function that takes an epoch of any model that the `fit` trains."""
 
         def report(model: Any, epoch: int, metrics: Mapping[str, float]) -> bool:
             self.unsaved = "" if model is None or model is given else _OTHERS
@@ -131,7 +131,7 @@ class HyperModelTrainer:
         keywords: dict[str, Any],
         seed: int,
     ) -> Any:
-        """Calls `fit`, without what it does not take or gives `model.fit` itself."""
+        """Calls `fit`, without arguments that it does not take or passes to `model.fit` itself."""
         import keras
 
         weighted, keywords = "sample_weight" in keywords, _taken(self._fit, keywords)
@@ -148,8 +148,8 @@ class HyperModelTrainer:
                     warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
                     return self._fit(hp, model, part.x, _targets(part), **keywords)
             except TypeError as error:
-                # `model.fit(*args, batch_size=hp.Int(…), **kwargs)`: tuned there, so not ours to
-                # give. Python raises before anything is trained.
+                # `model.fit(*args, batch_size=hp.Int(…), **kwargs)`: tuned there, so leave it out.
+                # # Python raises before anything is trained.
                 twice = _GIVEN_TWICE.search(str(error))
                 if twice is None or twice[1] not in keywords:
                     raise
@@ -159,7 +159,7 @@ class HyperModelTrainer:
 def rehearse(
     study: StudyDefinition, model: keras.Model, splits: AnySplits, hp: Hyperparameters
 ) -> set[str]:
-    """Trains for an epoch on a few samples, to see what a HyperModel's `fit` declares and tells.
+    """Trains an epoch on a few samples, to see what a HyperModel's `fit` declares and reports.
 
     Args:
         study: Its builder is a HyperModel with a `fit` of its own.
@@ -168,7 +168,7 @@ def rehearse(
         hp: The hyperparameters.
 
     Returns:
-        The names of the metrics that it tells of its epochs and of its outcome.
+        The names of the metrics of its epochs and of its outcome.
 
     Raises:
         Exception: Whatever the `fit` raises.
@@ -181,7 +181,7 @@ def rehearse(
     told: set[str] = set()
     objective = study.objective
     if not isinstance(objective, Objective):
-        # Which way is better is told by the model's metrics, once they have measured something.
+        # The model's metrics tell which way is better, once they have measured something.
         objective = Objective(objective, "min")
     spec = TrialSpec(0, 1, {}, study.seed, 1, _SAMPLES, 1, "", objective)
     assert isinstance(splits, Splits), "a session refuses others"
@@ -195,14 +195,14 @@ def rehearse(
 
 @contextlib.contextmanager
 def _without_tracing() -> Iterator[None]:
-    """Has TensorFlow run functions as they are: a step or two are not worth its tracing them."""
+    """Makes TensorFlow run functions eagerly: a step or two are not worth tracing."""
     import tensorflow as tf
 
     before = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
     try:
         with warnings.catch_warnings():
-            # That it does not apply to tf.data.
+            # The warning that it does not apply to tf.data.
             warnings.filterwarnings("ignore", message=".*run_functions_eagerly.*")
             yield
     finally:
@@ -210,11 +210,11 @@ def _without_tracing() -> Iterator[None]:
 
 
 def outcome_of(returned: object, objective: str) -> dict[str, float] | None:
-    """Returns what a HyperModel's `fit` says came of it, or None if it leaves that to its epochs.
+    """Returns the outcome that a HyperModel's `fit` returns, or None if its epochs decide.
 
     Args:
-        returned: What it returned.
-        objective: The objective's name, which a bare number is the value of.
+        returned: Its returned value.
+        objective: The objective's name, for a bare number.
 
     Raises:
         BuilderError: If it is neither a history, a number, a dict of numbers nor None.
@@ -234,7 +234,7 @@ def outcome_of(returned: object, objective: str) -> dict[str, float] | None:
 
 @contextlib.contextmanager
 def fitted_models() -> Iterator[list[keras.Model]]:
-    """Collects the models whose `fit` is called meanwhile, each once."""
+    """Collects the models whose `fit` is called within, each once."""
     import keras
 
     fitted: list[keras.Model] = []
@@ -272,7 +272,7 @@ def _taken(function: Any, keywords: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _targets(part: Part) -> Any:
-    """Returns the targets as `model.fit` takes them: None if there are none."""
+    """Returns the targets for `model.fit`: None if there are none."""
     return part.y if part.has_targets else None
 
 

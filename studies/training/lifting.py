@@ -1,11 +1,10 @@
-"""Numbers of a model that a compiled program reads from variables, so that it serves others.
+"""Numbers that a compiled program reads from variables, so that it serves other models.
 
-A dropout rate or an L2 factor is a Python float, and TensorFlow writes it into the graph. While a
-program is traced, a `Lifted` number stands in its place: where TensorFlow asks for a tensor it
-gives the value of a variable, arithmetic makes another lifted number (1 / (1 - rate) is computed
-in Python, in double precision, for each trial anew), and where Python code asks for a decision
-(``rate > 0``) or for the plain number, the answer becomes a condition: the program serves only
-trials whose numbers meet all of its conditions.
+A dropout rate or an L2 factor is a Python float, which TensorFlow writes into the graph. While a
+program is traced, a `Lifted` number replaces it. As a tensor, it is the value of a variable.
+Arithmetic makes another lifted number (1 / (1 - rate) is computed in Python, in double precision,
+again for each trial). If Python code needs a decision (``rate > 0``) or the plain number, the
+answer becomes a condition: the program serves only trials whose numbers meet all of its conditions.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ Values = Sequence[float]
 """The numbers of one trial, in the order in which its structure names them."""
 
 NODE_NAME = "kerastudy_lifted"
-"""Begins the name of each node of a graph that reads a lifted number."""
+"""Prefix of the names of nodes that read a lifted number."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a number sits: an attribute of a layer, a regularizer or an optimizer."""
+    """The place of a number: an attribute of a layer, a regularizer or an optimizer."""
 
     owner: Any
     attribute: str
@@ -47,25 +46,25 @@ class Source:
 
 @dataclass(frozen=True)
 class Condition:
-    """A question that Python code asked of the numbers, and its answer."""
+    """A question of Python code about the numbers, and the answer."""
 
     question: Callable[[Values], object]
     answer: object
 
     def holds(self, values: Values) -> bool:
-        """Tells whether other numbers get the same answer."""
+        """Returns whether other numbers get the same answer."""
         return repr(self.question(values)) == repr(self.answer)
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A variable that holds what is computed from the numbers."""
+    """A variable with a value computed from the numbers."""
 
     formula: Callable[[Values], float]
     variable: tf.Variable
 
     def assign(self, values: Values) -> None:
-        """Sets the variable for a trial, rounded as TensorFlow rounds a float of Python's."""
+        """Sets the variable for a trial, rounded as TensorFlow rounds a Python float."""
         import tensorflow as tf
 
         self.variable.assign(tf.constant(self.formula(values), self.variable.dtype))
@@ -73,13 +72,13 @@ class Slot:
 
 @dataclass
 class Record:
-    """What a trace asked of its lifted numbers.
+    """The uses of lifted numbers in a trace.
 
     Attributes:
         values: The numbers that it was traced with.
         slots: Variables that it reads.
         sources: The positions of the numbers that each slot depends on.
-        conditions: What other trials must agree on.
+        conditions: Conditions for other trials.
     """
 
     values: Values
@@ -94,15 +93,15 @@ class Record:
         return answer
 
     def demand_value(self, position: int) -> None:
-        """Has the program serve only trials with the same value there."""
+        """Restricts the program to trials with the same value there."""
         self.demand(lambda values: values[position])
 
 
 class Lifted:
-    """A number that is computed from a trial's numbers.
+    """A number computed from a trial's numbers.
 
     Args:
-        record: Of the trace.
+        record: The trace's record.
         formula: Computes it.
         sources: Positions of the numbers that it depends on.
     """
@@ -117,7 +116,7 @@ class Lifted:
         self._slots: dict[Any, int] = {}
 
     def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Any:
-        """Gives TensorFlow the value of a variable."""
+        """Returns the value of a variable to TensorFlow."""
         import tensorflow as tf
 
         dtype = tf.as_dtype(dtype or tf.float32)
@@ -166,18 +165,18 @@ class Lifted:
         return NotImplemented
 
     def __float__(self) -> float:
-        """Answers with the number, on which other trials must then agree."""
+        """Returns the plain number, which other trials must then have too."""
         return self._record.demand(self._formula)  # type: ignore[no-any-return]
 
     def __bool__(self) -> bool:
-        """Answers whether it is not 0."""
+        """Returns whether it is not 0."""
         mine = self._formula
         return self._record.demand(lambda values: bool(mine(values)))  # type: ignore[no-any-return]
 
     __hash__ = object.__hash__
 
     def __int__(self) -> int:
-        """Answers with the whole part."""
+        """Returns the whole part."""
         return int(float(self))
 
     def __repr__(self) -> str:
@@ -215,12 +214,12 @@ numbers.Real.register(Lifted)
 
 @contextlib.contextmanager
 def lifted(sources: Sequence[Source], exact: frozenset[int]) -> Iterator[Record]:
-    """Puts lifted numbers in place of a model's own, for as long as it is traced.
+    """Replaces a model's numbers by lifted ones, while it is traced.
 
     Args:
         sources: The numbers.
-        exact: Positions of those that stay as they are, so that a program serves only trials that
-            have the same there.
+        exact: Positions of numbers that are not lifted, so that a program serves only trials with
+            the same value there.
     """
     record = Record([source.value for source in sources])
     originals = [getattr(source.owner, source.attribute) for source in sources]
@@ -240,11 +239,11 @@ def lifted(sources: Sequence[Source], exact: frozenset[int]) -> Iterator[Record]
 
 @contextlib.contextmanager
 def _rooting() -> Iterator[None]:
-    """Has Keras's GaussianDropout, which takes a root of its rate, take it of a lifted number."""
+    """Makes Keras's GaussianDropout, which takes a root of its rate, work with lifted numbers."""
 
     def sqrt(number: Any) -> Any:
         return number.root() if isinstance(number, Lifted) else math.sqrt(number)
 
-    # Where it can't be lent, the number is asked for.
+    # If it can't be replaced, the plain number is used.
     with math_of_gaussian_dropout(types.SimpleNamespace(sqrt=sqrt)):
         yield

@@ -10,7 +10,7 @@ from studies.libraries.tensorflow_parts import calling_functions, free_function
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# Batches for each turn of the loop, whose own work (some 20 microseconds) is then shared by them.
+# Batches for each turn of the loop, to share the loop's own work (some 20 microseconds).
 _BATCHES_PER_TURN = 4
 _SINGLE_THREADED = "SINGLE_THREADED_EXECUTOR"
 
@@ -19,14 +19,14 @@ class Loop:
     """Calls the function of a batch until the arrays end.
 
     Args:
-        step: The function of a batch: of arrays, where it begins and where it ends. Returns logs.
-        specs: Of the arrays; the last one has as many rows as there are samples.
+        step: The function of a batch: takes arrays, its begin and its end. Returns logs.
+        specs: Specs of the arrays; the last one has a row for each sample.
         size: Samples of a batch.
 
     Attributes:
         step: The function of a batch.
-        function: The function of all batches; returns what the last one logged.
-        executor: The executor of TensorFlow's that runs a step; empty for its default one.
+        function: The function of all batches; returns the logs of the last one.
+        executor: TensorFlow's executor for a step; empty for its default.
     """
 
     def __init__(
@@ -42,8 +42,8 @@ class Loop:
     def __call__(self, *arrays: tf.Tensor) -> dict[str, Any]:
         """Runs a step for each batch.
 
-        The loop is not optimized as a whole. What it calls for each batch is. Optimized once
-        more, and as a part of the loop, it would come to other bits than in `fit`.
+        The loop is not optimized as a whole, but the function of a batch is. Optimized again as a
+        part of the loop, it would give other bits than in `fit`.
         """
         import tensorflow as tf
 
@@ -52,9 +52,8 @@ class Loop:
                 return self.function(*arrays)  # type: ignore[no-any-return]
         except tf.errors.UnimplementedError as error:
             # Such as temporary variables, if TensorFlow's rewrite of large sums could not be
-            # turned off (`rewrite_large_sums`). The graph that is run shows that only now. The
-            # executor refuses a graph as a whole, before any of its operations: no variable has
-            # changed.
+            # turned off (`rewrite_large_sums`). Only the running graph shows that. The executor #
+            # refuses a graph as a whole, before any of its operations: no variable has changed.
             if not self.executor or "executor" not in str(error).lower():
                 raise
         free_function(self.function)
@@ -63,7 +62,7 @@ class Loop:
         return self(*arrays)
 
     def close(self) -> None:
-        """Frees the graphs, which TensorFlow leaves in cycles that are never collected."""
+        """Frees the graphs, which TensorFlow leaves in uncollected cycles."""
         for function in (self.function, self.step):
             free_function(function)
 
@@ -104,7 +103,7 @@ class Loop:
 
 
 def _quickest_executor(step: Any) -> str:
-    """Returns the executor of TensorFlow's that runs a step with the least effort.
+    """Returns TensorFlow's executor that runs a step with the least overhead.
 
     The single-threaded one runs operations in a fixed order, which saves the planning. It would
     wait forever for a function that the step calls. On a GPU it is untested.

@@ -1,4 +1,4 @@
-"""Which way a metric gets better, by the metric object of a model that was built."""
+"""The direction of a metric, by the metric object of a built model."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def settled(objective: str | Objective, model: keras.Model | None) -> Objective:
 
 
 def _direction(name: str, model: keras.Model) -> Direction | None:
-    """Returns the direction of a metric, by what it is logged as.
+    """Returns the direction of a metric, by its logged name.
 
-    Keras logs a metric under its name, with that of its output before it where there are several,
-    and a number after it where two have the same.
+    Keras logs a metric under its name, after that of its output if there are several, and before a
+    number if two have the same name.
     """
     logged = name.removeprefix("val_")
     outputs = list(getattr(model, "output_names", None) or ())
@@ -50,7 +50,7 @@ def _direction(name: str, model: keras.Model) -> Direction | None:
 
 def _metrics(model: keras.Model) -> Iterator[Any]:
     for each in model.metrics:
-        # What was given to compile() is held in one that has them as its own.
+        # Keras keeps the metrics of compile() in a container metric.
         yield from getattr(each, "metrics", None) or [each]
 
 
@@ -60,7 +60,7 @@ def _direction_of(metric: Any) -> Direction | None:
             direction = known_direction(_snake_case(kind.__name__))
             if direction is not None:
                 return direction
-    # A function of Keras's with a name of the user's: MeanMetricWrapper(keras.losses.mse, "error").
+    # Keras's function with a user's name: MeanMetricWrapper(keras.losses.mse, "error").
     with contextlib.suppress(Exception):
         function = metric.get_config()["fn"]
         if function.get("module", "").partition(".")[0] in ("keras", "builtins"):
@@ -69,6 +69,6 @@ def _direction_of(metric: Any) -> Direction | None:
 
 
 def _snake_case(name: str) -> str:
-    """Returns a class's name as Keras makes the default name of a metric of it."""
+    """Returns Keras's default name for metrics of a class."""
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()

@@ -1,8 +1,8 @@
 """A model's own code: its layers, losses and functions that are not Keras's, as text.
 
-Keras saves them by name alone, and loads them where they have been registered. So their text goes
-with a registered model: of the study's file, and of modules from its own folder, what they need.
-The rest of a study's file, which reads data and makes studies, stays behind.
+Keras saves only their names, and loads them if they have been registered. So a registered model
+contains their text: the needed parts of the study's file, and of modules from its own folder. The
+rest of a study's file, which reads data and makes studies, is left out.
 """
 
 from __future__ import annotations
@@ -39,11 +39,10 @@ class OwnCode:
     """The code of a model's own objects.
 
     Attributes:
-        modules: Names and texts, each after those that it imports.
+        modules: Names and texts, each after the modules that it imports.
         objects: By the names that Keras looks for: the module, and the name in it.
-        missing: What can't be taken along, and why, for people to read: layers and what is in
-            them.
-        missing_compiled: Likewise, of what the model is compiled with.
+        missing: Layers and their parts that can't be included, and why, for people to read.
+        missing_compiled: Likewise, for the arguments of compile.
     """
 
     modules: Mapping[str, str] = field(default_factory=dict)
@@ -53,10 +52,10 @@ class OwnCode:
 
 
 def own_code(config: Mapping[str, Any], build: Any) -> OwnCode:
-    """Finds the code of what is not Keras's own in a model.
+    """Finds the code of a model's own objects.
 
     Args:
-        config: As Keras describes the model (`keras.saving.serialize_keras_object`).
+        config: Keras's description of the model (`keras.saving.serialize_keras_object`).
         build: The function that made it.
     """
     compiled = config.get("compile_config") or {}
@@ -82,7 +81,7 @@ def own_code(config: Mapping[str, Any], build: Any) -> OwnCode:
 
 
 def loading_warnings(model: keras.Model, build: Any) -> list[str]:
-    """Returns what a person should know of loading a model, once it is registered."""
+    """Returns warnings about loading the model once it is registered."""
     import keras
 
     with warnings.catch_warnings():
@@ -112,7 +111,7 @@ def loading_warnings(model: keras.Model, build: Any) -> list[str]:
 
 
 def _custom(part: Any, layer: str = "") -> Iterator[tuple[str, str]]:
-    """Yields what Keras looks for, and its name in the code; of a lambda, its layer."""
+    """Yields the names that Keras looks for, and those in the code; for a lambda, its layer."""
     if isinstance(part, Mapping):
         kind, inner = part.get("class_name"), part.get("config")
         if kind == _LAMBDA:
@@ -132,12 +131,12 @@ def _custom(part: Any, layer: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _is_keras(part: Mapping[str, Any]) -> bool:
-    """Tells whether a class is Keras's own: a functional model has a registered name too."""
+    """Returns whether a class is Keras's own: a functional model has a registered name too."""
     return str(part.get("module") or "").partition(".")[0] == "keras"
 
 
 def _own_texts(build: Any) -> dict[str, str]:
-    """Returns the texts of the builder's module and of what it imports that is no library's."""
+    """Returns the texts of the builder's module and of its imports that are no libraries."""
     function = None if build is None else builder_function(build)
     code = getattr(function, "__code__", None)
     if not isinstance(code, CodeType):
@@ -172,7 +171,7 @@ def _take(
     modules: dict[str, _Module],
     objects: dict[str, tuple[str, str]],
 ) -> str:
-    """Takes along what has a name, with all that it needs; returns why it can't be."""
+    """Includes a named object, with everything it needs; returns why it can't."""
     for module_name, text in texts.items():
         module = modules.get(module_name) or _Module.of(text)
         if module is None:
@@ -185,11 +184,11 @@ def _take(
         modules[module_name] = module
         objects[key] = (module_name, name)
         return ""
-    return f"{name!r} is in no file of the study's"
+    return f"{name!r} is in none of the study's files"
 
 
 def _ordered(modules: Mapping[str, _Module], texts: Mapping[str, str]) -> dict[str, str]:
-    """Returns the texts to take along, those of imported modules first, and these whole."""
+    """Returns the texts to include: whole imported modules first."""
     found: dict[str, str] = {}
     begun: set[str] = set()
 
@@ -203,7 +202,7 @@ def _ordered(modules: Mapping[str, _Module], texts: Mapping[str, str]) -> dict[s
 
     wanted = {name: module.text for name, module in modules.items()}
     imported = {each for name, text in wanted.items() for each in _imported(text, name)}
-    # What another imports may need more than its own part.
+    # Code that another module imports may need more than its own part.
     for name, text in sorted(wanted.items(), key=lambda pair: pair[0] not in imported):
         add(name, texts[name] if name in imported else text)
     return found
@@ -229,7 +228,7 @@ def _imported(text: str, name: str) -> Iterator[str]:
 
 
 class _Module:
-    """A module's text, of which a part is taken."""
+    """A module's text, a part of which is included."""
 
     def __init__(self, text: str, tree: ast.Module) -> None:
         self._lines = text.splitlines(keepends=True)
@@ -252,7 +251,7 @@ class _Module:
             return None
 
     def take(self, name: str) -> str | None:
-        """Takes a definition, and what it needs.
+        """Includes a definition, and everything it needs.
 
         Returns:
             An empty text; why it can't be; or None if there is no definition of that name.
@@ -269,7 +268,7 @@ class _Module:
 
     @property
     def text(self) -> str:
-        """What is taken, in the order of the file."""
+        """The included text, in the order of the file."""
         future = [
             place
             for place, node in enumerate(self._tree.body)
@@ -326,17 +325,17 @@ def _imports(node: ast.AST) -> TypeGuard[ast.Import | ast.ImportFrom]:
 
 
 def _changed(statement: ast.stmt, imported: Collection[str]) -> Iterator[str]:
-    """Yields the names of what a statement at the top level of a module changes.
+    """Yields the names of objects that a statement at the top level of a module changes.
 
     As ``table["a"] = 1`` does, ``names.append(x)``, and ``Layer.call = call``.
 
     Args:
         statement: The statement.
-        imported: What the module imports: modules, mostly, which are not changed so.
+        imported: The module's imports: mostly modules, which are not changed so.
     """
     function = isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
     if function or "__name__" in _names(statement):
-        # What is done where the module is the program's main one is done there alone.
+        # Code under a main guard runs only in the program's main module.
         return
     for node in ast.walk(statement):
         held: ast.AST | None = None

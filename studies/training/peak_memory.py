@@ -1,4 +1,4 @@
-"""The most memory that this process has had while it ran a trial."""
+"""The peak memory of this process while it runs a trial."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _PEAK = "5"
 
 
 class PeakMemory:
-    """Begins when it is made."""
+    """Measures from the time when it is made."""
 
     def __init__(self) -> None:
-        # Else it is the peak of the process, or what it has when the trial ends.
+        # Otherwise it is the peak of the process, or its memory when the trial ends.
         with contextlib.suppress(OSError):
             _RESET.write_text(_PEAK)
 
     @property
     def size(self) -> int:
-        """The most bytes since; 0 if that can't be told."""
+        """The peak in bytes since then; 0 if unknown."""
         try:
             for line in _STATUS.read_text().splitlines():
                 if line.startswith("VmHWM:"):

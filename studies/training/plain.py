@@ -1,4 +1,4 @@
-"""The plain trainer: `model.fit`, its data in the order that the trial's seed gives."""
+"""The plain trainer: `model.fit`, with data in the order of the trial's seed."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class PlainTrainer:
         self.traced = ()
         batches = self._batches_of(training)
         with contextlib.closing(batches), warnings.catch_warnings():
-            # Keras warns that it cannot shuffle a tf.data.Dataset: its order is ours.
+            # Keras warns that it can't shuffle a tf.data.Dataset: the order is ours.
             warnings.filterwarnings("ignore", message=".*`shuffle=True` was passed.*")
-            # A custom training step may sum up a validation that ends early; not ours.
+            # A user's training step may end its own validation early; ours does not.
             warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
             reason = "" if training.unfit else _made(training)
             if reason:
@@ -68,13 +68,13 @@ class PlainTrainer:
                     _begin_epochs(batches, training),
                     *([self._noting(training)] if may_change_model(training.callbacks) else []),
                     *training.callbacks,
-                    # Last, to see what the user's callbacks added to the logs.
+                    # Last, to see entries that the user's callbacks add to the logs.
                     end_epochs(on_epoch),
                 ],
             )
 
     def _noting(self, training: Training) -> keras.callbacks.Callback:
-        """Returns the callback that notes what the steps are traced for, when they are."""
+        """Returns the callback that notes what the steps are traced for."""
         import keras
 
         model, trainer = training.model, self
@@ -126,11 +126,11 @@ class PlainTrainer:
 
 
 def _made(training: Training) -> str:
-    """Makes a model's variables; returns what that raised.
+    """Makes a model's variables; returns the error if that fails.
 
-    Those of its loss, metrics and optimizer only where nothing can tell: code of the user's may
-    notice that it is called once more, callbacks that there are variables already. A loss may need
-    several samples. Or the model is at fault, which `fit` shows.
+    It makes those of its loss, metrics and optimizer only if nobody can notice: a user's code may
+    count its calls, and callbacks may see variables. A loss may need several samples. Or the model
+    is wrong, which `fit` reports.
     """
     model, splits = training.model, training.splits
     try:
@@ -153,7 +153,7 @@ def _begin_epochs(
 
     class BeginEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         def set_params(self, params: dict[str, Any]) -> None:
-            # For those of the user, which are given the same object after this one.
+            # For the user's callbacks, which get the same object after this one.
             batches.correct(params)
             super().set_params(params)
 
@@ -163,14 +163,14 @@ def _begin_epochs(
 
         def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
             if batches.ended(batch):
-                # As Keras does where data is at its end.
+                # As Keras does at the end of data.
                 raise StopIteration
 
     return BeginEpochs()
 
 
 def end_epochs(on_epoch: OnEpoch) -> keras.callbacks.Callback:
-    """Returns the callback that tells of each epoch, and stops the training when told to."""
+    """Returns the callback that reports each epoch, and stops the training if asked to."""
     import keras
 
     class EndEpochs(keras.callbacks.Callback):  # type: ignore[misc]

@@ -1,7 +1,7 @@
 """Checks of a program by the model's own steps, when it is first used with other values.
 
-What was missed in a structure, and so was written into the graph of the trial that was traced,
-shows when another trial has another value there.
+A value that a structure missed is a constant in the traced graph. It shows when another trial has
+another value there.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ BATCHES = 3
 
 @dataclass
 class Checked:
-    """What a program was checked with.
+    """The trials that a program was checked with.
 
     Attributes:
-        first: The hyperparameters of the trial that it was traced for; None if it is not used yet.
-        names: Those that had another value in a trial that was checked.
+        first: The hyperparameters of the traced trial; None if it is not used yet.
+        names: Hyperparameters that had another value in a checked trial.
         trials: Trials that were checked.
     """
 
@@ -53,13 +53,13 @@ class Checked:
         return {n for n in names if self.first.get(n) != values.get(n)} - self.names
 
     def passed(self, values: Mapping[str, Any]) -> None:
-        """Notes the hyperparameters of a trial for which it came to the right numbers."""
+        """Notes the hyperparameters of a trial for which it was right."""
         self.names |= self.new(values)
         self.trials += 1
 
 
 def is_due(checked: Checked, values: Mapping[str, Any]) -> bool:
-    """Tells whether a program is to be checked before a trial uses it; notes the trial if not."""
+    """Returns whether to check a program before a trial uses it; notes the trial if not."""
     if checked.first is None:
         checked.first = dict(values)
         return False
@@ -69,8 +69,8 @@ def is_due(checked: Checked, values: Mapping[str, Any]) -> bool:
 def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
     """Trains and validates for a few batches by a program, and by the model's own steps.
 
-    By its steps as they are, and where that comes to other bits, as TensorFlow then fuses less, by
-    functions that Keras traces anew. The model is as before afterwards.
+    First by its untraced steps. If these give other bits, as TensorFlow then fuses less, by
+    functions that Keras traces again. The model is restored afterwards.
 
     Args:
         training: The model, its variables made.
@@ -78,7 +78,7 @@ def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
         arrays: The data.
 
     Returns:
-        What differs, or nothing.
+        The difference, or an empty text.
     """
     model, spec, program = training.model, training.spec, chosen.program
     epoch = training.initial_epoch + 1
@@ -108,7 +108,7 @@ def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
                 except Exception:
                     if steps is _by_fit:
                         raise
-                    # Code that only runs in graphs.
+                    # Code that runs only in graphs.
                     continue
                 if found == wanted:
                     program.checked.passed(spec.values)
@@ -157,7 +157,7 @@ def _by_fit(
             (arrays.packed(taken), len(order), True),
             (arrays.packed(part, training=False), len(part[0]), False),
         ):
-            # As large as `fit` on all samples tells TensorFlow.
+            # The size that TensorFlow knows in `fit` on all samples.
             whole = len((arrays.training if is_training else arrays.validation)[0])
             batches = in_batches(data, samples, size, known_size(whole, size))
             make = model.make_train_function if is_training else model.make_test_function

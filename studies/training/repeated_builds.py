@@ -18,7 +18,7 @@ def unlike_builds(study: StudyDefinition) -> str:
     """Builds the model of the default hyperparameters twice, and compares the structures.
 
     Returns:
-        What to tell if they differ. Else nothing; nor if they can't be compared.
+        A warning if they differ; nothing if they don't, or can't be compared.
     """
     assert study.space is not None, "a session resolves the study's space"
     if has_own_fit(study.build):
@@ -31,7 +31,7 @@ def unlike_builds(study: StudyDefinition) -> str:
                 build_model(study, Hyperparameters(study.space, study.space.defaults()))
             )
         except Exception:
-            # `check_study` has told.
+            # `check_study` reports it.
             return ""
         if structure.reason:
             return ""

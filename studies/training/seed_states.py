@@ -1,4 +1,4 @@
-"""The seed generators that a training uses beside the model's own: those of losses and metrics."""
+"""The seed generators of a training besides the model's own: those of losses and metrics."""
 
 from __future__ import annotations
 

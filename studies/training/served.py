@@ -1,7 +1,7 @@
-"""The model that a study registers: it takes samples as their user has them.
+"""The registered model of a study: it takes samples before preprocessing.
 
-What was done to the samples before training becomes layers of Keras's own, so that the model loads
-without kerastudy. They compute what `studies.data.scalings` computes, to the same bits.
+Preprocessing becomes Keras's own layers, so that the model loads without kerastudy. They give the
+same bits as `studies.data.scalings`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from studies.data.given import Given, Prepared
     from studies.data.structures import Arrays
 
-# Layers on a GPU, and compiled ones, may round another way.
+# Layers on a GPU, and compiled ones, may round differently.
 _TOLERANCE = 1e-6
 
 
@@ -30,16 +30,16 @@ def served_model(model: keras.Model, x: Arrays, given: Given) -> keras.Model:
     """Returns a model with the preprocessing of its samples as its first layers.
 
     Args:
-        model: Built, with the weights that it has in the end. The new model shares its layers.
-        x: The first training samples, as the model was trained on them.
+        model: Built, with its final weights. The new model shares its layers.
+        x: The first training samples, after preprocessing.
         given: The same samples before preprocessing.
 
     Returns:
-        The model itself if there is nothing to put before it; else one of the same class where it
-        can be made. It is compiled alike, unless the model has steps of its own.
+        The model itself without preprocessing; else one of the same class if it can be made. It is
+        compiled in the same way, unless the model has its own steps.
 
     Raises:
-        StudyError: If the layers don't give what the model was trained on.
+        StudyError: If the layers give other samples than those the model was trained on.
     """
     import keras
 
@@ -66,12 +66,12 @@ class _Before:
     """Makes the inputs and the first layers of a served model.
 
     Args:
-        prepared: What was done to the samples, by the names of `named_arrays`.
-        taken: Names that layers have already.
+        prepared: The preprocessing of samples, by the names of `named_arrays`.
+        taken: Names of existing layers.
 
     Attributes:
         raw: The inputs that have been made, by the same names.
-        scaled: What the layers make of them.
+        scaled: The outputs of the layers.
     """
 
     def __init__(self, prepared: Mapping[str, Prepared], taken: set[str]) -> None:
@@ -81,7 +81,7 @@ class _Before:
         self.scaled: dict[str, Any] = {}
 
     def input(self, tensor: Any, name: str) -> Any:
-        """Returns an input in place of one of the model's own."""
+        """Returns an input that replaces one of the model's own."""
         import keras
 
         prepared = self._prepared.get(name)
@@ -90,13 +90,13 @@ class _Before:
         shape = tuple(tensor.shape[1:])
         if len(shape) == len(prepared.shape) or None in shape:
             shape = prepared.shape
-        # Keras reads floats as float32. Integers are not cut to other integers, nor fractions
-        # that are given in their place.
+        # Keras reads floats as float32. Don't cut integers, or fractions given for them, to # other
+        # integers.
         dtype = "float32" if np.dtype(prepared.dtype).kind == "f" else "float64"
         return keras.Input(batch_shape=(tensor.shape[0], *shape), dtype=dtype, name=tensor.name)
 
     def layers(self, name: str, raw: Any) -> list[keras.layers.Layer]:
-        """Returns the layers that follow an input; none if nothing was done to it."""
+        """Returns the layers after an input; none without preprocessing."""
         import keras
 
         if name not in self._prepared:
@@ -131,7 +131,7 @@ def _shaped(values: np.ndarray, shape: tuple[int, ...]) -> Any:
 
 
 def _around_graph(model: keras.Model, x: Arrays, before: _Before) -> keras.Model:
-    """Returns a model of the same graph, of the same layers, on other inputs."""
+    """Returns a model with the same graph and layers on other inputs."""
     import keras
     from keras import tree
 
@@ -152,7 +152,7 @@ def _around_graph(model: keras.Model, x: Arrays, before: _Before) -> keras.Model
     inputs = tree.map_structure(input_of, model.input)
     compiled, model.compiled = model.compiled, False
     try:
-        # Compiled as it is now, it would be compiled from a description of itself.
+        # Otherwise Keras would compile it from a description of the model.
         made = keras.models.clone_model(model, inputs, lambda layer: layer, called)
     finally:
         model.compiled = compiled
@@ -160,7 +160,7 @@ def _around_graph(model: keras.Model, x: Arrays, before: _Before) -> keras.Model
 
 
 def _around_call(model: keras.Model, x: Arrays, before: _Before) -> keras.Model:
-    """Returns a model that calls another, whose graph is not known."""
+    """Returns a model that calls another one, whose graph is unknown."""
     import keras
 
     def raw_of(array: np.ndarray, name: str, key: str) -> Any:
@@ -182,7 +182,7 @@ def _around_call(model: keras.Model, x: Arrays, before: _Before) -> keras.Model:
 
 
 def _names_of_inputs(model: keras.Model, x: Arrays) -> list[str]:
-    """Returns the names that the arrays of a model's inputs have in messages, in their order."""
+    """Returns the names of a model's inputs in messages, in their order."""
     from keras import tree
 
     if isinstance(x, np.ndarray):
@@ -195,7 +195,7 @@ def _names_of_inputs(model: keras.Model, x: Arrays) -> list[str]:
 
 
 def _check(before: _Before, given: Given, x: Arrays) -> None:
-    """Refuses layers that make something else of the samples than preprocessing has made."""
+    """Refuses layers whose output differs from the preprocessed samples."""
     import keras
 
     if given.example is None:

@@ -1,4 +1,4 @@
-"""A model's signature, as MLflow keeps it: types and shapes of what goes in and comes out."""
+"""A model's signature for MLflow: types and shapes of inputs and outputs."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def signature_of(model: keras.Model, x: Arrays, given: Given) -> ModelSignature:
 
     Args:
         model: Built.
-        x: Samples as it was trained on them. Several inputs go by their names: a model of Keras's
-            functional API takes them in a dict, whether it was trained on a dict or on a tuple.
-        given: The same before preprocessing, which the model does itself where it can.
+        x: Samples after preprocessing. Several inputs are named: a functional model takes them in a
+            dict, whether it was trained on a dict or on a tuple.
+        given: The same before preprocessing, which the model does itself if it can.
 
     Returns:
-        The signature; without outputs where these can't be told.
+        The signature; without outputs if these are unknown.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import Schema
@@ -57,7 +57,7 @@ def signature_of(model: keras.Model, x: Arrays, given: Given) -> ModelSignature:
 
 
 def table_signature(signature: ModelSignature, columns: Columns) -> ModelSignature | None:
-    """Returns the signature of a model that takes a table, by the names of its columns.
+    """Returns the signature of a model that takes a table, by its columns' names.
 
     Args:
         signature: Its signature in tensors.
@@ -77,7 +77,7 @@ def table_signature(signature: ModelSignature, columns: Columns) -> ModelSignatu
 
 
 def example_of(model: keras.Model, given: Given) -> Any:
-    """Returns samples as a model takes them, for `mlflow.models`; None if there are none."""
+    """Returns samples for `mlflow.models`; None if there are none."""
     x = given.example
     if x is None or isinstance(x, np.ndarray):
         return x
@@ -85,7 +85,7 @@ def example_of(model: keras.Model, given: Given) -> Any:
 
 
 def table_of(example: np.ndarray, columns: Columns) -> Any:
-    """Returns samples as the table that they came from."""
+    """Returns samples as their original table."""
     import pandas as pd
 
     table = pd.DataFrame(example, columns=[name for name, _ in columns])

@@ -1,4 +1,4 @@
-"""Writing states beside the training: it never waits for a disk."""
+"""Writes states in the background: the training never waits for a disk."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from studies.training.states import TrainingState, write_state
 
 
 class StateWriter:
-    """Writes the newest state of a training in a thread of its own.
+    """Writes the newest state of a training in a thread.
 
-    While one is being written, only the newest of those that come is kept. Use it as a context:
+    While one is being written, only the newest new one is kept. Use it as a context:
     leaving it waits for the last one.
 
     Attributes:

@@ -1,8 +1,8 @@
-"""Data that comes batch by batch, as `model.fit` takes it: by an adapter that reads it anew.
+"""Data in batches for `model.fit`: an adapter that reads it again for each epoch.
 
-Keras takes a `DataAdapter` for its data as it is (`get_data_adapter`), and asks it for an iterator
-at the beginning of each epoch. This one answers with what `fit` on the data of that epoch would
-read, so that a single call of `fit` trains on the data of every epoch.
+Keras accepts a `DataAdapter` as its data (`get_data_adapter`), and gets an iterator from it at the
+beginning of each epoch. This one returns the iterator of that epoch's data, so that a single call
+of `fit` trains on the data of every epoch.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from studies.libraries.keras_parts import adapter_class
 from studies.seeds import epoch_seed
 from studies.training.determinism import global_random_states, set_global_random_states
 
-# Keras takes the first epoch's number of batches for the number of all later ones, unless it is
-# told a number. This one it never comes to: an epoch ends with its data.
+# Keras uses the first epoch's number of batches for all later ones, unless it gets a number. # It
+# never reaches this one: an epoch ends with its data.
 _UNTIL_THE_END = 2**62
 
 
 class StreamedBatches:
-    """What `Batches` are for arrays: training and validation data for `model.fit`.
+    """Training and validation data for `model.fit`, as `Batches` are for arrays.
 
     Args:
         splits: The data.
@@ -49,7 +49,7 @@ class StreamedBatches:
         self.validation = _adapter(splits.validation, lambda: PROFILE_SEED, None)
 
     def set_epoch(self, seed: int, epoch: int) -> None:
-        """Has the next reading be that of an epoch of a trial.
+        """Sets the trial's epoch for the next reading.
 
         Args:
             seed: The trial's seed.
@@ -58,23 +58,23 @@ class StreamedBatches:
         self._seed = epoch_seed(seed, epoch)
 
     def ended(self, step: int) -> bool:
-        """Tells whether the present epoch has no batch of a number, counted from 0.
+        """Returns whether the present epoch has no batch of a number, counted from 0.
 
-        Keras takes the number of batches of the first epoch for that of all later ones. And it
-        notices the end of data by running a step more, of which TensorFlow does what needs no data:
-        it counts, for a mean.
+        Keras uses the first epoch's number of batches for all later ones. And it notices the end of
+        data by running one more step, in which TensorFlow runs what needs no data: it counts, for a
+        mean.
         """
         batches: int | None = self.training.batches
         return batches is not None and step >= batches
 
     def correct(self, params: dict[str, Any]) -> None:
-        """Sets the number of steps that callbacks are told to what Keras would tell them."""
+        """Sets the number of steps for callbacks to Keras's number."""
         params["steps"] = self._told
 
     def close(self) -> None:
-        """Ends readings that a training left within an epoch, and their threads."""
+        """Ends readings that a training left unfinished, and their threads."""
         for adapter in (self.training, self.validation):
-            # Why the training ended says more.
+            # The training's own error says more.
             with contextlib.suppress(Exception):
                 adapter.on_epoch_end()
 
@@ -85,12 +85,12 @@ def _adapter(
     source, told = stream.source, stream.profile.told
 
     class StreamAdapter(adapter_class()):  # type: ignore[misc]
-        """Reads a stream anew for each epoch."""
+        """Reads a stream again for each epoch."""
 
         def __init__(self) -> None:
             self._reading: Reading | None = None
             self._within_epoch = self._unread = False
-            # Of the present reading, as far as it tells.
+            # The present reading's number of batches, if known.
             self.batches: int | None = None
             self._states: tuple[Any, ...] = ()
 
@@ -106,7 +106,7 @@ def _adapter(
 
         def on_epoch_begin(self) -> None:
             if source.part != "train":
-                # Validating must not begin the numbers anew that callbacks draw.
+                # Validation must not reset the generators that callbacks draw from.
                 self._states = global_random_states()
             self._reading = Reading(source, seed(), class_weight)
             self.batches = self._reading.batches
@@ -117,7 +117,7 @@ def _adapter(
                     "be read of it. Give each epoch as many, or pass a smaller number as "
                     "steps_per_epoch or validation_steps."
                 )
-            # Before it begins: what raises then has begun threads.
+            # Before it begins: an error after that would leave threads.
             self._within_epoch = self._unread = True
             self._reading.begin()
 
@@ -136,7 +136,7 @@ def _adapter(
 
         def __iter__(self) -> Iterator[Any]:
             if self._reading is None or not self._unread:
-                # Keras makes one more at the end of an epoch, and reads nothing of it.
+                # Keras makes one more at the end of an epoch, and does not read it.
                 return iter(())
             self._unread = False
             return iter(self._reading)

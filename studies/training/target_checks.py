@@ -1,8 +1,8 @@
-"""Whether the output and the loss of a compiled model can fit the targets, before training.
+"""Checks before training whether output and loss of a compiled model fit the targets.
 
-Only what is certainly wrong is refused: what Keras would raise on in the middle of a trial, and
-what it would train on without a word, to no use. Anything of the user's own is left alone: losses,
-subclasses of models and layers. Of several outputs each is checked by itself.
+Only certain mistakes are refused: those on which Keras would raise during a trial, or train
+silently and uselessly. A user's own losses, and subclasses of models and layers, are not checked.
+Each of several outputs is checked separately.
 
 Sources: https://keras.io/api/losses/probabilistic_losses/ and
 https://keras.io/api/losses/regression_losses/ for what each loss takes; keras 3.15's
@@ -83,7 +83,7 @@ def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
         y: Their targets, likewise; all of them, as labels out of range may be few.
 
     Raises:
-        BuilderError: If they can't; says all that is wrong, and what to do.
+        BuilderError: If they can't; lists everything that is wrong, and what to do.
         Exception: What the model raises when it is called to be built.
     """
     if not _is_of_keras(model):
@@ -100,9 +100,9 @@ def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
 
 
 def check_weighted(model: keras.Model, part: Part) -> None:
-    """Checks that a model can weigh the targets of several outputs.
+    """Checks that a model can weight the targets of several outputs.
 
-    Keras looks for an output's weights where the output itself stands (`CompileLoss.call`).
+    Keras looks for an output's weights at the place of the output (`CompileLoss.call`).
 
     Raises:
         BuilderError: If targets and outputs go by name in the one and in order in the other.
@@ -132,12 +132,12 @@ def _problems(compared: Compared) -> list[str]:
     if loss is None:
         return []
     problems = [_misfit(loss, y, shape), _wrong_kind(loss, activation, output.dtype)]
-    # Worth a look only where the shapes are right.
+    # Check values only if the shapes are right.
     return problems if any(problems) else [_wrong_values(loss, y, shape)]
 
 
 def _misfit(loss: _Loss, y: np.ndarray, output: Shape) -> str:
-    """Says why targets of this shape can't be compared with the output, or nothing."""
+    """Returns why targets of this shape can't be compared with the output, or nothing."""
     units = output[-1]
     labels = y.shape[:-1] if y.ndim == len(output) and y.shape[-1] == 1 else y.shape
     label_of_each = _agree(labels, output[:-1])
@@ -171,7 +171,7 @@ def _misfit(loss: _Loss, y: np.ndarray, output: Shape) -> str:
 
 
 def _wrong_kind(loss: _Loss, activation: str, dtype: str) -> str:
-    """Says that probabilities are taken as logits or the other way round, or nothing."""
+    """Returns a message if probabilities are taken as logits, or the reverse; else nothing."""
     if not loss.name.endswith("crossentropy"):
         return ""
     if activation == "linear" and not loss.from_logits:
@@ -191,7 +191,7 @@ def _wrong_kind(loss: _Loss, activation: str, dtype: str) -> str:
 
 
 def _wrong_values(loss: _Loss, y: np.ndarray, output: Shape) -> str:
-    """Says which values of the targets the loss can't take, or nothing."""
+    """Returns which values of the targets the loss can't take, or nothing."""
     if loss.name in _BINARY:
         low, high = y.min(), y.max()
         if low < 0 or high > 1:
@@ -231,7 +231,7 @@ def _loss(compiled: Any, targets: Shape, output: Shape) -> _Loss | None:
         try:
             compiled = keras.losses.get(compiled)
         except ValueError:
-            # Keras says so itself, when it first needs the loss.
+            # Keras reports it when it first needs the loss.
             return None
     for class_name, name in _CLASSES.items():
         if compiled is getattr(keras.losses, name):
@@ -280,12 +280,12 @@ def _activation(output: Any) -> str:
 
 
 def _is_of_keras(thing: object) -> bool:
-    """Tells whether an object is of a class of Keras's own, not of a subclass of one."""
+    """Returns whether an object is of Keras's own class, not of a subclass."""
     return type(thing).__module__.partition(".")[0] == "keras"
 
 
 def _same_shape(targets: Shape, output: Shape) -> bool:
-    """Tells whether Keras takes two shapes as the same: one may have a last axis of 1 more."""
+    """Returns whether Keras treats two shapes as equal: one may have another last axis of 1."""
     if len(targets) == len(output) + 1 and targets[-1] == 1:
         targets = targets[:-1]
     elif len(output) == len(targets) + 1 and output[-1] == 1:
@@ -294,7 +294,7 @@ def _same_shape(targets: Shape, output: Shape) -> bool:
 
 
 def _agree(targets: Shape, output: Shape) -> bool:
-    """Tells whether shapes are the same, batch sizes and what is not known aside."""
+    """Returns whether shapes are equal, without batch sizes and unknown axes."""
     return len(targets) == len(output) and all(
         one == other or other is None for one, other in zip(targets[1:], output[1:], strict=True)
     )

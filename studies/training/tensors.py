@@ -1,4 +1,4 @@
-"""Arrays as TensorFlow takes them: copied to its memory, or where they lie in a file."""
+"""Arrays as tensors: copied to TensorFlow's memory, or mapped from a file."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def as_tensor(array: np.ndarray) -> tf.Tensor:
     """Returns the tensor of an array.
 
     Args:
-        array: Any. One that is mapped to memory, as a whole, from a file of `numpy.save` is not
-            copied, but on a device with memory of its own.
+        array: Any. One that is mapped to memory as a whole from a file of `numpy.save` is not
+            copied, except to a device with its own memory.
 
     Returns:
         A tensor of the same type, shape and values.
@@ -27,15 +27,14 @@ def as_tensor(array: np.ndarray) -> tf.Tensor:
     mapped = _mapped_again(array)
     if mapped is None:
         return tf.constant(array)
-    # To the device on which TensorFlow would make it; on a CPU this copies nothing.
+    # To TensorFlow's default device; on a CPU this copies nothing.
     return tf.identity(tf.experimental.dlpack.from_dlpack(mapped.__dlpack__()))
 
 
 def _mapped_again(array: np.ndarray) -> np.ndarray | None:
-    """Returns an array that is mapped to memory in a way that lets TensorFlow take it as it is.
+    """Returns an array mapped to memory so that TensorFlow can use it without a copy.
 
-    TensorFlow takes none that is read-only. This one is copied where it is written to, which
-    nobody does.
+    TensorFlow takes no read-only array. This one is copied on write, which never happens.
     """
     file = file_of(array)
     return None if file is None else np.asarray(np.load(file, mmap_mode="c"))

@@ -1,4 +1,4 @@
-"""Trying a study's model on a few samples, so that a mistake is told before anything is trained."""
+"""Tries a study's model on a few samples, to report mistakes before training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from studies.training.made_data import AnyData
 
 _SAMPLES = 4
-# Where in the space it is looked whether other hyperparameters fail as the default ones do.
+# Points of the space to check whether other hyperparameters fail like the default ones.
 _OTHER_PLACES = (0.25, 0.75)
 
 
@@ -31,14 +31,14 @@ def try_model(
 ) -> set[str]:
     """Trains a model for one batch, and validates it.
 
-    By its steps as they are: to trace them, as `fit` does, takes longer than all the rest. What
-    fails so is tried by `fit`, with another model, before it counts.
+    It runs the steps untraced: tracing, as in `fit`, would take longer than all the rest. A failure
+    counts only if `fit`, with another model, fails too.
 
     Args:
         study: The study.
         model: Its model; trained in place.
         splits: Its data.
-        hp: What the model is made from.
+        hp: The model's hyperparameters.
 
     Returns:
         The names of the metrics that the model logs.
@@ -84,13 +84,13 @@ def _samples(model: keras.Model, splits: AnySplits) -> list[tuple[Any, ...]]:
 
 
 def failure(study: StudyDefinition, data: AnyData, error: Exception, doing: str) -> str:
-    """Returns what to say of default hyperparameters that fail, where others may not.
+    """Returns the message for default hyperparameters that fail, if others may not.
 
     Args:
         study: The study.
         data: Its data, or what makes it.
         error: What was raised.
-        doing: Over what, such as "the builder".
+        doing: Where, such as "the builder".
 
     Raises:
         BuilderError: If others fail alike: then it is a mistake in the study's code.
@@ -113,10 +113,10 @@ def failure(study: StudyDefinition, data: AnyData, error: Exception, doing: str)
 
 
 def check_tensorboard(study: StudyDefinition, callbacks: Any) -> None:
-    """Checks that what a TensorBoard callback needs is installed.
+    """Checks that the package for a TensorBoard callback is installed.
 
     Raises:
-        BuilderError: If not; TensorFlow does not bring it.
+        BuilderError: If not; TensorFlow does not install it.
     """
     import keras
 
@@ -144,7 +144,7 @@ def _others(space: SearchSpace) -> Iterator[Hyperparameters]:
 
 
 def _raised(study: StudyDefinition, data: AnyData, hp: Hyperparameters) -> str:
-    """Returns what is raised when a model is built and tried, or nothing."""
+    """Builds and tries a model; returns the error, or None."""
     # Late: it imports this one's neighbours.
     from studies.training.hypermodel import has_own_fit, rehearse
     from studies.training.made_data import splits_for

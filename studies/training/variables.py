@@ -1,4 +1,4 @@
-"""A model's variables: made ahead of the training; read and set."""
+"""A model's variables: making them before the training, reading and setting them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 def make_variables(model: keras.Model, splits: AnySplits) -> None:
-    """Makes what variables of a model, its loss and metrics `fit` would make in its first step.
+    """Makes the variables of a model, its loss and metrics that `fit` would make first.
 
-    Made while TensorFlow traces the training step, they have it trace the step twice: a quarter
-    of a second for a small model. They are made by a validation step that changes no variable. A
-    model with steps of its own is left alone: nobody knows what they do.
+    Variables made while TensorFlow traces the training step make it trace twice: a quarter of a
+    second for a small model. Here a validation step that changes no variable makes them. A model
+    with its own steps is skipped, as these may do anything.
     """
     import keras
     import tensorflow as tf
@@ -40,7 +40,7 @@ def make_variables(model: keras.Model, splits: AnySplits) -> None:
         return
     _build_sequential(model, splits)
     if model.built and Structure(model).of_libraries:
-        # All that is called is Keras's, which keeps nothing but in Keras variables.
+        # Everything called is Keras's, which keeps state only in Keras variables.
         samples = packed(splits.train.first(fixed_batch_size(model) or 1))
         # Regularizers take theirs from what the scope is given.
         with keras.StatelessScope([(v, v.value) for v in model.trainable_variables]):
@@ -54,7 +54,7 @@ def make_variables(model: keras.Model, splits: AnySplits) -> None:
 
 
 def make_weights(model: keras.Model, splits: AnySplits) -> None:
-    """Makes a model's own variables alone, where they are not there yet."""
+    """Makes a model's own missing variables, and no others."""
     if has_own_steps(model):
         return
     if not model.built:
@@ -87,10 +87,10 @@ def _symbolic(data: Any, model: keras.Model) -> Any:
 
 @contextlib.contextmanager
 def as_built(model: keras.Model) -> Iterator[None]:
-    """Makes Keras save and load the weights of a model that is never called itself.
+    """Makes Keras save and load the weights of a model that is never called.
 
-    Its training step calls its parts, as that of a variational autoencoder does, so that these have
-    weights and Keras takes the whole for a model that is not built.
+    Its training step calls its parts, as in a variational autoencoder, so that these have weights,
+    but Keras treats the whole as not built.
     """
     before = model.built
     model.built = before or bool(model.weights)
@@ -101,12 +101,12 @@ def as_built(model: keras.Model) -> Iterator[None]:
 
 
 def parameters_of(model: keras.Model) -> int:
-    """Returns how many numbers the weights of a model are, built or not."""
+    """Returns the number of scalar weights of a model, built or not."""
     return sum(math.prod(weight.shape) for weight in model.weights)
 
 
 def stateful_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """Returns the recurrent layers that go on from batch to batch (``stateful=True``).
+    """Returns the recurrent layers that keep their state between batches (``stateful=True``).
 
     Their states are no weights, nor any variables of the model.
     """
@@ -118,9 +118,9 @@ def stateful_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def other_optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
-    """Returns the optimizers that a model has beside the one that it is compiled with.
+    """Returns a model's optimizers other than the one that it is compiled with.
 
-    As a model of two that train against each other has.
+    For example in a model of two adversarial parts.
     """
     import keras
 
@@ -132,14 +132,14 @@ def other_optimizers(model: keras.Model) -> list[keras.optimizers.Optimizer]:
 
 
 def saved_variables(model: keras.Model) -> list[keras.Variable]:
-    """Returns what `save_weights` keeps of a model: its weights, then its optimizer's variables."""
-    # A HyperModel that trains by itself may leave its model without one.
+    """Returns the variables in `save_weights`: the weights, then the optimizer's."""
+    # A HyperModel with its own `fit` may leave its model without one.
     optimizer = getattr(model, "optimizer", None)
     return [*model.weights, *(optimizer.variables if optimizer is not None else [])]
 
 
 def copy_of(model: keras.Model) -> list[np.ndarray]:
-    """Returns copies of what `saved_variables` returns."""
+    """Returns copies of the values of `saved_variables`."""
     return values_of(saved_variables(model))
 
 
@@ -149,7 +149,7 @@ def values_of(variables: Iterable[keras.Variable]) -> list[np.ndarray]:
 
 
 def assign(model: keras.Model, copy: Sequence[np.ndarray]) -> None:
-    """Sets a model, with its optimizer, to what `copy_of` returned.
+    """Sets a model, with its optimizer, to the values that `copy_of` returned.
 
     Raises:
         ValueError: If it is of another model.
@@ -158,7 +158,7 @@ def assign(model: keras.Model, copy: Sequence[np.ndarray]) -> None:
 
 
 def set_values(variables: Iterable[keras.Variable], values: Iterable[np.ndarray]) -> None:
-    """Sets variables to what `values_of` returned.
+    """Sets variables to the values that `values_of` returned.
 
     Raises:
         ValueError: If there are more or fewer of them, or of other shapes.
@@ -173,10 +173,10 @@ def _value_of(variable: keras.Variable) -> np.ndarray:
     import tensorflow as tf
 
     held = variable.value
-    # Not one of a distribution strategy, which has several values.
+    # Not for a distribution strategy, whose variables have several values.
     if not is_plain_variable(held):
         return np.array(variable.numpy())
     # A third of the time that `variable.numpy()` takes.
     value = tf.raw_ops.ReadVariableOp(resource=held.handle, dtype=held.dtype)
-    # A copy of its own; of a scalar, numpy's.
+    # Its own copy; for a scalar, numpy's.
     return np.asarray(value.numpy())
