@@ -115,12 +115,19 @@ FAILURES: Mapping[str, tuple[Any, str, Callable[..., Any]]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def wanted(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """What the plain trainer comes to."""
+    configure_tensorflow(None)
+    folder = tmp_path_factory.mktemp("whole")
+    return Trial(folder).run(PlainTrainer(), state=folder / "whole.state")[1]
+
+
 @pytest.mark.parametrize("part", FAILURES)
 def test_what_fails_is_trained_by_fit_as_if_nothing_had_been_tried(
-    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    part: str, wanted: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trial, trainer = Trial(tmp_path), CompiledTrainer()
-    _, wanted = trial.run(PlainTrainer(), state=tmp_path / "whole.state")
     owner, name, failing = FAILURES[part]
     monkeypatch.setattr(owner, name, failing)
     trial.built = 0
@@ -135,10 +142,9 @@ def test_what_fails_is_trained_by_fit_as_if_nothing_had_been_tried(
 
 
 def test_a_training_that_goes_on_reports_no_epoch_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    wanted: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trial = Trial(tmp_path)
-    _, wanted = trial.run(PlainTrainer(), state=tmp_path / "whole.state")
     epochs, *_ = wanted
     monkeypatch.setattr(*FAILURES["training"])
     origin = tmp_path / "first.state"

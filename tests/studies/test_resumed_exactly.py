@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 from exact_training import SPACE, samples, spec_of
 from model_zoo import compiled, stack
+from suite import exhaustive_but
 
 import kerastudy as ks
 from studies.training.compiled import CompiledTrainer
@@ -130,7 +131,7 @@ CASES: dict[str, tuple[Callable[[], keras.Model], Callbacks, int | None, int]] =
 }
 
 
-@pytest.mark.parametrize("what", CASES)
+@pytest.mark.parametrize("what", exhaustive_but(CASES.keys() - {"a change to come"}, CASES))
 def test_cut_and_gone_on_with(what: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     configure_tensorflow(None)
     build, callbacks, kept, _ = CASES[what]
