@@ -135,6 +135,8 @@ def test_what_fails_is_trained_by_fit_as_if_nothing_had_been_tried(
     assert result.trainer == "plain"
     assert result.trainer_reason.startswith("the compiled trainer raised")
     assert (seen, trial.built) == (wanted, 2)
+    if part != "structure":
+        return
     again, seen = trial.run(trainer)
     assert (seen, again.trainer) == (wanted, "plain")
     # Its callback may change the structure: what failed for one is known when it has begun.

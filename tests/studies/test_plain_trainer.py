@@ -15,13 +15,13 @@ import pytest
 import tensorflow as tf
 from conformance.models import (
     SPACE,
-    by_hand,
     dense,
     functional,
+    handmade,
     make_spec,
     make_study,
 )
-from conformance.trainer import TrainerConformance
+from conformance.trainer import ResumingConformance, TrainerConformance
 
 import kerastudy as ks
 from search_spaces import Hyperparameters
@@ -35,10 +35,19 @@ from studies.training.run_trial import run_trial
 from tracking.records import Decision, EpochResult, TrialResult, TrialTask
 
 
-class TestPlainTrainer(TrainerConformance):
+class OfPlainTrainer:
     @pytest.fixture
     def trainer(self) -> PlainTrainer:
         return PlainTrainer()
+
+
+class TestPlainTrainer(OfPlainTrainer, TrainerConformance):
+    pass
+
+
+@pytest.mark.exhaustive
+class TestResumedByPlainTrainer(OfPlainTrainer, ResumingConformance):
+    """What is around a trainer is tested by the compiled one, which need not trace each time."""
 
 
 @pytest.mark.parametrize(("model", "batch_size"), [(dense, 16), (functional, 10)])
@@ -52,7 +61,7 @@ def test_data_too_large_to_be_put_in_order_in_one_go_trains_as_by_hand(
     monkeypatch.setattr(batches, "_LARGEST_WHOLE_EPOCH", 0)
     configure_tensorflow(None)
     study, spec = make_study(model), make_spec(batch_size=batch_size)
-    wanted, _ = by_hand(model, study.data.load(), spec)
+    wanted, _ = handmade(model, batch_size)
     assert TrainerConformance().train(PlainTrainer(), study, spec, tmp_path)[1] == wanted
 
 

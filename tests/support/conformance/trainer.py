@@ -21,11 +21,11 @@ from conformance.models import (
     SEED,
     SPACE,
     VALUES,
-    by_hand,
     convolutional,
     dense,
     epochs_in,
     functional,
+    handmade,
     make_spec,
     make_study,
     samples,
@@ -42,8 +42,8 @@ from tracking.checkpoints import checkpoint_digest
 from tracking.records import EpochResult, Objective, Rank, TrialResult, TrialSpec, TrialTask
 
 
-class TrainerConformance:
-    """Subclass it, and give `trainer`."""
+class _Training:
+    """Trains trials by a trainer that a subclass gives."""
 
     @pytest.fixture
     def trainer(self) -> Trainer:
@@ -74,6 +74,10 @@ class TrainerConformance:
         task = TrialTask(spec, SPACE, path, state, origin, last_kept=last_kept)
         return run_trial(study, splits, task, on_epoch, trainer), epochs
 
+
+class TrainerConformance(_Training):
+    """Subclass it, and give `trainer`."""
+
     def test_what_a_builder_draws_from_tensorflow_depends_on_the_seed_alone(
         self, trainer: Trainer, tmp_path: Path
     ) -> None:
@@ -94,7 +98,7 @@ class TrainerConformance:
         self, trainer: Trainer, tmp_path: Path, name: str, batch_size: int
     ) -> None:
         study, spec = make_study(MODELS[name]), make_spec(batch_size=batch_size)
-        wanted, weights = by_hand(MODELS[name], study.data.load(), spec)
+        wanted, weights = handmade(MODELS[name], batch_size)
         result, epochs = self.train(trainer, study, spec, tmp_path)
         assert epochs == wanted
         assert result.best is not None
@@ -162,6 +166,100 @@ class TrainerConformance:
         assert begun == list(range(cut, wanted.epochs)), "and not trained again"
         assert (result.state, result.epochs) == ("complete", wanted.epochs)
         assert (result.best, result.weights_sha256) == (wanted.best, wanted.weights_sha256)
+
+    def test_floats_of_any_width_train_as_by_hand(self, trainer: Trainer, tmp_path: Path) -> None:
+        study, spec = make_study(dense, dtype="float64"), make_spec()
+        wanted, _ = handmade(dense, dtype="float64")
+        assert self.train(trainer, study, spec, tmp_path)[1] == wanted
+
+    def test_long_trainings_train_as_by_hand(self, trainer: Trainer, tmp_path: Path) -> None:
+        """Many steps: where a trainer may run several per call."""
+        study, spec = make_study(dense, count=400), make_spec(epochs=3, batch_size=8)
+        wanted, _ = handmade(dense, 8, 3, 400)
+        assert self.train(trainer, study, spec, tmp_path)[1] == wanted
+
+    def test_the_thousandth_trial_is_as_the_first(self, trainer: Trainer, tmp_path: Path) -> None:
+        study, spec = make_study(functional), make_spec()
+        first = self.train(trainer, study, spec, tmp_path)
+        for other in (dense, convolutional):
+            self.train(trainer, make_study(other), make_spec(epochs=1), tmp_path)
+        again = self.train(trainer, study, spec, tmp_path)
+        assert again[1] == first[1]
+        assert again[0].weights_sha256 == first[0].weights_sha256 != ""
+
+    def test_the_test_part_changes_nothing(self, trainer: Trainer, tmp_path: Path) -> None:
+        """The seal: other test data, the same training bit for bit."""
+        x, y = samples(120)
+        outcomes = []
+        for test in ((x[100:], y[100:]), (x[100:] * 100, (y[100:] + 1) % 3)):
+            data = ks.datasets.arrays(x[:100], y[:100], validation=30, test=test)
+            study = ks.Study("sealed", data=data, build=dense, space=SPACE)
+            result, epochs = self.train(trainer, study, make_spec(), tmp_path)
+            outcomes.append((result.weights_sha256, epochs))
+        assert outcomes[0] == outcomes[1]
+
+    @pytest.mark.parametrize("decision, state", [("prune", "pruned"), ("stop", "interrupted")])
+    def test_stops_when_told(
+        self, trainer: Trainer, tmp_path: Path, decision: str, state: str
+    ) -> None:
+        ended: list[str] = []
+
+        def callbacks(hp: Hyperparameters) -> list[keras.callbacks.Callback]:
+            return [keras.callbacks.LambdaCallback(on_train_end=lambda logs: ended.append("yes"))]
+
+        study = make_study(dense, callbacks=callbacks)
+        metrics, weights = handmade(dense)
+        # So that the best epoch is not the last one.
+        falls = metrics[1]["loss"] < metrics[0]["loss"]
+        objective = Objective("loss", "max" if falls else "min")
+        spec = dataclasses.replace(make_spec(epochs=9), objective=objective)
+        result, epochs = self.train(
+            trainer,
+            study,
+            spec,
+            tmp_path,
+            lambda epoch: decision if epoch.epoch == 2 else "continue",
+        )
+        assert (result.state, result.epochs, len(epochs)) == (state, 2, 2)
+        assert result.best is not None and result.best.epoch == 1
+        assert ended == ["yes"], "callbacks see the end of a training that is cut short"
+        path = tmp_path / "best.weights.h5"
+        if state == "interrupted":
+            assert (path.exists(), result.checkpoint_sha256) == (False, "")
+            return
+        assert checkpoint_digest(path) == result.checkpoint_sha256
+        assert weights_digest(weights[0]) == result.weights_sha256
+        model = dense(Hyperparameters(SPACE, VALUES))
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(path)
+        for loaded, trained in zip(model.get_weights(), weights[0], strict=True):
+            np.testing.assert_array_equal(loaded, trained)
+
+    def test_users_callbacks_see_one_training(self, trainer: Trainer, tmp_path: Path) -> None:
+        """EarlyStopping keeps its patience from epoch to epoch, and ends the trial."""
+
+        def callbacks(hp: Hyperparameters) -> list[keras.callbacks.Callback]:
+            return [keras.callbacks.EarlyStopping("loss", patience=1, min_delta=1e9)]
+
+        study = make_study(dense, callbacks=callbacks)
+        result, _ = self.train(trainer, study, make_spec(epochs=9), tmp_path)
+        assert (result.state, result.epochs) == ("complete", 2)
+
+    def test_callbacks_that_watch_batches_see_each(self, trainer: Trainer, tmp_path: Path) -> None:
+        seen: list[int] = []
+
+        def callbacks(hp: Hyperparameters) -> list[keras.callbacks.Callback]:
+            return [
+                keras.callbacks.LambdaCallback(on_train_batch_end=lambda b, logs: seen.append(b))
+            ]
+
+        study = make_study(dense, count=400, callbacks=callbacks)
+        self.train(trainer, study, make_spec(epochs=3, batch_size=8), tmp_path)
+        assert len(seen) == 3 * -(-370 // 8)
+
+
+class ResumingConformance(_Training):
+    """Subclass it, and give `trainer`: what becomes of a trial that is cut, around any trainer."""
 
     def test_cut_when_all_was_trained_it_is_what_it_was(
         self, trainer: Trainer, tmp_path: Path
@@ -291,74 +389,6 @@ class TrainerConformance:
         assert epochs_in(newest) == 5
         assert epochs_in(before) or not before.exists()
 
-    def test_floats_of_any_width_train_as_by_hand(self, trainer: Trainer, tmp_path: Path) -> None:
-        study, spec = make_study(dense, dtype="float64"), make_spec()
-        wanted, _ = by_hand(dense, study.data.load(), spec)
-        assert self.train(trainer, study, spec, tmp_path)[1] == wanted
-
-    def test_long_trainings_train_as_by_hand(self, trainer: Trainer, tmp_path: Path) -> None:
-        """Many steps: where a trainer may run several per call."""
-        study, spec = make_study(dense, count=400), make_spec(epochs=12, batch_size=8)
-        wanted, _ = by_hand(dense, study.data.load(), spec)
-        assert self.train(trainer, study, spec, tmp_path)[1] == wanted
-
-    def test_the_thousandth_trial_is_as_the_first(self, trainer: Trainer, tmp_path: Path) -> None:
-        study, spec = make_study(functional), make_spec()
-        first = self.train(trainer, study, spec, tmp_path)
-        for other in (dense, convolutional):
-            self.train(trainer, make_study(other), make_spec(epochs=1), tmp_path)
-        again = self.train(trainer, study, spec, tmp_path)
-        assert again[1] == first[1]
-        assert again[0].weights_sha256 == first[0].weights_sha256 != ""
-
-    def test_the_test_part_changes_nothing(self, trainer: Trainer, tmp_path: Path) -> None:
-        """The seal: other test data, the same training bit for bit."""
-        x, y = samples(120)
-        outcomes = []
-        for test in ((x[100:], y[100:]), (x[100:] * 100, (y[100:] + 1) % 3)):
-            data = ks.datasets.arrays(x[:100], y[:100], validation=30, test=test)
-            study = ks.Study("sealed", data=data, build=dense, space=SPACE)
-            result, epochs = self.train(trainer, study, make_spec(), tmp_path)
-            outcomes.append((result.weights_sha256, epochs))
-        assert outcomes[0] == outcomes[1]
-
-    @pytest.mark.parametrize("decision, state", [("prune", "pruned"), ("stop", "interrupted")])
-    def test_stops_when_told(
-        self, trainer: Trainer, tmp_path: Path, decision: str, state: str
-    ) -> None:
-        ended: list[str] = []
-
-        def callbacks(hp: Hyperparameters) -> list[keras.callbacks.Callback]:
-            return [keras.callbacks.LambdaCallback(on_train_end=lambda logs: ended.append("yes"))]
-
-        study = make_study(dense, callbacks=callbacks)
-        metrics, weights = by_hand(dense, study.data.load(), make_spec(epochs=2))
-        # So that the best epoch is not the last one.
-        falls = metrics[1]["loss"] < metrics[0]["loss"]
-        objective = Objective("loss", "max" if falls else "min")
-        spec = dataclasses.replace(make_spec(epochs=9), objective=objective)
-        result, epochs = self.train(
-            trainer,
-            study,
-            spec,
-            tmp_path,
-            lambda epoch: decision if epoch.epoch == 2 else "continue",
-        )
-        assert (result.state, result.epochs, len(epochs)) == (state, 2, 2)
-        assert result.best is not None and result.best.epoch == 1
-        assert ended == ["yes"], "callbacks see the end of a training that is cut short"
-        path = tmp_path / "best.weights.h5"
-        if state == "interrupted":
-            assert (path.exists(), result.checkpoint_sha256) == (False, "")
-            return
-        assert checkpoint_digest(path) == result.checkpoint_sha256
-        assert weights_digest(weights[0]) == result.weights_sha256
-        model = dense(Hyperparameters(SPACE, VALUES))
-        model.optimizer.build(model.trainable_variables)
-        model.load_weights(path)
-        for loaded, trained in zip(model.get_weights(), weights[0], strict=True):
-            np.testing.assert_array_equal(loaded, trained)
-
     @pytest.mark.parametrize("diverges", [True, False])
     def test_a_training_that_fails_late_keeps_its_best_epoch(
         self, trainer: Trainer, tmp_path: Path, diverges: bool
@@ -376,7 +406,7 @@ class TrainerConformance:
                     bias.assign(bias * float("nan"))
 
         study = make_study(dense, callbacks=lambda hp: [FailingLate()])
-        wanted, weights = by_hand(dense, study.data.load(), make_spec(epochs=good))
+        wanted, weights = (epochs[:good] for epochs in handmade(dense))
         best = min(range(good), key=lambda e: (wanted[e]["val_loss"], e))
         spec, state = make_spec(epochs=5), tmp_path / "trial.state"
         straight, epochs = self.train(trainer, study, spec, tmp_path)
@@ -396,25 +426,3 @@ class TrainerConformance:
         again = dataclasses.replace(spec, attempt=2)
         resumed, _ = self.train(trainer, study, again, tmp_path, state=state)
         assert dataclasses.replace(resumed, seconds=straight.seconds) == straight
-
-    def test_users_callbacks_see_one_training(self, trainer: Trainer, tmp_path: Path) -> None:
-        """EarlyStopping keeps its patience from epoch to epoch, and ends the trial."""
-
-        def callbacks(hp: Hyperparameters) -> list[keras.callbacks.Callback]:
-            return [keras.callbacks.EarlyStopping("loss", patience=1, min_delta=1e9)]
-
-        study = make_study(dense, callbacks=callbacks)
-        result, _ = self.train(trainer, study, make_spec(epochs=9), tmp_path)
-        assert (result.state, result.epochs) == ("complete", 2)
-
-    def test_callbacks_that_watch_batches_see_each(self, trainer: Trainer, tmp_path: Path) -> None:
-        seen: list[int] = []
-
-        def callbacks(hp: Hyperparameters) -> list[keras.callbacks.Callback]:
-            return [
-                keras.callbacks.LambdaCallback(on_train_batch_end=lambda b, logs: seen.append(b))
-            ]
-
-        study = make_study(dense, count=400, callbacks=callbacks)
-        self.train(trainer, study, make_spec(epochs=12, batch_size=8), tmp_path)
-        assert len(seen) == 12 * -(-370 // 8)
