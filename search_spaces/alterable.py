@@ -36,6 +36,10 @@ class Alterable:
         Raises:
             SearchSpaceError: If a name is unknown, with near matches, or that of a Fixed parameter;
                 if none is given; if one could never be active.
+
+        Example:
+            >>> ks.SearchSpace(ks.dropout(), ks.units()).only("dropout")["units"]
+            Fixed('units', 91)
         """
         others = alterations.fixed_others(names, self._by_name)
         return type(self)(alterations.altered(self._by_name, others, names))
@@ -53,6 +57,10 @@ class Alterable:
         Raises:
             SearchSpaceError: If a name is unknown, with near matches, or given twice; if a value is
                 of another kind; if a parameter could never be active.
+
+        Example:
+            >>> ks.SearchSpace(ks.dropout(), ks.units()).fix(units=64).defaults()
+            {'dropout': 0.25, 'units': 64}
         """
         given = dict(values or {})
         for name, value in named.items():
@@ -74,6 +82,11 @@ class Alterable:
         Raises:
             SearchSpaceError: If a name is unknown, with near matches; if a parameter given here
                 could never be active.
+
+        Example:
+            >>> space = ks.SearchSpace(ks.dropout())
+            >>> space.replace(ks.Float("dropout", 0.1, 0.3))["dropout"]
+            Float('dropout', 0.1, 0.3)
         """
         given = declared(parameters)
         new = alterations.replaced(given, self._by_name)

@@ -110,7 +110,14 @@ class Listed(Parameter):
 
 
 class Choice(Listed):
-    """One of several values that have no order, or none to rely on."""
+    """One of several values that have no order, or none to rely on.
+
+    Example:
+        >>> ks.Choice("optimizer", ["adam", "sgd"]).default
+        'adam'
+        >>> ks.Choice("hidden", [(64,), (64, 32)]).values
+        ('(64,)', '(64, 32)')
+    """
 
     kind: ClassVar[str] = "choice"
 
@@ -180,7 +187,12 @@ class Choice(Listed):
 
 
 class Boolean(Listed):
-    """A switch: False or True."""
+    """A switch: False or True.
+
+    Example:
+        >>> ks.Boolean("batchnorm").values
+        (False, True)
+    """
 
     kind: ClassVar[str] = "boolean"
 
@@ -224,6 +236,10 @@ class Fixed(Listed):
 
     Attributes:
         value: The value.
+
+    Example:
+        >>> ks.Fixed("activation", "relu").value
+        'relu'
     """
 
     kind: ClassVar[str] = "fixed"

@@ -82,6 +82,14 @@ def discover(
         SearchSpaceError: If the builder declares nothing, or something wrongly, or one name with
             two domains that have nothing in common; or if it raises whatever the values.
         Exception: If ``stops`` returns True for it.
+
+    Example:
+        >>> def build(hp):
+        ...     if hp.Boolean("dropout"):
+        ...         hp.Float("rate", 0.1, 0.5)
+        >>> space = ks.discover(build).space
+        >>> dict(space["rate"].when)
+        {'dropout': (True,)}
     """
     if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
         raise SearchSpaceError(f"limit must be an int of 1 or more, received {limit!r}.")

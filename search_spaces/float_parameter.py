@@ -32,6 +32,14 @@ class Float(Parameter):
         scale: "linear", "log" or "reverse_log".
         step: What leads from one value to the next, or None if the range is continuous.
         grid: The values that the step allows, or None.
+
+    Example:
+        >>> ks.Float("rate", 0.0, 0.5, step=0.1).grid_values()
+        (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+        >>> ks.Float("learning_rate", 1e-4, 1e-2, scale="log").default
+        0.001
+        >>> ks.Float("rate", 0.0, 0.5).contains(0.7)
+        False
     """
 
     kind: ClassVar[str] = "float"

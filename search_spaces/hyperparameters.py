@@ -30,6 +30,11 @@ class Hyperparameters(InlineDeclarations):
     A name that a build declares twice has one value in that build.
 
     Parameters called "learning_rate when …" are read as "learning_rate": see `variants`.
+
+    Example:
+        >>> hp = ks.Hyperparameters(ks.SearchSpace(ks.dropout()), {"dropout": 0.2})
+        >>> hp["dropout"], hp.get("units"), sorted(hp.read)
+        (0.2, None, ['dropout'])
     """
 
     def __init__(

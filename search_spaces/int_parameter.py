@@ -34,6 +34,12 @@ class Int(Parameter):
         scale: "linear", "log" or "reverse_log".
         step: 1 for every int; otherwise the difference between neighbours on a linear scale, and
             their ratio on a log scale.
+
+    Example:
+        >>> ks.Int("units", 16, 128, scale="log", step=2).grid_values()
+        (16, 32, 64, 128)
+        >>> ks.Int("layers", 1, 3).default
+        2
     """
 
     kind: ClassVar[str] = "int"

@@ -22,6 +22,18 @@ class SearchSpace(Alterable):
     Values are a mapping of names to values: one for each parameter that is *active*. A parameter
     is active if it has no condition, or if all parents that its condition names are active and
     have a value that it names. Spaces compare by what they declare; the order does not matter.
+
+    Example:
+        >>> space = ks.SearchSpace(
+        ...     ks.Choice("optimizer", ["adam", "sgd"]),
+        ...     ks.Float("momentum", 0.0, 0.9, when={"optimizer": "sgd"}),
+        ... )
+        >>> space.active({"optimizer": "adam"})
+        ('optimizer',)
+        >>> space.defaults()
+        {'optimizer': 'adam'}
+        >>> bool(space.contains({"optimizer": "adam", "momentum": 0.5}))
+        False
     """
 
     def __init__(self, *parameters: Parameter | Iterable[Parameter]) -> None:

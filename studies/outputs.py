@@ -80,6 +80,10 @@ def binary() -> Output:
 
     One unit with a sigmoid: the probability of 1. The metric "accuracy" counts it as 1 from 0.5
     on. Probabilities between 0 and 1 may be targets as well.
+
+    Example:
+        >>> ks.outputs.binary().loss
+        'binary_crossentropy'
     """
     return Output(1, "sigmoid", "binary_crossentropy", ("accuracy",))
 
@@ -92,6 +96,10 @@ def classes(count: int) -> Output:
 
     Raises:
         StudyError: If it is not a whole number of at least 2.
+
+    Example:
+        >>> ks.outputs.classes(10).units, ks.outputs.classes(10).activation
+        (10, 'softmax')
     """
     _check_classes("classes", count)
     return Output(count, "softmax", "sparse_categorical_crossentropy", ("accuracy",))
@@ -105,6 +113,10 @@ def one_hot(count: int) -> Output:
 
     Raises:
         StudyError: If it is not a whole number of at least 2.
+
+    Example:
+        >>> ks.outputs.one_hot(3).loss
+        'categorical_crossentropy'
     """
     _check_classes("one_hot", count)
     return Output(count, "softmax", "categorical_crossentropy", ("accuracy",))
@@ -131,6 +143,10 @@ def regression(
 
     Raises:
         StudyError: If ``count`` is not a whole number of at least 1.
+
+    Example:
+        >>> ks.outputs.regression(loss="huber").metrics
+        ['mean_absolute_error']
     """
     if not _is_count(count, 1):
         raise StudyError(

@@ -44,7 +44,12 @@ def sampler_seed(study_seed: int, number: int) -> int:
 
 
 def epoch_seed(seed: int, epoch: int, position: int = 0) -> int:
-    """Returns the seed of an epoch (from 1) of a trial, for its ``position``-th generator."""
+    """Returns the seed of an epoch (from 1) of a trial, for its ``position``-th generator.
+
+    Example:
+        >>> ks.epoch_seed(7, epoch=1) == ks.epoch_seed(7, epoch=2)
+        False
+    """
     return _derive("epoch", seed, epoch, position)
 
 
@@ -59,6 +64,10 @@ def permutation(seed: int, epoch: int, samples: int) -> np.ndarray:
     Returns:
         Indices, int64 of shape ``(samples,)``. Training on ``x[p], y[p]`` with
         ``shuffle=False`` is what a trial does in this epoch.
+
+    Example:
+        >>> ks.permutation(0, 1, 5).tolist()
+        [2, 1, 0, 3, 4]
     """
     import numpy as np
 

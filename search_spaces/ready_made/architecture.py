@@ -68,6 +68,10 @@ def units(
 
     Raises:
         SearchSpaceError: If any of them is wrong.
+
+    Example:
+        >>> ks.units(16, 128)
+        Int('units', 16, 128, scale='log')
     """
     return Int(
         name,
@@ -112,6 +116,10 @@ def layers(
 
     Raises:
         SearchSpaceError: If any of them is wrong.
+
+    Example:
+        >>> ks.layers(1, 3)
+        Int('num_layers', 1, 3)
     """
     check_bounds("A number of layers", low, high, 0, math.inf)
     return Int(name, low, high, default=default, role=role, when=when, otherwise=otherwise)
@@ -142,6 +150,10 @@ def activation(
     Raises:
         SearchSpaceError: If Keras has no activation of that name, with near matches, or none that
             can be used by its name.
+
+    Example:
+        >>> ks.activation(["relu", "gelu"])
+        Choice('activation', ['relu', 'gelu'])
     """
     return Choice(
         name,
@@ -188,6 +200,10 @@ def kernel_initializer(
     Raises:
         SearchSpaceError: If Keras has no initializer of that name, with near matches, or none that
             can be used by its name.
+
+    Example:
+        >>> ks.kernel_initializer(["glorot_uniform", "he_normal"])
+        Choice('kernel_initializer', ['glorot_uniform', 'he_normal'])
     """
     return Choice(
         name,
@@ -232,6 +248,10 @@ def bias_initializer(
     Raises:
         SearchSpaceError: If Keras has no initializer of that name, with near matches, or none that
             can fill a vector.
+
+    Example:
+        >>> ks.bias_initializer(["zeros", "ones"])
+        Choice('bias_initializer', ['zeros', 'ones'])
     """
     matrices = [each for each in INITIALIZERS if each not in BIAS_INITIALIZERS]
     aliases = {alias: known for alias, known in INITIALIZER_ALIASES.items()}

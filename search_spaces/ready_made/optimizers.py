@@ -72,6 +72,12 @@ def optimizer(
     Raises:
         SearchSpaceError: If Keras has no optimizer of that name, with near matches; or if momentum
             is asked for and none of the optimizers has it.
+
+    Example:
+        >>> ks.optimizer(["adam", "sgd"], learning_rate=False)
+        Choice('optimizer', ['adam', 'sgd'])
+        >>> ks.SearchSpace(ks.optimizer(["adam"], learning_rate=True)).names
+        ('optimizer', 'adam.learning_rate')
     """
     names = check_names(
         values,

@@ -43,6 +43,12 @@ def l1(
 
     Raises:
         SearchSpaceError: If any of them is wrong.
+
+    Example:
+        >>> ks.SearchSpace(ks.l1()).names
+        ('use_l1', 'l1')
+        >>> ks.l1(off=False)
+        Float('l1', 1e-06, 0.1, scale='log')
     """
     return _penalty(name, low, high, off=off, default=default, role=role, when=when)
 
@@ -75,6 +81,11 @@ def l2(
 
     Raises:
         SearchSpaceError: If any of them is wrong.
+
+    Example:
+        >>> space = ks.SearchSpace(ks.l2())
+        >>> space.resolve({"use_l2": False})
+        {'use_l2': False, 'l2': 0.0}
     """
     return _penalty(name, low, high, off=off, default=default, role=role, when=when)
 
@@ -108,6 +119,10 @@ def l1_l2(
 
     Raises:
         SearchSpaceError: If any of them is wrong.
+
+    Example:
+        >>> ks.SearchSpace(ks.l1_l2()).names
+        ('use_l1', 'l1', 'use_l2', 'l2')
     """
     group: list[Parameter] = []
     for name in names:
@@ -173,6 +188,10 @@ def dropout(
 
     Raises:
         SearchSpaceError: If any of them is wrong.
+
+    Example:
+        >>> ks.dropout(0.0, 0.6, step=0.2)
+        Float('dropout', 0.0, 0.6, step=0.2)
     """
     check_bounds("A dropout rate", low, high, 0.0, 1.0)
     return Float(
@@ -205,6 +224,10 @@ def batch_normalization(
 
     Raises:
         SearchSpaceError: If any of them is wrong.
+
+    Example:
+        >>> ks.batch_normalization()
+        Boolean('batch_normalization')
     """
     return Boolean(name, default=default, role=role, when=when, otherwise=otherwise)
 

@@ -43,6 +43,12 @@ def learning_rate(
 
     Raises:
         SearchSpaceError: If any of them is wrong.
+
+    Example:
+        >>> ks.learning_rate()
+        Float('learning_rate', 0.0001, 0.1, scale='log', default=0.001)
+        >>> ks.learning_rate(1e-3, 1.0).default
+        0.001
     """
     return Float(
         name,
@@ -89,6 +95,10 @@ def momentum(
 
     Raises:
         SearchSpaceError: If any of them is wrong.
+
+    Example:
+        >>> ks.momentum()
+        Float('momentum', 0.01, 0.99, scale='reverse_log', default=0.9)
     """
     check_bounds("A momentum", low, high, 0.0, 1.0)
     return Float(
@@ -134,6 +144,10 @@ def epochs(
 
     Raises:
         SearchSpaceError: If any of them is wrong.
+
+    Example:
+        >>> ks.epochs(5, 20)
+        Int('epochs', 5, 20)
     """
     check_bounds("A number of epochs", low, high, 1, math.inf)
     return Int(name, low, high, default=default, role=role, when=when, otherwise=otherwise)
@@ -166,6 +180,10 @@ def batch_size(
 
     Raises:
         SearchSpaceError: If any of them is wrong.
+
+    Example:
+        >>> ks.batch_size([32, 64])
+        Choice('batch_size', [32, 64])
     """
     sizes = tuple(values)
     for size in sizes:
@@ -214,6 +232,10 @@ def label_smoothing(
 
     Raises:
         SearchSpaceError: If any of them is wrong.
+
+    Example:
+        >>> ks.label_smoothing()
+        Float('label_smoothing', 0.0, 0.2)
     """
     check_bounds("A label smoothing", low, high, 0.0, 1.0)
     return Float(

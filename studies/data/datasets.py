@@ -100,6 +100,12 @@ def arrays(
 
     Raises:
         DataError: an option is wrong. `load` reports what is wrong with the data.
+
+    Example:
+        >>> import numpy as np
+        >>> x, y = np.zeros((10, 2)), np.arange(10) % 2
+        >>> dict(ks.datasets.arrays(x, y, validation=0.2, test=2).load().sizes)
+        {'train': 6, 'validation': 2, 'test': 2}
     """
     options = check_options(
         validation=validation,
@@ -155,6 +161,10 @@ def npz(
     Raises:
         DataError: an option is wrong. `load` reports what is wrong with the file. Both the
             file and `validation` (other than 0.2) or `test` bring such a part.
+
+    Example:
+        >>> ks.datasets.npz("mnist.npz", validation=0.1).name
+        'mnist'
     """
     file = absolute_path(path)
     options = check_options(
@@ -213,6 +223,14 @@ def batches(
     Raises:
         DataError: what is given can't be read again and again, a function needs other arguments,
             or a number of steps is none.
+
+    Example:
+        >>> def train(seed):
+        ...     yield from [([[0.0]], [0])]
+        >>> def validation():
+        ...     yield from [([[1.0]], [1])]
+        >>> ks.datasets.batches(train, validation).name
+        'batches'
     """
     options = {"steps_per_epoch": steps_per_epoch, "validation_steps": validation_steps}
     for option, steps in options.items():

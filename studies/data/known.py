@@ -47,6 +47,10 @@ def digits(
 
     Raises:
         DataError: a share, count or seed out of range.
+
+    Example:
+        >>> ks.datasets.digits().name
+        'digits'
     """
     options = check_options(validation=validation, test=test, seed=seed)
     text = call_text("digits", validation=validation, test=test, **unless({"seed": 0}, seed=seed))

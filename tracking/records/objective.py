@@ -31,6 +31,10 @@ class Objective:
     Attributes:
         metric: A metric that the model logs, such as ``"val_accuracy"``.
         direction: ``"max"`` or ``"min"``.
+
+    Example:
+        >>> ks.Objective("val_f1", "max").is_better(0.9, than=0.8)
+        True
     """
 
     metric: str
