@@ -100,6 +100,7 @@ from search_spaces.errors import (  # noqa: E402
 )
 from studies import Study, datasets, outputs  # noqa: E402
 from studies.champions import load_model  # noqa: E402
+from studies.engines.optuna_export import export_optuna  # noqa: E402
 from studies.seeds import epoch_seed, permutation, seed_states  # noqa: E402
 from tracking import (  # noqa: E402
     Objective,
@@ -147,6 +148,7 @@ __all__ = [
     "dropout",
     "epoch_seed",
     "epochs",
+    "export_optuna",
     "initializer",
     "kernel_initializer",
     "l1",

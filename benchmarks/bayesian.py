@@ -51,7 +51,7 @@ def ask_cost(trials: int, asks: int) -> dict[str, float]:
     for _ in range(asks):
         proposal = engines[1].ask()
         assert proposal is not None, "the space is not finite"
-        engines[1].tell(proposal.number, _result(proposal), {})
+        engines[1].tell(proposal.number, _result(proposal))
     return {
         "cpu": (time.process_time() - cpu) / asks,
         "wall": (time.perf_counter() - wall) / asks,

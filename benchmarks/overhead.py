@@ -2,7 +2,7 @@
 
     python -m benchmarks.overhead [--trials 1000] [--json]
 
-Two parts. The driver's: asking, recording in MLflow, telling, Optuna's copy, retention, measured
+Two parts. The driver's: asking, recording in MLflow, telling, retention, measured
 with trials that train nothing (8 hyperparameters, 10 epochs of 4 metrics, TPE). The worker's:
 what a trial with a stub-sized model takes in `run_trial` outside the builder and `model.fit`. That
 the variables of metrics and optimizer are made belongs to `fit`, which else makes them.

@@ -22,7 +22,6 @@
 | `reruns` | a recorded training that runs again |
 | `validation_parts` | whether trials were validated on the same samples |
 | `first_trials`, `retrying` | whether the first trials fail alike; infeasible ones again |
-| `curves` | what an engine was told of a trial |
 | `definitions` | whether a study is the recorded one; what its engine can't serve |
 | `specs`, `repeats`, `retention` | what a trial is made of, what it comes to, what stays of it |
 | `executors/` | where trials run |

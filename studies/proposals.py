@@ -133,7 +133,7 @@ class Proposals:
 
     def _tell(self, trial: TrialRecord) -> None:
         assert trial.result is not None, "it has ended"
-        self.engine.tell(trial.number, trial.result, trial.attributes)
+        self.engine.tell(trial.number, trial.result)
         self._on_told(trial)
 
     @staticmethod

@@ -10,12 +10,10 @@ from search_spaces.errors import FailedAlikeError
 from studies.budget import INTERRUPTED, Ending
 from studies.choosing import choose_champion
 from studies.commits import commit_tags
-from studies.curves import RecordedCurves
 from studies.definitions import most_epochs
 from studies.driver import Driver
 from studies.engines.engine import Engine
 from studies.engines.make import make_engine
-from studies.engines.optuna_export import OptunaExport, can_export, export_name
 from studies.executors.executor import Executor
 from studies.interruption import catching_interrupts
 from studies.launch_options import LaunchOptions
@@ -25,10 +23,10 @@ from studies.retrying import superseded
 from studies.taking_up import HeldStudy, check_store, held_study, take_up
 from studies.verification import VerificationStopped, Verifier
 from tracking.atomic import remove_pieces
+from tracking.curves import RecordedCurves
 from tracking.history import StudyHistory, refreshed
 from tracking.records import StudyDescription
 from tracking.runs import StudyRuns
-from tracking.store import Store
 from tracking.summary import study_note
 
 
@@ -108,7 +106,6 @@ def _run_taken_up(
                 recorded = tuple(superseded(runs, recorded, progress))
             runs.set_running(commit_tags(description.code))
             remove_pieces(runs.files.folder)
-            exports = can_export(store, description.name, progress.say)
             differing = runs.differing_trials()
             if differing:
                 progress.say(
@@ -117,7 +114,7 @@ def _run_taken_up(
                 )
             driver = Driver(
                 executor,
-                lambda space: _engine(replace(description, space=space), store, exports),
+                lambda space: _engine(replace(description, space=space)),
                 runs,
                 recorded,
                 RecordedCurves(store, recorded),
@@ -165,8 +162,7 @@ def _close(runs: StudyRuns, before: StudyHistory, status: str, ending: Ending) -
     return replace(history, status=status, ended_by=ending.by, stopped=ending.text)
 
 
-def _engine(description: StudyDescription, store: Store, exports: bool) -> Engine:
-    name = export_name(description.name, description.engine)
+def _engine(description: StudyDescription) -> Engine:
     return make_engine(
         name=description.name,
         engine=description.engine,
@@ -175,5 +171,4 @@ def _engine(description: StudyDescription, store: Store, exports: bool) -> Engin
         objective=description.objective,
         epochs=most_epochs(description),
         seed=description.seed,
-        export=OptunaExport(store, name, description.objective) if exports else None,
     )

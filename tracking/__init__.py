@@ -9,8 +9,8 @@
 | `trust` | whose a store is |
 | `study_files` | where a study's checkpoints and states are |
 | `study_locks` | who is at work on which study |
-| `databases` | whether a database is whole |
-| `mlflow_client` | opening MLflow's and Optuna's databases |
+| `databases` | whether the record's database is whole |
+| `mlflow_client` | opening MLflow's database |
 | `mlflow_parts` | what is private of MLflow |
 | `mlflow_names` | names that MLflow refuses, spelled otherwise |
 | `failures` | what the system and the databases raise, as errors of the store |
@@ -19,7 +19,7 @@
 | `parents` | the parent runs of studies, and those that were lost in MLflow |
 | `run_contents` | what its runs hold |
 | `run_writer`, `run_tables` | how runs are written: by MLflow's client, or into its tables |
-| `history`, `trial_reading` | reading it back: studies, their trials |
+| `history`, `trial_reading`, `curves` | reading it back: studies, their trials, objectives |
 | `joining` | hyperparameters that showed themselves late |
 | `comparison`, `overlaps` | studies side by side; where their best regions overlap |
 | `reasons` | why trials are infeasible or ended early, counted |

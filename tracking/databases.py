@@ -1,4 +1,4 @@
-"""Checks databases by SQLite's own checks, and moves a damaged one away."""
+"""Checks MLflow's database by SQLite's own checks."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from pathlib import Path
 
 from search_spaces.errors import StoreError
 
-# What SQLite keeps beside a database: the write-ahead log, and its index.
-_BESIDE = ("-wal", "-shm")
-_NEEDED = {"mlflow.db": {"experiments", "runs", "tags"}, "optuna.db": {"studies", "trials"}}
+_NEEDED = {"experiments", "runs", "tags"}
 _SHOWN = 3
 
 
 def database_fault(path: Path, *, thorough: bool = False) -> str:
-    """Returns what is wrong with a database; empty if nothing is.
+    """Returns what is wrong with MLflow's database; empty if nothing is.
 
     Args:
-        path: ``mlflow.db`` or ``optuna.db``.
+        path: ``mlflow.db``.
         thorough: Whether to compare indexes with their tables too. A database of 180 MB takes 2
             seconds, without it half a second.
     """
@@ -34,7 +32,7 @@ def database_fault(path: Path, *, thorough: bool = False) -> str:
             told = [str(row[0]) for row in database.execute(f"PRAGMA {check}({_SHOWN})")]
             if told == ["ok"]:
                 found = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-                missing = _NEEDED.get(path.name, set()) - {row[0] for row in found}
+                missing = _NEEDED - {row[0] for row in found}
                 told = [f"the table {name!r} is not there" for name in sorted(missing)] or told
     except sqlite3.Error as error:
         return str(error)
@@ -78,19 +76,3 @@ def check_sound(path: Path) -> None:
             f"The store's database {str(path)!r} is damaged: {fault}. Nothing was written. "
             f"`kerastudy doctor --store {shlex.quote(str(path.parent))}` says what can be done."
         )
-
-
-def set_aside(path: Path) -> Path:
-    """Renames a database, with what SQLite keeps beside it, to ``damaged-…``; returns its path.
-
-    It renames the log first: if it is killed after that, a new database can't take the log for its
-    own.
-    """
-    to, count = path.with_name(f"damaged-{path.name}"), 1
-    while any(os.path.lexists(f"{to}{end}") for end in ("", *_BESIDE)):
-        count += 1
-        to = path.with_name(f"damaged-{path.stem}-{count}{path.suffix}")
-    for end in (*_BESIDE, ""):
-        with contextlib.suppress(FileNotFoundError):
-            os.replace(f"{path}{end}", f"{to}{end}")
-    return to

@@ -30,21 +30,17 @@ def as_store_errors() -> Iterator[None]:
         if not _of_a_database(error):
             raise
         raise StoreError(
-            f"The store's database cannot be used: {_first_cause(error)}. {_MEND}"
+            f"The store's database cannot be used: {first_cause(error)}. {_MEND}"
         ) from error
 
 
-def _of_a_database(error: Exception) -> bool:
-    package = type(error).__module__.partition(".")[0]
-    # Optuna's own name for what its database refused.
-    return package in ("sqlalchemy", "mlflow", "sqlite3") or (
-        type(error).__name__ == "StorageInternalError"
-    )
-
-
-def _first_cause(error: BaseException) -> str:
+def first_cause(error: BaseException) -> str:
     """Returns the database's own message, without those of the libraries around it."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = str(error).splitlines() or [type(error).__name__]
     return lines[0].rstrip(".")
+
+
+def _of_a_database(error: Exception) -> bool:
+    return type(error).__module__.partition(".")[0] in ("sqlalchemy", "mlflow", "sqlite3")

@@ -1,4 +1,4 @@
-"""Opening MLflow's and Optuna's databases. The only place that starts MLflow."""
+"""Opening MLflow's database. The only place that starts MLflow."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
-
 from search_spaces.errors import StoreError
-from tracking.databases import check_can_be_read, database_fault, set_aside
+from tracking.databases import check_can_be_read
 from tracking.mlflow_parts import make_database, quieten, rewrite_addresses
 
 if TYPE_CHECKING:
@@ -82,76 +80,45 @@ def check_database(path: Path) -> None:
         raise StoreError(f"The store's database {str(path)!r} is empty. {advice}")
 
 
-def create_databases(store: Store, prepared: Path | None = None) -> None:
-    """Makes the two databases of a new store, each complete before it gets its name.
+def create_database(store: Store, prepared: Path | None = None) -> None:
+    """Makes the database of a new store, complete before it gets its name.
 
     Args:
         store: The store.
-        prepared: A folder in which `prepare_databases` has made them for it, or None.
+        prepared: A file in which `prepare_database` has made it for the store, or None.
     """
-    for name in _DATABASES:
-        if not (store.root / name).exists():
-            _create(name, store, prepared)
-
-
-def _create(name: str, store: Store, prepared: Path | None = None) -> None:
-    unfinished = store.root / f"unfinished-{name}"
+    path, unfinished = store.root / "mlflow.db", store.root / "unfinished-mlflow.db"
+    if path.exists():
+        return
     for leftover in store.root.glob(f"{unfinished.name}*"):
         leftover.unlink()
     if prepared is None:
-        _make(name, unfinished, store)
+        prepare_database(store, unfinished)
     else:
-        shutil.copyfile(prepared / name, unfinished)
+        shutil.copyfile(prepared, unfinished)
     # Sync it before it gets its name: it was made without syncing.
     with unfinished.open("rb+") as file:
         os.fsync(file.fileno())
-    os.replace(unfinished, store.root / name)
+    os.replace(unfinished, path)
 
 
-def make_optuna_anew(store: Store) -> Path | None:
-    """Moves a damaged database of Optuna's away, and makes an empty one.
-
-    Call it only while no study runs, or that has the old one open. Two processes may call it at
-    once: the second finds a sound database, and leaves it.
-
-    Returns:
-        Where the old one is now; None if there was none.
-    """
-    path, old = store.root / "optuna.db", None
-    with FileLock(store.root / "store.lock"):
-        if not database_fault(path):
-            return None
-        # The log of a deleted database does not belong to the new one.
-        if any(store.root.glob("optuna.db*")):
-            old = set_aside(path)
-        _create(path.name, store)
-    return old if old is not None and old.exists() else None
-
-
-def prepare_databases(store: Store, folder: Path) -> None:
-    """Makes the two databases of a future store, in another folder."""
-    for name in _DATABASES:
-        _make(name, folder / name, store)
-
-
-def _make(name: str, path: Path, store: Store) -> None:
-    """Makes a complete database in a file that is not synced to disk yet."""
-    before = _made.get(name)
-    if before is not None:
+def prepare_database(store: Store, path: Path) -> None:
+    """Makes the complete database of a store in a file that is not synced to disk yet."""
+    if _made:
+        (before,) = _made
         path.write_bytes(before.content)
-        if name == "mlflow.db":
-            with contextlib.closing(sqlite3.connect(path)) as database, database:
-                rewrite_addresses(database, before.artifacts_uri, store.artifacts_uri)
+        with contextlib.closing(sqlite3.connect(path)) as database, database:
+            rewrite_addresses(database, before.artifacts_uri, store.artifacts_uri)
         return
     _prepare_environment()
     # Hundreds of commits, each of which would wait for the disk.
     _register(path, synchronous="OFF")
-    _DATABASES[name](f"sqlite:///{path.as_posix()}", store)
+    make_database(f"sqlite:///{path.as_posix()}", store.artifacts_uri)
     with contextlib.closing(sqlite3.connect(path)) as database:
-        # Kept in the file: a commit costs a quarter of the time, and readers
-        # (the UI, a dashboard) never block the study.
+        # Kept in the file: a commit costs a quarter of the time, and readers, such as the UI, never
+        # block the study.
         database.execute("PRAGMA journal_mode=WAL")
-    _made[name] = _Made(path.read_bytes(), store.artifacts_uri)
+    _made.append(_Made(path.read_bytes(), store.artifacts_uri))
 
 
 @dataclass(frozen=True)
@@ -162,34 +129,13 @@ class _Made:
     artifacts_uri: str
 
 
-# By file, in this process.
-_made: dict[str, _Made] = {}
+# None, or one, in this process.
+_made: list[_Made] = []
 
 
-def forget_databases() -> None:
-    """Makes the next store's databases from nothing, as in a new process."""
+def forget_database() -> None:
+    """Makes the next store's database from nothing, as in a new process."""
     _made.clear()
-
-
-def open_optuna_storage(store: Store) -> Any:
-    """Returns Optuna's storage of the store (`optuna.storages.RDBStorage`)."""
-    from optuna.storages import RDBStorage
-
-    _register(store.root / "optuna.db")
-    return RDBStorage(store.optuna_uri, engine_kwargs={"connect_args": {"timeout": 60}})
-
-
-def _create_mlflow(uri: str, store: Store) -> None:
-    make_database(uri, store.artifacts_uri)
-
-
-def _create_optuna(uri: str, _store: Store) -> None:
-    from optuna.storages import RDBStorage
-
-    RDBStorage(uri).engine.dispose()
-
-
-_DATABASES = {"mlflow.db": _create_mlflow, "optuna.db": _create_optuna}
 
 
 def _prepare_environment() -> None:

@@ -204,4 +204,5 @@ def read_trial(run: Run) -> TrialRecord | None:
         known=int(found[tags.KNOWN]) if tags.KNOWN in found else None,
         losses=int(found.get(tags.LOSSES, 0)),
         verified=found.get(tags.VERIFIED, ""),
+        ended=run.info.end_time or 0,
     )

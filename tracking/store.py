@@ -2,7 +2,7 @@
 
 store.json      the store's format, owner, and last place
 mlflow.db       MLflow on SQLite      mlartifacts/   its artifacts
-optuna.db       Optuna's storage: finished trials, for its dashboard and API
+optuna.db       what `kerastudy export --as optuna` writes, unless it is told another place
 checkpoints/    best-validation weights:  STUDY@ID/ENGINE/trial-00007.weights.h5
 locks/          which process runs which study
 orphans/        files without a study, moved by `kerastudy doctor --fix`; damaged-… replaced ones
@@ -57,7 +57,7 @@ class Store:
 
     @property
     def optuna_uri(self) -> str:
-        """Address of Optuna's storage in this store."""
+        """Address of the Optuna storage that studies are exported to, if no other is named."""
         return f"sqlite:///{(self.root / 'optuna.db').as_posix()}"
 
     @property
@@ -164,25 +164,25 @@ def local_path(address: str) -> Path:
 
 
 def prepare_store(path: str | Path, folder: Path) -> None:
-    """Makes the databases of a store, which take longest, in another folder.
+    """Makes the database of a store, which takes longest, in another folder.
 
     For `create_store`, ahead of time: before anything is written to the store itself.
 
     Args:
         path: The future place of the store.
-        folder: Where they are made; must not exist.
+        folder: Where it is made; must not exist.
     """
-    from tracking.mlflow_client import prepare_databases
+    from tracking.mlflow_client import prepare_database
 
     folder.mkdir()
-    prepare_databases(Store(real_folder(path)), folder)
+    prepare_database(Store(real_folder(path)), folder / "mlflow.db")
 
 
 def create_store(path: str | Path, prepared: Path | None = None) -> Store:
     """Opens the store in a folder; makes it if there is none.
 
-    Several processes may do so at once, and be killed in between: databases are made under other
-    names and renamed when they are complete.
+    Several processes may do so at once, and be killed in between: the database is made under
+    another name and renamed when it is complete.
 
     Args:
         path: The folder.
@@ -201,11 +201,12 @@ def create_store(path: str | Path, prepared: Path | None = None) -> Store:
         check_writable(root)
         with FileLock(root / "store.lock"):
             if _read_facts(root) is None:
-                from tracking.mlflow_client import create_databases
+                from tracking.mlflow_client import create_database
 
                 for folder in ("mlartifacts", "checkpoints", "locks"):
                     (root / folder).mkdir(exist_ok=True)
-                create_databases(Store(root), prepared)
+                made = None if prepared is None else prepared / "mlflow.db"
+                create_database(Store(root), made)
                 remove_pieces(root, "store.json")
                 write_facts(root, new=True)
     except OSError as error:
@@ -232,8 +233,8 @@ def check_writable(root: Path) -> None:
         )
     # Ask the system instead of trying: a check must not leave files behind.
     writable = os.access(folder, os.W_OK | os.X_OK)
-    databases = [root / "mlflow.db", root / "optuna.db"]
-    if not writable or any(f.exists() and not os.access(f, os.W_OK) for f in databases):
+    database = root / "mlflow.db"
+    if not writable or (database.exists() and not os.access(database, os.W_OK)):
         raise StoreError(
             f"The store {str(root)!r} is not writable. Choose another folder with --store, or "
             "change its permissions."

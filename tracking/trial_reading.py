@@ -103,7 +103,7 @@ def _runs(
     try:
         rows = _rows(
             store,
-            "SELECT r.run_uuid, r.name, r.status, r.start_time, t.key, t.value "
+            "SELECT r.run_uuid, r.name, r.status, r.start_time, r.end_time, t.key, t.value "
             "FROM tags p JOIN runs r ON r.run_uuid = p.run_uuid "
             "JOIN tags t ON t.run_uuid = r.run_uuid "
             "WHERE p.key = ? AND p.value = ? AND r.experiment_id = ? "
@@ -115,9 +115,11 @@ def _runs(
         found = search_runs(store.client, experiment_id, condition)
         return [run for run in found if only is None or run.info.run_id in only]
     runs = []
-    for (run_id, name, status, started), of_run in itertools.groupby(rows, lambda row: row[:4]):
-        info = RunInfo(run_id, experiment_id, "", status, started, None, "active", run_name=name)
-        runs.append(Run(info, RunData(tags=[RunTag(row[4], row[5]) for row in of_run])))
+    for (run_id, name, status, started, ended), of_run in itertools.groupby(
+        rows, lambda row: row[:5]
+    ):
+        info = RunInfo(run_id, experiment_id, "", status, started, ended, "active", run_name=name)
+        runs.append(Run(info, RunData(tags=[RunTag(row[5], row[6]) for row in of_run])))
     return runs
 
 

@@ -5,7 +5,7 @@
 | `main` | the command `kerastudy`, and how it prints errors |
 | `launch`, `reproduce` | commands that run trials |
 | `show`, `compare`, `ui` | commands that look at them |
-| `push` | sending them to an MLflow server |
+| `push`, `export` | sending them to an MLflow server, or into an Optuna storage |
 | `doctor` | checking and mending the store |
 | `trusting` | asking before running a stranger's code |
 | `reading` | finding the study that the arguments name |

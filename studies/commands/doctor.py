@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 def doctor_command(store: Path | None, fix: bool, trust: bool, as_json: bool) -> None:
     """Find what is wrong in a store, and mend it.
 
-    Checks the databases, the runs left RUNNING, the checkpoints by their checksums, Optuna's copy
-    of the record, the registered models, and files without a study. Leaves running studies alone.
-    Deletes only files that can be made again; moves files without a study to the store's folder
-    orphans. At the end, --fix trains trials again, bit for bit, whose weights are missing or
-    damaged, by the code recorded with the study; Ctrl-C leaves them for later.
+    Checks the database, the runs left RUNNING, the checkpoints by their checksums, the registered
+    models, and files without a study. Leaves running studies alone. Deletes only files that can be
+    made again; moves files without a study to the store's folder orphans. At the end, --fix trains
+    trials again, bit for bit, whose weights are missing or damaged, by the code recorded with the
+    study; Ctrl-C leaves them for later.
 
     Exits with 0 if nothing is wrong, or all is mended; else with 1.
 

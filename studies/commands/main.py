@@ -47,6 +47,7 @@ class Group(click.Group):
         "compare": "compare",
         "reproduce": "reproduce",
         "ui": "ui",
+        "export": "export",
         "push": "push",
         "doctor": "doctor",
     }
@@ -93,6 +94,7 @@ def kerastudy() -> None:
     kerastudy compare digits other       studies, or a study's engines
     kerastudy ui digits                  look at it in the MLflow UI
     kerastudy reproduce digits           run the best trial again, bit for bit
+    kerastudy export digits --as optuna  for Optuna's dashboard
     kerastudy push digits                send it to an MLflow server too
     kerastudy doctor --fix               what is wrong in the store, mended
     """  # noqa: D301 - click reads \b, which must not be escaped

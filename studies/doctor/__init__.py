@@ -3,9 +3,8 @@
 | module | holds |
 |---|---|
 | `diagnosis` | every check in its order; the locks |
-| `copies` | Optuna's copy of the record |
 | `retraining` | weights, restored by training |
 | `states` | the states of trainings |
 
-The checks that need neither Optuna nor a training's state are in `tracking.doctor`.
+The checks that need no training's state are in `tracking.doctor`.
 """

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces.errors import StoreLockedError, StudyNotFoundError, TrackingError
-from studies.doctor.copies import check_copy, check_database, check_unknown_copies
 from studies.doctor.retraining import train_again
 from studies.doctor.states import check_states
 from studies.progress import NoProgress, Progress
-from tracking.databases import check_can_be_read, database_fault
+from tracking.databases import check_can_be_read
 from tracking.doctor.artifacts import check_artifacts
 from tracking.doctor.champions import check_champion
 from tracking.doctor.checkpoints import check_checkpoints, check_orphan_studies, check_orphans
@@ -110,7 +109,6 @@ def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None =
     store = Store(root)
     check_can_be_read(root / "mlflow.db")
     at_work = store.at_work()
-    findings += attended(check_database(store, at_work), fix=fix)
     of_record = list(attended(check_record(store), fix=fix))
     if of_record:
         unread = "the studies, as long as mlflow.db is damaged"
@@ -119,7 +117,6 @@ def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None =
     opened = open_store(root)
     assert opened is not None, "it has its store.json"
     store = opened
-    has_copies = not database_fault(root / "optuna.db")
     experiments = list(study_experiments(store))
 
     left_alone: set[str] = set()
@@ -136,10 +133,8 @@ def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None =
                 continue
             yield from found
 
-    findings += looked(partial(_all_but_weights, has_copies=has_copies, fix=fix))
+    findings += looked(partial(_all_but_weights, fix=fix))
     findings += attended(check_orphan_studies(store), fix=fix)
-    if has_copies:
-        findings += attended(check_unknown_copies(store), fix=fix)
     findings += attended(check_artifacts(store), fix=fix)
     # Last: training may take hours, and be interrupted.
     findings += looked(partial(_weights, fix=fix, progress=progress))
@@ -163,9 +158,7 @@ def _of_study(
     return None if not fix and store.holder(*held) else findings
 
 
-def _all_but_weights(
-    store: Store, experiment: Experiment, *, has_copies: bool, fix: bool
-) -> Iterator[Finding]:
+def _all_but_weights(store: Store, experiment: Experiment, *, fix: bool) -> Iterator[Finding]:
     record = read_record(store, experiment.experiment_id)
     of_tags = [each for check in _OF_TAGS for each in attended(check(record), fix=fix)]
     yield from of_tags
@@ -176,9 +169,6 @@ def _all_but_weights(
         yield from attended(check_leftovers(folder, record.name), fix=fix)
     for check in _OF_RECORD:
         yield from attended(check(record), fix=fix)
-    if has_copies:
-        for history in _histories(store, experiment):
-            yield from attended(check_copy(history), fix=fix)
 
 
 def _weights(

@@ -9,7 +9,7 @@
 | `optuna_tpe` | TPE that keeps away from where trials were infeasible |
 | `optuna_trials` | a study's trials as Optuna holds them, whichever engine proposed them |
 | `optuna_memory` | where Optuna keeps them while a study runs |
-| `optuna_export` | finished trials in Optuna's own storage |
+| `optuna_export`, `optuna_tables` | the record as a study of Optuna's, in a storage of its own |
 | `keras_tuner_engine` | Keras Tuner's oracles behind the seam |
 | `keras_tuner_parts` | which oracle can serve which study |
 | `keras_tuner_oracles`, `keras_tuner_hyperband` | the oracles, asked without files and stops |

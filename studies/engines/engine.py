@@ -57,8 +57,8 @@ class Engine(Protocol):
         """
         ...
 
-    def tell(self, number: int, result: TrialResult, attributes: Mapping[str, str]) -> None:
-        """Takes what came of a trial. ``attributes`` are kept beside it, for people to read."""
+    def tell(self, number: int, result: TrialResult) -> None:
+        """Takes what came of a trial."""
         ...
 
     def may_go_on(self, number: int) -> bool:

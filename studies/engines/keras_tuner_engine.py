@@ -16,7 +16,6 @@ from studies.engine_options import split_options
 from studies.engines.engine import Curve, was_told
 from studies.engines.keras_tuner_import import import_keras_tuner
 from studies.engines.keras_tuner_parts import BAYESIAN, FACTOR, GRID, HYPERBAND, check_oracle
-from studies.engines.optuna_export import OptunaExport
 from studies.engines.optuna_trials import OptunaTrials
 from studies.libraries.keras_tuner_parts import check_parts
 from studies.seeds import sampler_seed
@@ -37,7 +36,6 @@ class KerasTunerEngine:
         objective: What is optimized.
         epochs: The most epochs that a trial can train.
         seed: The study's seed.
-        export: Where finished trials are also written, for Optuna's dashboard.
 
     Raises:
         EngineError: If the engine cannot serve the study.
@@ -53,13 +51,12 @@ class KerasTunerEngine:
         objective: Objective,
         epochs: int,
         seed: int,
-        export: OptunaExport | None = None,
     ) -> None:
         engine, options = split_options(engine)
         check_oracle(engine, pruner, space, epochs)
         self._seed = seed
         self._trials = OptunaTrials(
-            name=name, space=space, objective=objective, pruner=pruner, epochs=epochs, export=export
+            name=name, space=space, objective=objective, pruner=pruner, epochs=epochs
         )
         self._translation = KerasTunerSpace(space, listed=engine == GRID)
         self._oracle = _make_oracle(engine, self._translation, objective, epochs, options)
@@ -101,9 +98,9 @@ class KerasTunerEngine:
         """See `Engine.report`."""
         return self._trials.report(number, epoch, value)
 
-    def tell(self, number: int, result: TrialResult, attributes: Mapping[str, str]) -> None:
+    def tell(self, number: int, result: TrialResult) -> None:
         """See `Engine.tell`."""
-        self._trials.tell(number, result, attributes)
+        self._trials.tell(number, result)
         self._end(result)
 
     def may_go_on(self, number: int) -> bool:

@@ -10,7 +10,6 @@ from studies.engine_options import check_options, split_options
 from studies.engines.engine import Engine
 from studies.engines.keras_tuner_parts import check_oracle, check_settings, oracle_settings
 from studies.engines.optuna_engine import OptunaEngine
-from studies.engines.optuna_export import OptunaExport
 from studies.engines.optuna_parts import (
     check_sampler,
     make_pruner,
@@ -67,7 +66,6 @@ def make_engine(
     objective: Objective,
     epochs: int,
     seed: int,
-    export: OptunaExport | None = None,
 ) -> Engine:
     """Returns an engine for a new study; one that is gone on with is then to be restored.
 
@@ -79,7 +77,6 @@ def make_engine(
         objective: What is optimized.
         epochs: The most epochs that a trial can train.
         seed: The study's seed.
-        export: Where finished trials are also written.
 
     Raises:
         EngineError: If the engine cannot serve the study.
@@ -97,5 +94,4 @@ def make_engine(
         objective=objective,
         epochs=epochs,
         seed=seed,
-        export=export,
     )

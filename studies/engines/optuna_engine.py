@@ -9,7 +9,6 @@ from search_spaces import SearchSpace
 from search_spaces.scalars import canonical_json
 from studies.engine_options import split_options
 from studies.engines.engine import Curve
-from studies.engines.optuna_export import OptunaExport
 from studies.engines.optuna_parts import check_sampler, make_sampler
 from studies.engines.optuna_trials import OptunaTrials
 from studies.seeds import sampler_seed
@@ -30,7 +29,6 @@ class OptunaEngine:
         objective: What is optimized.
         epochs: The most epochs that a trial can train.
         seed: The study's seed.
-        export: Where finished trials are also written.
 
     Raises:
         EngineError: If the engine cannot serve the space.
@@ -46,7 +44,6 @@ class OptunaEngine:
         objective: Objective,
         epochs: int,
         seed: int,
-        export: OptunaExport | None = None,
     ) -> None:
         name_of_engine, options = split_options(engine)
         check_sampler(name_of_engine, space)
@@ -54,7 +51,7 @@ class OptunaEngine:
         self._engine_with_options = engine
         self._seed = int(options.get("seed", seed))
         self._trials = OptunaTrials(
-            name=name, space=space, objective=objective, pruner=pruner, epochs=epochs, export=export
+            name=name, space=space, objective=objective, pruner=pruner, epochs=epochs
         )
         # One walk over the grid, gone on with at each ask.
         self._grid = space.grid() if name_of_engine == _GRID else iter(())
@@ -90,9 +87,9 @@ class OptunaEngine:
         """See `Engine.report`."""
         return self._trials.report(number, epoch, value)
 
-    def tell(self, number: int, result: TrialResult, attributes: Mapping[str, str]) -> None:
+    def tell(self, number: int, result: TrialResult) -> None:
         """See `Engine.tell`."""
-        self._trials.tell(number, result, attributes)
+        self._trials.tell(number, result)
 
     def may_go_on(self, number: int) -> bool:
         """See `Engine.may_go_on`. Every trial here starts anew."""

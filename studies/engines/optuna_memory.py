@@ -42,10 +42,14 @@ class Memory(optuna.storages.InMemoryStorage):
         self, study_id: int, deepcopy: bool = True, states: Any = None
     ) -> list[optuna.trial.FrozenTrial]:
         """Returns the trials that are not hidden; see Optuna's own."""
-        trials = super().get_all_trials(study_id, deepcopy, states)
         if self._judged is None:
-            return trials
+            return super().get_all_trials(study_id, deepcopy, states)
         number, known = self._judged
+        if not known:
+            # Without a look through all trials, of which there may be thousands.
+            alone = self.get_trial(self.get_trial_id_from_study_id_trial_number(study_id, number))
+            return [alone] if states is None or alone.state in states else []
+        trials = super().get_all_trials(study_id, deepcopy, states)
         return [trial for trial in trials if trial.number < known or trial.number == number]
 
     def forget_from(self, trial_id: int, step: int) -> None:

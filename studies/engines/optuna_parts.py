@@ -16,10 +16,12 @@ from studies.libraries.optuna_parts import tpe_can_be_led
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
-    from optuna.trial import TrialState
 
 INFEASIBLE: Final = "constraints:feasible"
 """The attribute in which Optuna keeps a constraint called "feasible": above 0 if violated."""
+
+NOTING: Final = ("successive-halving", "hyperband")
+"""Pruners that note of each trial how far it came, and judge later ones by it."""
 
 
 def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
@@ -152,19 +154,3 @@ def make_pruner(pruner: str, epochs: int) -> BasePruner:
         inner = {n: v for n, v in options.items() if n not in own}
         wrapped = median(**{**first, **inner})
         return kind(wrapped, **{**usual, **own})  # type: ignore[no-any-return]
-
-
-def exported_state(state: str) -> TrialState:
-    """Returns Optuna's name for the state of a finished trial."""
-    import optuna
-
-    names = {"complete": "COMPLETE", "pruned": "PRUNED", "infeasible": "FAIL"}
-    return optuna.trial.TrialState[names[state]]
-
-
-def held_state(state: str) -> TrialState:
-    """Returns the state of a finished trial in the study that samplers and pruners see.
-
-    Samplers read no failed trials: an infeasible one is a pruned one there, with `INFEASIBLE`.
-    """
-    return exported_state("pruned" if state == "infeasible" else state)

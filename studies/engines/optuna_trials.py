@@ -1,18 +1,17 @@
-"""A study's trials as Optuna holds them: what pruners decide by, and what is exported.
+"""A study's trials as Optuna holds them: what samplers and pruners decide by.
 
-The study is in memory, rebuilt from the record at each launch: that costs a fifth of what a
-database does, and there is no second truth that could differ from MLflow's. Finished trials are
-also written to Optuna's own storage (see `optuna_export`). Every engine keeps its trials here,
-whoever proposed them, so that pruning and Optuna's dashboard are the same for all.
+The study is in memory, and is rebuilt from the record at each launch: that costs a fifth of what a
+database does, and there is no second truth that could differ from MLflow's. Every engine keeps its
+trials here, whoever proposed them, so that pruning is the same for all. For Optuna's dashboard the
+record is exported; see `optuna_export`.
 
 An infeasible trial is held as a pruned one that violates a constraint, as Optuna's samplers read
 no failed ones. Pruners pass it over as they would a failed one, and it has no value that anything
-could be compared with. Exported it is a failed one.
+could be compared with.
 """
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -23,9 +22,8 @@ from search_spaces.optuna_space import OptunaSpace
 from search_spaces.scalars import canonical_json
 from studies.engine_options import split_options
 from studies.engines.engine import Curve, was_told
-from studies.engines.optuna_export import OptunaExport
-from studies.engines.optuna_parts import INFEASIBLE, exported_state, held_state, make_pruner
-from tracking.records import FINISHED_STATES, BestEpoch, Objective, TrialRecord, TrialResult
+from studies.engines.optuna_parts import INFEASIBLE, NOTING, make_pruner
+from tracking.records import BestEpoch, Objective, TrialRecord, TrialResult
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -41,7 +39,6 @@ class OptunaTrials:
         objective: What is optimized.
         pruner: One of ``settings.PRUNERS``.
         epochs: The most epochs that a trial can train.
-        export: Where finished trials are also written.
 
     Attributes:
         space: The space as it is put to Optuna.
@@ -56,7 +53,6 @@ class OptunaTrials:
         objective: Objective,
         pruner: str,
         epochs: int,
-        export: OptunaExport | None,
     ) -> None:
         import optuna
 
@@ -65,12 +61,15 @@ class OptunaTrials:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space = OptunaSpace(space)
         self.tried: set[str] = set()
-        self._export = export
-        self._prunes = split_options(pruner)[0] != "none"
+        name_of_pruner, options = split_options(pruner)
+        self._prunes = name_of_pruner != "none"
+        self._takes_notes = name_of_pruner in NOTING
+        # What a trial of the record is judged by, for the pruner's notes: by itself, which takes no
+        # longer with more trials, if the pruner does not first look at what others came to.
+        self._noted_by = None if "auto" in options.values() else 0
         self._storage = Memory()
         # By number: see `Proposal.known`.
         self._known: dict[int, int] = {}
-        self._exported: set[int] = set()
         self._study = optuna.create_study(
             study_name=name,
             storage=self._storage,
@@ -87,18 +86,13 @@ class OptunaTrials:
 
     def restore(self, trials: Sequence[TrialRecord], curve: Curve, told: int | None) -> None:
         """Takes up the trials of a record; see `Engine.restore`."""
-        finished = [t for t in trials if t.state in FINISHED_STATES]
-        stored = self._export.matching(finished, self._values_of) if self._export else {}
-        self._exported = set(stored)
         for trial in trials:
-            if not was_told(trial, told):
-                self.add(trial.spec.values, trial.engine_state, trial.known)
-            elif trial.number in stored:
-                self._study.add_trial(_as_held(stored[trial.number]))
-                self._note(trial.spec.values, trial.known)
-            else:
-                self._replay(trial, curve)
-                self._write_through(trial.number)
+            self.add(trial.spec.values, trial.engine_state, trial.known)
+            if was_told(trial, told):
+                for epoch, value in curve(trial).items():
+                    if self._keep(trial.number, epoch, value) and self._takes_notes:
+                        self._judge(trial.number, self._noted_by)
+                self._end(trial.number, trial.state, trial.best)
 
     def declared(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Returns values as they are declared: of their types, in their order.
@@ -145,21 +139,13 @@ class OptunaTrials:
 
     def report(self, number: int, epoch: int, value: float) -> bool:
         """See `Engine.report`."""
-        if not math.isfinite(value):
+        if not self._keep(number, epoch, value) or not self._prunes:
             return False
-        # A trial whose process died begins again, from an earlier epoch than it had come to.
-        self._storage.forget_from(self._id(number), epoch)
-        self._storage.set_trial_intermediate_value(self._id(number), epoch, value)
-        if not self._prunes:
-            return False
-        with self._storage.hiding_from(number, self._known.get(number)):
-            return self._study.pruner.prune(self._study, self._trial(number))
+        return self._judge(number, self._known.get(number))
 
-    def tell(self, number: int, result: TrialResult, attributes: Mapping[str, str]) -> None:
+    def tell(self, number: int, result: TrialResult) -> None:
         """See `Engine.tell`."""
-        self._attribute(number, attributes)
         self._end(number, result.state, result.best)
-        self._write_through(number)
 
     def _note(self, values: Mapping[str, Any], known: int | None) -> None:
         self.tried.add(canonical_json(values))
@@ -167,57 +153,35 @@ class OptunaTrials:
             self._known[self._count] = known
         self._count += 1
 
-    def _replay(self, trial: TrialRecord, curve: Curve) -> None:
-        """Plays a finished trial again, epoch by epoch: some pruners take notes as they go."""
-        self.add(trial.spec.values, trial.engine_state, trial.known)
-        for epoch, value in curve(trial).items():
-            self.report(trial.number, epoch, value)
-        self._attribute(trial.number, trial.attributes)
-        self._end(trial.number, trial.state, trial.best)
+    def _keep(self, number: int, epoch: int, value: float) -> bool:
+        """Keeps a trial's objective after an epoch, if that is finite; tells whether it is."""
+        if not math.isfinite(value):
+            return False
+        # A trial whose process died begins again, from an earlier epoch than it had come to.
+        self._storage.forget_from(self._id(number), epoch)
+        self._storage.set_trial_intermediate_value(self._id(number), epoch, value)
+        return True
+
+    def _judge(self, number: int, known: int | None) -> bool:
+        """Asks the pruner about a trial; see `Proposal.known`."""
+        with self._storage.hiding_from(number, known):
+            return self._study.pruner.prune(self._study, self._trial(number))
 
     def _end(self, number: int, state: str, best: BestEpoch | None) -> None:
+        import optuna
+
         trial_id = self._id(number)
+        held = optuna.trial.TrialState.COMPLETE
+        if state != "complete":
+            # Samplers read no failed trials.
+            held = optuna.trial.TrialState.PRUNED
         if state == "infeasible":
             self._storage.set_trial_system_attr(trial_id, INFEASIBLE, 1.0)
         # A pruned trial counts with its best epoch, where Optuna itself would take its last.
-        values = None if best is None else [best.value]
-        self._storage.set_trial_state_values(trial_id, held_state(state), values)
-
-    def _attribute(self, number: int, attributes: Mapping[str, str]) -> None:
-        for name, value in attributes.items():
-            self._storage.set_trial_user_attr(self._id(number), name, value)
-
-    def _values_of(self, trial: FrozenTrial) -> dict[str, Any]:
-        return self.space.decode(trial.params)
-
-    def _write_through(self, number: int) -> None:
-        if self._export is not None and number not in self._exported:
-            self._export.add(_as_exported(self._trial(number)))
+        self._storage.set_trial_state_values(trial_id, held, None if best is None else [best.value])
 
     def _trial(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._id(number))
 
     def _id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
-
-
-def _as_held(exported: FrozenTrial) -> FrozenTrial:
-    """Returns a trial of the export as the study in memory holds it."""
-    import optuna
-
-    if exported.state != optuna.trial.TrialState.FAIL:
-        return exported
-    held = copy.copy(exported)
-    held.state = held_state("infeasible")
-    held.system_attrs = {**exported.system_attrs, INFEASIBLE: 1.0}
-    return held
-
-
-def _as_exported(held: FrozenTrial) -> FrozenTrial:
-    """Returns a finished trial as a person is to see it in Optuna's own storage."""
-    if INFEASIBLE not in held.system_attrs:
-        return held
-    exported = copy.copy(held)
-    exported.state = exported_state("infeasible")
-    exported.system_attrs = {k: v for k, v in held.system_attrs.items() if k != INFEASIBLE}
-    return exported

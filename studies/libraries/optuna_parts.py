@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _LIBRARY = "optuna"
 _trials_of_study = AttributePart(_LIBRARY, "Study", "_get_trials")
-_id_of_study = AttributePart(_LIBRARY, "Study", "_study_id")
 _put_trial = AttributePart(_LIBRARY, "InMemoryStorage", "_set_trial")
 _models = ModulePart(_LIBRARY, "optuna.storages._rdb", "models")
 _sample = AttributePart(_LIBRARY, "TPESampler", "_sample")
@@ -39,15 +38,15 @@ def trials_of(study: Study, states: Collection[TrialState]) -> list[FrozenTrial]
     return found
 
 
-def tables(study: Study) -> tuple[int, Any]:
-    """Returns the id of a study in its database, and the models of Optuna's tables.
+def tables() -> Any:
+    """Returns the models of Optuna's tables.
 
     Publicly a trial is added in as many transactions as it has parameters and epochs.
 
     Raises:
         MissingPartError: If it has none.
     """
-    return int(_id_of_study.of(study)), _models.get()
+    return _models.get()
 
 
 def put_trial(storage: Any, trial_id: int, trial: FrozenTrial) -> None:

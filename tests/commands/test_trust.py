@@ -22,8 +22,7 @@ from tracking import trust
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made") / "store"
     launch(folder, trials=2)
-    for name in ("mlflow.db", "optuna.db"):
-        settle(folder / name)
+    settle(folder / "mlflow.db")
     return folder
 
 

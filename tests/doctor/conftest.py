@@ -17,8 +17,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with a study of six trials."""
     folder = tmp_path_factory.mktemp("made") / "store"
     launch(folder)
-    for name in ("mlflow.db", "optuna.db"):
-        settle(folder / name)
+    settle(folder / "mlflow.db")
     return folder
 
 

@@ -9,10 +9,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import optuna
 import pytest
-from damages import copy_changed, left_running, optuna_torn, orphans
-from doctored import CODE, ENGINE, Said, copy_of, history_of, kinds, launch, outcome
+from damages import definition_cut, left_running, orphans
+from doctored import CODE, history_of, kinds, launch, outcome
 from handmade import contents
 
 from studies.doctor.diagnosis import diagnose
@@ -50,7 +49,6 @@ KILLED = """
 import os, signal, sys
 sys.path[:0] = {path!r}
 from studies.doctor.diagnosis import diagnose
-from studies.engines.optuna_export import OptunaExport
 
 def killing(function, calls):
     left = [calls]
@@ -70,9 +68,7 @@ diagnose({store!r}, fix=True)
 @pytest.mark.parametrize(
     ("damage", "what", "calls"),
     [
-        (optuna_torn, "os.replace", 1),
-        (optuna_torn, "OptunaExport.add", 3),
-        (copy_changed, "OptunaExport.matching", 1),
+        (definition_cut, "os.replace", 1),
         (orphans, "os.rename", 2),
     ],
 )
@@ -87,15 +83,13 @@ def test_killed_while_it_mends_it_is_done_again(
     assert diagnose(store.root).findings
     assert diagnose(store.root, fix=True).left == []
     assert diagnose(store.root).findings == ()
-    if damage is not copy_changed:
+    if damage is orphans:
         assert damaged <= set(contents(store.root).values()), "all of it is somewhere"
-    assert len(copy_of(store).trials) == 6
     assert outcome(launch(store.root, trials=9)) == undisturbed
 
 
 def test_a_study_that_runs_is_left_alone(store: Store) -> None:
     left_running(store)
-    optuna_torn(store)
     before = contents(store.root / "mlartifacts")
     script = (
         "import sys; from tracking.store import open_store\n"
@@ -110,14 +104,10 @@ def test_a_study_that_runs_is_left_alone(store: Store) -> None:
         told = diagnose(store.root, fix=fix)
         assert list(told.at_work) == ["scripted"]
         assert f"process {process.pid}" in told.at_work["scripted"]
-        assert kinds(told) == ["database"] and told.left, "it has Optuna's database open"
+        assert told.findings == ()
     assert contents(store.root / "mlartifacts") == before
     assert history_of(store).status == "RUNNING"
-    said = Said()
-    assert launch(store.root, said, name="another", trials=2).counts()["complete"] == 2
-    assert [line for line in said.lines if "'scripted' at work" in line]
+    assert launch(store.root, name="another", trials=2).counts()["complete"] == 2
     process.kill()
     process.communicate()
     assert diagnose(store.root, fix=True).left == []
-    names = {s.study_name for s in optuna.get_all_study_summaries(storage=store.optuna_uri)}
-    assert names == {f"scripted ({ENGINE})", f"another ({ENGINE})"}

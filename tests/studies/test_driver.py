@@ -12,18 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
 from scripted import ScriptedExecutor, describe, run_study
 
 from search_spaces.errors import StoreError, StudyChangedError
 from studies import running_studies
 from studies.commands.output import study_text
-from studies.curves import RecordedCurves
 from studies.errors import StudyError
 from studies.launch_options import LaunchOptions
 from studies.progress import NoProgress
 from tracking import trial_reading
+from tracking.curves import RecordedCurves
 from tracking.history import StudyHistory, read_study
 from tracking.records import CodeDescription, TrialSpec
 from tracking.store import create_store, open_store
@@ -266,8 +265,6 @@ def test_a_study_whose_first_trials_fail_alike_stops_and_trains_them_again_when_
     for before, now in zip(stopped.trials, history.trials, strict=False):
         assert dict(before.spec.values) == dict(now.spec.values)
         assert before.run_id != now.run_id
-    (study,) = optuna.get_all_study_summaries(store.optuna_uri)
-    assert study.n_trials == 6
 
     executor = ScriptedExecutor(describe(trials=8, code=mended))
     assert launch_again(executor, retry_infeasible=True).superseded == 3
@@ -424,11 +421,3 @@ def test_a_study_that_runs_elsewhere_is_refused(tmp_path: Path) -> None:
     process.kill()
     process.communicate()
     assert launch(tmp_path / "store", trials=1).counts()["total"] == 1
-
-
-def test_optunas_copy_has_all_trials(undisturbed: StudyHistory) -> None:
-    study = optuna.load_study(
-        study_name="scripted (optuna:tpe)", storage=undisturbed.store.optuna_uri
-    )
-    assert len(study.trials) == 14
-    assert not [t for t in study.trials if not t.state.is_finished()]

@@ -19,11 +19,9 @@ import kerastudy as ks
 from search_spaces import SearchSpace
 from studies.engines.engine import Engine
 from studies.engines.make import make_engine
-from studies.engines.optuna_export import OptunaExport
 from studies.progress import NoProgress
 from studies.seeds import sampler_seed
 from tracking.records import BestEpoch, Objective, Proposal, TrialRecord, TrialResult, TrialSpec
-from tracking.store import create_store
 
 LOSS = Objective("val_loss", "min")
 SEEDS = range(4)
@@ -71,7 +69,6 @@ class Study:
         objective: Callable[[Values], float] = away,
         seed: int = 0,
         engine: str = "optuna:tpe",
-        export: OptunaExport | None = None,
     ) -> None:
         self.fails, self.objective = fails, objective
         self.records: list[TrialRecord] = []
@@ -83,7 +80,6 @@ class Study:
             objective=LOSS,
             epochs=1,
             seed=seed,
-            export=export,
         )
 
     def play(self, trials: int, workers: int = 1) -> list[Values]:
@@ -108,7 +104,7 @@ class Study:
         else:
             best = BestEpoch(1, self.objective(values), {})
             result = TrialResult(number, "complete", epochs=1, best=best)
-        self.engine.tell(number, result, {})
+        self.engine.tell(number, result)
         spec = TrialSpec(number, 1, values, 0, 1, 32, 1, "", LOSS)
         state = proposal.state
         self.records.append(TrialRecord("run", spec, result.state, result, state, {}, "", 0))
@@ -161,26 +157,15 @@ def test_where_all_has_failed_tpe_looks_elsewhere(space: SearchSpace) -> None:
     assert len({values["optimizer"] for values in proposed}) >= 3
 
 
-@pytest.mark.parametrize("exported", [False, True], ids=["from the record", "with its export"])
 @pytest.mark.parametrize("space", [FLAT, CONDITIONAL], ids=["flat", "conditional"])
-def test_what_was_learned_is_restored(tmp_path: Path, space: SearchSpace, exported: bool) -> None:
-    def export() -> OptunaExport | None:
-        return OptunaExport(store, "infeasible", LOSS) if store else None
-
-    store = create_store(tmp_path / "store") if exported else None
+def test_what_was_learned_is_restored(space: SearchSpace) -> None:
     fails = HALVES["a product"]
     wanted = Study(space, fails, towards).play(40)
-    before = Study(space, fails, towards, export=export())
+    before = Study(space, fails, towards)
     before.play(25)
-    resumed = Study(space, fails, towards, export=export())
+    resumed = Study(space, fails, towards)
     resumed.engine.restore(before.records, no_curve)
     assert resumed.play(15) == wanted[25:]
-    if store:
-        copied = optuna.load_study(study_name="infeasible", storage=store.optuna_uri).trials
-        assert len(copied) == 40
-        for trial, record in zip(copied, before.records + resumed.records, strict=True):
-            assert (trial.state.name == "FAIL") == (record.state == "infeasible")
-            assert not trial.constraints
 
 
 def test_without_infeasible_trials_it_is_optunas_own() -> None:
@@ -211,7 +196,7 @@ def test_pruners_pass_infeasible_trials_over() -> None:
     for number in range(6):
         assert engine.ask() is not None
         assert not engine.report(number, 1, 0.1)
-        engine.tell(number, TrialResult(number, "infeasible", reason="made up"), {})
+        engine.tell(number, TrialResult(number, "infeasible", reason="made up"))
     assert engine.ask() is not None
     assert not engine.report(6, 1, 9.0)
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import keras_tuner
 import numpy as np
-import optuna
 import pytest
 from conformance.engine import (
     OBJECTIVE,
@@ -22,7 +21,6 @@ from conformance.engine import (
     EngineConformance,
     Played,
     curve,
-    proposed,
 )
 from keras_tuner import oracles
 from keras_tuner_played import CONTINUOUS, KERAS_TUNER_ENGINES, SMALL, ask, make, tell
@@ -34,12 +32,10 @@ from search_spaces.scalars import canonical_json
 from studies.engines.keras_tuner_engine import KerasTunerEngine
 from studies.engines.keras_tuner_parts import hyperband_trials
 from studies.engines.make import check_engine_serves, make_engine
-from studies.engines.optuna_export import OptunaExport
 from studies.errors import EngineError
 from studies.seeds import sampler_seed
 from studies.settings import PRUNERS, check_engine
 from tracking.records import BestEpoch, Objective, TrialResult
-from tracking.store import create_store
 
 
 @pytest.mark.parametrize(
@@ -250,25 +246,9 @@ def test_pruners_work_as_with_optunas_engines(engine: str, pruner: str) -> None:
         pruned += prunes
         best = BestEpoch(min(epoch, 3), float(number), {})
         result = TrialResult(number, state, epoch, best)  # type: ignore[arg-type]
-        mine.tell(number, result, {})
-        optunas.tell(number, result, {})
+        mine.tell(number, result)
+        optunas.tell(number, result)
     assert pruned
-
-
-def test_finished_trials_open_in_optuna(tmp_path: Path) -> None:
-    store = create_store(tmp_path / "store")
-    export = OptunaExport(store, "digits", OBJECTIVE)
-    played = Played(make("hyperband", space=SPACE, export=export))
-    played.play(9, infeasible=(2,))
-    study = optuna.load_study(study_name="digits", storage=store.optuna_uri)
-    assert [t.state.name for t in study.trials] == [
-        {"complete": "COMPLETE", "infeasible": "FAIL"}[r.state] for r in played.records
-    ]
-    assert study.best_value == min(r.best.value for r in played.records if r.best)
-    # What is there and agrees with the record is taken as it is.
-    resumed = make("hyperband", space=SPACE, export=OptunaExport(store, "digits", OBJECTIVE))
-    resumed.restore(played.records, curve)
-    assert proposed(ask(resumed)) == played.play(1)[0]
 
 
 @pytest.mark.parametrize("engine", ["random", "bayesian", "hyperband", "grid"])

@@ -85,7 +85,7 @@ class TestHyperband:
             tell(engine, proposal, value)
         # Three are better, and there are three places.
         assert [engine.may_go_on(n) for n in range(4)] == [False, True, True, True]
-        engine.tell(4, TrialResult(4, "infeasible", reason="nan"), {})
+        engine.tell(4, TrialResult(4, "infeasible", reason="nan"))
         assert not engine.may_go_on(4)
         for proposal in proposals[5:]:
             tell(engine, proposal, 0.9)
@@ -101,7 +101,7 @@ class TestHyperband:
         engine = make("hyperband", epochs=9)
         proposals = [ask(engine) for _ in range(9)]
         for proposal in proposals[:7]:
-            engine.tell(proposal.number, TrialResult(proposal.number, "infeasible"), {})
+            engine.tell(proposal.number, TrialResult(proposal.number, "infeasible"))
         # Seven of nine have ended, which is when Keras Tuner promotes the best of them.
         later = ask(engine)
         assert later.goes_on_from is None

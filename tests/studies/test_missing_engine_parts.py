@@ -9,13 +9,11 @@ from conformance.engine import EPOCHS, OBJECTIVE, Played
 from keras_tuner_played import SMALL, make
 
 from search_spaces.private_parts import PrivatePart, private_parts
-from studies.engines import keras_tuner_engine, optuna_engine, optuna_export
-from studies.engines.optuna_export import OptunaExport
+from studies.engines import keras_tuner_engine, optuna_engine
 from studies.errors import EngineError
 from studies.libraries import keras_tuner_parts, optuna_parts
-from tracking.store import create_store
 
-assert keras_tuner_engine and keras_tuner_parts and optuna_export and optuna_parts
+assert keras_tuner_engine and keras_tuner_parts and optuna_parts
 OF_OPTUNA, OF_KERAS_TUNER = private_parts("optuna"), private_parts("keras-tuner")
 
 
@@ -28,10 +26,7 @@ def take_away(part: PrivatePart, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("part", OF_OPTUNA, ids=str)
-def test_a_study_by_optuna_runs_without(
-    part: PrivatePart, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
-    store = create_store(tmp_path / "store")
+def test_a_study_by_optuna_runs_without(part: PrivatePart, monkeypatch: pytest.MonkeyPatch) -> None:
     take_away(part, monkeypatch)
     engine = optuna_engine.OptunaEngine(
         name="without",
@@ -41,7 +36,6 @@ def test_a_study_by_optuna_runs_without(
         objective=OBJECTIVE,
         epochs=EPOCHS,
         seed=7,
-        export=OptunaExport(store, "without", OBJECTIVE),
     )
     played = Played(engine)
     played.play(12, infeasible=[2, 3])

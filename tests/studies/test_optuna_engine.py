@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import sqlite3
 from collections.abc import Callable
-from pathlib import Path
 
 import optuna
 import pytest
-from conformance.engine import EPOCHS, OBJECTIVE, SPACE, EngineConformance, Played, curve
+from conformance.engine import EPOCHS, OBJECTIVE, SPACE, EngineConformance, Played
 
 import kerastudy as ks
 from search_spaces import SearchSpace
 from search_spaces.optuna_space import OptunaSpace
 from studies.engines.optuna_engine import OptunaEngine
-from studies.engines.optuna_export import OptunaExport
 from studies.errors import EngineError
 from studies.seeds import sampler_seed
 from studies.settings import ENGINES, PRUNERS
-from tracking.records import BestEpoch, Objective, TrialResult
-from tracking.store import Store, create_store
+from tracking.records import BestEpoch, TrialResult
 
 # A threshold has no usual one.
 PRUNING = [
@@ -35,7 +30,6 @@ def make_engine(
     pruner: str = "none",
     space: SearchSpace = SPACE,
     seed: int = 7,
-    export: OptunaExport | None = None,
 ) -> OptunaEngine:
     return OptunaEngine(
         name="conformance",
@@ -45,7 +39,6 @@ def make_engine(
         objective=OBJECTIVE,
         epochs=EPOCHS,
         seed=seed,
-        export=export,
     )
 
 
@@ -122,7 +115,7 @@ def test_tpe_on_the_declared_space_is_optunas_own() -> None:
         assert proposal.values == OptunaSpace(space).suggest(trial)
         value = abs(proposal.values["dropout"] - 0.2) + proposal.values["learning_rate"]
         study.tell(trial, value)
-        engine.tell(number, TrialResult(number, "complete", best=BestEpoch(1, value, {})), {})
+        engine.tell(number, TrialResult(number, "complete", best=BestEpoch(1, value, {})))
 
 
 def test_median_prunes_the_hopeless_and_no_other() -> None:
@@ -150,92 +143,10 @@ def test_a_trial_that_is_told_again_is_judged_as_the_first_time(pruner: str) -> 
         assert made.ask() is not None
         for epoch in range(1, 10):
             made.report(number, epoch, 10.0 + number - epoch)
-        made.tell(number, TrialResult(number, "complete", best=BestEpoch(9, number, {})), {})
+        made.tell(number, TrialResult(number, "complete", best=BestEpoch(9, number, {})))
     assert made.ask() is not None
     # The best of all at first, and the only one that gets worse.
     first = [made.report(8, epoch, 8.0 + epoch / 100) for epoch in range(1, 10)]
     again = [made.report(8, epoch, 8.0 + epoch / 100) for epoch in range(1, 10)]
     assert any(first) and not first[0]
     assert again == first
-
-
-def rows(store: Store, study: str) -> dict[str, list[tuple[object, ...]]]:
-    """What Optuna's tables hold of a study's trials, without ids."""
-    tables = {
-        "trials": "trial_id",
-        "trial_params": "param_id",
-        "trial_values": "trial_value_id",
-        "trial_intermediate_values": "trial_intermediate_value_id",
-        "trial_user_attributes": "trial_user_attribute_id",
-        "trial_system_attributes": "trial_system_attribute_id",
-    }
-    found = {}
-    with contextlib.closing(sqlite3.connect(store.root / "optuna.db")) as database:
-        for table, key in tables.items():
-            names = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
-            fields = ", ".join(f"t.{n}" for n in names if n not in {key, "trial_id", "study_id"})
-            found[table] = database.execute(
-                f"SELECT trials.number, {fields} FROM {table} AS t JOIN trials USING (trial_id) "
-                "JOIN studies ON trials.study_id = studies.study_id WHERE study_name = ? "
-                f"ORDER BY trials.number, t.{key}",
-                (study,),
-            ).fetchall()
-    return found
-
-
-class TestExport:
-    @pytest.fixture
-    def store(self, tmp_path: Path) -> Store:
-        return create_store(tmp_path / "store")
-
-    def test_finished_trials_open_in_optuna(self, store: Store) -> None:
-        engine = make_engine(export=OptunaExport(store, "digits", OBJECTIVE), pruner="median")
-        played = Played(engine)
-        played.play(12, infeasible=(3,))
-        study = optuna.load_study(study_name="digits", storage=store.optuna_uri)
-        assert [t.state.name for t in study.trials] == [
-            {"complete": "COMPLETE", "pruned": "PRUNED", "infeasible": "FAIL"}[r.state]
-            for r in played.records
-        ]
-        best = min(r.best.value for r in played.records if r.best and r.state == "complete")
-        assert study.best_value == best
-        assert study.trials[0].user_attrs["note"] == "made up"
-        assert study.trials[0].intermediate_values == curve(played.records[0])
-
-    def test_what_is_written_is_what_optuna_would_write(self, store: Store) -> None:
-        engine = make_engine(export=OptunaExport(store, "ours", OBJECTIVE), pruner="median")
-        Played(engine).play(12, infeasible=(3,))
-        ours = optuna.load_study(study_name="ours", storage=store.optuna_uri)
-        theirs = optuna.create_study(study_name="theirs", storage=store.optuna_uri)
-        theirs.add_trials(ours.trials)
-        written = [rows(store, name) for name in ("ours", "theirs")]
-        assert len(written[0]["trials"]) == 12 and written[0]["trial_params"]
-        for table, wanted in written[1].items():
-            assert written[0][table] == wanted, table
-
-    def test_is_written_anew_where_it_differs_from_the_record(self, store: Store) -> None:
-        other = Played(make_engine(seed=1, export=OptunaExport(store, "digits", OBJECTIVE)))
-        other.play(5)
-        played = Played(make_engine(seed=2))
-        played.play(4)
-        engine = make_engine(seed=2, export=OptunaExport(store, "digits", OBJECTIVE))
-        engine.restore(played.records, curve)
-        study = optuna.load_study(study_name="digits", storage=store.optuna_uri)
-        assert [t.value for t in study.trials] == [r.best.value for r in played.records if r.best]
-
-    def test_is_made_anew_where_it_has_another_direction(self, store: Store) -> None:
-        make_engine(export=OptunaExport(store, "digits", Objective("val_loss", "max")))
-        engine = make_engine(export=OptunaExport(store, "digits", OBJECTIVE))
-        engine.restore([], curve)
-        study = optuna.load_study(study_name="digits", storage=store.optuna_uri)
-        assert study.direction.name == "MINIMIZE"
-
-    def test_a_trial_that_was_recorded_and_not_exported_is_added(self, store: Store) -> None:
-        exported = Played(make_engine(export=OptunaExport(store, "digits", OBJECTIVE)))
-        exported.play(3)
-        played = Played(make_engine())
-        played.play(4)
-        engine = make_engine(export=OptunaExport(store, "digits", OBJECTIVE))
-        engine.restore(played.records, curve)
-        study = optuna.load_study(study_name="digits", storage=store.optuna_uri)
-        assert len(study.trials) == 4

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-import optuna
-from damage import cut_short, flip_byte, settle, tear_last_page, tear_pages
+from damage import cut_short, flip_byte
 from doctored import ENGINE, history_of
 
 from studies.doctor.diagnosis import diagnose
@@ -17,56 +14,6 @@ from tracking import tags
 from tracking.atomic import one_before
 from tracking.run_contents import definition_path
 from tracking.store import Store
-
-
-def optuna_torn(store: Store) -> str:
-    tear_last_page(store.root / "optuna.db")
-    return "database"
-
-
-def optuna_all_torn(store: Store) -> str:
-    tear_pages(store.root / "optuna.db")
-    return "database"
-
-
-def optuna_cut(store: Store) -> str:
-    cut_short(store.root / "optuna.db")
-    return "database"
-
-
-def optuna_gone(store: Store) -> str:
-    settle(store.root / "optuna.db")
-    for path in store.root.glob("optuna.db*"):
-        path.unlink()
-    return "database"
-
-
-def optuna_empty(store: Store) -> str:
-    optuna_gone(store)
-    (store.root / "optuna.db").touch()
-    return "database"
-
-
-def copy_changed(store: Store) -> str:
-    with closing(sqlite3.connect(store.root / "optuna.db")) as database, database:
-        database.execute("UPDATE trial_values SET value = value + 1")
-    return "copy"
-
-
-def copy_garbled(store: Store) -> str:
-    """What SQLite takes for sound, and Optuna can't read."""
-    with closing(sqlite3.connect(store.root / "optuna.db")) as database, database:
-        database.execute("UPDATE trial_params SET distribution_json = '{\"na'")
-    return "copy"
-
-
-def copy_behind(store: Store) -> str:
-    storage = optuna.storages.RDBStorage(store.optuna_uri)
-    optuna.delete_study(study_name=f"scripted ({ENGINE})", storage=storage)
-    # Or SQLite brings its log to the database whenever the connection is let go.
-    storage.remove_session()
-    storage.engine.dispose()
-    return "copy"
 
 
 def facts_gone(store: Store) -> str:
@@ -157,7 +104,7 @@ def pieces(store: Store) -> str:
     folder = history_of(store).files.folder
     (folder / "partial-1-trial-00001.weights.h5").write_bytes(b"half")
     (store.root / "partial-1-store.json").write_bytes(b"{")
-    (store.root / "unfinished-optuna.db").write_bytes(b"")
+    (store.root / "unfinished-mlflow.db").write_bytes(b"")
     return "leftover"
 
 

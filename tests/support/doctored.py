@@ -6,7 +6,6 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-import optuna
 from scripted import ScriptedExecutor, describe, run_study
 
 from studies.doctor.diagnosis import Diagnosis
@@ -48,7 +47,3 @@ def history_of(store: Store) -> StudyHistory:
 
 def kinds(diagnosis: Diagnosis) -> list[str]:
     return sorted({finding.kind for finding in diagnosis.findings})
-
-
-def copy_of(store: Store) -> optuna.Study:
-    return optuna.load_study(study_name=f"scripted ({ENGINE})", storage=store.optuna_uri)

@@ -35,7 +35,7 @@ import kerastudy as ks
 from search_spaces import SearchSpace
 from studies.commands.main import telling_errors
 from studies.progress import NoProgress
-from tracking.mlflow_client import forget_databases
+from tracking.mlflow_client import forget_database
 from tracking.records import TrialSpec
 
 # "kill" leaves what a killed process would; "kill twice" has the launch after that killed too, at
@@ -119,7 +119,10 @@ _EVERY = {"power": 4, "kill twice": 6}
 _PARTS = {
     "store": ("", "open locks/"),
     "all": ("", "the end"),
-    "trials": ("commit optuna.db: INSERT studies", "commit mlflow.db: INSERT registered_models"),
+    "trials": (
+        "commit mlflow.db: INSERT experiment_tags",
+        "commit mlflow.db: INSERT registered_models",
+    ),
 }
 
 
@@ -276,7 +279,7 @@ def main() -> None:
     study_record.read_record(folder / "another", "faults")
     study_record.left_behind(folder / "another")
     # What is faulty is the making of the first store.
-    forget_databases()
+    forget_database()
     assert "tensorflow" not in sys.modules, f"{scripted.__file__} brought TensorFlow along"
     print(json.dumps(Cases(folder, plan["part"], settings).run(plan["fault"])))
 

@@ -9,7 +9,6 @@ from conformance.engine import EPOCHS, OBJECTIVE
 import kerastudy as ks
 from search_spaces import SearchSpace
 from studies.engines.keras_tuner_engine import KerasTunerEngine
-from studies.engines.optuna_export import OptunaExport
 from studies.settings import ENGINES
 from tracking.records import BestEpoch, Objective, Proposal, TrialResult
 
@@ -25,7 +24,6 @@ def make(
     seed: int = 7,
     epochs: int = EPOCHS,
     objective: Objective = OBJECTIVE,
-    export: OptunaExport | None = None,
 ) -> KerasTunerEngine:
     return KerasTunerEngine(
         name="conformance",
@@ -35,7 +33,6 @@ def make(
         objective=objective,
         epochs=epochs,
         seed=seed,
-        export=export,
     )
 
 
@@ -47,7 +44,7 @@ def ask(engine: KerasTunerEngine) -> Proposal:
 
 def tell(engine: KerasTunerEngine, proposal: Proposal, value: float) -> None:
     best = BestEpoch(1, value, {})
-    engine.tell(proposal.number, TrialResult(proposal.number, "complete", 1, best), {})
+    engine.tell(proposal.number, TrialResult(proposal.number, "complete", 1, best))
 
 
 def tell_all(engine: KerasTunerEngine, values: Sequence[float]) -> None:

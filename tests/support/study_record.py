@@ -1,6 +1,6 @@
 """What a store holds of a study, and must hold however often its processes were killed.
 
-Read with the clients of MLflow and Optuna; only the points of metrics, for which MLflow asks its
+Read with MLflow's client; only the points of metrics, for which MLflow asks its
 database once a metric, all at once. What two undisturbed launches may differ in is left out: times,
 ids, how many attempts a trial took.
 """
@@ -20,7 +20,6 @@ from typing import Any
 
 import h5py
 import numpy as np
-import optuna
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -68,7 +67,6 @@ def read_record(root: Path, name: str, engine: str = "optuna:tpe") -> dict[str, 
         "files": _files(
             _study_folder(root, name, experiment.experiment_id) / engine.replace(":", "-")
         ),
-        "optuna": _optuna(root, f"{name} ({engine})", runs),
     }
     return json.loads(json.dumps(record))
 
@@ -95,11 +93,6 @@ def left_behind(root: Path) -> list[str]:
             found.append(f"a piece of a file: {relative}")
         if relative.startswith("locks/") and path.suffix == ".json":
             found.append(f"a lock's holder: {relative}")
-    storage = _optuna_storage(root)
-    for study in storage.get_all_studies():
-        trials = storage.get_all_trials(study._study_id, deepcopy=False)
-        states = [trial.state.name for trial in trials if not trial.state.is_finished()]
-        found += [f"Optuna has a trial {state}" for state in states]
     return found
 
 
@@ -263,33 +256,6 @@ def _files(folder: Path) -> dict[str, Any]:
     for path in sorted(folder.glob("*")):
         found[path.name] = weights_in(path) if path.suffix == ".h5" else None
     return found
-
-
-def _optuna(root: Path, name: str, runs: list[Run]) -> list[dict[str, Any]]:
-    numbers = {run.info.run_id: run.data.tags.get("kerastudy.trial") for run in runs}
-    study = optuna.load_study(study_name=name, storage=_optuna_storage(root))
-    found = []
-    for trial in study.trials:
-        attributes = dict(trial.user_attrs)
-        attributes["mlflow_run"] = numbers.get(attributes.get("mlflow_run", ""), "no run")
-        found.append(
-            {
-                "number": trial.number,
-                "state": trial.state.name,
-                "values": trial.values,
-                "params": trial.params,
-                "distributions": {k: repr(d) for k, d in trial.distributions.items()},
-                "epochs": trial.intermediate_values,
-                "user_attrs": attributes,
-                "system_attrs": trial.system_attrs,
-            }
-        )
-    return found
-
-
-def _optuna_storage(root: Path) -> optuna.storages.RDBStorage:
-    uri = f"sqlite:///{(root / 'optuna.db').as_posix()}"
-    return optuna.storages.RDBStorage(uri, skip_compatibility_check=True)
 
 
 def _points(root: Path) -> Points:

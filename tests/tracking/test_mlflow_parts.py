@@ -14,7 +14,7 @@ from scripted import describe
 from search_spaces.private_parts import PrivatePart, private_parts
 from tracking import mlflow_parts
 from tracking.history import read_study
-from tracking.mlflow_client import forget_databases
+from tracking.mlflow_client import forget_database
 from tracking.run_tables import TableWriter, make_writer
 from tracking.run_writer import ClientWriter
 from tracking.runs import StudyRuns
@@ -47,12 +47,12 @@ def test_without_one_a_study_is_recorded_all_the_same(
 
     monkeypatch.setattr(part, "get", missing)
     # A new process has made no database yet.
-    forget_databases()
+    forget_database()
     store = create_store(tmp_path / "store")
     runs = check_records(store)
     by_client = isinstance(make_writer(store, runs.experiment_id), ClientWriter)
     assert by_client == (part is mlflow_parts._CHECK)
-    forget_databases()
+    forget_database()
 
 
 @pytest.mark.parametrize(

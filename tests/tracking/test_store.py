@@ -17,7 +17,6 @@ from handmade import contents
 
 from search_spaces.errors import StoreError
 from tracking.history import study_names
-from tracking.mlflow_client import open_optuna_storage
 from tracking.store import (
     STORE_FORMAT,
     Store,
@@ -35,18 +34,16 @@ def write_facts(folder: Path, text: str | bytes) -> None:
     (folder / "store.json").write_bytes(data)
 
 
-def test_both_databases_have_a_write_ahead_log(empty_store_folder: Path) -> None:
-    for name in ("mlflow.db", "optuna.db"):
-        with closing(sqlite3.connect(empty_store_folder / name)) as database:
-            assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+def test_the_database_has_a_write_ahead_log(empty_store_folder: Path) -> None:
+    with closing(sqlite3.connect(empty_store_folder / "mlflow.db")) as database:
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_a_new_store_is_whole(empty_store_folder: Path) -> None:
-    """Both databases open in their owners' hands, and nothing unfinished lies about."""
+    """Its database opens in MLflow's hands, and nothing unfinished lies about."""
     store = open_store(empty_store_folder)
     assert store is not None
     assert study_names(store) == []
-    assert open_optuna_storage(store).get_all_studies() == []
     assert not list(empty_store_folder.glob("unfinished*"))
     assert not list(empty_store_folder.glob("partial*"))
 
@@ -69,7 +66,6 @@ def test_a_path_with_a_space_and_korean(tmp_path: Path) -> None:
     run = store.client.create_run(experiment)
     store.client.log_text(run.info.run_id, "text", "a/note.txt")
     assert (store.root / "mlartifacts/1" / run.info.run_id / "artifacts/a/note.txt").is_file()
-    assert open_optuna_storage(store).get_all_studies() == []
 
 
 def test_a_relative_path_is_made_absolute(
@@ -153,21 +149,17 @@ def test_killed_while_it_was_created(tmp_path: Path) -> None:
     folder.mkdir()
     for name in ("unfinished-mlflow.db", "unfinished-mlflow.db-wal", "unfinished-mlflow.db-shm"):
         (folder / name).write_bytes(b"garbage " * 1000)
-    (folder / "unfinished-optuna.db").write_bytes(b"")
     (folder / "mlartifacts").mkdir()
     store = create_store(folder)
     assert study_names(store) == []
-    assert open_optuna_storage(store).get_all_studies() == []
     assert not list(folder.glob("unfinished*"))
 
 
-def test_killed_between_the_two_databases(new_store: Store) -> None:
+def test_killed_before_it_was_called_a_store(new_store: Store) -> None:
     new_store.client.create_experiment("kept")
     (new_store.root / "store.json").unlink()
-    (new_store.root / "optuna.db").unlink()
     store = create_store(new_store.root)
     assert store.client.get_experiment_by_name("kept") is not None
-    assert open_optuna_storage(store).get_all_studies() == []
 
 
 def test_a_store_whose_database_is_gone_is_told_and_not_made_anew(new_store: Store) -> None:
@@ -260,14 +252,13 @@ def test_a_store_that_cannot_be_written(open_to_all: Path, empty_store_folder: P
     folder = open_to_all / "store"
     folder.mkdir()
     write_facts(folder, json.dumps({"format": STORE_FORMAT, "path": str(folder)}))
-    for name in ("mlflow.db", "optuna.db"):
-        (folder / name).write_bytes((empty_store_folder / name).read_bytes())
+    database = folder / "mlflow.db"
+    database.write_bytes((empty_store_folder / "mlflow.db").read_bytes())
     before = contents(folder)
     for mode in (0o555, 0o777):
-        # The second time the folder may be written, and its databases may not.
+        # The second time the folder may be written, and its database may not.
         os.chmod(folder, mode)
-        for name in ("mlflow.db", "optuna.db"):
-            os.chmod(folder / name, 0o444)
+        os.chmod(database, 0o444)
         assert all("not writable" in line for line in as_nobody(folder))
         assert contents(folder) == before
 

@@ -15,7 +15,7 @@ from tracking.store import Store
 
 Kind = Literal[
     "store",  # store.json
-    "database",  # mlflow.db or optuna.db
+    "database",  # mlflow.db
     "running",  # a run that is RUNNING without a process
     "unmade",  # a study whose process was killed while it was made
     "record",  # a run that can't be read, or is missing
@@ -23,7 +23,6 @@ Kind = Literal[
     "code",  # the text of a study file
     "checkpoint",  # the weights of a trial
     "state",  # the state of a training that may be resumed
-    "copy",  # Optuna's copy of the record
     "champion",  # the registered model
     "leftover",  # a piece of a file
     "orphan",  # files without anything in the record

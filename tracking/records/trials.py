@@ -233,11 +233,12 @@ class TrialRecord:
         engine_state: See `Proposal.state`.
         environment: Versions and machine that it ran on.
         code_digest: Digest of the study file that it ran from.
-        started: Milliseconds since the epoch (Unix time).
+        started: When it began, in milliseconds since the epoch (Unix time).
         known: See `Proposal.known`.
         losses: How many of its attempts ended with the process that they ran in.
         verified: Whether plain `model.fit` verified it; see `tracking.records.verified`. Empty if
             it was not compared.
+        ended: When it ended, as `started`; 0 while it runs.
     """
 
     run_id: str
@@ -251,6 +252,7 @@ class TrialRecord:
     known: int | None = None
     losses: int = 0
     verified: str = ""
+    ended: int = 0
 
     @property
     def holds(self) -> bool:
@@ -278,12 +280,6 @@ class TrialRecord:
     def best(self) -> BestEpoch | None:
         """The trial's best epoch, if it has one."""
         return self.result.best if self.result is not None else None
-
-    @property
-    def attributes(self) -> dict[str, str]:
-        """Attributes of the trial in Optuna: its run in MLflow, and its reason."""
-        reason = self.result.reason if self.result is not None else ""
-        return {"mlflow_run": self.run_id, **({"reason": reason} if reason else {})}
 
     @property
     def best_training(self) -> tuple[TrialSpec, BestEpoch]:

@@ -76,7 +76,7 @@ class Played:
             result = TrialResult(number, "infeasible", reason="made up")
         else:
             result = self._train(spec)
-        self.engine.tell(number, result, {"note": "made up"})
+        self.engine.tell(number, result)
         self.records.append(record(spec, proposal, result))
 
     def unfinished(self, proposal: Proposal) -> TrialRecord:
@@ -249,7 +249,7 @@ class EngineConformance:
         proposal = played.engine.ask()
         assert proposal is not None
         assert played.engine.report(proposal.number, 1, float("nan")) is False
-        played.engine.tell(proposal.number, TrialResult(0, "infeasible", reason="nan"), {})
+        played.engine.tell(proposal.number, TrialResult(0, "infeasible", reason="nan"))
         assert played.engine.may_go_on(0) is False
         following = played.engine.ask()
         assert following is not None and following.number == 1

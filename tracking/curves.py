@@ -1,4 +1,4 @@
-"""The curves of trials that an engine gets."""
+"""The objective of recorded trials by epoch."""
 
 from __future__ import annotations
 
