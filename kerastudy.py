@@ -103,6 +103,7 @@ from studies.champions import load_model  # noqa: E402
 from studies.engines.optuna_export import export_optuna  # noqa: E402
 from studies.seeds import epoch_seed, permutation, seed_states  # noqa: E402
 from tracking import (  # noqa: E402
+    EndedTrial,
     Objective,
     StudyHistory,
     TrialRecord,
@@ -116,6 +117,7 @@ __all__ = [
     "Choice",
     "ComparisonError",
     "DataError",
+    "EndedTrial",
     "EngineError",
     "Fixed",
     "Float",

@@ -16,7 +16,15 @@ import time
 import kerastudy as ks
 from search_spaces import SearchSpace
 from studies.engines.make import make_engine
-from tracking.records import BestEpoch, Objective, Proposal, TrialRecord, TrialResult, TrialSpec
+from tracking.records import (
+    BestEpoch,
+    EndedTrial,
+    Objective,
+    Proposal,
+    TrialRecord,
+    TrialResult,
+    TrialSpec,
+)
 
 _OBJECTIVE = Objective("val_loss", "min")
 _SPACE = SearchSpace(
@@ -60,7 +68,7 @@ def ask_cost(trials: int, asks: int) -> dict[str, float]:
 
 def _record(proposal: Proposal) -> TrialRecord:
     spec = TrialSpec(proposal.number, 1, proposal.values, 0, 1, 32, 1, "", _OBJECTIVE)
-    return TrialRecord("", spec, "complete", _result(proposal), proposal.state, {}, "", 0)
+    return EndedTrial("", spec, "complete", _result(proposal), proposal.state, {}, "", 0)
 
 
 def _result(proposal: Proposal) -> TrialResult:

@@ -12,7 +12,7 @@ from studies.loading import Target, load_study
 from tracking import tags
 from tracking.champions import champion_version
 from tracking.history import StudyHistory, read_source, read_study
-from tracking.records import TrialRecord
+from tracking.records import EndedTrial
 from tracking.registry import local_model
 from tracking.store import default_store_path, open_store
 from tracking.trust import stranger
@@ -67,7 +67,9 @@ def load_model(study: str, *, store: str | Path | None = None, trust: bool = Fal
         if not champion_loader.can_not_be_loaded(folder):
             return champion_loader.load_keras_model(folder)
         history = read_study(opened, study, version.tags[tags.ENGINE])
-        return _rebuilt(history, history.trial(int(version.tags[tags.NUMBER])))
+        trial = history.trial(int(version.tags[tags.NUMBER]))
+        assert isinstance(trial, EndedTrial), "a model was registered of it"
+        return _rebuilt(history, trial)
     except StudyError:
         raise
     except Exception as error:
@@ -77,7 +79,7 @@ def load_model(study: str, *, store: str | Path | None = None, trust: bool = Fal
         ) from error
 
 
-def _rebuilt(history: StudyHistory, trial: TrialRecord) -> keras.Model:
+def _rebuilt(history: StudyHistory, trial: EndedTrial) -> keras.Model:
     """Returns the model of a trial, made by the recorded text of the study's file."""
     from studies.training.building import build_model, build_variables
     from studies.training.determinism import begin_trial

@@ -13,7 +13,7 @@ from studies.progress import Progress
 from studies.reruns import unsound_checkpoints
 from studies.verification import Verifier
 from tracking.history import StudyHistory
-from tracking.records import TrialRecord
+from tracking.records import EndedTrial
 from tracking.records.verified import (
     IDENTICAL,
     OFF,
@@ -55,11 +55,11 @@ def choose_champion(
     Raises:
         VerificationStopped: If it was stopped. Then nothing is registered.
     """
-    unsaved: list[TrialRecord] = []
+    unsaved: list[EndedTrial] = []
     passed_over, again = False, True
     for history, found in _best_first(engines):
         trial, checkpoint = found, None
-        if trial.result is not None and trial.result.unsaved:
+        if trial.result.unsaved:
             unsaved.append(trial)
             passed_over = True
             continue
@@ -87,11 +87,10 @@ def choose_champion(
     _tell_of(unsaved, progress)
 
 
-def _tell_of(unsaved: Sequence[TrialRecord], progress: Progress) -> None:
+def _tell_of(unsaved: Sequence[EndedTrial], progress: Progress) -> None:
     """Reports that the best trials can't be the champion, as they have no checkpoint."""
     if unsaved:
         best = unsaved[0]
-        assert best.result is not None, "it has a value"
         more = f", as {len(unsaved) - 1} more have none" if len(unsaved) > 1 else ""
         progress.say(
             f"warning: trial {best.number} is the best, but has no checkpoint to register{more}: "
@@ -100,8 +99,8 @@ def _tell_of(unsaved: Sequence[TrialRecord], progress: Progress) -> None:
 
 
 def _noted(
-    runs: StudyRuns, history: StudyHistory, trial: TrialRecord, text: str, progress: Progress
-) -> TrialRecord:
+    runs: StudyRuns, history: StudyHistory, trial: EndedTrial, text: str, progress: Progress
+) -> EndedTrial:
     """Records the outcome of comparing a trial with `model.fit`; returns the trial with it."""
     if text == trial.verified:
         return trial
@@ -121,9 +120,8 @@ def _noted(
     )
     suspects = [
         str(each.number)
-        for each in history.trials
-        if each.result is not None
-        and each.result.trainer == "compiled"
+        for each in history.ended
+        if each.result.trainer == "compiled"
         and each.run_id != trial.run_id
         and not is_whole(each.verified)
     ]
@@ -137,7 +135,7 @@ def _noted(
     return trial
 
 
-def _best_first(engines: Sequence[StudyHistory]) -> Iterator[tuple[StudyHistory, TrialRecord]]:
+def _best_first(engines: Sequence[StudyHistory]) -> Iterator[tuple[StudyHistory, EndedTrial]]:
     """Yields the trials with a value, of all engines of a study, best first."""
     by_run = {trial.run_id: history for history in engines for trial in history.trials}
     # Sorting is stable: the present engine wins ties.
@@ -148,7 +146,7 @@ def _best_first(engines: Sequence[StudyHistory]) -> Iterator[tuple[StudyHistory,
 
 def _verified(
     history: StudyHistory,
-    trial: TrialRecord,
+    trial: EndedTrial,
     verifier: Verifier,
     progress: Progress,
     *,
@@ -163,7 +161,6 @@ def _verified(
         progress: Gets messages for the user.
         again: Whether to restore lost weights by training.
     """
-    assert trial.result is not None, "it has a value"
     repeat = trial.result.best_repeat
     faults = dict(unsound_checkpoints(history, trial))
     path = history.files.checkpoint(trial.number, repeat)
@@ -186,7 +183,7 @@ def _verified(
 def _register(
     executor: Executor,
     history: StudyHistory,
-    trial: TrialRecord,
+    trial: EndedTrial,
     checkpoint: Path,
     progress: Progress,
 ) -> None:

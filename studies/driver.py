@@ -36,6 +36,7 @@ from tracking.joining import completed, joined
 from tracking.records import (
     FINISHED_STATES,
     Decision,
+    EndedTrial,
     EpochResult,
     Proposal,
     TrainerName,
@@ -43,6 +44,7 @@ from tracking.records import (
     TrialResult,
     TrialSpec,
     TrialTask,
+    finished_trials,
 )
 from tracking.runs import StudyRuns
 from tracking.selection import best_trial
@@ -86,7 +88,7 @@ class Driver:
         self._at_the_end = at_the_end
         self._description = description = runs.description
         self._trials = {trial.number: trial for trial in recorded}
-        self._finished = {t.number: t for t in recorded if t.state in FINISHED_STATES}
+        self._finished = {trial.number: trial for trial in finished_trials(recorded)}
         self._finished_before = frozenset(self._finished)
         self._again = deque(t for t in recorded if t.state not in FINISHED_STATES)
         self._running: dict[int, Running] = {}
@@ -170,7 +172,7 @@ class Driver:
             self._follow(trial)
         self._first_trials.check()
 
-    def _record(self, result: TrialResult) -> TrialRecord | None:
+    def _record(self, result: TrialResult) -> EndedTrial | None:
         """Records what came of a training; returns the trial, if that has ended."""
         running = self._running[result.number]
         cut = self._time_limit.reason(result.number)
@@ -232,17 +234,16 @@ class Driver:
         running.results[-1] = replace(last, state="interrupted", reason="stopped between repeats")
         self._follow(self._end(running.trial, self._combined(running)))
 
-    def _end(self, trial: TrialRecord, result: TrialResult) -> TrialRecord:
+    def _end(self, trial: TrialRecord, result: TrialResult) -> EndedTrial:
         """Records what came of a trial; returns it as it is now."""
         result = replace(result, joined=as_they_can_join(self._description, result.joined))
         self._runs.finish_trial(trial.run_id, result)
-        return replace(trial, state=result.state, result=result)
+        return trial.with_result(result)
 
-    def _follow(self, trial: TrialRecord) -> None:
+    def _follow(self, trial: EndedTrial) -> None:
         """Goes on from a trial that has ended, and is in the record."""
         # One that ended with it may have shown hyperparameters that it lacks.
         trial = completed(trial, self._description.space)
-        assert trial.result is not None, "it has ended"
         del self._running[trial.number]
         if trial.state == "interrupted":
             self._progress.trial_ended(trial.result, None)
@@ -259,9 +260,8 @@ class Driver:
         shown = None if best is None or best.best is None else (best.number, best.best.value)
         self._progress.trial_ended(trial.result, shown)
 
-    def _on_told(self, trial: TrialRecord) -> None:
+    def _on_told(self, trial: EndedTrial) -> None:
         """Goes on from what an engine was told."""
-        assert trial.result is not None, "it has ended"
         self._join(trial.result)
         self._counted.add(trial.number)
         if self._description.lag:
@@ -280,8 +280,8 @@ class Driver:
         self._progress.say(f"trial {result.number} showed {names}: {how}")
         self._description = replace(self._description, space=space)
         self._runs.description = self._description
-        for trials in (self._trials, self._finished):
-            trials.update({n: completed(trial, space) for n, trial in trials.items()})
+        self._trials = {n: completed(trial, space) for n, trial in self._trials.items()}
+        self._finished = {n: completed(trial, space) for n, trial in self._finished.items()}
         self._again = deque(completed(trial, space) for trial in self._again)
         for running in self._running.values():
             # It may begin again, or its next repeat may.

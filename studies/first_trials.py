@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from search_spaces.errors import FailedAlikeError
-from tracking.records import StudyDescription, TrialRecord
+from tracking.records import EndedTrial, StudyDescription, TrialRecord
 
 _TRIALS = 3
 
@@ -25,9 +25,9 @@ class FirstTrials:
         self._wanted = min(_TRIALS, description.trials)
         self._over = any(t.best is not None and same(t.code_digest) for t in recorded)
 
-    def take(self, trial: TrialRecord) -> None:
+    def take(self, trial: EndedTrial) -> None:
         """Takes a trial that has ended."""
-        raised = trial.result.raised if trial.result is not None else ""
+        raised = trial.result.raised
         self._over = self._over or not raised or any(raised != each for each in self._failed)
         self._failed.append(raised)
 

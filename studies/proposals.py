@@ -12,7 +12,15 @@ from typing import Any
 
 from search_spaces import SearchSpace
 from studies.engines.engine import Curve, Engine
-from tracking.records import FINISHED_STATES, EpochResult, Objective, Proposal, TrialRecord
+from tracking.records import (
+    FINISHED_STATES,
+    EndedTrial,
+    EpochResult,
+    Objective,
+    Proposal,
+    TrialRecord,
+    finished_trials,
+)
 
 EngineOf = Callable[[SearchSpace], Engine]
 
@@ -39,13 +47,13 @@ class Proposals:
         curve: Curve,
         lag: int,
         objective: Objective,
-        on_told: Callable[[TrialRecord], None],
+        on_told: Callable[[EndedTrial], None],
     ) -> None:
         self._engine_of, self._curve = engine_of, curve
         self._lag, self._objective = lag, objective
         self._on_told = on_told
         self._told = 0
-        self._parked: dict[int, TrialRecord] = {}
+        self._parked: dict[int, EndedTrial] = {}
 
     def begin(self, space: SearchSpace, recorded: Sequence[TrialRecord]) -> None:
         """Takes up the record, as it was when the study was left.
@@ -56,17 +64,14 @@ class Proposals:
         """
         if self._lag:
             # What shows itself late is in the space already, and so is the trial that showed it.
-            shown = [t.number + 1 for t in recorded if t.result is not None and t.result.joined]
+            finished = finished_trials(recorded)
+            shown = [t.number + 1 for t in finished if t.result.joined]
             known = [t.known for t in recorded if t.known is not None]
             told = max([0, *known, *(n for n in shown if self._all_ended(recorded, n))])
             # It is told in order: again from a trial on that was infeasible and is trained again.
             begun = [t.number for t in recorded if t.state not in FINISHED_STATES]
             self._told = min([told, *begun])
-            self._parked = {
-                t.number: t
-                for t in recorded
-                if t.state in FINISHED_STATES and t.number >= self._told
-            }
+            self._parked = {t.number: t for t in finished if t.number >= self._told}
         self.restore(space, recorded, ())
 
     def restore(
@@ -110,7 +115,7 @@ class Proposals:
         value = epoch.metrics.get(self._objective.metric)
         return value is not None and self.engine.report(epoch.number, epoch.epoch, value)
 
-    def ended(self, trial: TrialRecord) -> None:
+    def ended(self, trial: EndedTrial) -> None:
         """Takes a trial that has ended."""
         if self._lag:
             self._parked[trial.number] = trial
@@ -131,8 +136,7 @@ class Proposals:
         while self.tell_next():
             pass
 
-    def _tell(self, trial: TrialRecord) -> None:
-        assert trial.result is not None, "it has ended"
+    def _tell(self, trial: EndedTrial) -> None:
         self.engine.tell(trial.number, trial.result)
         self._on_told(trial)
 

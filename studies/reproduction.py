@@ -20,7 +20,7 @@ from studies.shipping import ShippedStudy, ship
 from studies.study_definition import StudyDefinition
 from studies.training.environment import environment_differences
 from tracking.history import StudyHistory, epoch_metrics, read_code, read_study
-from tracking.records import FINISHED_STATES, CodeDescription, TrainerName, TrialRecord, TrialTask
+from tracking.records import CodeDescription, EndedTrial, TrainerName, TrialRecord, TrialTask
 from tracking.records.studies import sha256
 from tracking.store import default_store_path, open_store
 
@@ -95,7 +95,7 @@ def reproduce(
     name = history.description.name
     if trial is None:
         raise StudyNotFoundError(f"The study {name!r} has no trial with a value to reproduce.")
-    if trial.best is None or trial.result is None or trial.state not in FINISHED_STATES:
+    if not isinstance(trial, EndedTrial) or trial.best is None or trial.state == "interrupted":
         raise StudyNotFoundError(
             f"Trial {trial.number} of {name!r} is {trial.state} and has no epochs to compare."
         )
@@ -243,12 +243,11 @@ def _sent(
 
 def _compared(
     history: StudyHistory,
-    trial: TrialRecord,
+    trial: EndedTrial,
     reruns: Sequence[Rerun],
     worker: WorkerExecutor,
     notes: list[str],
 ) -> Reproduction:
-    assert trial.result is not None
     epochs, differences, same = 0, [], bool(reruns)
     for rerun in reruns:
         recorded = epoch_metrics(history.store, rerun.training.run_id)

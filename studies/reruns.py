@@ -11,7 +11,7 @@ from studies.errors import WorkerError
 from tracking.atomic import replacing
 from tracking.checkpoints import CheckpointError, check_checkpoint, recorded_checkpoints
 from tracking.history import StudyHistory
-from tracking.records import Decision, EpochResult, TrialRecord, TrialResult, TrialSpec
+from tracking.records import Decision, EndedTrial, EpochResult, TrialResult, TrialSpec
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,8 @@ class Training:
     checkpoint_sha256: str
 
 
-def trainings_of(trial: TrialRecord) -> list[Training]:
+def trainings_of(trial: EndedTrial) -> list[Training]:
     """Returns the trainings of a finished trial: its repeats, or the trial itself."""
-    assert trial.result is not None
     spec = replace(trial.spec, goes_on_from=None, initial_epoch=0)
     if not trial.result.repeats:
         result = trial.result
@@ -88,10 +87,10 @@ class Rerun:
         digest = self.training.weights_sha256
         return self.result is not None and self.result.weights_sha256 == digest
 
-    def other_data(self, trial: TrialRecord) -> bool:
+    def other_data(self, trial: EndedTrial) -> bool:
         """Whether a function of `hp` has made other data than for the recorded trial."""
         now = self.result.data_digest if self.result is not None else ""
-        then = trial.result.data_digest if trial.result is not None else ""
+        then = trial.result.data_digest
         return bool(now and then) and now != then
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
@@ -113,7 +112,7 @@ class Rerun:
         raise WorkerError(f"Trial {spec.number} could not be run again: {reason}.")
 
 
-def unsound_checkpoints(history: StudyHistory, trial: TrialRecord) -> Iterator[tuple[int, str]]:
+def unsound_checkpoints(history: StudyHistory, trial: EndedTrial) -> Iterator[tuple[int, str]]:
     """Yields the repeats of a trial whose weights are missing or damaged, and the fault."""
     for repeat, digest in recorded_checkpoints(trial):
         path = history.files.checkpoint(trial.number, repeat)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from studies.engines.engine import Engine
 from tracking.atomic import one_before
-from tracking.records import Rank, StudyDescription, TrialRecord
+from tracking.records import EndedTrial, Rank, StudyDescription, TrialRecord
 from tracking.selection import rank_of, ranked
 from tracking.study_files import StudyFiles
 
@@ -70,7 +70,7 @@ class Retention:
                 path.unlink(missing_ok=True)
         self._dropped.clear()
 
-    def _valued(self, trials: Iterable[TrialRecord]) -> list[TrialRecord]:
+    def _valued(self, trials: Iterable[TrialRecord]) -> list[EndedTrial]:
         return ranked(trials, self._objective)
 
     def _beyond(self) -> list[Rank]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
 
 from studies.progress import Progress
 from tracking.atomic import one_before
@@ -19,19 +18,16 @@ def superseded(
     They keep their numbers and values, and get new runs, like interrupted trials. Their old runs do
     not change, and no longer count once the new ones have begun.
     """
-    infeasible = [trial for trial in recorded if trial.state == "infeasible"]
+    infeasible = {trial.number for trial in recorded if trial.state == "infeasible"}
     if infeasible:
         progress.say(f"training {_counted(infeasible)} again")
-    for trial in infeasible:
+    for number in infeasible:
         for repeat in range(runs.description.repeats):
             # Results of other code.
-            path = runs.files.state(trial.number, repeat)
+            path = runs.files.state(number, repeat)
             path.unlink(missing_ok=True)
             one_before(path).unlink(missing_ok=True)
-    return [
-        replace(trial, state="interrupted", result=None, losses=0) if trial in infeasible else trial
-        for trial in recorded
-    ]
+    return [_again(trial) if trial.number in infeasible else trial for trial in recorded]
 
 
 def tell_of_infeasible(recorded: Sequence[TrialRecord], progress: Progress) -> None:
@@ -41,5 +37,19 @@ def tell_of_infeasible(recorded: Sequence[TrialRecord], progress: Progress) -> N
         progress.say(f"--retry-infeasible trains {_counted(infeasible)} again")
 
 
-def _counted(trials: Sequence[TrialRecord]) -> str:
+def _again(trial: TrialRecord) -> TrialRecord:
+    return TrialRecord(
+        trial.run_id,
+        trial.spec,
+        "interrupted",
+        None,
+        trial.engine_state,
+        trial.environment,
+        trial.code_digest,
+        trial.started,
+        trial.known,
+    )
+
+
+def _counted(trials: Collection[object]) -> str:
     return f"{len(trials)} infeasible trial{'' if len(trials) == 1 else 's'}"

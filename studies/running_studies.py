@@ -109,8 +109,8 @@ def _run_taken_up(
             differing = runs.differing_trials()
             if differing:
                 progress.say(
-                    "trials are trained by model.fit, as the compiled trainer came to something "
-                    f"else in {', '.join(f'trial {number}' for number in differing)}"
+                    "model.fit trains the study's trials, since the compiled trainer differed from "
+                    f"it in {', '.join(f'trial {number}' for number in differing)}"
                 )
             driver = Driver(
                 executor,

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from studies.seeds import trial_seed
 from tracking.records import (
+    EndedTrial,
     Proposal,
     Rank,
     StudyDescription,
     TrainerName,
-    TrialRecord,
     TrialSpec,
     TrialTask,
 )
@@ -19,7 +19,7 @@ from tracking.study_files import StudyFiles
 
 
 def spec_of(
-    proposal: Proposal, description: StudyDescription, finished: Mapping[int, TrialRecord]
+    proposal: Proposal, description: StudyDescription, finished: Mapping[int, EndedTrial]
 ) -> TrialSpec:
     """Returns the spec of a trial's first attempt.
 
@@ -44,7 +44,6 @@ def spec_of(
     if proposal.goes_on_from is None:
         return spec
     parent = finished[proposal.goes_on_from]
-    assert parent.result is not None, "only a finished trial is continued"
     # The same model under the same seed, trained further.
     spec = replace(
         spec,

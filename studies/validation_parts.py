@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tracking.records import TrialRecord
+from tracking.records import EndedTrial, TrialRecord
 
 
 class ValidationParts:
@@ -18,14 +18,15 @@ class ValidationParts:
         self._first: dict[str, int] = {}
         self._told = False
         for trial in recorded:
-            self._note(trial)
+            if isinstance(trial, EndedTrial):
+                self._note(trial)
 
     @property
     def count(self) -> int:
         """The number of validation parts; 0 if all trials have the study's own data."""
         return len(self._first)
 
-    def take(self, trial: TrialRecord) -> str:
+    def take(self, trial: EndedTrial) -> str:
         """Takes an ended trial; returns a warning, once, if its value can't be compared."""
         self._note(trial)
         if self._told or self.count < 2:
@@ -38,7 +39,7 @@ class ValidationParts:
             "same validation targets, by validation=(x, y)."
         )
 
-    def _note(self, trial: TrialRecord) -> None:
-        digest = trial.result.validation_digest if trial.result is not None else ""
+    def _note(self, trial: EndedTrial) -> None:
+        digest = trial.result.validation_digest
         if digest:
             self._first.setdefault(digest, trial.number)

@@ -23,7 +23,7 @@ from studies.reruns import Rerun, Training, put_back, trainings_of
 from studies.settings import Verify
 from studies.training.environment import environment_differences
 from tracking.history import StudyHistory, epoch_metrics
-from tracking.records import Decision, EpochResult, TrialRecord, TrialResult, TrialTask
+from tracking.records import Decision, EndedTrial, EpochResult, TrialResult, TrialTask
 from tracking.records.verified import (
     OFF,
     TRAINED_BY_FIT,
@@ -85,7 +85,7 @@ class Verifier:
         self._compared.stopping = True
         return True
 
-    def verify(self, history: StudyHistory, trial: TrialRecord, *, restore: bool = False) -> str:
+    def verify(self, history: StudyHistory, trial: EndedTrial, *, restore: bool = False) -> str:
         """Returns the outcome of comparing a trial; see `tracking.records.verified`.
 
         Args:
@@ -97,7 +97,6 @@ class Verifier:
         Raises:
             VerificationStopped: If `stop` was called.
         """
-        assert trial.result is not None, "it has a value"
         by_itself = {"plain": TRAINED_BY_FIT, "hypermodel": TRAINED_BY_OWN_FIT}
         known = by_itself.get(trial.result.trainer, trial.verified)
         if not restore:
@@ -123,13 +122,12 @@ class Verifier:
         return identical(len(found.epochs), training.epochs)
 
     def _compare(
-        self, history: StudyHistory, trial: TrialRecord, training: Training, restore: bool
+        self, history: StudyHistory, trial: EndedTrial, training: Training, restore: bool
     ) -> _Compared:
         seconds = math.inf
         if self._verify == "some" and not restore:
             seconds = _SHARE_OF_LAUNCH * self._seconds_so_far(history, trial)
         recorded = epoch_metrics(history.store, training.run_id)
-        assert trial.result is not None
         compared = _Compared(trial, training, recorded, seconds, self._progress.epoch_ended)
         number, epochs = training.spec.number, training.epochs
         why = " to restore its checkpoint" if restore else ""
@@ -164,7 +162,7 @@ class Verifier:
             )
         return compared
 
-    def _seconds_so_far(self, history: StudyHistory, trial: TrialRecord) -> float:
+    def _seconds_so_far(self, history: StudyHistory, trial: EndedTrial) -> float:
         """Returns how long the launch has run.
 
         For a trial of an earlier launch, whose comparison was mostly interrupted, it is the time of
@@ -173,10 +171,10 @@ class Verifier:
         seconds = time.monotonic() - self._started
         if trial.started >= 1000 * (time.time() - seconds):
             return seconds
-        results = [each.result for each in history.trials if each.result is not None]
-        return max(seconds, math.fsum(each.seconds for each in results) / self._workers)
+        spent = math.fsum(each.result.seconds for each in history.ended)
+        return max(seconds, spent / self._workers)
 
-    def _judged(self, history: StudyHistory, trial: TrialRecord, found: _Compared) -> str:
+    def _judged(self, history: StudyHistory, trial: EndedTrial, found: _Compared) -> str:
         """Returns the outcome for a difference; it is not comparable if the code differs too."""
         others = environment_differences(trial.environment, self._executor.environment)
         if not history.description.code.same_as(trial.code_digest):
@@ -207,7 +205,7 @@ class _Compared(Rerun):
 
     def __init__(
         self,
-        trial: TrialRecord,
+        trial: EndedTrial,
         training: Training,
         recorded: Mapping[int, Mapping[str, float]],
         seconds: float,

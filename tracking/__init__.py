@@ -46,6 +46,7 @@ from search_spaces.errors import (
 from tracking.history import StudyHistory, read_study
 from tracking.records import (
     BestEpoch,
+    EndedTrial,
     EpochResult,
     Objective,
     StudyDescription,
@@ -57,6 +58,7 @@ from tracking.store import Store, create_store, open_store
 
 __all__ = [
     "BestEpoch",
+    "EndedTrial",
     "EpochResult",
     "Objective",
     "Store",

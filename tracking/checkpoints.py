@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces.errors import InternalError
-from tracking.records import TrialRecord
+from tracking.records import EndedTrial
 
 if TYPE_CHECKING:
     import h5py
@@ -97,13 +97,13 @@ def check_checkpoint(path: Path, digest: str) -> None:
         raise CheckpointError("it does not have the content that was written")
 
 
-def recorded_checkpoints(trial: TrialRecord) -> Iterator[tuple[int, str]]:
+def recorded_checkpoints(trial: EndedTrial) -> Iterator[tuple[int, str]]:
     """Yields the repeats of a trial, by number, whose weights were written, with their digests.
 
     A digest is empty where the record is older than it.
     """
     result = trial.result
-    if result is None or result.best is None or trial.state not in ("complete", "pruned"):
+    if result.best is None or trial.state not in ("complete", "pruned"):
         return
     if not result.repeats and not result.unsaved:
         yield 0, result.checkpoint_sha256

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from search_spaces.errors import ComparisonError
 from tracking.history import StudyHistory
 from tracking.overlaps import ParameterOverlap, overlap_of
-from tracking.records import Objective, TrialRecord
+from tracking.records import EndedTrial, Objective, TrialRecord
 from tracking.selection import holding
 
 _MOST_TOP = 10
@@ -57,7 +57,7 @@ class Standing:
 
     label: str
     history: StudyHistory
-    best: TrialRecord | None
+    best: EndedTrial | None
     epochs: int
     seconds: float
     reached: tuple[Reached, ...]
@@ -117,8 +117,8 @@ def compare(
             label=label,
             history=history,
             best=best[0] if best else None,
-            epochs=sum(map(_epochs, history.trials)),
-            seconds=math.fsum(map(_seconds, history.trials)),
+            epochs=sum(map(_epochs, history.ended)),
+            seconds=math.fsum(trial.result.seconds for trial in history.ended),
             reached=_reached(history, targets),
         )
         for label, history, best in zip(_labels(histories), histories, bests, strict=True)
@@ -217,8 +217,9 @@ def _reached(history: StudyHistory, targets: Sequence[float]) -> tuple[Reached, 
     found: dict[float, Reached] = {}
     epochs, seconds = 0, 0.0
     for count, trial in enumerate(history.trials, start=1):
-        epochs += _epochs(trial)
-        seconds += _seconds(trial)
+        if isinstance(trial, EndedTrial):
+            epochs += _epochs(trial)
+            seconds += trial.result.seconds
         if trial.number not in valued or trial.best is None:
             continue
         for target in targets:
@@ -227,15 +228,9 @@ def _reached(history: StudyHistory, targets: Sequence[float]) -> tuple[Reached, 
     return tuple(found.get(target, Reached(target)) for target in targets)
 
 
-def _epochs(trial: TrialRecord) -> int:
-    if trial.result is None:
-        return 0
+def _epochs(trial: EndedTrial) -> int:
     trainings = [repeat.epochs for repeat in trial.result.repeats] or [trial.result.epochs]
     return sum(max(epochs - trial.spec.initial_epoch, 0) for epochs in trainings)
-
-
-def _seconds(trial: TrialRecord) -> float:
-    return 0.0 if trial.result is None else trial.result.seconds
 
 
 def _notes(standings: Sequence[Standing]) -> list[str]:

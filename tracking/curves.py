@@ -7,7 +7,7 @@ from functools import cached_property
 
 from tracking.history import epoch_metrics
 from tracking.mlflow_names import to_mlflow
-from tracking.records import FINISHED_STATES, TrialRecord
+from tracking.records import EndedTrial, TrialRecord, finished_trials
 from tracking.store import Store
 from tracking.trial_reading import metric_by_step
 
@@ -22,7 +22,7 @@ class RecordedCurves:
 
     def __init__(self, store: Store, recorded: Iterable[TrialRecord]) -> None:
         self._store = store
-        self._ended = [trial for trial in recorded if trial.state in FINISHED_STATES]
+        self._ended = finished_trials(recorded)
 
     def __call__(self, trial: TrialRecord) -> dict[int, float]:
         """Returns a trial's objective by epoch."""
@@ -42,5 +42,5 @@ class RecordedCurves:
 
 
 def _run_of(trial: TrialRecord) -> str:
-    repeats = trial.result.repeats if trial.result is not None else ()
+    repeats = trial.result.repeats if isinstance(trial, EndedTrial) else ()
     return repeats[0].run_id if repeats else trial.run_id

@@ -24,7 +24,7 @@ from tracking.parents import (
     renamed_from,
     study_experiments,
 )
-from tracking.records import CodeDescription, StudyDescription, TrialRecord
+from tracking.records import CodeDescription, EndedTrial, StudyDescription, TrialRecord
 from tracking.run_contents import code_path, definition_path, digests_of_code
 from tracking.selection import best_trial, holding, ranked
 from tracking.store import Store
@@ -79,16 +79,21 @@ class StudyHistory:
     superseded: int = 0
 
     @property
-    def kept(self) -> list[TrialRecord]:
+    def kept(self) -> list[EndedTrial]:
         """The trials whose checkpoints are kept, best first."""
         return ranked(self.trials, self.description.objective)[: self.keeps]
 
     @property
-    def best(self) -> TrialRecord | None:
+    def ended(self) -> list[EndedTrial]:
+        """The trials that have a result."""
+        return [trial for trial in self.trials if isinstance(trial, EndedTrial)]
+
+    @property
+    def best(self) -> EndedTrial | None:
         """The trial with the best validation epoch, without those that `model.fit` contradicts."""
         return best_trial(self.trials, self.description.objective)
 
-    def top(self, count: int) -> list[TrialRecord]:
+    def top(self, count: int) -> list[EndedTrial]:
         """Returns the best trials, best first, without those that `model.fit` contradicts."""
         return holding(self.trials, self.description.objective)[:count]
 
@@ -119,7 +124,7 @@ class StudyHistory:
 
     def checkpoint(self, trial: TrialRecord) -> Path | None:
         """Returns the path of a trial's best weights, or None if they are not kept."""
-        repeat = trial.result.best_repeat if trial.result is not None else 0
+        repeat = trial.result.best_repeat if isinstance(trial, EndedTrial) else 0
         path = self.files.checkpoint(trial.number, repeat)
         return path if path.exists() else None
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TypeVar
 
 from search_spaces import SearchSpace
 from search_spaces.completion import complete
 from search_spaces.parameters import parameter_from_dict
-from tracking.records import StudyDescription, TrialRecord
+from tracking.records import EndedTrial, StudyDescription, TrialRecord
+
+_Trial = TypeVar("_Trial", bound=TrialRecord)
 
 
 def with_joined(description: StudyDescription, trials: Iterable[TrialRecord]) -> StudyDescription:
@@ -22,7 +25,7 @@ def with_joined(description: StudyDescription, trials: Iterable[TrialRecord]) ->
         return description
     space = description.space
     for trial in trials:
-        if trial.result is not None:
+        if isinstance(trial, EndedTrial):
             space = joined(space, trial.result.joined)
     return replace(description, space=space)
 
@@ -38,7 +41,7 @@ def joined(space: SearchSpace, parameters: Iterable[object]) -> SearchSpace:
     return space.with_parameters(*found) if found else space
 
 
-def completed(trial: TrialRecord, space: SearchSpace) -> TrialRecord:
+def completed(trial: _Trial, space: SearchSpace) -> _Trial:
     """Returns a trial with its values of hyperparameters that joined the space after it began."""
     if space.contains(trial.spec.values):
         return trial

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from tracking.records import TrialRecord
+from tracking.records import TrialRecord, finished_trials
 
 Kind = Literal["infeasible", "cut short"]
 
@@ -30,8 +30,8 @@ class Reason(NamedTuple):
 def reasons(trials: Iterable[TrialRecord]) -> list[Reason]:
     """Returns the reasons of finished trials: infeasible ones first, then the most frequent."""
     found: dict[tuple[Kind, str], list[int]] = {}
-    for trial in trials:
-        if trial.result is None or not trial.result.reason or trial.state == "interrupted":
+    for trial in finished_trials(trials):
+        if not trial.result.reason:
             continue
         kind: Kind = "infeasible" if trial.state == "infeasible" else "cut short"
         text = _EPOCH.sub("", trial.result.reason)

@@ -17,7 +17,7 @@ from tracking import tags
 from tracking.champions import ALIAS, champion_version, is_of, models_of
 from tracking.history import StudyHistory
 from tracking.mlflow_names import param_name, to_mlflow
-from tracking.records import BestEpoch, StudyDescription, TrialRecord
+from tracking.records import BestEpoch, EndedTrial, StudyDescription
 from tracking.run_contents import spell
 from tracking.store import Store, local_path
 
@@ -56,7 +56,7 @@ def requirements() -> list[str]:
     return [f"{name}=={version(name)}" for name in ("keras", "tensorflow", "numpy")]
 
 
-def register_champion(history: StudyHistory, trial: TrialRecord, folder: Path) -> str:
+def register_champion(history: StudyHistory, trial: EndedTrial, folder: Path) -> str:
     """Logs a saved model under the study's parent run, registers it, and names it champion.
 
     Args:
@@ -72,7 +72,7 @@ def register_champion(history: StudyHistory, trial: TrialRecord, folder: Path) -
 
 
 def register(
-    there: Registrar, description: StudyDescription, trial: TrialRecord, folder: Path
+    there: Registrar, description: StudyDescription, trial: EndedTrial, folder: Path
 ) -> str:
     """Does what `register_champion` does, in a store or on a server.
 
@@ -188,7 +188,7 @@ def _model_fault(folder: Path) -> str:
 
 
 def _logged_model(
-    there: Registrar, name: str, trial: TrialRecord, facts: Mapping[str, str], folder: Path
+    there: Registrar, name: str, trial: EndedTrial, facts: Mapping[str, str], folder: Path
 ) -> LoggedModel:
     """Returns MLflow's complete model of the trial; makes it if there is none."""
     from mlflow.entities import LoggedModelStatus

@@ -10,14 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracking import tags
 from tracking.mlflow_names import param_name, to_mlflow
-from tracking.records import (
-    Objective,
-    StudyDescription,
-    TrialRecord,
-    TrialResult,
-    TrialSpec,
-    TrialState,
-)
+from tracking.records import Objective, StudyDescription, TrialRecord, TrialResult, TrialSpec
 from tracking.store import Store, local_path
 
 if TYPE_CHECKING:
@@ -184,19 +177,13 @@ def read_trial(run: Run) -> TrialRecord | None:
     if spec is None:
         return None
     text = tags.join_text(found, tags.RESULT)
-    result = None if text is None else TrialResult.from_json(text)
-    state: TrialState
-    if result is not None:
-        state = result.state
-    else:
-        state = "running" if run.info.status == "RUNNING" else "interrupted"
     prefix = tags.ENGINE_STATE
     environment: dict[str, Any] = json.loads(tags.join_text(found, tags.ENVIRONMENT) or "{}")
-    return TrialRecord(
+    trial = TrialRecord(
         run_id=run.info.run_id,
         spec=TrialSpec.from_json(spec),
-        state=state,
-        result=result,
+        state="running" if run.info.status == "RUNNING" else "interrupted",
+        result=None,
         engine_state={k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)},
         environment=environment,
         code_digest=found.get(tags.CODE_DIGEST, ""),
@@ -206,3 +193,4 @@ def read_trial(run: Run) -> TrialRecord | None:
         verified=found.get(tags.VERIFIED, ""),
         ended=run.info.end_time or 0,
     )
+    return trial if text is None else trial.with_result(TrialResult.from_json(text))

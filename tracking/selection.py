@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tracking.records import Objective, Rank, TrialRecord
+from tracking.records import EndedTrial, Objective, Rank, TrialRecord, finished_trials
 
 
-def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[TrialRecord]:
+def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[EndedTrial]:
     """Returns the trials that have a value, best first.
 
     A trial counts with its best validation epoch, a pruned trial too. Ties go to the earlier
     epoch, then to the earlier trial.
     """
-    valued = [t for t in trials if t.best is not None and t.state in ("complete", "pruned")]
-
+    valued = [t for t in finished_trials(trials) if t.best is not None and t.state != "infeasible"]
     return sorted(valued, key=lambda trial: rank_of(trial, objective))
 
 
@@ -24,11 +23,11 @@ def rank_of(trial: TrialRecord, objective: Objective) -> Rank:
     return objective.rank(trial.best.value, trial.best.epoch, trial.number)
 
 
-def best_trial(trials: Iterable[TrialRecord | None], objective: Objective) -> TrialRecord | None:
+def best_trial(trials: Iterable[TrialRecord | None], objective: Objective) -> EndedTrial | None:
     """Returns the best trial that `model.fit` does not contradict, or None; ignores None."""
     return next(iter(holding([t for t in trials if t is not None], objective)), None)
 
 
-def holding(trials: Iterable[TrialRecord], objective: Objective) -> list[TrialRecord]:
+def holding(trials: Iterable[TrialRecord], objective: Objective) -> list[EndedTrial]:
     """Returns the trials with a value, best first, without those that `model.fit` contradicts."""
     return [trial for trial in ranked(trials, objective) if trial.holds]

@@ -17,7 +17,7 @@ from studies.definitions import warnings_of
 from studies.validation_parts import ValidationParts
 from tracking.history import StudyHistory
 from tracking.reasons import reasons
-from tracking.records import StudyDescription, TrialRecord
+from tracking.records import EndedTrial, StudyDescription
 from tracking.store import default_store_path
 from tracking.summary import shell_commands
 
@@ -71,9 +71,9 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
     }
 
 
-def trial_document(history: StudyHistory, trial: TrialRecord) -> dict[str, Any]:
+def trial_document(history: StudyHistory, trial: EndedTrial) -> dict[str, Any]:
     """Returns a trial as a JSON document."""
-    assert trial.best is not None and trial.result is not None
+    assert trial.best is not None
     checkpoint = history.checkpoint(trial)
     return {
         **_short(trial),
@@ -228,9 +228,9 @@ def _reasons(history: StudyHistory) -> list[str]:
     return lines
 
 
-def _peak_memory(history: StudyHistory, best: TrialRecord) -> list[str]:
+def _peak_memory(history: StudyHistory, best: EndedTrial) -> list[str]:
     """Returns the peak memory of the best trial, and of the one with the highest."""
-    sizes = {t.number: t.result.peak_memory_bytes for t in history.trials if t.result is not None}
+    sizes = {trial.number: trial.result.peak_memory_bytes for trial in history.ended}
     largest = max(sizes, key=lambda number: sizes[number])
     if not sizes[largest]:
         return []
@@ -241,17 +241,16 @@ def _peak_memory(history: StudyHistory, best: TrialRecord) -> list[str]:
     return [f"memory     {own}{most}"]
 
 
-def _checkpoint(history: StudyHistory, trial: TrialRecord) -> list[str]:
-    unsaved = trial.result.unsaved if trial.result is not None else ""
-    if unsaved:
-        return wrapped(f"checkpoint none: {unsaved}")
+def _checkpoint(history: StudyHistory, trial: EndedTrial) -> list[str]:
+    if trial.result.unsaved:
+        return wrapped(f"checkpoint none: {trial.result.unsaved}")
     # On one line, to copy it.
     return [f"checkpoint {history.checkpoint(trial) or 'not kept'}"]
 
 
-def _ended_for(trial: TrialRecord) -> list[str]:
+def _ended_for(trial: EndedTrial) -> list[str]:
     """Returns why a trial with a value ended before its last epoch."""
-    reason = trial.result.reason if trial.result is not None else ""
+    reason = trial.result.reason
     return wrapped(f"             it ended early: {reason}", indent=15) if reason else []
 
 
@@ -284,8 +283,8 @@ def _trainers(history: StudyHistory) -> str:
     """Returns which trainers trained the trials, and why some were not compiled."""
     used = Counter(
         (trial.result.trainer, trial.result.trainer_reason)
-        for trial in history.trials
-        if trial.result is not None and trial.result.trainer
+        for trial in history.ended
+        if trial.result.trainer
     )
     return "; ".join(
         f"{name} for {count} of {used.total()} trials" + (f" ({reason})" if reason else "")
@@ -293,7 +292,7 @@ def _trainers(history: StudyHistory) -> str:
     )
 
 
-def _model(history: StudyHistory, best: TrialRecord) -> str:
+def _model(history: StudyHistory, best: EndedTrial) -> str:
     """Returns where the best trial is registered, and how it was verified."""
     uri = history.model_uri(best)
     if uri is None:
@@ -310,8 +309,8 @@ def _whose(history: StudyHistory) -> str:
     return f" of {history.description.engine}" if len(history.engines) > 1 else ""
 
 
-def _how(trial: TrialRecord) -> str:
-    assert trial.best is not None and trial.result is not None
+def _how(trial: EndedTrial) -> str:
+    assert trial.best is not None
     if not trial.result.repeats:
         return f"at epoch {trial.best.epoch}"
     spread = trial.result.spread
@@ -320,15 +319,15 @@ def _how(trial: TrialRecord) -> str:
     return f"{plus_minus}the mean of {values}"
 
 
-def _short(trial: TrialRecord) -> dict[str, Any]:
+def _short(trial: EndedTrial) -> dict[str, Any]:
     assert trial.best is not None
     return {
         "trial": trial.number,
         "state": trial.state,
         "value": trial.best.value,
         "epoch": trial.best.epoch,
-        "reason": (trial.result.reason if trial.result is not None else "") or None,
-        "peak_memory_bytes": trial.result.peak_memory_bytes if trial.result is not None else 0,
+        "reason": trial.result.reason or None,
+        "peak_memory_bytes": trial.result.peak_memory_bytes,
         "params": dict(trial.spec.values),
     }
 

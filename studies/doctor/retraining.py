@@ -7,6 +7,7 @@ from studies.progress import Progress
 from studies.reproduction import reproduce
 from studies.reruns import unsound_checkpoints
 from tracking.history import StudyHistory
+from tracking.records import EndedTrial
 
 
 def train_again(history: StudyHistory, number: int, repeat: int, progress: Progress) -> None:
@@ -28,6 +29,7 @@ def train_again(history: StudyHistory, number: int, repeat: int, progress: Progr
     from mlflow.exceptions import MlflowException
 
     trial = history.trial(number)
+    assert isinstance(trial, EndedTrial), "its checkpoints are kept"
     if repeat not in dict(unsound_checkpoints(history, trial)):
         return
     try:

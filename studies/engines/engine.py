@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
-from tracking.records import FINISHED_STATES, Proposal, TrialRecord, TrialResult
+from tracking.records import FINISHED_STATES, EndedTrial, Proposal, TrialRecord, TrialResult
 
 Curve = Callable[[TrialRecord], Mapping[int, float]]
 """Reads the objective of a recorded trial by epoch."""
 
 
-def was_told(trial: TrialRecord, told: int | None) -> bool:
+def was_told(trial: TrialRecord, told: int | None) -> TypeGuard[EndedTrial]:
     """Tells whether an engine was told what came of a recorded trial; see `Engine.restore`."""
     return trial.state in FINISHED_STATES and (told is None or trial.number < told)
 

@@ -67,7 +67,7 @@ class KerasTunerEngine:
         self._trials.restore(trials, curve, told)
         for trial in trials:
             self._oracle.insert(str(trial.number), trial.spec.values, trial.engine_state)
-            if was_told(trial, told) and trial.result is not None:
+            if was_told(trial, told):
                 self._end(trial.result)
 
     def ask(

@@ -18,7 +18,7 @@ from studies.engines.optuna_tables import opened_storage, write_trials
 from studies.errors import StudyError
 from tracking.curves import RecordedCurves
 from tracking.history import StudyHistory
-from tracking.records import TrialRecord
+from tracking.records import EndedTrial, TrialRecord
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -194,7 +194,7 @@ def _attributes(trial: TrialRecord) -> dict[str, Any]:
         found["best_epoch"] = trial.best.epoch
     if trial.spec.goes_on_from is not None:
         found["goes_on_from"] = trial.spec.goes_on_from
-    if trial.result is not None and trial.result.reason:
+    if isinstance(trial, EndedTrial) and trial.result.reason:
         found["reason"] = trial.result.reason
     return found
 

@@ -21,7 +21,15 @@ from studies.engines.engine import Engine
 from studies.engines.make import make_engine
 from studies.progress import NoProgress
 from studies.seeds import sampler_seed
-from tracking.records import BestEpoch, Objective, Proposal, TrialRecord, TrialResult, TrialSpec
+from tracking.records import (
+    BestEpoch,
+    EndedTrial,
+    Objective,
+    Proposal,
+    TrialRecord,
+    TrialResult,
+    TrialSpec,
+)
 
 LOSS = Objective("val_loss", "min")
 SEEDS = range(4)
@@ -107,7 +115,7 @@ class Study:
         self.engine.tell(number, result)
         spec = TrialSpec(number, 1, values, 0, 1, 32, 1, "", LOSS)
         state = proposal.state
-        self.records.append(TrialRecord("run", spec, result.state, result, state, {}, "", 0))
+        self.records.append(EndedTrial("run", spec, result.state, result, state, {}, "", 0))
 
 
 def no_curve(trial: TrialRecord) -> dict[int, float]:

@@ -89,17 +89,19 @@ def trial_record(
 ) -> TrialRecord:
     """A trial as read back, with this best value at this epoch."""
     best = None if value is None else BestEpoch(epoch, value, {"val_loss": value})
-    result = None if state == "running" else TrialResult(number, state, epochs=epoch, best=best)
-    return TrialRecord(
+    trial = TrialRecord(
         run_id=f"run-{number}",
         spec=make_spec(number),
-        state=state,
-        result=result,
+        state="running",
+        result=None,
         engine_state={},
         environment={},
         code_digest="",
         started=0,
     )
+    if state == "running":
+        return trial
+    return trial.with_result(TrialResult(number, state, epochs=epoch, best=best))
 
 
 def contents(folder: Path) -> dict[str, str]:

@@ -21,7 +21,7 @@ from tracking.atomic import is_piece
 from tracking.champions import champion_version
 from tracking.history import StudyHistory, read_study, study_engines
 from tracking.mirror.server import not_waiting_long, open_server, telling_server_errors
-from tracking.records import TrialRecord
+from tracking.records import EndedTrial
 from tracking.registry import CHAMPION_METRICS, Registrar, local_model, register
 from tracking.run_contents import local_artifacts
 from tracking.run_writer import ClientWriter
@@ -148,11 +148,11 @@ class StudyCopy:
     def _here(self) -> Experiment:
         return self._store.client.get_experiment(self._here_id)
 
-    def _history_of(self, run_id: str) -> tuple[StudyHistory, TrialRecord] | None:
+    def _history_of(self, run_id: str) -> tuple[StudyHistory, EndedTrial] | None:
         """Returns the trial that a run is of, and its study under the trial's engine."""
         for engine in study_engines(self._store, self._here_id):
             history = read_study(self._store, self._here().name, engine)
-            for trial in history.trials:
+            for trial in history.ended:
                 if trial.run_id == run_id:
                     return history, trial
         return None

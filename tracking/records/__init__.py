@@ -23,12 +23,14 @@ from tracking.records.trials import (
     FINISHED_STATES,
     BestEpoch,
     Decision,
+    EndedTrial,
     EpochResult,
     Repeat,
     TrialRecord,
     TrialResult,
     TrialSpec,
     TrialState,
+    finished_trials,
 )
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "DataDescription",
     "Decision",
     "Direction",
+    "EndedTrial",
     "EpochResult",
     "Objective",
     "Proposal",
@@ -50,4 +53,5 @@ __all__ = [
     "TrialSpec",
     "TrialState",
     "TrialTask",
+    "finished_trials",
 ]

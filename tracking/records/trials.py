@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -223,13 +223,13 @@ class TrialResult:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """A trial in the record.
+    """A trial in the record. One that has a result is an `EndedTrial`.
 
     Attributes:
         run_id: The MLflow run of its last attempt.
         spec: Its spec.
         state: Its state.
-        result: Its result, once it has ended.
+        result: None, as long as it has none.
         engine_state: See `Proposal.state`.
         environment: Versions and machine that it ran on.
         code_digest: Digest of the study file that it ran from.
@@ -255,6 +255,11 @@ class TrialRecord:
     ended: int = 0
 
     @property
+    def number(self) -> int:
+        """The trial's number in its study, counted from 0."""
+        return self.spec.number
+
+    @property
     def holds(self) -> bool:
         """Whether `model.fit` does not contradict its value."""
         return not differs(self.verified)
@@ -262,24 +267,43 @@ class TrialRecord:
     @property
     def data_digest(self) -> str:
         """SHA-256 over the data that it was trained on, if known."""
-        made = self.result.data_digest if self.result is not None else ""
-        return made or self.spec.data_digest
-
-    @property
-    def number(self) -> int:
-        """The trial's number in its study, counted from 0."""
-        return self.spec.number
-
-    @property
-    def cut_short(self) -> bool:
-        """Whether something else than its own callbacks ended it before its last epoch."""
-        reason = self.result.reason if self.result is not None else ""
-        return self.state == "pruned" or bool(reason)
+        return self.spec.data_digest
 
     @property
     def best(self) -> BestEpoch | None:
         """The trial's best epoch, if it has one."""
-        return self.result.best if self.result is not None else None
+        return None
+
+    def with_result(self, result: TrialResult) -> EndedTrial:
+        """Returns the trial with its result."""
+        fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        return EndedTrial(**{**fields, "state": result.state, "result": result})
+
+
+@dataclass(frozen=True)
+class EndedTrial(TrialRecord):
+    """A trial that has a result: complete, pruned, infeasible, or interrupted on its way.
+
+    Attributes:
+        result: What came of it.
+    """
+
+    result: TrialResult
+
+    @property
+    def data_digest(self) -> str:
+        """SHA-256 over the data that it was trained on, if known."""
+        return self.result.data_digest or self.spec.data_digest
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether something else than its own callbacks ended it before its last epoch."""
+        return self.state == "pruned" or bool(self.result.reason)
+
+    @property
+    def best(self) -> BestEpoch | None:
+        """The trial's best epoch, if it has one."""
+        return self.result.best
 
     @property
     def best_training(self) -> tuple[TrialSpec, BestEpoch]:
@@ -287,9 +311,14 @@ class TrialRecord:
 
         Of a repeated trial the best of its repeats; of any other the trial itself.
         """
-        assert self.result is not None and self.result.best is not None, "it has no checkpoint"
+        assert self.result.best is not None, "it has no checkpoint"
         if not self.result.repeats:
             return self.spec, self.result.best
         repeat = self.result.best_repeat
         found = self.result.repeats[repeat]
         return dataclasses.replace(self.spec, seed=found.seed, repeat=repeat), found.best
+
+
+def finished_trials(trials: Iterable[TrialRecord]) -> list[EndedTrial]:
+    """Returns the trials that are complete, pruned or infeasible."""
+    return [t for t in trials if isinstance(t, EndedTrial) and t.state in FINISHED_STATES]

@@ -119,8 +119,8 @@ def proposed(proposal: Proposal) -> Proposed:
 
 
 def record(spec: TrialSpec, proposal: Proposal, result: TrialResult | None) -> TrialRecord:
-    state = "interrupted" if result is None else result.state
-    return TrialRecord("run", spec, state, result, proposal.state, {}, "", 0)
+    trial = TrialRecord("run", spec, "interrupted", None, proposal.state, {}, "", 0)
+    return trial if result is None else trial.with_result(result)
 
 
 def curve(trial: TrialRecord) -> dict[int, float]:
