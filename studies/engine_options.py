@@ -12,7 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from studies.errors import EngineError, near_matches
+from search_spaces.suggestions import suggestion
+from studies.errors import EngineError
 
 _WORDS = {"True": True, "False": False, "None": None}
 # They are part of a folder's name.
@@ -102,8 +103,8 @@ def check_options(who: str, known: Mapping[str, str], options: Mapping[str, Any]
     """
     for name, value in options.items():
         if name not in known:
-            hint = near_matches(name, known) if known else " It has none."
-            raise EngineError(f"{who} has no setting {name!r}.{hint}")
+            hint = suggestion(name, sorted(known)) if known else "It has none."
+            raise EngineError(f"{who} has no setting {name!r}. {hint}")
         types = [word for word in _TYPES if re.search(rf"\b{word}\b", known[name])]
         fits = any(
             isinstance(value, _TYPES[word])  # type: ignore[arg-type]

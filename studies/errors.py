@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable
-from difflib import get_close_matches
 
 from search_spaces.errors import (
     BuilderError,
@@ -25,7 +23,6 @@ __all__ = [
     "WorkerError",
     "describe",
     "first_paragraph",
-    "near_matches",
 ]
 
 # Prefixes of TensorFlow's errors: the place in its graph, and in the code.
@@ -71,12 +68,3 @@ def _undecorated(text: str) -> str:
         places = [i for i, line in enumerate(lines) if line.startswith('File "')]
         text = "\n".join(lines[places[-1] + 2 :]).strip() if places else text
     return text
-
-
-def near_matches(name: str, known: Iterable[str]) -> str:
-    """Returns " Did you mean …?" for a mistyped name, or the known names if none is near."""
-    names = sorted(known)
-    near = get_close_matches(name, names, n=3)
-    if near:
-        return f" Did you mean {' or '.join(map(repr, near))}?"
-    return f" There is: {', '.join(map(repr, names))}."

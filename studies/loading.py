@@ -20,8 +20,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from search_spaces.suggestions import suggestion
 from studies.causes import builder_function
-from studies.errors import StudyFileError, near_matches
+from studies.errors import StudyFileError
 from studies.own_modules import names_used, own_modules
 from studies.recorded_modules import import_texts
 from studies.same_names import add_packages_of
@@ -94,8 +95,8 @@ def _no_target(text: str, path: str, file: Path) -> str:
     if python_file.is_file():
         return f"There is no file {path!r}. Did you mean {str(python_file)!r}?"
     if not file.suffix and os.sep not in path:
-        known = near_matches(text, catalog_names())
-        return f"There is no study {text!r} in the catalog, and no such file.{known}"
+        known = suggestion(text, catalog_names())
+        return f"There is no study {text!r} in the catalog, and no such file. {known}"
     beside = [each.name for each in file.parent.glob("*.py")] if file.parent.is_dir() else []
     near = get_close_matches(file.name, beside, n=1)
     meant = f" Did you mean {str(file.with_name(near[0]))!r}?" if near else ""
@@ -269,8 +270,8 @@ def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
     if target.variable:
         if target.variable in found:
             return found[target.variable], target.variable
-        hint = near_matches(target.variable, found) if found else " It has no study at all."
-        raise StudyFileError(f"{path!r} has no study {target.variable!r}.{hint}")
+        hint = suggestion(target.variable, found) if found else "It has no study at all."
+        raise StudyFileError(f"{path!r} has no study {target.variable!r}. {hint}")
     if file.launched is not None:
         names = [name for name, study in found.items() if study is file.launched]
         return file.launched, names[0] if names else ""

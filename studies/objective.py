@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from studies.errors import ObjectiveError, near_matches
+from search_spaces.suggestions import near_match
+from studies.errors import ObjectiveError
 from tracking.records import Direction, Objective
 
 # Names under which Keras 3 logs its own metrics and losses (https://keras.io/api/metrics/),
@@ -81,15 +82,14 @@ def unknown_direction(metric: str) -> ObjectiveError:
 
 def _suggest(metric: str) -> str:
     prefix = "val_" if metric.startswith("val_") else ""
-    hint = near_matches(metric, {prefix + name for name in _MAX | _MIN})
-    return hint if "Did you mean" in hint else ""
+    hint = near_match(metric, sorted(prefix + name for name in _MAX | _MIN))
+    return hint and f" {hint}"
 
 
 def unknown_metric(metric: str, logged: dict[str, float] | set[str]) -> ObjectiveError:
     """Returns the error for an objective that the model does not log."""
     names = ", ".join(map(repr, sorted(logged)))
-    hint = near_matches(metric, logged)
+    hint = near_match(metric, sorted(logged)) or "Choose one of them, or add it in compile()."
     return ObjectiveError(
-        f"The objective {metric!r} is not among the metrics that the model logs: {names}."
-        + (hint if "Did you mean" in hint else " Choose one of them, or add it in compile().")
+        f"The objective {metric!r} is not among the metrics that the model logs: {names}. {hint}"
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from search_spaces.suggestions import near_match, suggestion
 from studies.engine_options import split_options, with_options
-from studies.errors import EngineError, StudyError, near_matches
+from studies.errors import EngineError, StudyError
 from tracking.records import TrainerName
 
 DEFAULT_ENGINE = "optuna:tpe"
@@ -66,8 +67,7 @@ def check_trainer(trainer: object) -> TrainerName:
     for known in TRAINERS:
         if isinstance(trainer, str) and trainer.lower() == known:
             return known
-    hint = near_matches(str(trainer), TRAINERS)
-    raise StudyError(f"There is no trainer {trainer!r}.{hint}")
+    raise StudyError(f"There is no trainer {trainer!r}. {suggestion(trainer, TRAINERS)}")
 
 
 def check_verify(verify: str) -> Verify:
@@ -107,8 +107,9 @@ def check_engine(engine: object) -> str:
             name = _ALIASES.get(spelling, spelling)
             if name in ENGINES:
                 return with_options(name, options)
-    hint = near_matches(str(engine), {*ENGINES, *(e.partition(":")[2] for e in ENGINES)})
-    raise EngineError(f"There is no engine {engine!r}.{hint}")
+    short = [name for name in (each.partition(":")[2] for each in ENGINES) if name not in ENGINES]
+    hint = near_match(engine, [*ENGINES, *dict.fromkeys(short)]) or suggestion(engine, ENGINES)
+    raise EngineError(f"There is no engine {engine!r}. {hint}")
 
 
 def check_pruner(pruner: object) -> str:
@@ -123,4 +124,4 @@ def check_pruner(pruner: object) -> str:
         name = name.lower().replace("_", "-")
         if name in PRUNERS:
             return with_options(name, options)
-    raise EngineError(f"There is no pruner {pruner!r}.{near_matches(str(pruner), PRUNERS)}")
+    raise EngineError(f"There is no pruner {pruner!r}. {suggestion(pruner, PRUNERS)}")

@@ -7,7 +7,8 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from studies.errors import StudyError, near_matches
+from search_spaces.suggestions import suggestion
+from studies.errors import StudyError
 from studies.settings import check_engine, check_trainer
 from studies.study_definition import StudyDefinition
 
@@ -33,7 +34,7 @@ def _refusing_unknown(kind: type[_Kind]) -> type[_Kind]:
     def checked(self: _Kind, *args: Any, **given: Any) -> None:
         for name in given:
             if name not in known:
-                raise StudyError(f"A study has no setting {name!r}.{near_matches(name, known)}")
+                raise StudyError(f"A study has no setting {name!r}. {suggestion(name, known)}")
         initialize(self, *args, **given)
 
     kind.__init__ = checked  # type: ignore[method-assign, assignment]

@@ -12,12 +12,13 @@ from typing import Any, Self
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.keras_tuner_declarations import is_keras_tuners, space_of_keras_tuners
+from search_spaces.suggestions import suggestion
 from search_spaces.tailoring import Tailoring
 from studies.class_weights import check_class_weight
 from studies.data import AnyDataset, DataError, Dataset, StreamedDataset, datasets
 from studies.engine_objects import name_of_object
 from studies.engine_options import checked_option, split_options, with_options
-from studies.errors import StudyError, near_matches
+from studies.errors import StudyError
 from studies.objective import make_objective
 from studies.seeds import check_seed
 from studies.setting_checks import (
@@ -200,8 +201,8 @@ class StudyDefinition:
         """
         unknown = sorted(set(overrides) - {*OVERRIDABLE, "data"})
         if unknown:
-            hint = near_matches(unknown[0], [*OVERRIDABLE, "data"])
-            raise StudyError(f"{unknown[0]!r} cannot be given at launch.{hint}")
+            hint = suggestion(unknown[0], [*OVERRIDABLE, "data"])
+            raise StudyError(f"{unknown[0]!r} cannot be given at launch. {hint}")
         for name in ("epochs", "batch_size"):
             if name in overrides and self.space is not None and name in self.space:
                 value = overrides[name]

@@ -72,9 +72,9 @@ class Group(click.Group):
         """Finds the command by name; suggests one for a mistyped name."""
         name = arguments[0]
         if name not in self._modules and not name.startswith("-"):
-            from studies.errors import near_matches
+            from search_spaces.suggestions import suggestion
 
-            context.fail(f"There is no command {name!r}.{near_matches(name, self._modules)}")
+            context.fail(f"There is no command {name!r}. {suggestion(name, self._modules)}")
         return super().resolve_command(context, arguments)
 
 
