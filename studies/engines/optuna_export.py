@@ -74,8 +74,10 @@ def export_optuna(history: StudyHistory, storage: str | None = None) -> OptunaEx
             something else under the study's name.
 
     Example:
-        >>> export = ks.export_optuna(ks.read_study(ks.open_store("store"), "digits"))
-        >>> optuna.load_study(study_name=export.study, storage=export.storage).best_value
+        ```python
+        export = ks.export_optuna(ks.read_study(ks.open_store("store"), "digits"))
+        optuna.load_study(study_name=export.study, storage=export.storage).best_value
+        ```
     """
     name = f"{history.description.name} ({history.description.engine})"
     if not history.trials:
