@@ -22,7 +22,7 @@ def _import_own_packages() -> None:
     """Imports the three packages that lie beside this file, whatever else the path offers.
 
     Their names are common. A repository may have a ``studies`` folder of its own: that one must
-    not be taken for ours, and its modules must still be found; see `studies.same_names`.
+    not be taken for ours, and its modules must still be found; see `studies.user_code.same_names`.
     """
     here = Path(__file__).resolve().parent
     imported: dict[str, ModuleType] = {}
@@ -35,7 +35,7 @@ def _import_own_packages() -> None:
             for each in [n for n in sys.modules if n.partition(".")[0] == name]:
                 imported[each] = sys.modules.pop(each)
         _import_from(here / name)
-    from studies.same_names import give_way, put_behind
+    from studies.user_code.same_names import give_way, put_behind
 
     give_way()
     put_behind(imported)
@@ -98,10 +98,11 @@ from search_spaces.errors import (  # noqa: E402
     TrackingError,
     WorkerError,
 )
-from studies import Study, datasets, outputs  # noqa: E402
-from studies.champions import load_model  # noqa: E402
+from studies import Study, datasets  # noqa: E402
+from studies.definition import outputs  # noqa: E402
+from studies.definition.seeds import epoch_seed, permutation, seed_states  # noqa: E402
 from studies.engines.optuna_export import export_optuna  # noqa: E402
-from studies.seeds import epoch_seed, permutation, seed_states  # noqa: E402
+from studies.launching.load_model import load_model  # noqa: E402
 from tracking import (  # noqa: E402
     EndedTrial,
     Objective,

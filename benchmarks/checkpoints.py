@@ -41,12 +41,12 @@ def measure(images: Path | None, sizes: tuple[int, int], trials: int) -> dict[st
         sizes: Images for training and for validation.
         trials: How many, after a first one that makes the program.
     """
-    from studies.training.best_weights import BestWeights
-    from studies.training.checkpointing import Checkpoints
-    from studies.training.compiled import CompiledTrainer
-    from studies.training.determinism import configure_tensorflow
+    from studies.training.process.determinism import configure_tensorflow
+    from studies.training.programs.compiled import CompiledTrainer
     from studies.training.run_trial import run_trial
-    from studies.training.state_writer import StateWriter
+    from studies.training.states.best_weights import BestWeights
+    from studies.training.states.checkpointing import Checkpoints
+    from studies.training.states.state_writer import StateWriter
 
     configure_tensorflow(1)
     states, ended = list[float](), list[StateWriter]()

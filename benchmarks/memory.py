@@ -25,7 +25,7 @@ from search_spaces import Hyperparameters, SearchSpace
 from tracking.records import Decision, EpochResult, Objective, TrialSpec, TrialTask
 
 if TYPE_CHECKING:
-    from studies.training.compiled import Mode
+    from studies.training.programs.compiled import Mode
 
 _FIRST = 50
 
@@ -59,8 +59,8 @@ def measure(trials: int, structures: int, kept: int | None, mode: Mode) -> dict[
     """
     import numpy as np
 
-    from studies.training.compiled import CompiledTrainer
-    from studies.training.determinism import configure_tensorflow
+    from studies.training.process.determinism import configure_tensorflow
+    from studies.training.programs.compiled import CompiledTrainer
     from studies.training.run_trial import run_trial
 
     configure_tensorflow(1)

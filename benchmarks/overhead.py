@@ -26,9 +26,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import kerastudy as ks
 from search_spaces import Hyperparameters, SearchSpace
 from studies.executors.executor import Handler
-from studies.launch_options import LaunchOptions
+from studies.launching.launch_options import LaunchOptions
+from studies.launching.run_study import run_study
 from studies.progress import NoProgress
-from studies.running_studies import run_study
 from tracking.records import (
     BestEpoch,
     CodeDescription,
@@ -127,8 +127,8 @@ def worker_cost(trials: int = 100) -> dict[str, float]:
     import keras
     import numpy as np
 
-    from studies.training.determinism import configure_tensorflow
     from studies.training.plain import PlainTrainer
+    from studies.training.process.determinism import configure_tensorflow
     from studies.training.run_trial import run_trial
     from studies.training.variables import make_variables
 

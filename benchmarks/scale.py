@@ -24,12 +24,12 @@ from typing import Any
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from search_spaces.optuna_space import OptunaSpace
+from search_spaces.translations.optuna_space import OptunaSpace
 from studies.executors.executor import Handler
-from studies.launch_options import LaunchOptions
+from studies.launching.launch_options import LaunchOptions
+from studies.launching.run_study import run_study
 from studies.progress import NoProgress
-from studies.running_studies import run_study
-from tracking.history import StudyHistory
+from tracking.history.study_history import StudyHistory
 from tracking.records import (
     BestEpoch,
     CodeDescription,

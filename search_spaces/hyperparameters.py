@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from search_spaces.conditions import condition_in_words
 from search_spaces.errors import HyperparameterError
-from search_spaces.inline_declarations import InlineDeclarations
-from search_spaces.parameter import Parameter
-from search_spaces.readable_values import opened_again
-from search_spaces.scalars import NOT_GIVEN
-from search_spaces.space import SearchSpace
+from search_spaces.inline.inline_declarations import InlineDeclarations
+from search_spaces.inline.readable_values import opened_again
+from search_spaces.inline.translations import same_domain
+from search_spaces.inline.variants import read_as
+from search_spaces.parameters.conditions import condition_in_words
+from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.scalars import NOT_GIVEN
+from search_spaces.space.search_space import SearchSpace
 from search_spaces.suggestions import suggestion
-from search_spaces.translations import same_domain
-from search_spaces.variants import read_as
 
 
 class Hyperparameters(InlineDeclarations):

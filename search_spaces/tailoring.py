@@ -19,12 +19,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from search_spaces.alterations import altered, check_known, fixed_others, replaced, value_of_kind
-from search_spaces.choice_parameter import Fixed
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameter import Parameter
-from search_spaces.scalars import Scalar
-from search_spaces.space import SearchSpace
+from search_spaces.parameters.choice_parameter import Fixed
+from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.scalars import Scalar
+from search_spaces.space.alterations import (
+    altered,
+    check_known,
+    fixed_others,
+    replaced,
+    value_of_kind,
+)
+from search_spaces.space.search_space import SearchSpace
 from search_spaces.spellings import read_domain, read_value
 
 

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from search_spaces.suggestions import suggestion
+from studies.definition.settings import check_engine, check_trainer
+from studies.definition.study_definition import StudyDefinition
 from studies.errors import StudyError
-from studies.settings import check_engine, check_trainer
-from studies.study_definition import StudyDefinition
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from studies.budget import AtTheEnd
+    from studies.again.reproduction import Reproduction
+    from studies.definition.settings import Verify
     from studies.executors import ExecutorName
-    from studies.reproduction import Reproduction
-    from studies.settings import Verify
-    from tracking.history import StudyHistory
+    from studies.running.budget import AtTheEnd
+    from tracking.history.study_history import StudyHistory
     from tracking.records import TrainerName
 
 _Kind = TypeVar("_Kind")
@@ -172,9 +172,9 @@ class Study(StudyDefinition):
             TrackingError: If the store cannot be used, or has the study with another definition.
             KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it; launch again to go on.
         """
-        from studies.launch_options import LaunchOptions
-        from studies.launching import launch_study
-        from studies.self_launching import launched_while_loading
+        from studies.launching.launch import launch_study
+        from studies.launching.launch_options import LaunchOptions
+        from studies.user_code.self_launching import launched_while_loading
 
         passed_over = launched_while_loading(self)
         if passed_over is not None:
@@ -223,7 +223,7 @@ class Study(StudyDefinition):
                 can't be.
             TrackingError: If the store has no such study or trial.
         """
-        from studies.reproduction import reproduce_study
+        from studies.again.reproduction import reproduce_study
 
         return reproduce_study(
             self,

@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 
 from search_spaces.errors import ServerRefusedError, StoreError
 from tracking import tags
-from tracking.champions import ALIAS, champion_version, is_of, models_of
-from tracking.history import StudyHistory
-from tracking.mlflow_names import param_name, to_mlflow
+from tracking.history.study_history import StudyHistory
 from tracking.records import BestEpoch, EndedTrial, StudyDescription
-from tracking.run_contents import spell
-from tracking.store import Store, local_path
+from tracking.runs.champion_versions import ALIAS, champion_version, is_of, models_of
+from tracking.runs.mlflow_names import param_name, to_mlflow
+from tracking.runs.run_contents import spell
+from tracking.store.folder import Store, local_path
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

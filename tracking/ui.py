@@ -17,7 +17,7 @@ from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 from search_spaces.errors import StoreError
-from tracking.store import Store
+from tracking.store.folder import Store
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 5000

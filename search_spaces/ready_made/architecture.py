@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from search_spaces.choice_parameter import Choice
-from search_spaces.int_parameter import Int
+from search_spaces.parameters.choice_parameter import Choice
+from search_spaces.parameters.int_parameter import Int
+from search_spaces.parameters.scalars import NOT_GIVEN, MaybeScalar
 from search_spaces.ready_made.keras_names import (
     ACTIVATIONS,
     BIAS_INITIALIZERS,
@@ -18,7 +19,6 @@ from search_spaces.ready_made.keras_names import (
     check_names,
 )
 from search_spaces.ready_made.usual import check_bounds
-from search_spaces.scalars import NOT_GIVEN, MaybeScalar
 
 USUAL_KERNEL_INITIALIZERS: Final = (
     "glorot_uniform",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from search_spaces.choice_parameter import Choice
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameter import Parameter
+from search_spaces.parameters.choice_parameter import Choice
+from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.scalars import NOT_GIVEN, MaybeScalar
 from search_spaces.ready_made import training
 from search_spaces.ready_made.keras_names import OPTIMIZERS, UNUSABLE_OPTIMIZERS, check_names
-from search_spaces.scalars import NOT_GIVEN, MaybeScalar
 
 LEARNING_RATES: Final[Mapping[str, tuple[float, float, float]]] = {
     "adadelta": (1e-3, 1.0, 1e-3),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from search_spaces.choice_parameter import Boolean
-from search_spaces.float_parameter import Float
-from search_spaces.parameter import Parameter
+from search_spaces.parameters.choice_parameter import Boolean
+from search_spaces.parameters.float_parameter import Float
+from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.scalars import NOT_GIVEN, MaybeScalar
 from search_spaces.ready_made.usual import check_bounds
-from search_spaces.scalars import NOT_GIVEN, MaybeScalar
 
 
 def l1(

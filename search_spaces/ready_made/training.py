@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from search_spaces.choice_parameter import Choice
 from search_spaces.errors import SearchSpaceError
-from search_spaces.float_parameter import Float
-from search_spaces.int_parameter import Int
+from search_spaces.parameters.choice_parameter import Choice
+from search_spaces.parameters.float_parameter import Float
+from search_spaces.parameters.int_parameter import Int
+from search_spaces.parameters.scalars import NOT_GIVEN, MaybeScalar
 from search_spaces.ready_made.usual import check_bounds, usual
-from search_spaces.scalars import NOT_GIVEN, MaybeScalar
 
 
 def learning_rate(

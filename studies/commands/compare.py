@@ -12,7 +12,7 @@ import click
 from studies.commands.main import json_option, store_option, telling_errors
 
 if TYPE_CHECKING:
-    from tracking.comparison import Comparison, Reached, Standing
+    from tracking.history.comparison import Comparison, Reached, Standing
 
 
 @click.command("compare", short_help="Compare studies, or the engines of one study.")
@@ -60,7 +60,7 @@ def compare_command(
     """  # noqa: D301 - click reads \b, which must not be escaped
     from studies.commands.output import print_json
     from studies.commands.reading import history_of
-    from tracking.comparison import compare
+    from tracking.history.comparison import compare
 
     wanted: Sequence[str | None] = engines or (None,)
     histories = [history_of(study, engine, store) for study in studies for engine in wanted]

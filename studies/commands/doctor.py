@@ -42,7 +42,7 @@ def doctor_command(store: Path | None, fix: bool, trust: bool, as_json: bool) ->
     from studies.commands.output import print_json
     from studies.doctor.diagnosis import diagnose
     from studies.progress import make_progress
-    from tracking.store import default_store_path
+    from tracking.store.folder import default_store_path
 
     if fix:
         check_trusted(store, trust)

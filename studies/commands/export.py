@@ -52,7 +52,7 @@ def export_command(
     from studies.commands.reading import history_of
     from studies.engines.optuna_export import export_optuna
     from studies.progress import waiting
-    from tracking.history import read_study
+    from tracking.history.study_history import read_study
 
     first = history_of(study, engine, store)
     name, engines = first.description.name, first.engines if engine is None else ()

@@ -151,10 +151,10 @@ def launch_command(
         study_document,
         study_text,
     )
-    from studies.launch_options import LaunchOptions
-    from studies.launching import describe_target, launch_target
-    from studies.loading import resolve_target
-    from studies.setting_checks import check_target
+    from studies.definition.settings import check_target
+    from studies.launching.launch import describe_target, launch_target
+    from studies.launching.launch_options import LaunchOptions
+    from studies.user_code.loading import resolve_target
 
     options = LaunchOptions(
         store=store,
@@ -204,10 +204,9 @@ def launch_command(
 def _overrides(
     settings: dict[str, Any], keep: str | None, start_with: Path | None
 ) -> dict[str, Any]:
-    from studies.engine_options import parse_option
-    from studies.setting_checks import check_count
-    from studies.settings import check_engine, check_pruner, check_trainer
-    from tracking.names import check_study_name
+    from studies.definition.engine_options import parse_option
+    from studies.definition.settings import check_count, check_engine, check_pruner, check_trainer
+    from tracking.store.names import check_study_name
 
     overrides = {name: value for name, value in settings.items() if value is not None}
     for name in ("engine_options", "pruner_options"):

@@ -106,7 +106,7 @@ def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def told(*arguments: Any, **options: Any) -> None:
         from search_spaces.errors import KerastudyError
-        from tracking.failures import as_store_errors
+        from tracking.store.failures import as_store_errors
 
         try:
             with as_store_errors():

@@ -13,13 +13,13 @@ import click
 
 from studies.commands.lines import COLUMNS, wrapped
 from studies.commands.top_trials import top_trials
-from studies.definitions import warnings_of
-from studies.validation_parts import ValidationParts
-from tracking.history import StudyHistory
-from tracking.reasons import reasons
+from studies.running.definitions import warnings_of
+from studies.running.validation_parts import ValidationParts
+from tracking.history.reasons import reasons
+from tracking.history.study_history import StudyHistory
+from tracking.history.summary import shell_commands
 from tracking.records import EndedTrial, StudyDescription
-from tracking.store import default_store_path
-from tracking.summary import shell_commands
+from tracking.store.folder import default_store_path
 
 _CLASSES_SHOWN = 10
 _REASONS_SHOWN = 5

@@ -6,10 +6,10 @@ import unicodedata
 from pathlib import Path
 
 from search_spaces.errors import StudyNotFoundError
+from studies.definition.settings import check_engine
 from studies.progress import waiting
-from studies.settings import check_engine
-from tracking.history import StudyHistory, read_study
-from tracking.store import default_store_path, open_store
+from tracking.history.study_history import StudyHistory, read_study
+from tracking.store.folder import default_store_path, open_store
 
 
 def history_of(study: str, engine: str | None, store: Path | None) -> StudyHistory:

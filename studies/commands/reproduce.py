@@ -55,12 +55,12 @@ def reproduce_command(
     kerastudy reproduce digits --trial 7 --json
     kerastudy reproduce digits --trainer compiled
     """  # noqa: D301 - click reads \b, which must not be escaped
+    from studies.again.reproduction import reproduce
     from studies.commands.lines import wrapped
     from studies.commands.output import print_json
     from studies.commands.reading import history_of
+    from studies.definition.settings import trainer_in_words
     from studies.progress import make_progress
-    from studies.reproduction import reproduce
-    from studies.settings import trainer_in_words
 
     check_trusted(store, trust)
     history = history_of(study, engine, store)

@@ -10,7 +10,7 @@ import click
 from studies.commands.main import json_option, store_option, telling_errors
 
 if TYPE_CHECKING:
-    from tracking.store import Store
+    from tracking.store.folder import Store
 
 
 @click.command("list")
@@ -29,11 +29,11 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
     from studies.commands.output import print_json
 
     if catalog:
-        from studies.loading import catalog_names
+        from studies.user_code.loading import catalog_names
 
         print_json(catalog_names()) if as_json else click.echo("\n".join(catalog_names()))
         return
-    from tracking.store import default_store_path, open_store
+    from tracking.store.folder import default_store_path, open_store
 
     path = store if store is not None else default_store_path()
     opened = open_store(path)
@@ -66,7 +66,7 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
 def _documents(store: Store) -> list[dict[str, Any]]:
     """Returns an entry for each study."""
     from search_spaces.errors import TrackingError
-    from tracking.history import find_study, read_study, study_names
+    from tracking.history.study_history import find_study, read_study, study_names
 
     documents: list[dict[str, Any]] = []
     for name in study_names(store):

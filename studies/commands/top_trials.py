@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tracking.history import StudyHistory
+from tracking.history.study_history import StudyHistory
 from tracking.records import TrialRecord
 
 _MOST_TRIALS = 5

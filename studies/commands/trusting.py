@@ -31,8 +31,8 @@ def check_trusted(store: Path | None, trust: bool) -> None:
         StoreError: If the user says no, or can't be asked.
     """
     from search_spaces.errors import StoreError
-    from tracking import trust as trusting
-    from tracking.store import default_store_path, is_store, real_folder
+    from tracking.store import trust as trusting
+    from tracking.store.folder import default_store_path, is_store, real_folder
 
     root = real_folder(store if store is not None else default_store_path())
     told = trusting.stranger(root) if is_store(root) else ""

@@ -44,7 +44,7 @@ def ui_command(
     from studies.commands.output import print_json
     from studies.commands.reading import history_of
     from studies.interruption import catching_interrupts
-    from tracking.store import default_store_path, open_store
+    from tracking.store.folder import default_store_path, open_store
     from tracking.ui import HOST, free_port, serving, study_page
 
     if study is not None:

@@ -11,10 +11,10 @@ from typing import TypeGuard
 import numpy as np
 
 from studies.data.options import Options
-from studies.data.partition import Contents, make_splits
-from studies.data.preprocessing import preprocessing_name
-from studies.data.sharing import shared
-from studies.data.splits import Splits
+from studies.data.parts.partition import Contents, make_splits
+from studies.data.parts.preprocessing import preprocessing_name
+from studies.data.parts.sharing import shared
+from studies.data.parts.splits import Splits
 
 # Arrays in a row that `repr` shows one by one.
 _FEW = 8

@@ -15,14 +15,14 @@ from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from studies.data.checks import check_samples
+from studies.data.arrays.checks import check_samples
 from studies.data.dataset import Dataset, call_text, unless
 from studies.data.known import breast_cancer, diabetes, digits, mnist
 from studies.data.npz_files import absolute_path, read_parts
 from studies.data.options import DEFAULT_SHARE, check_options
-from studies.data.partition import Contents
-from studies.data.sources import check_source, check_steps, shown
-from studies.data.streams import StreamedDataset
+from studies.data.parts.partition import Contents
+from studies.data.streams.sources import check_source, check_steps, shown
+from studies.data.streams.streamed_dataset import StreamedDataset
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from search_spaces.errors import DataError
-from studies.data import large
-from studies.data.checks import Samples, check_samples
+from studies.data.arrays import large
+from studies.data.arrays.checks import Samples, check_samples
 from studies.data.options import Options
-from studies.data.partition import Contents
+from studies.data.parts.partition import Contents
 
 # The arrays of a part; the last is optional.
 _ARRAYS = ("x", "y", "sample_weight")

@@ -13,12 +13,11 @@ from search_spaces.errors import StoreLockedError, StudyNotFoundError, TrackingE
 from studies.doctor.retraining import train_again
 from studies.doctor.states import check_states
 from studies.progress import NoProgress, Progress
-from tracking.databases import check_can_be_read
 from tracking.doctor.artifacts import check_artifacts
 from tracking.doctor.champions import check_champion
 from tracking.doctor.checkpoints import check_checkpoints, check_orphan_studies, check_orphans
 from tracking.doctor.definitions import check_code, check_definitions
-from tracking.doctor.findings import FOLDER, Ailment, Finding, attended
+from tracking.doctor.findings import Ailment, Finding, attended
 from tracking.doctor.folder import check_facts, check_leftovers, check_record, nobody_makes
 from tracking.doctor.lost import (
     check_lost_parents,
@@ -28,9 +27,11 @@ from tracking.doctor.lost import (
 )
 from tracking.doctor.runs import check_readable, check_running, check_unmade
 from tracking.doctor.studies import StudyRecord, read_record
-from tracking.history import StudyHistory, read_study, study_engines
-from tracking.parents import study_experiments
-from tracking.store import Store, check_writable, is_store, open_store, real_folder
+from tracking.history.study_history import StudyHistory, read_study, study_engines
+from tracking.runs.parents import study_experiments
+from tracking.store.databases import check_can_be_read
+from tracking.store.folder import Store, check_writable, is_store, open_store, real_folder
+from tracking.store.orphans import FOLDER
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment

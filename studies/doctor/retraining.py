@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from search_spaces.errors import KerastudyError, StoreError
+from studies.again.reproduction import reproduce
+from studies.again.reruns import unsound_checkpoints
 from studies.progress import Progress
-from studies.reproduction import reproduce
-from studies.reruns import unsound_checkpoints
-from tracking.history import StudyHistory
+from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from studies.training.states import StateError, read_state
-from tracking.doctor.findings import FOLDER, Ailment, Finding, move_to_orphans
+from studies.training.states.training_state import StateError, read_state
+from tracking.doctor.findings import Ailment, Finding
 from tracking.doctor.studies import StudyRecord, file_of_trial
+from tracking.store.orphans import FOLDER, move_to_orphans
 
 
 def check_states(record: StudyRecord) -> Iterator[Ailment]:

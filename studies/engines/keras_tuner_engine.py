@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import SearchSpace
-from search_spaces.keras_tuner_space import RESERVED, KerasTunerSpace
-from studies.engine_options import split_options
+from search_spaces.translations.keras_tuner_space import RESERVED, KerasTunerSpace
+from studies.definition.engine_options import split_options
+from studies.definition.seeds import sampler_seed
 from studies.engines.engine import Curve, was_told
 from studies.engines.keras_tuner_import import import_keras_tuner
 from studies.engines.keras_tuner_parts import BAYESIAN, FACTOR, GRID, HYPERBAND, check_oracle
 from studies.engines.optuna_trials import OptunaTrials
 from studies.libraries.keras_tuner_parts import check_parts
-from studies.seeds import sampler_seed
 from tracking.records import Objective, Proposal, TrialRecord, TrialResult
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from threadpoolctl import threadpool_limits
 
 from search_spaces import SearchSpace, SearchSpaceError
-from search_spaces.keras_tuner_space import KerasTunerSpace
-from search_spaces.scalars import canonical_json
+from search_spaces.parameters.scalars import canonical_json
+from search_spaces.translations.keras_tuner_space import KerasTunerSpace
 from studies.libraries.keras_tuner_parts import random_values, vectors_of
 from tracking.records import Objective
 

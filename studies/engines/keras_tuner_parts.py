@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from search_spaces import SearchSpace, SearchSpaceError
-from search_spaces.keras_tuner_space import KerasTunerSpace
+from search_spaces.translations.keras_tuner_space import KerasTunerSpace
 from studies.errors import EngineError
 
 BAYESIAN: Final = "keras-tuner:bayesian"

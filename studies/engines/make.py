@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from search_spaces import SearchSpace
-from search_spaces.optuna_space import OptunaSpace
-from studies.engine_options import check_options, split_options
+from search_spaces.translations.optuna_space import OptunaSpace
+from studies.definition.engine_options import check_options, split_options
 from studies.engines.engine import Engine
 from studies.engines.keras_tuner_parts import check_oracle, check_settings, oracle_settings
 from studies.engines.optuna_engine import OptunaEngine

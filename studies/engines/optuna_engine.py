@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search_spaces import SearchSpace
-from search_spaces.scalars import canonical_json
-from studies.engine_options import split_options
+from search_spaces.parameters.scalars import canonical_json
+from studies.definition.engine_options import split_options
+from studies.definition.seeds import sampler_seed
 from studies.engines.engine import Curve
 from studies.engines.optuna_parts import check_sampler, make_sampler
 from studies.engines.optuna_trials import OptunaTrials
-from studies.seeds import sampler_seed
 from tracking.records import Objective, Proposal, TrialRecord, TrialResult
 
 _QUASI_RANDOM = "optuna:quasi-random"

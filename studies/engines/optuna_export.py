@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from search_spaces.optuna_space import OptunaSpace
+from search_spaces.translations.optuna_space import OptunaSpace
 from studies.engines.optuna_tables import opened_storage, write_trials
 from studies.errors import StudyError
-from tracking.curves import RecordedCurves
-from tracking.history import StudyHistory
+from tracking.history.curves import RecordedCurves
+from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial, TrialRecord
 
 if TYPE_CHECKING:

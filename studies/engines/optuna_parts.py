@@ -8,8 +8,8 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces import Float, Int, SearchSpace
-from search_spaces.optuna_space import OptunaSpace
-from studies.engine_options import check_options, split_options
+from search_spaces.translations.optuna_space import OptunaSpace
+from studies.definition.engine_options import check_options, split_options
 from studies.errors import EngineError
 from studies.libraries.optuna_parts import tpe_can_be_led
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from search_spaces.private_parts import MissingPartError
 from studies.errors import StudyError
 from studies.libraries.optuna_parts import tables
-from tracking.failures import first_cause
+from tracking.store.failures import first_cause
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage

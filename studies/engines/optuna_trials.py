@@ -18,9 +18,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import SearchSpace
-from search_spaces.optuna_space import OptunaSpace
-from search_spaces.scalars import canonical_json
-from studies.engine_options import split_options
+from search_spaces.parameters.scalars import canonical_json
+from search_spaces.translations.optuna_space import OptunaSpace
+from studies.definition.engine_options import split_options
 from studies.engines.engine import Curve, was_told
 from studies.engines.optuna_parts import INFEASIBLE, NOTING, make_pruner
 from tracking.records import BestEpoch, Objective, TrialRecord, TrialResult

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import SearchSpace
-from studies.loading import Target
-from studies.shipping import ShippedStudy
+from studies.user_code.loading import Target
+from studies.user_code.shipping import ShippedStudy
 from tracking.records import StudyDescription, TrialSpec
 
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from search_spaces import Hyperparameters, SearchSpace
-from search_spaces.completion import complete
-from studies.class_weights import resolve_class_weight, with_class_weight
+from search_spaces.space.completion import complete
 from studies.data import (
     AnyDataset,
     AnySplits,
@@ -17,19 +16,20 @@ from studies.data import (
     StreamedDataset,
     StreamedSplits,
 )
+from studies.definition.class_weights import resolve_class_weight, with_class_weight
+from studies.definition.study_definition import StudyDefinition
 from studies.errors import StudyError
-from studies.study_definition import StudyDefinition
-from studies.training import global_settings
-from studies.training.building import check_study
-from studies.training.champion import save_champion
-from studies.training.compiled import CompiledTrainer
-from studies.training.determinism import begin_trial, configure_tensorflow
-from studies.training.discovering import resolve_space
-from studies.training.environment import environment
-from studies.training.hypermodel import HyperModelTrainer, has_own_fit
-from studies.training.made_data import AnyData, MadeData, made_data
-from studies.training.peak_memory import PeakMemory
-from studies.training.repeated_builds import unlike_builds
+from studies.training.building.build import check_study
+from studies.training.building.discovering import resolve_space
+from studies.training.building.hypermodel import HyperModelTrainer, has_own_fit
+from studies.training.building.made_data import AnyData, MadeData, made_data
+from studies.training.building.repeated_builds import unlike_builds
+from studies.training.champion.champion_model import save_champion
+from studies.training.process import global_settings
+from studies.training.process.determinism import begin_trial, configure_tensorflow
+from studies.training.process.environment import environment
+from studies.training.process.peak_memory import PeakMemory
+from studies.training.programs.compiled import CompiledTrainer
 from studies.training.run_trial import run_trial
 from studies.training.trainer import Trainer
 from studies.training.watch import OnEpochResult
@@ -157,7 +157,7 @@ class Session:
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
-        """Saves a trial's best weights as an MLflow model; see `studies.training.champion`."""
+        """Saves a trial's best weights as an MLflow model; see `champion_model`."""
         try:
             data = self.data
             if isinstance(data, MadeData):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import psutil
 
+from studies.definition.settings import check_count
 from studies.errors import StudyError
 from studies.executors.devices import visible_gpus
-from studies.setting_checks import check_count
 
 WORKERS_VARIABLE = "KERASTUDY_WORKERS"
 """The environment variable with the default number of workers."""

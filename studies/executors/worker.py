@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import SearchSpace
-from studies.data.large import temporary_folder
+from studies.data.arrays.large import temporary_folder
 from studies.errors import StudyError, WorkerError
 from studies.executors.executor import Handler
 from studies.executors.kinds import kind_of
@@ -24,9 +24,9 @@ from studies.executors.messages import (
     ThreadsDiffer,
 )
 from studies.executors.worker_process import OnOutput, WorkerProcess
-from studies.loading import Target
-from studies.own_modules import place_of
-from studies.shipping import ShippedStudy
+from studies.user_code.loading import Target
+from studies.user_code.own_modules import place_of
+from studies.user_code.shipping import ShippedStudy
 from tracking.records import EpochResult, StudyDescription, TrialSpec, TrialTask
 
 # Don't wait for a study that kills its worker each time.

@@ -53,7 +53,7 @@ def main() -> None:
     watcher.start()
     _import_kerastudy()
     with Client(_address(address), authkey=bytes.fromhex(key)) as connection:
-        from studies.training.determinism import prepare_environment
+        from studies.training.process.determinism import prepare_environment
 
         prepare_environment(int(threads))
         try:
@@ -205,12 +205,16 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
     from studies.executors.messages import Loaded, ThreadsDiffer
     from studies.executors.session import Session
     from studies.libraries.tensorflow_parts import write_generated_code_into
-    from studies.loading import Target, load_study
-    from studies.shipping import unpack
+    from studies.user_code.loading import Target, load_study
+    from studies.user_code.shipping import unpack
 
     # TensorFlow before the user's file, or that would be blamed for a failing import.
     tensorflow = importlib.import_module("tensorflow")
-    from studies.training.determinism import begin_trial, change_threads, configure_tensorflow
+    from studies.training.process.determinism import (
+        begin_trial,
+        change_threads,
+        configure_tensorflow,
+    )
 
     configure_tensorflow(message.threads)
     # The launch, or its watchdogs, remove it. Files of the user's code are not touched.

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from studies.data import Part, Splits
+from studies.data.arrays.texts import is_text
 from studies.data.structures import Arrays, map_arrays
-from studies.data.texts import is_text
-from studies.seeds import permutation
+from studies.definition.seeds import permutation
 from studies.training.tensors import as_tensor
 
 if TYPE_CHECKING:

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from studies.data import Splits, StreamedSplits
 from studies.errors import describe
-from studies.training import global_settings
 from studies.training.batches import Batches
-from studies.training.building import scalars
 from studies.training.callbacks import may_change_model
-from studies.training.chosen_programs import check_unchanged
-from studies.training.determinism import begin_epoch
-from studies.training.seed_states import SeedStates
-from studies.training.streaming import StreamedBatches
-from studies.training.structure import Structure
-from studies.training.trainer import NotTrainedError, OnEpoch, Training
+from studies.training.models import scalars
+from studies.training.process import global_settings
+from studies.training.process.determinism import begin_epoch
+from studies.training.process.seed_states import SeedStates
+from studies.training.streamed_batches import StreamedBatches
+from studies.training.structures.structure import Structure
+from studies.training.trainer import NotTrainedError, OnEpoch, Training, check_traced_alike
 from studies.training.variables import make_variables, make_weights
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ class PlainTrainer:
                 trainer.traced = None
                 return
             if known is None:
-                check_unchanged(training.traced[step : step + 1], structure)
+                check_traced_alike(training.traced[step : step + 1], structure)
             noted[step] = function, structure
             texts = [
                 "" if each[1] is None else each[1].traced for each in noted if each is not None

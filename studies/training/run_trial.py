@@ -9,27 +9,27 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import Hyperparameters
-from studies.causes import explain, fatal, gives_up_trial, is_fatal, out_of_memory
-from studies.class_weights import with_class_weight
+from studies.definition.class_weights import with_class_weight
 from studies.errors import BuilderError, StudyError, describe
 from studies.libraries.tensorflow_parts import forgetting_gradients
-from studies.training import global_settings
-from studies.training.best_weights import BestWeights
-from studies.training.building import build_callbacks, build_model
-from studies.training.checkpointing import Checkpoints, cannot_write, restoring, take_up
-from studies.training.determinism import begin_trial
-from studies.training.made_data import AnyData, MadeData, validation_digest
-from studies.training.states import TrainingState
+from studies.training.building.build import build_callbacks, build_model
+from studies.training.building.made_data import AnyData, MadeData, validation_digest
+from studies.training.process import global_settings
+from studies.training.process.determinism import begin_trial
+from studies.training.states.best_weights import BestWeights
+from studies.training.states.checkpointing import Checkpoints, cannot_write, restoring, take_up
+from studies.training.states.training_state import TrainingState
 from studies.training.trainer import ChangedModelError, NotTrainedError, Trainer, Training
 from studies.training.variables import parameters_of
 from studies.training.watch import OnEpochResult, Watch
+from studies.user_code.causes import explain, fatal, gives_up_trial, is_fatal, out_of_memory
 from tracking.records import Decision, EpochResult, TrialResult, TrialSpec, TrialTask
 
 if TYPE_CHECKING:
     import keras
 
     from studies.data import AnySplits
-    from studies.study_definition import StudyDefinition
+    from studies.definition.study_definition import StudyDefinition
 
 _log = logging.getLogger(__name__)
 _told: set[str] = set()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from studies.data.large import file_of
+from studies.data.arrays.large import file_of
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import keras
 
     from studies.data import AnySplits
-    from studies.training.structure import Structure
+    from studies.training.structures.structure import Structure
 
 OnEpoch = Callable[[int, Mapping[str, float]], bool]
 """Called after each epoch with its number (from 1) and all metrics; False stops the training."""
@@ -126,3 +126,17 @@ class Trainer(Protocol):
             ChangedModelError: If it must begin anew, from its first epoch.
         """
         ...
+
+
+def check_traced_alike(traced: Sequence[str], structure: Structure) -> None:
+    """Does nothing if a step is traced for the same as before its training was cut.
+
+    Args:
+        traced: What it was traced for then, or nothing.
+        structure: What it is traced for now.
+
+    Raises:
+        ChangedModelError: If not.
+    """
+    if traced and structure.traced not in traced:
+        raise ChangedModelError("a callback changed the model at an epoch that is over")

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from studies.training.best_weights import BestWeights
-from studies.training.building import check_logged
-from studies.training.checkpointing import Checkpoints
-from studies.training.states import TrainingState
+from studies.training.building.build import check_logged
+from studies.training.states.best_weights import BestWeights
+from studies.training.states.checkpointing import Checkpoints
+from studies.training.states.training_state import TrainingState
 from studies.training.trainer import Trainer
 from tracking.records import (
     BestEpoch,

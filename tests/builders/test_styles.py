@@ -13,10 +13,10 @@ from builder_corpus import CORPUS, check_same_again, launch, run, session, witho
 from suite import exhaustive_but
 
 from search_spaces import Float, Int
+from studies.again.reproduction import reproduce
 from studies.commands.output import study_text
 from studies.errors import EngineError, ObjectiveError
-from studies.reproduction import reproduce
-from tracking.history import StudyHistory
+from tracking.history.study_history import StudyHistory
 from tracking.records import TrialRecord
 
 STYLES = sorted(

@@ -14,7 +14,7 @@ import pytest
 from command_line import Launched, Told, kerastudy, kerastudy_here, run, write_study
 from handmade import contents
 
-from tracking.store import STORE_FORMAT
+from tracking.store.folder import STORE_FORMAT
 
 
 def check_refused(told: Told, *words: str) -> None:
@@ -122,7 +122,8 @@ def check_unreadable(folder: Path, command: list[str], text: str, *words: str) -
 AS_NOBODY = """
 import os, sys
 import studies.commands.launch, studies.commands.main, studies.commands.output
-import studies.launching, studies.loading, studies.settings, search_spaces, studies.data
+import studies.launching.launch, studies.user_code.loading, studies.definition.settings
+import search_spaces, studies.data
 if os.getuid() == 0:
     os.setgroups([])
     os.setgid(65534)

@@ -13,7 +13,7 @@ import pytest
 from command_line import Launched, kerastudy_here, run
 
 from kerastudy import datasets
-from tracking.store import open_store
+from tracking.store.folder import open_store
 
 # Plain MLflow, as a user's program would have it: nothing of kerastudy's.
 EVALUATE = """

@@ -13,7 +13,7 @@ from command_line import kerastudy, kerastudy_here, run
 from suite import exhaustive_but
 from user_commands import environment
 
-from tracking.store import create_store
+from tracking.store.folder import create_store
 
 COMMANDS = ["launch", "list", "show", "compare", "reproduce", "ui", "push", "doctor"]
 HEAVY = {"tensorflow", "keras", "mlflow", "optuna", "keras_tuner", "sklearn", "pandas"}

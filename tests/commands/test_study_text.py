@@ -12,9 +12,9 @@ from scripted import describe
 
 import kerastudy as ks
 from studies.commands.output import definition_text, study_text
-from tracking.history import StudyHistory
+from tracking.history.study_history import StudyHistory
 from tracking.records import TrialRecord
-from tracking.store import Store
+from tracking.store.folder import Store
 
 SPACE = ks.SearchSpace(
     ks.learning_rate(),

@@ -15,7 +15,7 @@ from doctored import launch
 from handmade import contents
 from user_commands import KERASTUDY, environment
 
-from tracking import trust
+from tracking.store import trust
 
 
 @pytest.fixture(scope="module")

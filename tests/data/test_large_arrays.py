@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from studies.data import DataError, Part, Splits, datasets, large
-from studies.data.sharing import shared
+from studies.data import DataError, Part, Splits, datasets
+from studies.data.arrays import large
+from studies.data.parts.sharing import shared
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ def test_folders_of_killed_processes_are_removed_and_no_others(
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     script = (
-        "import os, sys\nfrom studies.data.large import temporary_folder\n"
+        "import os, sys\nfrom studies.data.arrays.large import temporary_folder\n"
         "folder = temporary_folder()\nprint(folder.name, flush=True)\nsys.stdin.read()"
     )
     made = []

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from studies.data import DataError, Splits, datasets
-from studies.data.sharing import shared
+from studies.data.parts.sharing import shared
 from studies.training.tensors import as_tensor
 
 

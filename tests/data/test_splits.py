@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from studies.data import DataError, Part, Splits, datasets
-from studies.data.digests import combined_digest
-from studies.data.splits import seal
+from studies.data.arrays.digests import combined_digest
+from studies.data.parts.splits import seal
 
 X = np.arange(400, dtype=np.float32).reshape(100, 4)
 Y = np.repeat([0, 1, 2, 3], [10, 20, 30, 40])

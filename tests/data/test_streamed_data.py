@@ -15,7 +15,7 @@ import tensorflow as tf
 
 import kerastudy as ks
 from studies.data import DataError
-from studies.training.determinism import configure_tensorflow
+from studies.training.process.determinism import configure_tensorflow
 
 X = np.arange(40, dtype="float32").reshape(10, 4)
 Y = np.arange(10) % 2

@@ -17,8 +17,8 @@ from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
 
 from studies.doctor.diagnosis import diagnose
 from tracking import tags
-from tracking.history import StudyHistory
-from tracking.store import Store
+from tracking.history.study_history import StudyHistory
+from tracking.store.folder import Store
 
 
 class TestCheckpoints:

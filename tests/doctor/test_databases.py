@@ -13,7 +13,7 @@ from handmade import contents
 from search_spaces.errors import StoreError
 from studies.doctor.diagnosis import diagnose
 from studies.engines.optuna_export import export_optuna
-from tracking.store import Store
+from tracking.store.folder import Store
 
 
 @pytest.mark.parametrize("damage", [tear_pages, tear_last_page, cut_short, Path.unlink])

@@ -15,7 +15,7 @@ from doctored import CODE, history_of, kinds, launch, outcome
 from handmade import contents
 
 from studies.doctor.diagnosis import diagnose
-from tracking.store import Store
+from tracking.store.folder import Store
 
 
 def test_a_killed_study_is_said_mended_and_goes_on(store: Store, undisturbed: list[tuple]) -> None:
@@ -92,7 +92,7 @@ def test_a_study_that_runs_is_left_alone(store: Store) -> None:
     left_running(store)
     before = contents(store.root / "mlartifacts")
     script = (
-        "import sys; from tracking.store import open_store\n"
+        "import sys; from tracking.store.folder import open_store\n"
         f"with open_store({str(store.root)!r}).lock_study('scripted'):\n"
         "    print('held', flush=True); sys.stdin.read()"
     )

@@ -27,8 +27,8 @@ from doctored import Said, history_of, kinds, launch, outcome
 from handmade import contents
 
 from studies.doctor.diagnosis import diagnose
-from tracking.run_contents import definition_path
-from tracking.store import Store, open_store
+from tracking.runs.run_contents import definition_path
+from tracking.store.folder import Store, open_store
 
 
 def test_of_a_sound_store_nothing_is_said_and_nothing_is_changed(store: Store) -> None:

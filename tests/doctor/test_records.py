@@ -12,8 +12,8 @@ from handmade import contents
 from search_spaces.errors import StoreError
 from studies.doctor.diagnosis import diagnose
 from tracking import tags
-from tracking.run_contents import code_path, definition_path
-from tracking.store import Store
+from tracking.runs.run_contents import code_path, definition_path
+from tracking.store.folder import Store
 
 
 def test_a_run_that_cannot_be_read_is_said(store: Store) -> None:

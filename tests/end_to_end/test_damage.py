@@ -24,9 +24,9 @@ from search_spaces.errors import StoreError
 from studies.commands.main import telling_errors
 from studies.doctor.diagnosis import diagnose
 from studies.progress import NoProgress
-from tracking.history import StudyHistory, read_study
+from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import TrialSpec
-from tracking.store import create_store, open_store
+from tracking.store.folder import create_store, open_store
 
 SETTINGS = {"trials": 6, "epochs": 3, "pruner": "successive-halving", "seed": 2}
 

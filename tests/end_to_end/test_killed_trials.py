@@ -11,8 +11,8 @@ from damage import cut_short
 from study_record import left_behind
 from user_commands import kerastudy, write_study
 
-from tracking.history import StudyHistory, read_study
-from tracking.store import open_store
+from tracking.history.study_history import StudyHistory, read_study
+from tracking.store.folder import open_store
 
 NAME, TRIALS, EPOCHS, CUT = "작은 연구", 4, 8, 5
 DAMAGED, DOOMED, KILLED, CRASHED = range(TRIALS)

@@ -13,8 +13,8 @@ import pytest
 from conformance.executor import STUDY_FILE
 from user_commands import as_json, environment, kerastudy_here
 
-from tracking.history import read_source, read_study
-from tracking.store import create_store, open_store
+from tracking.history.study_history import read_source, read_study
+from tracking.store.folder import create_store, open_store
 
 
 def test_a_script_without_a_main_guard_launches_several_studies(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from user_commands import as_json, kerastudy, write_study
 
-from tracking.history import StudyHistory, read_study
-from tracking.store import open_store
+from tracking.history.study_history import StudyHistory, read_study
+from tracking.store.folder import open_store
 
 
 def read(folder: Path) -> StudyHistory:

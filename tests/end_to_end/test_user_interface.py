@@ -20,7 +20,7 @@ from suite import exhaustive_but
 from user_commands import KERASTUDY, environment
 
 from studies.progress import NoProgress
-from tracking.history import StudyHistory
+from tracking.history.study_history import StudyHistory
 
 
 @pytest.fixture(scope="module")

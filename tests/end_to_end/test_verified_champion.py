@@ -12,7 +12,7 @@ import pytest
 import kerastudy as ks
 from search_spaces import Hyperparameters
 from studies.commands.output import study_document, study_text
-from tracking.champions import champion_version
+from tracking.runs.champion_versions import champion_version
 
 
 class Rounded(keras.layers.Layer):

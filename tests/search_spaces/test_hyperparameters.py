@@ -18,7 +18,7 @@ from search_spaces import (
     SearchSpaceError,
     l2,
 )
-from search_spaces.completion import complete
+from search_spaces.space.completion import complete
 
 
 @pytest.fixture

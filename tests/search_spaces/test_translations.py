@@ -12,8 +12,8 @@ import optuna
 import pytest
 
 from search_spaces import Boolean, Choice, Fixed, Float, Int, Parameter, SearchSpaceError
-from search_spaces import translations as to
-from search_spaces.scalars import NOT_GIVEN
+from search_spaces.inline import translations as to
+from search_spaces.parameters.scalars import NOT_GIVEN
 
 
 @pytest.mark.parametrize(

@@ -15,15 +15,15 @@ from simulated_workers import SimulatedWorkers
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from studies.budget import spelled
+from studies.definition.settings import check_seconds
 from studies.errors import StudyError
 from studies.executors.executor import Handler
 from studies.progress import NoProgress
-from studies.setting_checks import check_seconds
+from studies.running.budget import spelled
 from studies.study import Study
-from tracking.history import StudyHistory, read_study
+from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import TrialSpec, TrialTask
-from tracking.store import open_store
+from tracking.store.folder import open_store
 
 
 @pytest.fixture(scope="module")

@@ -14,11 +14,11 @@ import pytest
 from user_commands import as_json, kerastudy
 
 from search_spaces import Hyperparameters
-from studies.launch_options import LaunchOptions
-from studies.launching import launch_target
-from studies.loading import load_study, resolve_target
-from studies.training.determinism import begin_trial
-from tracking.history import StudyHistory
+from studies.launching.launch import launch_target
+from studies.launching.launch_options import LaunchOptions
+from studies.training.process.determinism import begin_trial
+from studies.user_code.loading import load_study, resolve_target
+from tracking.history.study_history import StudyHistory
 
 NAMES = ["all-settings", "binary", "digits", "linear-regression", "mnist", "regression"]
 
@@ -28,7 +28,7 @@ NO_NETWORK = {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0
 LOAD_ALL = """
 import kerastudy
 from studies.data import DataError, Dataset
-from studies.loading import catalog_names, load_study, resolve_target
+from studies.user_code.loading import catalog_names, load_study, resolve_target
 
 load, Dataset.load = Dataset.load, lambda dataset: exit(f"{dataset} was read")
 studies = {name: load_study(resolve_target(name))[0] for name in catalog_names()}

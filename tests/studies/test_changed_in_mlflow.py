@@ -20,13 +20,13 @@ from mlflow import MlflowClient
 from scripted import ScriptedExecutor, describe, run_study
 
 from search_spaces.errors import StudyDeletedError, StudyNotFoundError, TrackingError
+from studies.again.reruns import unsound_checkpoints
 from studies.doctor.diagnosis import diagnose
 from studies.errors import StudyError
-from studies.reruns import unsound_checkpoints
 from tracking import tags
-from tracking.history import StudyHistory, find_study, read_study, study_names
-from tracking.parents import study_experiments
-from tracking.store import Store, open_store
+from tracking.history.study_history import StudyHistory, find_study, read_study, study_names
+from tracking.runs.parents import study_experiments
+from tracking.store.folder import Store, open_store
 
 TRIALS = 6
 

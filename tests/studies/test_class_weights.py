@@ -18,15 +18,15 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 import kerastudy as ks
 from search_spaces.errors import StudyChangedError
-from studies.class_weights import resolve_class_weight, with_class_weight
 from studies.commands.output import definition_text, study_text
 from studies.data import Splits
+from studies.definition.class_weights import resolve_class_weight, with_class_weight
 from studies.errors import BuilderError, StudyError
 from studies.progress import NoProgress
-from studies.training.states import identity_of
-from tracking.history import StudyHistory, read_study
+from studies.training.states.training_state import identity_of
+from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import StudyDescription, TrialSpec
-from tracking.store import open_store
+from tracking.store.folder import open_store
 
 X = np.random.default_rng(0).normal(size=(60, 12)).astype("float32")
 Y = np.repeat([0, 1, 2], [10, 20, 30])

@@ -12,12 +12,12 @@ from killing import pause
 from scripted import describe
 from user_commands import KERASTUDY, environment, write_study
 
-from studies.clock import TICK, AwakeClock
-from studies.running import Running
-from studies.time_limit import TimeLimit
-from tracking.history import read_study
+from studies.running.clock import TICK, AwakeClock
+from studies.running.running_trial import Running
+from studies.running.time_limit import TimeLimit
+from tracking.history.study_history import read_study
 from tracking.records import TrialRecord, TrialSpec
-from tracking.store import open_store
+from tracking.store.folder import open_store
 
 
 @dataclass

@@ -20,9 +20,9 @@ import kerastudy as ks
 from studies.data import Splits
 from studies.errors import BuilderError
 from studies.libraries import tensorflow_parts
-from studies.training.compiled import CompiledTrainer
-from studies.training.determinism import configure_tensorflow
 from studies.training.plain import PlainTrainer
+from studies.training.process.determinism import configure_tensorflow
+from studies.training.programs.compiled import CompiledTrainer
 
 layers = keras.layers
 

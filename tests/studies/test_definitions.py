@@ -10,8 +10,8 @@ import pytest
 from scripted import describe
 
 import kerastudy as ks
-from studies.definitions import differences, warnings_of
 from studies.errors import StudyError, first_paragraph
+from studies.running.definitions import differences, warnings_of
 from tracking.records import CodeDescription
 
 SPACE = ks.SearchSpace(ks.epochs(2, 5), ks.batch_size())

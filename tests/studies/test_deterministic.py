@@ -13,9 +13,9 @@ from simulated_workers import SimulatedWorkers
 
 from search_spaces.errors import StudyChangedError
 from studies.progress import NoProgress
-from tracking.history import StudyHistory
+from tracking.history.study_history import StudyHistory
 from tracking.records import TrialSpec
-from tracking.store import create_store
+from tracking.store.folder import create_store
 
 Launch = Callable[..., StudyHistory]
 

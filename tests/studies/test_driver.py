@@ -16,16 +16,16 @@ import pytest
 from scripted import ScriptedExecutor, describe, run_study
 
 from search_spaces.errors import StoreError, StudyChangedError
-from studies import running_studies
 from studies.commands.output import study_text
 from studies.errors import StudyError
-from studies.launch_options import LaunchOptions
+from studies.launching import run_study as running_studies
+from studies.launching.launch_options import LaunchOptions
 from studies.progress import NoProgress
-from tracking import trial_reading
-from tracking.curves import RecordedCurves
-from tracking.history import StudyHistory, read_study
+from tracking.history import trial_reading
+from tracking.history.curves import RecordedCurves
+from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import CodeDescription, TrialSpec
-from tracking.store import create_store, open_store
+from tracking.store.folder import create_store, open_store
 
 
 def launch(folder: Path, executor: ScriptedExecutor | None = None, **settings: Any) -> StudyHistory:
@@ -408,7 +408,7 @@ def test_pieces_of_checkpoints_are_swept(tmp_path: Path) -> None:
 def test_a_study_that_runs_elsewhere_is_refused(tmp_path: Path) -> None:
     store = create_store(tmp_path / "store")
     script = (
-        "import sys; from tracking.store import open_store\n"
+        "import sys; from tracking.store.folder import open_store\n"
         f"with open_store({str(store.root)!r}).lock_study('scripted'):\n"
         "    print('held', flush=True); sys.stdin.read()"
     )

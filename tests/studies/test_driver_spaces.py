@@ -12,7 +12,7 @@ import kerastudy as ks
 from search_spaces import SearchSpace
 from search_spaces.errors import NotRecordableError, StudyChangedError
 from studies.progress import NoProgress
-from tracking.history import StudyHistory, read_study
+from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import Objective, TrialSpec
 
 ENGINES = ["optuna:tpe", "keras-tuner:random", "keras-tuner:hyperband"]

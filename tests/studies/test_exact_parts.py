@@ -13,10 +13,10 @@ from model_zoo import compiled, stack
 from suite import exhaustive_but
 
 import kerastudy as ks
-from studies.reproduction import reproduce
-from studies.training.compiled import CompiledTrainer
-from studies.training.determinism import configure_tensorflow
+from studies.again.reproduction import reproduce
 from studies.training.plain import PlainTrainer
+from studies.training.process.determinism import configure_tensorflow
+from studies.training.programs.compiled import CompiledTrainer
 
 layers, losses, metrics = keras.layers, keras.losses, keras.metrics
 X = np.random.default_rng(0).normal(size=(64, 12)).astype("float32")

@@ -14,9 +14,9 @@ from suite import exhaustive_but
 
 import kerastudy as ks
 from studies.data import Splits
-from studies.training.compiled import CompiledTrainer
-from studies.training.determinism import configure_tensorflow
 from studies.training.plain import PlainTrainer
+from studies.training.process.determinism import configure_tensorflow
+from studies.training.programs.compiled import CompiledTrainer
 
 layers = keras.layers
 RANDOM = np.random.default_rng(7)

@@ -22,12 +22,12 @@ from model_zoo import BATCH_SIZES, PROGRAMS, ZOO
 from other_models import OTHERS
 
 import kerastudy as ks
-from studies.data import large
+from studies.data.arrays import large
 from studies.training.batches import Batches
-from studies.training.compiled import CompiledTrainer
-from studies.training.determinism import configure_tensorflow
-from studies.training.epochs import Arrays
 from studies.training.plain import PlainTrainer
+from studies.training.process.determinism import configure_tensorflow
+from studies.training.programs.compiled import CompiledTrainer
+from studies.training.programs.epochs import Arrays
 
 layers = keras.layers
 # `fit` writes its averages into the model at its end, so a `fit` per epoch is another training.

@@ -22,7 +22,7 @@ from studies.executors.in_process import InProcessExecutor
 from studies.executors.pool import WorkerPool
 from studies.executors.session import Session
 from studies.executors.worker import WorkerExecutor
-from studies.loading import Target, load_study
+from studies.user_code.loading import Target, load_study
 from tracking.records import TrialTask
 
 # What TensorFlow rewrites is written to a file that it removes when its process ends well.
@@ -151,7 +151,7 @@ def test_a_worker_ends_when_its_driver_is_gone(study_file: Path, tmp_path: Path,
         "from pathlib import Path\n"
         "from conformance.executor import make_spec\n"
         "from studies.executors.worker import WorkerExecutor\n"
-        "from studies.loading import Target\n"
+        "from studies.user_code.loading import Target\n"
         "from tracking.records import TrialTask\n"
         "def on_output(line):\n"
         "    if line == 'busy':\n"

@@ -15,12 +15,13 @@ from conformance.models import SPACE, dense, make_spec, make_study
 
 from search_spaces import Hyperparameters
 from studies.errors import StudyError
-from studies.training import compiled, programs
-from studies.training.compiled import CompiledTrainer
-from studies.training.determinism import configure_tensorflow
-from studies.training.loops import Loop
 from studies.training.plain import PlainTrainer
-from studies.training.programs import Program
+from studies.training.process.determinism import configure_tensorflow
+from studies.training.programs import compiled
+from studies.training.programs import program as programs
+from studies.training.programs.compiled import CompiledTrainer
+from studies.training.programs.loops import Loop
+from studies.training.programs.program import Program
 from studies.training.run_trial import run_trial
 from studies.training.trainer import Trainer
 from tracking.records import EpochResult, TrialResult, TrialTask

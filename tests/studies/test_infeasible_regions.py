@@ -17,10 +17,10 @@ from scripted import run_study
 
 import kerastudy as ks
 from search_spaces import SearchSpace
+from studies.definition.seeds import sampler_seed
 from studies.engines.engine import Engine
 from studies.engines.make import make_engine
 from studies.progress import NoProgress
-from studies.seeds import sampler_seed
 from tracking.records import (
     BestEpoch,
     EndedTrial,
@@ -178,7 +178,7 @@ def test_what_was_learned_is_restored(space: SearchSpace) -> None:
 
 def test_without_infeasible_trials_it_is_optunas_own() -> None:
     """With conditions; for a space without, see test_optuna_engine."""
-    from search_spaces.optuna_space import OptunaSpace
+    from search_spaces.translations.optuna_space import OptunaSpace
 
     played, study = Study(CONDITIONAL, lambda values: False), optuna.create_study()
     for number, proposed in enumerate(played.play(25)):

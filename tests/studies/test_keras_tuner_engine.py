@@ -27,14 +27,14 @@ from keras_tuner_played import CONTINUOUS, KERAS_TUNER_ENGINES, SMALL, ask, make
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from search_spaces.keras_tuner_space import KerasTunerSpace
-from search_spaces.scalars import canonical_json
+from search_spaces.parameters.scalars import canonical_json
+from search_spaces.translations.keras_tuner_space import KerasTunerSpace
+from studies.definition.seeds import sampler_seed
+from studies.definition.settings import PRUNERS, check_engine
 from studies.engines.keras_tuner_engine import KerasTunerEngine
 from studies.engines.keras_tuner_parts import hyperband_trials
 from studies.engines.make import check_engine_serves, make_engine
 from studies.errors import EngineError
-from studies.seeds import sampler_seed
-from studies.settings import PRUNERS, check_engine
 from tracking.records import BestEpoch, Objective, TrialResult
 
 

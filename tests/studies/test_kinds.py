@@ -11,8 +11,8 @@ from exact_training import by_trainer, samples, spec_of
 from model_zoo import compiled, stack
 
 from studies.executors.kinds import kind_of
-from studies.training.compiled import CompiledTrainer
-from studies.training.determinism import configure_tensorflow
+from studies.training.process.determinism import configure_tensorflow
+from studies.training.programs.compiled import CompiledTrainer
 
 layers = keras.layers
 VALUES = {

@@ -11,7 +11,7 @@ from conformance.executor import STUDY_FILE, Collecting, make_spec
 
 from studies.executors.pool import WorkerPool
 from studies.executors.worker import WorkerExecutor
-from studies.loading import Target
+from studies.user_code.loading import Target
 from tracking.records import TrialTask
 
 
@@ -26,7 +26,7 @@ def test_a_process_of_the_users_that_goes_on_holds_up_nobody(tmp_path: Path) -> 
     file.write_text(starts + STUDY_FILE, encoding="utf-8")
     script = (
         "from studies.executors.worker import WorkerExecutor\n"
-        "from studies.loading import Target\n"
+        "from studies.user_code.loading import Target\n"
         f"executor = WorkerExecutor(Target({str(file)!r}))\n"
         "executor.load()\n"
         "executor.close()\n"

@@ -12,7 +12,7 @@ import pytest
 
 from studies.executors.memory import ProcessMemory
 from studies.executors.sizing import memory_limit
-from studies.training.peak_memory import PeakMemory
+from studies.training.process.peak_memory import PeakMemory
 
 MEBIBYTE = 2**20
 HOLDS = "held = b'x' * (200 * 2**20)\nprint('holds', flush=True)\nimport time\ntime.sleep(600)\n"

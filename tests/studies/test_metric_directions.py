@@ -11,7 +11,7 @@ import pytest
 
 import kerastudy as ks
 from studies.errors import ObjectiveError
-from studies.training.metric_directions import settled
+from studies.training.building.metric_directions import settled
 from tracking.records import Objective
 
 

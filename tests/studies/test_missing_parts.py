@@ -17,8 +17,8 @@ from search_spaces import Hyperparameters
 from search_spaces.private_parts import MissingPartError, PrivatePart, private_parts
 from studies.errors import StudyError
 from studies.libraries import keras_parts, tensorflow_parts
-from studies.training.compiled import CompiledTrainer
-from studies.training.determinism import begin_trial, configure_tensorflow
+from studies.training.process.determinism import begin_trial, configure_tensorflow
+from studies.training.programs.compiled import CompiledTrainer
 from studies.training.run_trial import run_trial
 from studies.training.variables import stateful_layers
 from tracking.records import TrialTask

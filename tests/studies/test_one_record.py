@@ -9,7 +9,7 @@ import pytest
 from scripted import ScriptedExecutor, describe, run_study
 
 from studies.progress import NoProgress
-from tracking.history import StudyHistory
+from tracking.history.study_history import StudyHistory
 
 KNOWN = (
     {"rate": 0.01, "units": 32, "kind": "a"},

@@ -23,9 +23,9 @@ from search_spaces.errors import StudyError
 from search_spaces.private_parts import private_parts
 from studies.engines.optuna_export import export_optuna
 from studies.progress import NoProgress
-from tracking.history import StudyHistory, read_study
+from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import Objective, TrialSpec
-from tracking.store import Store, open_store
+from tracking.store.folder import Store, open_store
 
 NAME = "scripted (optuna:tpe)"
 

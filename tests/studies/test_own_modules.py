@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from scripted import ScriptedExecutor, describe, run_study
 
-from studies.commits import commit_tags
 from studies.doctor.diagnosis import diagnose
-from studies.own_modules import own_modules, place_of, text_of
 from studies.progress import NoProgress
-from studies.recorded_modules import import_texts
-from tracking.history import StudyHistory, read_code
+from studies.user_code.commits import commit_tags
+from studies.user_code.own_modules import own_modules, place_of, text_of
+from studies.user_code.recorded_modules import import_texts
+from tracking.history.study_history import StudyHistory, read_code
 from tracking.records import CodeDescription
 
 

@@ -26,11 +26,12 @@ from conformance.trainer import ResumingConformance, TrainerConformance
 import kerastudy as ks
 from search_spaces import Hyperparameters
 from studies.errors import BuilderError, ObjectiveError, StudyError
-from studies.training import batches, global_settings
-from studies.training.building import check_study
-from studies.training.determinism import configure_tensorflow
-from studies.training.discovering import resolve_space
+from studies.training import batches
+from studies.training.building.build import check_study
+from studies.training.building.discovering import resolve_space
 from studies.training.plain import PlainTrainer
+from studies.training.process import global_settings
+from studies.training.process.determinism import configure_tensorflow
 from studies.training.run_trial import run_trial
 from tracking.records import Decision, EpochResult, TrialResult, TrialTask
 
@@ -243,7 +244,7 @@ def test_a_checkpoint_that_cannot_be_written_is_not_the_trials_fault(tmp_path: P
 
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_the_checkpoint_has_the_weights_that_the_digest_says(tmp_path: Path, epochs: int) -> None:
-    from studies.training.best_weights import weights_digest
+    from studies.training.states.best_weights import weights_digest
 
     result = run(make_study(dense), tmp_path, epochs)
     model = dense(Hyperparameters(SPACE, {"rate": 0.3}))
@@ -266,7 +267,7 @@ def test_names_of_metrics_do_not_change_from_trial_to_trial(tmp_path: Path) -> N
     study = make_study(dense)
     names = []
     for _ in range(2):
-        from studies.training.determinism import begin_trial
+        from studies.training.process.determinism import begin_trial
 
         begin_trial(0)
         model = with_auc(Hyperparameters(SPACE, {"rate": 0.3}))

@@ -17,7 +17,7 @@ import kerastudy as ks
 from studies.errors import StudyError
 from studies.executors.pool import WorkerPool
 from studies.executors.worker import WorkerExecutor
-from studies.loading import Target, load_study, with_source
+from studies.user_code.loading import Target, load_study, with_source
 from tracking.records import Decision, EpochResult, TrialTask
 
 

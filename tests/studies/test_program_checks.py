@@ -10,11 +10,12 @@ import pytest
 from exact_training import by_hand, by_trainer, samples, spec_of
 from model_zoo import closed_over
 
-from studies.training import compiled, programs
-from studies.training.compiled import CompiledTrainer
-from studies.training.determinism import configure_tensorflow
-from studies.training.program_checks import Checked, is_due
-from studies.training.structure import Structure
+from studies.training.process.determinism import configure_tensorflow
+from studies.training.programs import compiled
+from studies.training.programs import program as programs
+from studies.training.programs.compiled import CompiledTrainer
+from studies.training.programs.program_checks import Checked, is_due
+from studies.training.structures.structure import Structure
 
 
 class Careless(Structure):

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tracking.history import read_study
-from tracking.store import open_store
+from tracking.history.study_history import read_study
+from tracking.store.folder import open_store
 
 SCRIPT = """
 import os, signal, sys

@@ -16,10 +16,10 @@ from model_zoo import compiled, stack
 from suite import exhaustive_but
 
 import kerastudy as ks
-from studies.training.compiled import CompiledTrainer
-from studies.training.determinism import configure_tensorflow
+from studies.training.process.determinism import configure_tensorflow
+from studies.training.programs.compiled import CompiledTrainer
 from studies.training.run_trial import run_trial
-from studies.training.states import read_state
+from studies.training.states.training_state import read_state
 from studies.training.trainer import Trainer
 from tracking.records import TrialResult, TrialTask
 

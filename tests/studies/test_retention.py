@@ -10,9 +10,9 @@ from handmade import trial_record
 from scripted import SPACE, describe
 
 from studies.engines.make import make_engine
-from studies.retention import Retention
+from studies.running.retention import Retention
 from tracking.records import TrialRecord
-from tracking.study_files import StudyFiles
+from tracking.runs.study_files import StudyFiles
 
 # Values, best epochs and states: ties of both, pruned trials, and infeasible ones.
 TRIALS = [

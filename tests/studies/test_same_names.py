@@ -23,8 +23,8 @@ MY = 1
     "studies/data/__init__.py": "from .rows import load_rows\n",
     "studies/data/rows.py": "from studies import MY\ndef load_rows():\n    return MY\n",
     "studies/training.py": "RATE = 0.5\n",
-    "studies/driver/__init__.py": "from .inner import SPEED\n",
-    "studies/driver/inner.py": "SPEED = 3\n",
+    "studies/progress/__init__.py": "from .inner import SPEED\n",
+    "studies/progress/inner.py": "SPEED = 3\n",
     "studies/deep/__init__.py": "",
     "studies/deep/deeper.py": "from .. import MY\nfrom ..data import load_rows\n",
     "studies/late.py": "raise AssertionError('nothing is built by loading')\n",
@@ -35,8 +35,8 @@ from studies import MY, UNITS, scale, helpers, training
 from studies.data import load_rows
 from studies.data.rows import load_rows as same
 from studies.training import RATE
-from studies.driver import SPEED
-from studies.driver.inner import SPEED as also
+from studies.progress import SPEED
+from studies.progress.inner import SPEED as also
 from studies.deep.deeper import MY as deep
 from tracking import Tracker
 import studies.helpers
@@ -63,14 +63,14 @@ import pickle, sys
 from pathlib import Path
 import kerastudy as ks
 import use
-import studies.driver, studies.data, studies.study, tracking.store
-from studies.loading import load_study, resolve_target
-from studies.own_modules import own_modules
+import studies.progress, studies.data, studies.study, tracking.store.folder
+from studies.user_code.loading import load_study, resolve_target
+from studies.user_code.own_modules import own_modules
 
 study, code = load_study(resolve_target(sys.argv[1]))
 assert study.name == "mine 2" and isinstance(study, ks.Study), study
 # Ours are ours.
-assert studies.study.Study is ks.Study and studies.driver.Driver and tracking.Store
+assert studies.study.Study is ks.Study and studies.progress.make_progress and tracking.Store
 # By the names that they have without us.
 for thing in (use.scale, use.load_rows, use.Tracker):
     assert pickle.loads(pickle.dumps(thing)) is thing
@@ -78,7 +78,8 @@ for thing in (use.scale, use.load_rows, use.Tracker):
 found = own_modules(Path(sys.argv[1]).absolute(), code.source, "studies")
 assert set(found) == {
     "../use.py", "__init__.py", "scale.py", "helpers.py", "data/__init__.py", "data/rows.py",
-    "training.py", "driver/__init__.py", "driver/inner.py", "deep/__init__.py", "deep/deeper.py",
+    "training.py", "progress/__init__.py", "progress/inner.py",
+    "deep/__init__.py", "deep/deeper.py",
     "late.py", "../tracking/__init__.py",
 }, sorted(found)
 assert "tensorflow" not in sys.modules
@@ -121,18 +122,18 @@ def test_both_are_found(repository: Path, before: str) -> None:
 
 
 def test_a_name_that_both_define_is_ours_and_said_so(repository: Path) -> None:
-    file = repository / "studies" / "objective.py"
-    file.write_text("import math\nX = 1\ndef make_objective(): ...\n", encoding="utf-8")
+    file = repository / "studies" / "interruption.py"
+    file.write_text("import math\nX = 1\ndef raising_interrupts(): ...\n", encoding="utf-8")
     try:
         done = run(
-            "import kerastudy\nfrom studies.objective import X, make_objective\n"
-            "assert make_objective('val_loss').direction == 'min'\n",
+            "import kerastudy\nfrom studies.interruption import X, raising_interrupts\n"
+            "assert raising_interrupts.__doc__\n",
             repository,
         )
     finally:
         file.unlink()
     assert done.returncode == 0, done.stderr
-    assert "both define make_objective:" in done.stderr
+    assert "both define raising_interrupts:" in done.stderr
 
 
 def test_an_error_in_theirs_is_theirs(repository: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from studies.errors import StudyFileError
-from studies.loading import Target, load_study
 from studies.study import Study
+from studies.user_code.loading import Target, load_study
 
 TWO = """
 import kerastudy as ks

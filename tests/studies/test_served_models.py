@@ -16,7 +16,7 @@ from sklearn.preprocessing import LabelEncoder, MaxAbsScaler, RobustScaler, Stan
 from user_commands import environment
 
 from studies.data import Splits, datasets
-from studies.training.champion import save_for_mlflow
+from studies.training.champion.champion_model import save_for_mlflow
 
 SAMPLES = 40
 random = np.random.default_rng(0)

@@ -17,9 +17,9 @@ from user_commands import environment
 
 import kerastudy as ks
 from studies.errors import StudyError
-from studies.loading import describe_code
-from studies.shipping import ship, unpack
 from studies.study import Study
+from studies.user_code.loading import describe_code
+from studies.user_code.shipping import ship, unpack
 from tracking.records import CodeDescription
 
 NO_CODE = CodeDescription("", "", "", "")
@@ -100,7 +100,7 @@ import sys
 from pathlib import Path
 import kerastudy as ks
 import beside
-from studies.shipping import ship
+from studies.user_code.shipping import ship
 from tracking.records import CodeDescription
 
 def helper():
@@ -117,7 +117,7 @@ RECEIVER = """
 import sys
 from pathlib import Path
 import kerastudy
-from studies.shipping import ShippedStudy, unpack
+from studies.user_code.shipping import ShippedStudy, unpack
 from tracking.records import CodeDescription
 
 study = unpack(ShippedStudy(Path(sys.argv[1]), CodeDescription("", "", "", "")))

@@ -24,8 +24,8 @@ from studies.executors.sizing import (
     too_many,
 )
 from studies.executors.worker import WorkerExecutor
-from studies.launch_options import LaunchOptions
-from studies.loading import Target
+from studies.launching.launch_options import LaunchOptions
+from studies.user_code.loading import Target
 
 GIB = 2**30
 LARGE = Machine(64, 256 * GIB)

@@ -24,9 +24,9 @@ from studies.executors.executor import Handler
 from studies.interruption import catching_interrupts, raising_interrupts
 from studies.progress import NoProgress
 from studies.study import Study
-from tracking.history import StudyHistory, read_study
+from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import TrialResult, TrialSpec
-from tracking.store import Store, open_store
+from tracking.store.folder import Store, open_store
 
 
 def ctrl_c() -> None:
@@ -129,7 +129,7 @@ def test_ctrl_c_while_a_study_is_taken_up_leaves_nothing_running(
     description = describe(name="taken up", trials=2)
     launch(folder, ScriptedExecutor(description))
     # The moment between the study's run and its first trial.
-    monkeypatch.setattr("studies.running_studies.can_export", lambda *arguments: ctrl_c())
+    monkeypatch.setattr("studies.launching.run_study.can_export", lambda *arguments: ctrl_c())
     with pytest.raises(KeyboardInterrupt):
         launch(folder, ScriptedExecutor(describe(name="taken up", trials=3)))
     stopped = read_study(store_in(folder), description.name)

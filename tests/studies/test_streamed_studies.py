@@ -21,12 +21,12 @@ from streamed import model, study
 
 import kerastudy as ks
 from studies.commands.output import definition_text, study_document, study_text
-from studies.data.profiles import PROFILE_SEED
+from studies.data.streams.profiles import PROFILE_SEED
 from studies.errors import StudyError
-from studies.training.compiled import CompiledTrainer
-from studies.training.determinism import configure_tensorflow
 from studies.training.plain import PlainTrainer
-from tracking.history import StudyHistory
+from studies.training.process.determinism import configure_tensorflow
+from studies.training.programs.compiled import CompiledTrainer
+from tracking.history.study_history import StudyHistory
 from tracking.records import TrialResult
 
 
@@ -119,7 +119,7 @@ def test_a_trial_whose_data_raises_says_what_was_raised(tmp_path: Path) -> None:
 def test_data_of_which_only_the_first_batches_are_looked_at_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("studies.data.profiles._MOST_BATCHES", 4)
+    monkeypatch.setattr("studies.data.streams.profiles._MOST_BATCHES", 4)
     splits = ks.datasets.batches(streamed.generator, streamed.validation_generator).load()
     assert splits.train.profile.digest_of == "the first 4 batches"
     assert dict(splits.sizes) == {"validation": 20}

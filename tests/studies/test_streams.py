@@ -18,11 +18,11 @@ from streamed import TRAINING, VALIDATION, model
 from suite import exhaustive_but
 
 import kerastudy as ks
-from studies.class_weights import resolve_class_weight
-from studies.seeds import epoch_seed
-from studies.training.compiled import CompiledTrainer
-from studies.training.determinism import configure_tensorflow
+from studies.definition.class_weights import resolve_class_weight
+from studies.definition.seeds import epoch_seed
 from studies.training.plain import PlainTrainer
+from studies.training.process.determinism import configure_tensorflow
+from studies.training.programs.compiled import CompiledTrainer
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +90,7 @@ def test_classes_that_come_after_what_was_read_ahead_are_weighed(
         first = np.argsort(streamed.Y, kind="stable")
         return tf.data.Dataset.from_tensor_slices((streamed.X[first], streamed.Y[first])).batch(8)
 
-    monkeypatch.setattr("studies.data.profiles._MOST_BATCHES", 3)
+    monkeypatch.setattr("studies.data.streams.profiles._MOST_BATCHES", 3)
     splits = ks.datasets.batches(train, streamed.validation_tf_data).load()
     class_weight = resolve_class_weight({1: 7.0}, splits)
     assert class_weight == {0: 1.0, 1: 7.0}

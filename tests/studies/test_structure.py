@@ -17,11 +17,11 @@ from exact_training import built, by_hand, by_trainer, samples, spec_of
 from model_zoo import compiled, stack
 from suite import exhaustive_but
 
-from studies.training.compiled import CompiledTrainer
-from studies.training.determinism import configure_tensorflow
-from studies.training.fingerprints import Fingerprint
 from studies.training.plain import PlainTrainer
-from studies.training.structure import Structure
+from studies.training.process.determinism import configure_tensorflow
+from studies.training.programs.compiled import CompiledTrainer
+from studies.training.structures.fingerprints import Fingerprint
+from studies.training.structures.structure import Structure
 
 layers = keras.layers
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from keras import layers, losses
 
-from studies import outputs
+from studies.definition import outputs
+from studies.definition.outputs import Output
 from studies.errors import BuilderError
-from studies.outputs import Output
-from studies.training.target_checks import check_targets
+from studies.training.building.target_checks import check_targets
 
 X = np.linspace(-1, 1, 24, dtype="float32").reshape(12, 2)
 LABELS = np.arange(12) % 3

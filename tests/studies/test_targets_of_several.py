@@ -11,7 +11,7 @@ from keras import layers
 
 from studies.data import Part
 from studies.errors import BuilderError
-from studies.training.target_checks import check_targets, check_weighted
+from studies.training.building.target_checks import check_targets, check_weighted
 
 X = np.linspace(-1, 1, 24, dtype="float32").reshape(12, 2)
 LABELS = np.arange(12) % 3

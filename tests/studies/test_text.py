@@ -16,10 +16,10 @@ from exact_training import by_trainer, spec_of
 from user_commands import environment
 
 import kerastudy as ks
-from studies.data.sharing import shared
-from studies.seeds import permutation
-from studies.training.compiled import CompiledTrainer
-from studies.training.determinism import configure_tensorflow
+from studies.data.parts.sharing import shared
+from studies.definition.seeds import permutation
+from studies.training.process.determinism import configure_tensorflow
+from studies.training.programs.compiled import CompiledTrainer
 
 WORDS = np.array("a good film|a bad film|good good|bad, so bad|nothing good".split("|"))
 TEXTS = WORDS[np.arange(40) % 5]

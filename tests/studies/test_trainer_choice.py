@@ -16,7 +16,7 @@ import kerastudy as ks
 from search_spaces import Hyperparameters
 from studies.commands.output import study_document, study_text
 from studies.errors import StudyError
-from tracking.history import StudyHistory
+from tracking.history.study_history import StudyHistory
 
 
 def batch_watching(hp: Hyperparameters) -> list[keras.callbacks.Callback]:

@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 from handmade import make_spec
 
-from studies.training import callback_states
-from studies.training.callback_states import CallbackStateError, capture, restore
-from studies.training.state_writer import StateWriter
-from studies.training.states import (
+from studies.training.states import callback_states
+from studies.training.states.callback_states import CallbackStateError, capture, restore
+from studies.training.states.state_writer import StateWriter
+from studies.training.states.training_state import (
     StateError,
     TrainingState,
     identity_of,
     read_state,
     write_state,
 )
-from tracking.atomic import one_before
 from tracking.records import BestEpoch
+from tracking.store.atomic import one_before
 
 random = np.random.default_rng(0)
 ARRAYS = [

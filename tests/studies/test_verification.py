@@ -17,9 +17,9 @@ import pytest
 from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
 
 from studies.progress import NoProgress
-from tracking.champions import champion_version
-from tracking.history import StudyHistory
+from tracking.history.study_history import StudyHistory
 from tracking.records import StudyDescription, TrialSpec
+from tracking.runs.champion_versions import champion_version
 
 
 class Compiled(ScriptedExecutor):

@@ -17,14 +17,14 @@ from exact_training import built, by_trainer, samples, spec_of, state_of
 from model_zoo import ZOO, compiled, stack
 
 import kerastudy as ks
-from studies.training.best_weights import BestWeights
-from studies.training.compiled import CompiledTrainer
-from studies.training.determinism import configure_tensorflow
+from studies.training.process.determinism import configure_tensorflow
+from studies.training.programs.compiled import CompiledTrainer
 from studies.training.run_trial import run_trial
+from studies.training.states.best_weights import BestWeights
+from studies.training.states.weight_layouts import Layouts
 from studies.training.variables import assign, copy_of, make_variables
-from studies.training.weight_layouts import Layouts
-from tracking.checkpoints import checkpoint_digest
 from tracking.records import TrialTask
+from tracking.store.checkpoints import checkpoint_digest
 
 layers = keras.layers
 SPLITS = samples()

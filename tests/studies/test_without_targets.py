@@ -14,8 +14,8 @@ from exact_training import by_hand, by_trainer, spec_of
 
 import kerastudy as ks
 from studies.data import DataError
-from studies.training.compiled import CompiledTrainer
-from studies.training.determinism import configure_tensorflow
+from studies.training.process.determinism import configure_tensorflow
+from studies.training.programs.compiled import CompiledTrainer
 
 pytestmark = pytest.mark.usefixtures("deterministic")
 

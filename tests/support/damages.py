@@ -9,11 +9,11 @@ from damage import cut_short, flip_byte
 from doctored import ENGINE, history_of
 
 from studies.doctor.diagnosis import diagnose
-from studies.training.states import TrainingState, write_state
+from studies.training.states.training_state import TrainingState, write_state
 from tracking import tags
-from tracking.atomic import one_before
-from tracking.run_contents import definition_path
-from tracking.store import Store
+from tracking.runs.run_contents import definition_path
+from tracking.store.atomic import one_before
+from tracking.store.folder import Store
 
 
 def facts_gone(store: Store) -> str:

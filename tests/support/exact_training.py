@@ -12,11 +12,11 @@ import tensorflow as tf
 
 import kerastudy as ks
 from search_spaces import Hyperparameters
-from studies.class_weights import with_class_weight
 from studies.data import Splits
-from studies.seeds import epoch_seed, permutation
-from studies.training.building import build_variables
-from studies.training.determinism import begin_trial
+from studies.definition.class_weights import with_class_weight
+from studies.definition.seeds import epoch_seed, permutation
+from studies.training.building.build import build_variables
+from studies.training.process.determinism import begin_trial
 from studies.training.trainer import NotTrainedError, Trainer, Training
 from tracking.records import Objective, TrialSpec
 

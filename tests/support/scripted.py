@@ -17,14 +17,12 @@ import numpy as np
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from studies import running_studies
 from studies.errors import StudyError
 from studies.executors.executor import Executor, Handler
-from studies.launch_options import LaunchOptions
+from studies.launching import run_study as running_studies
+from studies.launching.launch_options import LaunchOptions
 from studies.progress import Progress
-from tracking.atomic import replacing
-from tracking.checkpoints import checkpoint_digest
-from tracking.history import StudyHistory, read_study
+from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import (
     BestEpoch,
     CodeDescription,
@@ -36,6 +34,8 @@ from tracking.records import (
     TrialSpec,
     TrialTask,
 )
+from tracking.store.atomic import replacing
+from tracking.store.checkpoints import checkpoint_digest
 
 SPACE = SearchSpace(
     ks.Float("rate", 1e-4, 1e-1, scale="log"),

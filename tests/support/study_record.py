@@ -23,9 +23,9 @@ import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from tracking.history import read_study
+from tracking.history.study_history import read_study
 from tracking.records import TrialSpec
-from tracking.store import open_store
+from tracking.store.folder import open_store
 
 _FINISHED = ("complete", "pruned", "infeasible")
 # Tags that hold times, ids or attempts, or are read in another way.

@@ -13,12 +13,12 @@ from scripted import describe
 import kerastudy as ks
 from search_spaces import Choice, Fixed, Float, Int, Parameter, SearchSpace
 from search_spaces.errors import ComparisonError, TrackingError
-from tracking.comparison import Comparison, Reached, compare
-from tracking.history import StudyHistory, read_study
-from tracking.overlaps import overlap_of
+from tracking.history.comparison import Comparison, Reached, compare
+from tracking.history.overlaps import overlap_of
+from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import DataDescription, Objective, Repeat, TrialRecord
-from tracking.runs import StudyRuns
-from tracking.store import Store
+from tracking.runs.study_runs import StudyRuns
+from tracking.store.folder import Store
 
 SPACE = SearchSpace(ks.Float("rate", 1e-4, 1e-1, scale="log"), ks.Choice("kind", ["a", "b", "c"]))
 

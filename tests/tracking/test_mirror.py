@@ -20,10 +20,10 @@ from scripted import ScriptedExecutor, describe, run_study
 from search_spaces.errors import ServerRefusedError, TrackingError
 from studies.interruption import raising_interrupts
 from studies.progress import NoProgress
-from tracking.history import StudyHistory
+from tracking.history.study_history import StudyHistory
 from tracking.mirror import check_server, server_of_environment
 from tracking.records import TrialSpec
-from tracking.store import open_store
+from tracking.store.folder import open_store
 from tracking.ui import serving
 
 

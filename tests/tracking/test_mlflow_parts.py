@@ -13,12 +13,12 @@ from scripted import describe
 
 from search_spaces.private_parts import PrivatePart, private_parts
 from tracking import mlflow_parts
-from tracking.history import read_study
-from tracking.mlflow_client import forget_database
-from tracking.run_tables import TableWriter, make_writer
-from tracking.run_writer import ClientWriter
-from tracking.runs import StudyRuns
-from tracking.store import Store, create_store, open_store
+from tracking.history.study_history import read_study
+from tracking.runs.run_tables import TableWriter, make_writer
+from tracking.runs.run_writer import ClientWriter
+from tracking.runs.study_runs import StudyRuns
+from tracking.store.folder import Store, create_store, open_store
+from tracking.store.mlflow_client import forget_database
 
 PARTS = private_parts("mlflow")
 

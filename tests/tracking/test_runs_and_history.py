@@ -21,7 +21,7 @@ from scripted import SPACE, describe
 import kerastudy as ks
 from search_spaces import SearchSpace
 from search_spaces.errors import StudyNotFoundError
-from tracking.history import StudyHistory, read_source, read_study
+from tracking.history.study_history import StudyHistory, read_source, read_study
 from tracking.records import (
     BestEpoch,
     CodeDescription,
@@ -30,8 +30,8 @@ from tracking.records import (
     Proposal,
     TrialResult,
 )
-from tracking.runs import StudyRuns
-from tracking.store import Store
+from tracking.runs.study_runs import StudyRuns
+from tracking.store.folder import Store
 
 CURVE = losses(0.5, 0.25, 0.75)
 STATES = {0: "complete", 1: "pruned", 2: "infeasible", 3: "interrupted", 4: "running"}

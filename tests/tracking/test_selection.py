@@ -7,8 +7,8 @@ import itertools
 import pytest
 from handmade import LOSS, trial_record
 
+from tracking.history.selection import best_trial, ranked
 from tracking.records import Objective
-from tracking.selection import best_trial, ranked
 
 ACCURACY = Objective("val_accuracy", "max")
 

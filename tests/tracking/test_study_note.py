@@ -11,10 +11,10 @@ from scripted import describe
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from tracking.history import StudyHistory, read_study
-from tracking.runs import StudyRuns
-from tracking.store import Store
-from tracking.summary import shell_commands, study_note
+from tracking.history.study_history import StudyHistory, read_study
+from tracking.history.summary import shell_commands, study_note
+from tracking.runs.study_runs import StudyRuns
+from tracking.store.folder import Store
 
 SPACE = SearchSpace(
     ks.Float("rate", 0.0, 1.0),

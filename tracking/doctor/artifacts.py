@@ -9,9 +9,10 @@ from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-from tracking.doctor.findings import Ailment, Finding, move_to_orphans
+from tracking.doctor.findings import Ailment, Finding
 from tracking.mlflow_parts import recorded_addresses
-from tracking.store import Store
+from tracking.store.folder import Store
+from tracking.store.orphans import move_to_orphans
 
 _RUN = re.compile(r"[0-9a-f]{32}")
 _MODEL = re.compile(r"m-[0-9a-f]{32}")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tracking import tags
-from tracking.champions import ALIAS, champion_version
 from tracking.doctor.findings import Ailment, Finding
 from tracking.doctor.studies import StudyRecord
-from tracking.parents import restore_run
 from tracking.registry import model_version_fault
+from tracking.runs.champion_versions import ALIAS, champion_version
+from tracking.runs.parents import restore_run
 
 
 def check_champion(record: StudyRecord) -> Iterator[Ailment]:

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from tracking.checkpoints import CheckpointError, check_checkpoint, recorded_checkpoints
-from tracking.doctor.findings import Ailment, Finding, move_to_orphans
+from tracking.doctor.findings import Ailment, Finding
 from tracking.doctor.studies import StudyRecord, file_of_trial
-from tracking.history import StudyHistory
+from tracking.history.study_history import StudyHistory
 from tracking.records import TrialRecord
-from tracking.store import Store
-from tracking.study_files import known_folders
+from tracking.runs.study_files import known_folders
+from tracking.store.checkpoints import CheckpointError, check_checkpoint, recorded_checkpoints
+from tracking.store.folder import Store
+from tracking.store.orphans import move_to_orphans
 
 
 def check_checkpoints(

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracking import tags
-from tracking.atomic import write_atomically
 from tracking.doctor.findings import Ailment, Finding
 from tracking.doctor.studies import StudyRecord
 from tracking.records import StudyDescription
-from tracking.run_contents import (
+from tracking.runs.run_contents import (
     code_path,
     definition_path,
     digests_of_code,
     manifest_path,
 )
-from tracking.store import Store
+from tracking.store.atomic import write_atomically
+from tracking.store.folder import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 from search_spaces.errors import TrackingError
-from tracking.atomic import remove_pieces
-from tracking.store import Store
 
 Kind = Literal[
     "store",  # store.json
@@ -27,7 +22,6 @@ Kind = Literal[
     "leftover",  # a piece of a file
     "orphan",  # files without anything in the record
 ]
-FOLDER = "orphans"
 
 
 @dataclass(frozen=True)
@@ -83,21 +77,3 @@ def attended(ailments: Iterable[Ailment], *, fix: bool) -> Iterator[Finding]:
             yield replace(ailment.finding, how=f"{ailment.finding.how} (that failed: {told})")
         else:
             yield replace(ailment.finding, mended=True)
-
-
-def move_to_orphans(store: Store, path: Path) -> Path:
-    """Moves a file or folder of the store to its folder of orphans; returns the new path.
-
-    Partial files of killed processes are removed instead.
-    """
-    to = store.root / FOLDER / store.inside(path).relative_to(store.root)
-    for folder in (path, *(each for each in path.rglob("*") if each.is_dir())):
-        remove_pieces(folder)
-    to.parent.mkdir(parents=True, exist_ok=True)
-    place, count = to, 1
-    while os.path.lexists(place):
-        count += 1
-        place = to.with_name(f"{count}-{to.name}")
-    # It may be on another disk, if one of the store's folders is a link.
-    shutil.move(path, place)
-    return place

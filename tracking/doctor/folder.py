@@ -11,11 +11,11 @@ from urllib.request import url2pathname
 
 from filelock import FileLock
 
-from tracking.atomic import is_piece
-from tracking.databases import database_fault
 from tracking.doctor.findings import Ailment, Finding
 from tracking.mlflow_parts import commonest_place
-from tracking.store import Store, facts_fault, write_facts
+from tracking.store.atomic import is_piece
+from tracking.store.databases import database_fault
+from tracking.store.folder import Store, facts_fault, write_facts
 
 
 def check_facts(root: Path) -> Iterator[Ailment]:

@@ -10,17 +10,17 @@ from search_spaces.errors import StoreError
 from tracking import tags
 from tracking.doctor.findings import Ailment, Finding
 from tracking.doctor.studies import StudyRecord
-from tracking.parents import (
+from tracking.runs.parents import (
     engine_of,
     lost_parents,
     purge_experiment,
     restore_experiment,
     restore_run,
 )
-from tracking.run_contents import local_artifacts
-from tracking.searching import search_experiments, search_runs
-from tracking.store import Store
-from tracking.study_files import study_folder
+from tracking.runs.run_contents import local_artifacts
+from tracking.runs.searching import search_experiments, search_runs
+from tracking.runs.study_files import study_folder
+from tracking.store.folder import Store
 
 
 def check_lost_parents(record: StudyRecord) -> Iterator[Ailment]:

@@ -11,12 +11,12 @@ from search_spaces.errors import TrackingError
 from tracking import tags
 from tracking.doctor.findings import Ailment, Finding
 from tracking.doctor.studies import StudyRecord
-from tracking.experiments import end_unmarked
-from tracking.history import read_study
-from tracking.parents import restore_run
-from tracking.run_contents import read_trial
-from tracking.runs import StudyRuns
-from tracking.summary import study_note
+from tracking.history.study_history import read_study
+from tracking.history.summary import study_note
+from tracking.runs.experiments import end_unmarked
+from tracking.runs.parents import restore_run
+from tracking.runs.run_contents import read_trial
+from tracking.runs.study_runs import StudyRuns
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from search_spaces.errors import StoreError
 from tracking import tags
-from tracking.parents import engine_of
-from tracking.run_contents import definition_path, local_artifacts
-from tracking.searching import search_runs
-from tracking.store import Store
-from tracking.study_files import study_folder
+from tracking.runs.parents import engine_of
+from tracking.runs.run_contents import definition_path, local_artifacts
+from tracking.runs.searching import search_runs
+from tracking.runs.study_files import study_folder
+from tracking.store.folder import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -8,7 +8,7 @@ from typing import Final
 
 from search_spaces.errors import ServerAwayError, ServerRefusedError
 from tracking.mirror.study_copy import StudyCopy
-from tracking.store import Store
+from tracking.store.folder import Store
 
 # Seconds between two checks for changes, and two tries of a server that does not answer.
 _SECONDS_BETWEEN: Final = 1.0

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Final
 
 from search_spaces.errors import ServerAwayError, ServerRefusedError
 from tracking import tags
-from tracking.atomic import is_piece
-from tracking.champions import champion_version
-from tracking.history import StudyHistory, read_study, study_engines
+from tracking.history.study_history import StudyHistory, read_study, study_engines
 from tracking.mirror.server import not_waiting_long, open_server, telling_server_errors
 from tracking.records import EndedTrial
 from tracking.registry import CHAMPION_METRICS, Registrar, local_model, register
-from tracking.run_contents import local_artifacts
-from tracking.run_writer import ClientWriter
-from tracking.searching import search_runs
-from tracking.store import Store
+from tracking.runs.champion_versions import champion_version
+from tracking.runs.run_contents import local_artifacts
+from tracking.runs.run_writer import ClientWriter
+from tracking.runs.searching import search_runs
+from tracking.store.atomic import is_piece
+from tracking.store.folder import Store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

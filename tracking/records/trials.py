@@ -157,7 +157,8 @@ class TrialResult:
             best.
         best_repeat: Which of them is the best.
         checkpoint_sha256: Digest of the file of those weights and of the optimizer's variables, by
-            `tracking.checkpoints`; of a repeated trial that of the best. Empty if there is none.
+            `tracking.store.checkpoints`; of a repeated trial that of the best. Empty if there is
+            none.
         unsaved: Why there is no checkpoint of the best epoch, though it has a value; else empty.
         raised: What the builder or the training raised, and the line, if it may be a mistake in the
             study's code. Empty if it was out of memory, or ended on purpose.

@@ -9,9 +9,9 @@ import pytest
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from search_spaces.scalars import canonical_json
+from search_spaces.parameters.scalars import canonical_json
+from studies.definition.seeds import trial_seed
 from studies.engines.engine import Engine
-from studies.seeds import trial_seed
 from tracking.records import BestEpoch, Objective, Proposal, TrialRecord, TrialResult, TrialSpec
 
 OBJECTIVE = Objective("val_loss", "min")

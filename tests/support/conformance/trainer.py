@@ -33,13 +33,13 @@ from conformance.models import (
     wait_until,
 )
 from search_spaces import Hyperparameters
-from studies.training import checkpointing
-from studies.training.best_weights import weights_digest
-from studies.training.determinism import configure_tensorflow
+from studies.training.process.determinism import configure_tensorflow
 from studies.training.run_trial import run_trial
+from studies.training.states import checkpointing
+from studies.training.states.best_weights import weights_digest
 from studies.training.trainer import Trainer
-from tracking.checkpoints import checkpoint_digest
 from tracking.records import EpochResult, Objective, Rank, TrialResult, TrialSpec, TrialTask
+from tracking.store.checkpoints import checkpoint_digest
 
 
 class _Training:

@@ -1,0 +1,245 @@
+"""Discovery: the search space of a builder that declares its hyperparameters inline.
+
+The builder is run on chosen values: the defaults; every other value of each parameter (of a long
+range its ends and middle), in the surroundings in which the parameter first appeared; and pairs of
+values. Conditions follow from which builds declare a parameter. Nothing is random: the same builder
+has the same space on every machine.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from search_spaces.discovery.exploration import Exploration
+from search_spaces.discovery.inference import Condition, Inference, explicit_condition, needs
+from search_spaces.discovery.probing import is_few
+from search_spaces.discovery.tracing import ClashError, LimitReachedError, Tracer
+from search_spaces.errors import SearchSpaceError
+from search_spaces.inline.variants import renamed, variant_name
+from search_spaces.parameters.kinds import parameter_from_dict
+from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.scalars import identity
+from search_spaces.space.search_space import SearchSpace
+
+USUAL_LIMIT: Final = 300
+"""A Keras builder takes 10 to 50 ms: 3 to 15 seconds, once for a study. A builder of some 15
+parameters needs 20 to 60 builds."""
+
+_WIDENED: Final = 5
+"""How often all builds are repeated because a domain got wider, as bounds depend on one another."""
+
+
+class Discovery(NamedTuple):
+    """What was found.
+
+    Attributes:
+        space: The search space, in the order in which parameters were first declared.
+        builds: How many times the builder was run.
+        complete: Whether every planned build was run; if not, more may join at run time.
+        notes: What a user should know: values for which the builder raises, a limit reached.
+    """
+
+    space: SearchSpace
+    builds: int
+    complete: bool
+    notes: tuple[str, ...]
+
+
+def discover(
+    build: Callable[[Any], object],
+    *,
+    before: Callable[[], object] | None = None,
+    limit: int = USUAL_LIMIT,
+    space: SearchSpace | None = None,
+    stops: Callable[[Exception], bool] = lambda error: False,
+) -> Discovery:
+    """Finds what a builder declares, through all its branches.
+
+    Conditions that the builder states (`conditional_scope`, `parent_name`) hold as stated. Others
+    are inferred: a parameter is active only if its parents have certain values. A condition of
+    another form is loosened: the parameter is then active more often than it is used.
+
+    A name that is declared with several domains stands for several parameters if conditions tell
+    them apart (see `variants`), and for one that has all the values if not.
+
+    Discovery does not find what a builder declares only if three parameters at once have values
+    other than their defaults, or only for a number between two for which it declares the same. Such
+    parameters join at run time (see `Hyperparameters.joined`).
+
+    Args:
+        build: The builder, called with an `hp` (or `trial`); what it returns is ignored.
+        before: Called before each build, to reset global state.
+        limit: The most builds, 1 or more.
+        space: Declared outside the builder; what only the builder declares comes after it.
+        stops: Decides whether an exception of the builder ends the discovery, and is raised.
+
+    Returns:
+        The space, and how it was found.
+
+    Raises:
+        SearchSpaceError: If the builder declares nothing, or something wrongly, or one name with
+            two domains that have nothing in common; or if it raises whatever the values.
+        Exception: If ``stops`` returns True for it.
+
+    Example:
+        >>> def build(hp):
+        ...     if hp.Boolean("dropout"):
+        ...         hp.Float("rate", 0.1, 0.5)
+        >>> space = ks.discover(build).space
+        >>> dict(space["rate"].when)
+        {'dropout': (True,)}
+    """
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+        raise SearchSpaceError(f"limit must be an int of 1 or more, received {limit!r}.")
+    merged: dict[str, Parameter] = {}
+    builds = widened = 0
+    while True:
+        tracer = Tracer(build, before, max(1, limit - builds), stops, space, merged)
+        found = _traced(tracer)
+        builds += len(tracer.traces)
+        widened += tracer.widened
+        # Builds from before a domain got wider did not try all of it.
+        if found is not None and not (tracer.widened and widened < _WIDENED and found[0]):
+            break
+        merged = {**tracer.merged, **{n: tracer.one_domain(n) for n in tracer.clashes}}
+    complete, conditions, kept = found
+    notes = tracer.notes()
+    notes += [
+        f"{tracer.name_of(key)!r} is declared under a condition that can't be met, and is left out."
+        for key, condition in conditions.items()
+        if condition is None
+    ]
+    notes += [
+        f"{name!r} is declared with several domains, and no condition tells them apart: "
+        f"{tracer.parameters[name]!r} is searched, which holds all of them."
+        for name in tracer.merged
+        if name in kept
+    ]
+    if not complete:
+        notes.append(
+            f"The limit of {limit} builds was reached before all was tried: what shows later joins "
+            f"with its default. Raise the limit, or declare the space."
+        )
+    return Discovery(_named(tracer, kept), builds, complete, tuple(notes))
+
+
+Conditions = dict[str, Condition | None]
+
+
+def _traced(tracer: Tracer) -> tuple[bool, Conditions, dict[str, Condition]] | None:
+    """Builds until nothing new shows.
+
+    Returns:
+        Whether every planned build was run; the conditions; and those that no build contradicts.
+        None if domains of one name must be merged first, see `Tracer.clashes`.
+    """
+    complete = True
+    try:
+        conditions = Exploration(tracer).explore()
+    except ClashError:
+        return None
+    except LimitReachedError:
+        complete = False
+        conditions = Inference(tracer, tracer.known).conditions()
+    _check_sound(tracer)
+    kept = _kept(tracer, conditions)
+    tracer.clashes.update(name for name in tracer.variants if not _told_apart(name, tracer, kept))
+    return None if tracer.clashes else (complete, conditions, kept)
+
+
+def _told_apart(name: str, tracer: Tracer, kept: Mapping[str, Condition]) -> bool:
+    """Returns whether at most one of the parameters that a name stands for is active at a time."""
+    keys = [key for key in tracer.variants[name] if key in kept]
+    if len(keys) < 2:
+        return True
+    for key in keys:
+        stated = explicit_condition(tracer.occurrences[key], tracer.parameters) or {}
+        inferred = [parent for parent in kept[key] if parent not in stated]
+        if not kept[key] or not all(is_few(tracer.parameters[parent]) for parent in inferred):
+            return False
+    needed = [needs(kept[key], kept, tracer.parameters) for key in keys]
+    return all(_exclude(one, other) for one, other in itertools.combinations(needed, 2))
+
+
+def _exclude(one: Condition, other: Condition) -> bool:
+    """Returns whether two conditions can't be met at once."""
+    return any(
+        not {identity(v) for v in one[parent]} & {identity(v) for v in other[parent]}
+        for parent in one
+        if parent in other
+    )
+
+
+def _check_sound(tracer: Tracer) -> None:
+    """Checks that there is something to search, and some values with which the builder works.
+
+    Raises:
+        SearchSpaceError: If not.
+    """
+    if all(trace.error is not None for trace in tracer.traces):
+        raise SearchSpaceError(
+            f"The builder raised an error in each of {len(tracer.traces)} builds; in the first, "
+            f"with default values: {tracer.traces[0].error}. Mend it, and try it with "
+            f"build(Hyperparameters(space, space.defaults()))."
+        ) from tracer.first_error
+    if not tracer.parameters:
+        raise SearchSpaceError(
+            "The builder declares no hyperparameters: declare some in it, with "
+            "hp.Float('dropout', 0.0, 0.5) or trial.suggest_float('dropout', 0.0, 0.5), or declare "
+            "a SearchSpace and read hp['dropout']."
+        )
+
+
+def _kept(tracer: Tracer, conditions: Conditions) -> dict[str, Condition]:
+    """Returns the conditions by key; those that a build contradicts are loosened."""
+    kept = {name: condition for name, condition in conditions.items() if condition is not None}
+    if not kept:
+        raise SearchSpaceError(
+            "Whatever the builder declares is under conditions that can't be met: "
+            f"{', '.join(repr(tracer.name_of(key)) for key in conditions)}. Look at their parents' "
+            "values."
+        )
+    while True:
+        space = SearchSpace(
+            _conditioned(tracer.parameters[name], condition) for name, condition in kept.items()
+        )
+        wrong = {
+            name
+            for trace in tracer.traces
+            for name in set(trace.values).difference(space.active(trace.values))
+            if kept[name]
+        }
+        if not wrong:
+            return kept
+        kept.update({name: {} for name in wrong})
+
+
+def _named(tracer: Tracer, kept: Mapping[str, Condition]) -> SearchSpace:
+    """Returns the space, each parameter under the name that it has in every record."""
+    several = {n for n, keys in tracer.variants.items() if sum(key in kept for key in keys) > 1}
+    names: dict[str, str] = {}
+    ordered = SearchSpace(_conditioned(tracer.parameters[k], c) for k, c in kept.items())
+    for key in (parameter.name for parameter in ordered.parents_first):
+        name = tracer.name_of(key)
+        if name in several:
+            condition = {names[parent]: values for parent, values in kept[key].items()}
+            name = variant_name(name, condition, {*names.values(), *tracer.variants})
+        names[key] = name
+    declared = {} if tracer.space is None else {each.name: each for each in tracer.space}
+    return SearchSpace(
+        declared.get(key)
+        or _conditioned(
+            renamed(tracer.parameters[key], names[key]),
+            {names[parent]: values for parent, values in kept[key].items()},
+        )
+        for key in [*declared, *(key for key in kept if key not in declared)]
+    )
+
+
+def _conditioned(parameter: Parameter, condition: Condition) -> Parameter:
+    content = parameter.to_dict()
+    if condition:
+        content["when"] = {parent: list(values) for parent, values in condition.items()}
+    return parameter_from_dict(content)

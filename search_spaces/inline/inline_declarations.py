@@ -1,0 +1,251 @@
+"""What a builder written for Keras Tuner or Optuna calls: `hp.Float(…)`, `trial.suggest_int(…)`.
+
+Signatures and meanings are those of `keras_tuner.HyperParameters`
+(https://keras.io/keras_tuner/api/hyperparameters/) and of `optuna.trial.Trial`
+(https://optuna.readthedocs.io/en/stable/reference/generated/optuna.trial.Trial.html).
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from search_spaces.errors import HyperparameterError
+from search_spaces.inline import translations
+from search_spaces.inline.readable_values import ReadableValues
+from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.scalars import NOT_GIVEN, Scalar
+from search_spaces.suggestions import suggestion
+
+
+class Scope(NamedTuple):
+    """An open conditional scope.
+
+    Attributes:
+        parent: The name of the parent.
+        values: The values of its domain under which the scope is active; maybe none.
+        met: Whether the parent has one of them.
+    """
+
+    parent: str
+    values: tuple[Scalar, ...]
+    met: bool
+
+
+class InlineDeclarations(ReadableValues):
+    """The methods by which a builder declares a hyperparameter and receives its value at once.
+
+    A subclass says what the values are. Under a Keras Tuner scope that is not active, or with
+    `parent_name` and `parent_values` that are not met, every declaration returns None.
+    """
+
+    def __init__(self, readable: dict[str, Any]) -> None:
+        """Begins a build.
+
+        Args:
+            readable: The values that can be read without a declaration, by name; it grows.
+        """
+        super().__init__(readable)
+        self._declared: dict[str, Parameter] = {}
+        self._out_of_scope: dict[str, Parameter] = {}
+        self._scopes: list[Scope] = []
+        self._user_attrs: dict[str, Any] = {}
+
+    @abc.abstractmethod
+    def _value_of(self, parameter: Parameter) -> Any:
+        """Returns the value of a parameter that a builder declares, and makes it readable."""
+
+    @abc.abstractmethod
+    def _standing(self, name: str) -> tuple[Parameter | None, Any]:
+        """Returns the parent of a condition and its value; NOT_GIVEN if it is inactive."""
+
+    # Keras Tuner ---------------------------------------------------------------------------
+
+    def Int(  # noqa: N802
+        self,
+        name: str,
+        min_value: int,
+        max_value: int,
+        step: int | None = None,
+        sampling: str | None = "linear",
+        default: int | None = None,
+        parent_name: str | None = None,
+        parent_values: Any = None,
+    ) -> Any:
+        """Keras Tuner's Int: a whole number from a range, both ends included."""
+        with self._maybe_conditional(parent_name, parent_values):
+            return self._declare(
+                translations.keras_tuner_int(
+                    self._scoped(name), min_value, max_value, step, sampling, default
+                )
+            )
+
+    def Float(  # noqa: N802
+        self,
+        name: str,
+        min_value: float,
+        max_value: float,
+        step: float | None = None,
+        sampling: str | None = "linear",
+        default: float | None = None,
+        parent_name: str | None = None,
+        parent_values: Any = None,
+    ) -> Any:
+        """Keras Tuner's Float: a number from a range, both ends included."""
+        with self._maybe_conditional(parent_name, parent_values):
+            return self._declare(
+                translations.keras_tuner_float(
+                    self._scoped(name), min_value, max_value, step, sampling, default
+                )
+            )
+
+    def Choice(  # noqa: N802
+        self,
+        name: str,
+        values: Any,
+        ordered: bool | None = None,
+        default: Any = None,
+        parent_name: str | None = None,
+        parent_values: Any = None,
+    ) -> Any:
+        """Keras Tuner's Choice; `ordered` is taken and makes no difference here."""
+        with self._maybe_conditional(parent_name, parent_values):
+            return self._declare(
+                translations.keras_tuner_choice(self._scoped(name), values, default)
+            )
+
+    def Boolean(  # noqa: N802
+        self,
+        name: str,
+        default: bool = False,
+        parent_name: str | None = None,
+        parent_values: Any = None,
+    ) -> Any:
+        """Keras Tuner's Boolean."""
+        with self._maybe_conditional(parent_name, parent_values):
+            return self._declare(translations.keras_tuner_boolean(self._scoped(name), default))
+
+    def Fixed(  # noqa: N802
+        self,
+        name: str,
+        value: Any,
+        parent_name: str | None = None,
+        parent_values: Any = None,
+    ) -> Any:
+        """Keras Tuner's Fixed: a value that is recorded and does not vary."""
+        with self._maybe_conditional(parent_name, parent_values):
+            return self._declare(translations.keras_tuner_fixed(self._scoped(name), value))
+
+    @contextlib.contextmanager
+    def conditional_scope(self, parent_name: str, parent_values: Any) -> Iterator[None]:
+        """Opens a scope: what is declared in it is active only if the parent has one of the values.
+
+        The code within runs in any case, as in Keras Tuner; declarations then return None.
+
+        Args:
+            parent_name: The name of a hyperparameter that was declared before.
+            parent_values: A value, or several in a list, tuple or set.
+
+        Raises:
+            HyperparameterError: If there is no such parent.
+        """
+        name = self._scoped(parent_name)
+        parent, value = self._standing(name)
+        if parent is None:
+            raise HyperparameterError(
+                f"A condition names {name!r}, which was not declared before it: declare the "
+                f"parent first. {suggestion(name, [*self._declared, *self._out_of_scope])}"
+            )
+        several = isinstance(parent_values, list | tuple | set | frozenset)
+        meant = [
+            translations.value_meant(parent, each)
+            for each in (parent_values if several else [parent_values])
+        ]
+        values = tuple(each for each in meant if each is not NOT_GIVEN)
+        identities = [parent.identity(each) for each in values]
+        met = value is not NOT_GIVEN and parent.identity(value) in identities
+        self._scopes.append(Scope(name, values, met))
+        try:
+            yield
+        finally:
+            self._scopes.pop()
+
+    # Optuna --------------------------------------------------------------------------------
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> Any:
+        """Optuna's suggest_float."""
+        return self._declare(translations.optuna_float(str(name), low, high, step, log))
+
+    def suggest_int(self, name: str, low: int, high: int, step: int = 1, log: bool = False) -> Any:
+        """Optuna's suggest_int; before Optuna 4, step and log could be given by position."""
+        return self._declare(translations.optuna_int(str(name), low, high, step, log))
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        """Optuna's suggest_categorical."""
+        return self._declare(translations.optuna_categorical(str(name), choices))
+
+    def suggest_uniform(self, name: str, low: float, high: float) -> Any:
+        """Optuna's suggest_float, as it was called before Optuna 3."""
+        return self.suggest_float(name, low, high)
+
+    def suggest_loguniform(self, name: str, low: float, high: float) -> Any:
+        """Optuna's older word for suggest_float with log=True."""
+        return self.suggest_float(name, low, high, log=True)
+
+    def suggest_discrete_uniform(self, name: str, low: float, high: float, q: float) -> Any:
+        """Optuna's older word for suggest_float with a step."""
+        return self.suggest_float(name, low, high, step=q)
+
+    def set_user_attr(self, key: str, value: Any) -> None:
+        """Sets an attribute, which `user_attrs` has in the same build."""
+        self._user_attrs[key] = value
+
+    def set_system_attr(self, key: str, value: Any) -> None:
+        """Does nothing: Optuna's own notes are not for builders. Optuna 5 dropped it."""
+
+    @property
+    def user_attrs(self) -> dict[str, Any]:
+        """The attributes that `set_user_attr` has set, as a new dict."""
+        return dict(self._user_attrs)
+
+    def report(self, value: float, step: int) -> None:
+        """Does nothing: metrics are reported while the model is trained, not where it is built."""
+
+    def should_prune(self) -> bool:
+        """False: trials are pruned while the model is trained, not where it is built."""
+        return False
+
+    # ---------------------------------------------------------------------------------------
+
+    def _declare(self, parameter: Parameter) -> Any:
+        name = parameter.name
+        if any(scope.parent == name for scope in self._scopes):
+            raise HyperparameterError(
+                f"{parameter.subject} is declared under a condition on itself: give it another "
+                f"name than its parent's."
+            )
+        if not all(scope.met for scope in self._scopes):
+            self._out_of_scope.setdefault(name, parameter)
+            return None
+        before = self._declared.setdefault(name, parameter)
+        if not translations.same_domain(before, parameter):
+            self._declared_again(before, parameter)
+        return self._value_of(parameter)
+
+    def _declared_again(self, before: Parameter, now: Parameter) -> None:
+        """Handles a name that one build declares twice, with different domains.
+
+        As in Keras Tuner, the name has one value in a build.
+        """
+
+    @contextlib.contextmanager
+    def _maybe_conditional(self, parent_name: str | None, parent_values: Any) -> Iterator[None]:
+        if not parent_name:
+            yield
+            return
+        with self.conditional_scope(parent_name, parent_values):
+            yield

@@ -1,0 +1,299 @@
+"""From a declaration in Keras Tuner's or Optuna's words to one of our parameters.
+
+The functions take what the libraries' own methods take. Where the libraries and our parameters
+differ:
+
+- A high that the step does not reach is lowered to the last value that it reaches, in decimal
+  arithmetic: `Float("x", 0, 0.5, step=0.1)` has 0.5 (keras-tuner issue 1001).
+- A range of one value becomes a `Fixed`.
+- Values of a choice keep their types, in any mixture; a value listed twice counts once.
+- Keras Tuner's steps on a reverse_log scale become a `Choice` of the values they lead to.
+- A default of Keras Tuner's that lies between two values of the domain becomes the nearest one:
+  Keras Tuner takes it as it is, but never proposes it again. One outside the range is refused.
+- numpy's scalars become Python's.
+"""
+
+from __future__ import annotations
+
+import decimal
+import sys
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any, Final
+
+from search_spaces.errors import SearchSpaceError
+from search_spaces.parameters.choice_parameter import Boolean, Choice, Fixed
+from search_spaces.parameters.float_parameter import Float
+from search_spaces.parameters.grids import FIT_TOLERANCE, MOST_VALUES, LogGrid, decimal_of
+from search_spaces.parameters.int_parameter import Int
+from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.scalars import (
+    NOT_GIVEN,
+    MaybeScalar,
+    canonical_json,
+    identity,
+    is_number,
+)
+
+_CONTEXT: Final = decimal.Context(prec=60, Emax=999999, Emin=-999999)
+
+
+def keras_tuner_int(
+    name: str,
+    min_value: Any,
+    max_value: Any,
+    step: Any = None,
+    sampling: str | None = None,
+    default: Any = None,
+) -> Parameter:
+    """Returns what `HyperParameters.Int` declares; its default is `min_value`, unless one is given.
+
+    Raises:
+        SearchSpaceError: If it declares nothing that can be searched.
+    """
+    scale = _scale(sampling)
+    low, high = _whole(min_value), _whole(max_value)
+    ratio = None if step is None else _whole(step)
+    return _with_default(name, _int(name, low, high, ratio, scale), low, high, _whole(default))
+
+
+def keras_tuner_float(
+    name: str,
+    min_value: Any,
+    max_value: Any,
+    step: Any = None,
+    sampling: str | None = None,
+    default: Any = None,
+) -> Parameter:
+    """Returns what `HyperParameters.Float` declares; its default is `min_value` if not given.
+
+    Raises:
+        SearchSpaceError: If it declares nothing that can be searched.
+    """
+    scale = _scale(sampling)
+    low, high = plain(min_value), plain(max_value)
+    declared = _float(name, low, high, plain(step), scale)
+    return _with_default(name, declared, low, high, plain(default))
+
+
+def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
+    """Returns what `HyperParameters.Choice` declares.
+
+    Its default, unless one is given, is None if that is among the values and the first of them
+    otherwise, as Keras Tuner documents it.
+
+    Raises:
+        SearchSpaceError: If a value can't be held, or the default is not among the values.
+    """
+    values = _distinct(values)
+    choice = Choice(name, values)
+    if default is None:
+        return Choice(name, values, default=None) if choice.contains(None) else choice
+    return Choice(name, values, default=_or_itself(choice, default))
+
+
+def keras_tuner_boolean(name: str, default: Any = False) -> Boolean:
+    """Returns what `HyperParameters.Boolean` declares.
+
+    Raises:
+        SearchSpaceError: If the default is not a boolean, nor 0 or 1.
+    """
+    given = plain(default)
+    return Boolean(name, default=bool(given) if given in (0, 1) else given)
+
+
+def keras_tuner_fixed(name: str, value: Any) -> Fixed:
+    """Returns what `HyperParameters.Fixed` declares.
+
+    Raises:
+        SearchSpaceError: If the value is not a scalar that JSON can hold.
+    """
+    return Fixed(name, plain(value))
+
+
+def optuna_float(name: str, low: Any, high: Any, step: Any = None, log: bool = False) -> Parameter:
+    """Returns what `Trial.suggest_float` declares, with the default of our parameter.
+
+    Raises:
+        SearchSpaceError: If it declares nothing that can be searched, or both step and log.
+    """
+    if log and step is not None:
+        raise _both_step_and_log("Float", name, step)
+    return _float(name, plain(low), plain(high), plain(step), "log" if log else "linear")
+
+
+def optuna_int(name: str, low: Any, high: Any, step: Any = 1, log: bool = False) -> Parameter:
+    """Returns what `Trial.suggest_int` declares, with the default of our parameter.
+
+    Raises:
+        SearchSpaceError: If it declares nothing that can be searched, or both step and log.
+    """
+    if log and step != 1:
+        raise _both_step_and_log("Int", name, step)
+    return _int(name, _whole(low), _whole(high), _whole(step), "log" if log else "linear")
+
+
+def optuna_categorical(name: str, choices: Any) -> Choice:
+    """Returns what `Trial.suggest_categorical` declares; its default is the first choice.
+
+    Raises:
+        SearchSpaceError: If a choice can't be held.
+    """
+    return Choice(name, _distinct(choices))
+
+
+def same_domain(one: Parameter, other: Parameter) -> bool:
+    """Returns whether two parameters have the same values on the same scale."""
+    return one.kind == other.kind and canonical_json(one.domain()) == canonical_json(other.domain())
+
+
+def value_meant(parameter: Parameter, given: object) -> MaybeScalar:
+    """Returns the value of a domain that equals what was written: `1` of an Int for `1.0`.
+
+    Args:
+        parameter: The parameter.
+        given: What was written.
+
+    Returns:
+        The value as the domain spells it; NOT_GIVEN if the domain has no equal.
+    """
+    value = plain(given)
+    if parameter.contains(value):
+        spelled: MaybeScalar = parameter.canonical(value)
+        return spelled
+    if isinstance(parameter, Choice | Boolean | Fixed):
+        return next((each for each in parameter.values if each == value), NOT_GIVEN)
+    whole = _whole(value)
+    return whole if is_number(whole) and parameter.contains(whole) else NOT_GIVEN
+
+
+def plain(value: Any) -> Any:
+    """Returns a numpy scalar as Python's own; anything else as it is."""
+    # If there is such a scalar, numpy is loaded; this package need not import it.
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and (
+        isinstance(value, numpy.generic) or (isinstance(value, numpy.ndarray) and value.ndim == 0)
+    ):
+        return value.item()
+    return value
+
+
+def _whole(value: Any) -> Any:
+    """`32.0` as `32`, which Keras Tuner and Optuna take for an int; anything else as it is."""
+    number = plain(value)
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def _scale(sampling: str | None) -> Any:
+    # Keras Tuner takes None for "linear", and any case. What is no scale, the parameter refuses.
+    if sampling is None:
+        return "linear"
+    return sampling.lower() if isinstance(sampling, str) else sampling
+
+
+def _distinct(values: Any) -> Any:
+    if isinstance(values, str | bytes | dict | set | frozenset) or not isinstance(values, Iterable):
+        return values  # Choice says what is wrong with these.
+    distinct: dict[tuple[str, object], Any] = {}
+    for value in map(plain, values):
+        distinct.setdefault(identity(value), value)
+    return list(distinct.values())
+
+
+def _int(name: str, low: Any, high: Any, step: Any, scale: str) -> Parameter:
+    def proper(value: Any) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool)
+
+    if proper(low) and low == high:
+        return Fixed(name, low)
+    positive = scale == "linear" or (proper(low) and low > 0)
+    if not (proper(low) and proper(high) and proper(step) and low < high and positive):
+        return Int(name, low, high, scale=scale, step=1 if step is None else step)
+    if step < 1 or (step == 1 and scale != "linear"):
+        return Int(name, low, high, scale=scale, step=step)
+    if scale == "linear":
+        top = low + (high - low) // step * step
+        return Fixed(name, low) if top == low else Int(name, low, top, step=step)
+    values = [low]
+    while values[-1] * step <= high:
+        values.append(values[-1] * step)
+    if scale == "reverse_log":
+        return Choice(name, sorted(low + high - value for value in values))
+    if len(values) == 1:
+        return Fixed(name, low)
+    return Int(name, low, values[-1], scale=scale, step=step)
+
+
+def _float(name: str, low: Any, high: Any, step: Any, scale: str) -> Parameter:
+    if is_number(low) and is_number(high) and low == high:
+        return Fixed(name, float(low))
+    try:
+        # Refuses all that is wrong but a step that does not fit.
+        whole = Float(name, low, high, scale=scale)
+    except OverflowError as error:
+        raise SearchSpaceError(f"Float {name!r}: {error}") from error
+    if step is None:
+        return whole
+    if not is_number(step) or not (1.0 if scale != "linear" else 0.0) < step < float("inf"):
+        return Float(name, low, high, scale="log" if scale != "linear" else scale, step=step)
+    top = _last_reached(whole.low, whole.high, float(step), scale)
+    if scale != "reverse_log":
+        if top == whole.low:
+            return Fixed(name, whole.low)
+        return Float(name, whole.low, top, scale=scale, step=step)
+    steps: tuple[float, ...] = (whole.low,)
+    if top != whole.low:
+        steps = LogGrid(whole.low, top, float(step), whole.subject).values()
+    ends = decimal_of(whole.low) + decimal_of(whole.high)
+    return Choice(name, sorted(float(ends - decimal_of(value)) for value in steps))
+
+
+def _last_reached(low: float, high: float, step: float, scale: str) -> float:
+    """Returns the last value that a step reaches: `high` if that is within rounding of it."""
+    first, last, each = decimal_of(low), decimal_of(high), decimal_of(step)
+    if scale == "linear":
+        exact = _CONTEXT.divide(_CONTEXT.subtract(last, first), each)
+    else:
+        exact = _CONTEXT.divide(_CONTEXT.ln(_CONTEXT.divide(last, first)), _CONTEXT.ln(each))
+    count = exact.to_integral_value(decimal.ROUND_HALF_EVEN)
+    # Beyond this many values the parameter itself refuses the step.
+    if abs(exact - count) <= FIT_TOLERANCE or exact > MOST_VALUES:
+        return high
+    count = exact.to_integral_value(decimal.ROUND_FLOOR)
+    if scale == "linear":
+        return float(_CONTEXT.add(first, _CONTEXT.multiply(each, count)))
+    literal = decimal.Context(prec=15)
+    reached = _CONTEXT.multiply(first, _CONTEXT.power(each, Decimal(count)))
+    return low if count == 0 else float(literal.plus(reached))
+
+
+def _with_default(name: str, declared: Parameter, low: Any, high: Any, default: Any) -> Parameter:
+    """Returns the parameter with Keras Tuner's default: `low`, unless one is given."""
+    wanted = low if default is None else default
+    if isinstance(declared, Fixed) and (default is None or default == declared.value):
+        return declared
+    if not is_number(wanted) or not low <= wanted <= high:
+        raise SearchSpaceError(
+            f"{declared.subject}: default must be a number from {low!r} to {high!r}, received "
+            f"{default!r}: give one in the range, or none."
+        )
+    if isinstance(declared, Fixed):
+        return declared
+    if isinstance(declared, Int | Float):
+        kind: Any = type(declared)
+        made: Parameter = kind(name, **declared.domain(), default=declared.nearest(wanted))
+        return made
+    values: Any = declared.grid_values()
+    return Choice(name, values, default=min(values, key=lambda value: abs(value - wanted)))
+
+
+def _or_itself(choice: Choice, default: Any) -> Any:
+    meant = value_meant(choice, default)
+    return plain(default) if meant is NOT_GIVEN else meant
+
+
+def _both_step_and_log(kind: str, name: str, step: object) -> SearchSpaceError:
+    return SearchSpaceError(
+        f"{kind} {name!r}: Optuna takes either step or log, received step={step!r} and log=True: "
+        f"leave one of them out."
+    )

@@ -1,0 +1,86 @@
+"""Which parameters are active, and whether values are in a space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from search_spaces.parameters.conditions import condition_in_words, holds
+from search_spaces.parameters.parameter import Parameter
+from search_spaces.suggestions import suggestion
+
+
+# Not a dataclass: importing those takes as long as importing all of this package.
+class Containment(NamedTuple):
+    """Whether values are in a space: true or false in a condition, with the reason.
+
+    Attributes:
+        reason: Why the values are not in the space; empty if they are.
+    """
+
+    reason: str = ""
+
+    def __bool__(self) -> bool:
+        """Returns whether the values are in the space."""
+        return not self.reason
+
+
+def active_names(
+    ordered: Sequence[Parameter], by_name: Mapping[str, Parameter], values: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Returns the names of the active parameters.
+
+    Args:
+        ordered: The parameters, parents before children.
+        by_name: The same by name, as declared.
+        values: Values, at least of the parents.
+
+    Returns:
+        The names, as declared.
+    """
+    found: dict[str, Any] = {}
+    active = set()
+    for parameter in ordered:
+        if holds(parameter, by_name, found):
+            active.add(parameter.name)
+            # A value outside the domain meets no condition; containment() is what reports it.
+            if parameter.name in values and parameter.contains(values[parameter.name]):
+                found[parameter.name] = values[parameter.name]
+    return tuple(name for name in by_name if name in active)
+
+
+def containment(
+    ordered: Sequence[Parameter], by_name: Mapping[str, Parameter], values: Mapping[str, Any]
+) -> Containment:
+    """Returns whether values are in a space, with the reason if not.
+
+    Args:
+        ordered: The parameters, parents before children.
+        by_name: The same by name, as declared.
+        values: Values by name.
+
+    Returns:
+        The first reason found, or none.
+    """
+    for name in values:
+        if name not in by_name:
+            return Containment(unknown_name(name, by_name))
+    active = active_names(ordered, by_name, values)
+    for name in active:
+        if name not in values:
+            return Containment(f"{by_name[name].subject} is active and has no value: give one.")
+        reason = by_name[name].reason_outside(values[name])
+        if reason is not None:
+            return Containment(reason)
+    for name in values:
+        if name not in active:
+            return Containment(
+                f"{by_name[name].subject} has the value {values[name]!r} and is not active: "
+                f"{condition_in_words(by_name[name])}. Leave it out."
+            )
+    return Containment()
+
+
+def unknown_name(name: object, by_name: Mapping[str, Parameter]) -> str:
+    """Returns what to say of a name that is not in the space."""
+    return f"{name!r} is not in the search space. {suggestion(name, by_name)}"

@@ -1,0 +1,300 @@
+"""SearchSpace: the hyperparameters of a study, with their domains and conditions."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from search_spaces.errors import SearchSpaceError
+from search_spaces.parameters.conditions import check_parents, parents_first
+from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.scalars import NOT_GIVEN, canonical_json
+from search_spaces.space import combinations, serialization
+from search_spaces.space.alterable import Alterable
+from search_spaces.space.membership import Containment, active_names, containment, unknown_name
+from search_spaces.suggestions import suggestion
+
+
+class SearchSpace(Alterable):
+    """Named parameters, immutable, in the order in which they were declared.
+
+    Values are a mapping of names to values: one for each parameter that is *active*. A parameter
+    is active if it has no condition, or if all parents that its condition names are active and
+    have a value that it names. Spaces compare by what they declare; the order does not matter.
+
+    Example:
+        >>> space = ks.SearchSpace(
+        ...     ks.Choice("optimizer", ["adam", "sgd"]),
+        ...     ks.Float("momentum", 0.0, 0.9, when={"optimizer": "sgd"}),
+        ... )
+        >>> space.active({"optimizer": "adam"})
+        ('optimizer',)
+        >>> space.defaults()
+        {'optimizer': 'adam'}
+        >>> bool(space.contains({"optimizer": "adam", "momentum": 0.5}))
+        False
+    """
+
+    def __init__(self, *parameters: Parameter | Iterable[Parameter]) -> None:
+        """Declares the space.
+
+        Args:
+            *parameters: Parameters, and groups of them such as `l2()` returns.
+
+        Raises:
+            SearchSpaceError: If there are none; if two have the same name; if a condition names an
+                unknown parameter or a value that its parent can't take; if conditions form a
+                circle.
+        """
+        super().__init__(*parameters)
+        if not self._by_name:
+            raise SearchSpaceError(
+                "The search space is empty: give at least one parameter, such as learning_rate()."
+            )
+        check_parents(self._by_name)
+        self._parameters = tuple(self._by_name.values())
+        self._ordered = parents_first(self._parameters)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The parameters, as declared."""
+        return self._parameters
+
+    @property
+    def parents_first(self) -> tuple[Parameter, ...]:
+        """The parameters with parents before their children, otherwise as declared."""
+        return self._ordered
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the parameters, as declared."""
+        return tuple(self._by_name)
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """The names of the parameters that vary: all but the Fixed ones, as declared."""
+        return tuple(each.name for each in self._parameters if each.role != "fixed")
+
+    @property
+    def conditional(self) -> bool:
+        """Whether any parameter has a condition."""
+        return any(parameter.when for parameter in self._parameters)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """The SHA-256, in hex, of all that is declared: domains, conditions, defaults, roles.
+
+        It is the same on every machine and in every order of declaration.
+        """
+        return serialization.digest(self._parameters)
+
+    def __getitem__(self, name: str) -> Parameter:
+        """Returns the parameter of that name.
+
+        Raises:
+            SearchSpaceError: If there is none, with the nearest names.
+        """
+        if name not in self._by_name:
+            raise SearchSpaceError(unknown_name(name, self._by_name))
+        return self._by_name[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Returns whether there is a parameter of that name."""
+        return name in self._by_name
+
+    def __len__(self) -> int:
+        """Returns how many parameters there are."""
+        return len(self._parameters)
+
+    def __iter__(self) -> Iterator[Parameter]:
+        """Returns the parameters, as declared."""
+        return iter(self._parameters)
+
+    def __eq__(self, other: object) -> bool:
+        """Returns whether the other declares the same parameters, in whatever order."""
+        if not isinstance(other, SearchSpace):
+            return NotImplemented
+        return self._by_name == other._by_name
+
+    def __hash__(self) -> int:
+        """Returns a hash of all that is declared."""
+        return hash(frozenset(self._parameters))
+
+    def __repr__(self) -> str:
+        """Returns the space as Python code that makes it, a parameter a line."""
+        lines = "".join(f"    {parameter!r},\n" for parameter in self._parameters)
+        return f"SearchSpace(\n{lines})"
+
+    def active(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """Returns which parameters are active.
+
+        Args:
+            values: The values, at least of the parents. Others, and unknown names, are ignored;
+                without its parent's value a child is not active.
+
+        Returns:
+            The names of the active parameters, as declared.
+        """
+        return active_names(self._ordered, self._by_name, values)
+
+    def contains(self, values: Mapping[str, Any]) -> Containment:
+        """Returns whether values are in the space.
+
+        Args:
+            values: Values by name.
+
+        Returns:
+            True, or False with the `reason`: an unknown name, a value outside its domain, an
+            active parameter without a value, or a value for one that is not active.
+        """
+        return containment(self._ordered, self._by_name, values)
+
+    def validate(self, values: Mapping[str, Any]) -> None:
+        """Does nothing if values are in the space.
+
+        Args:
+            values: Values by name.
+
+        Raises:
+            SearchSpaceError: If they are not, with the reason.
+        """
+        containment = self.contains(values)
+        if not containment:
+            raise SearchSpaceError(containment.reason)
+
+    def resolve(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns what a builder reads: the values, and `otherwise` for what is not active.
+
+        Args:
+            values: Values of the active parameters.
+
+        Returns:
+            The values as their domains spell them (for a Float, `1` as `1.0`), and `otherwise` of
+            each parameter that has one and is not active; in declared order.
+
+        Raises:
+            SearchSpaceError: If the values are not in the space.
+        """
+        self.validate(values)
+        resolved: dict[str, Any] = {}
+        for name, parameter in self._by_name.items():
+            if name in values:
+                resolved[name] = parameter.canonical(values[name])
+            elif parameter.otherwise is not NOT_GIVEN:
+                resolved[name] = parameter.otherwise
+        return resolved
+
+    def defaults(self) -> dict[str, Any]:
+        """Returns the default values of the parameters that are active by default, as declared."""
+        values = {parameter.name: parameter.default for parameter in self._parameters}
+        return {name: values[name] for name in self.active(values)}
+
+    def to_unit(self, values: Mapping[str, Any]) -> dict[str, float]:
+        """Returns where values lie in the unit cube.
+
+        Args:
+            values: Values of the active parameters.
+
+        Returns:
+            A coordinate from 0 to 1 for each active parameter that varies, as declared.
+
+        Raises:
+            SearchSpaceError: If the values are not in the space.
+        """
+        self.validate(values)
+        return {
+            name: self._by_name[name].to_unit(values[name])
+            for name in self.dimensions
+            if name in values
+        }
+
+    def from_unit(self, point: Mapping[str, float]) -> dict[str, Any]:
+        """Returns the values at a point of the unit cube.
+
+        Args:
+            point: A coordinate from 0 to 1 for each of `dimensions`.
+
+        Returns:
+            The values of the parameters that are active there, as declared.
+
+        Raises:
+            SearchSpaceError: If a coordinate is missing, unknown, or not from 0 to 1.
+        """
+        for name in point:
+            if name not in self.dimensions:
+                known = suggestion(name, self.dimensions)
+                raise SearchSpaceError(f"{name!r} is not a dimension of the space. {known}")
+        for name in self.dimensions:
+            if name not in point:
+                raise SearchSpaceError(
+                    f"The point has no coordinate for {name!r}, received {dict(point)!r}: give "
+                    f"one for each of the space's dimensions, active or not."
+                )
+        values = {
+            name: parameter.from_unit(point[name]) if name in point else parameter.default
+            for name, parameter in self._by_name.items()
+        }
+        return {name: values[name] for name in self.active(values)}
+
+    def grid(self) -> Iterator[dict[str, Any]]:
+        """Returns all configurations, each once, lazily; the first parameter varies slowest.
+
+        "First" is as declared, except that a parent comes before its children.
+
+        Returns:
+            An iterator of values, each in declared order.
+
+        Raises:
+            SearchSpaceError: If a parameter is continuous; at the call, not at the first value.
+        """
+        combinations.check_finite(self._parameters)
+        found = combinations.combinations(self._ordered, self._by_name)
+        return ({name: each[name] for name in self._by_name if name in each} for each in found)
+
+    def grid_size(self) -> int:
+        """Returns how many configurations `grid` has, without listing them.
+
+        Raises:
+            SearchSpaceError: If a parameter is continuous, or if the conditions are entangled
+                beyond 100,000 combinations of parents.
+        """
+        combinations.check_finite(self._parameters)
+        return combinations.count_combinations(self._ordered)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the space in JSON's types; it carries the version of its schema."""
+        return serialization.parameters_to_dict(self._parameters)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> SearchSpace:
+        """Returns the space that `to_dict` wrote.
+
+        Raises:
+            SearchSpaceError: If it is of an unknown version, or something is missing or wrong.
+        """
+        return cls(*serialization.parameters_from_dict(content))
+
+    def to_json(self) -> str:
+        """Returns the space as JSON, in declared order. Types are kept: `1.0` is not `1`."""
+        return canonical_json(self.to_dict())
+
+    @classmethod
+    def from_json(cls, text: str) -> SearchSpace:
+        """Returns the space that `to_json` wrote.
+
+        Raises:
+            SearchSpaceError: If it is not JSON, or not a space, or of an unknown version.
+        """
+        return cls.from_dict(serialization.parse_json(text))
+
+    def differences(self, other: SearchSpace) -> list[str]:
+        """Returns what changes from this space to the other.
+
+        Args:
+            other: The space that this one is compared with.
+
+        Returns:
+            Sentences: what is gone, what is new, what changed and how. Empty if they are equal.
+        """
+        return serialization.differences(self._parameters, other._parameters)

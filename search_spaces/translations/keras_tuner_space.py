@@ -1,0 +1,282 @@
+"""A search space in Keras Tuner's terms, and reading back what its oracles propose.
+
+Keras Tuner knows floats and ints in three scales, booleans, and lists of values of one type. A
+parameter that it can hold exactly keeps its name there. Others are encoded, under a name that says
+how:
+
+    parameter                                          in Keras Tuner
+    Float without a step; Int: linear                  the same, under the same name
+    Int: log or reverse_log, without a step            the same, under the same name (see `listed`)
+    Float with a step; Int: log with a step            "x (index)": the index of the value
+    Choice of strings alone, ints alone, floats alone  the values, under the same name
+    any other Choice, such as of None and True         their JSON spellings, under the same name
+    Boolean                                            False and True, under the same name
+    Fixed                                              nothing
+
+Steps use indices because `Float(0, 0.5, step=0.1)` never yields 0.5 there. Choices of several types
+use spellings because a `Choice` has one type, in which True is 1.
+
+Keras Tuner, which imports TensorFlow, is imported only when a space is translated.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from search_spaces.errors import SearchSpaceError
+from search_spaces.parameters.conditions import condition_in_words, holds
+from search_spaces.parameters.kinds import Boolean, Choice, Fixed, Float, Int, Parameter
+from search_spaces.parameters.scalars import is_number
+from search_spaces.space.search_space import SearchSpace
+from search_spaces.suggestions import suggestion
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
+    from keras_tuner.engine.hyperparameters import HyperParameter
+
+RESERVED: Final = "tuner/"
+"""What the names begin with that Keras Tuner's Hyperband puts among the values of a trial."""
+
+_ROUNDING: Final = 1e-9
+"""How far beyond its range, relative to its larger end, a float may be: what powers leave."""
+
+
+class KerasTunerSpace:
+    """Translates between the values of a search space and those of Keras Tuner's oracles."""
+
+    def __init__(self, space: SearchSpace, *, listed: bool = False) -> None:
+        """Chooses an encoding for each parameter.
+
+        Args:
+            space: The space.
+            listed: Whether Keras Tuner needs all values of each int, as its grid does: it lists
+                only ten of an int on a logarithmic scale. These then use indices too.
+
+        Raises:
+            SearchSpaceError: If a parameter is called what another one's encoding is called, or
+                by a name that Keras Tuner keeps for itself.
+        """
+        self._space = space
+        self._by_name = {parameter.name: parameter for parameter in space}
+        self._encodings = {
+            parameter.name: _Encoding(parameter, listed)
+            for parameter in space.parents_first
+            if not isinstance(parameter, Fixed)
+        }
+        self._stored_names = {each.name: name for name, each in self._encodings.items()}
+        for name, encoding in self._encodings.items():
+            if name.startswith(RESERVED):
+                raise SearchSpaceError(
+                    f"{name!r} can't be put to Keras Tuner, which keeps names that begin with "
+                    f"{RESERVED!r} for itself: give it another name, or use one of Optuna's "
+                    f"engines, such as optuna:tpe."
+                )
+            if encoding.name != name and encoding.name in self._encodings:
+                raise SearchSpaceError(
+                    f"Keras Tuner gets {name!r} under the name {encoding.name!r}, which is also a "
+                    f"parameter of the space: give that one another name."
+                )
+
+    @property
+    def space(self) -> SearchSpace:
+        """The space that is translated."""
+        return self._space
+
+    def hyperparameters(self) -> HyperParameters:
+        """Returns the space as Keras Tuner's, parents first, without the Fixed ones.
+
+        Each has as conditions those of all its ancestors, as in nested `conditional_scope`s.
+        """
+        import keras_tuner
+
+        found = keras_tuner.HyperParameters()
+        conditions: dict[str, list[Any]] = {}
+        for parameter in self._space.parents_first:
+            own = conditions[parameter.name] = self._conditions(parameter, conditions)
+            encoding = self._encodings.get(parameter.name)
+            if encoding is not None:
+                # `conditional_scope` itself can't hold two parents that don't depend on each
+                # other: it looks for the second one under the condition on the first.
+                found.merge([encoding.hyperparameter(own)])
+        return found
+
+    def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns what an oracle's trial holds for values of the space.
+
+        Args:
+            values: Values of the active parameters.
+
+        Returns:
+            The values of the active hyperparameters by their names in Keras Tuner, parents first.
+
+        Raises:
+            SearchSpaceError: If the values are not in the space.
+        """
+        self._space.validate(values)
+        return {
+            each.name: each.encode(values[name])
+            for name, each in self._encodings.items()
+            if name in values
+        }
+
+    def decode(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the values that an oracle proposes.
+
+        Args:
+            stored: The values of an oracle's trial. Hyperband's own entries are skipped.
+
+        Returns:
+            Values in the space, exactly as declared, in declared order: those of the active
+            parameters, Fixed ones included.
+
+        Raises:
+            SearchSpaceError: If a value is unknown, missing, not active, or not of its domain: the
+                trial is of another space.
+        """
+        stored = {name: v for name, v in stored.items() if not name.startswith(RESERVED)}
+        for name in stored:
+            if name not in self._stored_names:
+                raise SearchSpaceError(
+                    f"Keras Tuner's {name!r} is not of this search space. "
+                    f"{suggestion(name, self._stored_names)}"
+                )
+        values: dict[str, Any] = {}
+        for parameter in self._space.parents_first:
+            if not holds(parameter, self._by_name, values):
+                continue
+            encoding = self._encodings.get(parameter.name)
+            if encoding is None:
+                values[parameter.name] = parameter.default
+            elif encoding.name in stored:
+                values[parameter.name] = encoding.decode(stored[encoding.name])
+            else:
+                raise SearchSpaceError(
+                    f"Keras Tuner's values have no {encoding.name!r}, and {parameter.subject} is "
+                    f"active; received {stored!r}."
+                )
+        for name in stored:
+            inactive = self._stored_names[name]
+            if inactive not in values:
+                raise SearchSpaceError(
+                    f"Keras Tuner's values have {name!r}: {stored[name]!r}, which is not active: "
+                    f"{condition_in_words(self._space[inactive])}."
+                )
+        return {name: values[name] for name in self._space.names if name in values}
+
+    def _conditions(self, parameter: Parameter, known: Mapping[str, list[Any]]) -> list[Any]:
+        """Returns its conditions and those of all ancestors; a Fixed parent's own replace it."""
+        found: list[Any] = []
+        for name, values in parameter.when.items():
+            found += [condition for condition in known[name] if condition not in found]
+            encoding = self._encodings.get(name)
+            if encoding is not None:
+                found.append(_on(encoding.name, [encoding.encode(value) for value in values]))
+        return found
+
+
+def _on(parent: str, values: Sequence[Any]) -> Any:
+    """Keras Tuner's condition on a parent, whose class it keeps private; a scope makes one."""
+    import keras_tuner
+
+    scratch = keras_tuner.HyperParameters()
+    scratch.Fixed(parent, values[0])
+    with scratch.conditional_scope(parent, list(values)):
+        scratch.Boolean(f"under {parent}")
+    return scratch.space[-1].conditions[-1]
+
+
+class _Encoding:
+    """The encoding of one parameter: a row of the table above.
+
+    Attributes:
+        parameter: The parameter.
+        name: What it is called in Keras Tuner.
+    """
+
+    def __init__(self, parameter: Parameter, listed: bool) -> None:
+        self.parameter = parameter
+        self.name = parameter.name
+        self._values: Sequence[Any] | None = None
+        self._stored: Sequence[Any] = ()
+        if isinstance(parameter, Choice):
+            self._values = parameter.values
+            types = {type(value) for value in parameter.values}
+            plain = len(types) == 1 and types <= {str, int, float}
+            self._stored = self._values if plain else [json.dumps(v) for v in self._values]
+        elif _by_index(parameter, listed):
+            self.name += " (index)"
+            self._values = parameter.grid_values() or ()
+            self._stored = range(len(self._values))
+
+    def hyperparameter(self, conditions: list[Any]) -> HyperParameter:
+        """Returns the hyperparameter of Keras Tuner, under the given conditions."""
+        from keras_tuner.engine import hyperparameters as kinds
+
+        known = self.parameter
+        common = {
+            "name": self.name,
+            "conditions": conditions,
+            "default": self.encode(known.default),
+        }
+        if isinstance(known, Boolean):
+            return kinds.Boolean(**common)
+        if isinstance(known, Choice):
+            return kinds.Choice(values=list(self._stored), **common)
+        if self._values is not None:
+            return kinds.Int(min_value=0, max_value=len(self._values) - 1, **common)
+        assert isinstance(known, Float | Int)
+        make: Callable[..., HyperParameter] = kinds.Int if isinstance(known, Int) else kinds.Float
+        # A step is left to Keras Tuner only where it is a difference of ints.
+        step = known.step if isinstance(known, Int) and known.scale == "linear" else None
+        return make(
+            min_value=known.low, max_value=known.high, step=step, sampling=known.scale, **common
+        )
+
+    def encode(self, value: Any) -> Any:
+        """Returns what Keras Tuner holds for a value of the domain."""
+        known = self.parameter
+        canonical = known.canonical(value)
+        if isinstance(known, Choice):
+            return self._stored[known.index(canonical)]
+        if self._values is None:
+            return canonical
+        if isinstance(known, Int):
+            return known.index(canonical)
+        assert isinstance(known, Float) and known.grid is not None
+        return known.grid.nearest_index(canonical)
+
+    def decode(self, stored: Any) -> Any:
+        """Returns the value of the domain for what Keras Tuner proposes.
+
+        Raises:
+            SearchSpaceError: If there is none: the trial is of another space.
+        """
+        known = self.parameter
+        if self._values is not None:
+            if type(stored) is type(self._stored[0]) and stored in self._stored:
+                return self._values[self._stored.index(stored)]
+        elif isinstance(known, Boolean):
+            if isinstance(stored, bool):
+                return stored
+        elif isinstance(known, Float | Int) and is_number(stored):
+            # At the very top Keras Tuner makes high + 1 of an int on a logarithmic scale.
+            slack = _ROUNDING * max(abs(known.low), abs(known.high))
+            if isinstance(known, Int):
+                slack = 0.0 if known.scale == "linear" else 1.0
+            value = known.nearest(stored)
+            if abs(value - stored) <= slack and isinstance(stored, type(known.low)):
+                return value
+        raise SearchSpaceError(
+            f"{known.subject}: Keras Tuner's {self.name!r} is {stored!r}, which is not of "
+            f"{known!r}: the trial is of another space."
+        )
+
+
+def _by_index(parameter: Parameter, listed: bool) -> bool:
+    if isinstance(parameter, Float):
+        return parameter.step is not None
+    if isinstance(parameter, Int) and parameter.scale != "linear":
+        return listed or parameter.step > 1
+    return False

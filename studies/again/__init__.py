@@ -1,0 +1,8 @@
+"""A recorded training run again, and compared.
+
+| module | holds |
+|---|---|
+| `reproduction` | a trial run again from its record alone, in a new process, and compared |
+| `reruns` | runs a recorded training again, from its first epoch to its end |
+| `verification` | a champion-to-be, trained once more by plain `model.fit` |
+"""

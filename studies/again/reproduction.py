@@ -1,0 +1,305 @@
+"""Runs a trial again, from its record alone, in a new process, and compares bit for bit."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from search_spaces.errors import StudyNotFoundError
+from studies.again.reruns import Rerun, put_back, trainings_of, unsound_checkpoints
+from studies.data.arrays.large import temporary_folder
+from studies.definition.study_definition import StudyDefinition
+from studies.errors import StudyError
+from studies.executors.worker import WorkerExecutor
+from studies.progress import NoProgress, Progress, make_progress
+from studies.training.process.environment import environment_differences
+from studies.user_code.loading import Target, describe_code, what_is_loaded
+from studies.user_code.own_modules import place_of, text_of
+from studies.user_code.shipping import ShippedStudy, ship
+from tracking.history.study_history import StudyHistory, epoch_metrics, read_code, read_study
+from tracking.records import CodeDescription, EndedTrial, TrainerName, TrialRecord, TrialTask
+from tracking.records.studies import sha256
+from tracking.store.folder import default_store_path, open_store
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """The outcome of running a trial again.
+
+    Attributes:
+        study: The study's name.
+        trial: The trial's number.
+        identical: Whether every metric of every epoch and the weights' digest are the same.
+        epochs: Epochs that were compared.
+        max_difference: The largest absolute difference of a metric; None if nothing could be
+            compared; infinite if one has a metric or an epoch that the other lacks.
+        recorded_sha256: Digest of the recorded weights of the best epoch.
+        reproduced_sha256: Digest of the weights after the same epoch now; empty if it ended before.
+        environment_differences: The differences between then and now, in words.
+        notes: Further messages: changed code, changed data.
+        engine: The engine that proposed it.
+        trainer: What trained it now: "plain" (`model.fit`), "compiled", or "hypermodel" for a
+            HyperModel's own fit; empty if nothing was run.
+    """
+
+    study: str
+    trial: int
+    identical: bool
+    epochs: int
+    max_difference: float | None
+    recorded_sha256: str
+    reproduced_sha256: str
+    environment_differences: tuple[str, ...]
+    notes: tuple[str, ...]
+    trainer: str = ""
+    engine: str = ""
+
+
+def reproduce(
+    history: StudyHistory,
+    number: int | None = None,
+    *,
+    study: StudyDefinition | None = None,
+    data: str = "",
+    trainer: TrainerName | None = "plain",
+    progress: Progress | None = None,
+) -> Reproduction:
+    """Runs a trial again from its record, in a new process, by plain `model.fit`.
+
+    So "identical" means that Keras alone gives these bits, whatever trained the trial.
+
+    The hyperparameters, the seed, the epochs and the code come from the record. If the study file
+    or its own modules have changed, the recorded texts are run; installed packages are the present
+    ones.
+
+    If the trial's checkpoint should be kept but is missing or damaged, it is written again, if the
+    weights are the same.
+
+    Args:
+        history: The study.
+        number: The trial; None for the best.
+        study: The study of this process, instead of the recorded code.
+        data: An npz file with the data, if it has moved.
+        trainer: What trains it; None: what the study says. A HyperModel's own fit trains by that.
+        progress: Gets each epoch, and messages on what has changed.
+
+    Raises:
+        StudyNotFoundError: If there is no such trial, or no trial with a value.
+        StudyError: If the study cannot be loaded, or the trainer is "compiled" and it can't be.
+    """
+    progress = progress or NoProgress()
+    trial = history.best if number is None else history.trial(number)
+    name = history.description.name
+    if trial is None:
+        raise StudyNotFoundError(f"The study {name!r} has no trial with a value to reproduce.")
+    if not isinstance(trial, EndedTrial) or trial.best is None or trial.state == "interrupted":
+        raise StudyNotFoundError(
+            f"Trial {trial.number} of {name!r} is {trial.state} and has no epochs to compare."
+        )
+    with temporary_folder() as shared:
+        target: Target | ShippedStudy
+        if study is None:
+            target, notes = _target(history, trial)
+        else:
+            target, notes = _sent(study, history, trial, Path(shared))
+        for note in notes:
+            progress.say(note)
+        worker = WorkerExecutor(
+            target,
+            overrides={},
+            data=data or history.description.data.override,
+            threads=trial.spec.threads,
+            folder=history.description.code.folder,
+            shared=Path(shared),
+            on_output=progress.say,
+        )
+        progress.wait(
+            what_is_loaded(target)
+            if isinstance(target, Target)
+            else f"loading TensorFlow and the study {name}"
+        )
+        try:
+            worker.load()
+            now = worker.description.data.digest
+            if now != trial.spec.data_digest:
+                notes.append(
+                    "the data has changed: its digest was "
+                    f"{trial.spec.data_digest[:16]}… and is {now[:16]}…, so nothing was run"
+                )
+                progress.say(notes[-1])
+                return _compared(history, trial, [], worker, notes)
+            pruned = trial.cut_short
+            unsound = dict(unsound_checkpoints(history, trial)) if trial in history.kept else {}
+            reruns = [Rerun(each, pruned, progress.epoch_ended) for each in trainings_of(trial)]
+            with tempfile.TemporaryDirectory() as folder:
+                progress.say(
+                    f"running trial {trial.number} of {name} again, {trial.spec.epochs} epochs"
+                    + (f", {len(reruns)} times" if len(reruns) > 1 else "")
+                )
+                progress.trial_begins(trial.spec)
+                for rerun in reruns:
+                    spec = rerun.training.spec
+                    written = Path(folder) / f"again-{spec.repeat}.weights.h5"
+                    task = TrialTask(spec, history.description.space, written, trainer=trainer)
+                    worker.submit(task)
+                    while not rerun.ended:
+                        worker.wait(rerun)
+                    if spec.repeat in unsound:
+                        notes.append(_put_back(history, rerun, written, unsound[spec.repeat]))
+                        progress.say(notes[-1])
+            return _compared(history, trial, reruns, worker, notes)
+        finally:
+            worker.close()
+
+
+def reproduce_study(
+    study: StudyDefinition,
+    number: int | None,
+    *,
+    store: str | Path | None,
+    engine: str | None,
+    trainer: TrainerName,
+    progress: bool,
+) -> Reproduction:
+    """Runs a trial again with the study of this process; see `Study.reproduce`."""
+    path = Path(store) if store is not None else default_store_path()
+    opened = open_store(path)
+    if opened is None:
+        raise StudyNotFoundError(f"There is no store at {str(path)!r}.")
+    shown = make_progress(progress)
+    try:
+        history = read_study(opened, study.name, engine)
+        return reproduce(history, number, study=study, trainer=trainer, progress=shown)
+    finally:
+        shown.end()
+
+
+def _put_back(history: StudyHistory, rerun: Rerun, written: Path, fault: str) -> str:
+    """Restores a lost checkpoint, if the weights are the same; reports it."""
+    was = f"the checkpoint of trial {rerun.training.spec.number} could not be used ({fault})"
+    try:
+        path = put_back(history, rerun, written)
+    except OSError as error:
+        return f"{was}, and cannot be written again: {error.strerror or error}"
+    if path is None:
+        return f"{was}, and is not restored: the weights are not the same"
+    return f"{was}, and is restored: {str(path)!r}"
+
+
+def _target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, list[str]]:
+    code = history.description.code
+    recorded = read_code(history, trial.code_digest)
+    source = recorded.source
+    path = Path(code.path) if code.path else None
+    if path is None:
+        raise StudyError(
+            f"The study {history.description.name!r} was not defined in a file (but in a notebook "
+            "or an interactive session), so its record alone does not reproduce its trials. Call "
+            f"study.reproduce({trial.number}) there, or put the study into a file and launch it "
+            "from that."
+        )
+    notes: list[str] = []
+    if not path.is_file():
+        notes.append(f"the study file {str(path)!r} is gone; its recorded text is run")
+    elif not source:
+        notes.append(f"the record has no text of {str(path)!r}; the file is run as it is")
+    elif path.read_text(encoding="utf-8", errors="replace") != source:
+        notes.append(f"the study file {str(path)!r} has changed since; its recorded text is run")
+    modules, told = _changed_modules(path, recorded)
+    target = Target(str(path), code.variable, source or None, code.study_name, modules)
+    return target, [*notes, *told]
+
+
+def _changed_modules(path: Path, code: CodeDescription) -> tuple[dict[str, str], list[str]]:
+    """Returns the recorded texts of changed modules, by their files; reports them."""
+    texts, notes = {}, []
+    for place, digest in (code.modules or {}).items():
+        text = text_of(path, place)
+        if text is not None and sha256(text) == digest:
+            continue
+        changed = f"the imported {place!r} " + ("is gone" if text is None else "has changed since")
+        if place in code.texts:
+            texts[str(place_of(path, place))] = code.texts[place]
+            notes.append(f"{changed}; its recorded text is run")
+        else:
+            notes.append(f"{changed}, and the record lacks its text; it is run as it is")
+    return texts, notes
+
+
+def _sent(
+    study: StudyDefinition, history: StudyHistory, trial: TrialRecord, folder: Path
+) -> tuple[ShippedStudy, list[str]]:
+    code = describe_code(study, study.name)
+    notes: list[str] = []
+    changed = code.changes_since(read_code(history, trial.code_digest))
+    if changed:
+        listed = ", ".join(changed)
+        notes.append(f"the study's code has changed since ({listed}); it is run as it is")
+    return ship(study, code, folder), notes
+
+
+def _compared(
+    history: StudyHistory,
+    trial: EndedTrial,
+    reruns: Sequence[Rerun],
+    worker: WorkerExecutor,
+    notes: list[str],
+) -> Reproduction:
+    epochs, differences, same = 0, [], bool(reruns)
+    for rerun in reruns:
+        recorded = epoch_metrics(history.store, rerun.training.run_id)
+        epochs += len(recorded.keys() & rerun.epochs.keys())
+        differences.append(max_difference(recorded, rerun.epochs))
+        assert rerun.result is not None
+        same = same and rerun.result.weights_sha256 == rerun.training.weights_sha256
+        if rerun.other_data(trial):
+            same = False
+            notes.append(
+                "the data of the trial has changed: its digest was "
+                f"{trial.data_digest[:16]}… and is {rerun.result.data_digest[:16]}…"
+            )
+        if rerun.result.reason not in trial.result.reason:
+            notes.append(f"the trial now ends as {rerun.result.state}: {rerun.result.reason}")
+    best = reruns[trial.result.best_repeat].result if reruns else None
+    return Reproduction(
+        study=history.description.name,
+        trial=trial.number,
+        identical=same and max(differences) == 0.0,
+        epochs=epochs,
+        max_difference=max(differences) if differences else None,
+        recorded_sha256=trial.result.weights_sha256,
+        reproduced_sha256=best.weights_sha256 if best is not None else "",
+        environment_differences=tuple(
+            environment_differences(trial.environment, worker.environment)
+        ),
+        notes=tuple(notes),
+        trainer=best.trainer if best is not None else "",
+        engine=history.description.engine,
+    )
+
+
+def max_difference(
+    first: Mapping[int, Mapping[str, float]], second: Mapping[int, Mapping[str, float]]
+) -> float:
+    """Returns the largest absolute difference between two curves, infinite if they don't match.
+
+    Metrics that are not finite are not recorded, and so not compared.
+    """
+    largest = 0.0
+    for epoch in first.keys() | second.keys():
+        one, other = _finite(first.get(epoch)), _finite(second.get(epoch))
+        if one is None and other is None:
+            continue
+        if one is None or other is None or one.keys() != other.keys():
+            return math.inf
+        largest = max([largest, *(abs(one[name] - other[name]) for name in one)])
+    return largest
+
+
+def _finite(metrics: Mapping[str, float] | None) -> dict[str, float] | None:
+    found = {name: value for name, value in (metrics or {}).items() if math.isfinite(value)}
+    # The record has no epoch without any finite metric.
+    return found or None

@@ -1,0 +1,148 @@
+"""Runs a recorded training again, from its first epoch to its end."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from studies.errors import WorkerError
+from tracking.history.study_history import StudyHistory
+from tracking.records import Decision, EndedTrial, EpochResult, TrialResult, TrialSpec
+from tracking.store.atomic import replacing
+from tracking.store.checkpoints import CheckpointError, check_checkpoint, recorded_checkpoints
+
+
+@dataclass(frozen=True)
+class RecordedTraining:
+    """A recorded training to run again from its first epoch.
+
+    A trial that continued another one is trained without a break, which must give the same.
+    """
+
+    spec: TrialSpec
+    run_id: str
+    epochs: int
+    weights_sha256: str
+    checkpoint_sha256: str
+
+
+def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
+    """Returns the trainings of a finished trial: its repeats, or the trial itself."""
+    spec = replace(trial.spec, goes_on_from=None, initial_epoch=0)
+    if not trial.result.repeats:
+        result = trial.result
+        return [
+            RecordedTraining(
+                spec,
+                trial.run_id,
+                result.epochs,
+                result.weights_sha256,
+                result.checkpoint_sha256,
+            )
+        ]
+    return [
+        RecordedTraining(
+            replace(spec, seed=each.seed, repeat=repeat),
+            each.run_id,
+            each.epochs,
+            each.weights_sha256,
+            each.checkpoint_sha256,
+        )
+        for repeat, each in enumerate(trial.result.repeats)
+    ]
+
+
+class Rerun:
+    """Collects the epochs of a rerun, and stops it where the recorded training ended.
+
+    A `Handler` of the executor's.
+
+    Args:
+        training: The training to run again.
+        pruned: Whether it was pruned.
+        on_epoch: Called with each epoch.
+    """
+
+    def __init__(
+        self,
+        training: RecordedTraining,
+        pruned: bool,
+        on_epoch: Callable[[EpochResult], None] = lambda epoch: None,
+    ) -> None:
+        self.training = training
+        self._pruned, self._on_epoch = pruned, on_epoch
+        self.epochs: dict[int, Mapping[str, float]] = {}
+        self.result: TrialResult | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended."""
+        return self.result is not None
+
+    @property
+    def same_weights(self) -> bool:
+        """Whether it has ended with the recorded weights."""
+        digest = self.training.weights_sha256
+        return self.result is not None and self.result.weights_sha256 == digest
+
+    def other_data(self, trial: EndedTrial) -> bool:
+        """Whether a function of `hp` has made other data than for the recorded trial."""
+        now = self.result.data_digest if self.result is not None else ""
+        then = trial.result.data_digest
+        return bool(now and then) and now != then
+
+    def on_epoch(self, epoch: EpochResult) -> Decision:
+        """See `Handler.on_epoch`."""
+        self.epochs[epoch.epoch] = epoch.metrics
+        self._on_epoch(epoch)
+        training = self.training
+        if epoch.epoch < training.epochs or epoch.epoch >= training.spec.epochs:
+            return "continue"
+        # A pruned trial is pruned again, at the same epoch; a callback may have ended it too.
+        return "prune" if self._pruned else "continue"
+
+    def on_result(self, result: TrialResult) -> None:
+        """See `Handler.on_result`."""
+        self.result = result
+
+    def on_lost(self, spec: TrialSpec, reason: str, out_of_memory: bool = False) -> None:
+        """See `Handler.on_lost`."""
+        raise WorkerError(f"Trial {spec.number} could not be run again: {reason}.")
+
+
+def unsound_checkpoints(history: StudyHistory, trial: EndedTrial) -> Iterator[tuple[int, str]]:
+    """Yields the repeats of a trial whose weights are missing or damaged, and the fault."""
+    for repeat, digest in recorded_checkpoints(trial):
+        path = history.files.checkpoint(trial.number, repeat)
+        try:
+            check_checkpoint(path, digest)
+        except CheckpointError as error:
+            yield repeat, str(error)
+
+
+def put_back(history: StudyHistory, rerun: Rerun, written: Path) -> Path | None:
+    """Moves the weights of a rerun to the place of the recorded training's.
+
+    Args:
+        history: The study.
+        rerun: A training that has ended.
+        written: Its weights.
+
+    Returns:
+        Their new path; None if they differ from the recorded ones.
+    """
+    training = rerun.training
+    try:
+        check_checkpoint(written, training.checkpoint_sha256)
+    except CheckpointError:
+        return None
+    if not rerun.same_weights:
+        return None
+    spec = training.spec
+    path = history.files.checkpoint(spec.number, spec.repeat)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        shutil.copyfile(written, partial)
+    return path

@@ -1,0 +1,266 @@
+"""Trains the future champion once more by plain `model.fit`, and compares.
+
+The compiled trainer would repeat its own faults. So a trial is compared with plain Keras before it
+is registered: every metric of every epoch, and the weights of the best one.
+
+A trial that `model.fit` or a HyperModel's own `fit` trained is not trained again: the same process
+would run the same code. ``kerastudy reproduce`` compares it in a new process.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from search_spaces.errors import InternalError
+from studies.again.reruns import RecordedTraining, Rerun, put_back, trainings_of
+from studies.data.arrays.large import temporary_folder
+from studies.definition.settings import Verify
+from studies.errors import StudyError, WorkerError
+from studies.executors.executor import Executor
+from studies.progress import Progress
+from studies.training.process.environment import environment_differences
+from tracking.history.study_history import StudyHistory, epoch_metrics
+from tracking.records import Decision, EndedTrial, EpochResult, TrialResult, TrialTask
+from tracking.records.verified import (
+    OFF,
+    TRAINED_BY_FIT,
+    TRAINED_BY_OWN_FIT,
+    differing,
+    identical,
+    is_partial,
+    is_whole,
+    not_comparable,
+    not_run,
+)
+
+# Attempts to train a trial again, if its process dies.
+_ATTEMPTS = 3
+_SHARE_OF_LAUNCH = 0.1
+
+
+class VerificationStopped(InternalError):  # noqa: N818 - no error: a person has asked for it
+    """A user stopped it, and the trial is not compared."""
+
+
+class Verifier:
+    """Compares trials with `model.fit`.
+
+    Args:
+        executor: Trains them, one at a time.
+        progress: Shows messages.
+        verify: "full": all epochs. "some": the first ones, if all would take longer than a tenth
+            of the launch so far. "off": none.
+        started: When the launch began, by `time.monotonic`.
+        workers: Trials that it runs at once.
+
+    Attributes:
+        stopped: Whether `stop` was called.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        progress: Progress,
+        verify: Verify = "some",
+        started: float = -math.inf,
+        workers: int = 1,
+    ) -> None:
+        self._executor, self._progress = executor, progress
+        self._verify, self._started, self._workers = verify, started, workers
+        self._compared: _Compared | None = None
+        self.stopped = False
+
+    def stop(self) -> bool:
+        """Ends a comparison after its present epoch, and begins no more.
+
+        Returns:
+            Whether a comparison was running.
+        """
+        self.stopped = True
+        if self._compared is None:
+            return False
+        self._compared.stopping = True
+        return True
+
+    def verify(self, history: StudyHistory, trial: EndedTrial, *, restore: bool = False) -> str:
+        """Returns the outcome of comparing a trial; see `tracking.records.verified`.
+
+        Args:
+            history: The study under its engine.
+            trial: One with a value.
+            restore: Whether to write its lost checkpoint again: then all of it is trained and
+                compared, whatever `verify` says.
+
+        Raises:
+            VerificationStopped: If `stop` was called.
+        """
+        by_itself = {"plain": TRAINED_BY_FIT, "hypermodel": TRAINED_BY_OWN_FIT}
+        known = by_itself.get(trial.result.trainer, trial.verified)
+        if not restore:
+            if is_whole(known) or (is_partial(known) and self._verify != "full"):
+                return known
+            if self._verify == "off":
+                return known or OFF
+        training = trainings_of(trial)[trial.result.best_repeat]
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                found = self._compare(history, trial, training, restore)
+                break
+            except StudyError as error:
+                self._progress.say(f"warning: {error}")
+                # A trial that kills its process each time would do so once more.
+                if attempt == _ATTEMPTS or not isinstance(error, WorkerError):
+                    return not_run(str(error))
+        if trial.result.trainer in by_itself:
+            # A difference now says nothing of how it was trained.
+            return by_itself[trial.result.trainer]
+        if found.difference:
+            return self._judged(history, trial, found)
+        return identical(len(found.epochs), training.epochs)
+
+    def _compare(
+        self, history: StudyHistory, trial: EndedTrial, training: RecordedTraining, restore: bool
+    ) -> _Compared:
+        seconds = math.inf
+        if self._verify == "some" and not restore:
+            seconds = _SHARE_OF_LAUNCH * self._seconds_so_far(history, trial)
+        recorded = epoch_metrics(history.store, training.run_id)
+        compared = _Compared(trial, training, recorded, seconds, self._progress.epoch_ended)
+        number, epochs = training.spec.number, training.epochs
+        why = " to restore its checkpoint" if restore else ""
+        self._compared = compared
+        try:
+            if self.stopped:
+                # `stop` was called before there was anything to end.
+                raise VerificationStopped
+            self._progress.say(f"verifying trial {number} by model.fit{why}, {epochs} epochs")
+            self._progress.trial_begins(training.spec)
+            with temporary_folder() as folder:
+                written = Path(folder) / "again.weights.h5"
+                task = TrialTask(training.spec, history.description.space, written, trainer="plain")
+                # The last worker may have died in the last trial, and its replacement is still
+                # starting.
+                while not self._executor.free:
+                    self._executor.wait(compared)
+                self._executor.submit(task)
+                while not compared.ended:
+                    self._executor.wait(compared)
+                compared.conclude()
+                if restore and not compared.difference and not put_back(history, compared, written):
+                    compared.difference = "its checkpoint differs"
+        finally:
+            self._compared = None
+        if compared.stopped:
+            raise VerificationStopped
+        if compared.short and not compared.difference:
+            self._progress.say(
+                f"compared its first {len(compared.epochs)} of {epochs} epochs: all would take "
+                "longer than a tenth of this launch so far; --verify full compares all"
+            )
+        return compared
+
+    def _seconds_so_far(self, history: StudyHistory, trial: EndedTrial) -> float:
+        """Returns how long the launch has run.
+
+        For a trial of an earlier launch, whose comparison was mostly interrupted, it is the time of
+        the study's trials: this launch has only begun.
+        """
+        seconds = time.monotonic() - self._started
+        if trial.started >= 1000 * (time.time() - seconds):
+            return seconds
+        spent = math.fsum(each.result.seconds for each in history.ended)
+        return max(seconds, spent / self._workers)
+
+    def _judged(self, history: StudyHistory, trial: EndedTrial, found: _Compared) -> str:
+        """Returns the outcome for a difference; it is not comparable if the code differs too."""
+        others = environment_differences(trial.environment, self._executor.environment)
+        if not history.description.code.same_as(trial.code_digest):
+            others.insert(0, "the study's code has changed since")
+        if found.other_data(trial):
+            others.insert(0, "the function of its data does not return the same data again")
+        if others:
+            return not_comparable(f"{found.difference}; but {'; '.join(others)}")
+        return differing(found.difference)
+
+
+class _Compared(Rerun):
+    """Compares the epochs of a rerun as they come. A `Handler`.
+
+    Args:
+        trial: As recorded.
+        training: The training to run again.
+        recorded: Its metrics by epoch.
+        seconds: It is ended at the epoch after which the next would end later than this.
+        on_epoch: Called with each epoch.
+
+    Attributes:
+        difference: Its first difference from the record, or empty.
+        stopping: Whether it ends after its present epoch.
+        stopped: Whether it has ended so.
+        short: Whether it has ended because its time was up.
+    """
+
+    def __init__(
+        self,
+        trial: EndedTrial,
+        training: RecordedTraining,
+        recorded: Mapping[int, Mapping[str, float]],
+        seconds: float,
+        on_epoch: Callable[[EpochResult], None],
+    ) -> None:
+        super().__init__(training, trial.cut_short, on_epoch)
+        self._trial, self._recorded, self._limit = trial, recorded, seconds
+        self._last = 0.0
+        self.difference = ""
+        self.stopping = self.stopped = self.short = False
+
+    def on_epoch(self, epoch: EpochResult) -> Decision:
+        """See `Handler.on_epoch`."""
+        decision = super().on_epoch(epoch)
+        self.difference = _difference(epoch, self._recorded.get(epoch.epoch, {}))
+        last, self._last = self._last, epoch.seconds
+        if self.difference:
+            return "stop"
+        if epoch.epoch >= self.training.epochs:
+            return decision
+        if self.stopping:
+            self.stopped = True
+            return "stop"
+        # The first epoch takes longer than others, as it traces the model.
+        next_one = epoch.seconds - last if epoch.epoch > 1 else 0.0
+        if epoch.seconds + next_one >= self._limit:
+            self.short = True
+            # Not "stop", which keeps no weights.
+            return "prune"
+        return decision
+
+    def conclude(self) -> None:
+        """Compares its result."""
+        result, training = self.result, self.training
+        assert result is not None, "it has ended"
+        if self.difference or self.stopped:
+            return
+        if result.state == "infeasible":
+            self.difference = f"it ends as infeasible: {result.reason}"
+        elif not self.short and result.epochs != training.epochs:
+            self.difference = f"it had {training.epochs} epochs, and has {result.epochs}"
+        elif (not self.short or self._has_best_epoch(result)) and not self.same_weights:
+            self.difference = "the weights after its best epoch differ"
+
+    def _has_best_epoch(self, result: TrialResult) -> bool:
+        _, best = self._trial.best_training
+        return best.epoch <= result.epochs
+
+
+def _difference(epoch: EpochResult, recorded: Mapping[str, float]) -> str:
+    """Returns the metric in which an epoch differs; records have no infinite metrics."""
+    now = {name: value for name, value in epoch.metrics.items() if math.isfinite(value)}
+    then = {name: value for name, value in recorded.items() if math.isfinite(value)}
+    for name in sorted({**then, **now}):
+        if then.get(name) != now.get(name):
+            values = [then.get(name, "no number"), now.get(name, "no number")]
+            return f"{name} of epoch {epoch.epoch} was {values[0]}, and is {values[1]}"
+    return ""

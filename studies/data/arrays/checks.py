@@ -1,0 +1,127 @@
+"""Checks of data before training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from search_spaces.errors import DataError
+from studies.data.arrays.given import Columns
+from studies.data.arrays.numbers import as_arrays, check_finite
+from studies.data.arrays.tables import columns_of
+from studies.data.arrays.weights import check_weights
+from studies.data.structures import Arrays, described, length_of, named_arrays
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Checked samples with their targets, and their names in messages.
+
+    Attributes:
+        x: finite numbers, or texts, of shape (n, ...), n > 0: one array, or several in a dict or
+            tuple.
+        y: likewise; an empty tuple if there are no targets.
+        x_name: what messages call `x`.
+        y_name: what messages call `y`.
+        sample_weight: how much each sample counts, of shape (n,), or None if all count alike.
+        columns: names and types of the columns of tables in `x`; see `given.Given`.
+    """
+
+    x: Arrays
+    y: Arrays
+    x_name: str
+    y_name: str
+    sample_weight: np.ndarray | None = None
+    columns: Mapping[str, Columns] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Returns the number of samples."""
+        return length_of(self.x)
+
+
+def check_samples(
+    x: object,
+    y: object,
+    x_name: str,
+    y_name: str,
+    sample_weight: object = None,
+    weight_name: str = "sample_weight",
+) -> Samples:
+    """Turns a user's data into checked arrays.
+
+    Args:
+        x: samples: a numpy array, or anything `np.asarray` makes an array of numbers of; or
+            several: a dict of such by name, or a tuple of arrays.
+        y: targets, likewise; None: there are none.
+        x_name: name of `x` in messages.
+        y_name: name of `y` in messages.
+        sample_weight: how much each sample counts; None: all alike.
+        weight_name: name of `sample_weight` in messages.
+
+    Returns:
+        The arrays, copied only if necessary.
+
+    Raises:
+        DataError: not numbers, empty, of differing lengths, or with NaN or infinite values; or
+            weights that `check_weights` refuses.
+    """
+    # By their name in all parts.
+    columns = columns_of(x, "x")
+    inputs = as_arrays(x, x_name)
+    targets: Arrays = () if y is None else as_arrays(y, y_name)
+    samples = Samples(inputs, targets, x_name, y_name, columns=columns)
+    arrays = named_arrays(samples.x, x_name) | named_arrays(samples.y, y_name)
+    first = next(iter(arrays))
+    for name, array in arrays.items():
+        if len(array) != len(samples):
+            raise DataError(
+                f"{first} and {name} differ in length: {len(samples)} and {len(array)} samples. "
+                "Pass one target for each sample, and as many of each input and output."
+            )
+    for name, array in arrays.items():
+        check_finite(array, name)
+    if sample_weight is None:
+        return samples
+    if y is None:
+        raise DataError(
+            f"{weight_name} weighs the loss of each sample's targets, and there are none. Leave it "
+            "out, or pass targets."
+        )
+    steps = targets.shape[1] if isinstance(targets, np.ndarray) and targets.ndim > 1 else None
+    weights = check_weights(sample_weight, len(samples), weight_name, steps)
+    return replace(samples, sample_weight=weights)
+
+
+def check_same_shape(part: Samples, pool: Samples) -> None:
+    """Refuses a ready-made part whose samples have another shape than the training samples.
+
+    Args:
+        part: the ready-made part.
+        pool: the samples to train on.
+
+    Raises:
+        DataError: the shapes of one sample or target differ, or their number of arrays.
+    """
+    for arrays, name, of_pool, pool_name in (
+        (part.x, part.x_name, pool.x, pool.x_name),
+        (part.y, part.y_name, pool.y, pool.y_name),
+    ):
+        if described(arrays) != described(of_pool):
+            raise DataError(
+                f"{name} holds {described(arrays)}, but {pool_name} holds {described(of_pool)}. "
+                "Give all parts the same arrays."
+            )
+        pairs = zip(
+            named_arrays(arrays, name).items(),
+            named_arrays(of_pool, pool_name).items(),
+            strict=True,
+        )
+        for (named, array), (pool_named, pool_array) in pairs:
+            if array.shape[1:] != pool_array.shape[1:]:
+                raise DataError(
+                    f"One entry of {named} has shape {array.shape[1:]}, but one of {pool_named} "
+                    f"has shape {pool_array.shape[1:]}. Bring all parts to the same shape, the "
+                    "first axis aside."
+                )

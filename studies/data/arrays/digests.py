@@ -1,0 +1,94 @@
+"""Digests of arrays: the same content gives the same digest on every machine.
+
+A digest covers dtype, shape and values. It does not depend on the memory layout (transposed,
+strided) or on the byte order. SHA-256: https://csrc.nist.gov/pubs/fips/180-4/upd1/final
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from search_spaces.errors import DataError
+from studies.data.arrays.texts import is_text
+
+# Arrays that must be rearranged are copied in blocks of about this size.
+_BLOCK_BYTES = 16 * 2**20
+
+
+def array_digest(array: np.ndarray) -> str:
+    """Returns the SHA-256 of an array's dtype, shape and values.
+
+    A contiguous little-endian array is hashed in place; any other, block by block.
+
+    Args:
+        array: booleans, integers, floats (up to 64 bits), complex numbers or texts, of any shape.
+            The digest of texts does not depend on their dtype.
+
+    Returns:
+        64 hexadecimal digits.
+
+    Raises:
+        DataError: the dtype has no form that is the same on every machine (Python objects, records,
+            long doubles).
+    """
+    array = np.asarray(array)
+    if is_text(array):
+        return _text_digest(array)
+    if not is_portable(array.dtype):
+        raise DataError(
+            f"An array of dtype {array.dtype} has no digest that is the same on every machine. "
+            "Convert it to booleans, integers, or floats of at most 64 bits."
+        )
+    little_endian = array.dtype.newbyteorder("<")
+    digest = hashlib.sha256(f"{little_endian.str} {tuple(array.shape)}\n".encode("ascii"))
+    for block in _blocks(array):
+        ordered = np.ascontiguousarray(block, dtype=little_endian)
+        # hashlib takes buffers of one dimension only. Neither step copies.
+        digest.update(ordered.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _text_digest(array: np.ndarray) -> str:
+    digest = hashlib.sha256(f"text {array.shape}\n".encode("ascii"))
+    for value in array.ravel().tolist():
+        text = value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
+        digest.update(b"%d:" % len(text) + text)
+    return digest.hexdigest()
+
+
+def combined_digest(digests: Mapping[str, str]) -> str:
+    """Returns one SHA-256 over named digests.
+
+    Args:
+        digests: name to hexadecimal digest. The order counts.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    lines = "".join(f"{name} {digest}\n" for name, digest in digests.items())
+    return hashlib.sha256(lines.encode("utf-8")).hexdigest()
+
+
+def is_portable(dtype: np.dtype) -> bool:
+    """Returns whether a dtype has the same bytes on every machine, except for their order.
+
+    Long doubles do not: they have 64, 80 or 128 bits, by platform, with padding of no fixed value.
+    """
+    if dtype.kind in "biu":
+        return True
+    # By character: where a long double has 64 bits, its dtype equals float64, which is portable.
+    return dtype.kind in "fc" and dtype.char not in "gG"
+
+
+def _blocks(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Yields the array in pieces along its first axis; whole if hashing needs no copy."""
+    in_place = array.flags.c_contiguous and array.dtype == array.dtype.newbyteorder("<")
+    if in_place or array.ndim == 0 or array.nbytes <= _BLOCK_BYTES:
+        yield array
+        return
+    rows = max(1, _BLOCK_BYTES * len(array) // array.nbytes)
+    for start in range(0, len(array), rows):
+        yield array[start : start + rows]

@@ -1,0 +1,136 @@
+"""Turns a user's data into arrays of numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from search_spaces.errors import DataError
+from studies.data.arrays.digests import is_portable
+from studies.data.arrays.large import blocks
+from studies.data.arrays.tables import is_table, table_array
+from studies.data.arrays.texts import as_texts, is_text
+from studies.data.structures import Arrays, entry_name, several
+
+
+def as_numbers(value: object, name: str, *, texts: bool = False) -> np.ndarray:
+    """Turns a user's data into an array of numbers.
+
+    The dtype stays that of the input, in the machine's byte order, as TensorFlow takes no other.
+
+    Args:
+        value: anything that `np.asarray` turns into an array of numbers.
+        name: what messages shall call it.
+        texts: whether it may hold texts too.
+
+    Returns:
+        An array of shape (n, ...), n > 0; copied only if necessary.
+
+    Raises:
+        DataError: not numbers, a single value, or empty.
+    """
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        # np.asarray would drop the mask, and return the masked values.
+        masked = int(np.ma.getmaskarray(value).sum())
+        raise DataError(
+            f"{name} is a masked array with {masked} masked value(s). "
+            "Remove those samples or fill the values in (`.filled(...)`)."
+        )
+    try:
+        array = table_array(value, name) if is_table(value) else None
+        array = np.asarray(value) if array is None else array
+    except DataError:
+        raise
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(
+            f"{name} can't be made an array: {error} Received: {type(value).__name__}. "
+            "Pass a numpy array, or nested lists of numbers of equal lengths."
+        ) from error
+    if texts and array.ndim and is_text(array):
+        array = as_texts(array, name)
+    else:
+        _check_numbers(array, value, name)
+    if array.ndim == 0:
+        raise DataError(
+            f"{name} is a single value ({type(value).__name__}). "
+            "Pass an array with one entry for each sample."
+        )
+    if array.size == 0:
+        raise DataError(f"{name} is empty: its shape is {array.shape}. Pass at least one sample.")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def as_arrays(value: object, name: str) -> Arrays:
+    """Turns a user's data into one or several arrays of numbers or texts.
+
+    Args:
+        value: as for `as_numbers`; or a dict of these by name, or a tuple of arrays.
+        name: what messages shall call it.
+
+    Returns:
+        The arrays, those of a dict in the order of their names.
+
+    Raises:
+        DataError: one is neither, or empty; a name is no text; or there is none.
+    """
+    entries = several(value)
+    if entries is None:
+        return as_numbers(value, name, texts=True)
+    if isinstance(entries, tuple):
+        return tuple(as_numbers(v, entry_name(name, i), texts=True) for i, v in enumerate(entries))
+    for key in entries:
+        if not isinstance(key, str) or not key:
+            raise DataError(
+                f"{name} has an array under the name {key!r}. Name arrays by texts, as the "
+                "model's inputs and outputs are: {'image': ..., 'tabular': ...}."
+            )
+    if not entries:
+        raise DataError(f"{name} is an empty dict. Pass at least one array.")
+    return {
+        key: as_numbers(entries[key], entry_name(name, key), texts=True) for key in sorted(entries)
+    }
+
+
+def check_finite(array: np.ndarray, name: str) -> None:
+    """Refuses NaN and infinite values: training on one turns all weights into NaN.
+
+    Args:
+        array: numbers of any shape.
+        name: what the message shall call the array.
+
+    Raises:
+        DataError: with how many there are, and the index of the first.
+    """
+    if array.dtype.kind != "f":
+        return
+    if all(np.isfinite(array[start:end]).all() for start, end in blocks(array)):
+        return
+    bad = ~np.isfinite(array)
+    not_numbers = int(np.isnan(array).sum())
+    infinite = int(bad.sum()) - not_numbers
+    counts = [f"{not_numbers} NaN"] if not_numbers else []
+    counts += [f"{infinite} infinite"] if infinite else []
+    first = tuple(int(i) for i in np.unravel_index(int(bad.argmax()), bad.shape))
+    where = first[0] if len(first) == 1 else first
+    raise DataError(
+        f"{name} holds {' and '.join(counts)} value(s) of {array.size}, the first at index "
+        f"{where}. Remove those samples or fill the values in."
+    )
+
+
+def _check_numbers(array: np.ndarray, value: object, name: str) -> None:
+    if array.dtype.kind in "biuf" and is_portable(array.dtype):
+        return
+    types = sorted({type(entry).__name__ for entry in array.ravel()[:1000].tolist()})
+    if is_text(array):
+        raise DataError(f"{name} holds text (dtype {array.dtype}). Pass numbers.")
+    if array.dtype.kind == "O":
+        hint = " (a sparse matrix? `.toarray()`)" if hasattr(value, "toarray") else ""
+        raise DataError(
+            f"{name} becomes an array of Python objects (dtype object; {', '.join(types)}), "
+            f"not of numbers; received: {type(value).__name__}{hint}. Make every column numeric "
+            "and fill missing values in, then convert, for instance with `.astype('float32')`."
+        )
+    raise DataError(
+        f"{name} has dtype {array.dtype}, which no model here is trained on. "
+        "Convert it to booleans, integers, or floats of at most 64 bits."
+    )

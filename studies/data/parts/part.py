@@ -1,0 +1,123 @@
+"""A part of a data set: its samples, their targets and weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from search_spaces.errors import DataError
+from studies.data.arrays.digests import array_digest, combined_digest
+from studies.data.structures import Arrays, length_of, map_arrays, named_arrays
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Part:
+    """Samples and their targets.
+
+    The arrays are read-only, so that they keep matching the digests. Arrays of a dict are sorted by
+    name.
+
+    Attributes:
+        x: samples: an array of shape (n, ...), or several such arrays, for a model of several
+            inputs: a dict by name, or a tuple.
+        y: targets, likewise; `y[i]` belongs to `x[i]`. An empty tuple: there are none.
+        sample_weight: how much each sample counts, of shape (n,) or, for each step of a sequence,
+            (n, steps); None: all alike.
+        alone: whether a training step gets samples without targets as they are; else in a tuple.
+
+    Raises:
+        DataError: these differ in length, or are no arrays of samples.
+    """
+
+    x: Arrays
+    y: Arrays
+    sample_weight: np.ndarray | None = None
+    alone: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks the lengths, and makes the arrays read-only."""
+        for name, given in self._given().items():
+            arrays = dict(sorted(given.items())) if isinstance(given, dict) else given
+            for named, array in named_arrays(arrays, name).items():
+                if not isinstance(array, np.ndarray) or array.ndim == 0:
+                    raise DataError(
+                        f"A part's {named} must be an array with one entry per sample, "
+                        f"not {type(array).__name__}. Pass a numpy array of shape (n, ...)."
+                    )
+            object.__setattr__(self, name, map_arrays(_closed, arrays))
+        (first, of_first), *others = self._arrays().items()
+        for name, array in others:
+            if len(array) != len(of_first):
+                raise DataError(
+                    f"A part's {first} and {name} differ in length: {len(of_first)} and "
+                    f"{len(array)} samples. Pass one entry of each for each sample."
+                )
+        if self.sample_weight is not None and self.sample_weight.ndim > 2:
+            raise DataError(
+                f"A part's sample_weight has shape {self.sample_weight.shape}. Pass one weight "
+                "for each sample, or for each step of it."
+            )
+
+    def __len__(self) -> int:
+        """Returns the number of samples."""
+        return length_of(self.x)
+
+    def __repr__(self) -> str:
+        """Returns dtypes and shapes, never values."""
+        shown = (f"{name}={a.dtype}{tuple(a.shape)}" for name, a in self._arrays().items())
+        return f"Part({', '.join(shown)})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickles by the constructor: numpy alone would unpickle writable arrays."""
+        return Part, (self.x, self.y, self.sample_weight, self.alone)
+
+    @property
+    def has_targets(self) -> bool:
+        """Whether there are any."""
+        return not isinstance(self.y, tuple) or bool(self.y)
+
+    @property
+    def at_hand(self) -> Part:
+        """The samples in memory: all."""
+        return self
+
+    def first(self, count: int) -> Part:
+        """Returns a part of its first samples, of all if there are fewer."""
+        given = self._given().items()
+        first = {name: map_arrays(lambda a: a[:count], arrays) for name, arrays in given}
+        return Part(**first, alone=self.alone)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over names, dtypes, shapes and values of all its arrays; computed each time."""
+        return combined_digest({name: array_digest(a) for name, a in self._arrays().items()})
+
+    def describe(self) -> dict[str, dict[str, object]]:
+        """Returns the "shapes" and "dtypes" of its arrays by name, ready for JSON."""
+        given = self._given().items()
+        return {
+            "shapes": {name: map_arrays(lambda a: list(a.shape), arrays) for name, arrays in given},
+            "dtypes": {name: map_arrays(lambda a: str(a.dtype), arrays) for name, arrays in given},
+        }
+
+    def _given(self) -> dict[str, Arrays]:
+        """Returns x, y and the weights, if there are any."""
+        given: dict[str, Arrays] = {"x": self.x, "y": self.y}
+        return (
+            given if self.sample_weight is None else {**given, "sample_weight": self.sample_weight}
+        )
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """Returns all arrays by their names in messages and digests."""
+        found: dict[str, np.ndarray] = {}
+        for name, arrays in self._given().items():
+            found |= named_arrays(arrays, name)
+        return found
+
+
+def _closed(array: np.ndarray) -> np.ndarray:
+    """Returns a read-only view: the caller's array stays writable."""
+    view = array.view()
+    view.flags.writeable = False
+    return view

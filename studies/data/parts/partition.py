@@ -1,0 +1,158 @@
+"""Turns read data into splits: take parts, check, preprocess, seal, in this order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from search_spaces.errors import DataError
+from studies.data.arrays.checks import Samples, check_same_shape, check_samples
+from studies.data.arrays.given import Given, examples_of
+from studies.data.arrays.labels import numbered
+from studies.data.arrays.large import taken
+from studies.data.arrays.weights import check_some_weight
+from studies.data.options import Options, ReadyMade
+from studies.data.parts.classes import (
+    check_several_classes,
+    class_labels,
+    count_classes,
+    stratification_labels,
+)
+from studies.data.parts.part import Part
+from studies.data.parts.preprocessing import preprocessed, preprocessing_name
+from studies.data.parts.splits import Splits, seal
+from studies.data.parts.splitting import split_indices
+from studies.data.structures import Arrays, entry_name, map_arrays
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """The contents of a source.
+
+    Attributes:
+        pool: the samples to train on, and to split parts from.
+        ready: the source's own parts: "validation", "test".
+    """
+
+    pool: Samples
+    ready: Mapping[str, Samples] = field(default_factory=dict)
+
+
+def make_splits(contents: Contents, options: Options) -> Splits:
+    """Splits, preprocesses and seals.
+
+    Args:
+        contents: the data. Its own parts take precedence over those of the options.
+        options: how to split and preprocess.
+
+    Returns:
+        The splits. Their arrays are copies.
+
+    Raises:
+        DataError: no study can be run on this data.
+    """
+    pool = contents.pool
+    ready, sizes = _sort_out(contents, options)
+    for part in ready.values():
+        check_same_shape(part, pool)
+    pool, ready, class_names = numbered(pool, ready, options.class_names)
+    # Several targets make no classes together.
+    labels = class_labels(pool.y) if isinstance(pool.y, np.ndarray) else None
+    if labels is not None:
+        check_several_classes(labels, pool.y_name)
+    strata = stratification_labels(pool, labels, options.stratify)
+    named = pool
+    if isinstance(options.stratify, str):
+        named = replace(pool, y_name=entry_name(pool.y_name, options.stratify))
+    indices = split_indices(named, sizes, strata, options.seed)
+    if labels is not None:
+        # A random split, or one with small classes, may leave the training part without a class.
+        check_several_classes(labels[indices["train"]], f"The training part of {pool.y_name}")
+    # Copies: the user may change the arrays later.
+    x = {name: _taken(pool.x, chosen) for name, chosen in indices.items()}
+    x |= {name: map_arrays(taken, part.x) for name, part in ready.items()}
+    y = {name: _taken(pool.y, chosen) for name, chosen in indices.items()}
+    y |= {name: map_arrays(taken, part.y) for name, part in ready.items()}
+    weights = _weights(pool, indices, ready)
+    example = examples_of(x["train"])
+    x, prepared = preprocessed(options.preprocess, x, options.seed)
+    # As Keras passes on arrays without targets: it would take a tuple for (x, y).
+    alone = isinstance(y["train"], tuple) and not y["train"] and not isinstance(pool.x, tuple)
+    parts = {name: Part(x[name], y[name], weights[name], alone) for name in x}
+    return seal(
+        parts["train"],
+        parts["validation"],
+        parts.get("test"),
+        classes=None if labels is None else _count(pool, labels, ready),
+        preprocessing=preprocessing_name(options.preprocess),
+        given=Given(example, prepared, pool.columns, class_names),
+    )
+
+
+def _sort_out(
+    contents: Contents, options: Options
+) -> tuple[dict[str, Samples], dict[str, float | int]]:
+    """Returns the ready-made parts, and the sizes of those to split off, test first."""
+    ready = dict(contents.ready)
+    sizes: dict[str, float | int] = {}
+    for name, size in (("test", options.test), ("validation", options.validation)):
+        if name in ready or size is None:
+            continue
+        if isinstance(size, ReadyMade):
+            ready[name] = check_samples(
+                size.x,
+                size.y,
+                f"x of the ready-made {name} part",
+                f"y of the ready-made {name} part",
+                size.sample_weight,
+                f"sample_weight of the ready-made {name} part",
+            )
+        else:
+            sizes[name] = size
+    return ready, sizes
+
+
+def _taken(arrays: Arrays, chosen: np.ndarray) -> Any:
+    return map_arrays(lambda array: taken(array, chosen), arrays)
+
+
+def _weights(
+    pool: Samples, indices: Mapping[str, np.ndarray], ready: Mapping[str, Samples]
+) -> dict[str, np.ndarray | None]:
+    """Returns the sample weights of each part, copied; None for a part without.
+
+    Raises:
+        DataError: a part that was split off has weights of 0 only.
+    """
+    found: dict[str, np.ndarray | None] = {}
+    for name, chosen in indices.items():
+        weights = None if pool.sample_weight is None else pool.sample_weight[chosen]
+        if weights is not None:
+            check_some_weight(weights, f"sample_weight of the {name} part")
+        found[name] = weights
+    for name, part in ready.items():
+        found[name] = None if part.sample_weight is None else part.sample_weight.copy()
+    return found
+
+
+def _count(pool: Samples, labels: np.ndarray, ready: Mapping[str, Samples]) -> int:
+    """Counts the classes of all parts.
+
+    Raises:
+        DataError: the targets of a ready-made part are no classes, while those to train on are.
+    """
+    everywhere = [labels]
+    assert isinstance(pool.y, np.ndarray), "several targets have no labels"
+    for part in ready.values():
+        assert isinstance(part.y, np.ndarray), "parts hold the same arrays"
+        of_part = class_labels(part.y)
+        if of_part is None:
+            raise DataError(
+                f"{pool.y_name} holds classes ({pool.y.dtype}), but {part.y_name} does not "
+                f"({part.y.dtype}: negative, fractional, or not one-hot). Encode both alike."
+            )
+        everywhere.append(of_part)
+    return count_classes(pool.y, np.concatenate(everywhere))

@@ -1,0 +1,82 @@
+"""Data that the processes of a machine share: arrays in files that each maps to memory."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from filelock import FileLock
+
+from studies.data.arrays.large import file_of, large_arrays_in
+from studies.data.parts.splits import Splits
+from tracking.store.atomic import replacing
+
+_SPLITS = "splits"
+
+
+def shared(load: Callable[[], Splits], folder: Path) -> Splits:
+    """Loads data in the first process that needs it, and maps it to memory in all.
+
+    The system keeps the pages of a file in memory once for all processes, and drops unused ones
+    when it needs memory.
+
+    Args:
+        load: Loads the data; no other process loads it at the same time.
+        folder: Theirs alone, for as long as they share the data.
+
+    Returns:
+        The splits, their arrays in files of the folder.
+
+    Raises:
+        DataError: If `load` raises it; the next process that needs the data then loads it.
+        OSError: The folder can't be written to.
+    """
+    description = folder / _SPLITS
+    with FileLock(folder / "lock"):
+        if not description.exists():
+            with large_arrays_in(folder):
+                splits = load()
+            held = {field.name: getattr(splits, field.name) for field in fields(splits)}
+            with replacing(description) as file, file.open("wb") as stream:
+                _Writer(stream, folder).dump({**held, "digests": dict(splits.digests)})
+    with description.open("rb") as stream:
+        return Splits(**_Reader(stream, folder).load())
+
+
+class _Writer(pickle.Pickler):
+    """Pickles all but arrays, which it writes to files of their own."""
+
+    def __init__(self, stream: IO[bytes], folder: Path) -> None:
+        super().__init__(stream)
+        self._folder = folder
+        self._arrays = 0
+
+    def persistent_id(self, thing: object) -> str | None:
+        """Returns the name of an array's file; None: pickle it."""
+        # Python's texts can't be mapped: pickle them.
+        if not isinstance(thing, np.ndarray) or thing.dtype.hasobject:
+            return None
+        file = file_of(thing)
+        if file is not None and file.parent == self._folder:
+            return file.name
+        name = f"{self._arrays}.npy"
+        self._arrays += 1
+        # numpy aligns what it saves to 64 bytes, as TensorFlow wants it.
+        np.save(self._folder / name, thing)
+        return name
+
+
+class _Reader(pickle.Unpickler):
+    """Reads the data that a process of the same launch wrote."""
+
+    def __init__(self, stream: IO[bytes], folder: Path) -> None:
+        super().__init__(stream)
+        self._folder = folder
+
+    def persistent_load(self, name: str) -> np.ndarray:
+        """Maps an array to memory."""
+        return np.load(self._folder / name, mmap_mode="r")  # type: ignore[no-any-return]

@@ -1,0 +1,277 @@
+"""Streams: data that is read batch by batch, in the order in which it comes."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+
+from filelock import FileLock
+
+from search_spaces.errors import DataError
+from studies.data.arrays.digests import combined_digest
+from studies.data.arrays.given import Given
+from studies.data.parts.part import Part
+from studies.data.streams.profiles import Profile, profile_of
+from studies.data.streams.sources import PART_NAMES, Source
+from studies.data.structures import named_arrays
+from tracking.store.atomic import replacing
+
+_PROFILES = "profiles"
+_WARNINGS = {
+    "train": "The training data is not the same each time that it is read, so trials may not be "
+    "reproduced. ",
+    "validation": "The validation data is not the same each time that it is read, so trials may "
+    "not be reproduced, nor compared exactly. ",
+    "test": "The test data is not the same each time that it is read. ",
+}
+_ADVICE = {
+    "train": "Give the function that makes it a parameter seed, and make shuffling and "
+    "all other randomness depend on that alone.",
+    "validation": "Let nothing in it be random.",
+    "test": "Let nothing in it be random.",
+}
+_ENDS = {
+    "train": "pass steps_per_epoch",
+    "validation": "pass validation_steps",
+    "test": "end it, by take()",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """A part that is read batch by batch.
+
+    Attributes:
+        source: the source of its batches.
+        profile: facts from the first batches.
+    """
+
+    source: Source
+    profile: Profile
+
+    @property
+    def at_hand(self) -> Part:
+        """The samples in memory: the first batch."""
+        return self.profile.head
+
+    def first(self, count: int) -> Part:
+        """Returns a part of its first samples, at most the first batch."""
+        return self.profile.head.first(count)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class StreamedSplits:
+    """Data that is read batch by batch, as `Splits` are for arrays.
+
+    Attributes:
+        train: the part to train on.
+        validation: the part by which epochs and trials are compared.
+    """
+
+    train: Stream
+    validation: Stream
+    _test: Stream | None
+
+    @property
+    def unfit(self) -> str:
+        """Why the compiled trainer can't train on this data."""
+        article = "" if self.train.profile.kind.startswith("keras") else "a "
+        return f"the data comes as {article}{self.train.profile.kind}"
+
+    @property
+    def given(self) -> Given:
+        """The samples before preprocessing: there is none."""
+        return Given()
+
+    @property
+    def batch_size(self) -> int:
+        """Samples of the first training batch."""
+        return len(self.train.at_hand)
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """SHA-256 of each part, as far as it was read."""
+        return MappingProxyType({name: p.digest for name, p in self._profiles().items()})
+
+    @property
+    def digest(self) -> str:
+        """One SHA-256 over `digests`."""
+        return combined_digest(self.digests)
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Number of samples of each part that was read to its end."""
+        found = {name: p.samples for name, p in self._profiles().items()}
+        return MappingProxyType({name: n for name, n in found.items() if n is not None})
+
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings for the user."""
+        profiles = self._profiles().items()
+        streams = self._streams()
+        found = [
+            _WARNINGS[name] + _advice(streams[name].source)
+            for name, profile in profiles
+            if not profile.repeatable
+        ]
+        head = self.train.profile.head
+        if head.alone and isinstance(head.x, tuple) and self.train.source.targets is None:
+            found.append(
+                "Batches are three arrays of one shape and type, and are read as samples alone, "
+                "such as (anchor, positive, negative). Pass targets=False to say so, or "
+                "targets=True if they are (x, y, sample_weight)."
+            )
+        return found + [
+            f"The {PART_NAMES[name]} data tells no length, and did not end within its first "
+            f"{profile.batches} batches. If it has no end, {_ENDS[name]}."
+            for name, profile in profiles
+            if profile.told is None and profile.samples is None
+        ]
+
+    def unseal_test(self) -> Stream:
+        """Returns the test part; see `Splits.unseal_test`.
+
+        Raises:
+            DataError: the data has no test part.
+        """
+        if self._test is None:
+            raise DataError("This data has no test part. Pass one to datasets.batches(test=...).")
+        return self._test
+
+    def describe(self) -> dict[str, object]:
+        """Returns the description in records, ready for JSON, without values of the data."""
+        profiles = self._profiles()
+        heads = {name: profile.head.describe() for name, profile in profiles.items()}
+        return {
+            "sizes": dict(self.sizes),
+            "digests": dict(self.digests),
+            "digest": self.digest,
+            "shapes": {name: described["shapes"] for name, described in heads.items()},
+            "dtypes": {name: described["dtypes"] for name, described in heads.items()},
+            "classes": None,
+            "preprocessing": None,
+            "streams": {name: profile.describe() for name, profile in profiles.items()},
+        }
+
+    def __repr__(self) -> str:
+        """Returns the kinds of the parts, never values."""
+        kinds = ", ".join(f"{name}={p.kind}" for name, p in self._profiles().items())
+        return f"StreamedSplits({kinds}, digest={self.digest[:12]}…)"
+
+    def _streams(self) -> dict[str, Stream]:
+        streams = {"train": self.train, "validation": self.validation}
+        return streams if self._test is None else {**streams, "test": self._test}
+
+    def _profiles(self) -> dict[str, Profile]:
+        return {name: stream.profile for name, stream in self._streams().items()}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class StreamedDataset:
+    """A description of data that is read batch by batch. Made by `datasets.batches`.
+
+    Nothing is read before `load`.
+
+    Attributes:
+        name: its name in records and reports.
+        source: where the data comes from, for records.
+        text: the call that describes it, as `repr` shows it.
+        sources: the sources of each part.
+    """
+
+    name: str
+    source: str
+    text: str
+    sources: Mapping[str, Source]
+
+    def load(self) -> StreamedSplits:
+        """Reads the first batches; the first time only.
+
+        Returns:
+            The data: the same object at every call.
+
+        Raises:
+            DataError: the data can't be read, or no study can be run on it.
+        """
+        return self._splits
+
+    def load_shared(self, folder: Path) -> StreamedSplits:
+        """Loads the data, reading first batches once for all processes that share a folder.
+
+        Args:
+            folder: Theirs alone, for as long as they run.
+
+        Returns:
+            The data: the same object at every call of `load`.
+
+        Raises:
+            DataError: the data can't be read, or no study can be run on it.
+            OSError: the folder can't be written to.
+        """
+        splits = self._with(_shared(self._profiles, folder / _PROFILES))
+        self.__dict__["_splits"] = splits
+        return splits
+
+    @cached_property
+    def _splits(self) -> StreamedSplits:
+        return self._with(self._profiles())
+
+    def _profiles(self) -> dict[str, Profile]:
+        found = {name: profile_of(source) for name, source in self.sources.items()}
+        for name, profile in found.items():
+            check_alike(found["train"].head, profile.head, name)
+        return found
+
+    def _with(self, profiles: Mapping[str, Profile]) -> StreamedSplits:
+        streams = {name: Stream(source, profiles[name]) for name, source in self.sources.items()}
+        return StreamedSplits(streams["train"], streams["validation"], streams.get("test"))
+
+    def __getstate__(self) -> dict[str, object]:
+        """Returns the state to pickle: the description without loaded data."""
+        return {name: value for name, value in vars(self).items() if name != "_splits"}
+
+    def __repr__(self) -> str:
+        """Returns the call that describes this data."""
+        return self.text
+
+
+def check_alike(train: Part, part: Part, name: str) -> None:
+    """Refuses a part with other arrays than the training part's.
+
+    Raises:
+        DataError: their names, or their numbers of dimensions, differ.
+    """
+    first, other = (
+        {
+            name: array.ndim
+            for name, array in (named_arrays(each.x, "x") | named_arrays(each.y, "y")).items()
+        }
+        for each in (train, part)
+    )
+    if first != other:
+        raise DataError(
+            f"The {name} data has other arrays than the training data: {part!r} and {train!r}. "
+            "Give both the same, by the same names."
+        )
+
+
+def _advice(source: Source) -> str:
+    if source.is_function:
+        return _ADVICE[source.part]
+    return (
+        "It shuffles itself again at each reading. Pass the function that makes it: "
+        f"{source.part}=lambda: keras.utils.image_dataset_from_directory(...), for example."
+    )
+
+
+def _shared(read: Callable[[], dict[str, Profile]], file: Path) -> dict[str, Profile]:
+    with FileLock(file.with_suffix(".lock")):
+        if not file.exists():
+            with replacing(file) as written:
+                written.write_bytes(pickle.dumps(read()))
+        profiles: dict[str, Profile] = pickle.loads(file.read_bytes())
+        return profiles

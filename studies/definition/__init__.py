@@ -1,0 +1,13 @@
+"""What a study is, as a value.
+
+| module | holds |
+|---|---|
+| `class_weights` | how much the samples of each class count in training, as in `model.fit` |
+| `engine_objects` | engines and pruners as objects of Optuna or Keras Tuner |
+| `engine_options` | settings of an engine or a pruner, as a part of its name |
+| `objective` | the objective of a study, and which way is better |
+| `outputs` | the last layer, the loss and the metrics that fit a kind of target |
+| `seeds` | every random choice of a study, as a function of its seed |
+| `settings` | names of engines, pruners and trainers, with their defaults |
+| `study_definition` | the whole: data, builder, space, objective, engine, budget, seed |
+"""

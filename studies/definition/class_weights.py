@@ -1,0 +1,201 @@
+"""Class weights: how much the samples of each class count in training, as in `model.fit`.
+
+They become sample weights, for the training part alone, as in Keras. Keras takes either
+class weights or sample weights, and class weights for a single output only; so does this.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from studies.data import AnySplits, Part, Splits, StreamedSplits
+from studies.data.parts.classes import class_labels
+from studies.data.streams.sources import GENERATOR
+from studies.data.structures import described
+from studies.errors import StudyError
+
+BALANCED = "balanced"
+
+# Trainers keep data by its object, so each trial must get the same one. A study whose weights #
+# depend on hyperparameters has many.
+_MOST_WEIGHTS = 4
+_weighted: WeakKeyDictionary[Splits, dict[tuple[tuple[int, float], ...], Splits]]
+_weighted = WeakKeyDictionary()
+
+
+def check_class_weight(value: object) -> Mapping[int, float] | str | None:
+    """Checks class weights without the data.
+
+    Args:
+        value: A weight from 0 up by class, such as ``{0: 1.0, 1: 5.0}``; "balanced", or None.
+
+    Returns:
+        The same, classes and weights as plain numbers, in the order of the classes.
+
+    Raises:
+        StudyError: If it is none of these.
+    """
+    if value is None or (isinstance(value, str) and value == BALANCED):
+        return value
+    if not isinstance(value, Mapping) or not value:
+        raise StudyError(
+            "class_weight must be weights by class, such as {0: 1.0, 1: 5.0}, or 'balanced'. "
+            f"Received: {value!r:.200}"
+        )
+    for label, weight in value.items():
+        if not _is_number(label, numbers.Integral) or label < 0:
+            raise StudyError(
+                "The classes of class_weight must be whole numbers from 0 up: labels, or the "
+                f"columns of one-hot rows. Received: {label!r:.200}"
+            )
+        if not _is_number(weight, numbers.Real) or not math.isfinite(weight) or weight < 0:
+            raise StudyError(
+                f"The weight of class {label} must be a finite number from 0 up. "
+                f"Received: {weight!r:.200}"
+            )
+    return {int(label): float(value[label]) for label in sorted(value)}
+
+
+def resolve_class_weight(
+    class_weight: Mapping[int, float] | str | None, splits: AnySplits
+) -> dict[int, float] | None:
+    """Returns class weights as numbers, checked against their data.
+
+    Args:
+        class_weight: As `check_class_weight` returns it.
+        splits: The data. "balanced" is computed from its training part, as scikit-learn does:
+            samples / (classes * samples of the class).
+
+    Raises:
+        StudyError: If the targets are no classes, or several; if the samples have weights
+            already; or if there is no such class.
+    """
+    if class_weight is None:
+        return None
+    if isinstance(splits, StreamedSplits):
+        return _of_stream(class_weight, splits)
+    train = splits.train
+    labels = _labels(train)
+    if train.sample_weight is not None:
+        raise _both(class_weight)
+    if isinstance(class_weight, str):
+        from sklearn.utils.class_weight import compute_class_weight
+
+        classes = np.unique(labels)
+        weights = compute_class_weight(BALANCED, classes=classes, y=labels)
+        return {int(label): float(weight) for label, weight in zip(classes, weights, strict=True)}
+    known = _known_classes(splits, labels)
+    unknown = sorted(set(class_weight) - known)
+    if unknown:
+        raise StudyError(
+            f"class_weight has weights for classes that the data lacks: {_listed(unknown)}. "
+            f"Its classes are {_listed(sorted(known))}. Give weights for these alone; a class "
+            "without counts 1."
+        )
+    if all(class_weight.get(label, 1.0) == 0 for label in map(int, np.unique(labels))):
+        raise StudyError(
+            f"class_weight={class_weight!r:.200} gives all training samples the weight 0. Give at "
+            "least one class a weight above 0."
+        )
+    return dict(class_weight)
+
+
+def _of_stream(class_weight: Mapping[int, float] | str, splits: StreamedSplits) -> dict[int, float]:
+    """Returns class weights for data that is read batch by batch, whose classes are not all known.
+
+    Each class that was read gets a weight: for a `tf.data.Dataset`, Keras has none for classes
+    above the largest with one.
+    """
+    profile = splits.train.profile
+    _labels(profile.head)
+    if profile.weighted:
+        raise _both(class_weight)
+    if isinstance(class_weight, str):
+        raise StudyError(
+            f"class_weight={class_weight!r} needs all targets at once, and this data comes in "
+            "batches. Give the weights by class: class_weight={0: 1.0, 1: 5.0}."
+        )
+    if profile.kind == GENERATOR:
+        raise StudyError(
+            "class_weight can't be used with a Python generator, as in Keras. Give batches "
+            "(x, y, sample_weight), or a keras.utils.PyDataset or tf.data.Dataset."
+        )
+    largest = max([profile.largest_class or 0, *class_weight])
+    return {label: class_weight.get(label, 1.0) for label in range(largest + 1)}
+
+
+def _both(class_weight: Mapping[int, float] | str) -> StudyError:
+    return StudyError(
+        f"class_weight={class_weight!r:.200} and the data's sample_weight can't be used "
+        "together, as in Keras. Multiply the class's weight into sample_weight, and leave "
+        "class_weight out."
+    )
+
+
+def with_class_weight(splits: AnySplits, class_weight: Mapping[int, float] | None) -> AnySplits:
+    """Returns data whose training samples have the weights of their classes.
+
+    The digests stay those of the data: class weights are recorded next to them. Data that is read
+    batch by batch does not change: its trainer weights each batch.
+
+    Args:
+        splits: The data; its targets are classes, if there are weights for them.
+        class_weight: Weights by class, where a class without counts 1; None for the unchanged data.
+
+    Returns:
+        The same object for the same arguments.
+    """
+    if class_weight is None or isinstance(splits, StreamedSplits):
+        return splits
+    made, key = _weighted.setdefault(splits, {}), tuple(class_weight.items())
+    if key not in made:
+        while len(made) >= _MOST_WEIGHTS:
+            del made[next(iter(made))]
+        train = splits.train
+        classes, positions = np.unique(_labels(train), return_inverse=True)
+        by_class = np.array([class_weight.get(int(label), 1.0) for label in classes])
+        made[key] = replace(splits, train=Part(train.x, train.y, by_class[positions]))
+    return made[key]
+
+
+def _labels(part: Part) -> np.ndarray:
+    if not isinstance(part.y, np.ndarray):
+        raise StudyError(
+            "class_weight is for a single output, as in Keras. Received: targets that are "
+            f"{described(part.y)}. Leave class_weight out, or give the data sample_weight."
+        )
+    labels = class_labels(part.y)
+    if labels is None:
+        raise StudyError(
+            "class_weight needs targets that are classes: whole numbers from 0 up, or one-hot "
+            f"rows. Received: targets of type {part.y.dtype} and shape {part.y.shape}, as of a "
+            "regression. Leave class_weight out, or give the data sample_weight."
+        )
+    return labels
+
+
+def _known_classes(splits: Splits, labels: np.ndarray) -> set[int]:
+    y, y_validation = splits.train.y, splits.validation.y
+    assert isinstance(y, np.ndarray) and isinstance(y_validation, np.ndarray), "checked before"
+    if y.ndim == 2 and y.shape[1] > 1:
+        return set(range(y.shape[1]))
+    # A rare class may be in one part only. The test part stays sealed.
+    of_validation = class_labels(y_validation)
+    everywhere = labels if of_validation is None else np.concatenate([labels, of_validation])
+    return set(map(int, np.unique(everywhere)))
+
+
+def _is_number(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _listed(classes: list[int]) -> str:
+    shown = ", ".join(map(str, classes[:10]))
+    return shown if len(classes) <= 10 else f"{shown} and {len(classes) - 10} more"

@@ -1,0 +1,182 @@
+"""Names of engines, pruners and trainers, with their defaults. Imports no engine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from search_spaces.suggestions import near_match, suggestion
+from studies.definition.engine_options import split_options, with_options
+from studies.errors import EngineError, StudyError
+from tracking.records import TrainerName
+
+DEFAULT_ENGINE = "optuna:tpe"
+DEFAULT_PRUNER = "none"
+DEFAULT_TRAINER = "auto"
+
+ENGINES = {
+    "optuna:tpe": "tree-structured Parzen estimator, Optuna's default",
+    "optuna:random": "random search",
+    "optuna:quasi-random": "scrambled Halton sequence: covers the space evenly",
+    "optuna:cma-es": "covariance matrix adaptation, for numeric spaces",
+    "optuna:grid": "every configuration of a finite space, in order",
+    "keras-tuner:bayesian": "Keras Tuner's Gaussian process with a confidence bound",
+    "keras-tuner:hyperband": "Keras Tuner's Hyperband: many short trials, and the best continue",
+    "keras-tuner:random": "Keras Tuner's random search",
+    "keras-tuner:grid": "Keras Tuner's walk over a finite space, the defaults first",
+}
+Verify = Literal["full", "some", "off"]
+"""How much of a best trial `model.fit` trains again before it is registered."""
+VERIFY: tuple[Verify, ...] = ("full", "some", "off")
+
+TRAINERS: dict[TrainerName, str] = {
+    "auto": "compiled if that is exact, else plain",
+    "compiled": "whole epochs in one TensorFlow function, traced once for each structure",
+    "plain": "model.fit",
+}
+PRUNERS = {
+    "none": "every trial trains to its end",
+    "median": "stops a trial whose best is worse than the median at the same epoch",
+    "percentile": "as median, at the 25th percentile",
+    "successive-halving": "asynchronous successive halving",
+    "hyperband": "successive halving in several brackets",
+    "threshold": "stops a trial whose objective leaves the settings lower and upper",
+    "patient": "median, once a trial has not improved for 3 epochs",
+}
+_ALIASES = {
+    "optuna": "optuna:tpe",
+    "optuna:qmc": "optuna:quasi-random",
+    "optuna:halton": "optuna:quasi-random",
+    "optuna:cmaes": "optuna:cma-es",
+    # It learns from past trials in any study, as Optuna's default does.
+    "keras-tuner": "keras-tuner:bayesian",
+    "keras-tuner:bayesian-optimization": "keras-tuner:bayesian",
+    "keras-tuner:bayesianoptimization": "keras-tuner:bayesian",
+    "keras-tuner:random-search": "keras-tuner:random",
+    "keras-tuner:randomsearch": "keras-tuner:random",
+    "keras-tuner:grid-search": "keras-tuner:grid",
+    "keras-tuner:gridsearch": "keras-tuner:grid",
+}
+
+
+def check_trainer(trainer: object) -> TrainerName:
+    """Returns a trainer's name.
+
+    Raises:
+        StudyError: If there is no such trainer.
+    """
+    for known in TRAINERS:
+        if isinstance(trainer, str) and trainer.lower() == known:
+            return known
+    raise StudyError(f"There is no trainer {trainer!r}. {suggestion(trainer, TRAINERS)}")
+
+
+def check_verify(verify: str) -> Verify:
+    """Returns how much of a champion is verified.
+
+    Raises:
+        StudyError: If it is none of the three.
+    """
+    for known in VERIFY:
+        if verify == known:
+            return known
+    raise StudyError(f"verify must be one of {', '.join(VERIFY)}. Received: {verify!r}.")
+
+
+def trainer_in_words(name: str) -> str:
+    """Returns the trainer of a trial, by `TrialResult.trainer`, for people to read."""
+    return {
+        "plain": "model.fit",
+        "compiled": "the compiled trainer",
+        "hypermodel": "the HyperModel's own fit",
+    }.get(name, name or "an unknown trainer")
+
+
+def check_engine(engine: object) -> str:
+    """Returns an engine's full name; ``"tpe"`` is short for ``"optuna:tpe"``.
+
+    A name that both libraries have, such as ``"random"``, means Optuna's. Settings may follow
+    it: ``"optuna:tpe,n_startup_trials=20"``.
+
+    Raises:
+        EngineError: If there is no such engine.
+    """
+    if isinstance(engine, str):
+        given, options = split_options(engine)
+        given = given.lower().replace("_", "-")
+        for spelling in (given, f"optuna:{given}", f"keras-tuner:{given}"):
+            name = _ALIASES.get(spelling, spelling)
+            if name in ENGINES:
+                return with_options(name, options)
+    short = [name for name in (each.partition(":")[2] for each in ENGINES) if name not in ENGINES]
+    hint = near_match(engine, [*ENGINES, *dict.fromkeys(short)]) or suggestion(engine, ENGINES)
+    raise EngineError(f"There is no engine {engine!r}. {hint}")
+
+
+def check_pruner(pruner: object) -> str:
+    """Returns a pruner's name; settings may follow it: ``"median,n_warmup_steps=3"``.
+
+    Raises:
+        EngineError: If there is no such pruner.
+    """
+    name = "none" if pruner is None else pruner
+    if isinstance(name, str):
+        name, options = split_options(name)
+        name = name.lower().replace("_", "-")
+        if name in PRUNERS:
+            return with_options(name, options)
+    raise EngineError(f"There is no pruner {pruner!r}. {suggestion(pruner, PRUNERS)}")
+
+
+def check_count(name: str, value: object) -> None:
+    """Checks a whole number of at least 1.
+
+    Raises:
+        StudyError: If it is not.
+    """
+    if not is_count(value):
+        raise StudyError(f"{name} must be a whole number of at least 1. Received: {value!r}.")
+
+
+def check_seconds(name: str, value: object) -> None:
+    """Checks a time in seconds.
+
+    Raises:
+        StudyError: If it is not a number above 0.
+    """
+    if not _is_number(value) or not value > 0:  # type: ignore[operator]
+        raise StudyError(f"{name} must be a number of seconds above 0. Received: {value!r}.")
+
+
+def check_target(value: object) -> None:
+    """Checks a value of the objective.
+
+    Raises:
+        StudyError: If it is not a finite number.
+    """
+    if not _is_number(value):
+        raise StudyError(f"target must be a finite number. Received: {value!r}.")
+
+
+def check_initial(initial: object) -> tuple[dict[str, Any], ...]:
+    """Returns the values of a study's first trials.
+
+    Raises:
+        StudyError: If it is no list of values by name.
+    """
+    if not isinstance(initial, Sequence) or not all(isinstance(v, Mapping) for v in initial):
+        raise StudyError(
+            "initial must be a list of values by name, such as [{'learning_rate': 0.01}]. "
+            f"Received: {initial!r:.200}"
+        )
+    return tuple(dict(values) for values in initial)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_count(value: object) -> bool:
+    """Returns whether a value is a whole number of at least 1."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -1,0 +1,254 @@
+"""What a study is, as a value: data, builder, search space, objective, engine, budget and seed.
+
+Everything below a launch sees this. Users hold a `Study`, which can also be launched.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from search_spaces import Hyperparameters, SearchSpace
+from search_spaces.suggestions import suggestion
+from search_spaces.tailoring import Tailoring
+from search_spaces.translations.keras_tuner_declarations import (
+    is_keras_tuners,
+    space_of_keras_tuners,
+)
+from studies.data import AnyDataset, DataError, Dataset, StreamedDataset, datasets
+from studies.definition.class_weights import check_class_weight
+from studies.definition.engine_objects import name_of_object
+from studies.definition.engine_options import checked_option, split_options, with_options
+from studies.definition.objective import make_objective
+from studies.definition.seeds import check_seed
+from studies.definition.settings import (
+    DEFAULT_ENGINE,
+    DEFAULT_PRUNER,
+    DEFAULT_TRAINER,
+    check_count,
+    check_engine,
+    check_initial,
+    check_pruner,
+    check_seconds,
+    check_target,
+    check_trainer,
+    is_count,
+)
+from studies.errors import StudyError
+from tracking.records import Objective
+from tracking.store.names import check_study_name
+
+Builder = Any
+"""A function of the hyperparameters, or an object with such a method `build`."""
+CallbackBuilder = Callable[[Hyperparameters], Sequence[Any]]
+DataBuilder = Callable[[Hyperparameters], AnyDataset]
+ClassWeights = Mapping[int, float] | str | None
+
+DEFAULT_EPOCHS = 20
+DEFAULT_BATCH_SIZE = 32
+_HYPERBAND = "keras-tuner:hyperband"
+_AS_DECLARED = Tailoring()
+
+# What may be given at launch instead of in the study file.
+OVERRIDABLE = (
+    "name",
+    "engine",
+    "engine_options",
+    "pruner",
+    "pruner_options",
+    "trials",
+    "epochs",
+    "batch_size",
+    "seed",
+    "keep",
+    "repeats",
+    "initial",
+    "tailoring",
+    "trainer",
+    "deterministic",
+    "timeout",
+    "target",
+    "patience",
+    "trial_timeout",
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StudyDefinition:
+    """A study's definition. Its attributes are described at `Study`.
+
+    Raises:
+        StudyError: If one is not as described there. Its text says what was received.
+    """
+
+    name: str = field(kw_only=False)
+    data: AnyDataset | DataBuilder
+    build: Builder
+    space: SearchSpace | Any | None = None
+    objective: str | Objective = "val_loss"
+    trials: int = 20
+    epochs: int = DEFAULT_EPOCHS
+    batch_size: int = DEFAULT_BATCH_SIZE
+    seed: int = 0
+    engine: Any = DEFAULT_ENGINE
+    pruner: Any = DEFAULT_PRUNER
+    engine_options: Mapping[str, Any] = field(default_factory=dict)
+    pruner_options: Mapping[str, Any] = field(default_factory=dict)
+    keep: int | None = 10
+    threads: int | None = None
+    callbacks: CallbackBuilder | None = None
+    trainer: str = DEFAULT_TRAINER
+    repeats: int = 1
+    initial: Sequence[Mapping[str, Any]] = ()
+    tailoring: Tailoring = _AS_DECLARED
+    optimizer: Any = None
+    loss: Any = None
+    metrics: Sequence[Any] | Mapping[str, Any] | None = None
+    class_weight: ClassWeights | Callable[[Hyperparameters], ClassWeights] = None
+    deterministic: bool = False
+    timeout: float | None = None
+    target: float | None = None
+    patience: int | None = None
+    trial_timeout: float | None = None
+    notes: str = ""
+
+    def __post_init__(self) -> None:
+        """Checks the definition."""
+        self._replace("name", check_study_name(self.name))
+        if not isinstance(self.data, Dataset | StreamedDataset) and not callable(self.data):
+            raise StudyError(
+                "A study's data must come from kerastudy.datasets: datasets.arrays(x, y), "
+                "datasets.npz(path), datasets.batches(train, validation) or datasets.digits(); or "
+                f"be a function of hp that returns such data. Received: {self.data!r:.200}"
+            )
+        if not callable(self.build) and not callable(getattr(self.build, "build", None)):
+            raise StudyError(
+                "A study's build must be a function of hp, or a keras_tuner.HyperModel. "
+                f"Received: {self.build!r:.200}"
+            )
+        self._check_space()
+        if self.callbacks is not None and not callable(self.callbacks):
+            raise StudyError(
+                "A study's callbacks must be a function of hp that returns a list of new "
+                f"callbacks: they keep state, so trials can't share them. "
+                f"Received: {self.callbacks!r:.200}"
+            )
+        for name in ("trials", "epochs", "batch_size", "repeats"):
+            check_count(name, getattr(self, name))
+        for name in ("keep", "threads", "patience"):
+            if getattr(self, name) is not None:
+                check_count(name, getattr(self, name))
+        for name in ("timeout", "trial_timeout"):
+            if getattr(self, name) is not None:
+                check_seconds(name, getattr(self, name))
+        if self.target is not None:
+            check_target(self.target)
+        if not isinstance(self.deterministic, bool):
+            raise StudyError(
+                f"deterministic must be True or False. Received: {self.deterministic!r}."
+            )
+        check_seed(self.seed)
+        self._replace("objective", make_objective(self.objective))
+        self._replace("engine", self._named("engine", check_engine))
+        self._replace("pruner", self._named("pruner", check_pruner))
+        self._replace("trainer", check_trainer(self.trainer))
+        self._replace("initial", check_initial(self.initial))
+        if not callable(self.class_weight):
+            self._replace("class_weight", check_class_weight(self.class_weight))
+        self._check_training_parameters()
+
+    def _named(self, what: str, check: Callable[[object], str]) -> str:
+        """Returns the name of the engine or the pruner with its settings, which are then in it."""
+        given, options = getattr(self, what), getattr(self, f"{what}_options")
+        if not isinstance(given, str) and given is not None:
+            given = name_of_object(what, given, self.epochs)
+        name, before = split_options(check(given))
+        for key, value in options.items():
+            checked_option(key, value)
+        self._replace(f"{what}_options", {})
+        return with_options(name, {**before, **options})
+
+    def _check_space(self) -> None:
+        if is_keras_tuners(self.space):
+            self._replace("space", space_of_keras_tuners(self.space))
+        if self.space is not None and not isinstance(self.space, SearchSpace):
+            raise StudyError(
+                "A study's space must be a SearchSpace, a keras_tuner.HyperParameters, or None to "
+                f"find it by tracing the builder. Received: {self.space!r:.200}"
+            )
+
+    def with_space(self, space: SearchSpace) -> Self:
+        """Returns the study with a space that is tailored already.
+
+        Raises:
+            StudyError: If ``epochs`` or ``batch_size`` in it can't be used by the training.
+        """
+        return dataclasses.replace(self, space=space, tailoring=_AS_DECLARED)
+
+    def with_objective(self, objective: Objective) -> Self:
+        """Returns the study with its objective's direction, once a model has told it."""
+        return dataclasses.replace(self, objective=objective)
+
+    def with_overrides(self, overrides: Mapping[str, Any]) -> Self:
+        """Returns the study with some settings replaced.
+
+        Args:
+            overrides: Values by name, of `OVERRIDABLE`; ``data`` may be the path of an npz file.
+
+        Raises:
+            StudyError: If one is not a setting that can be replaced, or its value is wrong.
+        """
+        unknown = sorted(set(overrides) - {*OVERRIDABLE, "data"})
+        if unknown:
+            hint = suggestion(unknown[0], [*OVERRIDABLE, "data"])
+            raise StudyError(f"{unknown[0]!r} cannot be given at launch. {hint}")
+        for name in ("epochs", "batch_size"):
+            if name in overrides and self.space is not None and name in self.space:
+                value = overrides[name]
+                raise StudyError(
+                    f"{name!r} is a hyperparameter in this study's search space, so it cannot be "
+                    f"given as a setting. Received: {value!r}. Fix it by --fix {name}={value}, or "
+                    "give it other values by --set."
+                )
+        replaced = dict(overrides)
+        if isinstance(replaced.get("data"), str):
+            try:
+                replaced["data"] = datasets.npz(replaced["data"])
+            except DataError as error:
+                raise StudyError(str(error)) from None
+        engine = replaced.get("engine")
+        if (
+            isinstance(engine, str)
+            and split_options(engine)[0] == _HYPERBAND
+            and "pruner" not in replaced
+        ):
+            # The file's pruner is for the file's engine; Hyperband stops trials itself.
+            replaced["pruner"] = "none"
+        return dataclasses.replace(self, **replaced)
+
+    def _check_training_parameters(self) -> None:
+        if isinstance(self.data, StreamedDataset):
+            given = "" if self.batch_size == DEFAULT_BATCH_SIZE else f"batch_size={self.batch_size}"
+            if self.space is not None and "batch_size" in self.space:
+                given = "'batch_size' in the search space"
+            if given:
+                raise StudyError(
+                    "The data of this study comes in batches, which have a size of their own. "
+                    f"Received: {given}. Leave it out, and make batches of that size; a size to "
+                    "tune needs data from datasets.arrays."
+                )
+        for name in ("epochs", "batch_size"):
+            if self.space is None or name not in self.space:
+                continue
+            parameter = self.space[name]
+            values = parameter.grid_values()
+            if parameter.when or values is None or not all(is_count(v) for v in values):
+                raise StudyError(
+                    f"{name!r} in the search space must be whole numbers of at least 1, without "
+                    f"a condition, since the training uses it. Received: {parameter!r}."
+                )
+
+    def _replace(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)

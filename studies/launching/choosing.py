@@ -1,0 +1,206 @@
+"""Chooses a study's champion when its trials are done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from studies.again.reruns import unsound_checkpoints
+from studies.again.verification import Verifier
+from studies.data.arrays.large import temporary_folder
+from studies.errors import StudyError
+from studies.executors.executor import Executor
+from studies.progress import Progress
+from tracking.history.selection import ranked
+from tracking.history.study_history import StudyHistory
+from tracking.records import EndedTrial
+from tracking.records.verified import (
+    IDENTICAL,
+    OFF,
+    TRAINED_BY_FIT,
+    TRAINED_BY_OWN_FIT,
+    is_whole,
+)
+from tracking.registry import (
+    champion_fault,
+    register_champion,
+    set_champion_verified,
+    withdraw_champion,
+)
+from tracking.runs.study_runs import StudyRuns
+
+_SHOWN = 10
+
+
+def choose_champion(
+    executor: Executor,
+    runs: StudyRuns,
+    engines: Sequence[StudyHistory],
+    progress: Progress,
+    verifier: Verifier,
+) -> None:
+    """Registers the study's best verified checkpoint, over all its engines.
+
+    First plain `model.fit` trains the trial again and compares; if the result differs, the next
+    best is tried. This training also restores a missing or damaged checkpoint.
+
+    Args:
+        executor: Where trials run.
+        runs: The study's.
+        engines: The study under each of its engines, the present one first.
+        progress: What a person sees.
+        verifier: Compares trials with `model.fit`.
+
+    Raises:
+        VerificationStopped: If it was stopped. Then nothing is registered.
+    """
+    unsaved: list[EndedTrial] = []
+    passed_over, again = False, True
+    for history, found in _best_first(engines):
+        trial, checkpoint = found, None
+        if trial.result.unsaved:
+            unsaved.append(trial)
+            passed_over = True
+            continue
+        registered = trial.run_id == history.champion_run_id
+        fault = champion_fault(history) if registered else ""
+        if trial.holds:
+            if registered and not fault:
+                text = verifier.verify(history, trial)
+            else:
+                if fault:
+                    progress.say(f"warning: the champion is registered again: {fault}")
+                # Trials after the best ones have no checkpoint: don't train them all again.
+                checkpoint, text = _verified(history, trial, verifier, progress, again=again)
+            trial, again = _noted(runs, history, trial, text, progress), False
+        if registered and not trial.holds:
+            withdraw_champion(history)
+        if registered and trial.holds and not fault:
+            return
+        if trial.holds and checkpoint is not None:
+            if passed_over:
+                progress.say(f"the champion is the next best, trial {trial.number}")
+            _register(executor, history, trial, checkpoint, progress)
+            break
+        passed_over = True
+    _tell_of(unsaved, progress)
+
+
+def _tell_of(unsaved: Sequence[EndedTrial], progress: Progress) -> None:
+    """Reports that the best trials can't be the champion, as they have no checkpoint."""
+    if unsaved:
+        best = unsaved[0]
+        more = f", as {len(unsaved) - 1} more have none" if len(unsaved) > 1 else ""
+        progress.say(
+            f"warning: trial {best.number} is the best, but has no checkpoint to register{more}: "
+            f"{best.result.unsaved}"
+        )
+
+
+def _noted(
+    runs: StudyRuns, history: StudyHistory, trial: EndedTrial, text: str, progress: Progress
+) -> EndedTrial:
+    """Records the outcome of comparing a trial with `model.fit`; returns the trial with it."""
+    if text == trial.verified:
+        return trial
+    runs.set_verified(trial.run_id, text)
+    if trial.run_id == history.champion_run_id:
+        set_champion_verified(history, text)
+    trial = replace(trial, verified=text)
+    if trial.holds:
+        if text.startswith(IDENTICAL):
+            progress.say(f"verified trial {trial.number}: {text}")
+        elif text not in (OFF, TRAINED_BY_FIT, TRAINED_BY_OWN_FIT):
+            progress.say(f"warning: trial {trial.number} is not verified: {text}")
+        return trial
+    progress.say(
+        f"warning: trial {trial.number} differs from model.fit: {text.partition(': ')[2]}. "
+        "It is skipped, and model.fit trains the study's trials from now on."
+    )
+    suspects = [
+        str(each.number)
+        for each in history.ended
+        if each.result.trainer == "compiled"
+        and each.run_id != trial.run_id
+        and not is_whole(each.verified)
+    ]
+    if suspects:
+        progress.say(
+            "warning: the compiled trainer trained other trials of it too, whose values may be "
+            f"wrong as well and are not verified: {', '.join(suspects[:_SHOWN])}"
+            + (f" and {len(suspects) - _SHOWN} more" if len(suspects) > _SHOWN else "")
+            + ". `kerastudy reproduce` checks each."
+        )
+    return trial
+
+
+def _best_first(engines: Sequence[StudyHistory]) -> Iterator[tuple[StudyHistory, EndedTrial]]:
+    """Yields the trials with a value, of all engines of a study, best first."""
+    by_run = {trial.run_id: history for history in engines for trial in history.trials}
+    # Sorting is stable: the present engine wins ties.
+    objective = engines[0].description.objective
+    for trial in ranked([t for h in engines for t in h.trials], objective):
+        yield by_run[trial.run_id], trial
+
+
+def _verified(
+    history: StudyHistory,
+    trial: EndedTrial,
+    verifier: Verifier,
+    progress: Progress,
+    *,
+    again: bool,
+) -> tuple[Path | None, str]:
+    """Returns a trial's weights, if they are sound, and the outcome of verifying them.
+
+    Args:
+        history: The study under its engine.
+        trial: One with a value.
+        verifier: Compares it.
+        progress: Gets messages for the user.
+        again: Whether to restore lost weights by training.
+    """
+    repeat = trial.result.best_repeat
+    faults = dict(unsound_checkpoints(history, trial))
+    path = history.files.checkpoint(trial.number, repeat)
+    if repeat not in faults:
+        return path, verifier.verify(history, trial)
+    if path.exists() or again:
+        progress.say(
+            f"warning: the checkpoint of trial {trial.number} can't be used, {faults[repeat]}"
+        )
+    if not again:
+        return None, trial.verified
+    progress.say(f"training trial {trial.number}, the best, again to restore its checkpoint")
+    text = verifier.verify(history, trial, restore=True)
+    if repeat in dict(unsound_checkpoints(history, trial)):
+        progress.say(f"warning: trial {trial.number} did not get the same weights again")
+        return None, text
+    return path, text
+
+
+def _register(
+    executor: Executor,
+    history: StudyHistory,
+    trial: EndedTrial,
+    checkpoint: Path,
+    progress: Progress,
+) -> None:
+    metric = history.description.objective.metric
+    with temporary_folder() as temporary:
+        folder = Path(temporary) / "champion"
+        try:
+            spec, epoch = trial.best_training
+            metrics = executor.save_champion(spec, checkpoint, history.description.space, folder)
+        except StudyError as error:
+            # The trials are done and recorded, even if one can't be saved.
+            progress.say(f"warning: {error}")
+            return
+        found = metrics.get(metric, epoch.value)
+        if found != epoch.value:
+            progress.say(
+                f"warning: the champion's {metric} is {found!r} when it is evaluated, "
+                f"and was {epoch.value!r} in training"
+            )
+        register_champion(history, trial, folder)

@@ -1,0 +1,165 @@
+"""Starting a study, or going on with it: from a file or an object to its record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from studies.data.arrays.large import temporary_folder
+from studies.definition.study_definition import StudyDefinition
+from studies.executors.in_process import InProcessExecutor
+from studies.executors.local import LocalWorkers
+from studies.executors.session import Session
+from studies.executors.worker import WorkerExecutor
+from studies.interruption import raising_interrupts
+from studies.launching.launch_options import LaunchOptions
+from studies.launching.run_study import run_held, run_study
+from studies.launching.taking_up import check_store, held_study
+from studies.progress import Progress, showing
+from studies.running.definitions import check_definition
+from studies.training.process.determinism import prepare_environment
+from studies.user_code.loading import Target, describe_code, load_study, what_is_loaded, with_source
+from studies.user_code.shipping import ShippedStudy, ship
+from tracking.history.study_history import StudyHistory
+from tracking.records import StudyDescription
+from tracking.store.folder import prepare_store
+from tracking.store.mlflow_client import preload
+
+
+@raising_interrupts()
+def launch_study(
+    study: StudyDefinition, options: LaunchOptions, *, defined_name: str
+) -> StudyHistory:
+    """Runs a study that was made in this process; see `Study.launch`."""
+    with showing(options.progress) as shown:
+        shown.wait(f"loading TensorFlow and the study {study.name}")
+        code = describe_code(study, defined_name)
+        if options.runs_in(otherwise="in-process") == "worker":
+            return _launch_in_workers(
+                lambda folder: ship(study, code, folder),
+                options,
+                shown,
+                trials=study.trials,
+                threads=study.threads,
+            )
+        prepare_environment(study.threads or 1)
+        ready = InProcessExecutor(Session.open(study, code, study.threads))
+        return run_study(ready, options, progress=shown)
+
+
+def launch_target(
+    target: Target,
+    options: LaunchOptions,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    data: str = "",
+) -> StudyHistory:
+    """Runs the study that a target names.
+
+    Args:
+        target: Where the study is defined.
+        options: How it is launched. Where they don't say otherwise, it runs in worker processes.
+        overrides: Settings to replace.
+        data: An npz file to use in place of the study's own data, or empty.
+
+    Raises:
+        StudyError: If the study cannot be run as defined.
+        TrackingError: If the store cannot be used, or has the study with another definition.
+        KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it.
+    """
+    overrides = overrides or {}
+    with showing(options.progress) as shown:
+        # At once: it takes seconds.
+        shown.wait(what_is_loaded(target))
+        # Once, for all workers: the file may be saved while they start.
+        target = with_source(target)
+        if options.runs_in(otherwise="worker") == "worker":
+            return _launch_in_workers(
+                lambda folder: target,
+                options,
+                shown,
+                overrides=overrides,
+                data=data,
+                trials=overrides.get("trials"),
+            )
+        prepare_environment(1)
+        study, code = load_study(target)
+        study = study.with_overrides({**overrides, **({"data": data} if data else {})})
+        ready = InProcessExecutor(Session.open(study, code, study.threads, data))
+        return run_study(ready, options, progress=shown)
+
+
+def _launch_in_workers(
+    target_in: Callable[[Path], Target | ShippedStudy],
+    options: LaunchOptions,
+    progress: Progress,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    data: str = "",
+    trials: int | None,
+    threads: int | None = None,
+) -> StudyHistory:
+    """Runs a study in worker processes.
+
+    Args:
+        target_in: Returns what the workers load, given a folder that they share.
+        options: How it is launched.
+        progress: What a person sees.
+        overrides: Settings to replace.
+        data: An npz file, or empty.
+        trials: In total, if known before the study is loaded.
+        threads: Of each trial, likewise.
+    """
+    # Before a worker starts: what ails the store is no reason to wait for TensorFlow.
+    existing = check_store(options.place)
+    with temporary_folder() as folder:
+        local = LocalWorkers(
+            target_in(Path(folder)),
+            overrides=overrides or {},
+            data=data,
+            trials=trials,
+            threads=threads,
+            workers=options.workers,
+            shared=Path(folder),
+            on_output=progress.say,
+        )
+        try:
+            # While the workers import TensorFlow.
+            preload()
+            prepared = None
+            if existing is None:
+                prepared = Path(folder) / "store"
+                prepare_store(options.place, prepared)
+            local.load()
+            description = local.pool.description
+            with held_study(existing, description, options, progress, prepared) as held:
+                finished = held.finished(options.retry_infeasible)
+                local.suit(threads=held.threads, finished=finished)
+                return run_held(
+                    held, local.pool, options, progress=progress, workers=len(local.pool)
+                )
+        finally:
+            progress.end()
+            local.close()
+
+
+def describe_target(
+    target: Target, *, overrides: Mapping[str, Any] | None = None, data: str = ""
+) -> StudyDescription:
+    """Returns what a launch would run: the study with its space, traced and tailored.
+
+    Nothing is written, and nothing trained but a few samples to see what the builder does.
+
+    Raises:
+        StudyError: If the study cannot be run as defined.
+    """
+    with showing() as shown:
+        shown.wait(what_is_loaded(target))
+        worker = WorkerExecutor(target, overrides=overrides, data=data)
+        try:
+            worker.load()
+            check_definition(worker.description)
+            return worker.description
+        finally:
+            worker.close()

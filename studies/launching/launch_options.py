@@ -1,0 +1,76 @@
+"""How a study is launched: all that is none of its definition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from search_spaces.errors import StudyError
+from studies.definition.settings import Verify, check_count, check_verify
+from studies.executors import ExecutorName
+from studies.running.budget import AtTheEnd
+from tracking.mirror import check_server
+from tracking.store.folder import default_store_path
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchOptions:
+    """The options of a launch, checked.
+
+    Attributes:
+        store: The store's folder; None: ``KERASTUDY_STORE`` or ``./kerastudy-store``.
+        executor: Where trials run; None: as suits ``workers``, and who launches.
+        workers: Trials to run at once, at least 1, each in a worker process of its own; None:
+            ``KERASTUDY_WORKERS``, or as many as suit the machine and the study.
+        progress: Whether to show progress on standard error.
+        at_the_end: What becomes of running trials when the study's budget is spent.
+        tracking_uri: Address of an MLflow server that gets the study too; see `server_for`.
+        verify: How much of the best trial is trained again by `model.fit`; see `Verifier`.
+        retry_infeasible: Whether infeasible trials are trained again.
+
+    Raises:
+        StudyError: If one is not as described.
+        TrackingError: If the tracking URI is no address of a server.
+    """
+
+    store: str | Path | None = None
+    executor: ExecutorName | None = None
+    workers: int | None = None
+    progress: bool = True
+    at_the_end: AtTheEnd = "finish"
+    tracking_uri: str | None = None
+    verify: Verify = "some"
+    retry_infeasible: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks the options."""
+        if self.workers is not None:
+            check_count("workers", self.workers)
+        if self.executor not in (None, *get_args(ExecutorName)):
+            raise StudyError(
+                f"executor must be 'in-process' or 'worker'. Received: {self.executor!r}."
+            )
+        if self.executor == "in-process" and self.workers is not None:
+            raise StudyError(
+                "The executor 'in-process' runs one trial at a time, in this process, so it takes "
+                f"no number of workers. Received: {self.workers!r}. Leave one of the two out."
+            )
+        if self.at_the_end not in get_args(AtTheEnd):
+            raise StudyError(
+                f"at_the_end must be 'finish' or 'cut'. Received: {self.at_the_end!r}."
+            )
+        check_verify(self.verify)
+        if self.tracking_uri is not None:
+            object.__setattr__(self, "tracking_uri", check_server(self.tracking_uri))
+
+    @property
+    def place(self) -> Path:
+        """The store's folder."""
+        return default_store_path() if self.store is None else Path(self.store)
+
+    def runs_in(self, otherwise: ExecutorName) -> ExecutorName:
+        """Returns where trials run; ``otherwise`` where neither of the two options says so."""
+        if self.executor is not None:
+            return self.executor
+        return otherwise if self.workers is None else "worker"

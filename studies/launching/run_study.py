@@ -1,0 +1,174 @@
+"""Running a study that an executor has loaded: its driver, its champion, its summary."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import replace
+
+from search_spaces.errors import FailedAlikeError
+from studies.again.verification import VerificationStopped, Verifier
+from studies.engines.engine import Engine
+from studies.engines.make import make_engine
+from studies.executors.executor import Executor
+from studies.interruption import catching_interrupts
+from studies.launching.choosing import choose_champion
+from studies.launching.launch_options import LaunchOptions
+from studies.launching.mirroring import mirroring
+from studies.launching.retrying import superseded
+from studies.launching.taking_up import HeldStudy, check_store, held_study, take_up
+from studies.progress import Progress
+from studies.running.budget import INTERRUPTED, Ending
+from studies.running.definitions import most_epochs
+from studies.running.driver import Driver
+from studies.user_code.commits import commit_tags
+from tracking.history.curves import RecordedCurves
+from tracking.history.study_history import StudyHistory, refreshed
+from tracking.history.summary import study_note
+from tracking.records import StudyDescription
+from tracking.runs.study_runs import StudyRuns
+from tracking.store.atomic import remove_pieces
+
+
+def run_study(
+    executor: Executor, options: LaunchOptions, *, progress: Progress, workers: int = 1
+) -> StudyHistory:
+    """Runs the study that an executor has loaded, or resumes it; closes the executor.
+
+    Args:
+        executor: Where trials run.
+        options: How it is launched.
+        progress: What a person sees.
+        workers: Trials that the executor runs at once.
+
+    Raises:
+        StudyError: If the study can't be run as defined.
+        TrackingError: If the store can't be used, or has the study with another definition.
+        KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it.
+    """
+    try:
+        existing = check_store(options.place)
+        with held_study(existing, executor.description, options, progress) as held:
+            return run_held(held, executor, options, progress=progress, workers=workers)
+    finally:
+        progress.end()
+        executor.close()
+
+
+def run_held(
+    held: HeldStudy,
+    executor: Executor,
+    options: LaunchOptions,
+    *,
+    progress: Progress,
+    workers: int,
+) -> StudyHistory:
+    """Does what `run_study` does, with a study that is held already; closes no executor."""
+    verifier = Verifier(executor, progress, options.verify, time.monotonic(), workers)
+    description = executor.description
+    if description.deterministic:
+        description = replace(description, lag=workers)
+    runs, before = take_up(held, executor, description, progress)
+    with mirroring(runs, held.server, progress.say):
+        return _run_taken_up(held, runs, before, executor, options, progress, verifier)
+
+
+def _run_taken_up(
+    held: HeldStudy,
+    runs: StudyRuns,
+    before: StudyHistory,
+    executor: Executor,
+    options: LaunchOptions,
+    progress: Progress,
+    verifier: Verifier,
+) -> StudyHistory:
+    store, description, recorded = runs.store, runs.description, before.trials
+    status, ending = "FAILED", Ending("error", "an error")
+    driver: Driver | None = None
+
+    def stop() -> None:
+        if driver is None:
+            # Nothing has begun that could be brought to an end.
+            raise KeyboardInterrupt
+        if ending.by == "error":
+            driver.stop()
+        elif not verifier.stop():
+            finish()
+            return
+        progress.say("stopping after the present epoch; press Ctrl-C again to stop at once")
+
+    def finish() -> None:
+        progress.say("finishing; press Ctrl-C again to stop at once")
+
+    try:
+        with catching_interrupts(stop):
+            if options.retry_infeasible:
+                recorded = tuple(superseded(runs, recorded, progress))
+            runs.set_running(commit_tags(description.code))
+            remove_pieces(runs.files.folder)
+            differing = runs.differing_trials()
+            if differing:
+                progress.say(
+                    "model.fit trains the study's trials, since the compiled trainer differed from "
+                    f"it in {', '.join(f'trial {number}' for number in differing)}"
+                )
+            driver = Driver(
+                executor,
+                lambda space: _engine(replace(description, space=space)),
+                runs,
+                recorded,
+                RecordedCurves(store, recorded),
+                progress,
+                options.at_the_end,
+                "plain" if differing else None,
+            )
+            ending = driver.run()
+            status = "KILLED" if ending == INTERRUPTED else "FINISHED"
+            # Of workers that were killed meanwhile.
+            remove_pieces(runs.files.folder)
+            if ending != INTERRUPTED:
+                # Somebody may have renamed it while it ran.
+                engines = [refreshed(each, runs.written) for each in (before, *held.others)]
+                runs.description = replace(runs.description, name=engines[0].description.name)
+                try:
+                    choose_champion(executor, runs, engines, progress, verifier)
+                except VerificationStopped:
+                    # The next launch makes up for it.
+                    status, ending = "KILLED", INTERRUPTED
+            history = _close(runs, before, status, ending)
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            status, ending = "KILLED", INTERRUPTED
+        elif isinstance(error, FailedAlikeError):
+            ending = Ending("error", "its first trials failed alike")
+        # What stopped it counts, not what can't be written any more because of it.
+        with catching_interrupts(finish):
+            for _ in range(2):
+                with contextlib.suppress(Exception):
+                    _close(runs, before, status, ending)
+                    break
+        raise
+    finally:
+        progress.end()
+    if ending == INTERRUPTED:
+        raise KeyboardInterrupt
+    return history
+
+
+def _close(runs: StudyRuns, before: StudyHistory, status: str, ending: Ending) -> StudyHistory:
+    """Ends a study's parent run with its summary; returns the study as it stands."""
+    history = refreshed(before, runs.written)
+    runs.close(status, study_note(history, ending.text), *ending)
+    return replace(history, status=status, ended_by=ending.by, stopped=ending.text)
+
+
+def _engine(description: StudyDescription) -> Engine:
+    return make_engine(
+        name=description.name,
+        engine=description.engine,
+        pruner=description.pruner,
+        space=description.space,
+        objective=description.objective,
+        epochs=most_epochs(description),
+        seed=description.seed,
+    )

@@ -1,0 +1,196 @@
+"""Taking up a study to launch it: its store is checked, it is held, and its record is read. Once.
+
+What is read is handed on to all that runs, chooses and closes the study: while this process holds
+it, no other changes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from studies.executors.executor import Executor
+from studies.launching.launch_options import LaunchOptions
+from studies.launching.mirroring import server_for
+from studies.launching.retrying import tell_of_infeasible
+from studies.progress import Progress
+from studies.running.definitions import (
+    check_complete,
+    check_definition,
+    check_unchanged,
+    differences,
+    warnings_of,
+    with_lag,
+)
+from tracking.history.joining import with_joined
+from tracking.history.study_history import StudyHistory, best_of_engines, find_engines, read_study
+from tracking.mirror import check_free
+from tracking.records import FINISHED_STATES, StudyDescription
+from tracking.runs.experiments import make_experiment, take_folder
+from tracking.runs.parents import check_parents, renamed_from
+from tracking.runs.study_runs import StudyRuns
+from tracking.store.databases import check_sound
+from tracking.store.folder import Store, check_writable, create_store, open_store, real_folder
+
+
+@dataclass(frozen=True)
+class HeldStudy:
+    """A study that this process holds, as its record has it.
+
+    Attributes:
+        store: Its store.
+        name: What it is called.
+        experiment_id: MLflow's experiment of it.
+        server: The MLflow server that gets it too, or None.
+        before: The study under its present engine; None if it begins anew.
+        others: The study under its other engines, the one that was launched last first.
+    """
+
+    store: Store
+    name: str
+    experiment_id: str
+    server: str | None
+    before: StudyHistory | None
+    others: Sequence[StudyHistory]
+
+    @property
+    def known(self) -> StudyHistory | None:
+        """The study under its present engine, or else under the one with the best trial."""
+        return self.before or (best_of_engines(self.others) if self.others else None)
+
+    @property
+    def threads(self) -> int | None:
+        """The threads of its trials, which further trials have too; None if it has no record."""
+        return None if self.known is None else self.known.description.threads
+
+    def finished(self, retry_infeasible: bool) -> int:
+        """Returns how many trials need not be trained any more."""
+        trials = () if self.before is None else self.before.trials
+        again = "infeasible" if retry_infeasible else None
+        return sum(trial.state in FINISHED_STATES and trial.state != again for trial in trials)
+
+
+def check_store(place: Path) -> Store | None:
+    """Opens the store in a folder to write into it; returns None if there is none yet.
+
+    Raises:
+        StoreError: If it can't be written or is damaged.
+    """
+    check_writable(real_folder(place))
+    opened = open_store(place)
+    if opened is not None:
+        check_sound(opened.root / "mlflow.db")
+    return opened
+
+
+@contextlib.contextmanager
+def held_study(
+    existing: Store | None,
+    description: StudyDescription,
+    options: LaunchOptions,
+    progress: Progress,
+    prepared: Path | None = None,
+) -> Iterator[HeldStudy]:
+    """Holds a study while it runs. All that can be wrong with it is checked before that.
+
+    Args:
+        existing: What `check_store` returned.
+        description: The study, as it is loaded.
+        options: How it is launched.
+        progress: What a person sees.
+        prepared: What `prepare_store` made for a store that is not there yet, or None.
+
+    Raises:
+        StudyError: If the study can't run as it is defined.
+        TrackingError: If it can't be recorded, or another process holds it.
+    """
+    name = description.name
+    check_definition(description)
+    for warning in warnings_of(description):
+        progress.say(f"warning: {warning}")
+    server = server_for(existing, name, options.tracking_uri)
+    if server is not None:
+        check_free(existing, name, server)
+    store = create_store(options.place, prepared)
+    # What is held is the experiment, which may be renamed meanwhile.
+    experiment_id = make_experiment(store, name)
+    with store.lock_study(name, experiment_id):
+        histories = find_engines(store, name)
+        if not histories and existing is not None:
+            _tell_of_renamed(store, name, progress)
+        engine = description.engine
+        before = next((h for h in histories if h.description.engine == engine), None)
+        if before is None or not _any_finished(before):
+            # A new parent run's trials would write over those of one that was deleted.
+            check_parents(store, experiment_id, engine)
+        others = [history for history in histories if history is not before]
+        yield HeldStudy(store, name, experiment_id, server, before, others)
+
+
+def take_up(
+    held: HeldStudy, executor: Executor, description: StudyDescription, progress: Progress
+) -> tuple[StudyRuns, StudyHistory]:
+    """Makes a study's runs, or opens those that it has.
+
+    Args:
+        held: The study, as it was read.
+        executor: Where its trials will run.
+        description: Its definition now.
+        progress: What a person sees.
+
+    Returns:
+        Its runs, and the study under its present engine, as it was left.
+
+    Raises:
+        StudyError: If its definition has changed, or trials are missing in the record.
+    """
+    store, before = held.store, held.before
+    check_unchanged(held.known, description)
+    take_folder(store, held.experiment_id, progress.say)
+    if before is not None:
+        asked = description.lag
+        description = with_lag(with_joined(description, before.trials), before)
+        if description.lag not in (0, asked):
+            progress.say(f"proposed as by {description.lag} workers, as the study was begun")
+        if differences(before.description, description) or (
+            before.description.lag != description.lag
+        ):
+            # Nothing was finished under the old definition (see check_unchanged).
+            _runs(before, before.description).close_left_over(before.trials)
+            before = None
+    if before is None:
+        runs = StudyRuns.create(store, description, executor.environment)
+        return runs, read_study(store, held.name, description.engine)
+    runs = _runs(before, description)
+    changed = description.code.changes_since(before.description.code)
+    if changed:
+        progress.say(
+            "warning: the study's code has changed since it was last launched "
+            f"({', '.join(changed)}); trials before and after may not compare. To start anew, "
+            "give another name with --name."
+        )
+        tell_of_infeasible(before.trials, progress)
+    runs.write_definition()
+    runs.close_left_over(before.trials)
+    check_complete(before)
+    return runs, before
+
+
+def _tell_of_renamed(store: Store, name: str, progress: Progress) -> None:
+    """Says that a study of this name goes by another one now, and that a new one begins."""
+    for now in renamed_from(store, name):
+        progress.say(
+            f"note: the study {name!r} was renamed to {now!r} in MLflow; a new study {name!r} "
+            f"begins. To go on with the renamed one: --name {shlex.quote(now)}"
+        )
+
+
+def _any_finished(history: StudyHistory) -> bool:
+    return any(trial.state in FINISHED_STATES for trial in history.trials)
+
+
+def _runs(history: StudyHistory, description: StudyDescription) -> StudyRuns:
+    return StudyRuns(history.store, history.experiment_id, history.parent_run_id, description)

@@ -1,0 +1,18 @@
+"""The loop of a study that runs: engine, executor and record, one trial after another.
+
+| module | holds |
+|---|---|
+| `best_so_far` | the best trial so far, and its curve in the record |
+| `budget` | when a study ends: by trials, time or target |
+| `clock` | time during which this process runs |
+| `definitions` | compares a study's definition with the recorded one |
+| `driver` | the loop that ties engine, executor and tracking together |
+| `first_trials` | whether the first trials of a launch all fail alike |
+| `proposals` | the engine as the driver uses it, with trials in their order |
+| `repeats` | combines the results of a repeated trial's trainings |
+| `retention` | which checkpoints and states stay on disk |
+| `running_trial` | a running trial: its record and its trainings |
+| `specs` | from an engine's proposal to an executor's task |
+| `time_limit` | a time limit for trainings that hang, or never end |
+| `validation_parts` | whether trials were validated on the same samples |
+"""

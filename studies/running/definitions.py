@@ -1,0 +1,199 @@
+"""Compares a study's definition with the recorded one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from search_spaces import Fixed
+from search_spaces.errors import StudyChangedError
+from search_spaces.parameters.kinds import parameter_from_dict
+from studies.definition.engine_options import split_options
+from studies.definition.study_definition import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS
+from studies.engines.keras_tuner_parts import FACTOR, hyperband_trials
+from studies.engines.make import check_engine_serves
+from studies.errors import EngineError, StudyError
+from tracking.history.joining import joined, with_joined
+from tracking.history.study_history import StudyHistory
+from tracking.records import FINISHED_STATES, StudyDescription
+from tracking.runs.mlflow_names import check_names
+from tracking.runs.parents import deleted_trials, restore_run
+
+
+def check_definition(description: StudyDescription) -> None:
+    """Checks that a study can be recorded, and that its engine can serve it.
+
+    Raises:
+        NotRecordableError: If the record can't take the name of a hyperparameter or a metric.
+        EngineError: If the engine can't; says which part, and which engine can.
+    """
+    check_names(description.space.names, [description.objective.metric])
+    check_engine_serves(
+        description.engine, description.pruner, description.space, most_epochs(description)
+    )
+
+
+def warnings_of(description: StudyDescription) -> list[str]:
+    """Returns the warnings before a study runs."""
+    found = list(description.warnings)
+    for name, default in (("epochs", DEFAULT_EPOCHS), ("batch_size", DEFAULT_BATCH_SIZE)):
+        given = getattr(description, name)
+        if name in description.space and given != default:
+            found.append(
+                f"{name}={given} of the study does not count: its search space has {name!r}, "
+                f"whose values the trials take. Use --fix {name}={given} for {given} in each."
+            )
+    engine, options = split_options(description.engine)
+    if engine == "keras-tuner:hyperband":
+        factor = int(options.get("factor", FACTOR))
+        round_of_brackets = hyperband_trials(description.epochs, factor)
+        if description.trials < round_of_brackets:
+            found.append(
+                f"Hyperband needs {round_of_brackets} trials to go once through its brackets at "
+                f"{description.epochs} epochs, and this study has {description.trials}: few or "
+                f"none train to the end. Use --trials {round_of_brackets} or more."
+            )
+    return found
+
+
+def as_they_can_join(
+    description: StudyDescription, parameters: Sequence[Mapping[str, Any]]
+) -> tuple[Mapping[str, Any], ...]:
+    """Returns hyperparameters that a builder declared late, in the form that can join the space.
+
+    Args:
+        description: The study.
+        parameters: As `Parameter.to_dict` writes them. If the engine can't tune them (a grid has
+            no place for what is continuous), they are Fixed at their defaults. Those that the
+            study's own space has are left out: its domains and conditions hold.
+    """
+    parameters = [p for p in parameters if p["name"] not in description.declared]
+    if not description.discovered or not parameters:
+        return tuple(parameters)
+    space = joined(description.space, parameters)
+    try:
+        check_engine_serves(description.engine, description.pruner, space, most_epochs(description))
+    except EngineError:
+        found = [parameter_from_dict(p) for p in parameters]
+        return tuple(Fixed(p.name, p.opened(p.default)).to_dict() for p in found)
+    return tuple(parameters)
+
+
+def check_unchanged(before: StudyHistory | None, now: StudyDescription) -> None:
+    """Checks that a recorded study with finished trials has the definition it is launched with.
+
+    Raises:
+        StudyChangedError: If not; says what differs and how to start a new study.
+    """
+    if before is None:
+        return
+    found = differences(before.description, with_joined(now, before.trials))
+    if found and any(trial.state in FINISHED_STATES for trial in before.trials):
+        listed = "; ".join(each.removesuffix(".") for each in found)
+        raise StudyChangedError(
+            f"The study {now.name!r} is recorded with another definition: {listed}. "
+            "Undo the change to resume it, or start a new one under another name with --name."
+        )
+
+
+def with_lag(description: StudyDescription, before: StudyHistory) -> StudyDescription:
+    """Returns a study's definition with its original order of proposals.
+
+    Raises:
+        StudyChangedError: If it is deterministic now, but has trials whose proposals may depend on
+            timing.
+    """
+    if before.description.engine != description.engine:
+        return description
+    lag = before.description.lag
+    finished = any(trial.state in FINISHED_STATES for trial in before.trials)
+    if description.deterministic and not lag and finished:
+        raise StudyChangedError(
+            f"The study {description.name!r} was begun without --deterministic, so its trials "
+            "may depend on timing already. Leave the option out to resume it, or start a new one "
+            "under another name with --name."
+        )
+    if finished or (lag and before.trials):
+        # It keeps its first lag, with another number of workers too.
+        return replace(description, lag=lag, deterministic=lag > 0)
+    return description
+
+
+def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
+    """Returns the differences of two definitions that change the meaning of trials."""
+    found = before.space.differences(now.space)
+    if before.data.digest != now.data.digest:
+        parts = [
+            p for p in before.data.digests if before.data.digests[p] != now.data.digests.get(p)
+        ]
+        parts += [p for p in now.data.digests if p not in before.data.digests]
+        changed = now.code.changes_since(before.code)
+        why = _unlike_data(now) if before.code.digest else ""
+        if changed:
+            why = f", and so does the code: {', '.join(changed)}"
+        found.append(f"the data differs ({', '.join(parts) or 'order'}){why}")
+    names: tuple[str, ...] = (
+        "objective",
+        "pruner",
+        "epochs",
+        "batch_size",
+        "seed",
+        "threads",
+        "repeats",
+        "initial",
+        "class_weight",
+    )
+    if before.engine != now.engine:
+        # Another engine is a configuration of its own, and may have its own pruner.
+        names = ("objective",)
+    for name in names:
+        old, new = getattr(before, name), getattr(now, name)
+        if old != new:
+            found.append(f"{name} was {_shown(old)} and is {_shown(new)}")
+    return found
+
+
+def check_complete(history: StudyHistory) -> None:
+    """Checks that no trial of a study is missing in the record.
+
+    Raises:
+        StudyError: If one is; says how to restore it.
+    """
+    numbers = {trial.number for trial in history.trials}
+    deleted = deleted_trials(history.store, history.experiment_id, history.parent_run_id)
+    missing = set(range(max([*numbers, *deleted], default=-1) + 1)) - numbers
+    if missing:
+        restore = [restore_run(history.store, deleted[n]) for n in sorted(missing) if n in deleted]
+        how = "; ".join(restore[:3]) or "put mlflow.db back from a backup"
+        raise StudyError(
+            f"The study {history.description.name!r} can't be resumed: the runs of "
+            f"trials {', '.join(map(str, sorted(missing)))} were deleted in MLflow, and proposals "
+            f"depend on every trial. Restore them ({how}), or start a new study under another name "
+            "with --name."
+        )
+
+
+def most_epochs(description: StudyDescription) -> int:
+    """Returns the most epochs that a trial of a study can train."""
+    if "epochs" not in description.space:
+        return description.epochs
+    values = description.space["epochs"].grid_values() or [description.epochs]
+    return int(max(values))
+
+
+def _unlike_data(now: StudyDescription) -> str:
+    """Returns what may have changed the data if the code is the same."""
+    source = now.data.override or now.data.source
+    if Path(source).is_file():
+        return f": the file {source!r} has changed"
+    return (
+        ", though the study's file is the same: either what it reads, such as a CSV file, has "
+        "changed, or what it draws or shuffles has no seed"
+    )
+
+
+def _shown(value: object) -> str:
+    metric, direction = getattr(value, "metric", None), getattr(value, "direction", None)
+    return f"{direction} {metric}" if metric else repr(value)

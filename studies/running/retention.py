@@ -1,0 +1,78 @@
+"""Decides which files stay: checkpoints of the best trials, and states to resume from."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+from collections.abc import Iterable
+
+from studies.engines.engine import Engine
+from tracking.history.selection import rank_of, ranked
+from tracking.records import EndedTrial, Rank, StudyDescription, TrialRecord
+from tracking.runs.study_files import StudyFiles
+from tracking.store.atomic import one_before
+
+
+class Retention:
+    """Follows a study's finished trials, and removes files that are no longer needed.
+
+    Args:
+        files: The study's files.
+        description: The study.
+        finished: Its finished trials, at the beginning.
+    """
+
+    def __init__(
+        self, files: StudyFiles, description: StudyDescription, finished: Iterable[TrialRecord]
+    ) -> None:
+        self._files, self._description = files, description
+        self._objective, self._keep = description.objective, description.keep
+        finished = list(finished)
+        # All trials with a value, best first.
+        self._ranks = [rank_of(trial, self._objective) for trial in self._valued(finished)]
+        # These may have files that are no longer needed. A kill may have come between writing a
+        # file # and removing the one that it supersedes; --keep may be less.
+        self._dropped = {rank.number for rank in self._beyond()}
+        self._with_state = {trial.number for trial in finished}
+
+    def add(self, trial: TrialRecord) -> None:
+        """Takes a finished trial."""
+        self._with_state.add(trial.number)
+        for valued in self._valued([trial]):
+            rank = rank_of(valued, self._objective)
+            bisect.insort(self._ranks, rank)
+            # The trial itself, or the one that it displaces.
+            self._dropped |= {max(rank, first).number for first in self._beyond()[:1]}
+
+    def last_kept(self, known: int | None = None) -> Rank | None:
+        """Returns the rank of the last trial whose checkpoint is kept; None if places are left.
+
+        Args:
+            known: In a deterministic study, only trials below this number count.
+        """
+        if self._keep is None:
+            return None
+        counted = (rank for rank in self._ranks if known is None or rank.number < known)
+        return next(itertools.islice(counted, self._keep - 1, None), None)
+
+    def tidy(self, engine: Engine) -> None:
+        """Removes the files that neither the study nor the engine needs any more."""
+        repeats = range(self._description.repeats)
+        for number in [n for n in self._with_state if not engine.may_go_on(n)]:
+            for repeat in repeats:
+                path = self._files.state(number, repeat)
+                path.unlink(missing_ok=True)
+                one_before(path).unlink(missing_ok=True)
+            self._with_state.remove(number)
+        for number in self._dropped:
+            for repeat in repeats:
+                path = self._files.checkpoint(number, repeat)
+                path.unlink(missing_ok=True)
+        self._dropped.clear()
+
+    def _valued(self, trials: Iterable[TrialRecord]) -> list[EndedTrial]:
+        return ranked(trials, self._objective)
+
+    def _beyond(self) -> list[Rank]:
+        """Returns the ranks after the last one that is kept."""
+        return [] if self._keep is None else self._ranks[self._keep :]

@@ -1,0 +1,78 @@
+"""A time limit for trainings that hang, or never end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from studies.running.budget import spelled
+from studies.running.clock import AwakeClock
+from studies.running.running_trial import Running
+
+# When its time is up, a training may end its epoch: within so many times the duration of its #
+# longest epoch, and some seconds.
+_EPOCHS_OF_GRACE = 2
+_SECONDS_OF_GRACE = 2.0
+_SECONDS_BETWEEN_LOOKS = 0.5
+
+
+class TimeLimit:
+    """Watches over the trainings that run.
+
+    Args:
+        seconds: The limit of a training; None: no limit.
+        clock: Measures it.
+    """
+
+    def __init__(self, seconds: float | None, clock: AwakeClock) -> None:
+        self._seconds, self._clock = seconds, clock
+        # Trials that were told to end for it, and those whose process was ended.
+        self._told: set[int] = set()
+        self._hanging: set[int] = set()
+
+    @property
+    def seconds_to_wait(self) -> float | None:
+        """Seconds to wait before checking trainings again; None: no limit."""
+        return None if self._seconds is None else _SECONDS_BETWEEN_LOOKS
+
+    def cuts(self, running: Running) -> bool:
+        """Returns, after an epoch, whether a training must end with it."""
+        if self._is_up(running):
+            self._told.add(running.trial.number)
+            return True
+        return False
+
+    def hanging(self, trainings: Iterable[Running]) -> list[int]:
+        """Returns the trials whose time is up, and that don't reach the end of an epoch."""
+        found: list[int] = []
+        if not self._clock.caught_up:
+            # Their messages since this process was stopped are not read yet.
+            return found
+        for running in trainings:
+            grace = running.longest_epoch * _EPOCHS_OF_GRACE + _SECONDS_OF_GRACE
+            waited = self._clock.seconds - running.last_epoch
+            hangs = not running.longest_epoch or waited > grace
+            if self._is_up(running) and hangs and running.trial.number not in self._hanging:
+                found.append(running.trial.number)
+        return found
+
+    def was_cut(self, number: int) -> None:
+        """Notes that a hanging trial's process was ended."""
+        self._hanging.add(number)
+
+    def has_cut(self, number: int) -> bool:
+        """Returns whether a trial's process was ended because it was hanging."""
+        return number in self._hanging
+
+    def reason(self, number: int) -> str:
+        """Returns why a trial was ended, if the time was the reason; forgets it."""
+        hung, told = number in self._hanging, number in self._told
+        self._hanging.discard(number)
+        self._told.discard(number)
+        if not hung and not told:
+            return ""
+        assert self._seconds is not None, "there is a limit"
+        up = f"its time of {spelled(self._seconds)} was up"
+        return f"{up}, and its epoch did not end" if hung else up
+
+    def _is_up(self, running: Running) -> bool:
+        return self._seconds is not None and self._clock.seconds - running.began >= self._seconds

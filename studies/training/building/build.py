@@ -1,0 +1,277 @@
+"""Builds compiled models from hyperparameters, and checks them before training."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from search_spaces import HyperparameterError, Hyperparameters
+from search_spaces.errors import NotRecordableError
+from studies.definition.objective import unknown_metric
+from studies.errors import BuilderError, StudyError
+from studies.libraries.keras_parts import compile_arguments
+from studies.training.batches import as_keras_reads, packed
+from studies.training.building.metric_directions import settled
+from studies.training.building.own_code import loading_warnings
+from studies.training.building.target_checks import check_targets, check_weighted
+from studies.training.models import fixed_batch_size, has_own_steps
+from studies.training.process import global_settings
+from studies.training.process.determinism import begin_trial
+from tracking.records import Objective
+from tracking.runs.mlflow_names import check_names
+
+if TYPE_CHECKING:
+    import keras
+
+    from studies.data import AnySplits
+    from studies.definition.study_definition import StudyDefinition
+    from studies.training.building.made_data import AnyData
+
+
+def build_model(study: StudyDefinition, hp: Hyperparameters) -> keras.Model:
+    """Calls the study's builder.
+
+    Raises:
+        BuilderError: If it returns no Keras model, or one that is not compiled where no `fit` of
+            its own trains it, or reads what the space lacks.
+        Exception: Whatever the builder raises.
+    """
+    # Late: it imports this module.
+    from studies.training.building.hypermodel import has_own_fit
+
+    try:
+        with global_settings.noting_environment():
+            model = build_function(study.build)(hp)
+    except HyperparameterError as error:
+        raise BuilderError(f"The builder of the study {study.name!r} failed: {error}") from None
+    check_model(study, model)
+    if study.optimizer is not None or study.loss is not None or study.metrics is not None:
+        recompile(study, model)
+    if not model.compiled and not has_own_fit(study.build):
+        raise BuilderError(
+            f"The builder of the study {study.name!r} returned a model that is not compiled. "
+            "Call model.compile(optimizer, loss, metrics) before returning it."
+        )
+    return model
+
+
+def check_model(study: StudyDefinition, returned: Any) -> keras.Model:
+    """Checks that what a builder returned is a Keras model, and returns it.
+
+    Raises:
+        BuilderError: If it is not.
+    """
+    import keras
+
+    if not isinstance(returned, keras.Model):
+        raise BuilderError(
+            f"The builder of the study {study.name!r} must return a Keras model. "
+            f"Received: {returned!r:.200}{_why_no_model(returned)}"
+        )
+    return returned
+
+
+def _why_no_model(returned: Any) -> str:
+    """Returns a guess why a builder returns something else."""
+    if returned is None:
+        return ". Does it return the model?"
+    if isinstance(returned, numbers.Real):
+        return (
+            ". Is it an objective of Optuna's, which trains the model and returns its score? Let "
+            "it return the compiled model instead, before it is fitted: the study trains it."
+        )
+    return ""
+
+
+def recompile(study: StudyDefinition, model: keras.Model) -> None:
+    """Compiles a model with the study's arguments instead of the builder's.
+
+    Raises:
+        BuilderError: If the builder did not compile it, and the study lacks optimizer or loss.
+    """
+    given = {"optimizer": study.optimizer, "loss": study.loss, "metrics": study.metrics}
+    given = {name: value for name, value in given.items() if value is not None}
+    if not model.compiled and not {"optimizer", "loss"} <= set(given):
+        raise BuilderError(
+            f"The builder of the study {study.name!r} returned a model that is not compiled, so "
+            "the study must give both optimizer and loss."
+        )
+    before = compile_arguments(model) if model.compiled else {}
+    model.compile(**{**before, **{name: _anew(value) for name, value in given.items()}})
+
+
+def _anew(value: Any) -> Any:
+    """Returns new optimizers, losses and metrics: trials can't share objects with variables."""
+    if isinstance(value, Mapping):
+        return {name: _anew(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_anew(item) for item in value]
+    return type(value).from_config(value.get_config()) if hasattr(value, "get_config") else value
+
+
+def build_function(build: Any) -> Callable[[Hyperparameters], Any]:
+    """Returns the function that builds a model: of a Keras Tuner HyperModel, its method."""
+    method = getattr(build, "build", None)
+    return method if callable(method) else build  # type: ignore[no-any-return]
+
+
+def build_variables(model: keras.Model, splits: AnySplits) -> None:
+    """Makes the missing variables of a model and its optimizer.
+
+    Raises:
+        Exception: Whatever Keras raises for data that does not suit the model.
+    """
+    import keras
+
+    x = splits.train.first(1).x
+    if not model.built and isinstance(model, keras.Sequential) and isinstance(x, np.ndarray):
+        # Not called, which would fix its batch size to that of the call.
+        model.build((None, *x.shape[1:]))
+    elif not model.built:
+        # Called, as the first batch would: `build` makes no variables of a subclass's layers.
+        try:
+            model(as_keras_reads(x))
+        except Exception:
+            if not has_own_steps(model):
+                raise
+            # Its training step calls its parts, and never itself: they make their variables.
+            if not model.weights:
+                model.train_step(packed(splits.train.first(fixed_batch_size(model) or 1)))
+    # Before weights are read: their file has the optimizer's state too. Once: a
+    # LossScaleOptimizer that is built again has more variables.
+    if model.compiled and model.optimizer is not None and not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+
+
+def build_callbacks(
+    study: StudyDefinition, hp: Hyperparameters
+) -> Sequence[keras.callbacks.Callback]:
+    """Calls the study's function that makes callbacks.
+
+    Raises:
+        BuilderError: If it does not return a list of Keras callbacks.
+    """
+    import keras
+
+    callbacks = list(study.callbacks(hp) or []) if study.callbacks is not None else []
+    for callback in callbacks:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise BuilderError(
+                f"The callbacks of the study {study.name!r} must be a list of Keras callbacks. "
+                f"Received in it: {callback!r:.200}"
+            )
+    return callbacks
+
+
+class Checked(NamedTuple):
+    """The outcome of checking a study's default hyperparameters.
+
+    Attributes:
+        warnings: What a person should know. A builder that raises is one: other hyperparameters
+            may suit it.
+        objective: The study's, with its direction.
+        model_bytes: Of the model's weights; 0 if there is none.
+    """
+
+    warnings: list[str]
+    objective: Objective
+    model_bytes: int = 0
+
+
+def check_study(study: StudyDefinition, data: AnyData) -> Checked:
+    """Builds the model of the default hyperparameters and trains it on a few samples.
+
+    So mistakes in a builder are reported before anything is written.
+
+    Args:
+        study: The study.
+        data: Its data, with the weights of its classes; or what makes it.
+
+    Raises:
+        BuilderError: If the builder returns no compiled model, or reads what the space lacks; if
+            output layer, loss and targets can't fit; or if the study's trainer is "compiled" and
+            the model or its callbacks can't be.
+        ObjectiveError: If the model does not log the objective, or nothing tells its direction.
+    """
+    # Late: they import this module.
+    from studies.training.building.hypermodel import has_own_fit, rehearse
+    from studies.training.building.made_data import splits_for
+    from studies.training.building.trying import check_tensorboard, failure, try_model
+    from studies.training.programs.compiled import CompiledTrainer
+    from studies.training.programs.fitness import why_not
+
+    assert study.space is not None, "a session resolves the study's space"
+    hp = Hyperparameters(study.space, study.space.defaults())
+    splits = splits_for(data, hp)
+    begin_trial(study.seed)
+    try:
+        model = build_model(study, hp)
+        callbacks = build_callbacks(study, hp)
+    except StudyError:
+        raise
+    except Exception as error:
+        found = [failure(study, data, error, "the builder")]
+        return Checked(found, settled(study.objective, None))
+    check_tensorboard(study, callbacks)
+    compiles = study.trainer == "compiled" and not has_own_fit(study.build)
+    if compiles:
+        _refuse(study, splits.unfit or why_not(model, callbacks))
+    try:
+        if has_own_fit(study.build):
+            logged = rehearse(study, model, splits, hp)
+        else:
+            for part in (splits.train.at_hand, splits.validation.at_hand):
+                check_targets(model, part.x, part.y)
+                check_weighted(model, part)
+            logged = try_model(study, model, splits, hp)
+    except StudyError:
+        raise
+    except Exception as error:
+        found = [failure(study, data, error, "the model")]
+        return Checked(found, settled(study.objective, model))
+    _check_metric_names(study, logged)
+    if not callbacks and not has_own_steps(model):
+        named = study.objective
+        check_logged(named.metric if isinstance(named, Objective) else named, logged)
+    objective = settled(study.objective, model)
+    if compiles:
+        # Only tracing shows which state it holds.
+        trainer = CompiledTrainer()
+        _refuse(study, trainer.why_not_traced(model, splits, study.batch_size))
+    warnings = loading_warnings(model, study.build)
+    return Checked(warnings, objective, weights_bytes(model))
+
+
+def _check_metric_names(study: StudyDefinition, logged: Iterable[str]) -> None:
+    try:
+        check_names((), logged)
+    except NotRecordableError as error:
+        raise BuilderError(f"The study {study.name!r} can't be recorded. {error}") from None
+
+
+def weights_bytes(model: keras.Model) -> int:
+    """Returns the size of a model's weights in bytes, as floats of 32 bits."""
+    return sum(4 * int(math.prod(weight.shape)) for weight in model.weights)
+
+
+def _refuse(study: StudyDefinition, reason: str) -> None:
+    """Raises BuilderError if there is a reason why a study cannot be compiled."""
+    if reason:
+        raise BuilderError(
+            f"The study {study.name!r} cannot be compiled: {reason}. Take that away, or use the "
+            "trainer 'auto', which leaves it to model.fit."
+        )
+
+
+def check_logged(metric: str, logged: set[str]) -> None:
+    """Checks that an objective is among the metrics that a model logs.
+
+    Raises:
+        ObjectiveError: If not; lists the metrics.
+    """
+    if metric not in logged:
+        raise unknown_metric(metric, logged)

@@ -1,0 +1,160 @@
+"""A study's space: declared, or found by tracing its builder; then tailored."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from search_spaces import Discovery, Hyperparameters, SearchSpace, SearchSpaceError, discover
+from search_spaces.discovery.reading import reading_of
+from studies.errors import BuilderError
+from studies.training.building.build import build_function, check_model
+from studies.training.building.hypermodel import has_own_fit, rehearse
+from studies.training.building.made_data import AnyData, MadeData, splits_for
+from studies.training.process import global_settings
+from studies.training.process.determinism import begin_trial
+from studies.user_code.causes import fatal, is_fatal
+
+if TYPE_CHECKING:
+    from studies.definition.study_definition import StudyDefinition
+
+
+_READ_BY_THE_TRAINING: Final = ("epochs", "batch_size")
+
+
+class Resolved(NamedTuple):
+    """A study with its final space.
+
+    Attributes:
+        study: The study.
+        joins: Whether hyperparameters that are declared later join its space.
+        declared: The names that were declared up front; none if the space was found by tracing.
+        unread: Those that vary, and that the builder never reads.
+        notes: Messages for the user.
+    """
+
+    study: StudyDefinition
+    joins: bool
+    declared: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    notes: Sequence[str] = ()
+
+
+def resolve_space(study: StudyDefinition, data: AnyData) -> Resolved:
+    """Returns a study with its final space.
+
+    Hyperparameters that only the builder declares are tuned too, as in Keras Tuner.
+
+    Args:
+        study: With a space, or without.
+        data: Its data, a few samples of which serve to trace a HyperModel's own `fit`; or the maker
+            of its data, which may declare hyperparameters too.
+
+    Raises:
+        BuilderError: If the builder can't be traced, or the data of the default values not be made.
+        SearchSpaceError: If the space can't be tailored so.
+    """
+    # With --only, other hyperparameters never vary, even if they are declared later.
+    joins = study.tailoring.only is None
+    # Optuna's examples call Keras's clear_session in each build, which makes Python check all its #
+    # objects: a quarter of a second, except for frozen ones.
+    gc.freeze()
+    try:
+        if study.space is not None:
+            return _beside_declared(study, study.space, data, joins)
+        found = _discovered(study, data)
+    except Exception as error:
+        if not is_fatal(error):
+            raise
+        raise fatal(error) from None
+    finally:
+        gc.unfreeze()
+    return Resolved(study.with_space(study.tailoring.apply(found.space)), joins, notes=found.notes)
+
+
+def _discovered(study: StudyDefinition, data: AnyData) -> Discovery:
+    try:
+        return discover(
+            _traced(study, data),
+            before=lambda: begin_trial(study.seed),
+            stops=_is_the_last,
+            space=study.space,
+        )
+    except SearchSpaceError as error:
+        raise BuilderError(
+            f"The builder of the study {study.name!r} can't be traced for its hyperparameters: "
+            f"{error}"
+        ) from None
+
+
+def _beside_declared(
+    study: StudyDefinition, declared: SearchSpace, data: AnyData, joins: bool
+) -> Resolved:
+    """Compares a declared space with what the builder reads and declares."""
+    reading = reading_of(
+        _traced(study, data),
+        declared,
+        before=lambda: begin_trial(study.seed),
+        read_elsewhere=_READ_BY_THE_TRAINING,
+        stops=_is_the_last,
+    )
+    space, notes = declared, []
+    if reading.undeclared:
+        found = _discovered(study, data)
+        space = found.space
+        new = [name for name in space.names if name not in declared]
+        notes = [
+            f"The builder declares {_listed(new)} beside the study's space: tuned too. To keep "
+            f"it at a value: --fix {new[0]}=VALUE, or Fixed({new[0]!r}, VALUE) in the space.",
+            *found.notes,
+        ]
+    tailored = study.with_space(study.tailoring.apply(space))
+    assert tailored.space is not None, "it was just given"
+    unread = tuple(name for name in reading.unread if name in tailored.space.dimensions)
+    if unread:
+        be, it = ("is", "it") if len(unread) == 1 else ("are", "them")
+        notes.append(
+            f"{_listed(unread)} {be} in the space, and the builder never reads {it}: what is "
+            f"proposed for {it} changes nothing."
+        )
+    return Resolved(tailored, joins, declared.names, unread, notes)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names))
+
+
+def _is_the_last(error: Exception) -> bool:
+    """Returns whether an exception of a builder ends tracing, as it does not depend on values."""
+    return isinstance(error, BuilderError) or is_fatal(error)
+
+
+def _traced(study: StudyDefinition, data: AnyData) -> Any:
+    """Returns a function that runs everything that may declare hyperparameters."""
+    build = build_function(study.build)
+    declare = getattr(study.build, "declare_hyperparameters", None)
+    made = False
+
+    @global_settings.noting_environment()
+    def traced(hp: Hyperparameters) -> None:
+        nonlocal made
+        if isinstance(data, MadeData):
+            try:
+                data.described(hp)
+                data.weights_of(hp)
+            except Exception as error:
+                # The default values come first, and must work.
+                raise error if made else data.failed(error) from None
+            made = True
+            begin_trial(study.seed)
+        if declare is not None:
+            declare(hp)
+        # An objective of Optuna's trains its model: once is enough.
+        model = check_model(study, build(hp))
+        if study.callbacks is not None:
+            study.callbacks(hp)
+        if has_own_fit(study.build):
+            rehearse(study, model, splits_for(data, hp), hp)
+
+    return traced

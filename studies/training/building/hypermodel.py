@@ -1,0 +1,302 @@
+"""The trainer of a Keras Tuner HyperModel with its own `fit`.
+
+Keras Tuner's contract (https://keras.io/keras_tuner/api/hypermodels/base_hypermodel/): it is
+called as ``fit(hp, model, x, y, validation_data=…, callbacks=…, …)`` and returns the history of
+`model.fit`, or a number or a dict of metrics that is the trial's outcome.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from studies.data import Part, Splits
+from studies.errors import BuilderError
+from studies.training.models import scalars
+from studies.training.process.determinism import begin_epoch
+from studies.training.process.seed_states import SeedStates
+from studies.training.trainer import OnEpoch, Training
+from studies.training.variables import copy_of
+from tracking.records import Objective, TrialSpec
+
+if TYPE_CHECKING:
+    import keras
+
+    from search_spaces import Hyperparameters
+    from studies.data import AnySplits
+    from studies.definition.study_definition import StudyDefinition
+
+_SAMPLES = 8  # Samples to rehearse with.
+_OTHERS = (
+    "the HyperModel's fit trained other models than the one that it was given, so that no "
+    "weights are known to have this value. Train the given model, with the given callbacks, to "
+    "have a checkpoint"
+)
+_OnEpochOf = Callable[[Any, int, Mapping[str, float]], bool]
+_GIVEN_TWICE = re.compile(r"multiple values for (?:keyword )?argument '(\w+)'")
+
+
+def has_own_fit(build: object) -> bool:
+    """Returns whether a study's builder is a HyperModel that overrides `fit`."""
+    method = getattr(type(build), "fit", None)
+    if method is None or not callable(getattr(build, "build", None)):
+        return False
+    return not getattr(method, "__module__", "").startswith("keras_tuner.")
+
+
+class HyperModelTrainer:
+    """Trains by a HyperModel's own `fit`, on arrays.
+
+    Shuffling depends on the trial's seed, as all random states are set before; but its epochs can't
+    be resumed in between.
+
+    Args:
+        hypermodel: The study's builder.
+    """
+
+    concludes = True
+    traced, walked = (), None
+    used = ("hypermodel", "the HyperModel trains by a fit of its own")
+    structure = ""
+    unsaved = ""
+
+    def __init__(self, hypermodel: Any) -> None:
+        self._hypermodel, self._fit = hypermodel, hypermodel.fit
+        # The metrics of the given model's epochs in this trial.
+        self._values: set[float] = set()
+
+    def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
+        """See `Trainer.train`.
+
+        Raises:
+            BuilderError: If the samples have weights and the `fit` can't be given any.
+        """
+        spec, splits = training.spec, training.splits
+        assert isinstance(splits, Splits), "a session refuses others"
+        self.unsaved, self._values = "", set()
+        given = training.model
+        watching = _watching(self._reporting(given, on_epoch), spec.seed)
+        validation = splits.validation
+        weights = () if validation.sample_weight is None else (validation.sample_weight,)
+        keywords = {
+            "validation_data": (validation.x, _targets(validation), *weights),
+            "epochs": spec.epochs,
+            "batch_size": spec.batch_size,
+            "callbacks": [*training.callbacks, watching],
+            "verbose": 0,
+        }
+        if splits.train.sample_weight is not None:
+            keywords["sample_weight"] = splits.train.sample_weight
+        objective = spec.objective.metric
+        before = copy_of(given)
+        with fitted_models() as fitted:
+            returned = self._call(training.hp, given, splits.train, keywords, spec.seed)
+        if not watching.ended and hasattr(returned, "history"):
+            # It did not pass the callbacks on: the weights are those of its last epoch.
+            self.unsaved = "" if getattr(returned, "model", given) is given else _OTHERS
+            last = {name: values[-1] for name, values in returned.history.items() if len(values)}
+            return scalars(last) or None
+        outcome = outcome_of(returned, objective)
+        if outcome is not None:
+            trained = any(model is given for model in fitted) or _differ(copy_of(given), before)
+            others = any(model is not given for model in fitted)
+            own = outcome.get(objective) in self._values
+            self.unsaved = "" if trained and (own or not others) else _OTHERS
+        return outcome
+
+    def _reporting(self, given: keras.Model, on_epoch: OnEpoch) -> _OnEpochOf:
+        """Returns a function that takes an epoch of any model that the `fit` trains."""
+
+        def report(model: Any, epoch: int, metrics: Mapping[str, float]) -> bool:
+            self.unsaved = "" if model is None or model is given else _OTHERS
+            if not self.unsaved:
+                self._values.update(metrics.values())
+            return on_epoch(epoch, metrics)
+
+        return report
+
+    def _call(
+        self,
+        hp: Hyperparameters,
+        model: keras.Model,
+        part: Any,
+        keywords: dict[str, Any],
+        seed: int,
+    ) -> Any:
+        """Calls `fit`, without arguments that it does not take or passes to `model.fit` itself."""
+        import keras
+
+        weighted, keywords = "sample_weight" in keywords, _taken(self._fit, keywords)
+        if weighted and "sample_weight" not in keywords:
+            raise BuilderError(
+                "The training samples have weights (sample_weight or class_weight), and the fit of "
+                f"the HyperModel {type(self._hypermodel).__name__} takes none. Give it a parameter "
+                "sample_weight, or **kwargs, and pass that on to model.fit."
+            )
+        while True:
+            keras.utils.set_random_seed(seed)
+            try:
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
+                    return self._fit(hp, model, part.x, _targets(part), **keywords)
+            except TypeError as error:
+                # `model.fit(*args, batch_size=hp.Int(…), **kwargs)`: tuned there, so leave it out.
+                # # Python raises before anything is trained.
+                twice = _GIVEN_TWICE.search(str(error))
+                if twice is None or twice[1] not in keywords:
+                    raise
+                del keywords[twice[1]]
+
+
+def rehearse(
+    study: StudyDefinition, model: keras.Model, splits: AnySplits, hp: Hyperparameters
+) -> set[str]:
+    """Trains an epoch on a few samples, to see what a HyperModel's `fit` declares and reports.
+
+    Args:
+        study: Its builder is a HyperModel with a `fit` of its own.
+        model: The model to train.
+        splits: The study's data.
+        hp: The hyperparameters.
+
+    Returns:
+        The names of the metrics of its epochs and of its outcome.
+
+    Raises:
+        Exception: Whatever the `fit` raises.
+    """
+
+    def on_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:
+        told.update(metrics)
+        return False
+
+    told: set[str] = set()
+    objective = study.objective
+    if not isinstance(objective, Objective):
+        # The model's metrics tell which way is better, once they have measured something.
+        objective = Objective(objective, "min")
+    spec = TrialSpec(0, 1, {}, study.seed, 1, _SAMPLES, 1, "", objective)
+    assert isinstance(splits, Splits), "a session refuses others"
+    train, validation = splits.train.first(_SAMPLES), splits.validation.first(_SAMPLES)
+    splits = replace(splits, train=train, validation=validation)
+    trainer, training = HyperModelTrainer(study.build), Training(model, splits, spec, [], hp)
+    with _without_tracing():
+        outcome = trainer.train(training, on_epoch)
+    return told.union(outcome or ())
+
+
+@contextlib.contextmanager
+def _without_tracing() -> Iterator[None]:
+    """Makes TensorFlow run functions eagerly: a step or two are not worth tracing."""
+    import tensorflow as tf
+
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        with warnings.catch_warnings():
+            # The warning that it does not apply to tf.data.
+            warnings.filterwarnings("ignore", message=".*run_functions_eagerly.*")
+            yield
+    finally:
+        tf.config.run_functions_eagerly(before)
+
+
+def outcome_of(returned: object, objective: str) -> dict[str, float] | None:
+    """Returns the outcome that a HyperModel's `fit` returns, or None if its epochs decide.
+
+    Args:
+        returned: Its returned value.
+        objective: The objective's name, for a bare number.
+
+    Raises:
+        BuilderError: If it is neither a history, a number, a dict of numbers nor None.
+    """
+    if returned is None or hasattr(returned, "history"):
+        return None
+    try:
+        if isinstance(returned, Mapping):
+            return scalars(returned)
+        return {objective: float(returned)}  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise BuilderError(
+            "A HyperModel's fit must return the history of model.fit, a number, a dict of "
+            f"numbers, or nothing. Received: {returned!r:.200}"
+        ) from None
+
+
+@contextlib.contextmanager
+def fitted_models() -> Iterator[list[keras.Model]]:
+    """Collects the models whose `fit` is called within, each once."""
+    import keras
+
+    fitted: list[keras.Model] = []
+    fit = keras.Model.fit
+
+    @functools.wraps(fit)
+    def noting(model: keras.Model, *arguments: Any, **keywords: Any) -> Any:
+        if all(model is not other for other in fitted):
+            fitted.append(model)
+        return fit(model, *arguments, **keywords)
+
+    own = "fit" in vars(keras.Model)
+    keras.Model.fit = noting
+    try:
+        yield fitted
+    finally:
+        if own:
+            keras.Model.fit = fit
+        else:
+            del keras.Model.fit
+
+
+def _differ(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> bool:
+    return len(one) != len(other) or any(
+        not np.array_equal(a, b) for a, b in zip(one, other, strict=True)
+    )
+
+
+def _taken(function: Any, keywords: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
+        return dict(keywords)
+    names = {p.name for p in parameters}
+    return {name: value for name, value in keywords.items() if name in names}
+
+
+def _targets(part: Part) -> Any:
+    """Returns the targets for `model.fit`: None if there are none."""
+    return part.y if part.has_targets else None
+
+
+def _watching(on_epoch: _OnEpochOf, seed: int) -> Any:
+    import keras
+
+    class Watching(keras.callbacks.Callback):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            # A fit may train several times, each from epoch 0.
+            self.ended = 0
+
+        def __deepcopy__(self, memo: object) -> Watching:
+            # A fit that copies its callbacks, as Keras Tuner does, must still be followed.
+            return self
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            if self.model is not None:
+                beside = SeedStates(self.model, changes=True).beside()
+                begin_epoch(self.model, seed, self.ended + 1, beside)
+
+        def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+            self.ended += 1
+            if not on_epoch(self.model, self.ended, scalars(logs or {})) and self.model is not None:
+                self.model.stop_training = True
+
+    return Watching()

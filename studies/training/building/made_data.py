@@ -1,0 +1,191 @@
+"""Data and class weights that depend on hyperparameters: functions of `hp` make them."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from search_spaces.discovery.replaying import Asked, RecordedHyperparameters, answers_alike
+from studies.data import (
+    AnyDataset,
+    AnySplits,
+    DataError,
+    Dataset,
+    StreamedDataset,
+    StreamedSplits,
+)
+from studies.data.arrays.digests import array_digest, combined_digest
+from studies.data.structures import named_arrays
+from studies.definition.class_weights import (
+    check_class_weight,
+    resolve_class_weight,
+    with_class_weight,
+)
+from studies.errors import BuilderError, StudyError
+from studies.training.process import global_settings
+from studies.training.process.determinism import begin_trial
+from studies.user_code.causes import explain, fatal, is_fatal
+
+if TYPE_CHECKING:
+    from studies.definition.study_definition import StudyDefinition
+
+DATA_SETS_KEPT = 4
+"""In each process: each takes its memory."""
+
+
+class Made(NamedTuple):
+    """What is made for a trial.
+
+    Attributes:
+        data: As it was described.
+        splits: Loaded, without the weights of the classes.
+        class_weight: These.
+    """
+
+    data: AnyDataset
+    splits: AnySplits
+    class_weight: dict[int, float] | None
+
+
+class MadeData:
+    """Makes the data of each trial; keeps what it made last, by the values that were read for it.
+
+    The function of the data is called under the study's seed: it shall depend on `hp` alone.
+
+    Args:
+        study: Its `data`, its `class_weight`, both or neither are functions of `hp`.
+    """
+
+    def __init__(self, study: StudyDefinition) -> None:
+        self._study = study
+        self._kept: deque[tuple[tuple[Asked, ...], AnyDataset]] = deque(maxlen=DATA_SETS_KEPT)
+        self._streamed: bool | None = None
+
+    def described(self, hp: Any) -> AnyDataset:
+        """Returns the description of the data of hyperparameters.
+
+        Args:
+            hp: Counts as read, and has what was declared, as if the function were called each time.
+
+        Raises:
+            BuilderError: If the function returns something else.
+            Exception: Whatever it raises.
+        """
+        study = self._study
+        if isinstance(study.data, Dataset | StreamedDataset):
+            return study.data
+        for asked, data in tuple(self._kept)[::-1]:
+            if answers_alike(asked, hp):
+                self._kept.remove((asked, data))
+                self._kept.append((asked, data))
+                return data
+        recorded = RecordedHyperparameters(hp)
+        begin_trial(study.seed)
+        try:
+            with global_settings.noting_environment():
+                made: object = study.data(recorded)  # type: ignore[arg-type]
+        finally:
+            # It is called for some trials only.
+            global_settings.restore()
+        if not isinstance(made, Dataset | StreamedDataset):
+            raise BuilderError(
+                f"The function of the data of the study {study.name!r} must return data from "
+                "kerastudy.datasets, such as datasets.arrays(x, y). Received: "
+                f"{' '.join(repr(made).split()):.200}"
+            )
+        if recorded.asked is not None:
+            self._kept.append((recorded.asked, made))
+        return made
+
+    def weights_of(self, hp: Any) -> Any:
+        """Returns the class weights of hyperparameters, as the study gives them."""
+        class_weight = self._study.class_weight
+        return check_class_weight(class_weight(hp)) if callable(class_weight) else class_weight
+
+    def of(self, hp: Any) -> Made:
+        """Returns the data of hyperparameters, and its class weights.
+
+        Raises:
+            StudyError: If the class weights don't suit the data, or the function does not return
+                data, or arrays for some values and batches for others.
+            DataError: If the data can't be loaded.
+            Exception: Whatever the functions raise.
+        """
+        data = self.described(hp)
+        streamed = isinstance(data, StreamedDataset)
+        if self._streamed not in (None, streamed):
+            raise BuilderError(
+                f"The function of the data of the study {self._study.name!r} returns arrays for "
+                "some hyperparameters and batches for others. Return one of them for all."
+            )
+        if streamed:
+            # Random operations refuse to run unseeded, in pipelines too.
+            begin_trial(self._study.seed)
+        splits = data.load()
+        self._streamed = streamed
+        return Made(data, splits, resolve_class_weight(self.weights_of(hp), splits))
+
+    def of_defaults(self, hp: Any) -> Made:
+        """Returns the data of the default hyperparameters, see `of`.
+
+        Raises:
+            StudyError: If it can't be made, for whatever reason.
+        """
+        try:
+            return self.of(hp)
+        except Exception as error:
+            raise self.failed(error) from None
+
+    def failed(self, error: Exception) -> StudyError:
+        """Returns the error for the data of the default hyperparameters."""
+        if is_fatal(error):
+            return fatal(error)
+        if isinstance(error, StudyError):
+            return error
+        return BuilderError(
+            f"The data of the study {self._study.name!r} can't be made of the default "
+            f"hyperparameters: {self.cause(error)}."
+        )
+
+    def cause(self, error: Exception) -> str:
+        """Says what was wrong with data that could not be made."""
+        if isinstance(error, DataError | StudyError):
+            return str(error).removesuffix(".")
+        return explain(error, self._study.data)
+
+
+AnyData = AnySplits | MadeData
+
+
+def made_data(study: StudyDefinition) -> MadeData | None:
+    """Returns what makes a study's data for each trial; None if all trials have the same."""
+    of_study = isinstance(study.data, Dataset | StreamedDataset)
+    return None if of_study and not callable(study.class_weight) else MadeData(study)
+
+
+def splits_for(data: AnyData, hp: Any) -> AnySplits:
+    """Returns the data that a trial is trained on, its classes weighted if `data` makes it.
+
+    Raises:
+        Exception: See `MadeData.of`.
+    """
+    if not isinstance(data, MadeData):
+        return data
+    made = data.of(hp)
+    return with_class_weight(made.splits, made.class_weight)
+
+
+def validation_digest(splits: AnySplits) -> str:
+    """Returns what two trials share whose values compare: SHA-256 of what they are judged by.
+
+    That is the validation part's targets and weights. Of data without targets it is the number of
+    samples; of data in batches, whose targets alone are not known, the whole part.
+    """
+    if isinstance(splits, StreamedSplits):
+        return splits.digests["validation"]
+    part = splits.validation
+    arrays = named_arrays(part.y, "y") if part.has_targets else {}
+    if part.sample_weight is not None:
+        arrays = {**arrays, "sample_weight": part.sample_weight}
+    digests = {name: array_digest(array) for name, array in arrays.items()}
+    return combined_digest({**digests, "samples": str(len(part))})

@@ -1,0 +1,305 @@
+"""Checks before training whether output and loss of a compiled model fit the targets.
+
+Only certain mistakes are refused: those on which Keras would raise during a trial, or train
+silently and uselessly. A user's own losses, and subclasses of models and layers, are not checked.
+Each of several outputs is checked separately.
+
+Sources: https://keras.io/api/losses/probabilistic_losses/ and
+https://keras.io/api/losses/regression_losses/ for what each loss takes; keras 3.15's
+`losses.loss.squeeze_or_expand_to_same_rank` for which shapes it takes as the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from studies.data.structures import map_arrays
+from studies.errors import BuilderError
+from studies.libraries.keras_parts import made_by
+from studies.training.batches import as_keras_reads
+from studies.training.building.compared_outputs import Compared, compared_outputs, single_output
+
+if TYPE_CHECKING:
+    import keras
+
+    from studies.data import Part
+    from studies.data.structures import Arrays
+
+    Shape = tuple[int | None, ...]
+
+_SPARSE: Final = "sparse_categorical_crossentropy"
+_BINARY: Final = ("binary_crossentropy", "binary_focal_crossentropy")
+_CATEGORICAL: Final = ("categorical_crossentropy", "categorical_focal_crossentropy")
+_CLASSES: Final = {
+    "BinaryCrossentropy": "binary_crossentropy",
+    "BinaryFocalCrossentropy": "binary_focal_crossentropy",
+    "CategoricalCrossentropy": "categorical_crossentropy",
+    "CategoricalFocalCrossentropy": "categorical_focal_crossentropy",
+    "CosineSimilarity": "cosine_similarity",
+    "Hinge": "hinge",
+    "Huber": "huber",
+    "KLDivergence": "kl_divergence",
+    "LogCosh": "log_cosh",
+    "MeanAbsoluteError": "mean_absolute_error",
+    "MeanAbsolutePercentageError": "mean_absolute_percentage_error",
+    "MeanSquaredError": "mean_squared_error",
+    "MeanSquaredLogarithmicError": "mean_squared_logarithmic_error",
+    "Poisson": "poisson",
+    "SparseCategoricalCrossentropy": _SPARSE,
+    "SquaredHinge": "squared_hinge",
+}
+"""Keras's losses that are checked: the class, and the function that does the same.
+
+All but the sparse one compare a target with an output of the same shape, number by number.
+"""
+
+
+@dataclass(frozen=True)
+class _Loss:
+    """One of Keras's own losses.
+
+    Attributes:
+        name: The name of its function.
+        from_logits: Whether it takes the output as logits, not as probabilities.
+        ignored: The label that it leaves out, if any.
+        dtype: The type in which it computes.
+    """
+
+    name: str
+    from_logits: bool = False
+    ignored: int | None = None
+    dtype: str = "float32"
+
+
+def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
+    """Checks that the outputs and the losses of a model can fit the targets.
+
+    Args:
+        model: Compiled. One that is not built yet is called on one sample.
+        x: Samples, of shape (n, ...): one array, or several.
+        y: Their targets, likewise; all of them, as labels out of range may be few.
+
+    Raises:
+        BuilderError: If they can't; lists everything that is wrong, and what to do.
+        Exception: What the model raises when it is called to be built.
+    """
+    if not _is_of_keras(model):
+        return
+    if not model.built:
+        model(as_keras_reads(map_arrays(lambda array: array[:1], x)))
+    for compared in compared_outputs(model, y):
+        problems = [problem for problem in _problems(compared) if problem]
+        if problems:
+            raise BuilderError(
+                f"The model can't learn the targets{compared.name} of shape "
+                f"{compared.targets.shape}: {'; '.join(problems)}."
+            )
+
+
+def check_weighted(model: keras.Model, part: Part) -> None:
+    """Checks that a model can weight the targets of several outputs.
+
+    Keras looks for an output's weights at the place of the output (`CompileLoss.call`).
+
+    Raises:
+        BuilderError: If targets and outputs go by name in the one and in order in the other.
+    """
+    output = getattr(model, "output", None) if _is_of_keras(model) else None
+    several = isinstance(output, list | tuple | dict) and not isinstance(part.y, np.ndarray)
+    if part.sample_weight is None or not several:
+        return
+    if isinstance(part.y, dict) != isinstance(output, dict):
+        raise BuilderError(
+            "Keras can't weigh the samples of this model: its outputs are a "
+            f"{type(output).__name__}, and the targets a {type(part.y).__name__}. Give the model "
+            "its outputs as a dict by the names of the targets, or leave out sample_weight."
+        )
+
+
+def _problems(compared: Compared) -> list[str]:
+    output, y = compared.output, compared.targets
+    shape: Shape = tuple(output.shape)
+    loss = _loss(compared.loss, y.shape, shape)
+    activation = _activation(output)
+    if activation == "softmax" and shape[-1] == 1:
+        return [
+            "the last layer is a softmax of one unit, which gives 1 whatever its input: use a "
+            "sigmoid, as kerastudy.outputs.binary() does, or one unit for each class"
+        ]
+    if loss is None:
+        return []
+    problems = [_misfit(loss, y, shape), _wrong_kind(loss, activation, output.dtype)]
+    # Check values only if the shapes are right.
+    return problems if any(problems) else [_wrong_values(loss, y, shape)]
+
+
+def _misfit(loss: _Loss, y: np.ndarray, output: Shape) -> str:
+    """Returns why targets of this shape can't be compared with the output, or nothing."""
+    units = output[-1]
+    labels = y.shape[:-1] if y.ndim == len(output) and y.shape[-1] == 1 else y.shape
+    label_of_each = _agree(labels, output[:-1])
+    if loss.name == _SPARSE:
+        if label_of_each:
+            return ""
+        if y.ndim == len(output) and y.shape[-1] == units:
+            return (
+                f"{loss.name} takes one label for each sample, and these have one number for each "
+                f"of the {units} units, as one-hot rows do: use categorical_crossentropy, as "
+                f"kerastudy.outputs.one_hot({units}) does"
+            )
+        return f"{loss.name} takes one label for each output of shape {output[1:]}"
+    if loss.name in _CATEGORICAL and label_of_each and units != 1:
+        return (
+            f"{loss.name} takes a one-hot row for each sample, and these are single labels: use "
+            f"{_SPARSE}, as kerastudy.outputs.classes({units}) does"
+        )
+    if not _same_shape(y.shape, output):
+        return (
+            f"the output of a sample has shape {output[1:]} and its target {y.shape[1:]}, "
+            f"and {loss.name} compares them number by number: give the last layer a unit for each "
+            "number of a target"
+        )
+    if loss.name in _CATEGORICAL and units == 1:
+        return (
+            f"{loss.name} of one unit is 0 whatever the output: use binary_crossentropy, as "
+            "kerastudy.outputs.binary() does"
+        )
+    return ""
+
+
+def _wrong_kind(loss: _Loss, activation: str, dtype: str) -> str:
+    """Returns a message if probabilities are taken as logits, or the reverse; else nothing."""
+    if not loss.name.endswith("crossentropy"):
+        return ""
+    if activation == "linear" and not loss.from_logits:
+        fitting = "sigmoid" if loss.name in _BINARY else "softmax"
+        return (
+            f"{loss.name} takes probabilities, and the last layer is linear: give it the "
+            f"activation {fitting!r}, or the loss from_logits=True"
+        )
+    # Keras finds the logits before the activation by itself and warns, unless they were converted
+    # in between, as in mixed precision (`_get_logits` in its backend for TensorFlow).
+    if activation in ("softmax", "sigmoid") and loss.from_logits and dtype != loss.dtype:
+        return (
+            f"{loss.name} has from_logits=True, and the last layer's {activation} gives "
+            "probabilities: leave out one of the two"
+        )
+    return ""
+
+
+def _wrong_values(loss: _Loss, y: np.ndarray, output: Shape) -> str:
+    """Returns which values of the targets the loss can't take, or nothing."""
+    if loss.name in _BINARY:
+        low, high = y.min(), y.max()
+        if low < 0 or high > 1:
+            return (
+                f"{loss.name} takes targets from 0 to 1, and these go from {_number(low)} to "
+                f"{_number(high)}: encode them as 0 and 1, or use the loss of another kind of "
+                "target, as in kerastudy.outputs"
+            )
+    if loss.name == _SPARSE:
+        labels = y if loss.ignored is None else y[y != loss.ignored]
+        if not labels.size:
+            return ""
+        fractions = labels[labels != np.floor(labels)] if labels.dtype.kind == "f" else labels[:0]
+        if fractions.size:
+            return (
+                f"{loss.name} takes whole numbers as labels, and these have fractions, such as "
+                f"{_number(fractions[0])}: use the loss of a regression, as "
+                "kerastudy.outputs.regression() does"
+            )
+        low, high, units = labels.min(), labels.max(), output[-1]
+        if low < 0 or (units is not None and high >= units):
+            return (
+                f"the labels go from {_number(low)} to {_number(high)}, and a model of {units} "
+                "unit(s) knows those from 0 up, one for each: encode them as 0, 1, 2 and so on, "
+                "and give the last layer a unit for each class"
+            )
+    return ""
+
+
+def _loss(compiled: Any, targets: Shape, output: Shape) -> _Loss | None:
+    """Returns what a model was compiled with, if it is one of Keras's own losses."""
+    import keras
+
+    if isinstance(compiled, str):
+        if compiled.lower() in ("crossentropy", "ce"):
+            compiled = _crossentropy(targets, output)
+        try:
+            compiled = keras.losses.get(compiled)
+        except ValueError:
+            # Keras reports it when it first needs the loss.
+            return None
+    for class_name, name in _CLASSES.items():
+        if compiled is getattr(keras.losses, name):
+            return _Loss(name)
+        # Exactly: a subclass may compute anything.
+        if type(compiled) is getattr(keras.losses, class_name):
+            if getattr(compiled, "axis", -1) != -1:
+                return None
+            from_logits = bool(getattr(compiled, "from_logits", False))
+            return _Loss(name, from_logits, getattr(compiled, "ignore_class", None), compiled.dtype)
+    return None
+
+
+def _crossentropy(targets: Shape, output: Shape) -> str:
+    """Returns the loss that Keras takes for the name "crossentropy"."""
+    if output[-1] == 1:
+        return "binary_crossentropy"
+    if len(targets) < len(output) or targets[-1] == 1:
+        return _SPARSE
+    return "categorical_crossentropy"
+
+
+def _activation(output: Any) -> str:
+    """Returns "softmax" (over the last axis), "sigmoid", "linear" (any number), or else nothing."""
+    import keras
+
+    layer = made_by(output)
+    if not _is_of_keras(layer):
+        return ""
+    if isinstance(layer, keras.Model):
+        inner = single_output(layer)
+        return "" if inner is None else _activation(inner)
+    if isinstance(layer, keras.layers.Softmax):
+        return "softmax" if layer.axis == -1 else ""
+    dense = isinstance(layer, keras.layers.Dense | keras.layers.Conv1D | keras.layers.Conv2D)
+    if not dense and not isinstance(layer, keras.layers.Activation):
+        return ""
+    for name in ("softmax", "sigmoid"):
+        if layer.activation is getattr(keras.activations, name):
+            return name
+    # Constraints, and weights that are not trained, may keep a linear layer within 0 and 1; an
+    # Activation that is linear changes nothing but the type of what came before.
+    free = dense and layer.trainable
+    free = free and layer.kernel_constraint is None and layer.bias_constraint is None
+    return "linear" if free and layer.activation is keras.activations.linear else ""
+
+
+def _is_of_keras(thing: object) -> bool:
+    """Returns whether an object is of Keras's own class, not of a subclass."""
+    return type(thing).__module__.partition(".")[0] == "keras"
+
+
+def _same_shape(targets: Shape, output: Shape) -> bool:
+    """Returns whether Keras treats two shapes as equal: one may have another last axis of 1."""
+    if len(targets) == len(output) + 1 and targets[-1] == 1:
+        targets = targets[:-1]
+    elif len(output) == len(targets) + 1 and output[-1] == 1:
+        output = output[:-1]
+    return _agree(targets, output)
+
+
+def _agree(targets: Shape, output: Shape) -> bool:
+    """Returns whether shapes are equal, without batch sizes and unknown axes."""
+    return len(targets) == len(output) and all(
+        one == other or other is None for one, other in zip(targets[1:], output[1:], strict=True)
+    )
+
+
+def _number(value: Any) -> str:
+    number = value.item()
+    return str(int(number)) if number == int(number) else f"{number:g}"

@@ -1,0 +1,9 @@
+"""A trial's best weights as a model of MLflow.
+
+| module | holds |
+|---|---|
+| `champion_loader` | loads a registered model that Keras and MLflow can't load by themselves |
+| `champion_model` | a trial's best weights as a model that MLflow can load |
+| `served` | the registered model of a study: it takes samples before preprocessing |
+| `signatures` | types and shapes of what goes into a model and comes out |
+"""

@@ -1,0 +1,168 @@
+"""A trial's best weights as a model that MLflow can load."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from search_spaces import Hyperparameters, SearchSpace
+from studies.data import StreamedSplits
+from studies.data.arrays.texts import is_text
+from studies.data.structures import named_arrays
+from studies.errors import StudyError, first_paragraph
+from studies.training.batches import Batches
+from studies.training.building.build import build_model, build_variables
+from studies.training.building.own_code import own_code
+from studies.training.champion import champion_loader
+from studies.training.champion.served import served_model
+from studies.training.models import scalars
+from studies.training.process.determinism import begin_trial
+from studies.training.streamed_batches import StreamedBatches
+from studies.training.variables import as_built
+from tracking.records import TrialSpec
+
+if TYPE_CHECKING:
+    import keras
+
+    from studies.data import AnySplits
+    from studies.definition.study_definition import StudyDefinition
+
+
+def save_champion(
+    study: StudyDefinition,
+    space: SearchSpace,
+    splits: AnySplits,
+    spec: TrialSpec,
+    checkpoint: Path,
+    requirements: list[str],
+    folder: Path,
+) -> dict[str, float]:
+    """Rebuilds a trial's model with its best weights and saves it for MLflow.
+
+    Args:
+        study: The builder.
+        space: The space that the spec's values belong to.
+        splits: The data; its validation part is evaluated, its training part gives the signature.
+        spec: The trial.
+        checkpoint: The weights of its best epoch.
+        requirements: Fixed requirements to save with the model.
+        folder: Where to save; must not exist.
+
+    Returns:
+        The model's validation metrics, named as in training (``val_loss``, …); none of a model
+        that is not compiled.
+
+    Raises:
+        StudyError: If the model cannot be rebuilt, loaded or saved.
+    """
+    begin_trial(spec.seed)
+    try:
+        model = build_model(study, Hyperparameters(space, spec.values, number=spec.built_as))
+        build_variables(model, splits)
+        with as_built(model):
+            model.load_weights(checkpoint)
+        metrics = _evaluated(model, splits, spec.batch_size) if model.compiled else {}
+        save_for_mlflow(model, splits, requirements, folder, study.build)
+    except StudyError:
+        raise
+    except Exception as error:
+        raise StudyError(
+            f"Trial {spec.number} is the best, but its model could not be saved as a model of "
+            f"MLflow: {first_paragraph(error)}. Its weights are in {str(checkpoint)!r}."
+        ) from error
+    return {f"val_{name}": value for name, value in scalars(metrics).items()}
+
+
+def _evaluated(model: keras.Model, splits: AnySplits, batch_size: int) -> Mapping[str, Any]:
+    batches: Batches | StreamedBatches
+    if isinstance(splits, StreamedSplits):
+        batches = StreamedBatches(splits)
+    else:
+        batches = Batches(splits, batch_size)
+    with contextlib.closing(batches), warnings.catch_warnings():
+        # Data of unknown length just ends.
+        warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
+        metrics: Mapping[str, Any] = model.evaluate(
+            batches.validation, steps=batches.validation_steps, verbose=0, return_dict=True
+        )
+    return metrics
+
+
+def save_for_mlflow(
+    model: keras.Model,
+    splits: AnySplits,
+    requirements: list[str],
+    folder: Path,
+    build: Any = None,
+) -> None:
+    """Saves a trained model for MLflow, as one that takes samples before preprocessing.
+
+    Args:
+        model: Built, with its final weights.
+        splits: The data that it was trained on.
+        requirements: Fixed requirements to save with the model.
+        folder: Where to save; must not exist.
+        build: Its builder; the code of its own layers and losses is saved with the model.
+
+    Raises:
+        StudyError: If its preprocessing can't be added to it exactly.
+    """
+    import os
+
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow.keras
+    from mlflow.models import Model
+
+    from studies.training.champion.signatures import (
+        example_of,
+        signature_of,
+        table_of,
+        table_signature,
+    )
+
+    x, given = splits.train.at_hand.x, splits.given
+    served = served_model(model, x, given)
+    signature, example = signature_of(served, x, given), example_of(served, given)
+    columns = given.columns.get("x") if isinstance(x, np.ndarray) else None
+    table = table_signature(signature, columns) if columns else None
+    if table is not None and columns and isinstance(example, np.ndarray):
+        example = table_of(example, columns)
+    saved = Model()
+    folder.mkdir()
+    mlflow.keras.save_model(
+        served,
+        str(folder),
+        mlflow_model=saved,
+        signature=signature,
+        input_example=example,
+        pip_requirements=requirements,
+        metadata=given.describe(),
+    )
+    code = own_code(_config_in(folder), build)
+    texts = any(is_text(array) for array in named_arrays(x, "x").values())
+    if table is not None or texts or code.objects or code.missing or code.missing_compiled:
+        # `save_model` takes signatures of tensors alone.
+        saved.signature = table or signature
+        champion_loader.put_into(
+            saved,
+            folder,
+            code.modules,
+            code.objects,
+            missing=code.missing,
+            compiles=not code.missing_compiled,
+        )
+        saved.save(str(folder / "MLmodel"))
+
+
+def _config_in(folder: Path) -> dict[str, Any]:
+    """Returns the configuration that Keras has written of a saved model."""
+    with zipfile.ZipFile(folder / "data" / "model.keras") as archive:
+        config: dict[str, Any] = json.loads(archive.read("config.json"))
+        return config

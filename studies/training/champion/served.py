@@ -1,0 +1,215 @@
+"""The registered model of a study: it takes samples before preprocessing.
+
+Preprocessing becomes Keras's own layers, so that the model loads without kerastudy. They give the
+same bits as `studies.data.arrays.scalings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from studies.data.structures import entry_name, named_arrays
+from studies.errors import StudyError
+from studies.libraries.keras_parts import compile_arguments, layers_within
+from studies.training.models import has_own_steps
+
+if TYPE_CHECKING:
+    import keras
+
+    from studies.data.arrays.given import Given, Prepared
+    from studies.data.structures import Arrays
+
+# Layers on a GPU, and compiled ones, may round differently.
+_TOLERANCE = 1e-6
+
+
+def served_model(model: keras.Model, x: Arrays, given: Given) -> keras.Model:
+    """Returns a model with the preprocessing of its samples as its first layers.
+
+    Args:
+        model: Built, with its final weights. The new model shares its layers.
+        x: The first training samples, after preprocessing.
+        given: The same samples before preprocessing.
+
+    Returns:
+        The model itself without preprocessing; else one of the same class if it can be made. It is
+        compiled in the same way, unless the model has its own steps.
+
+    Raises:
+        StudyError: If the layers give other samples than those the model was trained on.
+    """
+    import keras
+
+    prepared = {name: each for name, each in given.prepared.items() if each.scalings}
+    if not prepared:
+        return model
+    before = _Before(prepared, {layer.name for layer in layers_within(model)})
+    if type(model) is keras.Sequential:
+        (tensor,) = model.inputs
+        raw = before.input(tensor, "x")
+        made = keras.Sequential([raw, *before.layers("x", raw), *model.layers], name=model.name)
+    elif getattr(model, "inputs", None):
+        made = _around_graph(model, x, before)
+    else:
+        made = _around_call(model, x, before)
+    _check(before, given, x)
+    own_class = type(made) is type(model)
+    if model.compiled and (own_class or not has_own_steps(model)):
+        made.compile(**{**compile_arguments(model), "optimizer": model.optimizer})
+    return made
+
+
+class _Before:
+    """Makes the inputs and the first layers of a served model.
+
+    Args:
+        prepared: The preprocessing of samples, by the names of `named_arrays`.
+        taken: Names of existing layers.
+
+    Attributes:
+        raw: The inputs that have been made, by the same names.
+        scaled: The outputs of the layers.
+    """
+
+    def __init__(self, prepared: Mapping[str, Prepared], taken: set[str]) -> None:
+        self._prepared = prepared
+        self._taken = taken
+        self.raw: dict[str, Any] = {}
+        self.scaled: dict[str, Any] = {}
+
+    def input(self, tensor: Any, name: str) -> Any:
+        """Returns an input that replaces one of the model's own."""
+        import keras
+
+        prepared = self._prepared.get(name)
+        if prepared is None:
+            return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
+        shape = tuple(tensor.shape[1:])
+        if len(shape) == len(prepared.shape) or None in shape:
+            shape = prepared.shape
+        # Keras reads floats as float32. Don't cut integers, or fractions given for them, to # other
+        # integers.
+        dtype = "float32" if np.dtype(prepared.dtype).kind == "f" else "float64"
+        return keras.Input(batch_shape=(tensor.shape[0], *shape), dtype=dtype, name=tensor.name)
+
+    def layers(self, name: str, raw: Any) -> list[keras.layers.Layer]:
+        """Returns the layers after an input; none without preprocessing."""
+        import keras
+
+        if name not in self._prepared:
+            return []
+        shape = tuple(raw.shape[1:])
+        made: list[keras.layers.Layer] = [
+            keras.layers.Rescaling(
+                _shaped(each.scale, shape),
+                _shaped(each.offset, shape),
+                dtype="float64",
+                name=self._free(f"preprocessing_{raw.name}"),
+            )
+            for each in self._prepared[name].scalings
+        ]
+        made.append(keras.layers.Identity(dtype="float32", name=self._free(f"{raw.name}_scaled")))
+        tensor = raw
+        for layer in made:
+            tensor = layer(tensor)
+        self.raw[name], self.scaled[name] = raw, tensor
+        return made
+
+    def _free(self, wanted: str) -> str:
+        name, number = wanted, 1
+        while name in self._taken:
+            name, number = f"{wanted}_{number}", number + 1
+        self._taken.add(name)
+        return name
+
+
+def _shaped(values: np.ndarray, shape: tuple[int, ...]) -> Any:
+    return values.reshape(shape) if shape else float(values[0])
+
+
+def _around_graph(model: keras.Model, x: Arrays, before: _Before) -> keras.Model:
+    """Returns a model with the same graph and layers on other inputs."""
+    import keras
+    from keras import tree
+
+    names = iter(_names_of_inputs(model, x))
+    scaled: dict[int, Any] = {}
+
+    def input_of(tensor: Any) -> Any:
+        name = next(names)
+        raw = before.input(tensor, name)
+        if before.layers(name, raw):
+            scaled[id(raw)] = before.scaled[name]
+        return raw
+
+    def called(layer: Any, *arguments: Any, **options: Any) -> Any:
+        given = tree.map_structure(lambda each: scaled.get(id(each), each), (arguments, options))
+        return layer(*given[0], **given[1])
+
+    inputs = tree.map_structure(input_of, model.input)
+    compiled, model.compiled = model.compiled, False
+    try:
+        # Otherwise Keras would compile it from a description of the model.
+        made = keras.models.clone_model(model, inputs, lambda layer: layer, called)
+    finally:
+        model.compiled = compiled
+    return made
+
+
+def _around_call(model: keras.Model, x: Arrays, before: _Before) -> keras.Model:
+    """Returns a model that calls another one, whose graph is unknown."""
+    import keras
+
+    def raw_of(array: np.ndarray, name: str, key: str) -> Any:
+        like = keras.KerasTensor((None, *array.shape[1:]), dtype=array.dtype.name, name=key)
+        raw = before.input(like, name)
+        before.layers(name, raw)
+        return raw
+
+    if isinstance(x, dict):
+        inputs: Any = {key: raw_of(a, entry_name("x", key), key) for key, a in x.items()}
+        scaled: Any = {key: before.scaled.get(entry_name("x", key), inputs[key]) for key in x}
+    elif isinstance(x, tuple):
+        inputs = [raw_of(a, entry_name("x", i), f"input_{i}") for i, a in enumerate(x)]
+        scaled = tuple(before.scaled.get(entry_name("x", i), t) for i, t in enumerate(inputs))
+    else:
+        inputs = raw_of(x, "x", "samples")
+        scaled = before.scaled["x"]
+    return keras.Model(inputs, model(scaled), name=f"served_{model.name}")
+
+
+def _names_of_inputs(model: keras.Model, x: Arrays) -> list[str]:
+    """Returns the names of a model's inputs in messages, in their order."""
+    from keras import tree
+
+    if isinstance(x, np.ndarray):
+        return ["x"]
+    if isinstance(x, tuple):
+        return [entry_name("x", place) for place in range(len(x))]
+    if isinstance(model.input, dict):
+        return [entry_name("x", str(path[-1])) for path, _ in tree.flatten_with_path(model.input)]
+    return [entry_name("x", tensor.name) for tensor in model.inputs]
+
+
+def _check(before: _Before, given: Given, x: Arrays) -> None:
+    """Refuses layers whose output differs from the preprocessed samples."""
+    import keras
+
+    if given.example is None:
+        return
+    raw, trained_on = named_arrays(given.example, "x"), named_arrays(x, "x")
+    for name, tensor in before.raw.items():
+        size = len(raw[name])
+        if tensor.shape[0] not in (None, size):
+            continue
+        made = keras.Model(tensor, before.scaled[name]).predict(raw[name], size, verbose=0)
+        expected = trained_on[name][:size]
+        made = made.reshape(expected.shape)
+        if not np.allclose(made, expected, _TOLERANCE, _TOLERANCE):
+            raise StudyError(
+                f"The layers of the registered model that preprocess {name} differ from what the "
+                f"model was trained on, by up to {np.abs(made - expected).max():.2g}."
+            )

@@ -1,0 +1,203 @@
+"""Full determinism: the same spec gives the same bits, in a fresh process or a warm one."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from search_spaces.private_parts import MissingPartError
+from studies.definition.seeds import epoch_seed
+from studies.errors import StudyError
+from studies.libraries import keras_parts, tensorflow_parts
+from studies.training.process import global_settings
+
+# Seeds that were set since TensorFlow last dropped its kernels, and how many there may be.
+_seeds_set: Final[list[int]] = []
+_MOST_SEEDS = 50
+
+
+def prepare_environment(threads: int) -> None:
+    """Sets the variables that TensorFlow reads when it is imported. Call it before that.
+
+    Args:
+        threads: TensorFlow's intra-op threads, at least 1.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # One of several workers must not take the whole GPU. Untested, as there was no GPU.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+
+
+def configure_tensorflow(threads: int | None) -> int:
+    """Makes TensorFlow deterministic in this process and sets its threads.
+
+    Args:
+        threads: Intra-op threads; None takes those that TensorFlow already uses, or 1.
+
+    Returns:
+        The threads that a trial runs with in this process.
+
+    Raises:
+        StudyError: If TensorFlow was used in this process before, with other threads.
+    """
+    import keras
+    import tensorflow as tf
+
+    # It warns that each trial traces its model again, which is intended.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    if keras.backend.backend() != "tensorflow":
+        raise StudyError(
+            "kerastudy trains with Keras on TensorFlow, and Keras runs on "
+            f"{keras.backend.backend()!r} here. Set KERAS_BACKEND=tensorflow before Keras is "
+            "imported."
+        )
+    tf.config.experimental.enable_op_determinism()
+    tensorflow_parts.rewrite_large_sums(False)
+    threading = tf.config.threading
+    try:
+        threading.set_intra_op_parallelism_threads(threads or 1)
+        threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:
+        # TensorFlow is running already; 0 means a thread for each core.
+        running = threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1
+        if threads is not None and running != threads:
+            raise StudyError(
+                f"This study runs with {threads} thread(s) per trial, and TensorFlow was used in "
+                f"this process before with {running}; threads change results. Launch before the "
+                "first use of TensorFlow, or with executor='worker'."
+            ) from None
+        return running
+    return threads or 1
+
+
+def change_threads(before: int, threads: int) -> None:
+    """Sets the threads of a process that was prepared and configured for others.
+
+    Raises:
+        StudyError: If TensorFlow was used in this process before.
+    """
+    if threads == before:
+        return
+    configure_tensorflow(threads)
+    # Unless the user has set it.
+    if os.environ.get("OMP_NUM_THREADS") == str(before):
+        from threadpoolctl import threadpool_limits
+
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        # For libraries that have read the variable already.
+        threadpool_limits(threads)
+
+
+def begin_trial(seed: int) -> None:
+    """Sets every random state, Keras's numbering of names and settings as in a fresh process."""
+    # Names of layers become names of metrics of models with several outputs: 'dense_7' would
+    # differ from trial to trial.
+    keras_parts.begin_anew()
+    global_settings.restore()
+    _set_random_seed(seed)
+
+
+def _set_random_seed(seed: int) -> None:
+    """Does what `keras.utils.set_random_seed` does, and keeps TensorFlow's kernels if possible.
+
+    Setting the seed makes TensorFlow drop all its kernels, with optimized programs (0.2 s for a
+    small one), because kernels that draw random numbers keep their state. But the seed is a part of
+    them: only a seed that was used before meets such a kernel.
+    """
+    import keras
+
+    # As TensorFlow shortens it (tensorflow/python/framework/random_seed.py).
+    known = seed % (2**31 - 1) in (each % (2**31 - 1) for each in _seeds_set)
+    # Drop them from time to time: kernels of deleted models are kept too.
+    if known or len(_seeds_set) >= _MOST_SEEDS or not _is_set_quietly(seed):
+        _seeds_set.clear()
+        keras.utils.set_random_seed(seed)
+    _seeds_set.append(seed)
+
+
+def _is_set_quietly(seed: int) -> bool:
+    """Sets what `keras.utils.set_random_seed` sets, and keeps TensorFlow's kernels if it can."""
+    import random
+
+    import numpy as np
+
+    try:
+        if not _seeds_set or tensorflow_parts.global_seed() != _seeds_set[-1]:
+            # Others have set one since.
+            return False
+        keras_parts.set_global_seed(seed)
+        tensorflow_parts.set_global_seed(seed)
+    except MissingPartError:
+        return False
+    random.seed(seed)
+    np.random.seed(seed)
+    return True
+
+
+def global_random_states() -> tuple[Any, ...]:
+    """Returns the states of the generators that belong to no model."""
+    import random
+
+    import numpy as np
+
+    generator = keras_parts.global_generator()
+    state = None if generator is None else generator.state.numpy()
+    return random.getstate(), np.random.get_state(), generator, state
+
+
+def set_global_random_states(states: tuple[Any, ...]) -> None:
+    """Sets the states that `global_random_states` returned."""
+    import random
+
+    import numpy as np
+
+    python, numpy, generator, state = states
+    random.setstate(python)
+    np.random.set_state(numpy)
+    keras_parts.set_global_generator(generator)
+    if generator is not None:
+        generator.state.assign(state)
+
+
+def begin_epoch(model: object, seed: int, epoch: int, others: Sequence[Any] = ()) -> None:
+    """Sets seed generators to a function of the trial's seed and the epoch.
+
+    Args:
+        model: Its own generators come first.
+        seed: The trial's.
+        epoch: Counted from 1.
+        others: States of other generators that its training uses; see `states_beside`.
+    """
+    import random
+
+    import numpy as np
+
+    for position, state in enumerate([*seed_generator_states(model), *others]):
+        state.assign(np.array([epoch_seed(seed, epoch, position), 0], dtype="uint32"))
+    # For callbacks and custom steps that draw from the global generators.
+    random.seed(epoch_seed(seed, epoch, -1 % 2**32))
+    np.random.seed(epoch_seed(seed, epoch, -2 % 2**32))
+
+
+def seed_generator_states(model: object) -> list[Any]:
+    """Returns the variables that hold the states of a model's own seed generators, in order."""
+    return list(filter(is_seed_state, getattr(model, "non_trainable_variables", [])))
+
+
+def states_beside(model: object, variables: Iterable[Any]) -> list[Any]:
+    """Returns the states of seed generators among variables that are not a model's own.
+
+    Args:
+        model: The model.
+        variables: All variables that its training reaches; see `Structure.variables`.
+    """
+    own = {id(state) for state in seed_generator_states(model)}
+    return [state for state in variables if is_seed_state(state) and id(state) not in own]
+
+
+def is_seed_state(variable: Any) -> bool:
+    """Returns whether a variable holds the state of a seed generator."""
+    return str(variable.name) == "seed_generator_state"

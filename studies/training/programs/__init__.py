@@ -1,0 +1,14 @@
+"""Programs: whole epochs as TensorFlow functions, traced once for each structure.
+
+| module | holds |
+|---|---|
+| `chosen_programs` | which programs train and validate a model now |
+| `compiled` | the compiled trainer |
+| `epochs` | an epoch, and a validation, as one TensorFlow function each |
+| `fitness` | decides which trainings programs can do, before anything is traced |
+| `fitting` | what `model.fit` does, with an epoch per call |
+| `graph_checks` | checks whether a traced graph can be reused for other trials |
+| `loops` | a step for each batch of some arrays, as one TensorFlow function |
+| `program` | traced once for a structure, used for every trial that has it |
+| `program_checks` | a program compared with the model's own steps |
+"""

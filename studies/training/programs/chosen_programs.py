@@ -1,0 +1,131 @@
+"""Which programs train and validate a model now: chosen anew where `fit` would trace it anew."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from studies.training.trainer import check_traced_alike
+
+if TYPE_CHECKING:
+    import keras
+
+    from studies.training.programs.program import Program
+    from studies.training.structures.structure import Structure
+
+
+class Chosen(NamedTuple):
+    """A program, and the structure of the model that it was chosen for."""
+
+    program: Program
+    structure: Structure
+
+
+class ChosenPrograms:
+    """The programs of one training. Use it as a context: it lends them, and takes them back.
+
+    `fit` traces a step when its function is first called after it was made. So what callbacks
+    change of a model counts from when they have `make_train_function(force=True)` make that of the
+    training step anew, or `compile`; the validation step is traced anew after `compile` alone.
+
+    Args:
+        model: The model.
+        choose: Chooses a program for the model as it is now.
+        before: What `traced` was before the training was cut, or nothing.
+        own_callbacks: Whether the user's own callbacks are called meanwhile. They may predict or
+            evaluate, and what TensorFlow traces then works on the variables that the model has at
+            that time, from then on. So it has its own whenever they are called.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        choose: Callable[[], Chosen],
+        before: Sequence[str] = (),
+        *,
+        own_callbacks: bool = True,
+    ) -> None:
+        self._model, self._choose, self._before = model, choose, before
+        self._own_callbacks = own_callbacks
+        self._training: tuple[object, Chosen] | None = None
+        self._validating: tuple[object, Chosen] | None = None
+        self._lent: Chosen | None = None
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> ChosenPrograms:
+        """Returns itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Takes the programs back."""
+        self._take_back()
+        for chosen in self.present:
+            chosen.program.release()
+
+    @property
+    def present(self) -> list[Chosen]:
+        """Those chosen last: for training, then for validation."""
+        return [each[1] for each in (self._training, self._validating) if each is not None]
+
+    @property
+    def traced(self) -> list[str] | None:
+        """See `Trainer.traced`."""
+        found = [each.structure.traced for each in self.present]
+        return found if all(found) else None
+
+    def for_training(self) -> Program:
+        """Returns the program that trains now, lent to the model.
+
+        Raises:
+            ChangedModelError: If it is of another structure than before the training was cut.
+            TypeError: If a callback compiled the model, and made no function for its training step:
+                `fit` raises it too.
+        """
+        function = self._model.train_function
+        if function is None:
+            raise TypeError(
+                "A callback compiled the model, and model.fit has no function for its training "
+                "step then. Call model.make_train_function() after model.compile(...)."
+            )
+        if self._training is None or self._training[0] is not function:
+            self._training = function, self._anew(self._training, self._before[:1])
+        return self._lend(self._training[1])
+
+    def for_validation(self) -> Program:
+        """Returns the program that validates now, lent to the model."""
+        # As `evaluate` does.
+        self._model.make_test_function()
+        function = self._model.test_function
+        if self._validating is None or self._validating[0] is not function:
+            self._validating = function, self._anew(self._validating, self._before[1:])
+        return self._lend(self._validating[1])
+
+    def _anew(self, before: tuple[Any, Chosen] | None, traced: Sequence[str]) -> Chosen:
+        chosen = self._choose()
+        if before is None:
+            check_traced_alike(traced, chosen.structure)
+        for other in self.present:
+            if other.structure.is_like(chosen.structure):
+                # The same program, which is not taken back and lent again.
+                chosen = other
+        chosen.program.hold()
+        if before is not None:
+            before[1].program.release()
+        return chosen
+
+    def before_callbacks(self) -> None:
+        """Gives the model its own variables, with the values that they have by now."""
+        if self._own_callbacks:
+            self._take_back()
+
+    def _take_back(self) -> None:
+        self._stack.close()
+        self._lent = None
+
+    def _lend(self, chosen: Chosen) -> Program:
+        if chosen is not self._lent:
+            self._take_back()
+            self._stack.enter_context(chosen.program.lent(chosen.structure))
+            self._lent = chosen
+        return chosen.program

@@ -1,0 +1,308 @@
+"""The compiled trainer: whole epochs in one TensorFlow function, traced once for each structure.
+
+What it does is what `model.fit` does (keras/src/backend/tensorflow/trainer.py), with all batches of
+an epoch in one call. What it can't do exactly it leaves to the plain trainer.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from search_spaces.private_parts import MissingPartError
+from studies.data import Splits, StreamedSplits
+from studies.errors import BuilderError, StudyError, describe
+from studies.training.callbacks import may_change_model
+from studies.training.plain import PlainTrainer
+from studies.training.process import global_settings
+from studies.training.process.determinism import (
+    global_random_states,
+    set_global_random_states,
+)
+from studies.training.process.seed_states import SeedStates
+from studies.training.programs.chosen_programs import Chosen, ChosenPrograms
+from studies.training.programs.epochs import Arrays, Signature
+from studies.training.programs.fitness import why_not
+from studies.training.programs.fitting import fit
+from studies.training.programs.program import NotCompilableError, Program, Programs
+from studies.training.programs.program_checks import BATCHES, difference, is_due
+from studies.training.structures.structure import Structure
+from studies.training.trainer import NotTrainedError, OnEpoch, Training
+from studies.training.variables import make_variables, make_weights
+
+if TYPE_CHECKING:
+    import keras
+
+    from studies.data import AnySplits
+
+_log = logging.getLogger(__name__)
+
+Mode = Literal["auto", "compiled", "plain"]
+
+_MODES = ("auto", "compiled", "plain")
+_DATA_SETS_KEPT = 2
+
+
+class CompiledTrainer:
+    """Trains by programs; see `studies.training.programs.program`.
+
+    Args:
+        mode: "auto" leaves to the plain trainer what can't be compiled exactly; "compiled" raises
+            BuilderError for it; "plain" leaves all to the plain trainer.
+        kept: Programs to keep, at least 1: those used last.
+        unfit: Why no model of the study is for a program, or empty.
+
+    Attributes:
+        programs: The programs at hand.
+        used: What trained last, and why not what is faster.
+        structure: See `Trainer.structure`.
+        walked: See `Trainer.walked`.
+    """
+
+    concludes = False
+    unsaved = ""
+
+    def __init__(self, mode: Mode = "auto", kept: int = 64, unfit: str = "") -> None:
+        if mode not in _MODES:
+            raise ValueError(f"The trainer must be one of {', '.join(_MODES)}. Received: {mode!r}")
+        self._mode = mode
+        self._unfit = unfit
+        self._plain = PlainTrainer()
+        self._arrays: OrderedDict[tuple[int, str], tuple[Splits, Arrays]] = OrderedDict()
+        self.programs = Programs(kept)
+        # Why models of a structure are not tried again. (Those of a kind of their own never come
+        # again, and are few.)
+        self._failed: dict[object, str] = {}
+        self.used: tuple[str, str] = ("plain", "")
+        self.structure = ""
+        self.walked: Structure | None = None
+        self._present: ChosenPrograms | None = None
+
+    @property
+    def traced(self) -> Sequence[str] | None:
+        """See `Trainer.traced`."""
+        if self.used[0] == "plain":
+            return self._plain.traced
+        return () if self._present is None else self._present.traced
+
+    def in_mode(self, mode: Mode) -> CompiledTrainer:
+        """Returns a trainer of another mode that shares this one's programs and data."""
+        other = copy.copy(self)
+        other._mode = mode
+        return other
+
+    def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
+        """See `Trainer.train`.
+
+        Raises:
+            BuilderError: In the mode "compiled", if the training can't be compiled exactly.
+        """
+        self.structure = ""
+        reason = training.unfit if self._mode != "plain" else ""
+        if not reason and self._mode != "plain":
+            before = global_random_states()
+            try:
+                self.used = ("compiled", "")
+                self._train(training, on_epoch)
+                return None
+            except NotCompilableError as error:
+                reason = str(error)
+                # As if it had not been tried.
+                set_global_random_states(before)
+        self.used = ("plain", reason)
+        if self._mode == "compiled":
+            raise BuilderError(
+                f"The training of trial {training.spec.number} cannot be compiled exactly: "
+                f"{reason}. Use the trainer 'auto' to train such models with model.fit."
+            )
+        self._plain.train(training, on_epoch)
+        return None
+
+    def _train(self, training: Training, on_epoch: OnEpoch) -> None:
+        """Trains by programs.
+
+        Raises:
+            NotCompilableError: Before anything was changed.
+            NotTrainedError: If anything else fails before the first epoch is reported, or what a
+                callback makes of the model can't be compiled exactly.
+        """
+        reported = False
+
+        def report(epoch: int, metrics: Mapping[str, float]) -> bool:
+            nonlocal reported
+            reported = True
+            return on_epoch(epoch, metrics)
+
+        try:
+            reason = self._unfit or training.splits.unfit
+            reason = reason or why_not(training.model, training.callbacks)
+            if reason:
+                raise NotCompilableError(reason)
+            self._train_compiled(training, report)
+        except (NotCompilableError, NotTrainedError, StudyError):
+            raise
+        except Exception as error:
+            if isinstance(error, MissingPartError):
+                # As it is, for as long as this process lives.
+                self._unfit = str(error)
+                if self._mode == "compiled":
+                    raise NotCompilableError(self._unfit) from None
+            # What is to blame, the model or the program, shows in `model.fit`. The mode "compiled"
+            # asks for no other way.
+            if reported or self._mode == "compiled":
+                raise
+            _log.debug("the compiled trainer failed", exc_info=True)
+            reason = _raised(error)
+            for key in self.programs.drop_broken():
+                self._failed[key] = reason
+            if _is_want_of_memory(error):
+                self.programs.clear()
+                self._arrays.clear()
+        else:
+            return
+        # Outside of the handler, so that nothing of the failed training is kept by the error.
+        raise NotTrainedError(reason)
+
+    def _train_compiled(self, training: Training, on_epoch: OnEpoch) -> None:
+        model = training.model
+        assert isinstance(training.splits, Splits), "others are unfit"
+        arrays = self._arrays_of(training.splits)
+        changes = may_change_model(training.callbacks)
+        if changes:
+            # `fit` makes variables, and traces, when the callbacks have begun the first epoch. The
+            # way back to the plain trainer is then to build the model anew.
+            make_weights(model, training.splits)
+            ahead = None
+        else:
+            ahead = self._chosen_ahead(training, arrays)
+
+        def choose() -> Chosen:
+            try:
+                return ahead or self._chosen(training, arrays)
+            except NotCompilableError as error:
+                if self._mode == "compiled":
+                    raise
+                # Callbacks have begun, and must not begin again.
+                raise NotTrainedError(str(error)) from None
+
+        structure = None if ahead is None else ahead.structure
+        seeds = SeedStates(model, changes=changes, structure=structure)
+        try:
+            lending = ChosenPrograms(model, choose, training.traced, own_callbacks=changes)
+            with lending as chosen:
+                self.walked, self._present = structure, chosen if changes else None
+                fit(training, chosen, arrays, seeds, on_epoch)
+                if structure is None:
+                    # What is saved of it may be another.
+                    structure = Structure(model, global_settings.present())
+            self.structure = "" if structure.reason else str(structure.key)
+        finally:
+            self.walked = self._present = None
+            # Callbacks that evaluate have them traced, with the program's variables.
+            model.train_function = model.test_function = model.predict_function = None
+
+    def _chosen_ahead(self, training: Training, arrays: Arrays) -> Chosen:
+        """Chooses a program before any callback is told.
+
+        Raises:
+            NotCompilableError: If there is none, and nothing has changed.
+            NotTrainedError: If there is none.
+        """
+        try:
+            return self._chosen(training, arrays)
+        except NotCompilableError as error:
+            # The mode "compiled" asks for no other way.
+            if self._mode == "compiled" or Structure(training.model).of_libraries:
+                raise
+            # Code of the user's was called, which may keep something of its own.
+            reason = str(error)
+        raise NotTrainedError(reason)
+
+    def _chosen(self, training: Training, arrays: Arrays) -> Chosen:
+        """Chooses a program for a model as it is now, checked if another trial was traced.
+
+        Raises:
+            NotCompilableError: If there is none.
+        """
+        spec = training.spec
+        assert isinstance(training.splits, Splits)
+        structure = self._structure_of(training.model, training.splits)
+        program = self._program(training.model, structure, arrays.signature(spec.batch_size))
+        chosen = Chosen(program, structure)
+        if is_due(program.checked, spec.values):
+            unlike = difference(training, chosen, arrays)
+            if unlike:
+                reason = (
+                    f"its program comes to other numbers than the model's own steps: {unlike} "
+                    f"after {BATCHES} batches"
+                )
+                _log.warning(
+                    "trial %d: %s; models of its structure are trained by model.fit from now on",
+                    spec.number,
+                    reason,
+                )
+                self.programs.refuse(str(structure.key), reason)
+                raise NotCompilableError(reason)
+        return chosen
+
+    def why_not_traced(self, model: keras.Model, splits: AnySplits, batch_size: int) -> str:
+        """Says why no program can be traced of a model that `why_not` has nothing against.
+
+        Returns:
+            The reason, or an empty text.
+        """
+        assert not isinstance(splits, StreamedSplits), "they are unfit"
+        try:
+            structure = self._structure_of(model, splits)
+            self._program(model, structure, self._arrays_of(splits).signature(batch_size))
+        except NotCompilableError as error:
+            return str(error)
+        except Exception as error:
+            _log.debug("not traced ahead", exc_info=True)
+            return _raised(error)
+        return ""
+
+    def _structure_of(self, model: keras.Model, splits: Splits) -> Structure:
+        """Returns the structure of a model, whose variables are made if need be."""
+        make_variables(model, splits)
+        return Structure(model, global_settings.present())
+
+    def _program(self, model: keras.Model, structure: Structure, signature: Signature) -> Program:
+        key = (structure.key, signature)
+        if self._mode == "auto" and key in self._failed:
+            raise NotCompilableError(self._failed[key])
+        try:
+            return self.programs.program(model, structure, signature)
+        except NotCompilableError:
+            raise
+        except Exception as error:
+            self._failed[key] = _raised(error)
+            raise
+
+    def _arrays_of(self, splits: Splits) -> Arrays:
+        import keras
+
+        # Floats are read in the type that the builder may have chosen.
+        key = id(splits), keras.config.floatx()
+        if key not in self._arrays:
+            while len(self._arrays) >= _DATA_SETS_KEPT:
+                self._arrays.popitem(last=False)
+            # With the splits, so that no other object can get their id.
+            self._arrays[key] = splits, Arrays(splits)
+        self._arrays.move_to_end(key)
+        return self._arrays[key][1]
+
+
+def _raised(error: Exception) -> str:
+    if isinstance(error, MissingPartError):
+        return str(error)
+    return f"the compiled trainer raised {describe(error)}"
+
+
+def _is_want_of_memory(error: Exception) -> bool:
+    import tensorflow as tf
+
+    return isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))

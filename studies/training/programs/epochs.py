@@ -1,0 +1,184 @@
+"""An epoch, and a validation, as one TensorFlow function each.
+
+They run the model's own `train_step` and `test_step`, batch by batch, as `model.fit` does on
+arrays. TensorFlow optimizes a step by the shapes that it knows, so it gets the same shapes as in
+`fit`, of batches and of variables, and no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from search_spaces.errors import InternalError
+from studies.libraries.tensorflow_parts import tell_shapes_of_variables
+from studies.training.batches import known_size, packed
+from studies.training.programs.loops import Loop
+from studies.training.tensors import as_tensor
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from studies.data import Part, Splits
+
+_Step = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class BatchLayout:
+    """The structure of a batch.
+
+    Attributes:
+        text: The structure of its arrays, as text to compare.
+        arrays: Type and shape of each of its arrays, the first axis left out.
+        structure: The structure of its arrays.
+    """
+
+    text: str
+    arrays: tuple[tuple[str, tuple[int, ...]], ...]
+    structure: Any = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The properties of the data that decide a graph.
+
+    Attributes:
+        training: The batch of a training step.
+        validation: The batch of a validation step.
+        batch_size: Samples per step.
+        training_size: Samples of a training batch, if TensorFlow knows it; see `known_size`.
+        validation_size: Likewise of a validation batch.
+    """
+
+    training: BatchLayout
+    validation: BatchLayout
+    batch_size: int
+    training_size: int | None
+    validation_size: int | None
+
+
+class Arrays:
+    """A study's training and validation data in TensorFlow's memory.
+
+    Attributes:
+        training: All arrays that `fit` passes on, flat, for all training samples.
+        validation: Likewise of a validation sample.
+    """
+
+    def __init__(self, splits: Splits) -> None:
+        self.training, self._training = _laid_out(splits.train)
+        self.validation, self._validation = _laid_out(splits.validation)
+
+    def signature(self, batch_size: int) -> Signature:
+        """Returns the signature of the data in batches."""
+        sizes = [
+            known_size(arrays[0].shape[0], batch_size)
+            for arrays in (self.training, self.validation)
+        ]
+        return Signature(self._training, self._validation, batch_size, *sizes)
+
+    def packed(self, arrays: Sequence[tf.Tensor], *, training: bool = True) -> Any:
+        """Returns the arrays of a batch in the structure that a step takes."""
+        import tensorflow as tf
+
+        layout = self._training if training else self._validation
+        return tf.nest.pack_sequence_as(layout.structure, list(arrays))
+
+
+def _laid_out(part: Part) -> tuple[list[tf.Tensor], BatchLayout]:
+    import tensorflow as tf
+
+    data = packed(part)
+    tensors = [as_tensor(array) for array in tf.nest.flatten(data)]
+    structure = tf.nest.map_structure(lambda _: None, data)
+    arrays = tuple((tensor.dtype.name, tuple(tensor.shape[1:])) for tensor in tensors)
+    return tensors, BatchLayout(repr(structure), arrays, structure)
+
+
+def trace_epoch(model: keras.Model, signature: Signature) -> Loop:
+    """Traces the function of an epoch: of `Arrays.training`, and the order, an int64."""
+    import tensorflow as tf
+
+    def batch(arguments: Sequence[Any], start: Any, end: Any) -> list[Any]:
+        *arrays, order = arguments
+        rows = order[start:end]
+        return [tf.gather(array, rows) for array in arrays]
+
+    layout, order = signature.training, tf.TensorSpec([None], tf.int64)
+    specs = [*_specs(layout), order]
+    sizes = signature.batch_size, signature.training_size
+    return _trace(model, model.train_step, batch, specs, layout, *sizes)
+
+
+def trace_validation(model: keras.Model, signature: Signature) -> Loop:
+    """Traces the function of a validation: of `Arrays.validation`."""
+
+    def batch(arrays: Sequence[Any], start: Any, end: Any) -> list[Any]:
+        return [array[start:end] for array in arrays]
+
+    layout, sizes = signature.validation, (signature.batch_size, signature.validation_size)
+    return _trace(model, model.test_step, batch, _specs(layout), layout, *sizes)
+
+
+def _specs(layout: BatchLayout) -> list[tf.TensorSpec]:
+    import tensorflow as tf
+
+    return [tf.TensorSpec([None, *shape], dtype) for dtype, shape in layout.arrays]
+
+
+def _trace(
+    model: keras.Model,
+    step: _Step,
+    batch: Callable[[Sequence[Any], Any, Any], list[Any]],
+    specs: list[tf.TensorSpec],
+    layout: BatchLayout,
+    size: int,
+    known: int | None,
+) -> Loop:
+    import tensorflow as tf
+
+    names = set(model.get_metrics_result())
+
+    # A function for a batch, which returns what is logged, as in `fit`. It is not merged into the
+    # loop, and so optimized by itself: what TensorFlow makes of a step, to the last bit, depends
+    # on what surrounds it. (In a loop it fuses fewer operations, a swish for one.)
+    def one_batch(*arguments: Any) -> Any:
+        *arrays, start, end = arguments
+        flat = [_with_size(array, known) for array in batch(arrays, start, end)]
+        data = tf.nest.pack_sequence_as(layout.structure, flat)
+        logs = model.distribute_strategy.run(step, args=(data,))
+        tell_shapes_of_variables()
+        return logs
+
+    place = tf.TensorSpec([], tf.int64)
+    traced = tf.function(
+        one_batch, autograph=False, jit_compile=False, experimental_attributes={"_noinline": True}
+    ).get_concrete_function(*specs, place, place)
+    logs = traced.structured_outputs
+    if not isinstance(logs, dict) or set(logs) != names:
+        raise LogsOfItsOwnError
+
+    return Loop(traced, specs, size)
+
+
+def _with_size(batch: Any, size: int | None) -> Any:
+    """Sets the shape of a batch, which TensorFlow also knows in `fit`."""
+    import tensorflow as tf
+
+    return tf.ensure_shape(batch, [size, *batch.shape[1:]])
+
+
+class LogsOfItsOwnError(InternalError):
+    """A step returns other values than those of the model's metrics."""
+
+
+def in_order(permutation: np.ndarray) -> tf.Tensor:
+    """Returns the order of an epoch for the function of an epoch."""
+    import tensorflow as tf
+
+    return tf.constant(permutation.astype(np.int64, copy=False))

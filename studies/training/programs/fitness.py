@@ -1,0 +1,53 @@
+"""Decides which trainings programs can do, before anything is traced."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from studies.libraries.keras_parts import logs_of_its_own
+from studies.training.callbacks import watching_batches
+from studies.training.models import has_own_steps
+
+if TYPE_CHECKING:
+    import keras
+
+# Methods of `fit` that a program replaces.
+_PARTS_OF_FIT = (
+    "fit",
+    "evaluate",
+    "make_train_function",
+    "make_test_function",
+    "reset_metrics",
+)
+
+
+def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> str:
+    """Returns why a program can't train a model with its callbacks, or an empty text."""
+    import keras
+    import tensorflow as tf
+
+    watching = watching_batches(callbacks)
+    if watching:
+        return f"the callback {watching} watches batches"
+    if has_own_steps(model):
+        return f"{type(model).__name__} has a training step or validation step of its own"
+    base = keras.Sequential if isinstance(model, keras.Sequential) else keras.Model
+    for name in _PARTS_OF_FIT:
+        if getattr(type(model), name) is not getattr(base, name):
+            return f"{type(model).__name__} has a {name} of its own"
+        if name in vars(model):
+            return f"the model was given a {name} of its own"
+    config, traced = keras.config, (model.train_function, model.test_function)
+    reasons = {
+        f"{type(model).__name__} decides itself what of a step is logged": logs_of_its_own(model),
+        # `fit` would continue with the functions traced then.
+        "the model was trained or evaluated by its builder": any(traced),
+        "the model runs eagerly": model.run_eagerly or tf.config.functions_run_eagerly(),
+        "the model is compiled by XLA (jit_compile)": model.jit_compile,
+        "XLA compiles what runs (tf.config.optimizer.set_jit)": tf.config.optimizer.get_jit(),
+        "the model has steps_per_execution": model.steps_per_execution != 1,
+        "a distribution strategy is in force": tf.distribute.has_strategy(),
+        "keras.config limits epochs or steps": config.max_epochs() or config.max_steps_per_epoch(),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")

@@ -1,0 +1,125 @@
+"""What `model.fit` does (keras/src/backend/tensorflow/trainer.py), with an epoch per call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from studies.definition.seeds import permutation
+from studies.libraries.keras_parts import initial_epoch
+from studies.training.callbacks import overrides, terminating
+from studies.training.plain import end_epochs
+from studies.training.process.determinism import begin_epoch
+from studies.training.process.seed_states import SeedStates
+from studies.training.programs.chosen_programs import ChosenPrograms
+from studies.training.programs.epochs import Arrays, in_order
+from studies.training.programs.program import Program
+from studies.training.trainer import OnEpoch, Training
+
+if TYPE_CHECKING:
+    import keras
+
+
+def fit(
+    training: Training,
+    chosen: ChosenPrograms,
+    arrays: Arrays,
+    seeds: SeedStates,
+    on_epoch: OnEpoch,
+) -> None:
+    """Trains and validates, epoch by epoch, and calls callbacks as `fit` does."""
+    import keras
+
+    model, spec = training.model, training.spec
+    samples = int(arrays.training[0].shape[0])
+    callbacks = keras.callbacks.CallbackList(
+        # Last, to see entries that the user's callbacks add to the logs.
+        [*training.callbacks, end_epochs(on_epoch)],
+        add_history=True,
+        add_progbar=False,
+        verbose=0,
+        epochs=spec.epochs,
+        steps=-(-samples // spec.batch_size),
+        model=model,
+    )
+    model.stop_training = False
+    model.make_train_function()
+    callbacks.on_train_begin()
+    logs: dict[str, Any] | None = None
+    # Set by BackupAndRestore.
+    begins = initial_epoch(model) or training.initial_epoch
+    # Few callbacks do, and lending takes time.
+    begin_tests = any(overrides(each, "on_test_begin") for each in training.callbacks)
+    for epoch in range(begins, spec.epochs):
+        model.reset_metrics()
+        begin_epoch(model, spec.seed, epoch + 1, seeds.beside())
+        callbacks.on_epoch_begin(epoch)
+        order = permutation(spec.seed, epoch + 1, samples)
+        _train_epoch(training, chosen.for_training(), arrays, order, callbacks)
+        if begin_tests:
+            chosen.before_callbacks()
+        logs = dict(model.get_metrics_result())
+        logs.update(_validate(model, chosen, arrays, callbacks))
+        callbacks.on_epoch_end(epoch, logs)
+        if model.stop_training:
+            break
+    if isinstance(model.optimizer, keras.optimizers.Optimizer) and spec.epochs > 0:
+        model.optimizer.finalize_variable_values(model.trainable_weights)
+    callbacks.on_train_end(logs=logs)
+
+
+def _train_epoch(
+    training: Training,
+    program: Program,
+    arrays: Arrays,
+    order: np.ndarray,
+    callbacks: keras.callbacks.CallbackList,
+) -> None:
+    """Trains an epoch at once, or batch by batch if `fit` would end it before its last one."""
+    model, size = training.model, training.spec.batch_size
+    # `fit` checks it after each batch.
+    if not model.stop_training:
+        before = program.values() if terminating(training.callbacks) else None
+        logs = program.train_epoch(arrays.training, in_order(order))
+        # A mean over the batches so far: if finite at the end, it was finite after each of them.
+        if before is None or np.isfinite(float(logs["loss"])):
+            return
+        program.set_values(before)
+    for step, start in enumerate(range(0, len(order), size)):
+        callbacks.on_train_batch_begin(step)
+        logs = program.train_epoch(arrays.training, in_order(order[start : start + size]))
+        callbacks.on_train_batch_end(step, logs)
+        if model.stop_training:
+            break
+
+
+def _pythonify(logs: Mapping[str, Any]) -> dict[str, float]:
+    """Returns values of metrics as numbers, sorted by name, as `evaluate` does."""
+    return {name: _number(logs[name]) for name in sorted(logs)}
+
+
+def _number(value: Any) -> Any:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        # A metric with a value per class.
+        return value.numpy()
+
+
+def _validate(
+    model: keras.Model,
+    chosen: ChosenPrograms,
+    arrays: Arrays,
+    callbacks: keras.callbacks.CallbackList,
+) -> dict[str, float]:
+    """Does what `model.evaluate` does within `fit`."""
+    callbacks.on_test_begin()
+    program = chosen.for_validation()
+    model.reset_metrics()
+    program.validate(arrays.validation)
+    logs = _pythonify(model.get_metrics_result())
+    chosen.before_callbacks()
+    callbacks.on_test_end(logs)
+    return {f"val_{name}": value for name, value in logs.items()}

@@ -1,0 +1,325 @@
+"""Programs: traced once for a structure, used for every trial that has it.
+
+A program owns variables, and two functions that train and validate on them. For a trial, the Keras
+variables of its own model are lent these: the values of the model go into them, and whatever
+is done to the model meanwhile, by callbacks or checkpoints, is done to them. At the end the
+model has its own again, with the values. So a trial's model is a model of its own before and
+after, and holds nothing of another trial's in between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from search_spaces.errors import InternalError
+from studies.libraries.keras_parts import hold_value, value_held
+from studies.libraries.tensorflow_parts import forgetting_gradients, take_identity
+from studies.training.programs.epochs import (
+    LogsOfItsOwnError,
+    trace_epoch,
+    trace_validation,
+)
+from studies.training.programs.graph_checks import entangled, hidden_state, place_of_captured
+from studies.training.programs.program_checks import Checked
+from studies.training.structures.lifting import Record, lifted
+from studies.training.structures.structure import Structure
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from studies.libraries.keras_parts import hold_value, value_held
+from studies.training.programs.epochs import Signature
+
+_REFUSALS_KEPT = 1000
+
+
+class NotCompilableError(InternalError):
+    """A model can't be trained exactly by a program; says why."""
+
+
+class Program:
+    """Traces a model's training and validation.
+
+    Args:
+        model: Built, its optimizer and metrics too.
+        structure: Its structure.
+        signature: Of the data.
+
+    Raises:
+        NotCompilableError: If what was traced holds state beside the model's variables.
+        Exception: Whatever the model raises when it is traced.
+
+    Attributes:
+        broken: Whether it raised something when it was run.
+        checked: What it was checked with; see `program_checks`.
+    """
+
+    def __init__(self, model: keras.Model, structure: Structure, signature: Signature) -> None:
+        self.broken = False
+        self.checked = Checked()
+        self._users, self._is_let_go = 0, False
+        self._storage = [_like(variable) for variable in structure.variables]
+        self._trace_exactly(model, structure, signature)
+
+    def _trace_exactly(
+        self, model: keras.Model, structure: Structure, signature: Signature
+    ) -> None:
+        """Traces; numbers that cannot be lifted exactly stay in the graph."""
+        everything = frozenset(range(len(structure.numbers)))
+        exact: frozenset[int] = frozenset()
+        while True:
+            try:
+                record = self._trace(model, structure, signature, exact)
+            except NotCompilableError:
+                raise
+            except Exception:
+                # Some code can't take a lifted number for what it is; or the model is at fault.
+                if exact == everything:
+                    raise
+                exact = everything
+                continue
+            slots = entangled(self._epoch.function) | entangled(self._validation.function)
+            if not slots:
+                break
+            self._free()
+            exact = exact.union(*(record.sources[slot] for slot in slots))
+        self._record = record
+
+    def _trace(
+        self,
+        model: keras.Model,
+        structure: Structure,
+        signature: Signature,
+        exact: frozenset[int],
+    ) -> Record:
+        with (
+            self._lent(structure.variables),
+            forgetting_gradients(),
+            lifted(structure.numbers, exact) as record,
+        ):
+            drawn = _drawn()
+            self._epoch = trace_epoch(model, signature)
+            self._validation = trace_validation(model, signature)
+        if _drawn() != drawn:
+            raise NotCompilableError(
+                "the model draws from Python's or numpy's random numbers while it is traced"
+            )
+        if not Structure(model, *structure.others).is_like(structure):
+            raise NotCompilableError(
+                "the model's code changes something of its own each time that it is traced, such "
+                "as a counter"
+            )
+        known = {id(variable.handle) for variable in self._storage}
+        known |= {id(slot.variable.handle) for slot in record.slots}
+        for loop in (self._epoch, self._validation):
+            state = hidden_state(loop.function)
+            if state:
+                raise NotCompilableError(f"the model runs the operation {state}")
+            place = place_of_captured(loop, known)
+            if place:
+                raise NotCompilableError(
+                    f"the model has state, used in {place}, that is in no Keras variable of its "
+                    "own, such as a tf.Variable, a table, or keras.random without a seed generator"
+                )
+        return record
+
+    @property
+    def executors(self) -> tuple[str, str]:
+        """TensorFlow's executors of a training step and a validation step; see `Loop`."""
+        return self._epoch.executor, self._validation.executor
+
+    def serves(self, structure: Structure) -> bool:
+        """Tells whether the program can be used for the numbers of another trial."""
+        return all(condition.holds(structure.values) for condition in self._record.conditions)
+
+    @contextlib.contextmanager
+    def lent(self, structure: Structure) -> Iterator[None]:
+        """Lends the program's variables to a model of the structure that it was traced for."""
+        for slot in self._record.slots:
+            slot.assign(structure.values)
+        with self._lent(structure.variables):
+            yield
+
+    @contextlib.contextmanager
+    def _lent(self, variables: Sequence[keras.Variable]) -> Iterator[None]:
+        own = [value_held(variable) for variable in variables]
+        try:
+            for storage, variable, value in zip(self._storage, variables, own, strict=True):
+                storage.assign(value)
+                take_identity(storage, value)
+                hold_value(variable, storage)
+            yield
+        finally:
+            for storage, variable, value in zip(self._storage, variables, own, strict=True):
+                if value_held(variable) is storage:
+                    value.assign(storage)
+                    hold_value(variable, value)
+
+    def values(self) -> list[tf.Tensor]:
+        """Returns the values of its variables."""
+        return [variable.read_value() for variable in self._storage]
+
+    def set_values(self, values: Sequence[tf.Tensor]) -> None:
+        """Sets its variables to what `values` returned."""
+        for variable, value in zip(self._storage, values, strict=True):
+            variable.assign(value)
+
+    def hold(self) -> None:
+        """Keeps the graphs, though the program is let go, until `release`."""
+        self._users += 1
+
+    def release(self) -> None:
+        """Ends what `hold` began."""
+        self._users -= 1
+        if self._is_let_go:
+            self.close()
+
+    def close(self) -> None:
+        """Frees the graphs, now or when nobody holds the program any more."""
+        self._is_let_go = True
+        if self._users == 0:
+            self._free()
+
+    def _free(self) -> None:
+        for loop in (self._epoch, self._validation):
+            loop.close()
+
+    def train_epoch(self, arrays: Sequence[tf.Tensor], order: tf.Tensor) -> dict[str, Any]:
+        """Trains an epoch; returns what the last training step returned, if that is to count."""
+        with self._noting():
+            return self._epoch(*arrays, order)
+
+    def validate(self, arrays: Sequence[tf.Tensor]) -> dict[str, Any]:
+        """Validates; returns what the last step returned, if that is to count."""
+        with self._noting():
+            return self._validation(*arrays)
+
+    @contextlib.contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Notes what is raised: no other trial should use such a program."""
+        try:
+            yield
+        except Exception:
+            self.broken = True
+            raise
+
+
+class Programs:
+    """Programs by structure, those that were used last.
+
+    Args:
+        kept: The most to keep.
+    """
+
+    def __init__(self, kept: int) -> None:
+        self._kept = kept
+        self._programs: OrderedDict[tuple[tuple[str, Signature], int], Program] = OrderedDict()
+        self._refused: OrderedDict[object, str] = OrderedDict()
+        self._refused_structures: dict[str, str] = {}
+        self._own: object = None
+        self._made = 0
+
+    def __len__(self) -> int:
+        """Returns how many are at hand."""
+        return len(self._programs)
+
+    def __iter__(self) -> Iterator[Program]:
+        """Yields those at hand, that used longest ago first."""
+        return iter(self._programs.values())
+
+    @property
+    def made(self) -> int:
+        """How many were traced so far."""
+        return self._made
+
+    def program(self, model: keras.Model, structure: Structure, signature: Signature) -> Program:
+        """Returns a program that serves a model, traced now if there is none.
+
+        Raises:
+            NotCompilableError: If none can.
+        """
+        if structure.state:
+            raise NotCompilableError(f"the model holds {structure.state}")
+        key = (structure.key, signature)
+        reason = self._refused_structures.get(structure.key) or self._refused.get(key)
+        if reason:
+            raise NotCompilableError(reason)
+        for place, program in reversed(self._programs.items()):
+            if place[0] == key and program.serves(structure):
+                self._programs.move_to_end(place)
+                return program
+        for place in [place for place in self._programs if place[0] == self._own]:
+            # No other trial can use it: that of one of its own kind, which has ended.
+            self._programs.pop(place).close()
+        self._own = key if structure.reason else None
+        while len(self._programs) >= self._kept:
+            self._programs.popitem(last=False)[1].close()
+        try:
+            program = Program(model, structure, signature)
+        except LogsOfItsOwnError:
+            self._refuse(key, "the model logs values that are not of its metrics")
+            raise NotCompilableError(self._refused[key]) from None
+        except NotCompilableError as error:
+            self._refuse(key, str(error))
+            raise
+        self._made += 1
+        self._programs[key, self._made] = program
+        return program
+
+    def refuse(self, structure: str, reason: str) -> None:
+        """Lends no more programs to models of a structure.
+
+        Args:
+            structure: Its key; see `Trainer.structure`.
+            reason: What their trials are told.
+        """
+        self._refused_structures[structure] = reason
+        for place in list(self._programs):
+            if place[0][0] == structure:
+                self._programs.pop(place).close()
+
+    def drop_broken(self) -> list[object]:
+        """Lets programs go that raised when they were run; returns their keys."""
+        places = [place for place, program in self._programs.items() if program.broken]
+        for place in places:
+            self._programs.pop(place).close()
+        return [key for key, _ in places]
+
+    def clear(self) -> None:
+        """Lets all programs go."""
+        while self._programs:
+            self._programs.popitem()[1].close()
+
+    def _refuse(self, key: object, reason: str) -> None:
+        """Traces no more programs for models of a structure."""
+        self._refused[key] = reason
+        while len(self._refused) > _REFUSALS_KEPT:
+            self._refused.popitem(last=False)
+
+
+def _drawn() -> tuple[object, ...]:
+    """Returns what tells whether Python's or numpy's global generator was drawn from."""
+    state: Any = np.random.get_state()
+    return random.getstate(), state[1].tobytes(), state[2:]
+
+
+def _like(variable: keras.Variable) -> tf.Variable:
+    """Makes a variable of the program's own, like the one that a Keras variable has."""
+    import tensorflow as tf
+
+    value = value_held(variable)
+    with tf.device(value.device):
+        return tf.Variable(
+            value,
+            trainable=value.trainable,
+            name=value.name.partition(":")[0],
+            aggregation=value.aggregation,
+            synchronization=value.synchronization,
+        )

@@ -1,0 +1,113 @@
+"""The weights of a trial's best epoch: kept in memory, written once, digested."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from studies.training.states.weight_layouts import Layouts
+from studies.training.variables import as_built, assign, copy_of
+from tracking.store.atomic import replacing
+from tracking.store.checkpoints import CheckpointError, checkpoint_digest
+
+if TYPE_CHECKING:
+    import keras
+
+# Of all trials of this process.
+_layouts = Layouts()
+
+
+class BestWeights:
+    """A copy of a model's weights and optimizer state after its best epoch so far.
+
+    In memory until the trial ends: an epoch of a small model takes less time than writing a
+    file, and most best epochs are soon surpassed.
+
+    Args:
+        model: The model.
+        layouts: What is known of files of weights.
+
+    Attributes:
+        copy: Weights, then the optimizer's variables; None if nothing was taken.
+    """
+
+    def __init__(self, model: keras.Model, layouts: Layouts = _layouts) -> None:
+        self._model, self._layouts = model, layouts
+        self.copy: Sequence[np.ndarray] | None = None
+        self._sha256, self._weights = "", 0
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the weights; empty if nothing was taken."""
+        if self.copy is not None and not self._sha256:
+            self._sha256 = weights_digest(self.copy[: self._weights])
+        return self._sha256
+
+    def forget(self) -> None:
+        """Takes nothing: the weights of the best epoch are not the model's."""
+        self.copy, self._sha256 = None, ""
+
+    def take(self) -> None:
+        """Copies the model's present state."""
+        self.take_copy(copy_of(self._model))
+
+    def take_copy(self, copy: Sequence[np.ndarray], sha256: str = "") -> None:
+        """Takes a copy that was made before.
+
+        Args:
+            copy: As `copy_of` returned it.
+            sha256: The digest of its weights, if it is known.
+        """
+        self.copy, self._sha256 = copy, sha256
+        self._weights = len(self._model.weights)
+
+    def write(self, path: Path, structure: str = "") -> str:
+        """Writes the copy, whole or not at all. What the model holds afterwards is undefined.
+
+        Args:
+            path: The file.
+            structure: See `Trainer.structure`.
+
+        Returns:
+            The digest of the file's content, by which damage to it is noticed.
+
+        Raises:
+            OSError: If it can't be written.
+            Exception: Whatever Keras raises for a model that can't be saved.
+        """
+        assert self.copy is not None, "there is a best epoch"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        layout = self._layouts.for_model(self._model, structure)
+        if layout is not None:
+            with replacing(path) as partial:
+                partial.write_bytes(layout.file_of(self.copy))
+            return layout.digest_of(self.copy)
+        assign(self._model, self.copy)
+        # HDF5 does not get over a file that it can't close: the process crashes when it ends.
+        if shutil.disk_usage(path.parent).free < 2 * sum(array.nbytes for array in self.copy):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        with replacing(path) as partial:
+            with as_built(self._model):
+                self._model.save_weights(partial)
+            try:
+                digest = checkpoint_digest(partial)
+            except CheckpointError as error:
+                raise OSError(f"what was written can't be read back: {error}") from None
+        self._layouts.learn(self._model, structure, self.copy, digest)
+        return digest
+
+
+def weights_digest(weights: Sequence[np.ndarray]) -> str:
+    """Returns the SHA-256 over the types, shapes and bytes of weights, in their order."""
+    digest = hashlib.sha256()
+    for weight in weights:
+        digest.update(f"{weight.dtype.name}{weight.shape};".encode())
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()

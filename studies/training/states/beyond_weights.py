@@ -1,0 +1,73 @@
+"""Variables that a training keeps beyond the weights and the optimizer's: of losses, of metrics.
+
+A state of a training holds them too, where they can be told apart surely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from studies.training.process.determinism import is_seed_state
+from studies.training.structures.fingerprints import library_of
+from studies.training.structures.structure import Structure
+from studies.training.variables import saved_variables
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Beyond(NamedTuple):
+    """What a training keeps beyond its weights.
+
+    Attributes:
+        variables: In an order that is the same for each model of the builder's.
+        reason: Why it keeps something that a state can't hold, or empty.
+    """
+
+    variables: Sequence[keras.Variable]
+    reason: str = ""
+
+    @property
+    def names(self) -> list[str]:
+        """What tells the variables apart: places, types and shapes."""
+        return [f"{v.path} {v.dtype} {tuple(v.shape)}" for v in self.variables]
+
+
+def beyond_weights(model: keras.Model, structure: Structure | None = None) -> Beyond:
+    """Finds what a training keeps beyond its weights.
+
+    Left out are seed generators, which are set for each epoch, and the metrics of Keras's that are
+    reset for each.
+
+    Args:
+        model: Its variables made.
+        structure: Its structure, if it is known.
+    """
+    structure = structure or Structure(model)
+    if structure.state:
+        return Beyond((), f"the model holds {structure.state}")
+    if structure.of_libraries:
+        return Beyond(())
+    known = {id(variable) for variable in saved_variables(model)} | _reset_each_epoch(model)
+    found = [v for v in structure.variables if id(v) not in known and not is_seed_state(v)]
+    if found and structure.reason:
+        # They may be in another order next time.
+        return Beyond((), f"the model holds {structure.reason}, and variables beyond its weights")
+    return Beyond(found)
+
+
+def _reset_each_epoch(model: keras.Model) -> set[int]:
+    waiting: list[Any] = list(getattr(model, "metrics", ()))
+    found: set[int] = set()
+    while waiting:
+        metric = waiting.pop()
+        if library_of(type(metric)) != "keras":
+            continue
+        inner = getattr(metric, "metrics", None)
+        if inner:
+            # A metric that holds others, and no more.
+            waiting += inner
+        else:
+            found |= {id(variable) for variable in metric.variables}
+    return found

@@ -1,0 +1,313 @@
+"""Keeping the state of a training after its epochs, and taking it up again."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from studies.errors import StudyError, describe
+from studies.training.building.build import build_variables
+from studies.training.callbacks import may_change_model
+from studies.training.process.determinism import global_random_states
+from studies.training.programs.graph_checks import random_operation
+from studies.training.states import callback_states
+from studies.training.states.best_weights import BestWeights, weights_digest
+from studies.training.states.beyond_weights import Beyond, beyond_weights
+from studies.training.states.callback_states import CallbackStateError
+from studies.training.states.callback_surroundings import Surroundings
+from studies.training.states.state_writer import StateWriter
+from studies.training.states.training_state import (
+    StateError,
+    TrainingState,
+    identity_of,
+    read_state,
+)
+from studies.training.trainer import Trainer
+from studies.training.variables import (
+    assign,
+    copy_of,
+    make_variables,
+    other_optimizers,
+    set_values,
+    stateful_layers,
+    values_of,
+)
+from tracking.records import BestEpoch, TrialTask
+from tracking.store.atomic import one_before
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+    from studies.data import AnySplits
+
+_log = logging.getLogger(__name__)
+# The share of a training's time that may go into its states. In a training of epochs of a few
+# milliseconds not each of them has its own; what a kill then costs is a part of a second.
+_SHARE = 0.03
+
+
+class Checkpoints:
+    """Keeps the state of a training. Use it as a context: leaving it waits for the last write.
+
+    Args:
+        task: Where the state goes.
+        model: What is trained.
+        callbacks: The user's own.
+        weights: Those of the best epoch.
+        trainer: What trains. One that concludes has no states: nothing could go on from them.
+    """
+
+    def __init__(
+        self,
+        task: TrialTask,
+        model: keras.Model,
+        callbacks: Sequence[keras.callbacks.Callback],
+        weights: BestWeights,
+        trainer: Trainer,
+    ) -> None:
+        self._given_up = ""
+        self._task, self._model, self._callbacks = task, model, callbacks
+        self._weights, self._trainer = weights, trainer
+        # Such states are in no weights, nor in the model's optimizer: they can't be taken up.
+        wanted = not (trainer.concludes or stateful_layers(model) or other_optimizers(model))
+        self._identity = identity_of(task.spec)
+        self._writer = StateWriter(task.state) if wanted and task.state is not None else None
+        self._began, self._spent = time.monotonic(), 0.0
+        self._beyond: Beyond | None = None
+        user_own = self._writer is not None and may_change_model(callbacks)
+        self._around = _surroundings(callbacks) if user_own else ""
+        self._generator = global_random_states()[-1]
+
+    @property
+    def given_up(self) -> str:
+        """Why no state is kept any more, or empty."""
+        return self._given_up
+
+    def __enter__(self) -> Checkpoints:
+        """Starts the writer."""
+        if self._writer is not None:
+            self._writer.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Waits for the last write.
+
+        Raises:
+            StudyError: If a state could not be written.
+        """
+        if self._writer is not None:
+            self._writer.__exit__(kind, error, trace)
+            if error is None:
+                self._check(self._writer)
+
+    def after_epoch(
+        self, epochs: Sequence[Mapping[str, float]], best: BestEpoch | None, *, last: bool
+    ) -> None:
+        """Takes the state after an epoch.
+
+        Args:
+            epochs: The metrics of every epoch so far.
+            best: The best of them.
+            last: Whether the training ends with it, and another one may go on from there.
+
+        Raises:
+            StudyError: If an earlier state could not be written.
+        """
+        if self._writer is None or best is None:
+            return
+        self._check(self._writer)
+        began = time.monotonic()
+        if not last and self._writer.seconds + self._spent > (began - self._began) * _SHARE:
+            return
+        reason = self._why_not()
+        if reason:
+            self._give_up(reason)
+            return
+        try:
+            callbacks = callback_states.capture(self._callbacks)
+        except CallbackStateError as error:
+            self._give_up(str(error))
+            return
+        assert self._beyond is not None and self._trainer.traced is not None, "see _why_not"
+        best_copy = self._weights.copy
+        assert best_copy is not None, "there is a best epoch"
+        # The copy of the best epoch's weights is never changed: it can be shared.
+        copy = best_copy if best.epoch == len(epochs) else copy_of(self._model)
+        state = TrainingState(
+            identity=self._identity,
+            epochs=tuple(epochs),
+            best=best,
+            weights_sha256=self._weights.sha256,
+            last=copy,
+            best_weights=best_copy,
+            callbacks=callbacks,
+            stopped=bool(self._model.stop_training),
+            trainer=self._trainer.used,
+            beyond=values_of(self._beyond.variables),
+            beyond_names=self._beyond.names,
+            traced=tuple(self._trainer.traced),
+        )
+        self._writer.put(state)
+        self._spent += time.monotonic() - began
+
+    def _why_not(self) -> str:
+        """Says what of the training a state can't hold, or nothing."""
+        if self._beyond is None:
+            drawing = random_operation(self._model)
+            if drawing:
+                return f"the state of {drawing} can't be put aside"
+            try:
+                self._beyond = beyond_weights(self._model, self._trainer.walked)
+            except Exception as error:
+                return f"what the model holds can't be read ({describe(error)})"
+        if self._beyond.reason:
+            return self._beyond.reason
+        if not _same(global_random_states()[-1], self._generator):
+            return "something draws by keras.random without a seed generator"
+        if self._trainer.traced is None:
+            return "callbacks may change the model, which can't be compared"
+        if self._around and _surroundings(self._callbacks) != self._around:
+            return "a callback keeps something that is no attribute of its own"
+        return ""
+
+    def _give_up(self, reason: str) -> None:
+        """Keeps no state: if the training is cut, it begins anew and comes to the same."""
+        _log.info("trial %d is trained anew if it is cut: %s", self._task.spec.number, reason)
+        self._given_up = reason
+        assert self._writer is not None
+        self._writer.__exit__(None, None, None)
+        self._writer = None
+
+    def _check(self, writer: StateWriter) -> None:
+        try:
+            writer.check()
+        except OSError as error:
+            assert self._task.state is not None
+            raise cannot_write(self._task.state, error) from None
+
+
+def _surroundings(callbacks: Sequence[keras.callbacks.Callback]) -> object:
+    """Returns what callbacks reach beside their attributes, to compare; unlike any if unknown."""
+    try:
+        return Surroundings(callbacks).key
+    except Exception:
+        _log.debug("what callbacks reach can't be read", exc_info=True)
+        return object()
+
+
+def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    return one is other or (one is not None and other is not None and bool((one == other).all()))
+
+
+def cannot_write(path: Path, error: OSError) -> StudyError:
+    """Returns the error for a checkpoint that can't be written.
+
+    It is not the trial's fault: the study stops, and tries the trial again when it goes on.
+    """
+    return StudyError(
+        f"The checkpoint {str(path)!r} cannot be written: {error.strerror or error}. Make room, "
+        "and launch again to go on."
+    )
+
+
+def take_up(
+    task: TrialTask,
+    model: keras.Model,
+    splits: AnySplits,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> TrainingState | None:
+    """Sets a model to where a training of the same trial, or the one it goes on from, stopped.
+
+    If the newest state can't be used, the one before is; what that costs is told.
+
+    Args:
+        task: What is to be trained.
+        model: New; if None is returned, it may have been changed.
+        splits: The data.
+        callbacks: The user's own.
+
+    Returns:
+        The state, or None if there is none that can be used: then the training begins anew, and
+        comes to the same.
+    """
+    unfit = ""
+    for path, own in _states(task):
+        try:
+            state = _taken_up(path, task, model, splits, callbacks)
+        except Exception as error:
+            # Whatever ails it: training from the first epoch needs none of it.
+            why = str(error) if isinstance(error, StateError) else describe(error)
+            unfit = unfit or why
+            if own:
+                # Or it would take the place of a sound one when the next one is written.
+                path.unlink(missing_ok=True)
+            continue
+        if unfit:
+            _tell(task, unfit, f"goes on from an earlier one, after epoch {len(state.epochs)}")
+        return state
+    if unfit:
+        _tell(task, unfit, "is trained from its first epoch")
+    return None
+
+
+def _states(task: TrialTask) -> Iterator[tuple[Path, bool]]:
+    """Yields the states that there are, the newest first, and whether each is the trial's own."""
+    for newest, own in ((task.state, True), (task.origin, False)):
+        if newest is not None:
+            yield from ((path, own) for path in (newest, one_before(newest)) if path.exists())
+
+
+def _tell(task: TrialTask, unfit: str, how: str) -> None:
+    """Tells, on standard error, what a state that can't be used costs."""
+    number = task.spec.number
+    _log.warning("trial %d: its newest state can't be used (%s); it %s", number, unfit, how)
+
+
+def _taken_up(
+    path: Path,
+    task: TrialTask,
+    model: keras.Model,
+    splits: AnySplits,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> TrainingState:
+    state = read_state(path)
+    if state.identity != identity_of(task.spec) or len(state.epochs) > task.spec.epochs:
+        raise StateError("it is of another training")
+    callback_states.capture(callbacks)
+    if len(callbacks) != len(state.callbacks):
+        raise StateError("the trial has other callbacks")
+    build_variables(model, splits)
+    if state.beyond_names:
+        make_variables(model, splits)
+        beyond = beyond_weights(model)
+        if beyond.names != list(state.beyond_names):
+            raise StateError("the model holds other variables beyond its weights")
+        set_values(beyond.variables, state.beyond)
+    assign(model, state.best_weights)
+    if weights_digest(copy_of(model)[: len(model.weights)]) != state.weights_sha256:
+        raise StateError("its weights are not those that were recorded")
+    assign(model, state.last)
+    return state
+
+
+def restoring(
+    callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Mapping[str, Any]]
+) -> keras.callbacks.Callback:
+    """Returns a callback that sets the others to captured states, once they have begun."""
+    import keras
+
+    class Restoring(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_begin(self, logs: Any = None) -> None:
+            callback_states.restore(callbacks, states)
+
+    return Restoring()

@@ -1,0 +1,205 @@
+"""The state of a training after an epoch: in a file, from which it goes on bit for bit.
+
+A safetensors file (https://huggingface.co/docs/safetensors): arrays and a JSON header, nothing
+that is run when it is read. It holds the weights and the optimizer's variables after the last
+epoch and after the best one, the metrics of every epoch, and the state of the callbacks. Random
+states are not in it: they are functions of the trial's seed and the epoch (see `determinism`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search_spaces.errors import InternalError
+from tracking.records import BestEpoch, TrialSpec
+from tracking.store.atomic import replacing
+
+# Parts of a spec that don't change what an epoch computes.
+_NOT_COMPUTED = ("number", "attempt", "epochs", "goes_on_from", "initial_epoch", "begun_as")
+
+
+class StateError(InternalError):
+    """A state can't be gone on from: the file is damaged, or of another training."""
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """A training after its last epoch so far.
+
+    Attributes:
+        identity: See `identity_of`.
+        epochs: The metrics of each epoch, from the first.
+        best: The best of them.
+        weights_sha256: Digest of the weights after the best epoch.
+        last: Weights, then the optimizer's variables, after the last epoch.
+        best_weights: The same after the best epoch.
+        callbacks: State of each callback, as `callback_states` captures it.
+        stopped: Whether a callback ended the training with the last epoch.
+        trainer: What trained, and why not what is faster; see `Trainer.used`.
+        beyond: Variables beyond the weights; see `beyond_weights`.
+        beyond_names: What tells these apart.
+        traced: What the training and the validation step were traced for; see `Trainer.traced`.
+    """
+
+    identity: str
+    epochs: Sequence[Mapping[str, float]]
+    best: BestEpoch | None
+    weights_sha256: str
+    last: Sequence[np.ndarray]
+    best_weights: Sequence[np.ndarray]
+    callbacks: Sequence[Mapping[str, Any]] = ()
+    stopped: bool = False
+    trainer: tuple[str, str] = ("", "")
+    beyond: Sequence[np.ndarray] = ()
+    beyond_names: Sequence[str] = ()
+    traced: tuple[str, ...] = ()
+
+
+def identity_of(spec: TrialSpec) -> str:
+    """Returns what two trainings share if one can go on where the other stopped.
+
+    That is all of the spec but its number, its attempt and how many epochs it has; the number
+    that the builder sees is part of it.
+    """
+    fields = {**dataclasses.asdict(spec), "built_as": spec.built_as}
+    if spec.class_weight is None:
+        # Left out, as in states that are older than it.
+        del fields["class_weight"]
+    computed = {name: value for name, value in fields.items() if name not in _NOT_COMPUTED}
+    return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()
+
+
+def write_state(path: Path, state: TrainingState) -> None:
+    """Writes a state, whole or not at all. The one that it replaces is kept as `one_before`.
+
+    Raises:
+        OSError: If it can't be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    arrays: dict[str, np.ndarray] = {}
+    # Types that numpy itself lacks, such as bfloat16, go by their bytes.
+    others: dict[str, str] = {}
+
+    def plain(value: Any) -> Any:
+        """Puts arrays aside, and a name in their place."""
+        if isinstance(value, np.ndarray):
+            name = f"callbacks/{len(arrays)}"
+            arrays[name] = _in_order(value)
+            return {"array": name}
+        if isinstance(value, Mapping):
+            return {"mapping": {key: plain(item) for key, item in value.items()}}
+        if isinstance(value, (list, tuple)):
+            return {type(value).__name__: [plain(item) for item in value]}
+        return value
+
+    callbacks = [plain(dict(captured)) for captured in state.callbacks]
+    # After a best epoch they are the same, and stand in the file once.
+    best_is_last = state.best_weights is state.last
+    arrays |= {f"beyond/{i}": _in_order(array) for i, array in enumerate(state.beyond)}
+    for part in ("last",) if best_is_last else ("last", "best_weights"):
+        arrays |= {f"{part}/{i}": _in_order(array) for i, array in enumerate(getattr(state, part))}
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf":
+            others[name] = array.dtype.name
+            arrays[name] = array.view(f"u{array.dtype.itemsize}")
+    header = json.dumps(
+        {
+            "identity": state.identity,
+            "epochs": [dict(metrics) for metrics in state.epochs],
+            "best": None if state.best is None else dataclasses.asdict(state.best),
+            "weights_sha256": state.weights_sha256,
+            "stopped": state.stopped,
+            "trainer": state.trainer,
+            "beyond_names": list(state.beyond_names),
+            "traced": state.traced,
+            "best_is_last": best_is_last,
+            "callbacks": callbacks,
+            "types": others,
+        }
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, keeping=True) as partial:
+        metadata = {"state": header, "sha256": _digest(header, arrays)}
+        try:
+            save_file(arrays, partial, metadata=metadata)
+        except SafetensorError as error:
+            # What it makes of a full disk.
+            raise OSError(str(error)) from error
+
+
+def read_state(path: Path) -> TrainingState:
+    """Reads what `write_state` wrote.
+
+    Raises:
+        StateError: If it is not there, damaged, or no state at all.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        header = metadata["state"]
+        if metadata["sha256"] != _digest(header, arrays):
+            raise StateError(f"{str(path)!r} does not have the content that was written")
+        fields = json.loads(header)
+        for name, kind in fields.pop("types").items():
+            arrays[name] = arrays[name].view(np.dtype(kind))
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise StateError(f"{str(path)!r} can't be read ({error})") from None
+
+    def restored(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        ((kind, content),) = value.items()
+        if kind == "array":
+            return arrays[content]
+        if kind == "mapping":
+            return {key: restored(item) for key, item in content.items()}
+        items = [restored(item) for item in content]
+        return tuple(items) if kind == "tuple" else items
+
+    best, trainer = fields.pop("best"), fields.pop("trainer", ("", ""))
+    traced = fields.pop("traced", ())
+    callbacks = [restored(captured) for captured in fields.pop("callbacks")]
+    last = _part(arrays, "last")
+    best_weights = last if fields.pop("best_is_last", False) else _part(arrays, "best_weights")
+    return TrainingState(
+        **fields,
+        best=None if best is None else BestEpoch(**best),
+        last=last,
+        best_weights=best_weights,
+        callbacks=callbacks,
+        trainer=tuple(trainer),
+        beyond=_part(arrays, "beyond"),
+        traced=tuple(traced),
+    )
+
+
+def _in_order(array: np.ndarray) -> np.ndarray:
+    # np.ascontiguousarray gives a scalar a dimension.
+    return np.asarray(array, order="C")
+
+
+def _part(arrays: Mapping[str, np.ndarray], part: str) -> list[np.ndarray]:
+    count = sum(name.startswith(f"{part}/") for name in arrays)
+    return [arrays[f"{part}/{i}"] for i in range(count)]
+
+
+def _digest(header: str, arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(header.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name}{array.dtype.name}{array.shape};".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

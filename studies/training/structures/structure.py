@@ -1,0 +1,218 @@
+"""What of a model decides the graph that TensorFlow traces of it, as a key to compare.
+
+Everything that can be reached from the model is read: attributes of layers, optimizer, losses and
+metrics, the graph that connects them, and the code of classes and functions that are not of a
+library, with the variables that they close over and the globals that they name. Left out is what
+a program is given anew for each trial: the values of variables, and the numbers that are lifted
+out of the graph. What can't be read surely makes the model one of its own kind.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from typing import Any
+
+from search_spaces.errors import InternalError
+from studies.libraries import keras_parts
+from studies.libraries.tensorflow_parts import is_plain_variable
+from studies.training.structures.code_reading import Reads
+from studies.training.structures.fingerprints import Fingerprint, attributes_of, library_of
+from studies.training.structures.lifting import LiftedNumber
+
+# Methods whose doing is over when a model is traced.
+_BEFORE_TRAINING = frozenset({"__init__", "build", "get_config", "from_config"})
+# What is lifted, by class and attribute. Each is shown to be exact by tests/studies/test_exactness.
+_LIFTED: Mapping[str, tuple[str, ...]] = {
+    "Dropout": ("rate",),
+    "SpatialDropout1D": ("rate",),
+    "SpatialDropout2D": ("rate",),
+    "SpatialDropout3D": ("rate",),
+    "GaussianDropout": ("rate",),
+    "GaussianNoise": ("stddev",),
+    "AlphaDropout": ("rate",),
+    "L1": ("l1",),
+    "L2": ("l2",),
+    "L1L2": ("l1", "l2"),
+    "SGD": ("momentum", "weight_decay"),
+    "Adam": ("weight_decay",),
+    "AdamW": ("weight_decay",),
+    "Nadam": ("weight_decay",),
+    "RMSprop": ("weight_decay",),
+    "Adagrad": ("weight_decay",),
+    "Adadelta": ("weight_decay",),
+    "Adamax": ("weight_decay",),
+    "Lion": ("weight_decay",),
+    "CosineDecay": ("initial_learning_rate", "alpha", "warmup_target"),
+    "CosineDecayRestarts": ("initial_learning_rate", "alpha"),
+    "ExponentialDecay": ("initial_learning_rate", "decay_rate"),
+    "InverseTimeDecay": ("initial_learning_rate", "decay_rate"),
+    "PolynomialDecay": ("initial_learning_rate", "end_learning_rate"),
+}
+
+
+class UnreadableError(InternalError):
+    """Something of a model can't be compared surely."""
+
+
+class Structure(Fingerprint):
+    """A model's structure.
+
+    Attributes:
+        key: Equal for models that are traced to the same graph, but for `numbers`.
+        variables: All Keras variables that can be reached, in an order that the key fixes.
+        numbers: The numbers that are lifted out of the graph, likewise.
+        values: What the numbers are.
+        others: What was read beside the model.
+        reason: Why the model is one of its own kind, or empty.
+        state: What holds state that a program can't be given, or empty.
+    """
+
+    def __init__(self, model: object, *others: object) -> None:
+        import keras
+
+        self.variables: list[keras.Variable] = []
+        self.numbers: list[LiftedNumber] = []
+        self.others = others
+        self.state = ""
+        self._keras = keras
+        # What decides on initial values, unless code reads it that runs later.
+        self._initial: list[tuple[str, Any]] = []
+        self._read: set[str] = set()
+        self._read_by_any_name = False
+        super().__init__(model, *others)
+        self.values = tuple(source.value for source in self.numbers)
+
+    @property
+    def traced(self) -> str:
+        """What a trace of the model depends on now, as text to compare with another time's."""
+        return "" if self.reason else f"{self.key} {self.values}"
+
+    def is_like(self, other: Structure) -> bool:
+        """Tells whether nothing that can be read differs from another structure."""
+        return (self.digest, self.values) == (other.digest, other.values)
+
+    def _visit(self, value: Any) -> None:
+        if isinstance(value, self._keras.Variable):
+            self._visit_variable(value)
+        else:
+            super()._visit(value)
+
+    def _visit_variable(self, variable: Any) -> None:
+        value = keras_parts.value_held(variable)
+        if value is None or not is_plain_variable(value):
+            self._unreadable(f"the variable {variable.path!r} has no value yet")
+            return
+        self.variables.append(variable)
+        autocast, layout = keras_parts.traits_of(variable)
+        self._write(
+            "variable",
+            variable.name,
+            variable.path,
+            tuple(variable.shape),
+            str(variable.dtype),
+            (variable.trainable, value.trainable, value.dtype.name, value.device),
+            (autocast, variable.aggregation, variable.synchronization),
+            variable.overwrite_with_gradient,
+            self._token(variable.regularizer),
+            self._token(variable.constraint),
+            self._token(layout),
+        )
+
+    def _visit_object(self, value: Any) -> None:
+        import tensorflow as tf
+
+        if isinstance(value, tf.Variable):
+            where = self._holder_of(value)
+            self.state = f"a tf.Variable that is in no Keras variable{where}"
+        elif isinstance(value, tf.Tensor):
+            if not hasattr(value, "numpy") or value.dtype in (tf.resource, tf.variant):
+                self._unreadable("a tensor without a value")
+                return
+            self._write("tensor", value.dtype.name, self._token(value.numpy()))
+        elif isinstance(value, tf.DType | tf.TensorShape):
+            self._write(type(value).__name__, repr(value))
+        else:
+            super()._visit_object(value)
+
+    def _holder_of(self, value: object) -> str:
+        """Returns the layer that holds a value, as a part of a sentence; or nothing."""
+        for holder in self._alive:
+            if isinstance(holder, self._keras.layers.Layer):
+                for _, item in attributes_of(holder):
+                    held = list(item.values()) if isinstance(item, dict) else item
+                    held = held if isinstance(held, list | tuple) else [held]
+                    if any(each is value for each in held):
+                        return f" (in the layer {holder.name!r})"
+        return ""
+
+    def _visit_attributes(self, value: Any) -> None:
+        kind = type(value)
+        keras_own = library_of(kind) == "keras"
+        exact = keras_own and kind.__name__ in _LIFTED and self._is_public(kind)
+        self._write("object", self._kind(kind))
+        for name, item in attributes_of(value):
+            if self._passes_over(kind, name, item):
+                continue
+            if self._is_of_initial_values(value, keras_own, name, item):
+                self._initial.append((name, item))
+                continue
+            if name == keras_parts.STRATEGY and item is not None:
+                self._unreadable("a distribution strategy")
+            if keras_own and name == keras_parts.EXCLUDED_FROM_DECAY:
+                self._write(name, keras_parts.positions_of(item, value))
+                continue
+            if exact and name in _LIFTED[kind.__name__] and _is_number(item):
+                self._write(name, "lifted", len(self.numbers))
+                self.numbers.append(LiftedNumber(value, name))
+                continue
+            self._write(name, self._token(item))
+
+    def _passes_over(self, kind: type, name: str, item: Any) -> bool:
+        """Tells whether an attribute is bookkeeping of Keras's or TensorFlow's."""
+        if not any(library_of(base) in ("keras", "tensorflow") for base in kind.__mro__):
+            return False
+        if name in keras_parts.BOOKKEEPING_OF_MODELS:
+            return issubclass(kind, self._keras.Model)
+        # Methods that Keras wraps, for each object anew.
+        wrapped = name in ("build", "quantize") and isinstance(item, types.FunctionType)
+        return wrapped or name in keras_parts.BOOKKEEPING or name.startswith("_self_")
+
+    def _is_public(self, kind: type) -> bool:
+        """Tells whether a class is the one that Keras exports under its name."""
+        keras = self._keras
+        optimizers = keras.optimizers
+        rooms = (keras.layers, keras.regularizers, optimizers, optimizers.schedules)
+        return any(getattr(room, kind.__name__, None) is kind for room in rooms)
+
+    def _is_of_initial_values(self, holder: Any, keras_own: bool, name: str, item: Any) -> bool:
+        """Tells whether an attribute decides on initial values, which a program is given."""
+        initializer = self._keras.initializers.Initializer
+        if isinstance(holder, self._keras.layers.Layer) and isinstance(item, initializer):
+            return library_of(type(item)) == "keras"
+        # Of an initializer itself it matters: what is left here is not one of a layer's weights.
+        return keras_own and name in keras_parts.SEEDS and not isinstance(holder, initializer)
+
+    def _note(self, name: str, reads: Reads) -> None:
+        if name not in _BEFORE_TRAINING:
+            self._read.update(each.strip("_") for each in reads.attributes)
+            self._read_by_any_name |= reads.by_any_name
+
+    def _put_off(self) -> bool:
+        """Writes initializers and seeds of layers that are read by more than a `build`."""
+        kept, self._initial = self._initial, []
+        for name, item in kept:
+            if self._read_by_any_name or name.strip("_") in self._read:
+                self._write(name, self._token(item))
+            else:
+                self._initial.append((name, item))
+        return bool(self._queue)
+
+
+def _is_number(item: Any) -> bool:
+    """Tells whether an attribute is a float, of Python's or as a tensor (as Keras's L1 holds)."""
+    import tensorflow as tf
+
+    if type(item) is float:
+        return True
+    return isinstance(item, tf.Tensor) and item.shape.rank == 0 and item.dtype == tf.float32

@@ -1,0 +1,13 @@
+"""The code that a user brings: loaded, shipped, recorded; where its errors are.
+
+| module | holds |
+|---|---|
+| `causes` | what a user's code raised, in one line, and where |
+| `commits` | the git commit of a study's code, if it is in a repository |
+| `loading` | from a target on the command line to a study |
+| `own_modules` | the modules that a study imports from its own folder or repository |
+| `recorded_modules` | the same modules, from a record |
+| `same_names` | packages of a user that have the names of ours |
+| `self_launching` | scripts that call ``study.launch()`` at their top level |
+| `shipping` | sends a study that was made in this process to its workers |
+"""

@@ -1,0 +1,122 @@
+"""Errors of a user's code in one line: the innermost cause, and the line of the file."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from studies.errors import BuilderError, describe
+
+# How TensorFlow's messages give the place of a function or of an operation.
+_PLACE = re.compile(r'File "([^"]+)", line (\d+)')
+_OF_KERASTUDY = ("studies", "tracking", "search_spaces")
+_CATALOG = Path(__file__).parents[1] / "catalog"
+# Python's own, and TensorFlow's, which this module does not import.
+_OUT_OF_MEMORY = {"MemoryError", "ResourceExhaustedError"}
+
+
+def explain(error: BaseException, build: Any = None) -> str:
+    """Returns an error's message, its innermost cause, and the line of the user's code.
+
+    Such as ``ValueError: too wide (my_study.py, line 12)``.
+
+    Args:
+        error: What was raised.
+        build: The builder: named if no line of the user's code is in the traceback.
+    """
+    errors = list(_chain(error))
+    text = describe(error)
+    innermost = describe(errors[-1])
+    if innermost != text:
+        text = f"{text}, caused by {innermost}"
+    place = next((found for each in reversed(errors) if (found := _place_of(each))), "")
+    place = place or _place_of_builder(build)
+    return f"{text} ({place})" if place else text
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Returns whether an error means that there was no memory left."""
+    kinds = {kind.__name__ for each in _chain(error) for kind in type(each).__mro__}
+    return not _OUT_OF_MEMORY.isdisjoint(kinds)
+
+
+def is_fatal(error: BaseException) -> bool:
+    """Returns whether it is one of ``keras_tuner.errors`` that ends a search."""
+    return any(_of_keras_tuner(kind, "FatalError") for kind in type(error).__mro__)
+
+
+def fatal(error: BaseException) -> BuilderError:
+    """Returns the error for one of ``keras_tuner.errors`` that ends a search."""
+    return BuilderError(f"The study's code ended the search: {explain(error)}.")
+
+
+def gives_up_trial(error: BaseException) -> bool:
+    """Returns whether it is the one of ``keras_tuner.errors`` that ends a trial on purpose."""
+    return any(_of_keras_tuner(kind, "FailedTrialError") for kind in type(error).__mro__)
+
+
+def _of_keras_tuner(kind: type, name: str) -> bool:
+    return kind.__name__ == name and kind.__module__.startswith("keras_tuner.")
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yields an error and its causes, as Python shows them."""
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        yield following
+        hidden = following.__suppress_context__
+        following = following.__cause__ or (None if hidden else following.__context__)
+
+
+def _place_of(error: BaseException) -> str:
+    """Returns the innermost line of the user's code in the traceback, or nothing."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [(frame.filename, frame.lineno or 0) for frame in frames]
+    # Of functions that TensorFlow rewrote, and of operations in its graphs.
+    places += [(file, int(line)) for file, line in _PLACE.findall(str(error))]
+    own = [(file, line) for file, line in places if _is_users(file)]
+    return f"{Path(own[-1][0]).name}, line {own[-1][1]}" if own else ""
+
+
+def _place_of_builder(build: Any) -> str:
+    code = getattr(builder_function(build), "__code__", None)
+    if code is None or not _is_users(code.co_filename):
+        return ""
+    return f"{code.co_name} in {Path(code.co_filename).name}, line {code.co_firstlineno}"
+
+
+def builder_function(build: Any) -> Any:
+    """Returns the function behind a builder, which may be an object with a method."""
+    while isinstance(build, functools.partial):
+        build = build.func
+    if inspect.isroutine(build):
+        return inspect.unwrap(build)
+    # From the class: Keras Tuner puts its own function into each HyperModel.
+    return getattr(type(build), "build", None) or type(build).__call__
+
+
+@cache
+def _is_users(file: str) -> bool:
+    path = Path(file)
+    if file.startswith("<") or path.name.startswith("__autograph_generated_file"):
+        return False
+    if path.is_relative_to(_CATALOG):
+        return True
+    root = _CATALOG.parents[1]
+    ours = [root / "kerastudy.py", *(root / name for name in _OF_KERASTUDY)]
+    libraries = [
+        sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")
+    ]
+    known = [*ours, *map(Path, libraries)]
+    return not any(path.is_relative_to(each) for each in known) and (
+        not {"site-packages", "dist-packages"}.intersection(path.parts)
+    )

@@ -1,0 +1,263 @@
+"""A study's own modules: those that its file imports from its folder or repository.
+
+They are found by reading the imports of each file, within functions and branches too, not by
+looking at loaded modules. So the same files give the same modules in each process, whatever it has
+imported, such as a notebook's, and whatever functions and branches have run. Imports by computed
+names are not found.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+import sysconfig
+import tokenize
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.machinery import PathFinder
+from pathlib import Path, PurePath
+from types import CodeType, ModuleType
+from typing import Any, NamedTuple
+
+from studies.user_code.same_names import NAMES, places_of
+
+_LIBRARIES = ("site-packages", "dist-packages")
+_OURS = Path(__file__).resolve().parents[2]
+# Python's own modules. It may be installed below a folder that is a repository, such as a home.
+_PYTHONS = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")]
+_BY_NAME = ("import_module", "__import__")
+
+
+class _Found(NamedTuple):
+    """A module of a study's own.
+
+    Attributes:
+        file: Its file.
+        package: What its relative imports start from.
+    """
+
+    file: Path
+    package: str
+
+
+def own_modules(
+    path: Path, source: str, package: str = "", texts: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Returns the texts of the modules that a study file imports, and that these import.
+
+    Only those in the file's folder or its repository that are not installed there, in a virtual
+    environment or in site-packages.
+
+    Args:
+        path: The study file, or one that would lie in the folder of a notebook. Its imports have
+            run, or are on the path.
+        source: Its text.
+        package: The package that it belongs to, or empty.
+        texts: Texts to use instead of those in the files, by file.
+
+    Returns:
+        Texts by the path of each from the study file's folder, with slashes.
+    """
+    roots = _roots(path)
+    given = {os.path.realpath(file): text for file, text in (texts or {}).items()}
+    found: dict[str, str] = {}
+    foreign: set[str] = set()
+    waiting = [(source, package)]
+    while waiting:
+        for name in imported_names(*waiting.pop()):
+            if name.partition(".")[0] in foreign:
+                continue
+            modules = [(_own_place(m.file, roots, path), m) for m in _resolved(name, path.parent)]
+            if modules and name not in NAMES and all(place is None for place, _ in modules):
+                # A library: skip its modules.
+                foreign.add(name)
+            for place, module in modules:
+                text = None
+                if place not in found:
+                    text = given.get(os.path.realpath(module.file)) or _text(module.file)
+                if place is not None and text is not None:
+                    found[place] = text
+                    waiting.append((text, module.package))
+    return dict(sorted(found.items()))
+
+
+def imported_names(source: str, package: str = "") -> list[str]:
+    """Returns the names of modules that a text may import, parents first.
+
+    Args:
+        source: The text; if it does not parse, it imports nothing.
+        package: What relative imports start from.
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return []
+    names: dict[str, None] = {}
+
+    def add(name: str) -> None:
+        parts = name.split(".")
+        names.update(dict.fromkeys(".".join(parts[: i + 1]) for i in range(len(parts))))
+
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                add(alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) + 1 - node.level]
+            base = ".".join(
+                [*(above if node.level else []), *([node.module] if node.module else [])]
+            )
+            for alias in node.names:
+                # It may be a module of that package.
+                add(f"{base}.{alias.name}".strip("."))
+        elif isinstance(node, ast.Call) and node.args:
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            given = getattr(node.args[0], "value", None)
+            if called in _BY_NAME and isinstance(given, str) and given and given[0] != ".":
+                add(given)
+    return [name for name in names if name]
+
+
+def names_used(function: Any) -> list[str]:
+    """Returns the modules used by a notebook's function, and by functions that it calls there."""
+    names: dict[str, None] = {}
+    seen: set[int] = set()
+    waiting = [function]
+    while waiting:
+        each = waiting.pop()
+        code, globals_ = getattr(each, "__code__", None), getattr(each, "__globals__", None)
+        if code is None or globals_ is None or id(code) in seen:
+            continue
+        seen.add(id(code))
+        for name in _names_in(code):
+            value = globals_.get(name)
+            if isinstance(value, ModuleType):
+                names[value.__name__] = None
+            elif getattr(value, "__module__", None) == globals_.get("__name__"):
+                waiting += [value, *vars(value).values()] if isinstance(value, type) else [value]
+            elif isinstance(getattr(value, "__module__", None), str):
+                names[value.__module__] = None
+    return list(names)
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names_in(constant)
+
+
+def _resolved(name: str, folder: Path) -> Iterator[_Found]:
+    """Yields the files of a module's name: as imported, or as it would be."""
+    top = name.partition(".")[0]
+    # A user's package or module with the name of one of ours.
+    for place in places_of(name):
+        theirs = place / "__init__.py" if place.is_dir() else place
+        if theirs.is_file():
+            yield _Found(theirs, name if place.is_dir() else name.rpartition(".")[0])
+    loaded = sys.modules.get(name)
+    if loaded is not None:
+        yield from _of_module(name, loaded)
+    elif top not in sys.stdlib_module_names and top not in sys.builtin_module_names:
+        file, within = _search(name, folder)
+        if file is not None:
+            yield _Found(file, name if within else name.rpartition(".")[0])
+
+
+def _of_module(name: str, module: ModuleType) -> Iterator[_Found]:
+    file = getattr(module, "__file__", None)
+    if isinstance(file, str):
+        is_package = hasattr(module, "__path__")
+        yield _Found(Path(file), name if is_package else name.rpartition(".")[0])
+
+
+def _search(name: str, folder: Path) -> tuple[Path | None, list[str]]:
+    """Finds a module that is not imported, without running its packages.
+
+    Returns:
+        Its file, if it has one; where its own modules are, if it is a package.
+    """
+    parent, _, tail = name.rpartition(".")
+    if not parent:
+        try:
+            spec = PathFinder.find_spec(name, [*sys.path, str(folder)])
+        except (ImportError, ValueError):
+            spec = None
+        if spec is None:
+            return None, []
+        origin = None if spec.origin is None else Path(spec.origin)
+        return origin, list(spec.submodule_search_locations or ())
+    loaded = sys.modules.get(parent)
+    places = _search(parent, folder)[1] if loaded is None else getattr(loaded, "__path__", ())
+    places = [*places, *map(str, places_of(parent))]
+    folders = [os.path.join(place, tail) for place in places]
+    for each in folders:
+        for file, within in ((Path(each, "__init__.py"), [each]), (Path(f"{each}.py"), [])):
+            if file.is_file():
+                return file, within
+    return None, [each for each in folders if os.path.isdir(each)]
+
+
+class _Roots(NamedTuple):
+    """A study's folder, and the folders of its own modules: that, and its repository."""
+
+    folder: Path
+    roots: list[Path]
+
+
+def _roots(path: Path) -> list[_Roots]:
+    """Returns the roots of a study file: by its name, and with links resolved."""
+    found = []
+    for file in (Path(os.path.abspath(path)), path.resolve()):
+        repository = next((p for p in file.parents if (p / ".git").exists()), None)
+        roots = [file.parent, *([] if repository is None else [repository])]
+        found.append(_Roots(file.parent, roots))
+    return found
+
+
+def _own_place(file: Path, roots: Sequence[_Roots], path: Path) -> str | None:
+    """Returns a file's path from the study's folder, if it is one of the study's own; else None."""
+    resolved = file.resolve()
+    if file.suffix != ".py" or _is_ours(resolved) or resolved == path.resolve():
+        return None
+    if any(resolved.is_relative_to(place) for place in _PYTHONS):
+        return None
+    # By their names first, then with links resolved.
+    for each in (Path(os.path.abspath(file)), resolved):
+        for folder, own in roots:
+            if any(each.is_relative_to(r) and not _is_installed(each, r) for r in own):
+                return PurePath(os.path.relpath(each, folder)).as_posix()
+    return None
+
+
+def _is_ours(file: Path) -> bool:
+    return file == _OURS / "kerastudy.py" or any(file.is_relative_to(_OURS / n) for n in NAMES)
+
+
+def _is_installed(file: Path, root: Path) -> bool:
+    """Returns whether a file below a root is in an environment, or an installed package."""
+    below = file.relative_to(root).parts[:-1]
+    if any(part in _LIBRARIES for part in below):
+        return True
+    folders = (root.joinpath(*below[: i + 1]) for i in range(len(below)))
+    return any((f / "pyvenv.cfg").is_file() or (f / "conda-meta").is_dir() for f in folders)
+
+
+def _text(file: Path) -> str | None:
+    try:
+        with tokenize.open(file) as stream:
+            return stream.read()
+    except (OSError, SyntaxError, UnicodeDecodeError):
+        return None
+
+
+def place_of(path: Path, place: str) -> Path:
+    """Returns the file that `own_modules` found, by its path from a study file's folder."""
+    by_name = Path(os.path.normpath(path.parent / place))
+    by_link = Path(os.path.normpath(path.resolve().parent / place))
+    return by_link if by_link.is_file() and not by_name.is_file() else by_name
+
+
+def text_of(path: Path, place: str) -> str | None:
+    """Returns its present text, or None if it can't be read."""
+    return _text(place_of(path, place))

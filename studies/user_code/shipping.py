@@ -1,0 +1,192 @@
+"""Sends a study that was made in this process to its workers.
+
+The study of a script or a notebook is sent by value, with cloudpickle: its builder, and the
+definitions of the script or notebook that it uses. So a worker never runs the script, which may
+launch several studies, read its arguments, or take an hour to make its data. The worker imports
+modules itself. Arrays go into files that all workers map to memory.
+"""
+
+from __future__ import annotations
+
+import io
+import linecache
+import marshal
+import pickle
+import sys
+from collections import ChainMap
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from studies.data import DataError
+from studies.data.arrays.large import file_of
+from studies.data.streams.sources import TF_DATA, kind_of
+from studies.definition.study_definition import StudyDefinition
+from studies.errors import StudyError
+from studies.user_code.loading import import_from
+from tracking.records import CodeDescription
+
+# Larger arrays go into their own files.
+_LARGE_BYTES = 2**16
+_STUDY = "study"
+
+
+@dataclass(frozen=True)
+class ShippedStudy:
+    """A study in a file.
+
+    Attributes:
+        folder: Its place, and that of its arrays, while workers need them.
+        code: The description of its code.
+    """
+
+    folder: Path
+    code: CodeDescription
+
+
+def ship(study: StudyDefinition, code: CodeDescription, folder: Path) -> ShippedStudy:
+    """Writes a study into a folder, for processes of this machine.
+
+    Args:
+        study: The study.
+        code: The description of its code.
+        folder: An empty one.
+
+    Raises:
+        StudyError: If it holds something that can't be sent to another process; names it.
+        OSError: If the folder can't be written to.
+    """
+    try:
+        pickled, files = _pickle(study, folder)
+    except OSError:
+        raise
+    except DataError as error:
+        raise StudyError(
+            f"The study {study.name!r} can't be sent to worker processes. {error}. Or launch with "
+            "executor='in-process'."
+        ) from None
+    except Exception as error:
+        raise StudyError(
+            f"The study {study.name!r} can't be sent to worker processes: "
+            f"{type(error).__name__}: {error}. Its builder, and functions that give its data, may "
+            "use only what can be pickled; make such objects within them. Or launch with "
+            "executor='in-process'."
+        ) from None
+    with (folder / _STUDY).open("wb") as stream:
+        pickle.dump((_import_path(), _sources(code, files)), stream)
+        stream.write(pickled)
+    return ShippedStudy(folder, code)
+
+
+def unpack(shipped: ShippedStudy) -> StudyDefinition:
+    """Reads the study that another process wrote into a folder.
+
+    Raises:
+        StudyError: If it can't be made here, mostly because a module is missing.
+    """
+    with (shipped.folder / _STUDY).open("rb") as stream:
+        path, sources = pickle.load(stream)
+        for entry in path:
+            import_from(Path(entry))
+        for name, lines in sources.items():
+            # Where Python, and with it TensorFlow's AutoGraph, reads a function's text.
+            linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
+        try:
+            study = _Unpickler(stream, shipped.folder).load()
+        except Exception as error:
+            raise StudyError(
+                "The study can't be made in a worker process: "
+                f"{type(error).__name__}: {error}. Its modules must be importable there."
+            ) from None
+    assert isinstance(study, StudyDefinition)
+    return study
+
+
+def _import_path() -> list[str]:
+    # An empty entry is the folder that this process is in.
+    return [str(Path(entry or ".").absolute()) for entry in sys.path]
+
+
+def _sources(code: CodeDescription, files: set[str]) -> dict[str, list[str]]:
+    """Returns the texts of a study's file and of a notebook's cells, by name.
+
+    Args:
+        code: The description of the study's code.
+        files: The names of the files, or cells, of all functions that are sent.
+    """
+    cells = {
+        name: entry[2]
+        for name, entry in linecache.cache.items()
+        # Others are files: they have a time of change, or are not read yet.
+        if name in files and len(entry) == 4 and entry[1] is None
+    }
+    return {**cells, **({code.path: code.source.splitlines(True)} if code.path else {})}
+
+
+def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
+    """Returns a study by value, and the names of the files of the functions in it."""
+    # Late: few studies are sent.
+    from cloudpickle import Pickler
+
+    files: set[str] = set()
+
+    def reduced_code(code: CodeType) -> tuple[Any, ...]:
+        """Returns how to make a function's code again, by the same Python."""
+        files.add(code.co_filename)
+        return marshal.loads, (marshal.dumps(code),)
+
+    class Writer(Pickler):  # type: ignore[misc]
+        """Pickles all but large arrays."""
+
+        # cloudpickle leaves out the names of files, by which TensorFlow's AutoGraph finds the text
+        # of a function.
+        dispatch_table: ClassVar = ChainMap({CodeType: reduced_code}, Pickler.dispatch_table)
+        arrays: dict[int, tuple[str, np.ndarray]]
+
+        def persistent_id(self, thing: object) -> str | None:
+            """Returns the name of an array's file; None: pickle it."""
+            if kind_of(thing) == TF_DATA:
+                raise DataError(
+                    "A tf.data.Dataset that was made outside of the functions that use it can't "
+                    "be sent to another process. Make it within the function"
+                )
+            if type(thing) not in (np.ndarray, np.memmap):
+                return None
+            assert isinstance(thing, np.ndarray)
+            if thing.dtype.hasobject or thing.nbytes < _LARGE_BYTES:
+                return None
+            if id(thing) not in self.arrays:
+                name = _saved(thing, folder / f"sent-{len(self.arrays)}.npy")
+                # Kept, so that no other array gets its id.
+                self.arrays[id(thing)] = name, thing
+            return self.arrays[id(thing)][0]
+
+    stream = io.BytesIO()
+    writer = Writer(stream)
+    writer.arrays = {}
+    writer.dump(study)
+    return stream.getvalue(), files
+
+
+def _saved(array: np.ndarray, file: Path) -> str:
+    """Returns the file of an array; writes it if there is none."""
+    own = file_of(array)
+    if own is not None:
+        return str(own.absolute())
+    np.save(file, np.asarray(array), allow_pickle=False)
+    return file.name
+
+
+class _Unpickler(pickle.Unpickler):
+    """Unpickles what `_pickle` wrote."""
+
+    def __init__(self, stream: io.BufferedReader, folder: Path) -> None:
+        super().__init__(stream)
+        self._folder = folder
+
+    def persistent_load(self, name: str) -> np.ndarray:
+        """Maps an array to memory. Writing to it changes only this process's copy."""
+        return np.load(self._folder / name, mmap_mode="c")  # type: ignore[no-any-return]

@@ -1,0 +1,14 @@
+"""Reading studies back, and what follows from them.
+
+| module | holds |
+|---|---|
+| `comparison` | studies, or engines of one, side by side |
+| `curves` | the objective of recorded trials by epoch |
+| `joining` | hyperparameters that a builder declares only while its study runs |
+| `overlaps` | how far the regions that good trials occupy overlap |
+| `reasons` | why trials are infeasible or ended early, counted |
+| `selection` | choosing the best of a study's trials |
+| `study_history` | reading studies back from MLflow |
+| `summary` | the summary at the top of a study's page in the MLflow UI |
+| `trial_reading` | reading a study's trials from MLflow's tables |
+"""

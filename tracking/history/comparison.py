@@ -1,0 +1,264 @@
+"""Compares studies, or one study's engines: how good, how soon, and where in the space.
+
+Epochs are counted where they were trained: a trial that continues another counts from its initial
+epoch, and a repeated trial counts with all of its trainings. Seconds are seconds of training,
+summed over trials, not elapsed time: more workers don't make a study cheaper. A
+trial costs all of its epochs and seconds whether it ends complete, pruned or infeasible.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from search_spaces.errors import ComparisonError
+from tracking.history.overlaps import ParameterOverlap, overlap_of
+from tracking.history.selection import holding
+from tracking.history.study_history import StudyHistory
+from tracking.records import EndedTrial, Objective, TrialRecord
+
+_MOST_TOP = 10
+_LEAST_TOP = 3
+
+
+@dataclass(frozen=True)
+class Reached:
+    """The cost until the first trial whose value is at least as good as a target.
+
+    Trials are taken in the order in which they were proposed; that trial is counted whole.
+
+    Attributes:
+        target: The value.
+        trials: Trials until then, that one included; None, as the others, if none reached it.
+        epochs: Epochs that these trials trained.
+        seconds: Seconds that they trained.
+    """
+
+    target: float
+    trials: int | None = None
+    epochs: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The standing of a study under one engine.
+
+    Attributes:
+        label: Its name in this comparison.
+        history: The study.
+        best: Its best trial, if any has a value.
+        epochs: Epochs trained in all.
+        seconds: Seconds of training in all.
+        reached: The cost of each target.
+    """
+
+    label: str
+    history: StudyHistory
+    best: EndedTrial | None
+    epochs: int
+    seconds: float
+    reached: tuple[Reached, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Studies side by side.
+
+    Attributes:
+        objective: What all of them optimize.
+        standings: The studies, in the order in which they were given.
+        targets: Values to reach, the easiest first.
+        top: How many of each study's best trials make its top region.
+        parameters: The top regions in each hyperparameter that all studies have, and their overlap
+            (see `overlaps`), if comparable.
+        overlap: The mean of the parameters' overlaps, from 0 (disjoint) to 1 (the same regions);
+            None if there is nothing to compare.
+        notes: What to keep in mind, in sentences.
+    """
+
+    objective: Objective
+    standings: tuple[Standing, ...]
+    targets: tuple[float, ...]
+    top: int
+    parameters: tuple[ParameterOverlap, ...]
+    overlap: float | None
+    notes: tuple[str, ...]
+
+
+def compare(
+    histories: Sequence[StudyHistory],
+    reach: Sequence[float] = (),
+    top: int | None = None,
+) -> Comparison:
+    """Compares studies, or one study's engines.
+
+    Args:
+        histories: Two or more.
+        reach: Values of the objective to reach. By default: the worst of the studies' best values,
+            which all of them reach; the median of all trials' values; and the middle between the
+            two.
+        top: How many of each study's best trials make its top region, at least 1. Left out: a fifth
+            of the trials that have a value, from 3 to 10. The study with the fewest decides for
+            all, as more trials occupy more.
+
+    Raises:
+        ComparisonError: If there are fewer than two, or the same twice; if their objectives or
+            directions differ; if a value to reach is not finite, or `top` is below 1.
+    """
+    _check(histories, reach, top)
+    objective = histories[0].description.objective
+    bests = [holding(history.trials, objective) for history in histories]
+    targets = tuple(sorted(set(reach) or _targets(bests, objective), key=objective.sort_key))[::-1]
+    standings = tuple(
+        Standing(
+            label=label,
+            history=history,
+            best=best[0] if best else None,
+            epochs=sum(map(_epochs, history.ended)),
+            seconds=math.fsum(trial.result.seconds for trial in history.ended),
+            reached=_reached(history, targets),
+        )
+        for label, history, best in zip(_labels(histories), histories, bests, strict=True)
+    )
+    # A study without a value has no top region, and does not decide on those of the others.
+    fewest = min((len(best) for best in bests if best), default=0)
+    usual = min(max(fewest // 5, _LEAST_TOP), _MOST_TOP)
+    count = min(usual if top is None else top, fewest)
+    parameters = _overlaps(histories, [best[:count] for best in bests])
+    overlaps = [each.overlap for each in parameters if each.overlap is not None]
+    return Comparison(
+        objective=objective,
+        standings=standings,
+        targets=targets,
+        top=count,
+        parameters=parameters,
+        overlap=statistics.fmean(overlaps) if overlaps else None,
+        notes=tuple(_notes(standings)),
+    )
+
+
+def _check(histories: Sequence[StudyHistory], reach: Sequence[float], top: int | None) -> None:
+    keys = [(each.description.name, each.description.engine) for each in histories]
+    for name, engine in keys:
+        if keys.count((name, engine)) > 1:
+            raise ComparisonError(
+                f"The study {name!r} by {engine} is given twice: name another study, or another "
+                "engine."
+            )
+    if len(keys) < 2:
+        raise ComparisonError(
+            f"Comparing takes two studies, or one that was launched with two engines. Received: "
+            f"{', '.join(f'{name!r} by {engine}' for name, engine in keys) or 'none'}."
+        )
+    objectives = [each.description.objective for each in histories]
+    if len(set(objectives)) > 1:
+        told = [
+            f"{name!r} by {engine}: {objective.direction} {objective.metric}"
+            for (name, engine), objective in zip(keys, objectives, strict=True)
+        ]
+        raise ComparisonError(
+            f"Studies with different objectives can't be compared by value. Received: "
+            f"{'; '.join(told)}. Compare studies that optimize the same metric in the same "
+            "direction."
+        )
+    for value in reach:
+        if not math.isfinite(value):
+            raise ComparisonError(f"A value to reach must be finite. Received: {value}.")
+    if top is not None and top < 1:
+        raise ComparisonError(f"The top region takes at least 1 trial. Received: {top}.")
+
+
+def _overlaps(
+    histories: Sequence[StudyHistory], regions: Sequence[Sequence[TrialRecord]]
+) -> tuple[ParameterOverlap, ...]:
+    """The overlaps of the hyperparameters that all studies have and that can be compared."""
+    spaces = [history.description.space for history in histories]
+    found = []
+    for name in spaces[0].names:
+        if all(name in space for space in spaces):
+            values = [
+                [trial.spec.values[name] for trial in region if name in trial.spec.values]
+                for region in regions
+            ]
+            found.append(overlap_of([space[name] for space in spaces], values))
+    return tuple(each for each in found if each.overlap is not None)
+
+
+def _labels(histories: Sequence[StudyHistory]) -> list[str]:
+    """Names by which the studies differ: those of the studies, of the engines, or both."""
+    names = [history.description.name for history in histories]
+    engines = [history.description.engine for history in histories]
+    if len(set(names)) == len(names):
+        return names
+    if len(set(names)) == 1:
+        return engines
+    return [f"{name} by {engine}" for name, engine in zip(names, engines, strict=True)]
+
+
+def _targets(bests: Sequence[Sequence[TrialRecord]], objective: Objective) -> list[float]:
+    values = [[trial.best.value for trial in best if trial.best] for best in bests]
+    finite = [[value for value in each if math.isfinite(value)] for each in values]
+    tops = [each[0] for each in finite if each]
+    if not tops:
+        return []
+    hard = max(tops, key=objective.sort_key)
+    median = statistics.median_low([value for each in finite for value in each])
+    if not objective.is_better(hard, median):
+        return [hard]
+    return [median, (median + hard) / 2, hard]
+
+
+def _reached(history: StudyHistory, targets: Sequence[float]) -> tuple[Reached, ...]:
+    objective = history.description.objective
+    valued = {trial.number for trial in holding(history.trials, objective)}
+    found: dict[float, Reached] = {}
+    epochs, seconds = 0, 0.0
+    for count, trial in enumerate(history.trials, start=1):
+        if isinstance(trial, EndedTrial):
+            epochs += _epochs(trial)
+            seconds += trial.result.seconds
+        if trial.number not in valued or trial.best is None:
+            continue
+        for target in targets:
+            if target not in found and not objective.is_better(target, trial.best.value):
+                found[target] = Reached(target, count, epochs, seconds)
+    return tuple(found.get(target, Reached(target)) for target in targets)
+
+
+def _epochs(trial: EndedTrial) -> int:
+    trainings = [repeat.epochs for repeat in trial.result.repeats] or [trial.result.epochs]
+    return sum(max(epochs - trial.spec.initial_epoch, 0) for epochs in trainings)
+
+
+def _notes(standings: Sequence[Standing]) -> list[str]:
+    first, *others = standings
+    described = first.history.description
+    notes = []
+    for other in others:
+        description = other.history.description
+        if description.data.digest != described.data.digest:
+            notes.append(
+                f"The data of {first.label!r} ({described.data.name}, digest "
+                f"{described.data.digest[:12]}) and {other.label!r} ({description.data.name}, "
+                f"digest {description.data.digest[:12]}) differ: so may what their values mean."
+            )
+        apart = [
+            f"{name!r} is only in {one.label!r}"
+            for one, two in ((first, other), (other, first))
+            for name in one.history.description.space.names
+            if name not in two.history.description.space
+        ]
+        if apart:
+            notes.append(f"The spaces differ: {', '.join(apart)}.")
+    devices = {
+        str(trial.environment["device"]): None
+        for standing in standings
+        for trial in standing.history.trials
+        if "device" in trial.environment
+    }
+    if len(devices) > 1:
+        notes.append(f"Trials ran on {' and '.join(devices)}: their seconds don't compare.")
+    return notes

@@ -1,0 +1,46 @@
+"""The objective of recorded trials by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+
+from tracking.history.study_history import epoch_metrics
+from tracking.history.trial_reading import metric_by_step
+from tracking.records import EndedTrial, TrialRecord, finished_trials
+from tracking.runs.mlflow_names import to_mlflow
+from tracking.store.folder import Store
+
+
+class RecordedCurves:
+    """Reads the objective of recorded trials by epoch; of a repeated one, of its first repeat.
+
+    Args:
+        store: Where they are.
+        recorded: Ended trials, whose curves are read together at first use.
+    """
+
+    def __init__(self, store: Store, recorded: Iterable[TrialRecord]) -> None:
+        self._store = store
+        self._ended = finished_trials(recorded)
+
+    def __call__(self, trial: TrialRecord) -> dict[int, float]:
+        """Returns a trial's objective by epoch."""
+        run_id, metric = _run_of(trial), trial.spec.objective.metric
+        if run_id in self._together:
+            return self._together[run_id]
+        epochs = epoch_metrics(self._store, run_id)
+        return {epoch: m[metric] for epoch, m in epochs.items() if metric in m}
+
+    @cached_property
+    def _together(self) -> dict[str, dict[int, float]]:
+        if not self._ended:
+            return {}
+        run_ids = [_run_of(trial) for trial in self._ended]
+        name = to_mlflow(self._ended[0].spec.objective.metric)
+        return metric_by_step(self._store, run_ids, name) or {}
+
+
+def _run_of(trial: TrialRecord) -> str:
+    repeats = trial.result.repeats if isinstance(trial, EndedTrial) else ()
+    return repeats[0].run_id if repeats else trial.run_id

@@ -1,0 +1,196 @@
+"""The content of a run: its params, its data set, the place of its artifacts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracking import tags
+from tracking.records import Objective, StudyDescription, TrialRecord, TrialResult, TrialSpec
+from tracking.runs.mlflow_names import param_name, to_mlflow
+from tracking.store.folder import Store, local_path
+
+if TYPE_CHECKING:
+    from mlflow.entities import Param, Run
+
+# A batch of MLflow's holds 100.
+_MOST_TAGS = 50
+
+
+def local_artifacts(store: Store, run: Run) -> Path:
+    """Returns the folder of a run's artifacts.
+
+    Raises:
+        StoreError: If the record names one that is not in the store.
+    """
+    return store.inside(local_path(run.info.artifact_uri))
+
+
+def definition_path(store: Store, parent: Run) -> Path:
+    """Returns the path of a study's definition; see `local_artifacts`."""
+    return local_artifacts(store, parent) / "study" / "definition.json"
+
+
+def code_path(store: Store, parent: Run, digest: str) -> Path:
+    """Returns the path of a study file's text, by its digest; see `local_artifacts`."""
+    # A tag may hold anything.
+    name = digest[:16] if digest.isalnum() else hashlib.sha256(digest.encode()).hexdigest()[:16]
+    return local_artifacts(store, parent) / "study" / "code" / f"{name}.py"
+
+
+def manifest_path(store: Store, parent: Run, digest: str) -> Path:
+    """Returns the path of `CodeDescription.manifest`, by its digest; see `local_artifacts`."""
+    return code_path(store, parent, digest).with_suffix(".json")
+
+
+def digests_of_code(store: Store, parent: Run, digest: str) -> tuple[str, dict[str, str]]:
+    """Returns the digests of the texts that trials ran from: of the file, and of its modules.
+
+    Args:
+        store: The store.
+        parent: The study's run.
+        digest: Of the code.
+
+    Returns:
+        That of the file, which is the given one if there is no sound manifest; those of the modules
+        by path.
+    """
+    try:
+        content = manifest_path(store, parent, digest).read_bytes()
+        if hashlib.sha256(content).hexdigest() == digest:
+            fields = json.loads(content)
+            return str(fields["source"]), dict(fields["modules"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return digest, {}
+
+
+def definition_tags(text: str, before: Mapping[str, str]) -> dict[str, str]:
+    """Returns the tags that hold a study's definition, for `join_text` to read.
+
+    Args:
+        text: The definition.
+        before: The tags that are there.
+    """
+    written = tags.split_text(tags.DEFINITION, text)
+    if len(written) > _MOST_TAGS:
+        written = {}
+    # Of a longer, older one.
+    rest = [name for name in before if name.startswith(tags.DEFINITION)]
+    changed = {**dict.fromkeys(rest, ""), **written}
+    return {name: part for name, part in changed.items() if before.get(name) != part}
+
+
+def spell(value: object) -> str:
+    """Returns the one spelling of a hyperparameter's value: strings plainly, the rest as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def dataset_inputs(description: StudyDescription) -> list[Any]:
+    """Returns the data set for MLflow to show among a run's inputs."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    data = description.data
+    source = json.dumps({"source": data.source}, ensure_ascii=False)
+    profile = json.dumps({"sizes": dict(data.sizes), **data.details}, ensure_ascii=False)
+    return [
+        DatasetInput(
+            # MLflow's digests have at most 36 characters; the whole one is in the tags.
+            Dataset(data.name, data.digests[part][:36], "local", source, None, profile),
+            [InputTag("mlflow.data.context", context)],
+        )
+        for part, context in (("train", "training"), ("validation", "validation"))
+    ]
+
+
+def params_of(values: Mapping[str, Any]) -> list[Param]:
+    """Returns values as MLflow's params."""
+    from mlflow.entities import Param
+
+    return [Param(param_name(name), spell(value)) for name, value in values.items()]
+
+
+def hyperparameters(description: StudyDescription, spec: TrialSpec) -> dict[str, Any]:
+    """Returns the params of a trial's run: all that its builder reads."""
+    extra = {"epochs": spec.epochs, "batch_size": spec.batch_size}
+    return {**extra, **description.space.resolve(spec.values)}
+
+
+def settings(description: StudyDescription) -> dict[str, Any]:
+    """Returns the params of a study's parent run."""
+    weights = description.class_weight
+    return {
+        "engine": description.engine,
+        "pruner": description.pruner,
+        "objective": f"{description.objective.direction} {description.objective.metric}",
+        "epochs": description.epochs,
+        "batch_size": description.batch_size,
+        "seed": description.seed,
+        "threads": description.threads,
+        **({} if weights is None else {"class_weight": spell(weights)[: tags.LONGEST]}),
+    }
+
+
+def result_metrics(result: TrialResult, objective: Objective) -> dict[str, float]:
+    """Returns the metrics of a trial as a whole, by MLflow's names."""
+    found: dict[str, float] = {"epochs_trained": result.epochs, "seconds": result.seconds}
+    if result.peak_memory_bytes:
+        found["peak_memory_bytes"] = result.peak_memory_bytes
+    if result.model_parameters:
+        found["model_parameters"] = result.model_parameters
+    if result.best is not None:
+        # "Latest" in the UI is the last epoch: the best needs names of its own.
+        name = to_mlflow(f"best_{objective.metric}")
+        found |= {"best_epoch": result.best.epoch, name: result.best.value}
+        if result.spread is not None:
+            found[f"{name}_std"] = result.spread
+    return found
+
+
+def result_tags(result: TrialResult) -> dict[str, str]:
+    """Returns the tags of a trial that has ended; those without text are left out."""
+    found = {
+        tags.STATE: result.state,
+        tags.WEIGHTS_DIGEST: result.weights_sha256,
+        tags.DATA_DIGEST: result.data_digest,
+        tags.REASON: result.reason[: tags.LONGEST],
+        tags.TRAINER: result.trainer,
+        tags.TRAINER_REASON: result.trainer_reason[: tags.LONGEST],
+        **tags.split_text(tags.RESULT, result.to_json()),
+    }
+    if result.reason:
+        found[tags.NOTE] = f"**{result.state}**: {result.reason}"[: tags.LONGEST]
+    return {name: text for name, text in found.items() if text}
+
+
+def read_trial(run: Run) -> TrialRecord | None:
+    """Reads a trial from its run; None if the run is of another kind.
+
+    Raises:
+        ValueError: If its content can't be read; also KeyError, TypeError or AttributeError.
+    """
+    found: Mapping[str, str] = run.data.tags
+    spec = tags.join_text(found, tags.SPEC)
+    if spec is None:
+        return None
+    text = tags.join_text(found, tags.RESULT)
+    prefix = tags.ENGINE_STATE
+    environment: dict[str, Any] = json.loads(tags.join_text(found, tags.ENVIRONMENT) or "{}")
+    trial = TrialRecord(
+        run_id=run.info.run_id,
+        spec=TrialSpec.from_json(spec),
+        state="running" if run.info.status == "RUNNING" else "interrupted",
+        result=None,
+        engine_state={k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)},
+        environment=environment,
+        code_digest=found.get(tags.CODE_DIGEST, ""),
+        started=run.info.start_time,
+        known=int(found[tags.KNOWN]) if tags.KNOWN in found else None,
+        losses=int(found.get(tags.LOSSES, 0)),
+        verified=found.get(tags.VERIFIED, ""),
+        ended=run.info.end_time or 0,
+    )
+    return trial if text is None else trial.with_result(TrialResult.from_json(text))

@@ -1,0 +1,321 @@
+"""The store: one folder with everything of its studies.
+
+store.json      the store's format, owner, and last place
+mlflow.db       MLflow on SQLite      mlartifacts/   its artifacts
+optuna.db       what `kerastudy export --as optuna` writes, unless it is told another place
+checkpoints/    best-validation weights:  STUDY@ID/ENGINE/trial-00007.weights.h5
+locks/          which process runs which study
+orphans/        files without a study, moved by `kerastudy doctor --fix`; damaged-… replaced ones
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import sqlite3
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from filelock import FileLock
+
+from search_spaces.errors import StoreError
+from tracking import tags
+from tracking.mlflow_parts import rewrite_addresses, rewrite_tag
+from tracking.store.atomic import remove_pieces, write_atomically
+from tracking.store.study_locks import locked_study, study_holder, study_holders
+from tracking.store.trust import kept_facts, maker_facts
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+STORE_FORMAT = 1
+DEFAULT_STORE = "kerastudy-store"
+
+
+def default_store_path() -> Path:
+    """Returns ``KERASTUDY_STORE`` if it is set, else ``./kerastudy-store``."""
+    return Path(os.environ.get("KERASTUDY_STORE") or DEFAULT_STORE)
+
+
+class Store:
+    """A store's folder, opened by `open_store` or made by `create_store`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @property
+    def mlflow_uri(self) -> str:
+        """MLflow's tracking address of this store."""
+        return f"sqlite:///{(self.root / 'mlflow.db').as_posix()}"
+
+    @property
+    def optuna_uri(self) -> str:
+        """Address of the Optuna storage that studies are exported to, if no other is named."""
+        return f"sqlite:///{(self.root / 'optuna.db').as_posix()}"
+
+    @property
+    def artifacts_uri(self) -> str:
+        """Address of the folder that holds MLflow's artifacts."""
+        return (self.root / "mlartifacts").as_uri()
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """MLflow's client on this store. Imports MLflow: 1 to 4 seconds of CPU."""
+        from tracking.store.mlflow_client import open_client
+
+        return open_client(self)
+
+    def lock_study(self, study: str, experiment_id: str = "") -> AbstractContextManager[None]:
+        """Holds a study for this process while its trials run; see `locked_study`.
+
+        Raises:
+            StoreLockedError: If another process holds it; says which.
+        """
+        return locked_study(self.root, study, experiment_id)
+
+    def holder(self, study: str, experiment_id: str = "") -> str:
+        """Returns which process holds a study; empty if none does. Changes nothing."""
+        return study_holder(self.root, study, experiment_id)
+
+    def at_work(self, but: str = "") -> dict[str, str]:
+        """Returns the studies that processes hold, except one, and the process of each."""
+        return {name: held for name, held in study_holders(self.root).items() if name != but}
+
+    def inside(self, path: Path) -> Path:
+        """Returns a path if it is in the store.
+
+        A record may come from someone else, so its paths must not lead out of the store. (The
+        store's folders themselves may be links to another disk.)
+
+        Raises:
+            StoreError: If it is not.
+        """
+        try:
+            parts = Path(os.path.normpath(path)).relative_to(self.root).parts
+            top = self.root.joinpath(*parts[:1])
+            Path(os.path.realpath(path)).relative_to(os.path.realpath(top))
+        except ValueError:
+            raise StoreError(
+                f"The record names {str(path)!r}, which is not in the store {str(self.root)!r}: "
+                "it is left alone. Was the record changed by hand, or part of the store moved?"
+            ) from None
+        return path
+
+
+def open_store(path: str | Path) -> Store | None:
+    """Opens the store in a folder; returns None if there is none yet.
+
+    If the store was moved since it was last opened, its addresses are updated.
+
+    Raises:
+        StoreError: If the path is a file, or holds a store that this version cannot read.
+
+    Example:
+        >>> ks.open_store("no-such-folder") is None
+        True
+    """
+    root = real_folder(path)
+    if any(character in str(root) for character in "?#%{}"):
+        raise StoreError(
+            "A store's path must not contain '?', '#', '%', '{' or '}', which have a meaning in "
+            f"database addresses. Received: {str(root)!r}. Choose another folder with --store."
+        )
+    if root.exists() and not root.is_dir():
+        raise StoreError(
+            f"The store must be a folder, and {str(root)!r} is a file. "
+            "Choose a folder with --store."
+        )
+    try:
+        facts = _read_facts(root)
+    except PermissionError as error:
+        raise StoreError(f"The store {str(root)!r} cannot be read: {error.strerror}.") from None
+    if facts is None:
+        return None
+    store = Store(root)
+    if facts["path"] != str(root):
+        _relocate(store, Path(facts["path"]))
+    return store
+
+
+def real_folder(path: str | Path) -> Path:
+    """Returns the folder that a path leads to, with links resolved."""
+    return Path(os.path.realpath(Path(path).expanduser()))
+
+
+def local_path(address: str) -> Path:
+    """Returns the path of a file or folder that an address of MLflow's names.
+
+    Raises:
+        StoreError: If it names none on this machine.
+    """
+    parts = urlsplit(address)
+    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+        return Path(url2pathname(parts.path))
+    if not parts.scheme:
+        return Path(address)
+    raise StoreError(f"The record names {address!r}, which is no place in a store.")
+
+
+def prepare_store(path: str | Path, folder: Path) -> None:
+    """Makes the database of a store, which takes longest, in another folder.
+
+    For `create_store`, ahead of time: before anything is written to the store itself.
+
+    Args:
+        path: The future place of the store.
+        folder: Where it is made; must not exist.
+    """
+    from tracking.store.mlflow_client import prepare_database
+
+    folder.mkdir()
+    prepare_database(Store(real_folder(path)), folder / "mlflow.db")
+
+
+def create_store(path: str | Path, prepared: Path | None = None) -> Store:
+    """Opens the store in a folder; makes it if there is none.
+
+    Several processes may do so at once, and be killed in between: the database is made under
+    another name and renamed when it is complete.
+
+    Args:
+        path: The folder.
+        prepared: What `prepare_store` made for this path, or None.
+
+    Raises:
+        StoreError: As `open_store`; also if the folder cannot be written.
+    """
+    store = open_store(path)
+    if store is not None:
+        check_writable(store.root)
+        return store
+    root = real_folder(path)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        check_writable(root)
+        with FileLock(root / "store.lock"):
+            if _read_facts(root) is None:
+                from tracking.store.mlflow_client import create_database
+
+                for folder in ("mlartifacts", "checkpoints", "locks"):
+                    (root / folder).mkdir(exist_ok=True)
+                made = None if prepared is None else prepared / "mlflow.db"
+                create_database(Store(root), made)
+                remove_pieces(root, "store.json")
+                write_facts(root, new=True)
+    except OSError as error:
+        raise StoreError(
+            f"The store {str(root)!r} cannot be made: {error.strerror or error}. "
+            "Choose a folder that can be written with --store."
+        ) from None
+    return Store(root)
+
+
+def check_writable(root: Path) -> None:
+    """Checks that a store's folder, or the folder it would be made in, can be written.
+
+    Raises:
+        StoreError: If not.
+    """
+    folder = root
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise StoreError(
+            f"The store {str(root)!r} cannot be made: {str(folder)!r} is a file. "
+            "Choose another folder with --store."
+        )
+    # Ask the system instead of trying: a check must not leave files behind.
+    writable = os.access(folder, os.W_OK | os.X_OK)
+    database = root / "mlflow.db"
+    if not writable or (database.exists() and not os.access(database, os.W_OK)):
+        raise StoreError(
+            f"The store {str(root)!r} is not writable. Choose another folder with --store, or "
+            "change its permissions."
+        )
+
+
+def _read_facts(root: Path) -> dict[str, Any] | None:
+    path = root / "store.json"
+    try:
+        facts = _parsed(path)
+    except (ValueError, KeyError, TypeError, OverflowError):
+        raise StoreError(
+            f"{str(path)!r} is damaged. It should read like "
+            f'{{"format": {STORE_FORMAT}, "path": "{root.as_posix()}"}}. Mend it with: '
+            f"kerastudy doctor --fix --store {shlex.quote(str(root))}"
+        ) from None
+    if facts is not None:
+        _check_format(root, facts)
+    return facts
+
+
+def _parsed(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    int(facts["format"])
+    Path(facts["path"])
+    return dict(facts)
+
+
+def _check_format(root: Path, facts: Mapping[str, Any]) -> None:
+    found = int(facts["format"])
+    if found > STORE_FORMAT:
+        raise StoreError(
+            f"The store {str(root)!r} was made by a newer kerastudy (store format {found}; this "
+            f"version reads up to {STORE_FORMAT}). Upgrade with: pip install -U kerastudy"
+        )
+
+
+def is_store(root: Path) -> bool:
+    """Returns whether a folder is a store, or the rest of one."""
+    return (root / "store.json").exists() or (root / "mlflow.db").exists()
+
+
+def facts_fault(root: Path) -> str:
+    """Returns whether ``store.json`` is ``"missing"`` or ``"damaged"``; empty if neither.
+
+    Raises:
+        StoreError: If it was made by a newer kerastudy.
+    """
+    try:
+        facts = _parsed(root / "store.json")
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return "damaged"
+    if facts is None:
+        return "missing"
+    _check_format(root, facts)
+    return ""
+
+
+def write_facts(root: Path, stood: Path | None = None, *, new: bool = False) -> None:
+    """Writes a store's format, owner and last place.
+
+    Args:
+        root: The folder.
+        stood: Its last place; None: where it is.
+        new: Whether this user is making it.
+    """
+    users = maker_facts() if new else kept_facts(root)
+    facts = {"format": STORE_FORMAT, "path": str(stood or root), **users}
+    write_atomically(root / "store.json", json.dumps(facts) + "\n")
+
+
+def _relocate(store: Store, old: Path) -> None:
+    """Rewrites the absolute addresses in MLflow's database after the folder was moved."""
+    from tracking.store.mlflow_client import check_database
+
+    check_writable(store.root)
+    check_database(store.root / "mlflow.db")
+    with contextlib.closing(sqlite3.connect(store.root / "mlflow.db")) as database, database:
+        rewrite_addresses(database, (old / "mlartifacts").as_uri(), store.artifacts_uri)
+        # The commands on the studies' pages.
+        rewrite_tag(database, tags.NOTE, shlex.quote(str(old)), shlex.quote(str(store.root)))
+    write_facts(store.root)

@@ -1,0 +1,128 @@
+"""Whose a store is: commands may run the code that is recorded in it.
+
+``store.json`` has fingerprints of the user who made the store, and of those who trust it since:
+digests of user, machine and the store's own salt. For a store of an older version, the owner of its
+files counts.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import os
+import platform
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tracking.store.atomic import write_atomically
+
+_SALT, _USERS, _MAKER = "salt", "users", "made_by"
+
+
+def maker_facts() -> dict[str, Any]:
+    """Returns the entries of ``store.json`` for the user who makes a store."""
+    salt = uuid.uuid4().hex
+    return {
+        _SALT: salt,
+        _USERS: [_fingerprint(salt)],
+        _MAKER: f"{_user()} on {platform.node() or 'a machine'}",
+    }
+
+
+def kept_facts(root: Path) -> dict[str, Any]:
+    """Returns the entries of a store's users, to keep when ``store.json`` is rewritten."""
+    facts = _facts(root)
+    return {key: facts[key] for key in (_SALT, _USERS, _MAKER) if key in facts}
+
+
+def stranger(root: Path) -> str:
+    """Returns whose a store is, if this user neither made it here nor trusts it.
+
+    Returns:
+        Such as ``"was made by ann on desk"``; empty if it is the user's own, or trusted.
+    """
+    facts = _facts(root)
+    users = facts.get(_USERS)
+    if isinstance(users, list):
+        if _fingerprint(str(facts.get(_SALT, ""))) in users:
+            return ""
+        return f"was made by {str(facts.get(_MAKER, 'somebody else'))[:80]!r}"
+    owner = _owner(root)
+    return "" if owner is None or owner == _uid() else f"belongs to {_name(owner)!r}"
+
+
+def trust(root: Path) -> None:
+    """Notes in a store that this user trusts it.
+
+    Raises:
+        OSError: If it can't be written there.
+    """
+    facts = _facts(root)
+    salt = str(facts.get(_SALT) or uuid.uuid4().hex)
+    users = facts.get(_USERS)
+    known = list(users) if isinstance(users, list) else []
+    made = {_SALT: salt, _USERS: list(dict.fromkeys([*known, _fingerprint(salt)]))}
+    if facts:
+        write_atomically(root / "store.json", json.dumps({**facts, **made}) + "\n")
+
+
+def _facts(root: Path) -> Mapping[str, Any]:
+    try:
+        facts = json.loads((root / "store.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _fingerprint(salt: str) -> str:
+    return hashlib.sha256(f"{salt} {_user_id()} {_machine()}".encode()).hexdigest()[:32]
+
+
+def _user_id() -> str:
+    uid = _uid()
+    return _user() if uid is None else str(uid)
+
+
+def _uid() -> int | None:
+    return os.getuid() if hasattr(os, "getuid") else None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        # For example in a container without a list of users.
+        return f"user {_uid()}"
+
+
+def _machine() -> str:
+    for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
+        try:
+            text = Path(path).read_text(encoding="ascii").strip()
+        except (OSError, ValueError):
+            continue
+        if text:
+            return text
+    return platform.node()
+
+
+def _owner(root: Path) -> int | None:
+    """Returns the user who owns a store's record; None if unknown."""
+    for path in (root / "mlflow.db", root):
+        try:
+            return path.stat().st_uid if hasattr(os, "getuid") else None
+        except OSError:
+            continue
+    return None
+
+
+def _name(uid: int) -> str:
+    try:
+        import pwd
+
+        return pwd.getpwuid(uid).pw_name
+    except (ImportError, KeyError):
+        return f"user {uid}"
