@@ -68,7 +68,7 @@ diagnose({store!r}, fix=True)
 @pytest.mark.parametrize(
     ("damage", "what", "calls"),
     [
-        (definition_cut, "os.replace", 1),
+        pytest.param(definition_cut, "os.replace", 1, marks=pytest.mark.exhaustive),
         (orphans, "os.rename", 2),
     ],
 )
