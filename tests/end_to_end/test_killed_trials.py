@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import pytest
 from damage import cut_short
 from study_record import left_behind
-from user_commands import kerastudy, write_study
+from user_commands import kerastudy, kerastudy_here, write_study
 
+from studies.training import checkpointing
 from tracking.history.study_history import StudyHistory, read_study
-from tracking.store.folder import open_store
+from tracking.store.folder import create_store, open_store
 
 NAME, TRIALS, EPOCHS, CUT = "작은 연구", 4, 8, 5
 DAMAGED, DOOMED, KILLED, CRASHED = range(TRIALS)
@@ -62,12 +64,17 @@ class Dying(keras.callbacks.Callback):
 study = ks.Study("""
 
 
-def launch(folder: Path, store: str, *arguments: str, **more: Any) -> str:
-    """Launches the study; returns what was told."""
+def launch(folder: Path, store: str, *arguments: str, here: bool = False, **more: Any) -> str:
+    """Launches the study, its driver in a process of its own or in this; returns what was told."""
+    create_store(folder / store)
     options = ["--store", store, "--engine", "optuna:random", "--epochs", str(EPOCHS), *arguments]
-    # It would train the best trial once more, in one more process.
+    # It would train the best trial once more.
     options += ["--verify", "off"]
-    return kerastudy(folder, "launch", "study.py", *options, **more).stderr
+    command = kerastudy_here if here else kerastudy
+    with pytest.MonkeyPatch.context() as patch:
+        # The study's file changes it, which is to stay in its process.
+        patch.setattr(checkpointing, "_SHARE", math.inf)
+        return command(folder, "launch", "study.py", *options, **more).stderr
 
 
 def read(folder: Path, store: str) -> StudyHistory:
@@ -115,7 +122,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(source: Path) -> StudyHistory:
-    launch(source.parent, "store", "--trials", str(TRIALS))
+    in_this_process = ("--trials", str(TRIALS), "--executor", "in-process")
+    launch(source.parent, "store", *in_this_process, here=True)
     return read(source.parent, "store")
 
 
@@ -125,6 +133,7 @@ def folder(tmp_path: Path, source: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.exhaustive
 def test_trials_that_end_their_process_go_on_or_are_given_up(
     folder: Path, undisturbed: StudyHistory
 ) -> None:
@@ -158,7 +167,7 @@ def test_a_damaged_state_costs_the_epochs_since_the_one_before_and_is_told(
     (newest,) = (folder / "store").rglob(f"trial-{DAMAGED:05}.state.safetensors")
     assert newest.with_name(f"{newest.name}.before").exists()
     cut_short(newest)
-    told = launch(folder, "store", "--trials", "1")
+    told = launch(folder, "store", "--trials", "1", here=True)
     first, again, processes = epochs_of(folder, DAMAGED)
     assert (first, processes) == ([1, 2, 3, 4, 5], 2)
     assert 1 < again[0] < CUT

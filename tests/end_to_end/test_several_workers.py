@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from user_commands import as_json, kerastudy, write_study
 
 from tracking.history.study_history import StudyHistory, read_study
-from tracking.store.folder import open_store
+from tracking.store.folder import create_store, open_store
 
 
 def read(folder: Path) -> StudyHistory:
@@ -46,8 +47,12 @@ WAITS = """
 """
 
 
+@pytest.mark.exhaustive
 def test_two_deterministic_workers_give_the_same_study_under_any_load(tmp_path: Path) -> None:
-    """Though other trials are slow, and so end in another order."""
+    """Though other trials are slow, and so end in another order.
+
+    That they do so though processes are killed is in `tests/chaos`.
+    """
     folders = [tmp_path / "idle", tmp_path / "under load"]
     for slow, folder in enumerate(folders):
         folder.mkdir()
@@ -89,7 +94,7 @@ HANGS = """
         def on_epoch_end(self, epoch, logs=None):
             if epoch == 1:
                 time.sleep(1e6)
-    return [Hanging()] if hp["units"] in (5, 7, 9) else []
+    return [Hanging()] if hp["units"] == 5 else []
 """
 
 
@@ -97,16 +102,18 @@ def test_a_trial_that_hangs_is_cut_and_the_others_go_on(tmp_path: Path) -> None:
     callbacks = f"def callbacks(hp):{HANGS}\n\nstudy = ks.Study("
     write_study(
         tmp_path,
-        **{"study = ks.Study(": callbacks, "build=build,": "build=build, callbacks=callbacks,"},
+        **{
+            "study = ks.Study(": callbacks,
+            "build=build,": "build=build, callbacks=callbacks, initial="
+            '[{"units": units} for units in (5, 4)],',
+        },
     )
+    create_store(tmp_path / "kerastudy-store")
     told = kerastudy(
-        tmp_path, "launch", "study.py", "--workers", "2", "--trial-timeout", "3s", "--json",
-        "--trials", "6", "--engine", "random",
+        tmp_path, "launch", "study.py", "--workers", "1", "--trial-timeout", "3s", "--json",
+        "--trials", "2", "--engine", "random", "--verify", "off",
     )  # fmt: skip
-    history = read(tmp_path)
-    hung = [t for t in history.trials if t.spec.values["units"] in (5, 7, 9)]
-    assert hung and len(hung) < 6
-    for trial in hung:
-        assert trial.state == "infeasible" and trial.result is not None
-        assert trial.result.reason == "its time of 3 s was up, and its epoch did not end"
-    assert as_json(told)["trials"]["complete"] >= 6 - len(hung) - 1
+    hung, *others = read(tmp_path).trials
+    assert hung.state == "infeasible" and hung.result is not None
+    assert hung.result.reason == "its time of 3 s was up, and its epoch did not end"
+    assert as_json(told)["trials"]["complete"] == len(others) == 1

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import numpy as np
 import pytest
-from user_commands import as_json, kerastudy
+from user_commands import as_json, kerastudy_here
 
 from kerastudy import datasets
 
@@ -95,37 +95,7 @@ study = ks.Study(
 )
 """
 )
-# Plain MLflow, as a user's program would have it: nothing of kerastudy's.
-PREDICT = """
-import json, sys
-import mlflow, mlflow.keras
-import numpy as np
-
-mlflow.set_tracking_uri(sys.argv[1])
-model = mlflow.keras.load_model("models:/several@champion")
-predicted = model.predict(
-    {"image": np.zeros((7, 4, 4), "uint8"), "tabular": np.zeros((7, 5), "float32")}, verbose=0
-)
-part = np.load(sys.argv[3])
-y = {"kind": part["kind"], "size": part["size"]}
-scores = model.evaluate(
-    {"image": part["image"], "tabular": part["tabular"]},
-    y,
-    sample_weight=dict.fromkeys(y, part["weight"]),
-    batch_size=32,
-    verbose=0,
-    return_dict=True,
-)
-info = mlflow.models.get_model_info("models:/several@champion")
-run = mlflow.get_run(sys.argv[2])
-print(json.dumps({
-    "predicted": {name: list(array.shape) for name, array in predicted.items()},
-    "scores": scores,
-    "inputs": info.signature.inputs.to_dict(),
-    "outputs": info.signature.outputs.to_dict(),
-    "profiles": [json.loads(each.dataset.profile) for each in run.inputs.dataset_inputs],
-}))
-"""
+HERE = ("--executor", "in-process", "--verify", "off", "--json")
 
 
 def spec(name: str, dtype: str, *shape: int) -> dict[str, Any]:
@@ -137,7 +107,7 @@ def spec(name: str, dtype: str, *shape: int) -> dict[str, Any]:
 def several(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     folder = tmp_path_factory.mktemp("several")
     (folder / "several.py").write_text(SEVERAL, encoding="utf-8")
-    return folder, as_json(kerastudy(folder, "launch", "several.py", "--json"))
+    return folder, as_json(kerastudy_here(folder, "launch", "several.py", *HERE))
 
 
 def test_several_inputs_are_launched_shown_and_reproduced(several: tuple[Path, Any]) -> None:
@@ -146,52 +116,69 @@ def test_several_inputs_are_launched_shown_and_reproduced(several: tuple[Path, A
     assert {"val_kind_accuracy", "val_kind_loss", "val_size_loss"} <= set(
         launched["best"]["metrics"]
     )
-    assert as_json(kerastudy(folder, "show", "several", "--json")) == launched
-    again = as_json(kerastudy(folder, "reproduce", "several", "--json"))
+    assert as_json(kerastudy_here(folder, "show", "several", "--json")) == launched
+    again = as_json(kerastudy_here(folder, "reproduce", "several", "--json"))
     assert again["identical"] is True
     assert again["max_difference"] == 0.0
 
 
 def test_their_champion_predicts_by_name(several: tuple[Path, Any]) -> None:
-    folder, launched = several
+    """In plain MLflow: what its process needs is in `commands/test_champion_in_mlflow`."""
+    _, launched = several
     names: dict[str, Any] = {}
     exec(DATA, names)
     x, kind = names["x"], names["kind"]
     y = {"kind": kind, "size": kind / 2}
     raw = datasets.arrays(x, y, sample_weight=1.0 + kind, stratify="kind").load().validation
     assert isinstance(raw.x, dict) and isinstance(raw.y, dict) and raw.sample_weight is not None
-    np.savez(folder / "raw.npz", **raw.x, **raw.y, weight=raw.sample_weight)
-    arguments = [launched["tracking_uri"], launched["run_id"], str(folder / "raw.npz")]
-    command = [sys.executable, "-P", "-c", PREDICT, *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found["predicted"] == {"kind": [7, 3], "size": [7, 1]}
+    mlflow.set_tracking_uri(launched["tracking_uri"])
+    try:
+        model = mlflow.keras.load_model("models:/several@champion")
+        info = mlflow.models.get_model_info("models:/several@champion")
+        run = mlflow.get_run(launched["run_id"])
+    finally:
+        mlflow.set_tracking_uri(None)
+    zeros = {"image": np.zeros((7, 4, 4), "uint8"), "tabular": np.zeros((7, 5), "float32")}
+    predicted = model.predict(zeros, verbose=0)
+    assert {name: array.shape for name, array in predicted.items()} == {
+        "kind": (7, 3),
+        "size": (7, 1),
+    }
     # Both as they are given: the model standardizes the table itself.
+    assert info.signature is not None
     wanted = [spec("image", "uint8", 4, 4), spec("tabular", "float64", 5)]
-    assert found["inputs"] == wanted
+    assert json.loads(json.dumps(info.signature.inputs.to_dict())) == wanted
+    assert [each["name"] for each in info.signature.outputs.to_dict()] == ["kind", "size"]
+    weights = dict.fromkeys(raw.y, raw.sample_weight)
+    scores = model.evaluate(
+        raw.x, raw.y, sample_weight=weights, batch_size=32, verbose=0, return_dict=True
+    )
     best = launched["best"]
-    assert found["scores"]["kind_accuracy"] == best["value"]
-    assert found["scores"]["loss"] == pytest.approx(best["metrics"]["val_loss"], rel=1e-6)
-    assert [each["name"] for each in found["outputs"]] == ["kind", "size"]
-    profile = found["profiles"][0]
+    assert scores["kind_accuracy"] == best["value"]
+    assert scores["loss"] == pytest.approx(best["metrics"]["val_loss"], rel=1e-6)
+    profile = json.loads(run.inputs.dataset_inputs[0].dataset.profile)
     assert profile["shapes"]["train"]["x"] == {"image": [72, 4, 4], "tabular": [72, 5]}
     assert profile["shapes"]["train"]["sample_weight"] == [72]
     assert profile["preprocessing"] == "tabular: standardize"
 
 
-def test_weighted_classes_are_recorded_and_run_again_from_the_record(tmp_path: Path) -> None:
+def test_weighted_classes_are_recorded_and_run_again_from_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The weights come from the record, whatever what the file imports says by now."""
     (tmp_path / "weighted.py").write_text(WEIGHTED, encoding="utf-8")
     weights = tmp_path / "weights.py"
     weights.write_text("WEIGHTS = {0: 1.0, 2: 25.0}\n")
-    launched = as_json(kerastudy(tmp_path, "launch", "weighted.py", "--json"))
+    launched = as_json(kerastudy_here(tmp_path, "launch", "weighted.py", *HERE))
     assert launched["class_weight"] == {"0": 1.0, "2": 25.0}
     assert launched["best"]["model_uri"] == "models:/weighted@champion"
-    assert "of classes 0: 1, 2: 25; of others 1" in kerastudy(tmp_path, "show", "weighted").stdout
+    shown = kerastudy_here(tmp_path, "show", "weighted").stdout
+    assert "of classes 0: 1, 2: 25; of others 1" in shown
     weights.write_text("WEIGHTS = 'balanced'\n")
-    refused = kerastudy(tmp_path, "launch", "weighted.py", "--trials", "3", expect=2)
+    # As in a new process.
+    monkeypatch.delitem(sys.modules, "weights")
+    refused = kerastudy_here(tmp_path, "launch", "weighted.py", *HERE, "--trials", "3", expect=2)
     assert "class_weight was {0: 1.0, 2: 25.0} and is {0: 1.0, 1: 1.0, 2: 1.0}" in refused.stderr
-    again = as_json(kerastudy(tmp_path, "reproduce", "weighted", "--json"))
+    again = as_json(kerastudy_here(tmp_path, "reproduce", "weighted", "--json"))
     assert again["identical"] is True
     assert np.isfinite(launched["best"]["value"])
