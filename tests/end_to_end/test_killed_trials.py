@@ -12,7 +12,7 @@ from damage import cut_short
 from study_record import left_behind
 from user_commands import kerastudy, kerastudy_here, write_study
 
-from studies.training import checkpointing
+from studies.training.states import checkpointing
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.store.folder import create_store, open_store
 
@@ -24,7 +24,7 @@ BUILDER = f"""def build(hp):
 """
 CALLBACKS = f"""
 import math, os, pathlib, signal, threading
-from studies.training import checkpointing
+from studies.training.states import checkpointing
 
 # Each epoch has its state, however short it is.
 checkpointing._SHARE = math.inf
