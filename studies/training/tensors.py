@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from studies.data.arrays.large import file_of
+from studies.data.arrays.texts import is_text
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -16,8 +17,8 @@ def as_tensor(array: np.ndarray) -> tf.Tensor:
     """Returns the tensor of an array.
 
     Args:
-        array: Any. One that is mapped to memory as a whole from a file of `numpy.save` is not
-            copied, except to a device with its own memory.
+        array: Any. One of numbers that is mapped to memory as a whole from a file of
+            `numpy.save` is not copied, except to a device with its own memory.
 
     Returns:
         A tensor of the same type, shape and values.
@@ -37,4 +38,7 @@ def _mapped_again(array: np.ndarray) -> np.ndarray | None:
     TensorFlow takes no read-only array. This one is copied on write, which never happens.
     """
     file = file_of(array)
-    return None if file is None else np.asarray(np.load(file, mmap_mode="c"))
+    # TensorFlow has texts in another form: they are copied.
+    if file is None or is_text(array):
+        return None
+    return np.asarray(np.load(file, mmap_mode="c"))

@@ -16,10 +16,12 @@ from exact_training import by_trainer, spec_of
 from user_commands import environment
 
 import kerastudy as ks
+from studies.data.arrays.large import file_of
 from studies.data.parts.sharing import shared
 from studies.definition.seeds import permutation
-from studies.training.process.determinism import configure_tensorflow
 from studies.training.programs.compiled import CompiledTrainer
+from studies.training.process.determinism import configure_tensorflow
+from studies.training.tensors import as_tensor
 
 WORDS = np.array("a good film|a bad film|good good|bad, so bad|nothing good".split("|"))
 TEXTS = WORDS[np.arange(40) % 5]
@@ -88,6 +90,12 @@ def test_they_have_one_digest_and_are_shared_and_read_from_files(tmp_path: Path)
     assert again.digest == plain.digest
     assert isinstance(again.train.x, np.ndarray)
     assert np.array_equal(again.train.x, plain.train.x)
+    other = tmp_path / "texts of one length"
+    other.mkdir()
+    in_one_file = shared(lambda: plain, other).train.x
+    assert isinstance(in_one_file, np.ndarray) and file_of(in_one_file) is not None
+    for texts in (again.train.x, in_one_file):
+        assert [text.decode() for text in as_tensor(texts).numpy()] == plain.train.x.tolist()
     np.savez(tmp_path / "texts.npz", x_train=TEXTS, y_train=LABELS)
     assert ks.datasets.npz(tmp_path / "texts.npz").load().digest == plain.digest
 
