@@ -34,6 +34,8 @@ _TOO_LOUD: Final = {
     "mlflow.store.db.utils": logging.CRITICAL,
     "mlflow.tracking": logging.WARNING,
     "mlflow.store.model_registry": logging.WARNING,
+    # It misses pip, which environments made by uv don't have.
+    "mlflow.utils.environment": logging.ERROR,
 }
 
 # Where MLflow writes absolute addresses of artifacts. MLflow has no call to change

@@ -185,7 +185,9 @@ def launch_command(
             click.echo(definition_text(description))
         return
     try:
-        history = launch_target(found, options, overrides=overrides, data=other_data)
+        # What code of the user's prints in this process is no result.
+        with contextlib.redirect_stdout(sys.stderr):
+            history = launch_target(found, options, overrides=overrides, data=other_data)
     except KeyboardInterrupt:
         # The terminal may have hung up.
         with contextlib.suppress(OSError):

@@ -28,7 +28,11 @@ _SECONDS_TO_CONNECT = 120.0
 _SECONDS_TO_END = 5.0
 _LINES_KEPT = 20
 # TensorFlow's C++ side prints these before its log level applies.
-_NOISE = re.compile(r"[IW]\d{4} \d\d:\d\d:\d\d\.|[IW]0000 \d|WARNING: All log messages before absl")
+_NOISE = re.compile(
+    r"[IW]\d{4} \d\d:\d\d:\d\d\.|[IW]0000 \d|WARNING: All log messages before absl"
+    # TensorFlow 2.18 and 2.19, without a GPU too.
+    r"|E0000 .*Unable to register cu(DNN|BLAS|FFT) factory"
+)
 
 OnOutput = Callable[[str], None]
 

@@ -15,7 +15,8 @@ from tracking.store.folder import open_store
 def launched(tmp_path_factory: pytest.TempPathFactory) -> Launched:
     """Three trials of two epochs; tests must not write into this store."""
     folder = tmp_path_factory.mktemp("launched")
-    file = write_study(folder / "my studies")
+    printing = "import kerastudy as ks\n\nprint('printed by the study file')\n"
+    file = write_study(folder / "my studies", imports=printing)
     store = folder / "my store"
     told = kerastudy_here(
         "launch", file, "--store", store, "--executor", "in-process", "--json", cwd=folder

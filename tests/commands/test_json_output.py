@@ -95,7 +95,8 @@ def test_launch_shows_what_show_shows(launched: Launched, shown: Any) -> None:
 
 
 def test_progress_is_not_on_standard_output(launched: Launched) -> None:
-    """It is on standard error: plain lines, as there is no terminal."""
+    """It is on standard error: plain lines, as there is no terminal. So is what a study prints."""
+    assert "printed by the study file\n" in launched.told.err
     assert "3 trials" in launched.told.err
     assert "\x1b" not in launched.told.err
 

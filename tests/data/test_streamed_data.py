@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import streamed
@@ -83,6 +84,31 @@ def test_what_shuffles_itself_is_to_be_given_by_the_function_that_makes_it() -> 
     assert "function that makes it: train=lambda: " in of_train
     assert "function that makes it: validation=lambda: " in of_validation
     assert not ks.datasets.batches(shuffled, shuffled).load().warnings
+
+
+def test_image_folders_are_read_without_a_word(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Keras prints how many files it found: at each reading, that is in each epoch."""
+    for number in range(8):
+        folder = tmp_path / f"class {number % 2}"
+        folder.mkdir(exist_ok=True)
+        keras.utils.save_img(folder / f"{number}.png", np.full((4, 4, 1), number * 30))
+
+    def images(subset: str, seed: int = 1) -> tf.data.Dataset:
+        return keras.utils.image_dataset_from_directory(
+            *(tmp_path, "inferred", "int"),
+            **{"color_mode": "grayscale", "batch_size": 3, "image_size": (4, 4), "seed": seed},
+            **{"validation_split": 0.25, "subset": subset},
+        )
+
+    dataset = ks.datasets.batches(partial(images, "training"), partial(images, "validation"))
+    splits = dataset.load()
+    assert splits.sizes == {"train": 6, "validation": 2}
+    assert not splits.warnings
+    assert capfd.readouterr().out == ""
+    images("training")
+    assert "Found 8 files" in capfd.readouterr().out
 
 
 def test_texts_and_several_arrays_are_batches_too() -> None:

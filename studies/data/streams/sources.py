@@ -70,7 +70,7 @@ class Source:
             DataError: it is none of these.
             Exception: whatever the function raises.
         """
-        with drawing_with(seed):
+        with drawing_with(seed), _quiet_keras():
             if not self.is_function:
                 opened = self.given
             else:
@@ -172,6 +172,20 @@ def drawing_with(seed: int) -> Iterator[None]:
     np.random.seed(seed)
     with seeded(seed):
         yield
+
+
+@contextlib.contextmanager
+def _quiet_keras() -> Iterator[None]:
+    """Keeps Keras from printing how many files of a folder it found, once for each epoch."""
+    import keras
+
+    before = keras.config.is_interactive_logging_enabled()
+    keras.config.disable_interactive_logging()
+    try:
+        yield
+    finally:
+        if before:
+            keras.config.enable_interactive_logging()
 
 
 def _is_read_itself(thing: object) -> bool:
