@@ -16,6 +16,7 @@ from tracking.records import EpochResult, Objective, StudyDescription, TrialResu
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import ProgressColumn
     from rich.status import Status
     from rich.text import Text
 
@@ -92,7 +93,8 @@ class LineProgress(NoProgress):
         self._started = time.monotonic()
         going_on = f", resuming after {done}" if done else ""
         self.say(
-            f"study {description.name}: {total} trials by {description.engine}{going_on}, "
+            f"study {description.name}: {total} trial{'' if total == 1 else 's'} by "
+            f"{description.engine}{going_on}, "
             f"pruner {description.pruner}, {self._objective.direction} {self._objective.metric}"
         )
 
@@ -145,7 +147,7 @@ class LineProgress(NoProgress):
 
 
 class LiveProgress(LineProgress):
-    """A bar at the bottom of a terminal, finished trials above it."""
+    """A bar at the bottom of a terminal, finished trials above it: these say the best so far."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,16 +157,14 @@ class LiveProgress(LineProgress):
 
         self._console = Console(stderr=True, highlight=False)
         self._bar = Bar(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=10),
             MofNCompleteColumn(),
-            TextColumn(
-                "{task.fields[now]}  {task.fields[best]}  {task.fields[left]}", markup=False
-            ),
+            TextColumn("{task.fields[left]}", markup=False),
+            _cut_to_fit("{task.fields[now]}"),
             console=self._console,
             transient=True,
         )
-        self._task = self._bar.add_task("trials", total=None, now="", best="", left="")
+        self._task = self._bar.add_task("trials", total=None, now="", left="")
         self._epochs: dict[int, int] = {}
         self._waits: Status | None = None
 
@@ -172,8 +172,8 @@ class LiveProgress(LineProgress):
         """See `Progress`."""
         self._end_waiting()
         super().begin(description, done, total)
-        self._bar.start()
         self._bar.update(self._task, total=total, completed=done)
+        self._bar.start()
 
     def trial_begins(self, spec: TrialSpec) -> None:
         """See `Progress`."""
@@ -193,9 +193,7 @@ class LiveProgress(LineProgress):
     def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
         """See `Progress`."""
         super().trial_ended(result, best)
-        self._bar.update(
-            self._task, completed=self._done, best=self.best_so_far(best), left=self.left()
-        )
+        self._bar.update(self._task, completed=self._done, left=self.left())
 
     def say(self, text: str) -> None:
         """See `Progress`."""
@@ -306,6 +304,21 @@ def waiting(what: str) -> Iterator[None]:
 
 def _spinner(console: Console, what: str) -> Status:
     return console.status(_plain(what))
+
+
+def _cut_to_fit(template: str) -> ProgressColumn:
+    """Returns the column of a bar that gives way to the others on a narrow terminal."""
+    from rich.progress import Task, TextColumn
+    from rich.table import Column
+
+    class CutToFit(TextColumn):
+        def render(self, task: Task) -> Text:
+            text = super().render(task)
+            text.no_wrap = True
+            return text
+
+    # Of columns that may not wrap none is cut before all others.
+    return CutToFit(template, markup=False, table_column=Column(no_wrap=False))
 
 
 def _plain(text: str) -> Text:

@@ -199,7 +199,8 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in header:
-        table.add_column(name, overflow="fold")
+        # An engine is copied into other commands.
+        table.add_column(name, overflow="fold", no_wrap=name == "engine")
     for row in rows:
         table.add_row(*row)
     # What does not fit is wrapped within its column. Names are text, whatever marks they hold.

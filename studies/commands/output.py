@@ -188,17 +188,19 @@ def study_text(history: StudyHistory) -> str:
         )
     lines += _class_weight(description)
     if description.unread:
-        lines.append(f"never read {', '.join(description.unread)}: changes nothing")
+        lines += wrapped(f"never read {', '.join(description.unread)}: changes nothing")
     others = [e for e in history.engines if e != description.engine]
     if others:
-        lines.append(f"also by    {', '.join(others)} (see --engine)")
+        lines += wrapped(f"also by    {', '.join(others)} (see --engine)")
     if history.server:
         lines.append(f"also at    {history.server}")
     if best is None or best.best is None:
         return "\n".join([*lines, "best       no trial has a value yet"])
     lines += [
-        f"best       trial {best.number}{_whose(history)}: "
-        f"{objective.metric} {best.best.value:.6g} " + _how(best),
+        *wrapped(
+            f"best       trial {best.number}{_whose(history)}: "
+            f"{objective.metric} {best.best.value:.6g} {_how(best)}"
+        ),
         *_ended_for(best),
         *(
             f"             {name} = {_shown(best.spec.values[name])}"
@@ -258,9 +260,12 @@ def _streams(description: StudyDescription) -> list[str]:
     """Returns the kind of data that is read batch by batch, and what its digest covers."""
     streams = description.data.details.get("streams") or {}
     return [
-        f"{part:<10} by {stream['kind']}; digest of {stream['digest_of']}"
-        + ("" if stream["same_each_time"] else "; not the same each time that it is read")
+        line
         for part, stream in streams.items()
+        for line in wrapped(
+            f"{part:<10} by {stream['kind']}; digest of {stream['digest_of']}"
+            + ("" if stream["same_each_time"] else "; not the same each time that it is read")
+        )
     ]
 
 
@@ -276,7 +281,9 @@ def _class_weight(description: StudyDescription) -> list[str]:
         return []
     weights = [f"{label}: {weight:g}" for label, weight in description.class_weight.items()]
     more = f" and {len(weights) - _CLASSES_SHOWN} more" if len(weights) > _CLASSES_SHOWN else ""
-    return [f"weights    of classes {', '.join(weights[:_CLASSES_SHOWN])}{more}; of others 1"]
+    return wrapped(
+        f"weights    of classes {', '.join(weights[:_CLASSES_SHOWN])}{more}; of others 1"
+    )
 
 
 def _trainers(history: StudyHistory) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from studies.commands.lines import wrapped
 from studies.commands.main import json_option, store_option, telling_errors
 
 if TYPE_CHECKING:
@@ -56,11 +57,13 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
         best_value = document["best"]
         several = len(document["engines"]) > 1 and best_value is not None
         value = "no value yet" if best_value is None else f"{best_value:.6g}"
-        click.echo(
-            f"{document['study']}: {document['trials']} trials by "
+        trials = "1 trial" if document["trials"] == 1 else f"{document['trials']} trials"
+        line = (
+            f"{document['study']}: {trials} by "
             f"{', '.join(document['engines'])}, best {document['objective']} {value}"
             + (f" by {document['engine']}" if several else "")
         )
+        click.echo("\n".join(wrapped(line, indent=2)))
 
 
 def _documents(store: Store) -> list[dict[str, Any]]:

@@ -48,6 +48,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study(made, "손글씨 [red]", "optuna:tpe", [0.9, 0.5, 0.1])
     study(made, "accurate", "optuna:tpe", [0.9], objective=ACCURACY)
     study(made, "empty", "optuna:tpe", [])
+    study(made, "a study that has a rather long name", "keras-tuner:random", [0.9])
     study(made, "led", "optuna:random", [0.8, 0.1, 0.6])
     study(made, "led", "optuna:tpe", [0.7, 0.3])
     return made.root
@@ -135,6 +136,8 @@ def test_a_list_has_the_trials_of_all_engines_and_the_best_ones(store: Path) -> 
     told = CliRunner().invoke(group, ["list", "--store", str(store)])
     line = "led: 5 trials by optuna:random, optuna:tpe, best val_loss 0.1 by optuna:random"
     assert line in told.stdout.splitlines()
+    long = "a study that has a rather long name: 1 trial by keras-tuner:random, best"
+    assert f"{long}\n  val_loss 0.9\n" in told.stdout
     told = CliRunner().invoke(group, ["list", "--json", "--store", str(store)])
     (led,) = [each for each in json.loads(told.stdout) if each["study"] == "led"]
     assert (led["engine"], led["trials"], led["best"]) == ("optuna:random", 5, 0.1)
