@@ -23,6 +23,7 @@ from tracking.history.study_history import StudyHistory, epoch_metrics, read_cod
 from tracking.records import CodeDescription, EndedTrial, TrainerName, TrialRecord, TrialTask
 from tracking.records.studies import sha256
 from tracking.store.folder import default_store_path, open_store
+from tracking.history.summary import shell_commands
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,11 @@ def reproduce(
                     if spec.repeat in unsound:
                         notes.append(_put_back(history, rerun, written, unsound[spec.repeat]))
                         progress.say(notes[-1])
-            return _compared(history, trial, reruns, worker, notes)
+            said = len(notes)
+            compared = _compared(history, trial, reruns, worker, notes)
+            for note in notes[said:]:
+                progress.say(note)
+            return compared
         finally:
             worker.close()
 
@@ -238,7 +243,11 @@ def _sent(
     if changed:
         listed = ", ".join(changed)
         notes.append(f"the study's code has changed since ({listed}); it is run as it is")
-    return ship(study, code, folder), notes
+    otherwise = ""
+    if history.description.code.path:
+        _, command = shell_commands(history, trial)
+        otherwise = f"Or reproduce it from its record: {command}"
+    return ship(study, code, folder, otherwise), notes
 
 
 def _compared(
@@ -263,11 +272,17 @@ def _compared(
             )
         if rerun.result.reason not in trial.result.reason:
             notes.append(f"the trial now ends as {rerun.result.state}: {rerun.result.reason}")
+    identical = same and max(differences) == 0.0
+    if reruns and not identical:
+        streams = worker.description.data.details.get("streams") or {}
+        changing = [part for part, stream in streams.items() if not stream["same_each_time"]]
+        if changing:
+            notes.append(f"not the same each time that it is read: {' and '.join(changing)} data")
     best = reruns[trial.result.best_repeat].result if reruns else None
     return Reproduction(
         study=history.description.name,
         trial=trial.number,
-        identical=same and max(differences) == 0.0,
+        identical=identical,
         epochs=epochs,
         max_difference=max(differences) if differences else None,
         recorded_sha256=trial.result.weights_sha256,

@@ -47,13 +47,19 @@ class ShippedStudy:
     code: CodeDescription
 
 
-def ship(study: StudyDefinition, code: CodeDescription, folder: Path) -> ShippedStudy:
+def ship(
+    study: StudyDefinition,
+    code: CodeDescription,
+    folder: Path,
+    otherwise: str = "Or launch with executor='in-process'.",
+) -> ShippedStudy:
     """Writes a study into a folder, for processes of this machine.
 
     Args:
         study: The study.
         code: The description of its code.
         folder: An empty one.
+        otherwise: What else a person can do, for the message if it can't be sent.
 
     Raises:
         StudyError: If it holds something that can't be sent to another process; names it.
@@ -65,15 +71,13 @@ def ship(study: StudyDefinition, code: CodeDescription, folder: Path) -> Shipped
         raise
     except DataError as error:
         raise StudyError(
-            f"The study {study.name!r} can't be sent to worker processes. {error}. Or launch with "
-            "executor='in-process'."
+            f"The study {study.name!r} can't be sent to worker processes. {error}. {otherwise}"
         ) from None
     except Exception as error:
         raise StudyError(
             f"The study {study.name!r} can't be sent to worker processes: "
             f"{type(error).__name__}: {error}. Its builder, and functions that give its data, may "
-            "use only what can be pickled; make such objects within them. Or launch with "
-            "executor='in-process'."
+            f"use only what can be pickled; make such objects within them. {otherwise}"
         ) from None
     with (folder / _STUDY).open("wb") as stream:
         pickle.dump((_import_path(), _sources(code, files)), stream)

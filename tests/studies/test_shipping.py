@@ -77,6 +77,8 @@ def test_what_cannot_be_sent_is_told(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"'sent' can't be sent .*'in-process'") as raised:
         ship(make(lambda hp: lock.locked()), NO_CODE, tmp_path)
     assert "lock" in str(raised.value)
+    with pytest.raises(StudyError, match=r"within them\. Or don't\.$"):
+        ship(make(lambda hp: lock.locked()), NO_CODE, tmp_path, "Or don't.")
 
 
 def test_the_text_of_a_cell_goes_along_and_is_recorded(tmp_path: Path) -> None:
