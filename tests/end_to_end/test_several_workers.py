@@ -92,7 +92,7 @@ HANGS = """
     import time
     class Hanging(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
-            if epoch == 1:
+            if epoch == 0:
                 time.sleep(1e6)
     return [Hanging()] if hp["units"] == 5 else []
 """
