@@ -86,10 +86,10 @@ def serving(store: Store, port: int, stopped: threading.Event) -> Iterator[subpr
             _stop(process)
 
 
-def study_page(port: int, experiment_id: str, run_id: str = "") -> str:
-    """Returns the address of a study's page, or of a run's."""
-    page = f"/runs/{run_id}" if run_id else "/runs"
-    return f"http://{HOST}:{port}/#/experiments/{experiment_id}{page}"
+def study_page(port: int, experiment_id: str) -> str:
+    """Returns the address of a study's page: among trainings, not among prompts and judges."""
+    page = f"http://{HOST}:{port}/#/experiments/{experiment_id}/runs"
+    return f"{page}?workflowType=machine_learning"
 
 
 def _wait_until_healthy(
