@@ -97,9 +97,10 @@ def _no_target(text: str, path: str, file: Path) -> str:
     if not file.suffix and os.sep not in path:
         known = suggestion(text, catalog_names())
         return f"There is no study {text!r} in the catalog, and no such file. {known}"
-    beside = [each.name for each in file.parent.glob("*.py")] if file.parent.is_dir() else []
-    near = get_close_matches(file.name, beside, n=1)
-    meant = f" Did you mean {str(file.with_name(near[0]))!r}?" if near else ""
+    # Without the ending, by which all files are alike.
+    beside = [each.stem for each in file.parent.glob("*.py")] if file.parent.is_dir() else []
+    near = get_close_matches(file.stem, beside, n=1, cutoff=0.7)
+    meant = f" Did you mean {str(file.with_name(near[0] + '.py'))!r}?" if near else ""
     return f"There is no study file {path!r}.{meant} {_A_TARGET}{hint}"
 
 

@@ -35,6 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("empty", ["'empty' is a folder", "Name a file"]),
         ("my_study", ["'my_study'", "Did you mean 'my_study.py'"]),
         ("my_studi.py", ["'my_studi.py'", "Did you mean 'my_study.py'"]),
+        ("today.py", ["no study file 'today.py'. A target"]),
         ("no/where.py", ["no study file 'no/where.py'", "catalog name"]),
         ("digitz", ["'digitz'", "Did you mean 'digits'"]),
         ("", ["empty", "catalog name"]),
