@@ -69,27 +69,27 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
 def _documents(store: Store) -> list[dict[str, Any]]:
     """Returns an entry for each study."""
     from search_spaces.errors import TrackingError
-    from tracking.history.study_history import find_study, read_study, study_names
+    from tracking.history.study_history import best_of_engines, find_engines, study_names
 
     documents: list[dict[str, Any]] = []
     for name in study_names(store):
         try:
-            history = find_study(store, name)
+            engines = find_engines(store, name)
         except TrackingError as error:
             # List the others nevertheless.
             documents.append({"study": name, "fault": str(error)})
             continue
-        if history is None:
+        if not engines:
             # Its process was killed while making it.
             continue
+        history = best_of_engines(engines)
         best, engine = history.best, history.description.engine
-        others = [read_study(store, name, e) for e in history.engines if e != engine]
         documents.append(
             {
                 "study": name,
                 "engine": engine,
                 "engines": list(history.engines),
-                "trials": sum(each.counts()["total"] for each in [history, *others]),
+                "trials": sum(len(each.trials) for each in engines),
                 "objective": history.description.objective.metric,
                 "best": None if best is None or best.best is None else best.best.value,
             }

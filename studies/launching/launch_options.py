@@ -16,18 +16,7 @@ from tracking.store.folder import default_store_path
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchOptions:
-    """The options of a launch, checked.
-
-    Attributes:
-        store: The store's folder; None: ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-        executor: Where trials run; None: as suits ``workers``, and who launches.
-        workers: Trials to run at once, at least 1, each in a worker process of its own; None:
-            ``KERASTUDY_WORKERS``, or as many as suit the machine and the study.
-        progress: Whether to show progress on standard error.
-        at_the_end: What becomes of running trials when the study's budget is spent.
-        tracking_uri: Address of an MLflow server that gets the study too; see `server_for`.
-        verify: How much of the best trial is trained again by `model.fit`; see `Verifier`.
-        retry_infeasible: Whether infeasible trials are trained again.
+    """The options of a launch, checked. `Study.launch` describes them.
 
     Raises:
         StudyError: If one is not as described.

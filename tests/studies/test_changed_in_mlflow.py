@@ -24,7 +24,7 @@ from studies.again.reruns import unsound_checkpoints
 from studies.doctor.diagnosis import diagnose
 from studies.errors import StudyError
 from tracking import tags
-from tracking.history.study_history import StudyHistory, find_study, read_study, study_names
+from tracking.history.study_history import StudyHistory, find_engines, read_study, study_names
 from tracking.runs.parents import study_experiments
 from tracking.store.folder import Store, open_store
 
@@ -265,7 +265,7 @@ def test_any_tag_may_be_deleted(store: Store) -> None:
         for tag, value in client.get_run(run_id).data.tags.items():
             client.delete_tag(run_id, tag)
             study_names(store)
-            for read in (find_study, read_study):
+            for read in (find_engines, read_study):
                 try:
                     read(store, "mini")
                 except StudyNotFoundError as error:

@@ -22,7 +22,7 @@ from handmade import (
 from scripted import describe
 
 from search_spaces.errors import StoreError, StudyDeletedError, StudyNotFoundError
-from tracking.history.study_history import find_study, read_study, study_names
+from tracking.history.study_history import find_engines, read_study, study_names
 from tracking.records import (
     BestEpoch,
     CodeDescription,
@@ -57,7 +57,7 @@ def test_an_unknown_study_names_near_ones(shared_store: Store) -> None:
     assert "'digits of hand'" in str(told.value)
     assert "'digits of hands'" in str(told.value)
     assert str(shared_store.root) in str(told.value)
-    assert find_study(shared_store, "digits of hand") is None
+    assert find_engines(shared_store, "digits of hand") == []
 
 
 def test_a_study_in_an_empty_store_is_unknown(new_store: Store) -> None:
@@ -106,7 +106,7 @@ def test_a_study_deleted_in_mlflow_is_not_written_over(new_store: Store) -> None
     new_store.client.delete_experiment(runs.experiment_id)
     assert study_names(new_store) == []
     with pytest.raises(StudyDeletedError, match="experiments restore --experiment-id 1\n"):
-        find_study(new_store, "deleted")
+        find_engines(new_store, "deleted")
     with pytest.raises(StudyDeletedError, match="deleted in MLflow"):
         create(new_store, "deleted")
 

@@ -278,16 +278,6 @@ def _not_found(store: Store, name: str) -> StudyNotFoundError:
     return StudyNotFoundError(f"{told} {known_names(name, study_names(store))}")
 
 
-def find_study(store: Store, name: str) -> StudyHistory | None:
-    """Reads a study, or returns None if there is none.
-
-    Raises:
-        StudyDeletedError: If there was one; see `read_study`.
-    """
-    found = find_engines(store, name)
-    return best_of_engines(found) if found else None
-
-
 def find_engines(store: Store, name: str) -> list[StudyHistory]:
     """Does what `read_engines` does, but returns an empty list if there is no such study.
 
