@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import math
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,6 +41,13 @@ _OTHERS = (
     "weights are known to have this value. Train the given model, with the given callbacks, to "
     "have a checkpoint"
 )
+_NOT_MEASURED = (
+    "what the HyperModel's fit returned was not measured with the weights that it leaves in the "
+    "model, so that no weights are known to have this value. Return the history, or what the "
+    "model comes to as it is left, to have a checkpoint"
+)
+# Evaluated in batches of another size, a value differs in its last digits.
+_TOLERANCE = 1e-4
 _OnEpochOf = Callable[[Any, int, Mapping[str, float]], bool]
 _GIVEN_TWICE = re.compile(r"multiple values for (?:keyword )?argument '(\w+)'")
 
@@ -70,8 +78,8 @@ class HyperModelTrainer:
 
     def __init__(self, hypermodel: Any) -> None:
         self._hypermodel, self._fit = hypermodel, hypermodel.fit
-        # The metrics of the given model's epochs in this trial.
-        self._values: set[float] = set()
+        # The metrics of the given model's last epoch in this trial.
+        self._last: Mapping[str, float] = {}
 
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
         """See `Trainer.train`.
@@ -81,7 +89,7 @@ class HyperModelTrainer:
         """
         spec, splits = training.spec, training.splits
         assert isinstance(splits, Splits), "a session refuses others"
-        self.unsaved, self._values = "", set()
+        self.unsaved, self._last = "", {}
         given = training.model
         watching = _watching(self._reporting(given, on_epoch), spec.seed)
         validation = splits.validation
@@ -100,17 +108,32 @@ class HyperModelTrainer:
         with fitted_models() as fitted:
             returned = self._call(training.hp, given, splits.train, keywords, spec.seed)
         if not watching.ended and hasattr(returned, "history"):
-            # It did not pass the callbacks on: the weights are those of its last epoch.
-            self.unsaved = "" if getattr(returned, "model", given) is given else _OTHERS
+            # It did not pass the callbacks on: its last epoch counts.
             last = {name: values[-1] for name, values in returned.history.items() if len(values)}
-            return scalars(last) or None
-        outcome = outcome_of(returned, objective)
+            outcome = scalars(last) or None
+        else:
+            outcome = outcome_of(returned, objective)
         if outcome is not None:
             trained = any(model is given for model in fitted) or _differ(copy_of(given), before)
-            others = any(model is not given for model in fitted)
-            own = outcome.get(objective) in self._values
-            self.unsaved = "" if trained and (own or not others) else _OTHERS
+            self.unsaved = self._why_unsaved(training, fitted, outcome) if trained else _OTHERS
         return outcome
+
+    def _why_unsaved(
+        self, training: Training, fitted: Sequence[keras.Model], outcome: Mapping[str, float]
+    ) -> str:
+        """Says why the given model, as `fit` left it, is not known to have the value."""
+        given, objective = training.model, training.spec.objective.metric
+        last = self._last.get(objective)
+        value, measured = outcome.get(objective, last), _measured(given, training).get(objective)
+        others = any(model is not given for model in fitted)
+        if value is not None and measured is not None:
+            known = math.isclose(measured, value, rel_tol=_TOLERANCE)
+        else:
+            # A metric of the user's own: it can mean nothing but these weights.
+            known = value == last or (not others and len(fitted) <= 1)
+        if known:
+            return ""
+        return _OTHERS if others else _NOT_MEASURED
 
     def _reporting(self, given: keras.Model, on_epoch: OnEpoch) -> _OnEpochOf:
         """Returns a function that takes an epoch of any model that the `fit` trains."""
@@ -118,7 +141,7 @@ class HyperModelTrainer:
         def report(model: Any, epoch: int, metrics: Mapping[str, float]) -> bool:
             self.unsaved = "" if model is None or model is given else _OTHERS
             if not self.unsaved:
-                self._values.update(metrics.values())
+                self._last = metrics
             return on_epoch(epoch, metrics)
 
         return report
@@ -234,7 +257,7 @@ def outcome_of(returned: object, objective: str) -> dict[str, float] | None:
 
 @contextlib.contextmanager
 def fitted_models() -> Iterator[list[keras.Model]]:
-    """Collects the models whose `fit` is called within, each once."""
+    """Collects the models whose `fit` is called within, one for each call."""
     import keras
 
     fitted: list[keras.Model] = []
@@ -242,8 +265,7 @@ def fitted_models() -> Iterator[list[keras.Model]]:
 
     @functools.wraps(fit)
     def noting(model: keras.Model, *arguments: Any, **keywords: Any) -> Any:
-        if all(model is not other for other in fitted):
-            fitted.append(model)
+        fitted.append(model)
         return fit(model, *arguments, **keywords)
 
     own = "fit" in vars(keras.Model)
@@ -255,6 +277,25 @@ def fitted_models() -> Iterator[list[keras.Model]]:
             keras.Model.fit = fit
         else:
             del keras.Model.fit
+
+
+def _measured(model: keras.Model, training: Training) -> dict[str, float]:
+    """Returns what a model comes to on the validation data; nothing if that can't be told."""
+    validation = training.splits.validation
+    assert isinstance(validation, Part), "a session refuses others"
+    try:
+        metrics = model.evaluate(
+            validation.x,
+            _targets(validation),
+            batch_size=training.spec.batch_size,
+            sample_weight=validation.sample_weight,
+            verbose=0,
+            return_dict=True,
+        )
+    except Exception:
+        # Not compiled, or trained on samples that the `fit` has prepared.
+        return {}
+    return {f"val_{name}": value for name, value in scalars(metrics).items()}
 
 
 def _differ(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> bool:
