@@ -26,20 +26,24 @@ if TYPE_CHECKING:
     from studies.data import AnySplits
 
 
-def make_variables(model: keras.Model, splits: AnySplits) -> None:
+def make_variables(model: keras.Model, splits: AnySplits) -> Structure | None:
     """Makes the variables of a model, its loss and metrics that `fit` would make first.
 
     Variables made while TensorFlow traces the training step make it trace twice: a quarter of a
     second for a small model. Here a validation step that changes no variable makes them. A model
     with its own steps is skipped, as these may do anything.
+
+    Returns:
+        The model's structure before the user's code was called; None if none was.
     """
     import keras
     import tensorflow as tf
 
     if has_own_steps(model) or has_all_variables(model):
-        return
+        return None
     _build_sequential(model, splits)
-    if model.built and Structure(model).of_libraries:
+    before = Structure(model)
+    if model.built and before.of_libraries:
         # Everything called is Keras's, which keeps state only in Keras variables.
         samples = packed(splits.train.first(fixed_batch_size(model) or 1))
         # Regularizers take theirs from what the scope is given.
@@ -51,6 +55,7 @@ def make_variables(model: keras.Model, splits: AnySplits) -> None:
         call_symbolically(model.test_step, _symbolic(packed(splits.train.first(1)), model))
     if model.optimizer is not None and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
+    return None if before.of_libraries else before
 
 
 def make_weights(model: keras.Model, splits: AnySplits) -> None:

@@ -192,6 +192,21 @@ class Moving(keras.losses.Loss):  # type: ignore[misc]
         return loss * self.mean + 0.01 * keras.random.normal((), seed=self.seeds)
 
 
+class MakingLate(keras.losses.Loss):  # type: ignore[misc]
+    """Makes its generator when it is first called."""
+
+    def __init__(self, generators: list[Any]) -> None:
+        super().__init__()
+        self.seeds, self.generators = None, generators
+
+    def call(self, true: Any, predicted: Any) -> Any:
+        if self.seeds is None:
+            self.seeds = keras.random.SeedGenerator(3)
+            self.generators.append(self.seeds.state)
+        loss = keras.losses.sparse_categorical_crossentropy(true, predicted)
+        return loss + 0.1 * keras.random.uniform((), seed=self.seeds)
+
+
 class Lasting(keras.metrics.Mean):  # type: ignore[misc]
     """Is not reset."""
 
@@ -220,6 +235,12 @@ def with_a_loss(generators: list[Any]) -> keras.Model:
     return model
 
 
+def with_a_late_generator(generators: list[Any]) -> keras.Model:
+    model = small()
+    model.compile("adam", MakingLate(generators), metrics=["accuracy"])
+    return model
+
+
 def with_a_function(generators: list[Any]) -> keras.Model:
     seeds = keras.random.SeedGenerator(5)
     generators.append(seeds.state)
@@ -235,6 +256,7 @@ def with_a_counter(generators: list[Any]) -> keras.Model:
 
 STATES: dict[str, tuple[Callable[[list[Any]], keras.Model], str]] = {
     "a loss": (with_a_loss, "compiled"),
+    "a late generator": (with_a_late_generator, "plain"),
     "a function": (with_a_function, "compiled"),
     "a counter": (with_a_counter, "plain"),
 }

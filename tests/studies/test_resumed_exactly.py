@@ -53,6 +53,23 @@ class Lasting(keras.metrics.Mean):  # type: ignore[misc]
         pass
 
 
+class MakingLate(keras.losses.Loss):  # type: ignore[misc]
+    """Makes its generator when it is first called."""
+
+    seeds = None
+
+    def call(self, true: Any, predicted: Any) -> Any:
+        self.seeds = self.seeds or keras.random.SeedGenerator(3)
+        loss = keras.losses.sparse_categorical_crossentropy(true, predicted)
+        return loss + 0.1 * keras.random.uniform((), seed=self.seeds)
+
+
+def with_a_late_generator() -> keras.Model:
+    model = small()
+    model.compile("sgd", MakingLate())
+    return model
+
+
 def with_variables() -> keras.Model:
     model = small()
     model.compile("sgd", Moving(), metrics=[Lasting(name="lasting")])
@@ -120,6 +137,7 @@ def none() -> list[keras.callbacks.Callback]:
 # second one, if there is a state; last, from which epoch it goes on.
 CASES: dict[str, tuple[Callable[[], keras.Model], Callbacks, int | None, int]] = {
     "variables of a loss and a metric": (with_variables, none, 2, 2),
+    "a generator that is made late": (with_a_late_generator, none, 2, 2),
     "a variable of TensorFlow's": (lambda: compiled(stack(Holding())), none, None, 0),
     "an unseeded draw": (lambda: compiled(stack(Unseeded())), none, None, 0),
     "a closure": (small, closing_over, None, 0),

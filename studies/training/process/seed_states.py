@@ -27,11 +27,14 @@ class SeedStates:
         self, model: keras.Model, *, changes: bool, structure: Structure | None = None
     ) -> None:
         self._model, self._changes, self._structure = model, changes, structure
+        # Those that are made when a loss is first called are found before the second epoch.
+        self._readings = 2 if structure is None else 0
 
     def beside(self) -> list[Any]:
         """Returns the variables that hold their states, in an order that the structure fixes."""
         known = self._structure
-        if known is None or (self._changes and not known.of_libraries):
+        if known is None or ((self._changes or self._readings > 0) and not known.of_libraries):
+            self._readings -= 1
             try:
                 known = self._structure = Structure(self._model)
             except Exception:

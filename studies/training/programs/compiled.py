@@ -21,6 +21,7 @@ from studies.training.process import global_settings
 from studies.training.process.determinism import (
     global_random_states,
     set_global_random_states,
+    states_beside,
 )
 from studies.training.process.seed_states import SeedStates
 from studies.training.programs.chosen_programs import Chosen, ChosenPrograms
@@ -266,9 +267,20 @@ class CompiledTrainer:
         return ""
 
     def _structure_of(self, model: keras.Model, splits: Splits) -> Structure:
-        """Returns the structure of a model, whose variables are made if need be."""
-        make_variables(model, splits)
-        return Structure(model, global_settings.present())
+        """Returns the structure of a model, whose variables are made if need be.
+
+        Raises:
+            NotCompilableError: If `fit` would not have all of them before its first epoch.
+        """
+        before = make_variables(model, splits)
+        structure = Structure(model, global_settings.present())
+        if before is not None:
+            seeds = [states_beside(model, each.variables) for each in (before, structure)]
+            if len(seeds[0]) < len(seeds[1]):
+                raise NotCompilableError(
+                    "a loss, a metric or a function makes a seed generator when it is first called"
+                )
+        return structure
 
     def _program(self, model: keras.Model, structure: Structure, signature: Signature) -> Program:
         key = (structure.key, signature)

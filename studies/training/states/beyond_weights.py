@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from studies.training.process.determinism import is_seed_state
+from studies.training.process.determinism import seed_generator_states
 from studies.training.structures.fingerprints import library_of
 from studies.training.structures.structure import Structure
 from studies.training.variables import saved_variables
@@ -37,8 +37,8 @@ class Beyond(NamedTuple):
 def beyond_weights(model: keras.Model, structure: Structure | None = None) -> Beyond:
     """Finds what a training keeps beyond its weights.
 
-    Left out are seed generators, which are set for each epoch, and the metrics of Keras's that are
-    reset for each.
+    Left out are the model's own seed generators, which are set for each epoch, and the metrics of
+    Keras's that are reset for each.
 
     Args:
         model: Its variables made.
@@ -49,8 +49,9 @@ def beyond_weights(model: keras.Model, structure: Structure | None = None) -> Be
         return Beyond((), f"the model holds {structure.state}")
     if structure.of_libraries:
         return Beyond(())
-    known = {id(variable) for variable in saved_variables(model)} | _reset_each_epoch(model)
-    found = [v for v in structure.variables if id(v) not in known and not is_seed_state(v)]
+    known = {id(v) for v in (*saved_variables(model), *seed_generator_states(model))}
+    known |= _reset_each_epoch(model)
+    found = [variable for variable in structure.variables if id(variable) not in known]
     if found and structure.reason:
         # They may be in another order next time.
         return Beyond((), f"the model holds {structure.reason}, and variables beyond its weights")
