@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -34,8 +35,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from studies.libraries.keras_parts import hold_value, value_held
-from studies.training.programs.epochs import Signature
+    from studies.training.programs.epochs import Signature
 
 _REFUSALS_KEPT = 1000
 
@@ -102,6 +102,7 @@ class Program:
         with (
             self._lent(structure.variables),
             forgetting_gradients(),
+            warnings.catch_warnings(record=True) as told,
             lifted(structure.numbers, exact) as record,
         ):
             drawn = _drawn()
@@ -128,6 +129,9 @@ class Program:
                     f"the model has state, used in {place}, that is in no Keras variable of its "
                     "own, such as a tf.Variable, a table, or keras.random without a seed generator"
                 )
+        for each in told:
+            # Now that it counts: `fit` traces what a program can't be traced of.
+            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
         return record
 
     @property
