@@ -84,7 +84,12 @@ def _rebuilt(history: StudyHistory, trial: EndedTrial) -> keras.Model:
     from studies.training.building.build import build_model, build_variables
     from studies.training.building.made_data import MadeData
     from studies.training.champion.served import served_model
-    from studies.training.process.determinism import begin_trial
+    from studies.training.process import global_settings
+    from studies.training.process.determinism import (
+        begin_trial,
+        global_random_states,
+        set_global_random_states,
+    )
 
     description = history.description
     code, spec = description.code, trial.best_training[0]
@@ -101,13 +106,19 @@ def _rebuilt(history: StudyHistory, trial: EndedTrial) -> keras.Model:
             f"The registered model of the study {description.name!r} can't be loaded: it must be "
             f"rebuilt, and the checkpoint of trial {trial.number} is gone."
         )
-    study, _ = load_study(Target(code.path, code.variable, source, code.study_name))
-    if description.data.override:
-        study = study.with_overrides({"data": description.data.override})
-    hp = Hyperparameters(description.space, spec.values, number=spec.built_as)
-    splits = MadeData(study).of(hp).splits
-    begin_trial(spec.seed)
-    model = build_model(study, hp)
-    build_variables(model, splits)
-    model.load_weights(checkpoint)
-    return served_model(model, splits.train.at_hand.x, splits.given)
+    states = global_random_states()
+    try:
+        with global_settings.keeping():
+            study, _ = load_study(Target(code.path, code.variable, source, code.study_name))
+            global_settings.remember()
+            if description.data.override:
+                study = study.with_overrides({"data": description.data.override})
+            hp = Hyperparameters(description.space, spec.values, number=spec.built_as)
+            splits = MadeData(study).of(hp).splits
+            begin_trial(spec.seed)
+            model = build_model(study, hp)
+            build_variables(model, splits)
+            model.load_weights(checkpoint)
+            return served_model(model, splits.train.at_hand.x, splits.given)
+    finally:
+        set_global_random_states(states)

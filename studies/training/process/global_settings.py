@@ -36,6 +36,24 @@ def restore() -> None:
             put(_remembered[name])
 
 
+@contextlib.contextmanager
+def keeping() -> Iterator[None]:
+    """Sets all back afterwards: for a study's code that runs in the midst of the user's own."""
+    before, environment = dict(_remembered), dict(os.environ)
+    remember()
+    settings = dict(_remembered)
+    try:
+        yield
+    finally:
+        _remembered.update(settings)
+        now = dict(os.environ)
+        names = [n for n in {*environment, *now} if environment.get(n) != now.get(n)]
+        _changed.update({name: environment.get(name) for name in names})
+        restore()
+        _remembered.clear()
+        _remembered.update(before)
+
+
 def present() -> tuple[tuple[str, object], ...]:
     """Returns the present settings, to compare."""
     return tuple((name, _comparable(get())) for name, (get, _) in _settings().items())
