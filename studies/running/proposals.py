@@ -7,11 +7,15 @@ k - lag: results that come before their turn are parked. See docs/decisions/0013
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from search_spaces import SearchSpace
+from search_spaces.errors import KerastudyError
 from studies.engines.engine import Curve, Engine
+from studies.errors import EngineError, describe
+from tracking.failures import as_store_errors
 from tracking.records import (
     FINISHED_STATES,
     EndedTrial,
@@ -84,12 +88,13 @@ class Proposals:
             trials: All trials by number, from 0.
             running: The epochs of those that run.
         """
-        self.engine = self._engine_of(space)
-        self.engine.restore(trials, self._curve, self._told if self._lag else None)
-        for trial in trials:
-            if trial.number in self._parked:
-                for epoch, value in self._curve(trial).items():
-                    self.engine.report(trial.number, epoch, value)
+        with _naming("engine", "when it was made from the record"):
+            self.engine = self._engine_of(space)
+            self.engine.restore(trials, self._curve, self._told if self._lag else None)
+            for trial in trials:
+                if trial.number in self._parked:
+                    for epoch, value in self._curve(trial).items():
+                        self.engine.report(trial.number, epoch, value)
         for epoch_result in running:
             self.report(epoch_result)
 
@@ -108,12 +113,14 @@ class Proposals:
 
     def ask(self, given: Mapping[str, Any] | None) -> Proposal | None:
         """Proposes a trial; see `Engine.ask`."""
-        return self.engine.ask(given, self._told if self._lag else None)
+        with _naming("engine", "when it was asked for a trial"):
+            return self.engine.ask(given, self._told if self._lag else None)
 
     def report(self, epoch: EpochResult) -> bool:
         """Takes an epoch; True to prune the trial."""
         value = epoch.metrics.get(self._objective.metric)
-        return value is not None and self.engine.report(epoch.number, epoch.epoch, value)
+        with _naming("pruner", f"over trial {epoch.number} after epoch {epoch.epoch}"):
+            return value is not None and self.engine.report(epoch.number, epoch.epoch, value)
 
     def ended(self, trial: EndedTrial) -> None:
         """Takes a trial that has ended."""
@@ -137,9 +144,30 @@ class Proposals:
             pass
 
     def _tell(self, trial: EndedTrial) -> None:
-        self.engine.tell(trial.number, trial.result)
+        with _naming("engine", f"over the result of trial {trial.number}"):
+            self.engine.tell(trial.number, trial.result)
         self._on_told(trial)
 
     @staticmethod
     def _all_ended(trials: Sequence[TrialRecord], count: int) -> bool:
         return all(t.state in FINISHED_STATES for t in trials if t.number < count)
+
+
+@contextlib.contextmanager
+def _naming(part: str, when: str) -> Iterator[None]:
+    """Makes one clear error of what Optuna or Keras Tuner raises by itself.
+
+    Raises:
+        EngineError: In place of that.
+    """
+    try:
+        with as_store_errors():
+            yield
+    except KerastudyError:
+        raise
+    except Exception as error:
+        anew = " under another name with --name" if part == "pruner" else ""
+        raise EngineError(
+            f"The {part} raised {describe(error)} {when}. The trials so far are recorded. Launch "
+            f"again with another --{part}, or other settings of it{anew}."
+        ) from error

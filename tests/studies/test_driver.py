@@ -14,10 +14,13 @@ from typing import Any
 
 import pytest
 from scripted import ScriptedExecutor, describe, run_study
+from simulated_workers import SimulatedWorkers
 
 from search_spaces.errors import StoreError, StudyChangedError
 from studies.commands.output import study_text
-from studies.errors import StudyError
+from studies.engines.engine import Engine
+from studies.engines.make import make_engine
+from studies.errors import EngineError, StudyError
 from studies.launching import run_study as running_studies
 from studies.launching.launch_options import LaunchOptions
 from studies.progress import NoProgress
@@ -132,6 +135,49 @@ def test_the_budget_is_a_total(tmp_path: Path, undisturbed: StudyHistory) -> Non
     again = ScriptedExecutor(describe(pruner="median", trials=14))
     launch(tmp_path / "store", again)
     assert again.ran == []
+
+
+@pytest.mark.parametrize("call", ["ask", "report", "tell"])
+def test_an_engine_that_raises_ends_a_study_that_goes_on(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one clear error; what has ended is kept, and what was cut begins again."""
+
+    def raising(**settings: Any) -> Engine:
+        engine = make_engine(**settings)
+        method, calls = getattr(engine, call), iter(range(4))
+
+        def raise_later(*arguments: Any, **keywords: Any) -> Any:
+            if next(calls, None) is None:
+                raise ZeroDivisionError("float division by zero")
+            return method(*arguments, **keywords)
+
+        setattr(engine, call, raise_later)
+        return engine
+
+    description, folder = describe(pruner="median", trials=9), tmp_path / "store"
+
+    def launch() -> StudyHistory:
+        workers = SimulatedWorkers(description, workers=3)
+        return run_study(workers, store=folder, progress=NoProgress())
+
+    with monkeypatch.context() as patch:
+        patch.setattr("studies.launching.run_study.make_engine", raising)
+        told = "raised ZeroDivisionError: float division by zero .*so far are recorded.*--"
+        with pytest.raises(EngineError, match=told):
+            launch()
+    store = open_store(folder)
+    assert store is not None
+    stopped = read_study(store, "scripted")
+    assert "RUNNING" not in statuses(stopped)
+    assert stopped.status == "FAILED"
+    history = launch()
+    assert history.counts()["complete"] + history.counts()["pruned"] == 9
+    for before in stopped.trials:
+        now = history.trial(before.number)
+        assert now.spec.attempt == 1 + (before.state == "interrupted")
+        if before.state != "interrupted":
+            assert (now.run_id, now.best) == (before.run_id, before.best)
 
 
 class TestInterruption:
