@@ -8,6 +8,7 @@ ms.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from studies.training.tensors import as_tensor
 if TYPE_CHECKING:
     import tensorflow as tf
 
+_Epoch = Callable[[], "tf.data.Dataset"]
 # Up to this size, an epoch's data is reordered at once; larger data, batch by batch.
 _LARGEST_WHOLE_EPOCH = 64 * 2**20
 
@@ -35,14 +37,23 @@ class Batches:
     Args:
         splits: The data.
         batch_size: Samples per batch, at least 1; the last batch may be smaller.
+        ends: Whether the pipelines end with an epoch, and tell their lengths: for a model that is
+            called for several steps at once, which may be more than an epoch has left.
+
+    Attributes:
+        training: The training data.
+        validation: The validation data.
+        training_steps: Steps of an epoch; None if the pipelines end.
+        validation_steps: Likewise.
     """
 
-    def __init__(self, splits: Splits, batch_size: int) -> None:
+    def __init__(self, splits: Splits, batch_size: int, *, ends: bool = False) -> None:
         import tensorflow as tf
 
         train, validation = splits.train, splits.validation
-        self.training_steps = _steps(train, batch_size)
-        self.validation_steps = _steps(validation, batch_size)
+        steps = -(-len(train) // batch_size)
+        self.training_steps = None if ends else steps
+        self.validation_steps = None if ends else -(-len(validation) // batch_size)
         self._samples = len(train)
         self._order = tf.Variable(np.arange(self._samples), dtype=tf.int64, trainable=False)
         data = packed(train)
@@ -51,13 +62,20 @@ class Batches:
         make = _whole_epoch if size <= _LARGEST_WHOLE_EPOCH else _batch_by_batch
         with tf.device("CPU"):
             data = tf.nest.map_structure(as_tensor, data)
-            self.training = _plain(make(data, self._samples, self._order, batch_size))
+            epoch = make(data, self._samples, self._order, batch_size)
+            # Read anew for each epoch, in the order that it has then.
+            epochs = tf.data.Dataset.range(1) if ends else tf.data.Dataset.counter()
+            training = epochs.flat_map(lambda _: epoch())
+            if ends:
+                training = training.apply(tf.data.experimental.assert_cardinality(steps))
+            self.training = _plain(training)
             data = tf.nest.map_structure(as_tensor, packed(validation))
             in_order = in_batches(
                 data, len(validation), batch_size, known_size(len(validation), batch_size)
             )
             # flat_map hides the length.
-            self.validation = _plain(tf.data.Dataset.range(1).flat_map(lambda _: in_order))
+            hidden = tf.data.Dataset.range(1).flat_map(lambda _: in_order)
+            self.validation = _plain(in_order if ends else hidden)
 
     def set_epoch(self, seed: int, epoch: int) -> None:
         """Puts the training data in the order of an epoch of a trial.
@@ -123,21 +141,17 @@ def known_size(samples: int, batch_size: int) -> int | None:
     return None if samples % batch_size else batch_size
 
 
-def _steps(part: Part, batch_size: int) -> int:
-    return -(-len(part) // batch_size)
-
-
-def _whole_epoch(data: Any, samples: int, order: Any, batch_size: int) -> tf.data.Dataset:
+def _whole_epoch(data: Any, samples: int, order: Any, batch_size: int) -> _Epoch:
     import tensorflow as tf
 
-    def epoch(_: Any) -> tf.data.Dataset:
+    def epoch() -> tf.data.Dataset:
         arrays = tf.nest.map_structure(lambda a: tf.gather(a, order), data)
         return in_batches(arrays, samples, batch_size, known_size(samples, batch_size))
 
-    return tf.data.Dataset.counter().flat_map(epoch)
+    return epoch
 
 
-def _batch_by_batch(data: Any, samples: int, order: Any, batch_size: int) -> tf.data.Dataset:
+def _batch_by_batch(data: Any, samples: int, order: Any, batch_size: int) -> _Epoch:
     import tensorflow as tf
 
     size = known_size(samples, batch_size)
@@ -148,7 +162,7 @@ def _batch_by_batch(data: Any, samples: int, order: Any, batch_size: int) -> tf.
         return tf.nest.map_structure(lambda a: tf.gather(a, indices), data)
 
     one_epoch = tf.data.Dataset.range(0, samples, batch_size)
-    return tf.data.Dataset.counter().flat_map(lambda _: one_epoch.map(batch))
+    return lambda: one_epoch.map(batch)
 
 
 def in_batches(arrays: Any, samples: int, batch_size: int, known: int | None) -> tf.data.Dataset:

@@ -39,7 +39,9 @@ class PlainTrainer:
     def __init__(self) -> None:
         # A data set and its batch sizes: few, and each holds a copy of the data.
         self.traced: Sequence[str] | None = ()
-        self._batches: OrderedDict[tuple[int, int, str], tuple[Splits, Batches]] = OrderedDict()
+        self._batches: OrderedDict[tuple[int, int, str, bool], tuple[Splits, Batches]] = (
+            OrderedDict()
+        )
 
     def train(self, training: Training, on_epoch: OnEpoch) -> None:
         """See `Trainer.train`."""
@@ -114,10 +116,11 @@ class PlainTrainer:
         if isinstance(splits, StreamedSplits):
             return StreamedBatches(splits, training.spec.class_weight)
         # Floats are read in the type that the builder may have chosen.
-        key = (id(splits), batch_size, keras.config.floatx())
+        ends = training.model.steps_per_execution != 1
+        key = (id(splits), batch_size, keras.config.floatx(), ends)
         if key not in self._batches:
             # With the splits, so that no other object can get their id.
-            self._batches[key] = splits, Batches(splits, batch_size)
+            self._batches[key] = splits, Batches(splits, batch_size, ends=ends)
             while len(self._batches) > _PIPELINES_KEPT:
                 self._batches.popitem(last=False)
         self._batches.move_to_end(key)

@@ -153,6 +153,14 @@ def test_what_it_cannot_do_exactly_it_leaves_to_the_plain_trainer(
         by_trainer(CompiledTrainer("compiled"), build, splits, spec_of())
 
 
+@pytest.mark.parametrize("batch_size", [8, 10, 16])
+def test_several_steps_at_once_train_as_by_hand(batch_size: int) -> None:
+    """Where they are more than an epoch has left, 5 or 3, too."""
+    splits, spec = samples(), spec_of(3, batch_size)
+    wanted = by_hand(several_steps, splits, spec)
+    assert by_trainer(PlainTrainer(), several_steps, splits, spec) == wanted
+
+
 class Watching(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         pass

@@ -40,6 +40,21 @@ def test_it_trains_as_fit_by_hand(kind: str) -> None:
     assert again == wanted[1:], "from the second epoch, as where a training was cut"
 
 
+def several_steps_at_once() -> keras.Model:
+    """More than an epoch has left at its end: 6 batches of training, 3 of validation."""
+    made = model()
+    made.compile("sgd", "sparse_categorical_crossentropy", steps_per_execution=4)
+    return made
+
+
+@pytest.mark.parametrize("kind", ["tf.data", "uneven", "generator"])
+def test_several_steps_at_once_train_as_fit_by_hand(kind: str) -> None:
+    train, validation, spec = TRAINING[kind], VALIDATION[kind], spec_of(epochs=3)
+    wanted = streamed.by_hand(several_steps_at_once, train, validation, spec)
+    splits = ks.datasets.batches(train, validation).load()
+    assert by_trainer(PlainTrainer(), several_steps_at_once, splits, spec) == wanted
+
+
 @pytest.mark.parametrize(
     ("train", "validation", "options"),
     [
