@@ -12,6 +12,7 @@ from studies.training.states.best_weights import BestWeights
 from studies.training.states.checkpointing import Checkpoints
 from studies.training.states.training_state import TrainingState
 from studies.training.trainer import Trainer
+from tracking.runs.mlflow_names import metric_name
 from tracking.records import (
     BestEpoch,
     Decision,
@@ -77,6 +78,7 @@ class Watch:
 
     def on_epoch_end(self, epoch: int, metrics: Mapping[str, float]) -> bool:
         """Takes an epoch; False ends the training."""
+        metrics = {metric_name(name): value for name, value in metrics.items()}
         objective = self.spec.objective
         if self.state != "complete" or self._diverged:
             # A training loop of the user's own may go on though it was told to stop.
@@ -117,6 +119,7 @@ class Watch:
 
     def conclude(self, outcome: Mapping[str, float]) -> None:
         """Takes what a training says, at its end, came of it: that counts, and no epoch does."""
+        outcome = {metric_name(name): value for name, value in outcome.items()}
         if self.state != "complete":
             return
         if self._diverged:

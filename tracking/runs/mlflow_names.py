@@ -63,11 +63,24 @@ def param_name(hyperparameter: str) -> str:
     A long name that joins while its study runs is cut instead of refused; the run's tags have the
     true name.
     """
-    name = to_mlflow(hyperparameter)
-    if len(name) <= LONGEST:
-        return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return f"{name[: LONGEST - len(digest) - 1]}-{digest}"
+    return _cut(to_mlflow(hyperparameter), LONGEST)
+
+
+def metric_name(metric: str) -> str:
+    """Returns what a metric is called in a study, cut if it could not be recorded.
+
+    One that only some trials have is not refused any more.
+    """
+    spelled = to_mlflow(metric)
+    cut = _cut(spelled, LONGEST_METRIC)
+    return metric if cut == spelled else from_mlflow(cut)
+
+
+def _cut(spelled: str, longest: int) -> str:
+    if len(spelled) <= longest:
+        return spelled
+    digest = hashlib.sha256(spelled.encode()).hexdigest()[:8]
+    return f"{spelled[: longest - len(digest) - 1]}-{digest}"
 
 
 def _spell(match: re.Match[str]) -> str:

@@ -26,7 +26,7 @@ from tracking.records import (
 from tracking.records.studies import sha256
 from tracking.records.verified import DIFFERS
 from tracking.runs.experiments import end_unmarked, make_experiment
-from tracking.runs.mlflow_names import check_names, to_mlflow
+from tracking.runs.mlflow_names import to_mlflow
 from tracking.runs.run_contents import (
     code_path,
     dataset_inputs,
@@ -272,15 +272,10 @@ class StudyRuns:
         return run_id
 
     def log_epoch(self, run_id: str, epoch: EpochResult) -> None:
-        """Records the metrics of an epoch, now or with later ones.
-
-        Raises:
-            NotRecordableError: If a metric has a name that MLflow can't take.
-        """
+        """Records the metrics of an epoch, now or with later ones."""
         from mlflow.entities import Metric
 
         now = time.time_ns() // 1_000_000
-        check_names((), epoch.metrics)
         self._waiting[run_id] += [
             Metric(to_mlflow(name), value, now, epoch.epoch)
             for name, value in epoch.metrics.items()
