@@ -137,8 +137,12 @@ def set_champion_verified(history: StudyHistory, text: str) -> None:
 
 def withdraw_champion(history: StudyHistory) -> None:
     """Removes the alias champion from a study's registered model, and changes nothing else."""
-    client = history.store.client
-    version = champion_version(client, history.description.name, history.experiment_id)
+    withdraw(history.store.client, history.description.name, history.experiment_id)
+
+
+def withdraw(client: MlflowClient, name: str, experiment_id: str) -> None:
+    """Does what `withdraw_champion` does, in a store or on a server, if there is a champion."""
+    version = champion_version(client, name, experiment_id)
     if version is not None:
         client.delete_registered_model_alias(version.name, ALIAS)
 

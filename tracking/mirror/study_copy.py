@@ -20,7 +20,7 @@ from tracking import tags
 from tracking.history.study_history import StudyHistory, read_study, study_engines
 from tracking.mirror.server import not_waiting_long, open_server, telling_server_errors
 from tracking.records import EndedTrial
-from tracking.registry import CHAMPION_METRICS, Registrar, local_model, register
+from tracking.registry import CHAMPION_METRICS, Registrar, local_model, register, withdraw
 from tracking.runs.champion_versions import champion_version
 from tracking.runs.run_contents import local_artifacts
 from tracking.runs.run_writer import ClientWriter
@@ -111,19 +111,19 @@ class StudyCopy:
             self._send(run, self._copy_of(run), points)
 
     def send_champion(self) -> None:
-        """Registers the study's champion there, if it is not yet.
+        """Registers the study's champion there, if it is not yet; withdraws one that is none now.
 
         Raises:
             ServerAwayError: If the server does not answer.
             ServerRefusedError: If it does not take it.
         """
         here = champion_version(self._store.client, self._here().name, self._here_id)
-        if here is None:
-            return
-        run_id = here.tags.get(tags.CHAMPION_RUN, "")
+        run_id = "" if here is None else here.tags.get(tags.CHAMPION_RUN, "")
         found = self._history_of(run_id)
-        if found is None:
-            # Its run was deleted in MLflow.
+        if here is None or found is None:
+            # Belied by `model.fit`, or its run was deleted in MLflow.
+            with telling_server_errors(self.address):
+                withdraw(self._server, self._here().name, self._experiment_id)
             return
         history, trial = found
         for needed in (history.parent_run_id, run_id):
