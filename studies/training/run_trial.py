@@ -88,13 +88,7 @@ def run_trial(
             raise reports.error from None
         # Nothing that happens to a trial may end the process that it runs in.
         _log.warning("trial %d could not be run", spec.number, exc_info=True)
-        return TrialResult(
-            spec.number,
-            "infeasible",
-            reason=f"the trial could not be run: {describe(error)}",
-            seconds=time.monotonic() - started,
-            repeat=spec.repeat,
-        )
+        return _not_begun(spec, started, f"the trial could not be run: {describe(error)}")
 
 
 class _Reports:
@@ -144,7 +138,7 @@ def _run_trial(
         cause = data.cause(error)
         _tell_once(spec.number, cause)
         mistake = "" if out_of_memory(error) or gives_up_trial(error) else cause
-        return _not_begun(spec, hp, f"its data can't be made: {cause}", mistake, started)
+        return _not_begun(spec, started, f"its data can't be made: {cause}", mistake, hp)
     task = replace(task, spec=replace(spec, data_digest=splits.digest, class_weight=class_weight))
     result = _run_on(study, splits, task, hp, reports, trainer, started, unfit, anew)
     return replace(
@@ -185,7 +179,7 @@ def _run_on(
         else:
             reason = f"the builder raised {explain(error, study.build)}"
             _tell_once(spec.number, reason)
-        return _not_begun(spec, hp, reason, _mistake(error, study.build), started)
+        return _not_begun(spec, started, reason, _mistake(error, study.build), hp)
     weights = BestWeights(model)
     checkpoints = Checkpoints(task, model, callbacks, weights, trainer)
     watch = Watch(spec, weights, checkpoints, reports, trainer=trainer, started=started)
@@ -209,7 +203,11 @@ def _run_on(
 
 
 def _not_begun(
-    spec: TrialSpec, hp: Hyperparameters, reason: str, raised: str, started: float
+    spec: TrialSpec,
+    started: float,
+    reason: str,
+    raised: str = "",
+    hp: Hyperparameters | None = None,
 ) -> TrialResult:
     """Returns the result of a trial whose training could not begin."""
     return TrialResult(
@@ -218,7 +216,7 @@ def _not_begun(
         reason=reason,
         seconds=time.monotonic() - started,
         repeat=spec.repeat,
-        joined=_joined(hp),
+        joined=() if hp is None else _joined(hp),
         raised=raised,
     )
 
