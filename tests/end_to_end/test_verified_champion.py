@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from user_commands import KERASTUDY, environment, kerastudy
 
 import kerastudy as ks
 from search_spaces import Hyperparameters
 from studies.commands.output import study_document, study_text
+from tracking.history.study_history import read_study
 from tracking.runs.champion_versions import champion_version
+from tracking.store.folder import open_store
 
 
 class Rounded(keras.layers.Layer):
@@ -65,7 +72,7 @@ def test_the_champion_is_the_trial_that_holds(
     assert wrong.result.trainer == "compiled" and wrong.best.value < best.best.value
     assert wrong.verified.startswith("model.fit, differs: accuracy of epoch 1 was ")
     assert best.number != 3 and best.verified == "model.fit, identical"
-    told = capsys.readouterr().err
+    told = " ".join(capsys.readouterr().err.split())
     assert f"trial 3 differs from model.fit: {wrong.verified.split(': ')[1]}" in told
     assert "other trials" in told and "0, 1, 2. `kerastudy reproduce`" in told
     assert f"the champion is the next best, trial {best.number}" in told
@@ -82,5 +89,88 @@ def test_the_champion_is_the_trial_that_holds(
 
     later = study.launch(**{**fields, "trials": 5})
     assert [t.result.trainer for t in later.trials if t.result][3:] == ["compiled", "plain"]
-    assert "model.fit trains the study's trials" in capsys.readouterr().err
+    assert "model.fit trains the study's trials" in " ".join(capsys.readouterr().err.split())
     assert not wrong.holds and later.trial(3).verified == wrong.verified
+
+
+HELD = """
+import os, pathlib, time
+
+import keras
+import numpy as np
+
+import kerastudy as ks
+
+HERE = pathlib.Path(__file__).parent
+x = np.random.default_rng(0).normal(size=(32, 3)).astype("float32")
+
+
+class Waiting(keras.callbacks.Callback):
+    '''Waits in each training but the first, after an epoch, until it may go on.'''
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 0 and (HERE / "trained").exists():
+            (HERE / f"{os.getpid()}.waits").touch()
+            while not (HERE / "go").exists():
+                time.sleep(0.01)
+
+    def on_train_end(self, logs=None):
+        (HERE / "trained").touch()
+
+
+def build(hp):
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(hp["rate"]), "mse")
+    return model
+
+
+study = ks.Study(
+    "held",
+    data=ks.datasets.arrays(x, x[:, :1]),
+    build=build,
+    space=ks.SearchSpace(ks.Float("rate", 0.001, 0.1)),
+    callbacks=lambda hp: [Waiting()],
+    epochs=2,
+    trials=1,
+)
+"""
+
+
+@pytest.mark.exhaustive
+def test_a_worker_and_a_driver_that_are_killed_while_they_verify_lose_nothing(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "held.py").write_text(HELD, encoding="utf-8")
+    arguments = ("launch", "held.py", "--store", "store", "--verify", "full")
+    driver = subprocess.Popen([*KERASTUDY, *arguments], cwd=tmp_path, env=environment())
+    try:
+        first = waiting(tmp_path, driver, set())
+        os.kill(first, signal.SIGKILL)
+        # It is verified by another worker, whose driver dies.
+        waiting(tmp_path, driver, {first})
+    finally:
+        driver.kill()
+        driver.wait()
+    store = open_store(tmp_path / "store")
+    assert store is not None
+    history = read_study(store, "held")
+    assert champion_version(store.client, "held", history.experiment_id) is None
+    (trial,) = history.trials
+    assert (trial.state, trial.verified) == ("complete", "")
+    (tmp_path / "go").touch()
+    kerastudy(tmp_path, *arguments)
+    history = read_study(store, "held")
+    (again,) = history.trials
+    assert (again.run_id, again.best, again.spec) == (trial.run_id, trial.best, trial.spec)
+    assert again.verified == "model.fit, identical"
+    assert history.champion_run_id == again.run_id
+
+
+def waiting(folder: Path, driver: subprocess.Popen[bytes], known: set[int]) -> int:
+    """Returns the process that waits in a training, once there is another one than those known."""
+    while True:
+        assert driver.poll() is None, "the launch ended"
+        found = {int(path.stem) for path in folder.glob("*.waits")} - known
+        if found:
+            return found.pop()
+        time.sleep(0.02)
