@@ -9,7 +9,7 @@
 | `user_code/` | the code that a user brings: loaded, shipped, recorded; where its errors are |
 | `commands/` | the command line |
 | `study` | the `Study` that users hold |
-| `progress`, `interruption` | what a person sees; Ctrl-C and SIGTERM |
+| `progress`, `lines`, `interruption` | what a person sees, in lines that fit; Ctrl-C and SIGTERM |
 | `doctor/` | a store looked through and mended |
 | `executors/` | where trials run |
 | `training/` | from a spec to a stream of epochs |

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import textwrap
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
+from studies.lines import COLUMNS, wrapped
 from tracking.records import EpochResult, Objective, StudyDescription, TrialResult, TrialSpec
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class LineProgress(NoProgress):
 
     def say(self, text: str) -> None:
         """See `Progress`."""
-        print(text, file=sys.stderr, flush=True)
+        print(_in_lines(text, COLUMNS), file=sys.stderr, flush=True)
 
     def wait(self, what: str) -> None:
         """See `Progress`."""
@@ -197,18 +197,8 @@ class LiveProgress(LineProgress):
 
     def say(self, text: str) -> None:
         """See `Progress`."""
-        # Between words. Words longer than a line, such as paths, are not broken, nor are indented #
-        # lines, such as those of a traceback.
-        lines = [text]
-        if not text[:1].isspace():
-            lines = textwrap.wrap(
-                text,
-                self._console.width,
-                subsequent_indent="  ",
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
-        self._console.print("\n".join(lines), markup=False, soft_wrap=True)
+        lines = _in_lines(text, self._console.width)
+        self._console.print(lines, markup=False, soft_wrap=True)
 
     def left_after_trial(self) -> str:
         """Returns nothing: the bar shows it."""
@@ -300,6 +290,15 @@ def waiting(what: str) -> Iterator[None]:
 
     with _spinner(Console(stderr=True), what):
         yield
+
+
+def _in_lines(text: str, columns: int) -> str:
+    """Breaks a text between words.
+
+    What is longer than a line, such as a path, stays whole, and so does what is indented, as lines
+    of a traceback are.
+    """
+    return text if text[:1].isspace() else "\n".join(wrapped(text, indent=2, columns=columns))
 
 
 def _spinner(console: Console, what: str) -> Status:

@@ -10,5 +10,4 @@
 | `trusting` | asking before running a stranger's code |
 | `reading` | finding the study that the arguments name |
 | `output`, `top_trials` | JSON and text of a study |
-| `lines` | lines that fit a terminal |
 """

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from studies.commands.lines import COLUMNS, wrapped
 from studies.commands.top_trials import top_trials
+from studies.lines import COLUMNS, wrapped
 from studies.running.definitions import warnings_of
 from studies.running.validation_parts import ValidationParts
 from tracking.history.reasons import reasons

@@ -56,7 +56,7 @@ def reproduce_command(
     kerastudy reproduce digits --trainer compiled
     """  # noqa: D301 - click reads \b, which must not be escaped
     from studies.again.reproduction import reproduce
-    from studies.commands.lines import wrapped
+    from studies.lines import wrapped
     from studies.commands.output import print_json
     from studies.commands.reading import history_of
     from studies.definition.settings import trainer_in_words
@@ -99,23 +99,23 @@ def reproduce_command(
             what += f" ({outcome.engine})"
         if outcome.trainer:
             what += f" by {trainer_in_words(outcome.trainer)}"
-        weights, others = (
-            f"weights {outcome.recorded_sha256[:16]}…",
-            outcome.environment_differences,
+        others = outcome.environment_differences
+        then, now = (
+            f"weights {digest[:16]}…" if digest else "no weights"
+            for digest in (outcome.recorded_sha256, outcome.reproduced_sha256)
         )
         if outcome.identical:
-            lines = wrapped(f"identical: {what}, {outcome.epochs} epochs, {weights}")
+            lines = wrapped(f"identical: {what}, {outcome.epochs} epochs, {then}")
             if others:
                 things = "1 thing" if len(others) == 1 else f"{len(others)} things"
                 lines.append(f"in an environment that differs in {things}: --json names them")
         elif not outcome.trainer:
             lines = wrapped(f"not identical: {what} was not run; {outcome.notes[-1]}")
         else:
-            now = f"{outcome.reproduced_sha256[:16]}…" if outcome.reproduced_sha256 else "none"
             lines = [
                 *wrapped(f"not identical: {what}, {outcome.epochs} epochs compared"),
                 f"           largest difference {outcome.max_difference}",
-                f"           {weights} recorded, {now} now",
+                f"           {then} recorded, {now} now",
             ]
         if not outcome.identical:
             lines += [line for each in others for line in wrapped(f"environment: {each}")]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from studies.commands.lines import wrapped
+from studies.lines import wrapped
 from studies.commands.main import json_option, store_option, telling_errors
 
 if TYPE_CHECKING:

@@ -153,7 +153,8 @@ def test_one_with_a_lambda_is_built_anew(folder: Path, tmp_path: Path) -> None:
     study = folder / "own.py"
     study.write_text(STUDY.replace("Lambda(shifted)", "Lambda(lambda x: x + SHIFT)"))
     done = kerastudy_here(folder, "launch", "own.py")
-    assert "holds a lambda, which Keras loads in its unsafe mode alone" in done.stderr
+    told = " ".join(done.stderr.split())
+    assert "holds a lambda, which Keras loads in its unsafe mode alone" in told
     study.unlink()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

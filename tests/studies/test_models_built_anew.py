@@ -61,9 +61,7 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> StudyHistory:
     (folder / "anew.py").write_text(STUDY, encoding="utf-8")
     return launch_target(
         resolve_target(str(folder / "anew.py")),
-        LaunchOptions(
-            store=folder / "store", executor="in-process", progress=False, verify="full"
-        ),
+        LaunchOptions(store=folder / "store", executor="in-process", progress=False, verify="full"),
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from studies.progress import LineProgress
 from tracking.history.study_history import read_study
 from tracking.store.folder import open_store
 
@@ -32,6 +33,15 @@ def before(spec):
 
 run_study(ScriptedExecutor(describe(trials=4), before), store={store!r}, progress=make_progress())
 """
+
+
+def test_lines_fit_and_what_is_indented_stays_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    path = "/a/long/path" * 8
+    LineProgress().say(f"warning: {'trial 3 is not what model.fit comes to ' * 3}in {path}")
+    LineProgress().say(f"    {path} {path}")
+    *lines, last, indented = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2 and all(len(line) <= 80 for line in lines)
+    assert (last, indented) == (f"  {path}", f"    {path} {path}")
 
 
 def pipe() -> tuple[int, Callable[[], None]]:
