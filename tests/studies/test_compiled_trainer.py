@@ -153,6 +153,28 @@ def test_what_it_cannot_do_exactly_it_leaves_to_the_plain_trainer(
         by_trainer(CompiledTrainer("compiled"), build, splits, spec_of())
 
 
+class Traced(keras.layers.Layer):
+    """Its call is traced by itself, and keeps the variables that it was traced with."""
+
+    def build(self, shape: Any) -> None:
+        self.scale = self.add_weight(shape=(shape[-1],), initializer="ones")
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def call(self, inputs: Any) -> Any:
+        return inputs * self.scale
+
+
+def test_what_is_traced_in_vain_warns_of_nothing(recwarn: pytest.WarningsRecorder) -> None:
+    def build() -> keras.Model:
+        return compiled(stack(Traced()))
+
+    trainer, splits = CompiledTrainer(), samples()
+    epochs = by_trainer(trainer, build, splits, spec_of())
+    assert trainer.used[0] == "plain"
+    assert not [each for each in recwarn if "Gradients do not exist" in str(each.message)]
+    assert epochs == by_hand(build, splits, spec_of())
+
+
 @pytest.mark.parametrize("batch_size", [8, 10, 16])
 def test_several_steps_at_once_train_as_by_hand(batch_size: int) -> None:
     """Where they are more than an epoch has left, 5 or 3, too."""
