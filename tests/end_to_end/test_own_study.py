@@ -105,7 +105,9 @@ def test_changed_code_is_told_and_the_recorded_one_run_and_changed_data_is_not(
         again = kerastudy_here(repository, "reproduce", "작은 연구", *store, "--json")
         assert as_json(again)["identical"] is True
         of_file, of_module = as_json(again)["notes"]
-        assert "has changed since" in of_file and "has changed since" in again.stderr
+        assert "has changed since" in of_file and "has changed since" in " ".join(
+            again.stderr.split()
+        )
         assert of_module == "the imported 'data.py' has changed since; its recorded text is run"
 
         seed.write_text("1")
