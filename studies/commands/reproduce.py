@@ -56,10 +56,10 @@ def reproduce_command(
     kerastudy reproduce digits --trainer compiled
     """  # noqa: D301 - click reads \b, which must not be escaped
     from studies.again.reproduction import reproduce
-    from studies.lines import wrapped
     from studies.commands.output import print_json
     from studies.commands.reading import history_of
     from studies.definition.settings import trainer_in_words
+    from studies.lines import wrapped
     from studies.progress import make_progress
 
     check_trusted(store, trust)

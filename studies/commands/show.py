@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from studies.lines import wrapped
 from studies.commands.main import json_option, store_option, telling_errors
+from studies.lines import wrapped
 
 if TYPE_CHECKING:
     from tracking.store.folder import Store

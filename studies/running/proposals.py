@@ -15,7 +15,6 @@ from search_spaces import SearchSpace
 from search_spaces.errors import KerastudyError
 from studies.engines.engine import Curve, Engine
 from studies.errors import EngineError, describe
-from tracking.failures import as_store_errors
 from tracking.records import (
     FINISHED_STATES,
     EndedTrial,
@@ -25,6 +24,7 @@ from tracking.records import (
     TrialRecord,
     finished_trials,
 )
+from tracking.store.failures import as_store_errors
 
 EngineOf = Callable[[SearchSpace], Engine]
 

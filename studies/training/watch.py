@@ -12,7 +12,6 @@ from studies.training.states.best_weights import BestWeights
 from studies.training.states.checkpointing import Checkpoints
 from studies.training.states.training_state import TrainingState
 from studies.training.trainer import Trainer
-from tracking.runs.mlflow_names import metric_name
 from tracking.records import (
     BestEpoch,
     Decision,
@@ -21,6 +20,7 @@ from tracking.records import (
     TrialSpec,
     TrialState,
 )
+from tracking.runs.mlflow_names import metric_name
 
 OnEpochResult = Callable[[EpochResult], Decision]
 

@@ -14,8 +14,8 @@ from exact_training import SPACE, samples, spec_of
 from model_zoo import compiled, stack
 
 import kerastudy as ks
-from studies.training.determinism import configure_tensorflow
-from studies.training.hypermodel import HyperModelTrainer
+from studies.training.building.hypermodel import HyperModelTrainer
+from studies.training.process.determinism import configure_tensorflow
 from studies.training.run_trial import run_trial
 from tracking.records import TrialTask
 
