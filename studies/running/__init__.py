@@ -12,7 +12,9 @@
 | `repeats` | combines the results of a repeated trial's trainings |
 | `retention` | which checkpoints and states stay on disk |
 | `running_trial` | a running trial: its record and its trainings |
+| `search` | what is tried next, in which space, and whether the budget is spent |
 | `specs` | from an engine's proposal to an executor's task |
+| `study_trials` | a study's trials, as a launch follows them |
 | `time_limit` | a time limit for trainings that hang, or never end |
 | `validation_parts` | whether trials were validated on the same samples |
 """

@@ -37,7 +37,6 @@ class Proposals:
         curve: Reads a recorded trial's objective by epoch.
         lag: See `StudyDescription.lag`.
         objective: What is optimized.
-        on_told: Called with each trial that ended in this process, once the engine was told of it.
 
     Attributes:
         engine: The engine.
@@ -51,11 +50,10 @@ class Proposals:
         curve: Curve,
         lag: int,
         objective: Objective,
-        on_told: Callable[[EndedTrial], None],
     ) -> None:
         self._engine_of, self._curve = engine_of, curve
         self._lag, self._objective = lag, objective
-        self._on_told = on_told
+        # In a deterministic study: the number of the trial to tell next.
         self._told = 0
         self._parked: dict[int, EndedTrial] = {}
 
@@ -102,14 +100,9 @@ class Proposals:
         """Returns those of a record's finished trials that the engine knows of."""
         return {number for number in finished if not self._lag or number < self._told}
 
-    def ready_for(self, number: int) -> bool:
-        """Tells the engine what it must know to propose a trial; False if that has not ended."""
-        if not self._lag:
-            return True
-        while self._told <= number - self._lag:
-            if not self.tell_next():
-                return False
-        return True
+    def lacks(self, number: int) -> bool:
+        """Tells whether the engine must know more trials before it proposes this one."""
+        return self._lag > 0 and self._told <= number - self._lag
 
     def ask(self, given: Mapping[str, Any] | None) -> Proposal | None:
         """Proposes a trial; see `Engine.ask`."""
@@ -123,30 +116,25 @@ class Proposals:
             return value is not None and self.engine.report(epoch.number, epoch.epoch, value)
 
     def ended(self, trial: EndedTrial) -> None:
-        """Takes a trial that has ended."""
-        if self._lag:
-            self._parked[trial.number] = trial
-        else:
-            self._tell(trial)
+        """Takes a trial that has ended, to tell the engine."""
+        self._parked[trial.number] = trial
 
-    def tell_next(self) -> bool:
-        """Tells the engine of the next trial by number; False if there is none, or it runs."""
-        trial = self._parked.pop(self._told, None)
+    def tell_next(self) -> EndedTrial | None:
+        """Tells the engine of the next trial; returns it.
+
+        The next one is that which ended first; in a deterministic study the next by number.
+
+        Returns:
+            None if there is none, or if it runs.
+        """
+        number = self._told if self._lag else next(iter(self._parked), None)
+        trial = None if number is None else self._parked.pop(number, None)
         if trial is None:
-            return False
+            return None
         self._told += 1
-        self._tell(trial)
-        return True
-
-    def tell_rest(self) -> None:
-        """Tells the engine of all trials that have ended: nothing is to be proposed any more."""
-        while self.tell_next():
-            pass
-
-    def _tell(self, trial: EndedTrial) -> None:
         with _naming("engine", f"over the result of trial {trial.number}"):
             self.engine.tell(trial.number, trial.result)
-        self._on_told(trial)
+        return trial
 
     @staticmethod
     def _all_ended(trials: Sequence[TrialRecord], count: int) -> bool:

@@ -1,0 +1,165 @@
+"""A study's search: what is tried next, in which space, and whether its budget is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from search_spaces.space.completion import complete
+from studies.engines.engine import Curve, Engine
+from studies.running.best_so_far import BestSoFar
+from studies.running.budget import Ending, reached
+from studies.running.clock import AwakeClock
+from studies.running.proposals import EngineOf, Proposals
+from studies.running.study_trials import StudyTrials
+from tracking.history.joining import joined
+from tracking.records import EndedTrial, EpochResult, Proposal
+from tracking.runs.study_runs import StudyRuns
+
+
+class Search:
+    """Proposes a study's trials, learns their results, and ends when the budget is spent.
+
+    Args:
+        engine_of: Makes the engine, for a space.
+        curve: Reads a recorded trial's objective by epoch.
+        runs: The study's runs.
+        trials: The study's trials; the driver changes them.
+        clock: Seconds of this launch.
+        say: Prints a line.
+
+    Attributes:
+        description: The study, with the space as it is now.
+        exhausted: Whether there is nothing left to try.
+        ending: Why the budget is spent, or None.
+    """
+
+    def __init__(
+        self,
+        engine_of: EngineOf,
+        curve: Curve,
+        runs: StudyRuns,
+        trials: StudyTrials,
+        clock: AwakeClock,
+        say: Callable[[str], None],
+    ) -> None:
+        self._runs, self._trials, self._clock, self._say = runs, trials, clock, say
+        self.description = description = runs.description
+        self.exhausted = False
+        self.ending: Ending | None = None
+        # Trials that the engine knows, which showed what the space lacks.
+        self._showed: list[EndedTrial] = []
+        self._proposals = Proposals(engine_of, curve, description.lag, description.objective)
+        self._proposals.begin(description.space, [*trials.all.values()])
+        self._counted = self._proposals.told_of(trials.finished)
+        self._best = BestSoFar(runs, [trials.finished[number] for number in self._counted])
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, until a hyperparameter joins the space."""
+        return self._proposals.engine
+
+    def begin(self) -> None:
+        """Makes up for what a killed launch has not recorded."""
+        self._best.complete()
+
+    def report(self, epoch: EpochResult) -> bool:
+        """Takes an epoch; True to prune the trial."""
+        return self._proposals.report(epoch)
+
+    def record(self, trial: EndedTrial) -> None:
+        """Records that a finished trial is the best so far, if it is."""
+        if not self.description.lag:
+            # With its result, or it might be lost: the engine is not told again.
+            self._best.take(trial, told_before=False)
+
+    def take(self, trial: EndedTrial) -> None:
+        """Takes a finished trial, for the next step."""
+        self._proposals.ended(trial)
+
+    def step(self) -> None:
+        """Tells the engine what it may know by now; then what these trials showed joins the space.
+
+        In a deterministic study the engine is told by number, when `ask` needs it.
+        """
+        if not self.description.lag:
+            self.tell_all()
+
+    def tell_all(self) -> None:
+        """Tells the engine of all trials that have ended."""
+        while self._tell_next():
+            pass
+        self._join()
+
+    def ask(self) -> Proposal | None:
+        """Returns the next proposal; None if there is none, or none yet."""
+        number = len(self._trials.all)
+        while self._proposals.lacks(number) and self._tell_next():
+            pass
+        self._join()
+        if self._proposals.lacks(number) or self.spent():
+            return None
+        asked = self._proposals.ask(self._given(number))
+        # What has ended may open something: Hyperband promotes it.
+        while asked is None and self._tell_next():
+            self._join()
+            if not self.spent():
+                asked = self._proposals.ask(self._given(number))
+        self.exhausted = asked is None and not self._trials.running and not self.spent()
+        return asked
+
+    def spent(self) -> bool:
+        """Tells whether the study's budget is spent, its number of trials aside."""
+        if self.ending is None:
+            self.ending = reached(
+                self.description, self._clock.seconds, self._counted, self._best.trial
+            )
+        return self.ending is not None
+
+    def _given(self, number: int) -> dict[str, Any] | None:
+        """Returns the values that the study gives this trial to begin with, or None."""
+        initial = self.description.initial
+        if number >= len(initial):
+            return None
+        return complete(self.description.space, initial[number])
+
+    def _tell_next(self) -> bool:
+        """Tells the engine of the next trial; False if none has ended."""
+        trial = self._proposals.tell_next()
+        if trial is None:
+            return False
+        if trial.result.joined:
+            self._showed.append(trial)
+        self._counted.add(trial.number)
+        if self.description.lag:
+            # An engine that is told by number is told the last trials by each launch.
+            told_before = trial.number in self._trials.finished_before
+            self._best.take(trial, told_before=told_before)
+        self.spent()
+        return True
+
+    def _join(self) -> None:
+        """Adds the hyperparameters to the space that builders have only now shown.
+
+        The engine is then another one: the one that a launch from the record would make.
+        """
+        showed, self._showed = self._showed, []
+        if not self.description.discovered or not showed:
+            return
+        space = self.description.space
+        for trial in showed:
+            shown = trial.result.joined
+            space = joined(space, shown)
+            names = ", ".join(str(parameter["name"]) for parameter in shown)
+            how = "tuned from now on"
+            if all(parameter["kind"] == "fixed" for parameter in shown):
+                how = "left at its default, as the engine can't tune it"
+            self._say(f"trial {trial.number} showed {names}: {how}")
+        self.description = replace(self.description, space=space)
+        self._runs.description = self.description
+        self._trials.complete(space)
+        trials = [self._trials.all[number] for number in sorted(self._trials.all)]
+        running = self._trials.running.values()
+        epochs = [epoch for each in running for epoch in each.first_repeat()]
+        self._proposals.restore(space, trials, epochs)
