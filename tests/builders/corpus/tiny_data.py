@@ -8,18 +8,18 @@ FEATURES, CLASSES = 4, 3
 
 
 def classes():
-    """64 samples of 4 features in 3 classes, which two of the features tell apart."""
-    x = np.random.default_rng(0).normal(size=(64, FEATURES)).astype("float32")
+    """40 samples of 4 features in 3 classes, which two of the features tell apart."""
+    x = np.random.default_rng(0).normal(size=(40, FEATURES)).astype("float32")
     y = np.digitize(x[:, 0] + x[:, 1], [-0.6, 0.6]).astype("int32")
-    return ks.datasets.arrays(x, y, validation=16, test=0)
+    return ks.datasets.arrays(x, y, validation=8, test=0)
 
 
 def numbers():
-    """64 samples of 4 features, and a number that is nearly linear in them."""
+    """40 samples of 4 features, and a number that is nearly linear in them."""
     draw = np.random.default_rng(1)
-    x = draw.normal(loc=2.0, scale=3.0, size=(64, FEATURES)).astype("float32")
-    y = (x @ np.array([0.5, -0.2, 0.1, 0.0]) + draw.normal(scale=0.1, size=64)).astype("float32")
-    return ks.datasets.arrays(x, y, validation=16, test=0)
+    x = draw.normal(loc=2.0, scale=3.0, size=(40, FEATURES)).astype("float32")
+    y = (x @ np.array([0.5, -0.2, 0.1, 0.0]) + draw.normal(scale=0.1, size=40)).astype("float32")
+    return ks.datasets.arrays(x, y, validation=8, test=0)
 
 
 def images(size, count):
