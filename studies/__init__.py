@@ -17,11 +17,11 @@
 | `catalog/` | ready studies |
 | `data/` | data sets, splits |
 | `libraries/` | what is private of the libraries that train |
-| `errors` | the texts of errors; what a user's code raised, and where |
+| `error_texts` | the texts of errors of Keras, TensorFlow and users, in one line |
 """
 
+from search_spaces.errors import StudyError
 from studies.data import Dataset, datasets
-from studies.errors import StudyError
 from studies.study import Study
 
 __all__ = ["Dataset", "Study", "StudyError", "datasets"]

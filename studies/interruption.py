@@ -51,7 +51,7 @@ def _handling(
         yield
         return
     # Ignored signals stay ignored, as `nohup`, and `&` in a script, want it. So do handlers that
-    # were # not set by Python, which couldn't be restored.
+    # were not set by Python, which couldn't be restored.
     heard = [s for s in signals if signal.getsignal(s) not in (signal.SIG_IGN, None)]
     before = {s: signal.getsignal(s) for s in heard}
     try:

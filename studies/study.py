@@ -1,4 +1,4 @@
-"""The Study that users hold: its definition, and what can be done with it."""
+"""The Study that users hold: its definition, and its actions."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from search_spaces.errors import StudyError
 from search_spaces.suggestions import suggestion
 from studies.definition.settings import check_engine, check_trainer
 from studies.definition.study_definition import StudyDefinition
-from studies.errors import StudyError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ _Kind = TypeVar("_Kind")
 
 
 def _refusing_unknown(kind: type[_Kind]) -> type[_Kind]:
-    """Makes a dataclass say what may be meant by an argument that it does not have."""
+    """Makes a dataclass suggest names for an unknown argument."""
     known = [each.name for each in dataclasses.fields(kind)]  # type: ignore[arg-type]
     initialize = kind.__init__
 
@@ -70,59 +70,58 @@ class Study(StudyDefinition):
         ```
 
     Attributes:
-        name: What the store, MLflow and the registry call it; any script, spaces too.
-        data: What to train and validate on. Or a function of the hyperparameters that returns it,
-            if it depends on them, such as on a window's length. It may declare some, as a builder
-            may.
-        build: Takes the hyperparameters, returns a compiled Keras model: a function, one written
-            for Keras Tuner (`build(hp)`) or Optuna (`create_model(trial)`) as it is, or a
+        name: Its name in the store, MLflow and the registry; any script, spaces too.
+        data: The data to train and validate on. Or a function of the hyperparameters that returns
+            it, for example with a window's length. It may declare some, like a builder.
+        build: Takes the hyperparameters, returns a compiled Keras model: a function, also one
+            written for Keras Tuner (`build(hp)`) or Optuna (`create_model(trial)`), or a
             `keras_tuner.HyperModel`.
-        space: What may be tried. Parameters named ``epochs`` and ``batch_size`` are also used
-            by the training itself. Or a `keras_tuner.HyperParameters`. What the builder declares
-            beside it is tuned too. None: found by tracing the builder, see `discover`.
+        space: The search space, or a `keras_tuner.HyperParameters`. The training itself also uses
+            parameters named ``epochs`` and ``batch_size``. Hyperparameters that only the builder
+            declares are tuned too. None: found by tracing the builder, see `discover`.
         objective: A metric that the model logs; an `Objective` for one that Keras lacks. Keras's
             own may have a name of yours.
-        trials: Trials in total, at least 1; launching again goes on to this number.
+        trials: Trials in total, at least 1; launching again resumes up to this number.
         epochs: Epochs of a trial, at least 1, unless ``epochs`` is in the space.
         batch_size: Samples per step, at least 1, unless ``batch_size`` is in the space, or the
             data comes in batches.
         seed: 0 to 2**32 - 1. Same seed, same study.
         engine: Such as ``"optuna:tpe"``. Or one of Optuna's samplers or Keras Tuner's oracles, as
-            an object or a class: its kind and its settings are taken, see `engine_objects`.
+            an object or a class: its kind and its settings are used, see `engine_objects`.
         pruner: Such as ``"median"``; ``"none"`` trains every trial to its end. Or one of Optuna's.
         engine_options: Settings of the engine by name, such as ``{"n_startup_trials": 20}``. They
-            become a part of its name, by which the record knows it.
+            become a part of its name in the record.
         pruner_options: Likewise of the pruner, such as ``{"n_warmup_steps": 3}``.
-        keep: Checkpoints to keep: those of the best so many trials; None keeps all.
+        keep: How many checkpoints to keep, those of the best trials; None keeps all.
         threads: TensorFlow's threads per trial. It changes bits, so it belongs to the study.
             None: 1, or what TensorFlow already uses if it runs in this process.
         callbacks: Takes the hyperparameters, returns a list of new Keras callbacks.
-        trainer: What trains: ``"auto"``, ``"compiled"`` (an error where that is not exact) or
-            ``"plain"`` (`model.fit`). They come to the same bits.
+        trainer: ``"auto"``, ``"compiled"`` (an error if that is not exact) or ``"plain"``
+            (`model.fit`). All give the same bits.
         repeats: Trainings of each trial, at least 1, each under a seed of its own. A trial's value
             is then their mean.
-        initial: Values of the first trials; what one leaves out has its default.
-        tailoring: What of the space varies, is fixed, or has another range: what ``--only``,
-            ``--fix`` and ``--set`` give.
-        optimizer: Compiles the model with it, in place of the builder's own: a name, or an
-            optimizer that each trial gets a copy of.
+        initial: Values of the first trials; missing ones have their defaults.
+        tailoring: Which parameters vary, are fixed, or have another range, as by ``--only``,
+            ``--fix`` and ``--set``.
+        optimizer: Replaces the builder's optimizer in compile: a name, or an optimizer that each
+            trial gets a copy of.
         loss: Likewise.
         metrics: Likewise.
         class_weight: How much the samples of each class count in training, and in training only,
             as in `model.fit`: weights by class, where one without counts 1, or ``"balanced"``,
             by scikit-learn's rule from the training part. For a single output of classes. Or a
             function of the hyperparameters that returns one of these.
-        deterministic: Whether a study with several workers must depend on no timing: trial k is
-            then proposed, and pruned, by what trials up to k minus the number of workers came to.
-            With one worker it is so anyway.
+        deterministic: Whether a study with several workers must not depend on timing: trial k then
+            depends only on the results of trials up to k minus the number of workers, for proposals
+            and pruning. With one worker it never does.
         timeout: Seconds, above 0, that a launch may take; time in which the computer sleeps, or
             the launch is stopped (SIGSTOP), does not count. None: as long as it takes.
         target: Value of the objective at which the study ends, its trials done or not.
         patience: Finished trials, at least 1, without a better value after which it ends.
-        trial_timeout: Seconds that a training may take, likewise. At the next epoch's end it is
-            cut, with its best epoch; one that does not come to that is ended with its worker
-            process, and infeasible.
-        notes: What the study is for; shown in the MLflow UI.
+        trial_timeout: Seconds that a training may take, likewise. It is cut at the end of its
+            epoch, and keeps its best one. If the epoch does not end, its worker process is ended,
+            and it is infeasible.
+        notes: The purpose of the study; shown in the MLflow UI.
 
     Raises:
         StudyError: If any of these is not as described. Its text says what was received.
@@ -141,7 +140,7 @@ class Study(StudyDefinition):
         retry_infeasible: bool = False,
         **overrides: Any,
     ) -> StudyHistory:
-        """Runs the study, or goes on with it, until it has its trials.
+        """Runs the study, or resumes it, until it has its trials.
 
         Args:
             store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
@@ -151,26 +150,26 @@ class Study(StudyDefinition):
                 ``executor="worker"``: ``KERASTUDY_WORKERS``, or as many as suit the machine and
                 the study.
             progress: Whether to show progress on standard error.
-            at_the_end: What becomes of trials that run when ``timeout``, ``target`` or ``patience``
-                ends the study: ``"finish"``, or ``"cut"`` after their present epoch, from where
-                the next launch goes on with them.
-            tracking_uri: Address of an MLflow server, such as ``"http://127.0.0.1:5000"``, that is
-                to have the study too; None: the one of the launch before, or of
-                ``MLFLOW_TRACKING_URI``; ``"off"``: none.
+            at_the_end: ``"finish"`` running trials when ``timeout``, ``target`` or ``patience``
+                ends the study, or ``"cut"`` them after their present epoch, from where the next
+                launch resumes them.
+            tracking_uri: Address of an MLflow server, such as ``"http://127.0.0.1:5000"``, that
+                gets the study too; None: that of the last launch, or of ``MLFLOW_TRACKING_URI``;
+                ``"off"``: none.
             verify: How much of the best trial is trained once more, by plain `model.fit`, and
                 compared before it is registered: ``"full"``, all its epochs; ``"some"``, its first
                 ones if all would take longer than a tenth of the launch; ``"off"``, none.
-            retry_infeasible: Whether trials that were infeasible are trained again, with the same
-                values: for when what made them fail is mended.
+            retry_infeasible: Whether to train infeasible trials again, with the same values, after
+                you mended why they failed.
             **overrides: Settings to replace: `OVERRIDABLE`.
 
         Returns:
-            The study as recorded: what ``kerastudy show`` shows, as an object.
+            The recorded study, as ``kerastudy show`` shows it.
 
         Raises:
             StudyError: If the study cannot be run as defined.
             TrackingError: If the store cannot be used, or has the study with another definition.
-            KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it; launch again to go on.
+            KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it; launch again to resume.
         """
         from studies.launching.launch import launch_study
         from studies.launching.launch_options import LaunchOptions
@@ -202,9 +201,9 @@ class Study(StudyDefinition):
     ) -> Reproduction:
         """Runs a trial of the study again in a new process, and compares bit for bit.
 
-        By plain `model.fit`, so that what is identical is what Keras by itself comes to.
+        By plain `model.fit`, so that "identical" means that Keras alone gives these bits.
 
-        With the study as it is here: for notebooks, whose code is not in the record. Studies of
+        With the study of this process: for notebooks, whose code is not in the record. Studies of
         files are reproduced from the record alone by ``kerastudy reproduce``.
 
         Args:
@@ -216,7 +215,7 @@ class Study(StudyDefinition):
             progress: Whether to show progress on standard error.
 
         Returns:
-            What came of it; `Reproduction.identical` says whether it is the same.
+            The outcome; `Reproduction.identical` says whether it is the same.
 
         Raises:
             StudyError: If the study can't be loaded in the new process, or is to be compiled and

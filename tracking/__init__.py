@@ -1,4 +1,4 @@
-"""First floor: what was tried, and what was best.
+"""First floor: the record of what was tried, and what was best.
 
 | module | holds |
 |---|---|
@@ -6,11 +6,11 @@
 | `runs/` | writing a study into MLflow |
 | `store/` | the folder that holds everything, and its files |
 | `records/` | the shapes that travel: specs, results, descriptions |
-| `mlflow_parts` | what is private of MLflow |
+| `mlflow_parts` | private parts of MLflow |
 | `tags` | the tags on MLflow's runs |
-| `doctor/` | what is wrong in a store, and how it is mended |
+| `doctor/` | checking and mending a store |
 | `registry` | the champion as a registered model |
-| `mirror/` | the record on an MLflow server too |
+| `mirror/` | a copy of the record on an MLflow server |
 | `ui` | the MLflow UI |
 """
 

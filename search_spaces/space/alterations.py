@@ -119,7 +119,7 @@ def value_of_kind(parameter: Parameter, value: object) -> Any:
     Raises:
         SearchSpaceError: If it is of another kind.
     """
-    what = f"The value that {parameter.subject} is to be fixed at"
+    what = f"The value to fix {parameter.subject} at"
     if isinstance(parameter, Listed) and parameter.objects:
         if parameter.contains(value):
             return parameter.opened(parameter.canonical(value))

@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from search_spaces.errors import StudyNotFoundError
+from search_spaces.errors import StudyError, StudyNotFoundError
 from studies.again.reruns import Rerun, put_back, trainings_of, unsound_checkpoints
 from studies.data.arrays.large import temporary_folder
 from studies.definition.study_definition import StudyDefinition
-from studies.errors import StudyError
 from studies.executors.worker import WorkerExecutor
 from studies.progress import NoProgress, Progress, make_progress
 from studies.training.process.environment import environment_differences

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from studies.errors import WorkerError
+from search_spaces.errors import WorkerError
 from tracking.history.study_history import StudyHistory
 from tracking.records import Decision, EndedTrial, EpochResult, TrialResult, TrialSpec
 from tracking.store.atomic import replacing

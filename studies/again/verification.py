@@ -14,11 +14,10 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from search_spaces.errors import InternalError
+from search_spaces.errors import InternalError, StudyError, WorkerError
 from studies.again.reruns import RecordedTraining, Rerun, put_back, trainings_of
 from studies.data.arrays.large import temporary_folder
 from studies.definition.settings import Verify
-from studies.errors import StudyError, WorkerError
 from studies.executors.executor import Executor
 from studies.progress import Progress
 from studies.training.process.environment import environment_differences

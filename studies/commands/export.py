@@ -37,12 +37,11 @@ def export_command(
     store: Path | None,
     as_json: bool,
 ) -> None:
-    """Write a study into an Optuna storage, or bring it up to date there.
+    """Write a study into an Optuna storage, or update it there.
 
-    Each engine's trials become an Optuna study of their own, such as "digits (optuna:tpe)", with
-    the numbers, parameters and objectives by epoch that the record has. Infeasible trials are
-    failed ones, interrupted trials wait. What is up to date is not written again. The record stays
-    what it is: nothing is read back.
+    Each engine's trials become one Optuna study, such as "digits (optuna:tpe)", with the recorded
+    numbers, parameters and objectives by epoch. Infeasible trials fail there, interrupted ones
+    wait. Trials that are up to date are not written again. Nothing is read back into the record.
 
     \b
     kerastudy export digits --as optuna

@@ -234,7 +234,7 @@ def _overrides(
 
 
 def _seconds(name: str, text: str) -> float:
-    from studies.errors import StudyError
+    from search_spaces.errors import StudyError
 
     try:
         seconds = float(text)
@@ -255,7 +255,7 @@ def _seconds(name: str, text: str) -> float:
 
 
 def _keep(text: str) -> int | None:
-    from studies.errors import StudyError
+    from search_spaces.errors import StudyError
 
     if text == "all":
         return None
@@ -267,7 +267,7 @@ def _keep(text: str) -> int | None:
 def _read_values(path: Path) -> list[dict[str, Any]]:
     import json
 
-    from studies.errors import StudyError
+    from search_spaces.errors import StudyError
 
     try:
         content = json.loads(path.expanduser().read_text(encoding="utf-8"))

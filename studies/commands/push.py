@@ -32,9 +32,9 @@ def push_command(study: str, tracking_uri: str | None, store: Path | None, as_js
     kerastudy push digits
     kerastudy push digits --tracking-uri http://mlflow.example.org:5000
     """  # noqa: D301 - click reads \b, which must not be escaped
+    from search_spaces.errors import StudyError
     from studies.commands.output import print_json
     from studies.commands.reading import history_of
-    from studies.errors import StudyError
     from studies.launching.mirroring import server_for
     from tracking.mirror import StudyCopy
 

@@ -15,15 +15,15 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from search_spaces.errors import StudyError
 from studies.data import AnySplits, Part, Splits, StreamedSplits
 from studies.data.parts.classes import class_labels
 from studies.data.streams.sources import GENERATOR
 from studies.data.structures import described
-from studies.errors import StudyError
 
 BALANCED = "balanced"
 
-# Trainers keep data by its object, so each trial must get the same one. A study whose weights #
+# Trainers keep data by its object, so each trial must get the same one. A study whose weights
 # depend on hyperparameters has many.
 _MOST_WEIGHTS = 4
 _weighted: WeakKeyDictionary[Splits, dict[tuple[tuple[int, float], ...], Splits]]

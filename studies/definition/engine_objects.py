@@ -10,8 +10,8 @@ from __future__ import annotations
 import inspect
 from typing import Any, Final
 
+from search_spaces.errors import EngineError
 from studies.definition.engine_options import checked_option, split_options, with_options
-from studies.errors import EngineError
 
 _OPTUNA: Final = {
     "TPESampler": "optuna:tpe",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from search_spaces.errors import ObjectiveError
 from search_spaces.suggestions import near_match
-from studies.errors import ObjectiveError
 from tracking.records import Direction, Objective
 
 # Names under which Keras 3 logs its own metrics and losses (https://keras.io/api/metrics/),

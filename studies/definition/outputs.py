@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from studies.errors import StudyError
+from search_spaces.errors import StudyError
 
 if TYPE_CHECKING:
     import keras

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from search_spaces.errors import EngineError, StudyError
 from search_spaces.suggestions import near_match, suggestion
 from studies.definition.engine_options import split_options, with_options
-from studies.errors import EngineError, StudyError
 from tracking.records import TrainerName
 
 DEFAULT_ENGINE = "optuna:tpe"

@@ -1,4 +1,4 @@
-"""What a study is, as a value: data, builder, search space, objective, engine, budget and seed.
+"""A study's definition as a value: data, builder, space, objective, engine, budget, seed.
 
 Everything below a launch sees this. Users hold a `Study`, which can also be launched.
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from search_spaces import Hyperparameters, SearchSpace
+from search_spaces.errors import StudyError
 from search_spaces.suggestions import suggestion
 from search_spaces.tailoring import Tailoring
 from search_spaces.translations.keras_tuner_declarations import (
@@ -36,7 +37,6 @@ from studies.definition.settings import (
     check_trainer,
     is_count,
 )
-from studies.errors import StudyError
 from tracking.records import Objective
 from tracking.store.names import check_study_name
 
@@ -51,7 +51,7 @@ DEFAULT_BATCH_SIZE = 32
 _HYPERBAND = "keras-tuner:hyperband"
 _AS_DECLARED = Tailoring()
 
-# What may be given at launch instead of in the study file.
+# Settings that a launch may replace.
 OVERRIDABLE = (
     "name",
     "engine",
@@ -160,7 +160,7 @@ class StudyDefinition:
         self._check_training_parameters()
 
     def _named(self, what: str, check: Callable[[object], str]) -> str:
-        """Returns the name of the engine or the pruner with its settings, which are then in it."""
+        """Returns the name of the engine or the pruner, with its settings."""
         given, options = getattr(self, what), getattr(self, f"{what}_options")
         if not isinstance(given, str) and given is not None:
             given = name_of_object(what, given, self.epochs)
@@ -180,7 +180,7 @@ class StudyDefinition:
             )
 
     def with_space(self, space: SearchSpace) -> Self:
-        """Returns the study with a space that is tailored already.
+        """Returns the study with a tailored space.
 
         Raises:
             StudyError: If ``epochs`` or ``batch_size`` in it can't be used by the training.
@@ -188,7 +188,7 @@ class StudyDefinition:
         return dataclasses.replace(self, space=space, tailoring=_AS_DECLARED)
 
     def with_objective(self, objective: Objective) -> Self:
-        """Returns the study with its objective's direction, once a model has told it."""
+        """Returns the study with its objective's direction, found by a model."""
         return dataclasses.replace(self, objective=objective)
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Self:

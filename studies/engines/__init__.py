@@ -1,4 +1,4 @@
-"""Engines: what proposes hyperparameters.
+"""Engines: they propose hyperparameters.
 
 | module | holds |
 |---|---|
@@ -6,12 +6,12 @@
 | `make` | from a name to an engine, and whether it can serve a study |
 | `optuna_engine` | Optuna's samplers and pruners behind the seam |
 | `optuna_parts` | which sampler and pruner a name stands for |
-| `optuna_tpe` | TPE that keeps away from where trials were infeasible |
-| `optuna_trials` | a study's trials as Optuna holds them, whichever engine proposed them |
+| `optuna_tpe` | TPE that avoids regions where trials were infeasible |
+| `optuna_trials` | a study's trials in Optuna, from any engine |
 | `optuna_memory` | where Optuna keeps them while a study runs |
 | `optuna_export`, `optuna_tables` | the record as a study of Optuna's, in a storage of its own |
 | `keras_tuner_engine` | Keras Tuner's oracles behind the seam |
 | `keras_tuner_parts` | which oracle can serve which study |
-| `keras_tuner_oracles`, `keras_tuner_hyperband` | the oracles, asked without files and stops |
+| `keras_tuner_oracles`, `keras_tuner_hyperband` | the oracles, without files and stops |
 | `keras_tuner_import` | importing Keras Tuner into a process that does not train |
 """

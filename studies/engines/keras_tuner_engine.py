@@ -1,7 +1,7 @@
 """Keras Tuner's oracles behind the `Engine` seam.
 
-An oracle proposes and is told, and no more: it trains nothing, writes nothing, and is made anew
-from the record at each launch. Trials are kept and pruned as Optuna's engines' are.
+An oracle only proposes and gets results: it trains nothing, writes nothing, and each launch
+rebuilds it from the record. Trials are kept and pruned as for Optuna's engines.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class KerasTunerEngine:
     def may_go_on(self, number: int) -> bool:
         """See `Engine.may_go_on`.
 
-        Also while the trial that it was promoted to has not ended: that may have to begin again.
+        Also while the trial that continues it has not ended, which may have to start again.
         """
         return self._oracle.may_go_on(str(number))
 
@@ -146,7 +146,7 @@ def _make_oracle(
     if engine == HYPERBAND:
         from studies.engines.keras_tuner_hyperband import HyperbandOracle
 
-        # No end of its own: the driver stops at the study's number of trials.
+        # No end: the driver stops at the study's number of trials.
         oracle = HyperbandOracle(
             max_epochs=epochs, hyperband_iterations=None, **{"factor": FACTOR, **options}, **common
         )

@@ -1,9 +1,9 @@
-"""Keras Tuner's Hyperband, where no trial without a value costs its bracket a place.
+"""Keras Tuner's Hyperband, in which trials without a value don't block their bracket.
 
-In Keras Tuner a failed trial leaves its rung short, and the rungs above it then wait for ever. Here
-it keeps its place, with the worst of scores. Where a rung has fewer usable trials than places for
-them above, what is left of these places is filled with blanks: trials that exist in the oracle
-alone, have the worst of scores too, and are never trained. So every bracket runs to its last rung.
+In Keras Tuner a failed trial leaves its rung incomplete, and the rungs above then wait for ever.
+Here it keeps its place, with the worst score. If a rung has fewer usable trials than the next has
+places, blanks fill the rest: trials that exist only in the oracle, have the worst score too, and
+are never trained. So every bracket runs to its last rung.
 
 A blank takes no place from a trial that still runs: an oracle promotes from a rung when more of its
 trials have ended than are to be left behind, so as many places are left as trials run.
@@ -23,8 +23,8 @@ from studies.engines.keras_tuner_oracles import AskedOracle
 from studies.libraries.keras_tuner_parts import start_bracket
 
 BRACKET: Final = "hyperband/bracket"
-"""What a trial's state calls its bracket, counted from 0 over all rounds of brackets. Keras Tuner's
-own number of it is that of the newest bracket, for a promotion too."""
+"""The key of a trial's bracket in its state, counted from 0 over all rounds of brackets. Keras
+Tuner's own number is that of the newest bracket, even for a promotion."""
 
 _ROUND: Final = RESERVED + "round"
 _PAST: Final = RESERVED + "trial_id"
@@ -48,7 +48,7 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
         super().__init__(**arguments)
 
     def propose(self, trial_id: str, seed: int, given: Mapping[str, Any] | None) -> Any:
-        """See `AskedOracle.propose`. What is given takes the next place of a first rung."""
+        """See `AskedOracle.propose`. Given values take the next place of a first rung."""
         self._seed_state = seed
         if given is not None:
             return self._place(trial_id, given)
@@ -66,13 +66,13 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
                 return values
 
     def state(self, trial_id: str, values: Mapping[str, Any]) -> dict[str, str]:
-        """Returns what is noted of a trial that was proposed; `insert` is handed it on restore."""
+        """Returns the state of a proposed trial, for `insert` on restore."""
         state = {name: json.dumps(v) for name, v in values.items() if name.startswith(RESERVED)}
         number, _ = self._place_of(trial_id)
         return {**state, BRACKET: json.dumps(number)}
 
     def insert(self, trial_id: str, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
-        """See `AskedOracle.insert`. A trial of the record is put where it was."""
+        """See `AskedOracle.insert`. A recorded trial gets its former place."""
         super().insert(trial_id, values, state)
         number, rung = json.loads(state[BRACKET]), json.loads(state[_ROUND])
         while len(self._all_brackets) <= number:
@@ -91,7 +91,7 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
             self._unusable.add(trial_id)
 
     def may_go_on(self, trial_id: str) -> bool:
-        """Tells whether a trial may be promoted, or has been to one that has not ended."""
+        """Returns whether a trial may be promoted, or the trial that continues it has not ended."""
         number, rung = self._place_of(trial_id)
         bracket = self._all_brackets[number]
         rounds = bracket["rounds"]
@@ -103,8 +103,8 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
         trial = self.trials[trial_id]
         if trial.score is None:
             return True
-        # Promotions go to the best that has none: whoever has more such before it than there are
-        # places left can't get one, whatever the others still come to.
+        # The best trial without a promotion gets it: a trial with more such before it than there
+        # are places left can't get one, whatever the others' results.
         others = [self.trials[info["id"]] for info in rounds[rung] if info["id"] not in above]
         ended = [other for other in others if other.score is not None]
         # As Keras Tuner sorts its candidates: of equal ones the earlier is first.

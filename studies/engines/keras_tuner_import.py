@@ -1,4 +1,4 @@
-"""Importing Keras Tuner, which imports TensorFlow, into a process that does not train."""
+"""Imports Keras Tuner, and so TensorFlow, into a process that does not train."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 def import_keras_tuner() -> None:
     """Imports Keras Tuner, once, without a trace on the terminal or in the environment.
 
-    The environment is as before afterwards, since worker processes inherit it. TensorFlow, if it
+    The environment is restored, since worker processes inherit it. TensorFlow, if it
     was not imported before, sees no GPU in this process: only workers train, and it would reserve
     their memory. Where this process trains itself, TensorFlow has been imported before.
     """
@@ -20,7 +20,7 @@ def import_keras_tuner() -> None:
     first = "tensorflow" not in sys.modules
     wanted = {"TF_CPP_MIN_LOG_LEVEL": "3"}
     if "keras" not in sys.modules:
-        # What Keras would take from the user's settings otherwise may not be installed.
+        # Keras's backend in the user's settings may not be installed.
         wanted["KERAS_BACKEND"] = "tensorflow"
     with _environment(wanted), _silenced() if first else _unchanged():
         import keras_tuner  # noqa: F401
@@ -46,7 +46,7 @@ def _environment(wanted: dict[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """Keeps off the terminal what TensorFlow's libraries print while they are loaded.
+    """Hides what TensorFlow's libraries print while they are loaded.
 
     They print it before they read TF_CPP_MIN_LOG_LEVEL, and past Python's own streams.
     """

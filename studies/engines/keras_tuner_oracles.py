@@ -1,9 +1,9 @@
-"""Keras Tuner's oracles, asked for their next values and told what came of them.
+"""Keras Tuner's oracles: they propose values and get results.
 
-What proposes is the oracle's own `populate_space`. What is around it in Keras Tuner, which is
-`create_trial` and `end_trial`, keeps files, prints, and stops the search after some failures or
-collisions; here the oracle is given its trials as the engine knows them, whether they have just
-ended or stand in the record. So a restored oracle has nothing that a fresh one has not.
+The oracle's own `populate_space` proposes. Keras Tuner's `create_trial` and `end_trial` around it
+keep files, print, and stop the search after some failures or collisions. Here the oracle gets its
+trials from the engine, whether they have just ended or are recorded. So a restored oracle equals a
+fresh one.
 
 Importing this imports Keras Tuner, and with it TensorFlow: see `keras_tuner_import`.
 """
@@ -38,7 +38,7 @@ _DRAWS: Final = 100_000
 
 
 class AskedOracle:
-    """What all oracles here share; mixed into one of Keras Tuner's.
+    """The common part of all oracles here; a mixin for Keras Tuner's.
 
     Attributes:
         translation: Between the values of the space and the oracle's.
@@ -60,9 +60,9 @@ class AskedOracle:
         """Returns the values of the next trial as the oracle holds them, or None if there are none.
 
         Args:
-            trial_id: What the trial is to be called.
-            seed: What its random choices are drawn from, 0 to 2**32 - 1.
-            given: Values of the space that the trial is to have, or None.
+            trial_id: The trial's name.
+            seed: The seed of its random choices, 0 to 2**32 - 1.
+            given: The trial's values in the space, or None.
         """
         if given is not None:
             return self.translation.encode(given)
@@ -71,11 +71,11 @@ class AskedOracle:
         return self.populate_space(trial_id).get("values")
 
     def state(self, trial_id: str, values: Mapping[str, Any]) -> dict[str, str]:
-        """Returns what is to be noted of a trial that was proposed; see `Proposal.state`.
+        """Returns the state of a proposed trial; see `Proposal.state`.
 
         Args:
             trial_id: What it is called.
-            values: What `propose` returned.
+            values: The values that `propose` returned.
         """
         return {}
 
@@ -84,9 +84,9 @@ class AskedOracle:
 
         Args:
             trial_id: What it is called.
-            values: Its values in the space. What the oracle holds is made from these, not from
-                what it proposed, so that it is the same on restore, to the last bit.
-            state: What was noted of it; see `Proposal.state`.
+            values: Its values in the space. The oracle's values are made from these, not from its
+                proposal, so that they are the same on restore, to the last bit.
+            state: Its state; see `Proposal.state`.
         """
         hyperparameters = HyperParameters()
         hyperparameters.values = self.translation.encode(values)
@@ -109,7 +109,7 @@ class AskedOracle:
         return False
 
     def _duplicate(self, values: Mapping[str, Any]) -> bool:
-        """Overrides Keras Tuner's, which looks at its own spelling of its own trials."""
+        """Overrides Keras Tuner's, which compares its own spelling of its own trials."""
         return canonical_json(self.translation.decode(values)) in self.tried
 
     def _random_values(self) -> dict[str, Any] | None:
@@ -127,7 +127,7 @@ def untried_values(space: SearchSpace, tried: set[str], seed: int) -> dict[str, 
     Args:
         space: What may be tried.
         tried: Values as canonical JSON.
-        seed: What is drawn from.
+        seed: The seed to draw with.
     """
     drawn = random.Random(seed)
     if all(parameter.count is not None for parameter in space):
@@ -149,8 +149,8 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
     """A Gaussian process and its lower confidence bound.
 
     Its first trials, three for each dimension, are random ones; those that are infeasible don't
-    count. To the process an infeasible trial, which Keras Tuner leaves out, is as bad as the worst
-    one that has a value: so it keeps away.
+    count. The process treats an infeasible trial, which Keras Tuner ignores, as the worst one with
+    a value, and so avoids it.
     """
 
     def propose(self, trial_id: str, seed: int, given: Mapping[str, Any] | None) -> Any:
@@ -160,12 +160,12 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
         # Several threads fight over matrices this small, and can change the last bits.
         with threadpool_limits(1), warnings.catch_warnings():
             # Of a length scale at the end of its range, of a variance rounded below 0: common
-            # with few trials, and nothing that a user could do about.
+            # with few trials, and a user can't do anything about them.
             warnings.filterwarnings("ignore", module="sklearn")
             return super().propose(trial_id, seed, given)
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Proposes at random where Keras Tuner proposes what has been tried."""
+        """Proposes at random if Keras Tuner repeats a proposal."""
         if _all_tried(self.translation.space, self.tried):
             return {"status": TrialStatus.STOPPED}
         response: dict[str, Any] = super().populate_space(trial_id)
@@ -176,8 +176,7 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
     def _vectorize_trials(self) -> tuple[Any, Any]:
         """Fits the process before Keras Tuner predicts the results of running trials by it.
 
-        It would take the process that was fitted at the ask before, which a restored oracle has
-        not.
+        It would use the process of the ask before, which a restored oracle lacks.
         """
         everything = self.trials, self.ongoing_trials
         self.trials = self._as_bad_as_the_worst()
@@ -218,8 +217,8 @@ class BayesianOracle(AskedOracle, oracles.BayesianOptimizationOracle):  # type: 
 class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
     """Every configuration of a finite space, the default one first.
 
-    Its walk depends on nothing that trials come to. So it is gone on with at each ask, over what
-    has been tried already, and nothing is told.
+    Its walk does not depend on results. So each ask continues it past tried values, and results are
+    ignored.
     """
 
     def propose(self, trial_id: str, seed: int, given: Mapping[str, Any] | None) -> Any:
@@ -229,7 +228,7 @@ class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
         return next((values for values in self._walk() if not self._duplicate(values)), None)
 
     def insert(self, trial_id: str, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
-        """Nothing: the walk has trials of its own."""
+        """Does nothing: the walk has its own trials."""
 
     def end(self, trial_id: str, score: float | None) -> None:
         """Nothing; see `insert`."""
@@ -249,7 +248,7 @@ class GridOracle(AskedOracle, oracles.GridSearchOracle):  # type: ignore[misc]
 
 
 def _range_of_ordinary(scores: Sequence[float]) -> tuple[float, float]:
-    """Returns between what values a Gaussian process can be fitted: beyond all ordinary ones."""
+    """Returns the bounds of values for fitting a Gaussian process, beyond all ordinary ones."""
     ordinary = [score for score in scores if abs(score) <= _LARGEST]
     if len(ordinary) == len(scores):
         return min(scores), max(scores)
@@ -259,7 +258,7 @@ def _range_of_ordinary(scores: Sequence[float]) -> tuple[float, float]:
 
 
 def _all_tried(space: SearchSpace, tried: set[str]) -> bool:
-    """Whether a finite space is known to be exhausted, as far as that is quickly told."""
+    """Whether a finite space is known to be exhausted, by a quick check."""
     try:
         return len(tried) >= space.grid_size()
     except SearchSpaceError:
@@ -267,7 +266,7 @@ def _all_tried(space: SearchSpace, tried: set[str]) -> bool:
 
 
 def common_arguments(translation: KerasTunerSpace, objective: Objective) -> dict[str, Any]:
-    """Returns what all of Keras Tuner's oracles are made with.
+    """Returns the common arguments of Keras Tuner's oracles.
 
     Args:
         translation: Between the values of the space and the oracle's.

@@ -1,4 +1,4 @@
-"""Which of Keras Tuner's oracles can serve which study. Imports no Keras Tuner."""
+"""Checks which of Keras Tuner's oracles can serve a study, without importing Keras Tuner."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from search_spaces import SearchSpace, SearchSpaceError
+from search_spaces.errors import EngineError
 from search_spaces.translations.keras_tuner_space import KerasTunerSpace
-from studies.errors import EngineError
 
 BAYESIAN: Final = "keras-tuner:bayesian"
 GRID: Final = "keras-tuner:grid"
@@ -47,8 +47,7 @@ def check_oracle(engine: str, pruner: str, space: SearchSpace, epochs: int) -> N
 def oracle_settings(engine: str) -> dict[str, str]:
     """Returns the settings that one of Keras Tuner's engines has, with their types.
 
-    As its oracles have them, without what the study decides on: max_epochs are its epochs, and it
-    ends by its trials.
+    Those of its oracle, except those that the study decides: its epochs and its number of trials.
     """
     return {
         BAYESIAN: {"num_initial_points": "int | None", "alpha": "float", "beta": "float"},
@@ -60,7 +59,7 @@ def check_settings(engine: str, options: Mapping[str, Any]) -> None:
     """Checks the values of an oracle's settings, which are of their types.
 
     Raises:
-        EngineError: If Keras Tuner would not take one.
+        EngineError: If Keras Tuner would reject one.
     """
     for name, least in (("factor", 2), ("num_initial_points", 1)):
         value = options.get(name)
@@ -73,7 +72,7 @@ def check_settings(engine: str, options: Mapping[str, Any]) -> None:
 def hyperband_trials(epochs: int, factor: int = FACTOR) -> int:
     """Returns the number of trials of one full round of Hyperband's brackets.
 
-    A trial that goes on from another counts as one. The sizes are those of Keras Tuner's
+    A trial that continues another counts as one. The sizes are those of Keras Tuner's
     ``HyperbandOracle``, after Li et al., "Hyperband: A Novel Bandit-Based Approach to
     Hyperparameter Optimization" (https://jmlr.org/papers/v18/16-558.html).
 

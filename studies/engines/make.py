@@ -1,10 +1,11 @@
-"""From an engine's name to the engine."""
+"""Makes engines by name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from search_spaces import SearchSpace
+from search_spaces.errors import EngineError
 from search_spaces.translations.optuna_space import OptunaSpace
 from studies.definition.engine_options import check_options, split_options
 from studies.engines.engine import Engine
@@ -16,7 +17,6 @@ from studies.engines.optuna_parts import (
     make_sampler,
     sampler_settings,
 )
-from studies.errors import EngineError
 from tracking.records import Objective
 
 _KERAS_TUNER = "keras-tuner:"
@@ -32,7 +32,7 @@ def check_engine_serves(engine: str, pruner: str, space: SearchSpace, epochs: in
         epochs: The most epochs that a trial can train.
 
     Raises:
-        EngineError: If not; says what is in the way, and which engine can.
+        EngineError: If not; says why, and which engine can.
     """
     name, options = split_options(engine)
     keras_tuners = name.startswith(_KERAS_TUNER)
@@ -46,7 +46,7 @@ def check_engine_serves(engine: str, pruner: str, space: SearchSpace, epochs: in
 
 
 def _check_values(engine: str, pruner: str, space: SearchSpace, epochs: int) -> None:
-    """Makes what can be made without TensorFlow: the libraries say what is wrong with a value."""
+    """Makes the objects that need no TensorFlow: the libraries report wrong values."""
     try:
         make_pruner(pruner, epochs)
         if split_options(engine)[1] and not engine.startswith(_KERAS_TUNER):
@@ -67,7 +67,7 @@ def make_engine(
     epochs: int,
     seed: int,
 ) -> Engine:
-    """Returns an engine for a new study; one that is gone on with is then to be restored.
+    """Returns an engine for a new study; call `restore` to resume one.
 
     Args:
         name: The study's name.

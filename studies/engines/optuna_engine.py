@@ -53,7 +53,7 @@ class OptunaEngine:
         self._trials = OptunaTrials(
             name=name, space=space, objective=objective, pruner=pruner, epochs=epochs
         )
-        # One walk over the grid, gone on with at each ask.
+        # One walk over the grid, which each ask continues.
         self._grid = space.grid() if name_of_engine == _GRID else iter(())
 
     def restore(self, trials: Sequence[TrialRecord], curve: Curve, told: int | None = None) -> None:
@@ -74,7 +74,7 @@ class OptunaEngine:
             values = self._quasi_random(number)
         else:
             seed = sampler_seed(self._seed, number)
-            # A sampler for each trial: what it draws must not depend on what was drawn before.
+            # A sampler for each trial: its draws must not depend on earlier ones.
             sampler = make_sampler(self._engine_with_options, self._trials.space, seed)
             values = self._trials.sample(sampler, known)
             return Proposal(number, values, self._trials.state(number), known=known)
@@ -92,7 +92,7 @@ class OptunaEngine:
         self._trials.tell(number, result)
 
     def may_go_on(self, number: int) -> bool:
-        """See `Engine.may_go_on`. Every trial here starts anew."""
+        """See `Engine.may_go_on`. No trial here continues another."""
         return False
 
     def _next_of_grid(self) -> dict[str, Any] | None:

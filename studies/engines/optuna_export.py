@@ -1,7 +1,7 @@
-"""A study's record as a study of Optuna's, for its dashboard and its API.
+"""Exports a study's record as an Optuna study, for Optuna's dashboard and API.
 
-An export of MLflow's record, made when somebody asks for it, and never read as the truth. Exported
-again, it is brought up to date: trials that are there as the record has them are left alone.
+An export of MLflow's record, made on request, and never read back. Another export updates it:
+trials that equal the record are not written again.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from search_spaces.errors import StudyError
 from search_spaces.translations.optuna_space import OptunaSpace
 from studies.engines.optuna_tables import opened_storage, write_trials
-from studies.errors import StudyError
 from tracking.history.curves import RecordedCurves
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial, TrialRecord
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 RUN: Final = "mlflow_run"
 """The attribute of an exported trial that names its run in MLflow."""
 
-# What must be the same for a trial to be left as it is.
+# Fields that must be equal for a trial not to be written again.
 _COMPARED: Final = (
     "state",
     "values",
@@ -42,13 +42,13 @@ _COMPARED: Final = (
 
 @dataclass(frozen=True)
 class OptunaExport:
-    """What was exported.
+    """The outcome of an export.
 
     Attributes:
         study: The study's name in Optuna's storage: ``digits (optuna:tpe)``.
         storage: The storage's address, without its password.
         trials: How many trials it has there.
-        written: How many of them were new or not up to date.
+        written: How many of them were new or outdated.
     """
 
     study: str
@@ -58,11 +58,11 @@ class OptunaExport:
 
 
 def export_optuna(history: StudyHistory, storage: str | None = None) -> OptunaExport:
-    """Writes a study under one engine into an Optuna storage, or brings it up to date there.
+    """Writes a study under one engine into an Optuna storage, or updates it there.
 
-    Trials have the numbers, parameters, objectives by epoch, and times that the record has. An
-    infeasible trial is a failed one, with its reason among its user attributes; one that runs is
-    RUNNING; one that was interrupted, and will be resumed, is WAITING.
+    Trials have the recorded numbers, parameters, objectives by epoch, and times. An infeasible
+    trial is FAIL, with its reason among its user attributes; a running one is RUNNING; an
+    interrupted one, which will be resumed, is WAITING.
 
     Args:
         history: The study, as `read_study` and `Study.launch` return it.
@@ -70,8 +70,8 @@ def export_optuna(history: StudyHistory, storage: str | None = None) -> OptunaEx
             ``optuna.db`` in the store.
 
     Raises:
-        StudyError: If the study has no trials, if the database can't be used, or if it has
-            something else under the study's name.
+        StudyError: If the study has no trials, if the database can't be used, or if it has another
+            study of this name.
 
     Example:
         ```python
@@ -95,10 +95,10 @@ def export_optuna(history: StudyHistory, storage: str | None = None) -> OptunaEx
 
 
 def _study(storage: RDBStorage, name: str, history: StudyHistory, shown: str) -> Study:
-    """Returns the study of a storage, which is made where there is none.
+    """Returns the study of a storage; makes it if there is none.
 
     Raises:
-        StudyError: If there is one that is optimized otherwise.
+        StudyError: If there is one with another direction.
     """
     import optuna
 
@@ -185,12 +185,12 @@ def _trials(history: StudyHistory) -> list[FrozenTrial]:
 
 
 def _time(milliseconds: int) -> datetime:
-    # Optuna's times are local ones.
+    # Optuna's times are local times.
     return datetime.fromtimestamp(milliseconds / 1000)
 
 
 def _attributes(trial: TrialRecord) -> dict[str, Any]:
-    """Returns what else a person wants to know of a trial."""
+    """Returns further facts of a trial, for people to read."""
     found: dict[str, Any] = {RUN: trial.run_id, "seed": trial.spec.seed}
     if trial.best is not None:
         found["best_epoch"] = trial.best.epoch
@@ -202,7 +202,7 @@ def _attributes(trial: TrialRecord) -> dict[str, Any]:
 
 
 def _is_stored(wanted: FrozenTrial, stored: FrozenTrial | None) -> bool:
-    """Tells whether a trial is in the storage as it should be; what else it has there may stay."""
+    """Returns whether a stored trial equals the exported one; other attributes may stay."""
     return (
         stored is not None
         and all(getattr(wanted, name) == getattr(stored, name) for name in _COMPARED)

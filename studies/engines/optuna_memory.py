@@ -1,4 +1,4 @@
-"""Where Optuna keeps a study's trials while it runs: in memory, some hidden when asked."""
+"""Optuna's storage of a running study, in memory; it can hide trials."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import optuna
 
 from studies.libraries.optuna_parts import put_trial
 
-# What pruners by halving note of a trial.
+# The notes of halving pruners on a trial.
 _NOTED = "completed_rung_"
 
 
@@ -24,7 +24,7 @@ class Memory(optuna.storages.InMemoryStorage):
 
     @contextlib.contextmanager
     def hiding_from(self, number: int, known: int | None) -> Iterator[None]:
-        """Hides meanwhile all trials but one and those below another number.
+        """Hides all trials but one and those below another number, within.
 
         Pruners look at the storage's trials, some through studies that they make themselves.
 
@@ -53,13 +53,13 @@ class Memory(optuna.storages.InMemoryStorage):
         return [trial for trial in trials if trial.number < known or trial.number == number]
 
     def forget_from(self, trial_id: int, step: int) -> None:
-        """Forgets what is known of a trial from a step on, if it is told anew from there.
+        """Drops a trial's reports from `step` onward, before it is trained again from there.
 
-        Pruners judge a trial by the last step that they know, and by what they noted of it.
+        Pruners judge a trial by its last known step, and by their notes on it.
 
         Args:
             trial_id: A trial that runs.
-            step: From this one on; if nothing is left, what pruners noted goes too.
+            step: The first to drop; if none is left, the pruners' notes go too.
         """
         trial = self.get_trial(trial_id)
         if trial.last_step is None or trial.last_step < step:

@@ -1,4 +1,4 @@
-"""Which of Optuna's samplers and pruners a name stands for."""
+"""Makes Optuna's samplers and pruners by name."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces import Float, Int, SearchSpace
+from search_spaces.errors import EngineError
 from search_spaces.translations.optuna_space import OptunaSpace
 from studies.definition.engine_options import check_options, split_options
-from studies.errors import EngineError
 from studies.libraries.optuna_parts import tpe_can_be_led
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
     import optuna
 
     name, options = split_options(engine)
-    # What each trial draws from is its own.
+    # Each trial has its own generator.
     options.pop("seed", None)
     with warnings.catch_warnings():
         # group=True is marked experimental; without it conditional parameters are silently
-        # sampled one by one. Whoever sets what Optuna will take away knows it from Optuna.
+        # sampled one by one. Users who set deprecated options get Optuna's own warning.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         warnings.simplefilter("ignore", FutureWarning)
         if name == "optuna:tpe":
@@ -65,7 +65,7 @@ def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:
 def sampler_settings(engine: str) -> dict[str, str]:
     """Returns the settings that one of Optuna's engines has, with their types.
 
-    Those of its sampler that are numbers or words. "seed" stands in for the study's.
+    Those of its sampler that are numbers or words. "seed" replaces the study's.
     """
     import optuna
 
@@ -118,7 +118,7 @@ def make_pruner(pruner: str, epochs: int) -> BasePruner:
 
     Raises:
         EngineError: If it has no such setting.
-        ValueError: If Optuna does not take a setting's value.
+        ValueError: If Optuna rejects a setting's value.
     """
     import optuna
 

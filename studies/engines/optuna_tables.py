@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from search_spaces.errors import StudyError
 from search_spaces.private_parts import MissingPartError
-from studies.errors import StudyError
 from studies.libraries.optuna_parts import tables
 from tracking.store.failures import first_cause
 
@@ -23,10 +23,10 @@ _AT_ONCE: Final = 1000
 
 @contextlib.contextmanager
 def opened_storage(address: str) -> Iterator[tuple[RDBStorage, str]]:
-    """Opens a storage, and makes it where there is none; with its address without password.
+    """Opens a storage, or makes it; returns it with its address without password.
 
     Raises:
-        StudyError: If it can't be used, meanwhile too.
+        StudyError: If it can't be used, now or within.
     """
     import optuna
     from sqlalchemy.engine import make_url
@@ -81,12 +81,12 @@ def _open(url: URL, shown: str, arguments: dict[str, Any]) -> RDBStorage:
 def write_trials(
     storage: RDBStorage, name: str, trials: Sequence[FrozenTrial], gone: Sequence[int]
 ) -> None:
-    """Writes trials of a study in place of those with their numbers, and removes others.
+    """Replaces trials of a study by number, and removes others.
 
     Args:
         storage: The storage.
         name: The study there.
-        trials: What is written.
+        trials: The trials to write.
         gone: Numbers of the trials to remove.
     """
     try:
@@ -104,7 +104,7 @@ def write_trials(
 def _write_slowly(
     storage: RDBStorage, name: str, trials: Sequence[FrozenTrial], gone: Sequence[int]
 ) -> None:
-    """Writes trials by what is public, where nothing can be written in place of a trial."""
+    """Writes trials by the public API, which can't replace a trial."""
     import optuna
 
     study = optuna.load_study(study_name=name, storage=storage)
@@ -127,14 +127,14 @@ def _write(
 ) -> None:
     """Writes trials into Optuna's tables, and removes others, in one transaction.
 
-    Optuna itself takes a transaction for each trial, and looks for each of its parameters,
-    attributes and epochs before it writes it: 14 ms for a trial.
+    Optuna's own API uses a transaction for each trial, and reads before each write of a parameter,
+    attribute or epoch: 14 ms for a trial.
 
     Args:
         storage: The storage.
         models: Its tables.
         study_id: The study there.
-        trials: They take the place of those with their numbers, and keep their ids.
+        trials: They replace those with the same numbers, and keep their ids.
         gone: Numbers of those to remove.
     """
     from sqlalchemy.orm import Session
@@ -178,7 +178,7 @@ def _write(
 
 
 def _of_trials(models: Any) -> list[Any]:
-    """Returns the tables with what belongs to a trial."""
+    """Returns the tables with parts of a trial."""
     return [
         models.TrialParamModel,
         models.TrialValueModel,
@@ -190,7 +190,7 @@ def _of_trials(models: Any) -> list[Any]:
 
 
 def _fields(trial: FrozenTrial, models: Any) -> dict[Any, list[dict[str, Any]]]:
-    """Returns what Optuna keeps of a trial, by table, without the trial's id."""
+    """Returns the rows of a trial by table, without its id."""
     from optuna.distributions import distribution_to_json
 
     def attributes(found: Mapping[str, Any]) -> list[dict[str, Any]]:

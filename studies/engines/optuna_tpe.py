@@ -1,14 +1,14 @@
-"""Optuna's TPE sampler, told its space, and kept from where trials turn out infeasible.
+"""Optuna's TPE sampler, with the given space, avoiding regions of infeasible trials.
 
-Optuna's TPE never takes an infeasible trial for a good one as long as there are feasible ones; so
-it leaves a region that fails, but where the objective gets better towards it, it stays at its
-edge, and goes on proposing what fails. So the ratio that it ranks its candidates by is
-multiplied by the probability that a candidate is feasible, as in c-TPE (Watanabe and Hutter 2023,
-https://arxiv.org/abs/2211.14411), by the same Parzen estimators of feasible and of infeasible
-trials. Without infeasible trials every proposal is Optuna's own.
+Optuna's TPE never treats an infeasible trial as good while there are feasible ones; so it leaves a
+failing region. But if the objective improves towards it, TPE stays at its edge, and keeps proposing
+failing values. So the ratio by which it ranks candidates is multiplied by the probability that a
+candidate is feasible, as in c-TPE (Watanabe and Hutter 2023, https://arxiv.org/abs/2211.14411), by
+the same Parzen estimators of feasible and of infeasible trials. Without infeasible trials every
+proposal is Optuna's own.
 
-Importing this imports Optuna. What it overrides is private there; where Optuna lacks some of it,
-the sampler is Optuna's own (see `optuna_parts`).
+Importing this imports Optuna. It overrides private parts; if Optuna lacks one, the sampler is
+Optuna's own (see `optuna_parts`).
 """
 
 from __future__ import annotations
@@ -31,12 +31,11 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 _MOST: Final = 100
-"""Feasible and infeasible trials that the probability is taken from, the latest: so it takes no
-longer with more."""
+"""The number of latest feasible and infeasible trials for the probability: a bound on its time."""
 
 
 class FeasibleTPESampler(TPESampler):
-    """TPE that keeps away from where trials were infeasible."""
+    """TPE that avoids regions where trials were infeasible."""
 
     _finished: tuple[list[FrozenTrial], list[FrozenTrial]] = [], []
     _asked: tuple[Study, dict[str, BaseDistribution]]
@@ -50,8 +49,8 @@ class FeasibleTPESampler(TPESampler):
         if infeasible:
             trials = optuna_parts.trials_of(study, [TrialState.COMPLETE, TrialState.PRUNED])
             feasible = [t for t in trials if INFEASIBLE not in t.system_attrs]
-            # A tenth of the trials, 25 at most, are the good ones, as Optuna has it. Where there
-            # are not so many feasible ones, it would go on with infeasible ones.
+            # The good trials are a tenth, 25 at most, as in Optuna. If there are fewer feasible
+            # ones, it would fill up with infeasible ones.
             optuna_parts.take_as_good(self, len(feasible))
             self._finished = feasible, infeasible
         self._asked = study, search_space
@@ -72,7 +71,7 @@ class FeasibleTPESampler(TPESampler):
     def _log_density(
         self, trials: Sequence[FrozenTrial], samples: dict[str, np.ndarray]
     ) -> np.ndarray:
-        """Returns the logarithm of how densely trials lie at candidates, the prior as one more."""
+        """Returns the log density of trials at candidates, with the prior as one more trial."""
         latest = list(trials[-_MOST:])
         study, search_space = self._asked
         estimator = optuna_parts.density_of(self, study, search_space, latest)
@@ -81,10 +80,10 @@ class FeasibleTPESampler(TPESampler):
 
 
 class DeclaredTPESampler(FeasibleTPESampler):
-    """Takes the declared space, where Optuna looks for what all past trials share.
+    """Uses the declared space, where Optuna searches for the one that all past trials share.
 
-    They share all of it, and a new sampler for each trial would look through all of them: 8
-    of the 22 ms that asking takes at 1,000 trials.
+    They share all of it, and a new sampler for each trial would search all of them: 8 of the 22 ms
+    of an ask at 1,000 trials.
 
     Args:
         space: The space, without conditions.
@@ -98,6 +97,6 @@ class DeclaredTPESampler(FeasibleTPESampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Returns the declared space, without what has one value only."""
+        """Returns the declared space, without parameters of a single value."""
         declared = sorted(self._declared.distributions.items())
         return {name: d for name, d in declared if not d.single()}

@@ -1,13 +1,12 @@
-"""A study's trials as Optuna holds them: what samplers and pruners decide by.
+"""A study's trials in Optuna, for samplers and pruners.
 
 The study is in memory, and is rebuilt from the record at each launch: that costs a fifth of what a
 database does, and there is no second truth that could differ from MLflow's. Every engine keeps its
 trials here, whoever proposed them, so that pruning is the same for all. For Optuna's dashboard the
 record is exported; see `optuna_export`.
 
-An infeasible trial is held as a pruned one that violates a constraint, as Optuna's samplers read
-no failed ones. Pruners pass it over as they would a failed one, and it has no value that anything
-could be compared with.
+An infeasible trial is stored as a pruned one that violates a constraint, as Optuna's samplers
+ignore failed ones. Pruners skip it like a failed one, and it has no value to compare with.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class OptunaTrials:
         epochs: The most epochs that a trial can train.
 
     Attributes:
-        space: The space as it is put to Optuna.
+        space: The space in Optuna's terms.
         tried: The values of all trials, as canonical JSON.
     """
 
@@ -81,11 +80,11 @@ class OptunaTrials:
 
     @property
     def count(self) -> int:
-        """How many trials there are: the number of the next one."""
+        """The number of trials, which is the next one's number."""
         return self._count
 
     def restore(self, trials: Sequence[TrialRecord], curve: Curve, told: int | None) -> None:
-        """Takes up the trials of a record; see `Engine.restore`."""
+        """Restores the trials of a record; see `Engine.restore`."""
         for trial in trials:
             self.add(trial.spec.values, trial.engine_state, trial.known)
             if was_told(trial, told):
@@ -109,7 +108,7 @@ class OptunaTrials:
 
         Args:
             values: Its values, in the space.
-            state: What the engine notes of it, each text in JSON.
+            state: The engine's state of it, each text in JSON.
             known: See `Proposal.known`.
         """
         import optuna
@@ -126,14 +125,14 @@ class OptunaTrials:
         self._note(values, known)
 
     def sample(self, sampler: BaseSampler, known: int | None) -> dict[str, Any]:
-        """Adds a trial that a sampler of Optuna's proposes; returns its values."""
+        """Adds a trial that Optuna's sampler proposes; returns its values."""
         self._study.sampler = sampler
         values = self.space.suggest(self._study.ask())
         self._note(values, known)
         return values
 
     def state(self, number: int) -> dict[str, str]:
-        """Returns what is noted of a trial, as it is handed to `add` on restore."""
+        """Returns the state of a trial, for `add` on restore."""
         attributes = self._trial(number).system_attrs
         return {key: json.dumps(value) for key, value in attributes.items()}
 
@@ -154,10 +153,10 @@ class OptunaTrials:
         self._count += 1
 
     def _keep(self, number: int, epoch: int, value: float) -> bool:
-        """Keeps a trial's objective after an epoch, if that is finite; tells whether it is."""
+        """Keeps a trial's objective after an epoch, if it is finite; returns whether it is."""
         if not math.isfinite(value):
             return False
-        # A trial whose process died begins again, from an earlier epoch than it had come to.
+        # A trial whose process died resumes from an earlier epoch than its last one.
         self._storage.forget_from(self._id(number), epoch)
         self._storage.set_trial_intermediate_value(self._id(number), epoch, value)
         return True
@@ -177,7 +176,7 @@ class OptunaTrials:
             held = optuna.trial.TrialState.PRUNED
         if state == "infeasible":
             self._storage.set_trial_system_attr(trial_id, INFEASIBLE, 1.0)
-        # A pruned trial counts with its best epoch, where Optuna itself would take its last.
+        # A pruned trial counts with its best epoch; Optuna itself would use its last.
         self._storage.set_trial_state_values(trial_id, held, None if best is None else [best.value])
 
     def _trial(self, number: int) -> FrozenTrial:

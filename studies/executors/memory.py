@@ -14,7 +14,7 @@ import psutil
 from studies.executors.sizing import memory_limit
 
 _SECONDS_BETWEEN_LOOKS = 0.25
-# A killed process above this share counts as killed for its memory. The last measurement may be #
+# A killed process above this share counts as killed for its memory. The last measurement may be
 # old.
 _NEARLY_ALL = 0.8
 _PROC = Path("/proc")

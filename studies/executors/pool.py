@@ -8,7 +8,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 from search_spaces import SearchSpace
-from studies.errors import WorkerError
+from search_spaces.errors import WorkerError
 from studies.executors.executor import Handler
 from studies.executors.messages import Loaded
 from studies.executors.worker import WorkerExecutor, check_same

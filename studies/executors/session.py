@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from search_spaces import Hyperparameters, SearchSpace
+from search_spaces.errors import StudyError
 from search_spaces.space.completion import complete
 from studies.data import (
     AnyDataset,
@@ -18,7 +19,6 @@ from studies.data import (
 )
 from studies.definition.class_weights import resolve_class_weight, with_class_weight
 from studies.definition.study_definition import StudyDefinition
-from studies.errors import StudyError
 from studies.training.building.build import check_study
 from studies.training.building.discovering import resolve_space
 from studies.training.building.hypermodel import HyperModelTrainer, has_own_fit

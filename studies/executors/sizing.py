@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 
+from search_spaces.errors import StudyError
 from studies.definition.settings import check_count
-from studies.errors import StudyError
 from studies.executors.devices import visible_gpus
 
 WORKERS_VARIABLE = "KERASTUDY_WORKERS"

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import SearchSpace
+from search_spaces.errors import StudyError, WorkerError
 from studies.data.arrays.large import temporary_folder
-from studies.errors import StudyError, WorkerError
 from studies.executors.executor import Handler
 from studies.executors.kinds import kind_of
 from studies.executors.messages import (

@@ -169,7 +169,7 @@ def serve(connection: Connection, load: LoadStudy) -> None:
         load: The study.
     """
     from search_spaces.errors import KerastudyError
-    from studies.errors import describe
+    from studies.error_texts import describe
     from studies.executors.messages import ChampionSaved, Failed
     from tracking.records import TrialTask
 
@@ -201,7 +201,7 @@ def serve(connection: Connection, load: LoadStudy) -> None:
 
 
 def _load(message: LoadStudy, connection: Connection) -> Session | None:
-    from studies.errors import StudyError
+    from search_spaces.errors import StudyError
     from studies.executors.messages import Loaded, ThreadsDiffer
     from studies.executors.session import Session
     from studies.libraries.tensorflow_parts import write_generated_code_into
@@ -235,7 +235,7 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
         connection.send(ThreadsDiffer(threads))
         return None
     session = Session.open(study, code, threads, message.data, message.shared)
-    # Exclude existing objects: without TensorFlow's half a million to check in each collection, # a
+    # Exclude existing objects: without TensorFlow's half a million to check in each collection, a
     # trial of a small model takes 6 % less.
     gc.freeze()
     gpus = len(tensorflow.config.list_physical_devices("GPU"))

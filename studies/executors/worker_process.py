@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
 
-from studies.errors import WorkerError
+from search_spaces.errors import WorkerError
 from studies.executors import worker_main
 from studies.executors.memory import ProcessMemory
 from studies.executors.messages import LoadStudy
@@ -150,7 +150,7 @@ class WorkerProcess:
         # What a process that has died did not read can't be flushed.
         with contextlib.suppress(OSError):
             self._process.stdin.close()
-        # A process that the user's code started may hold the other end and still print: closing #
+        # A process that the user's code started may hold the other end and still print: closing
         # this one would wait for it.
         if not self._reader.is_alive():
             self._process.stdout.close()

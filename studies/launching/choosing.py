@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from search_spaces.errors import StudyError
 from studies.again.reruns import unsound_checkpoints
 from studies.again.verification import Verifier
 from studies.data.arrays.large import temporary_folder
-from studies.errors import StudyError
 from studies.executors.executor import Executor
 from studies.progress import Progress
 from tracking.history.selection import ranked
@@ -49,7 +49,7 @@ def choose_champion(
         executor: Where trials run.
         runs: The study's.
         engines: The study under each of its engines, the present one first.
-        progress: What a person sees.
+        progress: Shows progress to the user.
         verifier: Compares trials with `model.fit`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Starting a study, or going on with it: from a file or an object to its record."""
+"""Launches a study, new or resumed, from a file or an object."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def launch_target(
 
     Args:
         target: Where the study is defined.
-        options: How it is launched. Where they don't say otherwise, it runs in worker processes.
+        options: How it is launched. By default it runs in worker processes.
         overrides: Settings to replace.
-        data: An npz file to use in place of the study's own data, or empty.
+        data: An npz file that replaces the study's own data, or empty.
 
     Raises:
         StudyError: If the study cannot be run as defined.
@@ -70,7 +70,7 @@ def launch_target(
     """
     overrides = overrides or {}
     with showing(options.progress) as shown:
-        # At once: it takes seconds.
+        # At once, as loading takes seconds.
         shown.wait(what_is_loaded(target))
         # Once, for all workers: the file may be saved while they start.
         target = with_source(target)
@@ -105,13 +105,13 @@ def _launch_in_workers(
     Args:
         target_in: Returns what the workers load, given a folder that they share.
         options: How it is launched.
-        progress: What a person sees.
+        progress: Shows progress to the user.
         overrides: Settings to replace.
         data: An npz file, or empty.
         trials: In total, if known before the study is loaded.
         threads: Of each trial, likewise.
     """
-    # Before a worker starts: what ails the store is no reason to wait for TensorFlow.
+    # Before a worker starts: report a bad store without waiting for TensorFlow.
     existing = check_store(options.place)
     with temporary_folder() as folder:
         local = LocalWorkers(
@@ -147,7 +147,7 @@ def _launch_in_workers(
 def describe_target(
     target: Target, *, overrides: Mapping[str, Any] | None = None, data: str = ""
 ) -> StudyDescription:
-    """Returns what a launch would run: the study with its space, traced and tailored.
+    """Returns the plan of a launch: the study with its space, traced and tailored.
 
     Nothing is written, and nothing trained but a few samples to see what the builder does.
 

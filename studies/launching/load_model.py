@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces import Hyperparameters
-from search_spaces.errors import StudyNotFoundError
-from studies.errors import StudyError, describe
+from search_spaces.errors import StudyError, StudyNotFoundError
+from studies.error_texts import describe
 from studies.user_code.loading import Target, load_study
 from tracking import tags
 from tracking.history.study_history import StudyHistory, read_source, read_study

@@ -1,4 +1,4 @@
-"""Running a study that an executor has loaded: its driver, its champion, its summary."""
+"""Runs a study that an executor has loaded: its driver, its champion, its summary."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run_study(
     Args:
         executor: Where trials run.
         options: How it is launched.
-        progress: What a person sees.
+        progress: Shows progress to the user.
         workers: Trials that the executor runs at once.
 
     Raises:
@@ -63,7 +63,7 @@ def run_held(
     progress: Progress,
     workers: int,
 ) -> StudyHistory:
-    """Does what `run_study` does, with a study that is held already; closes no executor."""
+    """Runs a study that is held already; does not close the executor."""
     verifier = Verifier(executor, progress, options.verify, time.monotonic(), workers)
     description = executor.description
     if description.deterministic:
@@ -88,7 +88,7 @@ def _run_taken_up(
 
     def stop() -> None:
         if driver is None:
-            # Nothing has begun that could be brought to an end.
+            # Nothing has begun that could be finished.
             raise KeyboardInterrupt
         if ending.by == "error":
             driver.stop()
@@ -124,16 +124,16 @@ def _run_taken_up(
             )
             ending = driver.run()
             status = "KILLED" if ending == INTERRUPTED else "FINISHED"
-            # Of workers that were killed meanwhile.
+            # Partial files of killed workers.
             remove_pieces(runs.files.folder)
             if ending != INTERRUPTED:
-                # Somebody may have renamed it while it ran.
+                # A user may have renamed it while it ran.
                 engines = [refreshed(each, runs.written) for each in (before, *held.others)]
                 runs.description = replace(runs.description, name=engines[0].description.name)
                 try:
                     choose_champion(executor, runs, engines, progress, verifier)
                 except VerificationStopped:
-                    # The next launch makes up for it.
+                    # The next launch does it.
                     status, ending = "KILLED", INTERRUPTED
             history = _close(runs, before, status, ending)
     except BaseException as error:
@@ -141,7 +141,7 @@ def _run_taken_up(
             status, ending = "KILLED", INTERRUPTED
         elif isinstance(error, FailedAlikeError):
             ending = Ending("error", "its first trials failed alike")
-        # What stopped it counts, not what can't be written any more because of it.
+        # The first error counts, not later failures to write.
         with catching_interrupts(finish):
             for _ in range(2):
                 with contextlib.suppress(Exception):
@@ -156,7 +156,7 @@ def _run_taken_up(
 
 
 def _close(runs: StudyRuns, before: StudyHistory, status: str, ending: Ending) -> StudyHistory:
-    """Ends a study's parent run with its summary; returns the study as it stands."""
+    """Ends a study's parent run with its summary; returns the recorded study."""
     history = refreshed(before, runs.written)
     runs.close(status, study_note(history, ending.text), *ending)
     return replace(history, status=status, ended_by=ending.by, stopped=ending.text)

@@ -1,7 +1,7 @@
-"""Taking up a study to launch it: its store is checked, it is held, and its record is read. Once.
+"""Opens a study for a launch: checks its store, takes its lock and reads its record, once.
 
-What is read is handed on to all that runs, chooses and closes the study: while this process holds
-it, no other changes it.
+All later steps of the launch use this record: while this process holds the study, no other changes
+it.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from tracking.store.folder import Store, check_writable, create_store, open_stor
 
 @dataclass(frozen=True)
 class HeldStudy:
-    """A study that this process holds, as its record has it.
+    """A study that this process holds, as recorded.
 
     Attributes:
         store: Its store.
-        name: What it is called.
+        name: Its name.
         experiment_id: MLflow's experiment of it.
         server: The MLflow server that gets it too, or None.
-        before: The study under its present engine; None if it begins anew.
+        before: The study under its present engine; None if it is new.
         others: The study under its other engines, the one that was launched last first.
     """
 
@@ -94,14 +94,14 @@ def held_study(
     progress: Progress,
     prepared: Path | None = None,
 ) -> Iterator[HeldStudy]:
-    """Holds a study while it runs. All that can be wrong with it is checked before that.
+    """Holds a study while it runs, after checking everything that can be wrong with it.
 
     Args:
-        existing: What `check_store` returned.
-        description: The study, as it is loaded.
+        existing: The store that `check_store` returned.
+        description: The loaded study.
         options: How it is launched.
-        progress: What a person sees.
-        prepared: What `prepare_store` made for a store that is not there yet, or None.
+        progress: Shows progress to the user.
+        prepared: The folder that `prepare_store` made for a new store, or None.
 
     Raises:
         StudyError: If the study can't run as it is defined.
@@ -115,7 +115,7 @@ def held_study(
     if server is not None:
         check_free(existing, name, server)
     store = create_store(options.place, prepared)
-    # What is held is the experiment, which may be renamed meanwhile.
+    # The lock is that of the experiment, which may be renamed meanwhile.
     experiment_id = make_experiment(store, name)
     with store.lock_study(name, experiment_id):
         histories = find_engines(store, name)
@@ -124,7 +124,7 @@ def held_study(
         engine = description.engine
         before = next((h for h in histories if h.description.engine == engine), None)
         if before is None or not _any_finished(before):
-            # A new parent run's trials would write over those of one that was deleted.
+            # A new parent run's trials would overwrite those of a deleted one.
             check_parents(store, experiment_id, engine)
         others = [history for history in histories if history is not before]
         yield HeldStudy(store, name, experiment_id, server, before, others)
@@ -133,16 +133,16 @@ def held_study(
 def take_up(
     held: HeldStudy, executor: Executor, description: StudyDescription, progress: Progress
 ) -> tuple[StudyRuns, StudyHistory]:
-    """Makes a study's runs, or opens those that it has.
+    """Makes or opens a study's runs.
 
     Args:
-        held: The study, as it was read.
+        held: The recorded study.
         executor: Where its trials will run.
         description: Its definition now.
-        progress: What a person sees.
+        progress: Shows progress to the user.
 
     Returns:
-        Its runs, and the study under its present engine, as it was left.
+        Its runs, and the recorded study under its present engine.
 
     Raises:
         StudyError: If its definition has changed, or trials are missing in the record.
@@ -169,8 +169,8 @@ def take_up(
     if changed:
         progress.say(
             "warning: the study's code has changed since it was last launched "
-            f"({', '.join(changed)}); trials before and after may not compare. To start anew, "
-            "give another name with --name."
+            f"({', '.join(changed)}); trials before and after may not compare. To start a new "
+            "study, give another name with --name."
         )
         tell_of_infeasible(before.trials, progress)
     runs.write_definition()
@@ -180,11 +180,11 @@ def take_up(
 
 
 def _tell_of_renamed(store: Store, name: str, progress: Progress) -> None:
-    """Says that a study of this name goes by another one now, and that a new one begins."""
+    """Reports that a study of this name was renamed, and that a new one begins."""
     for now in renamed_from(store, name):
         progress.say(
             f"note: the study {name!r} was renamed to {now!r} in MLflow; a new study {name!r} "
-            f"begins. To go on with the renamed one: --name {shlex.quote(now)}"
+            f"begins. To resume the renamed one: --name {shlex.quote(now)}"
         )
 
 

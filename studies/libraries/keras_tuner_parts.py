@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from search_spaces.errors import EngineError
 from search_spaces.private_parts import AttributePart, MissingPartError
-from studies.errors import EngineError
 
 _LIBRARY = "keras-tuner"
 _seed_state = AttributePart(_LIBRARY, "Oracle", "_seed_state")

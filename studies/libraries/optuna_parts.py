@@ -114,8 +114,8 @@ def settings_of(given: Any, always: Collection[str] = ()) -> dict[str, Any] | No
     kind = type(given)
     parameters = inspect.signature(kind).parameters
     usual: Any = None
-    # A class whose arguments have no defaults, or that makes no sense without any, is compared #
-    # with nothing: all its attributes count.
+    # A class whose arguments have no defaults, or that makes no sense without any, is compared with
+    # nothing: all its attributes count.
     with contextlib.suppress(Exception):
         usual = kind()
     settings: dict[str, Any] = {}

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import Fixed
-from search_spaces.errors import StudyChangedError
+from search_spaces.errors import EngineError, StudyChangedError, StudyError
 from search_spaces.parameters.kinds import parameter_from_dict
 from studies.definition.engine_options import split_options
 from studies.definition.study_definition import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS
 from studies.engines.keras_tuner_parts import FACTOR, hyperband_trials
 from studies.engines.make import check_engine_serves
-from studies.errors import EngineError, StudyError
 from tracking.history.joining import joined, with_joined
 from tracking.history.study_history import StudyHistory
 from tracking.records import FINISHED_STATES, StudyDescription

@@ -12,9 +12,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from search_spaces.errors import WorkerError
 from studies.definition.seeds import trial_seed
 from studies.engines.engine import Curve
-from studies.errors import WorkerError
 from studies.executors.executor import Executor
 from studies.progress import Progress
 from studies.running.budget import AtTheEnd, Ending, why_it_ended
@@ -46,12 +46,12 @@ from tracking.records import (
 )
 from tracking.runs.study_runs import StudyRuns
 
-# A trial whose process ends by itself so often is what ends it.
+# A trial whose process ends by itself so often is the cause.
 _ATTEMPTS = 3
-# While nothing runs, a stop and the end of the study's time are looked for so often.
+# While nothing runs, stops and the end of the study's time are checked at this interval.
 _SECONDS_TO_NOTICE = 0.5
-# Trials that are found within so long begin with one commit. While an engine thinks for longer, no
-# trial is kept waiting, nor the database.
+# Trials proposed within this time begin with one commit. A slower engine delays neither trials nor
+# the database.
 _SECONDS_TOGETHER = 0.02
 
 
@@ -60,13 +60,13 @@ class Driver:
 
     Args:
         executor: Where trials run.
-        engine_of: Makes what proposes them, for a space.
-        runs: Where they are recorded.
-        recorded: What the record has: trials by number.
+        engine_of: Makes the engine for a space.
+        runs: Records them.
+        recorded: The recorded trials by number.
         curve: Reads a recorded trial's objective by epoch.
-        progress: What a person sees.
-        at_the_end: What becomes of trials that run when the budget is spent.
-        trainer: What trains the trials; None: what the study says.
+        progress: Shows progress to the user.
+        at_the_end: Whether to finish or cut running trials when the budget is spent.
+        trainer: Trains the trials; None: the study's.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Driver:
         self._at_the_end = at_the_end
         description = runs.description
         self._trials = StudyTrials(recorded)
-        # What has come in, and is not in the record yet.
+        # Results that are not in the record yet.
         self._results: list[TrialResult] = []
         self._clock = AwakeClock()
         self._time_limit = TimeLimit(description.trial_timeout, self._clock)
@@ -98,7 +98,7 @@ class Driver:
 
     def run(self) -> Ending:
         """Runs trials; returns why it ended."""
-        # A kill may have come between a checkpoint and what it supersedes; --keep may be less.
+        # A kill may have left superseded checkpoints; --keep may be less.
         self._retention.tidy(self._search.engine)
         self._search.begin()
         finished = len(self._trials.finished)
@@ -114,8 +114,8 @@ class Driver:
                     self._submit()
             self._search.tell_all()
         except BaseException:
-            # An interrupt may have come in the midst of the database's own work, which then fails
-            # once more. What can't be closed now, the next launch closes.
+            # An interrupt may have come during the database's own work, which then fails once more.
+            # The next launch closes runs that can't be closed now.
             for _ in range(2):
                 with contextlib.suppress(Exception):
                     for running in self._trials.running.values():
@@ -125,7 +125,7 @@ class Driver:
         return self._why_it_ended()
 
     def stop(self) -> None:
-        """Has running trials end after their present epoch, and starts no more."""
+        """Makes running trials end after their present epoch, and starts no more."""
         self._stopping = True
 
     @property
@@ -139,7 +139,7 @@ class Driver:
         self._runs.log_epoch(running.run_ids[epoch.repeat], epoch)
         self._progress.epoch_ended(epoch)
         running.take_epoch(epoch, self._clock.seconds)
-        # The first repeat is what a pruner judges a trial by.
+        # A pruner judges a trial by its first repeat.
         prune = epoch.repeat == 0 and self._search.report(epoch)
         if epoch.epoch >= running.trial.spec.epochs:
             return "continue"
@@ -148,11 +148,11 @@ class Driver:
         return "prune" if prune or self._time_limit.cuts(running) else "continue"
 
     def on_result(self, result: TrialResult) -> None:
-        """See `Handler.on_result`. It is taken into the record with others that come with it."""
+        """See `Handler.on_result`. It is recorded together with others that come with it."""
         self._results.append(result)
 
     def _take_results(self) -> None:
-        """Records what has come in, at once, and goes on from it."""
+        """Records new results, together, and acts on them."""
         if not self._results:
             return
         results, self._results = self._results, []
@@ -163,7 +163,7 @@ class Driver:
         self._first_trials.check()
 
     def _record(self, result: TrialResult) -> EndedTrial | None:
-        """Records what came of a training; returns the trial, if that has ended."""
+        """Records the result of a training; returns the trial, if it has ended."""
         running = self._trials.running[result.number]
         cut = self._time_limit.reason(result.number)
         if cut and result.state == "pruned":
@@ -172,7 +172,7 @@ class Driver:
             self._runs.finish_trial(running.run_ids[result.repeat], result)
             running.results.append(result)
             if result.state == "complete" and result.repeat + 1 < self._description.repeats:
-                # Whether there is a next one is decided when it would begin.
+                # Whether there is a next repeat is decided when it would begin.
                 self._trials.repeats.append(result.number)
                 return None
             result = self._combined(running)
@@ -190,7 +190,7 @@ class Driver:
             self.on_result(TrialResult(number, "infeasible", reason=cut, repeat=spec.repeat))
             return
         if self._stopping:
-            # Who stops a whole session or service sends its signal to the workers too.
+            # Stopping a whole session or service signals the workers too.
             reason = f"stopped: {reason}"
             self.on_result(TrialResult(number, "interrupted", reason=reason, repeat=spec.repeat))
             return
@@ -204,13 +204,13 @@ class Driver:
             return
         self._progress.say(f"trial {number}: {reason}")
         if was_alone:
-            reason = f"{reason}, with no other trial beside it"
+            reason = f"{reason}, with no other trial running"
         else:
             reason = f"{_ATTEMPTS} attempts, and in each {reason}"
         self.on_result(TrialResult(number, "infeasible", reason=reason, repeat=spec.repeat))
 
     def _combined(self, running: Running) -> TrialResult:
-        """Returns what came of all repeats; the trial's own run gets the mean of each epoch."""
+        """Returns the result of all repeats; the trial's own run gets the mean of each epoch."""
         for epoch in running.mean_epochs():
             self._runs.log_epoch(running.trial.run_id, epoch)
         return running.combined(self._description.objective)
@@ -221,7 +221,7 @@ class Driver:
         self._follow(self._end(running.trial, self._combined(running)))
 
     def _end(self, trial: TrialRecord, result: TrialResult) -> EndedTrial:
-        """Records what came of a trial; returns it as it is now."""
+        """Records the result of a trial; returns the trial with it."""
         result = replace(result, joined=as_they_can_join(self._description, result.joined))
         self._runs.finish_trial(trial.run_id, result)
         return trial.with_result(result)
@@ -243,13 +243,13 @@ class Driver:
         self._progress.trial_ended(trial.result, shown)
 
     def _wait(self) -> None:
-        """Has the executor work; without a training that runs, not so long that a stop waits."""
+        """Makes the executor work; for a short time if no training runs, to notice a stop."""
         idle = len(self._trials.running) == len(self._trials.repeats)
         seconds = _SECONDS_TO_NOTICE if idle else self._time_limit.seconds_to_wait
         try:
             self._executor.wait(self, seconds)
         except WorkerError:
-            # A worker that is ended while it loads, by what stops this process too.
+            # The signal that stops this process may end a loading worker.
             if not (idle and self._stopping):
                 raise
         finally:
@@ -264,11 +264,11 @@ class Driver:
                 self._time_limit.was_cut(number)
 
     def _cuts(self) -> bool:
-        """Tells whether running trials are to end after their present epoch."""
+        """Returns whether running trials must end after their present epoch."""
         return self._stopping or (self._at_the_end == "cut" and self._search.spent())
 
     def _waits_for_a_worker(self) -> bool:
-        """Tells whether trials are left, and all that could run them is being replaced."""
+        """Returns whether trials are left, but all workers are being replaced."""
         if self._executor.free or self._cuts():
             return False
         begun = len(self._trials.all) >= self._description.trials or self._search.exhausted
@@ -285,12 +285,12 @@ class Driver:
         )
 
     def _submit(self) -> None:
-        """Begins trainings where workers are free. Their runs are there before any of them is."""
+        """Begins trainings for free workers. Their runs exist before any of them trains."""
         while self._submit_together():
             pass
 
     def _submit_together(self) -> bool:
-        """Begins as many at once as are soon found; returns whether there may be more."""
+        """Begins the trainings that are found soon, together; returns whether there may be more."""
         tasks: list[TrialTask] = []
         ends = time.monotonic() + _SECONDS_TOGETHER
         with self._runs.together():
@@ -309,7 +309,7 @@ class Driver:
                 tasks.append(self._begin_training(running))
                 if time.monotonic() > ends:
                     break
-            # Told to stop, which may be at any moment, it begins none of them any more.
+            # After a stop, which may come at any moment, it begins none of them.
             while self._stopping and self._trials.repeats:
                 self._end_between_repeats(self._trials.running[self._trials.repeats.popleft()])
         for task in tasks:
@@ -368,7 +368,7 @@ class Driver:
         return task_of(spec, self._description, self._runs.files, self._trainer, last_kept)
 
     def _tell_of_origin(self, spec: TrialSpec) -> None:
-        """Gives a trial that goes on from another one the epochs that were trained there."""
+        """Gives a trial that continues another one the epochs of that one."""
         if spec.goes_on_from is None or not spec.initial_epoch:
             return
         parent = self._trials.finished[spec.goes_on_from]

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from search_spaces import SearchSpace
-from search_spaces.errors import KerastudyError
+from search_spaces.errors import EngineError, KerastudyError
 from studies.engines.engine import Curve, Engine
-from studies.errors import EngineError, describe
+from studies.error_texts import describe
 from tracking.records import (
     FINISHED_STATES,
     EndedTrial,
@@ -58,19 +58,19 @@ class Proposals:
         self._parked: dict[int, EndedTrial] = {}
 
     def begin(self, space: SearchSpace, recorded: Sequence[TrialRecord]) -> None:
-        """Takes up the record, as it was when the study was left.
+        """Restores the engine from the record.
 
         Args:
             space: What may be tried.
             recorded: All trials by number, from 0.
         """
         if self._lag:
-            # What shows itself late is in the space already, and so is the trial that showed it.
+            # Late hyperparameters are in the space already, and so is the trial that declared them.
             finished = finished_trials(recorded)
             shown = [t.number + 1 for t in finished if t.result.joined]
             known = [t.known for t in recorded if t.known is not None]
             told = max([0, *known, *(n for n in shown if self._all_ended(recorded, n))])
-            # It is told in order: again from a trial on that was infeasible and is trained again.
+            # It gets results in order: again from the first infeasible trial that is trained again.
             begun = [t.number for t in recorded if t.state not in FINISHED_STATES]
             self._told = min([told, *begun])
             self._parked = {t.number: t for t in finished if t.number >= self._told}
@@ -79,7 +79,7 @@ class Proposals:
     def restore(
         self, space: SearchSpace, trials: Sequence[TrialRecord], running: Iterable[EpochResult]
     ) -> None:
-        """Makes the engine anew: the one that a launch from the record would make.
+        """Makes a new engine: the one that a launch from the record would make.
 
         Args:
             space: What may be tried.

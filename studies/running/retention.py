@@ -31,7 +31,7 @@ class Retention:
         # All trials with a value, best first.
         self._ranks = [rank_of(trial, self._objective) for trial in self._valued(finished)]
         # These may have files that are no longer needed. A kill may have come between writing a
-        # file # and removing the one that it supersedes; --keep may be less.
+        # file and removing the one that it supersedes; --keep may be less.
         self._dropped = {rank.number for rank in self._beyond()}
         self._with_state = {trial.number for trial in finished}
 

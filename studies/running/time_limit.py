@@ -8,7 +8,7 @@ from studies.running.budget import spelled
 from studies.running.clock import AwakeClock
 from studies.running.running_trial import Running
 
-# When its time is up, a training may end its epoch: within so many times the duration of its #
+# When its time is up, a training may end its epoch: within so many times the duration of its
 # longest epoch, and some seconds.
 _EPOCHS_OF_GRACE = 2
 _SECONDS_OF_GRACE = 2.0

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from studies.data import Splits, StreamedSplits
-from studies.errors import describe
+from studies.error_texts import describe
 from studies.training.batches import Batches
 from studies.training.callbacks import may_change_model
 from studies.training.models import scalars

@@ -1,4 +1,4 @@
-"""The whole of a trial: build the model, train it, keep its best epoch."""
+"""Runs a trial: builds the model, trains it, keeps its best epoch."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import Hyperparameters
+from search_spaces.errors import BuilderError, StudyError
 from studies.definition.class_weights import with_class_weight
-from studies.errors import BuilderError, StudyError, describe
+from studies.error_texts import describe
 from studies.libraries.tensorflow_parts import forgetting_gradients
 from studies.training.building.build import build_callbacks, build_model
 from studies.training.building.made_data import AnyData, MadeData, validation_digest
@@ -46,16 +47,16 @@ def run_trial(
 
     Args:
         study: Builder and callbacks.
-        data: The data, without the weights of the spec's classes; or what makes it for the trial,
-            which then has its digest and its class weights in its result.
-        task: What to run, and where its checkpoints go.
-        on_epoch: Told of each epoch; its answer says how to go on.
-        trainer: What trains.
+        data: The data, without the weights of the spec's classes; or the maker of the trial's data,
+            whose digest and class weights are then in the result.
+        task: The task, with the paths of its checkpoints.
+        on_epoch: Called with each epoch; returns whether to continue.
+        trainer: The trainer.
 
     Returns:
-        What came of it. A builder that raises makes a trial infeasible, and data that can't be
-        made; so does a training that raises, or diverges, before an epoch has a value. Later it
-        keeps its best epoch.
+        The result. A trial is infeasible if its builder raises, if its data can't be made, or if
+        its training raises or diverges before an epoch has a value. After that it keeps its best
+        epoch.
 
     Raises:
         ObjectiveError: If the model does not log the objective.
@@ -78,7 +79,7 @@ def run_trial(
                 if unfit:
                     raise
                 unfit = str(error)
-            # All of it anew, so that nothing is left of what failed, and no callback is called
+            # All of it again, so that nothing is left of the failure, and no callback is called
             # twice.
             reports.begin_again()
     except StudyError:
@@ -86,13 +87,13 @@ def run_trial(
     except Exception as error:
         if reports.error is not None:
             raise reports.error from None
-        # Nothing that happens to a trial may end the process that it runs in.
+        # No failure of a trial may end the process that it runs in.
         _log.warning("trial %d could not be run", spec.number, exc_info=True)
         return _not_begun(spec, started, f"the trial could not be run: {describe(error)}")
 
 
 class _Reports:
-    """Hands epochs on, and keeps what is raised over that: it is no fault of the training's."""
+    """Passes epochs on, and keeps errors of that, which are not the training's."""
 
     def __init__(self, on_epoch: OnEpochResult) -> None:
         self._on_epoch = on_epoch
@@ -101,7 +102,7 @@ class _Reports:
         self.error: Exception | None = None
 
     def begin_again(self) -> None:
-        """Makes it answer itself for the epochs so far, which were reported already."""
+        """Makes it answer itself for the epochs that were already reported."""
         self._known = dict(self._decided)
 
     def __call__(self, epoch: EpochResult) -> Decision:
@@ -125,7 +126,7 @@ def _run_trial(
     unfit: str,
     anew: bool,
 ) -> TrialResult:
-    """Runs a trial; by `model.fit` if it is unfit for else, without any state if it begins anew."""
+    """Runs a trial; by `model.fit` if it is unfit for programs, or without states."""
     spec = task.spec
     hp = Hyperparameters(task.space, spec.values, number=spec.built_as)
     if not isinstance(data, MadeData):
@@ -170,8 +171,8 @@ def _run_on(
         if state is None and not stateless and _may_have_a_state(task):
             model, callbacks = _build(study, hp, spec.seed)
     except Exception as error:
-        # That it returns nothing, or reads what is not active, may be so for these values only:
-        # for the default ones it was checked before (see `check_study`).
+        # It may return nothing, or read an inactive name, for these values only: the default ones
+        # were checked before (see `check_study`).
         if is_fatal(error):
             raise fatal(error) from None
         if isinstance(error, BuilderError):
@@ -187,7 +188,7 @@ def _run_on(
         training = Training(model, splits, spec, callbacks, hp, unfit=unfit)
         trained = _train(training, watch, reports, trainer, state, study.build)
     if reports.error is not None:
-        # Whatever the training made of it.
+        # Whatever the training did to it.
         raise reports.error
     result = watch.result(parameters_of(model))
     kept = result.best is not None and task.may_stay(result.best)
@@ -224,13 +225,13 @@ def _not_begun(
 def _saved(
     result: TrialResult, weights: BestWeights, task: TrialTask, structure: str
 ) -> TrialResult:
-    """Writes the weights of a trial's best epoch; returns the result with what came of that."""
+    """Writes the weights of a trial's best epoch; returns the result with the outcome."""
     try:
         return replace(result, checkpoint_sha256=weights.write(task.checkpoint, structure))
     except OSError as error:
         raise cannot_write(task.checkpoint, error) from None
     except Exception as error:
-        # Its value is what it is.
+        # Its value counts nevertheless.
         _tell_once(task.spec.number, describe(error))
         return replace(result, unsaved=f"its weights can't be saved: {describe(error)}")
 
@@ -275,7 +276,7 @@ def _train(
 
 
 def _may_have_a_state(task: TrialTask) -> bool:
-    """Tells whether an attempt to take up a state may have changed the model."""
+    """Returns whether an attempt to restore a state may have changed the model."""
     return task.origin is not None or task.spec.attempt > 1
 
 
@@ -292,7 +293,7 @@ def _joined(hp: Hyperparameters) -> tuple[dict[str, object], ...]:
 
 
 def _tell_once(number: int, what: str) -> None:
-    """Shows where an error was raised, the first time that it is."""
+    """Shows the traceback of an error, the first time."""
     if what not in _told:
         _told.add(what)
         _log.warning("trial %d raised", number, exc_info=True)
@@ -305,7 +306,7 @@ def _training_failed(error: Exception, build: Any) -> str:
 
 
 def _mistake(error: Exception, build: Any) -> str:
-    """Returns what was raised, if it may be a mistake in the study's code; see `TrialResult`."""
+    """Returns the error, if it may be a mistake in the study's code; see `TrialResult`."""
     if isinstance(error, BuilderError):
         return str(error)
     return "" if out_of_memory(error) or gives_up_trial(error) else explain(error, build)

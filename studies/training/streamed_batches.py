@@ -19,7 +19,7 @@ from studies.definition.seeds import epoch_seed
 from studies.libraries.keras_parts import adapter_class
 from studies.training.process.determinism import global_random_states, set_global_random_states
 
-# Keras uses the first epoch's number of batches for all later ones, unless it gets a number. # It
+# Keras uses the first epoch's number of batches for all later ones, unless it gets a number. It
 # never reaches this one: an epoch ends with its data.
 _UNTIL_THE_END = 2**62
 

@@ -1,4 +1,4 @@
-"""The seam between a trial and what trains it."""
+"""The protocol between a trial and its trainer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OnEpoch = Callable[[int, Mapping[str, float]], bool]
 
 @dataclass(frozen=True)
 class Training:
-    """What a trainer is given.
+    """The arguments of a trainer.
 
     Attributes:
         model: Compiled; trained in place.
@@ -30,7 +30,7 @@ class Training:
         spec: Epochs, batch size and seed.
         callbacks: The user's own, new for this trial.
         hp: The trial's hyperparameters.
-        initial_epoch: Epochs that the model has been trained already.
+        initial_epoch: Number of epochs that the model was already trained.
         unfit: Why it must be trained by `model.fit`, or empty.
         traced: What the steps were traced for before it was cut; see `Trainer.traced`.
     """
@@ -48,13 +48,13 @@ class Training:
 class NotTrainedError(InternalError):
     """A training failed before its first epoch was reported, in a way that `model.fit` may not.
 
-    Its text says how. Model and callbacks are of no use any more: they must be built again, and
+    Its text says how. Model and callbacks can't be used any more: they must be built again, and
     trained by `model.fit`.
     """
 
 
 class ChangedModelError(NotTrainedError):
-    """A training that goes on would train another model than it did before it was cut.
+    """A resumed training would train another model than before it was cut.
 
     Callbacks changed it at an epoch that is over. It must be trained from its first epoch.
     """
@@ -71,7 +71,7 @@ class Trainer(Protocol):
 
     with ``p = permutation(seed, e, len(x))`` and the state of the model's i-th seed generator
     set to ``(epoch_seed(seed, e, i), 0)`` before it; with ``sample_weight=w[p]`` where samples
-    have weights, and ``class_weight=…`` where classes have. Of data that comes in batches, with
+    have weights, and ``class_weight=…`` where classes have. For data in batches, with
     ``s = epoch_seed(seed, e)`` and after ``keras.utils.set_random_seed(s)``,
 
         model.fit(batches(seed=s), initial_epoch=e - 1, epochs=e,
@@ -79,11 +79,11 @@ class Trainer(Protocol):
     """
 
     concludes: bool
-    """Whether `train` may say itself what came of the training."""
+    """Whether `train` may return the outcome of the training itself."""
 
     @property
     def unsaved(self) -> str:
-        """Why the model that it was given does not have the weights of what it reported last.
+        """Why the model does not have the weights of the last reported epoch.
 
         Empty if it has.
         """
@@ -91,12 +91,12 @@ class Trainer(Protocol):
 
     @property
     def used(self) -> tuple[str, str]:
-        """What trained last, such as "plain", and why not what is faster, or an empty text."""
+        """The trainer used last, such as "plain", and why not the faster one, or an empty text."""
         ...
 
     @property
     def structure(self) -> str:
-        """Of the model trained last, as it was then: equal for models of one structure.
+        """The key of the model trained last: equal for models of the same structure.
 
         Empty if it is not known.
         """
@@ -106,7 +106,7 @@ class Trainer(Protocol):
     def traced(self) -> Sequence[str] | None:
         """What the training and the validation step are traced for, as text to compare.
 
-        Empty if no callback may change the model; None if it can't be told.
+        Empty if no callback may change the model; None if unknown.
         """
         ...
 
@@ -122,8 +122,8 @@ class Trainer(Protocol):
             Metrics that count in place of every epoch's, if the training concludes; else None.
 
         Raises:
-            NotTrainedError: If it must begin anew, with ``training.unfit`` set.
-            ChangedModelError: If it must begin anew, from its first epoch.
+            NotTrainedError: If it must start again, with ``training.unfit`` set.
+            ChangedModelError: If it must start again from its first epoch.
         """
         ...
 

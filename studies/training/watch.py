@@ -1,4 +1,4 @@
-"""Following a training epoch by epoch: its best epoch, its failures, what is decided of it."""
+"""Follows a training epoch by epoch: its best epoch, failures and decisions."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Watch:
     """Follows one training.
 
     Args:
-        spec: What is trained.
+        spec: The trial's spec.
         weights: Keeps the weights of the best epoch.
         checkpoints: Keeps the state after an epoch.
-        tell: Told of each epoch after the spec's initial one; its answer says how to go on.
-        trainer: What trains. If it concludes, the training may say itself, at its end, what came of
-            it: an epoch may then lack the objective.
+        tell: Called with each epoch after the spec's initial one; returns whether to continue.
+        trainer: The trainer. If it concludes, the training may return its outcome at the end: an
+            epoch may then lack the objective.
         started: When the trial began, by `time.monotonic`.
     """
 
@@ -60,18 +60,19 @@ class Watch:
         self._started = started
         self._epochs: list[Mapping[str, float]] = []
         self._reason = self._raised = ""
-        # Whether it came to an epoch from which no training leads on.
+        # Whether it has reached an epoch after which it can't be resumed.
         self._diverged = False
 
     def go_on_from(self, state: TrainingState) -> bool:
-        """Takes up a training where it stopped; False if it goes on no further."""
+        """Resumes a training where it stopped; False if it has ended."""
         self.best = state.best
         self.weights.take_copy(state.best_weights, state.weights_sha256)
         last = len(state.epochs)
         for epoch, metrics in enumerate(state.epochs, start=1):
             self._epochs.append(metrics)
-            # Epochs before the last were gone on after. A pruner that knows more by now does not
-            # change that: best epoch and weights are those of the last one, not of an earlier.
+            # The training continued after earlier epochs. A pruner that knows more by now does not
+            # # change that: best epoch and weights are those after the last one, not an earlier
+            # one.
             if not self._decided(epoch, metrics, prunes=epoch == last):
                 return False
         return not state.stopped and last < self.spec.epochs
@@ -81,7 +82,7 @@ class Watch:
         metrics = {metric_name(name): value for name, value in metrics.items()}
         objective = self.spec.objective
         if self.state != "complete" or self._diverged:
-            # A training loop of the user's own may go on though it was told to stop.
+            # A user's own training loop may continue although it should stop.
             return False
         if not self._concludes:
             check_logged(objective.metric, set(metrics))
@@ -94,14 +95,14 @@ class Watch:
         ):
             self._take(BestEpoch(epoch, value, dict(metrics)))
         goes_on = self._decided(epoch, metrics)
-        # What is cut is gone on with; what has ended may be gone on from.
+        # A cut training is resumed; an ended one may be continued by another trial.
         ends = not goes_on or epoch == self.spec.epochs
         self._checkpoints.after_epoch(self._epochs, self.best, last=ends)
         return goes_on
 
     def _decided(self, epoch: int, metrics: Mapping[str, float], *, prunes: bool = True) -> bool:
-        """Tells of an epoch, and takes what is decided of it; False ends the training."""
-        # What the trial that this one goes on from was told already.
+        """Reports an epoch, and takes the decision; False ends the training."""
+        # The trial that this one continues has reported it already.
         known = epoch <= self.spec.initial_epoch
         decision = "continue" if known else self._tell(self._result_of(epoch, metrics))
         wrong = self._not_finite(metrics)
@@ -118,12 +119,12 @@ class Watch:
         return decision == "continue"
 
     def conclude(self, outcome: Mapping[str, float]) -> None:
-        """Takes what a training says, at its end, came of it: that counts, and no epoch does."""
+        """Takes the outcome that a training returns: it counts instead of epochs."""
         outcome = {metric_name(name): value for name, value in outcome.items()}
         if self.state != "complete":
             return
         if self._diverged:
-            # What it says was trained on after an epoch that the trial ends with.
+            # The outcome is of a training beyond the epoch that the trial ends with.
             self._give_up(self._reason)
             return
         metric = self.spec.objective.metric
@@ -139,13 +140,13 @@ class Watch:
             and self.best.value == metrics[metric]
             and self.weights.copy is not None
         ):
-            # It says what an epoch came to, and that epoch's weights are at hand.
+            # The outcome is that of an epoch whose weights are known.
             self.best = replace(self.best, metrics={**self.best.metrics, **outcome})
             return
         self._take(BestEpoch(len(self._epochs), metrics[metric], metrics))
 
     def _take(self, best: BestEpoch) -> None:
-        """Takes the best epoch so far, with its weights if they are the model's."""
+        """Takes the best epoch so far, with the weights if the model has them."""
         self.best, self.unsaved = best, self._trainer.unsaved
         if self.unsaved:
             self.weights.forget()
@@ -155,7 +156,7 @@ class Watch:
     def fail(self, reason: str, raised: str = "") -> None:
         """Ends the training for a reason: with its best epoch, or infeasible if it has none.
 
-        One that concludes has none before its end: what it says then counts, and no epoch does.
+        A training that concludes has none before its end: its outcome counts instead of epochs.
 
         Args:
             reason: For people to read.
@@ -168,7 +169,7 @@ class Watch:
             self._reason = reason
 
     def _give_up(self, reason: str) -> None:
-        """Makes the trial infeasible, whatever its epochs came to."""
+        """Makes the trial infeasible, whatever its epochs."""
         self.state, self._reason = "infeasible", reason
 
     def _not_finite(self, metrics: Mapping[str, float]) -> str:
@@ -177,7 +178,7 @@ class Watch:
         return next((name for name in watched if not math.isfinite(metrics.get(name, 0.0))), "")
 
     def result(self, parameters: int) -> TrialResult:
-        """Returns what came of the training.
+        """Returns the result of the training.
 
         Raises:
             ObjectiveError: If no epoch had the objective.

@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from studies.errors import BuilderError, describe
+from search_spaces.errors import BuilderError
+from studies.error_texts import describe
 
 # How TensorFlow's messages give the place of a function or of an operation.
 _PLACE = re.compile(r'File "([^"]+)", line (\d+)')

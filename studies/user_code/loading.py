@@ -20,9 +20,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from search_spaces.errors import StudyFileError
 from search_spaces.suggestions import suggestion
 from studies.definition.study_definition import StudyDefinition
-from studies.errors import StudyFileError
 from studies.user_code.causes import builder_function
 from studies.user_code.own_modules import names_used, own_modules
 from studies.user_code.recorded_modules import import_texts

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from search_spaces.errors import StudyFileError
 from studies.definition.study_definition import StudyDefinition
-from studies.errors import StudyFileError
 
 if TYPE_CHECKING:
     from tracking.history.study_history import StudyHistory

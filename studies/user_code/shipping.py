@@ -21,11 +21,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from search_spaces.errors import StudyError
 from studies.data import DataError
 from studies.data.arrays.large import file_of
 from studies.data.streams.sources import TF_DATA, kind_of
 from studies.definition.study_definition import StudyDefinition
-from studies.errors import StudyError
 from studies.user_code.loading import import_from
 from tracking.records import CodeDescription
 

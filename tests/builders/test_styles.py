@@ -13,9 +13,9 @@ from builder_corpus import CORPUS, check_same_again, launch, run, session, witho
 from suite import exhaustive_but
 
 from search_spaces import Float, Int
+from search_spaces.errors import EngineError, ObjectiveError
 from studies.again.reproduction import reproduce
 from studies.commands.output import study_text
-from studies.errors import EngineError, ObjectiveError
 from tracking.history.study_history import StudyHistory
 from tracking.records import TrialRecord
 

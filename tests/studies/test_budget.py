@@ -15,8 +15,8 @@ from simulated_workers import SimulatedWorkers
 
 import kerastudy as ks
 from search_spaces import SearchSpace
+from search_spaces.errors import StudyError
 from studies.definition.settings import check_seconds
-from studies.errors import StudyError
 from studies.executors.executor import Handler
 from studies.progress import NoProgress
 from studies.running.budget import spelled

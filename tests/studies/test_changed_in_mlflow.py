@@ -19,10 +19,9 @@ from handmade import contents
 from mlflow import MlflowClient
 from scripted import ScriptedExecutor, describe, run_study
 
-from search_spaces.errors import StudyDeletedError, StudyNotFoundError, TrackingError
+from search_spaces.errors import StudyDeletedError, StudyError, StudyNotFoundError, TrackingError
 from studies.again.reruns import unsound_checkpoints
 from studies.doctor.diagnosis import diagnose
-from studies.errors import StudyError
 from tracking import tags
 from tracking.history.study_history import StudyHistory, find_engines, read_study, study_names
 from tracking.runs.parents import study_experiments

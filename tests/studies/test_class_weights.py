@@ -17,11 +17,10 @@ from scripted import ScriptedExecutor, describe, run_study
 from sklearn.utils.class_weight import compute_sample_weight
 
 import kerastudy as ks
-from search_spaces.errors import StudyChangedError
+from search_spaces.errors import BuilderError, StudyChangedError, StudyError
 from studies.commands.output import definition_text, study_text
 from studies.data import Splits
 from studies.definition.class_weights import resolve_class_weight, with_class_weight
-from studies.errors import BuilderError, StudyError
 from studies.progress import NoProgress
 from studies.training.states.training_state import identity_of
 from tracking.history.study_history import StudyHistory, read_study

@@ -17,8 +17,8 @@ from exact_training import by_hand, by_trainer, samples, spec_of
 from model_zoo import compiled, stack
 
 import kerastudy as ks
+from search_spaces.errors import BuilderError
 from studies.data import Splits
-from studies.errors import BuilderError
 from studies.libraries import tensorflow_parts
 from studies.training.plain import PlainTrainer
 from studies.training.process.determinism import configure_tensorflow

@@ -10,7 +10,8 @@ import pytest
 from scripted import describe
 
 import kerastudy as ks
-from studies.errors import StudyError, first_paragraph
+from search_spaces.errors import StudyError
+from studies.error_texts import first_paragraph
 from studies.running.definitions import differences, warnings_of
 from tracking.records import CodeDescription
 

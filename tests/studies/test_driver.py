@@ -16,11 +16,10 @@ import pytest
 from scripted import ScriptedExecutor, describe, run_study
 from simulated_workers import SimulatedWorkers
 
-from search_spaces.errors import StoreError, StudyChangedError
+from search_spaces.errors import EngineError, StoreError, StudyChangedError, StudyError
 from studies.commands.output import study_text
 from studies.engines.engine import Engine
 from studies.engines.make import make_engine
-from studies.errors import EngineError, StudyError
 from studies.launching import run_study as running_studies
 from studies.launching.launch_options import LaunchOptions
 from studies.progress import NoProgress
@@ -217,7 +216,7 @@ import os, signal, sys
 sys.path[:0] = {path!r}
 from pathlib import Path
 from scripted import ScriptedExecutor, describe
-from studies.errors import StudyError
+from search_spaces.errors import StudyError
 from scripted import run_study
 from studies.progress import NoProgress
 

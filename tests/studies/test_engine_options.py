@@ -24,13 +24,13 @@ from optuna.pruners import (
 from optuna.samplers import CmaEsSampler, QMCSampler, RandomSampler, TPESampler
 
 import kerastudy as ks
+from search_spaces.errors import EngineError
 from studies.definition.engine_objects import name_of_object
 from studies.definition.engine_options import split_options
 from studies.definition.settings import check_engine, check_pruner
 from studies.engines.keras_tuner_parts import BAYESIAN, HYPERBAND, oracle_settings
 from studies.engines.make import check_engine_serves
 from studies.engines.optuna_parts import make_pruner, make_sampler, sampler_settings
-from studies.errors import EngineError
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 OBJECTIVE = keras_tuner.Objective("val_loss", "min")

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from conformance.executor import STUDY_FILE, Collecting, ExecutorConformance, Open, make_spec
 
-from studies.errors import StudyError
+from search_spaces.errors import StudyError
 from studies.executors.executor import Executor
 from studies.executors.in_process import InProcessExecutor
 from studies.executors.pool import WorkerPool

@@ -14,7 +14,7 @@ import tensorflow as tf
 from conformance.models import SPACE, dense, make_spec, make_study
 
 from search_spaces import Hyperparameters
-from studies.errors import StudyError
+from search_spaces.errors import StudyError
 from studies.training.plain import PlainTrainer
 from studies.training.process.determinism import configure_tensorflow
 from studies.training.programs import compiled

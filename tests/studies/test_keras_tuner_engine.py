@@ -27,6 +27,7 @@ from keras_tuner_played import CONTINUOUS, KERAS_TUNER_ENGINES, SMALL, ask, make
 
 import kerastudy as ks
 from search_spaces import SearchSpace
+from search_spaces.errors import EngineError
 from search_spaces.parameters.scalars import canonical_json
 from search_spaces.translations.keras_tuner_space import KerasTunerSpace
 from studies.definition.seeds import sampler_seed
@@ -34,7 +35,6 @@ from studies.definition.settings import PRUNERS, check_engine
 from studies.engines.keras_tuner_engine import KerasTunerEngine
 from studies.engines.keras_tuner_parts import hyperband_trials
 from studies.engines.make import check_engine_serves, make_engine
-from studies.errors import EngineError
 from tracking.records import BestEpoch, Objective, TrialResult
 
 
@@ -267,7 +267,7 @@ def test_a_process_that_asks_keeps_its_environment_and_its_terminal() -> None:
 import os, sys
 import kerastudy as ks
 from studies.engines.make import check_engine_serves, make_engine
-from studies.errors import EngineError
+from search_spaces.errors import EngineError
 space = ks.SearchSpace(ks.dropout())
 for engine in ("bayesian", "hyperband", "grid"):
     try:

@@ -14,10 +14,9 @@ from conformance.models import by_hand
 
 import kerastudy as ks
 from search_spaces import Hyperparameters
-from search_spaces.errors import StudyChangedError
+from search_spaces.errors import StudyChangedError, StudyError
 from studies.commands.output import definition_text, study_document, study_text
 from studies.data import Dataset, StreamedDataset
-from studies.errors import StudyError
 from studies.training.building.made_data import DATA_SETS_KEPT, MadeData
 from tracking.history.study_history import StudyHistory
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import kerastudy as ks
-from studies.errors import ObjectiveError
+from search_spaces.errors import ObjectiveError
 from studies.training.building.metric_directions import settled
 from tracking.records import Objective
 

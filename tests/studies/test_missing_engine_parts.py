@@ -8,9 +8,9 @@ import pytest
 from conformance.engine import EPOCHS, OBJECTIVE, Played
 from keras_tuner_played import SMALL, make
 
+from search_spaces.errors import EngineError
 from search_spaces.private_parts import PrivatePart, private_parts
 from studies.engines import keras_tuner_engine, optuna_engine
-from studies.errors import EngineError
 from studies.libraries import keras_tuner_parts, optuna_parts
 
 assert keras_tuner_engine and keras_tuner_parts and optuna_parts

@@ -14,8 +14,8 @@ from conformance.models import SPACE, by_hand, make_spec, make_study, samples
 
 import kerastudy as ks
 from search_spaces import Hyperparameters
+from search_spaces.errors import StudyError
 from search_spaces.private_parts import MissingPartError, PrivatePart, private_parts
-from studies.errors import StudyError
 from studies.libraries import keras_parts, tensorflow_parts
 from studies.training.process.determinism import begin_trial, configure_tensorflow
 from studies.training.programs.compiled import CompiledTrainer

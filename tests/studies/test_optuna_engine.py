@@ -11,11 +11,11 @@ from conformance.engine import EPOCHS, OBJECTIVE, SPACE, EngineConformance, Play
 
 import kerastudy as ks
 from search_spaces import SearchSpace
+from search_spaces.errors import EngineError
 from search_spaces.translations.optuna_space import OptunaSpace
 from studies.definition.seeds import sampler_seed
 from studies.definition.settings import ENGINES, PRUNERS
 from studies.engines.optuna_engine import OptunaEngine
-from studies.errors import EngineError
 from tracking.records import BestEpoch, TrialResult
 
 # A threshold has no usual one.

@@ -25,7 +25,7 @@ from conformance.trainer import ResumingConformance, TrainerConformance
 
 import kerastudy as ks
 from search_spaces import Hyperparameters
-from studies.errors import BuilderError, ObjectiveError, StudyError
+from search_spaces.errors import BuilderError, ObjectiveError, StudyError
 from studies.training import batches
 from studies.training.building.build import check_study
 from studies.training.building.discovering import resolve_space

@@ -14,7 +14,7 @@ import pytest
 from conformance.executor import STUDY_FILE, Collecting, ExecutorConformance, Open, make_spec
 
 import kerastudy as ks
-from studies.errors import StudyError
+from search_spaces.errors import StudyError
 from studies.executors.pool import WorkerPool
 from studies.executors.worker import WorkerExecutor
 from studies.user_code.loading import Target, load_study, with_source

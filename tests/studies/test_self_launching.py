@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from studies.errors import StudyFileError
+from search_spaces.errors import StudyFileError
 from studies.study import Study
 from studies.user_code.loading import Target, load_study
 

@@ -16,7 +16,7 @@ import pytest
 from user_commands import environment
 
 import kerastudy as ks
-from studies.errors import StudyError
+from search_spaces.errors import StudyError
 from studies.study import Study
 from studies.user_code.loading import describe_code
 from studies.user_code.shipping import ship, unpack

@@ -11,7 +11,7 @@ import pytest
 from conformance.executor import STUDY_FILE, Collecting, make_spec
 
 import kerastudy as ks
-from studies.errors import StudyError
+from search_spaces.errors import StudyError
 from studies.executors.devices import variables_of, visible_gpus
 from studies.executors.local import LocalWorkers
 from studies.executors.pool import WorkerPool

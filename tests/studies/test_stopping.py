@@ -19,7 +19,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 import kerastudy as ks
-from studies.errors import WorkerError
+from search_spaces.errors import WorkerError
 from studies.executors.executor import Handler
 from studies.interruption import catching_interrupts, raising_interrupts
 from studies.progress import NoProgress

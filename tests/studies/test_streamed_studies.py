@@ -20,9 +20,9 @@ from exact_training import by_trainer, spec_of
 from streamed import model, study
 
 import kerastudy as ks
+from search_spaces.errors import StudyError
 from studies.commands.output import definition_text, study_document, study_text
 from studies.data.streams.profiles import PROFILE_SEED
-from studies.errors import StudyError
 from studies.training.plain import PlainTrainer
 from studies.training.process.determinism import configure_tensorflow
 from studies.training.programs.compiled import CompiledTrainer

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from keras import layers, losses
 
+from search_spaces.errors import BuilderError
 from studies.definition import outputs
 from studies.definition.outputs import Output
-from studies.errors import BuilderError
 from studies.training.building.target_checks import check_targets
 
 X = np.linspace(-1, 1, 24, dtype="float32").reshape(12, 2)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from studies.errors import StudyFileError
+from search_spaces.errors import StudyFileError
 from studies.user_code.loading import resolve_target
 
 STUDY = "import kerastudy as ks\nstudy = ks.Study('mine')\n"

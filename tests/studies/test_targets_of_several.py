@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from keras import layers
 
+from search_spaces.errors import BuilderError
 from studies.data import Part
-from studies.errors import BuilderError
 from studies.training.building.target_checks import check_targets, check_weighted
 
 X = np.linspace(-1, 1, 24, dtype="float32").reshape(12, 2)

@@ -17,7 +17,7 @@ import numpy as np
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from studies.errors import StudyError
+from search_spaces.errors import StudyError
 from studies.executors.executor import Executor, Handler
 from studies.launching import run_study as running_studies
 from studies.launching.launch_options import LaunchOptions

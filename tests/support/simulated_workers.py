@@ -11,7 +11,7 @@ from pathlib import Path
 from scripted import loss, write_checkpoint
 
 from search_spaces import SearchSpace
-from studies.errors import StudyError
+from search_spaces.errors import StudyError
 from studies.executors.executor import Handler
 from tracking.records import (
     BestEpoch,

@@ -1,8 +1,8 @@
-"""Reading a study's trials from MLflow's tables.
+"""Reads a study's trials from MLflow's tables.
 
-A trial's record is in its run's tags. MLflow's client reads metrics, parameters and inputs too, an
-object for each: 5,000 trials take it 6.5 seconds, and half a second here. If the tables are not
-those that are known here, the client reads.
+A trial's record is in its run's tags. MLflow's client also reads metrics, parameters and inputs, an
+object for each: 5,000 trials take it 6.5 seconds, but half a second here. If the tables have
+another schema, the client reads.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def read_trials(
     known: Iterable[TrialRecord] = (),
     only: Collection[str] | None = None,
 ) -> tuple[list[TrialRecord], int]:
-    """Reads a study's trials, each as of its last attempt.
+    """Reads a study's trials, each from its last attempt.
 
     Args:
         store: Where they are.
@@ -45,7 +45,7 @@ def read_trials(
 
     Returns:
         The trials by number, and how many were infeasible in an attempt before their last one;
-        what is known of earlier attempts is not counted again.
+        attempts of known trials are not counted again.
 
     Raises:
         StoreError: If one cannot be read.
@@ -67,7 +67,7 @@ def read_trials(
 def metric_by_step(
     store: Store, run_ids: Collection[str], name: str
 ) -> dict[str, dict[int, float]] | None:
-    """Returns the values of a metric by step, from 1, of each run that has such.
+    """Returns the values of a metric by step, from 1, of each run with this metric.
 
     Args:
         store: Where they are.
@@ -75,7 +75,7 @@ def metric_by_step(
         name: The metric's name in MLflow.
 
     Returns:
-        None if the tables are not those that are known here.
+        None if the tables have another schema.
     """
     try:
         rows = _rows(
@@ -95,7 +95,7 @@ def metric_by_step(
 def _runs(
     store: Store, experiment_id: str, parent_run_id: str, only: Collection[str] | None
 ) -> list[Run]:
-    """Returns the runs of trials, each with its tags alone, in the order of their start."""
+    """Returns the runs of trials, each with only its tags, in the order of their start."""
     from mlflow.entities import Run, RunData, RunInfo, RunTag
 
     chosen = "" if only is None else " AND r.run_uuid IN (SELECT value FROM json_each(?))"

@@ -19,7 +19,7 @@ from studies.data.parts.part import Part
 from studies.data.streams.readings import Reading
 from studies.data.streams.sources import Source
 from studies.data.structures import Arrays, length_of, named_arrays
-from studies.errors import describe
+from studies.error_texts import describe
 
 Batch = tuple[Arrays, ...]
 """x, and y and weights if there are any."""

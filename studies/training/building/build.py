@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from search_spaces import HyperparameterError, Hyperparameters
-from search_spaces.errors import NotRecordableError
+from search_spaces.errors import BuilderError, NotRecordableError, StudyError
 from studies.definition.objective import unknown_metric
-from studies.errors import BuilderError, StudyError
 from studies.libraries.keras_parts import compile_arguments
 from studies.training.batches import as_keras_reads, packed
 from studies.training.building.metric_directions import settled

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from search_spaces import Discovery, Hyperparameters, SearchSpace, SearchSpaceError, discover
 from search_spaces.discovery.reading import reading_of
-from studies.errors import BuilderError
+from search_spaces.errors import BuilderError
 from studies.training.building.build import build_function, check_model
 from studies.training.building.hypermodel import has_own_fit, rehearse
 from studies.training.building.made_data import AnyData, MadeData, splits_for
@@ -57,7 +57,7 @@ def resolve_space(study: StudyDefinition, data: AnyData) -> Resolved:
     """
     # With --only, other hyperparameters never vary, even if they are declared later.
     joins = study.tailoring.only is None
-    # Optuna's examples call Keras's clear_session in each build, which makes Python check all its #
+    # Optuna's examples call Keras's clear_session in each build, which makes Python check all its
     # objects: a quarter of a second, except for frozen ones.
     gc.freeze()
     try:

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from search_spaces.errors import BuilderError
 from studies.data import Part, Splits
-from studies.errors import BuilderError
 from studies.training.models import scalars
 from studies.training.process.determinism import begin_epoch
 from studies.training.process.seed_states import SeedStates

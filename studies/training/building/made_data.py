@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from search_spaces.discovery.replaying import Asked, RecordedHyperparameters, answers_alike
+from search_spaces.errors import BuilderError, StudyError
 from studies.data import (
     AnyDataset,
     AnySplits,
@@ -21,7 +22,6 @@ from studies.definition.class_weights import (
     resolve_class_weight,
     with_class_weight,
 )
-from studies.errors import BuilderError, StudyError
 from studies.training.process import global_settings
 from studies.training.process.determinism import begin_trial
 from studies.user_code.causes import explain, fatal, is_fatal
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from studies.definition.study_definition import StudyDefinition
 
 DATA_SETS_KEPT = 4
-"""In each process: each takes its memory."""
+"""In each process, as each takes memory."""
 
 
 class Made(NamedTuple):
-    """What is made for a trial.
+    """The data made for a trial.
 
     Attributes:
-        data: As it was described.
+        data: Its description.
         splits: Loaded, without the weights of the classes.
         class_weight: These.
     """
@@ -48,9 +48,9 @@ class Made(NamedTuple):
 
 
 class MadeData:
-    """Makes the data of each trial; keeps what it made last, by the values that were read for it.
+    """Makes the data of each trial; keeps the last data sets, by the values that were read.
 
-    The function of the data is called under the study's seed: it shall depend on `hp` alone.
+    The function of the data is called under the study's seed: it should depend on `hp` alone.
 
     Args:
         study: Its `data`, its `class_weight`, both or neither are functions of `hp`.
@@ -65,7 +65,7 @@ class MadeData:
         """Returns the description of the data of hyperparameters.
 
         Args:
-            hp: Counts as read, and has what was declared, as if the function were called each time.
+            hp: Gets reads and declarations as if the function were called each time.
 
         Raises:
             BuilderError: If the function returns something else.
@@ -119,7 +119,7 @@ class MadeData:
                 "some hyperparameters and batches for others. Return one of them for all."
             )
         if streamed:
-            # Random operations refuse to run unseeded, in pipelines too.
+            # Random operations need a seed, in pipelines too.
             begin_trial(self._study.seed)
         splits = data.load()
         self._streamed = streamed
@@ -129,7 +129,7 @@ class MadeData:
         """Returns the data of the default hyperparameters, see `of`.
 
         Raises:
-            StudyError: If it can't be made, for whatever reason.
+            StudyError: If it can't be made, for any reason.
         """
         try:
             return self.of(hp)
@@ -148,7 +148,7 @@ class MadeData:
         )
 
     def cause(self, error: Exception) -> str:
-        """Says what was wrong with data that could not be made."""
+        """Returns why data could not be made."""
         if isinstance(error, DataError | StudyError):
             return str(error).removesuffix(".")
         return explain(error, self._study.data)
@@ -158,7 +158,7 @@ AnyData = AnySplits | MadeData
 
 
 def made_data(study: StudyDefinition) -> MadeData | None:
-    """Returns what makes a study's data for each trial; None if all trials have the same."""
+    """Returns the maker of each trial's data; None if all trials have the same data."""
     of_study = isinstance(study.data, Dataset | StreamedDataset)
     return None if of_study and not callable(study.class_weight) else MadeData(study)
 
@@ -176,10 +176,10 @@ def splits_for(data: AnyData, hp: Any) -> AnySplits:
 
 
 def validation_digest(splits: AnySplits) -> str:
-    """Returns what two trials share whose values compare: SHA-256 of what they are judged by.
+    """Returns a digest that is equal for trials whose values can be compared.
 
-    That is the validation part's targets and weights. Of data without targets it is the number of
-    samples; of data in batches, whose targets alone are not known, the whole part.
+    It is the SHA-256 of the validation part's targets and weights. Without targets it covers the
+    number of samples; for data in batches, whose targets alone are unknown, the whole part.
     """
     if isinstance(splits, StreamedSplits):
         return splits.digests["validation"]

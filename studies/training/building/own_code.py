@@ -20,7 +20,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
-from studies.errors import first_paragraph
+from studies.error_texts import first_paragraph
 from studies.user_code.causes import builder_function
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from search_spaces.errors import BuilderError
 from studies.data.structures import map_arrays
-from studies.errors import BuilderError
 from studies.libraries.keras_parts import made_by
 from studies.training.batches import as_keras_reads
 from studies.training.building.compared_outputs import Compared, compared_outputs, single_output

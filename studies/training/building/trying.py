@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import Hyperparameters, SearchSpace
-from studies.errors import BuilderError, StudyError
+from search_spaces.errors import BuilderError, StudyError
 from studies.training.batches import packed
 from studies.training.building.build import build_model
 from studies.training.models import fixed_batch_size, scalars

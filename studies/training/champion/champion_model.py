@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from search_spaces import Hyperparameters, SearchSpace
+from search_spaces.errors import StudyError
 from studies.data import StreamedSplits
 from studies.data.arrays.texts import is_text
 from studies.data.structures import named_arrays
-from studies.errors import StudyError, first_paragraph
+from studies.error_texts import first_paragraph
 from studies.training.batches import Batches
 from studies.training.building.build import build_model, build_variables
 from studies.training.building.own_code import own_code

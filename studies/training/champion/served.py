@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from search_spaces.errors import StudyError
 from studies.data.structures import entry_name, named_arrays
-from studies.errors import StudyError
 from studies.libraries.keras_parts import compile_arguments, layers_within
 from studies.training.models import has_own_steps
 
@@ -90,7 +90,7 @@ class _Before:
         shape = tuple(tensor.shape[1:])
         if len(shape) == len(prepared.shape) or None in shape:
             shape = prepared.shape
-        # Keras reads floats as float32. Don't cut integers, or fractions given for them, to # other
+        # Keras reads floats as float32. Don't cut integers, or fractions given for them, to other
         # integers.
         dtype = "float32" if np.dtype(prepared.dtype).kind == "f" else "float64"
         return keras.Input(batch_shape=(tensor.shape[0], *shape), dtype=dtype, name=tensor.name)

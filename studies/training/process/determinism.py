@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from search_spaces.errors import StudyError
 from search_spaces.private_parts import MissingPartError
 from studies.definition.seeds import epoch_seed
-from studies.errors import StudyError
 from studies.libraries import keras_parts, tensorflow_parts
 from studies.training.process import global_settings
 

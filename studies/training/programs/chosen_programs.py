@@ -1,4 +1,4 @@
-"""Which programs train and validate a model now: chosen anew where `fit` would trace it anew."""
+"""Chooses the programs that train and validate a model, again when `fit` would trace again."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class Chosen(NamedTuple):
 
 
 class ChosenPrograms:
-    """The programs of one training. Use it as a context: it lends them, and takes them back.
+    """The programs of one training. As a context, it lends them, and takes them back.
 
-    `fit` traces a step when its function is first called after it was made. So what callbacks
-    change of a model counts from when they have `make_train_function(force=True)` make that of the
-    training step anew, or `compile`; the validation step is traced anew after `compile` alone.
+    `fit` traces a step when its function is first called after it was made. So changes of callbacks
+    to a model count for the training step after `make_train_function(force=True)` or `compile`, and
+    for the validation step after `compile` only.
 
     Args:
         model: The model.
-        choose: Chooses a program for the model as it is now.
-        before: What `traced` was before the training was cut, or nothing.
-        own_callbacks: Whether the user's own callbacks are called meanwhile. They may predict or
-            evaluate, and what TensorFlow traces then works on the variables that the model has at
-            that time, from then on. So it has its own whenever they are called.
+        choose: Chooses a program for the present model.
+        before: The value of `traced` before the training was cut, or None.
+        own_callbacks: Whether the user's own callbacks are called. They may predict or evaluate,
+            which TensorFlow traces with the model's variables of that moment. So the model has its
+            own variables whenever they are called.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class ChosenPrograms:
 
     @property
     def present(self) -> list[Chosen]:
-        """Those chosen last: for training, then for validation."""
+        """The programs chosen last: for training, then for validation."""
         return [each[1] for each in (self._training, self._validating) if each is not None]
 
     @property
@@ -115,7 +115,7 @@ class ChosenPrograms:
         return chosen
 
     def before_callbacks(self) -> None:
-        """Gives the model its own variables, with the values that they have by now."""
+        """Gives the model its own variables, with the present values."""
         if self._own_callbacks:
             self._take_back()
 

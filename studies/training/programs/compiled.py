@@ -1,7 +1,7 @@
 """The compiled trainer: whole epochs in one TensorFlow function, traced once for each structure.
 
-What it does is what `model.fit` does (keras/src/backend/tensorflow/trainer.py), with all batches of
-an epoch in one call. What it can't do exactly it leaves to the plain trainer.
+It does what `model.fit` does (keras/src/backend/tensorflow/trainer.py), with all batches of an
+epoch in one call. The plain trainer trains what it can't do exactly.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
+from search_spaces.errors import BuilderError, StudyError
 from search_spaces.private_parts import MissingPartError
 from studies.data import Splits, StreamedSplits
-from studies.errors import BuilderError, StudyError, describe
+from studies.error_texts import describe
 from studies.training.callbacks import may_change_model
 from studies.training.plain import PlainTrainer
 from studies.training.process import global_settings
@@ -53,12 +54,12 @@ class CompiledTrainer:
     Args:
         mode: "auto" leaves to the plain trainer what can't be compiled exactly; "compiled" raises
             BuilderError for it; "plain" leaves all to the plain trainer.
-        kept: Programs to keep, at least 1: those used last.
-        unfit: Why no model of the study is for a program, or empty.
+        kept: The number of programs to keep, at least 1: those used last.
+        unfit: Why no program can train models of the study, or empty.
 
     Attributes:
-        programs: The programs at hand.
-        used: What trained last, and why not what is faster.
+        programs: The kept programs.
+        used: The trainer used last, and why not the faster one.
         structure: See `Trainer.structure`.
         walked: See `Trainer.walked`.
     """
@@ -111,7 +112,7 @@ class CompiledTrainer:
                 return None
             except NotCompilableError as error:
                 reason = str(error)
-                # As if it had not been tried.
+                # As if the program had not been tried.
                 set_global_random_states(before)
         self.used = ("plain", reason)
         if self._mode == "compiled":
@@ -151,8 +152,8 @@ class CompiledTrainer:
                 self._unfit = str(error)
                 if self._mode == "compiled":
                     raise NotCompilableError(self._unfit) from None
-            # What is to blame, the model or the program, shows in `model.fit`. The mode "compiled"
-            # asks for no other way.
+            # `model.fit` shows whether the model or the program is wrong. The mode "compiled"
+            # allows no other way.
             if reported or self._mode == "compiled":
                 raise
             _log.debug("the compiled trainer failed", exc_info=True)
@@ -164,7 +165,7 @@ class CompiledTrainer:
                 self._arrays.clear()
         else:
             return
-        # Outside of the handler, so that nothing of the failed training is kept by the error.
+        # Outside of the handler, so that the error keeps nothing of the failed training.
         raise NotTrainedError(reason)
 
     def _train_compiled(self, training: Training, on_epoch: OnEpoch) -> None:
@@ -173,8 +174,8 @@ class CompiledTrainer:
         arrays = self._arrays_of(training.splits)
         changes = may_change_model(training.callbacks)
         if changes:
-            # `fit` makes variables, and traces, when the callbacks have begun the first epoch. The
-            # way back to the plain trainer is then to build the model anew.
+            # `fit` makes variables, and traces, when the callbacks have begun the first epoch. Then
+            # # the plain trainer needs a newly built model.
             make_weights(model, training.splits)
             ahead = None
         else:
@@ -197,16 +198,16 @@ class CompiledTrainer:
                 self.walked, self._present = structure, chosen if changes else None
                 fit(training, chosen, arrays, seeds, on_epoch)
                 if structure is None:
-                    # What is saved of it may be another.
+                    # Its saved form may be another.
                     structure = Structure(model, global_settings.present())
             self.structure = "" if structure.reason else str(structure.key)
         finally:
             self.walked = self._present = None
-            # Callbacks that evaluate have them traced, with the program's variables.
+            # Callbacks that evaluate make them traced, with the program's variables.
             model.train_function = model.test_function = model.predict_function = None
 
     def _chosen_ahead(self, training: Training, arrays: Arrays) -> Chosen:
-        """Chooses a program before any callback is told.
+        """Chooses a program before any callback is called.
 
         Raises:
             NotCompilableError: If there is none, and nothing has changed.
@@ -215,15 +216,15 @@ class CompiledTrainer:
         try:
             return self._chosen(training, arrays)
         except NotCompilableError as error:
-            # The mode "compiled" asks for no other way.
+            # The mode "compiled" allows no other way.
             if self._mode == "compiled" or Structure(training.model).of_libraries:
                 raise
-            # Code of the user's was called, which may keep something of its own.
+            # The user's code was called, and may keep state.
             reason = str(error)
         raise NotTrainedError(reason)
 
     def _chosen(self, training: Training, arrays: Arrays) -> Chosen:
-        """Chooses a program for a model as it is now, checked if another trial was traced.
+        """Chooses a program for the present model, and checks it if another trial was traced.
 
         Raises:
             NotCompilableError: If there is none.
@@ -237,7 +238,7 @@ class CompiledTrainer:
             unlike = difference(training, chosen, arrays)
             if unlike:
                 reason = (
-                    f"its program comes to other numbers than the model's own steps: {unlike} "
+                    f"its program gives other numbers than the model's own steps: {unlike}  "
                     f"after {BATCHES} batches"
                 )
                 _log.warning(
@@ -250,7 +251,7 @@ class CompiledTrainer:
         return chosen
 
     def why_not_traced(self, model: keras.Model, splits: AnySplits, batch_size: int) -> str:
-        """Says why no program can be traced of a model that `why_not` has nothing against.
+        """Returns why no program can be traced for a model that `why_not` accepts.
 
         Returns:
             The reason, or an empty text.
@@ -267,7 +268,7 @@ class CompiledTrainer:
         return ""
 
     def _structure_of(self, model: keras.Model, splits: Splits) -> Structure:
-        """Returns the structure of a model, whose variables are made if need be.
+        """Returns the structure of a model; makes its variables if necessary.
 
         Raises:
             NotCompilableError: If `fit` would not have all of them before its first epoch.
@@ -297,7 +298,7 @@ class CompiledTrainer:
     def _arrays_of(self, splits: Splits) -> Arrays:
         import keras
 
-        # Floats are read in the type that the builder may have chosen.
+        # Floats have the type that the builder may have chosen.
         key = id(splits), keras.config.floatx()
         if key not in self._arrays:
             while len(self._arrays) >= _DATA_SETS_KEPT:

@@ -51,9 +51,9 @@ class Loop:
             with calling_functions(optimized=False):
                 return self.function(*arrays)  # type: ignore[no-any-return]
         except tf.errors.UnimplementedError as error:
-            # Such as temporary variables, if TensorFlow's rewrite of large sums could not be
-            # turned off (`rewrite_large_sums`). Only the running graph shows that. The executor #
-            # refuses a graph as a whole, before any of its operations: no variable has changed.
+            # Such as temporary variables, if TensorFlow's rewrite of large sums could not be turned
+            # off (`rewrite_large_sums`). Only the running graph shows that. The executor refuses a
+            # graph as a whole, before any of its operations: no variable has changed.
             if not self.executor or "executor" not in str(error).lower():
                 raise
         free_function(self.function)

@@ -1,10 +1,10 @@
-"""Programs: traced once for a structure, used for every trial that has it.
+"""Programs: traced once for a structure, used for every trial with it.
 
-A program owns variables, and two functions that train and validate on them. For a trial, the Keras
-variables of its own model are lent these: the values of the model go into them, and whatever
-is done to the model meanwhile, by callbacks or checkpoints, is done to them. At the end the
-model has its own again, with the values. So a trial's model is a model of its own before and
-after, and holds nothing of another trial's in between.
+A program owns variables, and two functions that train and validate on them. For a trial, it lends
+them to the Keras variables of the trial's own model: they get the model's values, and callbacks or
+checkpoints that use the model use them. At the end the model gets its own variables back, with the
+values. So a trial's model is independent before and after, and never holds anything of another
+trial.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ class Program:
     Args:
         model: Built, its optimizer and metrics too.
         structure: Its structure.
-        signature: Of the data.
+        signature: The signature of the data.
 
     Raises:
-        NotCompilableError: If what was traced holds state beside the model's variables.
+        NotCompilableError: If the trace has state besides the model's variables.
         Exception: Whatever the model raises when it is traced.
 
     Attributes:
         broken: Whether it raised something when it was run.
-        checked: What it was checked with; see `program_checks`.
+        checked: The trials that it was checked with; see `program_checks`.
     """
 
     def __init__(self, model: keras.Model, structure: Structure, signature: Signature) -> None:
@@ -80,7 +80,7 @@ class Program:
             except NotCompilableError:
                 raise
             except Exception:
-                # Some code can't take a lifted number for what it is; or the model is at fault.
+                # Some code can't handle a lifted number; or the model is wrong.
                 if exact == everything:
                     raise
                 exact = everything
@@ -140,7 +140,7 @@ class Program:
         return self._epoch.executor, self._validation.executor
 
     def serves(self, structure: Structure) -> bool:
-        """Tells whether the program can be used for the numbers of another trial."""
+        """Returns whether the program can be used for the numbers of another trial."""
         return all(condition.holds(structure.values) for condition in self._record.conditions)
 
     @contextlib.contextmanager
@@ -171,12 +171,12 @@ class Program:
         return [variable.read_value() for variable in self._storage]
 
     def set_values(self, values: Sequence[tf.Tensor]) -> None:
-        """Sets its variables to what `values` returned."""
+        """Sets its variables to the values that `values` returned."""
         for variable, value in zip(self._storage, values, strict=True):
             variable.assign(value)
 
     def hold(self) -> None:
-        """Keeps the graphs, though the program is let go, until `release`."""
+        """Keeps the graphs of a dropped program until `release`."""
         self._users += 1
 
     def release(self) -> None:
@@ -186,7 +186,7 @@ class Program:
             self.close()
 
     def close(self) -> None:
-        """Frees the graphs, now or when nobody holds the program any more."""
+        """Frees the graphs, now or when the program is no longer held."""
         self._is_let_go = True
         if self._users == 0:
             self._free()
@@ -196,18 +196,18 @@ class Program:
             loop.close()
 
     def train_epoch(self, arrays: Sequence[tf.Tensor], order: tf.Tensor) -> dict[str, Any]:
-        """Trains an epoch; returns what the last training step returned, if that is to count."""
+        """Trains an epoch; returns the last training step's logs, if they count."""
         with self._noting():
             return self._epoch(*arrays, order)
 
     def validate(self, arrays: Sequence[tf.Tensor]) -> dict[str, Any]:
-        """Validates; returns what the last step returned, if that is to count."""
+        """Validates; returns the last step's logs, if they count."""
         with self._noting():
             return self._validation(*arrays)
 
     @contextlib.contextmanager
     def _noting(self) -> Iterator[None]:
-        """Notes what is raised: no other trial should use such a program."""
+        """Notes an error: no other trial should use such a program."""
         try:
             yield
         except Exception:
@@ -216,7 +216,7 @@ class Program:
 
 
 class Programs:
-    """Programs by structure, those that were used last.
+    """The programs used last, by structure.
 
     Args:
         kept: The most to keep.
@@ -231,11 +231,11 @@ class Programs:
         self._made = 0
 
     def __len__(self) -> int:
-        """Returns how many are at hand."""
+        """Returns how many are kept."""
         return len(self._programs)
 
     def __iter__(self) -> Iterator[Program]:
-        """Yields those at hand, that used longest ago first."""
+        """Yields the kept ones, least recently used first."""
         return iter(self._programs.values())
 
     @property
@@ -260,7 +260,7 @@ class Programs:
                 self._programs.move_to_end(place)
                 return program
         for place in [place for place in self._programs if place[0] == self._own]:
-            # No other trial can use it: that of one of its own kind, which has ended.
+            # No other trial can use the program of a unique structure.
             self._programs.pop(place).close()
         self._own = key if structure.reason else None
         while len(self._programs) >= self._kept:
@@ -282,7 +282,7 @@ class Programs:
 
         Args:
             structure: Its key; see `Trainer.structure`.
-            reason: What their trials are told.
+            reason: The reason that their trials get.
         """
         self._refused_structures[structure] = reason
         for place in list(self._programs):
@@ -290,14 +290,14 @@ class Programs:
                 self._programs.pop(place).close()
 
     def drop_broken(self) -> list[object]:
-        """Lets programs go that raised when they were run; returns their keys."""
+        """Drops programs that raised when they were run; returns their keys."""
         places = [place for place, program in self._programs.items() if program.broken]
         for place in places:
             self._programs.pop(place).close()
         return [key for key, _ in places]
 
     def clear(self) -> None:
-        """Lets all programs go."""
+        """Drops all programs."""
         while self._programs:
             self._programs.popitem()[1].close()
 
@@ -309,13 +309,13 @@ class Programs:
 
 
 def _drawn() -> tuple[object, ...]:
-    """Returns what tells whether Python's or numpy's global generator was drawn from."""
+    """Returns a value that changes if Python's or numpy's global generator was drawn from."""
     state: Any = np.random.get_state()
     return random.getstate(), state[1].tobytes(), state[2:]
 
 
 def _like(variable: keras.Variable) -> tf.Variable:
-    """Makes a variable of the program's own, like the one that a Keras variable has."""
+    """Makes the program's own variable, like that of a Keras variable."""
     import tensorflow as tf
 
     value = value_held(variable)

@@ -1,4 +1,4 @@
-"""The weights of a trial's best epoch: kept in memory, written once, digested."""
+"""The weights of a trial's best epoch: kept in memory, written once, with a digest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tracking.store.checkpoints import CheckpointError, checkpoint_digest
 if TYPE_CHECKING:
     import keras
 
-# Of all trials of this process.
+# For all trials of this process.
 _layouts = Layouts()
 
 
@@ -51,7 +51,7 @@ class BestWeights:
         return self._sha256
 
     def forget(self) -> None:
-        """Takes nothing: the weights of the best epoch are not the model's."""
+        """Drops the copy: the weights of the best epoch are not the model's."""
         self.copy, self._sha256 = None, ""
 
     def take(self) -> None:
@@ -59,7 +59,7 @@ class BestWeights:
         self.take_copy(copy_of(self._model))
 
     def take_copy(self, copy: Sequence[np.ndarray], sha256: str = "") -> None:
-        """Takes a copy that was made before.
+        """Takes an earlier copy.
 
         Args:
             copy: As `copy_of` returned it.
@@ -90,7 +90,7 @@ class BestWeights:
                 partial.write_bytes(layout.file_of(self.copy))
             return layout.digest_of(self.copy)
         assign(self._model, self.copy)
-        # HDF5 does not get over a file that it can't close: the process crashes when it ends.
+        # If HDF5 can't close a file, the process crashes when it ends.
         if shutil.disk_usage(path.parent).free < 2 * sum(array.nbytes for array in self.copy):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with replacing(path) as partial:

@@ -1,6 +1,6 @@
 """Variables that a training keeps beyond the weights and the optimizer's: of losses, of metrics.
 
-A state of a training holds them too, where they can be told apart surely.
+A state of a training has them too, if they can be identified reliably.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class Beyond(NamedTuple):
-    """What a training keeps beyond its weights.
+    """The variables of a training beyond its weights.
 
     Attributes:
         variables: In an order that is the same for each model of the builder's.
-        reason: Why it keeps something that a state can't hold, or empty.
+        reason: Why a state can't hold everything, or empty.
     """
 
     variables: Sequence[keras.Variable]
@@ -30,12 +30,12 @@ class Beyond(NamedTuple):
 
     @property
     def names(self) -> list[str]:
-        """What tells the variables apart: places, types and shapes."""
+        """The identity of the variables: places, types and shapes."""
         return [f"{v.path} {v.dtype} {tuple(v.shape)}" for v in self.variables]
 
 
 def beyond_weights(model: keras.Model, structure: Structure | None = None) -> Beyond:
-    """Finds what a training keeps beyond its weights.
+    """Finds the variables of a training beyond its weights.
 
     Left out are the model's own seed generators, which are set for each epoch, and the metrics of
     Keras's that are reset for each.
@@ -53,7 +53,7 @@ def beyond_weights(model: keras.Model, structure: Structure | None = None) -> Be
     known |= _reset_each_epoch(model)
     found = [variable for variable in structure.variables if id(variable) not in known]
     if found and structure.reason:
-        # They may be in another order next time.
+        # Their order may differ next time.
         return Beyond((), f"the model holds {structure.reason}, and variables beyond its weights")
     return Beyond(found)
 

@@ -1,4 +1,4 @@
-"""What callbacks keep from epoch to epoch: patience counters, best values, weights put aside."""
+"""The state of callbacks between epochs: patience counters, best values, saved weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from studies.libraries.keras_parts import GIVEN_TO_CALLBACKS
 if TYPE_CHECKING:
     import keras
 
-# What they write to, or call, lies outside what can be put aside.
+# What they write to, or call, can't be saved.
 _UNKNOWN = frozenset(
     {"BackupAndRestore", "CSVLogger", "LambdaCallback", "RemoteMonitor", "SwapEMAWeights",
      "TensorBoard"}
@@ -23,7 +23,7 @@ _OPERATION = "keras.ops"
 
 
 class CallbackStateError(InternalError):
-    """A callback keeps what can't be put aside; names it."""
+    """A callback keeps something that can't be saved; names it."""
 
 
 def capture(callbacks: Sequence[keras.callbacks.Callback]) -> list[dict[str, Any]]:
@@ -31,7 +31,7 @@ def capture(callbacks: Sequence[keras.callbacks.Callback]) -> list[dict[str, Any
 
     Raises:
         CallbackStateError: If one keeps anything but numbers, texts, arrays and containers of
-            them. (Functions are passed over in Keras's own callbacks, which never change them.)
+            them. (Functions are ignored in Keras's own callbacks, which never change them.)
     """
     return [_captured(callback) for callback in callbacks]
 
@@ -39,7 +39,7 @@ def capture(callbacks: Sequence[keras.callbacks.Callback]) -> list[dict[str, Any
 def restore(
     callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Sets callbacks to states that were captured; after they were told that training begins."""
+    """Sets callbacks to captured states; call it after `on_train_begin`."""
     import keras
 
     for callback, state in zip(callbacks, states, strict=True):
@@ -47,14 +47,14 @@ def restore(
             if isinstance(value, Mapping) and set(value) == {_OPERATION}:
                 setattr(callback, name, getattr(keras.ops, value[_OPERATION]))
             else:
-                # Copied: the callback changes what the state still holds.
+                # Copied: the callback changes objects that the state still needs.
                 setattr(callback, name, _copied(value, callback, name))
 
 
 def _captured(callback: keras.callbacks.Callback) -> dict[str, Any]:
     ours = type(callback).__module__.startswith("keras.")
     if ours and type(callback).__name__ in _UNKNOWN:
-        raise CallbackStateError(f"the state of {type(callback).__name__} can't be put aside")
+        raise CallbackStateError(f"the state of {type(callback).__name__} can't be saved")
     return {
         name: _copied(value, callback, name)
         for name, value in vars(callback).items()
@@ -64,7 +64,7 @@ def _captured(callback: keras.callbacks.Callback) -> dict[str, Any]:
 
 
 def is_operation(value: Any) -> bool:
-    """Tells whether a value is a function of `keras.ops`.
+    """Returns whether a value is a function of `keras.ops`.
 
     Those that monitor a metric choose `less` or `greater` at their first epoch, and turn the sign
     of their `min_delta` with it: one without the other goes the wrong way.
@@ -91,5 +91,5 @@ def _copied(value: Any, callback: object, name: str) -> Any:
         return {key: _copied(item, callback, name) for key, item in value.items()}
     kind = "a function" if isinstance(value, types.FunctionType) else type(value).__name__
     raise CallbackStateError(
-        f"the state of {type(callback).__name__} can't be put aside: {name} is {kind}"
+        f"the state of {type(callback).__name__} can't be saved: {name} is {kind}"
     )

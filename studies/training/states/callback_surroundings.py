@@ -1,4 +1,4 @@
-"""What callbacks keep outside of their attributes: in closures, globals, classes, functions."""
+"""The state of callbacks outside of their attributes: closures, globals, classes, functions."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from studies.training.structures.fingerprints import Fingerprint, library_of
 if TYPE_CHECKING:
     import keras
 
-# Of the standard library: what objects of these modules keep changes no training.
+# Modules of the standard library whose objects' state changes no training.
 _OUTPUT = frozenset({"_io", "_thread", "io", "logging", "threading"})
 _INSTALLED = tuple({sysconfig.get_path(name) for name in ("purelib", "platlib")})
 
 
 class Surroundings(Fingerprint):
-    """A digest of what the code of callbacks can reach, but for their attributes and the model.
+    """A digest of what the code of callbacks can reach, without their attributes and the model.
 
-    Of packages that are installed it reads nothing.
+    It does not read installed packages.
     """
 
     def __init__(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
@@ -49,7 +49,7 @@ class Surroundings(Fingerprint):
     def _visit_callback(self, callback: Any) -> None:
         self._write("callback", self._kind(type(callback)))
         for name, item in vars(callback).items():
-            # Those of Keras's are handed functions, which aren't part of their state.
+            # Keras's callbacks get functions, which aren't part of their state.
             if callable(item) and not is_operation(item) and not self._is_of_the_model(item):
                 self._write(name, self._token(item))
 
@@ -60,7 +60,7 @@ class Surroundings(Fingerprint):
         return super()._goes_by_name(thing) or _is_installed(thing)
 
     def _unreadable(self, why: str) -> str:
-        # What code reads from outside of the process is no state of its own.
+        # Data from outside of the process is no state of the code.
         return "unreadable" if why.startswith("code that") else super()._unreadable(why)
 
 

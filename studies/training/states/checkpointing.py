@@ -1,4 +1,4 @@
-"""Keeping the state of a training after its epochs, and taking it up again."""
+"""Keeps the state of a training after its epochs, and resumes from it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from studies.errors import StudyError, describe
+from search_spaces.errors import StudyError
+from studies.error_texts import describe
 from studies.training.building.build import build_variables
 from studies.training.callbacks import may_change_model
 from studies.training.process.determinism import global_random_states
@@ -56,10 +57,10 @@ class Checkpoints:
 
     Args:
         task: Where the state goes.
-        model: What is trained.
+        model: The model.
         callbacks: The user's own.
-        weights: Those of the best epoch.
-        trainer: What trains. One that concludes has no states: nothing could go on from them.
+        weights: The weights of the best epoch.
+        trainer: The trainer. One that concludes has no states: its trainings can't be resumed.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Checkpoints:
         self._given_up = ""
         self._task, self._model, self._callbacks = task, model, callbacks
         self._weights, self._trainer = weights, trainer
-        # Such states are in no weights, nor in the model's optimizer: they can't be taken up.
+        # Such states are in no weights, nor in the model's optimizer: they can't be restored.
         wanted = not (trainer.concludes or stateful_layers(model) or other_optimizers(model))
         self._identity = identity_of(task.spec)
         self._writer = StateWriter(task.state) if wanted and task.state is not None else None
@@ -85,7 +86,7 @@ class Checkpoints:
 
     @property
     def given_up(self) -> str:
-        """Why no state is kept any more, or empty."""
+        """Why states are no longer kept, or empty."""
         return self._given_up
 
     def __enter__(self) -> Checkpoints:
@@ -118,7 +119,7 @@ class Checkpoints:
         Args:
             epochs: The metrics of every epoch so far.
             best: The best of them.
-            last: Whether the training ends with it, and another one may go on from there.
+            last: Whether the training ends with it, and another one may continue it.
 
         Raises:
             StudyError: If an earlier state could not be written.
@@ -161,11 +162,11 @@ class Checkpoints:
         self._spent += time.monotonic() - began
 
     def _why_not(self) -> str:
-        """Says what of the training a state can't hold, or nothing."""
+        """Returns why a state can't hold the training, or an empty text."""
         if self._beyond is None:
             drawing = random_operation(self._model)
             if drawing:
-                return f"the state of {drawing} can't be put aside"
+                return f"the state of {drawing} can't be saved"
             try:
                 self._beyond = beyond_weights(self._model, self._trainer.walked)
             except Exception as error:
@@ -181,8 +182,9 @@ class Checkpoints:
         return ""
 
     def _give_up(self, reason: str) -> None:
-        """Keeps no state: if the training is cut, it begins anew and comes to the same."""
-        _log.info("trial %d is trained anew if it is cut: %s", self._task.spec.number, reason)
+        """Keeps no state: if the training is cut, it starts again, to the same bits."""
+        number = self._task.spec.number
+        _log.info("trial %d is trained from its first epoch if it is cut: %s", number, reason)
         self._given_up = reason
         assert self._writer is not None
         self._writer.__exit__(None, None, None)
@@ -197,7 +199,7 @@ class Checkpoints:
 
 
 def _surroundings(callbacks: Sequence[keras.callbacks.Callback]) -> object:
-    """Returns what callbacks reach beside their attributes, to compare; unlike any if unknown."""
+    """Returns a digest of what callbacks reach besides attributes; unique if unknown."""
     try:
         return Surroundings(callbacks).key
     except Exception:
@@ -212,11 +214,11 @@ def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
 def cannot_write(path: Path, error: OSError) -> StudyError:
     """Returns the error for a checkpoint that can't be written.
 
-    It is not the trial's fault: the study stops, and tries the trial again when it goes on.
+    It is not the trial's fault: the study stops, and resumes the trial when it is launched again.
     """
     return StudyError(
         f"The checkpoint {str(path)!r} cannot be written: {error.strerror or error}. Make room, "
-        "and launch again to go on."
+        "and launch again to resume."
     )
 
 
@@ -226,34 +228,34 @@ def take_up(
     splits: AnySplits,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> TrainingState | None:
-    """Sets a model to where a training of the same trial, or the one it goes on from, stopped.
+    """Restores a model from the last state of its trial, or of the trial that it continues.
 
-    If the newest state can't be used, the one before is; what that costs is told.
+    If the newest state can't be used, the one before is; a message says what that costs.
 
     Args:
-        task: What is to be trained.
+        task: The training.
         model: New; if None is returned, it may have been changed.
         splits: The data.
         callbacks: The user's own.
 
     Returns:
-        The state, or None if there is none that can be used: then the training begins anew, and
-        comes to the same.
+        The state, or None if none can be used: then the training starts from its first epoch, to
+        the same bits.
     """
     unfit = ""
     for path, own in _states(task):
         try:
             state = _taken_up(path, task, model, splits, callbacks)
         except Exception as error:
-            # Whatever ails it: training from the first epoch needs none of it.
+            # Any fault: training from the first epoch needs no state.
             why = str(error) if isinstance(error, StateError) else describe(error)
             unfit = unfit or why
             if own:
-                # Or it would take the place of a sound one when the next one is written.
+                # Otherwise it would replace a sound one when the next one is written.
                 path.unlink(missing_ok=True)
             continue
         if unfit:
-            _tell(task, unfit, f"goes on from an earlier one, after epoch {len(state.epochs)}")
+            _tell(task, unfit, f"resumes from an earlier one, after epoch {len(state.epochs)}")
         return state
     if unfit:
         _tell(task, unfit, "is trained from its first epoch")
@@ -261,14 +263,14 @@ def take_up(
 
 
 def _states(task: TrialTask) -> Iterator[tuple[Path, bool]]:
-    """Yields the states that there are, the newest first, and whether each is the trial's own."""
+    """Yields the existing states, newest first, and whether each is the trial's own."""
     for newest, own in ((task.state, True), (task.origin, False)):
         if newest is not None:
             yield from ((path, own) for path in (newest, one_before(newest)) if path.exists())
 
 
 def _tell(task: TrialTask, unfit: str, how: str) -> None:
-    """Tells, on standard error, what a state that can't be used costs."""
+    """Logs the cost of a state that can't be used."""
     number = task.spec.number
     _log.warning("trial %d: its newest state can't be used (%s); it %s", number, unfit, how)
 

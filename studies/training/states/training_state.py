@@ -1,9 +1,9 @@
-"""The state of a training after an epoch: in a file, from which it goes on bit for bit.
+"""The state of a training after an epoch, in a file, to resume from bit for bit.
 
-A safetensors file (https://huggingface.co/docs/safetensors): arrays and a JSON header, nothing
-that is run when it is read. It holds the weights and the optimizer's variables after the last
-epoch and after the best one, the metrics of every epoch, and the state of the callbacks. Random
-states are not in it: they are functions of the trial's seed and the epoch (see `determinism`).
+A safetensors file (https://huggingface.co/docs/safetensors): arrays and a JSON header; reading it
+runs no code. It holds the weights and the optimizer's variables after the last epoch and after the
+best one, the metrics of every epoch, and the state of the callbacks. Random states are not in it:
+they are functions of the trial's seed and the epoch (see `determinism`).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from search_spaces.errors import InternalError
 from tracking.records import BestEpoch, TrialSpec
 from tracking.store.atomic import replacing
 
-# Parts of a spec that don't change what an epoch computes.
+# Parts of a spec that don't change the results of an epoch.
 _NOT_COMPUTED = ("number", "attempt", "epochs", "goes_on_from", "initial_epoch", "begun_as")
 
 
 class StateError(InternalError):
-    """A state can't be gone on from: the file is damaged, or of another training."""
+    """A training can't resume from a state: the file is damaged, or of another training."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class TrainingState:
         best_weights: The same after the best epoch.
         callbacks: State of each callback, as `callback_states` captures it.
         stopped: Whether a callback ended the training with the last epoch.
-        trainer: What trained, and why not what is faster; see `Trainer.used`.
+        trainer: The trainer, and why not the faster one; see `Trainer.used`.
         beyond: Variables beyond the weights; see `beyond_weights`.
-        beyond_names: What tells these apart.
+        beyond_names: Their identities.
         traced: What the training and the validation step were traced for; see `Trainer.traced`.
     """
 
@@ -64,21 +64,21 @@ class TrainingState:
 
 
 def identity_of(spec: TrialSpec) -> str:
-    """Returns what two trainings share if one can go on where the other stopped.
+    """Returns a key that is equal for trainings if one can resume the other.
 
-    That is all of the spec but its number, its attempt and how many epochs it has; the number
-    that the builder sees is part of it.
+    It covers the spec without its number, its attempt and its epochs, but with the number that the
+    builder sees.
     """
     fields = {**dataclasses.asdict(spec), "built_as": spec.built_as}
     if spec.class_weight is None:
-        # Left out, as in states that are older than it.
+        # Left out, as in older states.
         del fields["class_weight"]
     computed = {name: value for name, value in fields.items() if name not in _NOT_COMPUTED}
     return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()
 
 
 def write_state(path: Path, state: TrainingState) -> None:
-    """Writes a state, whole or not at all. The one that it replaces is kept as `one_before`.
+    """Writes a state atomically. The one that it replaces is kept as `one_before`.
 
     Raises:
         OSError: If it can't be written.
@@ -87,11 +87,11 @@ def write_state(path: Path, state: TrainingState) -> None:
     from safetensors.numpy import save_file
 
     arrays: dict[str, np.ndarray] = {}
-    # Types that numpy itself lacks, such as bfloat16, go by their bytes.
+    # Types that numpy lacks, such as bfloat16, are written as bytes.
     others: dict[str, str] = {}
 
     def plain(value: Any) -> Any:
-        """Puts arrays aside, and a name in their place."""
+        """Collects arrays, and replaces them by names."""
         if isinstance(value, np.ndarray):
             name = f"callbacks/{len(arrays)}"
             arrays[name] = _in_order(value)
@@ -103,7 +103,7 @@ def write_state(path: Path, state: TrainingState) -> None:
         return value
 
     callbacks = [plain(dict(captured)) for captured in state.callbacks]
-    # After a best epoch they are the same, and stand in the file once.
+    # After a best epoch they are equal, and are written once.
     best_is_last = state.best_weights is state.last
     arrays |= {f"beyond/{i}": _in_order(array) for i, array in enumerate(state.beyond)}
     for part in ("last",) if best_is_last else ("last", "best_weights"):
@@ -133,15 +133,15 @@ def write_state(path: Path, state: TrainingState) -> None:
         try:
             save_file(arrays, partial, metadata=metadata)
         except SafetensorError as error:
-            # What it makes of a full disk.
+            # It raises this for a full disk.
             raise OSError(str(error)) from error
 
 
 def read_state(path: Path) -> TrainingState:
-    """Reads what `write_state` wrote.
+    """Reads a state that `write_state` wrote.
 
     Raises:
-        StateError: If it is not there, damaged, or no state at all.
+        StateError: If it is missing, damaged, or no state.
     """
     from safetensors import SafetensorError, safe_open
 

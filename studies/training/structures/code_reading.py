@@ -1,4 +1,4 @@
-"""What compiled Python code reads beside its arguments: globals, attributes, imports."""
+"""What compiled Python code reads besides its arguments: globals, attributes, imports."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _UNTOLD_OF = {
 
 @dataclass(frozen=True)
 class Reads:
-    """What code reads, inner functions included.
+    """What code reads, with inner functions.
 
     Attributes:
         globals: Names of globals and built-in functions.
@@ -43,13 +43,13 @@ class Reads:
 
     @property
     def by_any_name(self) -> bool:
-        """Whether it may read attributes whose names are not in it."""
+        """Whether it may read attributes by computed names."""
         if not _BY_ANY_NAME.isdisjoint(self.globals):
             return True
         return not {"__dict__", "attrgetter"}.isdisjoint(self.attributes)
 
     def untold(self, values: Mapping[str, Any]) -> str:
-        """Says what it does, if what it reads by that can't be told; else nothing.
+        """Returns why its reads can't be known; empty if they can.
 
         Args:
             values: Globals, by name.

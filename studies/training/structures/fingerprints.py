@@ -1,8 +1,8 @@
-"""A digest of Python objects and of all that can be reached from them, code included.
+"""A digest of Python objects and everything reachable from them, with code.
 
-Two objects with the same digest behave alike. Classes and functions of libraries go by their names;
-of others all is read that their behaviour may depend on: code, constants, what they close over,
-and the globals that they name. What can't be read surely makes a digest of its own kind.
+Two objects with the same digest behave alike. Classes and functions of libraries count by name. For
+others, everything that their behaviour may depend on is read: code, constants, closures, and the
+globals that they name. If something can't be read reliably, the digest is unique.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MOST_OBJECTS = 200_000
 _LIBRARIES = frozenset({"keras", "tensorflow", "numpy", "keras_tuner", "optuna", "ml_dtypes"})
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by Python code.
 _ATOMS = (bool, int, float, complex, str, bytes)
-# Numbers of what could not be read.
+# Numbers for unreadable objects.
 _own = itertools.count()
 
 
@@ -45,9 +45,9 @@ class Fingerprint:
 
     Attributes:
         key: Equal for objects that behave alike.
-        reason: What could not be read, which makes the key unlike any other; or empty.
-        digest: Of what could be read.
-        of_libraries: Whether no code was met but that of libraries.
+        reason: What could not be read, which makes the key unique; or empty.
+        digest: Of the readable parts.
+        of_libraries: Whether all code is that of libraries.
     """
 
     def __init__(self, *roots: object) -> None:
@@ -56,7 +56,7 @@ class Fingerprint:
         self._digest = hashlib.sha256()
         self._places: dict[int, int] = {}
         self._queue: deque[Any] = deque()
-        # So that no id is given twice.
+        # Kept, so that no id is reused.
         self._alive: list[Any] = []
         for root in roots:
             self._write(self._token(root))
@@ -70,14 +70,14 @@ class Fingerprint:
         self._places, self._alive = {}, []
 
     def _put_off(self) -> bool:
-        """Puts into the queue what depends on all that was read; tells whether there is any."""
+        """Queues objects that depend on everything read so far; returns whether there are any."""
         return False
 
     def _note(self, name: str, reads: Reads) -> None:
-        """Takes what a function reads that is not of a library."""
+        """Takes the reads of a function that is not of a library."""
 
     def _goes_by_name(self, thing: Any) -> bool:
-        """Tells whether a class or a function is the same for all that have its name."""
+        """Returns whether a class or a function is identified by its name."""
         return _is_of_library(thing)
 
     def _write(self, *parts: object) -> None:
@@ -88,7 +88,7 @@ class Fingerprint:
         return "unreadable"
 
     def _token(self, value: Any) -> object:
-        """Returns what stands for a value: itself if it is simple, else a place in the queue."""
+        """Returns a simple value itself, and for others a place in the queue."""
         if value is None or value is Ellipsis or value is NotImplemented:
             return value
         kind = type(value)
@@ -102,7 +102,7 @@ class Fingerprint:
         return f"#{place}"
 
     def _visit(self, value: Any) -> None:
-        """Writes what an object is and holds."""
+        """Writes the kind and content of an object."""
         for kinds, visit in _VISITORS:
             if isinstance(value, kinds):
                 visit(self, value)
@@ -117,7 +117,7 @@ class Fingerprint:
                 # Of a class of its own.
                 self._write(atom.__name__, atom.__repr__(value))
         slots = any("__slots__" in vars(base) for base in kind.__mro__)
-        # What is written in C may hold more than its attributes.
+        # Objects written in C may hold more than their attributes.
         written_in_c = [base for base in kind.__mro__[:-1] if not base.__flags__ & _HEAP_TYPE]
         if (slots or hasattr(value, "__dict__")) and all(base in _ATOMS for base in written_in_c):
             self._visit_attributes(value)
@@ -140,14 +140,14 @@ class Fingerprint:
         self._visit_attributes_of_collection(value)
 
     def _visit_set(self, value: Any) -> None:
-        # Orders of sets of objects differ from process to process and trial to trial.
+        # The order of sets of objects differs between processes and trials.
         if not all(item is None or type(item) in _ATOMS for item in value):
             self._unreadable(f"a set of objects ({value!r:.60})")
         self._write("set", sorted(repr(item) for item in value))
         self._visit_attributes_of_collection(value)
 
     def _visit_attributes_of_collection(self, value: Any) -> None:
-        # Those of a library keep books only.
+        # Those of a library only keep books.
         if library_of(type(value)) not in {*_LIBRARIES, "builtins", "collections"}:
             self._visit_attributes(value)
 
@@ -182,7 +182,7 @@ class Fingerprint:
         self._write("pattern", value.pattern, value.flags)
 
     def _visit_path(self, value: pathlib.PurePath) -> None:
-        # Not its attributes: it keeps there what it was asked for.
+        # Not its attributes: it stores requested names there.
         self._write("path", self._kind(type(value)), str(value))
 
     def _visit_enum(self, value: Any) -> None:
@@ -195,7 +195,7 @@ class Fingerprint:
         self._write("builtin", getattr(value, "__qualname__", value.__name__))
 
     def _kind(self, kind: type) -> object:
-        """Returns what stands for a class: the name of a library's, else what is in it."""
+        """Returns the representation of a class: a library's name, else its content."""
         name = (kind.__module__, kind.__qualname__)
         return name if self._goes_by_name(kind) else self._token(kind)
 
@@ -219,7 +219,7 @@ class Fingerprint:
         self.of_libraries &= _is_library(function.__module__ or "")
         parts = (function.__defaults__, function.__kwdefaults__, function.__closure__)
         self._write(self._token(function.__code__), *(self._token(part) for part in parts))
-        # What was put on the function itself, whose keys are names.
+        # Attributes of the function itself.
         self._write(sorted(function.__dict__), [self._token(v) for v in function.__dict__.values()])
         reads, values = reads_of(function.__code__), function.__globals__
         self._note(function.__name__, reads)
@@ -230,7 +230,7 @@ class Fingerprint:
                 self._visit_global(values[name], reads, seen)
         for name in _imported(reads, values.get("__package__")):
             module = sys.modules.get(name)
-            # One that is not loaded yet has a key of its own; the next trial finds it loaded.
+            # A module that is not loaded yet makes the key unique; the next trial finds it loaded.
             self._write("import", name, module is not None)
             if module is not None:
                 self._visit_global(module, reads, seen)
@@ -245,7 +245,7 @@ class Fingerprint:
         if value.__name__ in seen:
             return
         seen.add(value.__name__)
-        # A module of the user's own: what the function may read of it.
+        # A user's own module: the names that the function may read.
         names = sorted(vars(value)) if reads.by_any_name else reads.attributes
         for name in names:
             if name in vars(value) and not (reads.by_any_name and name.startswith("__")):
@@ -304,7 +304,7 @@ def library_of(thing: Any) -> str:
 
 
 def _imported(reads: Reads, package: str | None) -> Iterator[str]:
-    """Yields the modules that code may import, what it imports of them included."""
+    """Yields the modules that code may import, and the names imported from them."""
     for level, name, parts in reads.imports:
         try:
             module = importlib.util.resolve_name("." * level + name, package)
@@ -319,7 +319,7 @@ def _is_library(module: str) -> bool:
 
 
 def _is_of_library(thing: Any) -> bool:
-    """Tells whether a class or a function is what a library has under its name."""
+    """Returns whether a class or a function is a library's under its name."""
     module = getattr(thing, "__module__", "") or ""
     if not _is_library(module) and module != "builtins":
         return False

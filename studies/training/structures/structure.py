@@ -1,10 +1,9 @@
-"""What of a model decides the graph that TensorFlow traces of it, as a key to compare.
+"""The structure of a model: what decides its traced graph, as a key to compare.
 
-Everything that can be reached from the model is read: attributes of layers, optimizer, losses and
-metrics, the graph that connects them, and the code of classes and functions that are not of a
-library, with the variables that they close over and the globals that they name. Left out is what
-a program is given anew for each trial: the values of variables, and the numbers that are lifted
-out of the graph. What can't be read surely makes the model one of its own kind.
+It covers everything reachable from the model: attributes of layers, optimizer, losses and metrics,
+the graph that connects them, and the code of classes and functions outside of libraries, with their
+closures and the globals that they name. It omits what a program gets for each trial: the values of
+variables, and lifted numbers. If something can't be read reliably, the structure is unique.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from studies.training.structures.code_reading import Reads
 from studies.training.structures.fingerprints import Fingerprint, attributes_of, library_of
 from studies.training.structures.lifting import LiftedNumber
 
-# Methods whose doing is over when a model is traced.
+# Methods that have run before a model is traced.
 _BEFORE_TRAINING = frozenset({"__init__", "build", "get_config", "from_config"})
-# What is lifted, by class and attribute. Each is shown to be exact by tests/studies/test_exactness.
+# Lifted numbers, by class and attribute. tests/studies/test_exactness shows that each is exact.
 _LIFTED: Mapping[str, tuple[str, ...]] = {
     "Dropout": ("rate",),
     "SpatialDropout1D": ("rate",),
@@ -52,20 +51,20 @@ _LIFTED: Mapping[str, tuple[str, ...]] = {
 
 
 class UnreadableError(InternalError):
-    """Something of a model can't be compared surely."""
+    """A part of a model can't be compared reliably."""
 
 
 class Structure(Fingerprint):
     """A model's structure.
 
     Attributes:
-        key: Equal for models that are traced to the same graph, but for `numbers`.
-        variables: All Keras variables that can be reached, in an order that the key fixes.
+        key: Equal for models with the same traced graph, except for `numbers`.
+        variables: All reachable Keras variables, in an order that the key fixes.
         numbers: The numbers that are lifted out of the graph, likewise.
-        values: What the numbers are.
-        others: What was read beside the model.
-        reason: Why the model is one of its own kind, or empty.
-        state: What holds state that a program can't be given, or empty.
+        values: The values of the numbers.
+        others: Other objects that were read.
+        reason: Why the structure is unique, or empty.
+        state: Something with state that a program can't get, or empty.
     """
 
     def __init__(self, model: object, *others: object) -> None:
@@ -76,7 +75,7 @@ class Structure(Fingerprint):
         self.others = others
         self.state = ""
         self._keras = keras
-        # What decides on initial values, unless code reads it that runs later.
+        # Attributes that decide initial values, unless code that runs later reads them.
         self._initial: list[tuple[str, Any]] = []
         self._read: set[str] = set()
         self._read_by_any_name = False
@@ -85,11 +84,11 @@ class Structure(Fingerprint):
 
     @property
     def traced(self) -> str:
-        """What a trace of the model depends on now, as text to compare with another time's."""
+        """What a trace of the model depends on now, as text to compare later."""
         return "" if self.reason else f"{self.key} {self.values}"
 
     def is_like(self, other: Structure) -> bool:
-        """Tells whether nothing that can be read differs from another structure."""
+        """Returns whether all readable parts equal those of another structure."""
         return (self.digest, self.values) == (other.digest, other.values)
 
     def _visit(self, value: Any) -> None:
@@ -136,7 +135,7 @@ class Structure(Fingerprint):
             super()._visit_object(value)
 
     def _holder_of(self, value: object) -> str:
-        """Returns the layer that holds a value, as a part of a sentence; or nothing."""
+        """Returns the layer of a value, as a part of a sentence; or empty."""
         for holder in self._alive:
             if isinstance(holder, self._keras.layers.Layer):
                 for _, item in attributes_of(holder):
@@ -169,28 +168,28 @@ class Structure(Fingerprint):
             self._write(name, self._token(item))
 
     def _passes_over(self, kind: type, name: str, item: Any) -> bool:
-        """Tells whether an attribute is bookkeeping of Keras's or TensorFlow's."""
+        """Returns whether an attribute is bookkeeping of Keras or TensorFlow."""
         if not any(library_of(base) in ("keras", "tensorflow") for base in kind.__mro__):
             return False
         if name in keras_parts.BOOKKEEPING_OF_MODELS:
             return issubclass(kind, self._keras.Model)
-        # Methods that Keras wraps, for each object anew.
+        # Methods that Keras wraps for each object.
         wrapped = name in ("build", "quantize") and isinstance(item, types.FunctionType)
         return wrapped or name in keras_parts.BOOKKEEPING or name.startswith("_self_")
 
     def _is_public(self, kind: type) -> bool:
-        """Tells whether a class is the one that Keras exports under its name."""
+        """Returns whether a class is the one that Keras exports under its name."""
         keras = self._keras
         optimizers = keras.optimizers
         rooms = (keras.layers, keras.regularizers, optimizers, optimizers.schedules)
         return any(getattr(room, kind.__name__, None) is kind for room in rooms)
 
     def _is_of_initial_values(self, holder: Any, keras_own: bool, name: str, item: Any) -> bool:
-        """Tells whether an attribute decides on initial values, which a program is given."""
+        """Returns whether an attribute decides initial values, which a program gets."""
         initializer = self._keras.initializers.Initializer
         if isinstance(holder, self._keras.layers.Layer) and isinstance(item, initializer):
             return library_of(type(item)) == "keras"
-        # Of an initializer itself it matters: what is left here is not one of a layer's weights.
+        # In an initializer itself it matters: those left here are of no layer's weights.
         return keras_own and name in keras_parts.SEEDS and not isinstance(holder, initializer)
 
     def _note(self, name: str, reads: Reads) -> None:
@@ -199,7 +198,7 @@ class Structure(Fingerprint):
             self._read_by_any_name |= reads.by_any_name
 
     def _put_off(self) -> bool:
-        """Writes initializers and seeds of layers that are read by more than a `build`."""
+        """Writes initializers and seeds of layers that more than a `build` reads."""
         kept, self._initial = self._initial, []
         for name, item in kept:
             if self._read_by_any_name or name.strip("_") in self._read:
@@ -210,7 +209,7 @@ class Structure(Fingerprint):
 
 
 def _is_number(item: Any) -> bool:
-    """Tells whether an attribute is a float, of Python's or as a tensor (as Keras's L1 holds)."""
+    """Returns whether an attribute is a Python float, or one as a tensor (as in Keras's L1)."""
     import tensorflow as tf
 
     if type(item) is float:

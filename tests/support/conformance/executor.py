@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from studies.errors import StudyError
+from search_spaces.errors import StudyError
 from studies.executors.executor import Executor
 from tracking.records import Decision, EpochResult, TrainerName, TrialResult, TrialSpec, TrialTask
 

@@ -170,7 +170,7 @@ def handmade(
 def seeing(begun: list[int]) -> keras.callbacks.Callback:
     """A callback that notes which epochs are trained.
 
-    By a log: a list that it closes over would be a state of its own, which can't be put aside.
+    By a log: a list that it closes over would be a state of its own, which can't be saved.
     """
 
     class Noting(logging.Handler):

@@ -5,26 +5,6 @@ from __future__ import annotations
 import re
 import textwrap
 
-from search_spaces.errors import (
-    BuilderError,
-    EngineError,
-    ObjectiveError,
-    StudyError,
-    StudyFileError,
-    WorkerError,
-)
-
-__all__ = [
-    "BuilderError",
-    "EngineError",
-    "ObjectiveError",
-    "StudyError",
-    "StudyFileError",
-    "WorkerError",
-    "describe",
-    "first_paragraph",
-]
-
 # Prefixes of TensorFlow's errors: the place in its graph, and in the code.
 _NODE = re.compile(r"\{\{function_node [^}]*\}\}")
 _CALLED = re.compile(r"^Exception encountered when calling .*?\x1b\[1m(.*?)\x1b\[0m", re.DOTALL)
