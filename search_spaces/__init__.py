@@ -2,12 +2,12 @@
 
 | file | holds |
 |---|---|
-| `discovery/` | discovery: the space of a builder that declares its hyperparameters as it goes |
+| `discovery/` | the space of a builder that declares its hyperparameters inline |
 | `inline/` | declarations within a builder, in the words of Keras Tuner or Optuna |
-| `parameters/` | parameters: a name, a domain, a scale, a condition |
+| `parameters/` | `Float`, `Int`, `Choice`: a name, a domain, a scale, a condition |
 | `space/` | `SearchSpace`: parameters together |
 | `translations/` | the space for Optuna and for Keras Tuner |
-| `tailoring`, `spellings` | the same from a command line |
+| `tailoring`, `spellings` | a space altered from the command line; values as texts |
 | `ready_made/` | `learning_rate()`, `dropout()`, `l2()`, …: usual ranges and scales |
 | `hyperparameters` | `Hyperparameters`: the `hp` that a builder receives |
 | `private_parts` | private names of libraries, declared and looked up |

@@ -3,20 +3,20 @@
 | module | holds |
 |---|---|
 | `again/` | a recorded training run again, and compared |
-| `definition/` | what a study is, as a value |
+| `definition/` | a study's definition, as a value |
 | `launching/` | starting or resuming a study: its record, its executor, its champion |
-| `running/` | the loop of a study that runs: engine, executor and record, one trial after another |
-| `user_code/` | the code that a user brings: loaded, shipped, recorded; where its errors are |
+| `running/` | the driver: the loop that ties engine, executor and record together |
+| `user_code/` | a user's code: loaded, sent to workers, recorded; where its errors are |
 | `commands/` | the command line |
 | `study` | the `Study` that users hold |
-| `progress`, `lines`, `interruption` | what a person sees, in lines that fit; Ctrl-C and SIGTERM |
-| `doctor/` | a store looked through and mended |
+| `progress`, `lines`, `interruption` | progress for the user; lines that fit; Ctrl-C and SIGTERM |
+| `doctor/` | checking and mending a store |
 | `executors/` | where trials run |
 | `training/` | from a spec to a stream of epochs |
-| `engines/` | what proposes hyperparameters |
+| `engines/` | Optuna's samplers and Keras Tuner's oracles: they propose trials |
 | `catalog/` | ready studies |
 | `data/` | data sets, splits |
-| `libraries/` | what is private of the libraries that train |
+| `libraries/` | private parts of TensorFlow, Keras, Optuna and Keras Tuner |
 | `error_texts` | the texts of errors of Keras, TensorFlow and users, in one line |
 """
 

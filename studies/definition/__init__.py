@@ -1,4 +1,4 @@
-"""What a study is, as a value.
+"""A study's definition, as a value.
 
 | module | holds |
 |---|---|
@@ -9,5 +9,5 @@
 | `outputs` | the last layer, the loss and the metrics that fit a kind of target |
 | `seeds` | every random choice of a study, as a function of its seed |
 | `settings` | names of engines, pruners and trainers, with their defaults |
-| `study_definition` | the whole: data, builder, space, objective, engine, budget, seed |
+| `study_definition` | data, builder, space, objective, engine, budget and seed together |
 """

@@ -2,7 +2,7 @@
 
 | module | holds |
 |---|---|
-| `diagnosis` | every check in its order; the locks |
+| `diagnosis` | all checks in their order; the locks |
 | `retraining` | weights, restored by training |
 | `states` | the states of trainings |
 

@@ -2,7 +2,7 @@
 
 | module | holds |
 |---|---|
-| `engine` | `Engine`, the seam |
+| `engine` | `Engine`, the protocol |
 | `make` | from a name to an engine, and whether it can serve a study |
 | `optuna_engine` | Optuna's samplers and pruners behind the seam |
 | `optuna_parts` | which sampler and pruner a name stands for |

@@ -2,7 +2,7 @@
 
 | module | holds |
 |---|---|
-| `executor` | `Executor` and `Handler`, the seam |
+| `executor` | `Executor` and `Handler`, the protocols |
 | `session` | a loaded study: describes itself, runs trials, saves the champion |
 | `in_process` | trials in this process |
 | `worker` | trials in one worker process, from the driver's side |

@@ -3,11 +3,11 @@
 | module | holds |
 |---|---|
 | `choosing` | chooses a study's champion when its trials are done |
-| `launch` | starting a study, or going on with it: from a file or an object to its record |
-| `launch_options` | how a study is launched: all that is none of its definition |
+| `launch` | launches a study, new or resumed, from a file or an object |
+| `launch_options` | the options of a launch, as one value |
 | `load_model` | loading a registered champion, with its own layers and losses |
 | `mirroring` | sends a study's record to an MLflow server too |
 | `retrying` | trains infeasible trials again, after the user mended the cause |
-| `run_study` | a study that an executor has loaded: its record and its driver |
-| `taking_up` | its store is checked, it is held, and its record is read |
+| `run_study` | runs a loaded study: its driver, its champion, its summary |
+| `taking_up` | opens a study: checks its store, takes its lock, reads its record |
 """

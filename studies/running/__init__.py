@@ -1,4 +1,4 @@
-"""The loop of a study that runs: engine, executor and record, one trial after another.
+"""The driver of a running study, and its parts.
 
 | module | holds |
 |---|---|
@@ -8,13 +8,13 @@
 | `definitions` | compares a study's definition with the recorded one |
 | `driver` | the loop that ties engine, executor and tracking together |
 | `first_trials` | whether the first trials of a launch all fail alike |
-| `proposals` | the engine as the driver uses it, with trials in their order |
+| `proposals` | the engine, with results as they come, or in order |
 | `repeats` | combines the results of a repeated trial's trainings |
 | `retention` | which checkpoints and states stay on disk |
 | `running_trial` | a running trial: its record and its trainings |
-| `search` | what is tried next, in which space, and whether the budget is spent |
+| `search` | the next trial, the space, and whether the budget is spent |
 | `specs` | from an engine's proposal to an executor's task |
-| `study_trials` | a study's trials, as a launch follows them |
+| `study_trials` | a study's trials during a launch |
 | `time_limit` | a time limit for trainings that hang, or never end |
 | `validation_parts` | whether trials were validated on the same samples |
 """

@@ -1,4 +1,4 @@
-"""A study's search: what is tried next, in which space, and whether its budget is spent."""
+"""A study's search: the next trial, the space, and whether the budget is spent."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Search:
 
     Attributes:
         description: The study, with the space as it is now.
-        exhausted: Whether there is nothing left to try.
+        exhausted: Whether nothing is left to try.
         ending: Why the budget is spent, or None.
     """
 
@@ -48,7 +48,7 @@ class Search:
         self.description = description = runs.description
         self.exhausted = False
         self.ending: Ending | None = None
-        # Trials that the engine knows, which showed what the space lacks.
+        # Trials that the engine knows, with hyperparameters that the space lacks.
         self._showed: list[EndedTrial] = []
         self._proposals = Proposals(engine_of, curve, description.lag, description.objective)
         self._proposals.begin(description.space, [*trials.all.values()])
@@ -61,7 +61,7 @@ class Search:
         return self._proposals.engine
 
     def begin(self) -> None:
-        """Makes up for what a killed launch has not recorded."""
+        """Records what a killed launch did not."""
         self._best.complete()
 
     def report(self, epoch: EpochResult) -> bool:
@@ -71,7 +71,7 @@ class Search:
     def record(self, trial: EndedTrial) -> None:
         """Records that a finished trial is the best so far, if it is."""
         if not self.description.lag:
-            # With its result, or it might be lost: the engine is not told again.
+            # Together with its result, or it might be lost: the engine does not get it again.
             self._best.take(trial, told_before=False)
 
     def take(self, trial: EndedTrial) -> None:
@@ -79,15 +79,15 @@ class Search:
         self._proposals.ended(trial)
 
     def step(self) -> None:
-        """Tells the engine what it may know by now; then what these trials showed joins the space.
+        """Gives the engine its results; then the hyperparameters of these trials join the space.
 
-        In a deterministic study the engine is told by number, when `ask` needs it.
+        In a deterministic study the engine gets results by number, when `ask` needs them.
         """
         if not self.description.lag:
             self.tell_all()
 
     def tell_all(self) -> None:
-        """Tells the engine of all trials that have ended."""
+        """Gives the engine all trials that have ended."""
         while self._tell_next():
             pass
         self._join()
@@ -101,7 +101,7 @@ class Search:
         if self._proposals.lacks(number) or self.spent():
             return None
         asked = self._proposals.ask(self._given(number))
-        # What has ended may open something: Hyperband promotes it.
+        # A result may allow a proposal: Hyperband promotes trials.
         while asked is None and self._tell_next():
             self._join()
             if not self.spent():
@@ -110,7 +110,7 @@ class Search:
         return asked
 
     def spent(self) -> bool:
-        """Tells whether the study's budget is spent, its number of trials aside."""
+        """Returns whether the study's budget is spent, apart from its number of trials."""
         if self.ending is None:
             self.ending = reached(
                 self.description, self._clock.seconds, self._counted, self._best.trial
@@ -118,14 +118,14 @@ class Search:
         return self.ending is not None
 
     def _given(self, number: int) -> dict[str, Any] | None:
-        """Returns the values that the study gives this trial to begin with, or None."""
+        """Returns the study's initial values for this trial, or None."""
         initial = self.description.initial
         if number >= len(initial):
             return None
         return complete(self.description.space, initial[number])
 
     def _tell_next(self) -> bool:
-        """Tells the engine of the next trial; False if none has ended."""
+        """Gives the engine the next trial; False if none has ended."""
         trial = self._proposals.tell_next()
         if trial is None:
             return False
@@ -133,16 +133,17 @@ class Search:
             self._showed.append(trial)
         self._counted.add(trial.number)
         if self.description.lag:
-            # An engine that is told by number is told the last trials by each launch.
+            # An engine that gets results by number gets the last trials in each launch.
             told_before = trial.number in self._trials.finished_before
             self._best.take(trial, told_before=told_before)
         self.spent()
         return True
 
     def _join(self) -> None:
-        """Adds the hyperparameters to the space that builders have only now shown.
+        """Adds the hyperparameters to the space that builders have only now declared.
 
-        The engine is then another one: the one that a launch from the record would make.
+        Then a new engine replaces the present one: the one that a launch from the record would
+        make.
         """
         showed, self._showed = self._showed, []
         if not self.description.discovered or not showed:

@@ -13,13 +13,13 @@ from tracking.records import FINISHED_STATES, EndedTrial, TrialRecord, finished_
 
 
 class StudyTrials:
-    """The trials that have ended, that run, and that wait to be trained again.
+    """The trials that have ended, run, or wait to be trained again.
 
     Args:
         recorded: The recorded trials by number, from 0.
 
     Attributes:
-        all: All trials by number. One that runs is as it was when it began.
+        all: All trials by number; a running one as when it began.
         finished: Those that have ended, by number.
         finished_before: Numbers of those that an earlier launch finished.
         running: Those that run, by number.
@@ -34,7 +34,7 @@ class StudyTrials:
         self.running: dict[int, Running] = {}
         self.repeats: deque[int] = deque()
         self.again = deque(t for n, t in self.all.items() if n not in self.finished)
-        # They ran out of memory beside others.
+        # They ran out of memory next to others.
         self._alone: set[int] = set()
 
     def begin(self, trial: TrialRecord) -> Running:
@@ -44,7 +44,7 @@ class StudyTrials:
         return running
 
     def end(self, trial: EndedTrial) -> None:
-        """Takes a trial that runs no more: it has finished, or was interrupted."""
+        """Takes a trial that has finished, or was interrupted."""
         del self.running[trial.number]
         if trial.state in FINISHED_STATES:
             self.all[trial.number] = self.finished[trial.number] = trial
@@ -54,7 +54,7 @@ class StudyTrials:
 
         Args:
             number: The trial.
-            alone: Whether no other may run beside it then.
+            alone: Whether no other may run then.
         """
         running = self.running.pop(number)
         if alone:
@@ -64,20 +64,20 @@ class StudyTrials:
         return running
 
     def was_alone(self, number: int) -> bool:
-        """Tells whether a trial runs with no other beside it, for want of memory."""
+        """Returns whether a trial must run alone, for lack of memory."""
         return number in self._alone
 
     @property
     def keep_free(self) -> bool:
-        """Whether running trials must end first: a trial has the machine alone, or waits to."""
+        """Whether running trials must end first, as a trial runs alone, or waits to."""
         waits = bool(self.again) and self.again[0].number in self._alone
         return bool(self.running) and (waits or not self._alone.isdisjoint(self.running))
 
     def complete(self, space: SearchSpace) -> None:
-        """Adds to all trials their values of what has joined the space."""
+        """Adds to all trials their values of hyperparameters that joined the space."""
         self.all = {number: completed(trial, space) for number, trial in self.all.items()}
         self.finished = {number: completed(trial, space) for number, trial in self.finished.items()}
         self.again = deque(completed(trial, space) for trial in self.again)
         for running in self.running.values():
-            # It may begin again, or its next repeat may.
+            # It, or its next repeat, may begin again.
             running.trial = completed(running.trial, space)

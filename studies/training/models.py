@@ -1,4 +1,4 @@
-"""What a Keras model is like: its batches, its steps, and its logs as numbers."""
+"""Facts about a Keras model: its batches, its steps, and its logs as numbers."""
 
 from __future__ import annotations
 

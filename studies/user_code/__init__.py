@@ -1,8 +1,8 @@
-"""The code that a user brings: loaded, shipped, recorded; where its errors are.
+"""A user's code: loaded, sent to workers, recorded; where its errors are.
 
 | module | holds |
 |---|---|
-| `causes` | what a user's code raised, in one line, and where |
+| `causes` | errors of a user's code, in one line, with their place |
 | `commits` | the git commit of a study's code, if it is in a repository |
 | `loading` | from a target on the command line to a study |
 | `own_modules` | the modules that a study imports from its own folder or repository |

@@ -2,12 +2,12 @@
 
 | module | looks at |
 |---|---|
-| `findings` | what a check says, and what mends it |
-| `folder` | `store.json`, the databases, files that were never finished |
-| `artifacts` | folders of artifacts that the database does not know |
+| `findings` | findings of checks, and mending them |
+| `folder` | `store.json`, the databases, partial files |
+| `artifacts` | folders of artifacts that are not in the database |
 | `studies` | a study's runs, damaged and deleted ones too |
 | `lost` | what was deleted in MLflow, and what leads out of the store |
-| `runs` | runs left RUNNING, runs never finished being made, runs that can't be read |
+| `runs` | runs left RUNNING, incomplete runs, unreadable runs |
 | `definitions` | the study's definition and the text of its file |
 | `checkpoints` | weights that are missing, damaged, or of no study |
 | `champions` | the registered model |

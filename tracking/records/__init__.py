@@ -5,7 +5,7 @@
 | `objective` | what a study optimizes |
 | `trials` | a trial: its spec, its epochs, its result, its record |
 | `tasks` | from an engine's proposal to what an executor runs |
-| `verified` | what is known of a trial by another road |
+| `verified` | the outcome of training a trial again by `model.fit` |
 | `class_weights` | how much the samples of each class count |
 | `studies` | a study's definition |
 

@@ -2,14 +2,14 @@
 
 | module | holds |
 |---|---|
-| `atomic` | files that are there whole or not at all |
-| `checkpoints` | files of weights: whether their content is what was written |
-| `databases` | whether a database is whole |
+| `atomic` | atomic writes of files |
+| `checkpoints` | whether a file of weights is sound |
+| `databases` | whether a database is sound |
 | `failures` | errors of the file system and of databases, as errors of the store |
 | `folder` | the store: one folder with everything of its studies |
 | `mlflow_client` | opening MLflow's database |
 | `names` | names of studies |
-| `orphans` | files that belong to nothing, moved aside |
+| `orphans` | files without a study, moved aside |
 | `study_locks` | locks of studies: one process at a time runs a study |
 | `trust` | whose a store is |
 """

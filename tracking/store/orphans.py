@@ -1,4 +1,4 @@
-"""Files of a store that belong to nothing: moved aside, and never deleted."""
+"""Moves files without a study aside, instead of deleting them."""
 
 from __future__ import annotations
 

@@ -5,5 +5,5 @@
 | `champion_loader` | loads a registered model that Keras and MLflow can't load by themselves |
 | `champion_model` | a trial's best weights as a model that MLflow can load |
 | `served` | the registered model of a study: it takes samples before preprocessing |
-| `signatures` | types and shapes of what goes into a model and comes out |
+| `signatures` | types and shapes of a model's inputs and outputs |
 """

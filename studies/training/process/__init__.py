@@ -1,10 +1,10 @@
-"""What the process brings to a training: seeds, settings, memory, versions.
+"""The process of a training: seeds, settings, memory, versions.
 
 | module | holds |
 |---|---|
 | `determinism` | seeds, threads and names: the same spec gives the same bits |
-| `environment` | what bits depend on beside spec and code |
-| `global_settings` | settings of the process, put back for each trial |
+| `environment` | what bits depend on besides spec and code |
+| `global_settings` | settings of the process, restored for each trial |
 | `peak_memory` | the peak memory of this process while it runs a trial |
 | `seed_states` | the seed generators of losses and metrics |
 """

@@ -9,6 +9,6 @@
 | `fitting` | what `model.fit` does, with an epoch per call |
 | `graph_checks` | checks whether a traced graph can be reused for other trials |
 | `loops` | a step for each batch of some arrays, as one TensorFlow function |
-| `program` | traced once for a structure, used for every trial that has it |
+| `program` | traced once for a structure, used for every trial with it |
 | `program_checks` | a program compared with the model's own steps |
 """

@@ -1,12 +1,12 @@
-"""States: what is kept of a training, to resume it bit for bit.
+"""The state of a training, to resume it bit for bit.
 
 | module | holds |
 |---|---|
 | `best_weights` | the weights of a trial's best epoch: kept in memory, written once, digested |
 | `beyond_weights` | variables of losses and metrics |
-| `callback_states` | what callbacks keep in their attributes |
-| `callback_surroundings` | what callbacks keep elsewhere: closures, globals, classes |
-| `checkpointing` | keeping the state of a training after its epochs, and taking it up again |
+| `callback_states` | the state of callbacks in their attributes |
+| `callback_surroundings` | the state of callbacks elsewhere: closures, globals, classes |
+| `checkpointing` | keeping the state of a training, and resuming from it |
 | `state_writer` | writes states in the background: the training never waits for a disk |
 | `training_state` | the state of a training after an epoch, in a file |
 | `weight_layouts` | where in a file of weights each array is |

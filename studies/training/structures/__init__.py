@@ -1,9 +1,9 @@
-"""What of a model decides its graph, as a key; and what does not.
+"""A model's structure as a key, and numbers that are no part of it.
 
 | module | holds |
 |---|---|
-| `code_reading` | what compiled Python code reads beside its arguments |
-| `fingerprints` | a digest of Python objects, and of all that they reach |
+| `code_reading` | what compiled Python code reads besides its arguments |
+| `fingerprints` | a digest of Python objects and everything reachable |
 | `lifting` | numbers of a model that a program reads from variables |
-| `structure` | what of a model decides the graph that TensorFlow traces |
+| `structure` | what decides a model's traced graph |
 """
