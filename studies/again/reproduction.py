@@ -245,7 +245,7 @@ def _sent(
     otherwise = ""
     if history.description.code.path:
         _, command = shell_commands(history, trial)
-        otherwise = f"Or reproduce it from its record: {command}"
+        otherwise = f"Or, if the study is at the top level of its file, run: {command}"
     return ship(study, code, folder, otherwise), notes
 
 

@@ -137,6 +137,8 @@ def test_data_that_is_another_each_time_is_trained_on_with_a_warning(
     assert "training data is not the same each time" in " ".join(capsys.readouterr().err.split())
     text = " ".join(study_text(history).split())
     assert "digest of types and shapes alone; not the same each time" in text
+    with pytest.raises(StudyError, match=r"can't be sent .* its file, run: kerastudy reproduce "):
+        made.reproduce(store=tmp_path / "store", progress=False)
     # It is known by its types and shapes, so that the study can go on.
     assert launch(tmp_path, made, trials=2).counts()["complete"] == 2
 
