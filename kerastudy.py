@@ -19,10 +19,10 @@ __version__ = "0.1.0"
 
 
 def _import_own_packages() -> None:
-    """Imports the three packages that lie beside this file, whatever else the path offers.
+    """Imports the three packages next to this file, whatever else is on the path.
 
-    Their names are common. A repository may have a ``studies`` folder of its own: that one must
-    not be taken for ours, and its modules must still be found; see `studies.user_code.same_names`.
+    Their names are common. A user's repository may have its own ``studies`` folder: it must not be
+    taken for ours, and its modules must still be found; see `studies.user_code.same_names`.
     """
     here = Path(__file__).resolve().parent
     imported: dict[str, ModuleType] = {}

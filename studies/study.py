@@ -218,8 +218,8 @@ class Study(StudyDefinition):
             The outcome; `Reproduction.identical` says whether it is the same.
 
         Raises:
-            StudyError: If the study can't be loaded in the new process, or is to be compiled and
-                can't be.
+            StudyError: If the study can't be loaded in the new process, or can't be compiled as
+                asked.
             TrackingError: If the store has no such study or trial.
         """
         from studies.again.reproduction import reproduce_study

@@ -246,7 +246,7 @@ def _registered_model(there: Registrar, name: str) -> RegisteredModel:
             description = f"Champions of the study {name}."
             return client.create_registered_model(called, tags=given, description=description)
         if there.identity:
-            # On a server, that alone tells.
+            # On a server, only that identifies it.
             return found
         if not _is_anothers(there, found):
             client.set_registered_model_tag(called, tags.EXPERIMENT, study)

@@ -61,8 +61,8 @@ def discover(
     are inferred: a parameter is active only if its parents have certain values. A condition of
     another form is loosened: the parameter is then active more often than it is used.
 
-    A name that is declared with several domains stands for several parameters if conditions tell
-    them apart (see `variants`), and for one that has all the values if not.
+    A name that is declared with several domains stands for several parameters if conditions
+    separate them (see `variants`), and else for one with all the values.
 
     Discovery does not find what a builder declares only if three parameters at once have values
     other than their defaults, or only for a number between two for which it declares the same. Such
@@ -112,7 +112,7 @@ def discover(
         if condition is None
     ]
     notes += [
-        f"{name!r} is declared with several domains, and no condition tells them apart: "
+        f"{name!r} is declared with several domains, and no condition separates them:  "
         f"{tracer.parameters[name]!r} is searched, which holds all of them."
         for name in tracer.merged
         if name in kept

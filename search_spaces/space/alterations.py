@@ -207,7 +207,7 @@ def altered(
 def _settled_condition(
     parameter: Parameter, before: ByName, changes: ByName, settled: ByName
 ) -> dict[str, tuple[Scalar, ...]] | None:
-    """Returns what is left of a condition once its parents are settled; None if it can't be met."""
+    """Returns the rest of a condition once its parents are settled; None if it can't be met."""
     condition: dict[str, tuple[Scalar, ...]] = {}
 
     def demand(name: str, values: tuple[Scalar, ...]) -> bool:

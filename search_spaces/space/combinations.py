@@ -103,7 +103,7 @@ def _count_group(group: Sequence[Parameter]) -> int:
             named[parent].update(by_name[parent].identity(value) for value in values)
             last_child[parent] = index
 
-    # A state: what is known of the parents that later conditions ask about; inactive parents are
+    # A state: the known values of parents that later conditions need; inactive parents are
     # left out. Its number: how many ways lead to it.
     states: dict[frozenset[tuple[str, tuple[str, object]]], int] = {frozenset(): 1}
     for index, parameter in enumerate(group):

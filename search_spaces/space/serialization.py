@@ -118,5 +118,5 @@ def _changes(before: Parameter, after: Parameter) -> list[str]:
 
 
 def _shown(content: Mapping[str, Any], key: str) -> str:
-    # repr tells 1, 1.0 and True apart, which == does not.
+    # repr distinguishes 1, 1.0 and True, unlike ==.
     return repr(content[key]) if key in content else "not given"

@@ -221,7 +221,7 @@ def batches(
         The description.
 
     Raises:
-        DataError: what is given can't be read again and again, a function needs other arguments,
+        DataError: an argument can't be read repeatedly, a function needs other arguments,
             or a number of steps is none.
 
     Example:

@@ -128,7 +128,7 @@ def _read_arrays(
             return {name: _read(archive, name, path) for name in names}
     except (OSError, zipfile.BadZipFile) as error:
         raise DataError(
-            f"{path} can't be read: {error} Check its permissions, or make it anew."
+            f"{path} can't be read: {error} Check its permissions, or make it again."
         ) from error
 
 
@@ -144,7 +144,7 @@ def _read(archive: np.lib.npyio.NpzFile, name: str, path: Path) -> np.ndarray:
                 f"{name} in {path} holds Python objects, which only unpickling could read, and "
                 "unpickling runs code of the file's choice. Save it as an array of numbers."
             ) from error
-        raise DataError(f"{name} in {path} is damaged: {error} Make the file anew.") from error
+        raise DataError(f"{name} in {path} is damaged: {error} Make the file again.") from error
     # numpy returns raw bytes for members that are no arrays.
     if not isinstance(array, np.ndarray):
         raise DataError(

@@ -89,8 +89,8 @@ def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None =
 
     Raises:
         StudyNotFoundError: If there is no store.
-        StoreError: If it was made by a newer kerastudy, is to be mended and can't be written, or is
-            on a disk from which SQLite can't read it.
+        StoreError: If it was made by a newer kerastudy, should be mended but can't be written, or
+            is on a disk from which SQLite can't read it.
     """
     progress = progress or NoProgress()
     root = real_folder(path)

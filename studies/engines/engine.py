@@ -57,7 +57,7 @@ class Engine(Protocol):
         ...
 
     def tell(self, number: int, result: TrialResult) -> None:
-        """Takes what came of a trial."""
+        """Takes a trial's result."""
         ...
 
     def may_go_on(self, number: int) -> bool:

@@ -5,8 +5,8 @@ Here it keeps its place, with the worst score. If a rung has fewer usable trials
 places, blanks fill the rest: trials that exist only in the oracle, have the worst score too, and
 are never trained. So every bracket runs to its last rung.
 
-A blank takes no place from a trial that still runs: an oracle promotes from a rung when more of its
-trials have ended than are to be left behind, so as many places are left as trials run.
+A blank takes no place from a running trial: an oracle promotes from a rung when more of its trials
+have ended than will stay behind, so there is a place for each running trial.
 """
 
 from __future__ import annotations

@@ -63,8 +63,8 @@ class OptunaTrials:
         name_of_pruner, options = split_options(pruner)
         self._prunes = name_of_pruner != "none"
         self._takes_notes = name_of_pruner in NOTING
-        # What a trial of the record is judged by, for the pruner's notes: by itself, which takes no
-        # longer with more trials, if the pruner does not first look at what others came to.
+        # The trials for the pruner's notes on a recorded trial: only itself, which takes no
+        # longer with more trials, unless the pruner reads the others' results first.
         self._noted_by = None if "auto" in options.values() else 0
         self._storage = Memory()
         # By number: see `Proposal.known`.

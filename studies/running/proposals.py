@@ -53,7 +53,7 @@ class Proposals:
     ) -> None:
         self._engine_of, self._curve = engine_of, curve
         self._lag, self._objective = lag, objective
-        # In a deterministic study: the number of the trial to tell next.
+        # In a deterministic study: the number of the next trial for the engine.
         self._told = 0
         self._parked: dict[int, EndedTrial] = {}
 
@@ -116,7 +116,7 @@ class Proposals:
             return value is not None and self.engine.report(epoch.number, epoch.epoch, value)
 
     def ended(self, trial: EndedTrial) -> None:
-        """Takes a trial that has ended, to tell the engine."""
+        """Takes a trial that has ended, for the engine."""
         self._parked[trial.number] = trial
 
     def tell_next(self) -> EndedTrial | None:

@@ -156,7 +156,7 @@ class Search:
             how = "tuned from now on"
             if all(parameter["kind"] == "fixed" for parameter in shown):
                 how = "left at its default, as the engine can't tune it"
-            self._say(f"trial {trial.number} showed {names}: {how}")
+            self._say(f"trial {trial.number} declared {names}: {how}")
         self.description = replace(self.description, space=space)
         self._runs.description = self.description
         self._trials.complete(space)

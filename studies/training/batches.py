@@ -63,7 +63,7 @@ class Batches:
         with tf.device("CPU"):
             data = tf.nest.map_structure(as_tensor, data)
             epoch = make(data, self._samples, self._order, batch_size)
-            # Read anew for each epoch, in the order that it has then.
+            # Read again for each epoch, in its order.
             epochs = tf.data.Dataset.range(1) if ends else tf.data.Dataset.counter()
             training = epochs.flat_map(lambda _: epoch())
             if ends:

@@ -198,7 +198,7 @@ class TestWhatIsTuned:
         description = session("tuner_space").description
         assert description.space["drop"] == Float("drop", 0.0, 0.2, step=0.1, default=0.0)
         assert description.space["units"] == Int("units", 4, 16, step=4, default=8)
-        assert "'drop' beside the study's space" in description.warnings[0]
+        assert "'drop' besides the study's space" in description.warnings[0]
         assert (description.unread, len(description.warnings)) == ((), 1)
         history = random_search("tuner_space", store)
         for trial in history.trials:

@@ -131,7 +131,7 @@ def test_data_of_which_nothing_tells_an_end_comes_with_a_warning() -> None:
     warnings = (
         ks.datasets.batches(endless, endless, test=endless, validation_steps=3).load().warnings
     )
-    said = "data tells no length, and did not end within its first 128 batches. If it has no end,"
+    said = "data has no known length, and did not end within its first 128 batches. If it has no end,"
     assert warnings == [
         f"The training {said} pass steps_per_epoch.",
         f"The test {said} end it, by take().",
@@ -265,6 +265,6 @@ def test_what_nothing_can_be_trained_on_is_refused(train: Any, said: str) -> Non
 
 
 def test_more_steps_than_there_are_batches_are_refused() -> None:
-    with pytest.raises(DataError, match="training data has 6 batches, and 7 are to be read"):
+    with pytest.raises(DataError, match="training data has 6 batches, but 7 must be read"):
         load(streamed.tf_data, steps_per_epoch=7)
     assert load(streamed.tf_data, steps_per_epoch=6).sizes["train"] == 44

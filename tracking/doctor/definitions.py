@@ -1,4 +1,4 @@
-"""The study's definition and the text of its file, beside its parent run."""
+"""The study's definition and the text of its file, artifacts of its parent run."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Mirror:
             self._changed[run_id] = None
 
     def close(self, seconds: float | None = None) -> None:
-        """Sends what is left, and the champion, if the server answers.
+        """Sends the rest, and the champion, if the server answers.
 
         Args:
             seconds: The most that this may take; None: no limit.

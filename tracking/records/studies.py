@@ -54,7 +54,7 @@ class CodeDescription:
         source_digest: SHA-256 of the text; empty in older records, whose ``digest`` it is.
         modules: SHA-256 of the texts of the modules that the file imports from its folder or
             repository, by their paths from its folder; None in older records.
-        texts: Those texts; recorded beside the definition, as ``source`` is.
+        texts: Those texts; recorded with the definition, like ``source``.
     """
 
     path: str
@@ -210,7 +210,7 @@ class StudyDescription:
 
     @classmethod
     def from_json(cls, text: str) -> StudyDescription:
-        """Reads what `to_json` wrote; the code's text is kept beside it."""
+        """Reads what `to_json` wrote; the code's text is recorded separately."""
         fields = json.loads(text)
         fields["objective"] = Objective(**fields["objective"])
         fields["data"] = DataDescription(**fields["data"])

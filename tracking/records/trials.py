@@ -286,7 +286,7 @@ class EndedTrial(TrialRecord):
     """A trial that has a result: complete, pruned, infeasible, or interrupted on its way.
 
     Attributes:
-        result: What came of it.
+        result: Its result.
     """
 
     result: TrialResult

@@ -2,7 +2,7 @@
 
 store.json      the store's format, owner, and last place
 mlflow.db       MLflow on SQLite      mlartifacts/   its artifacts
-optuna.db       what `kerastudy export --as optuna` writes, unless it is told another place
+optuna.db       the default file of `kerastudy export --as optuna`
 checkpoints/    best-validation weights:  STUDY@ID/ENGINE/trial-00007.weights.h5
 locks/          which process runs which study
 orphans/        files without a study, moved by `kerastudy doctor --fix`; damaged-… replaced ones

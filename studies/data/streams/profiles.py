@@ -139,7 +139,7 @@ def _profile_of(source: Source) -> Profile:
         raise DataError(f"{_capital(source.called)} has no batches.")
     if ended and source.steps is not None and len(digests) < source.steps:
         raise DataError(
-            f"{_capital(source.called)} has {len(digests)} batches, and {source.steps} are to be "
+            f"{_capital(source.called)} has {len(digests)} batches, but {source.steps} must be "
             "read of it in an epoch. Pass a smaller number, or none to read all."
         )
     repeatable = _digests_again(source, len(digests)) == digests[:_BATCHES_READ_AGAIN]

@@ -194,7 +194,7 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
         BuilderError: If the builder returns no compiled model, or reads what the space lacks; if
             output layer, loss and targets can't fit; or if the study's trainer is "compiled" and
             the model or its callbacks can't be.
-        ObjectiveError: If the model does not log the objective, or nothing tells its direction.
+        ObjectiveError: If the model does not log the objective, or its direction is unknown.
     """
     # Late: they import this module.
     from studies.training.building.hypermodel import has_own_fit, rehearse

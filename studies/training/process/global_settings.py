@@ -38,7 +38,7 @@ def restore() -> None:
 
 @contextlib.contextmanager
 def keeping() -> Iterator[None]:
-    """Sets all back afterwards: for a study's code that runs in the midst of the user's own."""
+    """Restores all settings afterwards, for a study's code that runs within the user's own."""
     before, environment = dict(_remembered), dict(os.environ)
     remember()
     settings = dict(_remembered)

@@ -9,7 +9,7 @@ import psutil
 
 _STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")
-# https://docs.kernel.org/filesystems/proc.html: the peak begins anew.
+# https://docs.kernel.org/filesystems/proc.html: this resets the peak.
 _PEAK = "5"
 
 

@@ -1,7 +1,7 @@
 """Where in a file of weights each array is: learnt for a structure, used for all that follow.
 
 Keras walks a model, layer by layer, to write its ``.weights.h5``. For a model of 50,000 weights
-that takes longer than a third of an epoch, and it comes to the same file each time but for the
+that takes longer than a third of an epoch, and it gives the same file each time, except for the
 arrays. So of a structure that comes again Keras writes one file more, of marks in place of values,
 by which the place of each array is found. Later ones are that file with their own arrays in these
 places. See docs/decisions/0018.
@@ -138,7 +138,7 @@ class Layouts:
         try:
             self._layouts[structure] = _learnt(model, values, digest)
         except Exception as error:
-            # Keras goes on writing such files.
+            # Keras continues to write such files.
             _log.debug("no layout of %s: %s", model.name, error)
         finally:
             assign(model, values)
