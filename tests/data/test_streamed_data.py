@@ -131,7 +131,9 @@ def test_data_of_which_nothing_tells_an_end_comes_with_a_warning() -> None:
     warnings = (
         ks.datasets.batches(endless, endless, test=endless, validation_steps=3).load().warnings
     )
-    said = "data has no known length, and did not end within its first 128 batches. If it has no end,"
+    said = (
+        "data has no known length, and did not end within its first 128 batches. If it has no end,"
+    )
     assert warnings == [
         f"The training {said} pass steps_per_epoch.",
         f"The test {said} end it, by take().",
