@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -48,6 +49,18 @@ def test_fragments_are_of_a_known_type() -> None:
     known = "|".join(each["directory"] for each in settings["tool"]["towncrier"]["type"])
     for file in (ROOT / "changes").iterdir():
         assert file.name == "README.md" or re.fullmatch(rf"\+[\w-]+\.({known})\.md", file.name)
+
+
+def test_scripts_run_the_one_test_command_of_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^python3 .* pytest -n auto$", readme, re.MULTILINE)
+    assert len(commands) == 1, "scripts/test and .ci/run look for it"
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for script in (ROOT / "scripts").iterdir():
+        assert os.access(script, os.X_OK), script
+        assert f"`scripts/{script.name}`" in contributing
+    for script in (ROOT / "scripts" / "check", ROOT / "scripts" / "test"):
+        assert f"scripts/{script.name}" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("paper", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
