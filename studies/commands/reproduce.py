@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from studies.commands.main import EXIT_NO, json_option, store_option, telling_errors
 from studies.commands.trusting import check_trusted, trust_option
+from studies.lines import wrapped
+
+if TYPE_CHECKING:
+    from studies.again.reproduction import Reproduction
 
 
 @click.command(
@@ -58,8 +62,6 @@ def reproduce_command(
     from studies.again.reproduction import reproduce
     from studies.commands.output import print_json
     from studies.commands.reading import history_of
-    from studies.definition.settings import trainer_in_words
-    from studies.lines import wrapped
     from studies.progress import make_progress
 
     check_trusted(store, trust)
@@ -94,30 +96,44 @@ def reproduce_command(
             }
         )
     else:
-        what = f"trial {outcome.trial} of {outcome.study}"
-        if len(history.engines) > 1:
-            what += f" ({outcome.engine})"
-        if outcome.trainer:
-            what += f" by {trainer_in_words(outcome.trainer)}"
-        others = outcome.environment_differences
-        then, now = (
-            f"weights {digest[:16]}…" if digest else "no weights"
-            for digest in (outcome.recorded_sha256, outcome.reproduced_sha256)
-        )
-        if outcome.identical:
-            lines = wrapped(f"identical: {what}, {outcome.epochs} epochs, {then}")
-            if others:
-                things = "1 thing" if len(others) == 1 else f"{len(others)} things"
-                lines.append(f"in an environment that differs in {things}: --json names them")
-        elif not outcome.trainer:
-            lines = wrapped(f"not identical: {what} was not run; {outcome.notes[-1]}")
-        else:
-            lines = [
-                *wrapped(f"not identical: {what}, {outcome.epochs} epochs compared"),
-                f"           largest difference {outcome.max_difference}",
-                f"           {then} recorded, {now} now",
-            ]
-        if not outcome.identical:
-            lines += [line for each in others for line in wrapped(f"environment: {each}")]
-        click.echo("\n".join(lines))
+        text = reproduction_text(outcome, name_engine=len(history.engines) > 1)
+        click.echo(text)
     sys.exit(0 if outcome.identical else EXIT_NO)
+
+
+def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> str:
+    """Returns what came of a reproduction as text.
+
+    Args:
+        outcome: The reproduction.
+        name_engine: Whether to name the engine, as where a study has several.
+    """
+    from studies.definition.settings import trainer_in_words
+
+    what = f"trial {outcome.trial} of {outcome.study}"
+    if name_engine:
+        what += f" ({outcome.engine})"
+    if outcome.trainer:
+        what += f" by {trainer_in_words(outcome.trainer)}"
+    others = outcome.environment_differences
+    then, now = (
+        f"weights {digest[:16]}…" if digest else "no weights"
+        for digest in (outcome.recorded_sha256, outcome.reproduced_sha256)
+    )
+    if outcome.identical:
+        compared = then if outcome.recorded_sha256 else "no weights to compare"
+        lines = wrapped(f"identical: {what}, {outcome.epochs} epochs, {compared}")
+        if others:
+            things = "1 thing" if len(others) == 1 else f"{len(others)} things"
+            lines.append(f"in an environment that differs in {things}: --json names them")
+    elif not outcome.trainer:
+        lines = wrapped(f"not identical: {what} was not run; {outcome.notes[-1]}")
+    else:
+        lines = [
+            *wrapped(f"not identical: {what}, {outcome.epochs} epochs compared"),
+            f"           largest difference {outcome.max_difference}",
+            f"           {then} recorded, {now} now",
+        ]
+    if not outcome.identical:
+        lines += [line for each in others for line in wrapped(f"environment: {each}")]
+    return "\n".join(lines)
