@@ -34,8 +34,6 @@ _adapters = "keras.src.trainers.data_adapters"
 _adapter_of = ModulePart(_LIBRARY, _adapters, "get_data_adapter")
 _adapter = ModulePart(_LIBRARY, f"{_adapters}.data_adapter", "DataAdapter")
 _gaussian_dropout = ModulePart(_LIBRARY, "keras.src.layers.regularization.gaussian_dropout", "math")
-_store = ModulePart(_LIBRARY, "keras.src.saving.saving_lib", "H5IOStore")
-_save = ModulePart(_LIBRARY, "keras.src.saving.saving_lib", "_save_state")
 
 BOOKKEEPING: Final = frozenset(
     """
@@ -295,17 +293,6 @@ def math_of_gaussian_dropout(math: Any) -> Iterator[bool]:
         yield True
     finally:
         module.math = original  # type: ignore[attr-defined]
-
-
-def write_weights(model: keras.Model, file: Any) -> None:
-    """Writes the same as `save_weights`, which needs a path, into a file object.
-
-    Raises:
-        MissingPartError: If it can't be.
-    """
-    save, store = _save.get(), _store.get()(file, mode="w")
-    save(model, weights_store=store, assets_store=None, inner_path="", visited_saveables=set())
-    store.close()
 
 
 def is_batches(kind: type) -> bool:

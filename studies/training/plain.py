@@ -34,7 +34,6 @@ class PlainTrainer:
     walked = None
     unsaved = ""
     used = ("plain", "")
-    structure = ""
 
     def __init__(self) -> None:
         # A data set and its batch sizes: few, and each holds a copy of the data.

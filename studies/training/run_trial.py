@@ -193,7 +193,7 @@ def _run_on(
     result = watch.result(parameters_of(model))
     kept = result.best is not None and task.may_stay(result.best)
     if kept and result.state in ("complete", "pruned") and weights.copy is not None:
-        result = _saved(result, weights, task, trainer.structure if trained else "")
+        result = _saved(result, weights, task)
     name, reason = state.trainer if state is not None and not trained else trainer.used
     if checkpoints.given_up:
         given_up = (
@@ -222,12 +222,10 @@ def _not_begun(
     )
 
 
-def _saved(
-    result: TrialResult, weights: BestWeights, task: TrialTask, structure: str
-) -> TrialResult:
+def _saved(result: TrialResult, weights: BestWeights, task: TrialTask) -> TrialResult:
     """Writes the weights of a trial's best epoch; returns the result with the outcome."""
     try:
-        return replace(result, checkpoint_sha256=weights.write(task.checkpoint, structure))
+        return replace(result, checkpoint_sha256=weights.write(task.checkpoint))
     except OSError as error:
         raise cannot_write(task.checkpoint, error) from None
     except Exception as error:

@@ -95,14 +95,6 @@ class Trainer(Protocol):
         ...
 
     @property
-    def structure(self) -> str:
-        """The key of the model trained last: equal for models of the same structure.
-
-        Empty if it is not known.
-        """
-        ...
-
-    @property
     def traced(self) -> Sequence[str] | None:
         """What the training and the validation step are traced for, as text to compare.
 

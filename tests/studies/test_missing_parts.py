@@ -126,7 +126,7 @@ def test_without_private_parts_trials_come_to_the_same(
     for each in names:
         take_away(PARTS[each], monkeypatch)
     study, trainer = make_study(build), CompiledTrainer()
-    # The second one of a structure has its file's layout learnt, where a program trains.
+    # The second trial uses the program of the first one, which is checked then.
     for _ in range(1 if name in NEEDED_TO_COMPILE else 2):
         reported: list[Any] = []
         path = tmp_path / "best.weights.h5"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -226,3 +228,26 @@ def test_a_full_disk_is_an_error_of_the_disk(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.exhaustive
+def test_variables_of_a_distribution_strategy_are_read_as_they_are() -> None:
+    """In a process of its own: devices are told before the first use."""
+    script = (
+        "import tensorflow as tf, keras\n"
+        "cpu = tf.config.list_physical_devices('CPU')[0]\n"
+        "two = [tf.config.LogicalDeviceConfiguration()] * 2\n"
+        "tf.config.set_logical_device_configuration(cpu, two)\n"
+        "from studies.training.variables import copy_of\n"
+        "strategy = tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])\n"
+        "with strategy.scope():\n"
+        "    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])\n"
+        "    model.compile('sgd', 'mse')\n"
+        "    inside = copy_of(model)\n"
+        "same = [(a == b.numpy()).all() for a, b in zip(inside, model.weights)]\n"
+        "print(len(same), all(same))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["2", "True"], done.stderr

@@ -8,7 +8,7 @@ a model, and the same weights must have the same digest.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,6 @@ from tracking.records import EndedTrial
 
 if TYPE_CHECKING:
     import h5py
-    import numpy as np
 
 
 class CheckpointError(InternalError):
@@ -34,7 +33,7 @@ def checkpoint_digest(path: Path) -> str:
 
     try:
         with h5py.File(path, "r") as file:
-            return digest_in(file)
+            return _digest_in(file)
     except FileNotFoundError:
         raise CheckpointError("it is gone") from None
     # What h5py raises for damage depends on where it is; a length may also be out of all range.
@@ -42,20 +41,7 @@ def checkpoint_digest(path: Path) -> str:
         raise CheckpointError(f"it can't be read: {error}") from None
 
 
-def digest_in(file: h5py.File) -> str:
-    """Returns what `checkpoint_digest` does, for an open file."""
-
-    def content(array: np.ndarray) -> bytes:
-        # Texts, which a layer's own `save_own_variables` may keep, are objects.
-        return repr(array.tolist()).encode() if array.dtype.hasobject else array.tobytes()
-
-    return arrays_digest(
-        (name, array.dtype, array.shape, content(array)) for name, array in stored_arrays(file)
-    )
-
-
-def stored_arrays(file: h5py.File) -> Iterator[tuple[str, np.ndarray]]:
-    """Yields the arrays of a file of weights with their names, sorted by name."""
+def _digest_in(file: h5py.File) -> str:
     import h5py
     import numpy as np
 
@@ -66,19 +52,15 @@ def stored_arrays(file: h5py.File) -> Iterator[tuple[str, np.ndarray]]:
             found[name] = item
 
     file.visititems(note)
+    digest = hashlib.sha256()
     for name in sorted(found):
         # By h5py's low-level API: selections would double the time.
         array = np.empty(found[name].shape, found[name].dtype)
         found[name].id.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
-        yield name, array
-
-
-def arrays_digest(arrays: Iterable[tuple[str, np.dtype, tuple[int, ...], bytes]]) -> str:
-    """Returns the SHA-256 over arrays: name, type, shape and bytes of each, as they come."""
-    digest = hashlib.sha256()
-    for name, dtype, shape, content in arrays:
-        digest.update(f"{name}:{dtype.str}{shape};".encode())
-        digest.update(content)
+        digest.update(f"{name}:{array.dtype.str}{array.shape};".encode())
+        # Texts, which a layer's own `save_own_variables` may keep, are objects.
+        text = repr(array.tolist()).encode() if array.dtype.hasobject else array.tobytes()
+        digest.update(text)
     return digest.hexdigest()
 
 

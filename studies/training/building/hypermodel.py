@@ -73,7 +73,6 @@ class HyperModelTrainer:
     concludes = True
     traced, walked = (), None
     used = ("hypermodel", "the HyperModel trains by a fit of its own")
-    structure = ""
     unsaved = ""
 
     def __init__(self, hypermodel: Any) -> None:

@@ -60,7 +60,6 @@ class CompiledTrainer:
     Attributes:
         programs: The kept programs.
         used: The trainer used last, and why not the faster one.
-        structure: See `Trainer.structure`.
         walked: See `Trainer.walked`.
     """
 
@@ -79,7 +78,6 @@ class CompiledTrainer:
         # again, and are few.)
         self._failed: dict[object, str] = {}
         self.used: tuple[str, str] = ("plain", "")
-        self.structure = ""
         self.walked: Structure | None = None
         self._present: ChosenPrograms | None = None
 
@@ -102,7 +100,6 @@ class CompiledTrainer:
         Raises:
             BuilderError: In the mode "compiled", if the training can't be compiled exactly.
         """
-        self.structure = ""
         reason = training.unfit if self._mode != "plain" else ""
         if not reason and self._mode != "plain":
             before = global_random_states()
@@ -197,10 +194,6 @@ class CompiledTrainer:
             with lending as chosen:
                 self.walked, self._present = structure, chosen if changes else None
                 fit(training, chosen, arrays, seeds, on_epoch)
-                if structure is None:
-                    # Its saved form may be another.
-                    structure = Structure(model, global_settings.present())
-            self.structure = "" if structure.reason else str(structure.key)
         finally:
             self.walked = self._present = None
             # Callbacks that evaluate make them traced, with the program's variables.

@@ -281,7 +281,7 @@ class Programs:
         """Lends no more programs to models of a structure.
 
         Args:
-            structure: Its key; see `Trainer.structure`.
+            structure: The key of their structure.
             reason: The reason that their trials get.
         """
         self._refused_structures[structure] = reason

@@ -9,5 +9,4 @@
 | `checkpointing` | keeping the state of a training, and resuming from it |
 | `state_writer` | writes states in the background: the training never waits for a disk |
 | `training_state` | the state of a training after an epoch, in a file |
-| `weight_layouts` | where in a file of weights each array is |
 """

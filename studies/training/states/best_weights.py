@@ -12,16 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from studies.training.states.weight_layouts import Layouts
 from studies.training.variables import as_built, assign, copy_of
 from tracking.store.atomic import replacing
 from tracking.store.checkpoints import CheckpointError, checkpoint_digest
 
 if TYPE_CHECKING:
     import keras
-
-# For all trials of this process.
-_layouts = Layouts()
 
 
 class BestWeights:
@@ -32,14 +28,13 @@ class BestWeights:
 
     Args:
         model: The model.
-        layouts: What is known of files of weights.
 
     Attributes:
         copy: Weights, then the optimizer's variables; None if nothing was taken.
     """
 
-    def __init__(self, model: keras.Model, layouts: Layouts = _layouts) -> None:
-        self._model, self._layouts = model, layouts
+    def __init__(self, model: keras.Model) -> None:
+        self._model = model
         self.copy: Sequence[np.ndarray] | None = None
         self._sha256, self._weights = "", 0
 
@@ -68,12 +63,11 @@ class BestWeights:
         self.copy, self._sha256 = copy, sha256
         self._weights = len(self._model.weights)
 
-    def write(self, path: Path, structure: str = "") -> str:
+    def write(self, path: Path) -> str:
         """Writes the copy, whole or not at all. What the model holds afterwards is undefined.
 
         Args:
             path: The file.
-            structure: See `Trainer.structure`.
 
         Returns:
             The digest of the file's content, by which damage to it is noticed.
@@ -84,11 +78,6 @@ class BestWeights:
         """
         assert self.copy is not None, "there is a best epoch"
         path.parent.mkdir(parents=True, exist_ok=True)
-        layout = self._layouts.for_model(self._model, structure)
-        if layout is not None:
-            with replacing(path) as partial:
-                partial.write_bytes(layout.file_of(self.copy))
-            return layout.digest_of(self.copy)
         assign(self._model, self.copy)
         # If HDF5 can't close a file, the process crashes when it ends.
         if shutil.disk_usage(path.parent).free < 2 * sum(array.nbytes for array in self.copy):
@@ -97,11 +86,9 @@ class BestWeights:
             with as_built(self._model):
                 self._model.save_weights(partial)
             try:
-                digest = checkpoint_digest(partial)
+                return checkpoint_digest(partial)
             except CheckpointError as error:
                 raise OSError(f"what was written can't be read back: {error}") from None
-        self._layouts.learn(self._model, structure, self.copy, digest)
-        return digest
 
 
 def weights_digest(weights: Sequence[np.ndarray]) -> str:

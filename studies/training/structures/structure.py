@@ -12,7 +12,6 @@ import types
 from collections.abc import Mapping
 from typing import Any
 
-from search_spaces.errors import InternalError
 from studies.libraries import keras_parts
 from studies.libraries.tensorflow_parts import is_plain_variable
 from studies.training.structures.code_reading import Reads
@@ -48,10 +47,6 @@ _LIFTED: Mapping[str, tuple[str, ...]] = {
     "InverseTimeDecay": ("initial_learning_rate", "decay_rate"),
     "PolynomialDecay": ("initial_learning_rate", "end_learning_rate"),
 }
-
-
-class UnreadableError(InternalError):
-    """A part of a model can't be compared reliably."""
 
 
 class Structure(Fingerprint):
