@@ -192,7 +192,7 @@ def launch_command(
         # The terminal may have hung up.
         with contextlib.suppress(OSError):
             click.echo(
-                "kerastudy: interrupted; nothing is lost. To resume, give the same command again:  "
+                "kerastudy: interrupted; nothing is lost. To resume, give the same command again: "
                 + _command_line(),
                 err=True,
             )
