@@ -18,7 +18,9 @@ from studies.training.process.environment import environment_differences
 from studies.user_code.loading import Target, describe_code, what_is_loaded
 from studies.user_code.own_modules import place_of, text_of
 from studies.user_code.shipping import ShippedStudy, ship
-from tracking.history.study_history import StudyHistory, epoch_metrics, read_code, read_study
+from tracking.history.curves import epoch_metrics
+from tracking.history.recorded_code import read_code
+from tracking.history.study_history import StudyHistory, read_study
 from tracking.history.summary import shell_commands
 from tracking.records import CodeDescription, EndedTrial, TrainerName, TrialRecord, TrialTask
 from tracking.records.studies import sha256

@@ -21,7 +21,8 @@ from studies.definition.settings import Verify
 from studies.executors.executor import Executor
 from studies.progress import Progress
 from studies.training.process.environment import environment_differences
-from tracking.history.study_history import StudyHistory, epoch_metrics
+from tracking.history.curves import epoch_metrics
+from tracking.history.study_history import StudyHistory
 from tracking.records import Decision, EndedTrial, EpochResult, TrialResult, TrialTask
 from tracking.records.verified import (
     OFF,

@@ -10,7 +10,8 @@ from search_spaces.errors import StudyError, StudyNotFoundError
 from studies.error_texts import describe
 from studies.user_code.loading import Target, load_study
 from tracking import tags
-from tracking.history.study_history import StudyHistory, read_source, read_study
+from tracking.history.recorded_code import read_source
+from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import EndedTrial
 from tracking.registry import local_model
 from tracking.runs.champion_versions import champion_version

@@ -29,8 +29,8 @@ from studies.running.specs import spec_of, task_of
 from studies.running.study_trials import StudyTrials
 from studies.running.time_limit import TimeLimit
 from studies.running.validation_parts import ValidationParts
+from tracking.history.curves import epoch_metrics
 from tracking.history.selection import best_trial
-from tracking.history.study_history import epoch_metrics
 from tracking.records import (
     FINISHED_STATES,
     Decision,

@@ -13,7 +13,8 @@ import pytest
 from conformance.executor import STUDY_FILE
 from user_commands import as_json, environment, kerastudy_here
 
-from tracking.history.study_history import read_source, read_study
+from tracking.history.recorded_code import read_source
+from tracking.history.study_history import read_study
 from tracking.store.folder import create_store, open_store
 
 

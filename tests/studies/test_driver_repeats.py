@@ -11,7 +11,8 @@ from scripted import ScriptedExecutor, describe, loss, read_checkpoint, run_stud
 from studies.definition.seeds import trial_seed
 from studies.executors.executor import Handler
 from studies.progress import NoProgress
-from tracking.history.study_history import StudyHistory, epoch_metrics
+from tracking.history.curves import epoch_metrics
+from tracking.history.study_history import StudyHistory
 from tracking.records import TrialRecord, TrialSpec
 
 

@@ -12,7 +12,8 @@ import pytest
 from handmade import ENVIRONMENT, losses, make_spec, record_trial
 from scripted import describe
 
-from tracking.history.study_history import StudyHistory, read_source, read_study
+from tracking.history.recorded_code import read_source
+from tracking.history.study_history import StudyHistory, read_study
 from tracking.history.summary import study_note
 from tracking.records import CodeDescription
 from tracking.registry import register_champion

@@ -21,7 +21,8 @@ from scripted import SPACE, describe
 import kerastudy as ks
 from search_spaces import SearchSpace
 from search_spaces.errors import StudyNotFoundError
-from tracking.history.study_history import StudyHistory, read_source, read_study
+from tracking.history.recorded_code import read_source
+from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import (
     BestEpoch,
     CodeDescription,

@@ -3,10 +3,11 @@
 | module | holds |
 |---|---|
 | `comparison` | studies, or engines of one, side by side |
-| `curves` | the objective of recorded trials by epoch |
+| `curves` | what was recorded of trials by epoch |
 | `joining` | hyperparameters that a builder declares only while its study runs |
 | `overlaps` | how far the regions that good trials occupy overlap |
 | `reasons` | why trials are infeasible or ended early, counted |
+| `recorded_code` | the code that trials ran from |
 | `selection` | choosing the best of a study's trials |
 | `study_history` | reading studies back from MLflow |
 | `summary` | the summary at the top of a study's page in the MLflow UI |

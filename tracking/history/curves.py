@@ -1,15 +1,26 @@
-"""The objective of recorded trials by epoch."""
+"""What was recorded of trials by epoch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
 
-from tracking.history.study_history import epoch_metrics
 from tracking.history.trial_reading import metric_by_step
 from tracking.records import EndedTrial, TrialRecord, finished_trials
-from tracking.runs.mlflow_names import to_mlflow
+from tracking.runs.mlflow_names import from_mlflow, to_mlflow
 from tracking.store.folder import Store
+
+
+def epoch_metrics(store: Store, run_id: str) -> dict[int, dict[str, float]]:
+    """Reads every metric that Keras logged in a run, by epoch."""
+    client = store.client
+    epochs: dict[int, dict[str, float]] = {}
+    for name in client.get_run(run_id).data.metrics:
+        for metric in client.get_metric_history(run_id, name):
+            # Steps count from 1; metrics of the trial as a whole have step 0.
+            if metric.step > 0:
+                epochs.setdefault(metric.step, {})[from_mlflow(name)] = metric.value
+    return dict(sorted(epochs.items()))
 
 
 class RecordedCurves:

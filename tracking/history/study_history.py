@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from search_spaces.errors import StoreError, StudyDeletedError, StudyNotFoundError
 from tracking import tags
+from tracking.history.curves import epoch_metrics
 from tracking.history.joining import completed, with_joined
 from tracking.history.selection import best_trial, holding, ranked
 from tracking.history.trial_reading import read_trials
-from tracking.records import CodeDescription, EndedTrial, StudyDescription, TrialRecord
+from tracking.records import EndedTrial, StudyDescription, TrialRecord
 from tracking.runs.champion_versions import ALIAS, champion_version
-from tracking.runs.mlflow_names import from_mlflow
 from tracking.runs.parents import (
     in_trash,
     lost_parent,
@@ -25,7 +24,7 @@ from tracking.runs.parents import (
     renamed_from,
     study_experiments,
 )
-from tracking.runs.run_contents import code_path, definition_path, digests_of_code
+from tracking.runs.run_contents import definition_path
 from tracking.runs.study_files import StudyFiles, files_of
 from tracking.store.folder import Store
 from tracking.store.mlflow_client import check_database
@@ -290,55 +289,6 @@ def find_engines(store: Store, name: str) -> list[StudyHistory]:
         raise
     except StudyNotFoundError:
         return []
-
-
-def epoch_metrics(store: Store, run_id: str) -> dict[int, dict[str, float]]:
-    """Reads every metric that Keras logged in a run, by epoch."""
-    client = store.client
-    epochs: dict[int, dict[str, float]] = {}
-    for name in client.get_run(run_id).data.metrics:
-        for metric in client.get_metric_history(run_id, name):
-            # Steps count from 1; metrics of the trial as a whole have step 0.
-            if metric.step > 0:
-                epochs.setdefault(metric.step, {})[from_mlflow(name)] = metric.value
-    return dict(sorted(epochs.items()))
-
-
-def read_source(history: StudyHistory, digest: str) -> str:
-    """Returns the text of the study file that trials ran from, or an empty text."""
-    return read_code(history, digest).source
-
-
-def read_code(history: StudyHistory, digest: str) -> CodeDescription:
-    """Returns the code that trials ran from, by its digest.
-
-    Missing or damaged texts of modules are left out; that of the file itself is then empty.
-    """
-    code = replace(history.description.code, source="", texts={}, modules=None)
-    if not digest:
-        return replace(code, digest="", source_digest="")
-    store = history.store
-    parent = store.client.get_run(history.parent_run_id)
-    own, modules = digests_of_code(store, parent, digest)
-    found = {place: _read_text(store, parent, each) for place, each in modules.items()}
-    return replace(
-        code,
-        source=_read_text(store, parent, own),
-        digest=digest,
-        source_digest=own,
-        modules=modules or None,
-        texts={place: text for place, text in found.items() if text},
-    )
-
-
-def _read_text(store: Store, parent: Run, digest: str) -> str:
-    path = code_path(store, parent, digest)
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return ""
-    # A damaged file counts as missing.
-    return content.decode() if hashlib.sha256(content).hexdigest() == digest else ""
 
 
 def _read_description(store: Store, parent: Run) -> StudyDescription:
