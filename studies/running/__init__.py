@@ -16,5 +16,6 @@
 | `specs` | from an engine's proposal to an executor's task |
 | `study_trials` | a study's trials during a launch |
 | `time_limit` | a time limit for trainings that hang, or never end |
+| `trial_runs` | the runs of trials and their trainings: begun, ended, closed |
 | `validation_parts` | whether trials were validated on the same samples |
 """

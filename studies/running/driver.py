@@ -13,13 +13,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from search_spaces.errors import WorkerError
-from studies.definition.seeds import trial_seed
 from studies.engines.engine import Curve
 from studies.executors.executor import Executor
 from studies.progress import Progress
 from studies.running.budget import AtTheEnd, Ending, why_it_ended
 from studies.running.clock import AwakeClock
-from studies.running.definitions import as_they_can_join
 from studies.running.first_trials import FirstTrials
 from studies.running.proposals import EngineOf
 from studies.running.retention import Retention
@@ -28,11 +26,11 @@ from studies.running.search import Search
 from studies.running.specs import spec_of, task_of
 from studies.running.study_trials import StudyTrials
 from studies.running.time_limit import TimeLimit
+from studies.running.trial_runs import TrialRuns
 from studies.running.validation_parts import ValidationParts
 from tracking.history.curves import epoch_metrics
 from tracking.history.selection import best_trial
 from tracking.records import (
-    FINISHED_STATES,
     Decision,
     EndedTrial,
     EpochResult,
@@ -93,6 +91,7 @@ class Driver:
         self._validated_on = ValidationParts(recorded)
         self._stopping = False
         self._search = Search(engine_of, curve, runs, self._trials, self._clock, progress.say)
+        self._trial_runs = TrialRuns(runs, self._trials, self._search)
         self._shown = best_trial(self._trials.finished.values(), description.objective)
         self._retention = Retention(runs.files, description, self._trials.finished.values())
 
@@ -119,7 +118,7 @@ class Driver:
             for _ in range(2):
                 with contextlib.suppress(Exception):
                     for running in self._trials.running.values():
-                        self._close(running)
+                        self._trial_runs.close(running)
                     break
             raise
         return self._why_it_ended()
@@ -164,22 +163,10 @@ class Driver:
 
     def _record(self, result: TrialResult) -> EndedTrial | None:
         """Records the result of a training; returns the trial, if it has ended."""
-        running = self._trials.running[result.number]
         cut = self._time_limit.reason(result.number)
         if cut and result.state == "pruned":
             result = replace(result, reason=cut)
-        if self._description.repeats > 1:
-            self._runs.finish_trial(running.run_ids[result.repeat], result)
-            running.results.append(result)
-            if result.state == "complete" and result.repeat + 1 < self._description.repeats:
-                # Whether there is a next repeat is decided when it would begin.
-                self._trials.repeats.append(result.number)
-                return None
-            result = self._combined(running)
-        trial = self._end(running.trial, result)
-        if trial.state in FINISHED_STATES:
-            self._search.record(trial)
-        return trial
+        return self._trial_runs.end_training(result)
 
     def on_lost(self, spec: TrialSpec, reason: str, out_of_memory: bool = False) -> None:
         """See `Handler.on_lost`."""
@@ -200,7 +187,7 @@ class Driver:
             how = "; it is tried once more, alone" if out_of_memory else ""
             self._progress.say(f"trial {number}: {reason}{how}")
             self._trials.lose(number, alone=out_of_memory)
-            self._close(running, losses)
+            self._trial_runs.close(running, losses)
             return
         self._progress.say(f"trial {number}: {reason}")
         if was_alone:
@@ -208,23 +195,6 @@ class Driver:
         else:
             reason = f"{_ATTEMPTS} attempts, and in each {reason}"
         self.on_result(TrialResult(number, "infeasible", reason=reason, repeat=spec.repeat))
-
-    def _combined(self, running: Running) -> TrialResult:
-        """Returns the result of all repeats; the trial's own run gets the mean of each epoch."""
-        for epoch in running.mean_epochs():
-            self._runs.log_epoch(running.trial.run_id, epoch)
-        return running.combined(self._description.objective)
-
-    def _end_between_repeats(self, running: Running) -> None:
-        last = running.results[-1]
-        running.results[-1] = replace(last, state="interrupted", reason="stopped between repeats")
-        self._follow(self._end(running.trial, self._combined(running)))
-
-    def _end(self, trial: TrialRecord, result: TrialResult) -> EndedTrial:
-        """Records the result of a trial; returns the trial with it."""
-        result = replace(result, joined=as_they_can_join(self._description, result.joined))
-        self._runs.finish_trial(trial.run_id, result)
-        return trial.with_result(result)
 
     def _follow(self, trial: EndedTrial) -> None:
         """Takes a trial that has ended, and is in the record."""
@@ -298,7 +268,7 @@ class Driver:
                 if self._trials.repeats:
                     running = self._trials.running[self._trials.repeats.popleft()]
                     if self._cuts():
-                        self._end_between_repeats(running)
+                        self._follow(self._trial_runs.end_between_repeats(running))
                         continue
                 else:
                     begun = self._begin_next()
@@ -311,7 +281,8 @@ class Driver:
                     break
             # After a stop, which may come at any moment, it begins none of them.
             while self._stopping and self._trials.repeats:
-                self._end_between_repeats(self._trials.running[self._trials.repeats.popleft()])
+                running = self._trials.running[self._trials.repeats.popleft()]
+                self._follow(self._trial_runs.end_between_repeats(running))
         for task in tasks:
             self._trials.running[task.spec.number].delay(self._clock.seconds)
             self._executor.submit(task)
@@ -335,51 +306,12 @@ class Driver:
             proposal, spec = asked, spec_of(asked, self._description, self._trials.finished)
         else:
             return None
-        environment = self._executor.environment
-        run_id = self._runs.begin_trial(spec, proposal, environment, losses)
-        trial = TrialRecord(
-            run_id=run_id,
-            spec=spec,
-            state="running",
-            result=None,
-            engine_state=proposal.state,
-            environment=environment,
-            code_digest=self._description.code.digest,
-            started=0,
-            known=proposal.known,
-            losses=losses,
-        )
-        running = self._trials.begin(trial)
+        running = self._trial_runs.begin(spec, proposal, self._executor.environment, losses)
         self._progress.trial_begins(spec)
         return running
 
     def _begin_training(self, running: Running) -> TrialTask:
         """Begins a trial's training, or the next of its repeats."""
-        spec, repeat = running.trial.spec, len(running.specs)
-        if self._description.repeats > 1:
-            seed = trial_seed(self._description.seed, spec.number, repeat)
-            spec = replace(spec, repeat=repeat, seed=seed)
-            run_id = self._runs.begin_repeat(running.trial.run_id, spec)
-        else:
-            run_id = running.trial.run_id
-        running.begin_training(spec, run_id, self._clock.seconds)
-        self._tell_of_origin(spec)
+        spec = self._trial_runs.begin_training(running, self._clock.seconds)
         last_kept = self._retention.last_kept(running.trial.known)
         return task_of(spec, self._description, self._runs.files, self._trainer, last_kept)
-
-    def _tell_of_origin(self, spec: TrialSpec) -> None:
-        """Gives a trial that continues another one the epochs of that one."""
-        if spec.goes_on_from is None or not spec.initial_epoch:
-            return
-        parent = self._trials.finished[spec.goes_on_from]
-        run_id = self._trials.running[spec.number].run_ids[0]
-        for epoch, metrics in epoch_metrics(self._runs.store, parent.run_id).items():
-            known = EpochResult(spec.number, epoch, metrics, 0.0)
-            self._runs.log_epoch(run_id, known)
-            self._search.report(known)
-
-    def _close(self, running: Running, losses: int | None = None) -> None:
-        for run_id in running.run_ids[len(running.results) :]:
-            if run_id != running.trial.run_id:
-                self._runs.close_left_running(replace(running.trial, run_id=run_id))
-        self._runs.close_left_running(running.trial, losses)

@@ -1,0 +1,126 @@
+"""The runs of trials and of their trainings: begun, ended, closed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from studies.definition.seeds import trial_seed
+from studies.running.definitions import as_they_can_join
+from studies.running.running_trial import Running
+from studies.running.search import Search
+from studies.running.study_trials import StudyTrials
+from tracking.history.study_history import epoch_metrics
+from tracking.records import (
+    FINISHED_STATES,
+    EndedTrial,
+    EpochResult,
+    Proposal,
+    TrialRecord,
+    TrialResult,
+    TrialSpec,
+)
+from tracking.runs.study_runs import StudyRuns
+
+
+class TrialRuns:
+    """Records the trials of a study as they begin and end.
+
+    Args:
+        runs: The study's runs.
+        trials: The study's trials.
+        search: What proposes them.
+    """
+
+    def __init__(self, runs: StudyRuns, trials: StudyTrials, search: Search) -> None:
+        self._runs, self._trials, self._search = runs, trials, search
+
+    def begin(
+        self, spec: TrialSpec, proposal: Proposal, environment: Mapping[str, str], losses: int
+    ) -> Running:
+        """Begins a trial.
+
+        Args:
+            spec: What it depends on.
+            proposal: What it was made from.
+            environment: Versions and machine that it runs on.
+            losses: How many of its attempts ended with their process.
+        """
+        trial = TrialRecord(
+            run_id=self._runs.begin_trial(spec, proposal, environment, losses),
+            spec=spec,
+            state="running",
+            result=None,
+            engine_state=proposal.state,
+            environment=environment,
+            code_digest=self._runs.description.code.digest,
+            started=0,
+            known=proposal.known,
+            losses=losses,
+        )
+        return self._trials.begin(trial)
+
+    def begin_training(self, running: Running, now: float) -> TrialSpec:
+        """Begins a trial's training, or the next of its repeats; returns its spec."""
+        spec, repeat = running.trial.spec, len(running.specs)
+        run_id = running.trial.run_id
+        if self._runs.description.repeats > 1:
+            seed = trial_seed(self._runs.description.seed, spec.number, repeat)
+            spec = replace(spec, repeat=repeat, seed=seed)
+            run_id = self._runs.begin_repeat(run_id, spec)
+        running.begin_training(spec, run_id, now)
+        if spec.goes_on_from is not None and spec.initial_epoch:
+            # It continues another trial, and gets the epochs of that one.
+            parent = self._trials.finished[spec.goes_on_from]
+            for epoch, metrics in epoch_metrics(self._runs.store, parent.run_id).items():
+                known = EpochResult(spec.number, epoch, metrics, 0.0)
+                self._runs.log_epoch(run_id, known)
+                self._search.report(known)
+        return spec
+
+    def end_training(self, result: TrialResult) -> EndedTrial | None:
+        """Records the result of a training; returns the trial, if it has ended."""
+        running = self._trials.running[result.number]
+        repeats = self._runs.description.repeats
+        if repeats > 1:
+            self._runs.finish_trial(running.run_ids[result.repeat], result)
+            running.results.append(result)
+            if result.state == "complete" and result.repeat + 1 < repeats:
+                # Whether there is a next repeat is decided when it would begin.
+                self._trials.repeats.append(result.number)
+                return None
+            result = self._combined(running)
+        trial = self._end(running.trial, result)
+        if trial.state in FINISHED_STATES:
+            self._search.record(trial)
+        return trial
+
+    def end_between_repeats(self, running: Running) -> EndedTrial:
+        """Records that a trial was interrupted after one of its repeats; returns the trial."""
+        last = running.results[-1]
+        running.results[-1] = replace(last, state="interrupted", reason="stopped between repeats")
+        return self._end(running.trial, self._combined(running))
+
+    def close(self, running: Running, losses: int | None = None) -> None:
+        """Ends the runs of a trial that has no result.
+
+        Args:
+            running: The trial.
+            losses: If given, how many of its attempts have ended with their process.
+        """
+        for run_id in running.run_ids[len(running.results) :]:
+            if run_id != running.trial.run_id:
+                self._runs.close_left_running(replace(running.trial, run_id=run_id))
+        self._runs.close_left_running(running.trial, losses)
+
+    def _combined(self, running: Running) -> TrialResult:
+        """Returns the result of all repeats; the trial's own run gets the mean of each epoch."""
+        for epoch in running.mean_epochs():
+            self._runs.log_epoch(running.trial.run_id, epoch)
+        return running.combined(self._runs.description.objective)
+
+    def _end(self, trial: TrialRecord, result: TrialResult) -> EndedTrial:
+        joined = as_they_can_join(self._runs.description, result.joined)
+        result = replace(result, joined=joined)
+        self._runs.finish_trial(trial.run_id, result)
+        return trial.with_result(result)
