@@ -271,7 +271,7 @@ def test_a_trial_that_runs_out_of_memory_is_tried_once_more_alone(
     trial = history.trial(1)
     assert trial.result is not None
     if times == 2:
-        said = "the worker process ran out of memory, with no other trial beside it"
+        said = "the worker process ran out of memory, with no other trial running"
         assert (trial.state, trial.result.reason) == ("infeasible", said)
 
 
