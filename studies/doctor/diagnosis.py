@@ -27,7 +27,7 @@ from tracking.doctor.lost import (
 )
 from tracking.doctor.runs import check_readable, check_running, check_unmade
 from tracking.doctor.studies import StudyRecord, read_record
-from tracking.history.study_history import StudyHistory, read_study, study_engines
+from tracking.history.study_history import read_study, study_engines
 from tracking.runs.parents import study_experiments
 from tracking.store.databases import check_can_be_read
 from tracking.store.folder import Store, check_writable, is_store, open_store, real_folder
@@ -115,9 +115,7 @@ def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None =
         unread = "the studies, as long as mlflow.db is damaged"
         return Diagnosis(root, (*of_record, *findings), at_work, unread)
     # This updates the addresses of a moved store.
-    opened = open_store(root)
-    assert opened is not None, "it has its store.json"
-    store = opened
+    store = open_store(root) or store
     experiments = list(study_experiments(store))
 
     left_alone: set[str] = set()
@@ -176,12 +174,10 @@ def _weights(
     store: Store, experiment: Experiment, *, fix: bool, progress: Progress
 ) -> Iterator[Finding]:
     again = partial(train_again, progress=progress)
-    for history in _histories(store, experiment):
-        yield from attended(check_checkpoints(history, again), fix=fix)
-
-
-def _histories(store: Store, experiment: Experiment) -> Iterator[StudyHistory]:
-    """Reads a study under each engine; unreadable ones are reported before."""
     for engine in study_engines(store, experiment.experiment_id):
-        with contextlib.suppress(TrackingError):
-            yield read_study(store, experiment.name, engine)
+        try:
+            history = read_study(store, experiment.name, engine)
+        except TrackingError:
+            # Reported before.
+            continue
+        yield from attended(check_checkpoints(history, again), fix=fix)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 
 def import_keras_tuner() -> None:
@@ -22,7 +22,7 @@ def import_keras_tuner() -> None:
     if "keras" not in sys.modules:
         # Keras's backend in the user's settings may not be installed.
         wanted["KERAS_BACKEND"] = "tensorflow"
-    with _environment(wanted), _silenced() if first else _unchanged():
+    with _environment(wanted), _silenced() if first else nullcontext():
         import keras_tuner  # noqa: F401
         import tensorflow as tf
 
@@ -66,8 +66,3 @@ def _silenced() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nothing)
-
-
-@contextmanager
-def _unchanged() -> Iterator[None]:
-    yield

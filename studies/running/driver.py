@@ -28,7 +28,6 @@ from studies.running.study_trials import StudyTrials
 from studies.running.time_limit import TimeLimit
 from studies.running.trial_runs import TrialRuns
 from studies.running.validation_parts import ValidationParts
-from tracking.history.curves import epoch_metrics
 from tracking.history.selection import best_trial
 from tracking.records import (
     Decision,

@@ -10,7 +10,7 @@ from studies.running.definitions import as_they_can_join
 from studies.running.running_trial import Running
 from studies.running.search import Search
 from studies.running.study_trials import StudyTrials
-from tracking.history.study_history import epoch_metrics
+from tracking.history.curves import epoch_metrics
 from tracking.records import (
     FINISHED_STATES,
     EndedTrial,

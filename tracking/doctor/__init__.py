@@ -12,6 +12,6 @@
 | `checkpoints` | weights that are missing, damaged, or of no study |
 | `champions` | the registered model |
 
-Checks that need Optuna or the states of trainings are in `studies.doctor`, which runs them all.
+Checks that need the states of trainings are in `studies.doctor`, which runs them all.
 Only files that can be made again are ever deleted; others are moved to ``orphans/``.
 """

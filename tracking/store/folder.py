@@ -84,9 +84,9 @@ class Store:
         """Returns which process holds a study; empty if none does. Changes nothing."""
         return study_holder(self.root, study, experiment_id)
 
-    def at_work(self, but: str = "") -> dict[str, str]:
-        """Returns the studies that processes hold, except one, and the process of each."""
-        return {name: held for name, held in study_holders(self.root).items() if name != but}
+    def at_work(self) -> dict[str, str]:
+        """Returns the studies that processes hold, and which process holds each."""
+        return study_holders(self.root)
 
     def inside(self, path: Path) -> Path:
         """Returns a path if it is in the store.
