@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from user_commands import as_json, kerastudy
+from user_commands import as_json, kerastudy_here
 
 from search_spaces import Hyperparameters
 from studies.launching.launch import launch_target
@@ -70,7 +70,7 @@ def launch(folder: Path) -> Callable[[str], StudyHistory]:
 
 
 def test_the_names_on_the_command_line(tmp_path: Path) -> None:
-    assert as_json(kerastudy(tmp_path, "list", "--catalog", "--json")) == NAMES
+    assert as_json(kerastudy_here(tmp_path, "list", "--catalog", "--json")) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -92,9 +92,8 @@ def test_one_is_reproduced_by_a_new_process(
     folder: Path, launch: Callable[[str], StudyHistory]
 ) -> None:
     epochs = launch("regression").description.epochs
-    again = as_json(
-        kerastudy(folder, "reproduce", "regression", "--store", str(folder / "store"), "--json")
-    )
+    store = folder / "store"
+    again = as_json(kerastudy_here(folder, "reproduce", "regression", "--store", store, "--json"))
     assert again["identical"] is True
     assert again["epochs"] == epochs
 

@@ -147,7 +147,8 @@ def test_a_hypermodels_own_fit_is_given_the_weights(tmp_path: Path) -> None:
     outcomes = []
     for class_weight in (None, {0: 9.0}):
         folder = tmp_path / ("weighted" if class_weight else "not")
-        history = study(class_weight, build=Own()).launch(store=folder, progress=False)
+        made = study(class_weight, build=Own(), trials=1, epochs=1)
+        history = made.launch(store=folder, progress=False, verify="off")
         outcomes.append([dict(t.best.metrics) for t in history.trials if t.best])
     assert outcomes[0] != outcomes[1]
 

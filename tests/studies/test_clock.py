@@ -124,6 +124,7 @@ WAITS = """
 """
 
 
+@pytest.mark.exhaustive  # The clock that this is about is tested above, without a process.
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="processes can't be stopped here")
 def test_a_launch_that_is_stopped_and_goes_on_loses_no_trial(tmp_path: Path) -> None:
     """Its driver and its worker, for longer than a trial may take."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from scripted import describe, run_study
 from simulated_workers import SimulatedWorkers
+from suite import exhaustive_but
 
 from search_spaces.errors import StudyChangedError
 from studies.progress import NoProgress
@@ -117,8 +119,10 @@ class Killed(BaseException):
     """What ends a process, as far as the record can tell."""
 
 
-@pytest.mark.parametrize("at", [2, 14, 27])
-@pytest.mark.parametrize("engine", ["optuna:tpe", "keras-tuner:hyperband"])
+KILLED = [*itertools.product(("optuna:tpe", "keras-tuner:hyperband"), (2, 14, 27))]
+
+
+@pytest.mark.parametrize(("engine", "at"), exhaustive_but([KILLED[1], KILLED[4]], KILLED))
 def test_one_that_was_interrupted_goes_on_as_if_nothing_had_happened(
     launch: Launch, at: int, engine: str
 ) -> None:

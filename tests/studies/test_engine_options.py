@@ -146,7 +146,10 @@ def test_samplers_are_made_with_their_settings() -> None:
     assert "x0" not in sampler_settings("optuna:cma-es")
 
 
+@pytest.mark.exhaustive
 class TestBayesianConformance(EngineConformance):
+    """As the one in `test_keras_tuner_engine`, with settings."""
+
     space = SMALL
     trials = 9
     never_repeats = True
@@ -156,6 +159,14 @@ class TestBayesianConformance(EngineConformance):
         return lambda space, seed=7: make(
             "bayesian,beta=3.0,num_initial_points=4", "none", space, seed
         )
+
+
+def test_an_oracle_with_settings_goes_on_as_if_uninterrupted() -> None:
+    def with_settings(space: ks.SearchSpace, seed: int = 7) -> Any:
+        return make("bayesian,beta=3.0,num_initial_points=4", "none", space, seed)
+
+    conformance = TestBayesianConformance()
+    conformance.test_resumed_proposes_what_an_uninterrupted_one_would(with_settings, 4)
 
 
 def test_a_study_takes_objects_and_other_settings_are_another_engine(tmp_path: Path) -> None:

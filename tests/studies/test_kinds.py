@@ -15,6 +15,7 @@ from studies.training.process.determinism import configure_tensorflow
 from studies.training.programs.compiled import CompiledTrainer
 
 layers = keras.layers
+SPLITS = samples()
 VALUES = {
     "units": 4,
     "activation": "relu",
@@ -42,6 +43,20 @@ def build(hp: dict[str, Any]) -> keras.Model:
     return compiled(model, keras.optimizers.Adam(hp["learning_rate"]))
 
 
+@pytest.fixture(scope="module")
+def trainer() -> CompiledTrainer:
+    """One that has trained a model of the values."""
+    configure_tensorflow(None)
+    trainer = CompiledTrainer("compiled")
+    train(trainer, VALUES)
+    return trainer
+
+
+def train(trainer: CompiledTrainer, values: dict[str, Any]) -> None:
+    spec = spec_of(values["epochs"], values["batch_size"])
+    by_trainer(trainer, lambda: build(values), SPLITS, spec)
+
+
 @pytest.mark.parametrize(
     ("change", "same"),
     [
@@ -55,12 +70,13 @@ def build(hp: dict[str, Any]) -> keras.Model:
     ],
 )
 def test_trials_of_a_kind_are_trained_by_the_same_program(
-    change: dict[str, Any], same: bool
+    change: dict[str, Any], same: bool, trainer: CompiledTrainer
 ) -> None:
-    configure_tensorflow(None)
-    trainer, splits, kinds = CompiledTrainer("compiled"), samples(), set()
-    for values in (VALUES, {**VALUES, **change}):
-        spec = spec_of(values["epochs"], values["batch_size"])
-        by_trainer(trainer, lambda values=values: build(values), splits, spec)
-        kinds.add(kind_of(replace(spec, values=values)))
-    assert trainer.programs.made == len(kinds) == (1 if same else 2)
+    changed, before = {**VALUES, **change}, trainer.programs.made
+    train(trainer, changed)
+    kinds = {
+        kind_of(replace(spec_of(batch_size=values["batch_size"]), values=values))
+        for values in (VALUES, changed)
+    }
+    assert len(kinds) == (1 if same else 2)
+    assert trainer.programs.made - before == len(kinds) - 1

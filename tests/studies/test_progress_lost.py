@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import select
 import signal
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from suite import exhaustive_but
 
 from studies.progress import LineProgress
 from tracking.history.study_history import read_study
@@ -70,8 +72,10 @@ def terminal() -> tuple[int, Callable[[], None]]:
     return theirs, hang_up
 
 
-@pytest.mark.parametrize("interrupted", [None, 2])
-@pytest.mark.parametrize("opened", [pipe, terminal])
+CASES = [*itertools.product((pipe, terminal), (None, 2))]
+
+
+@pytest.mark.parametrize(("opened", "interrupted"), exhaustive_but([CASES[0], CASES[3]], CASES))
 def test_a_study_goes_on_unseen(
     tmp_path: Path, opened: Callable[[], tuple[int, Callable[[], None]]], interrupted: int | None
 ) -> None:

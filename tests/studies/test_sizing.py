@@ -238,8 +238,9 @@ def start(folder: Path, file: Path, told: list[str]) -> LocalWorkers:
     )
 
 
+@pytest.mark.exhaustive
 def test_a_worker_that_dies_while_it_loads_is_done_without(tmp_path: Path) -> None:
-    """As when memory runs out for one more of them."""
+    """As when memory runs out for one more of them; `test_pool` has one of the first ones die."""
     file = tmp_path / "study.py"
     text = "import os\nif os.environ.get('DIES'):\n    os._exit(9)\n" + STUDY_FILE
     file.write_text(text, encoding="utf-8")

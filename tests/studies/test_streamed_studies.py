@@ -239,14 +239,14 @@ def test_a_dataset_that_was_made_here_can_not_be_sent_to_workers(
 # Workers
 
 
-def test_workers_run_the_readmes_example_and_make_its_data_by_themselves(tmp_path: Path) -> None:
+def test_a_worker_runs_the_readmes_example_and_makes_its_data_by_itself(tmp_path: Path) -> None:
     readme = (Path(ks.__file__).parent / "README.md").read_text(encoding="utf-8")
     _, _, rest = readme.partition("```python\n# my_batches.py\n")
     example, _, _ = rest.partition("```")
     assert example.count("epochs=5") == 1
     (tmp_path / "my_batches.py").write_text(example.replace("epochs=5", "epochs=1"))
     told = kerastudy_here(
-        "launch", "my_batches.py", "--workers", "2", "--store", "store", "--json", cwd=tmp_path
+        "launch", "my_batches.py", "--workers", "1", "--store", "store", "--json", cwd=tmp_path
     )
     assert told.code == 0, told.err
     document = json.loads(told.out)

@@ -30,14 +30,16 @@ def deterministic() -> None:
     configure_tensorflow(None)
 
 
-@pytest.mark.parametrize("kind", TRAINING)
+# Threads read ahead in other tests too.
+@pytest.mark.parametrize("kind", exhaustive_but(TRAINING.keys() - {"threads"}, TRAINING))
 def test_it_trains_as_fit_by_hand(kind: str) -> None:
     train, validation, spec = TRAINING[kind], VALIDATION[kind], spec_of(epochs=3)
     wanted = streamed.by_hand(model, train, validation, spec)
     splits = ks.datasets.batches(train, validation).load()
     assert by_trainer(CompiledTrainer(), model, splits, spec) == wanted
-    again = by_trainer(PlainTrainer(), model, splits, spec, wanted[0].state, initial_epoch=1)
-    assert again == wanted[1:], "from the second epoch, as where a training was cut"
+    if kind in ("shuffles itself", "generator", "tf.data"):
+        again = by_trainer(PlainTrainer(), model, splits, spec, wanted[0].state, initial_epoch=1)
+        assert again == wanted[1:], "from the second epoch, as where a training was cut"
 
 
 def several_steps_at_once() -> keras.Model:

@@ -58,7 +58,13 @@ def model() -> keras.Model:
     return made
 
 
-@pytest.mark.parametrize("texts", [TEXTS, TEXTS.astype(object)], ids=["U", "objects"])
+@pytest.mark.parametrize(
+    "texts",
+    [
+        pytest.param(TEXTS, id="U"),
+        pytest.param(TEXTS.astype(object), id="objects", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_texts_are_trained_on_as_by_hand(texts: np.ndarray) -> None:
     configure_tensorflow(None)
     splits = ks.datasets.arrays(texts, LABELS, validation=0.25, test=None).load()
