@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,37 @@ from tracking.store.folder import open_store
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("budget") / "store"
+
+
+class ToldClock:
+    """A launch's clock, which goes on when a test says so."""
+
+    caught_up = True
+    seconds = 0.0
+
+    def __enter__(self) -> ToldClock:
+        self.seconds = 0.0
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> ToldClock:
+    clock = ToldClock()
+    monkeypatch.setattr("studies.running.driver.AwakeClock", lambda: clock)
+    return clock
+
+
+@pytest.fixture
+def a_while(clock: ToldClock) -> Callable[..., None]:
+    """Epochs that take time."""
+
+    def pass_time(spec: TrialSpec, epoch: int) -> None:
+        clock.seconds += 0.06
+
+    return pass_time
 
 
 @pytest.fixture
@@ -58,11 +87,6 @@ def recorded(folder: Path, request: pytest.FixtureRequest) -> Callable[[], Study
         return read_study(store, request.node.name)
 
     return read
-
-
-def a_while(spec: TrialSpec, epoch: int) -> None:
-    """Epochs that take time: what is measured is time."""
-    threading.Event().wait(0.06)
 
 
 def raising(error: BaseException) -> Callable[[TrialSpec, int], None]:
@@ -114,7 +138,7 @@ def test_patience_ends_a_study_without_any_value(launch: Any) -> None:
     assert "no value" in history.stopped
 
 
-def test_running_trials_are_finished_when_the_time_is_up(launch: Any) -> None:
+def test_running_trials_are_finished_when_the_time_is_up(launch: Any, a_while: Any) -> None:
     history = launch({"before_epoch": a_while}, timeout=0.5, trials=500)
     assert history.ended_by == "timeout"
     assert 0 < len(history.trials) < 500
@@ -122,11 +146,10 @@ def test_running_trials_are_finished_when_the_time_is_up(launch: Any) -> None:
     assert history.status == "FINISHED"
 
 
-def test_or_cut_if_asked_and_gone_on_with(launch: Any) -> None:
-    def slow(spec: TrialSpec, epoch: int) -> None:
-        a_while(spec, epoch)
-
-    history = launch({"before_epoch": slow}, timeout=0.5, trials=4, epochs=1000, at_the_end="cut")
+def test_or_cut_if_asked_and_gone_on_with(launch: Any, a_while: Any) -> None:
+    history = launch(
+        {"before_epoch": a_while}, timeout=0.5, trials=4, epochs=1000, at_the_end="cut"
+    )
     assert history.ended_by == "timeout"
     assert history.counts()["interrupted"] == 2
     assert "launch again to resume" in history.stopped
@@ -135,7 +158,7 @@ def test_or_cut_if_asked_and_gone_on_with(launch: Any) -> None:
     assert [t.spec.attempt for t in history.trials] == [2, 2, 1, 1]
 
 
-def test_a_trial_that_takes_too_long_is_cut_with_its_best_epoch(launch: Any) -> None:
+def test_a_trial_that_takes_too_long_is_cut_with_its_best_epoch(launch: Any, a_while: Any) -> None:
     def slow(spec: TrialSpec, epoch: int) -> None:
         if spec.number == 1:
             a_while(spec, epoch)
@@ -148,8 +171,13 @@ def test_a_trial_that_takes_too_long_is_cut_with_its_best_epoch(launch: Any) -> 
     assert history.checkpoint(trial) is not None or trial not in history.top(3)
 
 
-def test_a_trial_that_hangs_is_ended_with_its_process(launch: Any) -> None:
-    executor = {"hangs": lambda spec: spec.number == 1}
+def test_a_trial_that_hangs_is_ended_with_its_process(launch: Any, clock: ToldClock) -> None:
+    def hangs(spec: TrialSpec) -> bool:
+        # Slowly: trials beside it have the same limit.
+        clock.seconds += 0.01 * (spec.number == 1)
+        return spec.number == 1
+
+    executor = {"hangs": hangs}
     history = launch(executor, trial_timeout=0.4, trials=4)
     assert history.trial(1).state == "infeasible"
     assert "its epoch did not end" in history.trial(1).result.reason
@@ -161,21 +189,22 @@ def test_a_trial_that_hangs_is_ended_with_its_process(launch: Any) -> None:
 class Delaying(SimulatedWorkers):
     """The process of trial 1 has died before it began, and it takes a while to replace it."""
 
+    clock: ToldClock = field(default_factory=ToldClock)
     begins: float = 0.0
 
     @property
     def delayed(self) -> list[TrialSpec]:
-        loads = time.monotonic() < self.begins
+        loads = self.clock.seconds < self.begins
         return [task.spec for n, (task, *_) in self._running.items() if n == 1 and loads]
 
     def submit(self, task: TrialTask) -> None:
         super().submit(task)
         if task.spec.number == 1:
-            self.begins = time.monotonic() + 1.2
+            self.begins = self.clock.seconds + 1.2
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
         if self.delayed:
-            threading.Event().wait(0.05)
+            self.clock.seconds += 0.05
         else:
             super().wait(handler, seconds)
 
@@ -184,9 +213,16 @@ class Delaying(SimulatedWorkers):
 
 
 @pytest.mark.parametrize("hangs", [False, True])
-def test_a_trials_time_begins_when_its_process_is_there(folder: Path, hangs: bool) -> None:
+def test_a_trials_time_begins_when_its_process_is_there(
+    folder: Path, clock: ToldClock, hangs: bool
+) -> None:
     description = describe(name=f"delayed, {hangs}", trials=3, trial_timeout=0.6)
-    executor = Delaying(description, 1, hangs=lambda spec: hangs and spec.number == 1)
+
+    def hangs_for_ever(spec: TrialSpec) -> bool:
+        clock.seconds += 0.1 * (spec.number == 1)
+        return hangs and spec.number == 1
+
+    executor = Delaying(description, 1, hangs=hangs_for_ever, clock=clock)
     history = run_study(executor, store=folder, progress=NoProgress(), workers=2)
     trial = history.trial(1)
     assert trial.state == ("infeasible" if hangs else "complete")
