@@ -96,7 +96,7 @@ def kerastudy() -> None:
     kerastudy reproduce digits           run the best trial again, bit for bit
     kerastudy export digits --as optuna  for Optuna's dashboard
     kerastudy push digits                send it to an MLflow server too
-    kerastudy doctor --fix               find what is wrong in the store, and mend it
+    kerastudy doctor --fix               find and mend what is wrong in the store
     """  # noqa: D301 - click reads \b, which must not be escaped
 
 
