@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import optuna
 import pytest
-from conformance.engine import EPOCHS, OBJECTIVE, SPACE, EngineConformance, Played
+from conformance.engine import EPOCHS, OBJECTIVE, SPACE, EngineConformance, Played, curve, value_of
 
 import kerastudy as ks
 from search_spaces import SearchSpace
@@ -150,3 +150,51 @@ def test_a_trial_that_is_told_again_is_judged_as_the_first_time(pruner: str) -> 
     again = [made.report(8, epoch, 8.0 + epoch / 100) for epoch in range(1, 10)]
     assert any(first) and not first[0]
     assert again == first
+
+
+@pytest.mark.parametrize(
+    "pruner",
+    [
+        "successive-halving",
+        "successive-halving,min_resource=auto",
+        "hyperband",
+        "hyperband,max_resource=auto",
+    ],
+)
+def test_what_a_pruner_noted_of_trials_is_restored(pruner: str) -> None:
+    """Though each recorded trial is judged alone then, where it can be."""
+
+    def make() -> OptunaEngine:
+        return OptunaEngine(
+            name="noted",
+            engine="optuna:random",
+            pruner=pruner,
+            space=SPACE,
+            objective=OBJECTIVE,
+            epochs=9,
+            seed=7,
+        )
+
+    def play(played: Played, trials: int) -> list[int]:
+        """Plays trials of up to 9 epochs; returns after how many each ended."""
+        ended = []
+        for _ in range(trials):
+            proposal = played.ask()
+            assert proposal is not None
+            number, values = proposal.number, proposal.values
+            for epoch in range(1, 10):
+                if played.engine.report(number, epoch, value_of(values, epoch)) and epoch < 9:
+                    break
+            best = BestEpoch(epoch, value_of(values, epoch), {})
+            result = TrialResult(number, "pruned" if epoch < 9 else "complete", epoch, best)
+            played.engine.tell(number, result)
+            played.records.append(played.unfinished(proposal).with_result(result))
+            ended.append(epoch)
+        return ended
+
+    through = Played(make())
+    wanted = play(through, 40)
+    resumed = Played(make(), through.records[:20])
+    resumed.engine.restore(through.records[:20], curve)
+    assert play(resumed, 20) == wanted[20:]
+    assert len(set(wanted[20:])) >= 2, "else this shows nothing"
