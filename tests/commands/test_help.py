@@ -15,7 +15,7 @@ from user_commands import environment
 
 from tracking.store.folder import create_store
 
-COMMANDS = ["launch", "list", "show", "compare", "reproduce", "ui", "push", "doctor"]
+COMMANDS = ["launch", "list", "show", "compare", "reproduce", "ui", "export", "push", "doctor"]
 HEAVY = {"tensorflow", "keras", "mlflow", "optuna", "keras_tuner", "sklearn", "pandas"}
 
 
