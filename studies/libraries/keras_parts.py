@@ -201,6 +201,31 @@ def has_all_variables(model: keras.Model) -> bool:
         return False
 
 
+def makes_metrics_late(model: keras.Model) -> bool:
+    """Returns whether `fit` makes the compiled metrics after it has reset metrics once.
+
+    It does so in its first step, unless a layer is not built yet: then it makes all of them first.
+    """
+    try:
+        compiled = _metrics_of.of(model)
+    except MissingPartError:
+        return False
+    late = compiled is not None and not compiled.built
+    return late and all(layer.built for layer in layers_within(model))
+
+
+def reset_other_metrics(model: keras.Model) -> None:
+    """Resets the metrics of a model, but not those that it was compiled with.
+
+    Raises:
+        MissingPartError: If these can't be told apart.
+    """
+    compiled = _metrics_of.of(model)
+    for metric in model.metrics:
+        if metric is not compiled:
+            metric.reset_state()
+
+
 def call_symbolically(function: Callable[..., Any], *arguments: Any) -> None:
     """Calls a function with symbolic tensors: it makes variables, and changes no values.
 

@@ -217,6 +217,23 @@ class Lasting(keras.metrics.Mean):  # type: ignore[misc]
         pass
 
 
+class Lowest(keras.metrics.Metric):  # type: ignore[misc]
+    """Begins with another value than a reset gives."""
+
+    def __init__(self) -> None:
+        super().__init__(name="lowest")
+        self.low = self.add_weight(shape=(), initializer="zeros", name="low")
+
+    def update_state(self, true: Any, predicted: Any, sample_weight: Any = None) -> None:
+        self.low.assign(ops.minimum(self.low, ops.min(predicted)))
+
+    def result(self) -> Any:
+        return self.low
+
+    def reset_state(self) -> None:
+        self.low.assign(1.0)
+
+
 class Counted(keras.losses.Loss):  # type: ignore[misc]
     """Depends on how often it is called."""
 
@@ -233,6 +250,10 @@ def with_a_loss(generators: list[Any]) -> keras.Model:
     model = small()
     model.compile("adam", Moving(generators), metrics=[Lasting(name="lasting"), "accuracy"])
     return model
+
+
+def with_a_metric(generators: list[Any]) -> keras.Model:
+    return compiled(small(), metrics=[Lowest(), "accuracy"])
 
 
 def with_a_late_generator(generators: list[Any]) -> keras.Model:
@@ -256,6 +277,7 @@ def with_a_counter(generators: list[Any]) -> keras.Model:
 
 STATES: dict[str, tuple[Callable[[list[Any]], keras.Model], str]] = {
     "a loss": (with_a_loss, "compiled"),
+    "a metric": (with_a_metric, "compiled"),
     "a late generator": (with_a_late_generator, "plain"),
     "a function": (with_a_function, "compiled"),
     "a counter": (with_a_counter, "plain"),

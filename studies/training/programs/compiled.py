@@ -16,6 +16,7 @@ from search_spaces.errors import BuilderError, StudyError
 from search_spaces.private_parts import MissingPartError
 from studies.data import Splits, StreamedSplits
 from studies.error_texts import describe
+from studies.libraries.keras_parts import makes_metrics_late
 from studies.training.callbacks import may_change_model
 from studies.training.plain import PlainTrainer
 from studies.training.process import global_settings
@@ -174,8 +175,9 @@ class CompiledTrainer:
             # `fit` makes variables, and traces, when the callbacks have begun the first epoch. Then
             # # the plain trainer needs a newly built model.
             make_weights(model, training.splits)
-            ahead = None
+            ahead, metrics_ahead = None, False
         else:
+            metrics_ahead = makes_metrics_late(model)
             ahead = self._chosen_ahead(training, arrays)
 
         def choose() -> Chosen:
@@ -193,7 +195,7 @@ class CompiledTrainer:
             lending = ChosenPrograms(model, choose, training.traced, own_callbacks=changes)
             with lending as chosen:
                 self.walked, self._present = structure, chosen if changes else None
-                fit(training, chosen, arrays, seeds, on_epoch)
+                fit(training, chosen, arrays, seeds, on_epoch, metrics_ahead=metrics_ahead)
         finally:
             self.walked = self._present = None
             # Callbacks that evaluate make them traced, with the program's variables.

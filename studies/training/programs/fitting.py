@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from studies.definition.seeds import permutation
-from studies.libraries.keras_parts import initial_epoch
+from studies.libraries.keras_parts import initial_epoch, reset_other_metrics
 from studies.training.callbacks import overrides, terminating
 from studies.training.plain import end_epochs
 from studies.training.process.determinism import begin_epoch
@@ -28,8 +28,20 @@ def fit(
     arrays: Arrays,
     seeds: SeedStates,
     on_epoch: OnEpoch,
+    *,
+    metrics_ahead: bool,
 ) -> None:
-    """Trains and validates, epoch by epoch, and calls callbacks as `fit` does."""
+    """Trains and validates, epoch by epoch, and calls callbacks as `fit` does.
+
+    Args:
+        training: The training.
+        chosen: Its programs.
+        arrays: The data.
+        seeds: The seed generators outside the model.
+        on_epoch: Takes each epoch.
+        metrics_ahead: Whether compiled metrics are there that `fit` makes only after it has reset
+            metrics for the first epoch. They may begin with other values than a reset gives.
+    """
     import keras
 
     model, spec = training.model, training.spec
@@ -53,7 +65,10 @@ def fit(
     # Few callbacks do, and lending takes time.
     begin_tests = any(overrides(each, "on_test_begin") for each in training.callbacks)
     for epoch in range(begins, spec.epochs):
-        model.reset_metrics()
+        if metrics_ahead and epoch == begins and not training.initial_epoch:
+            reset_other_metrics(model)
+        else:
+            model.reset_metrics()
         begin_epoch(model, spec.seed, epoch + 1, seeds.beside())
         callbacks.on_epoch_begin(epoch)
         order = permutation(spec.seed, epoch + 1, samples)
