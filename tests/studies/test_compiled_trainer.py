@@ -121,6 +121,12 @@ def with_an_evaluate() -> keras.Model:
     return model
 
 
+def stacked_cells() -> keras.Model:
+    layers = keras.layers
+    cells = [layers.LSTMCell(3, dropout=0.2), layers.GRUCell(3, recurrent_dropout=0.2)]
+    return compiled(stack(layers.Reshape((4, 3)), layers.RNN(cells)))
+
+
 def several_steps() -> keras.Model:
     model = small()
     model.compile("sgd", "sparse_categorical_crossentropy", steps_per_execution=2)
@@ -138,6 +144,7 @@ def several_steps() -> keras.Model:
         (eager, "eagerly"),
         (with_an_evaluate, "given a evaluate of its own"),
         (several_steps, "steps_per_execution"),
+        (stacked_cells, "StackedRNNCells"),
     ],
 )
 def test_what_it_cannot_do_exactly_it_leaves_to_the_plain_trainer(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from studies.libraries.keras_parts import logs_of_its_own
+from studies.libraries.keras_parts import layers_within, logs_of_its_own
 from studies.training.callbacks import watching_batches
 from studies.training.models import has_own_steps
 
@@ -47,7 +47,22 @@ def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -
         "the model is compiled by XLA (jit_compile)": model.jit_compile,
         "XLA compiles what runs (tf.config.optimizer.set_jit)": tf.config.optimizer.get_jit(),
         "the model has steps_per_execution": model.steps_per_execution != 1,
+        "cells of StackedRNNCells have dropout, whose gradients round differently in a program": (
+            _has_stacked_dropout(model)
+        ),
         "a distribution strategy is in force": tf.distribute.has_strategy(),
         "keras.config limits epochs or steps": config.max_epochs() or config.max_steps_per_epoch(),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
+
+
+def _has_stacked_dropout(model: keras.Model) -> bool:
+    import keras
+
+    return any(
+        getattr(cell, rate, 0.0) > 0
+        for layer in layers_within(model)
+        if isinstance(layer, keras.layers.StackedRNNCells)
+        for cell in layer.cells
+        for rate in ("dropout", "recurrent_dropout")
+    )
