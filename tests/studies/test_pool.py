@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,20 +16,24 @@ from conformance.executor import STUDY_FILE, Collecting, ExecutorConformance, Op
 
 import kerastudy as ks
 from search_spaces.errors import StudyError
+from studies.executors.in_process import InProcessExecutor
 from studies.executors.pool import WorkerPool
+from studies.executors.session import Session
 from studies.executors.worker import WorkerExecutor
 from studies.user_code.loading import Target, load_study, with_source
 from tracking.records import Decision, EpochResult, TrialTask
 
 
 @contextmanager
-def in_pool(file: Path) -> Iterator[WorkerPool]:
-    pool = WorkerPool([WorkerExecutor(Target(str(file))) for _ in range(2)])
-    try:
-        pool.load()
-        yield pool
-    finally:
-        pool.close()
+def in_pool(file: Path, workers: int = 2) -> Iterator[WorkerPool]:
+    with tempfile.TemporaryDirectory() as shared:
+        target, folder = Target(str(file)), Path(shared)
+        pool = WorkerPool([WorkerExecutor(target, shared=folder) for _ in range(workers)])
+        try:
+            pool.load()
+            yield pool
+        finally:
+            pool.close()
 
 
 class TestPool(ExecutorConformance):
@@ -36,6 +41,11 @@ class TestPool(ExecutorConformance):
     @classmethod
     def open_file(cls) -> Open:
         return in_pool
+
+    @pytest.mark.exhaustive
+    def test_what_is_wrong_with_the_study_is_told(self, open_file: Open, tmp_path: Path) -> None:
+        """As a worker tells it; see also one that dies, below."""
+        super().test_what_is_wrong_with_the_study_is_told(open_file, tmp_path)
 
     def test_runs_two_at_once_and_one_that_dies_takes_no_other_along(
         self, executor: WorkerPool, tmp_path: Path
@@ -112,25 +122,69 @@ class TestPool(ExecutorConformance):
         second = submitted(1, 15, 3, "orthogonal")
         assert first is not second
         all_free()
-        assert submitted(2, 15, 4, "he_normal") is second
+        assert submitted(2, 14, 4, "orthogonal") is first
+        assert submitted(3, 16, 1, "he_normal") is second, "the one that is free"
+        all_free()
+        assert submitted(4, 15, 1, "he_normal") is second
         # The one that has its program is at work.
-        assert submitted(3, 15, 1, "he_normal") is first
+        assert submitted(5, 15, 1, "he_normal") is first
         all_free()
-        assert submitted(4, 16, 1, "he_normal") is first, "none has its program"
-        assert submitted(5, 14, 1, "he_normal") is second
-        all_free()
-        assert submitted(6, 11, 40, "he_normal") is first
-        lost = submitted(7, 12, 40, "he_normal")
+        assert submitted(6, 14, 40, "he_normal") is first
+        lost = submitted(7, 16, 40, "he_normal")
         os.kill(lost.process._process.pid, signal.SIGKILL)
         all_free()
         assert [number for number, _ in handler.lost] == [7]
         assert lost is second and len(handler.results) == 7
-        assert submitted(8, 12, 1, "he_normal") is first, "the new process has nothing"
+        assert submitted(8, 16, 1, "he_normal") is first, "the new process has nothing"
         all_free()
+
+    def test_comes_to_the_bits_of_a_training_in_this_process(
+        self, executor: WorkerPool, tmp_path: Path
+    ) -> None:
+        """With one thread each: threads belong to the spec."""
+        assert executor.description.threads == 1
+        file, spec = tmp_path / "study.py", make_spec(executor)
+        file.write_text(STUDY_FILE, encoding="utf-8")
+        study, code = load_study(Target(str(file)))
+        here = InProcessExecutor(Session.open(study, code, None))
+        if here.description.threads != 1:
+            pytest.skip("TensorFlow has more threads in this process")
+        digests = [
+            Collecting().run(each, spec, tmp_path).weights_sha256 for each in (executor, here)
+        ]
+        here.close()
+        assert digests[0] == digests[1] != ""
+
+    def test_workers_hold_the_data_once(self, executor: WorkerPool, tmp_path: Path) -> None:
+        """Both train on the same files, mapped to memory, to the same bits."""
+        handler = Collecting()
+        while executor.free < 2:
+            executor.wait(handler)
+        for number in (0, 1):
+            path = tmp_path / f"{number}.weights.h5"
+            executor.submit(TrialTask(make_spec(executor), executor.description.space, path))
+        while len(handler.results) < 2:
+            executor.wait(handler)
+        assert len({result.weights_sha256 for result in handler.results}) == 1
+        pids = [worker.process._process.pid for worker in executor._workers]
+        mapped = [{m.path for m in psutil.Process(pid).memory_maps()} for pid in pids]
+        files = set.intersection(*({p for p in paths if p.endswith(".npy")} for paths in mapped))
+        # The sealed part is read by nobody, so that the system may not keep it.
+        assert files or not psutil.LINUX
+
+
+def test_a_worker_that_dies_while_loading_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "dies.py"
+    file.write_text("import os\nprint('last words', flush=True)\nos._exit(3)\n")
+    with pytest.raises(StudyError, match=r"exit code 3.*last words"), in_pool(file, workers=1):
+        pass
 
 
 def test_one_worker_that_can_not_load_is_done_without(tmp_path: Path) -> None:
-    """Though no other has loaded the study yet."""
+    """Though no other has loaded the study yet. The one that is left opens no database.
+
+    The driver alone writes the record: workers have nothing to do with MLflow or Optuna.
+    """
     file, mark = tmp_path / "one fails.py", tmp_path / "mark"
     fails = (
         "import os, pathlib\n"
@@ -148,8 +202,14 @@ def test_one_worker_that_can_not_load_is_done_without(tmp_path: Path) -> None:
         pool.load()
         assert len(pool) == 1
         assert Collecting().run(pool, make_spec(pool, epochs=1), tmp_path).state == "complete"
+        (worker,) = pool._workers
+        process = psutil.Process(worker.process._process.pid)
+        seen = {each.path for each in [*process.memory_maps(), *process.open_files()]}
     finally:
         pool.close()
+    assert any("/tensorflow/" in path for path in seen), "or nothing was seen"
+    assert not [path for path in seen if path.endswith((".db", ".db-wal", ".db-shm"))]
+    assert not [path for path in seen if "/sqlalchemy/" in path], "nor has it loaded what does"
     (told,) = said
     assert told.startswith("continuing with 1 of the workers") and "exit code 3" in told
 
@@ -171,30 +231,6 @@ def test_workers_that_load_different_studies_are_told(tmp_path: Path) -> None:
                 pool.wait(Collecting())
     finally:
         pool.close()
-
-
-def test_a_worker_opens_no_database(tmp_path: Path) -> None:
-    """The driver alone writes the record: its workers have nothing to do with MLflow or Optuna."""
-    file = tmp_path / "study.py"
-    file.write_text(STUDY_FILE, encoding="utf-8")
-    seen: set[str] = set()
-
-    def look(epoch: EpochResult) -> Decision:
-        process = psutil.Process(executor.process._process.pid)
-        seen.update(each.path for each in process.memory_maps())
-        seen.update(each.path for each in process.open_files())
-        return "continue"
-
-    executor = WorkerExecutor(Target(str(file)))
-    try:
-        executor.load()
-        result = Collecting(look).run(executor, make_spec(executor), tmp_path)
-    finally:
-        executor.close()
-    assert result.state == "complete"
-    assert any("/tensorflow/" in path for path in seen), "or nothing was seen"
-    assert not [path for path in seen if path.endswith((".db", ".db-wal", ".db-shm"))]
-    assert not [path for path in seen if "/sqlalchemy/" in path], "nor has it loaded what does"
 
 
 def test_a_file_that_is_saved_while_workers_start_is_read_once(tmp_path: Path) -> None:
