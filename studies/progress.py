@@ -106,7 +106,7 @@ class LineProgress(NoProgress):
         self._here += 1
         self.say(
             f"trial {result.number:>{len(str(self._total))}}  {self._done}/{self._total}  "
-            f"{self.outcome(result)}  {self.best_so_far(best)}{self.left_after_trial()}"
+            f"{self.outcome(result)}  {self.best_so_far(best)}  {self.time_of(result)}"
         )
 
     def say(self, text: str) -> None:
@@ -124,17 +124,16 @@ class LineProgress(NoProgress):
         state = "" if result.state == "complete" else f" {result.state}"
         return (
             f"{result.best.value:.6g} "
-            f"(epoch {result.best.epoch} of {result.epochs}){state}  {result.seconds:.1f} s"
+            f"(epoch {result.best.epoch} of {result.epochs}){state}"
         )
 
     def best_so_far(self, best: tuple[int, float] | None) -> str:
         """Returns the best value so far, in a few words."""
         return "no value yet" if best is None else f"best {best[1]:.6g} (trial {best[0]})"
 
-    def left_after_trial(self) -> str:
-        """Returns the time left, for a trial's line."""
-        left = self.left()
-        return f"  {left}" if left else ""
+    def time_of(self, result: TrialResult) -> str:
+        """Returns the time left, or of the last trial what it took: a line has no room for both."""
+        return self.left() or f"{result.seconds:.1f} s"
 
     def left(self) -> str:
         """Returns the time left, from the time that the trials of this launch took."""
@@ -143,7 +142,7 @@ class LineProgress(NoProgress):
         seconds = (time.monotonic() - self._started) / self._here * (self._total - self._done)
         minutes, seconds = divmod(round(seconds), 60)
         hours, minutes = divmod(minutes, 60)
-        return f"left {hours}:{minutes:02}:{seconds:02}"
+        return f"left {hours}:{minutes:02}:{seconds:02}" if hours else f"left {minutes}:{seconds:02}"
 
 
 class LiveProgress(LineProgress):
@@ -200,9 +199,9 @@ class LiveProgress(LineProgress):
         lines = _in_lines(text, self._console.width)
         self._console.print(lines, markup=False, soft_wrap=True)
 
-    def left_after_trial(self) -> str:
-        """Returns nothing: the bar shows it."""
-        return ""
+    def time_of(self, result: TrialResult) -> str:
+        """Returns the time of a trial: the bar shows what is left."""
+        return f"{result.seconds:.1f} s"
 
     def wait(self, what: str) -> None:
         """See `Progress`."""

@@ -7,7 +7,7 @@ import re
 import pytest
 from scripted import describe
 
-from studies.progress import LiveProgress
+from studies.progress import LineProgress, LiveProgress
 from tracking.records import BestEpoch, EpochResult, Objective, TrialResult, TrialSpec
 
 
@@ -26,6 +26,16 @@ def test_the_bar_of_a_terminal_of_80_columns_is_whole(
     shown.end()
     drawn = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "\n", capsys.readouterr().err)
     assert re.search(
-        r"━ 43/100 left 0:\d\d:\d\d trial 0 epoch 5/6 val_loss 0\.9582", " ".join(drawn.split())
+        r"━ 43/100 left \d+:\d\d trial 0 epoch 5/6 val_loss 0\.9582", " ".join(drawn.split())
     )
     assert "…" not in drawn
+
+
+def test_the_line_of_a_trial_fits_into_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = LineProgress()
+    best = BestEpoch(100, 0.958333, {"val_loss": 0.958333})
+    shown.begin(describe(trials=100), 41, 100)
+    shown.trial_ended(TrialResult(41, "complete", 100, best, seconds=1.0), (12, 0.958333))
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("trial")]
+    assert re.fullmatch(r"trial +41 +42/100 .* best 0\.958333 \(trial 12\)  left \d+:\d\d", line)
+    assert len(line) <= 80
