@@ -122,14 +122,11 @@ class LineProgress(NoProgress):
         if result.best is None:
             return f"{result.state}: {result.reason}"
         state = "" if result.state == "complete" else f" {result.state}"
-        return (
-            f"{result.best.value:.6g} "
-            f"(epoch {result.best.epoch} of {result.epochs}){state}"
-        )
+        return f"{result.best.value:.6g} (epoch {result.best.epoch} of {result.epochs}){state}"
 
     def best_so_far(self, best: tuple[int, float] | None) -> str:
         """Returns the best value so far, in a few words."""
-        return "no value yet" if best is None else f"best {best[1]:.6g} (trial {best[0]})"
+        return "no value yet" if best is None else f"best {best[1]:.6g} #{best[0]}"
 
     def time_of(self, result: TrialResult) -> str:
         """Returns the time left, or of the last trial what it took: a line has no room for both."""
@@ -142,7 +139,9 @@ class LineProgress(NoProgress):
         seconds = (time.monotonic() - self._started) / self._here * (self._total - self._done)
         minutes, seconds = divmod(round(seconds), 60)
         hours, minutes = divmod(minutes, 60)
-        return f"left {hours}:{minutes:02}:{seconds:02}" if hours else f"left {minutes}:{seconds:02}"
+        return (
+            f"left {hours}:{minutes:02}:{seconds:02}" if hours else f"left {minutes}:{seconds:02}"
+        )
 
 
 class LiveProgress(LineProgress):

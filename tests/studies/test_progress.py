@@ -37,5 +37,5 @@ def test_the_line_of_a_trial_fits_into_80_columns(capsys: pytest.CaptureFixture[
     shown.begin(describe(trials=100), 41, 100)
     shown.trial_ended(TrialResult(41, "complete", 100, best, seconds=1.0), (12, 0.958333))
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("trial")]
-    assert re.fullmatch(r"trial +41 +42/100 .* best 0\.958333 \(trial 12\)  left \d+:\d\d", line)
+    assert re.fullmatch(r"trial +41 +42/100 .* best 0\.958333 #12  left \d+:\d\d", line)
     assert len(line) <= 80
