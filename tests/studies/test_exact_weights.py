@@ -59,12 +59,13 @@ def trainer() -> Iterator[CompiledTrainer]:
 @pytest.mark.parametrize("data", exhaustive_but(["both parts", "validation only"], DATA))
 def test_sample_weights_train_and_validate_as_by_hand(data: str, trainer: CompiledTrainer) -> None:
     splits, spec, made = DATA[data](), spec_of(), trainer.programs.made
-    for rate in (0.3, 0.1):
-        wanted = by_hand(lambda rate=rate: weighed(rate), splits, spec)
-        assert by_trainer(PlainTrainer(), lambda rate=rate: weighed(rate), splits, spec) == wanted
-        assert by_trainer(trainer, lambda rate=rate: weighed(rate), splits, spec) == wanted
+    by_trainer(trainer, lambda: weighed(0.3), splits, spec)
+    wanted = by_hand(lambda: weighed(0.1), splits, spec)
+    assert by_trainer(trainer, lambda: weighed(0.1), splits, spec) == wanted
+    assert by_trainer(PlainTrainer(), lambda: weighed(0.1), splits, spec) == wanted
     assert trainer.programs.made - made == 1, "the second used the program of the first"
-    assert wanted != by_hand(lambda: weighed(0.1), _unweighted(splits), spec), "weights count"
+    if data == "both parts":
+        assert wanted != by_hand(lambda: weighed(0.1), _unweighted(splits), spec), "weights count"
 
 
 def test_each_step_of_a_sequence_has_a_weight_as_by_hand(trainer: CompiledTrainer) -> None:
@@ -104,12 +105,13 @@ def test_class_weights_train_as_by_hand(columns: int, trainer: CompiledTrainer) 
     splits = ks.datasets.arrays(x, y, validation=VALIDATION, test=None).load()
     spec, made = spec_of(class_weight={0: 0.3, 2: 5.0}), trainer.programs.made
     build = one_hot if columns == 3 else weighed
-    for rate in (0.3, 0.1):
-        wanted = by_hand(lambda rate=rate: build(rate), splits, spec)
-        assert by_trainer(PlainTrainer(), lambda rate=rate: build(rate), splits, spec) == wanted
-        assert by_trainer(trainer, lambda rate=rate: build(rate), splits, spec) == wanted
+    by_trainer(trainer, lambda: build(0.3), splits, spec)
+    wanted = by_hand(lambda: build(0.1), splits, spec)
+    assert by_trainer(trainer, lambda: build(0.1), splits, spec) == wanted
+    assert by_trainer(PlainTrainer(), lambda: build(0.1), splits, spec) == wanted
     assert trainer.programs.made - made <= 1
-    assert wanted != by_hand(lambda: build(0.1), splits, spec_of()), "weights count"
+    if columns == 0:
+        assert wanted != by_hand(lambda: build(0.1), splits, spec_of()), "weights count"
 
 
 @pytest.mark.exhaustive
