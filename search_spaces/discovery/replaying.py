@@ -146,5 +146,5 @@ def _is_plain(value: Any) -> bool:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Tells whether two answers are equal, and of one type: 1 and True are not the same."""
+    """Returns whether two answers are equal, and of one type: 1 and True are not the same."""
     return type(one) is type(other) and repr(one) == repr(other)

@@ -102,7 +102,7 @@ def reproduce_command(
 
 
 def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> str:
-    """Returns what came of a reproduction as text.
+    """Returns the outcome of a reproduction as text.
 
     Args:
         outcome: The reproduction.

@@ -101,7 +101,7 @@ class Proposals:
         return {number for number in finished if not self._lag or number < self._told}
 
     def lacks(self, number: int) -> bool:
-        """Tells whether the engine must know more trials before it proposes this one."""
+        """Returns whether the engine needs more results before it proposes this trial."""
         return self._lag > 0 and self._told <= number - self._lag
 
     def ask(self, given: Mapping[str, Any] | None) -> Proposal | None:

@@ -104,7 +104,7 @@ def test_only_weights_that_were_measured_are_kept(
     result = run_trial(study, samples(), task, lambda epoch: "continue", HyperModelTrainer(build))
     assert result.state == "complete", result.reason
     assert task.checkpoint.exists() == bool(result.weights_sha256) == kept
-    assert ("was not measured with the weights" in result.unsaved) != kept
+    assert ("was not measured with the final weights" in result.unsaved) != kept
 
 
 def samples_of_a_study() -> Any:

@@ -62,9 +62,9 @@ class TrialTask:
     last_kept: Rank | None = None
 
     def may_stay(self, best: BestEpoch) -> bool:
-        """Tells whether a checkpoint of the best epoch can be among those kept.
+        """Returns whether a checkpoint of the best epoch can be among those kept.
 
-        Trials that end meanwhile only take places, so what can't stay now can't later.
+        Trials that end later only take places, so a checkpoint that can't stay now can't later.
         """
         spec = self.spec
         rank = spec.objective.rank(best.value, best.epoch, spec.number)

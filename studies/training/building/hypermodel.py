@@ -42,9 +42,9 @@ _OTHERS = (
     "have a checkpoint"
 )
 _NOT_MEASURED = (
-    "what the HyperModel's fit returned was not measured with the weights that it leaves in the "
-    "model, so that no weights are known to have this value. Return the history, or what the "
-    "model comes to as it is left, to have a checkpoint"
+    "the value that the HyperModel's fit returned was not measured with the final weights of the "
+    "model, so that no weights are known to have it. Return the history, or a value measured with "
+    "the final weights, to have a checkpoint"
 )
 # Evaluated in batches of another size, a value differs in its last digits.
 _TOLERANCE = 1e-4
