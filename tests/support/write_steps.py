@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -121,9 +122,11 @@ class _Watched(sqlite3.Connection):
         self.set_trace_callback(self._note)
 
     def _note(self, statement: str) -> None:
-        words = statement.split(None, 3)
-        if words and words[0] in ("INSERT", "UPDATE", "DELETE"):
-            self._written.append(" ".join(words[:1] + words[-2:-1]))
+        found = re.match(
+            r"(INSERT|UPDATE|DELETE)\b.*?(?:\b(?:INTO|FROM)|(?<=UPDATE))\s+(\w+)", statement
+        )
+        if found:
+            self._written.append(" ".join(found.groups()))
 
     def commit(self) -> None:
         if self.in_transaction and self._written:
