@@ -126,7 +126,7 @@ class StreamedSplits:
                 "targets=True if they are (x, y, sample_weight)."
             )
         return found + [
-            f"The {PART_NAMES[name]} data has no known length, and did not end within its first  "
+            f"The {PART_NAMES[name]} data has no known length, and did not end within its first "
             f"{profile.batches} batches. If it has no end, {_ENDS[name]}."
             for name, profile in profiles
             if profile.told is None and profile.samples is None
