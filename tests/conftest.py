@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+import sys
+
+import pytest
 
 
 def pytest_configure() -> None:
-    """Has processes that tests start hear signals, wherever the tests themselves were started.
+    """Makes processes that tests start hear signals, however the tests themselves were started.
 
-    `nohup`, and `&` in a script, have a process and all that it starts ignore them, kerastudy too.
+    `nohup`, and `&` in a script, make a process and all that it starts ignore them.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -16,3 +19,15 @@ def pytest_configure() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def threads_of_trials() -> None:
+    """Gives TensorFlow the threads of a trial before any test uses it with others.
+
+    A study resumes with the threads that it has, and a process can't change its own.
+    """
+    if "tensorflow" in sys.modules:
+        from studies.training.process.determinism import configure_tensorflow
+
+        configure_tensorflow(1)

@@ -250,7 +250,10 @@ _once = iter([(X, Y), (X, Y), (X, Y)])
         (of(([X, X], Y)), "can't be read: .*a tuple or a dict of arrays, not as a list"),
         (of((X, Y[:5])), "y of batch 1 of the training data has shape .5,., and there are 10"),
         (of((X, Y), (X * np.nan, Y)), "x of batch 2 of the training data holds 40 NaN"),
-        (of((tf.ragged.constant([[1], [2, 3]]), Y[:2])), "x of batch 1.*holds a RaggedTensor"),
+        (
+            lambda: iter([(tf.ragged.constant([[1], [2, 3]]), Y[:2])]),
+            "x of batch 1.*holds a RaggedTensor",
+        ),
         (of((X, {"a": Y})), "validation data has other arrays than the training data"),
         (lambda: streamed.without_end(1), "training data has no end. Pass steps_per_epoch"),
         (broken, "read: InvalidArgumentError: ValueError: file 17 is broken. Read a"),

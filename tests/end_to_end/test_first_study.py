@@ -11,7 +11,6 @@ import pytest
 from user_commands import as_json, kerastudy, kerastudy_here
 
 import kerastudy as ks
-from studies.training.process.determinism import configure_tensorflow
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +52,6 @@ def test_the_best_trial_is_reproduced_in_a_new_process_wherever_the_store_is(
     digits: tuple[Path, Any], tmp_path: Path
 ) -> None:
     folder, launched = digits
-    # As the study's trials have: the next launch is in this process.
-    configure_tensorflow(1)
     moved = tmp_path / "옮긴 곳"
     shutil.copytree(folder / "kerastudy-store", moved)
     store = ("--store", str(moved), "--json")

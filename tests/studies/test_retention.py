@@ -41,7 +41,7 @@ def test_the_best_are_kept_and_no_other_is_written(
     description = describe(keep=keep)
     engine = make_engine(
         name="any", engine="optuna:random", space=SPACE, objective=description.objective,
-        pruner="none", epochs=9, seed=0, export=None,
+        pruner="none", epochs=9, seed=0,
     )  # fmt: skip
     for attempt in range(20):
         trials = random.Random(attempt).sample(TRIALS, len(TRIALS))

@@ -217,22 +217,23 @@ def test_targets_that_can_not_fit_are_refused(tmp_path: Path) -> None:
         launch(tmp_path, study(one_hot, one_hot))
 
 
-_made_outside = streamed.tf_data(3)
+_made_outside: Any = None
 
 
 @pytest.mark.parametrize(
     ("train", "said"),
     [
-        (_made_outside, r"train is a tf\.data\.Dataset itself.*Pass a function that makes it"),
+        (None, r"train is a tf\.data\.Dataset itself.*Pass a function that makes it"),
         (lambda: _made_outside, r"made outside of the functions.*Make it within the function"),
     ],
     ids=["itself", "used"],
 )
 def test_a_dataset_that_was_made_here_can_not_be_sent_to_workers(
-    tmp_path: Path, train: Any, said: str
+    tmp_path: Path, train: Any, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(globals(), "_made_outside", streamed.tf_data(3))
     with pytest.raises(StudyError, match=said):
-        launch(tmp_path, study(train), workers=2)
+        launch(tmp_path, study(train or _made_outside), workers=2)
     assert not (tmp_path / "store").exists()
 
 
