@@ -112,7 +112,7 @@ def discover(
         if condition is None
     ]
     notes += [
-        f"{name!r} is declared with several domains, and no condition separates them:  "
+        f"{name!r} is declared with several domains, and no condition separates them: "
         f"{tracer.parameters[name]!r} is searched, which holds all of them."
         for name in tracer.merged
         if name in kept

@@ -128,7 +128,7 @@ def _check_hyperband(pruner: str, space: SearchSpace, epochs: int) -> None:
         )
     if pruner != "none":
         raise EngineError(
-            f"Keras Tuner's Hyperband stops trials itself, so it takes no pruner.  "
+            f"Keras Tuner's Hyperband stops trials itself, so it takes no pruner. "
             f"Received: {pruner!r}. Leave it out, or use another engine, such as "
             "keras-tuner:random."
         )

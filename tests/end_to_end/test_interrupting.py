@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from pathlib import Path
 
 import pexpect
@@ -13,7 +12,7 @@ from user_commands import (
     as_json,
     environment,
     kerastudy_here,
-    wait_for_study,
+    launched,
     write_study,
 )
 
@@ -54,18 +53,10 @@ def test_ctrl_c_at_a_terminal_leaves_a_study_that_goes_on(tmp_path: Path) -> Non
 def test_twice_stops_at_once_and_loses_nothing_that_was_done(tmp_path: Path) -> None:
     write_study(tmp_path, **{"epochs=3,": "epochs=100000,"})
     create_store(tmp_path / "kerastudy-store")
-    process = subprocess.Popen(
-        [*KERASTUDY, "launch", "study.py"],
-        cwd=tmp_path,
-        env=environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    wait_for_study(process.stderr)
+    process, said = launched(tmp_path)
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGINT)
-    rest = process.stderr.read()
+    rest = said.read()
     assert process.wait() == 130, rest
     assert "Traceback" not in rest
     assert not [p for p in psutil.process_iter(["cwd"]) if p.info["cwd"] == str(tmp_path)]

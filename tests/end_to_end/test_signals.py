@@ -15,7 +15,7 @@ from user_commands import (
     as_json,
     environment,
     kerastudy_here,
-    wait_for_study,
+    launched,
     write_study,
 )
 
@@ -59,18 +59,9 @@ def test_a_signal_to_all_of_its_processes_costs_no_trial(
     """As a terminal sends it that is closed, and what runs services and batches."""
     write_study(tmp_path, **{"epochs=3,": "epochs=100000,"})
     create_store(tmp_path / "kerastudy-store")
-    process = subprocess.Popen(
-        [*KERASTUDY, "launch", "study.py"],
-        cwd=tmp_path,
-        env=environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stderr is not None
-    wait_for_study(process.stderr)
+    process, said = launched(tmp_path, new_session=True)
     os.killpg(process.pid, number)
-    rest = process.stderr.read()
+    rest = said.read()
     assert process.wait() == 130, rest
     assert "Traceback" not in rest and "worker process" not in rest
     shown = as_json(kerastudy_here(tmp_path, "show", "작은 연구", "--json"))
@@ -86,15 +77,7 @@ def test_workers_of_a_killed_driver_end_and_take_their_data_along(tmp_path: Path
     # Its path is longer than that of a socket may be.
     temporary = tmp_path / ("temporary" * 12)
     temporary.mkdir()
-    process = subprocess.Popen(
-        [*KERASTUDY, "launch", "study.py", "--workers", "2"],
-        cwd=tmp_path,
-        env=environment(TMPDIR=str(temporary)),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    wait_for_study(process.stderr)
+    process, _ = launched(tmp_path, "--workers", "2", TMPDIR=str(temporary))
     workers = psutil.Process(process.pid).children()
     assert len(workers) == 2
     assert list(temporary.glob("kerastudy-data-*/*.npy"))

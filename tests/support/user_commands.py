@@ -73,9 +73,25 @@ def kerastudy_here(
     return done
 
 
-def wait_for_study(lines: IO[str]) -> None:
-    """Reads what a launch says until its study begins."""
-    assert any(line.startswith("study ") for line in iter(lines.readline, ""))
+def launched(
+    folder: Path, *arguments: str, new_session: bool = False, **more: str
+) -> tuple[subprocess.Popen[str], IO[str]]:
+    """Launches a folder's study in a process.
+
+    Returns:
+        The process, once its study has begun, and what it says from there on standard error.
+    """
+    process = subprocess.Popen(
+        [*KERASTUDY, "launch", "study.py", *arguments],
+        cwd=folder,
+        env=environment(**more),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=new_session,
+    )
+    assert process.stderr is not None
+    assert any(line.startswith("study ") for line in iter(process.stderr.readline, ""))
+    return process, process.stderr
 
 
 def as_json(done: subprocess.CompletedProcess[str]) -> Any:

@@ -121,7 +121,7 @@ def telling_server_errors(address: str) -> Iterator[None]:
     except Exception as error:
         # Storage of artifacts outside the server may lack its library or its password.
         raise ServerRefusedError(
-            f"The study can't be sent to the MLflow server {address}:  "
+            f"The study can't be sent to the MLflow server {address}: "
             f"{type(error).__name__}: {_in_a_line(error)}."
         ) from error
 

@@ -233,7 +233,7 @@ class CompiledTrainer:
             unlike = difference(training, chosen, arrays)
             if unlike:
                 reason = (
-                    f"its program gives other numbers than the model's own steps: {unlike}  "
+                    f"its program gives other numbers than the model's own steps: {unlike} "
                     f"after {BATCHES} batches"
                 )
                 _log.warning(
