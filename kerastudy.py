@@ -102,15 +102,14 @@ from studies import Study, datasets  # noqa: E402
 from studies.definition import outputs  # noqa: E402
 from studies.definition.seeds import epoch_seed, permutation, seed_states  # noqa: E402
 from studies.engines.optuna_export import export_optuna  # noqa: E402
-from studies.launching.load_model import load_model  # noqa: E402
-from tracking import (  # noqa: E402
-    EndedTrial,
-    Objective,
-    StudyHistory,
-    TrialRecord,
-    open_store,
+from studies.results.models import load_model  # noqa: E402
+from studies.results.study_results import (  # noqa: E402
+    StudyResults,
+    list_studies,
     read_study,
 )
+from studies.results.trial import Trial  # noqa: E402
+from tracking import Objective  # noqa: E402
 
 __all__ = [
     "Boolean",
@@ -118,7 +117,6 @@ __all__ = [
     "Choice",
     "ComparisonError",
     "DataError",
-    "EndedTrial",
     "EngineError",
     "Fixed",
     "Float",
@@ -135,10 +133,10 @@ __all__ = [
     "StudyChangedError",
     "StudyError",
     "StudyFileError",
-    "StudyHistory",
     "StudyNotFoundError",
+    "StudyResults",
     "TrackingError",
-    "TrialRecord",
+    "Trial",
     "WorkerError",
     "__version__",
     "activation",
@@ -160,9 +158,9 @@ __all__ = [
     "label_smoothing",
     "layers",
     "learning_rate",
+    "list_studies",
     "load_model",
     "momentum",
-    "open_store",
     "optimizer",
     "outputs",
     "permutation",
@@ -170,6 +168,10 @@ __all__ = [
     "seed_states",
     "units",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def _command_line() -> None:

@@ -48,14 +48,12 @@ def launched(workers: int) -> tuple[float, float]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        opened = ks.open_store(store)
-        assert opened is not None, "a launch makes its store"
-        trials = ks.read_study(opened, "digits").trials
+        history = ks.read_study("digits", store=store)
         starts, epochs = [], []
-        for trial in trials:
-            run = opened.client.get_run(trial.run_id)
+        for trial in history.trials:
+            run = history.store.client.get_run(trial.run_id)
             starts.append(run.info.start_time / 1000)
-            history = opened.client.get_metric_history(trial.run_id, "val_loss")
+            history = history.store.client.get_metric_history(trial.run_id, "val_loss")
             epochs.append(min(m.timestamp for m in history if m.step == 1) / 1000)
         return min(starts) - began, min(epochs) - began
 

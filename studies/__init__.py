@@ -5,6 +5,7 @@
 | `again/` | a recorded training run again, and compared |
 | `definition/` | a study's definition, as a value |
 | `launching/` | starting or resuming a study: its record, its executor, its champion |
+| `results/` | what came of a study, for scripts and notebooks |
 | `running/` | the driver: the loop that ties engine, executor and record together |
 | `user_code/` | a user's code: loaded, sent to workers, recorded; where its errors are |
 | `commands/` | the command line |

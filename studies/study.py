@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from studies.again.reproduction import Reproduction
     from studies.definition.settings import Verify
     from studies.executors import ExecutorName
+    from studies.results.study_results import StudyResults
     from studies.running.budget import AtTheEnd
-    from tracking.history.study_history import StudyHistory
     from tracking.records import TrainerName
 
 _Kind = TypeVar("_Kind")
@@ -139,7 +139,7 @@ class Study(StudyDefinition):
         verify: Verify = "some",
         retry_infeasible: bool = False,
         **overrides: Any,
-    ) -> StudyHistory:
+    ) -> StudyResults:
         """Runs the study, or resumes it, until it has its trials.
 
         Args:
@@ -173,11 +173,12 @@ class Study(StudyDefinition):
         """
         from studies.launching.launch import launch_study
         from studies.launching.launch_options import LaunchOptions
+        from studies.results.study_results import StudyResults
         from studies.user_code.self_launching import launched_while_loading
 
         passed_over = launched_while_loading(self)
         if passed_over is not None:
-            return passed_over
+            return StudyResults.of(passed_over, self)
         options = LaunchOptions(
             store=store,
             executor=executor,
@@ -188,7 +189,24 @@ class Study(StudyDefinition):
             verify=verify,
             retry_infeasible=retry_infeasible,
         )
-        return launch_study(self.with_overrides(overrides), options, defined_name=self.name)
+        launched = self.with_overrides(overrides)
+        return StudyResults.of(launch_study(launched, options, defined_name=self.name), launched)
+
+    def history(
+        self, *, store: str | Path | None = None, engine: str | None = None
+    ) -> StudyResults:
+        """Returns what is recorded of the study.
+
+        Args:
+            store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
+            engine: Which of its engines; None for the one with the best trial of all.
+
+        Raises:
+            StudyNotFoundError: If it was not launched there.
+        """
+        from studies.results.study_results import StudyResults, read_study
+
+        return StudyResults.of(read_study(self.name, store=store, engine=engine), self)
 
     def reproduce(
         self,

@@ -124,7 +124,7 @@ CASES: list[tuple[type[Exception], Callable[[Path], object]]] = [
     (ks.ObjectiveError, lambda folder: arrays(objective="")),
     (ks.EngineError, lambda folder: arrays(engine="optuna:tpee")),
     (errors.SeedError, lambda folder: arrays(seed=-1)),
-    (ks.StoreError, lambda folder: ks.open_store(folder / "what?")),
+    (ks.StoreError, lambda folder: ks.list_studies(folder / "what?")),
     (errors.StudyNameError, lambda folder: arrays(name="a/b")),
     (ks.ComparisonError, lambda folder: compare([])),
 ]

@@ -128,10 +128,7 @@ def _read_store(job: Job) -> Sequence[Trial]:
     """Reads the trials of a study from its record; their end is that of their MLflow runs."""
     import kerastudy as ks
 
-    store = ks.open_store(job.folder / "store")
-    if store is None:
-        raise ValueError("it left no store")
-    history = ks.read_study(store, job.work.name)
+    history = ks.read_study(job.work.name, store=job.folder / "store")
     trials = []
     for trial in history.trials:
         if trial.state != "complete" or trial.result is None or trial.best is None:

@@ -42,6 +42,11 @@ __all__ = [
     "npz",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 # What `repr` leaves out.
 _DEFAULTS: dict[str, object] = {"stratify": None, "preprocess": None, "seed": 0}
 

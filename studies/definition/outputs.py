@@ -31,6 +31,12 @@ from search_spaces.errors import StudyError
 if TYPE_CHECKING:
     import keras
 
+__all__ = ["Output", "binary", "classes", "one_hot", "regression"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 @dataclass(frozen=True)
 class Output:

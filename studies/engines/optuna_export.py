@@ -75,7 +75,7 @@ def export_optuna(history: StudyHistory, storage: str | None = None) -> OptunaEx
 
     Example:
         ```python
-        export = ks.export_optuna(ks.read_study(ks.open_store("store"), "digits"))
+        export = ks.export_optuna(ks.read_study("digits"))
         optuna.load_study(study_name=export.study, storage=export.storage).best_value
         ```
     """

@@ -5,7 +5,6 @@
 | `choosing` | chooses a study's champion when its trials are done |
 | `launch` | launches a study, new or resumed, from a file or an object |
 | `launch_options` | the options of a launch, as one value |
-| `load_model` | loading a registered champion, with its own layers and losses |
 | `mirroring` | sends a study's record to an MLflow server too |
 | `retrying` | trains infeasible trials again, after the user mended the cause |
 | `run_study` | runs a loaded study: its driver, its champion, its summary |

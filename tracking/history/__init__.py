@@ -11,5 +11,6 @@
 | `selection` | choosing the best of a study's trials |
 | `study_history` | reading studies back from MLflow |
 | `summary` | the summary at the top of a study's page in the MLflow UI |
+| `trials_table` | a study's trials as a table, a row for each |
 | `trial_reading` | reading a study's trials from MLflow's tables |
 """

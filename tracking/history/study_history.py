@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StudyHistory:
     """A study under one engine, as recorded.
 
@@ -76,6 +76,12 @@ class StudyHistory:
     server: str = ""
     champion_engine: str = ""
     superseded: int = 0
+
+    def __repr__(self) -> str:
+        """Returns one line: its name, engine, trials and best trial."""
+        name, engine = self.description.name, self.description.engine
+        told = f"<study {name!r} ({engine}): {len(self.trials)} trials"
+        return f"{told}>" if self.best is None else f"{told}, best {self.best!r}>"
 
     @property
     def kept(self) -> list[EndedTrial]:

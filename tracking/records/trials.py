@@ -222,7 +222,7 @@ class TrialResult:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrialRecord:
     """A trial in the record. One that has a result is an `EndedTrial`.
 
@@ -275,13 +275,36 @@ class TrialRecord:
         """The trial's best epoch, if it has one."""
         return None
 
+    @property
+    def value(self) -> float | None:
+        """The objective at its best epoch, if it has one."""
+        return None if self.best is None else self.best.value
+
+    @property
+    def epoch(self) -> int | None:
+        """Its best epoch, counted from 1, if it has one."""
+        return None if self.best is None else self.best.epoch
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The active hyperparameters by name."""
+        return self.spec.values
+
+    def __repr__(self) -> str:
+        """Returns one line: its number, state and best value."""
+        told = f"<trial {self.number}: {self.state}"
+        if self.best is None:
+            return f"{told}>"
+        metric = self.spec.objective.metric
+        return f"{told}, {metric} {self.best.value:.6g} at epoch {self.best.epoch}>"
+
     def with_result(self, result: TrialResult) -> EndedTrial:
         """Returns the trial with its result."""
         fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
         return EndedTrial(**{**fields, "state": result.state, "result": result})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EndedTrial(TrialRecord):
     """A trial that has a result: complete, pruned, infeasible, or interrupted on its way.
 

@@ -116,10 +116,6 @@ def open_store(path: str | Path) -> Store | None:
 
     Raises:
         StoreError: If the path is a file, or holds a store that this version cannot read.
-
-    Example:
-        >>> ks.open_store("no-such-folder") is None
-        True
     """
     root = real_folder(path)
     if any(character in str(root) for character in "?#%{}"):

@@ -1,0 +1,9 @@
+"""What came of a study, for scripts and notebooks.
+
+| module | holds |
+|---|---|
+| `study_results` | a recorded study, and what users do with it |
+| `trial` | one of its trials |
+| `models` | loading the models of trials, with their own layers and losses |
+| `markup` | both as HTML, for notebooks |
+"""

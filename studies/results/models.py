@@ -1,0 +1,186 @@
+"""Loads the models of trials, with their own layers and losses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search_spaces import Hyperparameters
+from search_spaces.errors import StudyError, StudyNotFoundError
+from studies.definition.study_definition import StudyDefinition
+from studies.error_texts import describe
+from studies.user_code.loading import Target, load_study
+from tracking import tags
+from tracking.history.recorded_code import read_source
+from tracking.history.study_history import StudyHistory, read_study
+from tracking.records import EndedTrial, TrialRecord
+from tracking.registry import local_model
+from tracking.runs.champion_versions import champion_version
+from tracking.store.folder import Store, default_store_path, open_store
+from tracking.store.trust import stranger
+
+if TYPE_CHECKING:
+    import keras
+
+
+def load_model(study: str, *, store: str | Path | None = None, trust: bool = False) -> keras.Model:
+    """Loads the registered model of a study, with its best weights.
+
+    It takes samples as they were passed to the study. The code of its own layers, losses and
+    metrics is saved with it, so the study's file is not needed. A model that Keras can't save
+    safely, such as one with a lambda in a `Lambda` layer, is rebuilt from the recorded text of the
+    study's file, which reads its data for that.
+
+    Args:
+        study: The study's name.
+        store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
+        trust: Whether to run the code in a store that this user did not make.
+
+    Returns:
+        The model, compiled if it could be saved so.
+
+    Raises:
+        TrackingError: If there is no such store or study.
+        StudyError: If it has no registered model, or that can't be loaded; or if the store is
+            somebody else's and not trusted.
+    """
+    history = read_study(existing_store(store), study)
+    return load_champion(history, trust=trust)
+
+
+def existing_store(store: str | Path | Store | None) -> Store:
+    """Opens a store that must exist.
+
+    Args:
+        store: Its folder; None: ``KERASTUDY_STORE`` or ``./kerastudy-store``.
+
+    Raises:
+        StudyNotFoundError: If there is none.
+    """
+    if isinstance(store, Store):
+        return store
+    path = Path(store) if store is not None else default_store_path()
+    opened = open_store(path)
+    if opened is None:
+        raise StudyNotFoundError(f"There is no store at {str(path)!r}.")
+    return opened
+
+
+def load_champion(history: StudyHistory, *, trust: bool = False) -> keras.Model:
+    """Loads the registered model of a study; see `load_model`."""
+    # Late: it imports Keras.
+    from studies.training.champion import champion_loader
+
+    store, study = history.store, history.description.name
+    _check_trust(store, trust)
+    version = champion_version(store.client, study, history.experiment_id)
+    if version is None:
+        raise StudyError(
+            f"The study {study!r} has no registered model. Launch it to its end: then the best "
+            "trial's model is registered."
+        )
+    folder = local_model(store, version.source)
+    try:
+        if not champion_loader.can_not_be_loaded(folder):
+            return champion_loader.load_keras_model(folder)
+        history = read_study(store, study, version.tags[tags.ENGINE])
+        return _rebuilt(history, history.trial(int(version.tags[tags.NUMBER])), None)
+    except StudyError:
+        raise
+    except Exception as error:
+        raise StudyError(
+            f"The registered model of the study {study!r} can't be loaded: {describe(error)}. It "
+            f"is in {str(folder)!r}."
+        ) from error
+
+
+def load_trial_model(
+    history: StudyHistory,
+    trial: TrialRecord,
+    *,
+    definition: StudyDefinition | None = None,
+    trust: bool = False,
+) -> keras.Model:
+    """Loads the model of a trial, with the weights of its best epoch.
+
+    The champion's is the registered one. Any other is built again, by the study of this process or
+    by the recorded text of its file.
+
+    Args:
+        history: The study.
+        trial: One of its trials.
+        definition: The study of this process; None: what is recorded.
+        trust: See `load_model`.
+
+    Raises:
+        StudyError: If its checkpoint is not kept, or it can't be built again; or see `load_model`.
+    """
+    if trial.run_id == history.champion_run_id:
+        return load_champion(history, trust=trust)
+    if definition is None:
+        _check_trust(history.store, trust)
+    return _rebuilt(history, trial, definition)
+
+
+def _check_trust(store: Store, trust: bool) -> None:
+    told = "" if trust else stranger(store.root)
+    if told:
+        raise StudyError(
+            f"The store {str(store.root)!r} {told}, and loading a model runs the code that is "
+            "in it. If you trust it, pass trust=True."
+        )
+
+
+def _rebuilt(
+    history: StudyHistory, trial: TrialRecord, definition: StudyDefinition | None
+) -> keras.Model:
+    """Returns the model of a trial, made by its study's builder."""
+    from studies.training.building.build import build_model, build_variables
+    from studies.training.building.made_data import MadeData
+    from studies.training.champion.served import served_model
+    from studies.training.process import global_settings
+    from studies.training.process.determinism import (
+        begin_trial,
+        global_random_states,
+        set_global_random_states,
+    )
+
+    checkpoint = history.checkpoint(trial)
+    if checkpoint is None or not isinstance(trial, EndedTrial):
+        raise StudyError(
+            f"The model of trial {trial.number} of {history.description.name!r} can't be loaded: "
+            f"its checkpoint is not there. A launch keeps those of the best trials: "
+            f"`Study(keep=…)` says how many."
+        )
+    spec = trial.best_training[0]
+    states = global_random_states()
+    try:
+        with global_settings.keeping():
+            study = definition or _recorded_study(history, trial)
+            global_settings.remember()
+            hp = Hyperparameters(history.description.space, spec.values, number=spec.built_as)
+            splits = MadeData(study).of(hp).splits
+            begin_trial(spec.seed)
+            model = build_model(study, hp)
+            build_variables(model, splits)
+            model.load_weights(checkpoint)
+            return served_model(model, splits.train.at_hand.x, splits.given)
+    finally:
+        set_global_random_states(states)
+
+
+def _recorded_study(history: StudyHistory, trial: EndedTrial) -> StudyDefinition:
+    """Returns the study by the recorded text of its file."""
+    description = history.description
+    code = description.code
+    source = read_source(history, trial.code_digest) or code.source
+    if not code.path or not source:
+        raise StudyError(
+            f"The model of trial {trial.number} of {description.name!r} can't be loaded: it must "
+            "be built again, and there is no study file in the record. Load it in the notebook "
+            "or session that has the study: `study.history().trial(…).load_model()`."
+        )
+    study, _ = load_study(Target(code.path, code.variable, source, code.study_name))
+    if description.data.override:
+        study = study.with_overrides({"data": description.data.override})
+    return study

@@ -1,0 +1,148 @@
+"""A recorded study, with what users do with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search_spaces.errors import StudyNotFoundError
+from studies.definition.study_definition import StudyDefinition
+from studies.results.models import existing_store, load_champion
+from studies.results.trial import Trial, TrialWithResult, trial_of
+from tracking.history.study_history import StudyHistory, study_names
+from tracking.history.study_history import read_study as read_record
+from tracking.history.trials_table import trials_table
+from tracking.store.folder import Store
+
+if TYPE_CHECKING:
+    import keras
+    import pandas as pd
+
+
+@dataclass(frozen=True, repr=False)
+class StudyResults(StudyHistory):
+    """What came of a study under one engine.
+
+    Example:
+        ```python
+        history = ks.read_study("digits")
+        history.best.value, history.best.epoch, history.best.params
+        history.best.curve["val_accuracy"].plot()
+        history.to_dataframe().sort_values("value")
+        history.plot.parallel_coordinates()
+        classes = history.predict(x).argmax(axis=1)
+        ```
+
+    Attributes:
+        definition: The study of this process, if it was launched here; a model of a trial is then
+            built by it.
+    """
+
+    trials: tuple[Trial, ...]
+    definition: StudyDefinition | None = field(default=None, compare=False)
+
+    @classmethod
+    def of(cls, history: StudyHistory, definition: StudyDefinition | None = None) -> StudyResults:
+        """Returns a recorded study as users see it."""
+        values = {each.name: getattr(history, each.name) for each in fields(StudyHistory)}
+        values["trials"] = tuple(trial_of(trial) for trial in history.trials)
+        results = cls(**values, definition=definition)
+        for trial in results.trials:
+            object.__setattr__(trial, "results", results)
+        return results
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.description.name
+
+    @property
+    def best(self) -> TrialWithResult | None:
+        """The trial with the best validation epoch, without those that `model.fit` contradicts."""
+        best = super().best
+        assert best is None or isinstance(best, TrialWithResult)
+        return best
+
+    @property
+    def best_value(self) -> float | None:
+        """The best trial's value, or None."""
+        return None if self.best is None else self.best.value
+
+    @property
+    def best_params(self) -> dict[str, Any] | None:
+        """The best trial's hyperparameters, or None."""
+        return None if self.best is None else dict(self.best.params)
+
+    def trial(self, number: int) -> Trial:
+        """Returns a trial by number.
+
+        Raises:
+            StudyNotFoundError: If there is none.
+        """
+        trial = super().trial(number)
+        assert isinstance(trial, Trial)
+        return trial
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Returns a row for each trial; see `trials_table` for the columns."""
+        return trials_table(self)
+
+    def load_model(self, *, trust: bool = False) -> keras.Model:
+        """Loads the registered model, the champion; see `load_model`."""
+        return load_champion(self, trust=trust)
+
+    def predict(self, x: Any, **options: Any) -> Any:
+        """Returns the champion's outputs for samples.
+
+        Args:
+            x: Samples, as they were passed to the study: without preprocessing.
+            **options: Of `keras.Model.predict`, such as ``batch_size``.
+
+        Raises:
+            StudyError: If the study has no registered model, or that can't be loaded.
+        """
+        return self._champion.predict(x, **{"verbose": 0, **options})
+
+    @cached_property
+    def _champion(self) -> keras.Model:
+        return self.load_model()
+
+    def _repr_html_(self) -> str:
+        from studies.results.markup import study_markup
+
+        return study_markup(self)
+
+
+def read_study(
+    name: str, *, store: str | Path | Store | None = None, engine: str | None = None
+) -> StudyResults:
+    """Reads what is recorded of a study.
+
+    Args:
+        name: The study's name.
+        store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
+        engine: Which of its engines; None for the one with the best trial of all.
+
+    Raises:
+        StudyNotFoundError: If there is no such store or study, or it was not launched with this
+            engine.
+    """
+    return StudyResults.of(read_record(existing_store(store), name, engine))
+
+
+def list_studies(store: str | Path | Store | None = None) -> list[str]:
+    """Returns the names of a store's studies, the one launched last first.
+
+    Args:
+        store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
+
+    Example:
+        >>> ks.list_studies("no-such-folder")
+        []
+    """
+    try:
+        return study_names(existing_store(store))
+    except StudyNotFoundError:
+        return []
