@@ -11,6 +11,7 @@ from search_spaces.errors import StudyError
 from search_spaces.suggestions import suggestion
 from studies.definition.settings import check_engine, check_trainer
 from studies.definition.study_definition import StudyDefinition
+from tracking.records import Objective
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +43,7 @@ def _refusing_unknown(kind: type[_Kind]) -> type[_Kind]:
 
 
 @_refusing_unknown
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Study(StudyDefinition):
     """A tuning study: a plain object in a plain Python file.
 
@@ -126,6 +127,20 @@ class Study(StudyDefinition):
     Raises:
         StudyError: If any of these is not as described. Its text says what was received.
     """
+
+    def __repr__(self) -> str:
+        """Returns one line: its name, objective, hyperparameters, engine and trials."""
+        objective = self.objective
+        metric = objective.metric if isinstance(objective, Objective) else objective
+        space = "a space to discover"
+        if self.space is not None:
+            space = f"{len(self.space.names)} hyperparameters"
+        return f"<study {self.name!r}: {metric}, {space}, {self.engine}, {self.trials} trials>"
+
+    def _repr_html_(self) -> str:
+        from studies.results.markup import definition_markup
+
+        return definition_markup(self)
 
     def launch(
         self,

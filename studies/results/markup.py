@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from studies.definition.study_definition import StudyDefinition
     from studies.results.study_results import StudyResults
     from studies.results.trial import Trial
 
@@ -29,6 +30,14 @@ def study_markup(results: StudyResults) -> str:
     ).dropna(axis="columns", how="all")
     html: str = top.to_html(index=False, border=0, na_rep="–", float_format="{:.6g}".format)
     return told + html
+
+
+def definition_markup(study: StudyDefinition) -> str:
+    """Returns a study's settings and its search space."""
+    told = f"<p>{escape(repr(study).strip('<>'))}</p>"
+    if study.space is None:
+        return told
+    return told + _table({each.name: repr(each) for each in study.space})
 
 
 def trial_markup(trial: Trial) -> str:

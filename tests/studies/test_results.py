@@ -81,6 +81,15 @@ def test_all_print_in_a_line_and_as_escaped_html(history: ks.StudyResults) -> No
     assert "learning_rate" in history.best._repr_html_()
 
 
+def test_a_definition_prints_in_a_line_and_with_its_space() -> None:
+    data = ks.datasets.arrays(*_samples())
+    space = ks.SearchSpace(ks.learning_rate(), ks.Choice("kind", ["<i>", "b"]))
+    study = ks.Study("a & b", data=data, build=print, space=space, objective="val_loss")
+    assert repr(study) == "<study 'a & b': val_loss, 2 hyperparameters, optuna:tpe, 20 trials>"
+    markup = study._repr_html_()
+    assert "a &amp; b" in markup and "&lt;i&gt;" in markup and "<i>" not in markup
+
+
 def test_without_a_store_there_is_a_line(tmp_path: Path) -> None:
     assert ks.list_studies(tmp_path / "none") == []
     with pytest.raises(ks.StudyNotFoundError, match="There is no store at"):
