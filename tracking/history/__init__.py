@@ -13,4 +13,5 @@
 | `summary` | the summary at the top of a study's page in the MLflow UI |
 | `trials_table` | a study's trials as a table, a row for each |
 | `trial_reading` | reading a study's trials from MLflow's tables |
+| `validation_predictions` | what the champion predicts, in the record |
 """

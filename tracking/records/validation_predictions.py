@@ -1,0 +1,127 @@
+"""What the champion predicts of the validation data, for people to look at."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+PredictionKind = Literal["classes", "binary", "regression"]
+
+MOST_SAMPLES: Final = 24
+"""The most samples that are kept as they are."""
+MOST_POINTS: Final = 2_000
+"""The most pairs of truth and prediction that are kept."""
+MOST_CLASSES: Final = 100
+"""The most classes that a confusion matrix has."""
+
+
+@dataclass(frozen=True)
+class ClassCounts:
+    """How many samples of a class there are, and what was predicted.
+
+    Attributes:
+        name: Its name.
+        samples: Samples of it.
+        predicted: Samples that are predicted as it, rightly or not.
+        correct: Samples of it that are predicted as it.
+    """
+
+    name: str
+    samples: int
+    predicted: int
+    correct: int
+
+
+@dataclass(frozen=True)
+class WorstSample:
+    """A sample whose true class gets a low probability.
+
+    Attributes:
+        index: Its place in the validation data, from 0.
+        true: Its class.
+        predicted: The class of the highest probability; it may be the true one.
+        probability: That of the true class, 0 to 1.
+        confidence: That of the predicted class.
+        png: The sample as an image; empty if it is none.
+        row: Its values by column, as they were before preprocessing; texts are shortened. Empty
+            if it is an image, or too large.
+    """
+
+    index: int
+    true: int
+    predicted: int
+    probability: float
+    confidence: float
+    png: bytes = b""
+    row: Mapping[str, float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ValidationPredictions:
+    """What the champion predicts of the validation data.
+
+    All samples are counted, each once, whatever its weight; only some are kept.
+
+    Attributes:
+        run_id: The MLflow run of the champion's trial.
+        trial: Its number.
+        epoch: Its best epoch, whose weights predict.
+        kind: ``"classes"``, ``"binary"`` (one output of a probability) or ``"regression"``.
+        samples: Samples of the validation data.
+        class_names: Names of the classes 0, 1, 2 and so on; none of a regression.
+        classes: The counts of each class, in the same order.
+        confusion: Samples by true class (rows) and predicted class (columns). Empty for a
+            regression, or more than `MOST_CLASSES` classes.
+        worst: The samples whose true class got the lowest probability, the lowest first; at most
+            `MOST_SAMPLES`.
+        truth: Of a regression: the targets of samples at even distances; at most `MOST_POINTS`.
+        predicted: What was predicted of the same samples.
+    """
+
+    run_id: str
+    trial: int
+    epoch: int
+    kind: PredictionKind
+    samples: int
+    class_names: tuple[str, ...] = ()
+    classes: tuple[ClassCounts, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+    worst: tuple[WorstSample, ...] = ()
+    truth: tuple[float, ...] = ()
+    predicted: tuple[float, ...] = ()
+
+    @property
+    def correct(self) -> int:
+        """Samples whose class is predicted; 0 for a regression."""
+        return sum(each.correct for each in self.classes)
+
+    def to_json(self) -> str:
+        """Returns it as JSON; images in base64."""
+        fields = dataclasses.asdict(self)
+        for each in fields["worst"]:
+            each["png"] = base64.b64encode(each["png"]).decode("ascii")
+        return json.dumps(fields, ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> ValidationPredictions:
+        """Reads what `to_json` wrote.
+
+        Raises:
+            ValueError: If the text is something else; also KeyError or TypeError.
+        """
+        fields: dict[str, Any] = json.loads(text)
+        worst = (
+            WorstSample(**{**each, "png": base64.b64decode(each["png"], validate=True)})
+            for each in fields["worst"]
+        )
+        read = {
+            "classes": tuple(ClassCounts(**each) for each in fields["classes"]),
+            "worst": tuple(worst),
+            "confusion": tuple(map(tuple, fields["confusion"])),
+        }
+        plain = {name: tuple(fields[name]) for name in ("class_names", "truth", "predicted")}
+        return cls(**{**fields, **read, **plain})
