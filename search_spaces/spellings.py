@@ -32,10 +32,6 @@ _LARGEST_EXACT: Final = 2**53
 def read_value(parameter: Parameter, text: str) -> Any:
     """Returns a value of the parameter's kind, perhaps outside its domain, from a text.
 
-    Args:
-        parameter: Whose value it is.
-        text: The text; see this module's table.
-
     Raises:
         SearchSpaceError: If the text can't be read as such a value, quoting it.
     """
@@ -63,15 +59,8 @@ def read_domain(parameter: Parameter, text: str) -> Parameter:
 
     A range keeps the declared scale and step if they fit it (a log scale needs a low above 0, a
     step must lead from low to high), unless the text gives its own, which must fit. The role is
-    kept, and the default if the new domain has it.
-
-    Args:
-        parameter: The parameter as declared.
-        text: A range or values; see this module's table.
-
-    Returns:
-        A Float or Int for a range, a Choice (of a Boolean a Boolean) for several values, a Fixed
-        for one; without a condition.
+    kept, and the default if the new domain has it. A range makes a Float or an Int, several values
+    a Choice (of a Boolean a Boolean), one value a Fixed; all without a condition.
 
     Raises:
         SearchSpaceError: If the text can't be read, quoting it, or makes no domain.

@@ -7,15 +7,7 @@ from collections.abc import Iterable
 
 
 def suggestion(received: object, known: Iterable[str]) -> str:
-    """Returns a sentence that suggests a known name for a mistyped one.
-
-    Args:
-        received: The mistyped name.
-        known: The names to choose from.
-
-    Returns:
-        A sentence with the nearest known names, or with all of them if none is near.
-    """
+    """Returns a sentence with the nearest known names, or with all of them if none is near."""
     names = list(known)
     if not names:
         return "There are none to choose from."

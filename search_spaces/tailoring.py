@@ -50,10 +50,7 @@ class Tailoring(NamedTuple):
 
     @classmethod
     def from_arguments(
-        cls,
-        only: Iterable[str] | None = None,
-        fix: Iterable[str] = (),
-        ranges: Iterable[str] = (),
+        cls, only: Iterable[str] | None = None, fix: Iterable[str] = (), ranges: Iterable[str] = ()
     ) -> Tailoring:
         """Returns the tailoring that a command line asks for.
 
@@ -136,10 +133,6 @@ class Tailoring(NamedTuple):
 
 def parse_edit(text: str, option: str) -> tuple[str, str]:
     """Returns the name and the value of `NAME=VALUE`; a name never has `=` in it.
-
-    Args:
-        text: What was given.
-        option: What it was given to, such as "--fix", for the message.
 
     Raises:
         SearchSpaceError: If there is no `=`, or nothing before it.

@@ -25,12 +25,7 @@ class Covering:
     """Chooses values that combine pairs which no build has combined yet."""
 
     def __init__(self, tracer: Tracer, contexts: Mapping[str, Mapping[str, Any]]) -> None:
-        """Takes the builds.
-
-        Args:
-            tracer: The builds so far, and to come.
-            contexts: For each parameter, values in which it has been active.
-        """
+        """Takes the builds."""
         self._tracer, self._contexts = tracer, contexts
         self._parameters = tracer.parameters
         self._met: set[frozenset[Item]] = set()
@@ -38,14 +33,9 @@ class Covering:
         self._tried: set[frozenset[Item]] = set()
 
     def next_row(self, conditions: Mapping[str, Condition | None]) -> dict[str, Any] | None:
-        """Returns values for the next build.
+        """Returns values for the next build, by name; None if no pair is left to combine.
 
-        Args:
-            conditions: The conditions as far as they are known: pairs that they rule out are
-                skipped.
-
-        Returns:
-            Values by name; None if every pair that can be combined has been, or was tried.
+        Pairs that the conditions, as far as known, rule out are skipped.
         """
         self._read_traces()
         domains = self._domains()

@@ -24,15 +24,10 @@ Key = tuple[str, object]
 def explicit_condition(
     occurrences: list[Occurrence], parameters: Mapping[str, Parameter]
 ) -> Condition | None:
-    """Returns the condition that conditional scopes state.
+    """Returns the condition that a parameter's conditional scopes state.
 
-    Args:
-        occurrences: The scopes around each of a parameter's declarations.
-        parameters: The parameters, by name.
-
-    Returns:
-        The parents that all declarations have, with the values of any; None if no declaration can
-        ever be active.
+    It has the parents of all declarations, with the values of any; None if no declaration can ever
+    be active.
     """
     possible = [each for each in occurrences if all(each.values())]
     if not possible:
@@ -49,12 +44,7 @@ class Inference:
     """Infers conditions from the builds of a tracer, asking for more builds where they decide."""
 
     def __init__(self, tracer: Tracer, run: Callable[[Mapping[str, Any]], Trace | None]) -> None:
-        """Takes the builds.
-
-        Args:
-            tracer: The builds so far.
-            run: What makes another build, or returns None where there can't be one.
-        """
+        """Takes the builds."""
         self._tracer, self._run = tracer, run
         self._parameters = tracer.parameters
 
@@ -139,12 +129,7 @@ class Inference:
         return chosen
 
     def _allowed(
-        self,
-        name: str,
-        parent: str,
-        home: Trace,
-        seen: Mapping[str, set[Key]],
-        chosen: list[str],
+        self, name: str, parent: str, home: Trace, seen: Mapping[str, set[Key]], chosen: list[str]
     ) -> tuple[Scalar, ...]:
         """Returns the values of a parent that do not rule the parameter out.
 
@@ -231,13 +216,7 @@ def needs(
 ) -> Condition:
     """Returns all that a condition needs, the conditions of its parents included.
 
-    Args:
-        condition: A condition.
-        conditions: The conditions of all parameters.
-        parameters: The parameters, by name.
-
-    Returns:
-        Names, each with the values that it may have; no values if nothing can meet the condition.
+    A name without values means that nothing can meet the condition.
     """
     needed: Condition = {}
     waiting = [condition]

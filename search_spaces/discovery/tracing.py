@@ -101,11 +101,7 @@ class Tracer:
         self.first_error: Exception | None = None
 
     def known(self, assignment: Mapping[str, Any]) -> Trace | None:
-        """Returns the build that values lead to; None if there was none.
-
-        Args:
-            assignment: Values by name. What is not among them has its default.
-        """
+        """Returns the build that values lead to, the rest being defaults; None if there is none."""
         node = self._root
         while node.trace is None:
             if node.name is None:
@@ -119,10 +115,7 @@ class Tracer:
         return node.trace
 
     def run(self, assignment: Mapping[str, Any]) -> Trace:
-        """Returns the build that values lead to.
-
-        Args:
-            assignment: Values by name. What is not among them has its default.
+        """Returns the build that values lead to, with defaults for the rest.
 
         Raises:
             SearchSpaceError: If the builder declares something wrongly.
@@ -155,12 +148,7 @@ class Tracer:
         return trace
 
     def declare(self, parameter: Parameter, occurrence: Occurrence) -> None:
-        """Takes note of a declaration.
-
-        Args:
-            parameter: What is declared.
-            occurrence: The conditional scopes around it.
-        """
+        """Takes note of a declaration, and the conditional scopes around it."""
         key = self.key_of(parameter)
         if key is None:
             keys = self.variants.setdefault(parameter.name, [])

@@ -128,11 +128,7 @@ class InlineDeclarations(ReadableValues):
             return self._declare(translations.keras_tuner_boolean(self._scoped(name), default))
 
     def Fixed(  # noqa: N802
-        self,
-        name: str,
-        value: Any,
-        parent_name: str | None = None,
-        parent_values: Any = None,
+        self, name: str, value: Any, parent_name: str | None = None, parent_values: Any = None
     ) -> Any:
         """Keras Tuner's Fixed: a value that is recorded and does not vary."""
         with self._maybe_conditional(parent_name, parent_values):

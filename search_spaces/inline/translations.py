@@ -148,14 +148,9 @@ def same_domain(one: Parameter, other: Parameter) -> bool:
 
 
 def value_meant(parameter: Parameter, given: object) -> MaybeScalar:
-    """Returns the value of a domain that equals what was written: `1` of an Int for `1.0`.
+    """Returns the value of a domain that equals what was written; NOT_GIVEN if none does.
 
-    Args:
-        parameter: The parameter.
-        given: What was written.
-
-    Returns:
-        The value as the domain spells it; NOT_GIVEN if the domain has no equal.
+    For example `1` of an Int for `1.0`.
     """
     value = plain(given)
     if parameter.contains(value):

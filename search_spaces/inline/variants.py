@@ -37,16 +37,7 @@ def read_as(name: str) -> str:
 
 
 def variant_name(name: str, condition: Mapping[str, Sequence[Scalar]], taken: set[str]) -> str:
-    """Returns the name of one of several parameters that a builder reads by one name.
-
-    Args:
-        name: The name by which it is read.
-        condition: When it is active.
-        taken: Names that other parameters have.
-
-    Returns:
-        A name that none of the others has.
-    """
+    """Returns the name of one of several parameters that a builder reads by one name."""
     words = " and ".join(f"{read_as(p)} is {_in_words(v)}" for p, v in condition.items())
     made = f"{name}{_WHEN}{words}".replace("=", ":")
     if len(made) > _LONGEST:
@@ -72,12 +63,8 @@ def unconditional(parameter: Parameter) -> Parameter:
 def holding_all(declared: Sequence[Parameter]) -> Parameter | None:
     """Returns one parameter for several declarations of a name, without condition.
 
-    Args:
-        declared: The declarations, in order, at least one.
-
-    Returns:
-        The first that has all values of the others; else one made of all of them, with the first
-        one's scale, step and default. None if they are of different kinds.
+    The first that has all values of the others; else one made of all of them, with the first one's
+    scale, step and default. None if they are of different kinds.
     """
     for each in declared:
         if all(_holds(each, other) for other in declared):

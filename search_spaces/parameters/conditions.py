@@ -18,14 +18,7 @@ Condition: TypeAlias = dict[str, tuple[Scalar, ...]]
 
 
 def check_condition(when: object, subject: str) -> Condition:
-    """Returns a condition in its one spelling: parents and values sorted.
-
-    Args:
-        when: None, or a mapping of parent names to a value or to several in a list, tuple or set.
-        subject: Whose condition it is, for messages.
-
-    Returns:
-        The condition; empty for None and for an empty mapping.
+    """Returns a condition in its one spelling: parents and values sorted; empty for None.
 
     Raises:
         SearchSpaceError: If it is anything else.
@@ -77,17 +70,7 @@ def _order(key: tuple[str, object]) -> tuple[str, float, str]:
 def holds(
     parameter: Parameter, parents: Mapping[str, Parameter], active: Mapping[str, Any]
 ) -> bool:
-    """Returns whether a parameter is active.
-
-    Args:
-        parameter: The parameter.
-        parents: The parameters of the space, by name.
-        active: The values of the active parameters; an inactive parent is not among them, and so
-            its children are inactive too.
-
-    Returns:
-        Whether all of its parents are active with a value that its condition names.
-    """
+    """Returns whether a parameter is active, by the values of the active parameters before it."""
     for name, values in parameter.when.items():
         if name not in active:
             return False
@@ -112,9 +95,6 @@ def condition_in_words(parameter: Parameter) -> str:
 def check_parents(parameters: Mapping[str, Parameter]) -> None:
     """Checks every condition of a space against the parents that it names.
 
-    Args:
-        parameters: The parameters of the space, by name.
-
     Raises:
         SearchSpaceError: If a condition names an unknown parameter, or a value that its parent
             can't take.
@@ -138,12 +118,6 @@ def check_parents(parameters: Mapping[str, Parameter]) -> None:
 
 def parents_first(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
     """Returns the parameters with every parent before its children, and otherwise as declared.
-
-    Args:
-        parameters: The parameters as declared, their conditions checked.
-
-    Returns:
-        The same parameters in an order in which conditions can be decided.
 
     Raises:
         SearchSpaceError: If conditions form a circle, naming it.

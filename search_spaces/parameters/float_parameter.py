@@ -123,14 +123,7 @@ class Float(Parameter):
         return None
 
     def nearest(self, value: float) -> float:
-        """Returns the value of the domain nearest to a number, an end of it if that lies outside.
-
-        Args:
-            value: Any number but NaN.
-
-        Returns:
-            A value of the domain.
-        """
+        """Returns the value of the domain nearest to a number, an end of it if beyond."""
         clipped = min(max(float(value), self.low), self.high)
         return clipped if self.grid is None else self.grid.value(self.grid.nearest_index(clipped))
 
@@ -220,11 +213,6 @@ class Float(Parameter):
 def check_range(parameter: Any, low: object, high: object) -> None:
     """Checks that a Float's or an Int's low is below its high, and above 0 on a log scale.
 
-    Args:
-        parameter: The Float or Int, with low, high and scale set.
-        low: The lower end as it was given, to be quoted.
-        high: The upper end as it was given, to be quoted.
-
     Raises:
         SearchSpaceError: If it does not.
     """
@@ -249,12 +237,7 @@ def check_range(parameter: Any, low: object, high: object) -> None:
 def range_arguments(parameter: Any, usual_step: int | None) -> list[str]:
     """Returns the arguments of a Float or an Int after its name, written in Python.
 
-    Args:
-        parameter: The Float or Int.
-        usual_step: The step that needs no mention.
-
-    Returns:
-        The arguments that differ from what they would be if left out.
+    Those that have their defaults are left out.
     """
     arguments = [repr(parameter.low), repr(parameter.high)]
     if parameter.scale != "linear":

@@ -47,12 +47,6 @@ class Grid(abc.ABC):
     def __init__(self, low: float, high: float, step: float, subject: str) -> None:
         """Works out the grid.
 
-        Args:
-            low: The first value.
-            high: The last value, above `low`.
-            step: What leads from one value to the next.
-            subject: Whose grid it is, for messages.
-
         Raises:
             SearchSpaceError: If the step does not lead from `low` to `high`, or has too many
                 values on its way.

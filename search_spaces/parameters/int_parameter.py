@@ -116,14 +116,7 @@ class Int(Parameter):
         return None
 
     def nearest(self, value: float) -> int:
-        """Returns the value of the domain nearest to a number, an end of it if that lies outside.
-
-        Args:
-            value: Any number but NaN.
-
-        Returns:
-            A value of the domain.
-        """
+        """Returns the value of the domain nearest to a number, an end of it if beyond."""
         return self.value(self.index(min(max(value, self.low), self.high)))
 
     def value(self, index: int) -> int:

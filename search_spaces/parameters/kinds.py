@@ -39,12 +39,6 @@ _KINDS: Final[dict[str, tuple[Callable[..., Parameter], tuple[str, ...]]]] = {
 def parameter_from_dict(content: object) -> Parameter:
     """Returns the parameter that `Parameter.to_dict` wrote.
 
-    Args:
-        content: What it wrote, perhaps by way of JSON.
-
-    Returns:
-        A parameter equal to the one that was written.
-
     Raises:
         SearchSpaceError: If something is missing, unknown or wrong.
     """

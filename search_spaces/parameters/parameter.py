@@ -6,7 +6,7 @@ import abc
 import unicodedata
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, Literal, TypeAlias
+from typing import Any, ClassVar, Final, Literal, TypeAlias, TypedDict
 
 from search_spaces.errors import SearchSpaceError, UnchangeableError
 from search_spaces.parameters.conditions import Condition, check_condition
@@ -27,6 +27,14 @@ ROLES: Final[tuple[Role, ...]] = ("scientific", "nuisance", "fixed")
 Playbook (https://github.com/google-research/tuning_playbook, "Identifying scientific, nuisance, and
 fixed hyperparameters"): the study measures the effect of *scientific* ones, *nuisance* ones must be
 tuned to compare the scientific ones fairly, *fixed* ones stay as they are."""
+
+
+class Declared(TypedDict, total=False):
+    """What every parameter may declare, besides its domain and its default; see `Parameter`."""
+
+    role: str
+    when: Mapping[str, object] | None
+    otherwise: MaybeScalar
 
 
 class Parameter(abc.ABC):
@@ -50,12 +58,7 @@ class Parameter(abc.ABC):
     _canonical: str
 
     def __init__(
-        self,
-        name: str,
-        *,
-        role: str,
-        when: Mapping[str, object] | None,
-        otherwise: MaybeScalar,
+        self, name: str, *, role: str, when: Mapping[str, object] | None, otherwise: MaybeScalar
     ) -> None:
         """Checks and sets what all parameters share; a subclass then sets its domain.
 
@@ -233,9 +236,6 @@ class Parameter(abc.ABC):
 
     def _finish(self, default: object) -> None:
         """Sets the default, once the domain is known, and seals the parameter.
-
-        Args:
-            default: The value to begin with.
 
         Raises:
             SearchSpaceError: If it is not in the domain.

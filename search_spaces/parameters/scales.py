@@ -23,13 +23,6 @@ SCALES: Final[tuple[Scale, ...]] = ("linear", "log", "reverse_log")
 def check_scale(scale: object, subject: str) -> Scale:
     """Returns the scale, if it is one.
 
-    Args:
-        scale: What was given.
-        subject: Whose scale it is, for the message.
-
-    Returns:
-        The same, now known to be a scale.
-
     Raises:
         SearchSpaceError: If it is not one of `SCALES`.
     """
@@ -42,13 +35,6 @@ def check_scale(scale: object, subject: str) -> Scale:
 def check_unit(unit: object, subject: str) -> float:
     """Returns the coordinate, if it lies in [0, 1].
 
-    Args:
-        unit: What was given.
-        subject: Whose coordinate it is, for the message.
-
-    Returns:
-        The same as a float.
-
     Raises:
         SearchSpaceError: If it is not a number from 0 to 1.
     """
@@ -60,12 +46,7 @@ def check_unit(unit: object, subject: str) -> float:
 
 
 def refused_reverse_step(subject: str, given: object) -> SearchSpaceError:
-    """Returns the error for a step on a reverse_log scale, with the reason.
-
-    Args:
-        subject: Whose step it is.
-        given: The step, to be quoted.
-    """
+    """Returns the error for a step on a reverse_log scale, with the reason."""
     return SearchSpaceError(
         f"{subject}: step={given!r} has no meaning on a reverse_log scale: a step is a difference "
         f"on a linear scale and a ratio on a log scale, and values mirrored from the top have "

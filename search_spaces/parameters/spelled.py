@@ -18,13 +18,6 @@ from search_spaces.parameters.scalars import is_object, plain_scalar
 def spell(value: object, what: str) -> str:
     """Returns a tuple, list or dict as Python writes it.
 
-    Args:
-        value: The object.
-        what: What it is, for the message, such as "a value of Choice 'layers'".
-
-    Returns:
-        Its spelling; `opened` makes an equal object of it.
-
     Raises:
         SearchSpaceError: If something in it is neither a scalar nor a tuple, list or dict.
     """

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Unpack
 
 from search_spaces.parameters.choice_parameter import Choice
 from search_spaces.parameters.int_parameter import Int
-from search_spaces.parameters.scalars import NOT_GIVEN, MaybeScalar
+from search_spaces.parameters.parameter import Declared
+from search_spaces.parameters.scalars import NOT_GIVEN
 from search_spaces.ready_made.keras_names import (
     ACTIVATIONS,
     BIAS_INITIALIZERS,
@@ -44,9 +45,7 @@ def units(
     step: int = 1,
     name: str = "units",
     default: int | None = None,
-    role: str = "nuisance",
-    when: Mapping[str, object] | None = None,
-    otherwise: MaybeScalar = NOT_GIVEN,
+    **declared: Unpack[Declared],
 ) -> Int:
     """How many units a layer has, usually 16 to 512 on a log scale.
 
@@ -59,12 +58,7 @@ def units(
         step: 1 for any number; above 1 the ratio of neighbours: 2 takes powers of two.
         name: What the parameter is called.
         default: How many to begin with; left out, the range's middle in its scale.
-        role: "nuisance" or "scientific".
-        when: The condition under which it is active; see `Parameter`.
-        otherwise: What a builder reads while it is not active.
-
-    Returns:
-        An Int on a log scale.
+        **declared: `role`, `when` and `otherwise`, as every parameter takes them.
 
     Raises:
         SearchSpaceError: If any of them is wrong.
@@ -73,17 +67,7 @@ def units(
         >>> ks.units(16, 128)
         Int('units', 16, 128, scale='log')
     """
-    return Int(
-        name,
-        low,
-        high,
-        scale="log",
-        step=step,
-        default=default,
-        role=role,
-        when=when,
-        otherwise=otherwise,
-    )
+    return Int(name, low, high, scale="log", step=step, default=default, **declared)
 
 
 def layers(
@@ -92,9 +76,7 @@ def layers(
     *,
     name: str = "num_layers",
     default: int | None = None,
-    role: str = "nuisance",
-    when: Mapping[str, object] | None = None,
-    otherwise: MaybeScalar = NOT_GIVEN,
+    **declared: Unpack[Declared],
 ) -> Int:
     """How many layers, usually 1 to 4 on a linear scale.
 
@@ -107,12 +89,7 @@ def layers(
         high: The most layers.
         name: What the parameter is called.
         default: How many to begin with; left out, the range's middle.
-        role: "nuisance" or "scientific".
-        when: The condition under which it is active; see `Parameter`.
-        otherwise: What a builder reads while it is not active.
-
-    Returns:
-        An Int on a linear scale.
+        **declared: `role`, `when` and `otherwise`, as every parameter takes them.
 
     Raises:
         SearchSpaceError: If any of them is wrong.
@@ -122,7 +99,7 @@ def layers(
         Int('num_layers', 1, 3)
     """
     check_bounds("A number of layers", low, high, 0, math.inf)
-    return Int(name, low, high, default=default, role=role, when=when, otherwise=otherwise)
+    return Int(name, low, high, default=default, **declared)
 
 
 def activation(
@@ -130,9 +107,7 @@ def activation(
     *,
     name: str = "activation",
     default: str | None = None,
-    role: str = "nuisance",
-    when: Mapping[str, object] | None = None,
-    otherwise: MaybeScalar = NOT_GIVEN,
+    **declared: Unpack[Declared],
 ) -> Choice:
     """The activation of hidden layers, by its Keras name.
 
@@ -140,12 +115,7 @@ def activation(
         values: Names from https://keras.io/api/layers/activations/; see `ACTIVATIONS`.
         name: What the parameter is called.
         default: The activation to begin with; left out, the first.
-        role: "nuisance" or "scientific".
-        when: The condition under which it is active; see `Parameter`.
-        otherwise: What a builder reads while it is not active.
-
-    Returns:
-        A Choice.
+        **declared: `role`, `when` and `otherwise`, as every parameter takes them.
 
     Raises:
         SearchSpaceError: If Keras has no activation of that name, with near matches, or none that
@@ -159,9 +129,7 @@ def activation(
         name,
         check_names(values, "activation", ACTIVATIONS, unusable=UNUSABLE_ACTIVATIONS),
         default=NOT_GIVEN if default is None else default,
-        role=role,
-        when=when,
-        otherwise=otherwise,
+        **declared,
     )
 
 
@@ -170,9 +138,7 @@ def kernel_initializer(
     *,
     name: str = "kernel_initializer",
     default: str | None = None,
-    role: str = "nuisance",
-    when: Mapping[str, object] | None = None,
-    otherwise: MaybeScalar = NOT_GIVEN,
+    **declared: Unpack[Declared],
 ) -> Choice:
     """How a layer's kernel begins, by its Keras name.
 
@@ -190,12 +156,7 @@ def kernel_initializer(
         values: Names from https://keras.io/api/layers/initializers/; see `INITIALIZERS`.
         name: What the parameter is called.
         default: The initializer to begin with; left out, the first.
-        role: "nuisance" or "scientific".
-        when: The condition under which it is active; see `Parameter`.
-        otherwise: What a builder reads while it is not active.
-
-    Returns:
-        A Choice.
+        **declared: `role`, `when` and `otherwise`, as every parameter takes them.
 
     Raises:
         SearchSpaceError: If Keras has no initializer of that name, with near matches, or none that
@@ -211,9 +172,7 @@ def kernel_initializer(
             values, "initializer", INITIALIZERS, INITIALIZER_ALIASES, UNUSABLE_INITIALIZERS
         ),
         default=NOT_GIVEN if default is None else default,
-        role=role,
-        when=when,
-        otherwise=otherwise,
+        **declared,
     )
 
 
@@ -226,9 +185,7 @@ def bias_initializer(
     *,
     name: str = "bias_initializer",
     default: str | None = None,
-    role: str = "nuisance",
-    when: Mapping[str, object] | None = None,
-    otherwise: MaybeScalar = NOT_GIVEN,
+    **declared: Unpack[Declared],
 ) -> Choice:
     """How a layer's bias begins, by its Keras name; Keras's default, "zeros", is the first.
 
@@ -238,12 +195,7 @@ def bias_initializer(
         values: Names from https://keras.io/api/layers/initializers/; see `BIAS_INITIALIZERS`.
         name: What the parameter is called.
         default: The initializer to begin with; left out, the first.
-        role: "nuisance" or "scientific".
-        when: The condition under which it is active; see `Parameter`.
-        otherwise: What a builder reads while it is not active.
-
-    Returns:
-        A Choice.
+        **declared: `role`, `when` and `otherwise`, as every parameter takes them.
 
     Raises:
         SearchSpaceError: If Keras has no initializer of that name, with near matches, or none that
@@ -269,7 +221,5 @@ def bias_initializer(
             {**UNUSABLE_INITIALIZERS, **needs_matrix},
         ),
         default=NOT_GIVEN if default is None else default,
-        role=role,
-        when=when,
-        otherwise=otherwise,
+        **declared,
     )

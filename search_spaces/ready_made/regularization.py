@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Unpack
 
 from search_spaces.parameters.choice_parameter import Boolean
 from search_spaces.parameters.float_parameter import Float
-from search_spaces.parameters.parameter import Parameter
-from search_spaces.parameters.scalars import NOT_GIVEN, MaybeScalar
+from search_spaces.parameters.parameter import Declared, Parameter
+from search_spaces.parameters.scalars import NOT_GIVEN
 from search_spaces.ready_made.usual import check_bounds
 
 
@@ -163,9 +164,7 @@ def dropout(
     step: float | None = None,
     name: str = "dropout",
     default: float | None = None,
-    role: str = "nuisance",
-    when: Mapping[str, object] | None = None,
-    otherwise: MaybeScalar = NOT_GIVEN,
+    **declared: Unpack[Declared],
 ) -> Float:
     """The fraction of units that a dropout layer sets to zero, usually 0.0 to 0.5.
 
@@ -179,12 +178,7 @@ def dropout(
         step: The difference between neighbours; None for any fraction.
         name: What the parameter is called.
         default: The fraction to begin with; left out, the range's middle.
-        role: "nuisance" or "scientific".
-        when: The condition under which it is active; see `Parameter`.
-        otherwise: What a builder reads while it is not active, such as 0.0.
-
-    Returns:
-        A Float on a linear scale.
+        **declared: `role`, `when` and `otherwise`, as every parameter takes them.
 
     Raises:
         SearchSpaceError: If any of them is wrong.
@@ -194,18 +188,11 @@ def dropout(
         Float('dropout', 0.0, 0.6, step=0.2)
     """
     check_bounds("A dropout rate", low, high, 0.0, 1.0)
-    return Float(
-        name, low, high, step=step, default=default, role=role, when=when, otherwise=otherwise
-    )
+    return Float(name, low, high, step=step, default=default, **declared)
 
 
 def batch_normalization(
-    *,
-    name: str = "batch_normalization",
-    default: bool = False,
-    role: str = "nuisance",
-    when: Mapping[str, object] | None = None,
-    otherwise: MaybeScalar = NOT_GIVEN,
+    *, name: str = "batch_normalization", default: bool = False, **declared: Unpack[Declared]
 ) -> Boolean:
     """Whether to normalize each layer over its batch.
 
@@ -215,12 +202,7 @@ def batch_normalization(
     Args:
         name: What the parameter is called.
         default: Whether to begin with it.
-        role: "nuisance" or "scientific".
-        when: The condition under which it is active; see `Parameter`.
-        otherwise: What a builder reads while it is not active.
-
-    Returns:
-        A Boolean.
+        **declared: `role`, `when` and `otherwise`, as every parameter takes them.
 
     Raises:
         SearchSpaceError: If any of them is wrong.
@@ -229,7 +211,7 @@ def batch_normalization(
         >>> ks.batch_normalization()
         Boolean('batch_normalization')
     """
-    return Boolean(name, default=default, role=role, when=when, otherwise=otherwise)
+    return Boolean(name, default=default, **declared)
 
 
 batchnorm = batch_normalization

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Unpack
 
 from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.choice_parameter import Choice
 from search_spaces.parameters.float_parameter import Float
 from search_spaces.parameters.int_parameter import Int
+from search_spaces.parameters.parameter import Declared
 from search_spaces.parameters.scalars import NOT_GIVEN, MaybeScalar
 from search_spaces.ready_made.usual import check_bounds, usual
 
@@ -19,9 +21,7 @@ def learning_rate(
     *,
     name: str = "learning_rate",
     default: float | None = None,
-    role: str = "nuisance",
-    when: Mapping[str, object] | None = None,
-    otherwise: MaybeScalar = NOT_GIVEN,
+    **declared: Unpack[Declared],
 ) -> Float:
     """The learning rate, usually 1e-4 to 1e-1 on a log scale.
 
@@ -34,12 +34,7 @@ def learning_rate(
         high: The highest rate.
         name: What the parameter is called.
         default: The rate to begin with; left out, 1e-3, or the range's middle.
-        role: "nuisance" or "scientific".
-        when: The condition under which it is active; see `Parameter`.
-        otherwise: What a builder reads while it is not active.
-
-    Returns:
-        A Float on a log scale.
+        **declared: `role`, `when` and `otherwise`, as every parameter takes them.
 
     Raises:
         SearchSpaceError: If any of them is wrong.
@@ -50,16 +45,7 @@ def learning_rate(
         >>> ks.learning_rate(1e-3, 1.0).default
         0.001
     """
-    return Float(
-        name,
-        low,
-        high,
-        scale="log",
-        default=usual(default, 1e-3, low, high),
-        role=role,
-        when=when,
-        otherwise=otherwise,
-    )
+    return Float(name, low, high, scale="log", default=usual(default, 1e-3, low, high), **declared)
 
 
 def momentum(
@@ -68,9 +54,7 @@ def momentum(
     *,
     name: str = "momentum",
     default: float | None = None,
-    role: str = "nuisance",
-    when: Mapping[str, object] | None = None,
-    otherwise: MaybeScalar = NOT_GIVEN,
+    **declared: Unpack[Declared],
 ) -> Float:
     """The momentum of SGD, RMSprop or Muon, usually 0.01 to 0.99 on a reversed log scale.
 
@@ -86,12 +70,7 @@ def momentum(
         high: The highest momentum, below 1.
         name: What the parameter is called.
         default: The momentum to begin with; left out, 0.9, or the range's middle.
-        role: "nuisance" or "scientific".
-        when: The condition under which it is active; see `Parameter`.
-        otherwise: What a builder reads while it is not active.
-
-    Returns:
-        A Float on a reversed log scale.
+        **declared: `role`, `when` and `otherwise`, as every parameter takes them.
 
     Raises:
         SearchSpaceError: If any of them is wrong.
@@ -102,14 +81,7 @@ def momentum(
     """
     check_bounds("A momentum", low, high, 0.0, 1.0)
     return Float(
-        name,
-        low,
-        high,
-        scale="reverse_log",
-        default=usual(default, 0.9, low, high),
-        role=role,
-        when=when,
-        otherwise=otherwise,
+        name, low, high, scale="reverse_log", default=usual(default, 0.9, low, high), **declared
     )
 
 
@@ -119,9 +91,7 @@ def epochs(
     *,
     name: str = "epochs",
     default: int | None = None,
-    role: str = "nuisance",
-    when: Mapping[str, object] | None = None,
-    otherwise: MaybeScalar = NOT_GIVEN,
+    **declared: Unpack[Declared],
 ) -> Int:
     """How many epochs to train for, usually 5 to 50 on a linear scale.
 
@@ -135,12 +105,7 @@ def epochs(
         high: The most epochs.
         name: What the parameter is called.
         default: How many to begin with; left out, the range's middle.
-        role: "nuisance" or "scientific".
-        when: The condition under which it is active; see `Parameter`.
-        otherwise: What a builder reads while it is not active.
-
-    Returns:
-        An Int on a linear scale.
+        **declared: `role`, `when` and `otherwise`, as every parameter takes them.
 
     Raises:
         SearchSpaceError: If any of them is wrong.
@@ -150,7 +115,7 @@ def epochs(
         Int('epochs', 5, 20)
     """
     check_bounds("A number of epochs", low, high, 1, math.inf)
-    return Int(name, low, high, default=default, role=role, when=when, otherwise=otherwise)
+    return Int(name, low, high, default=default, **declared)
 
 
 def batch_size(
@@ -158,9 +123,7 @@ def batch_size(
     *,
     name: str = "batch_size",
     default: int | None = None,
-    role: str = "nuisance",
-    when: Mapping[str, object] | None = None,
-    otherwise: MaybeScalar = NOT_GIVEN,
+    **declared: Unpack[Declared],
 ) -> Choice:
     """How many examples a training step sees, usually a power of two from 16 to 256.
 
@@ -171,12 +134,7 @@ def batch_size(
         values: The sizes, whole numbers of 1 or more.
         name: What the parameter is called.
         default: The size to begin with; left out, 32, or the first.
-        role: "nuisance" or "scientific".
-        when: The condition under which it is active; see `Parameter`.
-        otherwise: What a builder reads while it is not active.
-
-    Returns:
-        A Choice.
+        **declared: `role`, `when` and `otherwise`, as every parameter takes them.
 
     Raises:
         SearchSpaceError: If any of them is wrong.
@@ -192,14 +150,7 @@ def batch_size(
                 f"A batch size must be a whole number of 1 or more, received {size!r}."
             )
     first: MaybeScalar = 32 if 32 in sizes else NOT_GIVEN
-    return Choice(
-        name,
-        sizes,
-        default=first if default is None else default,
-        role=role,
-        when=when,
-        otherwise=otherwise,
-    )
+    return Choice(name, sizes, default=first if default is None else default, **declared)
 
 
 def label_smoothing(
@@ -208,9 +159,7 @@ def label_smoothing(
     *,
     name: str = "label_smoothing",
     default: float | None = None,
-    role: str = "nuisance",
-    when: Mapping[str, object] | None = None,
-    otherwise: MaybeScalar = NOT_GIVEN,
+    **declared: Unpack[Declared],
 ) -> Float:
     """How much of a target's weight is spread over all classes, usually 0.0 to 0.2.
 
@@ -223,12 +172,7 @@ def label_smoothing(
         high: The most smoothing, at most 1.
         name: What the parameter is called.
         default: The smoothing to begin with; left out, 0.1, or the range's middle.
-        role: "nuisance" or "scientific".
-        when: The condition under which it is active; see `Parameter`.
-        otherwise: What a builder reads while it is not active.
-
-    Returns:
-        A Float on a linear scale.
+        **declared: `role`, `when` and `otherwise`, as every parameter takes them.
 
     Raises:
         SearchSpaceError: If any of them is wrong.
@@ -238,12 +182,4 @@ def label_smoothing(
         Float('label_smoothing', 0.0, 0.2)
     """
     check_bounds("A label smoothing", low, high, 0.0, 1.0)
-    return Float(
-        name,
-        low,
-        high,
-        default=usual(default, 0.1, low, high),
-        role=role,
-        when=when,
-        otherwise=otherwise,
-    )
+    return Float(name, low, high, default=usual(default, 0.1, low, high), **declared)

@@ -32,14 +32,7 @@ ByName = Mapping[str, Parameter]
 
 
 def fixed_others(names: Iterable[str], parameters: ByName) -> dict[str, Parameter]:
-    """Returns all parameters but the named ones, Fixed at their defaults.
-
-    Args:
-        names: The names of those that vary, at least one.
-        parameters: The parameters of the space.
-
-    Returns:
-        The others that are not Fixed yet, by name, with their conditions.
+    """Returns all parameters but the named ones, Fixed at their defaults, unless they are already.
 
     Raises:
         SearchSpaceError: If none is named, or one that is unknown or Fixed.
@@ -66,10 +59,6 @@ def fixed_others(names: Iterable[str], parameters: ByName) -> dict[str, Paramete
 
 def fixed(values: Mapping[str, object], parameters: ByName) -> dict[str, Parameter]:
     """Returns the named parameters, Fixed at values, with their conditions.
-
-    Args:
-        values: Values by name; see `value_of_kind`.
-        parameters: The parameters of the space.
 
     Raises:
         SearchSpaceError: If a name is unknown, or a value is not of its parameter's kind.
@@ -108,13 +97,6 @@ def value_of_kind(parameter: Parameter, value: object) -> Any:
     number, an Int any int, a Boolean False and True; a Choice takes what is of the type of one of
     its values (an int where there are floats counts as a float), and a Fixed likewise. Where one of
     these is a tuple, list or dict, it takes any such.
-
-    Args:
-        parameter: The parameter to fix.
-        value: The value.
-
-    Returns:
-        The value as the parameter spells it: for a Float, `1` as `1.0`; an object as itself.
 
     Raises:
         SearchSpaceError: If it is of another kind.

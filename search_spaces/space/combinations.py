@@ -20,9 +20,6 @@ _OTHER: Final = ("other", None)
 def check_finite(parameters: Sequence[Parameter]) -> None:
     """Checks that a grid can be made.
 
-    Args:
-        parameters: The parameters of the space.
-
     Raises:
         SearchSpaceError: If some have no step, naming them.
     """
@@ -37,15 +34,7 @@ def check_finite(parameters: Sequence[Parameter]) -> None:
 def combinations(
     ordered: Sequence[Parameter], parents: Mapping[str, Parameter]
 ) -> Iterator[dict[str, Any]]:
-    """Returns all configurations, each once, the first parameter varying slowest.
-
-    Args:
-        ordered: The parameters, parents before children, all with finitely many values.
-        parents: The same by name.
-
-    Yields:
-        The values of the parameters that are active, a new dict each time.
-    """
+    """Returns all configurations, each once, the first parameter varying slowest."""
 
     def complete(index: int, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
         if index == len(ordered):
@@ -70,12 +59,6 @@ def count_combinations(ordered: Sequence[Parameter]) -> int:
     condition names are counted together, and what is already known about the parents that still
     matter decides the rest: a group costs as many steps as its parents have combinations of named
     values, not as there are configurations.
-
-    Args:
-        ordered: The parameters, parents before children, all with finitely many values.
-
-    Returns:
-        The number of configurations.
 
     Raises:
         SearchSpaceError: If one connected group has more than 100,000 combinations of parents.

@@ -11,12 +11,6 @@ from search_spaces.parameters.parameter import Parameter
 def declared(given: Iterable[object]) -> dict[str, Parameter]:
     """Returns the parameters by name, in the order in which they were given.
 
-    Args:
-        given: Parameters, and groups of them such as `l2()` returns.
-
-    Returns:
-        The parameters by name; empty if none was given.
-
     Raises:
         SearchSpaceError: If something is no parameter, or if two have the same name.
     """

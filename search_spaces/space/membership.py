@@ -28,16 +28,7 @@ class Containment(NamedTuple):
 def active_names(
     ordered: Sequence[Parameter], by_name: Mapping[str, Parameter], values: Mapping[str, Any]
 ) -> tuple[str, ...]:
-    """Returns the names of the active parameters.
-
-    Args:
-        ordered: The parameters, parents before children.
-        by_name: The same by name, as declared.
-        values: Values, at least of the parents.
-
-    Returns:
-        The names, as declared.
-    """
+    """Returns the names of the active parameters."""
     found: dict[str, Any] = {}
     active = set()
     for parameter in ordered:
@@ -52,16 +43,7 @@ def active_names(
 def containment(
     ordered: Sequence[Parameter], by_name: Mapping[str, Parameter], values: Mapping[str, Any]
 ) -> Containment:
-    """Returns whether values are in a space, with the reason if not.
-
-    Args:
-        ordered: The parameters, parents before children.
-        by_name: The same by name, as declared.
-        values: Values by name.
-
-    Returns:
-        The first reason found, or none.
-    """
+    """Returns whether values are in a space, with the reason if not."""
     for name in values:
         if name not in by_name:
             return Containment(unknown_name(name, by_name))

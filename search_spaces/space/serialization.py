@@ -24,12 +24,6 @@ def parameters_to_dict(parameters: Sequence[Parameter]) -> dict[str, Any]:
 def parameters_from_dict(content: object) -> list[Parameter]:
     """Returns the parameters that `parameters_to_dict` wrote.
 
-    Args:
-        content: What it wrote, perhaps by way of JSON.
-
-    Returns:
-        Parameters equal to those that were written, in their order.
-
     Raises:
         SearchSpaceError: If it is of another version, or something is missing or wrong.
     """
@@ -58,12 +52,6 @@ def parameters_from_dict(content: object) -> list[Parameter]:
 def parse_json(text: str) -> Any:
     """Returns what a JSON text holds.
 
-    Args:
-        text: The text.
-
-    Returns:
-        Its content.
-
     Raises:
         SearchSpaceError: If it is not JSON, quoting where it breaks off.
     """
@@ -84,16 +72,7 @@ def digest(parameters: Sequence[Parameter]) -> str:
 
 
 def differences(before: Sequence[Parameter], after: Sequence[Parameter]) -> list[str]:
-    """Returns what differs between two spaces.
-
-    Args:
-        before: The parameters of the one.
-        after: The parameters of the other.
-
-    Returns:
-        A sentence for each parameter removed, added, or changed, and for each way in which it
-        changed; empty if the spaces are equal.
-    """
+    """Returns what differs between two spaces."""
     old = {parameter.name: parameter for parameter in before}
     new = {parameter.name: parameter for parameter in after}
     sentences = [f"{name!r} is gone; it was {old[name]!r}." for name in old if name not in new]

@@ -30,9 +30,6 @@ def space_of_keras_tuners(declared: Any) -> SearchSpace:
     A name that it declares several times under different conditions becomes several parameters,
     which a builder reads by that name; see `variants`.
 
-    Args:
-        declared: The object.
-
     Raises:
         SearchSpaceError: If it declares nothing, or something that can't be searched.
     """

@@ -105,12 +105,6 @@ class KerasTunerSpace:
     def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Returns what an oracle's trial holds for values of the space.
 
-        Args:
-            values: Values of the active parameters.
-
-        Returns:
-            The values of the active hyperparameters by their names in Keras Tuner, parents first.
-
         Raises:
             SearchSpaceError: If the values are not in the space.
         """

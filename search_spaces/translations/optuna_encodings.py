@@ -251,14 +251,7 @@ class IndexEncoding(IntEncoding):
 
 
 def encoding_of(parameter: Parameter) -> Encoding | None:
-    """Returns the encoding of a parameter for Optuna.
-
-    Args:
-        parameter: The parameter.
-
-    Returns:
-        Its encoding; None for one that does not vary.
-    """
+    """Returns the encoding of a parameter for Optuna."""
     if isinstance(parameter, Choice | Boolean):
         return ListedEncoding(parameter)
     if isinstance(parameter, Float):

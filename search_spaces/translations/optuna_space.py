@@ -39,9 +39,6 @@ class OptunaSpace:
     def __init__(self, space: SearchSpace) -> None:
         """Chooses an encoding for each parameter.
 
-        Args:
-            space: The space.
-
         Raises:
             SearchSpaceError: If a parameter is called what another one's encoding is called.
         """
@@ -85,15 +82,6 @@ class OptunaSpace:
         self, values: Mapping[str, Any]
     ) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
         """Returns what Optuna stores of a trial with these values.
-
-        Args:
-            values: Values of the active parameters.
-
-        Returns:
-            The params and the distributions of the trial, as `optuna.trial.create_trial` takes
-            them, or the params alone as `study.enqueue_trial` does. They are what `suggest` stored
-            when it returned these values; only for a reverse_log Float may the last digits of a
-            stored float differ, for several stored floats stand for one value.
 
         Raises:
             SearchSpaceError: If the values are not in the space.

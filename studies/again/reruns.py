@@ -35,11 +35,7 @@ def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
         result = trial.result
         return [
             RecordedTraining(
-                spec,
-                trial.run_id,
-                result.epochs,
-                result.weights_sha256,
-                result.checkpoint_sha256,
+                spec, trial.run_id, result.epochs, result.weights_sha256, result.checkpoint_sha256
             )
         ]
     return [
@@ -58,11 +54,6 @@ class Rerun:
     """Collects the epochs of a rerun, and stops it where the recorded training ended.
 
     A `Handler` of the executor's.
-
-    Args:
-        training: The training to run again.
-        pruned: Whether it was pruned.
-        on_epoch: Called with each epoch.
     """
 
     def __init__(
@@ -124,11 +115,6 @@ def unsound_checkpoints(history: StudyHistory, trial: EndedTrial) -> Iterator[tu
 
 def put_back(history: StudyHistory, rerun: Rerun, written: Path) -> Path | None:
     """Moves the weights of a rerun to the place of the recorded training's.
-
-    Args:
-        history: The study.
-        rerun: A training that has ended.
-        written: Its weights.
 
     Returns:
         Their new path; None if they differ from the recorded ones.

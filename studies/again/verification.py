@@ -189,12 +189,7 @@ class Verifier:
 class _Compared(Rerun):
     """Compares the epochs of a rerun as they come. A `Handler`.
 
-    Args:
-        trial: As recorded.
-        training: The training to run again.
-        recorded: Its metrics by epoch.
-        seconds: It is ended at the epoch after which the next would end later than this.
-        on_epoch: Called with each epoch.
+    It ends at the epoch after which the next would end later than ``seconds``.
 
     Attributes:
         difference: Its first difference from the record, or empty.

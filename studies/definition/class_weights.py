@@ -144,13 +144,7 @@ def with_class_weight(splits: AnySplits, class_weight: Mapping[int, float] | Non
 
     The digests stay those of the data: class weights are recorded next to them. Data that is read
     batch by batch does not change: its trainer weights each batch.
-
-    Args:
-        splits: The data; its targets are classes, if there are weights for them.
-        class_weight: Weights by class, where a class without counts 1; None for the unchanged data.
-
-    Returns:
-        The same object for the same arguments.
+    The same arguments give the same object.
     """
     if class_weight is None or isinstance(splits, StreamedSplits):
         return splits

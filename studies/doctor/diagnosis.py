@@ -19,12 +19,7 @@ from tracking.doctor.checkpoints import check_checkpoints, check_orphan_studies,
 from tracking.doctor.definitions import check_code, check_definitions
 from tracking.doctor.findings import Ailment, Finding, attended
 from tracking.doctor.folder import check_facts, check_leftovers, check_record, nobody_makes
-from tracking.doctor.lost import (
-    check_lost_parents,
-    check_places,
-    check_tags,
-    deleted_studies,
-)
+from tracking.doctor.lost import check_lost_parents, check_places, check_tags, deleted_studies
 from tracking.doctor.runs import check_readable, check_running, check_unmade
 from tracking.doctor.studies import StudyRecord, read_record
 from tracking.history.study_history import read_study, study_engines

@@ -28,14 +28,7 @@ if TYPE_CHECKING:
 class KerasTunerEngine:
     """See `Engine`. Proposes no configuration twice, but for Hyperband's promotions.
 
-    Args:
-        name: The study's name.
-        engine: One of ``settings.ENGINES`` that is Keras Tuner's.
-        pruner: One of ``settings.PRUNERS``.
-        space: What may be tried.
-        objective: What is optimized.
-        epochs: The most epochs that a trial can train.
-        seed: The study's seed.
+    The arguments are those of `make_engine`.
 
     Raises:
         EngineError: If the engine cannot serve the study.

@@ -57,13 +57,7 @@ class AskedOracle:
     _seed_state: int
 
     def propose(self, trial_id: str, seed: int, given: Mapping[str, Any] | None) -> Any:
-        """Returns the values of the next trial as the oracle holds them, or None if there are none.
-
-        Args:
-            trial_id: The trial's name.
-            seed: The seed of its random choices, 0 to 2**32 - 1.
-            given: The trial's values in the space, or None.
-        """
+        """Returns the values of the next trial as the oracle holds them, or None."""
         if given is not None:
             return self.translation.encode(given)
         # `seed or random.randint(...)` in Keras Tuner's constructor makes 0 a random seed.
@@ -71,12 +65,7 @@ class AskedOracle:
         return self.populate_space(trial_id).get("values")
 
     def state(self, trial_id: str, values: Mapping[str, Any]) -> dict[str, str]:
-        """Returns the state of a proposed trial; see `Proposal.state`.
-
-        Args:
-            trial_id: What it is called.
-            values: The values that `propose` returned.
-        """
+        """Returns the state of a proposed trial; see `Proposal.state`."""
         return {}
 
     def insert(self, trial_id: str, values: Mapping[str, Any], state: Mapping[str, str]) -> None:
@@ -94,12 +83,7 @@ class AskedOracle:
         self.trials[trial_id] = self.ongoing_trials[trial_id] = trial
 
     def end(self, trial_id: str, score: float | None) -> None:
-        """Ends a trial.
-
-        Args:
-            trial_id: What it is called.
-            score: Its objective, finite; None if it has none.
-        """
+        """Ends a trial."""
         trial = self.ongoing_trials.pop(trial_id)
         trial.score = score
         trial.status = TrialStatus.FAILED if score is None else TrialStatus.COMPLETED
@@ -122,13 +106,7 @@ class AskedOracle:
 
 
 def untried_values(space: SearchSpace, tried: set[str], seed: int) -> dict[str, Any] | None:
-    """Returns a configuration that has not been tried, chosen at random; None if there is none.
-
-    Args:
-        space: What may be tried.
-        tried: Values as canonical JSON.
-        seed: The seed to draw with.
-    """
+    """Returns a configuration that has not been tried, chosen at random; None if there is none."""
     drawn = random.Random(seed)
     if all(parameter.count is not None for parameter in space):
         left = (values for values in space.grid() if canonical_json(values) not in tried)
@@ -266,12 +244,7 @@ def _all_tried(space: SearchSpace, tried: set[str]) -> bool:
 
 
 def common_arguments(translation: KerasTunerSpace, objective: Objective) -> dict[str, Any]:
-    """Returns the common arguments of Keras Tuner's oracles.
-
-    Args:
-        translation: Between the values of the space and the oracle's.
-        objective: What is optimized. Its direction is never left to be inferred.
-    """
+    """Returns the common arguments of Keras Tuner's oracles."""
     return {
         "objective": KerasTunerObjective(objective.metric, objective.direction),
         "hyperparameters": translation.hyperparameters(),

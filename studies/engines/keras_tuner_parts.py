@@ -25,12 +25,6 @@ _MOST_LISTED: Final = 100_000
 def check_oracle(engine: str, pruner: str, space: SearchSpace, epochs: int) -> None:
     """Checks that one of Keras Tuner's engines can serve a study.
 
-    Args:
-        engine: One of ``settings.ENGINES`` that is Keras Tuner's.
-        pruner: One of ``settings.PRUNERS``.
-        space: What may be tried.
-        epochs: The most epochs that a trial can train.
-
     Raises:
         EngineError: If not; says which part, and which engine can.
     """

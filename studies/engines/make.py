@@ -11,12 +11,7 @@ from studies.definition.engine_options import check_options, split_options
 from studies.engines.engine import Engine
 from studies.engines.keras_tuner_parts import check_oracle, check_settings, oracle_settings
 from studies.engines.optuna_engine import OptunaEngine
-from studies.engines.optuna_parts import (
-    check_sampler,
-    make_pruner,
-    make_sampler,
-    sampler_settings,
-)
+from studies.engines.optuna_parts import check_sampler, make_pruner, make_sampler, sampler_settings
 from tracking.records import Objective
 
 _KERAS_TUNER = "keras-tuner:"
@@ -24,12 +19,6 @@ _KERAS_TUNER = "keras-tuner:"
 
 def check_engine_serves(engine: str, pruner: str, space: SearchSpace, epochs: int) -> None:
     """Checks that an engine can serve a study. Imports neither Keras Tuner nor TensorFlow.
-
-    Args:
-        engine: One of ``settings.ENGINES``, perhaps with settings.
-        pruner: One of ``settings.PRUNERS``, perhaps with settings.
-        space: What may be tried.
-        epochs: The most epochs that a trial can train.
 
     Raises:
         EngineError: If not; says why, and which engine can.

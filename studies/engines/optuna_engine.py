@@ -19,16 +19,7 @@ _GRID = "optuna:grid"
 
 
 class OptunaEngine:
-    """See `Engine`.
-
-    Args:
-        name: The study's name.
-        engine: One of ``settings.ENGINES`` that is Optuna's.
-        pruner: One of ``settings.PRUNERS``.
-        space: What may be tried.
-        objective: What is optimized.
-        epochs: The most epochs that a trial can train.
-        seed: The study's seed.
+    """See `Engine`. The arguments are those of `make_engine`.
 
     Raises:
         EngineError: If the engine cannot serve the space.

@@ -55,11 +55,8 @@ class Memory(optuna.storages.InMemoryStorage):
     def forget_from(self, trial_id: int, step: int) -> None:
         """Drops a trial's reports from `step` onward, before it is trained again from there.
 
-        Pruners judge a trial by its last known step, and by their notes on it.
-
-        Args:
-            trial_id: A trial that runs.
-            step: The first to drop; if none is left, the pruners' notes go too.
+        Pruners judge a trial by its last known step, and by their notes on it. If no
+        report is left, the notes go too.
         """
         trial = self.get_trial(trial_id)
         if trial.last_step is None or trial.last_step < step:

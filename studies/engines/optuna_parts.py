@@ -112,10 +112,6 @@ def check_sampler(engine: str, space: SearchSpace) -> None:
 def make_pruner(pruner: str, epochs: int) -> BasePruner:
     """Returns a pruner.
 
-    Args:
-        pruner: One of ``settings.PRUNERS``, perhaps with settings.
-        epochs: The most epochs that a trial of the study can train.
-
     Raises:
         EngineError: If it has no such setting.
         ValueError: If Optuna rejects a setting's value.
@@ -131,10 +127,7 @@ def make_pruner(pruner: str, epochs: int) -> BasePruner:
             pruners.SuccessiveHalvingPruner,
             {"min_resource": 1, "reduction_factor": 3},
         ),
-        "hyperband": (
-            pruners.HyperbandPruner,
-            {"min_resource": 1, "max_resource": max(epochs, 2)},
-        ),
+        "hyperband": (pruners.HyperbandPruner, {"min_resource": 1, "max_resource": max(epochs, 2)}),
         "threshold": (pruners.ThresholdPruner, {}),
         "patient": (pruners.PatientPruner, {"patience": 3}),
         "none": (pruners.NopPruner, {}),

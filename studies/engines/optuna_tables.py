@@ -81,14 +81,7 @@ def _open(url: URL, shown: str, arguments: dict[str, Any]) -> RDBStorage:
 def write_trials(
     storage: RDBStorage, name: str, trials: Sequence[FrozenTrial], gone: Sequence[int]
 ) -> None:
-    """Replaces trials of a study by number, and removes others.
-
-    Args:
-        storage: The storage.
-        name: The study there.
-        trials: The trials to write.
-        gone: Numbers of the trials to remove.
-    """
+    """Replaces trials of a study by number, and removes others."""
     try:
         models = tables()
     except MissingPartError:
@@ -129,13 +122,6 @@ def _write(
 
     Optuna's own API uses a transaction for each trial, and reads before each write of a parameter,
     attribute or epoch: 14 ms for a trial.
-
-    Args:
-        storage: The storage.
-        models: Its tables.
-        study_id: The study there.
-        trials: They replace those with the same numbers, and keep their ids.
-        gone: Numbers of those to remove.
     """
     from sqlalchemy.orm import Session
 

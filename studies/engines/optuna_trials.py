@@ -32,26 +32,13 @@ if TYPE_CHECKING:
 class OptunaTrials:
     """The trials of one study, numbered in the order in which they are added.
 
-    Args:
-        name: The study's name.
-        space: What may be tried.
-        objective: What is optimized.
-        pruner: One of ``settings.PRUNERS``.
-        epochs: The most epochs that a trial can train.
-
     Attributes:
         space: The space in Optuna's terms.
         tried: The values of all trials, as canonical JSON.
     """
 
     def __init__(
-        self,
-        *,
-        name: str,
-        space: SearchSpace,
-        objective: Objective,
-        pruner: str,
-        epochs: int,
+        self, *, name: str, space: SearchSpace, objective: Objective, pruner: str, epochs: int
     ) -> None:
         import optuna
 
@@ -104,13 +91,7 @@ class OptunaTrials:
         return {name: space[name].canonical(given[name]) for name in space.names if name in given}
 
     def add(self, values: Mapping[str, Any], state: Mapping[str, str], known: int | None) -> None:
-        """Adds a trial that runs from now on.
-
-        Args:
-            values: Its values, in the space.
-            state: The engine's state of it, each text in JSON.
-            known: See `Proposal.known`.
-        """
+        """Adds a trial that runs from now on."""
         import optuna
 
         params, distributions = self.space.encode(values)

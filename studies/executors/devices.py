@@ -20,12 +20,7 @@ _SECONDS_TO_LIST = 10.0
 
 
 def visible_gpus(environment: Mapping[str, str], driver: Path = _DRIVER) -> tuple[str, ...]:
-    """Returns the GPUs that a process with this environment may use, as CUDA names them.
-
-    Args:
-        environment: Its variables.
-        driver: The folder in which NVIDIA's driver lists the GPUs.
-    """
+    """Returns the GPUs that a process with this environment may use, as CUDA names them."""
     given = environment.get(DEVICES_VARIABLE)
     if given is not None:
         return _named(given)

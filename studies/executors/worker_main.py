@@ -105,12 +105,7 @@ def _start_watchdog(shared: Path) -> None:
 
 
 def _watch(worker: int, shared: Path) -> None:
-    """Waits for the worker or its driver to end; if it is the driver, ends the worker.
-
-    Args:
-        worker: A handle of the process, even if its number is reused.
-        shared: The folder of the launch, for its data and temporary files.
-    """
+    """Waits for the worker or its driver to end; if it is the driver, ends the worker."""
     # Stopping a service signals all of its processes; this one ends with the worker.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # Keep neither the worker's pipe nor its folder in use.
@@ -162,12 +157,7 @@ def _import_kerastudy() -> None:
 
 
 def serve(connection: Connection, load: LoadStudy) -> None:
-    """Loads the study, then answers the driver until it closes the connection.
-
-    Args:
-        connection: To the driver.
-        load: The study.
-    """
+    """Loads the study, then answers the driver until it closes the connection."""
     from search_spaces.errors import KerastudyError
     from studies.error_texts import describe
     from studies.executors.messages import ChampionSaved, Failed

@@ -15,13 +15,7 @@ from studies.progress import Progress
 from tracking.history.selection import ranked
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial
-from tracking.records.verified import (
-    IDENTICAL,
-    OFF,
-    TRAINED_BY_FIT,
-    TRAINED_BY_OWN_FIT,
-    is_whole,
-)
+from tracking.records.verified import IDENTICAL, OFF, TRAINED_BY_FIT, TRAINED_BY_OWN_FIT, is_whole
 from tracking.registry import (
     champion_fault,
     register_champion,
@@ -44,13 +38,6 @@ def choose_champion(
 
     First plain `model.fit` trains the trial again and compares; if the result differs, the next
     best is tried. This training also restores a missing or damaged checkpoint.
-
-    Args:
-        executor: Where trials run.
-        runs: The study's.
-        engines: The study under each of its engines, the present one first.
-        progress: Shows progress to the user.
-        verifier: Compares trials with `model.fit`.
 
     Raises:
         VerificationStopped: If it was stopped. Then nothing is registered.
@@ -145,21 +132,11 @@ def _best_first(engines: Sequence[StudyHistory]) -> Iterator[tuple[StudyHistory,
 
 
 def _verified(
-    history: StudyHistory,
-    trial: EndedTrial,
-    verifier: Verifier,
-    progress: Progress,
-    *,
-    again: bool,
+    history: StudyHistory, trial: EndedTrial, verifier: Verifier, progress: Progress, *, again: bool
 ) -> tuple[Path | None, str]:
     """Returns a trial's weights, if they are sound, and the outcome of verifying them.
 
-    Args:
-        history: The study under its engine.
-        trial: One with a value.
-        verifier: Compares it.
-        progress: Gets messages for the user.
-        again: Whether to restore lost weights by training.
+    ``again`` restores lost weights by training.
     """
     repeat = trial.result.best_repeat
     faults = dict(unsound_checkpoints(history, trial))

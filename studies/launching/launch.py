@@ -102,14 +102,7 @@ def _launch_in_workers(
 ) -> StudyHistory:
     """Runs a study in worker processes.
 
-    Args:
-        target_in: Returns what the workers load, given a folder that they share.
-        options: How it is launched.
-        progress: Shows progress to the user.
-        overrides: Settings to replace.
-        data: An npz file, or empty.
-        trials: In total, if known before the study is loaded.
-        threads: Of each trial, likewise.
+    ``trials`` and ``threads`` are given where they are known before the study is loaded.
     """
     # Before a worker starts: report a bad store without waiting for TensorFlow.
     existing = check_store(options.place)

@@ -39,10 +39,7 @@ def server_for(store: Store | None, name: str, asked: str | None) -> str | None:
 def mirroring(runs: StudyRuns, address: str | None, say: Callable[[str], None]) -> Iterator[None]:
     """Sends a study's record to a server in the background, and the rest at the end.
 
-    Args:
-        runs: The study's.
-        address: The server's; None: sends nothing, and the next launch neither.
-        say: Called with messages for the user.
+    Without an address nothing is sent, now and in the next launch.
     """
     store, name = runs.store, runs.description.name
     before = store.client.get_experiment(runs.experiment_id).tags.get(tags.SERVER)

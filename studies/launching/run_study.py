@@ -35,12 +35,6 @@ def run_study(
 ) -> StudyHistory:
     """Runs the study that an executor has loaded, or resumes it; closes the executor.
 
-    Args:
-        executor: Where trials run.
-        options: How it is launched.
-        progress: Shows progress to the user.
-        workers: Trials that the executor runs at once.
-
     Raises:
         StudyError: If the study can't be run as defined.
         TrackingError: If the store can't be used, or has the study with another definition.
@@ -56,12 +50,7 @@ def run_study(
 
 
 def run_held(
-    held: HeldStudy,
-    executor: Executor,
-    options: LaunchOptions,
-    *,
-    progress: Progress,
-    workers: int,
+    held: HeldStudy, executor: Executor, options: LaunchOptions, *, progress: Progress, workers: int
 ) -> StudyHistory:
     """Runs a study that is held already; does not close the executor."""
     verifier = Verifier(executor, progress, options.verify, time.monotonic(), workers)

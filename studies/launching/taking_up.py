@@ -96,12 +96,7 @@ def held_study(
 ) -> Iterator[HeldStudy]:
     """Holds a study while it runs, after checking everything that can be wrong with it.
 
-    Args:
-        existing: The store that `check_store` returned.
-        description: The loaded study.
-        options: How it is launched.
-        progress: Shows progress to the user.
-        prepared: The folder that `prepare_store` made for a new store, or None.
+    ``prepared`` is the folder that `prepare_store` made for a new store.
 
     Raises:
         StudyError: If the study can't run as it is defined.
@@ -134,12 +129,6 @@ def take_up(
     held: HeldStudy, executor: Executor, description: StudyDescription, progress: Progress
 ) -> tuple[StudyRuns, StudyHistory]:
     """Makes or opens a study's runs.
-
-    Args:
-        held: The recorded study.
-        executor: Where its trials will run.
-        description: Its definition now.
-        progress: Shows progress to the user.
 
     Returns:
         Its runs, and the recorded study under its present engine.

@@ -15,10 +15,6 @@ class BestSoFar:
     A point's step is the number of trials that had finished by then, over all launches. (Trials
     end in another order than that of their numbers.)
 
-    Args:
-        runs: The study's runs, which hold the curve.
-        counted: The finished trials that count at the beginning.
-
     Attributes:
         trial: The best one, or None.
     """
@@ -42,12 +38,7 @@ class BestSoFar:
             self._log(value)
 
     def take(self, trial: TrialRecord, *, told_before: bool) -> None:
-        """Takes a trial that has finished.
-
-        Args:
-            trial: The trial.
-            told_before: Whether an earlier launch may have taken it too.
-        """
+        """Takes a finished trial; ``told_before`` if an earlier launch may have taken it too."""
         self._count += 1
         before, self.trial = self.trial, best_trial([self.trial, trial], self._objective)
         if self.trial is before:

@@ -60,12 +60,6 @@ def reached(
 ) -> Ending | None:
     """Decides whether a study ends early.
 
-    Args:
-        description: The study.
-        seconds: How long this launch has run.
-        finished: The numbers of the trials that count so far.
-        best: The best of them.
-
     Returns:
         Why it ends, or None if it continues.
     """
@@ -92,11 +86,7 @@ def reached(
 
 
 def spelled(seconds: float) -> str:
-    """Returns a time in words, such as ``"1 h 30 min"``.
-
-    Args:
-        seconds: At least 0.
-    """
+    """Returns a time in words, such as ``"1 h 30 min"``."""
     hours, rest = divmod(seconds, 3600)
     minutes, rest = divmod(rest, 60)
     parts = [

@@ -22,10 +22,6 @@ class AwakeClock:
 
     Use it as a context.
 
-    Args:
-        now: Returns the time, in seconds.
-        used: Returns the CPU time of this process, in seconds.
-
     Attributes:
         seconds: Since it was started.
     """

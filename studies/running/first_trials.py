@@ -13,9 +13,7 @@ _TRIALS = 3
 class FirstTrials:
     """Follows the first trials of a launch.
 
-    Args:
-        description: The study.
-        recorded: Its trials so far. If one of the same code has a value, others may fail.
+    Where a recorded trial of the same code has a value, others may fail.
     """
 
     def __init__(self, description: StudyDescription, recorded: Iterable[TrialRecord]) -> None:

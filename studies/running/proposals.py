@@ -32,25 +32,13 @@ EngineOf = Callable[[SearchSpace], Engine]
 class Proposals:
     """Proposes trials.
 
-    Args:
-        engine_of: Makes the engine, for a space.
-        curve: Reads a recorded trial's objective by epoch.
-        lag: See `StudyDescription.lag`.
-        objective: What is optimized.
-
     Attributes:
         engine: The engine.
     """
 
     engine: Engine
 
-    def __init__(
-        self,
-        engine_of: EngineOf,
-        curve: Curve,
-        lag: int,
-        objective: Objective,
-    ) -> None:
+    def __init__(self, engine_of: EngineOf, curve: Curve, lag: int, objective: Objective) -> None:
         self._engine_of, self._curve = engine_of, curve
         self._lag, self._objective = lag, objective
         # In a deterministic study: the number of the next trial for the engine.
@@ -58,12 +46,7 @@ class Proposals:
         self._parked: dict[int, EndedTrial] = {}
 
     def begin(self, space: SearchSpace, recorded: Sequence[TrialRecord]) -> None:
-        """Restores the engine from the record.
-
-        Args:
-            space: What may be tried.
-            recorded: All trials by number, from 0.
-        """
+        """Restores the engine from the record."""
         if self._lag:
             # Late hyperparameters are in the space already, and so is the trial that declared them.
             finished = finished_trials(recorded)
@@ -79,13 +62,7 @@ class Proposals:
     def restore(
         self, space: SearchSpace, trials: Sequence[TrialRecord], running: Iterable[EpochResult]
     ) -> None:
-        """Makes a new engine: the one that a launch from the record would make.
-
-        Args:
-            space: What may be tried.
-            trials: All trials by number, from 0.
-            running: The epochs of those that run.
-        """
+        """Makes a new engine: the one that a launch from the record would make."""
         with _naming("engine", "when it was made from the record"):
             self.engine = self._engine_of(space)
             self.engine.restore(trials, self._curve, self._told if self._lag else None)

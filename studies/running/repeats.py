@@ -17,14 +17,8 @@ def combined(
     """Returns the result of a trial that was trained several times.
 
     Its value is the mean of its trainings' values, each at its best epoch (as Keras Tuner's
-    `executions_per_trial` has it); its best epoch and its checkpoint are those of the best.
-
-    Args:
-        results: Of its trainings, in their order. If the last is not complete, the trial ends in
-            its state.
-        seeds: Their seeds.
-        run_ids: Their MLflow runs.
-        objective: Decides which is best.
+    `executions_per_trial` has it); its best epoch and its checkpoint are those of the best. If the
+    last training is not complete, the trial ends in its state.
     """
     last = results[-1]
     repeats = tuple(

@@ -14,13 +14,7 @@ from tracking.store.atomic import one_before
 
 
 class Retention:
-    """Follows a study's finished trials, and removes files that are no longer needed.
-
-    Args:
-        files: The study's files.
-        description: The study.
-        finished: Its finished trials, at the beginning.
-    """
+    """Follows a study's finished trials, and removes files that are no longer needed."""
 
     def __init__(
         self, files: StudyFiles, description: StudyDescription, finished: Iterable[TrialRecord]

@@ -21,14 +21,6 @@ from tracking.runs.study_runs import StudyRuns
 class Search:
     """Proposes a study's trials, learns their results, and ends when the budget is spent.
 
-    Args:
-        engine_of: Makes the engine, for a space.
-        curve: Reads a recorded trial's objective by epoch.
-        runs: The study's runs.
-        trials: The study's trials; the driver changes them.
-        clock: Seconds of this launch.
-        say: Prints a line.
-
     Attributes:
         description: The study, with the space as it is now.
         exhausted: Whether nothing is left to try.

@@ -21,13 +21,7 @@ from tracking.runs.study_files import StudyFiles
 def spec_of(
     proposal: Proposal, description: StudyDescription, finished: Mapping[int, EndedTrial]
 ) -> TrialSpec:
-    """Returns the spec of a trial's first attempt.
-
-    Args:
-        proposal: The engine's proposal.
-        description: The study.
-        finished: Its finished trials by number, which a trial may continue.
-    """
+    """Returns the spec of a trial's first attempt."""
     values, number = proposal.values, proposal.number
     spec = TrialSpec(
         number=number,
@@ -46,10 +40,7 @@ def spec_of(
     parent = finished[proposal.goes_on_from]
     # The same model under the same seed, trained further.
     spec = replace(
-        spec,
-        seed=parent.spec.seed,
-        goes_on_from=parent.number,
-        begun_as=parent.spec.built_as,
+        spec, seed=parent.spec.seed, goes_on_from=parent.number, begun_as=parent.spec.built_as
     )
     if description.repeats > 1 or not description.goes_on:
         # Trained, and recorded, from the first epoch.

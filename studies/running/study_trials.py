@@ -52,9 +52,7 @@ class StudyTrials:
     def lose(self, number: int, *, alone: bool) -> Running:
         """Takes a running trial whose process ended; it is trained again, before all others.
 
-        Args:
-            number: The trial.
-            alone: Whether no other may run then.
+        ``alone`` lets no other trial run then.
         """
         running = self.running.pop(number)
         if alone:

@@ -16,12 +16,7 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 
 
 class TimeLimit:
-    """Watches over the trainings that run.
-
-    Args:
-        seconds: The limit of a training; None: no limit.
-        clock: Measures it.
-    """
+    """Watches over the trainings that run."""
 
     def __init__(self, seconds: float | None, clock: AwakeClock) -> None:
         self._seconds, self._clock = seconds, clock

@@ -24,13 +24,7 @@ from tracking.runs.study_runs import StudyRuns
 
 
 class TrialRuns:
-    """Records the trials of a study as they begin and end.
-
-    Args:
-        runs: The study's runs.
-        trials: The study's trials.
-        search: What proposes them.
-    """
+    """Records the trials of a study as they begin and end."""
 
     def __init__(self, runs: StudyRuns, trials: StudyTrials, search: Search) -> None:
         self._runs, self._trials, self._search = runs, trials, search
@@ -38,14 +32,7 @@ class TrialRuns:
     def begin(
         self, spec: TrialSpec, proposal: Proposal, environment: Mapping[str, str], losses: int
     ) -> Running:
-        """Begins a trial.
-
-        Args:
-            spec: What it depends on.
-            proposal: What it was made from.
-            environment: Versions and machine that it runs on.
-            losses: How many of its attempts ended with their process.
-        """
+        """Begins a trial."""
         trial = TrialRecord(
             run_id=self._runs.begin_trial(spec, proposal, environment, losses),
             spec=spec,
@@ -102,12 +89,7 @@ class TrialRuns:
         return self._end(running.trial, self._combined(running))
 
     def close(self, running: Running, losses: int | None = None) -> None:
-        """Ends the runs of a trial that has no result.
-
-        Args:
-            running: The trial.
-            losses: If given, how many of its attempts have ended with their process.
-        """
+        """Ends the runs of a trial that has no result."""
         for run_id in running.run_ids[len(running.results) :]:
             if run_id != running.trial.run_id:
                 self._runs.close_left_running(replace(running.trial, run_id=run_id))

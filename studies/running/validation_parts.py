@@ -8,11 +8,7 @@ from tracking.records import EndedTrial, TrialRecord
 
 
 class ValidationParts:
-    """Follows the validation parts of trials, if their data depends on hyperparameters.
-
-    Args:
-        recorded: The study's trials so far.
-    """
+    """Follows the validation parts of trials, if their data depends on hyperparameters."""
 
     def __init__(self, recorded: Iterable[TrialRecord]) -> None:
         self._first: dict[str, int] = {}

@@ -13,12 +13,7 @@ from tracking import tags
 from tracking.doctor.findings import Ailment, Finding
 from tracking.doctor.studies import StudyRecord
 from tracking.records import StudyDescription
-from tracking.runs.run_contents import (
-    code_path,
-    definition_path,
-    digests_of_code,
-    manifest_path,
-)
+from tracking.runs.run_contents import code_path, definition_path, digests_of_code, manifest_path
 from tracking.store.atomic import write_atomically
 from tracking.store.folder import Store
 

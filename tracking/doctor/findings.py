@@ -60,12 +60,7 @@ class Ailment:
 
 
 def attended(ailments: Iterable[Ailment], *, fix: bool) -> Iterator[Finding]:
-    """Yields the findings, mended if possible and asked for.
-
-    Args:
-        ailments: Those of one check; it finds all before the first is mended.
-        fix: Whether to mend.
-    """
+    """Yields a check's findings, mended if possible and asked for, once it has found all."""
     for ailment in list(ailments):
         if not fix or ailment.mend is None:
             yield ailment.finding

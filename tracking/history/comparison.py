@@ -89,9 +89,7 @@ class Comparison:
 
 
 def compare(
-    histories: Sequence[StudyHistory],
-    reach: Sequence[float] = (),
-    top: int | None = None,
+    histories: Sequence[StudyHistory], reach: Sequence[float] = (), top: int | None = None
 ) -> Comparison:
     """Compares studies, or one study's engines.
 

@@ -24,12 +24,7 @@ def epoch_metrics(store: Store, run_id: str) -> dict[int, dict[str, float]]:
 
 
 class RecordedCurves:
-    """Reads the objective of recorded trials by epoch; of a repeated one, of its first repeat.
-
-    Args:
-        store: Where they are.
-        recorded: Ended trials, whose curves are read together at first use.
-    """
+    """Reads the objective of recorded trials by epoch; of a repeated one, of its first repeat."""
 
     def __init__(self, store: Store, recorded: Iterable[TrialRecord]) -> None:
         self._store = store

@@ -31,12 +31,7 @@ def with_joined(description: StudyDescription, trials: Iterable[TrialRecord]) ->
 
 
 def joined(space: SearchSpace, parameters: Iterable[object]) -> SearchSpace:
-    """Returns a space with parameters added, in place of those of the same name.
-
-    Args:
-        space: The space.
-        parameters: As `Parameter.to_dict` writes them.
-    """
+    """Returns a space with parameters, as `Parameter.to_dict` writes them, added or replaced."""
     found = [parameter_from_dict(each) for each in parameters]
     return space.with_parameters(*found) if found else space
 

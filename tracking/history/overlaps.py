@@ -50,12 +50,7 @@ class ParameterOverlap:
 def overlap_of(
     parameters: Sequence[Parameter], values: Sequence[Sequence[Any]]
 ) -> ParameterOverlap:
-    """Compares studies' top trials in one hyperparameter.
-
-    Args:
-        parameters: The hyperparameter as each study declares it.
-        values: Its values in each study's top trials; a trial in which it isn't active has none.
-    """
+    """Compares studies' top trials in one hyperparameter."""
     name = parameters[0].name
     if any(isinstance(parameter, Float | Int) for parameter in parameters):
         numeric = [parameter for parameter in parameters if _is_numeric(parameter)]

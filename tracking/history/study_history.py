@@ -204,10 +204,6 @@ def read_engines(store: Store, name: str, engine: str | None = None) -> list[Stu
 def refreshed(history: StudyHistory, written: Collection[str]) -> StudyHistory:
     """Returns a study as it stands now, without reading its other trials again.
 
-    Args:
-        history: As it was read.
-        written: The runs that were written to since.
-
     Raises:
         StudyDeletedError: If it was deleted in MLflow since, or its parent run was.
     """

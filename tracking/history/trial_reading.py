@@ -69,13 +69,7 @@ def metric_by_step(
 ) -> dict[str, dict[int, float]] | None:
     """Returns the values of a metric by step, from 1, of each run with this metric.
 
-    Args:
-        store: Where they are.
-        run_ids: The runs.
-        name: The metric's name in MLflow.
-
-    Returns:
-        None if the tables have another schema.
+    None if the tables have another schema.
     """
     try:
         rows = _rows(

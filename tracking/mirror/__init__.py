@@ -13,10 +13,4 @@ from tracking.mirror.mirror import Mirror
 from tracking.mirror.server import check_server, server_of_environment
 from tracking.mirror.study_copy import StudyCopy, check_free
 
-__all__ = [
-    "Mirror",
-    "StudyCopy",
-    "check_free",
-    "check_server",
-    "server_of_environment",
-]
+__all__ = ["Mirror", "StudyCopy", "check_free", "check_server", "server_of_environment"]

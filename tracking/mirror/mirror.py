@@ -18,14 +18,7 @@ _SECONDS_IN_SILENCE: Final = 5.0
 
 
 class Mirror:
-    """A thread that sends runs which have changed. The study never waits for it.
-
-    Args:
-        store: Where the study is.
-        name: The study's name.
-        address: The server's.
-        say: Called with messages for the user, from the thread.
-    """
+    """A thread that sends runs which have changed. The study never waits for it."""
 
     def __init__(self, store: Store, name: str, address: str, say: Callable[[str], None]) -> None:
         self._copy = StudyCopy(store, name, address)

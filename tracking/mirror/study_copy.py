@@ -59,11 +59,6 @@ class _Copy:
 class StudyCopy:
     """A server's copy of a study. Call `open` first.
 
-    Args:
-        store: Where the study is.
-        name: The study's name.
-        address: The server's.
-
     Attributes:
         address: The server's.
         fault: Why files can't be sent, though runs can; empty if they can.
@@ -278,11 +273,6 @@ class StudyCopy:
 
 def check_free(store: Store | None, name: str, address: str) -> None:
     """Checks that a server has no other study of this name, if it answers.
-
-    Args:
-        store: Where the study is; None if there is no store yet.
-        name: The study's name.
-        address: The server's.
 
     Raises:
         ServerRefusedError: If it has one, or rejects the question.

@@ -78,28 +78,11 @@ class CodeDescription:
         study_name: str,
         folder: str,
     ) -> CodeDescription:
-        """Returns the description of a file's text and its modules' texts.
-
-        Args:
-            path: See `CodeDescription`; so for the others.
-            variable: Likewise.
-            source: Likewise; empty if it is not known.
-            texts: Likewise.
-            study_name: Likewise.
-            folder: Likewise.
-        """
+        """Returns the description of a file's text and its modules' texts."""
         source_digest = sha256(source) if source else ""
         modules = {place: sha256(text) for place, text in texts.items()}
         described = cls(
-            path,
-            variable,
-            source,
-            source_digest,
-            study_name,
-            folder,
-            source_digest,
-            modules,
-            texts,
+            path, variable, source, source_digest, study_name, folder, source_digest, modules, texts
         )
         if not texts:
             return described

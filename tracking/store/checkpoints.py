@@ -67,10 +67,6 @@ def _digest_in(file: h5py.File) -> str:
 def check_checkpoint(path: Path, digest: str) -> None:
     """Checks that a file of weights can be read, and has what was written.
 
-    Args:
-        path: The file.
-        digest: As `checkpoint_digest` gave it; empty if it is not recorded.
-
     Raises:
         CheckpointError: If not.
     """

@@ -163,10 +163,6 @@ def prepare_store(path: str | Path, folder: Path) -> None:
     """Makes the database of a store, which takes longest, in another folder.
 
     For `create_store`, ahead of time: before anything is written to the store itself.
-
-    Args:
-        path: The future place of the store.
-        folder: Where it is made; must not exist.
     """
     from tracking.store.mlflow_client import prepare_database
 

@@ -81,12 +81,7 @@ def check_database(path: Path) -> None:
 
 
 def create_database(store: Store, prepared: Path | None = None) -> None:
-    """Makes the database of a new store, complete before it gets its name.
-
-    Args:
-        store: The store.
-        prepared: A file in which `prepare_database` has made it for the store, or None.
-    """
+    """Makes the database of a new store, complete before it gets its name."""
     path, unfinished = store.root / "mlflow.db", store.root / "unfinished-mlflow.db"
     if path.exists():
         return

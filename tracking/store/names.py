@@ -57,12 +57,7 @@ def check_study_name(name: object) -> str:
 
 
 def known_names(name: str, names: Sequence[str]) -> str:
-    """Returns a hint for a name of which the store has no study.
-
-    Args:
-        name: What they wrote.
-        names: Of the store's studies.
-    """
+    """Returns a hint for a name of which the store has no study."""
     if not names:
         return "It is empty."
     by_folded = {each.casefold(): each for each in reversed(names)}

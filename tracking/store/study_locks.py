@@ -24,11 +24,6 @@ _SECONDS_TO_LOOK = 0.3
 def locked_study(root: Path, study: str, experiment_id: str = "") -> Iterator[None]:
     """Holds a study for this process.
 
-    Args:
-        root: The store's folder.
-        study: The study's name.
-        experiment_id: MLflow's experiment of the study; empty if it has none.
-
     Raises:
         StoreLockedError: If another process holds it; says which.
     """

@@ -41,8 +41,7 @@ def kept_facts(root: Path) -> dict[str, Any]:
 def stranger(root: Path) -> str:
     """Returns whose a store is, if this user neither made it here nor trusts it.
 
-    Returns:
-        Such as ``"was made by ann on desk"``; empty if it is the user's own, or trusted.
+    Such as ``"was made by ann on desk"``; empty if it is the user's own, or trusted.
     """
     facts = _facts(root)
     users = facts.get(_USERS)
