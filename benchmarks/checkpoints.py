@@ -55,13 +55,13 @@ def measure(images: Path | None, sizes: tuple[int, int], trials: int) -> dict[st
     configure_tensorflow(1)
     states, ended = list[float](), list[StateWriter]()
     noting(StateWriter, "put", states)
-    leave = StateWriter.__exit__
+    close = StateWriter.close
 
-    def leave_and_note(writer: StateWriter, *arguments: object) -> None:
-        leave(writer, *arguments)
-        ended.append(writer)
+    def close_and_note(self: StateWriter) -> None:
+        close(self)
+        ended.append(self)
 
-    StateWriter.__exit__ = leave_and_note  # type: ignore[method-assign]
+    StateWriter.close = close_and_note  # type: ignore[method-assign]
     work, spent = WORKS["dense"], collections.defaultdict[str, list[float]](list)
     for owner, method in (
         (BestWeights, "take"),

@@ -12,11 +12,10 @@ from search_spaces.space.completion import complete
 from studies.data import AnyDataset, AnySplits, DataError, Dataset, StreamedDataset, StreamedSplits
 from studies.definition.class_weights import resolve_class_weight, with_class_weight
 from studies.definition.study_definition import StudyDefinition
-from studies.training.building.build import check_study
 from studies.training.building.discovering import resolve_space
 from studies.training.building.hypermodel import HyperModelTrainer, has_own_fit
 from studies.training.building.made_data import AnyData, MadeData, made_data
-from studies.training.building.repeated_builds import unlike_builds
+from studies.training.building.trying import check_study, unlike_builds
 from studies.training.champion.champion_model import save_champion
 from studies.training.process import global_settings
 from studies.training.process.determinism import begin_trial, configure_tensorflow

@@ -1,4 +1,7 @@
-"""Private parts of Keras, each use with the reason why nothing public suffices."""
+"""Private parts of Keras, each use with the reason why nothing public suffices.
+
+Functions raise `MissingPartError` if their part is missing, unless they say what they do then.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,6 @@ _made_by = AttributePart(_LIBRARY, "KerasTensor", "_keras_history")
 _adapters = "keras.src.trainers.data_adapters"
 _adapter_of = ModulePart(_LIBRARY, _adapters, "get_data_adapter")
 _adapter = ModulePart(_LIBRARY, f"{_adapters}.data_adapter", "DataAdapter")
-_gaussian_dropout = ModulePart(_LIBRARY, "keras.src.layers.regularization.gaussian_dropout", "math")
 
 BOOKKEEPING: Final = frozenset(
     """
@@ -85,11 +87,7 @@ def begin_anew() -> None:
 
 
 def set_global_seed(seed: int) -> None:
-    """Sets the seed of Keras alone, which `keras.utils.set_random_seed` sets among others.
-
-    Raises:
-        MissingPartError: If it can't be set by itself.
-    """
+    """Sets the seed of Keras alone, which `keras.utils.set_random_seed` sets among others."""
     set_global = _set_global.get()
     set_global(_generator.get(), None)
     set_global(_random_seed.get(), seed)
@@ -112,28 +110,17 @@ def value_held(variable: keras.Variable) -> Any:
     """Returns TensorFlow's variable within a Keras variable, or None if it has none yet.
 
     Not `variable.value`, which makes it, and differs in the scopes of Keras.
-
-    Raises:
-        MissingPartError: If there is none such.
     """
     return _value.of(variable)
 
 
 def hold_value(variable: keras.Variable, value: Any) -> None:
-    """Puts another TensorFlow variable into a Keras variable, for a program to use.
-
-    Raises:
-        MissingPartError: If none can be.
-    """
+    """Puts another TensorFlow variable into a Keras variable, for a program to use."""
     _value.set(variable, value)
 
 
 def traits_of(variable: keras.Variable) -> tuple[Any, Any]:
-    """Returns attributes of a variable that decide a graph and can't be read publicly.
-
-    Raises:
-        MissingPartError: If it can't be read.
-    """
+    """Returns attributes of a variable that decide a graph and can't be read publicly."""
     try:
         layout = _layout.of(variable)
     except MissingPartError:
@@ -143,31 +130,19 @@ def traits_of(variable: keras.Variable) -> tuple[Any, Any]:
 
 
 def positions_of(keys: Iterable[Any], optimizer: keras.optimizers.Optimizer) -> list[int]:
-    """Returns which trainable variables an optimizer knows by some keys.
-
-    Raises:
-        MissingPartError: If optimizers have no such keys.
-    """
+    """Returns which trainable variables an optimizer knows by some keys."""
     key_of, wanted = _key_of_variable.of(optimizer), set(keys)
     trainable = _trainable.of(optimizer)
     return [position for position, each in enumerate(trainable) if key_of(each) in wanted]
 
 
 def initial_epoch(model: keras.Model) -> int:
-    """Returns the epoch with which BackupAndRestore makes `fit` begin, from 0.
-
-    Raises:
-        MissingPartError: If it works in another way.
-    """
+    """Returns the epoch with which BackupAndRestore makes `fit` begin, from 0."""
     return _initial_epoch.of(model) or 0
 
 
 def logs_of_its_own(model: keras.Model) -> bool:
-    """Returns whether a model, or its class, decides itself which metrics of a step are logged.
-
-    Raises:
-        MissingPartError: If something else decides it.
-    """
+    """Returns whether a model, or its class, decides itself which metrics of a step are logged."""
     import keras
 
     base = keras.Sequential if isinstance(model, keras.Sequential) else keras.Model
@@ -215,11 +190,7 @@ def makes_metrics_late(model: keras.Model) -> bool:
 
 
 def reset_other_metrics(model: keras.Model) -> None:
-    """Resets the metrics of a model, but not those that it was compiled with.
-
-    Raises:
-        MissingPartError: If these can't be told apart.
-    """
+    """Resets the metrics of a model, but not those that it was compiled with."""
     compiled = _metrics_of.of(model)
     for metric in model.metrics:
         if metric is not compiled:
@@ -231,10 +202,6 @@ def call_symbolically(function: Callable[..., Any], *arguments: Any) -> None:
 
     Publicly layers can be called so, but no functions. A global generator that is made by it is
     dropped: the training makes its own.
-
-    Raises:
-        MissingPartError: If it can't be done.
-        Exception: Whatever the function raises.
     """
     call, generator = _symbolically.get(), global_generator()
     try:
@@ -277,47 +244,14 @@ def adapter_of(data: Any, class_weight: dict[int, float] | None) -> Any:
     """Returns the object that reads data in batches for `fit`, which hides it.
 
     It checks for `adapter_class` too, which training needs.
-
-    Raises:
-        MissingPartError: If there is none such.
     """
     _adapter.get()
     return _adapter_of.get()(x=data, class_weight=class_weight)
 
 
 def adapter_class() -> type:
-    """Returns the class of objects that `fit` takes for reading data.
-
-    Raises:
-        MissingPartError: If there is none such.
-    """
+    """Returns the class of objects that `fit` takes for reading data."""
     return _adapter.get()  # type: ignore[no-any-return]
-
-
-@contextlib.contextmanager
-def math_of_gaussian_dropout(math: Any) -> Iterator[bool]:
-    """Replaces `math` in the module of GaussianDropout, which takes a root of its rate.
-
-    Yields:
-        Whether it could be replaced.
-    """
-    import importlib
-    import math as original
-
-    try:
-        held = _gaussian_dropout.get()
-    except MissingPartError:
-        held = None
-    if held is not original:
-        # Another version of Keras.
-        yield False
-        return
-    module = importlib.import_module(_gaussian_dropout.owner)
-    module.math = math  # type: ignore[attr-defined]
-    try:
-        yield True
-    finally:
-        module.math = original  # type: ignore[attr-defined]
 
 
 def is_batches(kind: type) -> bool:

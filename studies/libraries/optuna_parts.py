@@ -1,4 +1,7 @@
-"""Private parts of Optuna, each use with the reason why nothing public suffices."""
+"""Private parts of Optuna, each use with the reason why nothing public suffices.
+
+Functions raise `MissingPartError` if their part is missing, unless they say what they do then.
+"""
 
 from __future__ import annotations
 
@@ -42,9 +45,6 @@ def tables() -> Any:
     """Returns the models of Optuna's tables.
 
     Publicly a trial is added in as many transactions as it has parameters and epochs.
-
-    Raises:
-        MissingPartError: If it has none.
     """
     return _models.get()
 

@@ -1,4 +1,7 @@
-"""Private parts of TensorFlow, each use with the reason why nothing public suffices."""
+"""Private parts of TensorFlow, each use with the reason why nothing public suffices.
+
+Functions raise `MissingPartError` if their part is missing, unless they say what they do then.
+"""
 
 from __future__ import annotations
 
@@ -53,9 +56,6 @@ def calling_functions(executor: str = "", optimized: bool = True) -> Iterator[No
     Args:
         executor: TensorFlow's executor; empty for its default.
         optimized: Whether graphs are optimized before they run.
-
-    Raises:
-        MissingPartError: If it can't be set.
     """
     import tensorflow as tf
 
@@ -120,9 +120,6 @@ def tell_shapes_of_variables() -> None:
     Called from Python, as in `fit`, a function is optimized with the shapes of its variables.
     Called from another function it is not, unless they are attributes of its arguments, which
     nothing public sets.
-
-    Raises:
-        MissingPartError: If it can't be done.
     """
     import tensorflow as tf
 
@@ -164,9 +161,6 @@ def variable_of_a_program(value: Any, name: str) -> tf.Variable:
     """Returns a variable that may be made while a function is traced.
 
     Not by `tf.Variable`, which would make `tf.function` trace everything twice.
-
-    Raises:
-        MissingPartError: If there is none such.
     """
     return _resource_variable.get()(value, trainable=False, name=name)
 
@@ -178,50 +172,30 @@ def is_plain_variable(variable: object) -> bool:
 
 
 def is_stateful(operation: str) -> bool | None:
-    """Returns whether an operation has a state, by its name; None if unknown.
-
-    Raises:
-        MissingPartError: If it can't be read.
-    """
+    """Returns whether an operation has a state, by its name; None if unknown."""
     definition = _operations.get()(operation)
     return None if definition is None else bool(definition.is_stateful)
 
 
 def traced_functions(function: Any) -> list[Any]:
-    """Returns the traces of a `tf.function` so far; none for other objects.
-
-    Raises:
-        MissingPartError: If they can't be read.
-    """
+    """Returns the traces of a `tf.function` so far; none for other objects."""
     if not hasattr(function, "get_concrete_function"):
         return []
     return list(_traced.of(function)())
 
 
 def take_identity(variable: tf.Variable, other: tf.Variable) -> None:
-    """Gives a variable the identity of another one, by which optimizers know it.
-
-    Raises:
-        MissingPartError: If variables have no such identity.
-    """
+    """Gives a variable the identity of another one, by which optimizers know it."""
     _unique_id.set(variable, _unique_id.of(other))
 
 
 def global_seed() -> int | None:
-    """Returns TensorFlow's global seed.
-
-    Raises:
-        MissingPartError: If it can't be read.
-    """
+    """Returns TensorFlow's global seed."""
     return _seed.of(_context.get()())  # type: ignore[no-any-return]
 
 
 def set_global_seed(seed: int) -> None:
-    """Sets TensorFlow's global seed, and keeps its kernels, which `tf.random.set_seed` drops.
-
-    Raises:
-        MissingPartError: If it can't be set.
-    """
+    """Sets TensorFlow's global seed, and keeps its kernels, which `tf.random.set_seed` drops."""
     eager = _context.get()()
     _seed.set(eager, seed)
     _generator.set(eager, random.Random(seed))

@@ -14,7 +14,6 @@
 | `plain` | the trainer that calls `model.fit` |
 | `callbacks` | which callbacks watch batches, or may change a model |
 | `variables` | making variables ahead of the training |
-| `batches` | training data in the order of each epoch, and validation data |
-| `tensors` | arrays as tensors |
+| `batches` | training data in the order of each epoch, and validation data; arrays as tensors |
 | `run_trial`, `watch` | running a trial; following its training epoch by epoch |
 """

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from studies.data import Part, Splits
+from studies.data.arrays.large import file_of
 from studies.data.arrays.texts import is_text
 from studies.data.structures import Arrays, map_arrays
 from studies.definition.seeds import permutation
-from studies.training.tensors import as_tensor
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -198,3 +198,34 @@ def _plain(dataset: tf.data.Dataset) -> tf.data.Dataset:
     options.experimental_optimization.apply_default_optimizations = False
     options.threading.private_threadpool_size = 1
     return dataset.with_options(options)
+
+
+def as_tensor(array: np.ndarray) -> tf.Tensor:
+    """Returns the tensor of an array.
+
+    Args:
+        array: Any. One of numbers that is mapped to memory as a whole from a file of
+            `numpy.save` is not copied, except to a device with its own memory.
+
+    Returns:
+        A tensor of the same type, shape and values.
+    """
+    import tensorflow as tf
+
+    mapped = _mapped_again(array)
+    if mapped is None:
+        return tf.constant(array)
+    # To TensorFlow's default device; on a CPU this copies nothing.
+    return tf.identity(tf.experimental.dlpack.from_dlpack(mapped.__dlpack__()))
+
+
+def _mapped_again(array: np.ndarray) -> np.ndarray | None:
+    """Returns an array mapped to memory so that TensorFlow can use it without a copy.
+
+    TensorFlow takes no read-only array. This one is copied on write, which never happens.
+    """
+    file = file_of(array)
+    # TensorFlow has texts in another form: they are copied.
+    if file is None or is_text(array):
+        return None
+    return np.asarray(np.load(file, mmap_mode="c"))

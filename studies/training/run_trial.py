@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import Hyperparameters
@@ -18,13 +18,14 @@ from studies.training.building.made_data import AnyData, MadeData, validation_di
 from studies.training.process import global_settings
 from studies.training.process.determinism import begin_trial
 from studies.training.states.best_weights import BestWeights
-from studies.training.states.checkpointing import Checkpoints, cannot_write, restoring, take_up
+from studies.training.states.checkpointing import Checkpoints, cannot_write
+from studies.training.states.resuming import restoring, take_up
 from studies.training.states.training_state import TrainingState
 from studies.training.trainer import ChangedModelError, NotTrainedError, Trainer, Training
 from studies.training.variables import parameters_of
 from studies.training.watch import OnEpochResult, Watch
 from studies.user_code.causes import explain, fatal, gives_up_trial, is_fatal, out_of_memory
-from tracking.records import Decision, EpochResult, TrialResult, TrialSpec, TrialTask
+from tracking.records import Decision, EpochResult, TrialResult, TrialTask
 
 if TYPE_CHECKING:
     import keras
@@ -63,37 +64,11 @@ def run_trial(
         StudyError: If a checkpoint cannot be written.
         Exception: Whatever ``on_epoch`` raises.
     """
-    spec, started = task.spec, time.monotonic()
-    reports = _Reports(on_epoch)
-    try:
-        unfit, anew = "", False
-        while True:
-            try:
-                return _run_trial(study, data, task, reports, trainer, started, unfit, anew)
-            except ChangedModelError as error:
-                if anew:
-                    raise
-                anew = True
-                _log.warning("trial %d: %s; it is trained from its first epoch", spec.number, error)
-            except NotTrainedError as error:
-                if unfit:
-                    raise
-                unfit = str(error)
-            # All of it again, so that nothing is left of the failure, and no callback is called
-            # twice.
-            reports.begin_again()
-    except StudyError:
-        raise
-    except Exception as error:
-        if reports.error is not None:
-            raise reports.error from None
-        # No failure of a trial may end the process that it runs in.
-        _log.warning("trial %d could not be run", spec.number, exc_info=True)
-        return _not_begun(spec, started, f"the trial could not be run: {describe(error)}")
+    return _Run(study, data, task, _Reports(on_epoch), trainer, time.monotonic()).result()
 
 
 class _Reports:
-    """Passes epochs on, and keeps errors of that, which are not the training's."""
+    """Reports epochs, and keeps errors of reporting, which are not the training's."""
 
     def __init__(self, on_epoch: OnEpochResult) -> None:
         self._on_epoch = on_epoch
@@ -102,7 +77,7 @@ class _Reports:
         self.error: Exception | None = None
 
     def begin_again(self) -> None:
-        """Makes it answer itself for the epochs that were already reported."""
+        """Makes it repeat the decisions on epochs that were reported before."""
         self._known = dict(self._decided)
 
     def __call__(self, epoch: EpochResult) -> Decision:
@@ -116,110 +91,165 @@ class _Reports:
             raise
 
 
-def _run_trial(
-    study: StudyDefinition,
-    data: AnyData,
-    task: TrialTask,
-    reports: _Reports,
-    trainer: Trainer,
-    started: float,
-    unfit: str,
-    anew: bool,
-) -> TrialResult:
-    """Runs a trial; by `model.fit` if it is unfit for programs, or without states."""
-    spec = task.spec
-    hp = Hyperparameters(task.space, spec.values, number=spec.built_as)
-    if not isinstance(data, MadeData):
-        return _run_on(study, data, task, hp, reports, trainer, started, unfit, anew)
-    try:
-        _, splits, class_weight = data.of(hp)
-    except Exception as error:
-        if is_fatal(error):
-            raise fatal(error) from None
-        cause = data.cause(error)
-        _tell_once(spec.number, cause)
-        mistake = "" if out_of_memory(error) or gives_up_trial(error) else cause
-        return _not_begun(spec, started, f"its data can't be made: {cause}", mistake, hp)
-    task = replace(task, spec=replace(spec, data_digest=splits.digest, class_weight=class_weight))
-    result = _run_on(study, splits, task, hp, reports, trainer, started, unfit, anew)
-    return replace(
-        result,
-        data_digest=splits.digest,
-        validation_digest=validation_digest(splits),
-        class_weight=class_weight,
-    )
+@dataclass
+class _Run:
+    """One run of a trial.
 
+    Attributes:
+        unfit: Why `model.fit` must train it, or empty.
+        stateless: Whether it is trained from its first epoch, and keeps no states.
+    """
 
-def _run_on(
-    study: StudyDefinition,
-    splits: AnySplits,
-    task: TrialTask,
-    hp: Hyperparameters,
-    reports: _Reports,
-    trainer: Trainer,
-    started: float,
-    unfit: str,
-    anew: bool,
-) -> TrialResult:
-    """Runs a trial on its data; see `_run_trial`."""
-    spec = task.spec
-    splits = with_class_weight(splits, spec.class_weight)
-    try:
-        model, callbacks = _build(study, hp, spec.seed)
-        stateless = trainer.concludes or anew
-        state = None if stateless else take_up(task, model, splits, callbacks)
-        if state is None and not stateless and _may_have_a_state(task):
-            model, callbacks = _build(study, hp, spec.seed)
-    except Exception as error:
-        # It may return nothing, or read an inactive name, for these values only: the default ones
-        # were checked before (see `check_study`).
-        if is_fatal(error):
-            raise fatal(error) from None
-        if isinstance(error, BuilderError):
-            reason = str(error)
-        else:
-            reason = f"the builder raised {explain(error, study.build)}"
-            _tell_once(spec.number, reason)
-        return _not_begun(spec, started, reason, _mistake(error, study.build), hp)
-    weights = BestWeights(model)
-    checkpoints = Checkpoints(task, model, callbacks, weights, trainer)
-    watch = Watch(spec, weights, checkpoints, reports, trainer=trainer, started=started)
-    with checkpoints:
-        training = Training(model, splits, spec, callbacks, hp, unfit=unfit)
-        trained = _train(training, watch, reports, trainer, state, study.build)
-    if reports.error is not None:
-        # Whatever the training did to it.
-        raise reports.error
-    result = watch.result(parameters_of(model))
-    kept = result.best is not None and task.may_stay(result.best)
-    if kept and result.state in ("complete", "pruned") and weights.copy is not None:
-        result = _saved(result, weights, task)
-    name, reason = state.trainer if state is not None and not trained else trainer.used
-    if checkpoints.given_up:
-        given_up = (
-            f"no state is kept, so it is trained from its first epoch: {checkpoints.given_up}"
+    study: StudyDefinition
+    data: AnyData
+    task: TrialTask
+    reports: _Reports
+    trainer: Trainer
+    started: float
+    unfit: str = ""
+    stateless: bool = False
+
+    def result(self) -> TrialResult:
+        """Runs the trial, again if it must start again; see `run_trial`."""
+        number, self.stateless = self.task.spec.number, self.trainer.concludes
+        changed = False
+        try:
+            while True:
+                try:
+                    return self._run()
+                except ChangedModelError as error:
+                    if changed:
+                        raise
+                    self.stateless = changed = True
+                    _log.warning("trial %d: %s; it is trained from its first epoch", number, error)
+                except NotTrainedError as error:
+                    if self.unfit:
+                        raise
+                    self.unfit = str(error)
+                # All of it again, so that nothing is left of the failure, and no callback is called
+                # twice.
+                self.reports.begin_again()
+        except StudyError:
+            raise
+        except Exception as error:
+            if self.reports.error is not None:
+                raise self.reports.error from None
+            # No failure of a trial may end the process that it runs in.
+            _log.warning("trial %d could not be run", number, exc_info=True)
+            return self._not_begun(f"the trial could not be run: {describe(error)}")
+
+    def _run(self) -> TrialResult:
+        spec, data = self.task.spec, self.data
+        hp = Hyperparameters(self.task.space, spec.values, number=spec.built_as)
+        if not isinstance(data, MadeData):
+            return self._run_on(data, self.task, hp)
+        try:
+            _, splits, class_weight = data.of(hp)
+        except Exception as error:
+            if is_fatal(error):
+                raise fatal(error) from None
+            cause = data.cause(error)
+            _tell_once(spec.number, cause)
+            mistake = "" if out_of_memory(error) or gives_up_trial(error) else cause
+            return self._not_begun(f"its data can't be made: {cause}", mistake, hp)
+        spec = replace(spec, data_digest=splits.digest, class_weight=class_weight)
+        return replace(
+            self._run_on(splits, replace(self.task, spec=spec), hp),
+            data_digest=splits.digest,
+            validation_digest=validation_digest(splits),
+            class_weight=class_weight,
         )
-        reason = f"{reason}; {given_up}" if reason else given_up
-    return replace(result, joined=_joined(hp), trainer=name, trainer_reason=reason)
 
+    def _run_on(self, splits: AnySplits, task: TrialTask, hp: Hyperparameters) -> TrialResult:
+        """Runs the trial on its data."""
+        spec, build, state = task.spec, self.study.build, None
+        splits = with_class_weight(splits, spec.class_weight)
+        try:
+            model, callbacks = _build(self.study, hp, spec.seed)
+            if not self.stateless:
+                state = take_up(task, model, splits, callbacks)
+                if state is None and (task.origin is not None or spec.attempt > 1):
+                    # The attempt to restore one may have changed the model.
+                    model, callbacks = _build(self.study, hp, spec.seed)
+        except Exception as error:
+            # It may return nothing, or read an inactive name, for these values only: the default
+            # ones were checked before (see `check_study`).
+            if is_fatal(error):
+                raise fatal(error) from None
+            if isinstance(error, BuilderError):
+                reason = str(error)
+            else:
+                reason = f"the builder raised {explain(error, build)}"
+                _tell_once(spec.number, reason)
+            return self._not_begun(reason, _mistake(error, build), hp)
+        weights = BestWeights(model)
+        checkpoints = Checkpoints(task, model, callbacks, weights, self.trainer)
+        watch = Watch(
+            spec, weights, checkpoints, self.reports, trainer=self.trainer, started=self.started
+        )
+        with checkpoints:
+            training = Training(model, splits, spec, callbacks, hp, unfit=self.unfit)
+            trained = self._train(training, watch, state)
+        if self.reports.error is not None:
+            # Whatever the training did to it.
+            raise self.reports.error
+        result = watch.result(parameters_of(model))
+        kept = result.best is not None and task.may_stay(result.best)
+        if kept and result.state in ("complete", "pruned") and weights.copy is not None:
+            result = _saved(result, weights, task)
+        name, reason = state.trainer if state is not None and not trained else self.trainer.used
+        if checkpoints.given_up:
+            stateless = "no state is kept, so it is trained from its first epoch"
+            reason = "; ".join(filter(None, (reason, f"{stateless}: {checkpoints.given_up}")))
+        return replace(result, joined=_joined(hp), trainer=name, trainer_reason=reason)
 
-def _not_begun(
-    spec: TrialSpec,
-    started: float,
-    reason: str,
-    raised: str = "",
-    hp: Hyperparameters | None = None,
-) -> TrialResult:
-    """Returns the result of a trial whose training could not begin."""
-    return TrialResult(
-        spec.number,
-        "infeasible",
-        reason=reason,
-        seconds=time.monotonic() - started,
-        repeat=spec.repeat,
-        joined=() if hp is None else _joined(hp),
-        raised=raised,
-    )
+    def _train(self, training: Training, watch: Watch, state: TrainingState | None) -> bool:
+        """Trains a model, from its first epoch or from a state; False if nothing was left to do.
+
+        A training that raises fails.
+        """
+        build = self.study.build
+        if state is not None:
+            if not watch.go_on_from(state):
+                return False
+            restored = restoring(training.callbacks, state.callbacks)
+            training = replace(
+                training,
+                callbacks=[*training.callbacks, restored],
+                initial_epoch=len(state.epochs),
+                traced=state.traced,
+            )
+        try:
+            with forgetting_gradients():
+                outcome = self.trainer.train(training, watch.on_epoch_end)
+            if outcome is not None:
+                watch.conclude(outcome)
+        except (StudyError, NotTrainedError):
+            raise
+        except Exception as error:
+            if self.reports.error is None:
+                if is_fatal(error):
+                    raise fatal(error) from None
+                memory = out_of_memory(error)
+                reason = f"out of memory: {describe(error)}" if memory else ""
+                reason = reason or f"the training raised {explain(error, build)}"
+                watch.fail(reason, _mistake(error, build))
+                _tell_once(training.spec.number, describe(error))
+        return True
+
+    def _not_begun(
+        self, reason: str, raised: str = "", hp: Hyperparameters | None = None
+    ) -> TrialResult:
+        """Returns the result of a trial whose training could not begin."""
+        return TrialResult(
+            self.task.spec.number,
+            "infeasible",
+            reason=reason,
+            seconds=time.monotonic() - self.started,
+            repeat=self.task.spec.repeat,
+            joined=() if hp is None else _joined(hp),
+            raised=raised,
+        )
 
 
 def _saved(result: TrialResult, weights: BestWeights, task: TrialTask) -> TrialResult:
@@ -232,50 +262,6 @@ def _saved(result: TrialResult, weights: BestWeights, task: TrialTask) -> TrialR
         # Its value counts nevertheless.
         _tell_once(task.spec.number, describe(error))
         return replace(result, unsaved=f"its weights can't be saved: {describe(error)}")
-
-
-def _train(
-    training: Training,
-    watch: Watch,
-    reports: _Reports,
-    trainer: Trainer,
-    state: TrainingState | None,
-    build: Any,
-) -> bool:
-    """Trains a model, from its first epoch or from a state; a training that raises fails.
-
-    Returns:
-        Whether there was anything left to train.
-    """
-    if state is not None:
-        if not watch.go_on_from(state):
-            return False
-        restored = restoring(training.callbacks, state.callbacks)
-        training = replace(
-            training,
-            callbacks=[*training.callbacks, restored],
-            initial_epoch=len(state.epochs),
-            traced=state.traced,
-        )
-    try:
-        with forgetting_gradients():
-            outcome = trainer.train(training, watch.on_epoch_end)
-        if outcome is not None:
-            watch.conclude(outcome)
-    except (StudyError, NotTrainedError):
-        raise
-    except Exception as error:
-        if reports.error is None:
-            if is_fatal(error):
-                raise fatal(error) from None
-            watch.fail(_training_failed(error, build), _mistake(error, build))
-            _tell_once(training.spec.number, describe(error))
-    return True
-
-
-def _may_have_a_state(task: TrialTask) -> bool:
-    """Returns whether an attempt to restore a state may have changed the model."""
-    return task.origin is not None or task.spec.attempt > 1
 
 
 def _build(
@@ -295,12 +281,6 @@ def _tell_once(number: int, what: str) -> None:
     if what not in _told:
         _told.add(what)
         _log.warning("trial %d raised", number, exc_info=True)
-
-
-def _training_failed(error: Exception, build: Any) -> str:
-    if out_of_memory(error):
-        return f"out of memory: {describe(error)}"
-    return f"the training raised {explain(error, build)}"
 
 
 def _mistake(error: Exception, build: Any) -> str:

@@ -15,10 +15,9 @@ from studies.libraries.keras_parts import (
     layers_within,
 )
 from studies.libraries.tensorflow_parts import is_plain_variable
-from studies.training.batches import packed
+from studies.training.batches import as_tensor, packed
 from studies.training.models import fixed_batch_size, has_own_steps
 from studies.training.structures.structure import Structure
-from studies.training.tensors import as_tensor
 
 if TYPE_CHECKING:
     import keras

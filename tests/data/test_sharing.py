@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from studies.data import DataError, Splits, datasets
 from studies.data.parts.sharing import shared
-from studies.training.tensors import as_tensor
+from studies.training.batches import as_tensor
 
 
 def several() -> Splits:

@@ -27,8 +27,8 @@ import kerastudy as ks
 from search_spaces import Hyperparameters
 from search_spaces.errors import BuilderError, ObjectiveError, StudyError
 from studies.training import batches
-from studies.training.building.build import check_study
 from studies.training.building.discovering import resolve_space
+from studies.training.building.trying import check_study
 from studies.training.plain import PlainTrainer
 from studies.training.process import global_settings
 from studies.training.process.determinism import configure_tensorflow

@@ -19,9 +19,9 @@ import kerastudy as ks
 from studies.data.arrays.large import file_of
 from studies.data.parts.sharing import shared
 from studies.definition.seeds import permutation
+from studies.training.batches import as_tensor
 from studies.training.process.determinism import configure_tensorflow
 from studies.training.programs.compiled import CompiledTrainer
-from studies.training.tensors import as_tensor
 
 WORDS = np.array("a good film|a bad film|good good|bad, so bad|nothing good".split("|"))
 TEXTS = WORDS[np.arange(40) % 5]

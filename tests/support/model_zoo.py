@@ -47,7 +47,7 @@ def noises(hp: Values) -> keras.Model:
         layers.Dense(8, activation="selu"),
         layers.AlphaDropout(hp["rate"]),
         layers.Dense(8, activation="gelu"),
-        layers.GaussianDropout(hp["rate"]),
+        layers.GaussianDropout(0.2),
     ]
     return compiled(stack(*inner), keras.optimizers.RMSprop(hp["lr"]))
 

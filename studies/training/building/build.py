@@ -1,34 +1,27 @@
-"""Builds compiled models from hyperparameters, and checks them before training."""
+"""Builds compiled models, and callbacks, from hyperparameters."""
 
 from __future__ import annotations
 
-import math
 import numbers
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from search_spaces import HyperparameterError, Hyperparameters
-from search_spaces.errors import BuilderError, NotRecordableError, StudyError
+from search_spaces.errors import BuilderError
 from studies.definition.objective import unknown_metric
 from studies.libraries.keras_parts import compile_arguments
 from studies.training.batches import as_keras_reads, packed
-from studies.training.building.metric_directions import settled
-from studies.training.building.own_code import loading_warnings
-from studies.training.building.target_checks import check_targets, check_weighted
+from studies.training.building.hypermodel import has_own_fit
 from studies.training.models import fixed_batch_size, has_own_steps
 from studies.training.process import global_settings
-from studies.training.process.determinism import begin_trial
-from tracking.records import Objective
-from tracking.runs.mlflow_names import check_names
 
 if TYPE_CHECKING:
     import keras
 
     from studies.data import AnySplits
     from studies.definition.study_definition import StudyDefinition
-    from studies.training.building.made_data import AnyData
 
 
 def build_model(study: StudyDefinition, hp: Hyperparameters) -> keras.Model:
@@ -39,9 +32,6 @@ def build_model(study: StudyDefinition, hp: Hyperparameters) -> keras.Model:
             its own trains it, or reads what the space lacks.
         Exception: Whatever the builder raises.
     """
-    # Late: it imports this module.
-    from studies.training.building.hypermodel import has_own_fit
-
     try:
         with global_settings.noting_environment():
             model = build_function(study.build)(hp)
@@ -164,106 +154,6 @@ def build_callbacks(
                 f"Received in it: {callback!r:.200}"
             )
     return callbacks
-
-
-class Checked(NamedTuple):
-    """The outcome of checking a study's default hyperparameters.
-
-    Attributes:
-        warnings: What a person should know. A builder that raises is one: other hyperparameters
-            may suit it.
-        objective: The study's, with its direction.
-        model_bytes: Of the model's weights; 0 if there is none.
-    """
-
-    warnings: list[str]
-    objective: Objective
-    model_bytes: int = 0
-
-
-def check_study(study: StudyDefinition, data: AnyData) -> Checked:
-    """Builds the model of the default hyperparameters and trains it on a few samples.
-
-    So mistakes in a builder are reported before anything is written.
-
-    Args:
-        study: The study.
-        data: Its data, with the weights of its classes; or what makes it.
-
-    Raises:
-        BuilderError: If the builder returns no compiled model, or reads what the space lacks; if
-            output layer, loss and targets can't fit; or if the study's trainer is "compiled" and
-            the model or its callbacks can't be.
-        ObjectiveError: If the model does not log the objective, or its direction is unknown.
-    """
-    # Late: they import this module.
-    from studies.training.building.hypermodel import has_own_fit, rehearse
-    from studies.training.building.made_data import splits_for
-    from studies.training.building.trying import check_tensorboard, failure, try_model
-    from studies.training.programs.compiled import CompiledTrainer
-    from studies.training.programs.fitness import why_not
-
-    assert study.space is not None, "a session resolves the study's space"
-    hp = Hyperparameters(study.space, study.space.defaults())
-    splits = splits_for(data, hp)
-    begin_trial(study.seed)
-    try:
-        model = build_model(study, hp)
-        callbacks = build_callbacks(study, hp)
-    except StudyError:
-        raise
-    except Exception as error:
-        found = [failure(study, data, error, "the builder")]
-        return Checked(found, settled(study.objective, None))
-    check_tensorboard(study, callbacks)
-    compiles = study.trainer == "compiled" and not has_own_fit(study.build)
-    if compiles:
-        _refuse(study, splits.unfit or why_not(model, callbacks))
-    try:
-        if has_own_fit(study.build):
-            logged = rehearse(study, model, splits, hp)
-        else:
-            for part in (splits.train.at_hand, splits.validation.at_hand):
-                check_targets(model, part.x, part.y)
-                check_weighted(model, part)
-            logged = try_model(study, model, splits, hp)
-    except StudyError:
-        raise
-    except Exception as error:
-        found = [failure(study, data, error, "the model")]
-        return Checked(found, settled(study.objective, model))
-    _check_metric_names(study, logged)
-    if not callbacks and not has_own_steps(model):
-        named = study.objective
-        check_logged(named.metric if isinstance(named, Objective) else named, logged)
-    objective = settled(study.objective, model)
-    if compiles:
-        # Only tracing shows which state it holds.
-        trainer = CompiledTrainer()
-        _refuse(study, trainer.why_not_traced(model, splits, study.batch_size))
-    warnings = loading_warnings(model, study.build)
-    return Checked(warnings, objective, weights_bytes(model))
-
-
-def _check_metric_names(study: StudyDefinition, logged: Iterable[str]) -> None:
-    try:
-        check_names((), logged)
-    except NotRecordableError as error:
-        raise BuilderError(f"The study {study.name!r} can't be recorded. {error}") from None
-
-
-def weights_bytes(model: keras.Model) -> int:
-    """Returns the size of a model's weights in bytes, as floats of 32 bits."""
-    return sum(4 * int(math.prod(weight.shape)) for weight in model.weights)
-
-
-def _refuse(study: StudyDefinition, reason: str) -> None:
-    """Raises BuilderError if there is a reason why a study cannot be compiled."""
-    if reason:
-        raise BuilderError(
-            f"The study {study.name!r} cannot be compiled: {reason}. Take that away, or use the "
-            "trainer 'auto', which leaves it to model.fit."
-        )
 
 
 def check_logged(metric: str, logged: set[str]) -> None:

@@ -1,51 +1,162 @@
-"""Tries a study's model on a few samples, to report mistakes before training."""
+"""Tries a study's default model on a few samples, to report mistakes before training."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from search_spaces import Hyperparameters, SearchSpace
-from search_spaces.errors import BuilderError, StudyError
-from studies.training.batches import packed
-from studies.training.building.build import build_model
-from studies.training.models import fixed_batch_size, scalars
+from search_spaces.errors import BuilderError, NotRecordableError, StudyError
+from studies.training.batches import as_tensor, packed
+from studies.training.building.build import build_callbacks, build_model, check_logged
+from studies.training.building.hypermodel import has_own_fit, rehearse
+from studies.training.building.made_data import AnyData, splits_for
+from studies.training.building.metric_directions import settled
+from studies.training.building.own_code import loading_warnings
+from studies.training.building.target_checks import check_targets, check_weighted
+from studies.training.models import fixed_batch_size, has_own_steps, scalars
 from studies.training.process.determinism import begin_trial
-from studies.training.tensors import as_tensor
+from studies.training.programs.compiled import CompiledTrainer
+from studies.training.programs.fitness import why_not
+from studies.training.structures.structure import Structure
+from studies.training.variables import parameters_of
 from studies.user_code.causes import explain, fatal, is_fatal, out_of_memory
+from tracking.records import Objective
+from tracking.runs.mlflow_names import check_names
 
 if TYPE_CHECKING:
     import keras
 
     from studies.data import AnySplits
     from studies.definition.study_definition import StudyDefinition
-    from studies.training.building.made_data import AnyData
 
 _SAMPLES = 4
 # Points of the space to check whether other hyperparameters fail like the default ones.
 _OTHER_PLACES = (0.25, 0.75)
 
 
-def try_model(
+class Checked(NamedTuple):
+    """The outcome of checking a study's default hyperparameters.
+
+    Attributes:
+        warnings: What a person should know. A builder that raises is one: other hyperparameters
+            may suit it.
+        objective: The study's, with its direction.
+        model_bytes: Size of the model's weights, as floats of 32 bits; 0 if there is no model.
+    """
+
+    warnings: list[str]
+    objective: Objective
+    model_bytes: int = 0
+
+
+def check_study(study: StudyDefinition, data: AnyData) -> Checked:
+    """Builds the model of the default hyperparameters and trains it on a few samples.
+
+    So mistakes in a builder are reported before anything is written.
+
+    Raises:
+        BuilderError: If the builder returns no compiled model, or reads what the space lacks; if
+            output layer, loss and targets can't fit; or if the study's trainer is "compiled" and
+            the model or its callbacks can't be.
+        ObjectiveError: If the model does not log the objective, or its direction is unknown.
+    """
+    assert study.space is not None, "a session resolves the study's space"
+    hp = Hyperparameters(study.space, study.space.defaults())
+    splits = splits_for(data, hp)
+    begin_trial(study.seed)
+    try:
+        model = build_model(study, hp)
+        callbacks = build_callbacks(study, hp)
+    except StudyError:
+        raise
+    except Exception as error:
+        found = [_failure(study, data, error, "the builder")]
+        return Checked(found, settled(study.objective, None))
+    _check_tensorboard(study, callbacks)
+    compiles = study.trainer == "compiled" and not has_own_fit(study.build)
+    if compiles:
+        _refuse(study, splits.unfit or why_not(model, callbacks))
+    try:
+        if has_own_fit(study.build):
+            logged = rehearse(study, model, splits, hp)
+        else:
+            for part in (splits.train.at_hand, splits.validation.at_hand):
+                check_targets(model, part.x, part.y)
+                check_weighted(model, part)
+            logged = _try_model(study, model, splits, hp)
+    except StudyError:
+        raise
+    except Exception as error:
+        found = [_failure(study, data, error, "the model")]
+        return Checked(found, settled(study.objective, model))
+    _check_metric_names(study, logged)
+    if not callbacks and not has_own_steps(model):
+        named = study.objective
+        check_logged(named.metric if isinstance(named, Objective) else named, logged)
+    objective = settled(study.objective, model)
+    if compiles:
+        # Only tracing shows which state it holds.
+        trainer = CompiledTrainer()
+        _refuse(study, trainer.why_not_traced(model, splits, study.batch_size))
+    warnings = loading_warnings(model, study.build)
+    return Checked(warnings, objective, 4 * parameters_of(model))
+
+
+def _check_metric_names(study: StudyDefinition, logged: Iterable[str]) -> None:
+    try:
+        check_names((), logged)
+    except NotRecordableError as error:
+        raise BuilderError(f"The study {study.name!r} can't be recorded. {error}") from None
+
+
+def _refuse(study: StudyDefinition, reason: str) -> None:
+    """Raises BuilderError if there is a reason why a study cannot be compiled."""
+    if reason:
+        raise BuilderError(
+            f"The study {study.name!r} cannot be compiled: {reason}. Take that away, or use the "
+            "trainer 'auto', which leaves it to model.fit."
+        )
+
+
+def unlike_builds(study: StudyDefinition) -> str:
+    """Builds the model of the default hyperparameters twice, and compares the structures.
+
+    Returns:
+        A warning if they differ; nothing if they don't, or can't be compared.
+    """
+    assert study.space is not None, "a session resolves the study's space"
+    if has_own_fit(study.build):
+        return ""
+    keys = []
+    for _ in range(2):
+        begin_trial(study.seed)
+        try:
+            structure = Structure(
+                build_model(study, Hyperparameters(study.space, study.space.defaults()))
+            )
+        except Exception:
+            # `check_study` reports it.
+            return ""
+        if structure.reason:
+            return ""
+        keys.append(structure.key)
+    if keys[0] == keys[1]:
+        return ""
+    return (
+        "the builder makes models of different structure of the same hyperparameters and seed, "
+        "from something that lasts from one call to the next, such as a counter"
+    )
+
+
+def _try_model(
     study: StudyDefinition, model: keras.Model, splits: AnySplits, hp: Hyperparameters
 ) -> set[str]:
-    """Trains a model for one batch, and validates it.
+    """Trains a model for one batch, and validates it; returns the names of its metrics.
 
     It runs the steps untraced: tracing, as in `fit`, would take longer than all the rest. A failure
     counts only if `fit`, with another model, fails too.
-
-    Args:
-        study: The study.
-        model: Its model; trained in place.
-        splits: Its data.
-        hp: The model's hyperparameters.
-
-    Returns:
-        The names of the metrics that the model logs.
-
-    Raises:
-        Exception: Whatever the training raises.
     """
     try:
         return _step_once(model, splits)
@@ -84,17 +195,10 @@ def _samples(model: keras.Model, splits: AnySplits) -> list[tuple[Any, ...]]:
     return [packed(part.first(size)) for part in (splits.train, splits.validation)]
 
 
-def failure(study: StudyDefinition, data: AnyData, error: Exception, doing: str) -> str:
+def _failure(study: StudyDefinition, data: AnyData, error: Exception, doing: str) -> str:
     """Returns the message for default hyperparameters that fail, if others may not.
 
-    Args:
-        study: The study.
-        data: Its data, or what makes it.
-        error: What was raised.
-        doing: Where, such as "the builder".
-
-    Raises:
-        BuilderError: If others fail alike: then it is a mistake in the study's code.
+    If others fail alike, it is a mistake in the study's code, and a BuilderError is raised.
     """
     if is_fatal(error):
         raise fatal(error)
@@ -113,12 +217,8 @@ def failure(study: StudyDefinition, data: AnyData, error: Exception, doing: str)
     )
 
 
-def check_tensorboard(study: StudyDefinition, callbacks: Any) -> None:
-    """Checks that the package for a TensorBoard callback is installed.
-
-    Raises:
-        BuilderError: If not; TensorFlow does not install it.
-    """
+def _check_tensorboard(study: StudyDefinition, callbacks: Any) -> None:
+    """Checks that the package for a TensorBoard callback is installed."""
     import keras
 
     found = find_spec("tensorboard")
@@ -146,10 +246,6 @@ def _others(space: SearchSpace) -> Iterator[Hyperparameters]:
 
 def _raised(study: StudyDefinition, data: AnyData, hp: Hyperparameters) -> str:
     """Builds and tries a model; returns the error, or None."""
-    # Late: it imports this one's neighbours.
-    from studies.training.building.hypermodel import has_own_fit, rehearse
-    from studies.training.building.made_data import splits_for
-
     try:
         splits = splits_for(data, hp)
         begin_trial(study.seed)
@@ -157,7 +253,7 @@ def _raised(study: StudyDefinition, data: AnyData, hp: Hyperparameters) -> str:
         if has_own_fit(study.build):
             rehearse(study, model, splits, hp)
         else:
-            try_model(study, model, splits, hp)
+            _try_model(study, model, splits, hp)
     except StudyError as error:
         return str(error)
     except Exception as error:

@@ -15,9 +15,8 @@ import numpy as np
 
 from search_spaces.errors import InternalError
 from studies.libraries.tensorflow_parts import tell_shapes_of_variables
-from studies.training.batches import known_size, packed
+from studies.training.batches import as_tensor, known_size, packed
 from studies.training.programs.loops import Loop
-from studies.training.tensors import as_tensor
 
 if TYPE_CHECKING:
     import keras

@@ -4,9 +4,9 @@
 |---|---|
 | `best_weights` | the weights of a trial's best epoch: kept in memory, written once, digested |
 | `beyond_weights` | variables of losses and metrics |
-| `callback_states` | the state of callbacks in their attributes |
-| `callback_surroundings` | the state of callbacks elsewhere: closures, globals, classes |
-| `checkpointing` | keeping the state of a training, and resuming from it |
+| `callback_states` | the state of callbacks, in their attributes and elsewhere |
+| `checkpointing` | keeping the state of a training |
+| `resuming` | resuming a training from its last state |
 | `state_writer` | writes states in the background: the training never waits for a disk |
 | `training_state` | the state of a training after an epoch, in a file |
 """

@@ -1,54 +1,44 @@
-"""Keeps the state of a training after its epochs, and resumes from it."""
+"""Keeps the state of a training after its epochs."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from search_spaces.errors import StudyError
 from studies.error_texts import describe
-from studies.training.building.build import build_variables
 from studies.training.callbacks import may_change_model
 from studies.training.process.determinism import global_random_states
 from studies.training.programs.graph_checks import random_operation
 from studies.training.states import callback_states
-from studies.training.states.best_weights import BestWeights, weights_digest
+from studies.training.states.best_weights import BestWeights
 from studies.training.states.beyond_weights import Beyond, beyond_weights
-from studies.training.states.callback_states import CallbackStateError
-from studies.training.states.callback_surroundings import Surroundings
+from studies.training.states.callback_states import CallbackStateError, Surroundings
 from studies.training.states.state_writer import StateWriter
 from studies.training.states.training_state import (
-    StateError,
     TrainingState,
     identity_of,
-    read_state,
 )
 from studies.training.trainer import Trainer
 from studies.training.variables import (
-    assign,
     copy_of,
-    make_variables,
     other_optimizers,
-    set_values,
     stateful_layers,
     values_of,
 )
 from tracking.records import BestEpoch, TrialTask
-from tracking.store.atomic import one_before
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from studies.data import AnySplits
 
 _log = logging.getLogger(__name__)
-# The share of a training's time that may go into its states. In a training of epochs of a few
-# milliseconds not each of them has its own; what a kill then costs is a part of a second.
+# The share of a training's time that may go into its states. Of epochs of a few milliseconds not
+# each has one: a kill then costs a part of a second.
 _SHARE = 0.03
 
 
@@ -61,6 +51,9 @@ class Checkpoints:
         callbacks: The user's own.
         weights: The weights of the best epoch.
         trainer: The trainer. One that concludes has no states: its trainings can't be resumed.
+
+    Attributes:
+        given_up: Why states are no longer kept, or empty.
     """
 
     def __init__(
@@ -71,10 +64,10 @@ class Checkpoints:
         weights: BestWeights,
         trainer: Trainer,
     ) -> None:
-        self._given_up = ""
+        self.given_up = ""
         self._task, self._model, self._callbacks = task, model, callbacks
         self._weights, self._trainer = weights, trainer
-        # Such states are in no weights, nor in the model's optimizer: they can't be restored.
+        # States of these are in no weights, nor in the model's optimizer: they can't be restored.
         wanted = not (trainer.concludes or stateful_layers(model) or other_optimizers(model))
         self._identity = identity_of(task.spec)
         self._writer = StateWriter(task.state) if wanted and task.state is not None else None
@@ -84,30 +77,14 @@ class Checkpoints:
         self._around = _surroundings(callbacks) if user_own else ""
         self._generator = global_random_states()[-1]
 
-    @property
-    def given_up(self) -> str:
-        """Why states are no longer kept, or empty."""
-        return self._given_up
-
     def __enter__(self) -> Checkpoints:
-        """Starts the writer."""
-        if self._writer is not None:
-            self._writer.__enter__()
+        """Returns itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Waits for the last write.
-
-        Raises:
-            StudyError: If a state could not be written.
-        """
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Waits for the last write; raises StudyError if a state could not be written."""
         if self._writer is not None:
-            self._writer.__exit__(kind, error, trace)
+            self._writer.close()
             if error is None:
                 self._check(self._writer)
 
@@ -185,9 +162,9 @@ class Checkpoints:
         """Keeps no state: if the training is cut, it starts again, to the same bits."""
         number = self._task.spec.number
         _log.info("trial %d is trained from its first epoch if it is cut: %s", number, reason)
-        self._given_up = reason
+        self.given_up = reason
         assert self._writer is not None
-        self._writer.__exit__(None, None, None)
+        self._writer.close()
         self._writer = None
 
     def _check(self, writer: StateWriter) -> None:
@@ -220,96 +197,3 @@ def cannot_write(path: Path, error: OSError) -> StudyError:
         f"The checkpoint {str(path)!r} cannot be written: {error.strerror or error}. Make room, "
         "and launch again to resume."
     )
-
-
-def take_up(
-    task: TrialTask,
-    model: keras.Model,
-    splits: AnySplits,
-    callbacks: Sequence[keras.callbacks.Callback],
-) -> TrainingState | None:
-    """Restores a model from the last state of its trial, or of the trial that it continues.
-
-    If the newest state can't be used, the one before is; a message says what that costs.
-
-    Args:
-        task: The training.
-        model: New; if None is returned, it may have been changed.
-        splits: The data.
-        callbacks: The user's own.
-
-    Returns:
-        The state, or None if none can be used: then the training starts from its first epoch, to
-        the same bits.
-    """
-    unfit = ""
-    for path, own in _states(task):
-        try:
-            state = _taken_up(path, task, model, splits, callbacks)
-        except Exception as error:
-            # Any fault: training from the first epoch needs no state.
-            why = str(error) if isinstance(error, StateError) else describe(error)
-            unfit = unfit or why
-            if own:
-                # Otherwise it would replace a sound one when the next one is written.
-                path.unlink(missing_ok=True)
-            continue
-        if unfit:
-            _tell(task, unfit, f"resumes from an earlier one, after epoch {len(state.epochs)}")
-        return state
-    if unfit:
-        _tell(task, unfit, "is trained from its first epoch")
-    return None
-
-
-def _states(task: TrialTask) -> Iterator[tuple[Path, bool]]:
-    """Yields the existing states, newest first, and whether each is the trial's own."""
-    for newest, own in ((task.state, True), (task.origin, False)):
-        if newest is not None:
-            yield from ((path, own) for path in (newest, one_before(newest)) if path.exists())
-
-
-def _tell(task: TrialTask, unfit: str, how: str) -> None:
-    """Logs the cost of a state that can't be used."""
-    number = task.spec.number
-    _log.warning("trial %d: its newest state can't be used (%s); it %s", number, unfit, how)
-
-
-def _taken_up(
-    path: Path,
-    task: TrialTask,
-    model: keras.Model,
-    splits: AnySplits,
-    callbacks: Sequence[keras.callbacks.Callback],
-) -> TrainingState:
-    state = read_state(path)
-    if state.identity != identity_of(task.spec) or len(state.epochs) > task.spec.epochs:
-        raise StateError("it is of another training")
-    callback_states.capture(callbacks)
-    if len(callbacks) != len(state.callbacks):
-        raise StateError("the trial has other callbacks")
-    build_variables(model, splits)
-    if state.beyond_names:
-        make_variables(model, splits)
-        beyond = beyond_weights(model)
-        if beyond.names != list(state.beyond_names):
-            raise StateError("the model holds other variables beyond its weights")
-        set_values(beyond.variables, state.beyond)
-    assign(model, state.best_weights)
-    if weights_digest(copy_of(model)[: len(model.weights)]) != state.weights_sha256:
-        raise StateError("its weights are not those that were recorded")
-    assign(model, state.last)
-    return state
-
-
-def restoring(
-    callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Mapping[str, Any]]
-) -> keras.callbacks.Callback:
-    """Returns a callback that sets the others to captured states, once they have begun."""
-    import keras
-
-    class Restoring(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_train_begin(self, logs: Any = None) -> None:
-            callback_states.restore(callbacks, states)
-
-    return Restoring()

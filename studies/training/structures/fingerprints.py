@@ -17,7 +17,7 @@ import re
 import sys
 import types
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,7 +37,16 @@ class _Named(NamedTuple):
     field: int
 
 
-_FIELD = type(_Named.field)
+# Objects that consist of a few others, or of their text.
+_PARTS: tuple[tuple[Any, Callable[[Any], Iterable[object]]], ...] = (
+    (types.MethodType, lambda method: (method.__func__, method.__self__)),
+    (functools.partial, lambda partial: (partial.func, partial.args, partial.keywords)),
+    (property, lambda property: (property.fget, property.fset, property.fdel)),
+    (staticmethod | classmethod, lambda wrapper: (wrapper.__func__,)),
+    (types.ModuleType, lambda module: (module.__name__,)),
+    (re.Pattern, lambda pattern: (pattern.pattern, pattern.flags)),
+    (np.dtype | range | slice | type(_Named.field), lambda thing: (repr(thing),)),
+)
 
 
 class Fingerprint:
@@ -107,6 +116,10 @@ class Fingerprint:
             if isinstance(value, kinds):
                 visit(self, value)
                 return
+        for kinds, parts_of in _PARTS:
+            if isinstance(value, kinds):
+                self._write(type(value).__name__, [self._token(part) for part in parts_of(value)])
+                return
         self._visit_object(value)
 
     def _visit_object(self, value: Any) -> None:
@@ -151,35 +164,12 @@ class Fingerprint:
         if library_of(type(value)) not in {*_LIBRARIES, "builtins", "collections"}:
             self._visit_attributes(value)
 
-    def _visit_method(self, value: Any) -> None:
-        self._write("method", self._token(value.__func__), self._token(value.__self__))
-
-    def _visit_partial(self, value: Any) -> None:
-        parts = (value.func, value.args, value.keywords)
-        self._write("partial", [self._token(part) for part in parts])
-
-    def _visit_property(self, value: Any) -> None:
-        parts = (value.fget, value.fset, value.fdel)
-        self._write("property", [self._token(part) for part in parts])
-
-    def _visit_wrapper(self, value: Any) -> None:
-        self._write(type(value).__name__, self._token(value.__func__))
-
-    def _visit_module(self, value: Any) -> None:
-        self._write("module", value.__name__)
-
     def _visit_array(self, value: Any) -> None:
         array = np.asarray(value)
         if array.dtype.hasobject:
             self._unreadable("an array of objects")
         self._write("array", array.dtype.str, array.shape)
         self._digest.update(np.ascontiguousarray(array).tobytes())
-
-    def _visit_shown(self, value: Any) -> None:
-        self._write(type(value).__name__, repr(value))
-
-    def _visit_pattern(self, value: Any) -> None:
-        self._write("pattern", value.pattern, value.flags)
 
     def _visit_path(self, value: pathlib.PurePath) -> None:
         # Not its attributes: it stores requested names there.
@@ -271,18 +261,11 @@ _VISITORS: tuple[tuple[Any, Callable[[Fingerprint, Any], None]], ...] = (
     (set | frozenset, Fingerprint._visit_set),
     (types.FunctionType, Fingerprint._visit_function),
     (types.CodeType, Fingerprint._visit_code),
-    (types.MethodType, Fingerprint._visit_method),
-    (functools.partial, Fingerprint._visit_partial),
     (type, Fingerprint._visit_type),
-    (types.ModuleType, Fingerprint._visit_module),
-    (property, Fingerprint._visit_property),
-    (staticmethod | classmethod, Fingerprint._visit_wrapper),
     (types.CellType, Fingerprint._visit_cell),
     (np.ndarray | np.generic, Fingerprint._visit_array),
     (enum.Enum, Fingerprint._visit_enum),
     (pathlib.PurePath, Fingerprint._visit_path),
-    (np.dtype | range | slice | _FIELD, Fingerprint._visit_shown),
-    (re.Pattern, Fingerprint._visit_pattern),
     (types.BuiltinFunctionType | types.MethodDescriptorType | np.ufunc, Fingerprint._visit_builtin),
 )
 

@@ -10,15 +10,12 @@ answer becomes a condition: the program serves only trials whose numbers meet al
 from __future__ import annotations
 
 import contextlib
-import math
 import numbers
 import operator
-import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from studies.libraries.keras_parts import math_of_gaussian_dropout
 from studies.libraries.tensorflow_parts import variable_of_a_program
 
 if TYPE_CHECKING:
@@ -147,11 +144,6 @@ class Lifted:
             mine, theirs = theirs, mine
         return Lifted(self._record, lambda values: compute(mine(values), theirs(values)), sources)
 
-    def root(self) -> Lifted:
-        """Returns its square root, computed in Python too."""
-        mine = self._formula
-        return Lifted(self._record, lambda values: math.sqrt(mine(values)), self._sources)
-
     def _ask(self, compare: Callable[[Any, Any], bool], other: object) -> Any:
         mine = self._formula
         if isinstance(other, Lifted):
@@ -230,20 +222,7 @@ def lifted(sources: Sequence[LiftedNumber], exact: frozenset[int]) -> Iterator[R
                 continue
             number = Lifted(record, operator.itemgetter(position), frozenset([position]))
             vars(source.owner)[source.attribute] = number
-        with _rooting():
-            yield record
+        yield record
     finally:
         for source, original in zip(sources, originals, strict=True):
             vars(source.owner)[source.attribute] = original
-
-
-@contextlib.contextmanager
-def _rooting() -> Iterator[None]:
-    """Makes Keras's GaussianDropout, which takes a root of its rate, work with lifted numbers."""
-
-    def sqrt(number: Any) -> Any:
-        return number.root() if isinstance(number, Lifted) else math.sqrt(number)
-
-    # If it can't be replaced, the plain number is used.
-    with math_of_gaussian_dropout(types.SimpleNamespace(sqrt=sqrt)):
-        yield

@@ -26,7 +26,6 @@ _LIFTED: Mapping[str, tuple[str, ...]] = {
     "SpatialDropout1D": ("rate",),
     "SpatialDropout2D": ("rate",),
     "SpatialDropout3D": ("rate",),
-    "GaussianDropout": ("rate",),
     "GaussianNoise": ("stddev",),
     "AlphaDropout": ("rate",),
     "L1": ("l1",),
