@@ -8,17 +8,19 @@ rest of a study's file, which reads data and makes studies, is left out.
 from __future__ import annotations
 
 import ast
-import builtins
+import contextlib
 import linecache
+import symtable
 import sys
 import sysconfig
 import textwrap
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.util import resolve_name
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final
 
 from studies.error_texts import first_paragraph
 from studies.user_code.causes import builder_function
@@ -32,6 +34,8 @@ _LIBRARIES: Final = tuple(
 _OURS: Final = Path(__file__).resolve().parents[3]
 _OUR_PACKAGES: Final = ("kerastudy", "search_spaces", "studies", "tracking")
 _LAMBDA = "__lambda__"
+_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_Import = ast.Import | ast.ImportFrom
 
 
 @dataclass(frozen=True)
@@ -60,24 +64,26 @@ def own_code(config: Mapping[str, Any], build: Any) -> OwnCode:
     """
     compiled = config.get("compile_config") or {}
     layers = {key: value for key, value in config.items() if key != "compile_config"}
-    if not any(True for _ in _custom(config)):
-        return OwnCode()
-    texts = _own_texts(build)
-    modules: dict[str, _Module] = {}
+    modules = _own_modules(build) if any(True for _ in _custom(config)) else {}
     objects: dict[str, tuple[str, str]] = {}
-    missing: list[list[str]] = []
-    for part in (layers, compiled):
-        missing.append([])
-        for key, name in sorted(set(_custom(part))):
-            if name == _LAMBDA:
-                reason = (
-                    f"the layer {key!r} holds a lambda, which Keras loads in its unsafe mode alone"
-                )
-            else:
-                reason = _take(key, name, texts, modules, objects)
-            if reason:
-                missing[-1].append(reason)
-    return OwnCode(_ordered(modules, texts), objects, tuple(missing[0]), tuple(missing[1]))
+
+    def why_missing(key: str, name: str) -> str:
+        """Includes an object, with everything it needs; returns why it can't."""
+        if name == _LAMBDA:
+            return f"the layer {key!r} holds a lambda, which Keras loads in its unsafe mode alone"
+        for module_name, module in modules.items():
+            reason = module.take(name)
+            if reason == "":
+                objects[key] = module_name, name
+            if reason is not None:
+                return reason
+        return f"{name!r} is in none of the study's files"
+
+    missing, missing_compiled = (
+        tuple(filter(None, (why_missing(*each) for each in sorted(set(_custom(part))))))
+        for part in (layers, compiled)
+    )
+    return OwnCode(_ordered(modules), objects, missing, missing_compiled)
 
 
 def loading_warnings(model: keras.Model, build: Any) -> list[str]:
@@ -135,22 +141,19 @@ def _is_keras(part: Mapping[str, Any]) -> bool:
     return str(part.get("module") or "").partition(".")[0] == "keras"
 
 
-def _own_texts(build: Any) -> dict[str, str]:
-    """Returns the texts of the builder's module and of its imports that are no libraries."""
+def _own_modules(build: Any) -> dict[str, _Module]:
+    """Returns the builder's module, and those of its imports that are no libraries."""
     function = None if build is None else builder_function(build)
     code = getattr(function, "__code__", None)
+    found: dict[str, _Module] = {}
     if not isinstance(code, CodeType):
-        return {}
-    first = str(getattr(function, "__module__", "__main__"))
-    found = {first: "".join(linecache.getlines(code.co_filename))}
-    waiting = [first]
+        return found
+    waiting = [(str(getattr(function, "__module__", "__main__")), code.co_filename)]
     while waiting:
-        name = waiting.pop()
-        for imported in _imported(found[name], name):
-            file = _own_file(imported, sys.modules.get(imported))
-            if file and imported not in found:
-                found[imported] = "".join(linecache.getlines(file))
-                waiting.append(imported)
+        name, file = waiting.pop()
+        if file and name not in found:
+            found[name] = module = _Module(name, "".join(linecache.getlines(file)))
+            waiting += [(each, _own_file(each, sys.modules.get(each))) for each in module.imports]
     return found
 
 
@@ -164,91 +167,73 @@ def _own_file(name: str, module: ModuleType | None) -> str:
     return "" if of_library or ours else file
 
 
-def _take(
-    key: str,
-    name: str,
-    texts: Mapping[str, str],
-    modules: dict[str, _Module],
-    objects: dict[str, tuple[str, str]],
-) -> str:
-    """Includes a named object, with everything it needs; returns why it can't."""
-    for module_name, text in texts.items():
-        module = modules.get(module_name) or _Module.of(text)
-        if module is None:
-            continue
-        refused = module.take(name)
-        if refused is None:
-            continue
-        if refused:
-            return refused
-        modules[module_name] = module
-        objects[key] = (module_name, name)
-        return ""
-    return f"{name!r} is in none of the study's files"
+def _ordered(modules: Mapping[str, _Module]) -> dict[str, str]:
+    """Returns the texts to include, each after those that it imports.
 
-
-def _ordered(modules: Mapping[str, _Module], texts: Mapping[str, str]) -> dict[str, str]:
-    """Returns the texts to include: whole imported modules first."""
+    Imported ones as a whole: the code that imports them may need more than the model's own part.
+    """
     found: dict[str, str] = {}
     begun: set[str] = set()
 
-    def add(name: str, text: str) -> None:
+    def add(name: str, text: str, imports: Collection[str]) -> None:
         if name not in begun:
             begun.add(name)
-            for imported in _imported(text, name):
-                if imported in texts and imported != name:
-                    add(imported, texts[imported])
+            add_whole(imports)
             found[name] = text
 
-    wanted = {name: module.text for name, module in modules.items()}
-    imported = {each for name, text in wanted.items() for each in _imported(text, name)}
-    # Code that another module imports may need more than its own part.
-    for name, text in sorted(wanted.items(), key=lambda pair: pair[0] not in imported):
-        add(name, texts[name] if name in imported else text)
+    def add_whole(names: Collection[str]) -> None:
+        for name in names:
+            if name in modules:
+                add(name, modules[name].text, modules[name].imports)
+
+    parts = {name: module.part for name, module in modules.items() if module.part}
+    imports = {name: _imported(ast.parse(part), name) - {name} for name, part in parts.items()}
+    for names in imports.values():
+        add_whole(sorted(names))
+    for name, part in parts.items():
+        add(name, part, imports[name])
     return found
 
 
-def _imported(text: str, name: str) -> Iterator[str]:
-    package = name.rpartition(".")[0]
-    try:
-        tree = ast.parse(text)
-    except SyntaxError:
-        # A notebook's cell, with commands that are no Python.
-        return
+def _imported(tree: ast.Module, name: str) -> set[str]:
+    """Returns the names of all that a module's text may import."""
+    found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                above = package.split(".")[: len(package.split(".")) - node.level + 1]
-                base = ".".join([*above, *([base] if base else [])])
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+            with contextlib.suppress(ImportError):
+                relative = "." * node.level + (node.module or "")
+                base = resolve_name(relative, name.rpartition(".")[0])
+                found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return found
 
 
 class _Module:
-    """A module's text, a part of which is included."""
+    """A module's text, a part of which is included.
 
-    def __init__(self, text: str, tree: ast.Module) -> None:
-        self._lines = text.splitlines(keepends=True)
-        self._tree = tree
+    Attributes:
+        text: All of it.
+        imports: The names of the modules that it imports.
+    """
+
+    def __init__(self, name: str, text: str) -> None:
+        self.text = text
+        try:
+            self._tree = ast.parse(text)
+        except SyntaxError:
+            # A notebook's cell, with commands that are no Python.
+            self._tree = ast.parse("")
+        self.imports = sorted(_imported(self._tree, name))
         self._taken: set[int] = set()
         # Classes and functions that are defined within a function, as text.
         self._lifted: dict[str, str] = {}
         self._definitions: dict[str, list[int]] = {}
-        imported = {name for each in ast.walk(tree) if _imports(each) for name in _defined(each)}
-        for place, statement in enumerate(tree.body):
-            for name in {*_defined(statement), *_changed(statement, imported)}:
-                self._definitions.setdefault(name, []).append(place)
-
-    @classmethod
-    def of(cls, text: str) -> _Module | None:
-        try:
-            return cls(text, ast.parse(text))
-        except SyntaxError:
-            # A notebook's cell, with commands that are no Python.
-            return None
+        walked = ast.walk(self._tree)
+        imported = {name for each in walked if isinstance(each, _Import) for name in _defined(each)}
+        for place, statement in enumerate(self._tree.body):
+            for defined in {*_defined(statement), *_changed(statement, imported)}:
+                self._definitions.setdefault(defined, []).append(place)
 
     def take(self, name: str) -> str | None:
         """Includes a definition, and everything it needs.
@@ -256,39 +241,31 @@ class _Module:
         Returns:
             An empty text; why it can't be; or None if there is no definition of that name.
         """
-        places = self._definitions.get(name, [])
-        if any(not _imports(self._tree.body[place]) for place in places):
+        places = self._definitions.get(name, ())
+        if any(not isinstance(self._tree.body[place], _Import) for place in places):
             self._take_statements(name)
             return ""
         for node in ast.walk(self._tree):
-            defines = isinstance(node, ast.ClassDef | ast.FunctionDef)
-            if defines and node.name == name:  # type: ignore[attr-defined]
-                return self._take_inner(node, name)  # type: ignore[arg-type]
+            if isinstance(node, _Definition) and node.name == name:
+                free = self._free_names(node)
+                if free:
+                    used = ", ".join(map(repr, free))
+                    return f"{name!r} is defined within a function, and uses {used} of it"
+                self._lifted[name] = textwrap.dedent(self._segment(node))
+                for each in _names(node):
+                    self._take_statements(each)
+                return ""
         return None
 
     @property
-    def text(self) -> str:
+    def part(self) -> str:
         """The included text, in the order of the file."""
-        future = [
-            place
+        parts = [
+            self._segment(node)
             for place, node in enumerate(self._tree.body)
-            if isinstance(node, ast.ImportFrom) and node.module == "__future__"
+            if place in self._taken or getattr(node, "module", "") == "__future__"
         ]
-        parts = [self._segment(self._tree.body[p]) for p in sorted({*future, *self._taken})]
-        return "\n\n".join([*parts, *self._lifted.values()])
-
-    def _take_inner(self, node: ast.ClassDef | ast.FunctionDef, name: str) -> str:
-        segment = textwrap.dedent(self._segment(node))
-        free = _free_names(self._tree, node)
-        if free:
-            return (
-                f"{name!r} is defined within a function, and uses {', '.join(map(repr, free))} of "
-                "it"
-            )
-        self._lifted[name] = segment
-        for used in _names(node):
-            self._take_statements(used)
-        return ""
+        return "\n\n".join([*parts, *self._lifted.values()] if self._taken or self._lifted else [])
 
     def _take_statements(self, name: str) -> None:
         for place in self._definitions.get(name, ()):
@@ -298,43 +275,42 @@ class _Module:
                     self._take_statements(used)
 
     def _segment(self, node: ast.stmt) -> str:
-        decorators = getattr(node, "decorator_list", [])
-        first = min([node.lineno, *(d.lineno for d in decorators)])
-        assert node.end_lineno is not None
-        return "".join(self._lines[first - 1 : node.end_lineno]).rstrip() + "\n"
+        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+        lines = self.text.splitlines(keepends=True)[first - 1 : node.end_lineno]
+        return "".join(lines).rstrip() + "\n"
+
+    def _free_names(self, node: _Definition) -> list[str]:
+        """Returns the local variables of the functions around a definition that it uses."""
+        tables = [symtable.symtable(self.text, "<own code>", "exec")]
+        while tables:
+            table = tables.pop()
+            tables += table.get_children()
+            if (table.get_name(), table.get_lineno()) == (node.name, node.lineno):
+                free = {each.get_name() for each in table.get_symbols() if each.is_free()}
+                return sorted(free - {"__class__"})
+        return []
 
 
-def _defined(statement: ast.stmt) -> Iterator[str]:
-    """Yields the names that a statement at the top level of a module defines."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        yield statement.name
-    elif isinstance(statement, ast.Import | ast.ImportFrom):
-        for alias in statement.names:
-            yield alias.asname or alias.name.partition(".")[0]
-    else:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                yield node.id
-            elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom):
-                # Within `if` or `try`.
-                yield from _defined(node)
-
-
-def _imports(node: ast.AST) -> TypeGuard[ast.Import | ast.ImportFrom]:
-    return isinstance(node, ast.Import | ast.ImportFrom)
+def _defined(node: ast.AST) -> Iterator[str]:
+    """Yields the names that a statement defines where it stands, also within `if` or `try`."""
+    if isinstance(node, _Definition):
+        yield node.name
+        return
+    if isinstance(node, _Import):
+        yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
+    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id
+    for child in ast.iter_child_nodes(node):
+        yield from _defined(child)
 
 
 def _changed(statement: ast.stmt, imported: Collection[str]) -> Iterator[str]:
     """Yields the names of objects that a statement at the top level of a module changes.
 
-    As ``table["a"] = 1`` does, ``names.append(x)``, and ``Layer.call = call``.
-
-    Args:
-        statement: The statement.
-        imported: The module's imports: mostly modules, which are not changed so.
+    As ``table["a"] = 1`` does, ``names.append(x)``, and ``Layer.call = call``. Of imported names,
+    which are mostly modules, only their items count.
     """
-    function = isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-    if function or "__name__" in _names(statement):
+    if isinstance(statement, _Definition) or "__name__" in _names(statement):
         # Code under a main guard runs only in the program's main module.
         return
     for node in ast.walk(statement):
@@ -353,23 +329,3 @@ def _changed(statement: ast.stmt, imported: Collection[str]) -> Iterator[str]:
 
 def _names(node: ast.AST) -> set[str]:
     return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
-
-
-def _free_names(tree: ast.Module, node: ast.ClassDef | ast.FunctionDef) -> list[str]:
-    """Returns the local variables of the functions around a definition that it uses."""
-    code = compile(tree, "<own code>", "exec")
-    found = _inner_code(code, node)
-    return sorted(set(found.co_freevars) - {"__class__", *dir(builtins)}) if found else []
-
-
-def _inner_code(code: CodeType, node: ast.ClassDef | ast.FunctionDef) -> CodeType | None:
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            decorators = [d.lineno for d in node.decorator_list]
-            first = min([node.lineno, *decorators])
-            if constant.co_name == node.name and constant.co_firstlineno in (first, node.lineno):
-                return constant
-            found = _inner_code(constant, node)
-            if found is not None:
-                return found
-    return None
