@@ -84,13 +84,13 @@ def _place_of(error: BaseException) -> str:
     places = [(frame.filename, frame.lineno or 0) for frame in frames]
     # Of functions that TensorFlow rewrote, and of operations in its graphs.
     places += [(file, int(line)) for file, line in _PLACE.findall(str(error))]
-    own = [(file, line) for file, line in places if _is_users(file)]
+    own = [(file, line) for file, line in places if is_users(file)]
     return f"{Path(own[-1][0]).name}, line {own[-1][1]}" if own else ""
 
 
 def _place_of_builder(build: Any) -> str:
     code = getattr(builder_function(build), "__code__", None)
-    if code is None or not _is_users(code.co_filename):
+    if code is None or not is_users(code.co_filename):
         return ""
     return f"{code.co_name} in {Path(code.co_filename).name}, line {code.co_firstlineno}"
 
@@ -106,7 +106,8 @@ def builder_function(build: Any) -> Any:
 
 
 @cache
-def _is_users(file: str) -> bool:
+def is_users(file: str) -> bool:
+    """Returns whether a file is of a user, or of the catalog: no library's and none of ours."""
     path = Path(file)
     if file.startswith("<") or path.name.startswith("__autograph_generated_file"):
         return False

@@ -7,35 +7,23 @@ rest of a study's file, which reads data and makes studies, is left out.
 
 from __future__ import annotations
 
-import ast
-import contextlib
 import linecache
-import symtable
 import sys
-import sysconfig
-import textwrap
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.util import resolve_name
-from pathlib import Path
-from types import CodeType, ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from types import CodeType
+from typing import TYPE_CHECKING, Any
 
 from studies.error_texts import first_paragraph
-from studies.user_code.causes import builder_function
+from studies.training.building.module_parts import ModulePart, imported_modules
+from studies.user_code.causes import builder_function, is_users
 
 if TYPE_CHECKING:
     import keras
 
-_LIBRARIES: Final = tuple(
-    {str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "purelib", "platlib")}
-)
-_OURS: Final = Path(__file__).resolve().parents[3]
-_OUR_PACKAGES: Final = ("kerastudy", "search_spaces", "studies", "tracking")
 _LAMBDA = "__lambda__"
-_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-_Import = ast.Import | ast.ImportFrom
+_ADVICE = "Use functions and classes of the top level of a file."
 
 
 @dataclass(frozen=True)
@@ -97,23 +85,17 @@ def loading_warnings(model: keras.Model, build: Any) -> list[str]:
         except Exception as error:
             return [
                 "Keras can't save the model, so the best trial's will not be registered: "
-                f"{first_paragraph(error)}. Use functions and classes of the top level of a file."
+                f"{first_paragraph(error)}. {_ADVICE}"
             ]
     code = own_code(config, build)
-    found = []
-    if code.missing:
-        found.append(
-            "Keras and MLflow won't load the registered model by themselves, and "
-            f"kerastudy.load_model only where the data is: {'; '.join(code.missing)}. Use "
-            "functions and classes of the top level of a file."
-        )
-    if code.missing_compiled:
-        found.append(
-            "The registered model will be loaded without what it is compiled with: "
-            f"{'; '.join(code.missing_compiled)}. Use functions and classes of the top level of a "
-            "file."
-        )
-    return found
+    said = {
+        "Keras and MLflow won't load the registered model by themselves, and kerastudy.load_model "
+        "only where the data is": code.missing,
+        "The registered model will be loaded without what it is compiled with": (
+            code.missing_compiled
+        ),
+    }
+    return [f"{text}: {'; '.join(missing)}. {_ADVICE}" for text, missing in said.items() if missing]
 
 
 def _custom(part: Any, layer: str = "") -> Iterator[tuple[str, str]]:
@@ -141,33 +123,28 @@ def _is_keras(part: Mapping[str, Any]) -> bool:
     return str(part.get("module") or "").partition(".")[0] == "keras"
 
 
-def _own_modules(build: Any) -> dict[str, _Module]:
+def _own_modules(build: Any) -> dict[str, ModulePart]:
     """Returns the builder's module, and those of its imports that are no libraries."""
     function = None if build is None else builder_function(build)
     code = getattr(function, "__code__", None)
-    found: dict[str, _Module] = {}
+    found: dict[str, ModulePart] = {}
     if not isinstance(code, CodeType):
         return found
     waiting = [(str(getattr(function, "__module__", "__main__")), code.co_filename)]
     while waiting:
         name, file = waiting.pop()
         if file and name not in found:
-            found[name] = module = _Module(name, "".join(linecache.getlines(file)))
-            waiting += [(each, _own_file(each, sys.modules.get(each))) for each in module.imports]
+            found[name] = module = ModulePart(name, "".join(linecache.getlines(file)))
+            waiting += [(each, _own_file(each)) for each in module.imports]
     return found
 
 
-def _own_file(name: str, module: ModuleType | None) -> str:
-    file = getattr(module, "__file__", None)
-    if not isinstance(file, str) or not file.endswith(".py"):
-        return ""
-    path = str(Path(file).resolve())
-    of_library = path.startswith(_LIBRARIES) or "site-packages" in path or "dist-packages" in path
-    ours = name.partition(".")[0] in _OUR_PACKAGES and Path(path).is_relative_to(_OURS)
-    return "" if of_library or ours else file
+def _own_file(name: str) -> str:
+    file = str(getattr(sys.modules.get(name), "__file__", None) or "")
+    return file if file.endswith(".py") and is_users(file) else ""
 
 
-def _ordered(modules: Mapping[str, _Module]) -> dict[str, str]:
+def _ordered(modules: Mapping[str, ModulePart]) -> dict[str, str]:
     """Returns the texts to include, each after those that it imports.
 
     Imported ones as a whole: the code that imports them may need more than the model's own part.
@@ -187,145 +164,8 @@ def _ordered(modules: Mapping[str, _Module]) -> dict[str, str]:
                 add(name, modules[name].text, modules[name].imports)
 
     parts = {name: module.part for name, module in modules.items() if module.part}
-    imports = {name: _imported(ast.parse(part), name) - {name} for name, part in parts.items()}
-    for names in imports.values():
-        add_whole(sorted(names))
     for name, part in parts.items():
-        add(name, part, imports[name])
+        add_whole(imported_modules(part, name))
+    for name, part in parts.items():
+        add(name, part, ())
     return found
-
-
-def _imported(tree: ast.Module, name: str) -> set[str]:
-    """Returns the names of all that a module's text may import."""
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            with contextlib.suppress(ImportError):
-                relative = "." * node.level + (node.module or "")
-                base = resolve_name(relative, name.rpartition(".")[0])
-                found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
-    return found
-
-
-class _Module:
-    """A module's text, a part of which is included.
-
-    Attributes:
-        text: All of it.
-        imports: The names of the modules that it imports.
-    """
-
-    def __init__(self, name: str, text: str) -> None:
-        self.text = text
-        try:
-            self._tree = ast.parse(text)
-        except SyntaxError:
-            # A notebook's cell, with commands that are no Python.
-            self._tree = ast.parse("")
-        self.imports = sorted(_imported(self._tree, name))
-        self._taken: set[int] = set()
-        # Classes and functions that are defined within a function, as text.
-        self._lifted: dict[str, str] = {}
-        self._definitions: dict[str, list[int]] = {}
-        walked = ast.walk(self._tree)
-        imported = {name for each in walked if isinstance(each, _Import) for name in _defined(each)}
-        for place, statement in enumerate(self._tree.body):
-            for defined in {*_defined(statement), *_changed(statement, imported)}:
-                self._definitions.setdefault(defined, []).append(place)
-
-    def take(self, name: str) -> str | None:
-        """Includes a definition, and everything it needs.
-
-        Returns:
-            An empty text; why it can't be; or None if there is no definition of that name.
-        """
-        places = self._definitions.get(name, ())
-        if any(not isinstance(self._tree.body[place], _Import) for place in places):
-            self._take_statements(name)
-            return ""
-        for node in ast.walk(self._tree):
-            if isinstance(node, _Definition) and node.name == name:
-                free = self._free_names(node)
-                if free:
-                    used = ", ".join(map(repr, free))
-                    return f"{name!r} is defined within a function, and uses {used} of it"
-                self._lifted[name] = textwrap.dedent(self._segment(node))
-                for each in _names(node):
-                    self._take_statements(each)
-                return ""
-        return None
-
-    @property
-    def part(self) -> str:
-        """The included text, in the order of the file."""
-        parts = [
-            self._segment(node)
-            for place, node in enumerate(self._tree.body)
-            if place in self._taken or getattr(node, "module", "") == "__future__"
-        ]
-        return "\n\n".join([*parts, *self._lifted.values()] if self._taken or self._lifted else [])
-
-    def _take_statements(self, name: str) -> None:
-        for place in self._definitions.get(name, ()):
-            if place not in self._taken:
-                self._taken.add(place)
-                for used in _names(self._tree.body[place]):
-                    self._take_statements(used)
-
-    def _segment(self, node: ast.stmt) -> str:
-        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
-        lines = self.text.splitlines(keepends=True)[first - 1 : node.end_lineno]
-        return "".join(lines).rstrip() + "\n"
-
-    def _free_names(self, node: _Definition) -> list[str]:
-        """Returns the local variables of the functions around a definition that it uses."""
-        tables = [symtable.symtable(self.text, "<own code>", "exec")]
-        while tables:
-            table = tables.pop()
-            tables += table.get_children()
-            if (table.get_name(), table.get_lineno()) == (node.name, node.lineno):
-                free = {each.get_name() for each in table.get_symbols() if each.is_free()}
-                return sorted(free - {"__class__"})
-        return []
-
-
-def _defined(node: ast.AST) -> Iterator[str]:
-    """Yields the names that a statement defines where it stands, also within `if` or `try`."""
-    if isinstance(node, _Definition):
-        yield node.name
-        return
-    if isinstance(node, _Import):
-        yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
-    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-        yield node.id
-    for child in ast.iter_child_nodes(node):
-        yield from _defined(child)
-
-
-def _changed(statement: ast.stmt, imported: Collection[str]) -> Iterator[str]:
-    """Yields the names of objects that a statement at the top level of a module changes.
-
-    As ``table["a"] = 1`` does, ``names.append(x)``, and ``Layer.call = call``. Of imported names,
-    which are mostly modules, only their items count.
-    """
-    if isinstance(statement, _Definition) or "__name__" in _names(statement):
-        # Code under a main guard runs only in the program's main module.
-        return
-    for node in ast.walk(statement):
-        held: ast.AST | None = None
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-            held = node.value.func
-        elif isinstance(node, ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load):
-            held = node
-        is_item = False
-        while isinstance(held, ast.Subscript | ast.Attribute):
-            is_item = is_item or isinstance(held, ast.Subscript)
-            held = held.value
-            if isinstance(held, ast.Name) and (is_item or held.id not in imported):
-                yield held.id
-
-
-def _names(node: ast.AST) -> set[str]:
-    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}

@@ -30,8 +30,9 @@ from studies.training.programs.chosen_programs import Chosen, ChosenPrograms
 from studies.training.programs.epochs import Arrays, Signature
 from studies.training.programs.fitness import why_not
 from studies.training.programs.fitting import fit
-from studies.training.programs.program import NotCompilableError, Program, Programs
+from studies.training.programs.program import NotCompilableError, Program
 from studies.training.programs.program_checks import BATCHES, difference, is_due
+from studies.training.programs.programs import Programs
 from studies.training.structures.structure import Structure
 from studies.training.trainer import NotTrainedError, OnEpoch, Training
 from studies.training.variables import make_variables, make_weights
@@ -75,9 +76,6 @@ class CompiledTrainer:
         self._plain = PlainTrainer()
         self._arrays: OrderedDict[tuple[int, str], tuple[Splits, Arrays]] = OrderedDict()
         self.programs = Programs(kept)
-        # Why models of a structure are not tried again. (Those of a kind of their own never come
-        # again, and are few.)
-        self._failed: dict[object, str] = {}
         self.used: tuple[str, str] = ("plain", "")
         self.walked: Structure | None = None
         self._present: ChosenPrograms | None = None
@@ -156,8 +154,7 @@ class CompiledTrainer:
                 raise
             _log.debug("the compiled trainer failed", exc_info=True)
             reason = _raised(error)
-            for key in self.programs.drop_broken():
-                self._failed[key] = reason
+            self.programs.refuse_broken(reason)
             if _is_want_of_memory(error):
                 self.programs.clear()
                 self._arrays.clear()
@@ -173,7 +170,7 @@ class CompiledTrainer:
         changes = may_change_model(training.callbacks)
         if changes:
             # `fit` makes variables, and traces, when the callbacks have begun the first epoch. Then
-            # # the plain trainer needs a newly built model.
+            # the plain trainer needs a newly built model.
             make_weights(model, training.splits)
             ahead, metrics_ahead = None, False
         else:
@@ -279,15 +276,13 @@ class CompiledTrainer:
         return structure
 
     def _program(self, model: keras.Model, structure: Structure, signature: Signature) -> Program:
-        key = (structure.key, signature)
-        if self._mode == "auto" and key in self._failed:
-            raise NotCompilableError(self._failed[key])
         try:
             return self.programs.program(model, structure, signature)
         except NotCompilableError:
             raise
         except Exception as error:
-            self._failed[key] = _raised(error)
+            if self._mode == "auto":
+                self.programs.refuse((structure.key, signature), _raised(error))
             raise
 
     def _arrays_of(self, splits: Splits) -> Arrays:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import random
 import warnings
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +20,7 @@ import numpy as np
 from search_spaces.errors import InternalError
 from studies.libraries.keras_parts import hold_value, value_held
 from studies.libraries.tensorflow_parts import forgetting_gradients, take_identity
-from studies.training.programs.epochs import (
-    LogsOfItsOwnError,
-    trace_epoch,
-    trace_validation,
-)
+from studies.training.programs.epochs import LogsOfItsOwnError, trace_epoch, trace_validation
 from studies.training.programs.graph_checks import entangled, hidden_state, place_of_captured
 from studies.training.programs.program_checks import Checked
 from studies.training.structures.lifting import Record, lifted
@@ -36,8 +31,6 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from studies.training.programs.epochs import Signature
-
-_REFUSALS_KEPT = 1000
 
 
 class NotCompilableError(InternalError):
@@ -106,8 +99,13 @@ class Program:
             lifted(structure.numbers, exact) as record,
         ):
             drawn = _drawn()
-            self._epoch = trace_epoch(model, signature)
-            self._validation = trace_validation(model, signature)
+            try:
+                self._epoch = trace_epoch(model, signature)
+                self._validation = trace_validation(model, signature)
+            except LogsOfItsOwnError:
+                raise NotCompilableError(
+                    "the model logs values that are not of its metrics"
+                ) from None
         if _drawn() != drawn:
             raise NotCompilableError(
                 "the model draws from Python's or numpy's random numbers while it is traced"
@@ -213,99 +211,6 @@ class Program:
         except Exception:
             self.broken = True
             raise
-
-
-class Programs:
-    """The programs used last, by structure.
-
-    Args:
-        kept: The most to keep.
-    """
-
-    def __init__(self, kept: int) -> None:
-        self._kept = kept
-        self._programs: OrderedDict[tuple[tuple[str, Signature], int], Program] = OrderedDict()
-        self._refused: OrderedDict[object, str] = OrderedDict()
-        self._refused_structures: dict[str, str] = {}
-        self._own: object = None
-        self._made = 0
-
-    def __len__(self) -> int:
-        """Returns how many are kept."""
-        return len(self._programs)
-
-    def __iter__(self) -> Iterator[Program]:
-        """Yields the kept ones, least recently used first."""
-        return iter(self._programs.values())
-
-    @property
-    def made(self) -> int:
-        """How many were traced so far."""
-        return self._made
-
-    def program(self, model: keras.Model, structure: Structure, signature: Signature) -> Program:
-        """Returns a program that serves a model, traced now if there is none.
-
-        Raises:
-            NotCompilableError: If none can.
-        """
-        if structure.state:
-            raise NotCompilableError(f"the model holds {structure.state}")
-        key = (structure.key, signature)
-        reason = self._refused_structures.get(structure.key) or self._refused.get(key)
-        if reason:
-            raise NotCompilableError(reason)
-        for place, program in reversed(self._programs.items()):
-            if place[0] == key and program.serves(structure):
-                self._programs.move_to_end(place)
-                return program
-        for place in [place for place in self._programs if place[0] == self._own]:
-            # No other trial can use the program of a unique structure.
-            self._programs.pop(place).close()
-        self._own = key if structure.reason else None
-        while len(self._programs) >= self._kept:
-            self._programs.popitem(last=False)[1].close()
-        try:
-            program = Program(model, structure, signature)
-        except LogsOfItsOwnError:
-            self._refuse(key, "the model logs values that are not of its metrics")
-            raise NotCompilableError(self._refused[key]) from None
-        except NotCompilableError as error:
-            self._refuse(key, str(error))
-            raise
-        self._made += 1
-        self._programs[key, self._made] = program
-        return program
-
-    def refuse(self, structure: str, reason: str) -> None:
-        """Lends no more programs to models of a structure.
-
-        Args:
-            structure: The key of their structure.
-            reason: The reason that their trials get.
-        """
-        self._refused_structures[structure] = reason
-        for place in list(self._programs):
-            if place[0][0] == structure:
-                self._programs.pop(place).close()
-
-    def drop_broken(self) -> list[object]:
-        """Drops programs that raised when they were run; returns their keys."""
-        places = [place for place, program in self._programs.items() if program.broken]
-        for place in places:
-            self._programs.pop(place).close()
-        return [key for key, _ in places]
-
-    def clear(self) -> None:
-        """Drops all programs."""
-        while self._programs:
-            self._programs.popitem()[1].close()
-
-    def _refuse(self, key: object, reason: str) -> None:
-        """Traces no more programs for models of a structure."""
-        self._refused[key] = reason
-        while len(self._refused) > _REFUSALS_KEPT:
-            self._refused.popitem(last=False)
 
 
 def _drawn() -> tuple[object, ...]:

@@ -1,0 +1,153 @@
+"""The part of a module's text that some of its classes and functions need."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import symtable
+import textwrap
+from collections.abc import Collection, Iterator
+from importlib.util import resolve_name
+
+_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_Import = ast.Import | ast.ImportFrom
+
+
+def imported_modules(text: str, name: str) -> list[str]:
+    """Returns the names of all that a module's text may import."""
+    found: set[str] = set()
+    for node in ast.walk(_parsed(text)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            with contextlib.suppress(ImportError):
+                relative = "." * node.level + (node.module or "")
+                base = resolve_name(relative, name.rpartition(".")[0])
+                found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return sorted(found - {name})
+
+
+class ModulePart:
+    """A module's text, and the part of it that a model needs.
+
+    Attributes:
+        text: All of it.
+        imports: The names of the modules that it imports.
+    """
+
+    def __init__(self, name: str, text: str) -> None:
+        self.text = text
+        self._tree = _parsed(text)
+        self.imports = imported_modules(text, name)
+        self._taken: set[int] = set()
+        # Classes and functions that are defined within a function, as text.
+        self._lifted: dict[str, str] = {}
+        self._definitions: dict[str, list[int]] = {}
+        walked = ast.walk(self._tree)
+        imported = {name for each in walked if isinstance(each, _Import) for name in _defined(each)}
+        for place, statement in enumerate(self._tree.body):
+            for defined in {*_defined(statement), *_changed(statement, imported)}:
+                self._definitions.setdefault(defined, []).append(place)
+
+    def take(self, name: str) -> str | None:
+        """Includes a definition, and everything it needs.
+
+        Returns:
+            An empty text; why it can't be; or None if there is no definition of that name.
+        """
+        places = self._definitions.get(name, ())
+        if any(not isinstance(self._tree.body[place], _Import) for place in places):
+            self._take_statements(name)
+            return ""
+        for node in ast.walk(self._tree):
+            if isinstance(node, _Definition) and node.name == name:
+                free = self._free_names(node)
+                if free:
+                    used = ", ".join(map(repr, free))
+                    return f"{name!r} is defined within a function, and uses {used} of it"
+                self._lifted[name] = textwrap.dedent(self._segment(node))
+                for each in _names(node):
+                    self._take_statements(each)
+                return ""
+        return None
+
+    @property
+    def part(self) -> str:
+        """The included text, in the order of the file."""
+        parts = [
+            self._segment(node)
+            for place, node in enumerate(self._tree.body)
+            if place in self._taken or getattr(node, "module", "") == "__future__"
+        ]
+        return "\n\n".join([*parts, *self._lifted.values()] if self._taken or self._lifted else [])
+
+    def _take_statements(self, name: str) -> None:
+        for place in self._definitions.get(name, ()):
+            if place not in self._taken:
+                self._taken.add(place)
+                for used in _names(self._tree.body[place]):
+                    self._take_statements(used)
+
+    def _segment(self, node: ast.stmt) -> str:
+        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+        lines = self.text.splitlines(keepends=True)[first - 1 : node.end_lineno]
+        return "".join(lines).rstrip() + "\n"
+
+    def _free_names(self, node: _Definition) -> list[str]:
+        """Returns the local variables of the functions around a definition that it uses."""
+        tables = [symtable.symtable(self.text, "<own code>", "exec")]
+        while tables:
+            table = tables.pop()
+            tables += table.get_children()
+            if (table.get_name(), table.get_lineno()) == (node.name, node.lineno):
+                free = {each.get_name() for each in table.get_symbols() if each.is_free()}
+                return sorted(free - {"__class__"})
+        return []
+
+
+def _parsed(text: str) -> ast.Module:
+    try:
+        return ast.parse(text)
+    except SyntaxError:
+        # A notebook's cell, with commands that are no Python.
+        return ast.parse("")
+
+
+def _defined(node: ast.AST) -> Iterator[str]:
+    """Yields the names that a statement defines where it stands, also within `if` or `try`."""
+    if isinstance(node, _Definition):
+        yield node.name
+        return
+    if isinstance(node, _Import):
+        yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
+    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id
+    for child in ast.iter_child_nodes(node):
+        yield from _defined(child)
+
+
+def _changed(statement: ast.stmt, imported: Collection[str]) -> Iterator[str]:
+    """Yields the names of objects that a statement at the top level of a module changes.
+
+    As ``table["a"] = 1`` does, ``names.append(x)``, and ``Layer.call = call``. Of imported names,
+    which are mostly modules, only their items count.
+    """
+    if isinstance(statement, _Definition) or "__name__" in _names(statement):
+        # Code under a main guard runs only in the program's main module.
+        return
+    for node in ast.walk(statement):
+        held: ast.AST | None = None
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            held = node.value.func
+        elif isinstance(node, ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load):
+            held = node
+        is_item = False
+        while isinstance(held, ast.Subscript | ast.Attribute):
+            is_item = is_item or isinstance(held, ast.Subscript)
+            held = held.value
+            if isinstance(held, ast.Name) and (is_item or held.id not in imported):
+                yield held.id
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
