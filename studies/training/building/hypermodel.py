@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from search_spaces.errors import BuilderError
 from studies.data import Part, Splits
 from studies.training.models import scalars
@@ -37,14 +35,13 @@ if TYPE_CHECKING:
 
 _SAMPLES = 8  # Samples to rehearse with.
 _OTHERS = (
-    "the HyperModel's fit trained other models than the one that it was given, so that no "
-    "weights are known to have this value. Train the given model, with the given callbacks, to "
-    "have a checkpoint"
+    "the HyperModel's fit trained other models than the given one, so no weights are known to have "
+    "this value. Train the given model, with the given callbacks, to get a checkpoint"
 )
 _NOT_MEASURED = (
     "the value that the HyperModel's fit returned was not measured with the final weights of the "
-    "model, so that no weights are known to have it. Return the history, or a value measured with "
-    "the final weights, to have a checkpoint"
+    "model, so no weights are known to have it. Return the history, or a value measured with the "
+    "final weights, to get a checkpoint"
 )
 # Evaluated in batches of another size, a value differs in its last digits.
 _TOLERANCE = 1e-4
@@ -63,11 +60,8 @@ def has_own_fit(build: object) -> bool:
 class HyperModelTrainer:
     """Trains by a HyperModel's own `fit`, on arrays.
 
-    Shuffling depends on the trial's seed, as all random states are set before; but its epochs can't
-    be resumed in between.
-
-    Args:
-        hypermodel: The study's builder.
+    All random states are set before, so shuffling depends on the trial's seed. A training can't be
+    resumed between epochs.
     """
 
     concludes = True
@@ -103,24 +97,25 @@ class HyperModelTrainer:
         if splits.train.sample_weight is not None:
             keywords["sample_weight"] = splits.train.sample_weight
         objective = spec.objective.metric
-        before = copy_of(given)
-        with fitted_models() as fitted:
-            returned = self._call(training.hp, given, splits.train, keywords, spec.seed)
+        before = [array.tobytes() for array in copy_of(given)]
+        with _fitted_models() as fitted:
+            returned = self._call(training, keywords)
         if not watching.ended and hasattr(returned, "history"):
             # It did not pass the callbacks on: its last epoch counts.
             last = {name: values[-1] for name, values in returned.history.items() if len(values)}
             outcome = scalars(last) or None
         else:
-            outcome = outcome_of(returned, objective)
+            outcome = _outcome_of(returned, objective)
         if outcome is not None:
-            trained = any(model is given for model in fitted) or _differ(copy_of(given), before)
+            changed = [array.tobytes() for array in copy_of(given)] != before
+            trained = changed or any(model is given for model in fitted)
             self.unsaved = self._why_unsaved(training, fitted, outcome) if trained else _OTHERS
         return outcome
 
     def _why_unsaved(
         self, training: Training, fitted: Sequence[keras.Model], outcome: Mapping[str, float]
     ) -> str:
-        """Says why the given model, as `fit` left it, is not known to have the value."""
+        """Returns why the given model, as `fit` left it, is not known to have the value."""
         given, objective = training.model, training.spec.objective.metric
         last = self._last.get(objective)
         value, measured = outcome.get(objective, last), _measured(given, training).get(objective)
@@ -145,17 +140,12 @@ class HyperModelTrainer:
 
         return report
 
-    def _call(
-        self,
-        hp: Hyperparameters,
-        model: keras.Model,
-        part: Any,
-        keywords: dict[str, Any],
-        seed: int,
-    ) -> Any:
+    def _call(self, training: Training, keywords: dict[str, Any]) -> Any:
         """Calls `fit`, without arguments that it does not take or passes to `model.fit` itself."""
         import keras
 
+        hp, model, part = training.hp, training.model, training.splits.train
+        assert isinstance(part, Part), "a session refuses others"
         weighted, keywords = "sample_weight" in keywords, _taken(self._fit, keywords)
         if weighted and "sample_weight" not in keywords:
             raise BuilderError(
@@ -164,14 +154,14 @@ class HyperModelTrainer:
                 "sample_weight, or **kwargs, and pass that on to model.fit."
             )
         while True:
-            keras.utils.set_random_seed(seed)
+            keras.utils.set_random_seed(training.spec.seed)
             try:
                 with warnings.catch_warnings():
                     warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
                     return self._fit(hp, model, part.x, _targets(part), **keywords)
             except TypeError as error:
                 # `model.fit(*args, batch_size=hp.Int(…), **kwargs)`: tuned there, so leave it out.
-                # # Python raises before anything is trained.
+                # Python raises before anything is trained.
                 twice = _GIVEN_TWICE.search(str(error))
                 if twice is None or twice[1] not in keywords:
                     raise
@@ -183,64 +173,41 @@ def rehearse(
 ) -> set[str]:
     """Trains an epoch on a few samples, to see what a HyperModel's `fit` declares and reports.
 
-    Args:
-        study: Its builder is a HyperModel with a `fit` of its own.
-        model: The model to train.
-        splits: The study's data.
-        hp: The hyperparameters.
-
     Returns:
         The names of the metrics of its epochs and of its outcome.
-
-    Raises:
-        Exception: Whatever the `fit` raises.
     """
+    import tensorflow as tf
+
+    names: set[str] = set()
 
     def on_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:
-        told.update(metrics)
+        names.update(metrics)
         return False
 
-    told: set[str] = set()
     objective = study.objective
     if not isinstance(objective, Objective):
-        # The model's metrics tell which way is better, once they have measured something.
+        # The model's metrics show which way is better, once they have measured something.
         objective = Objective(objective, "min")
     spec = TrialSpec(0, 1, {}, study.seed, 1, _SAMPLES, 1, "", objective)
     assert isinstance(splits, Splits), "a session refuses others"
     train, validation = splits.train.first(_SAMPLES), splits.validation.first(_SAMPLES)
     splits = replace(splits, train=train, validation=validation)
     trainer, training = HyperModelTrainer(study.build), Training(model, splits, spec, [], hp)
-    with _without_tracing():
-        outcome = trainer.train(training, on_epoch)
-    return told.union(outcome or ())
-
-
-@contextlib.contextmanager
-def _without_tracing() -> Iterator[None]:
-    """Makes TensorFlow run functions eagerly: a step or two are not worth tracing."""
-    import tensorflow as tf
-
-    before = tf.config.functions_run_eagerly()
+    eager = tf.config.functions_run_eagerly()
+    # A step or two are not worth tracing.
     tf.config.run_functions_eagerly(True)
     try:
         with warnings.catch_warnings():
             # The warning that it does not apply to tf.data.
             warnings.filterwarnings("ignore", message=".*run_functions_eagerly.*")
-            yield
+            outcome = trainer.train(training, on_epoch)
     finally:
-        tf.config.run_functions_eagerly(before)
+        tf.config.run_functions_eagerly(eager)
+    return names.union(outcome or ())
 
 
-def outcome_of(returned: object, objective: str) -> dict[str, float] | None:
-    """Returns the outcome that a HyperModel's `fit` returns, or None if its epochs decide.
-
-    Args:
-        returned: Its returned value.
-        objective: The objective's name, for a bare number.
-
-    Raises:
-        BuilderError: If it is neither a history, a number, a dict of numbers nor None.
-    """
+def _outcome_of(returned: object, objective: str) -> dict[str, float] | None:
+    """Returns the outcome of what a HyperModel's `fit` returned, or None if its epochs decide."""
     if returned is None or hasattr(returned, "history"):
         return None
     try:
@@ -255,7 +222,7 @@ def outcome_of(returned: object, objective: str) -> dict[str, float] | None:
 
 
 @contextlib.contextmanager
-def fitted_models() -> Iterator[list[keras.Model]]:
+def _fitted_models() -> Iterator[list[keras.Model]]:
     """Collects the models whose `fit` is called within, one for each call."""
     import keras
 
@@ -267,19 +234,16 @@ def fitted_models() -> Iterator[list[keras.Model]]:
         fitted.append(model)
         return fit(model, *arguments, **keywords)
 
-    own = "fit" in vars(keras.Model)
-    keras.Model.fit = noting
+    owner = next(kind for kind in keras.Model.__mro__ if "fit" in vars(kind))
+    owner.fit = noting
     try:
         yield fitted
     finally:
-        if own:
-            keras.Model.fit = fit
-        else:
-            del keras.Model.fit
+        owner.fit = fit
 
 
 def _measured(model: keras.Model, training: Training) -> dict[str, float]:
-    """Returns what a model comes to on the validation data; nothing if that can't be told."""
+    """Returns a model's metrics on the validation data; none if they can't be measured."""
     validation = training.splits.validation
     assert isinstance(validation, Part), "a session refuses others"
     try:
@@ -295,12 +259,6 @@ def _measured(model: keras.Model, training: Training) -> dict[str, float]:
         # Not compiled, or trained on samples that the `fit` has prepared.
         return {}
     return {f"val_{name}": value for name, value in scalars(metrics).items()}
-
-
-def _differ(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> bool:
-    return len(one) != len(other) or any(
-        not np.array_equal(a, b) for a, b in zip(one, other, strict=True)
-    )
 
 
 def _taken(function: Any, keywords: Mapping[str, Any]) -> dict[str, Any]:

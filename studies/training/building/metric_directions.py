@@ -57,7 +57,7 @@ def _metrics(model: keras.Model) -> Iterator[Any]:
 def _direction_of(metric: Any) -> Direction | None:
     for kind in type(metric).__mro__:
         if kind.__module__.partition(".")[0] == "keras":
-            direction = known_direction(_snake_case(kind.__name__))
+            direction = known_direction(snake_case(kind.__name__))
             if direction is not None:
                 return direction
     # Keras's function with a user's name: MeanMetricWrapper(keras.losses.mse, "error").
@@ -68,7 +68,7 @@ def _direction_of(metric: Any) -> Direction | None:
     return None
 
 
-def _snake_case(name: str) -> str:
-    """Returns Keras's default name for metrics of a class."""
+def snake_case(name: str) -> str:
+    """Returns Keras's name for a class: of a metric by default, of a loss for its function."""
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()

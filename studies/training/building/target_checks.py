@@ -21,6 +21,7 @@ from studies.data.structures import map_arrays
 from studies.libraries.keras_parts import made_by
 from studies.training.batches import as_keras_reads
 from studies.training.building.compared_outputs import Compared, compared_outputs, single_output
+from studies.training.building.metric_directions import snake_case
 
 if TYPE_CHECKING:
     import keras
@@ -33,25 +34,13 @@ if TYPE_CHECKING:
 _SPARSE: Final = "sparse_categorical_crossentropy"
 _BINARY: Final = ("binary_crossentropy", "binary_focal_crossentropy")
 _CATEGORICAL: Final = ("categorical_crossentropy", "categorical_focal_crossentropy")
-_CLASSES: Final = {
-    "BinaryCrossentropy": "binary_crossentropy",
-    "BinaryFocalCrossentropy": "binary_focal_crossentropy",
-    "CategoricalCrossentropy": "categorical_crossentropy",
-    "CategoricalFocalCrossentropy": "categorical_focal_crossentropy",
-    "CosineSimilarity": "cosine_similarity",
-    "Hinge": "hinge",
-    "Huber": "huber",
-    "KLDivergence": "kl_divergence",
-    "LogCosh": "log_cosh",
-    "MeanAbsoluteError": "mean_absolute_error",
-    "MeanAbsolutePercentageError": "mean_absolute_percentage_error",
-    "MeanSquaredError": "mean_squared_error",
-    "MeanSquaredLogarithmicError": "mean_squared_logarithmic_error",
-    "Poisson": "poisson",
-    "SparseCategoricalCrossentropy": _SPARSE,
-    "SquaredHinge": "squared_hinge",
-}
-"""Keras's losses that are checked: the class, and the function that does the same.
+_CHECKED: Final = """
+    BinaryCrossentropy BinaryFocalCrossentropy CategoricalCrossentropy
+    CategoricalFocalCrossentropy CosineSimilarity Hinge Huber KLDivergence LogCosh
+    MeanAbsoluteError MeanAbsolutePercentageError MeanSquaredError MeanSquaredLogarithmicError
+    Poisson SparseCategoricalCrossentropy SquaredHinge
+    """.split()
+"""Keras's losses that are checked.
 
 All but the sparse one compare a target with an output of the same shape, number by number.
 """
@@ -59,18 +48,13 @@ All but the sparse one compare a target with an output of the same shape, number
 
 @dataclass(frozen=True)
 class _Loss:
-    """One of Keras's own losses.
-
-    Attributes:
-        name: The name of its function.
-        from_logits: Whether it takes the output as logits, not as probabilities.
-        ignored: The label that it leaves out, if any.
-        dtype: The type in which it computes.
-    """
+    """One of Keras's own losses, by the name of its function."""
 
     name: str
     from_logits: bool = False
+    # The label that it leaves out.
     ignored: int | None = None
+    # The type in which it computes.
     dtype: str = "float32"
 
 
@@ -233,7 +217,8 @@ def _loss(compiled: Any, targets: Shape, output: Shape) -> _Loss | None:
         except ValueError:
             # Keras reports it when it first needs the loss.
             return None
-    for class_name, name in _CLASSES.items():
+    for class_name in _CHECKED:
+        name = snake_case(class_name)
         if compiled is getattr(keras.losses, name):
             return _Loss(name)
         # Exactly: a subclass may compute anything.
