@@ -1,12 +1,13 @@
-"""The Dataset: a description of data, and the text of the call that made it."""
+"""Descriptions of data, and the text of the call that made one."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeGuard
+from typing import Generic, TypeGuard, TypeVar
 
 import numpy as np
 
@@ -16,62 +17,66 @@ from studies.data.parts.preprocessing import preprocessing_name
 from studies.data.parts.sharing import shared
 from studies.data.parts.splits import Splits
 
+_Loaded = TypeVar("_Loaded")
+
 # Arrays in a row that `repr` shows one by one.
 _FEW = 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Dataset:
-    """A description of data. Make one by a function of `datasets`.
-
-    Nothing is read before `load`.
+class DescribedData(ABC, Generic[_Loaded]):
+    """A description of data. Nothing is read before `load`.
 
     Attributes:
         name: its name in records and reports.
         source: where the data comes from: "scikit-learn digits", "arrays in memory",
             "keras.datasets.mnist", or the absolute path of a file.
         text: the call that describes it, as `repr` shows it.
-        options: how it is split and preprocessed.
-        read: reads the data to split.
     """
 
     name: str
     source: str
     text: str
-    options: Options
-    read: Callable[[], Contents]
 
-    def load(self) -> Splits:
-        """Reads, checks, splits and preprocesses the data; the first time only.
+    def load(self) -> _Loaded:
+        """Reads and checks the data, the first time only: all of it, or its first batches.
 
         Returns:
-            The splits: the same object at every call.
+            The data: the same object at every call.
 
         Raises:
             DataError: the data can't be read, or no study can be run on it.
         """
         return self._splits
 
-    def load_shared(self, folder: Path) -> Splits:
+    def load_shared(self, folder: Path) -> _Loaded:
         """Loads the data once for all processes that share a folder.
 
         Args:
             folder: Theirs alone, for as long as they run.
 
         Returns:
-            The splits, in memory that the processes share: the same object at every call of `load`.
+            The data, arrays in memory that the processes share: the same object at every call of
+            `load`.
 
         Raises:
             DataError: the data can't be read, or no study can be run on it.
+            OSError: the folder can't be written to.
         """
-        splits = shared(self.load, folder)
+        splits = self._read_shared(folder)
         # Replaces data that was loaded before, so that memory holds it once.
         self.__dict__["_splits"] = splits
         return splits
 
+    @abstractmethod
+    def _read(self) -> _Loaded: ...
+
+    @abstractmethod
+    def _read_shared(self, folder: Path) -> _Loaded: ...
+
     @cached_property
-    def _splits(self) -> Splits:
-        return make_splits(self.read(), self.options)
+    def _splits(self) -> _Loaded:
+        return self._read()
 
     def __getstate__(self) -> dict[str, object]:
         """Returns the state to pickle: the description without loaded data."""
@@ -80,6 +85,25 @@ class Dataset:
     def __repr__(self) -> str:
         """Returns the call that describes this data, arrays by dtype and shape."""
         return self.text
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset(DescribedData[Splits]):
+    """A description of data in arrays. Make one by a function of `datasets`.
+
+    Attributes:
+        options: how it is split and preprocessed.
+        read: reads the data to split.
+    """
+
+    options: Options
+    read: Callable[[], Contents]
+
+    def _read(self) -> Splits:
+        return make_splits(self.read(), self.options)
+
+    def _read_shared(self, folder: Path) -> Splits:
+        return shared(self.load, folder)
 
 
 def unless(defaults: dict[str, object], **given: object) -> dict[str, object]:

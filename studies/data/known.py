@@ -52,9 +52,7 @@ def digits(
         >>> ks.datasets.digits().name
         'digits'
     """
-    options = check_options(validation=validation, test=test, seed=seed)
-    text = call_text("digits", validation=validation, test=test, **unless({"seed": 0}, seed=seed))
-    return Dataset("digits", "scikit-learn digits", text, options, _read_digits)
+    return _of_scikit_learn("digits", validation, test, None, seed)
 
 
 def breast_cancer(
@@ -158,15 +156,6 @@ def mnist(*, validation: float | int = DEFAULT_SHARE, seed: int = 0) -> Dataset:
     return Dataset("mnist", str(file), text, options, partial(read_parts, file, asked, options))
 
 
-def _read_digits() -> Contents:
-    # Late: importing scikit-learn takes longer than describing a hundred data sets.
-    from sklearn.datasets import load_digits
-
-    x, y = load_digits(return_X_y=True)
-    # Pixels are whole numbers up to 16, a power of two: the division is exact.
-    return Contents(check_samples(x.astype(np.float32) / 16, y.astype(np.int64), "x", "y"))
-
-
 def _of_scikit_learn(
     name: str,
     validation: float | int,
@@ -186,9 +175,13 @@ def _of_scikit_learn(
 
 
 def _read_scikit_learn(name: str) -> Contents:
+    # Late: importing scikit-learn takes longer than describing a hundred data sets.
     from sklearn import datasets
 
     x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
+    if name == "digits":
+        # Pixels are whole numbers up to 16, a power of two: the division is exact.
+        x = x.astype(np.float32) / 16
     return Contents(check_samples(x, y.astype(np.int64) if y.dtype.kind == "i" else y, "x", "y"))
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,6 +13,7 @@ from filelock import FileLock
 from search_spaces.errors import DataError
 from studies.data.arrays.digests import combined_digest
 from studies.data.arrays.given import Given
+from studies.data.dataset import DescribedData
 from studies.data.parts.part import Part
 from studies.data.streams.profiles import Profile, profile_of
 from studies.data.streams.sources import PART_NAMES, Source
@@ -171,80 +171,40 @@ class StreamedSplits:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class StreamedDataset:
+class StreamedDataset(DescribedData[StreamedSplits]):
     """A description of data that is read batch by batch. Made by `datasets.batches`.
 
-    Nothing is read before `load`.
-
     Attributes:
-        name: its name in records and reports.
-        source: where the data comes from, for records.
-        text: the call that describes it, as `repr` shows it.
         sources: the sources of each part.
     """
 
-    name: str
-    source: str
-    text: str
     sources: Mapping[str, Source]
 
-    def load(self) -> StreamedSplits:
-        """Reads the first batches; the first time only.
-
-        Returns:
-            The data: the same object at every call.
-
-        Raises:
-            DataError: the data can't be read, or no study can be run on it.
-        """
-        return self._splits
-
-    def load_shared(self, folder: Path) -> StreamedSplits:
-        """Loads the data, reading first batches once for all processes that share a folder.
-
-        Args:
-            folder: Theirs alone, for as long as they run.
-
-        Returns:
-            The data: the same object at every call of `load`.
-
-        Raises:
-            DataError: the data can't be read, or no study can be run on it.
-            OSError: the folder can't be written to.
-        """
-        splits = self._with(_shared(self._profiles, folder / _PROFILES))
-        self.__dict__["_splits"] = splits
-        return splits
-
-    @cached_property
-    def _splits(self) -> StreamedSplits:
+    def _read(self) -> StreamedSplits:
         return self._with(self._profiles())
+
+    def _read_shared(self, folder: Path) -> StreamedSplits:
+        """Reads first batches once for all processes that share a folder."""
+        file = folder / _PROFILES
+        with FileLock(file.with_suffix(".lock")):
+            if not file.exists():
+                with replacing(file) as written:
+                    written.write_bytes(pickle.dumps(self._profiles()))
+            return self._with(pickle.loads(file.read_bytes()))
 
     def _profiles(self) -> dict[str, Profile]:
         found = {name: profile_of(source) for name, source in self.sources.items()}
         for name, profile in found.items():
-            check_alike(found["train"].head, profile.head, name)
+            _check_alike(found["train"].head, profile.head, name)
         return found
 
     def _with(self, profiles: Mapping[str, Profile]) -> StreamedSplits:
         streams = {name: Stream(source, profiles[name]) for name, source in self.sources.items()}
         return StreamedSplits(streams["train"], streams["validation"], streams.get("test"))
 
-    def __getstate__(self) -> dict[str, object]:
-        """Returns the state to pickle: the description without loaded data."""
-        return {name: value for name, value in vars(self).items() if name != "_splits"}
 
-    def __repr__(self) -> str:
-        """Returns the call that describes this data."""
-        return self.text
-
-
-def check_alike(train: Part, part: Part, name: str) -> None:
-    """Refuses a part with other arrays than the training part's.
-
-    Raises:
-        DataError: their names, or their numbers of dimensions, differ.
-    """
+def _check_alike(train: Part, part: Part, name: str) -> None:
+    """Refuses a part whose arrays differ from the training part's in names or dimensions."""
     first, other = (
         {
             name: array.ndim
@@ -266,12 +226,3 @@ def _advice(source: Source) -> str:
         "It shuffles itself again at each reading. Pass the function that makes it: "
         f"{source.part}=lambda: keras.utils.image_dataset_from_directory(...), for example."
     )
-
-
-def _shared(read: Callable[[], dict[str, Profile]], file: Path) -> dict[str, Profile]:
-    with FileLock(file.with_suffix(".lock")):
-        if not file.exists():
-            with replacing(file) as written:
-                written.write_bytes(pickle.dumps(read()))
-        profiles: dict[str, Profile] = pickle.loads(file.read_bytes())
-        return profiles
