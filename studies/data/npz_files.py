@@ -21,13 +21,7 @@ _ARRAYS = ("x", "y", "sample_weight")
 
 
 def absolute_path(path: object) -> Path:
-    """Returns an absolute path, with `~` expanded, without looking at the disk.
-
-    Args:
-        path: str or Path.
-
-    Returns:
-        The absolute path.
+    """Returns an absolute path, with `~` expanded, without touching the disk.
 
     Raises:
         DataError: not a path.
@@ -46,13 +40,8 @@ def absolute_path(path: object) -> Path:
 def read_parts(path: Path, asked: Mapping[str, bool], options: Options) -> Contents:
     """Reads the parts of a data set from a file.
 
-    Args:
-        path: the file, with arrays x_train and y_train, and optionally those of other parts.
-        asked: for "validation" and "test", whether the user wants the part from elsewhere.
-        options: without a test part, the file's own is not read.
-
-    Returns:
-        The file's contents.
+    `asked` says whether the user wants the part "validation", or "test", from elsewhere. Without a
+    test part in the options, the file's own is not read.
 
     Raises:
         DataError: the file can't be read or lacks an array, or has a part that the user wants from
@@ -89,20 +78,7 @@ def _part(found: Mapping[str, np.ndarray], part: str) -> Samples:
 def _read_arrays(
     path: Path, *, required: Collection[str], optional: Collection[str]
 ) -> dict[str, np.ndarray]:
-    """Reads named arrays of a file, and no others.
-
-    Args:
-        path: the file.
-        required: names that have to be there.
-        optional: names that may be there.
-
-    Returns:
-        Name to array, for the names that are there.
-
-    Raises:
-        DataError: no such file, not an npz, damaged, a required name is missing, or an array holds
-            Python objects (they are pickled, and unpickling runs code of the file's choice).
-    """
+    """Reads named arrays of a file, and no others: the optional ones if the file has them."""
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise DataError(

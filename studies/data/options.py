@@ -15,13 +15,7 @@ PREPROCESSING_NAMES = ("standardize", "minmax")
 
 @dataclass(frozen=True, eq=False)
 class ReadyMade:
-    """A part that the user made; it is checked when it is read.
-
-    Attributes:
-        x: samples.
-        y: targets.
-        sample_weight: weights of the samples, or None.
-    """
+    """A part that the user made; checked when it is read."""
 
     x: object
     y: object
@@ -64,22 +58,10 @@ def check_options(
     seed: object,
     class_names: object = None,
 ) -> Options:
-    """Checks the options without the data.
-
-    Args:
-        validation: a share in (0, 1), a positive count, or (x, y) or (x, y, sample_weight).
-        test: likewise, or None or 0 for no test part.
-        stratify: True, False, None, or the name of an output.
-        preprocess: None, a name of `PREPROCESSING_NAMES`, or an object with `fit` and `transform`;
-            or a dict of these by the names of the inputs.
-        seed: an integer from 0 to 2**32 - 1.
-        class_names: None, texts, or a fitted LabelEncoder.
-
-    Returns:
-        The options, with plain Python numbers.
+    """Checks the options of `datasets.arrays` without the data, and makes plain numbers of them.
 
     Raises:
-        DataError: one of them is none of these, or the shares leave nothing to train on.
+        DataError: one of them is wrong, or the shares leave nothing to train on.
     """
     no_test = test is None or (not isinstance(test, bool) and _is_zero(test))
     options = Options(
@@ -101,16 +83,7 @@ def check_options(
 
 
 def unknown_name(what: str, received: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
-    """Returns the message for an unknown name.
-
-    Args:
-        what: the argument.
-        received: the value passed.
-        known: the known names.
-
-    Returns:
-        One or two sentences, with the nearest of the known names if one is near.
-    """
+    """Returns the message for an unknown name, with the nearest known ones."""
     near = difflib.get_close_matches(received.lower(), list(known), n=2, cutoff=0.5)
     hint = f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
     return f"{what}={received!r} is not known.{hint} Known: {', '.join(map(repr, known))}."

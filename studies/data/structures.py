@@ -15,15 +15,7 @@ Arrays = np.ndarray | dict[str, np.ndarray] | tuple[np.ndarray, ...]
 
 
 def map_arrays(function: Callable[[np.ndarray], Any], arrays: Arrays) -> Any:
-    """Applies a function to each array, and returns the results in the same structure.
-
-    Args:
-        function: called with one array at a time.
-        arrays: one or several.
-
-    Returns:
-        One result, or a dict or tuple of results.
-    """
+    """Applies a function to each array, and returns the results in the same structure."""
     if isinstance(arrays, dict):
         return {name: function(array) for name, array in arrays.items()}
     if isinstance(arrays, tuple):
@@ -33,10 +25,6 @@ def map_arrays(function: Callable[[np.ndarray], Any], arrays: Arrays) -> Any:
 
 def named_arrays(arrays: Arrays, name: str) -> dict[str, np.ndarray]:
     """Returns arrays by their names in messages and digests.
-
-    Args:
-        arrays: one or several.
-        name: their common name, such as "x", or "x of the training part".
 
     Returns:
         "x" for a single one, else "x['image']" and so on, or "x[0]" and so on; in their order.

@@ -47,23 +47,13 @@ def check_samples(
     sample_weight: object = None,
     weight_name: str = "sample_weight",
 ) -> Samples:
-    """Turns a user's data into checked arrays.
+    """Turns a user's data into checked arrays, copied only if necessary.
 
-    Args:
-        x: samples: a numpy array, or anything `np.asarray` makes an array of numbers of; or
-            several: a dict of such by name, or a tuple of arrays.
-        y: targets, likewise; None: there are none.
-        x_name: name of `x` in messages.
-        y_name: name of `y` in messages.
-        sample_weight: how much each sample counts; None: all alike.
-        weight_name: name of `sample_weight` in messages.
-
-    Returns:
-        The arrays, copied only if necessary.
+    Several arrays come in a dict or a tuple. Without targets `y` is None.
 
     Raises:
         DataError: not numbers, empty, of differing lengths, or with NaN or infinite values; or
-            weights that `_check_weights` refuses.
+            weights that are negative, all 0, or of another shape.
     """
     # By their name in all parts.
     columns = columns_of(x, "x")
@@ -93,15 +83,7 @@ def check_samples(
 
 
 def check_same_shape(part: Samples, pool: Samples) -> None:
-    """Refuses a ready-made part whose samples have another shape than the training samples.
-
-    Args:
-        part: the ready-made part.
-        pool: the samples to train on.
-
-    Raises:
-        DataError: the shapes of one sample or target differ, or their number of arrays.
-    """
+    """Refuses a ready-made part whose samples have another shape than the training samples."""
     for arrays, name, of_pool, pool_name in (
         (part.x, part.x_name, pool.x, pool.x_name),
         (part.y, part.y_name, pool.y, pool.y_name),
@@ -126,21 +108,7 @@ def check_same_shape(part: Samples, pool: Samples) -> None:
 
 
 def _check_weights(value: object, samples: int, name: str, steps: int | None = None) -> np.ndarray:
-    """Turns a user's weights into checked sample weights.
-
-    Args:
-        value: a weight for each sample, or for each step of each: anything that `np.asarray` turns
-            into an array of numbers.
-        samples: the number of samples that they are for.
-        name: their name in messages.
-        steps: of each sample's targets, if they are sequences.
-
-    Returns:
-        Finite numbers from 0 up, not all 0, of shape (samples,) or (samples, steps).
-
-    Raises:
-        DataError: the weights are something else.
-    """
+    """Returns finite weights from 0 up, not all 0, of shape (samples,) or (samples, steps)."""
     weights = as_numbers(value, name)
     if weights.ndim != 1 and weights.shape[1:] != (steps,):
         sequences = (
@@ -169,15 +137,7 @@ def _check_weights(value: object, samples: int, name: str, steps: int | None = N
 
 
 def check_some_weight(weights: np.ndarray, name: str) -> None:
-    """Refuses weights that are all 0: such samples can neither train nor judge a model.
-
-    Args:
-        weights: from 0 up, of shape (n,).
-        name: their name in the message.
-
-    Raises:
-        DataError: all are 0.
-    """
+    """Refuses weights that are all 0: such samples can neither train nor judge a model."""
     if not weights.any():
         raise DataError(
             f"{name} is 0 for all of {len(weights)} samples: none counts. Pass weights above 0 "

@@ -21,14 +21,8 @@ _BLOCK_BYTES = 16 * 2**20
 def array_digest(array: np.ndarray) -> str:
     """Returns the SHA-256 of an array's dtype, shape and values.
 
-    A contiguous little-endian array is hashed in place; any other, block by block.
-
-    Args:
-        array: booleans, integers, floats (up to 64 bits), complex numbers or texts, of any shape.
-            The digest of texts does not depend on their dtype.
-
-    Returns:
-        64 hexadecimal digits.
+    The digest of texts does not depend on their dtype. A contiguous little-endian array is hashed
+    in place; any other, block by block.
 
     Raises:
         DataError: the dtype has no form that is the same on every machine (Python objects, records,
@@ -60,14 +54,7 @@ def _text_digest(array: np.ndarray) -> str:
 
 
 def combined_digest(digests: Mapping[str, str]) -> str:
-    """Returns one SHA-256 over named digests.
-
-    Args:
-        digests: name to hexadecimal digest. The order counts.
-
-    Returns:
-        64 hexadecimal digits.
-    """
+    """Returns one SHA-256 over named digests, whose order counts."""
     lines = "".join(f"{name} {digest}\n" for name, digest in digests.items())
     return hashlib.sha256(lines.encode("utf-8")).hexdigest()
 

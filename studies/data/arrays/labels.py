@@ -20,11 +20,6 @@ def numbered(
 ) -> tuple[Samples, dict[str, Samples], ClassNames]:
     """Numbers the labels that are texts, in all parts, in the order of the names.
 
-    Args:
-        pool: the samples to train on, and to split.
-        ready: the parts that are ready made, which hold the same arrays.
-        class_names: the user's names of the labels 0, 1, 2 and so on; may be empty.
-
     Returns:
         The same samples with labels from 0 up, as scikit-learn's LabelEncoder numbers them; and
         the names of the classes, for several targets by their names.

@@ -95,15 +95,7 @@ def large_arrays_in(folder: Path) -> Iterator[None]:
 
 
 def taken(array: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-    """Returns a copy of an array's rows.
-
-    Args:
-        array: of shape (n, ...).
-        rows: indices into its first axis, in the order of the result; None: all.
-
-    Returns:
-        The copy, of shape (len(rows), ...): in memory, or in a file if it is large.
-    """
+    """Returns a copy of an array's rows, by default of all: in a file if it is large."""
     count = len(array) if rows is None else len(rows)
     size = count * (array.nbytes // len(array))
     # Arrays of Python's texts can't be mapped.
@@ -120,12 +112,7 @@ def taken(array: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
 
 
 def member(archive: ZipFile, name: str) -> np.ndarray | None:
-    """Returns a large array of an npz file; None if it is not large.
-
-    Raises:
-        ValueError: it holds Python objects, or is damaged.
-        zipfile.BadZipFile: likewise.
-    """
+    """Returns a large array of an npz file; None if it is not large."""
     entry = archive.NameToInfo.get(name)
     if entry is None or entry.file_size < _LARGE_BYTES:
         return None

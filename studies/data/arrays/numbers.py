@@ -15,17 +15,10 @@ from studies.data.structures import Arrays, entry_name, named_arrays, several
 
 
 def as_numbers(value: object, name: str, *, texts: bool = False) -> np.ndarray:
-    """Turns a user's data into an array of numbers.
+    """Turns a user's data into an array of numbers, or texts, of shape (n, ...), n > 0.
 
-    The dtype stays that of the input, in the machine's byte order, as TensorFlow takes no other.
-
-    Args:
-        value: anything that `np.asarray` turns into an array of numbers.
-        name: what messages shall call it.
-        texts: whether it may hold texts too.
-
-    Returns:
-        An array of shape (n, ...), n > 0; copied only if necessary.
+    The dtype stays that of the input, in the machine's byte order, as TensorFlow takes no other. It
+    is copied only if necessary.
 
     Raises:
         DataError: not numbers, a single value, or empty.
@@ -62,14 +55,7 @@ def as_numbers(value: object, name: str, *, texts: bool = False) -> np.ndarray:
 
 
 def as_arrays(value: object, name: str) -> Arrays:
-    """Turns a user's data into one or several arrays of numbers or texts.
-
-    Args:
-        value: as for `as_numbers`; or a dict of these by name, or a tuple of arrays.
-        name: what messages shall call it.
-
-    Returns:
-        The arrays, those of a dict in the order of their names.
+    """Turns a user's data into one or several arrays of numbers or texts, sorted by name.
 
     Raises:
         DataError: one is neither, or empty; a name is no text; or there is none.
@@ -93,15 +79,7 @@ def as_arrays(value: object, name: str) -> Arrays:
 
 
 def check_finite(array: np.ndarray, name: str) -> None:
-    """Refuses NaN and infinite values: training on one turns all weights into NaN.
-
-    Args:
-        array: numbers of any shape.
-        name: what the message shall call the array.
-
-    Raises:
-        DataError: with how many there are, and the index of the first.
-    """
+    """Refuses NaN and infinite values: training on one turns all weights into NaN."""
     if array.dtype.kind != "f":
         return
     if all(np.isfinite(array[start:end]).all() for start, end in blocks(array)):
@@ -145,15 +123,9 @@ def _is_table(value: object) -> bool:
 
 
 def columns_of(value: object, name: str) -> dict[str, Columns]:
-    """Returns names and types of the columns of each table among a user's arrays.
+    """Returns names and types of the columns of each table, by the names of `named_arrays`.
 
-    Args:
-        value: one array, or several; see `structures.several`.
-        name: its name in messages.
-
-    Returns:
-        By the names of `structures.named_arrays`. None of tables whose columns are not named by
-        different texts.
+    Tables whose columns are not named by different texts are left out.
     """
     entries = several(value)
     given: dict[str, Any] = named_arrays(value if entries is None else entries, name)  # type: ignore[arg-type]
@@ -169,18 +141,7 @@ def columns_of(value: object, name: str) -> dict[str, Columns]:
 
 
 def _table_array(table: Any, name: str) -> np.ndarray | None:
-    """Returns a table of numbers and booleans of several types as an array of one.
-
-    Args:
-        table: a DataFrame.
-        name: its name in messages.
-
-    Returns:
-        An array of the type that holds the values of all columns; None if one column is neither.
-
-    Raises:
-        DataError: a value is missing.
-    """
+    """Returns a table of numbers and booleans as an array of one type; None for other columns."""
     # Extension types of pandas (Int64, boolean) name numpy's type.
     types = [getattr(dtype, "numpy_dtype", dtype) for dtype in table.dtypes]
     if not all(isinstance(each, np.dtype) and each.kind in "biuf" for each in types):

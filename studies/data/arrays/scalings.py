@@ -54,11 +54,7 @@ def can_be_scalings(transformer: Any) -> bool:
 
 
 def scalings_of(transformer: Any) -> tuple[Scaling, ...]:
-    """Returns the scalings of a fitted transformer, in their order.
-
-    Args:
-        transformer: fitted, and one that `can_be_scalings`.
-    """
+    """Returns the scalings of a fitted transformer that `can_be_scalings`, in their order."""
     from sklearn.pipeline import Pipeline
 
     if type(transformer) is Pipeline:

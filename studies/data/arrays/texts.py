@@ -16,15 +16,9 @@ def is_text(array: np.ndarray) -> bool:
 
 
 def as_texts(array: np.ndarray, name: str) -> np.ndarray:
-    """Returns texts as TensorFlow takes them.
+    """Returns texts as TensorFlow takes them: Python's, or numpy's with a fixed length.
 
-    Args:
-        array: one that `is_text`.
-        name: its name in messages.
-
-    Returns:
-        The array itself if it is of Python's texts or of numpy's with a fixed length, else one
-        of Python's texts. Bytes are read as UTF-8.
+    Bytes are read as UTF-8.
 
     Raises:
         DataError: some entries are no texts, or no UTF-8.

@@ -10,18 +10,12 @@ from studies.data.structures import described, entry_name
 
 
 def class_labels(y: np.ndarray) -> np.ndarray | None:
-    """Returns the class of each sample if the targets look like classes.
+    """Returns the class of each sample, of shape (n,), if the targets look like classes; else None.
 
     Classes are: booleans and integers from 0 up, of shape (n,) or (n, 1); floats of those shapes
     that are all 0 or 1; rows of shape (n, k) that are one-hot, of any dtype. Negative integers are
     not (Keras's sparse losses need labels from 0 up): they count as targets of a regression.
     So are integers in (n, k) that are not one-hot: several values for each sample.
-
-    Args:
-        y: finite targets, of shape (n, ...).
-
-    Returns:
-        The labels, of shape (n,), or None if the targets are no classes.
     """
     values = _column(y)
     if values.ndim == 1:
@@ -36,12 +30,7 @@ def class_labels(y: np.ndarray) -> np.ndarray | None:
 def count_classes(y: np.ndarray, labels: np.ndarray) -> int:
     """Returns the number of classes: the columns of one-hot rows, else the distinct labels.
 
-    Args:
-        y: the targets.
-        labels: the class of each sample, of this and all other parts.
-
-    Returns:
-        At least 1. Labels with gaps (1, 2, 5) count as so many classes as occur.
+    Labels with gaps (1, 2, 5) count as so many classes as occur.
     """
     values = _column(y)
     return int(values.shape[1]) if values.ndim == 2 else len(np.unique(labels))
@@ -50,13 +39,7 @@ def count_classes(y: np.ndarray, labels: np.ndarray) -> int:
 def stratification_labels(
     samples: Samples, labels: np.ndarray | None, stratify: bool | str | None
 ) -> np.ndarray | None:
-    """Returns the labels to stratify a split by.
-
-    Args:
-        samples: the samples to split.
-        labels: their classes, or None if their targets are no classes, or several.
-        stratify: True, False, or None for "if they are classes, and one for each sample"; of
-            several targets by name, the one to stratify by.
+    """Returns the labels to stratify a split by: the classes, or those of the named targets.
 
     Returns:
         A label for each sample, or None for a split at random.
@@ -99,15 +82,7 @@ def _target(samples: Samples, stratify: bool | str) -> tuple[np.ndarray, str]:
 
 
 def check_several_classes(labels: np.ndarray, y_name: str) -> None:
-    """Refuses targets of a single class: any model predicts it.
-
-    Args:
-        labels: the class of each sample.
-        y_name: what the message shall call the targets.
-
-    Raises:
-        DataError: naming the class.
-    """
+    """Refuses targets of a single class: any model predicts it."""
     first = labels[0]
     if bool((labels == first).all()):
         raise DataError(
@@ -117,16 +92,7 @@ def check_several_classes(labels: np.ndarray, y_name: str) -> None:
 
 
 def check_class_counts(labels: np.ndarray, parts: int, y_name: str) -> None:
-    """Refuses classes with fewer members than there are parts to split them into.
-
-    Args:
-        labels: the class of each sample to split.
-        parts: number of parts.
-        y_name: what the message shall call the targets.
-
-    Raises:
-        DataError: naming the rarest class and its count.
-    """
+    """Refuses classes with fewer members than there are parts to split them into."""
     classes, counts = np.unique(labels, return_counts=True)
     rarest = int(counts.argmin())
     if counts[rarest] < parts:

@@ -41,14 +41,9 @@ class Contents:
 
 
 def make_splits(contents: Contents, options: Options) -> Splits:
-    """Splits, preprocesses and seals.
+    """Splits, preprocesses and seals; the arrays are copies.
 
-    Args:
-        contents: the data. Its own parts take precedence over those of the options.
-        options: how to split and preprocess.
-
-    Returns:
-        The splits. Their arrays are copies.
+    The own parts of the contents take precedence over those of the options.
 
     Raises:
         DataError: no study can be run on this data.
@@ -68,7 +63,7 @@ def make_splits(contents: Contents, options: Options) -> Splits:
         named = replace(pool, y_name=entry_name(pool.y_name, options.stratify))
     indices = split_indices(named, sizes, strata, options.seed)
     if labels is not None:
-        # A random split, or one with small classes, may leave the training part without a class.
+        # A random split, or one of small classes, may leave the training part without a class.
         check_several_classes(labels[indices["train"]], f"The training part of {pool.y_name}")
     # Copies: the user may change the arrays later.
     x = {name: _taken(pool.x, chosen) for name, chosen in indices.items()}
@@ -121,11 +116,7 @@ def _taken(arrays: Arrays, chosen: np.ndarray) -> Any:
 def _weights(
     pool: Samples, indices: Mapping[str, np.ndarray], ready: Mapping[str, Samples]
 ) -> dict[str, np.ndarray | None]:
-    """Returns the sample weights of each part, copied; None for a part without.
-
-    Raises:
-        DataError: a part that was split off has weights of 0 only.
-    """
+    """Returns the sample weights of each part, copied; None for a part without."""
     found: dict[str, np.ndarray | None] = {}
     for name, chosen in indices.items():
         weights = None if pool.sample_weight is None else pool.sample_weight[chosen]
@@ -138,11 +129,7 @@ def _weights(
 
 
 def _count(pool: Samples, labels: np.ndarray, ready: Mapping[str, Samples]) -> int:
-    """Counts the classes of all parts.
-
-    Raises:
-        DataError: the targets of a ready-made part are no classes, while those to train on are.
-    """
+    """Counts the classes of all parts, which must all be classes."""
     everywhere = [labels]
     assert isinstance(pool.y, np.ndarray), "several targets have no labels"
     for part in ready.values():

@@ -16,14 +16,7 @@ from studies.data.structures import Arrays, described, entry_name
 
 
 def preprocessing_name(preprocess: object) -> str | None:
-    """Returns the name of the preprocessing in records.
-
-    Args:
-        preprocess: None, a name, or a transformer; or a dict of these by the names of the inputs.
-
-    Returns:
-        None, the name, or the transformer with its parameters, on one line.
-    """
+    """Returns the name of the preprocessing in records: a transformer's with its parameters."""
     if isinstance(preprocess, Mapping):
         named = {name: preprocessing_name(each) for name, each in sorted(preprocess.items())}
         return ", ".join(f"{name}: {each}" for name, each in named.items() if each) or None
@@ -39,12 +32,6 @@ def preprocessed(
     preprocess: object, parts: Mapping[str, Arrays], seed: int
 ) -> tuple[dict[str, Arrays], dict[str, Prepared]]:
     """Fits transformers on the training samples, and transforms all parts.
-
-    Args:
-        preprocess: None; what `fit_and_apply` takes, for samples of one array; or a dict of these
-            by name, for several inputs by name, of which those not named stay as they are.
-        parts: samples by the names of the parts, "train" among them.
-        seed: see `fit_and_apply`.
 
     Returns:
         The samples by the names of the parts, and the preprocessing of each changed array, by the

@@ -24,13 +24,6 @@ def shared(load: Callable[[], Splits], folder: Path) -> Splits:
     The system keeps the pages of a file in memory once for all processes, and drops unused ones
     when it needs memory.
 
-    Args:
-        load: Loads the data; no other process loads it at the same time.
-        folder: Theirs alone, for as long as they share the data.
-
-    Returns:
-        The splits, their arrays in files of the folder.
-
     Raises:
         DataError: If `load` raises it; the next process that needs the data then loads it.
         OSError: The folder can't be written to.

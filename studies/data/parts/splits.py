@@ -91,7 +91,7 @@ class Splits:
     def __reduce__(self) -> tuple[object, ...]:
         """Pickles the parts only: unpickling computes the digests again."""
         parts = (self.train, self.validation, self._test)
-        return _seal_again, (*parts, self.classes, self.preprocessing, self.given)
+        return seal, (*parts, self.classes, self.preprocessing, self.given)
 
     def _parts(self) -> dict[str, Part]:
         parts = {"train": self.train, "validation": self.validation}
@@ -102,23 +102,11 @@ def seal(
     train: Part,
     validation: Part,
     test: Part | None,
-    *,
     classes: int | None = None,
     preprocessing: str | None = None,
     given: Given | None = None,
 ) -> Splits:
     """Makes splits of ready parts: computes the digests, and seals the test part.
-
-    Args:
-        train: the training part.
-        validation: the validation part.
-        test: the test part, or None.
-        classes: number of classes; None if the targets are not classes.
-        preprocessing: name of what was already applied to all parts.
-        given: the samples before that; None if unknown.
-
-    Returns:
-        The splits.
 
     Raises:
         DataError: an array has a dtype that has no digest.
@@ -136,15 +124,3 @@ def seal(
         _test=test,
         given=given or Given(),
     )
-
-
-def _seal_again(
-    train: Part,
-    validation: Part,
-    test: Part | None,
-    classes: int | None,
-    preprocessing: str | None,
-    given: Given,
-) -> Splits:
-    """Calls `seal` with positional arguments, for unpickling."""
-    return seal(train, validation, test, classes=classes, preprocessing=preprocessing, given=given)

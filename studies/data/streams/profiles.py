@@ -92,10 +92,7 @@ class Profile:
 
 
 def profile_of(source: Source) -> Profile:
-    """Reads the first batches of a source, twice the very first.
-
-    Args:
-        source: the source of the batches.
+    """Reads the first batches of a source, and the very first ones twice.
 
     Raises:
         DataError: it raises, gives unusable batches, or has no end.
@@ -206,15 +203,7 @@ def _is_triplet(given: tuple[Any, ...]) -> bool:
 
 
 def _checked(given: tuple[Any, ...], of: str) -> Batch:
-    """Returns the arrays that a training step would get.
-
-    Args:
-        given: a batch of a reading.
-        of: suffix of an array's name in messages.
-
-    Raises:
-        DataError: a model can't be trained on it.
-    """
+    """Returns the arrays that a training step would get; refuses those that none can use."""
     if len(given) not in (1, 2, 3):
         raise DataError(
             f"What is trained on {of} must be (x, y), (x, y, sample_weight), or (x,). Received: "

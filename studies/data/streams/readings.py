@@ -16,20 +16,12 @@ _MORE_CLASSES = 2**12
 class Reading:
     """One reading of a source, by the adapter that `model.fit` takes for such data.
 
-    Once: begin, iterate, end.
-
-    Args:
-        source: the source to read.
-        seed: see `Source.open`.
-        class_weight: weights by class, or None.
+    Once: begin, iterate, end. It raises whatever the user's function, or Keras, raises.
 
     Attributes:
         kind: see `sources.kind_of`.
         batches: number of batches, if the data knows it; else None.
         endless: whether the data says that it has no end.
-
-    Raises:
-        Exception: whatever the user's function, or Keras, raises.
     """
 
     def __init__(
@@ -55,11 +47,7 @@ class Reading:
         self.batches: int | None = told
 
     def begin(self) -> None:
-        """Calls the data's hook for the beginning of an epoch, as `fit` does.
-
-        Raises:
-            Exception: whatever the user's data raises.
-        """
+        """Calls the data's hook for the beginning of an epoch, as `fit` does."""
         # This reads the first batches of some data.
         self._dataset = self._adapter.get_tf_dataset()
         self._adapter.on_epoch_end()

@@ -103,11 +103,6 @@ class Source:
 def check_source(part: str, given: object, steps: int | None) -> Source:
     """Checks the source of a part, without reading it.
 
-    Args:
-        part: "train", "validation" or "test".
-        given: a function, a `tf.data.Dataset` or a `PyDataset`.
-        steps: batches of a reading, or None.
-
     Raises:
         DataError: it is none of these, can be read only once, or can't be called.
     """
@@ -128,11 +123,7 @@ def check_source(part: str, given: object, steps: int | None) -> Source:
 
 
 def check_steps(option: str, value: object) -> None:
-    """Checks a number of batches.
-
-    Raises:
-        DataError: it is neither None nor a whole number of at least 1.
-    """
+    """Refuses a number of batches that is neither None nor a whole number of at least 1."""
     whole = isinstance(value, int) and not isinstance(value, bool)
     if value is not None and not (whole and value >= 1):  # type: ignore[operator]
         raise DataError(
