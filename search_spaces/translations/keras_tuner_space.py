@@ -26,11 +26,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.conditions import condition_in_words, holds
 from search_spaces.parameters.kinds import Boolean, Choice, Fixed, Float, Int, Parameter
 from search_spaces.parameters.scalars import is_number
 from search_spaces.space.search_space import SearchSpace
-from search_spaces.suggestions import suggestion
+from search_spaces.translations.encoded_space import EncodedSpace
 
 if TYPE_CHECKING:
     from keras_tuner import HyperParameters
@@ -43,11 +42,13 @@ _ROUNDING: Final = 1e-9
 """How far beyond its range, relative to its larger end, a float may be: what powers leave."""
 
 
-class KerasTunerSpace:
+class KerasTunerSpace(EncodedSpace["_Encoding"]):
     """Translates between the values of a search space and those of Keras Tuner's oracles."""
 
+    library = "Keras Tuner"
+
     def __init__(self, space: SearchSpace, *, listed: bool = False) -> None:
-        """Chooses an encoding for each parameter.
+        """Chooses an encoding for each parameter; see `EncodedSpace`.
 
         Args:
             space: The space.
@@ -58,31 +59,16 @@ class KerasTunerSpace:
             SearchSpaceError: If a parameter is called what another one's encoding is called, or
                 by a name that Keras Tuner keeps for itself.
         """
-        self._space = space
-        self._by_name = {parameter.name: parameter for parameter in space}
-        self._encodings = {
-            parameter.name: _Encoding(parameter, listed)
-            for parameter in space.parents_first
-            if not isinstance(parameter, Fixed)
-        }
-        self._stored_names = {each.name: name for name, each in self._encodings.items()}
-        for name, encoding in self._encodings.items():
-            if name.startswith(RESERVED):
+        for name in space.names:
+            if name.startswith(RESERVED) and not isinstance(space[name], Fixed):
                 raise SearchSpaceError(
                     f"{name!r} can't be put to Keras Tuner, which keeps names that begin with "
                     f"{RESERVED!r} for itself: give it another name, or use one of Optuna's "
                     f"engines, such as optuna:tpe."
                 )
-            if encoding.name != name and encoding.name in self._encodings:
-                raise SearchSpaceError(
-                    f"Keras Tuner gets {name!r} under the name {encoding.name!r}, which is also a "
-                    f"parameter of the space: give that one another name."
-                )
-
-    @property
-    def space(self) -> SearchSpace:
-        """The space that is translated."""
-        return self._space
+        super().__init__(
+            space, lambda each: None if isinstance(each, Fixed) else _Encoding(each, listed)
+        )
 
     def hyperparameters(self) -> HyperParameters:
         """Returns the space as Keras Tuner's, parents first, without the Fixed ones.
@@ -103,61 +89,18 @@ class KerasTunerSpace:
         return found
 
     def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns what an oracle's trial holds for values of the space.
+        """Returns what an oracle's trial holds for values of the space, by Keras Tuner's names.
 
         Raises:
             SearchSpaceError: If the values are not in the space.
         """
-        self._space.validate(values)
         return {
-            each.name: each.encode(values[name])
-            for name, each in self._encodings.items()
-            if name in values
+            each.name: each.encode(values[each.parameter.name]) for each in self._active(values)
         }
 
     def decode(self, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the values that an oracle proposes.
-
-        Args:
-            stored: The values of an oracle's trial. Hyperband's own entries are skipped.
-
-        Returns:
-            Values in the space, exactly as declared, in declared order: those of the active
-            parameters, Fixed ones included.
-
-        Raises:
-            SearchSpaceError: If a value is unknown, missing, not active, or not of its domain: the
-                trial is of another space.
-        """
-        stored = {name: v for name, v in stored.items() if not name.startswith(RESERVED)}
-        for name in stored:
-            if name not in self._stored_names:
-                raise SearchSpaceError(
-                    f"Keras Tuner's {name!r} is not of this search space. "
-                    f"{suggestion(name, self._stored_names)}"
-                )
-        values: dict[str, Any] = {}
-        for parameter in self._space.parents_first:
-            if not holds(parameter, self._by_name, values):
-                continue
-            encoding = self._encodings.get(parameter.name)
-            if encoding is None:
-                values[parameter.name] = parameter.default
-            elif encoding.name in stored:
-                values[parameter.name] = encoding.decode(stored[encoding.name])
-            else:
-                raise SearchSpaceError(
-                    f"Keras Tuner's values have no {encoding.name!r}, and {parameter.subject} is "
-                    f"active; received {stored!r}."
-                )
-        for name in stored:
-            inactive = self._stored_names[name]
-            if inactive not in values:
-                raise SearchSpaceError(
-                    f"Keras Tuner's values have {name!r}: {stored[name]!r}, which is not active: "
-                    f"{condition_in_words(self._space[inactive])}."
-                )
-        return {name: values[name] for name in self._space.names if name in values}
+        """Returns the values that an oracle proposes, without Hyperband's own entries."""
+        return super().decode({n: v for n, v in stored.items() if not n.startswith(RESERVED)})
 
     def _conditions(self, parameter: Parameter, known: Mapping[str, list[Any]]) -> list[Any]:
         """Returns its conditions and those of all ancestors; a Fixed parent's own replace it."""

@@ -24,13 +24,8 @@ _ROUNDING: Final = 1e-9
 exponentials and multiplications leave. Optuna itself takes a value 1e-8 of a step off."""
 
 
-class Encoding(abc.ABC):
-    """How one parameter is put to Optuna.
-
-    Attributes:
-        parameter: The parameter.
-        name: What it is called in Optuna.
-    """
+class OptunaEncoding(abc.ABC):
+    """How Optuna gets one parameter; see `Encoding`."""
 
     parameter: Parameter
     name: str
@@ -45,15 +40,11 @@ class Encoding(abc.ABC):
 
     @abc.abstractmethod
     def encode(self, value: Any) -> Any:
-        """Returns what Optuna stores for a value of the domain."""
+        """See `Encoding`."""
 
     @abc.abstractmethod
     def decode(self, stored: Any) -> Any:
-        """Returns the value of the domain for what Optuna stored.
-
-        Raises:
-            SearchSpaceError: If there is none: the trial is of another space.
-        """
+        """See `Encoding`."""
 
     def _foreign(self, stored: object, wanted: str) -> SearchSpaceError:
         return SearchSpaceError(
@@ -62,7 +53,7 @@ class Encoding(abc.ABC):
         )
 
 
-class ListedEncoding(Encoding):
+class ListedEncoding(OptunaEncoding):
     """Choice and Boolean: the values themselves, or their JSON where `==` confuses them."""
 
     def __init__(self, parameter: Choice | Boolean) -> None:
@@ -99,7 +90,7 @@ class ListedEncoding(Encoding):
         raise self._foreign(stored, f"one of {list(self._stored)!r}")
 
 
-class FloatEncoding(Encoding):
+class FloatEncoding(OptunaEncoding):
     """Float: linear or logarithmic, or in steps that Optuna keeps."""
 
     def __init__(self, parameter: Float, suffix: str = "") -> None:
@@ -162,16 +153,15 @@ class ReversedFloatEncoding(FloatEncoding):
         raise self._foreign(stored, f"from {low!r} to {high!r}")
 
 
-class IntEncoding(Encoding):
-    """A parameter that Optuna holds as an int from a range."""
+class IntEncoding(OptunaEncoding):
+    """Int: linear, in steps, or logarithmic without."""
 
-    def __init__(self, parameter: Float | Int, suffix: str, low: int, high: int) -> None:
-        """Takes the parameter, a suffix for its name, and the range in Optuna."""
+    def __init__(self, parameter: Int, suffix: str = "") -> None:
+        """Takes the parameter, and a suffix for its name."""
         self.parameter: Float | Int = parameter
         self.name = parameter.name + suffix
-        self._low, self._high = low, high
-        self._log = False
-        self._step = 1
+        self._low, self._high, self._step = parameter.low, parameter.high, parameter.step
+        self._log = parameter.scale != "linear"
 
     def distribution(self) -> BaseDistribution:
         """Returns an IntDistribution."""
@@ -183,8 +173,12 @@ class IntEncoding(Encoding):
         """Returns an int from the range."""
         return trial.suggest_int(self.name, self._low, self._high, log=self._log, step=self._step)
 
-    def _integer(self, stored: Any) -> int:
-        """Returns what was stored as an int: storages keep numbers as floats."""
+    def encode(self, value: Any) -> int:
+        """Returns the value."""
+        return int(value)
+
+    def decode(self, stored: Any) -> Any:
+        """Returns the value; storages keep numbers as floats."""
         if is_number(stored) and math.isfinite(stored) and stored == int(stored):
             whole = int(stored)
             if self._low <= whole <= self._high and (whole - self._low) % self._step == 0:
@@ -192,31 +186,12 @@ class IntEncoding(Encoding):
         raise self._foreign(stored, f"an int from {self._low} to {self._high}")
 
 
-class PlainIntEncoding(IntEncoding):
-    """Int: linear, in steps, or logarithmic without."""
-
-    def __init__(self, parameter: Int) -> None:
-        """Takes the parameter."""
-        super().__init__(parameter, "", parameter.low, parameter.high)
-        self._log = parameter.scale == "log"
-        self._step = parameter.step
-
-    def encode(self, value: Any) -> int:
-        """Returns the value."""
-        return int(value)
-
-    def decode(self, stored: Any) -> int:
-        """Returns the value."""
-        return self._integer(stored)
-
-
 class ReversedIntEncoding(IntEncoding):
     """Int on a reverse_log scale: its mirror image, which is logarithmic."""
 
     def __init__(self, parameter: Int) -> None:
         """Takes the parameter."""
-        super().__init__(parameter, " (reversed)", parameter.low, parameter.high)
-        self._log = True
+        super().__init__(parameter, " (reversed)")
 
     def encode(self, value: Any) -> int:
         """Returns the mirror image."""
@@ -224,7 +199,7 @@ class ReversedIntEncoding(IntEncoding):
 
     def decode(self, stored: Any) -> int:
         """Returns the mirror image of the mirror image."""
-        return self._low + self._high - self._integer(stored)
+        return self._low + self._high - int(super().decode(stored))
 
 
 class IndexEncoding(IntEncoding):
@@ -232,7 +207,9 @@ class IndexEncoding(IntEncoding):
 
     def __init__(self, parameter: Float | Int) -> None:
         """Takes the parameter."""
-        super().__init__(parameter, " (index)", 0, (parameter.count or 1) - 1)
+        self.parameter, self.name = parameter, f"{parameter.name} (index)"
+        self._low, self._high, self._step = 0, (parameter.count or 1) - 1, 1
+        self._log = False
 
     def encode(self, value: Any) -> int:
         """Returns the index of the value."""
@@ -244,13 +221,13 @@ class IndexEncoding(IntEncoding):
     def decode(self, stored: Any) -> Any:
         """Returns the value of the index."""
         known = self.parameter
-        index = self._integer(stored)
+        index = super().decode(stored)
         if isinstance(known, Int):
             return known.value(index)
         return known.low if known.grid is None else known.grid.value(index)
 
 
-def encoding_of(parameter: Parameter) -> Encoding | None:
+def encoding_of(parameter: Parameter) -> OptunaEncoding | None:
     """Returns the encoding of a parameter for Optuna."""
     if isinstance(parameter, Choice | Boolean):
         return ListedEncoding(parameter)
@@ -265,7 +242,7 @@ def encoding_of(parameter: Parameter) -> Encoding | None:
             return ReversedIntEncoding(parameter)
         if parameter.scale == "log" and parameter.step > 1:
             return IndexEncoding(parameter)
-        return PlainIntEncoding(parameter)
+        return IntEncoding(parameter)
     return None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from studies.training.states.training_state import StateError, read_state
-from tracking.doctor.findings import Ailment, Finding
+from tracking.doctor.findings import Ailment
 from tracking.doctor.studies import StudyRecord, file_of_trial
 from tracking.store.orphans import FOLDER, move_to_orphans
 
@@ -24,14 +24,12 @@ def check_states(record: StudyRecord) -> Iterator[Ailment]:
             read_state(path)
         except StateError as error:
             yield Ailment(
-                Finding(
-                    "state",
-                    f"the state of a training is damaged: {error}",
-                    f"--fix moves it to {FOLDER}/: its trial resumes from the state before "
-                    "it, or is trained from its first epoch, to the same bits",
-                    study=record.name,
-                    trial=found[0],
-                    path=str(path),
-                ),
-                partial(move_to_orphans, store, path),
+                "state",
+                f"the state of a training is damaged: {error}",
+                f"--fix moves it to {FOLDER}/: its trial resumes from the state before "
+                "it, or is trained from its first epoch, to the same bits",
+                study=record.name,
+                trial=found[0],
+                path=str(path),
+                mend=partial(move_to_orphans, store, path),
             )

@@ -1,12 +1,20 @@
-"""A running trial: its record and its trainings."""
+"""A running trial: its record, its trainings, and their combined result."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from studies.running.repeats import combined, mean_metrics
-from tracking.records import EpochResult, Objective, TrialRecord, TrialResult, TrialSpec
+from tracking.records import (
+    BestEpoch,
+    EpochResult,
+    Objective,
+    Repeat,
+    TrialRecord,
+    TrialResult,
+    TrialSpec,
+)
 
 
 @dataclass
@@ -60,10 +68,68 @@ class Running:
         for epoch in self.epochs:
             by_epoch.setdefault(epoch.epoch, []).append(epoch)
         for number, epochs in sorted(by_epoch.items()):
-            mean = mean_metrics([epoch.metrics for epoch in epochs])
+            mean = _mean_metrics([epoch.metrics for epoch in epochs])
             yield EpochResult(self.trial.number, number, mean, 0.0)
 
     def combined(self, objective: Objective) -> TrialResult:
-        """Returns the combined result of all repeats."""
-        seeds = [spec.seed for spec in self.specs]
-        return combined(self.results, seeds, self.run_ids, objective)
+        """Returns the combined result of all repeats.
+
+        Its value is the mean of their values, each at its best epoch (as Keras Tuner's
+        `executions_per_trial` has it); its best epoch and its checkpoint are those of the best. If
+        the last repeat is not complete, the trial ends in its state.
+        """
+        last, results = self.results[-1], self.results
+        trained = zip(results, self.specs, self.run_ids, strict=True)
+        repeats = tuple(_repeat(*each) for each in trained if each[0].best is not None)
+        common = TrialResult(
+            last.number,
+            last.state,
+            epochs=max(r.epochs for r in results),
+            reason="; ".join(f"in repeat {r.repeat}: {r.reason}" for r in results if r.reason),
+            seconds=sum(r.seconds for r in results),
+            joined=tuple({str(p["name"]): p for r in results for p in r.joined}.values()),
+            repeats=repeats,
+            raised=last.raised,
+            data_digest=last.data_digest,
+            validation_digest=last.validation_digest,
+            class_weight=last.class_weight,
+            peak_memory_bytes=max(r.peak_memory_bytes for r in results),
+        )
+        if last.state not in ("complete", "pruned") or not repeats:
+            return common
+        number, best = min(
+            enumerate(repeats), key=lambda each: (objective.sort_key(each[1].best.value), each[0])
+        )
+        value = statistics.fmean(repeat.best.value for repeat in repeats)
+        metrics = _mean_metrics([repeat.best.metrics for repeat in repeats])
+        return replace(
+            common,
+            best=BestEpoch(best.best.epoch, value, metrics),
+            best_repeat=number,
+            weights_sha256=best.weights_sha256,
+            checkpoint_sha256=best.checkpoint_sha256,
+            unsaved=best.unsaved,
+            model_parameters=last.model_parameters,
+            trainer=last.trainer,
+            trainer_reason=last.trainer_reason,
+        )
+
+
+def _repeat(result: TrialResult, spec: TrialSpec, run_id: str) -> Repeat:
+    assert result.best is not None, "it has a value"
+    return Repeat(
+        spec.seed,
+        run_id,
+        result.epochs,
+        result.best,
+        result.weights_sha256,
+        result.seconds,
+        result.checkpoint_sha256,
+        result.unsaved,
+    )
+
+
+def _mean_metrics(several: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Returns the mean of each metric that all have."""
+    names = [name for name in several[0] if all(name in metrics for metrics in several)]
+    return {name: statistics.fmean(metrics[name] for metrics in several) for name in names}

@@ -1,20 +1,20 @@
-"""A study's search: the next trial, the space, and whether the budget is spent."""
+"""A study's search: the next trial, the space, the best so far, and whether the budget is spent."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 from search_spaces.space.completion import complete
 from studies.engines.engine import Curve, Engine
-from studies.running.best_so_far import BestSoFar
 from studies.running.budget import Ending, reached
-from studies.running.clock import AwakeClock
 from studies.running.proposals import EngineOf, Proposals
 from studies.running.study_trials import StudyTrials
+from studies.running.time_limit import AwakeClock
 from tracking.history.joining import joined
-from tracking.records import EndedTrial, EpochResult, Proposal
+from tracking.history.selection import best_trial
+from tracking.records import EndedTrial, EpochResult, Proposal, TrialRecord
 from tracking.runs.study_runs import StudyRuns
 
 
@@ -156,3 +156,49 @@ class Search:
         running = self._trials.running.values()
         epochs = [epoch for each in running for epoch in each.first_repeat()]
         self._proposals.restore(space, trials, epochs)
+
+
+class BestSoFar:
+    """Follows the best trial, and adds a point to its curve for each better one.
+
+    A point's step is the number of trials that had finished by then, over all launches. (Trials
+    end in another order than that of their numbers.)
+
+    Attributes:
+        trial: The best one, or None.
+    """
+
+    def __init__(self, runs: StudyRuns, counted: Iterable[TrialRecord]) -> None:
+        counted = list(counted)
+        self._runs, self._objective = runs, runs.description.objective
+        self._count = len(counted)
+        self._last = runs.last_best_so_far()
+        self.trial = best_trial(counted, self._objective)
+
+    def complete(self) -> None:
+        """Adds the point of the best trial if the curve does not end with it.
+
+        A kill may have come between a trial's result and its point.
+        """
+        if self.trial is None or self.trial.best is None:
+            return
+        value = self.trial.best.value
+        if self._last is None or self._objective.is_better(value, self._last[1]):
+            self._log(value)
+
+    def take(self, trial: TrialRecord, *, told_before: bool) -> None:
+        """Takes a finished trial; ``told_before`` if an earlier launch may have taken it too."""
+        self._count += 1
+        before, self.trial = self.trial, best_trial([self.trial, trial], self._objective)
+        if self.trial is before:
+            return
+        if told_before:
+            self.complete()
+        elif trial.best is not None:
+            self._log(trial.best.value)
+
+    def _log(self, value: float) -> None:
+        # Records of older versions may have points at later steps.
+        step = self._count if self._last is None else max(self._count, self._last[0] + 1)
+        self._runs.log_best_so_far(step, value)
+        self._last = step, value

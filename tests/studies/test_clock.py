@@ -12,9 +12,8 @@ from killing import pause
 from scripted import describe
 from user_commands import KERASTUDY, environment, write_study
 
-from studies.running.clock import TICK, AwakeClock
 from studies.running.running_trial import Running
-from studies.running.time_limit import TimeLimit
+from studies.running.time_limit import TICK, AwakeClock, TimeLimit
 from tracking.history.study_history import read_study
 from tracking.records import TrialRecord, TrialSpec
 from tracking.store.folder import open_store

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-from tracking.doctor.findings import Ailment, Finding
+from tracking.doctor.findings import Ailment
 from tracking.mlflow_parts import recorded_addresses
 from tracking.store.folder import Store
 from tracking.store.orphans import move_to_orphans
@@ -35,13 +35,11 @@ def check_artifacts(store: Store) -> Iterator[Ailment]:
             continue
         if any(path.is_file() for path in folder.rglob("*")):
             yield Ailment(
-                Finding(
-                    "orphan",
-                    "artifacts of something that is not in the record",
-                    f"--fix moves them to {str(store.root / 'orphans')!r}",
-                    path=str(folder),
-                ),
-                partial(move_to_orphans, store, folder),
+                "orphan",
+                "artifacts of something that is not in the record",
+                f"--fix moves them to {str(store.root / 'orphans')!r}",
+                path=str(folder),
+                mend=partial(move_to_orphans, store, folder),
             )
 
 

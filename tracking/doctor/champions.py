@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tracking import tags
-from tracking.doctor.findings import Ailment, Finding
+from tracking.doctor.findings import Ailment
 from tracking.doctor.studies import StudyRecord
 from tracking.registry import model_version_fault
 from tracking.runs.champion_versions import ALIAS, champion_version
@@ -28,11 +28,9 @@ def check_champion(record: StudyRecord) -> Iterator[Ailment]:
             how = f"restore it: {restore_run(store, run_id)}"
     if fault:
         yield Ailment(
-            Finding(
-                "champion",
-                f"the registered model models:/{version.name}@{ALIAS} can't be used: {fault}",
-                how,
-                study=record.name,
-                run=run_id,
-            )
+            "champion",
+            f"the registered model models:/{version.name}@{ALIAS} can't be used: {fault}",
+            how,
+            study=record.name,
+            run=run_id,
         )

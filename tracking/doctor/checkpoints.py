@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from tracking.doctor.findings import Ailment, Finding
+from tracking.doctor.findings import Ailment
 from tracking.doctor.studies import StudyRecord, file_of_trial
 from tracking.history.study_history import StudyHistory
 from tracking.records import TrialRecord
@@ -37,17 +37,15 @@ def check_checkpoints(
                 mend = partial(train_again, history, trial.number, repeat)
                 which = f"the checkpoint of repeat {repeat}" if repeat else "the checkpoint"
                 yield Ailment(
-                    Finding(
-                        "checkpoint",
-                        f"{which} can't be used: {error}",
-                        _how(history, trial),
-                        study=history.description.name,
-                        engine=history.description.engine,
-                        trial=trial.number,
-                        run=trial.run_id,
-                        path=str(path),
-                    ),
-                    mend if history.description.code.path else None,
+                    "checkpoint",
+                    f"{which} can't be used: {error}",
+                    _how(history, trial),
+                    study=history.description.name,
+                    engine=history.description.engine,
+                    trial=trial.number,
+                    run=trial.run_id,
+                    path=str(path),
+                    mend=mend if history.description.code.path else None,
                 )
 
 
@@ -61,15 +59,13 @@ def check_orphans(record: StudyRecord) -> Iterator[Ailment]:
             found = file_of_trial(path.name)
             if found is not None and found[0] not in numbers:
                 yield Ailment(
-                    Finding(
-                        "orphan",
-                        f"{path.name} is of a trial that is not in the record",
-                        f"--fix moves it to {str(store.root / 'orphans')!r}",
-                        study=record.name,
-                        trial=found[0],
-                        path=str(path),
-                    ),
-                    partial(move_to_orphans, store, path),
+                    "orphan",
+                    f"{path.name} is of a trial that is not in the record",
+                    f"--fix moves it to {str(store.root / 'orphans')!r}",
+                    study=record.name,
+                    trial=found[0],
+                    path=str(path),
+                    mend=partial(move_to_orphans, store, path),
                 )
 
 
@@ -82,14 +78,12 @@ def check_orphan_studies(store: Store) -> Iterator[Ailment]:
     for folder in folders:
         if folder not in known and any(path.is_file() for path in folder.rglob("*")):
             yield Ailment(
-                Finding(
-                    "orphan",
-                    f"the checkpoints in {folder.name!r} are of a study that is not in the record",
-                    f"--fix moves them to {str(store.root / 'orphans')!r}",
-                    study=folder.name.rpartition("@")[0] or folder.name,
-                    path=str(folder),
-                ),
-                partial(_move_unknown, store, folder),
+                "orphan",
+                f"the checkpoints in {folder.name!r} are of a study that is not in the record",
+                f"--fix moves them to {str(store.root / 'orphans')!r}",
+                study=folder.name.rpartition("@")[0] or folder.name,
+                path=str(folder),
+                mend=partial(_move_unknown, store, folder),
             )
 
 

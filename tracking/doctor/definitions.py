@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracking import tags
-from tracking.doctor.findings import Ailment, Finding
+from tracking.doctor.findings import Ailment
 from tracking.doctor.studies import StudyRecord
 from tracking.records import StudyDescription
 from tracking.runs.run_contents import code_path, definition_path, digests_of_code, manifest_path
@@ -40,16 +40,14 @@ def check_definitions(record: StudyRecord) -> Iterator[Ailment]:
             "its values, seed, epochs, objective and metrics"
         )
         yield Ailment(
-            Finding(
-                "definition",
-                f"the study's definition is {fault}",
-                how,
-                study=record.name,
-                engine=engine,
-                run=parent.info.run_id,
-                path=str(path),
-            ),
-            partial(_write, path, known) if known else None,
+            "definition",
+            f"the study's definition is {fault}",
+            how,
+            study=record.name,
+            engine=engine,
+            run=parent.info.run_id,
+            path=str(path),
+            mend=partial(_write, path, known) if known else None,
         )
 
 
@@ -71,16 +69,14 @@ def check_code(record: StudyRecord) -> Iterator[Ailment]:
                 "study file as it is now"
             )
             yield Ailment(
-                Finding(
-                    "code",
-                    f"the text of {_named(source, file)} that trials ran from is {fault}",
-                    how,
-                    study=record.name,
-                    engine=engine,
-                    run=parent.info.run_id,
-                    path=str(path),
-                ),
-                partial(_copy, source, path) if there and source is not None else None,
+                "code",
+                f"the text of {_named(source, file)} that trials ran from is {fault}",
+                how,
+                study=record.name,
+                engine=engine,
+                run=parent.info.run_id,
+                path=str(path),
+                mend=partial(_copy, source, path) if there and source is not None else None,
             )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from search_spaces.errors import TrackingError
@@ -52,23 +52,23 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Ailment:
+class Ailment(Finding):
     """A finding, and the function that mends it; None if only a person can."""
 
-    finding: Finding
     mend: Callable[[], object] | None = None
 
 
 def attended(ailments: Iterable[Ailment], *, fix: bool) -> Iterator[Finding]:
     """Yields a check's findings, mended if possible and asked for, once it has found all."""
     for ailment in list(ailments):
+        finding = Finding(**{each.name: getattr(ailment, each.name) for each in fields(Finding)})
         if not fix or ailment.mend is None:
-            yield ailment.finding
+            yield finding
             continue
         try:
             ailment.mend()
         except (OSError, TrackingError) as error:
-            told = getattr(error, "strerror", None) or error
-            yield replace(ailment.finding, how=f"{ailment.finding.how} (that failed: {told})")
+            why = getattr(error, "strerror", None) or error
+            yield replace(finding, how=f"{finding.how} (that failed: {why})")
         else:
-            yield replace(ailment.finding, mended=True)
+            yield replace(finding, mended=True)

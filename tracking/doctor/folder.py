@@ -11,7 +11,7 @@ from urllib.request import url2pathname
 
 from filelock import FileLock
 
-from tracking.doctor.findings import Ailment, Finding
+from tracking.doctor.findings import Ailment
 from tracking.mlflow_parts import commonest_place
 from tracking.store.atomic import is_piece
 from tracking.store.databases import database_fault
@@ -27,15 +27,13 @@ def check_facts(root: Path) -> Iterator[Ailment]:
     fault = facts_fault(root)
     if not fault:
         return
-    path = root / "store.json"
-    finding = Finding(
+    yield Ailment(
         "store",
         f"store.json is {fault}: no command finds the store",
         "--fix writes it again, from the database",
-        path=str(path),
+        path=str(root / "store.json"),
+        mend=partial(write_facts, root, _stood(root)),
     )
-    stood = _stood(root)
-    yield Ailment(finding, lambda: write_facts(root, stood))
 
 
 def check_record(store: Store) -> Iterator[Ailment]:
@@ -44,15 +42,13 @@ def check_record(store: Store) -> Iterator[Ailment]:
     fault = database_fault(path, thorough=True)
     if fault:
         yield Ailment(
-            Finding(
-                "database",
-                f"mlflow.db is damaged, and it is the record: {fault}. It is left as it is",
-                "stop what uses the store, copy its folder, and put mlflow.db back from a backup "
-                "(without mlflow.db-wal and mlflow.db-shm); or copy what can still be read into a "
-                "new file: sqlite3 mlflow.db .recover | sqlite3 recovered.db. Checkpoints and "
-                "artifacts are in files of their own",
-                path=str(path),
-            )
+            "database",
+            f"mlflow.db is damaged, and it is the record: {fault}. It is left as it is",
+            "stop what uses the store, copy its folder, and put mlflow.db back from a backup "
+            "(without mlflow.db-wal and mlflow.db-shm); or copy what can still be read into a "
+            "new file: sqlite3 mlflow.db .recover | sqlite3 recovered.db. Checkpoints and "
+            "artifacts are in files of their own",
+            path=str(path),
         )
 
 
@@ -66,14 +62,12 @@ def check_leftovers(folder: Path, study: str = "") -> Iterator[Ailment]:
     found = [path for path in pieces if is_piece(path)]
     for path in sorted([*found, *(() if study else folder.glob("unfinished-*.db*"))]):
         yield Ailment(
-            Finding(
-                "leftover",
-                f"{path.name} is a piece of a file: its process was killed while it wrote it",
-                "--fix deletes it; the file itself is made again when it is needed",
-                study=study,
-                path=str(path),
-            ),
-            partial(path.unlink, missing_ok=True),
+            "leftover",
+            f"{path.name} is a piece of a file: its process was killed while it wrote it",
+            "--fix deletes it; the file itself is made again when it is needed",
+            study=study,
+            path=str(path),
+            mend=partial(path.unlink, missing_ok=True),
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from search_spaces.errors import StoreError
 from tracking import tags
-from tracking.doctor.findings import Ailment, Finding
+from tracking.doctor.findings import Ailment
 from tracking.doctor.studies import StudyRecord
 from tracking.runs.parents import (
     engine_of,
@@ -41,15 +41,13 @@ def check_lost_parents(record: StudyRecord) -> Iterator[Ailment]:
             ),
         }[lost.fault]
         yield Ailment(
-            Finding(
-                "record",
-                f"the run {lost.name or lost.run_id!r}, which trials belong to, is {what}",
-                how,
-                study=record.name,
-                engine=lost.engine,
-                run=lost.run_id,
-            ),
-            mend,
+            "record",
+            f"the run {lost.name or lost.run_id!r}, which trials belong to, is {what}",
+            how,
+            study=record.name,
+            engine=lost.engine,
+            run=lost.run_id,
+            mend=mend,
         )
 
 
@@ -59,13 +57,11 @@ def check_tags(record: StudyRecord) -> Iterator[Ailment]:
     experiment = client.get_experiment(record.experiment_id)
     if experiment.tags.get(tags.KIND) != "study":
         yield Ailment(
-            Finding(
-                "record",
-                f"the experiment's tag {tags.KIND!r} was deleted in MLflow",
-                "--fix sets it again",
-                study=record.name,
-            ),
-            partial(client.set_experiment_tag, record.experiment_id, tags.KIND, "study"),
+            "record",
+            f"the experiment's tag {tags.KIND!r} was deleted in MLflow",
+            "--fix sets it again",
+            study=record.name,
+            mend=partial(client.set_experiment_tag, record.experiment_id, tags.KIND, "study"),
         )
     for run in record.marked:
         if run.data.tags.get(tags.ENGINE):
@@ -75,15 +71,13 @@ def check_tags(record: StudyRecord) -> Iterator[Ailment]:
         except StoreError as error:
             engine, how = "", str(error)
         yield Ailment(
-            Finding(
-                "record",
-                f"the tag {tags.ENGINE!r} of the run {run.info.run_name!r} was deleted in MLflow",
-                how,
-                study=record.name,
-                engine=engine,
-                run=run.info.run_id,
-            ),
-            partial(client.set_tag, run.info.run_id, tags.ENGINE, engine) if engine else None,
+            "record",
+            f"the tag {tags.ENGINE!r} of the run {run.info.run_name!r} was deleted in MLflow",
+            how,
+            study=record.name,
+            engine=engine,
+            run=run.info.run_id,
+            mend=partial(client.set_tag, run.info.run_id, tags.ENGINE, engine) if engine else None,
         )
 
 
@@ -94,14 +88,12 @@ def check_places(record: StudyRecord) -> Iterator[Ailment]:
             local_artifacts(record.store, run)
         except StoreError as error:
             yield Ailment(
-                Finding(
-                    "record",
-                    str(error),
-                    "put mlflow.db back from a backup, or look where the store comes from: "
-                    "nothing is read or written there",
-                    study=record.name,
-                    run=run.info.run_id,
-                )
+                "record",
+                str(error),
+                "put mlflow.db back from a backup, or look where the store comes from: "
+                "nothing is read or written there",
+                study=record.name,
+                run=run.info.run_id,
             )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from search_spaces.errors import TrackingError
 from tracking import tags
-from tracking.doctor.findings import Ailment, Finding
+from tracking.doctor.findings import Ailment
 from tracking.doctor.studies import StudyRecord
 from tracking.history.study_history import read_study
 from tracking.history.summary import study_note
@@ -34,15 +34,13 @@ def check_running(record: StudyRecord) -> Iterator[Ailment]:
         names = ", ".join(str(run.info.run_name) for run in left[:3])
         more = f" and {len(left) - 3} more" if len(left) > 3 else ""
         yield Ailment(
-            Finding(
-                "running",
-                f"{names}{more}: RUNNING, but no process runs the study",
-                "--fix ends them; so does launching the study again, which resumes it",
-                study=record.name,
-                engine=engine,
-                run=left[0].info.run_id,
-            ),
-            partial(_end, record, engine, left),
+            "running",
+            f"{names}{more}: RUNNING, but no process runs the study",
+            "--fix ends them; so does launching the study again, which resumes it",
+            study=record.name,
+            engine=engine,
+            run=left[0].info.run_id,
+            mend=partial(_end, record, engine, left),
         )
 
 
@@ -57,26 +55,22 @@ def check_unmade(record: StudyRecord) -> Iterator[Ailment]:
     ]
     for run in unmarked:
         yield Ailment(
-            Finding(
-                "unmade",
-                f"the run {run.info.run_name!r} was never completed",
-                "--fix ends it; it holds nothing",
-                study=record.name,
-                engine=run.data.tags[tags.ENGINE],
-                run=run.info.run_id,
-            ),
-            partial(end_unmarked, record.store, record.experiment_id),
+            "unmade",
+            f"the run {run.info.run_name!r} was never completed",
+            "--fix ends it; it holds nothing",
+            study=record.name,
+            engine=run.data.tags[tags.ENGINE],
+            run=run.info.run_id,
+            mend=partial(end_unmarked, record.store, record.experiment_id),
         )
     if not record.parents and not any(tags.KIND in run.data.tags for run in record.runs):
         yield Ailment(
-            Finding(
-                "unmade",
-                "the experiment has no study in it: its process was killed while it made it",
-                "--fix gives it another name and deletes it in MLflow (where it can be restored); "
-                "launching the study again makes it whole too",
-                study=record.name,
-            ),
-            partial(_delete_empty, record),
+            "unmade",
+            "the experiment has no study in it: its process was killed while it made it",
+            "--fix gives it another name and deletes it in MLflow (where it can be restored); "
+            "launching the study again makes it whole too",
+            study=record.name,
+            mend=partial(_delete_empty, record),
         )
 
 
@@ -89,16 +83,14 @@ def check_readable(record: StudyRecord) -> Iterator[Ailment]:
                 trial = read_trial(run)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 yield Ailment(
-                    Finding(
-                        "record",
-                        f"the run {run.info.run_name!r} can't be read ({error!r})",
-                        "put mlflow.db back from a backup; or delete the run in MLflow (mlflow "
-                        f"runs delete --run-id {run.info.run_id}) and launch the study under "
-                        "another name with --name",
-                        study=record.name,
-                        engine=engine,
-                        run=run.info.run_id,
-                    )
+                    "record",
+                    f"the run {run.info.run_name!r} can't be read ({error!r})",
+                    "put mlflow.db back from a backup; or delete the run in MLflow (mlflow "
+                    f"runs delete --run-id {run.info.run_id}) and launch the study under "
+                    "another name with --name",
+                    study=record.name,
+                    engine=engine,
+                    run=run.info.run_id,
                 )
                 # It exists, though damaged.
                 number = run.data.tags.get(tags.NUMBER, "")
@@ -125,15 +117,13 @@ def _missing(record: StudyRecord, engine: str, parent: Run, numbers: set[int]) -
             else "put mlflow.db back from a backup"
         )
         yield Ailment(
-            Finding(
-                "record",
-                f"the run of trial {number} was deleted, and the study needs it",
-                f"{how}; or launch the study under another name with --name",
-                study=record.name,
-                engine=engine,
-                trial=number,
-                run=run_id,
-            )
+            "record",
+            f"the run of trial {number} was deleted, and the study needs it",
+            f"{how}; or launch the study under another name with --name",
+            study=record.name,
+            engine=engine,
+            trial=number,
+            run=run_id,
         )
 
 
