@@ -25,25 +25,29 @@ from search_spaces.hyperparameters import Hyperparameters
 from search_spaces.parameters.kinds import ROLES, Boolean, Choice, Fixed, Float, Int, Parameter
 from search_spaces.parameters.scalars import NOT_GIVEN, Scalar
 from search_spaces.parameters.scales import SCALES
-from search_spaces.ready_made import (
+from search_spaces.ready_made.architecture import (
     activation,
-    batch_normalization,
-    batch_size,
-    batchnorm,
     bias_initializer,
-    dropout,
-    epochs,
     initializer,
     kernel_initializer,
+    layers,
+    units,
+)
+from search_spaces.ready_made.optimizers import optimizer
+from search_spaces.ready_made.regularization import (
+    batch_normalization,
+    batchnorm,
+    dropout,
     l1,
     l1_l2,
     l2,
+)
+from search_spaces.ready_made.training import (
+    batch_size,
+    epochs,
     label_smoothing,
-    layers,
     learning_rate,
     momentum,
-    optimizer,
-    units,
 )
 from search_spaces.space.membership import Containment
 from search_spaces.space.search_space import SearchSpace

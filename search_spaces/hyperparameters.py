@@ -95,11 +95,6 @@ class Hyperparameters(InlineDeclarations):
         """Parameters that the builder declared and the trial has no value of, without condition."""
         return tuple(self._joined.values())
 
-    @property
-    def joined_values(self) -> dict[str, Any]:
-        """The values of `joined`: their defaults, by name, as a new dict."""
-        return {name: parameter.default for name, parameter in self._joined.items()}
-
     def copy(self) -> Hyperparameters:
         """Returns a copy: what is declared on it joins only there.
 

@@ -17,8 +17,8 @@ from search_spaces.discovery.inference import Condition, Inference, explicit_con
 from search_spaces.discovery.probing import is_few
 from search_spaces.discovery.tracing import ClashError, LimitReachedError, Tracer
 from search_spaces.errors import SearchSpaceError
-from search_spaces.inline.variants import renamed, variant_name
-from search_spaces.parameters.kinds import parameter_from_dict
+from search_spaces.inline.variants import variant_name
+from search_spaces.parameters.kinds import conditioned, renamed
 from search_spaces.parameters.parameter import Parameter
 from search_spaces.parameters.scalars import identity
 from search_spaces.space.search_space import SearchSpace
@@ -203,7 +203,7 @@ def _kept(tracer: Tracer, conditions: Conditions) -> dict[str, Condition]:
         )
     while True:
         space = SearchSpace(
-            _conditioned(tracer.parameters[name], condition) for name, condition in kept.items()
+            conditioned(tracer.parameters[name], condition) for name, condition in kept.items()
         )
         wrong = {
             name
@@ -220,7 +220,7 @@ def _named(tracer: Tracer, kept: Mapping[str, Condition]) -> SearchSpace:
     """Returns the space, each parameter under the name that it has in every record."""
     several = {n for n, keys in tracer.variants.items() if sum(key in kept for key in keys) > 1}
     names: dict[str, str] = {}
-    ordered = SearchSpace(_conditioned(tracer.parameters[k], c) for k, c in kept.items())
+    ordered = SearchSpace(conditioned(tracer.parameters[k], c) for k, c in kept.items())
     for key in (parameter.name for parameter in ordered.parents_first):
         name = tracer.name_of(key)
         if name in several:
@@ -230,16 +230,9 @@ def _named(tracer: Tracer, kept: Mapping[str, Condition]) -> SearchSpace:
     declared = {} if tracer.space is None else {each.name: each for each in tracer.space}
     return SearchSpace(
         declared.get(key)
-        or _conditioned(
+        or conditioned(
             renamed(tracer.parameters[key], names[key]),
             {names[parent]: values for parent, values in kept[key].items()},
         )
         for key in [*declared, *(key for key in kept if key not in declared)]
     )
-
-
-def _conditioned(parameter: Parameter, condition: Condition) -> Parameter:
-    content = parameter.to_dict()
-    if condition:
-        content["when"] = {parent: list(values) for parent, values in condition.items()}
-    return parameter_from_dict(content)

@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple
 from search_spaces.discovery.traced_hyperparameters import Occurrence, TracedHyperparameters
 from search_spaces.errors import InternalError, SearchSpaceError
 from search_spaces.inline.translations import same_domain
-from search_spaces.inline.variants import holding_all, read_as, renamed
+from search_spaces.inline.variants import holding_all, read_as
+from search_spaces.parameters.kinds import renamed
 from search_spaces.parameters.parameter import Parameter
 from search_spaces.space.search_space import SearchSpace
 

@@ -20,7 +20,6 @@ from search_spaces.inline.translations import same_domain
 from search_spaces.parameters.choice_parameter import Choice, Listed
 from search_spaces.parameters.float_parameter import Float
 from search_spaces.parameters.int_parameter import Int
-from search_spaces.parameters.kinds import parameter_from_dict
 from search_spaces.parameters.parameter import Parameter
 from search_spaces.parameters.scalars import Scalar, identity
 
@@ -47,17 +46,6 @@ def variant_name(name: str, condition: Mapping[str, Sequence[Scalar]], taken: se
         count += 1
         found = f"{made} ({count})"
     return found
-
-
-def renamed(parameter: Parameter, name: str) -> Parameter:
-    """Returns the same parameter under another name."""
-    return parameter_from_dict({**parameter.to_dict(), "name": name})
-
-
-def unconditional(parameter: Parameter) -> Parameter:
-    """Returns the same parameter without its condition."""
-    content = parameter.to_dict()
-    return parameter_from_dict({k: v for k, v in content.items() if k not in ("when", "otherwise")})
 
 
 def holding_all(declared: Sequence[Parameter]) -> Parameter | None:

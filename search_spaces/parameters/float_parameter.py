@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.grids import Grid, LinearGrid, LogGrid
-from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.ranged import Ranged
 from search_spaces.parameters.scalars import NOT_GIVEN, MaybeScalar, is_number
 from search_spaces.parameters.scales import (
     Scale,
@@ -23,7 +23,7 @@ from search_spaces.parameters.scales import (
 _DEFAULT_DIGITS: Final = 6
 
 
-class Float(Parameter):
+class Float(Ranged):
     """A float from a closed range.
 
     Attributes:
@@ -91,7 +91,7 @@ class Float(Parameter):
         self._set("scale", check_scale(scale, self.subject))
         self._set("low", self._checked_number("low", low))
         self._set("high", self._checked_number("high", high))
-        check_range(self, low, high)
+        self._check_range(low, high)
         if not math.isfinite(self.high - self.low) or not math.isfinite(self.high + self.low):
             raise SearchSpaceError(
                 f"{self.subject}: the range from low={low!r} to high={high!r} is wider than a "
@@ -113,14 +113,7 @@ class Float(Parameter):
                 f"{self.subject} must be a number, received {value!r} of type "
                 f"{type(value).__name__}."
             )
-        if not self.low <= value <= self.high:
-            return f"{self.subject} must be from {self.low!r} to {self.high!r}, received {value!r}."
-        if self.grid is not None and self.nearest(value) != value:
-            return (
-                f"{self.subject} must be a value of its grid ({self._grid_in_words()}), received "
-                f"{value!r}: the nearest is {self.nearest(value)!r}."
-            )
-        return None
+        return self._reason_off(value)
 
     def nearest(self, value: float) -> float:
         """Returns the value of the domain nearest to a number, an end of it if beyond."""
@@ -154,13 +147,6 @@ class Float(Parameter):
     def grid_values(self) -> tuple[float, ...] | None:
         """Returns the values that the step allows, ascending; None if there is no step."""
         return None if self.grid is None else self.grid.values()
-
-    def domain(self) -> dict[str, Any]:
-        """Range, scale and step."""
-        return {"low": self.low, "high": self.high, "scale": self.scale, "step": self.step}
-
-    def _arguments(self) -> list[str]:
-        return range_arguments(self, None)
 
     def _checked_number(self, which: str, value: object) -> float:
         if not isinstance(value, int | float) or not is_number(value):
@@ -198,52 +184,9 @@ class Float(Parameter):
         kind = LogGrid if self.scale == "log" else LinearGrid
         return kind(self.low, self.high, self.step, self.subject)
 
-    def _grid_in_words(self) -> str:
-        how = "times" if self.scale == "log" else "in steps of"
-        return f"{self.low!r} to {self.high!r} {how} {self.step!r}"
-
     def _middle(self) -> float:
         if self.grid is not None:
             return self.from_unit(0.5)
         middle = middle_of(self.low, self.high, self.scale)
         rounded = float(f"{middle:.{_DEFAULT_DIGITS}g}")
         return rounded if self.low <= rounded <= self.high else self.low
-
-
-def check_range(parameter: Any, low: object, high: object) -> None:
-    """Checks that a Float's or an Int's low is below its high, and above 0 on a log scale.
-
-    Raises:
-        SearchSpaceError: If it does not.
-    """
-    if parameter.low == parameter.high:
-        raise SearchSpaceError(
-            f"{parameter.subject}: low and high are equal, received low={low!r}, high={high!r}: a "
-            f"value that never varies is declared as Fixed({parameter.name!r}, {low!r})."
-        )
-    if parameter.low > parameter.high:
-        raise SearchSpaceError(
-            f"{parameter.subject}: low must be below high, received low={low!r}, high={high!r}: "
-            f"exchange them."
-        )
-    if parameter.scale != "linear" and parameter.low <= 0:
-        raise SearchSpaceError(
-            f"{parameter.subject}: on a {parameter.scale} scale low must be above 0, received "
-            f"low={low!r}: raise it, or take scale='linear'. A regularization that may be off "
-            f"has a switch of its own, as l2() makes."
-        )
-
-
-def range_arguments(parameter: Any, usual_step: int | None) -> list[str]:
-    """Returns the arguments of a Float or an Int after its name, written in Python.
-
-    Those that have their defaults are left out.
-    """
-    arguments = [repr(parameter.low), repr(parameter.high)]
-    if parameter.scale != "linear":
-        arguments.append(f"scale={parameter.scale!r}")
-    if parameter.step != usual_step:
-        arguments.append(f"step={parameter.step!r}")
-    if parameter.default != parameter._middle():
-        arguments.append(f"default={parameter.default!r}")
-    return arguments

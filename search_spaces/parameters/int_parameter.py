@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.float_parameter import check_range, range_arguments
-from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.ranged import Ranged
 from search_spaces.parameters.scalars import NOT_GIVEN, MaybeScalar, is_integer
 from search_spaces.parameters.scales import (
     Scale,
@@ -25,7 +24,7 @@ LARGEST_INT: Final = 2**40
 neighbouring ints have the same logarithm."""
 
 
-class Int(Parameter):
+class Int(Ranged):
     """An int from a closed range.
 
     Attributes:
@@ -43,6 +42,7 @@ class Int(Parameter):
     """
 
     kind: ClassVar[str] = "int"
+    usual_step: ClassVar[int | None] = 1
 
     default: int
     low: int
@@ -88,7 +88,7 @@ class Int(Parameter):
         self._set("scale", check_scale(scale, self.subject))
         self._set("low", self._checked_integer("low", low))
         self._set("high", self._checked_integer("high", high))
-        check_range(self, low, high)
+        self._check_range(low, high)
         self._set("step", self._checked_step(step))
         self._set("_count", self._counted())
         self._finish(self._middle() if default is None else default)
@@ -104,16 +104,7 @@ class Int(Parameter):
             return (
                 f"{self.subject} must be an int, received {value!r} of type {type(value).__name__}."
             )
-        if not self.low <= value <= self.high:
-            return f"{self.subject} must be from {self.low!r} to {self.high!r}, received {value!r}."
-        nearest = self.nearest(value)
-        if nearest != value:
-            how = "times" if self.scale == "log" else "in steps of"
-            return (
-                f"{self.subject} must be a value of its grid ({self.low!r} to {self.high!r} {how} "
-                f"{self.step!r}), received {value!r}: the nearest is {nearest!r}."
-            )
-        return None
+        return self._reason_off(value)
 
     def nearest(self, value: float) -> int:
         """Returns the value of the domain nearest to a number, an end of it if beyond."""
@@ -157,10 +148,6 @@ class Int(Parameter):
             return tuple(self.value(index) for index in range(self.count))
         return range(self.low, self.high + 1, self.step)
 
-    def domain(self) -> dict[str, Any]:
-        """Range, scale and step."""
-        return {"low": self.low, "high": self.high, "scale": self.scale, "step": self.step}
-
     @property
     def _by_ratio(self) -> bool:
         return self.scale == "log" and self.step > 1
@@ -174,9 +161,6 @@ class Int(Parameter):
         # Half an int beyond each end, so that the ends have as much of the scale as they should:
         # the convention of Optuna's IntDistribution(log=True).
         return self.low - 0.5, self.high + 0.5
-
-    def _arguments(self) -> list[str]:
-        return range_arguments(self, 1)
 
     def _checked_integer(self, which: str, value: object) -> int:
         if not isinstance(value, int) or not is_integer(value):

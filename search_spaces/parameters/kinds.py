@@ -10,6 +10,7 @@ from search_spaces.parameters.choice_parameter import Boolean, Choice, Fixed
 from search_spaces.parameters.float_parameter import Float
 from search_spaces.parameters.int_parameter import Int
 from search_spaces.parameters.parameter import ROLES, Parameter
+from search_spaces.parameters.scalars import NOT_GIVEN
 from search_spaces.parameters.spelled import opened
 from search_spaces.suggestions import suggestion
 
@@ -21,7 +22,9 @@ __all__ = [
     "Float",
     "Int",
     "Parameter",
+    "conditioned",
     "parameter_from_dict",
+    "renamed",
 ]
 
 _SHARED: Final = ("default", "role")
@@ -69,6 +72,25 @@ def parameter_from_dict(content: object) -> Parameter:
                 f"{suggestion(key, ('name', *required, *_OPTIONAL))}"
             )
     return make(**arguments)
+
+
+def conditioned(
+    parameter: Parameter, when: Mapping[str, Any], otherwise: object = NOT_GIVEN
+) -> Parameter:
+    """Returns the same parameter under this condition; without one, nothing reads `otherwise`."""
+    content = parameter.to_dict()
+    content.pop("when", None)
+    content.pop("otherwise", None)
+    if when:
+        content["when"] = dict(when)
+        if otherwise is not NOT_GIVEN:
+            content["otherwise"] = otherwise
+    return parameter_from_dict(content)
+
+
+def renamed(parameter: Parameter, name: str) -> Parameter:
+    """Returns the same parameter under another name."""
+    return parameter_from_dict({**parameter.to_dict(), "name": name})
 
 
 def _open_objects(arguments: dict[str, Any]) -> None:

@@ -1,14 +1,13 @@
-"""Alterable: one space made from another, without touching the builder that reads it."""
+"""Alterable: a space from its arguments; one space made from another, for the same builder."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Self
 
 from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.parameter import Parameter
 from search_spaces.space import alterations
-from search_spaces.space.declaration import declared
 
 
 class Alterable:
@@ -104,3 +103,33 @@ class Alterable:
         """
         new = declared(parameters)
         return type(self)(alterations.altered(self._by_name, new, new, new))
+
+
+def declared(given: Iterable[object]) -> dict[str, Parameter]:
+    """Returns the parameters by name, in the order in which they were given.
+
+    Raises:
+        SearchSpaceError: If something is no parameter, or if two have the same name.
+    """
+    by_name: dict[str, Parameter] = {}
+    for parameter in _flattened(given):
+        if parameter.name in by_name:
+            raise SearchSpaceError(
+                f"{parameter.name!r} is declared twice, as {by_name[parameter.name]!r} and as "
+                f"{parameter!r}: give one of them another name."
+            )
+        by_name[parameter.name] = parameter
+    return by_name
+
+
+def _flattened(given: Iterable[object]) -> Iterator[Parameter]:
+    for each in given:
+        if isinstance(each, Parameter):
+            yield each
+        elif isinstance(each, Iterable) and not isinstance(each, str | bytes | Mapping):
+            yield from _flattened(each)
+        else:
+            raise SearchSpaceError(
+                f"A search space takes parameters and groups of them, received {each!r} of type "
+                f"{type(each).__name__}: declare it with Float, Int, Choice, Boolean or Fixed."
+            )

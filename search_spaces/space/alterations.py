@@ -22,7 +22,7 @@ from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.choice_parameter import Fixed, Listed
 from search_spaces.parameters.conditions import condition_in_words
 from search_spaces.parameters.int_parameter import Int
-from search_spaces.parameters.kinds import parameter_from_dict
+from search_spaces.parameters.kinds import conditioned
 from search_spaces.parameters.parameter import Parameter
 from search_spaces.parameters.scalars import NOT_GIVEN, Scalar, identity, is_object, plain_scalar
 from search_spaces.parameters.spelled import opened, spell
@@ -86,7 +86,7 @@ def replaced(new: ByName, parameters: ByName) -> dict[str, Parameter]:
         check_known(name, parameters)
         old = parameters[name]
         kept = old.otherwise if parameter.otherwise is NOT_GIVEN else parameter.otherwise
-        made[name] = _conditioned(parameter, parameter.when or old.when, kept)
+        made[name] = conditioned(parameter, parameter.when or old.when, kept)
     return made
 
 
@@ -176,7 +176,7 @@ def altered(
             elif name not in anew:
                 condition = _settled_condition(parameter, before, changes, settled)
             if condition is not None:
-                settled[name] = _conditioned(parameter, condition, parameter.otherwise)
+                settled[name] = conditioned(parameter, condition, parameter.otherwise)
                 continue
             if name in named:
                 raise _never_active(parameter, settled, never)
@@ -251,15 +251,3 @@ def _fixed(parameter: Parameter, value: Any) -> Fixed:
     return Fixed(
         parameter.name, parameter.opened(value), when=parameter.when, otherwise=parameter.otherwise
     )
-
-
-def _conditioned(parameter: Parameter, when: Mapping[str, Any], otherwise: object) -> Parameter:
-    """Returns the same parameter under this condition; without one, nothing reads `otherwise`."""
-    content = parameter.to_dict()
-    content.pop("when", None)
-    content.pop("otherwise", None)
-    if when:
-        content["when"] = dict(when)
-        if otherwise is not NOT_GIVEN:
-            content["otherwise"] = otherwise
-    return parameter_from_dict(content)

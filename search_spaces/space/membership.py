@@ -1,13 +1,17 @@
-"""Which parameters are active, and whether values are in a space."""
+"""Which parameters are active, whether values are in a space, and completing them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.conditions import condition_in_words, holds
 from search_spaces.parameters.parameter import Parameter
 from search_spaces.suggestions import suggestion
+
+if TYPE_CHECKING:
+    from search_spaces.space.search_space import SearchSpace
 
 
 # Not a dataclass: importing those takes as long as importing all of this package.
@@ -66,3 +70,28 @@ def containment(
 def unknown_name(name: object, by_name: Mapping[str, Parameter]) -> str:
     """Returns what to say of a name that is not in the space."""
     return f"{name!r} is not in the search space. {suggestion(name, by_name)}"
+
+
+def complete(space: SearchSpace, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns values of the active parameters, defaults where none is given.
+
+    Args:
+        space: The space.
+        values: Some values. Those of parameters that are not active with them are left out.
+
+    Returns:
+        Values in the space, in declared order.
+
+    Raises:
+        SearchSpaceError: If a name is unknown, or a value is outside its domain.
+    """
+    by_name = {parameter.name: parameter for parameter in space}
+    for name in values:
+        if name not in by_name:
+            raise SearchSpaceError(unknown_name(name, by_name))
+    found: dict[str, Any] = {}
+    for parameter in space.parents_first:
+        if holds(parameter, by_name, found):
+            value = values.get(parameter.name, parameter.default)
+            found[parameter.name] = parameter.canonical(value)
+    return {name: found[name] for name in by_name if name in found}

@@ -11,8 +11,8 @@ from typing import Any
 
 from search_spaces.errors import SearchSpaceError
 from search_spaces.inline import translations
-from search_spaces.inline.variants import read_as, renamed, variant_name
-from search_spaces.parameters.kinds import parameter_from_dict
+from search_spaces.inline.variants import read_as, variant_name
+from search_spaces.parameters.kinds import conditioned, renamed
 from search_spaces.parameters.parameter import Parameter
 from search_spaces.parameters.scalars import NOT_GIVEN, Scalar
 from search_spaces.space.search_space import SearchSpace
@@ -45,8 +45,7 @@ def space_of_keras_tuners(declared: Any) -> SearchSpace:
         if counts[parameter.name] > 1:
             taken = {*counts, *(other.name for other in made)}
             parameter = renamed(parameter, variant_name(parameter.name, condition, taken))
-        when = {"when": {p: list(v) for p, v in condition.items()}} if condition else {}
-        made.append(parameter_from_dict({**parameter.to_dict(), **when}))
+        made.append(conditioned(parameter, condition))
     return SearchSpace(*made)
 
 

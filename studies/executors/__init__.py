@@ -12,7 +12,6 @@
 | `pool` | trials in several workers |
 | `local` | a launch's workers on this machine |
 | `sizing`, `devices` | how many suit the machine; its GPUs |
-| `kinds` | which trials the same program is likely to train |
 | `messages` | the messages between the two |
 """
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
-from search_spaces.space.completion import complete
+from search_spaces.space.membership import complete
 from studies.data import AnyDataset, AnySplits, DataError, Dataset, StreamedDataset, StreamedSplits
 from studies.definition.class_weights import resolve_class_weight, with_class_weight
 from studies.definition.study_definition import StudyDefinition

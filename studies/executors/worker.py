@@ -12,9 +12,9 @@ from typing import Any
 
 from search_spaces import SearchSpace
 from search_spaces.errors import StudyError, WorkerError
+from search_spaces.ready_made.keras_names import INITIALIZERS
 from studies.data.arrays.large import temporary_folder
 from studies.executors.executor import Handler
-from studies.executors.kinds import kind_of
 from studies.executors.messages import (
     ChampionSaved,
     Failed,
@@ -280,3 +280,15 @@ def check_same(before: StudyDescription, now: StudyDescription) -> None:
             f"What the study {before.name!r} loads has changed while it ran (its data, or what its "
             "file imports), or is drawn without a seed. Undo the change and launch again to resume."
         )
+
+
+def kind_of(spec: TrialSpec) -> Hashable:
+    """Returns a key that trials share if the same program is likely to train them.
+
+    Floats, epochs and initial weights are no part of a program. All else may be; the batch size is.
+    """
+    return spec.batch_size, frozenset(
+        (name, value)
+        for name, value in spec.values.items()
+        if name != "epochs" and not isinstance(value, float) and value not in INITIALIZERS
+    )

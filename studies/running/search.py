@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from search_spaces.space.completion import complete
+from search_spaces.space.membership import complete
 from studies.engines.engine import Curve, Engine
 from studies.running.budget import Ending, reached
 from studies.running.proposals import EngineOf, Proposals

@@ -8,19 +8,18 @@ from typing import Any
 
 import pytest
 
-from search_spaces.ready_made import (
+from search_spaces.ready_made.architecture import USUAL_KERNEL_INITIALIZERS
+from search_spaces.ready_made.keras_names import (
     ACTIVATIONS,
     BIAS_INITIALIZERS,
     INITIALIZER_ALIASES,
     INITIALIZERS,
-    LEARNING_RATES,
-    MOMENTUM_OPTIMIZERS,
     OPTIMIZERS,
     UNUSABLE_ACTIVATIONS,
     UNUSABLE_INITIALIZERS,
     UNUSABLE_OPTIMIZERS,
-    USUAL_KERNEL_INITIALIZERS,
 )
+from search_spaces.ready_made.optimizers import LEARNING_RATES, MOMENTUM_OPTIMIZERS
 
 
 @pytest.fixture(scope="module")

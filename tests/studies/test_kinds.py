@@ -10,7 +10,7 @@ import pytest
 from exact_training import by_trainer, samples, spec_of
 from model_zoo import compiled, stack
 
-from studies.executors.kinds import kind_of
+from studies.executors.worker import kind_of
 from studies.training.process.determinism import configure_tensorflow
 from studies.training.programs.compiled import CompiledTrainer
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from search_spaces import SearchSpace
 from search_spaces.parameters.kinds import parameter_from_dict
-from search_spaces.space.completion import complete
+from search_spaces.space.membership import complete
 from tracking.records import EndedTrial, StudyDescription, TrialRecord
 
 _Trial = TypeVar("_Trial", bound=TrialRecord)
