@@ -92,6 +92,8 @@ class Executor(Protocol):
     ) -> dict[str, float]:
         """Saves a trial's best weights as an MLflow model; returns its validation metrics.
 
+        What it predicts of the validation data is in `predictions_beside` the folder.
+
         Raises:
             StudyError: If it cannot be rebuilt or saved.
         """

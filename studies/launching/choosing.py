@@ -14,6 +14,7 @@ from studies.executors.executor import Executor
 from studies.progress import Progress
 from tracking.history.selection import ranked
 from tracking.history.study_history import StudyHistory
+from tracking.history.validation_predictions import write_validation_predictions
 from tracking.records import EndedTrial
 from tracking.records.verified import IDENTICAL, OFF, TRAINED_BY_FIT, TRAINED_BY_OWN_FIT, is_whole
 from tracking.registry import (
@@ -180,4 +181,5 @@ def _register(
                 f"warning: the champion's {metric} is {found!r} when it is evaluated, "
                 f"and was {epoch.value!r} in training"
             )
+        write_validation_predictions(history, trial, folder)
         register_champion(history, trial, folder)

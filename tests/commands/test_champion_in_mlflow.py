@@ -13,6 +13,8 @@ import pytest
 from command_line import Launched, kerastudy_here, run
 
 from kerastudy import datasets
+from tracking.history.study_history import read_study
+from tracking.history.validation_predictions import read_validation_predictions
 from tracking.store.folder import open_store
 
 # Plain MLflow, as a user's program would have it: nothing of kerastudy's.
@@ -63,6 +65,22 @@ def test_mlflow_loads_the_champion(launched: Launched, validation: Path, tmp_pat
     assert found["inputs"][0]["tensor-spec"] == {"dtype": "float32", "shape": [-1, 4]}
     assert found["outputs"][0]["tensor-spec"] == {"dtype": "float32", "shape": [-1, 3]}
     assert found["folders"] == []
+
+
+def test_the_record_has_what_the_champion_predicts(launched: Launched, validation: Path) -> None:
+    store = open_store(launched.store)
+    assert store is not None
+    found = read_validation_predictions(read_study(store, "blobs"))
+    best = launched.document["best"]
+    assert found is not None
+    assert (found.run_id, found.trial, found.epoch) == (
+        best["run_id"],
+        best["trial"],
+        best["epoch"],
+    )
+    assert found.correct / found.samples == pytest.approx(best["value"])
+    y = np.load(validation)["y"]
+    assert [each.samples for each in found.classes] == np.bincount(y).tolist()
 
 
 @pytest.mark.exhaustive

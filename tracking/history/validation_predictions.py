@@ -5,12 +5,14 @@ It is an artifact of the study's parent run, written before the champion is regi
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from tracking.history.study_history import StudyHistory
-from tracking.records.validation_predictions import ValidationPredictions
+from tracking.records import EndedTrial
+from tracking.records.validation_predictions import ValidationPredictions, predictions_beside
 from tracking.runs.run_contents import local_artifacts
-from tracking.store.atomic import write_atomically
+from tracking.store.atomic import remove_pieces, write_atomically
 
 FILE_NAME = "validation.json"
 
@@ -35,19 +37,25 @@ def read_validation_predictions(history: StudyHistory) -> ValidationPredictions 
     return read if read.run_id == history.champion_run_id else None
 
 
-def write_validation_predictions(history: StudyHistory, text: str) -> None:
-    """Writes the predictions of the future champion, or removes those of the former one.
+def write_validation_predictions(history: StudyHistory, trial: EndedTrial, folder: Path) -> None:
+    """Records the predictions of the future champion, or removes those of the former one.
 
     Args:
         history: The study, under the engine of the champion.
-        text: `ValidationPredictions` as JSON, or empty if there are none.
+        trial: The trial behind it.
+        folder: Where its model was saved; see `predictions_beside`.
     """
-    file = _file(history)
-    if text:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, text)
-    else:
+    file, saved = _file(history), predictions_beside(folder)
+    if not saved.is_file():
         file.unlink(missing_ok=True)
+        return
+    made = ValidationPredictions.from_json(saved.read_text(encoding="utf-8"))
+    _, best = trial.best_training
+    made = replace(made, run_id=trial.run_id, epoch=best.epoch)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Of a killed process.
+    remove_pieces(file.parent)
+    write_atomically(file, made.to_json())
 
 
 def _file(history: StudyHistory) -> Path:

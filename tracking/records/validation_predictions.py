@@ -7,6 +7,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Literal
 
 PredictionKind = Literal["classes", "binary", "regression"]
@@ -17,6 +18,11 @@ MOST_POINTS: Final = 2_000
 """The most pairs of truth and prediction that are kept."""
 MOST_CLASSES: Final = 100
 """The most classes that a confusion matrix has."""
+
+
+def predictions_beside(folder: Path) -> Path:
+    """Returns the file in which a saved model's predictions are, next to its folder."""
+    return folder.with_name(f"{folder.name}-validation.json")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@
 |---|---|
 | `champion_loader` | loads a registered model that Keras and MLflow can't load by themselves |
 | `champion_model` | a trial's best weights as a model that MLflow can load |
+| `pictured` | a sample for people to look at |
+| `predictions` | what a model predicts of the validation data |
 | `served` | the registered model of a study: it takes samples before preprocessing |
 | `signatures` | types and shapes of a model's inputs and outputs |
 """

@@ -22,12 +22,14 @@ from studies.training.batches import Batches
 from studies.training.building.build import build_model, build_variables
 from studies.training.building.own_code import own_code
 from studies.training.champion import champion_loader
+from studies.training.champion.predictions import validation_predictions
 from studies.training.champion.served import served_model
 from studies.training.models import scalars
 from studies.training.process.determinism import begin_trial
 from studies.training.streamed_batches import StreamedBatches
 from studies.training.variables import as_built
 from tracking.records import TrialSpec
+from tracking.records.validation_predictions import predictions_beside
 
 if TYPE_CHECKING:
     import keras
@@ -54,7 +56,8 @@ def save_champion(
         spec: The trial.
         checkpoint: The weights of its best epoch.
         requirements: Fixed requirements to save with the model.
-        folder: Where to save; must not exist.
+        folder: Where to save; must not exist. What the model predicts of the validation data is
+            saved in `predictions_beside` it, if that can be counted.
 
     Returns:
         The model's validation metrics, named as in training (``val_loss``, …); none of a model
@@ -70,6 +73,9 @@ def save_champion(
         with as_built(model):
             model.load_weights(checkpoint)
         metrics = _evaluated(model, splits, spec.batch_size) if model.compiled else {}
+        predictions = _predictions(model, splits, spec)
+        if predictions:
+            predictions_beside(folder).write_text(predictions, encoding="utf-8")
         save_for_mlflow(model, splits, requirements, folder, study.build)
     except StudyError:
         raise
@@ -79,6 +85,16 @@ def save_champion(
             f"MLflow: {first_paragraph(error)}. Its weights are in {str(checkpoint)!r}."
         ) from error
     return {f"val_{name}": value for name, value in scalars(metrics).items()}
+
+
+def _predictions(model: keras.Model, splits: AnySplits, spec: TrialSpec) -> str:
+    """Returns what a model predicts of the validation data, as JSON; empty if it can't be shown."""
+    try:
+        found = validation_predictions(model, splits, spec.number, spec.batch_size)
+        return "" if found is None else found.to_json()
+    except Exception:
+        # A model may predict in its own way, or can't. It is registered all the same.
+        return ""
 
 
 def _evaluated(model: keras.Model, splits: AnySplits, batch_size: int) -> Mapping[str, Any]:

@@ -1,0 +1,268 @@
+"""What a model predicts of the validation data, counted, with the worst-classified samples.
+
+Read in slices, so that neither predictions nor batches of large data are held at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from studies.data import StreamedSplits
+from studies.data.parts.classes import class_labels
+from studies.data.structures import Arrays, map_arrays
+from studies.training.batches import as_keras_reads
+from studies.training.champion.pictured import pictured
+from studies.training.streamed_batches import StreamedBatches
+from tracking.records.validation_predictions import (
+    MOST_CLASSES,
+    MOST_POINTS,
+    MOST_SAMPLES,
+    ClassCounts,
+    ValidationPredictions,
+    WorstSample,
+)
+
+if TYPE_CHECKING:
+    import keras
+
+    from studies.data import AnySplits
+
+_SLICE = 2**14
+_Slice = tuple[Arrays, np.ndarray, np.ndarray]
+
+
+def validation_predictions(
+    model: keras.Model, splits: AnySplits, number: int, batch_size: int
+) -> ValidationPredictions | None:
+    """Returns what a model predicts of the validation data.
+
+    Args:
+        model: Built, with its final weights; it takes samples after preprocessing.
+        splits: The data.
+        number: The trial's number.
+        batch_size: Samples that it predicts at once; data in batches has its own.
+
+    Returns:
+        The predictions, without run and epoch. None if the model has several outputs, or one that
+        is neither a class for each sample nor a number.
+    """
+    counting: _Counting | None = None
+    start = 0
+    for x, y, made in _slices(model, splits, batch_size):
+        if counting is None:
+            counting = _counting(made, splits)
+        if counting is None or not counting.add(start, x, y, _probabilities(model, made)):
+            return None
+        start += len(made)
+    return None if counting is None else counting.result(number, start)
+
+
+def _slices(model: keras.Model, splits: AnySplits, batch_size: int) -> Iterator[_Slice]:
+    """Yields samples, targets and predictions; ends where one is not a single array."""
+    if isinstance(splits, StreamedSplits):
+        yield from _read_batches(model, splits)
+        return
+    part = splits.validation
+    size = max(1, _SLICE // batch_size) * batch_size
+    for start in range(0, len(part), size):
+        end = start + size
+        x = map_arrays(lambda array: array[start:end], part.x)  # noqa: B023 - called at once
+        made = model.predict(as_keras_reads(x), batch_size=batch_size, verbose=0)
+        if not isinstance(part.y, np.ndarray) or not isinstance(made, np.ndarray):
+            return
+        yield x, part.y[start:end], made
+
+
+def _read_batches(model: keras.Model, splits: StreamedSplits) -> Iterator[_Slice]:
+    import keras
+
+    batches = StreamedBatches(splits)
+    with contextlib.closing(batches):
+        batches.validation.on_epoch_begin()
+        for batch in islice(batches.validation, splits.validation.profile.told):
+            if not isinstance(batch, tuple) or len(batch) < 2:
+                return
+            x, y, made = batch[0], batch[1], model.predict_on_batch(batch[0])
+            if not keras.ops.is_tensor(y) or not isinstance(made, np.ndarray):
+                return
+            yield keras.tree.map_structure(np.asarray, x), np.asarray(y), made
+
+
+def _probabilities(model: keras.Model, made: np.ndarray) -> np.ndarray:
+    """Returns what a model predicts, in double precision; logits as probabilities."""
+    made = made.astype(np.float64)
+    if not getattr(model.loss, "from_logits", False):
+        return made
+    if made.ndim == 2 and made.shape[1] > 1:
+        odds = np.exp(made - made.max(axis=1, keepdims=True))
+        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+    with np.errstate(over="ignore"):
+        return np.asarray(1 / (1 + np.exp(-made)))
+
+
+def _counting(made: np.ndarray, splits: AnySplits) -> _Counting | None:
+    """Returns what counts predictions of a shape; None if nothing does."""
+    if made.ndim == 2 and made.shape[1] > 1:
+        return _OfClasses(splits, made.shape[1])
+    if made.ndim in (1, 2):
+        return _OfNumbers(splits)
+    return None
+
+
+class _Counting:
+    """Counts predictions, and keeps the samples with the lowest probabilities.
+
+    Args:
+        splits: The data.
+    """
+
+    def __init__(self, splits: AnySplits) -> None:
+        self._given = splits.given
+        # Of the samples kept: the highest probability first.
+        self._worst: list[tuple[float, int, WorstSample]] = []
+
+    def add(self, start: int, x: Arrays, y: np.ndarray, made: np.ndarray) -> bool:
+        """Adds a slice of the data; returns whether the targets can be counted.
+
+        Args:
+            start: Samples before it.
+            x: Samples, at least one.
+            y: Their targets.
+            made: Their predictions.
+        """
+        raise NotImplementedError
+
+    def result(self, number: int, samples: int) -> ValidationPredictions | None:
+        """Returns the predictions of all slices."""
+        raise NotImplementedError
+
+    def _keep(self, start: int, x: Arrays, true: np.ndarray, probabilities: np.ndarray) -> None:
+        """Keeps the worst samples of a slice, if they are among the worst of all."""
+        of_true = probabilities[np.arange(len(true)), true]
+        predicted = probabilities.argmax(axis=1)
+        for place in np.argsort(of_true, kind="stable")[:MOST_SAMPLES].tolist():
+            key = (-float(of_true[place]), -(start + place))
+            full = len(self._worst) == MOST_SAMPLES
+            if full and key <= self._worst[0][:2]:
+                return
+            png, row = pictured(map_arrays(lambda a: np.asarray(a[place]), x), self._given)  # noqa: B023
+            sample = WorstSample(
+                index=start + place,
+                true=int(true[place]),
+                predicted=int(predicted[place]),
+                probability=float(of_true[place]),
+                confidence=float(probabilities[place].max()),
+                png=png,
+                row=row,
+            )
+            (heapq.heappushpop if full else heapq.heappush)(self._worst, (*key, sample))
+
+    def _worst_first(self) -> tuple[WorstSample, ...]:
+        return tuple(sample for *_, sample in sorted(self._worst, reverse=True))
+
+    def _names(self, count: int) -> tuple[str, ...]:
+        known = self._given.class_names
+        named = isinstance(known, tuple) and len(known) >= count
+        return tuple(known[:count]) if named else tuple(map(str, range(count)))  # type: ignore[index]
+
+
+class _OfClasses(_Counting):
+    """Counts the classes that a model of several classes predicts."""
+
+    def __init__(self, splits: AnySplits, classes: int) -> None:
+        super().__init__(splits)
+        self._matrix = classes if classes <= MOST_CLASSES else 0
+        self._confusion = np.zeros((self._matrix, self._matrix), np.int64)
+        self._counts = np.zeros((3, classes), np.int64)
+
+    def add(self, start: int, x: Arrays, y: np.ndarray, made: np.ndarray) -> bool:
+        """See `_Counting`."""
+        labels, classes = class_labels(y), self._counts.shape[1]
+        columns = y.shape[1] if y.ndim == 2 else 1
+        if labels is None or columns not in (1, classes) or labels.max() >= classes:
+            return False
+        true, predicted = labels.astype(np.int64), made.argmax(axis=1)
+        if self._matrix:
+            np.add.at(self._confusion, (true, predicted), 1)
+        counted = (true, predicted, true[true == predicted])
+        self._counts += [np.bincount(each, minlength=classes) for each in counted]
+        self._keep(start, x, true, made)
+        return True
+
+    def result(self, number: int, samples: int) -> ValidationPredictions:
+        """See `_Counting`."""
+        return _of_classes("classes", self, number, samples, self._counts, self._confusion)
+
+
+class _OfNumbers(_Counting):
+    """Counts the predictions of a model with one number: a regression, or a probability."""
+
+    def __init__(self, splits: AnySplits) -> None:
+        super().__init__(splits)
+        self._truth: list[np.ndarray] = []
+        self._made: list[np.ndarray] = []
+        self._binary = True
+
+    def add(self, start: int, x: Arrays, y: np.ndarray, made: np.ndarray) -> bool:
+        """See `_Counting`."""
+        if y.size != len(y) or y.dtype.kind not in "biuf":
+            return False
+        true, made = y.reshape(-1).astype(np.float64), made.reshape(-1)
+        self._truth.append(true)
+        self._made.append(made)
+        zeros_and_ones = bool(((true == 0) | (true == 1)).all())
+        self._binary &= zeros_and_ones and bool(((made >= 0) & (made <= 1)).all())
+        if self._binary:
+            self._keep(start, x, true.astype(np.int64), np.stack([1 - made, made], axis=1))
+        return True
+
+    def result(self, number: int, samples: int) -> ValidationPredictions:
+        """See `_Counting`."""
+        truth, made = np.concatenate(self._truth), np.concatenate(self._made)
+        if self._binary:
+            true, predicted = truth.astype(np.int64), (made > 0.5).astype(np.int64)
+            confusion = np.bincount(2 * true + predicted, minlength=4).reshape(2, 2)
+            counts = np.stack([confusion.sum(1), confusion.sum(0), confusion.diagonal()])
+            return _of_classes("binary", self, number, samples, counts, confusion)
+        count = min(samples, MOST_POINTS)
+        chosen = np.linspace(0, samples - 1, count).round().astype(np.int64)
+        return ValidationPredictions(
+            run_id="",
+            trial=number,
+            epoch=0,
+            kind="regression",
+            samples=samples,
+            truth=tuple(truth[chosen].tolist()),
+            predicted=tuple(made[chosen].tolist()),
+        )
+
+
+def _of_classes(
+    kind: Any,
+    counting: _Counting,
+    number: int,
+    samples: int,
+    counts: np.ndarray,
+    confusion: np.ndarray,
+) -> ValidationPredictions:
+    names: Sequence[str] = counting._names(counts.shape[1])
+    return ValidationPredictions(
+        run_id="",
+        trial=number,
+        epoch=0,
+        kind=kind,
+        samples=samples,
+        class_names=tuple(names),
+        classes=tuple(
+            ClassCounts(name, *column)
+            for name, column in zip(names, counts.T.tolist(), strict=True)
+        ),
+        confusion=tuple(map(tuple, confusion.tolist())),
+        worst=counting._worst_first(),
+    )

@@ -1,0 +1,150 @@
+"""What a champion predicts of the validation data: counted by scikit-learn, seen in the samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import confusion_matrix
+
+from studies.data import datasets
+from studies.training.champion.predictions import validation_predictions
+from tracking.records.validation_predictions import ValidationPredictions
+
+random = np.random.default_rng(3)
+N = 90
+TABLE = pd.DataFrame({"size": random.normal(3e4, 2e3, N), "age": random.integers(0, 90, N)})
+IMAGES = random.integers(0, 256, (N, 8, 9)).astype("uint8")
+LABELS = np.arange(N) % 3
+
+
+def model(*layers: Any, loss: Any) -> Any:
+    import keras
+
+    keras.utils.set_random_seed(1)
+    made = keras.Sequential(list(layers))
+    made.compile("sgd", loss=loss)
+    return made
+
+
+def predicted(made: Any, splits: Any, **sizes: int) -> tuple[ValidationPredictions, np.ndarray]:
+    """What is recorded, and what the model predicts by hand."""
+    made.build((None, *splits.validation.at_hand.x.shape[1:]))
+    found = validation_predictions(made, splits, 7, sizes.get("batch_size", 16))
+    assert found is not None
+    assert ValidationPredictions.from_json(found.to_json()) == found
+    return found, made.predict(splits.validation.at_hand.x, batch_size=16, verbose=0)
+
+
+def check_classes(found: ValidationPredictions, y: np.ndarray, odds: np.ndarray) -> None:
+    made = odds.argmax(axis=1)
+    matrix = confusion_matrix(y, made, labels=range(odds.shape[1]))
+    assert np.array_equal(found.confusion, matrix)
+    assert [each.samples for each in found.classes] == matrix.sum(axis=1).tolist()
+    assert [each.predicted for each in found.classes] == matrix.sum(axis=0).tolist()
+    assert found.correct == (made == y).sum() and found.samples == len(y)
+    of_true = odds[np.arange(len(y)), y]
+    assert [each.index for each in found.worst] == np.argsort(of_true, kind="stable")[:24].tolist()
+    for each in found.worst:
+        assert (each.true, each.predicted) == (y[each.index], made[each.index])
+        assert each.probability == pytest.approx(of_true[each.index])
+        assert each.confidence == pytest.approx(odds[each.index].max())
+
+
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_classes_of_a_table_are_counted_and_its_worst_rows_shown_as_given(one_hot: bool) -> None:
+    import keras
+
+    targets = np.eye(3, dtype="float32")[LABELS] if one_hot else np.array(["a", "b", "c"])[LABELS]
+    splits = datasets.arrays(TABLE, targets, preprocess="standardize", test=None).load()
+    loss = "categorical_crossentropy" if one_hot else "sparse_categorical_crossentropy"
+    network = model(keras.layers.Dense(3, activation="softmax"), loss=loss)
+    found, odds = predicted(network, splits)
+    y = splits.validation.y
+    check_classes(found, y.argmax(axis=1) if one_hot else y, odds)
+    assert found.kind == "classes"
+    assert found.class_names == (("0", "1", "2") if one_hot else ("a", "b", "c"))
+    rows = TABLE.to_numpy()
+    for each in found.worst:
+        assert list(each.row) == ["size", "age"] and each.png == b""
+        shown = np.array(list(each.row.values()))
+        assert np.isclose(rows, shown, rtol=1e-5).all(axis=1).any(), shown
+
+
+def test_logits_are_probabilities_and_images_are_shown() -> None:
+    import keras
+    import tensorflow as tf
+
+    splits = datasets.arrays(IMAGES, LABELS, test=None).load()
+    layers = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(3)]
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    found, logits = predicted(model(*layers, loss=loss), splits)
+    check_classes(found, splits.validation.y, tf.nn.softmax(logits.astype("float64")).numpy())
+    for each in found.worst:
+        image = tf.io.decode_png(each.png).numpy()[..., 0]
+        assert np.array_equal(image, splits.validation.x[each.index]) and not each.row
+
+
+@pytest.mark.parametrize("logits", [False, True])
+def test_two_classes_of_one_output(logits: bool) -> None:
+    import keras
+    import tensorflow as tf
+
+    splits = datasets.arrays(TABLE.to_numpy(), LABELS % 2, preprocess="minmax", test=None).load()
+    loss = keras.losses.BinaryCrossentropy(from_logits=logits)
+    last = keras.layers.Dense(1, activation=None if logits else "sigmoid")
+    found, made = predicted(model(last, loss=loss), splits)
+    of_one = (tf.sigmoid(made.astype("float64")).numpy() if logits else made)[:, 0]
+    assert found.kind == "binary"
+    check_classes(found, splits.validation.y, np.stack([1 - of_one, of_one], axis=1))
+
+
+def test_a_regression_keeps_points_at_even_distances() -> None:
+    import keras
+
+    x = random.normal(size=(6000, 2)).astype("float32")
+    splits = datasets.arrays(x, x.sum(axis=1), validation=5000, test=None).load()
+    found, made = predicted(model(keras.layers.Dense(1), loss="mse"), splits)
+    assert (found.kind, found.samples, found.classes) == ("regression", 5000, ())
+    assert len(found.truth) == len(found.predicted) == 2000
+    chosen = np.linspace(0, 4999, 2000).round().astype(int)
+    assert np.array_equal(np.float32(found.truth), splits.validation.y[chosen])
+    assert np.allclose(found.predicted, made[chosen, 0], rtol=1e-6)
+
+
+def test_batches_are_counted_like_arrays() -> None:
+    import keras
+    import tensorflow as tf
+
+    x, y = random.normal(size=(70, 64)).astype("float32"), np.arange(70) % 10
+
+    def data() -> Any:
+        return tf.data.Dataset.from_tensor_slices((x, y)).batch(16)
+
+    splits = datasets.batches(data, data).load()
+    network = model(
+        keras.layers.Dense(10, activation="softmax"), loss="sparse_categorical_crossentropy"
+    )
+    network.build((None, 64))
+    found = validation_predictions(network, splits, 0, 16)
+    assert found is not None
+    check_classes(found, y, network.predict(x, verbose=0))
+    # Of 64 numbers below 0 and above 1: no pixels.
+    assert np.allclose(list(found.worst[0].row.values()), x[found.worst[0].index], rtol=1e-5)
+    some = datasets.batches(data, data, validation_steps=2).load()
+    less = validation_predictions(network, some, 0, 16)
+    assert less is not None and less.samples == 32
+
+
+def test_several_outputs_and_sequences_are_not_counted() -> None:
+    import keras
+
+    several = datasets.arrays(TABLE.to_numpy(), {"a": LABELS, "b": LABELS}, test=None).load()
+    inputs = keras.Input((2,))
+    outputs = {name: keras.layers.Dense(3, name=name)(inputs) for name in "ab"}
+    assert validation_predictions(keras.Model(inputs, outputs), several, 0, 16) is None
+    series = random.normal(size=(N, 4, 2)).astype("float32")
+    splits = datasets.arrays(series, series, test=None).load()
+    assert validation_predictions(model(keras.layers.Dense(2), loss="mse"), splits, 0, 16) is None
