@@ -7,33 +7,14 @@ from collections.abc import Mapping
 KIND = "kerastudy.kind"  # "study" for a parent run, "trial" for a child, "repeat" below it
 REPEAT = "kerastudy.repeat"
 ENGINE = "kerastudy.engine"
-LAUNCHED = "kerastudy.launched"  # when it was last launched, Unix milliseconds
 NUMBER = "kerastudy.trial"
-ATTEMPT = "kerastudy.attempt"
-KNOWN = "kerastudy.known"  # see `Proposal.known`
-LOSSES = "kerastudy.losses"  # see `TrialRecord.losses`
 STATE = "kerastudy.state"
 REASON = "kerastudy.reason"
-ENDED_BY = "kerastudy.ended_by"  # why the last launch of a study ended, in one word
-STOPPED = "kerastudy.stopped"  # the same, for people to read
-SPEC = "kerastudy.spec"
-RESULT = "kerastudy.result"
-ENVIRONMENT = "kerastudy.environment"
-SPACE_DIGEST = "kerastudy.space_digest"
-DATA_DIGEST = "kerastudy.data_digest"
-CODE_DIGEST = "kerastudy.code_digest"
+STOPPED = "kerastudy.stopped"  # why the last launch of a study ended, for people to read
 COMMIT = "mlflow.source.git.commit"
-DIRTY = "kerastudy.git_dirty"  # whether files were changed since that commit, or are in none
 TRAINER = "kerastudy.trainer"
-TRAINER_REASON = "kerastudy.trainer_reason"
 VERIFIED = "kerastudy.verified"  # see `tracking.records.verified`
-WEIGHTS_DIGEST = "kerastudy.weights_sha256"
-SEED = "kerastudy.seed"
-ENGINE_STATE = "kerastudy.engine_state."
 CHAMPION_RUN = "kerastudy.champion_run"
-UNREAD = "kerastudy.unread"  # hyperparameters that the builder never reads
-DEFINITION = "kerastudy.definition"  # a copy, in case the file is lost
-KEPT = "kerastudy.kept"  # the fewest checkpoints that a launch kept, or "all"
 SERVER = "kerastudy.server"  # of an experiment: the MLflow server that gets a copy, or NO_SERVER
 NO_SERVER = "off"
 NAME = "kerastudy.name"  # of an experiment: the study's first name
@@ -42,10 +23,49 @@ IDENTITY = "kerastudy.identity"  # of an experiment: the same in the store and o
 COPY_OF = "kerastudy.copy_of"  # of a run on a server: the run of the store
 COPIED = "kerastudy.copied"  # of a run on a server: that run's state which is fully copied
 PARENT = "mlflow.parentRunId"
+RUN_NAME = "mlflow.runName"
 NOTE = "mlflow.note.content"
+USER = "mlflow.user"
+SOURCE = "mlflow.source.name"
+SOURCE_TYPE = "mlflow.source.type"
+BEST_EPOCH = "kerastudy.best_epoch"
+
+# The record proper, which only kerastudy reads: MLflow's UI hides tags with this prefix. Older
+# versions wrote these tags without it; see `read`.
+_HIDDEN = "mlflow."
+LAUNCHED = "mlflow.kerastudy.launched"  # when it was last launched, Unix milliseconds
+KNOWN = "mlflow.kerastudy.known"  # see `Proposal.known`
+LOSSES = "mlflow.kerastudy.losses"  # see `TrialRecord.losses`
+ENDED_BY = "mlflow.kerastudy.ended_by"  # the same as STOPPED, in one word
+SPEC = "mlflow.kerastudy.spec"
+RESULT = "mlflow.kerastudy.result"
+ENVIRONMENT = "mlflow.kerastudy.environment"
+SPACE_DIGEST = "mlflow.kerastudy.space_digest"
+CODE_DIGEST = "mlflow.kerastudy.code_digest"
+DIRTY = "mlflow.kerastudy.git_dirty"  # whether files were changed since that commit, or are in none
+ENGINE_STATE = "mlflow.kerastudy.engine_state."
+UNREAD = "mlflow.kerastudy.unread"  # hyperparameters that the builder never reads
+DEFINITION = "mlflow.kerastudy.definition"  # a copy, in case the file is lost
+KEPT = "mlflow.kerastudy.kept"  # the fewest checkpoints that a launch kept, or "all"
 
 # MLflow cuts a tag's value at 8,000 characters, with no more than a warning.
 LONGEST = 8000
+
+
+def read(tags: Mapping[str, str], key: str) -> str | None:
+    """Returns the text of a tag of the record, also of one that an older version wrote."""
+    return tags.get(key, tags.get(key.removeprefix(_HIDDEN)))
+
+
+def below(tags: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """Returns the tags of the record whose names begin with a prefix, by the rest of their names.
+
+    Those that an older version wrote are included.
+    """
+    found: dict[str, str] = {}
+    for start in (prefix.removeprefix(_HIDDEN), prefix):
+        found |= {k.removeprefix(start): v for k, v in tags.items() if k.startswith(start)}
+    return found
 
 
 def split_text(key: str, text: str) -> dict[str, str]:
@@ -56,6 +76,8 @@ def split_text(key: str, text: str) -> dict[str, str]:
 
 def join_text(tags: Mapping[str, str], key: str) -> str | None:
     """Returns the text that `split_text` spread, or None if there is none."""
+    if key not in tags:
+        key = key.removeprefix(_HIDDEN)
     if key not in tags:
         return None
     parts = [tags[key]]

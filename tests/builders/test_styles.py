@@ -212,7 +212,7 @@ class TestWhatIsTuned:
             history = launch(file, "keras-tuner:random", tmp_path / "store", trials=1)
         parent = history.store.client.get_run(history.parent_run_id)
         assert history.description.unread == ("idle",)
-        assert parent.data.tags["kerastudy.unread"] == "idle"
+        assert parent.data.tags["mlflow.kerastudy.unread"] == "idle"
         assert "never read idle" in study_text(history)
 
     def test_what_fit_declares(self) -> None:

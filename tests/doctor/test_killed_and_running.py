@@ -37,7 +37,7 @@ run_study(ScriptedExecutor(description, before), store={str(store.root)!r}, prog
     killed = subprocess.run([sys.executable, "-c", script])
     assert killed.returncode == -signal.SIGKILL
     told = diagnose(store.root)
-    assert kinds(told) == ["running"] and "trial 7" in told.findings[0].what
+    assert kinds(told) == ["running"] and "#7 · running" in told.findings[0].what
     assert diagnose(store.root, fix=True).left == []
     assert diagnose(store.root).findings == ()
     runs = store.client.search_runs([history_of(store).experiment_id])

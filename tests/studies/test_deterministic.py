@@ -70,7 +70,7 @@ def outcome(history: StudyHistory) -> list[tuple]:
 
 def best_so_far(history: StudyHistory) -> list[tuple[int, float]]:
     client = history.store.client
-    found = client.get_metric_history(history.parent_run_id, "best_val_loss")
+    found = client.get_metric_history(history.parent_run_id, "study/best_val_loss")
     return [(metric.step, metric.value) for metric in found]
 
 

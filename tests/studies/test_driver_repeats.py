@@ -49,7 +49,7 @@ def test_every_repeat_has_a_seed_and_a_run_of_its_own(history: StudyHistory) -> 
             run = history.store.client.get_run(repeat.run_id)
             assert run.info.status == "FINISHED"
             assert run.data.tags["mlflow.parentRunId"] == trial.run_id
-            spec = TrialSpec.from_json(run.data.tags["kerastudy.spec"])
+            spec = TrialSpec.from_json(run.data.tags["mlflow.kerastudy.spec"])
             assert (spec.seed, spec.repeat) == (repeat.seed, i)
             curve = epoch_metrics(history.store, repeat.run_id)
             assert [m["val_loss"] for m in curve.values()] == [loss(spec, e) for e in curve]

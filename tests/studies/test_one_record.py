@@ -19,8 +19,9 @@ KNOWN = (
 # What tells one engine, one run or one moment from another.
 OWN = (
     "kerastudy.engine",
-    "kerastudy.launched",
-    "kerastudy.definition",
+    "mlflow.kerastudy.engine_state.",
+    "mlflow.kerastudy.launched",
+    "mlflow.kerastudy.definition",
     "mlflow.parentRunId",
     "mlflow.note.content",
 )
@@ -40,7 +41,9 @@ def record(history: StudyHistory, run_id: str) -> dict[str, Any]:
     client = history.store.client
     run = client.get_run(run_id)
     tags = {k: v for k, v in run.data.tags.items() if not k.startswith(OWN)}
-    tags["mlflow.runName"] = tags["mlflow.runName"].replace(history.description.engine, "ENGINE")
+    # The runs of a study's second engine name it.
+    name = tags["mlflow.runName"].removesuffix(f" · {history.description.engine}")
+    tags["mlflow.runName"] = name.replace(history.description.engine, "ENGINE")
     params = {k: v for k, v in run.data.params.items() if k != "engine"}
     return {
         "params": params,

@@ -185,8 +185,9 @@ def test_the_commit_and_what_it_lacks(tmp_path: Path) -> None:
             str(tmp_path / "study.py"), "", "x", texts, study_name="", folder=""
         )
         tags = commit_tags(described)
-        assert len(tags["mlflow.source.git.commit"]) == (40 if tags["kerastudy.git_dirty"] else 0)
-        return tags["kerastudy.git_dirty"]
+        dirty = tags["mlflow.kerastudy.git_dirty"]
+        assert len(tags["mlflow.source.git.commit"]) == (40 if dirty else 0)
+        return dirty
 
     write(tmp_path, study="x", helper="y")
     assert dirty() == "" or os.environ.get("GIT_DIR")

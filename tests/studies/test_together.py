@@ -78,7 +78,7 @@ def test_what_has_ended_stays_so_whatever_comes_then(folder: Path) -> None:
     # The curve of the best so far has each that was the best when it ended.
     values = [trial.best.value for trial in history.trials if trial.best]
     assert values[0] > values[1], "or this shows nothing"
-    points = history.store.client.get_metric_history(history.parent_run_id, "best_val_loss")
+    points = history.store.client.get_metric_history(history.parent_run_id, "study/best_val_loss")
     best = [n + 1 for n in range(3) if values[n] == min(values[: n + 1])]
     assert sorted(point.step for point in points) == best
 
@@ -109,16 +109,16 @@ def test_what_mlflow_shows_as_the_best_is_the_best_whichever_trial_ended_last(fo
         history = run_study(executor, store=folder, progress=NoProgress())
         assert history.best is not None and history.best.best is not None
         client, parent = history.store.client, history.parent_run_id
-        assert client.get_run(parent).data.metrics["best_val_loss"] == history.best.best.value
-        points = client.get_metric_history(parent, "best_val_loss")
+        assert client.get_run(parent).data.metrics["study/best_val_loss"] == history.best.best.value
+        points = client.get_metric_history(parent, "study/best_val_loss")
         assert [p.step for p in points] == sorted({p.step for p in points})
         assert all(1 <= point.step <= trials for point in points)
         values = [point.value for point in points]
         assert values == sorted(set(values), reverse=True) and len(values) > 1
-    client.log_metric(parent, "best_val_loss", 77.0, step=90)
+    client.log_metric(parent, "study/best_val_loss", 77.0, step=90)
     executor = LastFirst(describe(name="last first", trials=21), workers=4)
     run_study(executor, store=folder, progress=NoProgress())
-    assert client.get_run(parent).data.metrics["best_val_loss"] == history.best.best.value
+    assert client.get_run(parent).data.metrics["study/best_val_loss"] == history.best.best.value
 
 
 @pytest.mark.parametrize("repeats", [1, 2])

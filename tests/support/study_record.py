@@ -30,13 +30,14 @@ from tracking.store.folder import open_store
 _FINISHED = ("complete", "pruned", "infeasible")
 # Tags that hold times, ids or attempts, or are read in another way.
 _OTHER_TAGS = (
-    "kerastudy.attempt",
-    "kerastudy.definition",
-    "kerastudy.launched",
-    "kerastudy.losses",
-    "kerastudy.result",
-    "kerastudy.spec",
+    "mlflow.kerastudy.definition",
+    "mlflow.kerastudy.launched",
+    "mlflow.kerastudy.losses",
+    "mlflow.kerastudy.result",
+    "mlflow.kerastudy.spec",
     "kerastudy.champion_run",
+    # The time that a trial took, and the folder of the store.
+    "mlflow.note.content",
     "mlflow.parentRunId",
     "mlflow.runName",
     "mlflow.source.",
@@ -44,7 +45,7 @@ _OTHER_TAGS = (
     # How much of it there was time for.
     "kerastudy.verified",
 )
-_TIMES = ("seconds", "system/", "peak_memory_bytes")
+_TIMES = ("system/",)
 
 # Every point of every metric by run: a step that was written twice shows.
 Points = Mapping[str, Mapping[str, list[list[float]]]]
@@ -145,12 +146,11 @@ def _runs(client: MlflowClient, experiment_id: str) -> list[Run]:
 
 def _study(parent: Run, points: Points, root: Path) -> dict[str, Any]:
     artifacts = Path(parent.info.artifact_uri.removeprefix("file://")) / "study"
-    tags = _tags(parent)
-    note = tags.pop("mlflow.note.content", "").replace(str(root), "STORE")
+    note = parent.data.tags.get("mlflow.note.content", "").replace(str(root), "STORE")
     return {
         "status": parent.info.status,
         "note": note,
-        "tags": tags,
+        "tags": _tags(parent),
         "params": dict(parent.data.params),
         "metrics": points[parent.info.run_id],
         "inputs": _inputs(parent),
@@ -188,7 +188,7 @@ def _trials(runs: list[Run], points: Points, parent_id: str) -> dict[str, Any]:
 
 
 def _trial(run: Run, points: Points, by_id: Mapping[str, Run]) -> dict[str, Any]:
-    result = json.loads(_joined(run, "kerastudy.result"))
+    result = json.loads(_joined(run, "mlflow.kerastudy.result"))
     del result["seconds"], result["peak_memory_bytes"]
     repeats = []
     for repeat in result.get("repeats", []):
@@ -196,7 +196,7 @@ def _trial(run: Run, points: Points, by_id: Mapping[str, Run]) -> dict[str, Any]
         repeats.append(_trial(by_id[repeat.pop("run_id")], points, by_id))
     return {
         "status": run.info.status,
-        "spec": _without_attempt(_joined(run, "kerastudy.spec")),
+        "spec": _without_attempt(_joined(run, "mlflow.kerastudy.spec")),
         "result": result,
         "repeats": repeats,
         "tags": _tags(run),

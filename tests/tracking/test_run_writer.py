@@ -42,7 +42,7 @@ def a_trial(writer: RunWriter, run_id: str) -> None:
         run_id,
         metrics(("loss", 1e-300, 9, 3), ("val_loss", 2, 9, 3), ("best_val_loss", 1.0, 9, 0)),
         [Param("joined", "0.5")],
-        [RunTag("kerastudy.state", "complete"), RunTag("kerastudy.result", "{}")],
+        [RunTag("kerastudy.state", "complete"), RunTag("mlflow.runName", "#1 · loss 0.25")],
         "FINISHED",
     )
 
@@ -96,7 +96,7 @@ def test_what_is_written_is_the_same(shared_store: Store, writes: Writes) -> Non
     for writer in (by_client, into_tables):
         run_id = writer.begin(
             "trial 꽃",
-            {"kind": "trial", "mlflow.parentRunId": runs.parent_run_id, "long": LONG + LONG},
+            {"mlflow.user": "꽃", "mlflow.parentRunId": runs.parent_run_id, "long": LONG + LONG},
             [Param("rate", "0.1"), Param("text", LONG)],
             dataset_inputs(description),
         )

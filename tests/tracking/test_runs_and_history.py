@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import getpass
 import hashlib
 import math
+import shlex
+import sqlite3
 
 import pytest
 from handmade import (
@@ -21,6 +25,11 @@ from scripted import SPACE, describe
 import kerastudy as ks
 from search_spaces import SearchSpace
 from search_spaces.errors import StudyNotFoundError
+from tracking import tags
+from tracking.doctor.definitions import check_code, check_definitions
+from tracking.doctor.lost import check_lost_parents
+from tracking.doctor.runs import check_readable
+from tracking.doctor.studies import read_record
 from tracking.history.recorded_code import read_source
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import (
@@ -36,7 +45,7 @@ from tracking.store.folder import Store
 
 CURVE = losses(0.5, 0.25, 0.75)
 STATES = {0: "complete", 1: "pruned", 2: "infeasible", 3: "interrupted", 4: "running"}
-STATUSES = {0: "FINISHED", 1: "KILLED", 2: "FAILED", 3: "KILLED", 4: "RUNNING"}
+STATUSES = {0: "FINISHED", 1: "FINISHED", 2: "FAILED", 3: "KILLED", 4: "RUNNING"}
 DATA = DataDescription(
     "꽃 irises",
     "a file of mine",
@@ -104,14 +113,14 @@ def test_counts_are_by_state(history: StudyHistory) -> None:
 def test_the_reason_is_in_the_record_and_on_the_page(history: StudyHistory) -> None:
     found = run_of(history, 2).data.tags
     assert found["kerastudy.reason"] == "it was infeasible, by decree"
-    assert "infeasible" in found["mlflow.note.content"]
+    assert "Infeasible" in found["mlflow.note.content"]
     assert "by decree" in found["mlflow.note.content"]
 
 
 def test_every_hyperparameter_is_a_param(history: StudyHistory) -> None:
     params = run_of(history, 0).data.params
     spelled = {"rate": "0.001", "units": "8", "kind": "b", "momentum": "0.5"}
-    assert params == {**spelled, "epochs": "3", "batch_size": "32"}
+    assert params == {**spelled, "epochs": "3", "batch_size": "32", "trial": "0"}
 
 
 def test_inactive_hyperparameters_are_no_params(shared_store: Store) -> None:
@@ -130,10 +139,16 @@ def test_every_metric_of_every_epoch_is_logged(history: StudyHistory) -> None:
 def test_the_best_epoch_has_metrics_of_its_own(history: StudyHistory) -> None:
     metrics = run_of(history, 0).data.metrics
     assert metrics["best_val_loss"] == 0.25
-    assert metrics["best_epoch"] == 2
-    assert metrics["epochs_trained"] == 3
-    assert metrics["seconds"] == 1.5
-    assert metrics["model_parameters"] == 99
+    assert run_of(history, 0).data.tags["kerastudy.best_epoch"] == "2"
+
+
+def test_single_numbers_are_on_the_page_of_system_metrics(history: StudyHistory) -> None:
+    """As a bar each, they would stand among a trial's curves."""
+    metrics = run_of(history, 0).data.metrics
+    assert metrics["system/seconds"] == 1.5
+    assert metrics["system/model_parameters"] == 99
+    among_curves = {name for name in metrics if not name.startswith("system/")}
+    assert among_curves == {"loss", "val_loss", "best_val_loss"}
 
 
 def test_an_infeasible_trial_has_no_best(history: StudyHistory) -> None:
@@ -144,18 +159,52 @@ def test_tags_say_what_the_run_is(history: StudyHistory) -> None:
     found = run_of(history, 1).data.tags
     assert found["mlflow.parentRunId"] == history.parent_run_id
     assert found["kerastudy.trial"] == "1"
-    assert found["kerastudy.attempt"] == "1"
     assert found["kerastudy.state"] == "pruned"
-    assert found["kerastudy.seed"] == "18"
     assert found["kerastudy.engine"] == "optuna:tpe"
-    assert found["kerastudy.space_digest"] == SPACE.digest
-    assert found["kerastudy.data_digest"] == "d" * 64
-    assert found["kerastudy.code_digest"] == CODE.digest
-    assert found["kerastudy.weights_sha256"] == f"{1:064x}"
+    assert found["mlflow.user"] == getpass.getuser()
+    assert tags.read(found, tags.SPACE_DIGEST) == SPACE.digest
+    assert tags.read(found, tags.CODE_DIGEST) == CODE.digest
+    # The others, which only kerastudy reads, are hidden by MLflow's UI.
+    assert sum(not name.startswith("mlflow.") for name in found) < 10
     parent = history.store.client.get_run(history.parent_run_id)
     assert "mlflow.parentRunId" not in parent.data.tags
-    assert parent.data.tags["kerastudy.space_digest"] == SPACE.digest
     assert parent.data.params["objective"] == "min val_loss"
+
+
+def test_a_run_is_called_by_its_result(history: StudyHistory) -> None:
+    names = [run_of(history, number).info.run_name for number in STATES]
+    assert names == [
+        "#0 · val_loss 0.25 @ epoch 2",
+        "#1 · pruned at epoch 3",
+        "#2 · infeasible",
+        "#3 · interrupted",
+        "#4 · running",
+    ]
+
+
+def test_a_run_says_how_to_reproduce_its_trial(history: StudyHistory) -> None:
+    note = run_of(history, 1).data.tags["mlflow.note.content"]
+    assert "val_loss 0.25 at epoch 2" in note
+    assert "momentum = 0.5" in note and "seed 18" in note
+    (command,) = [line.strip() for line in note.splitlines() if "kerastudy" in line]
+    words = shlex.split(command)
+    assert words[:5] == ["kerastudy", "reproduce", "one of each", "--trial", "1"]
+    assert words[words.index("--store") + 1] == str(history.store.root)
+
+
+def test_a_record_of_an_older_version_reads_the_same(new_store: Store) -> None:
+    """Its own tags had no prefix, and pruned trials were KILLED."""
+    runs = create(new_store, "older", code=CODE)
+    for number, state in STATES.items():
+        record_trial(runs, make_spec(number), CURVE, state, {"sampler": "s"})  # type: ignore[arg-type]
+    written = read_study(new_store, "older")
+    with contextlib.closing(sqlite3.connect(new_store.root / "mlflow.db")) as database, database:
+        database.execute("UPDATE tags SET key = substr(key, 8) WHERE key LIKE 'mlflow.kerastudy.%'")
+        database.execute("UPDATE runs SET status = 'KILLED' WHERE name LIKE '%pruned%'")
+    assert read_study(new_store, "older") == written
+    record = read_record(new_store, written.experiment_id)
+    for check in (check_readable, check_lost_parents, check_definitions, check_code):
+        assert [*check(record)] == []
 
 
 def test_the_data_set_is_among_the_inputs(history: StudyHistory) -> None:
@@ -250,7 +299,7 @@ def test_a_large_space_survives(shared_store: Store) -> None:
     history = read_study(shared_store, "large")
     assert history.description.space == space
     assert history.trial(0).spec == spec
-    assert len(run_of(history, 0).data.params) == 202
+    assert len(run_of(history, 0).data.params) == 203
 
 
 @pytest.mark.parametrize("length", [7999, 8000, 8001, 20_000])
@@ -297,7 +346,7 @@ def test_trials_left_running_are_closed(shared_store: Store) -> None:
     history = read_study(shared_store, "left running")
     assert [t.state for t in history.trials] == ["interrupted", "pruned", "complete", "infeasible"]
     statuses = [run_of(history, number).info.status for number in range(4)]
-    assert statuses == ["KILLED", "KILLED", "FINISHED", "FAILED"]
+    assert statuses == ["KILLED", "FINISHED", "FINISHED", "FAILED"]
     assert [t.result for t in history.trials] == [t.result for t in before.trials]
 
 

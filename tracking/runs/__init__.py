@@ -4,6 +4,7 @@
 |---|---|
 | `champion_versions` | which version of a registered model is the champion |
 | `experiments` | MLflow's experiment of a study |
+| `markdown` | Markdown for descriptions |
 | `mlflow_names` | names of metrics and hyperparameters as MLflow takes them |
 | `parents` | the parent runs of studies, present or lost in MLflow |
 | `run_contents` | the content of a run: its params, its data set, the place of its artifacts |
@@ -11,5 +12,7 @@
 | `run_writer` | the protocol for writing runs, and MLflow's client behind it |
 | `searching` | searches in MLflow that read all pages |
 | `study_files` | the folder of a study's checkpoints and states |
-| `study_runs` | a parent run, and a child run for each attempt at a trial |
+| `study_runs` | the parent run of a study |
+| `trial_pages` | what people see of a trial: the name of its run, its description |
+| `trial_runs` | a child run for each attempt at a trial |
 """

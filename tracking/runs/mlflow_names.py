@@ -16,8 +16,8 @@ from search_spaces.errors import NotRecordableError
 
 LONGEST: Final = 250
 """Characters that MLflow takes in the name of a param, a metric or a tag."""
-# Prefixes and suffixes of metrics: see `result_metrics` and `CHAMPION_METRICS`.
-_AROUND: Final = ("champion/", "best__std")
+# Prefixes and suffixes of metrics: see `result_metrics` and `StudyRuns.log_best_so_far`.
+_AROUND: Final = ("study/best_", "best__std")
 LONGEST_METRIC: Final = LONGEST - max(map(len, _AROUND))
 
 _REFUSED = re.compile(r"[^\w\-. :/]|:(?=x[0-9a-f]+:)")

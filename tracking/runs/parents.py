@@ -101,7 +101,8 @@ def lost_parents(store: Store, experiment_id: str) -> list[LostParent]:
     engines: dict[str, str] = {}
     for run in reversed(found):
         known = run.data.tags
-        if tags.RESULT in known and known.get(tags.STATE) != "interrupted" and tags.PARENT in known:
+        ended = tags.read(known, tags.RESULT) is not None
+        if ended and known.get(tags.STATE) != "interrupted" and tags.PARENT in known:
             engines.setdefault(known[tags.PARENT], known.get(tags.ENGINE, ""))
     lost = []
     for run_id, engine in engines.items():
@@ -198,7 +199,7 @@ def _uri(store: Store) -> str:
 
 
 def _last_launch(run: Run) -> int:
-    return int(run.data.tags.get(tags.LAUNCHED, run.info.start_time))
+    return int(tags.read(run.data.tags, tags.LAUNCHED) or run.info.start_time)
 
 
 def _defined(store: Store, parent: Run, field: str) -> str:

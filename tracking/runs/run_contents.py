@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import getpass
 import hashlib
 import json
 from collections.abc import Mapping
@@ -134,17 +136,32 @@ def settings(description: StudyDescription) -> dict[str, Any]:
     }
 
 
+def origin_tags(description: StudyDescription) -> dict[str, str]:
+    """Returns the tags that MLflow shows as a run's source and author."""
+    found = {}
+    if description.code.path:
+        found = {tags.SOURCE: description.code.path, tags.SOURCE_TYPE: "LOCAL"}
+    # A user may have no name, as in many containers.
+    with contextlib.suppress(OSError, KeyError):
+        found[tags.USER] = getpass.getuser()
+    return found
+
+
 def result_metrics(result: TrialResult, objective: Objective) -> dict[str, float]:
-    """Returns the metrics of a trial as a whole, by MLflow's names."""
-    found: dict[str, float] = {"epochs_trained": result.epochs, "seconds": result.seconds}
+    """Returns the metrics of a trial as a whole, by MLflow's names.
+
+    Those of its cost are "system metrics", which the UI shows on a page of their own: a bar each
+    would stand among the curves.
+    """
+    found: dict[str, float] = {"system/seconds": result.seconds}
     if result.peak_memory_bytes:
-        found["peak_memory_bytes"] = result.peak_memory_bytes
+        found["system/peak_memory_bytes"] = result.peak_memory_bytes
     if result.model_parameters:
-        found["model_parameters"] = result.model_parameters
+        found["system/model_parameters"] = result.model_parameters
     if result.best is not None:
-        # "Latest" in the UI is the last epoch: the best needs names of its own.
+        # "Latest" in the UI is the last epoch: the best needs a name of its own.
         name = to_mlflow(f"best_{objective.metric}")
-        found |= {"best_epoch": result.best.epoch, name: result.best.value}
+        found[name] = result.best.value
         if result.spread is not None:
             found[f"{name}_std"] = result.spread
     return found
@@ -154,15 +171,11 @@ def result_tags(result: TrialResult) -> dict[str, str]:
     """Returns the tags of a trial that has ended; those without text are left out."""
     found = {
         tags.STATE: result.state,
-        tags.WEIGHTS_DIGEST: result.weights_sha256,
-        tags.DATA_DIGEST: result.data_digest,
+        tags.BEST_EPOCH: "" if result.best is None else str(result.best.epoch),
         tags.REASON: result.reason[: tags.LONGEST],
         tags.TRAINER: result.trainer,
-        tags.TRAINER_REASON: result.trainer_reason[: tags.LONGEST],
         **tags.split_text(tags.RESULT, result.to_json()),
     }
-    if result.reason:
-        found[tags.NOTE] = f"**{result.state}**: {result.reason}"[: tags.LONGEST]
     return {name: text for name, text in found.items() if text}
 
 
@@ -176,20 +189,19 @@ def read_trial(run: Run) -> TrialRecord | None:
     spec = tags.join_text(found, tags.SPEC)
     if spec is None:
         return None
-    text = tags.join_text(found, tags.RESULT)
-    prefix = tags.ENGINE_STATE
+    text, known = tags.join_text(found, tags.RESULT), tags.read(found, tags.KNOWN)
     environment: dict[str, Any] = json.loads(tags.join_text(found, tags.ENVIRONMENT) or "{}")
     trial = TrialRecord(
         run_id=run.info.run_id,
         spec=TrialSpec.from_json(spec),
         state="running" if run.info.status == "RUNNING" else "interrupted",
         result=None,
-        engine_state={k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)},
+        engine_state=tags.below(found, tags.ENGINE_STATE),
         environment=environment,
-        code_digest=found.get(tags.CODE_DIGEST, ""),
+        code_digest=tags.read(found, tags.CODE_DIGEST) or "",
         started=run.info.start_time,
-        known=int(found[tags.KNOWN]) if tags.KNOWN in found else None,
-        losses=int(found.get(tags.LOSSES, 0)),
+        known=None if known is None else int(known),
+        losses=int(tags.read(found, tags.LOSSES) or 0),
         verified=found.get(tags.VERIFIED, ""),
         ended=run.info.end_time or 0,
     )

@@ -151,11 +151,12 @@ class TableWriter:
         database.execute(
             "INSERT INTO runs (run_uuid, name, source_type, source_name, entry_point_name, "
             "user_id, status, start_time, source_version, lifecycle_stage, artifact_uri, "
-            "experiment_id) VALUES (?, ?, 'UNKNOWN', '', '', 'unknown', 'RUNNING', ?, '', "
+            "experiment_id) VALUES (?, ?, 'UNKNOWN', '', '', ?, 'RUNNING', ?, '', "
             "'active', ?, ?)",
             (
                 run_id,
                 name,
+                tags.get("mlflow.user", "unknown"),
                 _now(),
                 f"{experiment[0].rstrip('/')}/{run_id}/artifacts",
                 int(self._experiment_id),
@@ -293,6 +294,10 @@ def _add_tags(database: sqlite3.Connection, run_id: str, tags: Mapping[str, str]
         "INSERT OR REPLACE INTO tags (key, value, run_uuid) VALUES (?, ?, ?)",
         [(key, text, run_id) for key, text in tags.items()],
     )
+    if "mlflow.runName" in tags:
+        database.execute(
+            "UPDATE runs SET name = ? WHERE run_uuid = ?", (tags["mlflow.runName"], run_id)
+        )
 
 
 def _now() -> int:

@@ -1,0 +1,109 @@
+"""What people see of a trial in MLflow: the name of its run, and its description."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tracking import tags
+from tracking.records import StudyDescription, TrialResult, TrialSpec
+from tracking.runs.markdown import code_block, plain
+
+# Hyperparameters in a description; the page lists them all.
+_SHOWN: Final = 30
+
+
+def run_name(
+    spec: TrialSpec, result: TrialResult | None = None, *, of_repeat: bool = False, engine: str = ""
+) -> str:
+    """Returns the name of a trial's run, such as ``#15 · val_accuracy 0.9743 @ epoch 5``.
+
+    Args:
+        spec: The trial, or one of its repeats.
+        result: Its result, if it has one.
+        of_repeat: Whether it is one of the repeats.
+        engine: The engine, if the study has several.
+    """
+    number = f"#{spec.number}" + (f" repeat {spec.repeat}" if of_repeat else "")
+    return " · ".join(filter(None, (number, _outcome(spec, result), engine)))
+
+
+def trial_note(
+    spec: TrialSpec, values: Mapping[str, Any], result: TrialResult, reproduce: str
+) -> str:
+    """Returns the description of a trial in Markdown: its result, hyperparameters and command.
+
+    Args:
+        spec: The trial.
+        values: The hyperparameters that its builder read.
+        result: Its result.
+        reproduce: The command that reproduces it.
+    """
+    lines = [f"**{_verdict(spec, result)}**"]
+    if result.reason:
+        lines.append(plain(result.reason))
+    shown = [f"{plain(name)} = {plain(short(value))}" for name, value in values.items()]
+    more = [f"and {len(shown) - _SHOWN} more"] if len(shown) > _SHOWN else []
+    lines += ["", ", ".join([*shown[:_SHOWN], *more])]
+    facts = [f"seed {spec.seed}", f"{result.seconds:.3g} s"]
+    if result.trainer:
+        facts.append(f"trainer {result.trainer}")
+    if result.model_parameters:
+        facts.append(f"{result.model_parameters:,} weights")
+    lines += ["", ", ".join(facts)]
+    if result.best is not None:
+        lines += code_block([reproduce])
+    return "\n".join(lines)[: tags.LONGEST]
+
+
+def reproduce_command(
+    description: StudyDescription, number: int, store: Path | None, *, several: bool
+) -> str:
+    """Returns the command that reproduces a trial.
+
+    Args:
+        description: The study, under the trial's engine.
+        number: The trial.
+        store: The store's folder; None: the command need not name it.
+        several: Whether the study has several engines.
+    """
+    engine = f" --engine {shlex.quote(description.engine)}" if several else ""
+    where = "" if store is None else f" --store {shlex.quote(str(store))}"
+    return f"kerastudy reproduce {shlex.quote(description.name)} --trial {number}{engine}{where}"
+
+
+def short(value: object) -> str:
+    """Returns a hyperparameter's value for people: numbers to four digits."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _outcome(spec: TrialSpec, result: TrialResult | None) -> str:
+    if result is None:
+        return "running"
+    if result.state == "pruned":
+        return f"pruned at epoch {result.epochs}"
+    if result.state != "complete" or result.best is None:
+        return result.state
+    metric = spec.objective.metric
+    if result.spread is not None:
+        return f"{metric} {result.best.value:.4g} ± {result.spread:.2g}"
+    return f"{metric} {result.best.value:.4g} @ epoch {result.best.epoch}"
+
+
+def _verdict(spec: TrialSpec, result: TrialResult) -> str:
+    state = result.state.capitalize()
+    if result.state == "pruned":
+        state += f" after {result.epochs} of {spec.epochs} epochs"
+    elif result.state == "complete":
+        state += f" after {result.epochs} epochs"
+    if result.best is None:
+        return state
+    value = f"{plain(spec.objective.metric)} {result.best.value:.6g}"
+    if result.spread is not None:
+        return f"{state}: {value} ± {result.spread:.2g} over {len(result.repeats)} repeats"
+    return f"{state}: {value} at epoch {result.best.epoch}"

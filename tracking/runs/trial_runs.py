@@ -1,0 +1,234 @@
+"""The runs of a study's trials: begun, followed, ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from tracking import tags
+from tracking.records import EpochResult, Proposal, StudyDescription, TrialResult, TrialSpec
+from tracking.runs.mlflow_names import to_mlflow
+from tracking.runs.parents import parent_runs
+from tracking.runs.run_contents import (
+    dataset_inputs,
+    hyperparameters,
+    origin_tags,
+    params_of,
+    result_metrics,
+    result_tags,
+)
+from tracking.runs.run_tables import make_writer
+from tracking.runs.study_files import files_of
+from tracking.runs.trial_pages import reproduce_command, run_name, trial_note
+from tracking.store.folder import Store
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric, Param
+
+# Red is for what failed: a pruned trial has a value, and did what it should.
+STATUSES: Final = {
+    "complete": "FINISHED",
+    "pruned": "FINISHED",
+    "infeasible": "FAILED",
+    "interrupted": "KILLED",
+}
+"""MLflow's status of a run by the state of its trial."""
+# A long trial shows its curve while it runs; a short one is written in one go.
+_SECONDS_BETWEEN_FLUSHES: Final = 2.0
+
+
+@dataclass
+class _Open:
+    """A run that has begun.
+
+    Attributes:
+        spec: Its trial.
+        of_repeat: Whether it is that of one of the trial's repeats.
+        values: Its hyperparameters, of the space as it was then.
+        waiting: Metrics that are not written yet.
+        flushed: When metrics were last written.
+    """
+
+    spec: TrialSpec
+    of_repeat: bool
+    values: Mapping[str, Any]
+    waiting: list[Metric] = field(default_factory=list)
+    flushed: float = field(default_factory=time.monotonic)
+
+
+class TrialRuns:
+    """The runs of trials of one study under one engine, open for writing.
+
+    Args:
+        store: Where they are.
+        experiment_id: MLflow's experiment of the study.
+        parent_run_id: The parent run.
+        description: The study's definition.
+
+    Attributes:
+        files: Where its trials' checkpoints and states are.
+        origin: Tags of each run: user, study file, and the commit once that is known.
+        written: The ids of the runs written to.
+        on_written: Called with the id of each run after writing to it.
+    """
+
+    def __init__(
+        self, store: Store, experiment_id: str, parent_run_id: str, description: StudyDescription
+    ) -> None:
+        self.store = store
+        self.experiment_id = experiment_id
+        self.parent_run_id = parent_run_id
+        self.description = description
+        self.files = files_of(store, experiment_id, description.engine)
+        self.origin: Mapping[str, str] = origin_tags(description)
+        self.written: set[str] = set()
+        self.on_written: Callable[[str], None] = lambda run_id: None
+        self._client = store.client
+        self._writer = make_writer(store, experiment_id)
+        self._dataset = dataset_inputs(description)
+        self._open: dict[str, _Open] = {}
+        # Written runs that `on_written` has yet to get; None: it gets each at once.
+        self._unreported: list[str] | None = None
+
+    @cached_property
+    def several(self) -> bool:
+        """Whether the study had several engines when this launch began."""
+        return len(parent_runs(self.store, self.experiment_id)) > 1
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Writes trials that begin or end within in one transaction, at the end."""
+        unreported: list[str] = []
+        self._unreported = unreported
+        try:
+            with self._writer.together():
+                yield
+        finally:
+            self._unreported = None
+        for run_id in dict.fromkeys(unreported):
+            self.on_written(run_id)
+
+    def begin_trial(
+        self,
+        spec: TrialSpec,
+        proposal: Proposal,
+        environment: Mapping[str, str],
+        losses: int = 0,
+    ) -> str:
+        """Makes the child run of an attempt at a trial, before it trains; returns its id."""
+        known = {} if proposal.known is None else {tags.KNOWN: str(proposal.known)}
+        return self._begin(
+            spec,
+            {
+                tags.PARENT: self.parent_run_id,
+                tags.KIND: "trial",
+                **tags.split_text(tags.ENVIRONMENT, json.dumps(environment)),
+                **{tags.ENGINE_STATE + key: text for key, text in proposal.state.items()},
+                **known,
+                **({tags.LOSSES: str(losses)} if losses else {}),
+            },
+        )
+
+    def begin_repeat(self, trial_run_id: str, spec: TrialSpec) -> str:
+        """Makes the run of one of a trial's repeats, under the trial's; returns its id."""
+        return self._begin(
+            spec,
+            {
+                tags.PARENT: trial_run_id,
+                tags.KIND: "repeat",
+                tags.REPEAT: str(spec.repeat),
+            },
+        )
+
+    def log_epoch(self, run_id: str, epoch: EpochResult) -> None:
+        """Records the metrics of an epoch, now or with later ones."""
+        from mlflow.entities import Metric
+
+        now, run = _now(), self._open[run_id]
+        run.waiting += [
+            Metric(to_mlflow(name), value, now, epoch.epoch)
+            for name, value in epoch.metrics.items()
+            # MLflow turns an infinity into 1.8e308, which then wins every sort.
+            if math.isfinite(value)
+        ]
+        if time.monotonic() - run.flushed > _SECONDS_BETWEEN_FLUSHES:
+            waiting, run.waiting = run.waiting, []
+            self._writer.log(run_id, waiting)
+            run.flushed = time.monotonic()
+            self._report(run_id)
+
+    def finish_trial(self, run_id: str, result: TrialResult) -> None:
+        """Writes the result of an attempt, and ends its run."""
+        from mlflow.entities import Metric, RunTag
+
+        run, now = self._open.pop(run_id), _now()
+        of_trial = result_metrics(result, self.description.objective)
+        written = {
+            **result_tags(result),
+            tags.RUN_NAME: self._name(run.spec, result, run.of_repeat),
+            tags.NOTE: self._note(run, result),
+        }
+        self._writer.log(
+            run_id,
+            [*run.waiting, *(Metric(name, value, now, 0) for name, value in of_trial.items())],
+            _joined(result, run.values),
+            [RunTag(name, text) for name, text in written.items()],
+            STATUSES[result.state],
+        )
+        self._report(run_id)
+
+    def _begin(self, spec: TrialSpec, further: Mapping[str, str]) -> str:
+        description, of_repeat = self.description, tags.REPEAT in further
+        values = hyperparameters(description, spec)
+        run_id = self._writer.begin(
+            self._name(spec, None, of_repeat),
+            {
+                **self.origin,
+                tags.ENGINE: description.engine,
+                tags.NUMBER: str(spec.number),
+                tags.STATE: "running",
+                tags.SPACE_DIGEST: description.space.digest,
+                tags.CODE_DIGEST: description.code.digest,
+                **tags.split_text(tags.SPEC, spec.to_json()),
+                **further,
+            },
+            # The number is what charts of the UI have on their axis.
+            params_of({"trial": spec.number, **values}),
+            # The data of the trial's function is not known yet.
+            [] if description.data.made_by else self._dataset,
+        )
+        self._open[run_id] = _Open(spec, of_repeat, values)
+        self._report(run_id)
+        return run_id
+
+    def _name(self, spec: TrialSpec, result: TrialResult | None, of_repeat: bool) -> str:
+        engine = self.description.engine if self.several else ""
+        return run_name(spec, result, of_repeat=of_repeat, engine=engine)
+
+    def _note(self, run: _Open, result: TrialResult) -> str:
+        number, store = run.spec.number, self.store.root
+        command = reproduce_command(self.description, number, store, several=self.several)
+        return trial_note(run.spec, run.values, result, command)
+
+    def _report(self, run_id: str) -> None:
+        self.written.add(run_id)
+        if self._unreported is None:
+            self.on_written(run_id)
+        else:
+            self._unreported.append(run_id)
+
+
+def _joined(result: TrialResult, named: Collection[str]) -> list[Param]:
+    """Returns the hyperparameters that joined the space, with their defaults."""
+    defaults = {str(p["name"]): p["default"] for p in result.joined}
+    return params_of({name: value for name, value in defaults.items() if name not in named})
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
