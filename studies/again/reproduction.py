@@ -104,7 +104,7 @@ def reproduce(
     with temporary_folder() as shared:
         target: Target | ShippedStudy
         if study is None:
-            target, notes = _target(history, trial)
+            target, notes = recorded_target(history, trial)
         else:
             target, notes = _sent(study, history, trial, Path(shared))
         for note in notes:
@@ -195,7 +195,12 @@ def _put_back(history: StudyHistory, rerun: Rerun, written: Path, fault: str) ->
     return f"{was}, and is restored: {str(path)!r}"
 
 
-def _target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, list[str]]:
+def recorded_target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, list[str]]:
+    """Returns the code that a trial ran from, to load, and what has changed in it since.
+
+    Raises:
+        StudyError: If it was not defined in a file.
+    """
     code = history.description.code
     recorded = read_code(history, trial.code_digest)
     source = recorded.source

@@ -9,11 +9,13 @@ a Decision           →                          (records)
                      ←       TrialResult | Failed
 SaveChampion         →
                      ←       ChampionSaved | Failed
+Ask                  →
+                     ←       Answer | Failed
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,21 @@ class ChampionSaved:
     """The model is saved; its validation metrics."""
 
     metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Call a function of a module with the worker's session, and these arguments."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the function returned."""
+
+    value: Any
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections import deque
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from search_spaces.ready_made.keras_names import INITIALIZERS
 from studies.data.arrays.large import temporary_folder
 from studies.executors.executor import Handler
 from studies.executors.messages import (
+    Answer,
+    Ask,
     ChampionSaved,
     Failed,
     Loaded,
@@ -249,6 +251,22 @@ class WorkerExecutor:
         if not isinstance(answer, ChampionSaved):
             raise StudyError(getattr(answer, "message", repr(answer)))
         return dict(answer.metrics)
+
+    def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Calls a function of a module with the loaded study's session; returns its result.
+
+        Args:
+            function: Gets the `Session`, and the arguments.
+            *arguments: They are pickled, as is the result.
+
+        Raises:
+            StudyError: If it raises.
+        """
+        self._process.send(Ask(function, arguments))
+        answer = self._process.receive()
+        if not isinstance(answer, Answer):
+            raise StudyError(getattr(answer, "message", repr(answer)))
+        return answer.value
 
     def close(self) -> None:
         """See `Executor`."""

@@ -160,7 +160,7 @@ def serve(connection: Connection, load: LoadStudy) -> None:
     """Loads the study, then answers the driver until it closes the connection."""
     from search_spaces.errors import KerastudyError
     from studies.error_texts import describe
-    from studies.executors.messages import ChampionSaved, Failed
+    from studies.executors.messages import Answer, Ask, ChampionSaved, Failed
     from tracking.records import TrialTask
 
     try:
@@ -174,6 +174,8 @@ def serve(connection: Connection, load: LoadStudy) -> None:
         try:
             if isinstance(message, TrialTask):
                 connection.send(_run(session, message, connection))
+            elif isinstance(message, Ask):
+                connection.send(Answer(message.function(session, *message.arguments)))
             else:
                 metrics = session.save_champion(
                     message.spec, message.checkpoint, message.space, message.folder
