@@ -48,7 +48,7 @@ class HyperparameterError(SearchSpaceError, KeyError):
     """
 
     def __str__(self) -> str:
-        """Returns the message as it is."""
+        """Returns the message, without quotes."""
         return str(self.args[0]) if self.args else ""
 
 

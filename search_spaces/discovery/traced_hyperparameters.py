@@ -36,7 +36,7 @@ class TracedHyperparameters(InlineDeclarations):
         """Begins a build.
 
         Args:
-            tracer: Takes note of declarations.
+            tracer: Notes declarations.
             assignment: Values by key. What is not among them has its default.
             recorded: Whether declarations are noted.
         """
@@ -58,7 +58,7 @@ class TracedHyperparameters(InlineDeclarations):
         return self.values
 
     def copy(self) -> TracedHyperparameters:
-        """Returns an object of its own: what is declared on it is no part of the space."""
+        """Returns a copy: what is declared on it does not join the space."""
         copied = TracedHyperparameters(self._tracer, self._assignment, recorded=False)
         copied._readable = dict(self._readable)
         copied._declared = dict(self._declared)

@@ -149,7 +149,7 @@ class Tracer:
         return trace
 
     def declare(self, parameter: Parameter, occurrence: Occurrence) -> None:
-        """Takes note of a declaration, and the conditional scopes around it."""
+        """Notes a declaration, and the conditional scopes around it."""
         key = self.key_of(parameter)
         if key is None:
             keys = self.variants.setdefault(parameter.name, [])

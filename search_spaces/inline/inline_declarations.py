@@ -185,7 +185,7 @@ class InlineDeclarations(ReadableValues):
         return self._declare(translations.optuna_categorical(str(name), choices))
 
     def suggest_uniform(self, name: str, low: float, high: float) -> Any:
-        """Optuna's suggest_float, as it was called before Optuna 3."""
+        """Optuna's suggest_float, its name before Optuna 3."""
         return self.suggest_float(name, low, high)
 
     def suggest_loguniform(self, name: str, low: float, high: float) -> Any:

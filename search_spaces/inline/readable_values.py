@@ -33,7 +33,7 @@ class ReadableValues(abc.ABC):
         """Returns the error for reading a name that has no value."""
 
     def _note_read(self, names: Iterable[str]) -> None:  # noqa: B027
-        """Takes note of names that are read."""
+        """Notes names that are read."""
 
     def __getitem__(self, name: str) -> Any:
         """Returns the value of a parameter; its `otherwise` if it is not active.

@@ -9,7 +9,7 @@ differ:
 - Values of a choice keep their types, in any mixture; a value listed twice counts once.
 - Keras Tuner's steps on a reverse_log scale become a `Choice` of the values they lead to.
 - A default of Keras Tuner's that lies between two values of the domain becomes the nearest one:
-  Keras Tuner takes it as it is, but never proposes it again. One outside the range is refused.
+  Keras Tuner takes it unchanged, but never proposes it again. One outside the range is refused.
 - numpy's scalars become Python's.
 """
 
@@ -163,7 +163,7 @@ def value_meant(parameter: Parameter, given: object) -> MaybeScalar:
 
 
 def plain(value: Any) -> Any:
-    """Returns a numpy scalar as Python's own; anything else as it is."""
+    """Returns a numpy scalar as Python's own; anything else unchanged."""
     # If there is such a scalar, numpy is loaded; this package need not import it.
     numpy = sys.modules.get("numpy")
     if numpy is not None and (
@@ -174,7 +174,7 @@ def plain(value: Any) -> Any:
 
 
 def _whole(value: Any) -> Any:
-    """`32.0` as `32`, which Keras Tuner and Optuna take for an int; anything else as it is."""
+    """`32.0` as `32`, which Keras Tuner and Optuna take for an int; anything else unchanged."""
     number = plain(value)
     return int(number) if isinstance(number, float) and number.is_integer() else number
 

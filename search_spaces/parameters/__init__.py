@@ -10,7 +10,7 @@
 | `kinds` | the kinds of parameters, and reading one back that `to_dict` wrote |
 | `parameter` | what all parameters share: a name, a domain, a default, a role |
 | `ranged` | what `Float` and `Int` share: a range on a scale, perhaps in steps |
-| `scalars` | plain values, told apart by type, and written as JSON |
+| `scalars` | plain values, distinguished by type, and written as JSON |
 | `scales` | how a number between 0 and 1 is spread over a range |
 | `spelled` | tuples, lists and dicts as values of a choice |
 """

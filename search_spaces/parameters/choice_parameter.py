@@ -21,7 +21,7 @@ from search_spaces.suggestions import near_match
 
 
 class Listed(Parameter):
-    """What Choice, Boolean and Fixed share: a tuple of values, told apart by type and content.
+    """What Choice, Boolean and Fixed share: a tuple of values, distinguished by type and content.
 
     Attributes:
         values: The values of the domain, in declared order; tuples, lists and dicts as `spelled`.

@@ -118,7 +118,7 @@ class Parameter(abc.ABC):
     def from_unit(self, unit: float) -> Any:
         """Returns the value at a coordinate from 0 to 1: the inverse of `to_unit`.
 
-        A value of a grid, an int or a choice comes back as it was. A continuous float comes back
+        A value of a grid, an int or a choice comes back unchanged. A continuous float comes back
         within 1e-12 of itself on a logarithmic scale, of the width of its range on a linear one.
 
         Raises:
@@ -164,7 +164,7 @@ class Parameter(abc.ABC):
         """Returns what a builder reads for a value: a tuple for its spelling, see `spelled`.
 
         Args:
-            value: A value of the domain, or another one, which is returned as it is.
+            value: A value of the domain, or another one, which is returned unchanged.
         """
         return value
 

@@ -9,6 +9,6 @@
 | `keras_names` | the names that Keras knows |
 | `usual` | defaults and bounds where a range is overridden |
 
-Each returns a parameter, or a group of parameters that goes into a SearchSpace as it is. Every
+Each returns a parameter, or a group of parameters that a SearchSpace takes. Every
 part can be overridden: `dropout(0.0, 0.6, name="dropout_top", role="scientific")`.
 """

@@ -148,8 +148,8 @@ def kernel_initializer(
 
     Seeds: a trial's seed sets Python's `random`, from which Keras draws the seed of each
     initializer in the order in which layers are built. So pass the name on,
-    `Dense(…, kernel_initializer=hp["kernel_initializer"])`: each layer then makes an initializer
-    of its own, and the same trial makes the same weights again. One initializer object shared by
+    `Dense(…, kernel_initializer=hp["kernel_initializer"])`: each layer then makes its own
+    initializer, and the same trial makes the same weights again. One initializer object shared by
     several layers keeps one seed, and would give layers of the same shape the same weights.
 
     Args:

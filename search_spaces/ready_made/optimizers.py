@@ -52,8 +52,8 @@ def optimizer(
     """Which optimizer, by its Keras name, and what goes with each.
 
     Choi et al. 2019 (arXiv:1910.05446) show that optimizers compare fairly only if each is tuned
-    in a range of its own: `learning_rate=True` and `momentum=True` give each one that takes it a
-    parameter of its own, active only with it.
+    in its own range: `learning_rate=True` and `momentum=True` give each one that takes it its own
+    parameter, active only with it.
 
     Args:
         values: Names from https://keras.io/api/optimizers/, such as "adam"; see `OPTIMIZERS`.

@@ -66,7 +66,7 @@ def momentum(
     Keras's own is 0.0, which is no momentum.
 
     Args:
-        low: The lowest momentum, above 0 for the scale's sake.
+        low: The lowest momentum, above 0, as the scale needs it.
         high: The highest momentum, below 1.
         name: What the parameter is called.
         default: The momentum to begin with; left out, 0.9, or the range's middle.

@@ -89,8 +89,8 @@ class Alterable:
         """
         given = declared(parameters)
         new = alterations.replaced(given, self._by_name)
-        anew = [name for name, parameter in given.items() if parameter.when]
-        return type(self)(alterations.altered(self._by_name, new, new, anew))
+        conditioned = [name for name, parameter in given.items() if parameter.when]
+        return type(self)(alterations.altered(self._by_name, new, new, conditioned))
 
     def with_parameters(self, *parameters: Parameter | Iterable[Parameter]) -> Self:
         """Returns the space with these added, or put in place of those of their names.

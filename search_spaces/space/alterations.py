@@ -141,7 +141,7 @@ def check_known(name: str, parameters: ByName) -> None:
 
 
 def altered(
-    before: ByName, changes: ByName, named: Collection[str], anew: Collection[str] = ()
+    before: ByName, changes: ByName, named: Collection[str], with_new: Collection[str] = ()
 ) -> list[Parameter]:
     """Returns the parameters of a space with changes, their conditions settled as this module says.
 
@@ -149,7 +149,7 @@ def altered(
         before: The parameters of the space.
         changes: Parameters that take the place of those of their name, or join.
         named: Names of parameters that must not be dropped.
-        anew: Names of changes whose conditions are newly declared: these stay as they are, and the
+        with_new: Names of changes whose conditions are new: these stay unchanged, and the
             new space checks them.
 
     Returns:
@@ -173,7 +173,7 @@ def altered(
             condition: Mapping[str, tuple[Scalar, ...]] | None = parameter.when
             if any(parent in never for parent in parameter.when):
                 condition = None
-            elif name not in anew:
+            elif name not in with_new:
                 condition = _settled_condition(parameter, before, changes, settled)
             if condition is not None:
                 settled[name] = conditioned(parameter, condition, parameter.otherwise)

@@ -62,7 +62,7 @@ class KerasTunerSpace(EncodedSpace["_Encoding"]):
         for name in space.names:
             if name.startswith(RESERVED) and not isinstance(space[name], Fixed):
                 raise SearchSpaceError(
-                    f"{name!r} can't be put to Keras Tuner, which keeps names that begin with "
+                    f"{name!r} can't be given to Keras Tuner, which keeps names that begin with "
                     f"{RESERVED!r} for itself: give it another name, or use one of Optuna's "
                     f"engines, such as optuna:tpe."
                 )

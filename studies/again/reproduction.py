@@ -219,9 +219,9 @@ def recorded_target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, 
         notes.append(f"the record has no text of {str(path)!r}; the file is run as it is")
     elif path.read_text(encoding="utf-8", errors="replace") != source:
         notes.append(f"the study file {str(path)!r} has changed since; its recorded text is run")
-    modules, told = _changed_modules(path, recorded)
+    modules, changed = _changed_modules(path, recorded)
     target = Target(str(path), code.variable, source or None, code.study_name, modules)
-    return target, [*notes, *told]
+    return target, [*notes, *changed]
 
 
 def _changed_modules(path: Path, code: CodeDescription) -> tuple[dict[str, str], list[str]]:

@@ -32,7 +32,7 @@ def make_objective(objective: str | Objective) -> str | Objective:
     """Returns an objective with its direction, or the name if its direction is unknown.
 
     The direction is known for the metrics that Keras has. It is never guessed from a part of a
-    name, which would minimize `val_f1_score`. For other names, the metric's object tells it once a
+    name, which would minimize `val_f1_score`. For other names, the metric's object gives it once a
     model is built; see `studies.training.building.metric_directions`.
 
     Args:

@@ -72,7 +72,7 @@ class AskedOracle:
         """Adds a trial that runs from now on.
 
         Args:
-            trial_id: What it is called.
+            trial_id: Its name.
             values: Its values in the space. The oracle's values are made from these, not from its
                 proposal, so that they are the same on restore, to the last bit.
             state: Its state; see `Proposal.state`.
@@ -93,7 +93,7 @@ class AskedOracle:
         return False
 
     def _duplicate(self, values: Mapping[str, Any]) -> bool:
-        """Overrides Keras Tuner's, which compares its own spelling of its own trials."""
+        """Overrides Keras Tuner's, which compares its own spellings, and only of its trials."""
         return canonical_json(self.translation.decode(values)) in self.tried
 
     def _random_values(self) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ INFEASIBLE: Final = "constraints:feasible"
 """The attribute in which Optuna keeps a constraint called "feasible": above 0 if violated."""
 
 NOTING: Final = ("successive-halving", "hyperband")
-"""Pruners that note of each trial how far it came, and judge later ones by it."""
+"""Pruners that note how far each trial came, and judge later ones by that."""
 
 
 def make_sampler(engine: str, space: OptunaSpace, seed: int) -> BaseSampler:

@@ -190,9 +190,9 @@ def _loaded(study: StudyDefinition, data: AnyDataset, shared: Path | None) -> An
 def _check_trained_on(study: StudyDefinition, data: AnyDataset) -> None:
     if isinstance(data, StreamedDataset) and has_own_fit(study.build):
         raise StudyError(
-            f"The HyperModel of the study {study.name!r} has a fit of its own, which is "
+            f"The HyperModel of the study {study.name!r} has its own fit, which is "
             "given arrays, and the data comes in batches. Take data from datasets.arrays; "
-            "or leave the fit out, and have the model trained by model.fit."
+            "or leave the fit out: then model.fit trains the model."
         )
 
 

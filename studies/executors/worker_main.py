@@ -46,7 +46,7 @@ def main() -> None:
     if hasattr(signal, "SIGHUP"):
         # So does closing the terminal.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    address, key, threads, folder, told = _read_line().split("\t")
+    address, key, threads, folder, study = _read_line().split("\t")
     shared = Path(os.fsdecode(bytes.fromhex(folder))).absolute()
     _start_watchdog(shared)
     watcher = threading.Thread(target=_end_with_driver, args=(shared,), daemon=True)
@@ -57,7 +57,7 @@ def main() -> None:
 
         prepare_environment(int(threads))
         try:
-            serve(connection, pickle.loads(bytes.fromhex(told)))
+            serve(connection, pickle.loads(bytes.fromhex(study)))
         except (EOFError, ConnectionError, BrokenPipeError):
             # The driver is gone, so nothing is left to do.
             watcher.join()

@@ -85,8 +85,8 @@ class WorkerProcess:
         text = address if isinstance(address, str) else ":".join(map(str, address))
         # A process that died at once can't be written to; waiting for its connection reports that.
         with contextlib.suppress(OSError):
-            folder_of_data, told = os.fsencode(load.shared).hex(), pickle.dumps(load).hex()
-            words = (text, key.hex(), str(load.threads), folder_of_data, told)
+            folder_of_data, study = os.fsencode(load.shared).hex(), pickle.dumps(load).hex()
+            words = (text, key.hex(), str(load.threads), folder_of_data, study)
             self._process.stdin.write("\t".join(words) + "\n")
             self._process.stdin.flush()
         self.memory = ProcessMemory(self._process.pid, memory)

@@ -1,4 +1,4 @@
-"""How a study is launched: all that is none of its definition."""
+"""How a study is launched: all options that are not part of its definition."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def held_study(
     if server is not None:
         check_free(existing, name, server)
     store = create_store(options.place, prepared)
-    # The lock is that of the experiment, which may be renamed meanwhile.
+    # The lock is that of the experiment, which may be renamed while it runs.
     experiment_id = make_experiment(store, name)
     with store.lock_study(name, experiment_id):
         histories = find_engines(store, name)

@@ -57,7 +57,7 @@ def warnings_of(description: StudyDescription) -> list[str]:
     return found
 
 
-def as_they_can_join(
+def joinable(
     description: StudyDescription, parameters: Sequence[Mapping[str, Any]]
 ) -> tuple[Mapping[str, Any], ...]:
     """Returns hyperparameters that a builder declared late, in the form that can join the space.
@@ -145,7 +145,7 @@ def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
         "class_weight",
     )
     if before.engine != now.engine:
-        # Another engine is a configuration of its own, and may have its own pruner.
+        # Another engine is another configuration, and may have another pruner.
         names = ("objective",)
     for name in names:
         old, new = getattr(before, name), getattr(now, name)

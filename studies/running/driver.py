@@ -126,7 +126,7 @@ class Driver:
 
     @property
     def _description(self) -> StudyDescription:
-        """The study, with the space as it is now."""
+        """The study, with its present space."""
         return self._search.description
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
@@ -276,7 +276,7 @@ class Driver:
                 tasks.append(self._begin_training(running))
                 if time.monotonic() > ends:
                     break
-            # After a stop, which may come at any moment, it begins none of them.
+            # After a stop, which may come at any moment, no repeat begins.
             while self._stopping and self._trials.repeats:
                 running = self._trials.running[self._trials.repeats.popleft()]
                 self._follow(self._trial_runs.end_between_repeats(running))

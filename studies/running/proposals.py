@@ -97,9 +97,9 @@ class Proposals:
         self._parked[trial.number] = trial
 
     def tell_next(self) -> EndedTrial | None:
-        """Tells the engine of the next trial; returns it.
+        """Gives the engine the result of the next trial; returns the trial.
 
-        The next one is that which ended first; in a deterministic study the next by number.
+        It is the one that ended first; in a deterministic study the next by number.
 
         Returns:
             None if there is none, or if it runs.
@@ -131,8 +131,8 @@ def _naming(part: str, when: str) -> Iterator[None]:
     except KerastudyError:
         raise
     except Exception as error:
-        anew = " under another name with --name" if part == "pruner" else ""
+        renamed = " under another name with --name" if part == "pruner" else ""
         raise EngineError(
             f"The {part} raised {describe(error)} {when}. The trials so far are recorded. Launch "
-            f"again with another --{part}, or other settings of it{anew}."
+            f"again with another --{part}, or other settings of it{renamed}."
         ) from error

@@ -22,7 +22,7 @@ class Search:
     """Proposes a study's trials, learns their results, and ends when the budget is spent.
 
     Attributes:
-        description: The study, with the space as it is now.
+        description: The study, with its present space.
         exhausted: Whether nothing is left to try.
         ending: Why the budget is spent, or None.
     """
@@ -125,7 +125,7 @@ class Search:
             self._showed.append(trial)
         self._counted.add(trial.number)
         if self.description.lag:
-            # An engine that gets results by number gets the last trials in each launch.
+            # An engine that gets results by number gets the last trials again in each launch.
             told_before = trial.number in self._trials.finished_before
             self._best.take(trial, told_before=told_before)
         self.spent()

@@ -86,7 +86,7 @@ class TimeLimit:
 
     def __init__(self, seconds: float | None, clock: AwakeClock) -> None:
         self._seconds, self._clock = seconds, clock
-        # Trials that were told to end for it, and those whose process was ended.
+        # Trials that must end after their present epoch, and those whose process was ended.
         self._told: set[int] = set()
         self._hanging: set[int] = set()
 

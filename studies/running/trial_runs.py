@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from studies.definition.seeds import trial_seed
-from studies.running.definitions import as_they_can_join
+from studies.running.definitions import joinable
 from studies.running.running_trial import Running
 from studies.running.search import Search
 from studies.running.study_trials import StudyTrials
@@ -102,7 +102,6 @@ class TrialRuns:
         return running.combined(self._runs.description.objective)
 
     def _end(self, trial: TrialRecord, result: TrialResult) -> EndedTrial:
-        joined = as_they_can_join(self._runs.description, result.joined)
-        result = replace(result, joined=joined)
+        result = replace(result, joined=joinable(self._runs.description, result.joined))
         self._runs.finish_trial(trial.run_id, result)
         return trial.with_result(result)

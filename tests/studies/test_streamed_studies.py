@@ -191,7 +191,7 @@ def tuning_its_batches(hp: Any) -> keras.Model:
     ("fields", "said"),
     [
         ({"trainer": "compiled"}, "cannot be compiled: the data comes as a tf.data.Dataset"),
-        ({"build": Own()}, "fit of its own, which is given arrays"),
+        ({"build": Own()}, "its own fit, which is given arrays"),
         ({"build": tuning_its_batches, "space": None}, "'batch_size' in the search space"),
         ({"class_weight": "balanced"}, "needs all targets at once"),
         ({"train": streamed.generator, "class_weight": {0: 2.0}}, "Python generator, as in Keras"),

@@ -95,8 +95,8 @@ def _texts(
             found[digest] = manifest_path(store, parent, digest), None
         found[own] = code_path(store, parent, own), file
         for place, each in modules.items():
-            beside = None if file is None else Path(os.path.normpath(file.parent / place))
-            found[each] = code_path(store, parent, each), beside
+            recorded = None if file is None else Path(os.path.normpath(file.parent / place))
+            found[each] = code_path(store, parent, each), recorded
     for digest, (path, source) in found.items():
         yield digest, path, source
 

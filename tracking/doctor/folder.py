@@ -43,7 +43,7 @@ def check_record(store: Store) -> Iterator[Ailment]:
     if fault:
         yield Ailment(
             "database",
-            f"mlflow.db is damaged, and it is the record: {fault}. It is left as it is",
+            f"mlflow.db is damaged, and it is the record: {fault}. It is not changed",
             "stop what uses the store, copy its folder, and put mlflow.db back from a backup "
             "(without mlflow.db-wal and mlflow.db-shm); or copy what can still be read into a "
             "new file: sqlite3 mlflow.db .recover | sqlite3 recovered.db. Checkpoints and "
@@ -73,7 +73,7 @@ def check_leftovers(folder: Path, study: str = "") -> Iterator[Ailment]:
 
 @contextlib.contextmanager
 def nobody_makes(root: Path) -> Iterator[None]:
-    """Waits until no process makes a store's databases, and blocks others meanwhile."""
+    """Waits until no process makes a store's databases; none can make them within."""
     with FileLock(root / "store.lock"):
         yield
 

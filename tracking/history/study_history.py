@@ -272,13 +272,13 @@ def _history(
 
 
 def _not_found(store: Store, name: str) -> StudyNotFoundError:
-    told = f"The store {str(store.root)!r} has no study {name!r}."
+    missing = f"The store {str(store.root)!r} has no study {name!r}."
     renamed = renamed_from(store, name)
     if renamed:
         return StudyNotFoundError(
-            f"{told} It was renamed in MLflow, to {' and '.join(map(repr, renamed))}."
+            f"{missing} It was renamed in MLflow, to {' and '.join(map(repr, renamed))}."
         )
-    return StudyNotFoundError(f"{told} {known_names(name, study_names(store))}")
+    return StudyNotFoundError(f"{missing} {known_names(name, study_names(store))}")
 
 
 def find_engines(store: Store, name: str) -> list[StudyHistory]:

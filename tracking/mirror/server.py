@@ -22,7 +22,7 @@ _SECONDS_AT_FIRST: Final = 10
 
 
 def check_server(address: str) -> str:
-    """Returns the address of an MLflow server, without a slash at its end; "off" as it is.
+    """Returns the address of an MLflow server, without a slash at its end; "off" unchanged.
 
     Raises:
         TrackingError: If it is no such address.
@@ -89,7 +89,7 @@ def not_waiting_long() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def telling_server_errors(address: str) -> Iterator[None]:
+def as_server_errors(address: str) -> Iterator[None]:
     """Turns a server's failure into an error that says whether to try again.
 
     Raises:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from search_spaces.errors import ServerAwayError, ServerRefusedError
 from tracking import tags
 from tracking.history.study_history import StudyHistory, read_study, study_engines
-from tracking.mirror.server import not_waiting_long, open_server, telling_server_errors
+from tracking.mirror.server import as_server_errors, not_waiting_long, open_server
 from tracking.records import EndedTrial
 from tracking.registry import CHAMPION_METRICS, Registrar, local_model, register, withdraw
 from tracking.runs.champion_versions import champion_version
@@ -80,7 +80,7 @@ class StudyCopy:
             ServerAwayError: If the server does not answer.
             ServerRefusedError: If it has a study of this name that is another store's.
         """
-        with telling_server_errors(self.address):
+        with as_server_errors(self.address):
             self._open()
 
     def missing(self) -> list[str]:
@@ -102,7 +102,7 @@ class StudyCopy:
         if self._is_there(run):
             return
         points = [point for name in run.data.metrics for point in self._history(run, name)]
-        with telling_server_errors(self.address):
+        with as_server_errors(self.address):
             self._send(run, self._copy_of(run), points)
 
     def send_champion(self) -> None:
@@ -116,8 +116,8 @@ class StudyCopy:
         run_id = "" if here is None else here.tags.get(tags.CHAMPION_RUN, "")
         found = self._history_of(run_id)
         if here is None or found is None:
-            # Belied by `model.fit`, or its run was deleted in MLflow.
-            with telling_server_errors(self.address):
+            # Contradicted by `model.fit`, or its run was deleted in MLflow.
+            with as_server_errors(self.address):
                 withdraw(self._server, self._here().name, self._experiment_id)
             return
         history, trial = found
@@ -125,7 +125,7 @@ class StudyCopy:
             if needed not in self._copies:
                 self.send(needed)
         there = self._copies[run_id].run_id
-        with telling_server_errors(self.address), tempfile.TemporaryDirectory() as temporary:
+        with as_server_errors(self.address), tempfile.TemporaryDirectory() as temporary:
             known = champion_version(self._server, history.description.name, self._experiment_id)
             if known is not None and known.tags.get(tags.CHAMPION_RUN) == there:
                 return
@@ -260,7 +260,7 @@ class StudyCopy:
             if mark in copy.files:
                 continue
             try:
-                with telling_server_errors(self.address):
+                with as_server_errors(self.address):
                     folder = path.parent.relative_to(root).as_posix()
                     self._server.log_artifact(copy.run_id, str(path), folder)
             except ServerRefusedError as error:
@@ -278,7 +278,7 @@ def check_free(store: Store | None, name: str, address: str) -> None:
         ServerRefusedError: If it has one, or rejects the question.
     """
     quickly = not_waiting_long()
-    with contextlib.suppress(ServerAwayError), telling_server_errors(address), quickly:
+    with contextlib.suppress(ServerAwayError), as_server_errors(address), quickly:
         here = None if store is None else store.client.get_experiment_by_name(name)
         identity = None if here is None else here.tags.get(tags.IDENTITY)
         there = _there(open_server(address), name, identity)

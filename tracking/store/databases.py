@@ -33,7 +33,7 @@ def database_fault(path: Path, *, thorough: bool = False) -> str:
             if told == ["ok"]:
                 found = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
                 missing = _NEEDED - {row[0] for row in found}
-                told = [f"the table {name!r} is not there" for name in sorted(missing)] or told
+                told = [f"the table {name!r} is missing" for name in sorted(missing)] or told
     except sqlite3.Error as error:
         return str(error)
     if told == ["ok"]:
