@@ -15,6 +15,7 @@ import time
 
 import kerastudy as ks
 from search_spaces import SearchSpace
+from studies.engines.engine import EngineSettings
 from studies.engines.make import make_engine
 from tracking.records import (
     BestEpoch,
@@ -43,13 +44,15 @@ def ask_cost(trials: int, asks: int) -> dict[str, float]:
     """
     engines = [
         make_engine(
-            name="benchmark",
-            engine=engine,
-            pruner="none",
-            space=_SPACE,
-            objective=_OBJECTIVE,
-            epochs=1,
-            seed=0,
+            EngineSettings(
+                name="benchmark",
+                engine=engine,
+                pruner="none",
+                space=_SPACE,
+                objective=_OBJECTIVE,
+                epochs=1,
+                seed=0,
+            )
         )
         for engine in ("keras-tuner:random", "keras-tuner:bayesian")
     ]

@@ -3,12 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeGuard
 
-from tracking.records import FINISHED_STATES, EndedTrial, Proposal, TrialRecord, TrialResult
+from search_spaces import SearchSpace
+from tracking.records import (
+    FINISHED_STATES,
+    EndedTrial,
+    Objective,
+    Proposal,
+    TrialRecord,
+    TrialResult,
+)
 
 Curve = Callable[[TrialRecord], Mapping[int, float]]
 """Reads the objective of a recorded trial by epoch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineSettings:
+    """What an engine is made of.
+
+    Attributes:
+        name: The study's name.
+        engine: One of ``settings.ENGINES``, perhaps with settings.
+        pruner: One of ``settings.PRUNERS``, perhaps with settings.
+        space: What may be tried.
+        objective: What is optimized.
+        epochs: The most epochs that a trial can train.
+        seed: The study's seed.
+    """
+
+    name: str
+    engine: str
+    pruner: str
+    space: SearchSpace
+    objective: Objective
+    epochs: int
+    seed: int
 
 
 def was_told(trial: TrialRecord, told: int | None) -> TypeGuard[EndedTrial]:

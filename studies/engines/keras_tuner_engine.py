@@ -10,16 +10,15 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from search_spaces import SearchSpace
 from search_spaces.translations.keras_tuner_space import RESERVED, KerasTunerSpace
 from studies.definition.engine_options import split_options
 from studies.definition.seeds import sampler_seed
-from studies.engines.engine import Curve, was_told
+from studies.engines.engine import Curve, EngineSettings, was_told
 from studies.engines.keras_tuner_import import import_keras_tuner
 from studies.engines.keras_tuner_parts import BAYESIAN, FACTOR, GRID, HYPERBAND, check_oracle
 from studies.engines.optuna_trials import OptunaTrials
 from studies.libraries.keras_tuner_parts import check_parts
-from tracking.records import Objective, Proposal, TrialRecord, TrialResult
+from tracking.records import Proposal, TrialRecord, TrialResult
 
 if TYPE_CHECKING:
     from studies.engines.keras_tuner_oracles import AskedOracle
@@ -28,31 +27,17 @@ if TYPE_CHECKING:
 class KerasTunerEngine:
     """See `Engine`. Proposes no configuration twice, but for Hyperband's promotions.
 
-    The arguments are those of `make_engine`.
-
     Raises:
         EngineError: If the engine cannot serve the study.
     """
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        engine: str,
-        pruner: str,
-        space: SearchSpace,
-        objective: Objective,
-        epochs: int,
-        seed: int,
-    ) -> None:
-        engine, options = split_options(engine)
-        check_oracle(engine, pruner, space, epochs)
-        self._seed = seed
-        self._trials = OptunaTrials(
-            name=name, space=space, objective=objective, pruner=pruner, epochs=epochs
-        )
-        self._translation = KerasTunerSpace(space, listed=engine == GRID)
-        self._oracle = _make_oracle(engine, self._translation, objective, epochs, options)
+    def __init__(self, settings: EngineSettings) -> None:
+        engine, options = split_options(settings.engine)
+        check_oracle(engine, settings.pruner, settings.space, settings.epochs)
+        self._seed = settings.seed
+        self._trials = OptunaTrials(settings)
+        self._translation = KerasTunerSpace(settings.space, listed=engine == GRID)
+        self._oracle = _make_oracle(engine, self._translation, settings, options)
         self._oracle.tried = self._trials.tried
 
     def restore(self, trials: Sequence[TrialRecord], curve: Curve, told: int | None = None) -> None:
@@ -111,11 +96,7 @@ class KerasTunerEngine:
 
 
 def _make_oracle(
-    engine: str,
-    translation: KerasTunerSpace,
-    objective: Objective,
-    epochs: int,
-    options: Mapping[str, Any],
+    engine: str, translation: KerasTunerSpace, settings: EngineSettings, options: Mapping[str, Any]
 ) -> AskedOracle:
     import_keras_tuner()
     from keras_tuner import oracles
@@ -127,7 +108,7 @@ def _make_oracle(
         common_arguments,
     )
 
-    common = common_arguments(translation, objective)
+    common = common_arguments(translation, settings.objective)
     own = {
         BAYESIAN: oracles.BayesianOptimizationOracle,
         GRID: oracles.GridSearchOracle,
@@ -141,7 +122,10 @@ def _make_oracle(
 
         # No end: the driver stops at the study's number of trials.
         oracle = HyperbandOracle(
-            max_epochs=epochs, hyperband_iterations=None, **{"factor": FACTOR, **options}, **common
+            max_epochs=settings.epochs,
+            hyperband_iterations=None,
+            **{"factor": FACTOR, **options},
+            **common,
         )
     else:
         kind = {BAYESIAN: BayesianOracle, GRID: GridOracle}.get(engine, RandomOracle)

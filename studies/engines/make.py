@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from search_spaces import SearchSpace
 from search_spaces.errors import EngineError
 from search_spaces.translations.optuna_space import OptunaSpace
 from studies.definition.engine_options import check_options, split_options
-from studies.engines.engine import Engine
+from studies.engines.engine import Engine, EngineSettings
 from studies.engines.keras_tuner_parts import check_oracle, check_settings, oracle_settings
 from studies.engines.optuna_engine import OptunaEngine
 from studies.engines.optuna_parts import check_sampler, make_pruner, make_sampler, sampler_settings
-from tracking.records import Objective
 
 _KERAS_TUNER = "keras-tuner:"
 
@@ -46,41 +43,14 @@ def _check_values(engine: str, pruner: str, space: SearchSpace, epochs: int) -> 
         raise EngineError(f"{engine}, pruner {pruner}: {error}") from None
 
 
-def make_engine(
-    *,
-    name: str,
-    engine: str,
-    pruner: str,
-    space: SearchSpace,
-    objective: Objective,
-    epochs: int,
-    seed: int,
-) -> Engine:
+def make_engine(settings: EngineSettings) -> Engine:
     """Returns an engine for a new study; call `restore` to resume one.
-
-    Args:
-        name: The study's name.
-        engine: One of ``settings.ENGINES``, perhaps with settings.
-        pruner: One of ``settings.PRUNERS``, perhaps with settings.
-        space: What may be tried.
-        objective: What is optimized.
-        epochs: The most epochs that a trial can train.
-        seed: The study's seed.
 
     Raises:
         EngineError: If the engine cannot serve the study.
     """
-    make: Callable[..., Engine] = OptunaEngine
-    if engine.startswith(_KERAS_TUNER):
-        from studies.engines.keras_tuner_engine import KerasTunerEngine
+    if not settings.engine.startswith(_KERAS_TUNER):
+        return OptunaEngine(settings)
+    from studies.engines.keras_tuner_engine import KerasTunerEngine
 
-        make = KerasTunerEngine
-    return make(
-        name=name,
-        engine=engine,
-        pruner=pruner,
-        space=space,
-        objective=objective,
-        epochs=epochs,
-        seed=seed,
-    )
+    return KerasTunerEngine(settings)

@@ -5,47 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from search_spaces import SearchSpace
 from search_spaces.parameters.scalars import canonical_json
 from studies.definition.engine_options import split_options
 from studies.definition.seeds import sampler_seed
-from studies.engines.engine import Curve
+from studies.engines.engine import Curve, EngineSettings
 from studies.engines.optuna_parts import check_sampler, make_sampler
 from studies.engines.optuna_trials import OptunaTrials
-from tracking.records import Objective, Proposal, TrialRecord, TrialResult
+from tracking.records import Proposal, TrialRecord, TrialResult
 
 _QUASI_RANDOM = "optuna:quasi-random"
 _GRID = "optuna:grid"
 
 
 class OptunaEngine:
-    """See `Engine`. The arguments are those of `make_engine`.
+    """See `Engine`.
 
     Raises:
         EngineError: If the engine cannot serve the space.
     """
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        engine: str,
-        pruner: str,
-        space: SearchSpace,
-        objective: Objective,
-        epochs: int,
-        seed: int,
-    ) -> None:
-        name_of_engine, options = split_options(engine)
-        check_sampler(name_of_engine, space)
-        self._engine, self._space = name_of_engine, space
-        self._engine_with_options = engine
-        self._seed = int(options.get("seed", seed))
-        self._trials = OptunaTrials(
-            name=name, space=space, objective=objective, pruner=pruner, epochs=epochs
-        )
+    def __init__(self, settings: EngineSettings) -> None:
+        self._engine, options = split_options(settings.engine)
+        check_sampler(self._engine, settings.space)
+        self._space, self._engine_with_options = settings.space, settings.engine
+        self._seed = int(options.get("seed", settings.seed))
+        self._trials = OptunaTrials(settings)
         # One walk over the grid, which each ask continues.
-        self._grid = space.grid() if name_of_engine == _GRID else iter(())
+        self._grid = settings.space.grid() if self._engine == _GRID else iter(())
 
     def restore(self, trials: Sequence[TrialRecord], curve: Curve, told: int | None = None) -> None:
         """See `Engine.restore`."""

@@ -16,13 +16,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from search_spaces import SearchSpace
 from search_spaces.parameters.scalars import canonical_json
 from search_spaces.translations.optuna_space import OptunaSpace
 from studies.definition.engine_options import split_options
-from studies.engines.engine import Curve, was_told
+from studies.engines.engine import Curve, EngineSettings, was_told
 from studies.engines.optuna_parts import INFEASIBLE, NOTING, make_pruner
-from tracking.records import BestEpoch, Objective, TrialRecord, TrialResult
+from tracking.records import BestEpoch, TrialRecord, TrialResult
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -37,17 +36,15 @@ class OptunaTrials:
         tried: The values of all trials, as canonical JSON.
     """
 
-    def __init__(
-        self, *, name: str, space: SearchSpace, objective: Objective, pruner: str, epochs: int
-    ) -> None:
+    def __init__(self, settings: EngineSettings) -> None:
         import optuna
 
         from studies.engines.optuna_memory import Memory
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.space = OptunaSpace(space)
+        self.space = OptunaSpace(settings.space)
         self.tried: set[str] = set()
-        name_of_pruner, options = split_options(pruner)
+        name_of_pruner, options = split_options(settings.pruner)
         self._prunes = name_of_pruner != "none"
         self._takes_notes = name_of_pruner in NOTING
         # The trials for the pruner's notes on a recorded trial: only itself, which takes no
@@ -57,12 +54,12 @@ class OptunaTrials:
         # By number: see `Proposal.known`.
         self._known: dict[int, int] = {}
         self._study = optuna.create_study(
-            study_name=name,
+            study_name=settings.name,
             storage=self._storage,
-            direction="maximize" if objective.direction == "max" else "minimize",
-            pruner=make_pruner(pruner, epochs),
+            direction="maximize" if settings.objective.direction == "max" else "minimize",
+            pruner=make_pruner(settings.pruner, settings.epochs),
         )
-        self._study_id = self._storage.get_study_id_from_name(name)
+        self._study_id = self._storage.get_study_id_from_name(settings.name)
         self._count = 0
 
     @property

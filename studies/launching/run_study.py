@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from search_spaces.errors import FailedAlikeError
 from studies.again.verification import VerificationStopped, Verifier
-from studies.engines.engine import Engine
+from studies.engines.engine import Engine, EngineSettings
 from studies.engines.make import make_engine
 from studies.executors.executor import Executor
 from studies.interruption import catching_interrupts
@@ -153,11 +153,13 @@ def _close(runs: StudyRuns, before: StudyHistory, status: str, ending: Ending) -
 
 def _engine(description: StudyDescription) -> Engine:
     return make_engine(
-        name=description.name,
-        engine=description.engine,
-        pruner=description.pruner,
-        space=description.space,
-        objective=description.objective,
-        epochs=most_epochs(description),
-        seed=description.seed,
+        EngineSettings(
+            name=description.name,
+            engine=description.engine,
+            pruner=description.pruner,
+            space=description.space,
+            objective=description.objective,
+            epochs=most_epochs(description),
+            seed=description.seed,
+        )
     )

@@ -19,7 +19,7 @@ from suite import exhaustive_but
 
 from search_spaces.errors import EngineError, StoreError, StudyChangedError, StudyError
 from studies.commands.output import study_text
-from studies.engines.engine import Engine
+from studies.engines.engine import Engine, EngineSettings
 from studies.engines.make import make_engine
 from studies.launching import run_study as running_studies
 from studies.launching.launch_options import LaunchOptions
@@ -143,8 +143,8 @@ def test_an_engine_that_raises_ends_a_study_that_goes_on(
 ) -> None:
     """In one clear error; what has ended is kept, and what was cut begins again."""
 
-    def raising(**settings: Any) -> Engine:
-        engine = make_engine(**settings)
+    def raising(settings: EngineSettings) -> Engine:
+        engine = make_engine(settings)
         method, calls = getattr(engine, call), iter(range(4))
 
         def raise_later(*arguments: Any, **keywords: Any) -> Any:

@@ -20,7 +20,7 @@ from suite import exhaustive_but
 import kerastudy as ks
 from search_spaces import SearchSpace
 from studies.definition.seeds import sampler_seed
-from studies.engines.engine import Engine
+from studies.engines.engine import Engine, EngineSettings
 from studies.engines.make import make_engine
 from studies.progress import NoProgress
 from tracking.records import (
@@ -83,13 +83,15 @@ class Study:
         self.fails, self.objective = fails, objective
         self.records: list[TrialRecord] = []
         self.engine: Engine = make_engine(
-            name="infeasible",
-            engine=engine,
-            pruner="none",
-            space=space,
-            objective=LOSS,
-            epochs=1,
-            seed=seed,
+            EngineSettings(
+                name="infeasible",
+                engine=engine,
+                pruner="none",
+                space=space,
+                objective=LOSS,
+                epochs=1,
+                seed=seed,
+            )
         )
 
     def play(self, trials: int, workers: int = 1) -> list[Values]:
@@ -201,13 +203,15 @@ def test_without_infeasible_trials_it_is_optunas_own() -> None:
 def test_pruners_pass_infeasible_trials_over() -> None:
     """Five trials are enough for a median, but not if they came to nothing."""
     engine = make_engine(
-        name="median",
-        engine="optuna:random",
-        pruner="median",
-        space=FLAT,
-        objective=LOSS,
-        epochs=3,
-        seed=0,
+        EngineSettings(
+            name="median",
+            engine="optuna:random",
+            pruner="median",
+            space=FLAT,
+            objective=LOSS,
+            epochs=3,
+            seed=0,
+        )
     )
     for number in range(6):
         assert engine.ask() is not None

@@ -32,6 +32,7 @@ from search_spaces.parameters.scalars import canonical_json
 from search_spaces.translations.keras_tuner_space import KerasTunerSpace
 from studies.definition.seeds import sampler_seed
 from studies.definition.settings import PRUNERS, check_engine
+from studies.engines.engine import EngineSettings
 from studies.engines.keras_tuner_engine import KerasTunerEngine
 from studies.engines.keras_tuner_parts import hyperband_trials
 from studies.engines.make import check_engine_serves, make_engine
@@ -224,13 +225,15 @@ def test_pruners_work_as_with_optunas_engines(engine: str, pruner: str) -> None:
     """
     mine = make(engine, pruner, SPACE, epochs=9)
     optunas = make_engine(
-        name="conformance",
-        engine="optuna:random",
-        pruner=pruner,
-        space=SPACE,
-        objective=OBJECTIVE,
-        epochs=9,
-        seed=1,
+        EngineSettings(
+            name="conformance",
+            engine="optuna:random",
+            pruner=pruner,
+            space=SPACE,
+            objective=OBJECTIVE,
+            epochs=9,
+            seed=1,
+        )
     )
     pruned = 0
     for number in range(14):
@@ -266,6 +269,7 @@ def test_a_process_that_asks_keeps_its_environment_and_its_terminal() -> None:
     program = """
 import os, sys
 import kerastudy as ks
+from studies.engines.engine import EngineSettings
 from studies.engines.make import check_engine_serves, make_engine
 from search_spaces.errors import EngineError
 space = ks.SearchSpace(ks.dropout())
@@ -276,8 +280,9 @@ for engine in ("bayesian", "hyperband", "grid"):
         pass
 assert not {"tensorflow", "keras", "keras_tuner"} & set(sys.modules)
 before = dict(os.environ)
-engine = make_engine(name="x", engine="keras-tuner:random", pruner="none", space=space,
-                     objective=ks.Objective("val_loss", "min"), epochs=9, seed=0)
+engine = make_engine(EngineSettings(
+    name="x", engine="keras-tuner:random", pruner="none", space=space,
+    objective=ks.Objective("val_loss", "min"), epochs=9, seed=0))
 assert engine.ask().number == 0
 assert dict(os.environ) == before, set(os.environ.items()) ^ set(before.items())
 import keras, tensorflow

@@ -11,6 +11,7 @@ from keras_tuner_played import SMALL, make
 from search_spaces.errors import EngineError
 from search_spaces.private_parts import PrivatePart, private_parts
 from studies.engines import keras_tuner_engine, optuna_engine
+from studies.engines.engine import EngineSettings
 from studies.libraries import keras_tuner_parts, optuna_parts
 
 assert keras_tuner_engine and keras_tuner_parts and optuna_parts
@@ -29,13 +30,15 @@ def take_away(part: PrivatePart, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_study_by_optuna_runs_without(part: PrivatePart, monkeypatch: pytest.MonkeyPatch) -> None:
     take_away(part, monkeypatch)
     engine = optuna_engine.OptunaEngine(
-        name="without",
-        engine="optuna:tpe",
-        pruner="median",
-        space=SMALL,
-        objective=OBJECTIVE,
-        epochs=EPOCHS,
-        seed=7,
+        EngineSettings(
+            name="without",
+            engine="optuna:tpe",
+            pruner="median",
+            space=SMALL,
+            objective=OBJECTIVE,
+            epochs=EPOCHS,
+            seed=7,
+        )
     )
     played = Played(engine)
     played.play(12, infeasible=[2, 3])

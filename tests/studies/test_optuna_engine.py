@@ -15,6 +15,7 @@ from search_spaces.errors import EngineError
 from search_spaces.translations.optuna_space import OptunaSpace
 from studies.definition.seeds import sampler_seed
 from studies.definition.settings import ENGINES, PRUNERS
+from studies.engines.engine import EngineSettings
 from studies.engines.optuna_engine import OptunaEngine
 from tracking.records import BestEpoch, TrialResult
 
@@ -32,13 +33,15 @@ def make_engine(
     seed: int = 7,
 ) -> OptunaEngine:
     return OptunaEngine(
-        name="conformance",
-        engine=engine,
-        pruner=pruner,
-        space=space,
-        objective=OBJECTIVE,
-        epochs=EPOCHS,
-        seed=seed,
+        EngineSettings(
+            name="conformance",
+            engine=engine,
+            pruner=pruner,
+            space=space,
+            objective=OBJECTIVE,
+            epochs=EPOCHS,
+            seed=seed,
+        )
     )
 
 
@@ -131,13 +134,15 @@ def test_median_prunes_the_hopeless_and_no_other() -> None:
 def test_a_trial_that_is_told_again_is_judged_as_the_first_time(pruner: str) -> None:
     """Its process died, and it came less far than before: what came later counts no more."""
     made = OptunaEngine(
-        name="again",
-        engine="optuna:random",
-        pruner=pruner,
-        space=SPACE,
-        objective=OBJECTIVE,
-        epochs=9,
-        seed=7,
+        EngineSettings(
+            name="again",
+            engine="optuna:random",
+            pruner=pruner,
+            space=SPACE,
+            objective=OBJECTIVE,
+            epochs=9,
+            seed=7,
+        )
     )
     for number in range(8):
         assert made.ask() is not None
@@ -166,13 +171,15 @@ def test_what_a_pruner_noted_of_trials_is_restored(pruner: str) -> None:
 
     def make() -> OptunaEngine:
         return OptunaEngine(
-            name="noted",
-            engine="optuna:random",
-            pruner=pruner,
-            space=SPACE,
-            objective=OBJECTIVE,
-            epochs=9,
-            seed=7,
+            EngineSettings(
+                name="noted",
+                engine="optuna:random",
+                pruner=pruner,
+                space=SPACE,
+                objective=OBJECTIVE,
+                epochs=9,
+                seed=7,
+            )
         )
 
     def play(played: Played, trials: int) -> list[int]:

@@ -9,6 +9,7 @@ import pytest
 from handmade import trial_record
 from scripted import SPACE, describe
 
+from studies.engines.engine import EngineSettings
 from studies.engines.make import make_engine
 from studies.running.retention import Retention
 from tracking.records import TrialRecord
@@ -39,10 +40,10 @@ def test_the_best_are_kept_and_no_other_is_written(
     keep: int | None, recorded: int, tmp_path: Path
 ) -> None:
     description = describe(keep=keep)
-    engine = make_engine(
+    engine = make_engine(EngineSettings(
         name="any", engine="optuna:random", space=SPACE, objective=description.objective,
         pruner="none", epochs=9, seed=0,
-    )  # fmt: skip
+    ))  # fmt: skip
     for attempt in range(20):
         trials = random.Random(attempt).sample(TRIALS, len(TRIALS))
         files = StudyFiles(tmp_path / f"{attempt}")

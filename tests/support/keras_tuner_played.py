@@ -9,6 +9,7 @@ from conformance.engine import EPOCHS, OBJECTIVE
 import kerastudy as ks
 from search_spaces import SearchSpace
 from studies.definition.settings import ENGINES
+from studies.engines.engine import EngineSettings
 from studies.engines.keras_tuner_engine import KerasTunerEngine
 from tracking.records import BestEpoch, Objective, Proposal, TrialResult
 
@@ -26,13 +27,15 @@ def make(
     objective: Objective = OBJECTIVE,
 ) -> KerasTunerEngine:
     return KerasTunerEngine(
-        name="conformance",
-        engine=f"keras-tuner:{engine}",
-        pruner=pruner,
-        space=space,
-        objective=objective,
-        epochs=epochs,
-        seed=seed,
+        EngineSettings(
+            name="conformance",
+            engine=f"keras-tuner:{engine}",
+            pruner=pruner,
+            space=space,
+            objective=objective,
+            epochs=epochs,
+            seed=seed,
+        )
     )
 
 
