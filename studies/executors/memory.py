@@ -25,18 +25,14 @@ _GIBIBYTE = 2**30
 class ProcessMemory:
     """Measures a process's memory until it ends.
 
-    Args:
-        pid: The process.
-        limit: Bytes that it may have; None: those of the machine, or the container.
-
     Attributes:
         peak: The most bytes measured, in its present trial if the system can tell.
     """
 
-    def __init__(self, pid: int, limit: int | None = None) -> None:
+    def __init__(self, pid: int) -> None:
         self.peak = 0
         self._pid = pid
-        self._limit = memory_limit() if limit is None else limit
+        self._limit = memory_limit()
         self._ended_before = _ended_by_system()
         self._over = threading.Event()
         threading.Thread(target=self._follow, daemon=True).start()

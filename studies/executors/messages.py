@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import SearchSpace
+from search_spaces.errors import StudyError
 from studies.user_code.loading import Target
 from studies.user_code.shipping import ShippedStudy
 from tracking.records import StudyDescription, TrialSpec
@@ -106,3 +107,22 @@ class ThreadsDiffer:
     """The study needs another number of threads than this process has."""
 
     threads: int
+
+
+def check_same(before: StudyDescription, now: StudyDescription) -> None:
+    """Checks that two processes have loaded the same study.
+
+    Raises:
+        StudyError: If its code differs, or its data or its space.
+    """
+    changed = now.code.changes_since(before.code)
+    if changed:
+        raise StudyError(
+            f"The code of the study {before.name!r} has changed while it was loaded: "
+            f"{', '.join(changed)}. Launch again."
+        )
+    if before.data.digest != now.data.digest or before.space != now.space:
+        raise StudyError(
+            f"What the study {before.name!r} loads has changed while it ran (its data, or what its "
+            "file imports), or is drawn without a seed. Undo the change and launch again to resume."
+        )

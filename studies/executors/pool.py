@@ -10,8 +10,8 @@ from pathlib import Path
 from search_spaces import SearchSpace
 from search_spaces.errors import WorkerError
 from studies.executors.executor import Handler
-from studies.executors.messages import Loaded
-from studies.executors.worker import WorkerExecutor, check_same
+from studies.executors.messages import Loaded, check_same
+from studies.executors.worker import WorkerExecutor
 from studies.executors.worker_process import OnOutput
 from tracking.records import StudyDescription, TrialSpec, TrialTask
 

@@ -24,6 +24,7 @@ from studies.executors.messages import (
     LoadStudy,
     SaveChampion,
     ThreadsDiffer,
+    check_same,
 )
 from studies.executors.worker_process import OnOutput, WorkerProcess
 from studies.user_code.loading import Target
@@ -47,7 +48,6 @@ class WorkerExecutor:
         shared: A folder in which it shares the study's data with other workers; None: its own.
         variables: Changes to this process's environment.
         on_output: Takes each line that the worker prints.
-        memory: Bytes that its process may have; None: those of the machine, or the container.
 
     Raises:
         StudyError: By `load`, if the study cannot be run as defined.
@@ -64,7 +64,6 @@ class WorkerExecutor:
         shared: Path | None = None,
         variables: Mapping[str, str] | None = None,
         on_output: OnOutput | None = None,
-        memory: int | None = None,
     ) -> None:
         self._own = None
         if shared is None:
@@ -77,7 +76,6 @@ class WorkerExecutor:
         self._loaded: Loaded | None = None
         self._folder = folder if folder and Path(folder).is_dir() else None
         self._variables = dict(variables or {})
-        self._memory = memory
         self._process = self._start()
         self._lost_while_loading = 0
 
@@ -85,9 +83,7 @@ class WorkerExecutor:
         self._is_loading = True
         # The kinds of models that this process has trained, whose programs it has.
         self._trained: set[Hashable] = set()
-        return WorkerProcess(
-            self._load_study, self._folder, self._variables, self._on_output, self._memory
-        )
+        return WorkerProcess(self._load_study, self._folder, self._variables, self._on_output)
 
     def _restart(self) -> None:
         self._process.end()
@@ -279,25 +275,6 @@ class WorkerExecutor:
         self._process.send(self._waiting[0])
         self._running = self._waiting.popleft().spec
         self._trained.add(kind_of(self._running))
-
-
-def check_same(before: StudyDescription, now: StudyDescription) -> None:
-    """Checks that two processes have loaded the same study.
-
-    Raises:
-        StudyError: If its code differs, or its data or its space.
-    """
-    changed = now.code.changes_since(before.code)
-    if changed:
-        raise StudyError(
-            f"The code of the study {before.name!r} has changed while it was loaded: "
-            f"{', '.join(changed)}. Launch again."
-        )
-    if before.data.digest != now.data.digest or before.space != now.space:
-        raise StudyError(
-            f"What the study {before.name!r} loads has changed while it ran (its data, or what its "
-            "file imports), or is drawn without a seed. Undo the change and launch again to resume."
-        )
 
 
 def kind_of(spec: TrialSpec) -> Hashable:

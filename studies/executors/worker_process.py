@@ -55,16 +55,10 @@ class WorkerProcess:
         folder: The folder that it runs in; None: this process's.
         variables: Changes to this process's environment.
         on_output: Takes each line that it prints.
-        memory: Bytes that it may have, to explain a kill; None: the machine's.
     """
 
     def __init__(
-        self,
-        load: LoadStudy,
-        folder: str | None,
-        variables: Mapping[str, str],
-        on_output: OnOutput,
-        memory: int | None = None,
+        self, load: LoadStudy, folder: str | None, variables: Mapping[str, str], on_output: OnOutput
     ) -> None:
         key = secrets.token_bytes(32)
         self._listener = _listen(key, load.shared)
@@ -89,7 +83,7 @@ class WorkerProcess:
             words = (text, key.hex(), str(load.threads), folder_of_data, study)
             self._process.stdin.write("\t".join(words) + "\n")
             self._process.stdin.flush()
-        self.memory = ProcessMemory(self._process.pid, memory)
+        self.memory = ProcessMemory(self._process.pid)
         self._last_lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._reader = threading.Thread(target=self._read_output, args=(on_output,), daemon=True)
         self._reader.start()

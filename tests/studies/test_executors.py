@@ -96,7 +96,8 @@ def test_a_killed_worker_is_replaced_and_its_trial_reported_lost(
     monkeypatch.setattr(tempfile, "tempdir", None)
     own = "import tempfile\ntempfile.mkdtemp(prefix='logs-')\n"
     study_file.write_text(STUDY_FILE + REWRITTEN + own, encoding="utf-8")
-    with in_worker(study_file, memory=2**20) as executor:
+    monkeypatch.setattr("studies.executors.memory.memory_limit", lambda: 2**20)
+    with in_worker(study_file) as executor:
         before = worker_pid()
 
         def kill(epoch: object) -> str:

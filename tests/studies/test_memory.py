@@ -28,9 +28,13 @@ def test_the_peak_of_a_trial_is_its_own() -> None:
 
 
 @pytest.mark.parametrize("limit", [210 * MEBIBYTE, None])
-def test_what_was_killed_near_its_limit_ran_out_of_memory(limit: int | None) -> None:
+def test_what_was_killed_near_its_limit_ran_out_of_memory(
+    limit: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if limit is not None:
+        monkeypatch.setattr("studies.executors.memory.memory_limit", lambda: limit)
     process = subprocess.Popen([sys.executable, "-c", HOLDS], stdout=subprocess.PIPE)
-    memory = ProcessMemory(process.pid, limit)
+    memory = ProcessMemory(process.pid)
     assert process.stdout is not None and process.stdout.readline()
     while memory.peak < 200 * MEBIBYTE:
         time.sleep(0.01)

@@ -1,7 +1,7 @@
 """Locks of studies: one process at a time runs a study.
 
-A study's lock is bound to the id of its experiment, which stays when the study is renamed. Older
-versions locked its name: such a lock is taken too, if there is one.
+A study's lock is bound to the id of its experiment, which stays when the study is renamed; that
+of a folder without a study to its name.
 """
 
 from __future__ import annotations
@@ -28,14 +28,7 @@ def locked_study(root: Path, study: str, experiment_id: str = "") -> Iterator[No
         StoreLockedError: If another process holds it; says which.
     """
     (root / "locks").mkdir(exist_ok=True)
-    with contextlib.ExitStack() as held:
-        for path in _locks(root, study, experiment_id):
-            held.enter_context(_locked(path, root, study))
-        yield
-
-
-@contextlib.contextmanager
-def _locked(path: Path, root: Path, study: str) -> Iterator[None]:
+    path = _lock(root, study, experiment_id)
     holder = path.with_suffix(".json")
     lock = FileLock(path)
     try:
@@ -59,10 +52,8 @@ def _locked(path: Path, root: Path, study: str) -> Iterator[None]:
 
 def study_holder(root: Path, study: str, experiment_id: str = "") -> str:
     """Returns which process holds a study; empty if none does. Changes nothing."""
-    for path in _locks(root, study, experiment_id):
-        if _is_held(path):
-            return _read_holder(path.with_suffix(".json"))[1]
-    return ""
+    path = _lock(root, study, experiment_id)
+    return _read_holder(path.with_suffix(".json"))[1] if _is_held(path) else ""
 
 
 def study_holders(root: Path) -> dict[str, str]:
@@ -75,14 +66,10 @@ def study_holders(root: Path) -> dict[str, str]:
     return found
 
 
-def _locks(root: Path, study: str, experiment_id: str) -> list[Path]:
-    by_name = root / "locks" / f"{study}.lock"
-    if not experiment_id:
-        return [by_name]
-    # No study's name has an '@'. One that was renamed may have any character.
-    by_id = root / "locks" / f"@{int(experiment_id)}.lock"
-    former = "/" not in study and "\\" not in study and by_name.exists()
-    return [by_id, by_name] if former else [by_id]
+def _lock(root: Path, study: str, experiment_id: str) -> Path:
+    # No study's name has an '@'.
+    name = f"@{int(experiment_id)}" if experiment_id else study
+    return root / "locks" / f"{name}.lock"
 
 
 def _is_held(path: Path) -> bool:
