@@ -50,11 +50,7 @@ class ModulePart(PrivatePart):
     """A private name of a module, or of a module that is private itself."""
 
     def get(self) -> Any:
-        """Returns the object of that name.
-
-        Raises:
-            MissingPartError: If nothing has it.
-        """
+        """Returns the object of that name. Raises MissingPartError if nothing has it."""
         try:
             return getattr(importlib.import_module(self.owner), self.name)
         except (ImportError, AttributeError):

@@ -21,11 +21,7 @@ SCALES: Final[tuple[Scale, ...]] = ("linear", "log", "reverse_log")
 
 
 def check_scale(scale: object, subject: str) -> Scale:
-    """Returns the scale, if it is one.
-
-    Raises:
-        SearchSpaceError: If it is not one of `SCALES`.
-    """
+    """Returns the scale, if it is one. Raises SearchSpaceError if it is not one of `SCALES`."""
     for known in SCALES:
         if scale == known:
             return known

@@ -18,11 +18,7 @@ _OTHER: Final = ("other", None)
 
 
 def check_finite(parameters: Sequence[Parameter]) -> None:
-    """Checks that a grid can be made.
-
-    Raises:
-        SearchSpaceError: If some have no step, naming them.
-    """
+    """Checks that a grid can be made. Raises SearchSpaceError if some have no step, naming them."""
     continuous = [parameter.name for parameter in parameters if parameter.count is None]
     if continuous:
         raise SearchSpaceError(

@@ -72,11 +72,7 @@ def parse_option(text: str) -> tuple[str, Any]:
 
 
 def checked_option(name: str, value: Any) -> Any:
-    """Returns a setting's value if a name can hold it.
-
-    Raises:
-        EngineError: If not.
-    """
+    """Returns a setting's value if a name can hold it. Raises EngineError if not."""
     plain = value is None or isinstance(value, (bool, int, float))
     if isinstance(value, float) and not math.isfinite(value):
         raise EngineError(

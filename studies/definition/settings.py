@@ -61,11 +61,7 @@ _ALIASES = {
 
 
 def check_trainer(trainer: object) -> TrainerName:
-    """Returns a trainer's name.
-
-    Raises:
-        StudyError: If there is no such trainer.
-    """
+    """Returns a trainer's name. Raises StudyError if there is no such trainer."""
     for known in TRAINERS:
         if isinstance(trainer, str) and trainer.lower() == known:
             return known
@@ -73,11 +69,7 @@ def check_trainer(trainer: object) -> TrainerName:
 
 
 def check_verify(verify: str) -> Verify:
-    """Returns how much of a champion is verified.
-
-    Raises:
-        StudyError: If it is none of the three.
-    """
+    """Returns how much of a champion is verified. Raises StudyError if it is none of the three."""
     for known in VERIFY:
         if verify == known:
             return known
@@ -130,31 +122,19 @@ def check_pruner(pruner: object) -> str:
 
 
 def check_count(name: str, value: object) -> None:
-    """Checks a whole number of at least 1.
-
-    Raises:
-        StudyError: If it is not.
-    """
+    """Checks a whole number of at least 1. Raises StudyError if it is not."""
     if not is_count(value):
         raise StudyError(f"{name} must be a whole number of at least 1. Received: {value!r}.")
 
 
 def check_seconds(name: str, value: object) -> None:
-    """Checks a time in seconds.
-
-    Raises:
-        StudyError: If it is not a number above 0.
-    """
+    """Checks a time in seconds. Raises StudyError if it is not a number above 0."""
     if not _is_number(value) or not value > 0:  # type: ignore[operator]
         raise StudyError(f"{name} must be a number of seconds above 0. Received: {value!r}.")
 
 
 def check_target(value: object) -> None:
-    """Checks a value of the objective.
-
-    Raises:
-        StudyError: If it is not a finite number.
-    """
+    """Checks a value of the objective. Raises StudyError if it is not a finite number."""
     if not _is_number(value):
         raise StudyError(f"target must be a finite number. Received: {value!r}.")
 

@@ -18,11 +18,7 @@ _GRID = "optuna:grid"
 
 
 class OptunaEngine:
-    """See `Engine`.
-
-    Raises:
-        EngineError: If the engine cannot serve the space.
-    """
+    """See `Engine`. Raises EngineError if the engine cannot serve the space."""
 
     def __init__(self, settings: EngineSettings) -> None:
         self._engine, options = split_options(settings.engine)

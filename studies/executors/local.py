@@ -72,11 +72,7 @@ class LocalWorkers:
         self.pool.resize(self._count, self._start_worker)
 
     def load(self) -> None:
-        """Waits until one worker has loaded the study.
-
-        Raises:
-            StudyError: If it cannot.
-        """
+        """Waits until one worker has loaded the study. Raises StudyError if it cannot."""
         self.start_all()
         self.pool.load()
         if self._machine.gpus and not self.pool.loaded.gpus:

@@ -36,11 +36,7 @@ class WorkerPool:
         self._loaded: Loaded | None = None
 
     def load(self) -> None:
-        """Waits until one worker has loaded the study.
-
-        Raises:
-            StudyError: If it cannot.
-        """
+        """Waits until one worker has loaded the study. Raises StudyError if it cannot."""
         while all(worker.loading for worker in self._workers):
             for worker in _with_something_to_say(self._workers):
                 try:

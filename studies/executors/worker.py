@@ -114,11 +114,7 @@ class WorkerExecutor:
         return kind_of(spec) in self._trained
 
     def load(self) -> None:
-        """Waits until the worker has loaded the study.
-
-        Raises:
-            StudyError: If it cannot.
-        """
+        """Waits until the worker has loaded the study. Raises StudyError if it cannot."""
         while not self.take_loaded():
             pass
 

@@ -94,11 +94,7 @@ class WorkerProcess:
         self._accepting.start()
 
     def send(self, message: object) -> None:
-        """Sends a message.
-
-        Raises:
-            WorkerError: If the process has ended.
-        """
+        """Sends a message. Raises WorkerError if the process has ended."""
         try:
             self.connection.send(message)
         except (EOFError, OSError):
@@ -109,11 +105,7 @@ class WorkerProcess:
         self._process.kill()
 
     def receive(self) -> Any:
-        """Waits for a message.
-
-        Raises:
-            WorkerError: If the process has ended.
-        """
+        """Waits for a message. Raises WorkerError if the process has ended."""
         try:
             return self.connection.recv()
         except (EOFError, OSError):
@@ -151,11 +143,7 @@ class WorkerProcess:
 
     @property
     def connection(self) -> Connection:
-        """The connection; waits for the process to make it.
-
-        Raises:
-            EOFError: If it does not.
-        """
+        """The connection; waits for the process to make it. Raises EOFError if it does not."""
         self._accepting.join()
         if self._connection is None:
             raise EOFError

@@ -54,11 +54,7 @@ def stranger(root: Path) -> str:
 
 
 def trust(root: Path) -> None:
-    """Notes in a store that this user trusts it.
-
-    Raises:
-        OSError: If it can't be written there.
-    """
+    """Notes in a store that this user trusts it. Raises OSError if it can't be written there."""
     facts = _facts(root)
     salt = str(facts.get(_SALT) or uuid.uuid4().hex)
     users = facts.get(_USERS)
