@@ -72,11 +72,7 @@ class AttributePart(PrivatePart):
             raise self.missing() from None
 
     def set(self, thing: Any, value: Any) -> None:
-        """Sets the attribute of an object.
-
-        Raises:
-            MissingPartError: If it has none so far: setting it would do nothing.
-        """
+        """Sets the attribute of an object. Raises MissingPartError if it has none so far."""
         self.of(thing)
         setattr(thing, self.name, value)
 

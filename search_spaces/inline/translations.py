@@ -1,7 +1,7 @@
 """From a declaration in Keras Tuner's or Optuna's words to one of our parameters.
 
-The functions take what the libraries' own methods take. Where the libraries and our parameters
-differ:
+The functions take what the libraries' own methods take, and raise SearchSpaceError for what can't
+be searched. Where the libraries and our parameters differ:
 
 - A high that the step does not reach is lowered to the last value that it reaches, in decimal
   arithmetic: `Float("x", 0, 0.5, step=0.1)` has 0.5 (keras-tuner issue 1001).
@@ -46,11 +46,7 @@ def keras_tuner_int(
     sampling: str | None = None,
     default: Any = None,
 ) -> Parameter:
-    """Returns what `HyperParameters.Int` declares; its default is `min_value`, unless one is given.
-
-    Raises:
-        SearchSpaceError: If it declares nothing that can be searched.
-    """
+    """Returns what `HyperParameters.Int` declares; its default is `min_value` if not given."""
     scale = _scale(sampling)
     low, high = _whole(min_value), _whole(max_value)
     ratio = None if step is None else _whole(step)
@@ -65,11 +61,7 @@ def keras_tuner_float(
     sampling: str | None = None,
     default: Any = None,
 ) -> Parameter:
-    """Returns what `HyperParameters.Float` declares; its default is `min_value` if not given.
-
-    Raises:
-        SearchSpaceError: If it declares nothing that can be searched.
-    """
+    """Returns what `HyperParameters.Float` declares; its default is `min_value` if not given."""
     scale = _scale(sampling)
     low, high = plain(min_value), plain(max_value)
     declared = _float(name, low, high, plain(step), scale)
@@ -81,9 +73,6 @@ def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
 
     Its default, unless one is given, is None if that is among the values and the first of them
     otherwise, as Keras Tuner documents it.
-
-    Raises:
-        SearchSpaceError: If a value can't be held, or the default is not among the values.
     """
     values = _distinct(values)
     choice = Choice(name, values)
@@ -93,52 +82,32 @@ def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
 
 
 def keras_tuner_boolean(name: str, default: Any = False) -> Boolean:
-    """Returns what `HyperParameters.Boolean` declares.
-
-    Raises:
-        SearchSpaceError: If the default is not a boolean, nor 0 or 1.
-    """
+    """Returns what `HyperParameters.Boolean` declares."""
     given = plain(default)
     return Boolean(name, default=bool(given) if given in (0, 1) else given)
 
 
 def keras_tuner_fixed(name: str, value: Any) -> Fixed:
-    """Returns what `HyperParameters.Fixed` declares.
-
-    Raises:
-        SearchSpaceError: If the value is not a scalar that JSON can hold.
-    """
+    """Returns what `HyperParameters.Fixed` declares."""
     return Fixed(name, plain(value))
 
 
 def optuna_float(name: str, low: Any, high: Any, step: Any = None, log: bool = False) -> Parameter:
-    """Returns what `Trial.suggest_float` declares, with the default of our parameter.
-
-    Raises:
-        SearchSpaceError: If it declares nothing that can be searched, or both step and log.
-    """
+    """Returns what `Trial.suggest_float` declares, with the default of our parameter."""
     if log and step is not None:
         raise _both_step_and_log("Float", name, step)
     return _float(name, plain(low), plain(high), plain(step), "log" if log else "linear")
 
 
 def optuna_int(name: str, low: Any, high: Any, step: Any = 1, log: bool = False) -> Parameter:
-    """Returns what `Trial.suggest_int` declares, with the default of our parameter.
-
-    Raises:
-        SearchSpaceError: If it declares nothing that can be searched, or both step and log.
-    """
+    """Returns what `Trial.suggest_int` declares, with the default of our parameter."""
     if log and step != 1:
         raise _both_step_and_log("Int", name, step)
     return _int(name, _whole(low), _whole(high), _whole(step), "log" if log else "linear")
 
 
 def optuna_categorical(name: str, choices: Any) -> Choice:
-    """Returns what `Trial.suggest_categorical` declares; its default is the first choice.
-
-    Raises:
-        SearchSpaceError: If a choice can't be held.
-    """
+    """Returns what `Trial.suggest_categorical` declares; its default is the first choice."""
     return Choice(name, _distinct(choices))
 
 

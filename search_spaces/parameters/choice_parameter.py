@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters import spelled
-from search_spaces.parameters.parameter import Parameter, Role
+from search_spaces.parameters.parameter import Declared, Parameter, Role
 from search_spaces.parameters.scalars import (
     NOT_GIVEN,
     MaybeScalar,
@@ -127,9 +127,7 @@ class Choice(Listed):
         values: Iterable[Any],
         *,
         default: Any = NOT_GIVEN,
-        role: str = "nuisance",
-        when: Mapping[str, object] | None = None,
-        otherwise: MaybeScalar = NOT_GIVEN,
+        **declared: Unpack[Declared],
     ) -> None:
         """Declares the parameter.
 
@@ -139,15 +137,13 @@ class Choice(Listed):
                 kept: `1`, `1.0` and `True` are three different values. Also tuples, lists and
                 dicts of such, which are recorded as Python writes them.
             default: The value to begin with. Left out: the first.
-            role: "nuisance" or "scientific".
-            when: The condition under which it is active; see `Parameter`.
-            otherwise: What a builder reads while it is not active.
+            **declared: `role`, `when` and `otherwise`; see `Parameter`.
 
         Raises:
             SearchSpaceError: If there are no values, or one twice, or one that JSON can't hold,
                 or if anything else is wrong.
         """
-        super().__init__(name, role=role, when=when, otherwise=otherwise)
+        super().__init__(name, **declared)
         self._set_values(self._checked_values(values))
         self._finish(self.values[0] if default is NOT_GIVEN else default)
 
@@ -198,28 +194,18 @@ class Boolean(Listed):
 
     default: bool
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        default: bool = False,
-        role: str = "nuisance",
-        when: Mapping[str, object] | None = None,
-        otherwise: MaybeScalar = NOT_GIVEN,
-    ) -> None:
+    def __init__(self, name: str, *, default: bool = False, **declared: Unpack[Declared]) -> None:
         """Declares the parameter.
 
         Args:
             name: What it is called.
             default: The value to begin with.
-            role: "nuisance" or "scientific".
-            when: The condition under which it is active; see `Parameter`.
-            otherwise: What a builder reads while it is not active.
+            **declared: `role`, `when` and `otherwise`; see `Parameter`.
 
         Raises:
             SearchSpaceError: If any of them is wrong.
         """
-        super().__init__(name, role=role, when=when, otherwise=otherwise)
+        super().__init__(name, **declared)
         self._set_values((False, True))
         self._finish(default)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Unpack
 
 from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.grids import Grid, LinearGrid, LogGrid
+from search_spaces.parameters.parameter import Declared
 from search_spaces.parameters.ranged import Ranged
-from search_spaces.parameters.scalars import NOT_GIVEN, MaybeScalar, is_number
+from search_spaces.parameters.scalars import is_number
 from search_spaces.parameters.scales import (
     Scale,
     check_scale,
@@ -60,9 +60,7 @@ class Float(Ranged):
         scale: str = "linear",
         step: float | None = None,
         default: float | None = None,
-        role: str = "nuisance",
-        when: Mapping[str, object] | None = None,
-        otherwise: MaybeScalar = NOT_GIVEN,
+        **declared: Unpack[Declared],
     ) -> None:
         """Declares the parameter.
 
@@ -79,15 +77,13 @@ class Float(Ranged):
                 values 0.0, 0.1, 0.2, 0.3, 0.4, 0.5.
             default: The value to begin with. Left out: the middle of the range in its scale, to
                 six digits; with a step, the grid value there (the upper one of two).
-            role: "nuisance" or "scientific".
-            when: The condition under which it is active; see `Parameter`.
-            otherwise: What a builder reads while it is not active.
+            **declared: `role`, `when` and `otherwise`; see `Parameter`.
 
         Raises:
             SearchSpaceError: If any of them is wrong, saying which, what was received, and what
                 to do.
         """
-        super().__init__(name, role=role, when=when, otherwise=otherwise)
+        super().__init__(name, **declared)
         self._set("scale", check_scale(scale, self.subject))
         self._set("low", self._checked_number("low", low))
         self._set("high", self._checked_number("high", high))

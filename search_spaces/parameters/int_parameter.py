@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Final
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final, Unpack
 
 from search_spaces.errors import SearchSpaceError
+from search_spaces.parameters.parameter import Declared
 from search_spaces.parameters.ranged import Ranged
-from search_spaces.parameters.scalars import NOT_GIVEN, MaybeScalar, is_integer
+from search_spaces.parameters.scalars import is_integer
 from search_spaces.parameters.scales import (
     Scale,
     check_scale,
@@ -60,9 +61,7 @@ class Int(Ranged):
         scale: str = "linear",
         step: int = 1,
         default: int | None = None,
-        role: str = "nuisance",
-        when: Mapping[str, object] | None = None,
-        otherwise: MaybeScalar = NOT_GIVEN,
+        **declared: Unpack[Declared],
     ) -> None:
         """Declares the parameter.
 
@@ -76,15 +75,13 @@ class Int(Ranged):
                 scale, their ratio: `Int("units", 16, 512, scale="log", step=2)` doubles. It must
                 lead from `low` to `high` exactly.
             default: The value to begin with. Left out: the middle of the range in its scale.
-            role: "nuisance" or "scientific".
-            when: The condition under which it is active; see `Parameter`.
-            otherwise: What a builder reads while it is not active.
+            **declared: `role`, `when` and `otherwise`; see `Parameter`.
 
         Raises:
             SearchSpaceError: If any of them is wrong, saying which, what was received, and what
                 to do.
         """
-        super().__init__(name, role=role, when=when, otherwise=otherwise)
+        super().__init__(name, **declared)
         self._set("scale", check_scale(scale, self.subject))
         self._set("low", self._checked_integer("low", low))
         self._set("high", self._checked_integer("high", high))

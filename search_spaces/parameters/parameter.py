@@ -58,7 +58,12 @@ class Parameter(abc.ABC):
     _canonical: str
 
     def __init__(
-        self, name: str, *, role: str, when: Mapping[str, object] | None, otherwise: MaybeScalar
+        self,
+        name: str,
+        *,
+        role: str = "nuisance",
+        when: Mapping[str, object] | None = None,
+        otherwise: MaybeScalar = NOT_GIVEN,
     ) -> None:
         """Checks and sets what all parameters share; a subclass then sets its domain.
 

@@ -131,11 +131,7 @@ def kinds_of(parameter: Parameter) -> frozenset[type]:
 
 
 def check_known(name: str, parameters: ByName) -> None:
-    """Checks that a name is that of a parameter.
-
-    Raises:
-        SearchSpaceError: If it is not, with the nearest names.
-    """
+    """Checks that a name is that of a parameter. Raises SearchSpaceError if it is not."""
     if name not in parameters:
         raise SearchSpaceError(unknown_name(name, parameters))
 

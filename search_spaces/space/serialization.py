@@ -50,11 +50,7 @@ def parameters_from_dict(content: object) -> list[Parameter]:
 
 
 def parse_json(text: str) -> Any:
-    """Returns what a JSON text holds.
-
-    Raises:
-        SearchSpaceError: If it is not JSON, quoting where it breaks off.
-    """
+    """Returns what a JSON text holds. Raises SearchSpaceError if it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:

@@ -23,11 +23,7 @@ _MOST_LISTED: Final = 100_000
 
 
 def check_oracle(engine: str, pruner: str, space: SearchSpace, epochs: int) -> None:
-    """Checks that one of Keras Tuner's engines can serve a study.
-
-    Raises:
-        EngineError: If not; says which part, and which engine can.
-    """
+    """Checks that one of Keras Tuner's engines can serve a study. Raises EngineError if not."""
     try:
         KerasTunerSpace(space)
     except SearchSpaceError as error:

@@ -90,11 +90,7 @@ def plain_settings(kind: Any) -> dict[str, str]:
 
 
 def check_sampler(engine: str, space: SearchSpace) -> None:
-    """Checks that an engine can serve a space.
-
-    Raises:
-        EngineError: If not; says which part, and which engine can.
-    """
+    """Checks that an engine can serve a space. Raises EngineError if not."""
     if engine == "optuna:grid":
         continuous = [p.name for p in space if p.grid_values() is None]
         if continuous:

@@ -155,11 +155,7 @@ def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
 
 
 def check_complete(history: StudyHistory) -> None:
-    """Checks that no trial of a study is missing in the record.
-
-    Raises:
-        StudyError: If one is; says how to restore it.
-    """
+    """Checks that no trial of a study is missing in the record. Raises StudyError if one is."""
     numbers = {trial.number for trial in history.trials}
     deleted = deleted_trials(history.store, history.experiment_id, history.parent_run_id)
     missing = set(range(max([*numbers, *deleted], default=-1) + 1)) - numbers

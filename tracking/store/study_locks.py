@@ -22,11 +22,7 @@ _SECONDS_TO_LOOK = 0.3
 
 @contextlib.contextmanager
 def locked_study(root: Path, study: str, experiment_id: str = "") -> Iterator[None]:
-    """Holds a study for this process.
-
-    Raises:
-        StoreLockedError: If another process holds it; says which.
-    """
+    """Holds a study for this process. Raises StoreLockedError if another process holds it."""
     (root / "locks").mkdir(exist_ok=True)
     path = _lock(root, study, experiment_id)
     holder = path.with_suffix(".json")
