@@ -10,7 +10,8 @@
 | `user_code/` | a user's code: loaded, sent to workers, recorded; where its errors are |
 | `commands/` | the command line |
 | `study` | the `Study` that users hold |
-| `progress`, `lines`, `interruption` | progress for the user; lines that fit; Ctrl-C and SIGTERM |
+| `progress/` | progress for the user |
+| `lines`, `interruption` | text that fits a terminal; Ctrl-C and SIGTERM |
 | `doctor/` | checking and mending a store |
 | `executors/` | where trials run |
 | `training/` | from a spec to a stream of epochs |

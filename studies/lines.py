@@ -1,26 +1,102 @@
-"""Lines that fit a terminal."""
+"""Text that fits a terminal, and can't control it."""
 
 from __future__ import annotations
 
-import textwrap
+import math
+import re
+import shutil
+import unicodedata
+from collections.abc import Sequence
 from typing import Final
 
 COLUMNS: Final = 80
+# Text in longer lines is hard to read.
+_LONGEST = 100
+
+# Control characters, halves of characters, separators of lines and paragraphs.
+_NO_TEXT = ("Cc", "Cs", "Zl", "Zp")
+_TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_COLORS = re.compile(r"\x1b\[[0-9;:]*m")
+_BARS = "▁▂▃▄▅▆▇█"
 
 
-def wrapped(line: str, indent: int = 11, columns: int = COLUMNS) -> list[str]:
+def terminal_columns() -> int:
+    """Returns the columns of the terminal: 80 if there is none; `COLUMNS` overrides it."""
+    return shutil.get_terminal_size((COLUMNS, 24)).columns
+
+
+def width(text: str) -> int:
+    """Returns the columns that a text takes: letters of Hangul take two."""
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def cut(text: str, columns: int) -> str:
+    """Returns a text of at most so many columns: a longer one ends in "…"."""
+    if width(text) <= columns:
+        return text
+    from rich.cells import set_cell_size
+
+    return set_cell_size(text, max(columns - 1, 0)).rstrip() + "…"
+
+
+def printable(text: str) -> str:
+    r"""Returns a text in one line, with characters that control a terminal escaped.
+
+    Names, values and errors may contain them. Examples: ``\x1b``, line breaks, and marks that
+    reverse the direction of the text.
+    """
+    return "".join(
+        char.encode("unicode_escape").decode()
+        if unicodedata.category(char) in _NO_TEXT or char in _TURNING
+        else char
+        for char in text
+    )
+
+
+def without_colors(text: str) -> str:
+    """Returns a text without the codes of colors, as programs print them."""
+    return _COLORS.sub("", text)
+
+
+def wrapped(line: str, indent: int = 11, columns: int | None = None) -> list[str]:
     """Breaks a line between words into lines that fit.
 
     Args:
         line: The text. A word that is longer than a line, such as a path, is not broken.
         indent: Spaces before all lines but the first.
-        columns: Characters in a line.
+        columns: Columns of a line; None: those of the terminal, at most 100.
     """
-    return textwrap.wrap(
-        line,
-        columns,
-        subsequent_indent=" " * indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-        tabsize=1,
+    limit = min(terminal_columns(), _LONGEST) if columns is None else columns
+    lines: list[str] = []
+    now = ""
+    for part in re.findall(r"\s*\S+", re.sub(r"[\t\n\r\v\f]", " ", line)):
+        if now and width(now + part) > limit:
+            lines.append(printable(now))
+            now = " " * indent + part.lstrip()
+        else:
+            now += part
+    return [*lines, printable(now)] if now else lines
+
+
+def sparkline(values: Sequence[float], columns: int) -> str:
+    """Returns a curve in one line, from its lowest to its highest value.
+
+    Args:
+        values: The values. One that is not finite leaves a gap.
+        columns: The most columns. A longer curve shows the mean of neighbours.
+    """
+    size = max(1, math.ceil(len(values) / columns))
+    means = []
+    for start in range(0, len(values), size):
+        finite = [v for v in values[start : start + size] if math.isfinite(v)]
+        means.append(math.fsum(finite) / len(finite) if finite else math.nan)
+    known = [mean for mean in means if math.isfinite(mean)]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    return "".join(
+        " "
+        if math.isnan(mean)
+        else _BARS[round((mean - low) / (high - low) * (len(_BARS) - 1)) if high > low else 3]
+        for mean in means
     )

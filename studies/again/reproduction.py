@@ -135,7 +135,15 @@ def reproduce(
                 return _compared(history, trial, [], worker, notes)
             pruned = trial.cut_short
             unsound = dict(unsound_checkpoints(history, trial)) if trial in history.kept else {}
-            reruns = [Rerun(each, pruned, progress.epoch_ended) for each in trainings_of(trial)]
+            reruns = [
+                Rerun(
+                    training,
+                    pruned,
+                    epoch_metrics(history.store, training.run_id),
+                    progress.epoch_ended,
+                )
+                for training in trainings_of(trial)
+            ]
             with tempfile.TemporaryDirectory() as folder:
                 progress.say(
                     f"running trial {trial.number} of {name} again, {trial.spec.epochs} epochs"
@@ -265,11 +273,12 @@ def _compared(
 ) -> Reproduction:
     epochs, differences, same = 0, [], bool(reruns)
     for rerun in reruns:
-        recorded = epoch_metrics(history.store, rerun.training.run_id)
-        epochs += len(recorded.keys() & rerun.epochs.keys())
-        differences.append(max_difference(recorded, rerun.epochs))
+        epochs += len(rerun.recorded.keys() & rerun.epochs.keys())
+        differences.append(max_difference(rerun.recorded, rerun.epochs))
         assert rerun.result is not None
         same = same and rerun.result.weights_sha256 == rerun.training.weights_sha256
+        if rerun.difference:
+            notes.append(f"first difference: {rerun.difference}")
         if rerun.other_data(trial):
             same = False
             notes.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -54,16 +55,28 @@ class Rerun:
     """Collects the epochs of a rerun, and stops it where the recorded training ended.
 
     A `Handler` of the executor's.
+
+    Args:
+        training: The training to run again.
+        pruned: Whether it was pruned.
+        recorded: Its metrics by epoch.
+        on_epoch: Called with each epoch, and how it differs from the recorded one; empty if it is
+            identical.
+
+    Attributes:
+        difference: The first difference from the record, or empty.
     """
 
     def __init__(
         self,
         training: RecordedTraining,
         pruned: bool,
-        on_epoch: Callable[[EpochResult], None] = lambda epoch: None,
+        recorded: Mapping[int, Mapping[str, float]],
+        on_epoch: Callable[[EpochResult, str], None],
     ) -> None:
-        self.training = training
+        self.training, self.recorded = training, recorded
         self._pruned, self._on_epoch = pruned, on_epoch
+        self.difference = ""
         self.epochs: dict[int, Mapping[str, float]] = {}
         self.result: TrialResult | None = None
 
@@ -87,12 +100,25 @@ class Rerun:
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """See `Handler.on_epoch`."""
         self.epochs[epoch.epoch] = epoch.metrics
-        self._on_epoch(epoch)
+        found = self._difference_of(epoch)
+        self.difference = self.difference or found
+        self._on_epoch(epoch, found)
         training = self.training
         if epoch.epoch < training.epochs or epoch.epoch >= training.spec.epochs:
             return "continue"
         # A pruned trial is pruned again, at the same epoch; a callback may have ended it too.
         return "prune" if self._pruned else "continue"
+
+    def _difference_of(self, epoch: EpochResult) -> str:
+        """Returns the metric in which an epoch differs; records have no infinite metrics."""
+        now = {name: value for name, value in epoch.metrics.items() if math.isfinite(value)}
+        recorded = self.recorded.get(epoch.epoch, {})
+        then = {name: value for name, value in recorded.items() if math.isfinite(value)}
+        for name in sorted({**then, **now}):
+            if then.get(name) != now.get(name):
+                values = [then.get(name, "no number"), now.get(name, "no number")]
+                return f"{name} of epoch {epoch.epoch} was {values[0]}, and is {values[1]}"
+        return ""
 
     def on_result(self, result: TrialResult) -> None:
         """See `Handler.on_result`."""

@@ -153,6 +153,7 @@ class Verifier:
                     compared.difference = "its checkpoint differs"
         finally:
             self._compared = None
+            self._progress.trial_gone(number)
         if compared.stopped:
             raise VerificationStopped
         if compared.short and not compared.difference:
@@ -204,18 +205,16 @@ class _Compared(Rerun):
         training: RecordedTraining,
         recorded: Mapping[int, Mapping[str, float]],
         seconds: float,
-        on_epoch: Callable[[EpochResult], None],
+        on_epoch: Callable[[EpochResult, str], None],
     ) -> None:
-        super().__init__(training, trial.cut_short, on_epoch)
-        self._trial, self._recorded, self._limit = trial, recorded, seconds
+        super().__init__(training, trial.cut_short, recorded, on_epoch)
+        self._trial, self._limit = trial, seconds
         self._last = 0.0
-        self.difference = ""
         self.stopping = self.stopped = self.short = False
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """See `Handler.on_epoch`."""
         decision = super().on_epoch(epoch)
-        self.difference = _difference(epoch, self._recorded.get(epoch.epoch, {}))
         last, self._last = self._last, epoch.seconds
         if self.difference:
             return "stop"
@@ -248,14 +247,3 @@ class _Compared(Rerun):
     def _has_best_epoch(self, result: TrialResult) -> bool:
         _, best = self._trial.best_training
         return best.epoch <= result.epochs
-
-
-def _difference(epoch: EpochResult, recorded: Mapping[str, float]) -> str:
-    """Returns the metric in which an epoch differs; records have no infinite metrics."""
-    now = {name: value for name, value in epoch.metrics.items() if math.isfinite(value)}
-    then = {name: value for name, value in recorded.items() if math.isfinite(value)}
-    for name in sorted({**then, **now}):
-        if then.get(name) != now.get(name):
-            values = [then.get(name, "no number"), now.get(name, "no number")]
-            return f"{name} of epoch {epoch.epoch} was {values[0]}, and is {values[1]}"
-    return ""

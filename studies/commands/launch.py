@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from studies.commands.main import EXIT_INTERRUPTED, json_option, store_option, telling_errors
+from studies.lines import wrapped
 
 
 @click.command("launch", epilog="Launch a stopped study again to resume it.")
@@ -93,6 +94,7 @@ from studies.commands.main import EXIT_INTERRUPTED, json_option, store_option, t
     is_flag=True,
     help="Train infeasible trials again, after you mended why they failed.",
 )
+@click.option("--quiet", "-q", is_flag=True, help="Print the outcome alone: no progress.")
 @click.option("--dry-run", is_flag=True, help="Show what would be tuned; train and write nothing.")
 @store_option
 @json_option
@@ -115,6 +117,7 @@ def launch_command(
     tracking_uri: str | None,
     verify: Any,
     retry_infeasible: bool,
+    quiet: bool,
     dry_run: bool,
     as_json: bool,
     **settings: Any,
@@ -164,6 +167,7 @@ def launch_command(
         tracking_uri=tracking_uri,
         verify=verify,
         retry_infeasible=retry_infeasible,
+        progress=not quiet,
     )
     overrides = _overrides(settings, keep, start_with)
     if target_value is not None:
@@ -189,13 +193,13 @@ def launch_command(
         with contextlib.redirect_stdout(sys.stderr):
             history = launch_target(found, options, overrides=overrides, data=other_data)
     except KeyboardInterrupt:
-        # The terminal may have hung up.
+        # The terminal may have hung up. A command to copy is not broken into lines.
         with contextlib.suppress(OSError):
-            click.echo(
-                "kerastudy: interrupted; nothing is lost. To resume, give the same command again: "
-                + _command_line(),
-                err=True,
-            )
+            told = "kerastudy: interrupted; nothing is lost. To resume, give the same command:"
+            between = " "
+            if sys.stderr.isatty():
+                told, between = "\n".join(wrapped(told, indent=2)), "\n  "
+            click.echo(f"{told}{between}{_command_line()}", err=True)
         sys.exit(EXIT_INTERRUPTED)
     if as_json:
         print_json(study_document(history))

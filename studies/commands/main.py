@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import shutil
 import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -15,6 +13,7 @@ from typing import Any, ClassVar, TypeVar
 import click
 
 from studies.interruption import raising_interrupts
+from studies.lines import printable, wrapped
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -119,15 +118,9 @@ def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 def _fail(message: str) -> None:
     line = f"kerastudy: {' '.join(line.strip() for line in message.splitlines())}"
-    if sys.stderr.isatty():
-        # A terminal would break the line within words.
-        line = textwrap.fill(
-            line,
-            shutil.get_terminal_size().columns,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-    click.echo(line, err=True)
+    # A terminal would break the line within words.
+    lines = wrapped(line, indent=0) if sys.stderr.isatty() else [printable(line)]
+    click.echo("\n".join(lines), err=True)
     sys.exit(EXIT_WRONG_USE)
 
 

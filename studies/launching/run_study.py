@@ -84,10 +84,10 @@ def _run_taken_up(
         elif not verifier.stop():
             finish()
             return
-        progress.say("stopping after the present epoch; press Ctrl-C again to stop at once")
+        progress.wait("stopping after the present epoch; press Ctrl-C again to stop at once")
 
     def finish() -> None:
-        progress.say("finishing; press Ctrl-C again to stop at once")
+        progress.wait("finishing; press Ctrl-C again to stop at once")
 
     try:
         with catching_interrupts(stop):

@@ -98,7 +98,9 @@ class Driver:
         self._retention.tidy(self._search.engine)
         self._search.begin()
         finished = len(self._trials.finished)
-        self._progress.begin(self._description, finished, self._description.trials)
+        self._progress.begin(
+            self._description, finished, self._description.trials, self._best_shown()
+        )
         try:
             with self._clock:
                 self._submit()
@@ -183,6 +185,7 @@ class Driver:
         if losses < _ATTEMPTS and not (out_of_memory and was_alone):
             how = "; it is tried once more, alone" if out_of_memory else ""
             self._progress.say(f"trial {number}: {reason}{how}")
+            self._progress.trial_gone(number)
             self._trials.lose(number, alone=out_of_memory)
             self._trial_runs.close(running, losses)
             return
@@ -205,9 +208,12 @@ class Driver:
         self._retention.add(trial)
         self._search.take(trial)
         self._shown = best_trial([self._shown, trial], self._description.objective)
+        self._progress.trial_ended(trial.result, self._best_shown())
+
+    def _best_shown(self) -> tuple[int, float] | None:
+        """Returns the number and the value of the best trial so far."""
         best = self._shown
-        shown = None if best is None or best.best is None else (best.number, best.best.value)
-        self._progress.trial_ended(trial.result, shown)
+        return None if best is None or best.best is None else (best.number, best.best.value)
 
     def _wait(self) -> None:
         """Makes the executor work; for a short time if no training runs, to notice a stop."""

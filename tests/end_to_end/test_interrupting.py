@@ -33,7 +33,7 @@ def test_ctrl_c_at_a_terminal_leaves_a_study_that_goes_on(tmp_path: Path) -> Non
         timeout=120,
         dimensions=(30, 160),
     )
-    terminal.expect(r"trial 1 +2/6")
+    terminal.expect(r"trial 1 +[▁-█]+ .* \(epoch \d of 3\)")
     terminal.sendintr()
     terminal.expect("stopping after the present epoch")
     terminal.expect("interrupted; nothing is lost")

@@ -1,41 +1,122 @@
-"""What a person sees of a study on a terminal."""
+"""What a person sees of a study that runs, at a terminal and in a log."""
 
 from __future__ import annotations
 
+import io
 import re
+from dataclasses import replace
 
 import pytest
+from handmade import make_spec
+from rich.cells import cell_len
+from rich.console import Console
 from scripted import describe
 
+from studies.lines import printable, sparkline, wrapped
 from studies.progress import LineProgress, LiveProgress
-from tracking.records import BestEpoch, EpochResult, Objective, TrialResult, TrialSpec
+from tracking.records import BestEpoch, EpochResult, Objective, TrialResult
+
+ACCURACY = Objective("val_정확도", "max")
 
 
-def test_the_bar_of_a_terminal_of_80_columns_is_whole(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("TERM", "xterm")
-    shown = LiveProgress()
-    best = BestEpoch(6, 0.9582, {"val_loss": 0.9582})
-    shown.begin(describe(trials=100), 42, 100)
-    shown.trial_begins(TrialSpec(0, 1, {}, 0, 6, 32, 1, "digest", Objective("val_loss", "min")))
-    shown.trial_ended(TrialResult(0, "complete", 6, best, seconds=1.0), (0, 0.9582))
-    shown.epoch_ended(EpochResult(0, 5, {"val_loss": 0.9582}, 1.0))
-    shown.end()
-    drawn = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "\n", capsys.readouterr().err)
-    assert re.search(
-        r"━ 43/100 left \d+:\d\d trial 0 epoch 5/6 val_loss 0\.9582", " ".join(drawn.split())
+def shown(columns: int, *, height: int = 24) -> tuple[LiveProgress, Console, io.StringIO]:
+    """Returns a display on a terminal of this width, and what it gets."""
+    file = io.StringIO()
+    console = Console(
+        file=file, force_terminal=True, width=columns, height=height, color_system=None
     )
-    assert "…" not in drawn
+    return LiveProgress(console), console, file
+
+
+def lines_of(file: io.StringIO) -> list[str]:
+    """Returns all that was ever drawn, line by line, without the codes of the terminal."""
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "\n", file.getvalue())
+    return [line.rstrip() for line in text.splitlines() if line.strip()]
+
+
+def ended(number: int, epochs: int, value: float, state: str = "complete") -> TrialResult:
+    best = BestEpoch(1, value, {ACCURACY.metric: value})
+    return TrialResult(number, state, epochs, best, seconds=61.23)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 200])
+def test_a_terminal_shows_running_trials_the_bar_and_ended_trials(columns: int) -> None:
+    live, _, file = shown(columns)
+    live.wait("loading TensorFlow and my_study.py")
+    live.begin(replace(describe(trials=100), objective=ACCURACY), 41, 100, (7, 0.9))
+    for number in (41, 42, 43):
+        live.trial_begins(make_spec(number, epochs=17, objective=ACCURACY))
+    for epoch, value in enumerate((0.5, 0.7, 0.91, 0.6), start=1):
+        live.epoch_ended(EpochResult(41, epoch, {ACCURACY.metric: value}, 1.0))
+    live._live.refresh()
+    live.trial_ended(ended(42, 2, 0.512345678, "pruned"), (7, 0.9))
+    failed = TrialResult(43, "infeasible", reason="\x1b[31mred[/red] [bold]" + "긴 이유 " * 50)
+    live.trial_ended(failed, (7, 0.9))
+    live.trial_ended(ended(41, 17, 0.91), (41, 0.91))
+    live.wait("stopping after the present epoch; press Ctrl-C again to stop at once")
+    live.end()
+    drawn = lines_of(file)
+    assert max(map(cell_len, drawn)) <= columns
+    text = "\n".join(drawn)
+    # One line each, whatever its reason.
+    assert not [line for line in drawn if line.startswith("긴 이유")]
+    assert "43/100" in text and "━" in text and "loading TensorFlow" in text
+    assert "best 0.9 #7" in text or columns < 60
+    assert "no value" not in text and (r"\x1b[31" in text or columns < 60)
+    if columns >= 80:
+        assert "▁▄█▃          epoch  4/17  val_정확도 0.6, best 0.91 at 3" in text
+        assert "0.512346 (epoch 1), pruned at 2 of 17  61.2 s" in text
+        assert re.search(r"━ 44/100  best 0\.91 #41  \d+/min  left \d+:\d\d", text)
+        assert "0.91 (epoch 1 of 17)  61.2 s  best so far" in text
+
+
+def test_more_running_trials_than_lines_are_counted() -> None:
+    live, _, file = shown(80, height=10)
+    live.begin(describe(trials=100), 0, 100)
+    for number in range(20):
+        live.trial_begins(make_spec(number))
+    live.end()
+    assert "and 14 more" in lines_of(file)
+
+
+def test_a_narrower_terminal_erases_the_lines_that_it_wrapped() -> None:
+    live, console, file = shown(80)
+    live.begin(describe(trials=100), 0, 100, (7, 0.9))
+    live.trial_begins(make_spec(0, objective=Objective("val_" + "long" * 20, "max")))
+    live.epoch_ended(EpochResult(0, 1, {"val_" + "long" * 20: 0.5}, 1.0))
+    live._live.refresh()
+    file.seek(0)
+    file.truncate()
+    console.width = 40
+    live._live.refresh()
+    # The line of 77 columns has become two, above that of the bar.
+    assert file.getvalue().count("\x1b[1A") >= 2
+    live.end()
 
 
 def test_the_line_of_a_trial_fits_into_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = LineProgress()
+    plain = LineProgress()
     best = BestEpoch(100, 0.958333, {"val_loss": 0.958333})
-    shown.begin(describe(trials=100), 41, 100)
-    shown.trial_ended(TrialResult(41, "complete", 100, best, seconds=1.0), (12, 0.958333))
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("trial")]
-    assert re.fullmatch(r"trial +41 +42/100 .* best 0\.958333 #12  left \d+:\d\d", line)
-    assert len(line) <= 80
+    plain.begin(describe(trials=100), 41, 100)
+    plain.trial_begins(make_spec(42, epochs=100))
+    plain.trial_ended(TrialResult(41, "complete", 100, best, seconds=1.0), (12, 0.958333))
+    plain.trial_ended(TrialResult(42, "pruned", 100, best, seconds=1.0), (12, 0.958333))
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("trial")]
+    assert len(lines) == 2 and max(map(len, lines)) <= 80
+    assert re.fullmatch(r"trial +41 +42/100 .* best 0\.958333 #12  left \d+:\d\d", lines[0])
+    assert "(epoch 100), pruned at 100 of 100" in lines[1]
+
+
+def test_a_curve_is_drawn_from_its_lowest_to_its_highest_value() -> None:
+    assert sparkline([0.0, 7.0, 3.0], 12) == "▁█▄"
+    assert sparkline([1.0, float("nan"), 2.0, float("inf")], 12) == "▁ █ "
+    assert sparkline([5.0, 5.0], 12) == "▄▄"
+    assert sparkline([], 12) == ""
+    assert sparkline([*range(100)], 10) == sparkline([*range(10)], 10)
+
+
+def test_lines_count_wide_letters_twice_and_keep_no_control_characters() -> None:
+    lines = wrapped("reason     " + "정확도가 떨어졌다 " * 9 + "\x1b]0;title\x07 \u202ereversed")
+    assert max(map(cell_len, lines)) <= 80 and len(lines) > 1
+    assert r"\x1b]0;title\x07" in lines[-1] and r"\u202e" in lines[-1]
+    assert printable("a\nb\t[red]") == r"a\nb\t[red]"

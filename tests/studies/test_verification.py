@@ -40,6 +40,9 @@ class Saying(NoProgress):
     def say(self, text: str) -> None:
         self.said.append(text)
 
+    def wait(self, what: str) -> None:
+        self.said.append(what)
+
     def one(self, part: str) -> str:
         (found,) = [line for line in self.said if part in line]
         return found

@@ -1,0 +1,197 @@
+"""Progress at a terminal: running trials and a bar at the bottom, finished trials above them."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from studies.lines import cut, printable, sparkline, width
+from studies.progress.plain import UNWRITABLE, LineProgress, in_lines
+from studies.progress.redrawing import redrawn
+from tracking.records import EpochResult, StudyDescription, TrialResult, TrialSpec
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+_CURVE = 12
+_LONGEST_BAR, _SHORTEST_BAR = 30, 8
+_BEST = "  best so far"
+_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+# A terminal shows Ctrl-C as ^C at the end of the last line, which must not wrap.
+_MARGIN = 3
+# The bar, what the user waits for, and a finished trial above.
+_OTHER_LINES = 4
+
+
+@dataclass
+class _Running:
+    """A trial that runs, or runs again: its objective by epoch, and how it compares."""
+
+    spec: TrialSpec
+    curve: dict[int, float] = field(default_factory=dict)
+    epoch: int = 0
+    repeat: int = 0
+    compared: str = ""
+
+
+class LiveProgress(LineProgress):
+    """A line for each running trial and a bar; finished trials scroll by, one line each.
+
+    Args:
+        console: The terminal; None: standard error.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        super().__init__()
+        from rich.console import Console
+
+        self._console = console or Console(stderr=True, highlight=False, emoji=False)
+        self._running: dict[int, _Running] = {}
+        self._repeats = 1
+        self._waits = ""
+        self._begun = False
+        self._live = redrawn(self._console, self._drawn)
+
+    def begin(
+        self,
+        description: StudyDescription,
+        done: int,
+        total: int,
+        best: tuple[int, float] | None = None,
+    ) -> None:
+        """See `Progress`."""
+        self._waits = ""
+        super().begin(description, done, total, best)
+        self._repeats, self._begun = description.repeats, True
+        self._start()
+
+    def trial_begins(self, spec: TrialSpec) -> None:
+        """See `Progress`."""
+        super().trial_begins(spec)
+        self._running[spec.number] = _Running(spec)
+        if not self._begun:
+            self._waits = ""
+        self._start()
+
+    def epoch_ended(self, epoch: EpochResult, compared: str | None = None) -> None:
+        """See `Progress`."""
+        running = self._running.get(epoch.number)
+        if running is None:
+            return
+        if epoch.repeat != running.repeat:
+            running.repeat, running.curve = epoch.repeat, {}
+        running.epoch = epoch.epoch
+        value = epoch.metrics.get(running.spec.objective.metric)
+        if value is not None:
+            running.curve[epoch.epoch] = value
+        if compared:
+            running.compared = running.compared or f"differs from epoch {epoch.epoch}"
+        elif compared is not None and not running.compared.startswith("differs"):
+            running.compared = "identical so far"
+
+    def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
+        """See `Progress`."""
+        super().trial_ended(result, best)
+        # It may be an interrupted one, which is not shown.
+        self.trial_gone(result.number)
+
+    def trial_gone(self, number: int) -> None:
+        """See `Progress`."""
+        self._running.pop(number, None)
+
+    def say(self, text: str) -> None:
+        """See `Progress`."""
+        self._print("\n".join(in_lines(text, self._console.width)))
+
+    def wait(self, what: str) -> None:
+        """See `Progress`."""
+        self._waits = what
+        self._start()
+
+    def end(self) -> None:
+        """See `Progress`."""
+        with contextlib.suppress(*UNWRITABLE):
+            self._live.stop()
+
+    def show_ended(self, result: TrialResult) -> None:
+        """See `LineProgress`. At a terminal it is one line, cut where it does not fit."""
+        running = self._running.pop(result.number, None)
+        best = self._best is not None and self._best[0] == result.number
+        line = (
+            f"{self._name(result.number)}  {_curve(running)}  {printable(self.outcome(result))}"
+            f"  {result.seconds:.1f} s"
+        )
+        if best and width(line) + len(_BEST) <= self._console.width:
+            line += _BEST
+        self._print(cut(line, self._console.width), "bold green" if best else None)
+
+    def _name(self, number: int) -> str:
+        return f"trial {number:>{len(str(max(self._total - 1, 0)))}}"
+
+    def _start(self) -> None:
+        with contextlib.suppress(*UNWRITABLE):
+            # At once, as loading takes seconds.
+            self._live.start(refresh=True)
+
+    def _print(self, text: str, style: str | None = None) -> None:
+        with contextlib.suppress(*UNWRITABLE):
+            self._console.print(text, style=style, markup=False, soft_wrap=True)
+
+    def _drawn(self) -> list[Text]:
+        """Returns the lines at the bottom of the terminal as they are now."""
+        from rich.text import Text
+
+        columns = self._console.width - _MARGIN
+        running = sorted(self._running.values(), key=lambda each: each.spec.number)
+        shown = running[: max(self._console.height - _OTHER_LINES, 1)]
+        lines = [Text(cut(self._line_of(each), columns)) for each in shown]
+        if len(running) > len(shown):
+            lines.append(Text(f"and {len(running) - len(shown)} more", style="dim"))
+        if self._begun:
+            lines.append(self._bar(columns))
+        if self._waits:
+            turn = _SPINNER[int(time.monotonic() * 4) % len(_SPINNER)]
+            lines.append(Text(cut(f"{turn} {printable(self._waits)}", columns)))
+        return lines
+
+    def _line_of(self, running: _Running) -> str:
+        """Returns the line of a running trial."""
+        spec, curve = running.spec, running.curve
+        objective = spec.objective
+        parts = [f"{self._name(spec.number)}  {_curve(running)}"]
+        if self._repeats > 1:
+            parts.append(f"repeat {running.repeat + 1}/{self._repeats}")
+        parts.append(f"epoch {running.epoch:>{len(str(spec.epochs))}}/{spec.epochs}")
+        if curve:
+            last = list(curve)[-1]
+            best = min(curve, key=lambda epoch: objective.rank(curve[epoch], epoch, 0))
+            at_best = f", best {curve[best]:.4g} at {best}" if best != last else ""
+            parts.append(f"{printable(objective.metric)} {curve[last]:.4g}{at_best}")
+        return "  ".join([*parts, *filter(None, [running.compared])])
+
+    def _bar(self, columns: int) -> Text:
+        """Returns the bar, with what fits next to it."""
+        from rich.text import Text
+
+        count, best, left = f"{self._done}/{self._total}", self.best_so_far(), self.left()
+        per_minute = 60 * self._here / max(time.monotonic() - self._started, 1e-3)
+        rate = f"{per_minute:.{0 if per_minute >= 10 else 1}f}/min" if self._here else ""
+        for facts in ([count, best, rate, left], [count, best, left], [count, left], [count]):
+            text = "  ".join(filter(None, facts))
+            room = columns - width(text) - 1
+            if room >= _SHORTEST_BAR:
+                break
+        size = min(max(room, 0), _LONGEST_BAR)
+        full = round(size * self._done / max(self._total, 1))
+        return Text.assemble(
+            ("━" * full, "green"), ("━" * (size - full), "bright_black"), f" {text}"
+        )
+
+
+def _curve(running: _Running | None) -> str:
+    """Returns the sparkline of a trial, with spaces after it."""
+    line = "" if running is None else sparkline(list(running.curve.values()), _CURVE)
+    return f"{line:<{_CURVE}}"

@@ -1,0 +1,115 @@
+"""Progress in plain lines, for logs, pipes and notebooks."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from typing import Final
+
+from studies.lines import COLUMNS, printable, without_colors, wrapped
+from studies.progress.events import Progress
+from tracking.records import Objective, StudyDescription, TrialResult, TrialSpec
+
+# A closed terminal or a pipe without a reader must not end a study; nor must a signal in the middle
+# of a line, whose handler can't write.
+UNWRITABLE: Final = (OSError, ValueError, RuntimeError)
+
+
+class LineProgress(Progress):
+    """A line for each trial, on standard error: standard output is for results."""
+
+    def __init__(self) -> None:
+        self._objective = Objective("", "max")
+        self._total = self._done = self._here = 0
+        self._best: tuple[int, float] | None = None
+        # The epochs that each trial was to have.
+        self._epochs: dict[int, int] = {}
+        self._started = time.monotonic()
+
+    def begin(
+        self,
+        description: StudyDescription,
+        done: int,
+        total: int,
+        best: tuple[int, float] | None = None,
+    ) -> None:
+        """See `Progress`."""
+        self._objective = description.objective
+        self._total, self._done, self._best = total, done, best
+        self._started = time.monotonic()
+        resuming = f", resuming after {done}" if done else ""
+        self.say(
+            f"study {description.name}: {total} trial{'' if total == 1 else 's'} by "
+            f"{description.engine}{resuming}, "
+            f"pruner {description.pruner}, {self._objective.direction} {self._objective.metric}"
+        )
+
+    def trial_begins(self, spec: TrialSpec) -> None:
+        """See `Progress`."""
+        self._epochs[spec.number] = spec.epochs
+
+    def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
+        """See `Progress`."""
+        if result.state == "interrupted":
+            return
+        self._done += 1
+        self._here += 1
+        self._best = best or self._best
+        self.show_ended(result)
+
+    def say(self, text: str) -> None:
+        """See `Progress`."""
+        with contextlib.suppress(*UNWRITABLE):
+            print("\n".join(in_lines(text, COLUMNS)), file=sys.stderr, flush=True)
+
+    def wait(self, what: str) -> None:
+        """See `Progress`."""
+        self.say(what)
+
+    def show_ended(self, result: TrialResult) -> None:
+        """Shows a trial that has ended, and why it has no value if it has none."""
+        parts = [
+            f"trial {result.number:>{len(str(self._total))}}",
+            f"{self._done}/{self._total}",
+            self.outcome(result),
+            self.best_so_far(),
+            # No room for both.
+            self.left() or f"{result.seconds:.1f} s",
+        ]
+        self.say("  ".join(filter(None, parts)))
+
+    def outcome(self, result: TrialResult) -> str:
+        """Returns the outcome of a trial in a few words."""
+        best, number = result.best, result.number
+        if best is None:
+            return f"{result.state}: {result.reason}"
+        if result.state == "pruned":
+            planned = self._epochs.get(number, result.epochs)
+            return f"{best.value:.6g} (epoch {best.epoch}), pruned at {result.epochs} of {planned}"
+        return f"{best.value:.6g} (epoch {best.epoch} of {result.epochs})"
+
+    def best_so_far(self) -> str:
+        """Returns the best value so far, and its trial."""
+        return "" if self._best is None else f"best {self._best[1]:.6g} #{self._best[0]}"
+
+    def left(self) -> str:
+        """Returns the time left, from the time that the trials of this launch took."""
+        if not self._here or self._done >= self._total:
+            return ""
+        seconds = (time.monotonic() - self._started) / self._here * (self._total - self._done)
+        minutes, seconds = divmod(round(seconds), 60)
+        hours, minutes = divmod(minutes, 60)
+        return (
+            f"left {hours}:{minutes:02}:{seconds:02}" if hours else f"left {minutes}:{seconds:02}"
+        )
+
+
+def in_lines(text: str, columns: int) -> list[str]:
+    """Breaks a message between words.
+
+    What is longer than a line, such as a path, stays whole, and so does what is indented, as lines
+    of a traceback are.
+    """
+    text = without_colors(text)
+    return [printable(text)] if text[:1].isspace() else wrapped(text, indent=2, columns=columns)
