@@ -32,7 +32,8 @@ def check_trusted(store: Path | None, trust: bool) -> None:
     """
     from search_spaces.errors import StoreError
     from tracking.store import trust as trusting
-    from tracking.store.folder import default_store_path, is_store, real_folder
+    from tracking.store.facts import is_store
+    from tracking.store.folder import default_store_path, real_folder
 
     root = real_folder(store if store is not None else default_store_path())
     told = trusting.stranger(root) if is_store(root) else ""

@@ -25,7 +25,8 @@ from tracking.doctor.studies import StudyRecord, read_record
 from tracking.history.study_history import read_study, study_engines
 from tracking.runs.parents import study_experiments
 from tracking.store.databases import check_can_be_read
-from tracking.store.folder import Store, check_writable, is_store, open_store, real_folder
+from tracking.store.facts import is_store
+from tracking.store.folder import Store, check_writable, open_store, real_folder
 from tracking.store.orphans import FOLDER
 
 if TYPE_CHECKING:

@@ -53,15 +53,8 @@ _SECONDS_TOGETHER = 0.02
 class Driver:
     """Runs a study until it has its trials, or its budget is spent. A `Handler` of the executor's.
 
-    Args:
-        executor: Where trials run.
-        engine_of: Makes the engine for a space.
-        runs: Records them.
-        recorded: The recorded trials by number.
-        curve: Reads a recorded trial's objective by epoch.
-        progress: Shows progress to the user.
-        at_the_end: Whether to finish or cut running trials when the budget is spent.
-        trainer: Trains the trials; None: the study's.
+    When the budget is spent, running trials are finished or cut, as ``at_the_end`` says. Without a
+    ``trainer`` the study's trains the trials.
     """
 
     def __init__(

@@ -17,8 +17,8 @@ from handmade import contents
 
 from search_spaces.errors import StoreError
 from tracking.history.study_history import study_names
+from tracking.store.facts import STORE_FORMAT
 from tracking.store.folder import (
-    STORE_FORMAT,
     Store,
     check_writable,
     create_store,

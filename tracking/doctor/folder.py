@@ -15,7 +15,8 @@ from tracking.doctor.findings import Ailment
 from tracking.mlflow_parts import commonest_place
 from tracking.store.atomic import is_piece
 from tracking.store.databases import database_fault
-from tracking.store.folder import Store, facts_fault, write_facts
+from tracking.store.facts import facts_fault, write_facts
+from tracking.store.folder import Store
 
 
 def check_facts(root: Path) -> Iterator[Ailment]:

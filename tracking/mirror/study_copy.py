@@ -6,7 +6,6 @@ sender remembers nothing, and can be killed at any moment.
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import tempfile
 import uuid
@@ -15,10 +14,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from search_spaces.errors import ServerAwayError, ServerRefusedError
+from search_spaces.errors import ServerRefusedError
 from tracking import tags
 from tracking.history.study_history import StudyHistory, read_study, study_engines
-from tracking.mirror.server import as_server_errors, not_waiting_long, open_server
+from tracking.mirror.same_study import check_elsewhere, check_same_study, find_there
+from tracking.mirror.server import as_server_errors, open_server
 from tracking.records import EndedTrial
 from tracking.registry import CHAMPION_METRICS, Registrar, local_model, register, withdraw
 from tracking.runs.champion_versions import champion_version
@@ -29,7 +29,6 @@ from tracking.store.atomic import is_piece
 from tracking.store.folder import Store
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities import Experiment, Metric, Run
 
 # A batch of MLflow's holds 100.
@@ -88,7 +87,7 @@ class StudyCopy:
         return [
             run.info.run_id
             for run in search_runs(self._store.client, self._here().experiment_id)
-            if not self._is_there(run)
+            if not self._isfind_there(run)
         ]
 
     def send(self, run_id: str) -> None:
@@ -99,7 +98,7 @@ class StudyCopy:
             ServerRefusedError: If it does not take it.
         """
         run = self._store.client.get_run(run_id)
-        if self._is_there(run):
+        if self._isfind_there(run):
             return
         points = [point for name in run.data.metrics for point in self._history(run, name)]
         with as_server_errors(self.address):
@@ -154,15 +153,15 @@ class StudyCopy:
 
     def _open(self) -> None:
         here = self._here()
-        there = _there(self._server, here.name, here.tags.get(tags.IDENTITY))
-        _check_elsewhere(self.address, here, there)
+        there = find_there(self._server, here.name, here.tags.get(tags.IDENTITY))
+        check_elsewhere(self.address, here, there)
         self._identity = here.tags.get(tags.IDENTITY) or uuid.uuid4().hex
         self._store.client.set_experiment_tag(here.experiment_id, tags.IDENTITY, self._identity)
         if there is None:
             kept = {k: v for k, v in here.tags.items() if k != tags.SERVER}
             self._server.create_experiment(here.name, tags={**kept, tags.IDENTITY: self._identity})
             there = self._server.get_experiment_by_name(here.name)
-        _check_same_study(self.address, there, self._identity)
+        check_same_study(self.address, there, self._identity)
         self._experiment_id = there.experiment_id
         self._copies = {}
         found = search_runs(self._server, self._experiment_id)
@@ -176,7 +175,7 @@ class StudyCopy:
             elif origin is not None:
                 self._copies[origin] = _Copy(run.info.run_id, dict(run.data.tags))
 
-    def _is_there(self, run: Run) -> bool:
+    def _isfind_there(self, run: Run) -> bool:
         copy = self._copies.get(run.info.run_id)
         if copy is None or run.info.status == _RUNNING:
             return False
@@ -269,64 +268,6 @@ class StudyCopy:
                 return False
             copy.files.add(mark)
         return True
-
-
-def check_free(store: Store | None, name: str, address: str) -> None:
-    """Checks that a server has no other study of this name, if it answers.
-
-    Raises:
-        ServerRefusedError: If it has one, or rejects the question.
-    """
-    quickly = not_waiting_long()
-    with contextlib.suppress(ServerAwayError), as_server_errors(address), quickly:
-        here = None if store is None else store.client.get_experiment_by_name(name)
-        identity = None if here is None else here.tags.get(tags.IDENTITY)
-        there = _there(open_server(address), name, identity)
-        if there is not None:
-            _check_elsewhere(address, here, there)
-            _check_same_study(address, there, identity)
-
-
-def _there(server: MlflowClient, name: str, identity: str | None) -> Experiment | None:
-    """Returns a study's experiment on a server, by its identity, not its name."""
-    from mlflow.entities import ViewType
-
-    if identity is not None:
-        condition = f"tags.`{tags.IDENTITY}` = '{identity}'"
-        found = server.search_experiments(ViewType.ALL, filter_string=condition)
-        if found:
-            return min(found, key=lambda each: each.lifecycle_stage != "active")
-    return server.get_experiment_by_name(name)
-
-
-def _check_elsewhere(address: str, here: Experiment | None, there: Experiment | None) -> None:
-    """Checks that a server's experiment is not the store's own, as `kerastudy ui` shows it."""
-    if here is None or there is None:
-        return
-    if (here.experiment_id, here.creation_time, here.artifact_location) == (
-        there.experiment_id,
-        there.creation_time,
-        there.artifact_location,
-    ):
-        raise ServerRefusedError(
-            f"The MLflow server {address} is one that shows this store, so the study is there "
-            "already. Leave it out with --tracking-uri off, or name another server."
-        )
-
-
-def _check_same_study(address: str, there: Experiment, identity: str | None) -> None:
-    if there.lifecycle_stage == "deleted":
-        raise ServerRefusedError(
-            f"The MLflow server {address} had an experiment {there.name!r}, which was deleted. "
-            "Restore it there, launch the study without the server with --tracking-uri off, or "
-            "under another name with --name."
-        )
-    if identity is None or there.tags.get(tags.IDENTITY) != identity:
-        raise ServerRefusedError(
-            f"The MLflow server {address} has an experiment {there.name!r} that is not this "
-            "store's study. Launch the study under another name with --name, or without the "
-            "server with --tracking-uri off."
-        )
 
 
 def _state_of(run: Run) -> str:

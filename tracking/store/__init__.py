@@ -5,6 +5,7 @@
 | `atomic` | atomic writes of files |
 | `checkpoints` | whether a file of weights is sound |
 | `databases` | whether a database is sound |
+| `facts` | the store's own file: its format, owner and last place |
 | `failures` | errors of the file system and of databases, as errors of the store |
 | `folder` | the store: one folder with everything of its studies |
 | `mlflow_client` | opening MLflow's database |

@@ -11,15 +11,13 @@ orphans/        files without a study, moved by `kerastudy doctor --fix`; damage
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shlex
 import sqlite3
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -28,14 +26,13 @@ from filelock import FileLock
 from search_spaces.errors import StoreError
 from tracking import tags
 from tracking.mlflow_parts import rewrite_addresses, rewrite_tag
-from tracking.store.atomic import remove_pieces, write_atomically
+from tracking.store.atomic import remove_pieces
+from tracking.store.facts import read_facts, write_facts
 from tracking.store.study_locks import locked_study, study_holder, study_holders
-from tracking.store.trust import kept_facts, maker_facts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-STORE_FORMAT = 1
 DEFAULT_STORE = "kerastudy-store"
 
 
@@ -129,7 +126,7 @@ def open_store(path: str | Path) -> Store | None:
             "Choose a folder with --store."
         )
     try:
-        facts = _read_facts(root)
+        facts = read_facts(root)
     except PermissionError as error:
         raise StoreError(f"The store {str(root)!r} cannot be read: {error.strerror}.") from None
     if facts is None:
@@ -192,7 +189,7 @@ def create_store(path: str | Path, prepared: Path | None = None) -> Store:
         root.mkdir(parents=True, exist_ok=True)
         check_writable(root)
         with FileLock(root / "store.lock"):
-            if _read_facts(root) is None:
+            if read_facts(root) is None:
                 from tracking.store.mlflow_client import create_database
 
                 for folder in ("mlartifacts", "checkpoints", "locks"):
@@ -231,73 +228,6 @@ def check_writable(root: Path) -> None:
             f"The store {str(root)!r} is not writable. Choose another folder with --store, or "
             "change its permissions."
         )
-
-
-def _read_facts(root: Path) -> dict[str, Any] | None:
-    path = root / "store.json"
-    try:
-        facts = _parsed(path)
-    except (ValueError, KeyError, TypeError, OverflowError):
-        raise StoreError(
-            f"{str(path)!r} is damaged. It should read like "
-            f'{{"format": {STORE_FORMAT}, "path": "{root.as_posix()}"}}. Mend it with: '
-            f"kerastudy doctor --fix --store {shlex.quote(str(root))}"
-        ) from None
-    if facts is not None:
-        _check_format(root, facts)
-    return facts
-
-
-def _parsed(path: Path) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
-    facts = json.loads(path.read_text(encoding="utf-8"))
-    int(facts["format"])
-    Path(facts["path"])
-    return dict(facts)
-
-
-def _check_format(root: Path, facts: Mapping[str, Any]) -> None:
-    found = int(facts["format"])
-    if found > STORE_FORMAT:
-        raise StoreError(
-            f"The store {str(root)!r} was made by a newer kerastudy (store format {found}; this "
-            f"version reads up to {STORE_FORMAT}). Upgrade with: pip install -U kerastudy"
-        )
-
-
-def is_store(root: Path) -> bool:
-    """Returns whether a folder is a store, or the rest of one."""
-    return (root / "store.json").exists() or (root / "mlflow.db").exists()
-
-
-def facts_fault(root: Path) -> str:
-    """Returns whether ``store.json`` is ``"missing"`` or ``"damaged"``; empty if neither.
-
-    Raises:
-        StoreError: If it was made by a newer kerastudy.
-    """
-    try:
-        facts = _parsed(root / "store.json")
-    except (ValueError, KeyError, TypeError, OverflowError):
-        return "damaged"
-    if facts is None:
-        return "missing"
-    _check_format(root, facts)
-    return ""
-
-
-def write_facts(root: Path, stood: Path | None = None, *, new: bool = False) -> None:
-    """Writes a store's format, owner and last place.
-
-    Args:
-        root: The folder.
-        stood: Its last place; None: where it is.
-        new: Whether this user is making it.
-    """
-    users = maker_facts() if new else kept_facts(root)
-    facts = {"format": STORE_FORMAT, "path": str(stood or root), **users}
-    write_atomically(root / "store.json", json.dumps(facts) + "\n")
 
 
 def _relocate(store: Store, old: Path) -> None:
