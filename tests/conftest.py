@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 
@@ -31,3 +32,12 @@ def threads_of_trials() -> None:
         from studies.training.process.determinism import configure_tensorflow
 
         configure_tensorflow(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def imported_objects(threads_of_trials: None) -> None:
+    """Spares each garbage collection the million objects of imported modules and collected tests.
+
+    Workers do the same; it takes 5 % off the CPU time of the suite.
+    """
+    gc.freeze()
