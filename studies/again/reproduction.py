@@ -8,22 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from search_spaces.errors import StudyError, StudyNotFoundError
+from search_spaces.errors import StudyNotFoundError
+from studies.again.recorded_worker import recorded_worker
 from studies.again.reruns import Rerun, put_back, trainings_of, unsound_checkpoints
-from studies.data.arrays.large import temporary_folder
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.worker import WorkerExecutor
 from studies.progress import NoProgress, Progress, make_progress
 from studies.training.process.environment import environment_differences
-from studies.user_code.loading import Target, describe_code, what_is_loaded
-from studies.user_code.own_modules import place_of, text_of
-from studies.user_code.shipping import ShippedStudy, ship
 from tracking.history.curves import epoch_metrics
-from tracking.history.recorded_code import read_code
 from tracking.history.study_history import StudyHistory, read_study
-from tracking.history.summary import shell_commands
-from tracking.records import CodeDescription, EndedTrial, TrainerName, TrialRecord, TrialTask
-from tracking.records.studies import sha256
+from tracking.records import EndedTrial, TrainerName, TrialTask
 from tracking.store.folder import default_store_path, open_store
 
 
@@ -101,72 +95,50 @@ def reproduce(
         raise StudyNotFoundError(
             f"Trial {trial.number} of {name!r} is {trial.state} and has no epochs to compare."
         )
-    with temporary_folder() as shared:
-        target: Target | ShippedStudy
-        if study is None:
-            target, notes = recorded_target(history, trial)
-        else:
-            target, notes = _sent(study, history, trial, Path(shared))
-        for note in notes:
+    with recorded_worker(history, trial, study=study, data=data, progress=progress) as (
+        worker,
+        notes,
+    ):
+        now = worker.description.data.digest
+        if now != trial.spec.data_digest:
+            notes.append(
+                "the data has changed: its digest was "
+                f"{trial.spec.data_digest[:16]}… and is {now[:16]}…, so nothing was run"
+            )
+            progress.say(notes[-1])
+            return _compared(history, trial, [], worker, notes)
+        pruned = trial.cut_short
+        unsound = dict(unsound_checkpoints(history, trial)) if trial in history.kept else {}
+        reruns = [
+            Rerun(
+                training,
+                pruned,
+                epoch_metrics(history.store, training.run_id),
+                progress.epoch_ended,
+            )
+            for training in trainings_of(trial)
+        ]
+        with tempfile.TemporaryDirectory() as folder:
+            progress.say(
+                f"running trial {trial.number} of {name} again, {trial.spec.epochs} epochs"
+                + (f", {len(reruns)} times" if len(reruns) > 1 else "")
+            )
+            progress.trial_begins(trial.spec)
+            for rerun in reruns:
+                spec = rerun.training.spec
+                written = Path(folder) / f"again-{spec.repeat}.weights.h5"
+                task = TrialTask(spec, history.description.space, written, trainer=trainer)
+                worker.submit(task)
+                while not rerun.ended:
+                    worker.wait(rerun)
+                if spec.repeat in unsound:
+                    notes.append(_put_back(history, rerun, written, unsound[spec.repeat]))
+                    progress.say(notes[-1])
+        said = len(notes)
+        compared = _compared(history, trial, reruns, worker, notes)
+        for note in notes[said:]:
             progress.say(note)
-        worker = WorkerExecutor(
-            target,
-            overrides={},
-            data=data or history.description.data.override,
-            threads=trial.spec.threads,
-            folder=history.description.code.folder,
-            shared=Path(shared),
-            on_output=progress.say,
-        )
-        progress.wait(
-            what_is_loaded(target)
-            if isinstance(target, Target)
-            else f"loading TensorFlow and the study {name}"
-        )
-        try:
-            worker.load()
-            now = worker.description.data.digest
-            if now != trial.spec.data_digest:
-                notes.append(
-                    "the data has changed: its digest was "
-                    f"{trial.spec.data_digest[:16]}… and is {now[:16]}…, so nothing was run"
-                )
-                progress.say(notes[-1])
-                return _compared(history, trial, [], worker, notes)
-            pruned = trial.cut_short
-            unsound = dict(unsound_checkpoints(history, trial)) if trial in history.kept else {}
-            reruns = [
-                Rerun(
-                    training,
-                    pruned,
-                    epoch_metrics(history.store, training.run_id),
-                    progress.epoch_ended,
-                )
-                for training in trainings_of(trial)
-            ]
-            with tempfile.TemporaryDirectory() as folder:
-                progress.say(
-                    f"running trial {trial.number} of {name} again, {trial.spec.epochs} epochs"
-                    + (f", {len(reruns)} times" if len(reruns) > 1 else "")
-                )
-                progress.trial_begins(trial.spec)
-                for rerun in reruns:
-                    spec = rerun.training.spec
-                    written = Path(folder) / f"again-{spec.repeat}.weights.h5"
-                    task = TrialTask(spec, history.description.space, written, trainer=trainer)
-                    worker.submit(task)
-                    while not rerun.ended:
-                        worker.wait(rerun)
-                    if spec.repeat in unsound:
-                        notes.append(_put_back(history, rerun, written, unsound[spec.repeat]))
-                        progress.say(notes[-1])
-            said = len(notes)
-            compared = _compared(history, trial, reruns, worker, notes)
-            for note in notes[said:]:
-                progress.say(note)
-            return compared
-        finally:
-            worker.close()
+        return compared
 
 
 def reproduce_study(
@@ -201,67 +173,6 @@ def _put_back(history: StudyHistory, rerun: Rerun, written: Path, fault: str) ->
     if path is None:
         return f"{was}, and is not restored: the weights are not the same"
     return f"{was}, and is restored: {str(path)!r}"
-
-
-def recorded_target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, list[str]]:
-    """Returns the code that a trial ran from, to load, and what has changed in it since.
-
-    Raises:
-        StudyError: If it was not defined in a file.
-    """
-    code = history.description.code
-    recorded = read_code(history, trial.code_digest)
-    source = recorded.source
-    path = Path(code.path) if code.path else None
-    if path is None:
-        raise StudyError(
-            f"The study {history.description.name!r} was not defined in a file (but in a notebook "
-            "or an interactive session), so its record alone does not reproduce its trials. Call "
-            f"study.reproduce({trial.number}) there, or put the study into a file and launch it "
-            "from that."
-        )
-    notes: list[str] = []
-    if not path.is_file():
-        notes.append(f"the study file {str(path)!r} is gone; its recorded text is run")
-    elif not source:
-        notes.append(f"the record has no text of {str(path)!r}; the file is run as it is")
-    elif path.read_text(encoding="utf-8", errors="replace") != source:
-        notes.append(f"the study file {str(path)!r} has changed since; its recorded text is run")
-    modules, changed = _changed_modules(path, recorded)
-    target = Target(str(path), code.variable, source or None, code.study_name, modules)
-    return target, [*notes, *changed]
-
-
-def _changed_modules(path: Path, code: CodeDescription) -> tuple[dict[str, str], list[str]]:
-    """Returns the recorded texts of changed modules, by their files; reports them."""
-    texts, notes = {}, []
-    for place, digest in (code.modules or {}).items():
-        text = text_of(path, place)
-        if text is not None and sha256(text) == digest:
-            continue
-        changed = f"the imported {place!r} " + ("is gone" if text is None else "has changed since")
-        if place in code.texts:
-            texts[str(place_of(path, place))] = code.texts[place]
-            notes.append(f"{changed}; its recorded text is run")
-        else:
-            notes.append(f"{changed}, and the record lacks its text; it is run as it is")
-    return texts, notes
-
-
-def _sent(
-    study: StudyDefinition, history: StudyHistory, trial: TrialRecord, folder: Path
-) -> tuple[ShippedStudy, list[str]]:
-    code = describe_code(study, study.name)
-    notes: list[str] = []
-    changed = code.changes_since(read_code(history, trial.code_digest))
-    if changed:
-        listed = ", ".join(changed)
-        notes.append(f"the study's code has changed since ({listed}); it is run as it is")
-    otherwise = ""
-    if history.description.code.path:
-        _, command = shell_commands(history, trial)
-        otherwise = f"Or, if the study is at the top level of its file, run: {command}"
-    return ship(study, code, folder, otherwise), notes
 
 
 def _compared(
