@@ -88,6 +88,7 @@ from search_spaces.errors import (  # noqa: E402
     EngineError,
     HyperparameterError,
     KerastudyError,
+    NoTestPartError,
     ObjectiveError,
     SearchSpaceError,
     StoreError,
@@ -99,6 +100,7 @@ from search_spaces.errors import (  # noqa: E402
     WorkerError,
 )
 from studies import Study, datasets  # noqa: E402
+from studies.champion.evaluation import evaluate  # noqa: E402
 from studies.definition import outputs  # noqa: E402
 from studies.definition.seeds import epoch_seed, permutation, seed_states  # noqa: E402
 from studies.engines.optuna_export import export_optuna  # noqa: E402
@@ -124,6 +126,7 @@ __all__ = [
     "Hyperparameters",
     "Int",
     "KerastudyError",
+    "NoTestPartError",
     "Objective",
     "ObjectiveError",
     "SearchSpace",
@@ -149,6 +152,7 @@ __all__ = [
     "dropout",
     "epoch_seed",
     "epochs",
+    "evaluate",
     "export_optuna",
     "initializer",
     "kernel_initializer",

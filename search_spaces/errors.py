@@ -5,6 +5,7 @@
     │   ├── HyperparameterError     a builder reads a name without a value, or declares it twice
     │   └── UnchangeableError       a parameter is a value and can't be changed
     ├── DataError                   data, or a description of data
+    │   └── NoTestPartError         the data has no test part to evaluate on
     ├── StudyError                  a study, or what it was asked to do
     │   ├── StudyFileError          the study file: missing, doesn't parse, raises, has no study
     │   ├── BuilderError            the model builder: no model, not compiled, an undeclared name
@@ -58,6 +59,10 @@ class UnchangeableError(SearchSpaceError, AttributeError):
 
 class DataError(KerastudyError, ValueError):
     """A study can't be run on this data, or on what this description of data says."""
+
+
+class NoTestPartError(DataError):
+    """The data has no test part to evaluate on."""
 
 
 class StudyError(KerastudyError):

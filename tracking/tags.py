@@ -15,6 +15,8 @@ COMMIT = "mlflow.source.git.commit"
 TRAINER = "kerastudy.trainer"
 VERIFIED = "kerastudy.verified"  # see `tracking.records.verified`
 CHAMPION_RUN = "kerastudy.champion_run"
+PROMOTED = "kerastudy.promoted"  # of a champion that a person chose: why, or "yes"
+REFIT_OF = "kerastudy.refit_of"  # of a model that was trained on more data: the trial's run
 SERVER = "kerastudy.server"  # of an experiment: the MLflow server that gets a copy, or NO_SERVER
 NO_SERVER = "off"
 NAME = "kerastudy.name"  # of an experiment: the study's first name
@@ -46,6 +48,7 @@ DIRTY = "mlflow.kerastudy.git_dirty"  # whether files were changed since that co
 ENGINE_STATE = "mlflow.kerastudy.engine_state."
 UNREAD = "mlflow.kerastudy.unread"  # hyperparameters that the builder never reads
 DEFINITION = "mlflow.kerastudy.definition"  # a copy, in case the file is lost
+EVALUATION = "mlflow.kerastudy.evaluation."  # a reading of the test part, by its time
 KEPT = "mlflow.kerastudy.kept"  # the fewest checkpoints that a launch kept, or "all"
 
 # MLflow cuts a tag's value at 8,000 characters, with no more than a warning.

@@ -45,6 +45,7 @@ class Group(click.Group):
         "show": "show",
         "compare": "compare",
         "reproduce": "reproduce",
+        "evaluate": "evaluate",
         "ui": "ui",
         "export": "export",
         "push": "push",
@@ -93,6 +94,7 @@ def kerastudy() -> None:
     kerastudy compare digits other       studies, or a study's engines
     kerastudy ui digits                  look at it in the MLflow UI
     kerastudy reproduce digits           run the best trial again, bit for bit
+    kerastudy evaluate digits            its champion on the sealed test part
     kerastudy export digits --as optuna  for Optuna's dashboard
     kerastudy push digits                send it to an MLflow server too
     kerastudy doctor --fix               find and mend what is wrong in the store

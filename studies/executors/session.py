@@ -151,23 +151,28 @@ class Session:
     ) -> dict[str, float]:
         """Saves a trial's best weights as an MLflow model; see `champion_model`."""
         try:
-            data = self.data
-            if isinstance(data, MadeData):
-                made_for = Hyperparameters(space, spec.values, number=spec.built_as)
-                try:
-                    splits = data.of(made_for).splits
-                except Exception as error:
-                    raise StudyError(
-                        f"Trial {spec.number} is the best, but its data can't be made again: "
-                        f"{data.cause(error)}. Its weights are in {str(checkpoint)!r}."
-                    ) from error
-            else:
-                splits = data
+            splits = self.splits_of(Hyperparameters(space, spec.values, number=spec.built_as))
             return save_champion(
                 self.study, space, splits, spec, checkpoint, requirements(), folder
             )
         finally:
             global_settings.restore()
+
+    def splits_of(self, hp: Hyperparameters) -> AnySplits:
+        """Returns the data of a trial, its classes not weighted.
+
+        Raises:
+            StudyError: If it depends on hyperparameters, and can't be made again.
+        """
+        data = self.data
+        if not isinstance(data, MadeData):
+            return data
+        try:
+            return data.of(hp).splits
+        except Exception as error:
+            raise StudyError(
+                f"The data of trial {hp.number} can't be made again: {data.cause(error)}."
+            ) from error
 
 
 def _loaded(study: StudyDefinition, data: AnyDataset, shared: Path | None) -> AnySplits:

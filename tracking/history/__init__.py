@@ -4,6 +4,7 @@
 |---|---|
 | `comparison` | studies, or engines of one, side by side |
 | `curves` | what was recorded of trials by epoch |
+| `evaluations` | readings of sealed test parts |
 | `joining` | hyperparameters that a builder declares only while its study runs |
 | `overlaps` | how far the regions that good trials occupy overlap |
 | `reasons` | why trials are infeasible or ended early, counted |

@@ -8,6 +8,7 @@
 | `verified` | the outcome of training a trial again by `model.fit` |
 | `class_weights` | how much the samples of each class count |
 | `studies` | a study's definition |
+| `evaluations` | the value of a checkpoint on the sealed test part |
 | `validation_predictions` | what the champion predicts of the validation data |
 
 All are frozen values: made once, never changed. Nothing here imports TensorFlow, MLflow or

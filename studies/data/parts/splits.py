@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from search_spaces.errors import DataError
+from search_spaces.errors import NoTestPartError
 from studies.data.arrays.digests import combined_digest
 from studies.data.arrays.given import Given
 from studies.data.arrays.texts import is_text
@@ -61,10 +61,10 @@ class Splits:
         No search, pruning or selection may call it: data that chose a model can't judge it.
 
         Raises:
-            DataError: the data has no test part.
+            NoTestPartError: the data has no test part.
         """
         if self._test is None:
-            raise DataError(
+            raise NoTestPartError(
                 "This data has no test part: it was described with test=0 or test=None. "
                 "Give it one, as a share (test=0.2), a count, or a ready-made (x, y) pair."
             )

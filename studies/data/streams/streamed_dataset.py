@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from filelock import FileLock
 
-from search_spaces.errors import DataError
+from search_spaces.errors import DataError, NoTestPartError
 from studies.data.arrays.digests import combined_digest
 from studies.data.arrays.given import Given
 from studies.data.dataset import DescribedData
@@ -136,10 +136,12 @@ class StreamedSplits:
         """Returns the test part; see `Splits.unseal_test`.
 
         Raises:
-            DataError: the data has no test part.
+            NoTestPartError: the data has no test part.
         """
         if self._test is None:
-            raise DataError("This data has no test part. Pass one to datasets.batches(test=...).")
+            raise NoTestPartError(
+                "This data has no test part. Pass one to datasets.batches(test=...)."
+            )
         return self._test
 
     def describe(self) -> dict[str, object]:

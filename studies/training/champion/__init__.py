@@ -2,8 +2,10 @@
 
 | module | holds |
 |---|---|
+| `bootstrap` | intervals of everything that a model is compiled with |
 | `champion_loader` | loads a registered model that Keras and MLflow can't load by themselves |
 | `champion_model` | a trial's best weights as a model that MLflow can load |
+| `evaluation` | a checkpoint on the sealed test part |
 | `pictured` | a sample for people to look at |
 | `predictions` | what a model predicts of the validation data |
 | `served` | the registered model of a study: it takes samples before preprocessing |

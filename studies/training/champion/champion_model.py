@@ -66,13 +66,9 @@ def save_champion(
     Raises:
         StudyError: If the model cannot be rebuilt, loaded or saved.
     """
-    begin_trial(spec.seed)
     try:
-        model = build_model(study, Hyperparameters(space, spec.values, number=spec.built_as))
-        build_variables(model, splits)
-        with as_built(model):
-            model.load_weights(checkpoint)
-        metrics = _evaluated(model, splits, spec.batch_size) if model.compiled else {}
+        model = rebuilt(study, space, splits, spec, checkpoint)
+        metrics = evaluated(model, splits, spec.batch_size) if model.compiled else {}
         predictions = _predictions(model, splits, spec)
         if predictions:
             predictions_beside(folder).write_text(predictions, encoding="utf-8")
@@ -87,6 +83,22 @@ def save_champion(
     return {f"val_{name}": value for name, value in scalars(metrics).items()}
 
 
+def rebuilt(
+    study: StudyDefinition,
+    space: SearchSpace,
+    splits: AnySplits,
+    spec: TrialSpec,
+    checkpoint: Path,
+) -> keras.Model:
+    """Returns a trial's model with its best weights; see `save_champion`."""
+    begin_trial(spec.seed)
+    model = build_model(study, Hyperparameters(space, spec.values, number=spec.built_as))
+    build_variables(model, splits)
+    with as_built(model):
+        model.load_weights(checkpoint)
+    return model
+
+
 def _predictions(model: keras.Model, splits: AnySplits, spec: TrialSpec) -> str:
     """Returns what a model predicts of the validation data, as JSON; empty if it can't be shown."""
     try:
@@ -97,7 +109,8 @@ def _predictions(model: keras.Model, splits: AnySplits, spec: TrialSpec) -> str:
         return ""
 
 
-def _evaluated(model: keras.Model, splits: AnySplits, batch_size: int) -> Mapping[str, Any]:
+def evaluated(model: keras.Model, splits: AnySplits, batch_size: int) -> Mapping[str, Any]:
+    """Returns what `model.evaluate` returns for the validation part."""
     batches: Batches | StreamedBatches
     if isinstance(splits, StreamedSplits):
         batches = StreamedBatches(splits)

@@ -1,0 +1,8 @@
+"""The champion: its value on the test part, another choice, its predictions.
+
+| module | holds |
+|---|---|
+| `checkpoints` | the trial that is meant, and its weights, trained again if they are gone |
+| `evaluation` | a checkpoint on the sealed test part, with intervals |
+| `in_worker` | what a process that has loaded the study does for them |
+"""

@@ -1,0 +1,121 @@
+"""The trial that is meant, and its weights, trained again if they are gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from search_spaces.errors import StudyError, StudyNotFoundError
+from studies.again.reruns import Rerun, trainings_of, unsound_checkpoints
+from studies.executors.worker import WorkerExecutor
+from studies.progress import Progress
+from tracking.history.curves import epoch_metrics
+from tracking.history.study_history import StudyHistory, read_study
+from tracking.records import EndedTrial, TrialTask
+from tracking.store.trust import stranger
+
+
+def check_trust(history: StudyHistory, trust: bool) -> None:
+    """Refuses to run the code in a store of somebody else, unless the user trusts it.
+
+    Raises:
+        StudyError: If it is not trusted.
+    """
+    told = "" if trust else stranger(history.store.root)
+    if told:
+        raise StudyError(
+            f"The store {str(history.store.root)!r} {told}, and this runs the code that is in it. "
+            "If you trust it, pass trust=True."
+        )
+
+
+def champion_or(
+    history: StudyHistory, number: int | None, engine: str | None = None
+) -> tuple[StudyHistory, EndedTrial]:
+    """Returns a trial with a value, and the study under its engine.
+
+    Args:
+        history: The study.
+        number: The trial; None for the champion.
+        engine: The engine that the user named, if any.
+
+    Raises:
+        StudyNotFoundError: If there is no such trial, it has no value, or there is no champion.
+    """
+    name = history.description.name
+    if number is None:
+        if engine is None and history.champion_engine not in ("", history.description.engine):
+            history = read_study(history.store, name, history.champion_engine)
+        found = [each for each in history.trials if each.run_id == history.champion_run_id]
+        if not found:
+            raise StudyNotFoundError(
+                f"The study {name!r} has no champion"
+                + (f" of the engine {engine}" if engine else "")
+                + ". Launch it to its end, or name a trial."
+            )
+        trial = found[0]
+    else:
+        trial = history.trial(number)
+    if not isinstance(trial, EndedTrial) or trial.best is None or trial.state == "interrupted":
+        raise StudyNotFoundError(
+            f"Trial {trial.number} of {name!r} is {trial.state} and has no best epoch."
+        )
+    return history, trial
+
+
+def check_data(trial: EndedTrial, worker: WorkerExecutor) -> None:
+    """Refuses data that has changed since the trial ran.
+
+    Raises:
+        StudyError: If it has.
+    """
+    now = worker.description.data.digest
+    if now != trial.spec.data_digest:
+        raise StudyError(
+            f"The data has changed: its digest was {trial.spec.data_digest[:16]}… and is "
+            f"{now[:16]}…, so nothing was run. If the data has moved, name its file with --data."
+        )
+
+
+def weights_of(
+    history: StudyHistory,
+    trial: EndedTrial,
+    worker: WorkerExecutor,
+    folder: Path,
+    progress: Progress,
+) -> Path:
+    """Returns the file of a trial's best weights; trains it again if that is gone.
+
+    Args:
+        history: The study.
+        trial: One with a value.
+        worker: It has loaded the study.
+        folder: Where new weights go.
+        progress: Gets each epoch, and messages.
+
+    Raises:
+        StudyError: If the trial never had weights to save, or does not get the same ones again.
+    """
+    repeat = trial.result.best_repeat
+    if trial.result.unsaved:
+        raise StudyError(f"Trial {trial.number} has no checkpoint: {trial.result.unsaved}")
+    if repeat not in dict(unsound_checkpoints(history, trial)):
+        return history.files.checkpoint(trial.number, repeat)
+    training = trainings_of(trial)[repeat]
+    progress.say(
+        f"the checkpoint of trial {trial.number} is not kept: training it again by model.fit, "
+        f"{training.epochs} epochs"
+    )
+    progress.trial_begins(training.spec)
+    recorded = epoch_metrics(history.store, training.run_id)
+    rerun = Rerun(training, trial.cut_short, recorded, progress.epoch_ended)
+    written = folder / "again.weights.h5"
+    worker.submit(TrialTask(training.spec, history.description.space, written, trainer="plain"))
+    while not rerun.ended:
+        worker.wait(rerun)
+    progress.trial_gone(trial.number)
+    if not rerun.same_weights:
+        raise StudyError(
+            f"Trial {trial.number} did not get the same weights again, so it can't be used. "
+            f"`kerastudy reproduce` shows what differs."
+        )
+    return written

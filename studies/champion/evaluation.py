@@ -1,0 +1,148 @@
+"""A checkpoint on the sealed test part, with intervals; each reading is recorded."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from search_spaces.errors import NoTestPartError
+from studies.again.recorded_worker import recorded_worker
+from studies.champion.checkpoints import champion_or, check_data, check_trust, weights_of
+from studies.champion.in_worker import evaluate_in_worker
+from studies.definition.settings import check_engine
+from studies.definition.study_definition import StudyDefinition
+from studies.progress import NoProgress, Progress, showing
+from studies.results.models import existing_store
+from tracking.history.evaluations import evaluations_on, record_evaluation
+from tracking.history.study_history import StudyHistory, read_study
+from tracking.records.evaluations import Evaluation, Measured
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A reading of a test part, and those before it.
+
+    Attributes:
+        evaluation: What was read now.
+        earlier: All readings of the same test part before, by any study of the store.
+    """
+
+    evaluation: Evaluation
+    earlier: Sequence[Evaluation]
+
+    @property
+    def warning(self) -> str:
+        """A warning if the test part was read before; else empty."""
+        if not self.earlier:
+            return ""
+        last = self.earlier[-1]
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(last.time / 1000))
+        times = "once" if len(self.earlier) == 1 else f"{len(self.earlier)} times"
+        return (
+            f"this test part was read {times} before, last by {last.study} trial {last.trial} on "
+            f"{when}. A choice that was made by its values is not judged by them any more: they "
+            "are too good."
+        )
+
+
+def evaluate(
+    study: str,
+    trial: int | None = None,
+    *,
+    store: str | Path | None = None,
+    engine: str | None = None,
+    trust: bool = False,
+    progress: bool = True,
+) -> Evaluation:
+    """Evaluates a study's champion on the sealed test part, which nothing else reads.
+
+    In a new process, by `model.evaluate`, from the code in the record. Each reading is recorded;
+    from the second one on, a warning is shown: a test part judges a choice only once.
+
+    Args:
+        study: The study's name.
+        trial: The number of a trial; None for the champion.
+        store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
+        engine: The engine that proposed the trial, if the study was launched with several.
+        trust: Whether to run the code in a store that this user did not make.
+        progress: Whether to show progress, and the warning, on standard error.
+
+    Returns:
+        Loss and metrics, with 95 % intervals.
+
+    Raises:
+        NoTestPartError: If the data has no test part.
+        TrackingError: If the store has no such study or trial.
+        StudyError: If the study can't be loaded, or its data has changed.
+    """
+    opened = existing_store(store)
+    named = None if engine is None else check_engine(engine)
+    history = read_study(opened, study, named)
+    check_trust(history, trust)
+    with showing(progress) as shown:
+        reading = read_test_part(history, trial, engine=named, progress=shown)
+        if reading.warning:
+            shown.say(f"warning: {reading.warning}")
+        return reading.evaluation
+
+
+def read_test_part(
+    history: StudyHistory,
+    number: int | None = None,
+    *,
+    engine: str | None = None,
+    study: StudyDefinition | None = None,
+    data: str = "",
+    progress: Progress | None = None,
+) -> Reading:
+    """Evaluates a checkpoint on the test part, and records it; see `evaluate`.
+
+    Args:
+        history: The study.
+        number: The trial; None for the champion.
+        engine: The engine that the user named, if any.
+        study: The study of this process, instead of the recorded code.
+        data: An npz file with the data, if it has moved.
+        progress: Shows progress.
+    """
+    progress = progress or NoProgress()
+    history, trial = champion_or(history, number, engine)
+    description = history.description
+    if "test" not in description.data.digests:
+        raise NoTestPartError(
+            f"The data of the study {description.name!r} has no test part, so there is nothing to "
+            "evaluate on. Give it one in a new study: test=0.2, or a ready-made part."
+        )
+    with (
+        recorded_worker(history, trial, study=study, data=data, progress=progress) as (worker, _),
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        check_data(trial, worker)
+        weights = weights_of(history, trial, worker, Path(folder), progress)
+        spec, best = trial.best_training
+        progress.wait(f"reading the test part with trial {trial.number}, epoch {best.epoch}")
+        found = worker.ask(evaluate_in_worker, spec, weights, description.space)
+    metrics = {}
+    for name, value in found.scores.items():
+        low, high = found.intervals.get(name, (None, None))
+        metrics[name] = Measured(value, low, high, best.metrics.get(f"val_{name}"))
+    earlier = evaluations_on(history.store, found.digest)
+    evaluation = Evaluation(
+        study=description.name,
+        engine=description.engine,
+        run_id=trial.run_id,
+        trial=trial.number,
+        epoch=best.epoch,
+        samples=found.samples,
+        digest=found.digest,
+        metrics=metrics,
+        resamples=found.resamples,
+        note=found.note,
+        time=time.time_ns() // 1_000_000,
+    )
+    # Before anyone sees it.
+    record_evaluation(history, evaluation)
+    return Reading(evaluation, earlier)

@@ -1,0 +1,129 @@
+"""The test part: Keras's own numbers on it, and intervals that numpy and scikit-learn draw too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from search_spaces.errors import NoTestPartError
+from studies.data import datasets
+from studies.training.champion.evaluation import evaluate_test_part
+
+random = np.random.default_rng(5)
+X = random.normal(size=(300, 4)).astype("float32")
+Y = (X[:, 0] + random.normal(size=300) > 0).astype("int64")
+W = random.uniform(0.5, 2, 300)
+TEST = slice(200, 300)
+
+
+def built(model: Any, **compiled: Any) -> Any:
+    model.compile("sgd", **compiled)
+    model.build((None, 4))
+    return model
+
+
+def network(**compiled: Any) -> Any:
+    import keras
+
+    keras.utils.set_random_seed(2)
+    regularized = keras.regularizers.L2(0.1)
+    layers = [keras.layers.Dense(1, activation="sigmoid", kernel_regularizer=regularized)]
+    return built(keras.Sequential(layers), loss="binary_crossentropy", **compiled)
+
+
+def resampled(values: Any, samples: int = 100) -> tuple[float, float]:
+    """The bounds of a function of a resample's places, as the documentation describes them."""
+    drawing = np.random.default_rng(0)
+    found = [values(drawing.integers(0, samples, samples)) for _ in range(1000)]
+    return tuple(np.quantile(found, [0.025, 0.975]))
+
+
+def test_metrics_and_their_intervals() -> None:
+    import keras
+
+    auc = keras.metrics.AUC(num_thresholds=2000)
+    model = network(metrics=["accuracy", auc])
+    splits = datasets.arrays(X, Y, test=(X[TEST], Y[TEST])).load()
+    found = evaluate_test_part(model, splits, 32)
+    by_hand = model.evaluate(X[TEST], Y[TEST], batch_size=32, verbose=0, return_dict=True)
+    assert found.scores == pytest.approx(by_hand, rel=1e-6)
+    assert (found.samples, found.resamples, found.note) == (100, 1000, "")
+    assert found.digest == splits.digests["test"]
+
+    made = model.predict(X[TEST], verbose=0)[:, 0].astype(float)
+    right = (made > 0.5) == Y[TEST]
+    assert found.intervals["accuracy"] == pytest.approx(resampled(lambda i: right[i].mean()))
+    loss = -np.log(np.where(Y[TEST], made, 1 - made))
+    regularization = by_hand["loss"] - loss.mean()
+    assert regularization > 0.01
+    assert found.intervals["loss"] == pytest.approx(
+        resampled(lambda i: loss[i].mean() + regularization), rel=1e-4
+    )
+    of_auc = resampled(lambda i: roc_auc_score(Y[TEST][i], made[i]))
+    assert found.intervals["auc"] == pytest.approx(of_auc, abs=2e-3)
+
+
+def test_sample_weights_count_as_in_keras() -> None:
+    model = network(metrics=["accuracy"], weighted_metrics=["mae"])
+    test = (X[TEST], Y[TEST], W[TEST])
+    splits = datasets.arrays(X, Y, test=test).load()
+    found = evaluate_test_part(model, splits, 32)
+    by_hand = model.evaluate(*test[:2], 32, 0, test[2], return_dict=True)
+    assert found.scores == pytest.approx(by_hand, rel=1e-6)
+    off = np.abs(model.predict(X[TEST], verbose=0)[:, 0] - Y[TEST])
+    weights = W[TEST]
+    expected = resampled(lambda i: (off * weights)[i].sum() / weights[i].sum())
+    assert found.intervals["mae"] == pytest.approx(expected, rel=1e-5)
+    assert found.note == "" and set(found.intervals) == {"loss", "accuracy", "mae"}
+
+
+def test_batches_and_several_outputs() -> None:
+    import keras
+    import tensorflow as tf
+
+    targets = {"a": Y, "b": X[:, 1]}
+    inputs = keras.Input((4,))
+    outputs = {
+        "a": keras.layers.Dense(1, activation="sigmoid", name="a")(inputs),
+        "b": keras.layers.Dense(1, name="b")(inputs),
+    }
+    losses = {"a": "binary_crossentropy", "b": "mse"}
+    model = built(
+        keras.Model(inputs, outputs), loss=losses, metrics={"a": ["accuracy"], "b": ["mae"]}
+    )
+
+    def data() -> Any:
+        return tf.data.Dataset.from_tensor_slices((X, targets)).batch(32)
+
+    tested = {name: array[TEST] for name, array in targets.items()}
+    whole = datasets.arrays(X, targets, test=(X[TEST], tested)).load()
+    found = evaluate_test_part(model, whole, 32)
+    by_hand = model.evaluate(X[TEST], tested, batch_size=32, verbose=0, return_dict=True)
+    assert found.scores == pytest.approx(by_hand, rel=1e-6)
+    assert {"loss", "a_accuracy", "b_mae"} <= set(found.intervals)
+    streamed = datasets.batches(data, data, test=lambda: data().skip(6).take(3)).load()
+    of_batches = evaluate_test_part(model, streamed, 32)
+    last = {name: array[192:288] for name, array in targets.items()}
+    by_hand = model.evaluate(X[192:288], last, batch_size=32, verbose=0, return_dict=True)
+    assert of_batches.scores == pytest.approx(by_hand, rel=1e-6) and of_batches.samples == 96
+    assert of_batches.intervals["b_mae"][0] < by_hand["b_mae"] < of_batches.intervals["b_mae"][1]
+
+
+def test_what_has_no_intervals_says_why() -> None:
+    import keras
+
+    class Weighing(keras.Sequential):
+        def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+            return {**super().compute_metrics(x, y, y_pred), "size": keras.ops.mean(x)}
+
+    splits = datasets.arrays(X, Y, test=(X[TEST], Y[TEST])).load()
+    model = built(Weighing([keras.layers.Dense(1)]), loss="mse")
+    found = evaluate_test_part(model, splits, 100)
+    assert found.scores["size"] == pytest.approx(X[TEST].mean(), rel=1e-5)
+    assert not found.intervals and not found.resamples
+    assert found.note.startswith("they can't be computed from predictions: ")
+    with pytest.raises(NoTestPartError, match="no test part"):
+        evaluate_test_part(model, datasets.arrays(X, Y, test=None).load(), 100)
