@@ -37,14 +37,8 @@ class Batches:
     Args:
         splits: The data.
         batch_size: Samples per batch, at least 1; the last batch may be smaller.
-        ends: Whether the pipelines end with an epoch, and tell their lengths: for a model that is
-            called for several steps at once, which may be more than an epoch has left.
-
-    Attributes:
-        training: The training data.
-        validation: The validation data.
-        training_steps: Steps of an epoch; None if the pipelines end.
-        validation_steps: Likewise.
+        ends: Whether the pipelines end with an epoch and have a length: for a model that is called
+            for several steps at once, which may be more than an epoch has left.
     """
 
     def __init__(self, splits: Splits, batch_size: int, *, ends: bool = False) -> None:
@@ -166,14 +160,7 @@ def _batch_by_batch(data: Any, samples: int, order: Any, batch_size: int) -> _Ep
 
 
 def in_batches(arrays: Any, samples: int, batch_size: int, known: int | None) -> tf.data.Dataset:
-    """Cuts arrays into batches: slices of a reshaped array, which are cheap.
-
-    Args:
-        arrays: The arrays, in their places.
-        samples: How many samples they have.
-        batch_size: Samples per batch; the last one may be smaller, or empty.
-        known: The size that TensorFlow knows; see `known_size`.
-    """
+    """Cuts arrays into batches, by cheap slices of a reshaped array; see `known_size`."""
     import tensorflow as tf
 
     batches = samples // batch_size
@@ -203,12 +190,8 @@ def _plain(dataset: tf.data.Dataset) -> tf.data.Dataset:
 def as_tensor(array: np.ndarray) -> tf.Tensor:
     """Returns the tensor of an array.
 
-    Args:
-        array: Any. One of numbers that is mapped to memory as a whole from a file of
-            `numpy.save` is not copied, except to a device with its own memory.
-
-    Returns:
-        A tensor of the same type, shape and values.
+    One of numbers that is mapped to memory as a whole from a file of `numpy.save` is not copied,
+    except to a device with its own memory.
     """
     import tensorflow as tf
 

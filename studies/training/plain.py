@@ -14,8 +14,7 @@ from studies.training.batches import Batches
 from studies.training.callbacks import may_change_model
 from studies.training.models import scalars
 from studies.training.process import global_settings
-from studies.training.process.determinism import begin_epoch
-from studies.training.process.seed_states import SeedStates
+from studies.training.process.determinism import SeedStates, begin_epoch
 from studies.training.streamed_batches import StreamedBatches
 from studies.training.structures.structure import Structure
 from studies.training.trainer import NotTrainedError, OnEpoch, Training, check_traced_alike
@@ -78,25 +77,24 @@ class PlainTrainer:
         import keras
 
         model, trainer = training.model, self
-        noted: list[tuple[Any, Structure | None] | None] = [None, None]
+        # By step: its function, and what that was traced for.
+        noted: dict[int, tuple[Any, str]] = {}
 
         def note(step: int, function: Any) -> None:
-            known = noted[step]
-            if known is not None and known[0] is function:
+            if step in noted and noted[step][0] is function:
                 return
-            noted[step] = function, None
+            known = step in noted
+            noted[step] = function, ""
             try:
                 structure = Structure(model, global_settings.present())
             except Exception:
                 # Another version of Keras: `fit` must train nevertheless.
                 trainer.traced = None
                 return
-            if known is None:
+            if not known:
                 check_traced_alike(training.traced[step : step + 1], structure)
-            noted[step] = function, structure
-            texts = [
-                "" if each[1] is None else each[1].traced for each in noted if each is not None
-            ]
+            noted[step] = function, structure.traced
+            texts = [text for _, text in noted.values()]
             trainer.traced = texts if all(texts) else None
 
         class Noting(keras.callbacks.Callback):  # type: ignore[misc]

@@ -27,14 +27,7 @@ _UNTIL_THE_END = 2**62
 class StreamedBatches:
     """Training and validation data for `model.fit`, as `Batches` are for arrays.
 
-    Args:
-        splits: The data.
-        class_weight: Of the training data, or None.
-
-    Attributes:
-        training: The training data: an adapter.
-        validation: The validation data, likewise; the same in each epoch of each trial.
-        training_steps: None, as are `validation_steps`: an epoch ends with its data.
+    An epoch ends with its data: no numbers of steps are needed.
     """
 
     training_steps = None
@@ -49,20 +42,15 @@ class StreamedBatches:
         self.validation = _adapter(splits.validation, lambda: PROFILE_SEED, None)
 
     def set_epoch(self, seed: int, epoch: int) -> None:
-        """Sets the trial's epoch for the next reading.
-
-        Args:
-            seed: The trial's seed.
-            epoch: Counted from 1.
-        """
+        """Sets the epoch of the next reading, counted from 1, and the trial's seed."""
         self._seed = epoch_seed(seed, epoch)
 
     def ended(self, step: int) -> bool:
-        """Returns whether the present epoch has no batch of a number, counted from 0.
+        """Returns whether the present epoch has no batch of this number, counted from 0.
 
         Keras uses the first epoch's number of batches for all later ones. And it notices the end of
-        data by running one more step, in which TensorFlow runs what needs no data: it counts, for a
-        mean.
+        data by running one more step, in which TensorFlow runs whatever needs no data, such as the
+        count of a mean.
         """
         batches: int | None = self.training.batches
         return batches is not None and step >= batches

@@ -121,14 +121,6 @@ class Trainer(Protocol):
 
 
 def check_traced_alike(traced: Sequence[str], structure: Structure) -> None:
-    """Does nothing if a step is traced for the same as before its training was cut.
-
-    Args:
-        traced: What it was traced for then, or nothing.
-        structure: What it is traced for now.
-
-    Raises:
-        ChangedModelError: If not.
-    """
+    """Raises ChangedModelError if a step is traced for something else than before the cut."""
     if traced and structure.traced not in traced:
         raise ChangedModelError("a callback changed the model at an epoch that is over")

@@ -153,20 +153,12 @@ def values_of(variables: Iterable[keras.Variable]) -> list[np.ndarray]:
 
 
 def assign(model: keras.Model, copy: Sequence[np.ndarray]) -> None:
-    """Sets a model, with its optimizer, to the values that `copy_of` returned.
-
-    Raises:
-        ValueError: If it is of another model.
-    """
+    """Sets a model, with its optimizer, to the values that `copy_of` returned."""
     set_values(saved_variables(model), copy)
 
 
 def set_values(variables: Iterable[keras.Variable], values: Iterable[np.ndarray]) -> None:
-    """Sets variables to the values that `values_of` returned.
-
-    Raises:
-        ValueError: If there are more or fewer of them, or of other shapes.
-    """
+    """Sets variables to the values that `values_of` returned."""
     for variable, value in zip(variables, values, strict=True):
         if tuple(variable.shape) != value.shape:
             raise ValueError(f"{variable.path} has the shape {variable.shape}, not {value.shape}")

@@ -28,14 +28,8 @@ OnEpochResult = Callable[[EpochResult], Decision]
 class Watch:
     """Follows one training.
 
-    Args:
-        spec: The trial's spec.
-        weights: Keeps the weights of the best epoch.
-        checkpoints: Keeps the state after an epoch.
-        tell: Called with each epoch after the spec's initial one; returns whether to continue.
-        trainer: The trainer. If it concludes, the training may return its outcome at the end: an
-            epoch may then lack the objective.
-        started: When the trial began, by `time.monotonic`.
+    If its trainer concludes, the training may return its outcome at the end: epochs may then lack
+    the objective.
     """
 
     def __init__(
@@ -70,9 +64,8 @@ class Watch:
         last = len(state.epochs)
         for epoch, metrics in enumerate(state.epochs, start=1):
             self._epochs.append(metrics)
-            # The training continued after earlier epochs. A pruner that knows more by now does not
-            # # change that: best epoch and weights are those after the last one, not an earlier
-            # one.
+            # The training continued after earlier epochs, so a pruner that knows more by now can't
+            # stop it there: best epoch and weights are those after the last epoch.
             if not self._decided(epoch, metrics, prunes=epoch == last):
                 return False
         return not state.stopped and last < self.spec.epochs
@@ -157,10 +150,6 @@ class Watch:
         """Ends the training for a reason: with its best epoch, or infeasible if it has none.
 
         A training that concludes has none before its end: its outcome counts instead of epochs.
-
-        Args:
-            reason: For people to read.
-            raised: See `TrialResult.raised`.
         """
         self._raised = raised
         if self.best is None or (self._concludes and not self._diverged):
@@ -178,11 +167,7 @@ class Watch:
         return next((name for name in watched if not math.isfinite(metrics.get(name, 0.0))), "")
 
     def result(self, parameters: int) -> TrialResult:
-        """Returns the result of the training.
-
-        Raises:
-            ObjectiveError: If no epoch had the objective.
-        """
+        """Returns the result of the training."""
         if self.state == "complete" and self.best is None:
             if self._epochs:
                 check_logged(self.spec.objective.metric, set(self._epochs[-1]))

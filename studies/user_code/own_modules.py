@@ -13,8 +13,8 @@ import os
 import sys
 import sysconfig
 import tokenize
-from collections.abc import Iterator, Mapping, Sequence
-from importlib.machinery import PathFinder
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path, PurePath
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
@@ -29,12 +29,7 @@ _BY_NAME = ("import_module", "__import__")
 
 
 class _Found(NamedTuple):
-    """A module of a study's own.
-
-    Attributes:
-        file: Its file.
-        package: What its relative imports start from.
-    """
+    """A module's file, and the package that its relative imports start from."""
 
     file: Path
     package: str
@@ -84,9 +79,7 @@ def own_modules(
 def imported_names(source: str, package: str = "") -> list[str]:
     """Returns the names of modules that a text may import, parents first.
 
-    Args:
-        source: The text; if it does not parse, it imports nothing.
-        package: What relative imports start from.
+    Relative imports start from `package`. A text that does not parse imports nothing.
     """
     try:
         tree = ast.parse(source)
@@ -149,53 +142,40 @@ def _names_in(code: CodeType) -> Iterator[str]:
 
 def _resolved(name: str, folder: Path) -> Iterator[_Found]:
     """Yields the files of a module's name: as imported, or as it would be."""
-    top = name.partition(".")[0]
+    parent, _, _ = name.rpartition(".")
     # A user's package or module with the name of one of ours.
     for place in places_of(name):
         theirs = place / "__init__.py" if place.is_dir() else place
         if theirs.is_file():
-            yield _Found(theirs, name if place.is_dir() else name.rpartition(".")[0])
-    loaded = sys.modules.get(name)
+            yield _Found(theirs, name if place.is_dir() else parent)
+    loaded, top = sys.modules.get(name), name.partition(".")[0]
     if loaded is not None:
-        yield from _of_module(name, loaded)
-    elif top not in sys.stdlib_module_names and top not in sys.builtin_module_names:
-        file, within = _search(name, folder)
-        if file is not None:
-            yield _Found(file, name if within else name.rpartition(".")[0])
-
-
-def _of_module(name: str, module: ModuleType) -> Iterator[_Found]:
-    file = getattr(module, "__file__", None)
+        file = getattr(loaded, "__file__", None)
+        is_package = hasattr(loaded, "__path__")
+    elif top in sys.stdlib_module_names or top in sys.builtin_module_names:
+        return
+    else:
+        spec = _search(name, folder)
+        file = None if spec is None else spec.origin
+        is_package = spec is not None and bool(spec.submodule_search_locations)
     if isinstance(file, str):
-        is_package = hasattr(module, "__path__")
-        yield _Found(Path(file), name if is_package else name.rpartition(".")[0])
+        yield _Found(Path(file), name if is_package else parent)
 
 
-def _search(name: str, folder: Path) -> tuple[Path | None, list[str]]:
-    """Finds a module that is not imported, without running its packages.
-
-    Returns:
-        Its file, if it has one; where its own modules are, if it is a package.
-    """
-    parent, _, tail = name.rpartition(".")
-    if not parent:
-        try:
-            spec = PathFinder.find_spec(name, [*sys.path, str(folder)])
-        except (ImportError, ValueError):
-            spec = None
-        if spec is None:
-            return None, []
-        origin = None if spec.origin is None else Path(spec.origin)
-        return origin, list(spec.submodule_search_locations or ())
-    loaded = sys.modules.get(parent)
-    places = _search(parent, folder)[1] if loaded is None else getattr(loaded, "__path__", ())
-    places = [*places, *map(str, places_of(parent))]
-    folders = [os.path.join(place, tail) for place in places]
-    for each in folders:
-        for file, within in ((Path(each, "__init__.py"), [each]), (Path(f"{each}.py"), [])):
-            if file.is_file():
-                return file, within
-    return None, [each for each in folders if os.path.isdir(each)]
+def _search(name: str, folder: Path) -> ModuleSpec | None:
+    """Finds a module that is not imported, without running its packages."""
+    parent, _, _ = name.rpartition(".")
+    places: Iterable[str] = [*sys.path, str(folder)]
+    if parent:
+        within = getattr(sys.modules.get(parent), "__path__", None)
+        if parent not in sys.modules:
+            spec = _search(parent, folder)
+            within = None if spec is None else spec.submodule_search_locations
+        places = [*(within or ()), *map(str, places_of(parent))]
+    try:
+        return PathFinder.find_spec(name, list(places))
+    except (ImportError, ValueError):
+        return None
 
 
 class _Roots(NamedTuple):

@@ -28,7 +28,7 @@ def build_model(study: StudyDefinition, hp: Hyperparameters) -> keras.Model:
     """Calls the study's builder.
 
     Raises:
-        BuilderError: If it returns no Keras model, or one that is not compiled where no `fit` of
+        BuilderError: If it returns no Keras model, or one that is not compiled although no `fit` of
             its own trains it, or reads what the space lacks.
         Exception: Whatever the builder raises.
     """
@@ -49,11 +49,7 @@ def build_model(study: StudyDefinition, hp: Hyperparameters) -> keras.Model:
 
 
 def check_model(study: StudyDefinition, returned: Any) -> keras.Model:
-    """Checks that what a builder returned is a Keras model, and returns it.
-
-    Raises:
-        BuilderError: If it is not.
-    """
+    """Returns what a builder returned if it is a Keras model; else raises BuilderError."""
     import keras
 
     if not isinstance(returned, keras.Model):
@@ -77,11 +73,7 @@ def _why_no_model(returned: Any) -> str:
 
 
 def recompile(study: StudyDefinition, model: keras.Model) -> None:
-    """Compiles a model with the study's arguments instead of the builder's.
-
-    Raises:
-        BuilderError: If the builder did not compile it, and the study lacks optimizer or loss.
-    """
+    """Compiles a model with the study's arguments instead of the builder's."""
     given = {"optimizer": study.optimizer, "loss": study.loss, "metrics": study.metrics}
     given = {name: value for name, value in given.items() if value is not None}
     if not model.compiled and not {"optimizer", "loss"} <= set(given):
@@ -109,11 +101,7 @@ def build_function(build: Any) -> Callable[[Hyperparameters], Any]:
 
 
 def build_variables(model: keras.Model, splits: AnySplits) -> None:
-    """Makes the missing variables of a model and its optimizer.
-
-    Raises:
-        Exception: Whatever Keras raises for data that does not suit the model.
-    """
+    """Makes the missing variables of a model and its optimizer."""
     import keras
 
     x = splits.train.first(1).x
@@ -139,11 +127,7 @@ def build_variables(model: keras.Model, splits: AnySplits) -> None:
 def build_callbacks(
     study: StudyDefinition, hp: Hyperparameters
 ) -> Sequence[keras.callbacks.Callback]:
-    """Calls the study's function that makes callbacks.
-
-    Raises:
-        BuilderError: If it does not return a list of Keras callbacks.
-    """
+    """Calls the study's function that makes callbacks."""
     import keras
 
     callbacks = list(study.callbacks(hp) or []) if study.callbacks is not None else []
@@ -157,10 +141,6 @@ def build_callbacks(
 
 
 def check_logged(metric: str, logged: set[str]) -> None:
-    """Checks that an objective is among the metrics that a model logs.
-
-    Raises:
-        ObjectiveError: If not; lists the metrics.
-    """
+    """Raises ObjectiveError, with the logged metrics, if an objective is not among them."""
     if metric not in logged:
         raise unknown_metric(metric, logged)

@@ -36,12 +36,7 @@ class Compared:
 
 
 def compared_outputs(model: keras.Model, y: Arrays) -> list[Compared]:
-    """Returns the outputs of a Sequential or Functional model with their targets and losses.
-
-    Args:
-        model: Built and compiled.
-        y: Targets.
-    """
+    """Returns the outputs of a Sequential or Functional model with their targets and losses."""
     loss = model.loss
     if isinstance(y, np.ndarray):
         output = single_output(model)

@@ -44,15 +44,11 @@ class Resolved(NamedTuple):
 def resolve_space(study: StudyDefinition, data: AnyData) -> Resolved:
     """Returns a study with its final space.
 
-    Hyperparameters that only the builder declares are tuned too, as in Keras Tuner.
-
-    Args:
-        study: With a space, or without.
-        data: Its data, a few samples of which serve to trace a HyperModel's own `fit`; or the maker
-            of its data, which may declare hyperparameters too.
+    Hyperparameters that only the builder declares are tuned too, as in Keras Tuner. A few samples
+    of the data serve to trace a HyperModel's own `fit`.
 
     Raises:
-        BuilderError: If the builder can't be traced, or the data of the default values not be made.
+        BuilderError: If the builder can't be traced, or the default values make no data.
         SearchSpaceError: If the space can't be tailored so.
     """
     # With --only, other hyperparameters never vary, even if they are declared later.
@@ -126,7 +122,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _is_the_last(error: Exception) -> bool:
-    """Returns whether an exception of a builder ends tracing, as it does not depend on values."""
+    """Returns whether an exception ends tracing, as other values would raise it too."""
     return isinstance(error, BuilderError) or is_fatal(error)
 
 

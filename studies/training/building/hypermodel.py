@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 from search_spaces.errors import BuilderError
 from studies.data import Part, Splits
 from studies.training.models import scalars
-from studies.training.process.determinism import begin_epoch
-from studies.training.process.seed_states import SeedStates
+from studies.training.process.determinism import SeedStates, begin_epoch
 from studies.training.trainer import OnEpoch, Training
 from studies.training.variables import copy_of
 from tracking.records import Objective, TrialSpec

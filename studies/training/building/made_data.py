@@ -34,13 +34,7 @@ DATA_SETS_KEPT = 4
 
 
 class Made(NamedTuple):
-    """The data made for a trial.
-
-    Attributes:
-        data: Its description.
-        splits: Loaded, without the weights of the classes.
-        class_weight: These.
-    """
+    """The data made for a trial, without the weights of its classes, and these."""
 
     data: AnyDataset
     splits: AnySplits
@@ -62,15 +56,7 @@ class MadeData:
         self._streamed: bool | None = None
 
     def described(self, hp: Any) -> AnyDataset:
-        """Returns the description of the data of hyperparameters.
-
-        Args:
-            hp: Gets reads and declarations as if the function were called each time.
-
-        Raises:
-            BuilderError: If the function returns something else.
-            Exception: Whatever it raises.
-        """
+        """Returns the description of the data; `hp` is read as if it were made each time."""
         study = self._study
         if isinstance(study.data, Dataset | StreamedDataset):
             return study.data
@@ -126,11 +112,7 @@ class MadeData:
         return Made(data, splits, resolve_class_weight(self.weights_of(hp), splits))
 
     def of_defaults(self, hp: Any) -> Made:
-        """Returns the data of the default hyperparameters, see `of`.
-
-        Raises:
-            StudyError: If it can't be made, for any reason.
-        """
+        """Returns the data of the default hyperparameters; raises StudyError for any failure."""
         try:
             return self.of(hp)
         except Exception as error:
@@ -164,11 +146,7 @@ def made_data(study: StudyDefinition) -> MadeData | None:
 
 
 def splits_for(data: AnyData, hp: Any) -> AnySplits:
-    """Returns the data that a trial is trained on, its classes weighted if `data` makes it.
-
-    Raises:
-        Exception: See `MadeData.of`.
-    """
+    """Returns the data that a trial is trained on, its classes weighted if `data` makes it."""
     if not isinstance(data, MadeData):
         return data
     made = data.of(hp)

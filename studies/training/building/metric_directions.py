@@ -15,14 +15,10 @@ if TYPE_CHECKING:
 
 
 def settled(objective: str | Objective, model: keras.Model | None) -> Objective:
-    """Returns an objective with its direction.
-
-    Args:
-        objective: One whose direction is known, or the name of a metric.
-        model: A model of the study that has measured a batch; None if none could be built.
+    """Returns an objective with its direction, by its name or a model that has measured a batch.
 
     Raises:
-        ObjectiveError: If neither the name nor the metric's object tells the direction.
+        ObjectiveError: If neither the name nor the metric's object shows the direction.
     """
     if isinstance(objective, Objective):
         return objective

@@ -59,15 +59,10 @@ class _Loss:
 
 
 def check_targets(model: keras.Model, x: Arrays, y: Arrays) -> None:
-    """Checks that the outputs and the losses of a model can fit the targets.
-
-    Args:
-        model: Compiled. One that is not built yet is called on one sample.
-        x: Samples, of shape (n, ...): one array, or several.
-        y: Their targets, likewise; all of them, as labels out of range may be few.
+    """Checks that outputs and losses of a compiled model fit all targets, as few may be wrong.
 
     Raises:
-        BuilderError: If they can't; lists everything that is wrong, and what to do.
+        BuilderError: If they don't; lists everything that is wrong, and what to do.
         Exception: What the model raises when it is called to be built.
     """
     if not _is_of_keras(model):
@@ -87,9 +82,6 @@ def check_weighted(model: keras.Model, part: Part) -> None:
     """Checks that a model can weight the targets of several outputs.
 
     Keras looks for an output's weights at the place of the output (`CompileLoss.call`).
-
-    Raises:
-        BuilderError: If targets and outputs go by name in the one and in order in the other.
     """
     output = getattr(model, "output", None) if _is_of_keras(model) else None
     several = isinstance(output, list | tuple | dict) and not isinstance(part.y, np.ndarray)

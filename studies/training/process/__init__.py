@@ -6,5 +6,4 @@
 | `environment` | what bits depend on besides spec and code |
 | `global_settings` | settings of the process, restored for each trial |
 | `peak_memory` | the peak memory of this process while it runs a trial |
-| `seed_states` | the seed generators of losses and metrics |
 """

@@ -5,25 +5,26 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces.errors import StudyError
 from search_spaces.private_parts import MissingPartError
 from studies.definition.seeds import epoch_seed
 from studies.libraries import keras_parts, tensorflow_parts
 from studies.training.process import global_settings
+from studies.training.structures.structure import Structure
 
+if TYPE_CHECKING:
+    import keras
+
+_log = logging.getLogger(__name__)
 # Seeds that were set since TensorFlow last dropped its kernels, and how many there may be.
 _seeds_set: Final[list[int]] = []
 _MOST_SEEDS = 50
 
 
 def prepare_environment(threads: int) -> None:
-    """Sets the variables that TensorFlow reads when it is imported. Call it before that.
-
-    Args:
-        threads: TensorFlow's intra-op threads, at least 1.
-    """
+    """Sets the variables that TensorFlow reads when it is imported. Call it before that."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # One of several workers must not take the whole GPU. Untested, as there was no GPU.
@@ -74,11 +75,7 @@ def configure_tensorflow(threads: int | None) -> int:
 
 
 def change_threads(before: int, threads: int) -> None:
-    """Sets the threads of a process that was prepared and configured for others.
-
-    Raises:
-        StudyError: If TensorFlow was used in this process before.
-    """
+    """Sets the threads of a process that was prepared and configured for others."""
     if threads == before:
         return
     configure_tensorflow(threads)
@@ -163,13 +160,9 @@ def set_global_random_states(states: tuple[Any, ...]) -> None:
 
 
 def begin_epoch(model: object, seed: int, epoch: int, others: Sequence[Any] = ()) -> None:
-    """Sets seed generators to a function of the trial's seed and the epoch.
+    """Sets seed generators to a function of the trial's seed and the epoch, counted from 1.
 
-    Args:
-        model: Its own generators come first.
-        seed: The trial's.
-        epoch: Counted from 1.
-        others: States of other generators that its training uses; see `states_beside`.
+    Those of the model come first, then the others; see `states_beside`.
     """
     import random
 
@@ -188,11 +181,9 @@ def seed_generator_states(model: object) -> list[Any]:
 
 
 def states_beside(model: object, variables: Iterable[Any]) -> list[Any]:
-    """Returns the states of seed generators among variables that are not a model's own.
+    """Returns the states of seed generators among all variables that a training reaches.
 
-    Args:
-        model: The model.
-        variables: All variables that its training reaches; see `Structure.variables`.
+    Without those of the model itself.
     """
     own = {id(state) for state in seed_generator_states(model)}
     return [state for state in variables if is_seed_state(state) and id(state) not in own]
@@ -201,3 +192,31 @@ def states_beside(model: object, variables: Iterable[Any]) -> list[Any]:
 def is_seed_state(variable: Any) -> bool:
     """Returns whether a variable holds the state of a seed generator."""
     return str(variable.name) == "seed_generator_state"
+
+
+class SeedStates:
+    """Finds the seed generators of a training besides the model's own: of losses and metrics.
+
+    Again for each epoch if callbacks may change what the model reaches.
+    """
+
+    def __init__(
+        self, model: keras.Model, *, changes: bool, structure: Structure | None = None
+    ) -> None:
+        self._model, self._changes, self._structure = model, changes, structure
+        # Those that are made when a loss is first called are found before the second epoch.
+        self._readings = 2 if structure is None else 0
+
+    def beside(self) -> list[Any]:
+        """Returns the variables that hold their states, in an order that the structure fixes."""
+        known = self._structure
+        if known is None or ((self._changes or self._readings > 0) and not known.of_libraries):
+            self._readings -= 1
+            try:
+                known = self._structure = Structure(self._model)
+            except Exception:
+                # Another version of Keras: `fit` must train nevertheless.
+                _log.debug("the structure can't be read", exc_info=True)
+                return []
+        # Libraries' own losses and metrics draw nothing.
+        return [] if known.of_libraries else states_beside(self._model, known.variables)

@@ -1,8 +1,8 @@
 """The environment that a trial's bits depend on besides its spec and code.
 
-Versions, the processor and its instructions, the settings of Keras, and those environment
-variables that change what TensorFlow computes. Of variables only the ones in a list: others hold
-passwords, such as Terraform's ``TF_VAR_…``.
+Versions, the processor and its instructions, the settings of Keras, and the environment variables
+that change what TensorFlow computes. Only variables in a list are read: others hold passwords, such
+as Terraform's ``TF_VAR_…``.
 """
 
 from __future__ import annotations
@@ -65,11 +65,9 @@ def environment() -> dict[str, str]:
 
 
 def environment_differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Returns the differences of two environments.
+    """Returns the differences of a recorded environment and the present one.
 
-    Args:
-        before: As recorded. Entries that it lacks were not recorded yet, and are ignored.
-        now: The present one.
+    Entries that were not recorded are ignored.
     """
     return [
         f"{name} was {before[name] or 'none'} and is {now.get(name, 'not known') or 'none'}"

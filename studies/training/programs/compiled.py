@@ -21,11 +21,11 @@ from studies.training.callbacks import may_change_model
 from studies.training.plain import PlainTrainer
 from studies.training.process import global_settings
 from studies.training.process.determinism import (
+    SeedStates,
     global_random_states,
     set_global_random_states,
     states_beside,
 )
-from studies.training.process.seed_states import SeedStates
 from studies.training.programs.chosen_programs import Chosen, ChosenPrograms
 from studies.training.programs.epochs import Arrays, Signature
 from studies.training.programs.fitness import why_not

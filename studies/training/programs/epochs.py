@@ -29,34 +29,22 @@ _Step = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class BatchLayout:
-    """The structure of a batch.
-
-    Attributes:
-        text: The structure of its arrays, as text to compare.
-        arrays: Type and shape of each of its arrays, the first axis left out.
-        structure: The structure of its arrays.
-    """
+    """The structure of a batch, also as text to compare."""
 
     text: str
+    # Type and shape of each array, without the first axis.
     arrays: tuple[tuple[str, tuple[int, ...]], ...]
     structure: Any = field(compare=False)
 
 
 @dataclass(frozen=True)
 class Signature:
-    """The properties of the data that decide a graph.
-
-    Attributes:
-        training: The batch of a training step.
-        validation: The batch of a validation step.
-        batch_size: Samples per step.
-        training_size: Samples of a training batch, if TensorFlow knows it; see `known_size`.
-        validation_size: Likewise of a validation batch.
-    """
+    """The properties of the data that decide a graph."""
 
     training: BatchLayout
     validation: BatchLayout
     batch_size: int
+    # Samples of a batch, if TensorFlow knows them; see `known_size`.
     training_size: int | None
     validation_size: int | None
 

@@ -11,8 +11,7 @@ from studies.definition.seeds import permutation
 from studies.libraries.keras_parts import initial_epoch, reset_other_metrics
 from studies.training.callbacks import overrides, terminating
 from studies.training.plain import end_epochs
-from studies.training.process.determinism import begin_epoch
-from studies.training.process.seed_states import SeedStates
+from studies.training.process.determinism import SeedStates, begin_epoch
 from studies.training.programs.chosen_programs import ChosenPrograms
 from studies.training.programs.epochs import Arrays, in_order
 from studies.training.programs.program import Program

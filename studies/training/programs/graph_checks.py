@@ -55,13 +55,6 @@ def random_operation(model: keras.Model) -> str:
     """Returns an operation of a trained model's steps that draws random numbers by itself.
 
     ``tf.random.normal`` and similar functions keep a state from call to call in no variable.
-
-    Args:
-        model: One that `fit` has trained.
-
-    Returns:
-        The operation and its place, or an empty text. For a model that runs eagerly, without
-        graphs, a message about that.
     """
     if model.run_eagerly:
         return "what runs eagerly"
@@ -90,12 +83,7 @@ def _draws(operation: str) -> bool:
 
 
 def place_of_captured(loop: Loop, known: Collection[int]) -> str:
-    """Returns where a loop uses an unknown resource; else an empty text.
-
-    Args:
-        loop: The loop.
-        known: The ids of the known ones' handles.
-    """
+    """Returns where a loop uses an unknown resource; else an empty text."""
     captured = loop.function.captured_inputs
     if all(each.dtype.name != "resource" or id(each) in known for each in captured):
         return ""

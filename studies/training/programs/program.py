@@ -40,11 +40,6 @@ class NotCompilableError(InternalError):
 class Program:
     """Traces a model's training and validation.
 
-    Args:
-        model: Built, its optimizer and metrics too.
-        structure: Its structure.
-        signature: The signature of the data.
-
     Raises:
         NotCompilableError: If the trace has state besides the model's variables.
         Exception: Whatever the model raises when it is traced.

@@ -33,15 +33,11 @@ BATCHES = 3
 
 @dataclass
 class Checked:
-    """The trials that a program was checked with.
+    """The trials that a program was checked with."""
 
-    Attributes:
-        first: The hyperparameters of the traced trial; None if it is not used yet.
-        names: Hyperparameters that had another value in a checked trial.
-        trials: Trials that were checked.
-    """
-
+    # The hyperparameters of the traced trial; None if it is not used yet.
     first: Mapping[str, Any] | None = None
+    # Hyperparameters that had another value in a checked trial.
     names: set[str] = field(default_factory=set)
     trials: int = 0
 
@@ -67,18 +63,10 @@ def is_due(checked: Checked, values: Mapping[str, Any]) -> bool:
 
 
 def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
-    """Trains and validates for a few batches by a program, and by the model's own steps.
+    """Compares a few batches by a program with the model's own steps; returns the difference.
 
-    First by its untraced steps. If these give other bits, as TensorFlow then fuses less, by
+    First with its untraced steps. If these give other bits, as TensorFlow then fuses less, with
     functions that Keras traces again. The model is restored afterwards.
-
-    Args:
-        training: The model, its variables made.
-        chosen: The program.
-        arrays: The data.
-
-    Returns:
-        The difference, or an empty text.
     """
     model, spec, program = training.model, training.spec, chosen.program
     epoch = training.initial_epoch + 1

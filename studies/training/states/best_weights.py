@@ -26,9 +26,6 @@ class BestWeights:
     In memory until the trial ends: an epoch of a small model takes less time than writing a
     file, and most best epochs are soon surpassed.
 
-    Args:
-        model: The model.
-
     Attributes:
         copy: Weights, then the optimizer's variables; None if nothing was taken.
     """
@@ -54,23 +51,14 @@ class BestWeights:
         self.take_copy(copy_of(self._model))
 
     def take_copy(self, copy: Sequence[np.ndarray], sha256: str = "") -> None:
-        """Takes an earlier copy.
-
-        Args:
-            copy: As `copy_of` returned it.
-            sha256: The digest of its weights, if it is known.
-        """
+        """Takes an earlier copy, as `copy_of` returned it, with its digest if that is known."""
         self.copy, self._sha256 = copy, sha256
         self._weights = len(self._model.weights)
 
     def write(self, path: Path) -> str:
-        """Writes the copy, whole or not at all. What the model holds afterwards is undefined.
+        """Writes the copy, whole or not at all, and returns the digest of the file's content.
 
-        Args:
-            path: The file.
-
-        Returns:
-            The digest of the file's content, by which damage to it is noticed.
+        The model's values are undefined afterwards.
 
         Raises:
             OSError: If it can't be written.

@@ -18,11 +18,9 @@ if TYPE_CHECKING:
 
 
 class Beyond(NamedTuple):
-    """The variables of a training beyond its weights.
+    """The variables of a training beyond its weights, in an order that the builder fixes.
 
-    Attributes:
-        variables: In an order that is the same for each model of the builder's.
-        reason: Why a state can't hold everything, or empty.
+    If a state can't hold all of them, the reason.
     """
 
     variables: Sequence[keras.Variable]
@@ -39,10 +37,6 @@ def beyond_weights(model: keras.Model, structure: Structure | None = None) -> Be
 
     Left out are the model's own seed generators, which are set for each epoch, and the metrics of
     Keras's that are reset for each.
-
-    Args:
-        model: Its variables made.
-        structure: Its structure, if it is known.
     """
     structure = structure or Structure(model)
     if structure.state:

@@ -35,9 +35,8 @@ class CallbackStateError(InternalError):
 def capture(callbacks: Sequence[keras.callbacks.Callback]) -> list[dict[str, Any]]:
     """Returns the state of each callback: its attributes, arrays copied.
 
-    Raises:
-        CallbackStateError: If one keeps anything but numbers, texts, arrays and containers of
-            them. (Functions are ignored in Keras's own callbacks, which never change them.)
+    Anything but numbers, texts, arrays and containers of them raises CallbackStateError. Functions
+    are ignored in Keras's own callbacks, which never change them.
     """
     return [_captured(callback) for callback in callbacks]
 

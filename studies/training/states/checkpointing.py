@@ -43,14 +43,9 @@ _SHARE = 0.03
 
 
 class Checkpoints:
-    """Keeps the state of a training. Use it as a context: leaving it waits for the last write.
+    """Keeps the state of a training, unless its trainer concludes: then it can't be resumed.
 
-    Args:
-        task: Where the state goes.
-        model: The model.
-        callbacks: The user's own.
-        weights: The weights of the best epoch.
-        trainer: The trainer. One that concludes has no states: its trainings can't be resumed.
+    As a context, it waits at its end for the last write.
 
     Attributes:
         given_up: Why states are no longer kept, or empty.
@@ -91,15 +86,9 @@ class Checkpoints:
     def after_epoch(
         self, epochs: Sequence[Mapping[str, float]], best: BestEpoch | None, *, last: bool
     ) -> None:
-        """Takes the state after an epoch.
+        """Takes the state after an epoch; `last` if the training ends with it.
 
-        Args:
-            epochs: The metrics of every epoch so far.
-            best: The best of them.
-            last: Whether the training ends with it, and another one may continue it.
-
-        Raises:
-            StudyError: If an earlier state could not be written.
+        Raises StudyError if an earlier state could not be written.
         """
         if self._writer is None or best is None:
             return

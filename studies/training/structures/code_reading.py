@@ -49,11 +49,7 @@ class Reads:
         return not {"__dict__", "attrgetter"}.isdisjoint(self.attributes)
 
     def untold(self, values: Mapping[str, Any]) -> str:
-        """Returns why its reads can't be known; empty if they can.
-
-        Args:
-            values: Globals, by name.
-        """
+        """Returns why its reads can't be known, or empty; `values` are globals by name."""
         for name in self.globals:
             if name in _UNTOLD and name not in values:
                 return f"code that {_UNTOLD[name]}"

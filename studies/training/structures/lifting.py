@@ -95,13 +95,7 @@ class Record:
 
 
 class Lifted:
-    """A number computed from a trial's numbers.
-
-    Args:
-        record: The trace's record.
-        formula: Computes it.
-        sources: Positions of the numbers that it depends on.
-    """
+    """A number that a formula computes from a trial's numbers, those at some positions."""
 
     def __init__(
         self, record: Record, formula: Callable[[Values], float], sources: frozenset[int]
@@ -208,10 +202,7 @@ numbers.Real.register(Lifted)
 def lifted(sources: Sequence[LiftedNumber], exact: frozenset[int]) -> Iterator[Record]:
     """Replaces a model's numbers by lifted ones, while it is traced.
 
-    Args:
-        sources: The numbers.
-        exact: Positions of numbers that are not lifted, so that a program serves only trials with
-            the same value there.
+    Those at the exact positions stay: a program then serves only trials with the same values there.
     """
     record = Record([source.value for source in sources])
     originals = [getattr(source.owner, source.attribute) for source in sources]
