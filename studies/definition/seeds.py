@@ -86,7 +86,7 @@ def seed_states(model: keras.Model) -> list[keras.Variable]:
     """
     from studies.training.process.determinism import SeedStates, seed_generator_states
 
-    return [*seed_generator_states(model), *SeedStates(model, changes=False).beside()]
+    return [*seed_generator_states(model), *SeedStates(model, changes=False).others()]
 
 
 def _derive(purpose: str, *numbers: int) -> int:

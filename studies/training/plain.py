@@ -127,9 +127,9 @@ class PlainTrainer:
 def _made(training: Training) -> str:
     """Makes a model's variables; returns the error if that fails.
 
-    It makes those of its loss, metrics and optimizer only if nobody can notice: a user's code may
-    count its calls, and callbacks may see variables. A loss may need several samples. Or the model
-    is wrong, which `fit` reports.
+    Those of loss, metrics and optimizer only if no code of the user can notice: it may count its
+    calls, and callbacks may see variables. A failure need not mean that `fit` fails, as a loss may
+    need several samples.
     """
     model, splits = training.model, training.splits
     try:
@@ -158,7 +158,7 @@ def _begin_epochs(
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             batches.set_epoch(seed, epoch + 1)
-            begin_epoch(self.model, seed, epoch + 1, seeds.beside())
+            begin_epoch(self.model, seed, epoch + 1, seeds.others())
 
         def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
             if batches.ended(batch):

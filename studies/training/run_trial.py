@@ -19,7 +19,7 @@ from studies.training.process import global_settings
 from studies.training.process.determinism import begin_trial
 from studies.training.states.best_weights import BestWeights
 from studies.training.states.checkpointing import Checkpoints, cannot_write
-from studies.training.states.resuming import restoring, take_up
+from studies.training.states.resuming import last_state, restoring
 from studies.training.states.training_state import TrainingState
 from studies.training.trainer import ChangedModelError, NotTrainedError, Trainer, Training
 from studies.training.variables import parameters_of
@@ -167,7 +167,7 @@ class _Run:
         try:
             model, callbacks = _build(self.study, hp, spec.seed)
             if not self.stateless:
-                state = take_up(task, model, splits, callbacks)
+                state = last_state(task, model, splits, callbacks)
                 if state is None and (task.origin is not None or spec.attempt > 1):
                     # The attempt to restore one may have changed the model.
                     model, callbacks = _build(self.study, hp, spec.seed)
@@ -210,7 +210,7 @@ class _Run:
         """
         build = self.study.build
         if state is not None:
-            if not watch.go_on_from(state):
+            if not watch.resume_from(state):
                 return False
             restored = restoring(training.callbacks, state.callbacks)
             training = replace(

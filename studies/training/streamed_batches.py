@@ -37,7 +37,7 @@ class StreamedBatches:
         self, splits: StreamedSplits, class_weight: Mapping[int, float] | None = None
     ) -> None:
         self._seed = PROFILE_SEED
-        self._told = splits.train.profile.told
+        self._steps = splits.train.profile.known_batches
         self.training = _adapter(splits.train, lambda: self._seed, class_weight)
         self.validation = _adapter(splits.validation, lambda: PROFILE_SEED, None)
 
@@ -57,7 +57,7 @@ class StreamedBatches:
 
     def correct(self, params: dict[str, Any]) -> None:
         """Sets the number of steps for callbacks to Keras's number."""
-        params["steps"] = self._told
+        params["steps"] = self._steps
 
     def close(self) -> None:
         """Ends readings that a training left unfinished, and their threads."""
@@ -70,7 +70,7 @@ class StreamedBatches:
 def _adapter(
     stream: Stream, seed: Callable[[], int], class_weight: Mapping[int, float] | None
 ) -> Any:
-    source, told = stream.source, stream.profile.told
+    source, known = stream.source, stream.profile.known_batches
 
     class StreamAdapter(adapter_class()):  # type: ignore[misc]
         """Reads a stream again for each epoch."""
@@ -86,7 +86,7 @@ def _adapter(
         def num_batches(self) -> int:
             # A training epoch may have a batch more or less than another; see `ended`.
             some = source.part == "train" and source.steps is None
-            return _UNTIL_THE_END if some else told or _UNTIL_THE_END
+            return _UNTIL_THE_END if some else known or _UNTIL_THE_END
 
         @property
         def batch_size(self) -> None:
@@ -99,10 +99,10 @@ def _adapter(
             self._reading = Reading(source, seed(), class_weight)
             self.batches = self._reading.batches
             fixed = source.part != "train" or source.steps is not None
-            if fixed and told is not None and self.batches not in (None, told):
+            if fixed and known is not None and self.batches not in (None, known):
                 raise DataError(
-                    f"{source.called} of this epoch has {self.batches} batches, and {told} are to "
-                    "be read of it. Give each epoch as many, or pass a smaller number as "
+                    f"{source.called} of this epoch has {self.batches} batches, and {known} must "
+                    "be read. Give each epoch as many, or pass a smaller number as "
                     "steps_per_epoch or validation_steps."
                 )
             # Before it begins: an error after that would leave threads.

@@ -32,7 +32,7 @@ class Training:
         hp: The trial's hyperparameters.
         initial_epoch: Number of epochs that the model was already trained.
         unfit: Why it must be trained by `model.fit`, or empty.
-        traced: What the steps were traced for before it was cut; see `Trainer.traced`.
+        traced: What the steps were traced for before an interruption; see `Trainer.traced`.
     """
 
     model: keras.Model
@@ -46,17 +46,16 @@ class Training:
 
 
 class NotTrainedError(InternalError):
-    """A training failed before its first epoch was reported, in a way that `model.fit` may not.
+    """A training failed before it reported its first epoch, and `model.fit` may not fail.
 
-    Its text says how. Model and callbacks can't be used any more: they must be built again, and
-    trained by `model.fit`.
+    Its text says how. Model and callbacks must be built again, and trained by `model.fit`.
     """
 
 
 class ChangedModelError(NotTrainedError):
-    """A resumed training would train another model than before it was cut.
+    """A resumed training would train another model than before it was interrupted.
 
-    Callbacks changed it at an epoch that is over. It must be trained from its first epoch.
+    Callbacks changed the model at an earlier epoch, so it must be trained from its first epoch.
     """
 
 

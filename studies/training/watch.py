@@ -57,7 +57,7 @@ class Watch:
         # Whether it has reached an epoch after which it can't be resumed.
         self._diverged = False
 
-    def go_on_from(self, state: TrainingState) -> bool:
+    def resume_from(self, state: TrainingState) -> bool:
         """Resumes a training where it stopped; False if it has ended."""
         self.best = state.best
         self.weights.take_copy(state.best_weights, state.weights_sha256)

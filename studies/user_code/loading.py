@@ -98,8 +98,8 @@ def _no_target(text: str, path: str, file: Path) -> str:
         known = suggestion(text, catalog_names())
         return f"There is no study {text!r} in the catalog, and no such file. {known}"
     # Without the ending, by which all files are alike.
-    beside = [each.stem for each in file.parent.glob("*.py")] if file.parent.is_dir() else []
-    near = get_close_matches(file.stem, beside, n=1, cutoff=0.7)
+    neighbours = [each.stem for each in file.parent.glob("*.py")] if file.parent.is_dir() else []
+    near = get_close_matches(file.stem, neighbours, n=1, cutoff=0.7)
     meant = f" Did you mean {str(file.with_name(near[0] + '.py'))!r}?" if near else ""
     return f"There is no study file {path!r}.{meant} {_A_TARGET}{hint}"
 

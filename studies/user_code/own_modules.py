@@ -13,8 +13,8 @@ import os
 import sys
 import sysconfig
 import tokenize
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib.machinery import ModuleSpec, PathFinder
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.machinery import PathFinder
 from pathlib import Path, PurePath
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
@@ -155,27 +155,39 @@ def _resolved(name: str, folder: Path) -> Iterator[_Found]:
     elif top in sys.stdlib_module_names or top in sys.builtin_module_names:
         return
     else:
-        spec = _search(name, folder)
-        file = None if spec is None else spec.origin
-        is_package = spec is not None and bool(spec.submodule_search_locations)
-    if isinstance(file, str):
+        file, within = _search(name, folder)
+        is_package = bool(within)
+    if file is not None:
         yield _Found(Path(file), name if is_package else parent)
 
 
-def _search(name: str, folder: Path) -> ModuleSpec | None:
-    """Finds a module that is not imported, without running its packages."""
-    parent, _, _ = name.rpartition(".")
-    places: Iterable[str] = [*sys.path, str(folder)]
-    if parent:
-        within = getattr(sys.modules.get(parent), "__path__", None)
-        if parent not in sys.modules:
-            spec = _search(parent, folder)
-            within = None if spec is None else spec.submodule_search_locations
-        places = [*(within or ()), *map(str, places_of(parent))]
-    try:
-        return PathFinder.find_spec(name, list(places))
-    except (ImportError, ValueError):
-        return None
+def _search(name: str, folder: Path) -> tuple[Path | None, list[str]]:
+    """Finds a module that is not imported, without running its packages.
+
+    Not `PathFinder`, which needs the parents of namespace packages to be imported.
+
+    Returns:
+        Its file, if it has one; where its own modules are, if it is a package.
+    """
+    parent, _, tail = name.rpartition(".")
+    if not parent:
+        try:
+            spec = PathFinder.find_spec(name, [*sys.path, str(folder)])
+        except (ImportError, ValueError):
+            spec = None
+        if spec is None:
+            return None, []
+        origin = None if spec.origin is None else Path(spec.origin)
+        return origin, list(spec.submodule_search_locations or ())
+    loaded = sys.modules.get(parent)
+    places = _search(parent, folder)[1] if loaded is None else getattr(loaded, "__path__", ())
+    places = [*places, *map(str, places_of(parent))]
+    folders = [os.path.join(place, tail) for place in places]
+    for each in folders:
+        for file, within in ((Path(each, "__init__.py"), [each]), (Path(f"{each}.py"), [])):
+            if file.is_file():
+                return file, within
+    return None, [each for each in folders if os.path.isdir(each)]
 
 
 class _Roots(NamedTuple):

@@ -89,14 +89,14 @@ class _NotLaunched:
     """
 
     def __init__(self, study: str, wanted: str) -> None:
-        self._told = (
+        self._refusal = (
             f"the result of the study {study!r} is missing while its file is loaded for "
             f"{wanted!r}. Put code that needs it after that launch, or into another file"
         )
         self._study = study
 
     def _refuse(self, *_: object) -> NoReturn:
-        raise StudyFileError(self._told)
+        raise StudyFileError(self._refusal)
 
     def _same(self, *_: object, **__: object) -> Any:
         return self

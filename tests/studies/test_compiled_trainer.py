@@ -142,7 +142,7 @@ def several_steps() -> keras.Model:
         (lambda: compiled(stack(Looking())), "state, used in .*looking.*, that is in no Keras"),
         (lambda: compiled(stack(Leaving())), "PyFunc.*leaving"),
         (eager, "eagerly"),
-        (with_an_evaluate, "given a evaluate of its own"),
+        (with_an_evaluate, "given its own evaluate"),
         (several_steps, "steps_per_execution"),
         (stacked_cells, "StackedRNNCells"),
     ],

@@ -196,7 +196,7 @@ def test_signatures_are_of_raw_data(scored: tuple[dict[str, Any], dict[str, Any]
 def test_a_transformer_that_no_layer_can_be_is_told() -> None:
     splits = datasets.arrays(X, Y, preprocess=PCA(2)).load()
     (warning,) = splits.warnings
-    assert "preprocess=PCA(n_components=2) can't be made layers" in warning
+    assert "preprocess=PCA(n_components=2) can't become layers" in warning
     assert datasets.arrays(X, Y, preprocess="standardize").load().warnings == []
 
 

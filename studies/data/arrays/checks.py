@@ -141,5 +141,5 @@ def check_some_weight(weights: np.ndarray, name: str) -> None:
     if not weights.any():
         raise DataError(
             f"{name} is 0 for all of {len(weights)} samples: none counts. Pass weights above 0 "
-            "for those that shall, or make the part larger."
+            "for some, or make the part larger."
         )

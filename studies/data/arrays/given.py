@@ -81,10 +81,10 @@ class Given:
     def warnings(self) -> list[str]:
         """Warnings for the user."""
         found = [
-            f"preprocess={each.name} can't be made layers of a Keras model, so the registered "
-            f"model will take {name} as that returns it, not as it was given. Put it into the "
-            "model as layers; 'standardize', 'minmax' and scikit-learn's StandardScaler, "
-            "MinMaxScaler, MaxAbsScaler and RobustScaler are put into it."
+            f"preprocess={each.name} can't become layers of a Keras model, so the registered model "
+            f"will take {name} after this preprocessing. Put it into the model as layers, or use "
+            "'standardize', 'minmax' or scikit-learn's StandardScaler, MinMaxScaler, MaxAbsScaler "
+            "or RobustScaler, which become layers."
             for name, each in self.unlike_layers.items()
         ]
         return found + [

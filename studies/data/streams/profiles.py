@@ -17,7 +17,7 @@ from studies.data.arrays.numbers import check_finite
 from studies.data.parts.classes import class_labels
 from studies.data.parts.part import Part
 from studies.data.streams.readings import Reading
-from studies.data.streams.sources import Source
+from studies.data.streams.sources import ENDS, Source
 from studies.data.structures import Arrays, length_of, named_arrays
 from studies.error_texts import describe
 
@@ -47,14 +47,14 @@ PROFILE_SEED = 0
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """What is known of a source.
+    """Facts about a source, from its first batches.
 
     Attributes:
         kind: the kind of source, such as "tf.data.Dataset".
         head: the first batch, without weights unless there is one for each sample.
         weighted: whether batches have weights.
         largest_class: in the batches that were read; None if their targets are no classes.
-        told: batches of a reading, if the data knows before it is read, else None.
+        known_batches: batches of a reading, if known before it is read, else None.
         batches: batches that were read.
         samples: samples of a reading; None if not all were read.
         repeatable: whether a second reading gave the same.
@@ -66,7 +66,7 @@ class Profile:
     head: Part
     weighted: bool
     largest_class: int | None
-    told: int | None
+    known_batches: int | None
     batches: int
     samples: int | None
     repeatable: bool
@@ -76,7 +76,7 @@ class Profile:
         """Returns its description in records, ready for JSON."""
         return {
             "kind": self.kind,
-            "batches": self.told if self.samples is None else self.batches,
+            "batches": self.known_batches if self.samples is None else self.batches,
             "batch_size": len(self.head),
             "digest_of": self.digest_of,
             "same_each_time": self.repeatable,
@@ -102,7 +102,7 @@ def profile_of(source: Source) -> Profile:
     except DataError:
         raise
     except Exception as error:
-        hint = next((hint for told, hint in _HINTS.items() if told in str(error)), _NO_HINT)
+        hint = next((hint for part, hint in _HINTS.items() if part in str(error)), _NO_HINT)
         raise DataError(
             f"{_capital(source.called)} can't be read: {describe(error).removesuffix('.')}. {hint}"
         ) from error
@@ -111,11 +111,7 @@ def profile_of(source: Source) -> Profile:
 def _profile_of(source: Source) -> Profile:
     reading = Reading(source, PROFILE_SEED)
     if reading.endless:
-        told = {"train": "steps_per_epoch", "validation": "validation_steps"}
-        steps = f"Pass {told[source.part]}" if source.part in told else "End it, by take(),"
-        raise DataError(
-            f"{_capital(source.called)} has no end. {steps}, the batches that an epoch has of it."
-        )
+        raise DataError(f"{_capital(source.called)} has no end. {_capital(ENDS[source.part])}.")
     head: Batch | None = None
     alone = False
     digests: list[str] = []
@@ -136,8 +132,8 @@ def _profile_of(source: Source) -> Profile:
         raise DataError(f"{_capital(source.called)} has no batches.")
     if ended and source.steps is not None and len(digests) < source.steps:
         raise DataError(
-            f"{_capital(source.called)} has {len(digests)} batches, but {source.steps} must be "
-            "read of it in an epoch. Pass a smaller number, or none to read all."
+            f"{_capital(source.called)} has {len(digests)} batches, but an epoch must read "
+            f"{source.steps}. Pass a smaller number, or none to read all."
         )
     repeatable = _digests_again(source, len(digests)) == digests[:_BATCHES_READ_AGAIN]
     return Profile(
@@ -145,7 +141,7 @@ def _profile_of(source: Source) -> Profile:
         head=_part(head, alone),
         weighted=len(head) > 2,
         largest_class=classes,
-        told=source.steps or reading.batches,
+        known_batches=source.steps or reading.batches,
         batches=len(digests),
         samples=samples if ended else None,
         repeatable=repeatable,
@@ -206,9 +202,9 @@ def _checked(given: tuple[Any, ...], of: str) -> Batch:
     """Returns the arrays that a training step would get; refuses those that none can use."""
     if len(given) not in (1, 2, 3):
         raise DataError(
-            f"What is trained on {of} must be (x, y), (x, y, sample_weight), or (x,). Received: "
-            f"{len(given)} of them. Give each batch as a tuple of these, or pass targets=False if "
-            "all of them are samples."
+            f"A batch must be (x, y), (x, y, sample_weight) or (x,). Received: a tuple of "
+            f"{len(given)} entries {of}. Give such tuples, or pass targets=False if all entries "
+            "are samples."
         )
     batch = tuple(_arrays(each, f"{name} {of}") for name, each in zip(_NAMES, given, strict=False))
     for name, array in _named(batch).items():
@@ -239,7 +235,7 @@ def _array(given: Any, name: str) -> np.ndarray:
     if not isinstance(given, tf.Tensor):
         raise DataError(
             f"{name} holds a {type(given).__name__}. Give an array, or a dict or tuple of arrays; "
-            "what is sparse or ragged, the model can make of them."
+            "the model can make sparse or ragged tensors of them."
         )
     return np.asarray(given.numpy())
 

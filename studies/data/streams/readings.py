@@ -38,13 +38,13 @@ class Reading:
                 "version, or data in arrays."
             ) from None
         self._dataset: Any = None
-        told = self._adapter.num_batches
+        known = self._adapter.num_batches
         if self.kind == PY_DATASET:
-            self.endless = told is None and source.steps is None
-            told = source.steps if told is None else min(told, source.steps or told)
+            self.endless = known is None and source.steps is None
+            known = source.steps if known is None else min(known, source.steps or known)
         else:
             self.endless = _is_infinite(opened)
-        self.batches: int | None = told
+        self.batches: int | None = known
 
     def begin(self) -> None:
         """Calls the data's hook for the beginning of an epoch, as `fit` does."""

@@ -25,12 +25,18 @@ TF_DATA = "tf.data.Dataset"
 PY_DATASET = "keras.utils.PyDataset"
 GENERATOR = "Python generator"
 
+ENDS = {
+    "train": "pass steps_per_epoch",
+    "validation": "pass validation_steps",
+    "test": "end it, by take()",
+}
+"""How to end data that has no end."""
 PART_NAMES = {"train": "training", "validation": "validation", "test": "test"}
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """What gives the batches of a part.
+    """The source of a part's batches.
 
     Attributes:
         part: "train", "validation" or "test".

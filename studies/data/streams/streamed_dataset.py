@@ -16,7 +16,7 @@ from studies.data.arrays.given import Given
 from studies.data.dataset import DescribedData
 from studies.data.parts.part import Part
 from studies.data.streams.profiles import Profile, profile_of
-from studies.data.streams.sources import PART_NAMES, Source
+from studies.data.streams.sources import ENDS, PART_NAMES, Source
 from studies.data.structures import named_arrays
 from tracking.store.atomic import replacing
 
@@ -33,11 +33,6 @@ _ADVICE = {
     "all other randomness depend on that alone.",
     "validation": "Let nothing in it be random.",
     "test": "Let nothing in it be random.",
-}
-_ENDS = {
-    "train": "pass steps_per_epoch",
-    "validation": "pass validation_steps",
-    "test": "end it, by take()",
 }
 
 
@@ -127,9 +122,9 @@ class StreamedSplits:
             )
         return found + [
             f"The {PART_NAMES[name]} data has no known length, and did not end within its first "
-            f"{profile.batches} batches. If it has no end, {_ENDS[name]}."
+            f"{profile.batches} batches. If it has no end, {ENDS[name]}."
             for name, profile in profiles
-            if profile.told is None and profile.samples is None
+            if profile.known_batches is None and profile.samples is None
         ]
 
     def unseal_test(self) -> Stream:

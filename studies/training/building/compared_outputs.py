@@ -86,7 +86,7 @@ def named_outputs(model: keras.Model) -> dict[str, Any]:
 def _declared_output(model: keras.Model) -> Any:
     import keras
 
-    # A Sequential has `outputs` once it is built; a Functional's `output` is as it was declared.
+    # A Sequential has `outputs` once it is built. A Functional's `output` keeps its structure.
     sequential = isinstance(model, keras.Sequential)
     return getattr(model, "outputs" if sequential else "output", None)
 

@@ -288,8 +288,8 @@ def _watching(on_epoch: _OnEpochOf, seed: int) -> Any:
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             if self.model is not None:
-                beside = SeedStates(self.model, changes=True).beside()
-                begin_epoch(self.model, seed, self.ended + 1, beside)
+                others = SeedStates(self.model, changes=True).others()
+                begin_epoch(self.model, seed, self.ended + 1, others)
 
         def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
             self.ended += 1

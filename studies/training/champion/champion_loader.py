@@ -75,17 +75,17 @@ def load_keras_model(folder: str | Path) -> Any:
     import keras
 
     folder = Path(folder)
-    told = _told(folder)
+    contents = _contents(folder)
     return keras.saving.load_model(
         folder / "data" / "model.keras",
-        custom_objects=_objects(folder / USERS_CODE, told),
-        compile=told.get("compiles", True),
+        custom_objects=_objects(folder / USERS_CODE, contents),
+        compile=contents.get("compiles", True),
     )
 
 
 def can_not_be_loaded(folder: Path) -> bool:
     """Returns whether a model has layers that could not be saved safely, or lack their code."""
-    return bool(_told(folder).get("missing"))
+    return bool(_contents(folder).get("missing"))
 
 
 def _load_pyfunc(path: str) -> ServedModel:
@@ -93,18 +93,18 @@ def _load_pyfunc(path: str) -> ServedModel:
     return ServedModel(load_keras_model(path))
 
 
-def _told(folder: Path) -> dict[str, Any]:
+def _contents(folder: Path) -> dict[str, Any]:
     file = folder / USERS_CODE / OBJECTS
-    told: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-    return told
+    contents: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    return contents
 
 
-def _objects(folder: Path, told: dict[str, Any]) -> dict[str, Any]:
+def _objects(folder: Path, contents: dict[str, Any]) -> dict[str, Any]:
     """Returns a model's own classes and functions by the names that Keras looks for."""
     made: dict[str, ModuleType] = {}
-    before = {name: sys.modules.get(name) for name in told.get("modules", {})}
+    before = {name: sys.modules.get(name) for name in contents.get("modules", {})}
     try:
-        for name, file in told.get("modules", {}).items():
+        for name, file in contents.get("modules", {}).items():
             # Instead of another one of the same name, which may be another version.
             made[name] = sys.modules[name] = module = ModuleType(name)
             module.__file__ = path = str(folder / file)
@@ -121,7 +121,8 @@ def _objects(folder: Path, told: dict[str, Any]) -> dict[str, Any]:
             else:
                 sys.modules[name] = module_before
     return {
-        key: _found(made[module], name) for key, (module, name) in told.get("objects", {}).items()
+        key: _found(made[module], name)
+        for key, (module, name) in contents.get("objects", {}).items()
     }
 
 
@@ -171,13 +172,13 @@ def put_into(
     files = {name: f"{number}_{name}.py" for number, name in enumerate(modules)}
     for name, text in modules.items():
         (users / files[name]).write_text(text, "utf-8")
-    told = {
+    contents = {
         "modules": files,
         "objects": dict(objects),
         "missing": list(missing),
         "compiles": compiles,
     }
-    (users / OBJECTS).write_text(json.dumps(told, indent=1), "utf-8")
+    (users / OBJECTS).write_text(json.dumps(contents, indent=1), "utf-8")
 
 
 MODULE = "_kerastudy_champion"

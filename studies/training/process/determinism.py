@@ -162,7 +162,7 @@ def set_global_random_states(states: tuple[Any, ...]) -> None:
 def begin_epoch(model: object, seed: int, epoch: int, others: Sequence[Any] = ()) -> None:
     """Sets seed generators to a function of the trial's seed and the epoch, counted from 1.
 
-    Those of the model come first, then the others; see `states_beside`.
+    Those of the model come first, then the others; see `other_states`.
     """
     import random
 
@@ -180,7 +180,7 @@ def seed_generator_states(model: object) -> list[Any]:
     return list(filter(is_seed_state, getattr(model, "non_trainable_variables", [])))
 
 
-def states_beside(model: object, variables: Iterable[Any]) -> list[Any]:
+def other_states(model: object, variables: Iterable[Any]) -> list[Any]:
     """Returns the states of seed generators among all variables that a training reaches.
 
     Without those of the model itself.
@@ -207,7 +207,7 @@ class SeedStates:
         # Those that are made when a loss is first called are found before the second epoch.
         self._readings = 2 if structure is None else 0
 
-    def beside(self) -> list[Any]:
+    def others(self) -> list[Any]:
         """Returns the variables that hold their states, in an order that the structure fixes."""
         known = self._structure
         if known is None or ((self._changes or self._readings > 0) and not known.of_libraries):
@@ -219,4 +219,4 @@ class SeedStates:
                 _log.debug("the structure can't be read", exc_info=True)
                 return []
         # Libraries' own losses and metrics draw nothing.
-        return [] if known.of_libraries else states_beside(self._model, known.variables)
+        return [] if known.of_libraries else other_states(self._model, known.variables)

@@ -23,8 +23,8 @@ from studies.training.process import global_settings
 from studies.training.process.determinism import (
     SeedStates,
     global_random_states,
+    other_states,
     set_global_random_states,
-    states_beside,
 )
 from studies.training.programs.chosen_programs import Chosen, ChosenPrograms
 from studies.training.programs.epochs import Arrays, Signature
@@ -124,8 +124,8 @@ class CompiledTrainer:
 
         Raises:
             NotCompilableError: Before anything was changed.
-            NotTrainedError: If anything else fails before the first epoch is reported, or what a
-                callback makes of the model can't be compiled exactly.
+            NotTrainedError: If anything else fails before the first epoch is reported, or a
+                callback changes the model to one that can't be compiled exactly.
         """
         reported = False
 
@@ -144,7 +144,7 @@ class CompiledTrainer:
             raise
         except Exception as error:
             if isinstance(error, MissingPartError):
-                # As it is, for as long as this process lives.
+                # It is missing for as long as this process lives.
                 self._unfit = str(error)
                 if self._mode == "compiled":
                     raise NotCompilableError(self._unfit) from None
@@ -216,7 +216,7 @@ class CompiledTrainer:
         raise NotTrainedError(reason)
 
     def _chosen(self, training: Training, arrays: Arrays) -> Chosen:
-        """Chooses a program for the present model, and checks it if another trial was traced.
+        """Chooses a program for the present model; checks one that was traced for another trial.
 
         Raises:
             NotCompilableError: If there is none.
@@ -243,11 +243,7 @@ class CompiledTrainer:
         return chosen
 
     def why_not_traced(self, model: keras.Model, splits: AnySplits, batch_size: int) -> str:
-        """Returns why no program can be traced for a model that `why_not` accepts.
-
-        Returns:
-            The reason, or an empty text.
-        """
+        """Returns why no program can be traced for a model that `why_not` accepts, or nothing."""
         assert not isinstance(splits, StreamedSplits), "they are unfit"
         try:
             structure = self._structure_of(model, splits)
@@ -268,7 +264,7 @@ class CompiledTrainer:
         before = make_variables(model, splits)
         structure = Structure(model, global_settings.present())
         if before is not None:
-            seeds = [states_beside(model, each.variables) for each in (before, structure)]
+            seeds = [other_states(model, each.variables) for each in (before, structure)]
             if len(seeds[0]) < len(seeds[1]):
                 raise NotCompilableError(
                     "a loss, a metric or a function makes a seed generator when it is first called"

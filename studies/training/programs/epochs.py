@@ -1,8 +1,8 @@
 """An epoch, and a validation, as one TensorFlow function each.
 
 They run the model's own `train_step` and `test_step`, batch by batch, as `model.fit` does on
-arrays. TensorFlow optimizes a step by the shapes that it knows, so it gets the same shapes as in
-`fit`, of batches and of variables, and no others.
+arrays. TensorFlow optimizes a step by the shapes that it knows, so it gets exactly those shapes of
+batches and variables that it knows in `fit`.
 """
 
 from __future__ import annotations

@@ -31,16 +31,16 @@ def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -
     if watching:
         return f"the callback {watching} watches batches"
     if has_own_steps(model):
-        return f"{type(model).__name__} has a training step or validation step of its own"
+        return f"{type(model).__name__} has its own training step or validation step"
     base = keras.Sequential if isinstance(model, keras.Sequential) else keras.Model
     for name in _PARTS_OF_FIT:
         if getattr(type(model), name) is not getattr(base, name):
-            return f"{type(model).__name__} has a {name} of its own"
+            return f"{type(model).__name__} has its own {name}"
         if name in vars(model):
-            return f"the model was given a {name} of its own"
+            return f"the model was given its own {name}"
     config, traced = keras.config, (model.train_function, model.test_function)
     reasons = {
-        f"{type(model).__name__} decides itself what of a step is logged": logs_of_its_own(model),
+        f"{type(model).__name__} decides itself which metrics it logs": logs_of_its_own(model),
         # `fit` would continue with the functions traced then.
         "the model was trained or evaluated by its builder": any(traced),
         "the model runs eagerly": model.run_eagerly or tf.config.functions_run_eagerly(),

@@ -38,8 +38,8 @@ def fit(
         arrays: The data.
         seeds: The seed generators outside the model.
         on_epoch: Takes each epoch.
-        metrics_ahead: Whether compiled metrics are there that `fit` makes only after it has reset
-            metrics for the first epoch. They may begin with other values than a reset gives.
+        metrics_ahead: Whether compiled metrics exist already that `fit` makes only after its first
+            reset of metrics. They may begin with other values than after a reset.
     """
     import keras
 
@@ -68,7 +68,7 @@ def fit(
             reset_other_metrics(model)
         else:
             model.reset_metrics()
-        begin_epoch(model, spec.seed, epoch + 1, seeds.beside())
+        begin_epoch(model, spec.seed, epoch + 1, seeds.others())
         callbacks.on_epoch_begin(epoch)
         order = permutation(spec.seed, epoch + 1, samples)
         _train_epoch(training, chosen.for_training(), arrays, order, callbacks)

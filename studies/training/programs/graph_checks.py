@@ -109,7 +109,7 @@ def entangled(function: tf.types.experimental.ConcreteFunction) -> set[int]:
         neighbours = _Neighbours(nodes)
         for name, node in nodes.items():
             number = _lifted_number(name)
-            if number is not None and node.op == "Identity" and neighbours.beside_constant(name):
+            if number is not None and node.op == "Identity" and neighbours.next_to_constant(name):
                 found.add(number)
     return found
 
@@ -123,7 +123,7 @@ class _Neighbours:
                 self._users.setdefault(source, []).append(name)
         self._constant: dict[str, bool] = {}
 
-    def beside_constant(self, name: str) -> bool:
+    def next_to_constant(self, name: str) -> bool:
         """Returns whether TensorFlow might merge a number with a constant."""
         waiting, seen = [name], {name}
         while waiting:
@@ -148,8 +148,8 @@ class _Neighbours:
             if node.op not in family:
                 continue
             before = [self._origin(source) for source in _inputs(node) if source != number]
-            beside = [*before, *self._destinations(user)]
-            for name in beside:
+            neighbours = [*before, *self._destinations(user)]
+            for name in neighbours:
                 other = self._nodes.get(name)
                 if other is not None and other.op in family and self._has_constant(other, user):
                     return True

@@ -1,10 +1,9 @@
 """Programs: traced once for a structure, used for every trial with it.
 
-A program owns variables, and two functions that train and validate on them. For a trial, it lends
-them to the Keras variables of the trial's own model: they get the model's values, and callbacks or
-checkpoints that use the model use them. At the end the model gets its own variables back, with the
-values. So a trial's model is independent before and after, and never holds anything of another
-trial.
+A program owns variables, and two functions that train and validate on them. During a trial, the
+Keras variables of the model hold those of the program, set to the model's values: callbacks and
+checkpoints see them. At the end the model gets its own variables back, with the trained values. So
+no model ever holds anything of another trial.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ class Program:
     def __init__(self, model: keras.Model, structure: Structure, signature: Signature) -> None:
         self.broken = False
         self.checked = Checked()
-        self._users, self._is_let_go = 0, False
+        self._users, self._is_dropped = 0, False
         self._storage = [_like(variable) for variable in structure.variables]
         self._trace_exactly(model, structure, signature)
 
@@ -90,7 +89,7 @@ class Program:
         with (
             self._lent(structure.variables),
             forgetting_gradients(),
-            warnings.catch_warnings(record=True) as told,
+            warnings.catch_warnings(record=True) as caught,
             lifted(structure.numbers, exact) as record,
         ):
             drawn = _drawn()
@@ -107,8 +106,7 @@ class Program:
             )
         if not Structure(model, *structure.others).is_like(structure):
             raise NotCompilableError(
-                "the model's code changes something of its own each time that it is traced, such "
-                "as a counter"
+                "the model's code changes something each time that it is traced, such as a counter"
             )
         known = {id(variable.handle) for variable in self._storage}
         known |= {id(slot.variable.handle) for slot in record.slots}
@@ -122,7 +120,7 @@ class Program:
                     f"the model has state, used in {place}, that is in no Keras variable of its "
                     "own, such as a tf.Variable, a table, or keras.random without a seed generator"
                 )
-        for each in told:
+        for each in caught:
             # Now that it counts: `fit` traces what a program can't be traced of.
             warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
         return record
@@ -175,12 +173,12 @@ class Program:
     def release(self) -> None:
         """Ends what `hold` began."""
         self._users -= 1
-        if self._is_let_go:
+        if self._is_dropped:
             self.close()
 
     def close(self) -> None:
         """Frees the graphs, now or when the program is no longer held."""
-        self._is_let_go = True
+        self._is_dropped = True
         if self._users == 0:
             self._free()
 

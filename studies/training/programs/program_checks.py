@@ -17,8 +17,8 @@ from studies.training.batches import in_batches, known_size
 from studies.training.process.determinism import (
     begin_epoch,
     global_random_states,
+    other_states,
     set_global_random_states,
-    states_beside,
 )
 from studies.training.programs.epochs import Arrays, in_order
 
@@ -72,7 +72,7 @@ def difference(training: Training, chosen: Chosen, arrays: Arrays) -> str:
     epoch = training.initial_epoch + 1
     order = _few(permutation(spec.seed, epoch, len(arrays.training[0])), spec.batch_size)
     part = [array[: spec.batch_size] for array in arrays.validation]
-    others = states_beside(model, chosen.structure.variables)
+    others = other_states(model, chosen.structure.variables)
     states = global_random_states()
     with program.lent(chosen.structure):
         before = program.values()

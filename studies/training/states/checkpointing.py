@@ -144,13 +144,15 @@ class Checkpoints:
         if self._trainer.traced is None:
             return "callbacks may change the model, which can't be compared"
         if self._around and _surroundings(self._callbacks) != self._around:
-            return "a callback keeps something that is no attribute of its own"
+            return "a callback keeps something outside of its attributes"
         return ""
 
     def _give_up(self, reason: str) -> None:
-        """Keeps no state: if the training is cut, it starts again, to the same bits."""
+        """Keeps no state: if the training is interrupted, it starts again, to the same bits."""
         number = self._task.spec.number
-        _log.info("trial %d is trained from its first epoch if it is cut: %s", number, reason)
+        _log.info(
+            "trial %d is trained from its first epoch if it is interrupted: %s", number, reason
+        )
         self.given_up = reason
         assert self._writer is not None
         self._writer.close()

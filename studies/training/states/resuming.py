@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def take_up(
+def last_state(
     task: TrialTask,
     model: keras.Model,
     splits: AnySplits,
@@ -47,7 +47,7 @@ def take_up(
     unfit = ""
     for path, own in _states(task):
         try:
-            state = _taken_up(path, task, model, splits, callbacks)
+            state = _restored(path, task, model, splits, callbacks)
         except Exception as error:
             # Any fault: training from the first epoch needs no state.
             why = str(error) if isinstance(error, StateError) else describe(error)
@@ -77,7 +77,7 @@ def _tell(task: TrialTask, unfit: str, how: str) -> None:
     _log.warning("trial %d: its newest state can't be used (%s); it %s", number, unfit, how)
 
 
-def _taken_up(
+def _restored(
     path: Path,
     task: TrialTask,
     model: keras.Model,

@@ -127,7 +127,7 @@ class Fingerprint:
         kind = type(value)
         for atom in _ATOMS[1:]:
             if isinstance(value, atom):
-                # Of a class of its own.
+                # Of a subclass.
                 self._write(atom.__name__, atom.__repr__(value))
         slots = any("__slots__" in vars(base) for base in kind.__mro__)
         # Objects written in C may hold more than their attributes.
