@@ -21,11 +21,7 @@ _ARRAYS = ("x", "y", "sample_weight")
 
 
 def absolute_path(path: object) -> Path:
-    """Returns an absolute path, with `~` expanded, without touching the disk.
-
-    Raises:
-        DataError: not a path.
-    """
+    """Returns an absolute path, with `~` expanded, without touching the disk."""
     if not isinstance(path, str | os.PathLike) or isinstance(os.fspath(path), bytes) or not path:
         raise DataError(
             f"path must be a str or a Path that is not empty, not {path!r}. "

@@ -28,18 +28,7 @@ Size = float | int | ReadyMade
 
 @dataclass(frozen=True, eq=False)
 class Options:
-    """How data is split and preprocessed.
-
-    Attributes:
-        validation: size of the validation part.
-        test: size of the test part; None for no test part.
-        stratify: whether every part gets the classes in the same proportions; None: if the targets
-            are classes. Of several targets by name: the one to stratify by.
-        preprocess: None, a name of `PREPROCESSING_NAMES`, or a scikit-learn transformer; or a dict
-            of these by the names of the inputs.
-        seed: what the splits are drawn with.
-        class_names: the names of the labels 0, 1, 2 and so on; empty if unknown.
-    """
+    """How data is split and preprocessed; see `datasets.arrays`."""
 
     validation: Size
     test: Size | None

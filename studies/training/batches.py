@@ -30,9 +30,9 @@ _LARGEST_WHOLE_EPOCH = 64 * 2**20
 class Batches:
     """Batches of a study's data: training in the order of each epoch, validation unchanged.
 
-    Kept from trial to trial; what a trial sees depends on `set_epoch` alone. The training pipeline
-    is endless, and neither has a known length: for one with a length, Keras makes two new iterators
-    an epoch (10 ms). Use them with the numbers of steps.
+    Trials share them: a trial's batches depend only on `set_epoch`. The training pipeline is
+    endless, and neither has a known length, for which Keras would make two new iterators an epoch
+    (10 ms). Use them with the numbers of steps.
 
     Args:
         splits: The data.
@@ -72,30 +72,25 @@ class Batches:
             self.validation = _plain(in_order if ends else hidden)
 
     def set_epoch(self, seed: int, epoch: int) -> None:
-        """Puts the training data in the order of an epoch of a trial.
-
-        Args:
-            seed: The trial's seed.
-            epoch: Counted from 1.
-        """
+        """Puts the training data in the order of a trial's epoch, counted from 1."""
         self._order.assign(permutation(seed, epoch, self._samples))
 
     def ended(self, step: int) -> bool:
-        """Returns whether an epoch has no batch of a number: Keras knows its length."""
+        """Returns False: Keras knows the length of an epoch."""
         return False
 
     def correct(self, params: dict[str, Any]) -> None:
-        """Sets the number of steps for callbacks if Keras can't know it: here it does."""
+        """Does nothing: Keras knows the number of steps."""
 
     def close(self) -> None:
-        """Ends readers of the data: there are none."""
+        """Does nothing: no thread reads the data."""
 
 
 def as_keras_reads(arrays: Arrays) -> Any:
     """Returns arrays in the type in which `model.fit` passes them on, in the same structure.
 
     Keras converts arrays of floats to its own float type (`keras.config.floatx`), and leaves
-    other types alone. Of texts it takes tensors, but no arrays.
+    other types alone. Texts become tensors, as it takes no arrays of them.
     """
     import keras
 
@@ -190,8 +185,8 @@ def _plain(dataset: tf.data.Dataset) -> tf.data.Dataset:
 def as_tensor(array: np.ndarray) -> tf.Tensor:
     """Returns the tensor of an array.
 
-    One of numbers that is mapped to memory as a whole from a file of `numpy.save` is not copied,
-    except to a device with its own memory.
+    Numbers that are mapped as a whole from a file of `numpy.save` are not copied, except to a
+    device with its own memory.
     """
     import tensorflow as tf
 

@@ -25,7 +25,7 @@ _CHANGING_VALUES = frozenset(
 
 
 def may_change_model(callbacks: Iterable[keras.callbacks.Callback]) -> bool:
-    """Returns whether callbacks may change more of a model than its variables, as users' may."""
+    """Returns whether callbacks may change more of a model than its variables: the user's may."""
     import keras
 
     return any(

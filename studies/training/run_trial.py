@@ -46,13 +46,8 @@ def run_trial(
 ) -> TrialResult:
     """Runs a trial.
 
-    Args:
-        study: Builder and callbacks.
-        data: The data, without the weights of the spec's classes; or the maker of the trial's data,
-            whose digest and class weights are then in the result.
-        task: The task, with the paths of its checkpoints.
-        on_epoch: Called with each epoch; returns whether to continue.
-        trainer: The trainer.
+    If `data` makes the data of each trial, the result has its digests and class weights. Else the
+    classes of the spec are weighted here.
 
     Returns:
         The result. A trial is infeasible if its builder raises, if its data can't be made, or if
@@ -191,7 +186,7 @@ class _Run:
             training = Training(model, splits, spec, callbacks, hp, unfit=self.unfit)
             trained = self._train(training, watch, state)
         if self.reports.error is not None:
-            # Whatever the training did to it.
+            # Even if the training has caught it.
             raise self.reports.error
         result = watch.result(parameters_of(model))
         kept = result.best is not None and task.may_stay(result.best)
@@ -253,7 +248,7 @@ class _Run:
 
 
 def _saved(result: TrialResult, weights: BestWeights, task: TrialTask) -> TrialResult:
-    """Writes the weights of a trial's best epoch; returns the result with the outcome."""
+    """Writes the weights of a trial's best epoch; returns the result with their digest."""
     try:
         return replace(result, checkpoint_sha256=weights.write(task.checkpoint))
     except OSError as error:

@@ -45,7 +45,7 @@ def make_variables(model: keras.Model, splits: AnySplits) -> Structure | None:
     if model.built and before.of_libraries:
         # Everything called is Keras's, which keeps state only in Keras variables.
         samples = packed(splits.train.first(fixed_batch_size(model) or 1))
-        # Regularizers take theirs from what the scope is given.
+        # Regularizers read the variables from the scope.
         with keras.StatelessScope([(v, v.value) for v in model.trainable_variables]):
             model.test_step(tf.nest.map_structure(as_tensor, samples))
     else:
@@ -77,7 +77,7 @@ def _build_sequential(model: keras.Model, splits: AnySplits) -> None:
 
 
 def _symbolic(data: Any, model: keras.Model) -> Any:
-    """Returns samples as batches of them without values, of any size if the model takes any."""
+    """Returns symbolic batches like some samples, of any size if the model takes any."""
     import keras
 
     size = fixed_batch_size(model)
@@ -93,7 +93,7 @@ def _symbolic(data: Any, model: keras.Model) -> Any:
 def as_built(model: keras.Model) -> Iterator[None]:
     """Makes Keras save and load the weights of a model that is never called.
 
-    Its training step calls its parts, as in a variational autoencoder, so that these have weights,
+    Its training step calls its parts, as in a variational autoencoder. So the parts have weights,
     but Keras treats the whole as not built.
     """
     before = model.built

@@ -81,7 +81,7 @@ _A_TARGET = "A target is a Python file (my_study.py, my_study.py:variable) or a 
 
 
 def _no_target(text: str, path: str, file: Path) -> str:
-    """Returns why a target is none, and what may be meant."""
+    """Returns why there is no such target, and what the user may mean."""
     hint = _HINTS.get(file.suffix.lower(), "")
     if not text:
         return f"The target is empty. {_A_TARGET}"
@@ -97,7 +97,7 @@ def _no_target(text: str, path: str, file: Path) -> str:
     if not file.suffix and os.sep not in path:
         known = suggestion(text, catalog_names())
         return f"There is no study {text!r} in the catalog, and no such file. {known}"
-    # Without the ending, by which all files are alike.
+    # Without the ending, which all files share.
     neighbours = [each.stem for each in file.parent.glob("*.py")] if file.parent.is_dir() else []
     near = get_close_matches(file.stem, neighbours, n=1, cutoff=0.7)
     meant = f" Did you mean {str(file.with_name(near[0] + '.py'))!r}?" if near else ""

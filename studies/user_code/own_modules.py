@@ -1,8 +1,7 @@
 """A study's own modules: those that its file imports from its folder or repository.
 
-They are found by reading the imports of each file, within functions and branches too, not by
-looking at loaded modules. So the same files give the same modules in each process, whatever it has
-imported, such as a notebook's, and whatever functions and branches have run. Imports by computed
+They are found by reading the imports of each file, also within functions and branches. So the same
+files give the same modules in every process, whatever it has imported or run. Imports by computed
 names are not found.
 """
 
@@ -76,8 +75,8 @@ def own_modules(
     return dict(sorted(found.items()))
 
 
-def imported_names(source: str, package: str = "") -> list[str]:
-    """Returns the names of modules that a text may import, parents first.
+def imported_names(source: str, package: str = "", *, parents: bool = True) -> list[str]:
+    """Returns the names of modules that a text may import, with their parents first.
 
     Relative imports start from `package`. A text that does not parse imports nothing.
     """
@@ -89,7 +88,8 @@ def imported_names(source: str, package: str = "") -> list[str]:
 
     def add(name: str) -> None:
         parts = name.split(".")
-        names.update(dict.fromkeys(".".join(parts[: i + 1]) for i in range(len(parts))))
+        first = 0 if parents else len(parts) - 1
+        names.update(dict.fromkeys(".".join(parts[: i + 1]) for i in range(first, len(parts))))
 
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -100,6 +100,7 @@ def imported_names(source: str, package: str = "") -> list[str]:
             base = ".".join(
                 [*(above if node.level else []), *([node.module] if node.module else [])]
             )
+            add(base)
             for alias in node.names:
                 # It may be a module of that package.
                 add(f"{base}.{alias.name}".strip("."))

@@ -14,11 +14,7 @@ from types import ModuleType
 
 
 def import_texts(texts: Mapping[str, str]) -> None:
-    """Gives modules that are imported from now on other texts than those in their files.
-
-    Args:
-        texts: By the files, which need not exist any more.
-    """
+    """Gives modules imported from now on other texts than their files, which need not exist."""
     if texts:
         sys.meta_path.insert(0, _Finder(texts))
 

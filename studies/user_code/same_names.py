@@ -39,11 +39,9 @@ def give_way() -> None:
 
 
 def add_packages_of(root: Path) -> None:
-    """Makes packages in a folder with the names of ours importable.
+    """Makes a folder's packages with the names of ours importable.
 
-    Args:
-        root: A user's folder; nothing changes if it has no such package, or is another installation
-            of kerastudy.
+    Not those of another installation of kerastudy.
     """
     if not (root / "studies" / "user_code" / Path(__file__).name).is_file():
         for name in NAMES:
@@ -59,11 +57,7 @@ def places_of(name: str) -> list[Path]:
 
 
 def put_behind(imported: Mapping[str, ModuleType]) -> None:
-    """Puts a user's modules after ours, which have replaced them in `sys.modules`.
-
-    Args:
-        imported: By name: packages of `NAMES` that were imported before ours, and their modules.
-    """
+    """Puts a user's modules, imported before ours, after those that have replaced them."""
     for name, module in imported.items():
         origin = None if module.__spec__ is None else module.__spec__.origin
         if not _is_ours(name):

@@ -29,13 +29,9 @@ class StudyLaunched(BaseException):
 
 @dataclass
 class Loading:
-    """A file that is being loaded.
+    """A file that is being loaded, for the study of a variable or of a name.
 
-    Attributes:
-        module: What it defines, as far as it has run.
-        variable: The variable that holds the wanted study, or empty.
-        study_name: The name of that study, or empty. If both are empty, it is the first launched.
-        launched: The wanted study, once its launch was reached.
+    If both are empty, it is the first that the file launches.
     """
 
     module: ModuleType

@@ -36,12 +36,7 @@ _STUDY = "study"
 
 @dataclass(frozen=True)
 class ShippedStudy:
-    """A study in a file.
-
-    Attributes:
-        folder: Its place, and that of its arrays, while workers need them.
-        code: The description of its code.
-    """
+    """A study in a folder, with its arrays, while workers need it; and its code."""
 
     folder: Path
     code: CodeDescription
@@ -53,13 +48,9 @@ def ship(
     folder: Path,
     otherwise: str = "Or launch with executor='in-process'.",
 ) -> ShippedStudy:
-    """Writes a study into a folder, for processes of this machine.
+    """Writes a study into an empty folder, for processes of this machine.
 
-    Args:
-        study: The study.
-        code: The description of its code.
-        folder: An empty one.
-        otherwise: What else a person can do, for the message if it can't be sent.
+    If it can't be sent, the message says what else a person can do.
 
     Raises:
         StudyError: If it holds something that can't be sent to another process; names it.
@@ -115,12 +106,7 @@ def _import_path() -> list[str]:
 
 
 def _sources(code: CodeDescription, files: set[str]) -> dict[str, list[str]]:
-    """Returns the texts of a study's file and of a notebook's cells, by name.
-
-    Args:
-        code: The description of the study's code.
-        files: The names of the files, or cells, of all functions that are sent.
-    """
+    """Returns the texts of a study's file and of the notebook cells that are sent, by name."""
     cells = {
         name: entry[2]
         for name, entry in linecache.cache.items()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from studies.data import DataError
-from studies.data.arrays import digests as digests_module
+from studies.data.arrays import large
 from studies.data.arrays.digests import array_digest, combined_digest
 
 KNOWN = np.array([[0.0, 0.5, -1.0], [2.0, 3.25, 1e10]], dtype=np.float32)
@@ -55,7 +55,7 @@ def test_arrays_hashed_in_blocks_get_the_digest_of_the_whole(
 ) -> None:
     array = np.arange(1000, dtype=np.int64).reshape(100, 10)
     expected = array_digest(array)
-    monkeypatch.setattr(digests_module, "_BLOCK_BYTES", 333)
+    monkeypatch.setattr(large, "_BLOCK_BYTES", 333)
     assert array_digest(np.asfortranarray(array)) == expected
     assert array_digest(array.astype(">i8")) == expected
 

@@ -243,7 +243,7 @@ _once = iter([(X, Y), (X, Y), (X, Y)])
         (of((X,)), "validation data has other arrays than the training data"),
         (
             lambda: tf.data.Dataset.from_tensor_slices((X, X, X, Y)).batch(2),
-            r"must be \(x, y\).*Received: 4 of them.*targets=False",
+            r"must be \(x, y\).*Received: 4 entries.*targets=False",
         ),
         (lambda: tf.data.Dataset.from_tensor_slices((X, Y)), r"y of.*single value.*by batch\(32\)"),
         (of(*zip(X, Y, strict=True)), r"can't be read: .*It seems to come sample by sample"),
@@ -270,6 +270,6 @@ def test_what_nothing_can_be_trained_on_is_refused(train: Any, said: str) -> Non
 
 
 def test_more_steps_than_there_are_batches_are_refused() -> None:
-    with pytest.raises(DataError, match="training data has 6 batches, but 7 must be read"):
+    with pytest.raises(DataError, match="training data has 6 batches, but an epoch must read 7"):
         load(streamed.tf_data, steps_per_epoch=7)
     assert load(streamed.tf_data, steps_per_epoch=6).sizes["train"] == 44

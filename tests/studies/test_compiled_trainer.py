@@ -136,7 +136,7 @@ def several_steps() -> keras.Model:
 @pytest.mark.parametrize(
     "build, reason",
     [
-        (lambda: compiled(Own()), "Own has a training step"),
+        (lambda: compiled(Own()), "Own has its own training step"),
         (lambda: compiled(stack(Counting())), "a tf.Variable .*in the layer 'counting'"),
         (lambda: compiled(stack(Unseeded())), "state, used in .*unseeded.*, that is in no Keras"),
         (lambda: compiled(stack(Looking())), "state, used in .*looking.*, that is in no Keras"),

@@ -17,14 +17,7 @@ from studies.data.structures import Arrays, described, length_of, named_arrays
 class Samples:
     """Checked samples with their targets, and their names in messages.
 
-    Attributes:
-        x: finite numbers, or texts, of shape (n, ...), n > 0: one array, or several in a dict or
-            tuple.
-        y: likewise; an empty tuple if there are no targets.
-        x_name: what messages call `x`.
-        y_name: what messages call `y`.
-        sample_weight: how much each sample counts, of shape (n,), or None if all count alike.
-        columns: names and types of the columns of tables in `x`; see `given.Given`.
+    Finite numbers, or texts, of shape (n, ...), n > 0. Without targets `y` is an empty tuple.
     """
 
     x: Arrays

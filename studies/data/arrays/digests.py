@@ -7,15 +7,13 @@ strided) or on the byte order. SHA-256: https://csrc.nist.gov/pubs/fips/180-4/up
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from search_spaces.errors import DataError
+from studies.data.arrays.large import blocks
 from studies.data.arrays.texts import is_text
-
-# Arrays that must be rearranged are copied in blocks of about this size.
-_BLOCK_BYTES = 16 * 2**20
 
 
 def array_digest(array: np.ndarray) -> str:
@@ -38,7 +36,9 @@ def array_digest(array: np.ndarray) -> str:
         )
     little_endian = array.dtype.newbyteorder("<")
     digest = hashlib.sha256(f"{little_endian.str} {tuple(array.shape)}\n".encode("ascii"))
-    for block in _blocks(array):
+    # Arrays that must be rearranged are copied in blocks.
+    in_place = array.ndim == 0 or (array.flags.c_contiguous and array.dtype == little_endian)
+    for block in [array] if in_place else (array[start:end] for start, end in blocks(array)):
         ordered = np.ascontiguousarray(block, dtype=little_endian)
         # hashlib takes buffers of one dimension only. Neither step copies.
         digest.update(ordered.reshape(-1).view(np.uint8).data)
@@ -68,14 +68,3 @@ def is_portable(dtype: np.dtype) -> bool:
         return True
     # By character: where a long double has 64 bits, its dtype equals float64, which is portable.
     return dtype.kind in "fc" and dtype.char not in "gG"
-
-
-def _blocks(array: np.ndarray) -> Iterator[np.ndarray]:
-    """Yields the array in pieces along its first axis; whole if hashing needs no copy."""
-    in_place = array.flags.c_contiguous and array.dtype == array.dtype.newbyteorder("<")
-    if in_place or array.ndim == 0 or array.nbytes <= _BLOCK_BYTES:
-        yield array
-        return
-    rows = max(1, _BLOCK_BYTES * len(array) // array.nbytes)
-    for start in range(0, len(array), rows):
-        yield array[start : start + rows]

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search_spaces.errors import DataError
 from studies.data.arrays.digests import array_digest, combined_digest
 from studies.data.structures import Arrays, length_of, map_arrays, named_arrays
 
@@ -25,9 +24,6 @@ class Part:
         sample_weight: how much each sample counts, of shape (n,) or, for each step of a sequence,
             (n, steps); None: all alike.
         alone: whether a training step gets samples without targets as they are; else in a tuple.
-
-    Raises:
-        DataError: these differ in length, or are no arrays of samples.
     """
 
     x: Arrays
@@ -36,28 +32,10 @@ class Part:
     alone: bool = False
 
     def __post_init__(self) -> None:
-        """Checks the lengths, and makes the arrays read-only."""
+        """Sorts the arrays of a dict, and makes all of them read-only."""
         for name, given in self._given().items():
             arrays = dict(sorted(given.items())) if isinstance(given, dict) else given
-            for named, array in named_arrays(arrays, name).items():
-                if not isinstance(array, np.ndarray) or array.ndim == 0:
-                    raise DataError(
-                        f"A part's {named} must be an array with one entry per sample, "
-                        f"not {type(array).__name__}. Pass a numpy array of shape (n, ...)."
-                    )
             object.__setattr__(self, name, map_arrays(_closed, arrays))
-        (first, of_first), *others = self._arrays().items()
-        for name, array in others:
-            if len(array) != len(of_first):
-                raise DataError(
-                    f"A part's {first} and {name} differ in length: {len(of_first)} and "
-                    f"{len(array)} samples. Pass one entry of each for each sample."
-                )
-        if self.sample_weight is not None and self.sample_weight.ndim > 2:
-            raise DataError(
-                f"A part's sample_weight has shape {self.sample_weight.shape}. Pass one weight "
-                "for each sample, or for each step of it."
-            )
 
     def __len__(self) -> int:
         """Returns the number of samples."""

@@ -29,12 +29,7 @@ from studies.data.structures import Arrays, entry_name, map_arrays
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """The contents of a source.
-
-    Attributes:
-        pool: the samples to train on, and to split parts from.
-        ready: the source's own parts: "validation", "test".
-    """
+    """The samples of a source to train on and to split, and its own "validation" and "test"."""
 
     pool: Samples
     ready: Mapping[str, Samples] = field(default_factory=dict)

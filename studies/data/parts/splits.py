@@ -88,11 +88,6 @@ class Splits:
         sizes = ", ".join(f"{name}={size}" for name, size in self.sizes.items())
         return f"Splits({sizes}, classes={self.classes}, digest={self.digest[:12]}…)"
 
-    def __reduce__(self) -> tuple[object, ...]:
-        """Pickles the parts only: unpickling computes the digests again."""
-        parts = (self.train, self.validation, self._test)
-        return seal, (*parts, self.classes, self.preprocessing, self.given)
-
     def _parts(self) -> dict[str, Part]:
         parts = {"train": self.train, "validation": self.validation}
         return parts if self._test is None else {**parts, "test": self._test}

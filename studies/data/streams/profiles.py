@@ -202,7 +202,7 @@ def _checked(given: tuple[Any, ...], of: str) -> Batch:
     """Returns the arrays that a training step would get; refuses those that none can use."""
     if len(given) not in (1, 2, 3):
         raise DataError(
-            f"A batch must be (x, y), (x, y, sample_weight) or (x,). Received: a tuple of "
+            "A batch must be (x, y), (x, y, sample_weight) or (x,). Received: "
             f"{len(given)} entries {of}. Give such tuples, or pass targets=False if all entries "
             "are samples."
         )

@@ -93,11 +93,7 @@ class Source:
         return _as_generator(opened, self.steps)
 
     def __getstate__(self) -> dict[str, object]:
-        """Returns the state to pickle.
-
-        Raises:
-            DataError: a `tf.data.Dataset` can't be.
-        """
+        """Returns the state to pickle; a `tf.data.Dataset` has none."""
         if kind_of(self.given) == TF_DATA:
             raise DataError(
                 f"{self.part} is a {TF_DATA} itself, which can't be sent to another process. Pass "
@@ -107,11 +103,7 @@ class Source:
 
 
 def check_source(part: str, given: object, steps: int | None) -> Source:
-    """Checks the source of a part, without reading it.
-
-    Raises:
-        DataError: it is none of these, can be read only once, or can't be called.
-    """
+    """Checks the source of a part, without reading it."""
     if _is_read_itself(given):
         return Source(part, given, steps, seeded=False)
     if hasattr(given, "__next__"):

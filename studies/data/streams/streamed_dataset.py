@@ -38,12 +38,7 @@ _ADVICE = {
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """A part that is read batch by batch.
-
-    Attributes:
-        source: the source of its batches.
-        profile: facts from the first batches.
-    """
+    """A part that is read batch by batch, and the facts from its first batches."""
 
     source: Source
     profile: Profile
@@ -60,12 +55,7 @@ class Stream:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StreamedSplits:
-    """Data that is read batch by batch, as `Splits` are for arrays.
-
-    Attributes:
-        train: the part to train on.
-        validation: the part by which epochs and trials are compared.
-    """
+    """Data that is read batch by batch, as `Splits` are for arrays."""
 
     train: Stream
     validation: Stream

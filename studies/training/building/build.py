@@ -82,15 +82,15 @@ def recompile(study: StudyDefinition, model: keras.Model) -> None:
             "the study must give both optimizer and loss."
         )
     before = compile_arguments(model) if model.compiled else {}
-    model.compile(**{**before, **{name: _anew(value) for name, value in given.items()}})
+    model.compile(**{**before, **{name: _new(value) for name, value in given.items()}})
 
 
-def _anew(value: Any) -> Any:
+def _new(value: Any) -> Any:
     """Returns new optimizers, losses and metrics: trials can't share objects with variables."""
     if isinstance(value, Mapping):
-        return {name: _anew(item) for name, item in value.items()}
+        return {name: _new(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_anew(item) for item in value]
+        return [_new(item) for item in value]
     return type(value).from_config(value.get_config()) if hasattr(value, "get_config") else value
 
 

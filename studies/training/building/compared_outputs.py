@@ -20,15 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Compared:
-    """An output, its targets and its loss.
+    """A symbolic output of rank 1 or more, its targets of shape (n, ...), and its loss."""
 
-    Attributes:
-        name: " of the output 'name'", or nothing if there is one output only.
-        output: The output, a symbolic tensor of rank 1 or more.
-        targets: Its targets, of shape (n, ...).
-        loss: The loss that the model was compiled with for it.
-    """
-
+    # " of the output 'name'", or nothing if there is only one.
     name: str
     output: Any
     targets: np.ndarray

@@ -30,7 +30,7 @@ class Resolved(NamedTuple):
         study: The study.
         joins: Whether hyperparameters that are declared later join its space.
         declared: The names that were declared up front; none if the space was found by tracing.
-        unread: Those that vary, and that the builder never reads.
+        unread: The names that vary and that the builder never reads.
         notes: Messages for the user.
     """
 
@@ -58,7 +58,7 @@ def resolve_space(study: StudyDefinition, data: AnyData) -> Resolved:
     gc.freeze()
     try:
         if study.space is not None:
-            return _beside_declared(study, study.space, data, joins)
+            return _with_declared(study, study.space, data, joins)
         found = _discovered(study, data)
     except Exception as error:
         if not is_fatal(error):
@@ -84,7 +84,7 @@ def _discovered(study: StudyDefinition, data: AnyData) -> Discovery:
         ) from None
 
 
-def _beside_declared(
+def _with_declared(
     study: StudyDefinition, declared: SearchSpace, data: AnyData, joins: bool
 ) -> Resolved:
     """Compares a declared space with what the builder reads and declares."""

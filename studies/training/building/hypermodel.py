@@ -122,7 +122,7 @@ class HyperModelTrainer:
         if value is not None and measured is not None:
             known = math.isclose(measured, value, rel_tol=_TOLERANCE)
         else:
-            # A metric of the user's own: it can mean nothing but these weights.
+            # A metric of the user's own, which only these weights can have.
             known = value == last or (not others and len(fitted) <= 1)
         if known:
             return ""

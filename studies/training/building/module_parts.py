@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import symtable
 import textwrap
 from collections.abc import Collection, Iterator
-from importlib.util import resolve_name
+
+from studies.user_code.own_modules import imported_names
 
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _Import = ast.Import | ast.ImportFrom
 
 
-def imported_modules(text: str, name: str) -> list[str]:
+def imports_of(text: str, name: str) -> list[str]:
     """Returns the names of all that a module's text may import."""
-    found: set[str] = set()
-    for node in ast.walk(_parsed(text)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            with contextlib.suppress(ImportError):
-                relative = "." * node.level + (node.module or "")
-                base = resolve_name(relative, name.rpartition(".")[0])
-                found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
-    return sorted(found - {name})
+    found = imported_names(text, name.rpartition(".")[0], parents=False)
+    return [each for each in found if each != name]
 
 
 class ModulePart:
@@ -38,7 +30,7 @@ class ModulePart:
     def __init__(self, name: str, text: str) -> None:
         self.text = text
         self._tree = _parsed(text)
-        self.imports = imported_modules(text, name)
+        self.imports = imports_of(text, name)
         self._taken: set[int] = set()
         # Classes and functions that are defined within a function, as text.
         self._lifted: dict[str, str] = {}

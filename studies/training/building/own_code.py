@@ -16,7 +16,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from studies.error_texts import first_paragraph
-from studies.training.building.module_parts import ModulePart, imported_modules
+from studies.training.building.module_parts import ModulePart, imports_of
 from studies.user_code.causes import builder_function, is_users
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def _ordered(modules: Mapping[str, ModulePart]) -> dict[str, str]:
 
     parts = {name: module.part for name, module in modules.items() if module.part}
     for name, part in parts.items():
-        add_whole(imported_modules(part, name))
+        add_whole(imports_of(part, name))
     for name, part in parts.items():
         add(name, part, ())
     return found

@@ -32,7 +32,7 @@ class ChosenPrograms:
     Args:
         model: The model.
         choose: Chooses a program for the present model.
-        before: The value of `traced` before the training was cut, or None.
+        before: The value of `traced` before an interruption, or nothing.
         own_callbacks: Whether the user's own callbacks are called. They may predict or evaluate,
             which TensorFlow traces with the model's variables of that moment. So the model has its
             own variables whenever they are called.
@@ -78,7 +78,7 @@ class ChosenPrograms:
         """Returns the program that trains now, lent to the model.
 
         Raises:
-            ChangedModelError: If it is of another structure than before the training was cut.
+            ChangedModelError: If it is of another structure than before an interruption.
             TypeError: If a callback compiled the model, and made no function for its training step:
                 `fit` raises it too.
         """

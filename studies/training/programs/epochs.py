@@ -54,7 +54,7 @@ class Arrays:
 
     Attributes:
         training: All arrays that `fit` passes on, flat, for all training samples.
-        validation: Likewise of a validation sample.
+        validation: Likewise for validation.
     """
 
     def __init__(self, splits: Splits) -> None:
@@ -131,9 +131,9 @@ def _trace(
 
     names = set(model.get_metrics_result())
 
-    # A function for a batch, which returns what is logged, as in `fit`. It is not merged into the
-    # loop, and so optimized by itself: what TensorFlow makes of a step, to the last bit, depends
-    # on what surrounds it. (In a loop it fuses fewer operations, a swish for one.)
+    # The function of a batch returns the logs, as in `fit`. It is not merged into the loop, so
+    # TensorFlow optimizes it by itself: within a loop it fuses fewer operations, such as those of a
+    # swish, which changes the last bits.
     def one_batch(*arguments: Any) -> Any:
         *arrays, start, end = arguments
         flat = [_with_size(array, known) for array in batch(arrays, start, end)]
@@ -148,7 +148,7 @@ def _trace(
     ).get_concrete_function(*specs, place, place)
     logs = traced.structured_outputs
     if not isinstance(logs, dict) or set(logs) != names:
-        raise LogsOfItsOwnError
+        raise OtherLogsError
 
     return Loop(traced, specs, size)
 
@@ -160,7 +160,7 @@ def _with_size(batch: Any, size: int | None) -> Any:
     return tf.ensure_shape(batch, [size, *batch.shape[1:]])
 
 
-class LogsOfItsOwnError(InternalError):
+class OtherLogsError(InternalError):
     """A step returns other values than those of the model's metrics."""
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from search_spaces.errors import InternalError
 from studies.libraries.keras_parts import hold_value, value_held
 from studies.libraries.tensorflow_parts import forgetting_gradients, take_identity
-from studies.training.programs.epochs import LogsOfItsOwnError, trace_epoch, trace_validation
+from studies.training.programs.epochs import OtherLogsError, trace_epoch, trace_validation
 from studies.training.programs.graph_checks import entangled, hidden_state, place_of_captured
 from studies.training.programs.program_checks import Checked
 from studies.training.structures.lifting import Record, lifted
@@ -96,7 +96,7 @@ class Program:
             try:
                 self._epoch = trace_epoch(model, signature)
                 self._validation = trace_validation(model, signature)
-            except LogsOfItsOwnError:
+            except OtherLogsError:
                 raise NotCompilableError(
                     "the model logs values that are not of its metrics"
                 ) from None
@@ -121,7 +121,7 @@ class Program:
                     "own, such as a tf.Variable, a table, or keras.random without a seed generator"
                 )
         for each in caught:
-            # Now that it counts: `fit` traces what a program can't be traced of.
+            # Only now: if no program can be traced, `fit` traces, and warns again.
             warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
         return record
 

@@ -18,12 +18,10 @@ if TYPE_CHECKING:
 
 
 class Beyond(NamedTuple):
-    """The variables of a training beyond its weights, in an order that the builder fixes.
-
-    If a state can't hold all of them, the reason.
-    """
+    """The variables of a training beyond its weights, in an order that the builder fixes."""
 
     variables: Sequence[keras.Variable]
+    # Why a state can't hold all of them.
     reason: str = ""
 
     @property
@@ -61,7 +59,7 @@ def _reset_each_epoch(model: keras.Model) -> set[int]:
             continue
         inner = getattr(metric, "metrics", None)
         if inner:
-            # A metric that holds others, and no more.
+            # A metric that only holds others.
             waiting += inner
         else:
             found |= {id(variable) for variable in metric.variables}

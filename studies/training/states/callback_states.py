@@ -71,8 +71,8 @@ def _captured(callback: keras.callbacks.Callback) -> dict[str, Any]:
 def is_operation(value: Any) -> bool:
     """Returns whether a value is a function of `keras.ops`.
 
-    Those that monitor a metric choose `less` or `greater` at their first epoch, and turn the sign
-    of their `min_delta` with it: one without the other goes the wrong way.
+    Callbacks that monitor a metric choose `less` or `greater` at their first epoch, and the sign of
+    their `min_delta` with it: a state needs both.
     """
     import keras
 

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 
 _log = logging.getLogger(__name__)
-# The share of a training's time that may go into its states. Of epochs of a few milliseconds not
-# each has one: a kill then costs a part of a second.
+# The share of a training's time that may go into its states. Not each short epoch gets one: a kill
+# then costs a part of a second.
 _SHARE = 0.03
 
 
@@ -62,7 +62,7 @@ class Checkpoints:
         self.given_up = ""
         self._task, self._model, self._callbacks = task, model, callbacks
         self._weights, self._trainer = weights, trainer
-        # States of these are in no weights, nor in the model's optimizer: they can't be restored.
+        # The state of these is neither in the weights nor in the optimizer.
         wanted = not (trainer.concludes or stateful_layers(model) or other_optimizers(model))
         self._identity = identity_of(task.spec)
         self._writer = StateWriter(task.state) if wanted and task.state is not None else None

@@ -11,7 +11,7 @@ from typing import Any
 
 # Built-in functions by which code may reach any name, or what is outside the process.
 _BY_ANY_NAME = frozenset({"getattr", "vars", "dir", "hasattr", "attrgetter"})
-_UNTOLD = {
+_OUTSIDE = {
     "globals": "looks up globals by name",
     "eval": "evaluates text",
     "exec": "runs text",
@@ -19,7 +19,7 @@ _UNTOLD = {
     "open": "reads files",
 }
 # Attributes of the standard library's modules that do the same.
-_UNTOLD_OF = {
+_OUTSIDE_OF = {
     ("os", "environ"): "reads the environment",
     ("os", "getenv"): "reads the environment",
     ("sys", "modules"): "looks up modules by name",
@@ -33,8 +33,8 @@ class Reads:
 
     Attributes:
         globals: Names of globals and built-in functions.
-        attributes: Names that it reads of anything: attributes, and what it imports from modules.
-        imports: Imports that it makes when it runs: how many dots, the module, what of it.
+        attributes: Names of attributes that it reads, and of what it imports from modules.
+        imports: Imports that it makes when it runs: number of dots, module, names.
     """
 
     globals: tuple[str, ...]
@@ -48,18 +48,18 @@ class Reads:
             return True
         return not {"__dict__", "attrgetter"}.isdisjoint(self.attributes)
 
-    def untold(self, values: Mapping[str, Any]) -> str:
+    def unknown(self, values: Mapping[str, Any]) -> str:
         """Returns why its reads can't be known, or empty; `values` are globals by name."""
         for name in self.globals:
-            if name in _UNTOLD and name not in values:
-                return f"code that {_UNTOLD[name]}"
+            if name in _OUTSIDE and name not in values:
+                return f"code that {_OUTSIDE[name]}"
         imported = {name for _, name, _ in self.imports}
         modules = {
             value.__name__
             for value in map(values.get, self.globals)
             if isinstance(value, types.ModuleType)
         }
-        for (module, attribute), what in _UNTOLD_OF.items():
+        for (module, attribute), what in _OUTSIDE_OF.items():
             if attribute in self.attributes and module in modules | imported:
                 return f"code that {what}"
             # from os import environ

@@ -160,7 +160,7 @@ class Fingerprint:
         self._visit_attributes_of_collection(value)
 
     def _visit_attributes_of_collection(self, value: Any) -> None:
-        # Those of a library only keep books.
+        # A library's collections hold only bookkeeping there.
         if library_of(type(value)) not in {*_LIBRARIES, "builtins", "collections"}:
             self._visit_attributes(value)
 
@@ -224,7 +224,7 @@ class Fingerprint:
             self._write("import", name, module is not None)
             if module is not None:
                 self._visit_global(module, reads, seen)
-        why = reads.untold(values)
+        why = reads.unknown(values)
         if why:
             self._unreadable(why)
 

@@ -9,6 +9,7 @@ answer becomes a condition: the program serves only trials whose numbers meet al
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import numbers
 import operator
@@ -161,22 +162,6 @@ class Lifted:
 
     __hash__ = object.__hash__
 
-    def __int__(self) -> int:
-        """Returns the whole part."""
-        return int(float(self))
-
-    def __repr__(self) -> str:
-        """Shows the number."""
-        return repr(float(self))
-
-    def __format__(self, spec: str) -> str:
-        """Shows the number."""
-        return format(float(self), spec)
-
-    def __round__(self, digits: int | None = None) -> float:
-        """Rounds the number."""
-        return round(float(self), digits)
-
 
 def _arithmetic(name: str) -> None:
     compute = getattr(operator, name)
@@ -189,6 +174,13 @@ def _comparison(name: str) -> None:
     setattr(Lifted, f"__{name}__", lambda a, b: a._ask(compare, b))
 
 
+def _plain(name: str) -> None:
+    convert = getattr(builtins, name)
+    setattr(Lifted, f"__{name}__", lambda a, *options: convert(float(a), *options))
+
+
+for _name in ("int", "repr", "format", "round"):
+    _plain(_name)
 for _name in ("add", "sub", "mul", "truediv", "pow"):
     _arithmetic(_name)
 for _name in ("lt", "le", "gt", "ge", "eq", "ne"):

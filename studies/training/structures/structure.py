@@ -183,7 +183,7 @@ class Structure(Fingerprint):
         initializer = self._keras.initializers.Initializer
         if isinstance(holder, self._keras.layers.Layer) and isinstance(item, initializer):
             return library_of(type(item)) == "keras"
-        # In an initializer itself it matters: those left here are of no layer's weights.
+        # Not in an initializer itself: those that are visited make no layer's weights.
         return keras_own and name in keras_parts.SEEDS and not isinstance(holder, initializer)
 
     def _note(self, name: str, reads: Reads) -> None:
