@@ -50,10 +50,7 @@ class DescribedData(ABC, Generic[_Loaded]):
         return self._splits
 
     def load_shared(self, folder: Path) -> _Loaded:
-        """Loads the data once for all processes that share a folder.
-
-        Args:
-            folder: Theirs alone, for as long as they run.
+        """Loads the data once for all processes that share a folder, theirs alone.
 
         Returns:
             The data, arrays in memory that the processes share: the same object at every call of

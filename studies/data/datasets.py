@@ -1,4 +1,4 @@
-"""Data sets: descriptions of data, which workers read when they first need it.
+"""Descriptions of data sets, which workers read when they first need them.
 
 datasets.digits()
 datasets.breast_cancer(preprocess="standardize")
@@ -100,9 +100,6 @@ def arrays(
         seed: what the splits are drawn with; from 0 to 2**32 - 1.
         name: what records call the data.
 
-    Returns:
-        The description.
-
     Raises:
         DataError: an option is wrong. `load` reports what is wrong with the data.
 
@@ -160,12 +157,9 @@ def npz(
         seed: as in `arrays`.
         name: name in records; None: the file's name without its ending.
 
-    Returns:
-        The description.
-
     Raises:
-        DataError: an option is wrong. `load` reports what is wrong with the file. Both the
-            file and `validation` (other than 0.2) or `test` bring such a part.
+        DataError: an option is wrong. `load` reports what is wrong with the file, or that it has
+            a part that `validation` (other than 0.2) or `test` gives too.
 
     Example:
         >>> ks.datasets.npz("mnist.npz", validation=0.1).name
@@ -216,18 +210,15 @@ def batches(
         test: likewise, or None for no test part.
         steps_per_epoch: batches that an epoch reads, from the beginning each time; None: all. Data
             without end needs it.
-        validation_steps: likewise of the validation data.
-        targets: False: batches are samples alone, whatever their form, for a model with a training
-            step of its own; so (anchor, positive, negative) is no (x, y, sample_weight). True:
-            they are not. None: three arrays of one shape and type are samples alone.
+        validation_steps: likewise for the validation data.
+        targets: whether batches have targets. False: a batch is samples alone, such as (anchor,
+            positive, negative), for a model with its own training step. None: three arrays of one
+            shape and type are samples alone, all other tuples have targets.
         name: what records call the data.
 
-    Returns:
-        The description.
-
     Raises:
-        DataError: an argument can't be read repeatedly, a function needs other arguments,
-            or a number of steps is none.
+        DataError: an argument can't be read repeatedly, a function needs other arguments, or a
+            number of steps is wrong.
 
     Example:
         >>> def train(seed):

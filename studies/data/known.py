@@ -32,7 +32,7 @@ def digits(
     """Describes scikit-learn's digits: 1,797 images of handwritten digits, of 8 by 8 pixels.
 
     Source: https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits,
-    as `sklearn.datasets.load_digits` brings it along (nothing is downloaded).
+    which scikit-learn contains: nothing is downloaded.
 
     The loaded x is float32 of shape (n, 64), from 0 to 1 (16 shades of gray; the factor is a
     constant, so nothing is fitted); y is int64 of shape (n,), from 0 to 9. Splits are stratified.
@@ -42,11 +42,8 @@ def digits(
         test: share or count of samples to seal for the test; None or 0: no test part.
         seed: what the splits are drawn with.
 
-    Returns:
-        The description.
-
     Raises:
-        DataError: a share, count or seed out of range.
+        DataError: a share, count or seed is out of range.
 
     Example:
         >>> ks.datasets.digits().name
@@ -64,8 +61,8 @@ def breast_cancer(
 ) -> Dataset:
     """Describes scikit-learn's breast cancer data: 569 tumours, 30 measurements of each.
 
-    Source: https://archive.ics.uci.edu/dataset/17/breast+cancer+wisconsin+diagnostic, as
-    `sklearn.datasets.load_breast_cancer` brings it along (nothing is downloaded).
+    Source: https://archive.ics.uci.edu/dataset/17/breast+cancer+wisconsin+diagnostic, which
+    scikit-learn contains: nothing is downloaded.
 
     The loaded x is float64 of shape (n, 30): radius, texture, area and so on of the cell nuclei in
     an image, each as its mean, standard error and worst value. Their ranges differ by a factor of
@@ -78,11 +75,8 @@ def breast_cancer(
         preprocess: as in `arrays`.
         seed: what the splits are drawn with.
 
-    Returns:
-        The description.
-
     Raises:
-        DataError: an option that can't be.
+        DataError: an option is wrong.
     """
     return _of_scikit_learn("breast_cancer", validation, test, preprocess, seed)
 
@@ -97,14 +91,13 @@ def diabetes(
     """Describes scikit-learn's diabetes data: 442 patients, 10 measurements of each.
 
     Source: https://www4.stat.ncsu.edu/~boos/var.select/diabetes.html (Efron et al. 2004, "Least
-    Angle Regression"), as `sklearn.datasets.load_diabetes` brings it along (nothing is
-    downloaded).
+    Angle Regression"), which scikit-learn contains: nothing is downloaded.
 
     The loaded x is float64 of shape (n, 10): age, sex, body mass index, blood pressure and six
     blood serum measurements. scikit-learn has centred them and scaled them to a sum of squares of
     1 over all patients, so that they are about 0.05: take `preprocess="standardize"` for a
-    network. y is float64 of shape (n,): how far the disease has come a year later, a number from
-    25 to 346.
+    network. y is float64 of shape (n,): the progression of the disease a year later, from 25 to
+    346.
 
     Args:
         validation: share in (0, 1), or count, of samples to validate on.
@@ -112,11 +105,8 @@ def diabetes(
         preprocess: as in `arrays`.
         seed: what the splits are drawn with.
 
-    Returns:
-        The description.
-
     Raises:
-        DataError: an option that can't be.
+        DataError: an option is wrong.
     """
     return _of_scikit_learn("diabetes", validation, test, preprocess, seed)
 
@@ -137,9 +127,6 @@ def mnist(*, validation: float | int = DEFAULT_SHARE, seed: int = 0) -> Dataset:
     Args:
         validation: share in (0, 1), or count, of the 60,000 samples to validate on.
         seed: what the split is drawn with.
-
-    Returns:
-        The description.
 
     Raises:
         DataError: a share, count or seed is out of range. `load` raises if the data can be neither
@@ -193,7 +180,7 @@ def _download_mnist() -> Contents:
         with contextlib.redirect_stdout(sys.stderr):
             (x, y), (x_test, y_test) = keras.datasets.mnist.load_data()
     except Exception as error:
-        # Keras raises plain Exception for a failed download, or what disk or proxy raise.
+        # Keras raises a plain Exception for a failed download; disks and proxies raise others.
         raise DataError(
             f"MNIST could not be downloaded: {' '.join(str(error).split())}. Give a file instead, "
             f"by --data mnist.npz or {DATA_VARIABLE}=mnist.npz, with arrays x_train, y_train, "

@@ -24,10 +24,9 @@ def map_arrays(function: Callable[[np.ndarray], Any], arrays: Arrays) -> Any:
 
 
 def named_arrays(arrays: Arrays, name: str) -> dict[str, np.ndarray]:
-    """Returns arrays by their names in messages and digests.
+    """Returns arrays by their names in messages and digests, in their order.
 
-    Returns:
-        "x" for a single one, else "x['image']" and so on, or "x[0]" and so on; in their order.
+    That is "x" for a single one, else "x['image']" or "x[0]" and so on.
     """
     if isinstance(arrays, dict):
         return {entry_name(name, key): array for key, array in arrays.items()}

@@ -24,6 +24,7 @@ import numpy as np
 from search_spaces.errors import StudyError
 from studies.data import DataError
 from studies.data.arrays.large import file_of
+from studies.data.parts.sharing import MappingUnpickler
 from studies.data.streams.sources import TF_DATA, kind_of
 from studies.definition.study_definition import StudyDefinition
 from studies.user_code.loading import import_from
@@ -90,7 +91,7 @@ def unpack(shipped: ShippedStudy) -> StudyDefinition:
             # Where Python, and with it TensorFlow's AutoGraph, reads a function's text.
             linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
         try:
-            study = _Unpickler(stream, shipped.folder).load()
+            study = MappingUnpickler(stream, shipped.folder, "c").load()
         except Exception as error:
             raise StudyError(
                 "The study can't be made in a worker process: "
@@ -168,15 +169,3 @@ def _saved(array: np.ndarray, file: Path) -> str:
         return str(own.absolute())
     np.save(file, np.asarray(array), allow_pickle=False)
     return file.name
-
-
-class _Unpickler(pickle.Unpickler):
-    """Unpickles what `_pickle` wrote."""
-
-    def __init__(self, stream: io.BufferedReader, folder: Path) -> None:
-        super().__init__(stream)
-        self._folder = folder
-
-    def persistent_load(self, name: str) -> np.ndarray:
-        """Maps an array to memory. Writing to it changes only this process's copy."""
-        return np.load(self._folder / name, mmap_mode="c")  # type: ignore[no-any-return]

@@ -27,9 +27,9 @@ class Prepared:
 
     Attributes:
         name: its name in records.
-        scalings: the same as scalings, for layers; empty if it is none.
-        dtype: the samples' own, before it.
-        shape: of a sample, before it.
+        scalings: the same for layers; empty if no layer can do it.
+        dtype: of the samples before it.
+        shape: of a sample before it.
         loss: the most by which values moved because Keras reads floats as float32, in units of the
             scaled values.
     """

@@ -41,8 +41,7 @@ def stratification_labels(
 ) -> np.ndarray | None:
     """Returns the labels to stratify a split by: the classes, or those of the named targets.
 
-    Returns:
-        A label for each sample, or None for a split at random.
+    None for a split at random.
 
     Raises:
         DataError: there are no such labels, or several for each sample.

@@ -6,7 +6,7 @@ import pickle
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import numpy as np
 from filelock import FileLock
@@ -37,7 +37,7 @@ def shared(load: Callable[[], Splits], folder: Path) -> Splits:
             with replacing(description) as file, file.open("wb") as stream:
                 _Writer(stream, folder).dump({**held, "digests": dict(splits.digests)})
     with description.open("rb") as stream:
-        return Splits(**_Reader(stream, folder).load())
+        return Splits(**MappingUnpickler(stream, folder, "r").load())
 
 
 class _Writer(pickle.Pickler):
@@ -63,13 +63,19 @@ class _Writer(pickle.Pickler):
         return name
 
 
-class _Reader(pickle.Unpickler):
-    """Reads the data that a process of the same launch wrote."""
+class MappingUnpickler(pickle.Unpickler):
+    """Reads what another process of the same launch wrote, its arrays mapped to memory.
 
-    def __init__(self, stream: IO[bytes], folder: Path) -> None:
+    Args:
+        stream: The pickle.
+        folder: The folder of its arrays.
+        mode: "r" for arrays that are read only, or "c" for copies on write.
+    """
+
+    def __init__(self, stream: IO[bytes], folder: Path, mode: Literal["r", "c"]) -> None:
         super().__init__(stream)
-        self._folder = folder
+        self._folder, self._mode = folder, mode
 
     def persistent_load(self, name: str) -> np.ndarray:
         """Maps an array to memory."""
-        return np.load(self._folder / name, mmap_mode="r")  # type: ignore[no-any-return]
+        return np.load(self._folder / name, mmap_mode=self._mode)  # type: ignore[no-any-return]

@@ -78,9 +78,9 @@ def _holding_each_class(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns a split in which either side has a sample of each class.
 
-    scikit-learn rounds a class's share, which may leave none of a rare one. For each that is
-    missing on one side, a sample of it is exchanged with one of the class that this side has most
-    of. Either side must have room for each class, and each class two samples.
+    scikit-learn may round a rare class's share to none. A side that lacks a class gets a sample of
+    it in exchange for one of its largest class. Each side must have room for each class, and each
+    class two samples.
     """
     random = np.random.RandomState(seed)
     sides = [rest.copy(), part.copy()]

@@ -63,14 +63,9 @@ class Source:
         return not _is_read_itself(self.given)
 
     def open(self, seed: int) -> Any:
-        """Returns the object for a reading.
+        """Returns a `tf.data.Dataset`, a `PyDataset`, or a generator of batches, for a reading.
 
-        Args:
-            seed: passed to the function, if it takes one. Python's, numpy's and TensorFlow's global
-                generators are seeded with it too.
-
-        Returns:
-            A `tf.data.Dataset`, a `PyDataset`, or a generator of batches.
+        Python's, numpy's and TensorFlow's global generators get the seed too.
 
         Raises:
             DataError: it is none of these.
@@ -153,9 +148,9 @@ def shown(thing: object) -> str:
 def drawing_with(seed: int) -> Iterator[None]:
     """Seeds the global generators as `keras.utils.set_random_seed` does.
 
-    So a shuffle without a seed, or numpy's global generator in a generator of batches, is a
-    function of the seed too. They keep their new state afterwards, as generators draw later; only
-    TensorFlow's global seed is restored, since models are traced with it.
+    So a shuffle without a seed, or a generator that draws from numpy, depends on the seed too. They
+    keep their new state, as batches are drawn later. Only TensorFlow's global seed is restored, as
+    models are traced with it.
     """
     random.seed(seed)
     np.random.seed(seed)

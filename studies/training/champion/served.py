@@ -163,22 +163,19 @@ def _around_call(model: keras.Model, x: Arrays, before: _Before) -> keras.Model:
     """Returns a model that calls another one, whose graph is unknown."""
     import keras
 
-    def raw_of(array: np.ndarray, name: str, key: str) -> Any:
+    keys = ["samples"] if isinstance(x, np.ndarray) else [f"input_{i}" for i in range(len(x))]
+    raws: list[Any] = []
+    scaled: list[Any] = []
+    for (name, array), key in zip(
+        named_arrays(x, "x").items(), x if isinstance(x, dict) else keys, strict=True
+    ):
         like = keras.KerasTensor((None, *array.shape[1:]), dtype=array.dtype.name, name=key)
-        raw = before.input(like, name)
-        before.layers(name, raw)
-        return raw
-
-    if isinstance(x, dict):
-        inputs: Any = {key: raw_of(a, entry_name("x", key), key) for key, a in x.items()}
-        scaled: Any = {key: before.scaled.get(entry_name("x", key), inputs[key]) for key in x}
-    elif isinstance(x, tuple):
-        inputs = [raw_of(a, entry_name("x", i), f"input_{i}") for i, a in enumerate(x)]
-        scaled = tuple(before.scaled.get(entry_name("x", i), t) for i, t in enumerate(inputs))
-    else:
-        inputs = raw_of(x, "x", "samples")
-        scaled = before.scaled["x"]
-    return keras.Model(inputs, model(scaled), name=f"served_{model.name}")
+        raws.append(before.input(like, name))
+        before.layers(name, raws[-1])
+        scaled.append(before.scaled.get(name, raws[-1]))
+    given = keras.tree.pack_sequence_as(x, scaled)
+    inputs = raws if isinstance(x, tuple) else keras.tree.pack_sequence_as(x, raws)
+    return keras.Model(inputs, model(given), name=f"served_{model.name}")
 
 
 def _names_of_inputs(model: keras.Model, x: Arrays) -> list[str]:

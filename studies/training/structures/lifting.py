@@ -126,27 +126,20 @@ class Lifted:
         return tf.identity(record.slots[position].variable, name=f"{NODE_NAME}_{position}")
 
     def _with(self, compute: Callable[[Any, Any], float], other: object, swap: bool) -> Any:
-        if isinstance(other, Lifted):
-            sources, theirs = self._sources | other._sources, other._formula
-        elif isinstance(other, int | float):
-            number = other
-            sources, theirs = self._sources, lambda values: number
-        else:
+        theirs = _formula_of(other)
+        if theirs is None:
             # A tensor's own operator converts this number.
             return NotImplemented
         mine = self._formula
+        sources = self._sources | (other._sources if isinstance(other, Lifted) else frozenset())
         if swap:
             mine, theirs = theirs, mine
         return Lifted(self._record, lambda values: compute(mine(values), theirs(values)), sources)
 
     def _ask(self, compare: Callable[[Any, Any], bool], other: object) -> Any:
-        mine = self._formula
-        if isinstance(other, Lifted):
-            theirs = other._formula
+        mine, theirs = self._formula, _formula_of(other)
+        if theirs is not None:
             return self._record.demand(lambda values: compare(mine(values), theirs(values)))
-        if isinstance(other, int | float):
-            number = other
-            return self._record.demand(lambda values: compare(mine(values), number))
         if other is None or isinstance(other, str):
             return compare is operator.ne
         return NotImplemented
@@ -161,6 +154,12 @@ class Lifted:
         return self._record.demand(lambda values: bool(mine(values)))  # type: ignore[no-any-return]
 
     __hash__ = object.__hash__
+
+
+def _formula_of(operand: object) -> Callable[[Values], float] | None:
+    if isinstance(operand, int | float):
+        return lambda values: operand
+    return operand._formula if isinstance(operand, Lifted) else None
 
 
 def _arithmetic(name: str) -> None:
