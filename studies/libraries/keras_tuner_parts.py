@@ -46,10 +46,6 @@ _NEEDED: Final[Mapping[str, tuple[AttributePart, ...]]] = {
 def check_parts(engine: str, oracle: Any) -> None:
     """Checks that an oracle has all private parts that are used.
 
-    Args:
-        engine: The engine's name, without settings.
-        oracle: An oracle of Keras Tuner's own.
-
     Raises:
         EngineError: If one is missing; names a version that has it.
     """

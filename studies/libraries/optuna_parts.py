@@ -83,12 +83,7 @@ def rank(kind: Any, sampler: Any, samples: Any, below: Any, above: Any) -> Any:
 
 
 def take_as_good(sampler: Any, most: int) -> None:
-    """Sets how many trials a sampler treats as good: a tenth, at most 25, as by default.
-
-    Args:
-        sampler: Optuna's TPE sampler.
-        most: No more than these.
-    """
+    """Sets how many trials a TPE sampler treats as good: a tenth, at most 25, and at most these."""
     _share.set(sampler, lambda n: min(math.ceil(0.1 * n), 25, most))
 
 
@@ -98,18 +93,13 @@ def density_of(sampler: Any, study: Study, space: Any, trials: Sequence[FrozenTr
 
 
 def settings_of(given: Any, always: Collection[str] = ()) -> dict[str, Any] | None:
-    """Returns the settings with which a sampler or a pruner of Optuna's was made.
+    """Returns the arguments with which a sampler or a pruner of Optuna's was made, by name.
+
+    Those at their defaults are left out, except the ones in `always`. A sampler with a seed gets
+    one derived from it. None if they can't be read, or are not just numbers and words.
 
     They are read from its attributes; an object made with them must then be equal in all
     attributes. Optuna has no public way to read them.
-
-    Args:
-        given: A sampler or a pruner.
-        always: Names of arguments to return even with their defaults.
-
-    Returns:
-        The arguments by name, without those at their defaults; for a sampler with a seed, one
-        derived from it. None if they can't be read, or are not just numbers and words.
     """
     kind = type(given)
     parameters = inspect.signature(kind).parameters

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from studies.data import Splits, StreamedSplits
+from studies.data import StreamedSplits
 from studies.error_texts import describe
 from studies.training.batches import Batches
 from studies.training.callbacks import may_change_model
@@ -35,10 +35,11 @@ class PlainTrainer:
     used = ("plain", "")
 
     def __init__(self) -> None:
-        # A data set and its batch sizes: few, and each holds a copy of the data.
         self.traced: Sequence[str] | None = ()
-        self._batches: OrderedDict[tuple[int, int, str, bool], tuple[Splits, Batches]] = (
-            OrderedDict()
+        # By the data, the size of batches, whether they end with an epoch, and the type of floats,
+        # which a builder may have chosen. Few, as each holds a copy of the data.
+        self._batches = lru_cache(_PIPELINES_KEPT)(
+            lambda splits, batch_size, ends, floatx: Batches(splits, batch_size, ends=ends)
         )
 
     def train(self, training: Training, on_epoch: OnEpoch) -> None:
@@ -112,16 +113,8 @@ class PlainTrainer:
         splits, batch_size = training.splits, training.spec.batch_size
         if isinstance(splits, StreamedSplits):
             return StreamedBatches(splits, training.spec.class_weight)
-        # Floats are read in the type that the builder may have chosen.
         ends = training.model.steps_per_execution != 1
-        key = (id(splits), batch_size, keras.config.floatx(), ends)
-        if key not in self._batches:
-            # With the splits, so that no other object can get their id.
-            self._batches[key] = splits, Batches(splits, batch_size, ends=ends)
-            while len(self._batches) > _PIPELINES_KEPT:
-                self._batches.popitem(last=False)
-        self._batches.move_to_end(key)
-        return self._batches[key][1]
+        return self._batches(splits, batch_size, ends, keras.config.floatx())
 
 
 def _made(training: Training) -> str:

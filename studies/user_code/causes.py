@@ -26,11 +26,8 @@ _OUT_OF_MEMORY = {"MemoryError", "ResourceExhaustedError"}
 def explain(error: BaseException, build: Any = None) -> str:
     """Returns an error's message, its innermost cause, and the line of the user's code.
 
-    Such as ``ValueError: too wide (my_study.py, line 12)``.
-
-    Args:
-        error: What was raised.
-        build: The builder: named if no line of the user's code is in the traceback.
+    Such as ``ValueError: too wide (my_study.py, line 12)``. If no line of the user's code is in the
+    traceback, the builder is named.
     """
     errors = list(_chain(error))
     text = describe(error)

@@ -133,11 +133,7 @@ def load_study(target: Target) -> tuple[StudyDefinition, CodeDescription]:
 
 
 def with_source(target: Target) -> Target:
-    """Returns a target with the present text of its file, if it has none yet.
-
-    Raises:
-        StudyFileError: If the file cannot be read.
-    """
+    """Returns a target with the present text of its file, if it has none yet."""
     if target.source is not None:
         return target
     try:
@@ -149,11 +145,8 @@ def with_source(target: Target) -> Target:
 def describe_code(study: StudyDefinition, defined_name: str) -> CodeDescription:
     """Returns the code of a study that was made in this process.
 
-    It is its file's text; in a notebook, that of the cell that defines its builder.
-
-    Args:
-        study: The study.
-        defined_name: Its name in the file, if it is launched under another name.
+    It is its file's text; in a notebook, that of the cell that defines its builder. The study may
+    be launched under another name than the defined one.
     """
     function = builder_function(study.build)
     try:

@@ -24,19 +24,14 @@ _READ_BY_THE_TRAINING: Final = ("epochs", "batch_size")
 
 
 class Resolved(NamedTuple):
-    """A study with its final space.
-
-    Attributes:
-        study: The study.
-        joins: Whether hyperparameters that are declared later join its space.
-        declared: The names that were declared up front; none if the space was found by tracing.
-        unread: The names that vary and that the builder never reads.
-        notes: Messages for the user.
-    """
+    """A study with its final space."""
 
     study: StudyDefinition
+    # Whether hyperparameters that are declared later join the space.
     joins: bool
+    # The names that were declared up front; none if the space was found by tracing.
     declared: tuple[str, ...] = ()
+    # The names that vary and that the builder never reads.
     unread: tuple[str, ...] = ()
     notes: Sequence[str] = ()
 

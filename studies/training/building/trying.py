@@ -37,17 +37,13 @@ _OTHER_PLACES = (0.25, 0.75)
 
 
 class Checked(NamedTuple):
-    """The outcome of checking a study's default hyperparameters.
+    """The outcome of checking a study's default hyperparameters."""
 
-    Attributes:
-        warnings: What a person should know. A builder that raises is one: other hyperparameters
-            may suit it.
-        objective: The study's, with its direction.
-        model_bytes: Size of the model's weights, as floats of 32 bits; 0 if there is no model.
-    """
-
+    # A builder that raises is a warning: other hyperparameters may suit it.
     warnings: list[str]
+    # With its direction.
     objective: Objective
+    # Of the weights, as floats of 32 bits; 0 if there is no model.
     model_bytes: int = 0
 
 

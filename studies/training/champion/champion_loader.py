@@ -21,11 +21,7 @@ OBJECTS = "objects.json"
 
 
 class ServedModel:
-    """A Keras model as `mlflow.pyfunc` calls it.
-
-    Args:
-        model: The Keras model.
-    """
+    """A Keras model as `mlflow.pyfunc` calls it."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -154,15 +150,9 @@ def put_into(
     missing: Sequence[str],
     compiles: bool,
 ) -> None:
-    """Makes this file load a model that MLflow has saved.
+    """Makes this file load a model that MLflow has saved, with its `own_code`.
 
-    Args:
-        saved: `mlflow.models.Model`, not written to its folder yet.
-        folder: The model's folder.
-        modules: Names and texts of the model's own code, each after those that it imports.
-        objects: By the names that Keras looks for: the module, and the name in it.
-        missing: Layers that are not among them, and why.
-        compiles: Whether they include everything that the model is compiled with.
+    Before the model's description (`mlflow.models.Model`) is written to the folder.
     """
     code, users = folder / CODE, folder / USERS_CODE
     code.mkdir()

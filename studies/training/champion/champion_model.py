@@ -47,21 +47,12 @@ def save_champion(
     requirements: list[str],
     folder: Path,
 ) -> dict[str, float]:
-    """Rebuilds a trial's model with its best weights and saves it for MLflow.
+    """Rebuilds a trial's model with its best weights and saves it into a new folder for MLflow.
 
-    Args:
-        study: The builder.
-        space: The space that the spec's values belong to.
-        splits: The data; its validation part is evaluated, its training part gives the signature.
-        spec: The trial.
-        checkpoint: The weights of its best epoch.
-        requirements: Fixed requirements to save with the model.
-        folder: Where to save; must not exist. What the model predicts of the validation data is
-            saved in `predictions_beside` it, if that can be counted.
-
-    Returns:
-        The model's validation metrics, named as in training (``val_loss``, …); none of a model
-        that is not compiled.
+    It is saved with fixed requirements. Validation data is evaluated, training data gives the
+    signature. What the model predicts of the validation data is saved in `predictions_beside` the
+    folder, if that can be counted. Returns the validation metrics, named as in training
+    (``val_loss``, …): none of a model that is not compiled.
 
     Raises:
         StudyError: If the model cannot be rebuilt, loaded or saved.
@@ -132,14 +123,9 @@ def save_for_mlflow(
     folder: Path,
     build: Any = None,
 ) -> None:
-    """Saves a trained model for MLflow, as one that takes samples before preprocessing.
+    """Saves a trained model into a new folder for MLflow, to take samples before preprocessing.
 
-    Args:
-        model: Built, with its final weights.
-        splits: The data that it was trained on.
-        requirements: Fixed requirements to save with the model.
-        folder: Where to save; must not exist.
-        build: Its builder; the code of its own layers and losses is saved with the model.
+    The code of its own layers and losses, which its builder shows, is saved with it.
 
     Raises:
         StudyError: If its preprocessing can't be added to it exactly.

@@ -27,12 +27,10 @@ _TOLERANCE = 1e-6
 
 
 def served_model(model: keras.Model, x: Arrays, given: Given) -> keras.Model:
-    """Returns a model with the preprocessing of its samples as its first layers.
+    """Returns a trained model with the preprocessing of its samples as its first layers.
 
-    Args:
-        model: Built, with its final weights. The new model shares its layers.
-        x: The first training samples, after preprocessing.
-        given: The same samples before preprocessing.
+    `x` has the first training samples after preprocessing, `given` the same before it. The new
+    model shares the layers.
 
     Returns:
         The model itself without preprocessing; else one of the same class if it can be made. It is
@@ -64,10 +62,6 @@ def served_model(model: keras.Model, x: Arrays, given: Given) -> keras.Model:
 
 class _Before:
     """Makes the inputs and the first layers of a served model.
-
-    Args:
-        prepared: The preprocessing of samples, by the names of `named_arrays`.
-        taken: Names of existing layers.
 
     Attributes:
         raw: The inputs that have been made, by the same names.

@@ -37,11 +37,9 @@ _COLUMN_TYPES: Final = {
 def signature_of(model: keras.Model, x: Arrays, given: Given) -> ModelSignature:
     """Returns a model's signature, all of it in tensors.
 
-    Args:
-        model: Built.
-        x: Samples after preprocessing. Several inputs are named: a functional model takes them in a
-            dict, whether it was trained on a dict or on a tuple.
-        given: The same before preprocessing, which the model does itself if it can.
+    `x` has samples after preprocessing, `given` the same before it, which the model does itself if
+    it can. Several inputs are named: a functional model takes a dict, even if it was trained
+    on a tuple.
 
     Returns:
         The signature; without outputs if these are unknown.
@@ -57,15 +55,7 @@ def signature_of(model: keras.Model, x: Arrays, given: Given) -> ModelSignature:
 
 
 def table_signature(signature: ModelSignature, columns: Columns) -> ModelSignature | None:
-    """Returns the signature of a model that takes a table, by its columns' names.
-
-    Args:
-        signature: Its signature in tensors.
-        columns: Names and types of the columns.
-
-    Returns:
-        The signature; None if MLflow has no type for one of the columns.
-    """
+    """Returns the signature of a model that takes a table; None if MLflow lacks a column's type."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 

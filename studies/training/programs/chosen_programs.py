@@ -60,8 +60,6 @@ class ChosenPrograms:
     def __exit__(self, *_: object) -> None:
         """Takes the programs back."""
         self._take_back()
-        for chosen in self.present:
-            chosen.program.release()
 
     @property
     def present(self) -> list[Chosen]:
@@ -109,9 +107,6 @@ class ChosenPrograms:
             if other.structure.is_like(chosen.structure):
                 # The same program, which is not taken back and lent again.
                 chosen = other
-        chosen.program.hold()
-        if before is not None:
-            before[1].program.release()
         return chosen
 
     def before_callbacks(self) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from search_spaces.errors import BuilderError, StudyError
@@ -74,7 +74,8 @@ class CompiledTrainer:
         self._mode = mode
         self._unfit = unfit
         self._plain = PlainTrainer()
-        self._arrays: OrderedDict[tuple[int, str], tuple[Splits, Arrays]] = OrderedDict()
+        # By the data and the type of floats, which a builder may have chosen.
+        self._arrays = lru_cache(_DATA_SETS_KEPT)(lambda splits, floatx: Arrays(splits))
         self.programs = Programs(kept)
         self.used: tuple[str, str] = ("plain", "")
         self.walked: Structure | None = None
@@ -157,7 +158,7 @@ class CompiledTrainer:
             self.programs.refuse_broken(reason)
             if _is_want_of_memory(error):
                 self.programs.clear()
-                self._arrays.clear()
+                self._arrays.cache_clear()
         else:
             return
         # Outside of the handler, so that the error keeps nothing of the failed training.
@@ -216,11 +217,7 @@ class CompiledTrainer:
         raise NotTrainedError(reason)
 
     def _chosen(self, training: Training, arrays: Arrays) -> Chosen:
-        """Chooses a program for the present model; checks one that was traced for another trial.
-
-        Raises:
-            NotCompilableError: If there is none.
-        """
+        """Chooses a program for the present model; checks one that was traced for another trial."""
         spec = training.spec
         assert isinstance(training.splits, Splits)
         structure = self._structure_of(training.model, training.splits)
@@ -256,11 +253,7 @@ class CompiledTrainer:
         return ""
 
     def _structure_of(self, model: keras.Model, splits: Splits) -> Structure:
-        """Returns the structure of a model; makes its variables if necessary.
-
-        Raises:
-            NotCompilableError: If `fit` would not have all of them before its first epoch.
-        """
+        """Returns the structure of a model; makes the variables that `fit` would make first."""
         before = make_variables(model, splits)
         structure = Structure(model, global_settings.present())
         if before is not None:
@@ -284,15 +277,7 @@ class CompiledTrainer:
     def _arrays_of(self, splits: Splits) -> Arrays:
         import keras
 
-        # Floats have the type that the builder may have chosen.
-        key = id(splits), keras.config.floatx()
-        if key not in self._arrays:
-            while len(self._arrays) >= _DATA_SETS_KEPT:
-                self._arrays.popitem(last=False)
-            # With the splits, so that no other object can get their id.
-            self._arrays[key] = splits, Arrays(splits)
-        self._arrays.move_to_end(key)
-        return self._arrays[key][1]
+        return self._arrays(splits, keras.config.floatx())
 
 
 def _raised(error: Exception) -> str:

@@ -32,14 +32,8 @@ def fit(
 ) -> None:
     """Trains and validates, epoch by epoch, and calls callbacks as `fit` does.
 
-    Args:
-        training: The training.
-        chosen: Its programs.
-        arrays: The data.
-        seeds: The seed generators outside the model.
-        on_epoch: Takes each epoch.
-        metrics_ahead: Whether compiled metrics exist already that `fit` makes only after its first
-            reset of metrics. They may begin with other values than after a reset.
+    `metrics_ahead` if compiled metrics exist already that `fit` makes only after its first reset of
+    metrics: they may begin with other values than after a reset.
     """
     import keras
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import random
 import warnings
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from studies.training.programs.epochs import Signature
+    from studies.training.programs.loops import Loop
 
 
 class NotCompilableError(InternalError):
@@ -51,8 +53,10 @@ class Program:
     def __init__(self, model: keras.Model, structure: Structure, signature: Signature) -> None:
         self.broken = False
         self.checked = Checked()
-        self._users, self._is_dropped = 0, False
         self._storage = [_like(variable) for variable in structure.variables]
+        self._loops: list[Loop] = []
+        # When no training uses the program any more.
+        weakref.finalize(self, _close, self._loops).atexit = False
         self._trace_exactly(model, structure, signature)
 
     def _trace_exactly(
@@ -75,7 +79,6 @@ class Program:
             slots = entangled(self._epoch.function) | entangled(self._validation.function)
             if not slots:
                 break
-            self._free()
             exact = exact.union(*(record.sources[slot] for slot in slots))
         self._record = record
 
@@ -86,6 +89,7 @@ class Program:
         signature: Signature,
         exact: frozenset[int],
     ) -> Record:
+        _close(self._loops)
         with (
             self._lent(structure.variables),
             forgetting_gradients(),
@@ -95,7 +99,9 @@ class Program:
             drawn = _drawn()
             try:
                 self._epoch = trace_epoch(model, signature)
+                self._loops.append(self._epoch)
                 self._validation = trace_validation(model, signature)
+                self._loops.append(self._validation)
             except OtherLogsError:
                 raise NotCompilableError(
                     "the model logs values that are not of its metrics"
@@ -110,7 +116,7 @@ class Program:
             )
         known = {id(variable.handle) for variable in self._storage}
         known |= {id(slot.variable.handle) for slot in record.slots}
-        for loop in (self._epoch, self._validation):
+        for loop in self._loops:
             state = hidden_state(loop.function)
             if state:
                 raise NotCompilableError(f"the model runs the operation {state}")
@@ -166,26 +172,6 @@ class Program:
         for variable, value in zip(self._storage, values, strict=True):
             variable.assign(value)
 
-    def hold(self) -> None:
-        """Keeps the graphs of a dropped program until `release`."""
-        self._users += 1
-
-    def release(self) -> None:
-        """Ends what `hold` began."""
-        self._users -= 1
-        if self._is_dropped:
-            self.close()
-
-    def close(self) -> None:
-        """Frees the graphs, now or when the program is no longer held."""
-        self._is_dropped = True
-        if self._users == 0:
-            self._free()
-
-    def _free(self) -> None:
-        for loop in (self._epoch, self._validation):
-            loop.close()
-
     def train_epoch(self, arrays: Sequence[tf.Tensor], order: tf.Tensor) -> dict[str, Any]:
         """Trains an epoch; returns the last training step's logs, if they count."""
         with self._noting():
@@ -204,6 +190,11 @@ class Program:
         except Exception:
             self.broken = True
             raise
+
+
+def _close(loops: list[Loop]) -> None:
+    while loops:
+        loops.pop().close()
 
 
 def _drawn() -> tuple[object, ...]:

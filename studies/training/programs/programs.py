@@ -18,11 +18,7 @@ _REFUSALS_KEPT = 1000
 
 
 class Programs:
-    """The programs used last, by structure.
-
-    Args:
-        kept: The most to keep.
-    """
+    """The programs used last, by structure."""
 
     def __init__(self, kept: int) -> None:
         self._kept = kept
@@ -62,10 +58,10 @@ class Programs:
                 return program
         for place in [place for place in self._programs if place[0] == self._own]:
             # No other trial can use the program of a unique structure.
-            self._programs.pop(place).close()
+            del self._programs[place]
         self._own = key if structure.reason else None
         while len(self._programs) >= self._kept:
-            self._programs.popitem(last=False)[1].close()
+            self._programs.popitem(last=False)
         try:
             program = Program(model, structure, signature)
         except NotCompilableError as error:
@@ -76,17 +72,12 @@ class Programs:
         return program
 
     def refuse(self, key: object, reason: str) -> None:
-        """Lends no more programs to some models.
-
-        Args:
-            key: The key of their structure, alone or with the signature of the data.
-            reason: The reason that their trials get.
-        """
+        """Lends no more programs to models of a structure, alone or with the signature of data."""
         self._refused[key] = reason
         while len(self._refused) > _REFUSALS_KEPT:
             self._refused.popitem(last=False)
         for place in [place for place in self._programs if key in (place[0], place[0][0])]:
-            self._programs.pop(place).close()
+            del self._programs[place]
 
     def refuse_broken(self, reason: str) -> None:
         """Lends no more programs to models whose program raised when it was run."""
@@ -96,5 +87,4 @@ class Programs:
 
     def clear(self) -> None:
         """Drops all programs."""
-        while self._programs:
-            self._programs.popitem()[1].close()
+        self._programs.clear()

@@ -44,6 +44,9 @@ _PARTS: tuple[tuple[Any, Callable[[Any], Iterable[object]]], ...] = (
     (property, lambda property: (property.fget, property.fset, property.fdel)),
     (staticmethod | classmethod, lambda wrapper: (wrapper.__func__,)),
     (types.ModuleType, lambda module: (module.__name__,)),
+    (enum.Enum, lambda member: (type(member), member.name)),
+    # Not its attributes: it stores requested names there.
+    (pathlib.PurePath, lambda path: (type(path), str(path))),
     (re.Pattern, lambda pattern: (pattern.pattern, pattern.flags)),
     (np.dtype | range | slice | type(_Named.field), lambda thing: (repr(thing),)),
 )
@@ -171,13 +174,6 @@ class Fingerprint:
         self._write("array", array.dtype.str, array.shape)
         self._digest.update(np.ascontiguousarray(array).tobytes())
 
-    def _visit_path(self, value: pathlib.PurePath) -> None:
-        # Not its attributes: it stores requested names there.
-        self._write("path", self._kind(type(value)), str(value))
-
-    def _visit_enum(self, value: Any) -> None:
-        self._write("enum", self._kind(type(value)), value.name)
-
     def _visit_builtin(self, value: Any) -> None:
         owner = getattr(value, "__self__", None)
         if owner is not None and not isinstance(owner, types.ModuleType | type):
@@ -264,8 +260,6 @@ _VISITORS: tuple[tuple[Any, Callable[[Fingerprint, Any], None]], ...] = (
     (type, Fingerprint._visit_type),
     (types.CellType, Fingerprint._visit_cell),
     (np.ndarray | np.generic, Fingerprint._visit_array),
-    (enum.Enum, Fingerprint._visit_enum),
-    (pathlib.PurePath, Fingerprint._visit_path),
     (types.BuiltinFunctionType | types.MethodDescriptorType | np.ufunc, Fingerprint._visit_builtin),
 )
 

@@ -70,17 +70,11 @@ class Slot:
 
 @dataclass
 class Record:
-    """The uses of lifted numbers in a trace.
-
-    Attributes:
-        values: The numbers that it was traced with.
-        slots: Variables that it reads.
-        sources: The positions of the numbers that each slot depends on.
-        conditions: Conditions for other trials.
-    """
+    """The uses of lifted numbers in a trace."""
 
     values: Values
     slots: list[Slot] = field(default_factory=list)
+    # The positions of the numbers that each slot depends on.
     sources: list[frozenset[int]] = field(default_factory=list)
     conditions: list[Condition] = field(default_factory=list)
 
