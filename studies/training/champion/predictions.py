@@ -85,7 +85,7 @@ def _read_batches(model: keras.Model, splits: StreamedSplits) -> Iterator[_Slice
     batches = StreamedBatches(splits)
     with contextlib.closing(batches):
         batches.validation.on_epoch_begin()
-        for batch in islice(batches.validation, splits.validation.profile.told):
+        for batch in islice(batches.validation, splits.validation.profile.known_batches):
             if not isinstance(batch, tuple) or len(batch) < 2:
                 return
             x, y, made = batch[0], batch[1], model.predict_on_batch(batch[0])
