@@ -88,7 +88,7 @@ def _predicted(model: keras.Model, splits: AnySplits, batch_size: int) -> tuple[
     batches = StreamedBatches(splits)
     with contextlib.closing(batches):
         batches.validation.on_epoch_begin()
-        for batch in islice(batches.validation, splits.validation.profile.told):
+        for batch in islice(batches.validation, splits.validation.profile.known_batches):
             x, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
             if y is None:
                 raise ValueError("the data has no targets")
