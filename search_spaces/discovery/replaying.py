@@ -13,15 +13,7 @@ Kind = Literal["call", "attribute", "enter", "leave"]
 
 
 class Asked(NamedTuple):
-    """A question of a function to its `hp`, and the answer.
-
-    Attributes:
-        kind: A method's call, an attribute, or entering or leaving a scope.
-        name: Of the method or attribute.
-        arguments: Of the call.
-        keywords: Of the call.
-        answer: What it returned; None of scopes.
-    """
+    """A question of a function to its `hp`, and the answer."""
 
     kind: Kind
     name: str = ""

@@ -220,9 +220,6 @@ class Boolean(Listed):
 class Fixed(Listed):
     """A value that does not vary, declared so that it is recorded with those that do.
 
-    Attributes:
-        value: The value.
-
     Example:
         >>> ks.Fixed("activation", "relu").value
         'relu'

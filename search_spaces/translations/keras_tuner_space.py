@@ -125,12 +125,7 @@ def _on(parent: str, values: Sequence[Any]) -> Any:
 
 
 class _Encoding:
-    """The encoding of one parameter: a row of the table above.
-
-    Attributes:
-        parameter: The parameter.
-        name: What it is called in Keras Tuner.
-    """
+    """The encoding of one parameter: a row of the table above."""
 
     def __init__(self, parameter: Parameter, listed: bool) -> None:
         self.parameter = parameter

@@ -55,9 +55,6 @@ class Verifier:
             of the launch so far. "off": none.
         started: When the launch began, by `time.monotonic`.
         workers: Trials that it runs at once.
-
-    Attributes:
-        stopped: Whether `stop` was called.
     """
 
     def __init__(

@@ -29,12 +29,7 @@ if TYPE_CHECKING:
 
 
 class OptunaTrials:
-    """The trials of one study, numbered in the order in which they are added.
-
-    Attributes:
-        space: The space in Optuna's terms.
-        tried: The values of all trials, as canonical JSON.
-    """
+    """The trials of one study, numbered in the order in which they are added."""
 
     def __init__(self, settings: EngineSettings) -> None:
         import optuna

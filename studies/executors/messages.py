@@ -29,15 +29,7 @@ from tracking.records import StudyDescription, TrialSpec
 
 @dataclass(frozen=True)
 class LoadStudy:
-    """Load this study.
-
-    Attributes:
-        target: Its target, or the study itself.
-        overrides: Settings to replace.
-        data: An npz file to use in place of the study's own data, or empty.
-        threads: TensorFlow's threads, at least 1.
-        shared: A folder in which the workers that load the same study share its data.
-    """
+    """Load this study."""
 
     target: Target | ShippedStudy
     overrides: Mapping[str, Any]

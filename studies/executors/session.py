@@ -39,16 +39,7 @@ from tracking.registry import requirements
 
 @dataclass(frozen=True)
 class Session:
-    """A study, its data in memory, TensorFlow configured.
-
-    Attributes:
-        study: The study.
-        data: Its data, or the function that makes each trial's.
-        description: Its definition, to send.
-        environment: Versions and machine.
-        trainer: Trains trials; keeps the data's pipelines from trial to trial.
-        model_bytes: Bytes of the default model's weights; 0 if there is no such model.
-    """
+    """A study, its data in memory, TensorFlow configured."""
 
     study: StudyDefinition
     data: AnyData

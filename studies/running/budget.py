@@ -14,12 +14,7 @@ AtTheEnd = Literal["finish", "cut"]
 
 
 class Ending(NamedTuple):
-    """Why a launch ended.
-
-    Attributes:
-        by: In one word.
-        text: For people to read.
-    """
+    """Why a launch ended."""
 
     by: EndedBy
     text: str

@@ -30,11 +30,7 @@ EngineOf = Callable[[SearchSpace], Engine]
 
 
 class Proposals:
-    """Proposes trials.
-
-    Attributes:
-        engine: The engine.
-    """
+    """Proposes trials."""
 
     engine: Engine
 

@@ -163,9 +163,6 @@ class BestSoFar:
 
     A point's step is the number of trials that had finished by then, over all launches. (Trials
     end in another order than that of their numbers.)
-
-    Attributes:
-        trial: The best one, or None.
     """
 
     def __init__(self, runs: StudyRuns, counted: Iterable[TrialRecord]) -> None:

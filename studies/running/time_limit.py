@@ -29,9 +29,6 @@ class AwakeClock:
     busy machine, and counts.
 
     Use it as a context.
-
-    Attributes:
-        seconds: Since it was started.
     """
 
     def __init__(

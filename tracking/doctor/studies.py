@@ -26,14 +26,7 @@ _FILE = re.compile(
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """A study in the record.
-
-    Attributes:
-        store: Where it is.
-        name: Its name.
-        experiment_id: MLflow's experiment.
-        runs: All its runs, in the order in which they were made.
-    """
+    """A study in the record."""
 
     store: Store
     name: str
