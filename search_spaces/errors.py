@@ -98,7 +98,6 @@ class WorkerError(StudyError):
     """
 
     def __init__(self, message: str, *, killed: bool = False, out_of_memory: bool = False) -> None:
-        """Takes the message and why the process ended."""
         super().__init__(message)
         self.killed, self.out_of_memory = killed, out_of_memory
 

@@ -29,7 +29,6 @@ class PrivatePart:
     """
 
     def __init__(self, library: str, owner: str, name: str) -> None:
-        """Declares the name."""
         self.library, self.owner, self.name = library, owner, name
         _declared.append(self)
 

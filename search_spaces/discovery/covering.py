@@ -25,7 +25,6 @@ class Covering:
     """Chooses values that combine pairs which no build has combined yet."""
 
     def __init__(self, tracer: Tracer, contexts: Mapping[str, Mapping[str, Any]]) -> None:
-        """Takes the builds."""
         self._tracer, self._contexts = tracer, contexts
         self._parameters = tracer.parameters
         self._met: set[frozenset[Item]] = set()

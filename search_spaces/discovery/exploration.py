@@ -16,7 +16,6 @@ class Exploration:
     """Chooses values for builds until no build declares anything new."""
 
     def __init__(self, tracer: Tracer) -> None:
-        """Takes the tracer; runs nothing yet."""
         self._tracer = tracer
         self._contexts: dict[str, dict[str, Any]] = {}
         self._revealed: list[tuple[str, dict[str, Any]]] = []

@@ -44,7 +44,6 @@ class Inference:
     """Infers conditions from the builds of a tracer, asking for more builds where they decide."""
 
     def __init__(self, tracer: Tracer, run: Callable[[Mapping[str, Any]], Trace | None]) -> None:
-        """Takes the builds."""
         self._tracer, self._run = tracer, run
         self._parameters = tracer.parameters
 

@@ -30,7 +30,6 @@ class RecordedHyperparameters:
     """
 
     def __init__(self, hp: Any) -> None:
-        """Takes the `hp` that answers."""
         self._hp = hp
         self._asked: list[Asked] = []
         self._comparable = True

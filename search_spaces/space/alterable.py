@@ -22,7 +22,6 @@ class Alterable:
     _by_name: dict[str, Parameter]
 
     def __init__(self, *parameters: Parameter | Iterable[Parameter]) -> None:
-        """Takes parameters and groups of them."""
         self._by_name = declared(parameters)
 
     def only(self, *names: str) -> Self:

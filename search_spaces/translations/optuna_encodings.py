@@ -57,7 +57,6 @@ class ListedEncoding(OptunaEncoding):
     """Choice and Boolean: the values themselves, or their JSON where `==` confuses them."""
 
     def __init__(self, parameter: Choice | Boolean) -> None:
-        """Takes the parameter."""
         self.parameter = parameter
         self.name = parameter.name
         self._values = parameter.values
@@ -94,7 +93,6 @@ class FloatEncoding(OptunaEncoding):
     """Float: linear or logarithmic, or in steps that Optuna keeps."""
 
     def __init__(self, parameter: Float, suffix: str = "") -> None:
-        """Takes the parameter, and a suffix for its name."""
         self.parameter: Float = parameter
         self.name = parameter.name + suffix
         self._log = parameter.scale != "linear"
@@ -137,7 +135,6 @@ class ReversedFloatEncoding(FloatEncoding):
     """Float on a reverse_log scale: its mirror image, which is logarithmic."""
 
     def __init__(self, parameter: Float) -> None:
-        """Takes the parameter."""
         super().__init__(parameter, " (reversed)")
 
     def encode(self, value: Any) -> float:
@@ -157,7 +154,6 @@ class IntEncoding(OptunaEncoding):
     """Int: linear, in steps, or logarithmic without."""
 
     def __init__(self, parameter: Int, suffix: str = "") -> None:
-        """Takes the parameter, and a suffix for its name."""
         self.parameter: Float | Int = parameter
         self.name = parameter.name + suffix
         self._low, self._high, self._step = parameter.low, parameter.high, parameter.step
@@ -190,7 +186,6 @@ class ReversedIntEncoding(IntEncoding):
     """Int on a reverse_log scale: its mirror image, which is logarithmic."""
 
     def __init__(self, parameter: Int) -> None:
-        """Takes the parameter."""
         super().__init__(parameter, " (reversed)")
 
     def encode(self, value: Any) -> int:
@@ -206,7 +201,6 @@ class IndexEncoding(IntEncoding):
     """Values of a grid by their index: for steps that Optuna has no distribution for."""
 
     def __init__(self, parameter: Float | Int) -> None:
-        """Takes the parameter."""
         self.parameter, self.name = parameter, f"{parameter.name} (index)"
         self._low, self._high, self._step = 0, (parameter.count or 1) - 1, 1
         self._log = False

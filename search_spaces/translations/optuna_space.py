@@ -37,7 +37,6 @@ class OptunaSpace(EncodedSpace[OptunaEncoding]):
     library = "Optuna"
 
     def __init__(self, space: SearchSpace) -> None:
-        """Chooses an encoding for each parameter; see `EncodedSpace`."""
         super().__init__(space, encoding_of)
 
     @property
