@@ -6,6 +6,7 @@
 | `definition/` | a study's definition, as a value |
 | `launching/` | starting or resuming a study: its record, its executor, its champion |
 | `results/` | what came of a study, for scripts and notebooks |
+| `champion/` | the champion: its value on the test part, another choice, its predictions |
 | `running/` | the driver: the loop that ties engine, executor and record together |
 | `user_code/` | a user's code: loaded, sent to workers, recorded; where its errors are |
 | `commands/` | the command line |
