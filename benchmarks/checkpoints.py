@@ -49,8 +49,7 @@ def measure(images: Path | None, sizes: tuple[int, int], trials: int) -> dict[st
     from studies.training.programs.compiled import CompiledTrainer
     from studies.training.run_trial import run_trial
     from studies.training.states.best_weights import BestWeights
-    from studies.training.states.checkpointing import Checkpoints
-    from studies.training.states.state_writer import StateWriter
+    from studies.training.states.checkpointing import Checkpoints, StateWriter
 
     configure_tensorflow(1)
     states, ended = list[float](), list[StateWriter]()

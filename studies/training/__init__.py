@@ -8,11 +8,10 @@
 | `programs/` | whole epochs as TensorFlow functions, traced once for each structure |
 | `states/` | the state of a training, to resume it bit for bit |
 | `structures/` | a model's structure as a key, and numbers that are no part of it |
-| `models` | facts about a Keras model: its batches, its steps, its logs as numbers |
+| `models` | facts about Keras models and callbacks; logs as numbers |
 | `streamed_batches` | data that comes in batches, for `model.fit` |
 | `trainer` | `Trainer`, the protocol, and its arguments |
 | `plain` | the trainer that calls `model.fit` |
-| `callbacks` | which callbacks watch batches, or may change a model |
 | `variables` | making variables ahead of the training |
 | `batches` | training data in the order of each epoch, and validation data; arrays as tensors |
 | `run_trial`, `watch` | running a trial; following its training epoch by epoch |

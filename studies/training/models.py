@@ -1,14 +1,20 @@
-"""Facts about a Keras model: its batches, its steps, and its logs as numbers."""
+"""Facts about Keras models and callbacks; logs as numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     import keras
+
+# Keras's callbacks that change nothing of a model but its variables.
+_CHANGING_VALUES = frozenset(
+    {"BackupAndRestore", "CSVLogger", "EarlyStopping", "History", "ModelCheckpoint",
+     "ReduceLROnPlateau", "TerminateOnNaN"}
+)  # fmt: skip
 
 
 def fixed_batch_size(model: keras.Model) -> int | None:
@@ -41,3 +47,31 @@ def scalars(logs: Mapping[str, Any]) -> dict[str, float]:
         else:
             numbers.update({f"{name}_{i}": float(v) for i, v in enumerate(values.ravel())})
     return numbers
+
+
+def may_change_model(callbacks: Iterable[keras.callbacks.Callback]) -> bool:
+    """Returns whether callbacks may change more of a model than its variables: the user's may."""
+    import keras
+
+    return any(
+        type(callback).__name__ not in _CHANGING_VALUES
+        or type(callback) is not getattr(keras.callbacks, type(callback).__name__, None)
+        for callback in callbacks
+    )
+
+
+def terminating(callbacks: Iterable[keras.callbacks.Callback]) -> bool:
+    """Returns whether a training ends at the first batch after which its loss is not finite."""
+    import keras
+
+    return any(type(callback) is keras.callbacks.TerminateOnNaN for callback in callbacks)
+
+
+def overrides(callback: keras.callbacks.Callback, name: str) -> bool:
+    """Returns whether a callback does something in one of its methods."""
+    import keras
+
+    # LambdaCallback and similar classes set methods on the object.
+    if name in vars(callback):
+        return True
+    return getattr(type(callback), name, None) is not getattr(keras.callbacks.Callback, name, None)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from studies.data import StreamedSplits
 from studies.error_texts import describe
 from studies.training.batches import Batches
-from studies.training.callbacks import may_change_model
-from studies.training.models import scalars
+from studies.training.models import may_change_model, scalars
 from studies.training.process import global_settings
 from studies.training.process.determinism import SeedStates, begin_epoch
 from studies.training.streamed_batches import StreamedBatches

@@ -20,7 +20,7 @@ from studies.training.process.determinism import configure_tensorflow
 from studies.training.programs import compiled
 from studies.training.programs import program as programs
 from studies.training.programs.compiled import CompiledTrainer
-from studies.training.programs.loops import Loop
+from studies.training.programs.epochs import Loop
 from studies.training.programs.program import Program
 from studies.training.run_trial import run_trial
 from studies.training.trainer import Trainer

@@ -17,7 +17,7 @@ from handmade import make_spec
 
 from studies.training.states import callback_states
 from studies.training.states.callback_states import CallbackStateError, capture, restore
-from studies.training.states.state_writer import StateWriter
+from studies.training.states.checkpointing import StateWriter
 from studies.training.states.training_state import (
     StateError,
     TrainingState,

@@ -5,7 +5,6 @@
 | `checks` | checks of samples and their weights before training |
 | `digests` | the same content gives the same digest on every machine |
 | `given` | samples before preprocessing, as a registered model takes them |
-| `labels` | numbered for training; the registered model keeps the names |
 | `large` | arrays too large for every process to hold, in files that are mapped to memory |
 | `numbers` | turns a user's data, tables of pandas included, into arrays of numbers |
 | `scalings` | preprocessing that a Keras layer can repeat, to the same bits |

@@ -2,7 +2,7 @@
 
 | module | holds |
 |---|---|
-| `classes` | whether targets are labels |
+| `classes` | whether targets are labels; labels by name, numbered for training |
 | `part` | a part of a data set: its samples, their targets and weights |
 | `partition` | turns read data into splits: take parts, check, preprocess, seal, in this order |
 | `preprocessing` | fitted on the training samples alone, applied to all parts |

@@ -11,13 +11,13 @@ import numpy as np
 from search_spaces.errors import DataError
 from studies.data.arrays.checks import Samples, check_same_shape, check_samples, check_some_weight
 from studies.data.arrays.given import Given, examples_of
-from studies.data.arrays.labels import numbered
 from studies.data.arrays.large import taken
 from studies.data.options import Options, ReadyMade
 from studies.data.parts.classes import (
     check_several_classes,
     class_labels,
     count_classes,
+    numbered,
     stratification_labels,
 )
 from studies.data.parts.part import Part

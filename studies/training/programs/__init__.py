@@ -8,7 +8,6 @@
 | `fitness` | decides which trainings programs can do, before anything is traced |
 | `fitting` | what `model.fit` does, with an epoch per call |
 | `graph_checks` | checks whether a traced graph can be reused for other trials |
-| `loops` | a step for each batch of some arrays, as one TensorFlow function |
 | `program` | traced once for a structure, used for every trial with it |
 | `programs` | the programs used last, and the models that can't have any |
 | `program_checks` | a program compared with the model's own steps |

@@ -17,7 +17,7 @@ from search_spaces.private_parts import MissingPartError
 from studies.data import Splits, StreamedSplits
 from studies.error_texts import describe
 from studies.libraries.keras_parts import makes_metrics_late
-from studies.training.callbacks import may_change_model
+from studies.training.models import may_change_model
 from studies.training.plain import PlainTrainer
 from studies.training.process import global_settings
 from studies.training.process.determinism import (

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from studies.libraries.keras_parts import layers_within, logs_of_its_own
-from studies.training.callbacks import watching_batches
-from studies.training.models import has_own_steps
+from studies.training.models import has_own_steps, overrides, terminating
 
 if TYPE_CHECKING:
     import keras
+
+_BATCH_METHODS = (
+    "on_batch_begin",
+    "on_batch_end",
+    "on_train_batch_begin",
+    "on_train_batch_end",
+    "on_test_batch_begin",
+    "on_test_batch_end",
+)
 
 # Methods of `fit` that a program replaces.
 _PARTS_OF_FIT = (
@@ -27,7 +35,7 @@ def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -
     import keras
     import tensorflow as tf
 
-    watching = watching_batches(callbacks)
+    watching = _watching_batches(callbacks)
     if watching:
         return f"the callback {watching} watches batches"
     if has_own_steps(model):
@@ -66,3 +74,24 @@ def _has_stacked_dropout(model: keras.Model) -> bool:
         for cell in layer.cells
         for rate in ("dropout", "recurrent_dropout")
     )
+
+
+def _watching_batches(callbacks: Iterable[keras.callbacks.Callback]) -> str:
+    """Returns the class of the first callback that does something at each batch, or nothing.
+
+    Callbacks whose effect follows from the epoch are ignored; see `terminating`.
+    """
+    for callback in callbacks:
+        if _saves_by_epoch(callback) or terminating([callback]):
+            continue
+        if any(overrides(callback, name) for name in _BATCH_METHODS):
+            return type(callback).__name__
+    return ""
+
+
+def _saves_by_epoch(callback: keras.callbacks.Callback) -> bool:
+    """Returns whether a callback's batch methods do nothing, as it saves at the end of epochs."""
+    import keras
+
+    saving = (keras.callbacks.ModelCheckpoint, keras.callbacks.BackupAndRestore)
+    return type(callback) in saving and getattr(callback, "save_freq", None) == "epoch"

@@ -9,7 +9,7 @@ import numpy as np
 
 from studies.definition.seeds import permutation
 from studies.libraries.keras_parts import initial_epoch, reset_other_metrics
-from studies.training.callbacks import overrides, terminating
+from studies.training.models import overrides, terminating
 from studies.training.plain import end_epochs
 from studies.training.process.determinism import SeedStates, begin_epoch
 from studies.training.programs.chosen_programs import ChosenPrograms

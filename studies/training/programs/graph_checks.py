@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces.private_parts import MissingPartError
 from studies.libraries.tensorflow_parts import is_stateful, traced_functions
-from studies.training.programs.loops import Loop
+from studies.training.programs.epochs import Loop
 from studies.training.structures.lifting import NODE_NAME
 
 if TYPE_CHECKING:

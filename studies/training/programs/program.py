@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from studies.training.programs.epochs import Signature
-    from studies.training.programs.loops import Loop
+    from studies.training.programs.epochs import Loop, Signature
 
 
 class NotCompilableError(InternalError):

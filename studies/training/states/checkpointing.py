@@ -1,26 +1,28 @@
-"""Keeps the state of a training after its epochs."""
+"""Keeps the state of a training after its epochs, written in the background."""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces.errors import StudyError
 from studies.error_texts import describe
-from studies.training.callbacks import may_change_model
+from studies.training.models import may_change_model
 from studies.training.process.determinism import global_random_states
 from studies.training.programs.graph_checks import random_operation
 from studies.training.states import callback_states
 from studies.training.states.best_weights import BestWeights
 from studies.training.states.beyond_weights import Beyond, beyond_weights
 from studies.training.states.callback_states import CallbackStateError, Surroundings
-from studies.training.states.state_writer import StateWriter
 from studies.training.states.training_state import (
     TrainingState,
     identity_of,
+    write_state,
 )
 from studies.training.trainer import Trainer
 from studies.training.variables import (
@@ -34,7 +36,6 @@ from tracking.records import BestEpoch, TrialTask
 if TYPE_CHECKING:
     import keras
     import numpy as np
-
 
 _log = logging.getLogger(__name__)
 # The share of a training's time that may go into its states. Not each short epoch gets one: a kill
@@ -188,3 +189,45 @@ def cannot_write(path: Path, error: OSError) -> StudyError:
         f"The checkpoint {str(path)!r} cannot be written: {error.strerror or error}. Make room, "
         "and launch again to resume."
     )
+
+
+class StateWriter:
+    """Writes the newest state of a training in a thread.
+
+    While one is being written, only the newest new one is kept.
+
+    Attributes:
+        seconds: CPU time that writing has taken so far.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._newest: deque[TrainingState] = deque(maxlen=1)
+        self._thread = ThreadPoolExecutor(1, "state writer")
+        self._error: Exception | None = None
+        self.seconds = 0.0
+
+    def close(self) -> None:
+        """Waits until the newest state is written."""
+        self._thread.shutdown()
+
+    def put(self, state: TrainingState) -> None:
+        """Takes a state to write; raises the error of an earlier one, usually an OSError."""
+        self.check()
+        self._newest.append(state)
+        self._thread.submit(self._write)
+
+    def check(self) -> None:
+        """Raises the error with which a state could not be written, if one could not."""
+        if self._error is not None:
+            raise self._error
+
+    def _write(self) -> None:
+        if self._error is not None or not self._newest:
+            return
+        began = time.thread_time()
+        try:
+            write_state(self._path, self._newest.pop())
+        except Exception as error:
+            self._error = error
+        self.seconds += time.thread_time() - began
