@@ -122,4 +122,4 @@ class Trainer(Protocol):
 def check_traced_alike(traced: Sequence[str], structure: Structure) -> None:
     """Raises ChangedModelError if a step is traced for something else than before."""
     if traced and structure.traced not in traced:
-        raise ChangedModelError("a callback changed the model at an epoch that is over")
+        raise ChangedModelError("a callback changed the model at an earlier epoch")

@@ -192,7 +192,7 @@ def test_the_test_part_comes_out_by_unsealing_alone() -> None:
         ((X, Y), r"Received: an object of type tuple. Arrays go to datasets.arrays"),
         (X, "Arrays go to datasets.arrays"),
         (None, "Received: None"),
-        (lambda folder, seed: None, "needs 'folder'. Nothing but seed"),
+        (lambda folder, seed: None, "needs 'folder'. It gets seed only"),
     ],
     ids=["generator", "iterator", "pair", "array", "nothing", "arguments"],
 )

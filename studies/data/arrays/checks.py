@@ -95,8 +95,8 @@ def check_same_shape(part: Samples, pool: Samples) -> None:
             if array.shape[1:] != pool_array.shape[1:]:
                 raise DataError(
                     f"One entry of {named} has shape {array.shape[1:]}, but one of {pool_named} "
-                    f"has shape {pool_array.shape[1:]}. Bring all parts to the same shape, the "
-                    "first axis aside."
+                    f"has shape {pool_array.shape[1:]}. Give all parts the same shape, except "
+                    "for the first axis."
                 )
 
 

@@ -211,9 +211,8 @@ def _takes_seed(part: str, function: Callable[..., Any]) -> bool:
     others = [name for name in needed if name != "seed" or not has_seed]
     if others:
         raise DataError(
-            f"{part} is {shown(function)}, which needs {', '.join(map(repr, others))}. Nothing but "
-            "seed, the seed of the epoch, is given to it: give the rest a default, or by "
-            "functools.partial."
+            f"{part} is {shown(function)}, which needs {', '.join(map(repr, others))}. It gets "
+            "seed only, the seed of the epoch: give the rest a default, or use functools.partial."
         )
     if part == "train":
         return has_seed

@@ -66,8 +66,8 @@ def _why_no_model(returned: Any) -> str:
         return ". Does it return the model?"
     if isinstance(returned, numbers.Real):
         return (
-            ". Is it an objective of Optuna's, which trains the model and returns its score? Let "
-            "it return the compiled model instead, before it is fitted: the study trains it."
+            ". Is it an objective of Optuna's, which trains the model and returns its score? "
+            "Return the compiled model instead, not fitted: the study trains it."
         )
     return ""
 

@@ -106,8 +106,8 @@ def _with_declared(
     if unread:
         be, it = ("is", "it") if len(unread) == 1 else ("are", "them")
         notes.append(
-            f"{_listed(unread)} {be} in the space, and the builder never reads {it}: what is "
-            f"proposed for {it} changes nothing."
+            f"{_listed(unread)} {be} in the space, and the builder never reads {it}: other "
+            "values change nothing."
         )
     return Resolved(tailored, joins, declared.names, unread, notes)
 

@@ -191,8 +191,8 @@ def _wrong_values(loss: _Loss, y: np.ndarray, output: Shape) -> str:
         if low < 0 or (units is not None and high >= units):
             return (
                 f"the labels go from {_number(low)} to {_number(high)}, and a model of {units} "
-                "unit(s) knows those from 0 up, one for each: encode them as 0, 1, 2 and so on, "
-                "and give the last layer a unit for each class"
+                "unit(s) takes one label for each unit, from 0 up: encode them as 0, 1, 2 and so "
+                "on, and give the last layer a unit for each class"
             )
     return ""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dis
 import functools
+import importlib.util
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +68,15 @@ class Reads:
             if value is not None and getattr(value, "__module__", "") in ("os", "importlib"):
                 return f"code that {what}"
         return ""
+
+    def modules(self, package: str | None) -> Iterator[str]:
+        """Yields the modules that it may import, and the names that it imports from them."""
+        for level, name, parts in self.imports:
+            try:
+                module = importlib.util.resolve_name("." * level + name, package)
+            except ImportError:
+                module = name
+            yield from (module, *(f"{module}.{part}" for part in parts))
 
 
 @functools.lru_cache(maxsize=10_000)

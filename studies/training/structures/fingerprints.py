@@ -10,14 +10,13 @@ from __future__ import annotations
 import enum
 import functools
 import hashlib
-import importlib.util
 import itertools
 import pathlib
 import re
 import sys
 import types
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -214,7 +213,7 @@ class Fingerprint:
             if name in values:
                 self._write(name)
                 self._visit_global(values[name], reads, seen)
-        for name in _imported(reads, values.get("__package__")):
+        for name in reads.modules(values.get("__package__")):
             module = sys.modules.get(name)
             # A module that is not loaded yet makes the key unique; the next trial finds it loaded.
             self._write("import", name, module is not None)
@@ -278,16 +277,6 @@ def attributes_of(value: Any) -> list[tuple[str, Any]]:
 def library_of(thing: Any) -> str:
     """Returns the top name of the module that a class or function is from."""
     return str(getattr(thing, "__module__", "") or "").partition(".")[0]
-
-
-def _imported(reads: Reads, package: str | None) -> Iterator[str]:
-    """Yields the modules that code may import, and the names imported from them."""
-    for level, name, parts in reads.imports:
-        try:
-            module = importlib.util.resolve_name("." * level + name, package)
-        except ImportError:
-            module = name
-        yield from (module, *(f"{module}.{part}" for part in parts))
 
 
 def _is_library(module: str) -> bool:
