@@ -37,11 +37,8 @@ def read_parts(path: Path, asked: Mapping[str, bool], options: Options) -> Conte
     """Reads the parts of a data set from a file.
 
     `asked` says whether the user wants the part "validation", or "test", from elsewhere. Without a
-    test part in the options, the file's own is not read.
-
-    Raises:
-        DataError: the file can't be read or lacks an array, or has a part that the user wants from
-            elsewhere.
+    test part in the options, the file's own is not read. Raises DataError if the file can't be
+    read, lacks an array, or has a part that the user wants from elsewhere.
     """
     wanted = ["validation"] if options.test is None else ["validation", "test"]
     optional = [f"{array}_{part}" for part in wanted for array in _ARRAYS]

@@ -49,8 +49,7 @@ def check_options(
 ) -> Options:
     """Checks the options of `datasets.arrays` without the data, and makes plain numbers of them.
 
-    Raises:
-        DataError: one of them is wrong, or the shares leave nothing to train on.
+    Raises DataError if one is wrong, or if the shares leave nothing to train on.
     """
     no_test = test is None or (not isinstance(test, bool) and _is_zero(test))
     options = Options(

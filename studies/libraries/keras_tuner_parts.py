@@ -46,8 +46,7 @@ _NEEDED: Final[Mapping[str, tuple[AttributePart, ...]]] = {
 def check_parts(engine: str, oracle: Any) -> None:
     """Checks that an oracle has all private parts that are used.
 
-    Raises:
-        EngineError: If one is missing; names a version that has it.
+    Raises EngineError if one is missing; names a version that has it.
     """
     try:
         for part in (*_ALL, *_NEEDED.get(engine, ())):

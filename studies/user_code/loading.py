@@ -65,8 +65,7 @@ def catalog_names() -> list[str]:
 def resolve_target(text: str) -> Target:
     """Finds what a target names, without running anything.
 
-    Raises:
-        StudyFileError: If there is no such file or catalog name.
+    Raises StudyFileError if there is no such file or catalog name.
     """
     if text in catalog_names():
         return Target(str(_CATALOG / f"{text.replace('-', '_')}.py"))
@@ -117,9 +116,8 @@ def what_is_loaded(target: Target) -> str:
 def load_study(target: Target) -> tuple[StudyDefinition, CodeDescription]:
     """Runs a study file and returns its study.
 
-    Raises:
-        StudyFileError: If the file does not parse, raises, or has no study; or several, and the
-            target does not name one.
+    Raises StudyFileError if the file does not parse, raises, or has no study; or several, and the
+    target does not name one.
     """
     path, target = Path(target.path), with_source(target)
     source = target.source

@@ -67,8 +67,7 @@ def loading(file: Loading) -> Iterator[None]:
 def launched_while_loading(study: StudyDefinition) -> StudyHistory | None:
     """Returns what `Study.launch` returns in a file that is only being loaded; else None.
 
-    Raises:
-        StudyLaunched: If it is the wanted study: the rest of the file need not run.
+    Raises StudyLaunched if it is the wanted study: the rest of the file need not run.
     """
     if not _files:
         return None

@@ -80,8 +80,7 @@ def ship(
 def unpack(shipped: ShippedStudy) -> StudyDefinition:
     """Reads the study that another process wrote into a folder.
 
-    Raises:
-        StudyError: If it can't be made here, mostly because a module is missing.
+    Raises StudyError if it can't be made here, mostly because a module is missing.
     """
     with (shipped.folder / _STUDY).open("rb") as stream:
         path, sources = pickle.load(stream)

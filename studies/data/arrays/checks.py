@@ -42,11 +42,9 @@ def check_samples(
 ) -> Samples:
     """Turns a user's data into checked arrays, copied only if necessary.
 
-    Several arrays come in a dict or a tuple. Without targets `y` is None.
-
-    Raises:
-        DataError: not numbers, empty, of differing lengths, or with NaN or infinite values; or
-            weights that are negative, all 0, or of another shape.
+    Several arrays come in a dict or a tuple. Without targets `y` is None. Raises DataError for
+    arrays that are not numbers, empty, of differing lengths, or not finite; and for weights that
+    are negative, all 0, or of another shape.
     """
     # By their name in all parts.
     columns = columns_of(x, "x")

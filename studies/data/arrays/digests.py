@@ -20,11 +20,8 @@ def array_digest(array: np.ndarray) -> str:
     """Returns the SHA-256 of an array's dtype, shape and values.
 
     The digest of texts does not depend on their dtype. A contiguous little-endian array is hashed
-    in place; any other, block by block.
-
-    Raises:
-        DataError: the dtype has no form that is the same on every machine (Python objects, records,
-            long doubles).
+    in place; any other, block by block. Raises DataError for Python objects, records and long
+    doubles, whose bytes depend on the machine.
     """
     array = np.asarray(array)
     if is_text(array):

@@ -18,10 +18,7 @@ def as_numbers(value: object, name: str, *, texts: bool = False) -> np.ndarray:
     """Turns a user's data into an array of numbers, or texts, of shape (n, ...), n > 0.
 
     The dtype stays that of the input, in the machine's byte order, as TensorFlow takes no other. It
-    is copied only if necessary.
-
-    Raises:
-        DataError: not numbers, a single value, or empty.
+    is copied only if necessary. Raises DataError for anything else.
     """
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         # np.asarray would drop the mask, and return the masked values.
@@ -57,8 +54,7 @@ def as_numbers(value: object, name: str, *, texts: bool = False) -> np.ndarray:
 def as_arrays(value: object, name: str) -> Arrays:
     """Turns a user's data into one or several arrays of numbers or texts, sorted by name.
 
-    Raises:
-        DataError: one is neither, or empty; a name is no text; or there is none.
+    Raises DataError if one is neither, or empty; if a name is no text; or if there is none.
     """
     entries = several(value)
     if entries is None:

@@ -18,10 +18,7 @@ def is_text(array: np.ndarray) -> bool:
 def as_texts(array: np.ndarray, name: str) -> np.ndarray:
     """Returns texts as TensorFlow takes them: Python's, or numpy's with a fixed length.
 
-    Bytes are read as UTF-8.
-
-    Raises:
-        DataError: some entries are no texts, or no UTF-8.
+    Bytes are read as UTF-8. Raises DataError if some entries are no texts, or no UTF-8.
     """
     if array.dtype.kind == "U":
         return array

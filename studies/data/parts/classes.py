@@ -47,10 +47,8 @@ def stratification_labels(
 ) -> np.ndarray | None:
     """Returns the labels to stratify a split by: the classes, or those of the named targets.
 
-    None for a split at random.
-
-    Raises:
-        DataError: there are no such labels, or several for each sample.
+    None for a split at random. Raises DataError if there are no such labels, or several for each
+    sample.
     """
     if stratify is False or stratify is None:
         return None if stratify is False else labels

@@ -38,10 +38,8 @@ class Contents:
 def make_splits(contents: Contents, options: Options) -> Splits:
     """Splits, preprocesses and seals; the arrays are copies.
 
-    The own parts of the contents take precedence over those of the options.
-
-    Raises:
-        DataError: no study can be run on this data.
+    The own parts of the contents take precedence over those of the options. Raises DataError if no
+    study can be run on the data.
     """
     pool = contents.pool
     ready, sizes = _sort_out(contents, options)

@@ -103,8 +103,7 @@ def seal(
 ) -> Splits:
     """Makes splits of ready parts: computes the digests, and seals the test part.
 
-    Raises:
-        DataError: an array has a dtype that has no digest.
+    Raises DataError for an array that has no digest.
     """
     digests = {"train": train.digest, "validation": validation.digest}
     if test is not None:

@@ -94,8 +94,7 @@ class Profile:
 def profile_of(source: Source) -> Profile:
     """Reads the first batches of a source, and the very first ones twice.
 
-    Raises:
-        DataError: it raises, gives unusable batches, or has no end.
+    Raises DataError if it raises, gives unusable batches, or has no end.
     """
     try:
         return _profile_of(source)

@@ -76,8 +76,7 @@ class HyperModelTrainer:
     def train(self, training: Training, on_epoch: OnEpoch) -> Mapping[str, float] | None:
         """See `Trainer.train`.
 
-        Raises:
-            BuilderError: If the samples have weights and the `fit` can't be given any.
+        Raises BuilderError if the samples have weights and the `fit` can't be given any.
         """
         spec, splits = training.spec, training.splits
         assert isinstance(splits, Splits), "a session refuses others"

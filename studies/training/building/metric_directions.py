@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 def settled(objective: str | Objective, model: keras.Model | None) -> Objective:
     """Returns an objective with its direction, by its name or a model that has measured a batch.
 
-    Raises:
-        ObjectiveError: If neither the name nor the metric's object shows the direction.
+    Raises ObjectiveError if neither the name nor the metric's object shows the direction.
     """
     if isinstance(objective, Objective):
         return objective

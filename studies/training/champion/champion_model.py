@@ -52,10 +52,8 @@ def save_champion(
     It is saved with fixed requirements. Validation data is evaluated, training data gives the
     signature. What the model predicts of the validation data is saved in `predictions_beside` the
     folder, if that can be counted. Returns the validation metrics, named as in training
-    (``val_loss``, …): none of a model that is not compiled.
-
-    Raises:
-        StudyError: If the model cannot be rebuilt, loaded or saved.
+    (``val_loss``, …): none of a model that is not compiled. Raises StudyError if the model cannot
+    be rebuilt, loaded or saved.
     """
     try:
         model = rebuilt(study, space, splits, spec, checkpoint)
@@ -125,10 +123,8 @@ def save_for_mlflow(
 ) -> None:
     """Saves a trained model into a new folder for MLflow, to take samples before preprocessing.
 
-    The code of its own layers and losses, which its builder shows, is saved with it.
-
-    Raises:
-        StudyError: If its preprocessing can't be added to it exactly.
+    The code of its own layers and losses, which its builder shows, is saved with it. Raises
+    StudyError if its preprocessing can't be added to it exactly.
     """
     import os
 

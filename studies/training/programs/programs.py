@@ -43,8 +43,7 @@ class Programs:
     def program(self, model: keras.Model, structure: Structure, signature: Signature) -> Program:
         """Returns a program that serves a model, traced now if there is none.
 
-        Raises:
-            NotCompilableError: If none can.
+        Raises NotCompilableError if none can.
         """
         if structure.state:
             raise NotCompilableError(f"the model holds {structure.state}")

@@ -80,8 +80,7 @@ def identity_of(spec: TrialSpec) -> str:
 def write_state(path: Path, state: TrainingState) -> None:
     """Writes a state atomically. The one that it replaces is kept as `one_before`.
 
-    Raises:
-        OSError: If it can't be written.
+    Raises OSError if it can't be written.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
@@ -140,8 +139,7 @@ def write_state(path: Path, state: TrainingState) -> None:
 def read_state(path: Path) -> TrainingState:
     """Reads a state that `write_state` wrote.
 
-    Raises:
-        StateError: If it is missing, damaged, or no state.
+    Raises StateError if it is missing, damaged, or no state.
     """
     from safetensors import SafetensorError, safe_open
 
