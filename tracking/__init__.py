@@ -11,7 +11,7 @@
 | `doctor/` | checking and mending a store |
 | `registry` | the champion as a registered model |
 | `mirror/` | a copy of the record on an MLflow server |
-| `ui` | the MLflow UI |
+| `ui/` | the MLflow UI, and the views prepared in it |
 """
 
 from search_spaces.errors import (

@@ -10,11 +10,14 @@ Each is looked up when it is first needed. A missing part turns its feature off:
 - Its checks of logged values, or a table with the known schema: the client writes runs, at five
   times the CPU.
 - A column of addresses: it is not changed when a store is moved.
+- Its experiment "Default": it is shown, though nothing is in it.
+- Named views in an experiment's tags: `kerastudy ui` opens the plain page.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import sqlite3
 from collections import Counter
@@ -76,6 +79,29 @@ def make_database(uri: str, artifacts_uri: str) -> None:
 
         # Its first use makes missing tables.
         MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
+
+
+def hide_default_experiment(database: sqlite3.Connection) -> None:
+    """Marks MLflow's experiment "Default" of a new database as deleted, as its client would.
+
+    MLflow needs it, but nothing of a study is in it.
+    """
+    with contextlib.suppress(sqlite3.OperationalError):
+        database.execute(
+            "UPDATE experiments SET lifecycle_stage = 'deleted' WHERE experiment_id = 0"
+        )
+
+
+def knows_views() -> bool:
+    """Returns whether the UI knows named views in an experiment's tags: read off its scripts."""
+    # Not imported: that takes seconds.
+    found = importlib.util.find_spec("mlflow")
+    folders = [] if found is None else found.submodule_search_locations or []
+    return any(
+        b"saved-view envelope" in script.read_bytes()
+        for folder in folders
+        for script in sorted(Path(folder).glob("server/js/build/static/js/*.js"))
+    )
 
 
 def batch_check() -> Callable[..., tuple[Any, Any, Any]]:

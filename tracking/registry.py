@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from tracking.history.study_history import StudyHistory
 from tracking.records import BestEpoch, EndedTrial, StudyDescription
 from tracking.runs.champion_versions import ALIAS, champion_version, is_of, models_of
 from tracking.runs.mlflow_names import param_name, to_mlflow
+from tracking.runs.model_pages import model_description, version_description
 from tracking.runs.run_contents import spell
 from tracking.store.folder import Store, local_path
 
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
-
-
-# Prefix of the parent run's metrics of the registered model.
-CHAMPION_METRICS = "champion/"
 
 
 @dataclass(frozen=True)
@@ -40,12 +36,18 @@ class Registrar:
         experiment_id: The study's experiment there.
         parent_run_id: The parent run there of the study under the champion's engine.
         identity: The study's, if a model of this name there may be another study's; or empty.
+        runs: Other runs there, by the store's; empty: they are the store's.
     """
 
     client: MlflowClient
     experiment_id: str
     parent_run_id: str
     identity: str = ""
+    runs: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self, run_id: str) -> str:
+        """Returns the run there that is a run of the store's."""
+        return self.runs.get(run_id, run_id)
 
 
 def requirements() -> list[str]:
@@ -81,14 +83,14 @@ def register(
     Args:
         there: Where.
         description: The study, under the engine that proposed the trial.
-        trial: The trial behind the model, as it is recorded there.
+        trial: The trial behind the model, as it is recorded in the store.
         folder: What `mlflow.keras.save_model` wrote.
     """
     _, best = trial.best_training
     client = there.client
     metric = description.objective.metric
     facts = {
-        tags.CHAMPION_RUN: trial.run_id,
+        tags.CHAMPION_RUN: there.run(trial.run_id),
         tags.NUMBER: str(trial.number),
         tags.ENGINE: description.engine,
         tags.EXPERIMENT: there.experiment_id,
@@ -104,7 +106,10 @@ def register(
             "champion is not registered there."
         )
     logged = _logged_model(there, name, trial, facts, folder)
-    _note_in_parent_run(there, logged, best)
+    _measured(there, trial, logged, best)
+    described = version_description(
+        description, trial, there.experiment_id, there.run(trial.run_id), logged.model_id
+    )
     versions = client.search_model_versions(_is_named(name))
     version = next((v for v in versions if v.source == logged.artifact_location), None)
     version = version or client.create_model_version(
@@ -114,7 +119,7 @@ def register(
         logged.artifact_location,
         run_id=there.parent_run_id,
         tags=facts,
-        description=f"Trial {trial.number}, epoch {best.epoch}: {metric} {best.value:.6g}",
+        description=described,
         model_id=logged.model_id,
     )
     if trial.verified:
@@ -204,7 +209,7 @@ def _logged_model(
     for before in client.search_logged_models(
         [there.experiment_id], f"source_run_id = '{there.parent_run_id}'"
     ):
-        if before.tags.get(tags.CHAMPION_RUN) == trial.run_id:
+        if before.tags.get(tags.CHAMPION_RUN) == there.run(trial.run_id):
             logged = before
         elif before.artifact_location not in registered:
             # Of a trial that another one surpassed before it was registered.
@@ -243,8 +248,8 @@ def _registered_model(there: Registrar, name: str) -> RegisteredModel:
             given = {tags.KIND: "study", tags.EXPERIMENT: study}
             if there.identity:
                 given[tags.IDENTITY] = there.identity
-            description = f"Champions of the study {name}."
-            return client.create_registered_model(called, tags=given, description=description)
+            described = model_description(called, study)
+            return client.create_registered_model(called, tags=given, description=described)
         if there.identity:
             # On a server, only that identifies it.
             return found
@@ -289,24 +294,25 @@ def _location_fault(location: str) -> str:
     return _model_fault(local_path(location)) if local else ""
 
 
-def _note_in_parent_run(there: Registrar, logged: LoggedModel, best: BestEpoch) -> None:
-    """Adds the model to the outputs of the parent run, with its metrics."""
+def _measured(there: Registrar, trial: EndedTrial, logged: LoggedModel, best: BestEpoch) -> None:
+    """Adds the model to the outputs of the parent run, and its metrics to the model.
+
+    They are the points of the training's own run: as further ones they would be drawn again.
+    """
     from mlflow.entities import LoggedModelOutput, Metric
 
     client, parent = there.client, there.parent_run_id
     outputs = client.get_run(parent).outputs
     if logged.model_id not in [o.model_id for o in (outputs.model_outputs if outputs else [])]:
         client.log_outputs(parent, [LoggedModelOutput(logged.model_id, step=best.epoch)])
-    metrics = [
-        # MLflow ignores a metric that it already has, with the same time and step.
-        Metric(
-            to_mlflow(f"{CHAMPION_METRICS}{name}"),
-            value,
-            logged.creation_timestamp,
-            best.epoch,
-            model_id=logged.model_id,
-        )
-        for name, value in best.metrics.items()
-        if math.isfinite(value)
+    known = {metric.key for metric in logged.metrics or []}
+    repeats = trial.result.repeats
+    run_id = there.run(repeats[trial.result.best_repeat].run_id if repeats else trial.run_id)
+    measured = [
+        Metric(point.key, point.value, point.timestamp, point.step, model_id=logged.model_id)
+        for name in map(to_mlflow, best.metrics)
+        for point in client.get_metric_history(run_id, name)
+        if point.step == best.epoch and name not in known
     ]
-    client.log_batch(parent, metrics=metrics)
+    if measured:
+        client.log_batch(run_id, metrics=measured)

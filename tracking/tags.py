@@ -24,6 +24,7 @@ EXPERIMENT = "kerastudy.experiment"  # of a registered model and its versions: t
 IDENTITY = "kerastudy.identity"  # of an experiment: the same in the store and on the server
 COPY_OF = "kerastudy.copy_of"  # of a run on a server: the run of the store
 COPIED = "kerastudy.copied"  # of a run on a server: that run's state which is fully copied
+VIEW = "mlflow.sharedViewState."  # of an experiment: a view in MLflow's UI, by its id
 PARENT = "mlflow.parentRunId"
 RUN_NAME = "mlflow.runName"
 NOTE = "mlflow.note.content"

@@ -16,6 +16,13 @@ from studies.commands.main import json_option, store_option, telling_errors
 @click.command("ui", short_help="Look at the store in the MLflow UI, on this machine alone.")
 @click.argument("study", required=False)
 @click.option("--engine", help="Which engine's run to open.  [default: that of the best trial]")
+@click.option(
+    "--view",
+    type=click.Choice(["trials", "charts", "curves"]),
+    default="trials",
+    show_default=True,
+    help="Which prepared view of the study to open.",
+)
 @click.option("--port", type=click.IntRange(1, 65535), help="[default: 5000 or the next free]")
 @click.option(
     "--open/--no-open",
@@ -29,6 +36,7 @@ from studies.commands.main import json_option, store_option, telling_errors
 def ui_command(
     study: str | None,
     engine: str | None,
+    view: str,
     port: int | None,
     open_browser: bool | None,
     store: Path | None,
@@ -38,18 +46,28 @@ def ui_command(
 
     \b
     kerastudy ui
-    kerastudy ui digits --port 5001
+    kerastudy ui digits
+    kerastudy ui digits --view charts --port 5001
     """  # noqa: D301 - click reads \b, which must not be escaped
     from search_spaces.errors import StoreError, StudyNotFoundError
     from studies.commands.output import print_json
     from studies.commands.reading import history_of
     from studies.interruption import catching_interrupts
+    from tracking.mlflow_parts import knows_views
+    from tracking.runs.pages import VIEWS
     from tracking.store.folder import default_store_path, open_store
-    from tracking.ui import HOST, free_port, serving, study_page
+    from tracking.ui.server import HOST, free_port, serving, studies_page, study_page
+    from tracking.ui.views import prepare_views
 
+    chosen, pages = free_port(port), {}
     if study is not None:
         history = history_of(study, engine, store)
         opened, experiment_id = history.store, history.experiment_id
+        known = knows_views()
+        if known:
+            # Of an older version's study too.
+            prepare_views(history)
+        pages = {each: study_page(chosen, experiment_id, each if known else "") for each in VIEWS}
     else:
         path = store if store is not None else default_store_path()
         found = open_store(path)
@@ -58,8 +76,7 @@ def ui_command(
                 f"There is no store at {str(path)!r}. Name one with --store, or start a study "
                 "with: kerastudy launch digits"
             )
-        opened, experiment_id = found, ""
-    chosen = free_port(port)
+        opened = found
 
     stopped = threading.Event()
     click.echo("starting MLflow's server …", err=True)
@@ -71,9 +88,9 @@ def ui_command(
     ):
         if not stopped.is_set():
             address = f"http://{HOST}:{chosen}"
-            page = study_page(chosen, experiment_id) if experiment_id else address
+            page = pages.get(view, studies_page(chosen))
             if as_json:
-                print_json({"url": page, "address": address, "pid": server.pid})
+                print_json({"url": page, "views": pages, "address": address, "pid": server.pid})
             else:
                 click.echo(f"{page}\nCtrl-C stops it.")
             sys.stdout.flush()

@@ -22,12 +22,14 @@ from studies.running.budget import INTERRUPTED, Ending
 from studies.running.definitions import most_epochs
 from studies.running.driver import Driver
 from studies.user_code.commits import commit_tags
+from tracking import tags
 from tracking.history.curves import RecordedCurves
 from tracking.history.study_history import StudyHistory, refreshed
 from tracking.history.summary import study_note
 from tracking.records import StudyDescription
 from tracking.runs.study_runs import StudyRuns
 from tracking.store.atomic import remove_pieces
+from tracking.ui.views import prepare_views
 
 
 def run_study(
@@ -93,7 +95,7 @@ def _run_taken_up(
         with catching_interrupts(stop):
             if options.retry_infeasible:
                 recorded = tuple(superseded(runs, recorded, progress))
-            runs.set_running(commit_tags(description.code))
+            _show_running(runs, before)
             remove_pieces(runs.files.folder)
             differing = runs.differing_trials()
             if differing:
@@ -144,9 +146,18 @@ def _run_taken_up(
     return history
 
 
+def _show_running(runs: StudyRuns, before: StudyHistory) -> None:
+    """Marks a study as running, and prepares what people see of it in MLflow's UI."""
+    now = replace(before, description=runs.description)
+    runs.set_running({**commit_tags(runs.description.code), tags.NOTE: study_note(now)})
+    prepare_views(now)
+    runs.on_grown = lambda description: prepare_views(replace(now, description=description))
+
+
 def _close(runs: StudyRuns, before: StudyHistory, status: str, ending: Ending) -> StudyHistory:
     """Ends a study's parent run with its summary; returns the recorded study."""
     history = refreshed(before, runs.written)
+    prepare_views(history)
     runs.close(status, study_note(history, ending.text), *ending)
     return replace(history, status=status, ended_by=ending.by, stopped=ending.text)
 

@@ -150,7 +150,7 @@ class Search:
                 how = "left at its default, as the engine can't tune it"
             self._say(f"trial {trial.number} declared {names}: {how}")
         self.description = replace(self.description, space=space)
-        self._runs.description = self.description
+        self._runs.grow(self.description)
         self._trials.complete(space)
         trials = [self._trials.all[number] for number in sorted(self._trials.all)]
         running = self._trials.running.values()

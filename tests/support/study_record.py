@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import io
 import json
+import re
 import sqlite3
 import zipfile
 from collections import defaultdict
@@ -147,6 +148,7 @@ def _runs(client: MlflowClient, experiment_id: str) -> list[Run]:
 def _study(parent: Run, points: Points, root: Path) -> dict[str, Any]:
     artifacts = Path(parent.info.artifact_uri.removeprefix("file://")) / "study"
     note = parent.data.tags.get("mlflow.note.content", "").replace(str(root), "STORE")
+    note = re.sub(r"(?<=/runs/)[0-9a-f]{32}", "RUN", note)
     return {
         "status": parent.info.status,
         "note": note,
@@ -229,7 +231,7 @@ def _champion(
                 "version": int(version.version),
                 "aliases": list(version.aliases),
                 "tags": tags,
-                "description": version.description,
+                "description": re.sub(r"[0-9a-f]{32}", "ID", version.description),
                 "status": version.status,
                 "params": dict(model.params),
                 "metrics": sorted([m.key, m.step, m.value] for m in model.metrics or []),

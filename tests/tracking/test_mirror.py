@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import threading
@@ -26,7 +27,7 @@ from tracking.mirror.study_copy import StudyCopy
 from tracking.records import TrialSpec
 from tracking.registry import withdraw_champion
 from tracking.store.folder import open_store
-from tracking.ui import serving
+from tracking.ui.server import serving
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +89,14 @@ def contents(client: MlflowClient, name: str) -> dict[Any, Any]:
 def _contents(client: MlflowClient, run: Run, names: dict[str, str]) -> dict[str, Any]:
     ours = ("kerastudy.copied", "kerastudy.copy_of", "mlflow.user", "mlflow.source")
     kept = {k: v for k, v in run.data.tags.items() if not k.startswith(ours)}
+    if "mlflow.note.content" in kept:
+        # Links lead to the runs of the same server.
+        of_experiment = kept["mlflow.note.content"].replace(
+            f"/experiments/{run.info.experiment_id}/", "/experiments/ID/"
+        )
+        kept["mlflow.note.content"] = re.sub(
+            r"(?<=/runs/)\w{32}", lambda found: names[found[0]], of_experiment
+        )
     if "mlflow.parentRunId" in kept:
         kept["mlflow.parentRunId"] = names[kept["mlflow.parentRunId"]]
     points = {

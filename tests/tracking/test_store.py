@@ -273,7 +273,7 @@ def test_a_store_that_was_prepared_elsewhere_is_put_in_its_place(tmp_path: Path)
     with closing(sqlite3.connect(place / "mlflow.db")) as database:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     # Another process may have been quicker: its store is left alone.
-    run = store.client.create_run("0")
+    run = store.client.create_run(store.client.create_experiment("mine"))
     prepare_store(place, tmp_path / "again")
     again = create_store(place, tmp_path / "again")
     assert again.client.get_run(run.info.run_id).info.run_id == run.info.run_id

@@ -16,9 +16,10 @@ from tracking.history.summary import shell_commands, study_note
 from tracking.runs.study_runs import StudyRuns
 from tracking.store.folder import Store
 
+MARKS = ["a|b", "`c`", "two\nlines", "![x](http://e.example/x.png)", "# @someone", "*<b>"]
 SPACE = SearchSpace(
     ks.Float("rate", 0.0, 1.0),
-    ks.Choice("kind|of", ["a|b", "`c`", "two\nlines"]),
+    ks.Choice("kind|of", MARKS),
     ks.Choice("off", [None, True]),
 )
 
@@ -40,29 +41,61 @@ def table(note: str) -> list[list[str]]:
     """The cells of the table in a note, as Markdown reads them."""
     lines = [line for line in note.splitlines() if line.startswith("|")]
     return [
-        [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))] for line in lines
+        [cell.replace("&emsp;", "").strip() for cell in line.strip().strip("|").split("|")]
+        for line in lines
     ]
 
 
-def test_it_says_what_and_how_and_which_is_best(shared_store: Store) -> None:
-    note = study_note(study(shared_store, "손글씨 연구 1", notes="Why."), "all 3 trials are done")
-    assert "손글씨 연구 1" in note
-    assert "optuna:tpe" in note
-    assert "min `val_loss`" in note
-    assert "3 complete" in note
-    assert "all 3 trials are done" in note
-    assert "Why." in note
-    assert "trial 2, val_loss 0.48 at epoch 2" in note
+def test_the_verdict_comes_first(shared_store: Store) -> None:
+    history = study(shared_store, "손글씨 연구 1", notes="Why.")
+    note = study_note(history, "all 3 trials are done")
+    first, _, links, _, states, *rest = note.splitlines()
+    assert first.startswith("**Best: val_loss 0.48 at epoch 2, [trial 2](#/experiments/")
+    # From the first trial's value to the best.
+    assert first.endswith("0.5 `█▄▁` 0.48") and "not verified" in first
+    assert [*re.findall(r"\[(\w+)\]\(#/", links)] == ["report", "trials", "charts", "curves"]
+    assert states == "3 of 12 trials: 3 complete. Stopped: all 3 trials are done."
+    assert "Next: launch the study again to run the other 9 trials" in "".join(rest)
+    assert rest[-3:] == [
+        "Study 손글씨 연구 1: engine optuna:tpe, pruner none, objective min val_loss, seed 0.",
+        "",
+        "Why.",
+    ]
+
+
+def test_its_links_lead_to_runs(shared_store: Store) -> None:
+    history = study(shared_store, "links")
+    note = study_note(history, "done")
+    runs = set(re.findall(rf"#/experiments/{history.experiment_id}/runs/(\w{{32}})", note))
+    assert runs == {history.parent_run_id, *(trial.run_id for trial in history.trials)}
+
+
+def test_while_it_runs_it_says_so(shared_store: Store) -> None:
+    note = study_note(study(shared_store, "runs"))
+    assert "It is running" in note and "Stopped" not in note
 
 
 def test_it_has_a_table_of_the_best_first(shared_store: Store) -> None:
     note = study_note(study(shared_store, "a table", trials=12), "done")
     header, rule, *rows = table(note)
-    assert header == ["trial", "value", "epoch", "rate"]
-    assert set("".join(rule)) == {"-"}
-    assert len(rule) == len(header)
-    assert [row[0] for row in rows] == [str(number) for number in range(11, 1, -1)]
-    assert rows[0] == ["11", "0.39", "2", "0.11"]
+    assert header == ["trial", "value", "epoch", "state", "rate"]
+    assert rule == ["---"] * len(header)
+    numbers = [row[0].partition("]")[0] for row in rows]
+    assert numbers == [f"[&#35;{number}" for number in range(11, 1, -1)]
+    assert rows[0][1:] == ["0.39", "2", "complete", "0.11"]
+
+
+def test_many_hyperparameters_are_below_each_other(shared_store: Store) -> None:
+    names = [f"p{i}" for i in range(20)]
+    space = SearchSpace(ks.Float(name, 0.0, 1.0) for name in names)
+    runs = StudyRuns.create(shared_store, describe(name="wide", space=space), ENVIRONMENT)
+    for number in range(8):
+        values = {name: number / 10 for name in names}
+        record_trial(runs, make_spec(number, values=values), losses(0.5 - number / 100))
+    rows = table(study_note(read_study(shared_store, "wide"), "done"))
+    assert [row[0] for row in rows] == ["trial", "---", "value", "epoch", "state", *names]
+    assert {len(row) for row in rows} == {6}
+    assert rows[-1] == ["p19", "0.7", "0.6", "0.5", "0.4", "0.3"]
 
 
 def test_it_has_commands_that_a_shell_reads(shared_store: Store) -> None:
@@ -90,7 +123,7 @@ def test_commands_name_the_engine_where_there_are_several(shared_store: Store) -
 
 def with_kinds(store: Store, name: str, *kinds: str) -> StudyHistory:
     """A study whose trials, made by hand, have these values."""
-    StudyRuns.create(store, describe(name=name, space=SPACE, notes="a | b"), ENVIRONMENT)
+    StudyRuns.create(store, describe(name=name, space=SPACE, notes="a | <i>b"), ENVIRONMENT)
     trials = []
     for number, kind in enumerate(kinds):
         trial = trial_record(number, number / 10)
@@ -98,25 +131,25 @@ def with_kinds(store: Store, name: str, *kinds: str) -> StudyHistory:
     return replace(read_study(store, name), trials=tuple(trials))
 
 
-def test_pipes_and_quotes_do_not_break_the_table(shared_store: Store) -> None:
-    rows = table(study_note(with_kinds(shared_store, "pipes", "a|b", "`c`"), "done"))
-    assert len(rows) == 2 + 2
-    assert {len(row) for row in rows} == {6}
-    assert rows[0][4] == "kind\\|of"
-    assert rows[2][4] == "a\\|b"
-    assert rows[2][5] == "null"
-    assert "`" not in rows[3][4]
-
-
-def test_newlines_do_not_break_the_table(shared_store: Store) -> None:
-    rows = table(study_note(with_kinds(shared_store, "newlines", "two\nlines", "a|b"), "done"))
-    assert len(rows) == 2 + 2
-    assert {len(row) for row in rows} == {6}
+def test_users_texts_are_no_markup(shared_store: Store) -> None:
+    note = study_note(with_kinds(shared_store, "<script>alert(1)<", *MARKS), "a <b>reason</b>")
+    # Commands are in a block of code.
+    prose = [line for line in note.splitlines() if not line.startswith("    ")]
+    shown = "\n".join(prose).replace("&emsp;", "")
+    assert not re.search(r"[<>`]", re.sub(r"`[▁-█]*`|`model.fit`", "", shown))
+    for mark in MARKS:
+        escaped = "".join(f"&#{ord(c)};" if c in "|`![]<>#@*" else c for c in mark)
+        assert " ".join(escaped.split()) in shown
+    rows = table(note)
+    assert len(rows) == 2 + len(MARKS)
+    assert {len(row) for row in rows} == {7}
+    assert rows[0][5] == "kind&#124;of"
+    assert rows[2][6] == "null"
 
 
 def test_a_study_without_a_value_says_so(shared_store: Store) -> None:
     history = study(shared_store, "nothing yet", trials=0)
     note = study_note(history, "interrupted; launch again to resume")
-    assert "No trial has a value yet" in note
+    assert "No trial has a value of val_loss yet" in note
     assert "interrupted" in note
     assert table(note) == []

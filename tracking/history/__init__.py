@@ -10,6 +10,7 @@
 | `reasons` | why trials are infeasible or ended early, counted |
 | `recorded_code` | the code that trials ran from |
 | `selection` | choosing the best of a study's trials |
+| `sparkline` | a curve in one line of text |
 | `study_history` | reading studies back from MLflow |
 | `summary` | the summary at the top of a study's page in the MLflow UI |
 | `trials_table` | a study's trials as a table, a row for each |

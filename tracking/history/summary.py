@@ -2,57 +2,60 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
+from tracking.history.selection import best_trial
+from tracking.history.sparkline import sparkline
 from tracking.history.study_history import StudyHistory
-from tracking.records import TrialRecord
+from tracking.records import EndedTrial, TrialRecord
+from tracking.records.verified import is_partial, is_whole
+from tracking.runs.markdown import code_block, link, plain, table
+from tracking.runs.pages import VIEWS, artifact_page, model_page, run_page, view_page
+from tracking.runs.trial_pages import reproduce_command, short
 
-_TOP = 10
+_TOP: Final = 10
+# With more hyperparameters a table has the trials side by side, of which so many fit.
+_MOST_COLUMNS: Final = 7
+_SIDE_BY_SIDE: Final = 5
 
 
-def study_note(history: StudyHistory, stopped: str) -> str:
-    """Returns a summary of a study in Markdown: best trial, top trials, what to do next.
+def study_note(history: StudyHistory, stopped: str = "") -> str:
+    """Returns a summary of a study in Markdown, the verdict first: the UI folds the rest.
 
     Args:
         history: The study as recorded.
-        stopped: Why the launch ended, for example "all 40 trials are done".
+        stopped: Why the launch ended, for example "all 40 trials are done"; empty while it runs.
     """
     description, best = history.description, history.best
-    objective = description.objective
-    counts = history.counts()
+    objective, counts = description.objective, history.counts()
     states = ", ".join(f"{n} {name}" for name, n in counts.items() if n and name != "total")
-    valued = best is not None and best.best is not None
+    if not stopped:
+        stopped = "It is running: this text is written again when it stops"
+    else:
+        stopped = f"Stopped: {plain(stopped)}"
     lines = [
-        f"### Study {_plain(description.name)}",
-        # The most important first: the UI folds long descriptions.
-        _headline(best, objective.metric) if valued else "No trial has a value yet.",
+        _verdict(history, best),
         "",
-        f"{counts['total']} trials: {states or 'none'}. Stopped: {stopped}.  ",
-        f"Engine `{description.engine}`, pruner `{description.pruner}`, "
-        f"objective {objective.direction} `{objective.metric}`, seed {description.seed}.",
+        " · ".join(_links(history)),
+        "",
+        f"{counts['total']} of {description.trials} trials: {states or 'none'}. {stopped}.",
+        "",
+        _next(history, best),
     ]
-    if description.notes:
-        lines += ["", _plain(description.notes)]
-    if best is None or not valued:
-        return "\n".join(lines)
+    if best is not None:
+        lines += [*code_block(shell_commands(history, best)), *_table(history)]
     lines += [
         "",
-        "```",
-        *shell_commands(history, best),
-        "```",
+        f"Study {plain(description.name)}: engine {plain(description.engine)}, pruner "
+        f"{plain(description.pruner)}, objective {objective.direction} {plain(objective.metric)}, "
+        f"seed {description.seed}.",
         "",
-        *_table(history.top(_TOP), description.space.names),
+        plain(description.notes),
     ]
-    return "\n".join(lines)
-
-
-def _headline(best: TrialRecord | None, metric: str) -> str:
-    assert best is not None and best.best is not None, "asked for a trial with a value"
-    return (
-        f"**Best: trial {best.number}, {metric} {best.best.value:.6g} at epoch {best.best.epoch}**"
-    )
+    return "\n".join(lines).rstrip()
 
 
 def shell_commands(
@@ -65,39 +68,85 @@ def shell_commands(
         best: The trial.
         without: A store's folder that the commands need not name.
     """
-    import shlex
-
-    name, root = shlex.quote(history.description.name), history.store.root
-    store = "" if root == without else f" --store {shlex.quote(str(root))}"
-    more = f" --engine {history.description.engine}" if len(history.engines) > 1 else ""
+    root = None if history.store.root == without else history.store.root
+    store = "" if root is None else f" --store {shlex.quote(str(root))}"
+    several = len(history.engines) > 1
     return [
-        f"kerastudy ui {name}{store}",
-        f"kerastudy reproduce {name} --trial {best.number}{more}{store}",
+        f"kerastudy ui {shlex.quote(history.description.name)}{store}",
+        reproduce_command(history.description, best.number, root, several=several),
     ]
 
 
-def _table(trials: Iterable[TrialRecord], names: Iterable[str]) -> list[str]:
-    names = list(names)
-    header = ["trial", "value", "epoch", *names]
-    lines = ["|".join(["", *map(_cell, header), ""]), "|" + "---|" * len(header)]
-    for trial in trials:
-        assert trial.best is not None, "ranked trials have a value"
-        values = [_number(trial.spec.values.get(name, "")) for name in names]
-        row = [str(trial.number), f"{trial.best.value:.6g}", str(trial.best.epoch), *values]
-        lines.append("|".join(["", *map(_cell, row), ""]))
-    return lines
+def _verdict(history: StudyHistory, best: EndedTrial | None) -> str:
+    metric = plain(history.description.objective.metric)
+    if best is None or best.best is None:
+        return f"**No trial has a value of {metric} yet.**"
+    page = run_page(history.experiment_id, best.run_id)
+    spread = best.result.spread
+    value = f"{best.best.value:.6g}" + ("" if spread is None else f" ± {spread:.2g}")
+    found = link(f"trial {best.number}", page)
+    return (
+        f"**Best: {metric} {value} at epoch {best.best.epoch}, {found}**, {_trust(best)}. "
+        f"{_progress(history)}"
+    )
 
 
-def _number(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return value if isinstance(value, str) else json.dumps(value)
+def _trust(best: EndedTrial) -> str:
+    if is_whole(best.verified):
+        return "verified by `model.fit`"
+    if is_partial(best.verified):
+        return "verified by `model.fit` in its first epochs"
+    return "not verified"
 
 
-def _cell(text: str) -> str:
-    return f" {_plain(' '.join(text.split()))} "
+def _progress(history: StudyHistory) -> str:
+    """Returns the best value so far after each trial, as a line of bars."""
+    objective, best = history.description.objective, None
+    values = []
+    for trial in history.trials:
+        best = best_trial([best, trial], objective)
+        if best is not None and best.best is not None:
+            values.append(best.best.value)
+    return f"{values[0]:.4g} `{sparkline(values)}` {values[-1]:.4g}" if len(values) > 1 else ""
 
 
-def _plain(text: str) -> str:
-    """Escapes Markdown's table and code marks in a user's text."""
-    return text.replace("|", "\\|").replace("`", "'")
+def _links(history: StudyHistory) -> Iterator[str]:
+    experiment = history.experiment_id
+    if history.ended:
+        yield link("report", artifact_page(experiment, history.parent_run_id, "report.html"))
+    if history.champion_model:
+        yield link("registered model", model_page(history.champion_model))
+    for view in VIEWS:
+        yield link(view, view_page(experiment, view))
+
+
+def _next(history: StudyHistory, best: EndedTrial | None) -> str:
+    left = history.description.trials - sum(1 for t in history.ended if t.state != "interrupted")
+    if best is None:
+        return "Next: launch the study again to resume it."
+    if left > 0:
+        return f"Next: launch the study again to run the other {left} trials; or look and check:"
+    return "Next: look at it, and run the best trial again by `model.fit` to check it:"
+
+
+def _table(history: StudyHistory) -> list[str]:
+    best, names = history.top(_TOP), history.description.space.names
+    wide = len(names) > _MOST_COLUMNS
+    header = ["trial", "value", "epoch", "state", *(plain(name) for name in names)]
+    rows = [_row(history, trial, names) for trial in best[: _SIDE_BY_SIDE if wide else _TOP]]
+    if wide:
+        first, *others = zip(header, *rows, strict=True)
+        return table(first, others)
+    return table(header, rows)
+
+
+def _row(history: StudyHistory, trial: EndedTrial, names: Sequence[str]) -> list[str]:
+    assert trial.best is not None, "ranked trials have a value"
+    values = trial.spec.values
+    return [
+        link(f"#{trial.number}", run_page(history.experiment_id, trial.run_id)),
+        f"{trial.best.value:.6g}",
+        str(trial.best.epoch),
+        trial.state,
+        *(plain(short(values[name])) if name in values else "" for name in names),
+    ]

@@ -6,11 +6,12 @@ sender remembers nothing, and can be killed at any moment.
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +21,7 @@ from tracking.history.study_history import StudyHistory, read_study, study_engin
 from tracking.mirror.same_study import check_elsewhere, check_same_study, find_there
 from tracking.mirror.server import as_server_errors, open_server
 from tracking.records import EndedTrial
-from tracking.registry import CHAMPION_METRICS, Registrar, local_model, register, withdraw
+from tracking.registry import Registrar, local_model, register, withdraw
 from tracking.runs.champion_versions import champion_version
 from tracking.runs.run_contents import local_artifacts
 from tracking.runs.run_writer import ClientWriter
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 # A batch of MLflow's holds 100.
 _MOST_TAGS: Final = 100
 _RUNNING: Final = "RUNNING"
+_RUN_ID: Final = re.compile(r"(?<=/runs/)[0-9a-f]{32}")
 
 
 @dataclass
@@ -100,7 +102,8 @@ class StudyCopy:
         run = self._store.client.get_run(run_id)
         if self._isfind_there(run):
             return
-        points = [point for name in run.data.metrics for point in self._history(run, name)]
+        client = self._store.client
+        points = [p for name in run.data.metrics for p in client.get_metric_history(run_id, name)]
         with as_server_errors(self.address):
             self._send(run, self._copy_of(run), points)
 
@@ -131,8 +134,9 @@ class StudyCopy:
             folder = Path(temporary) / "champion"
             shutil.copytree(local_model(self._store, here.source), folder)
             parent = self._copies[history.parent_run_id].run_id
-            registrar = Registrar(self._server, self._experiment_id, parent, self._identity)
-            register(registrar, history.description, replace(trial, run_id=there), folder)
+            runs = {here: copy.run_id for here, copy in self._copies.items()}
+            registrar = Registrar(self._server, self._experiment_id, parent, self._identity, runs)
+            register(registrar, history.description, trial, folder)
 
     @property
     def page(self) -> str:
@@ -163,6 +167,9 @@ class StudyCopy:
             there = self._server.get_experiment_by_name(here.name)
         check_same_study(self.address, there, self._identity)
         self._experiment_id = there.experiment_id
+        for name, text in here.tags.items():
+            if name.startswith(tags.VIEW) and there.tags.get(name) != text:
+                self._server.set_experiment_tag(self._experiment_id, name, text)
         self._copies = {}
         found = search_runs(self._server, self._experiment_id)
         parents = {run.data.tags.get(tags.PARENT) for run in found}
@@ -187,12 +194,6 @@ class StudyCopy:
                 return False
         return copy.tags.get(tags.COPIED) == _state_of(run)
 
-    def _history(self, run: Run, name: str) -> list[Metric]:
-        if name.startswith(CHAMPION_METRICS):
-            # These come with the champion, whose model is another one there.
-            return []
-        return list(self._store.client.get_metric_history(run.info.run_id, name))
-
     def _copy_of(self, run: Run) -> _Copy:
         """Returns a run's copy; makes it if there is none."""
         copy = self._copies.get(run.info.run_id)
@@ -209,10 +210,36 @@ class StudyCopy:
         found: dict[str, str] = dict(run.data.tags)
         parent = found.get(tags.PARENT)
         if parent is not None:
-            if parent not in self._copies:
-                self._copy_of(self._store.client.get_run(parent))
-            found[tags.PARENT] = self._copies[parent].run_id
+            found[tags.PARENT] = self._copy_there(parent)
+        # It names other runs, which may have to be made first: see `_send`.
+        found.pop(tags.NOTE, None)
         return found
+
+    def _note_of(self, run: Run) -> dict[str, str]:
+        """Returns the description of a run's copy, whose links lead to pages of the server."""
+        if tags.NOTE not in run.data.tags:
+            return {}
+        here, there = (f"#/experiments/{e}/" for e in (self._here_id, self._experiment_id))
+        note = run.data.tags[tags.NOTE].replace(here, there)
+        named = {each for each in _RUN_ID.findall(note) if self._is_here(each)}
+        for run_id in named:
+            note = note.replace(run_id, self._copy_there(run_id))
+        return {tags.NOTE: note}
+
+    def _is_here(self, run_id: str) -> bool:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            run: Run = self._store.client.get_run(run_id)
+        except MlflowException:
+            # It was purged.
+            return False
+        return bool(run.info.experiment_id == self._here_id)
+
+    def _copy_there(self, run_id: str) -> str:
+        if run_id not in self._copies:
+            self._copy_of(self._store.client.get_run(run_id))
+        return self._copies[run_id].run_id
 
     def _send(self, run: Run, copy: _Copy, points: list[Metric]) -> None:
         from mlflow.entities import Param
@@ -223,7 +250,8 @@ class StudyCopy:
         new = {(p.key, p.step, p.timestamp): p for p in points}
         new = {mark: point for mark, point in new.items() if mark not in copy.points}
         params = [Param(name, value) for name, value in run.data.params.items()]
-        changed = {k: v for k, v in self._tags_of(run).items() if copy.tags.get(k) != v}
+        wanted = {**self._tags_of(run), **self._note_of(run)}
+        changed = {k: v for k, v in wanted.items() if copy.tags.get(k) != v}
         writer = ClientWriter(self._server, self._experiment_id)
         writer.log(copy.run_id, list(new.values()), params)
         copy.points.update(new)

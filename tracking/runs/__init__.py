@@ -6,6 +6,8 @@
 | `experiments` | MLflow's experiment of a study |
 | `markdown` | Markdown for descriptions |
 | `mlflow_names` | names of metrics and hyperparameters as MLflow takes them |
+| `model_pages` | what people see of a registered model: its descriptions |
+| `pages` | addresses of pages in the MLflow UI |
 | `parents` | the parent runs of studies, present or lost in MLflow |
 | `run_contents` | the content of a run: its params, its data set, the place of its artifacts |
 | `run_tables` | writing straight into MLflow's tables |

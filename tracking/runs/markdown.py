@@ -25,20 +25,9 @@ def code_block(lines: Iterable[str]) -> list[str]:
     return ["", *(f"    {' '.join(line.splitlines())}" for line in lines), ""]
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Returns a table of users' texts; numbers are on the right."""
-    cells = [[plain(text) for text in row] for row in rows]
-    numeric = [
-        all(_is_number(row[i]) for row in cells if row[i]) and any(row[i] for row in cells)
-        for i in range(len(header))
-    ]
-    rule = ["---:" if right else "---" for right in numeric]
-    return [f"| {' | '.join(row)} |" for row in ([plain(h) for h in header], rule, *cells)]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Returns a table of cells in Markdown."""
+    # The UI puts no space between columns, and drops their alignment.
+    padded = [[f"{cell}&emsp;" for cell in row] for row in (header, *rows)]
+    padded.insert(1, ["---"] * len(header))
+    return [f"| {' | '.join(row)} |" for row in padded]

@@ -76,6 +76,7 @@ class TrialRuns:
         origin: Tags of each run: user, study file, and the commit once that is known.
         written: The ids of the runs written to.
         on_written: Called with the id of each run after writing to it.
+        on_grown: Called with the study's definition after hyperparameters joined its space.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class TrialRuns:
         self.origin: Mapping[str, str] = origin_tags(description)
         self.written: set[str] = set()
         self.on_written: Callable[[str], None] = lambda run_id: None
+        self.on_grown: Callable[[StudyDescription], None] = lambda description: None
         self._client = store.client
         self._writer = make_writer(store, experiment_id)
         self._dataset = dataset_inputs(description)
@@ -100,6 +102,11 @@ class TrialRuns:
     def several(self) -> bool:
         """Whether the study had several engines when this launch began."""
         return len(parent_runs(self.store, self.experiment_id)) > 1
+
+    def grow(self, description: StudyDescription) -> None:
+        """Takes the study's definition with a space that hyperparameters have joined."""
+        self.description = description
+        self.on_grown(description)
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:

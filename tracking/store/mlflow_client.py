@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import StoreError
-from tracking.mlflow_parts import make_database, quieten, rewrite_addresses
+from tracking.mlflow_parts import hide_default_experiment, make_database, quieten, rewrite_addresses
 from tracking.store.databases import check_can_be_read
 
 if TYPE_CHECKING:
@@ -109,6 +109,8 @@ def prepare_database(store: Store, path: Path) -> None:
     # Hundreds of commits, each of which would wait for the disk.
     _register(path, synchronous="OFF")
     make_database(f"sqlite:///{path.as_posix()}", store.artifacts_uri)
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        hide_default_experiment(database)
     with contextlib.closing(sqlite3.connect(path)) as database:
         # Kept in the file: a commit costs a quarter of the time, and readers, such as the UI, never
         # block the study.

@@ -17,6 +17,7 @@ from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 from search_spaces.errors import StoreError
+from tracking.runs.pages import view_page
 from tracking.store.folder import Store
 
 HOST = "127.0.0.1"
@@ -86,10 +87,20 @@ def serving(store: Store, port: int, stopped: threading.Event) -> Iterator[subpr
             _stop(process)
 
 
-def study_page(port: int, experiment_id: str) -> str:
-    """Returns the address of a study's page: among trainings, not among prompts and judges."""
-    page = f"http://{HOST}:{port}/#/experiments/{experiment_id}/runs"
-    return f"{page}?workflowType=machine_learning"
+def studies_page(port: int) -> str:
+    """Returns the address of the list of studies; MLflow's home page is about other things."""
+    return f"http://{HOST}:{port}/#/experiments?workflowType=machine_learning"
+
+
+def study_page(port: int, experiment_id: str, view: str = "") -> str:
+    """Returns the address of a study's page.
+
+    Args:
+        port: The server's.
+        experiment_id: The study's experiment.
+        view: A prepared view; empty: the plain page.
+    """
+    return f"http://{HOST}:{port}/{view_page(experiment_id, view)}"
 
 
 def _wait_until_healthy(

@@ -1,0 +1,61 @@
+"""What people see of a registered model in MLflow: its descriptions."""
+
+from __future__ import annotations
+
+from tracking.records import EndedTrial, StudyDescription
+from tracking.runs.markdown import code_block, link, plain
+from tracking.runs.pages import logged_model_page, run_page, view_page
+from tracking.runs.trial_pages import reproduce_command
+
+
+def model_description(name: str, experiment_id: str) -> str:
+    """Returns the description of a study's registered model: what it is, and how to load it.
+
+    Args:
+        name: The model's name.
+        experiment_id: The study's experiment.
+    """
+    study = link(name, view_page(experiment_id, "trials"))
+    lines = [
+        f"The best checkpoints of the study {study}. The alias `champion` is on the present best.",
+        "",
+        "It takes samples as the study's data has them: preprocessing is a part of it. The page of "
+        "a version shows its signature, and where it comes from. To load it:",
+    ]
+    address = f"models:/{name}@champion"
+    code = [
+        "import mlflow",
+        "",
+        'mlflow.set_tracking_uri("http://127.0.0.1:5000")  # the address of this page',
+        f"model = mlflow.keras.load_model({address!r})",
+        f"predict = mlflow.pyfunc.load_model({address!r}).predict",
+    ]
+    return "\n".join([*lines, *code_block(code)]).rstrip()
+
+
+def version_description(
+    description: StudyDescription,
+    trial: EndedTrial,
+    experiment_id: str,
+    run_id: str,
+    model_id: str,
+) -> str:
+    """Returns the description of a version: its trial, epoch and value, and its files.
+
+    Args:
+        description: The study, under the trial's engine.
+        trial: The trial behind it.
+        experiment_id: The study's experiment.
+        run_id: The trial's run.
+        model_id: MLflow's model.
+    """
+    _, best = trial.best_training
+    command = reproduce_command(description, trial.number, None, several=True)
+    files = logged_model_page(experiment_id, model_id)
+    lines = [
+        f"{plain(description.objective.metric)} {best.value:.6g} at epoch {best.epoch} of "
+        f"{link(f'trial {trial.number}', run_page(experiment_id, run_id))}. Its "
+        f"{link('files', files)} have the signature and an input example. To train it again by "
+        "plain model.fit, and compare:",
+    ]
+    return "\n".join([*lines, *code_block([command])]).rstrip()

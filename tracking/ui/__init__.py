@@ -1,0 +1,7 @@
+"""The MLflow UI: its server, and the views of a study that are prepared in it.
+
+| module | holds |
+|---|---|
+| `server` | the UI on a store: started on loopback, stopped cleanly |
+| `views` | prepared views of a study: *Trials*, *Charts* and *Curves* |
+"""
