@@ -3,8 +3,7 @@
 | module | holds |
 |---|---|
 | `diagnosis` | all checks in their order; the locks |
-| `retraining` | weights, restored by training |
-| `states` | the states of trainings |
+| `trainings` | weights, restored by training; the states that trainings resume from |
 
 The checks that need no training's state are in `tracking.doctor`.
 """

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces.errors import StoreLockedError, StudyNotFoundError, TrackingError
-from studies.doctor.retraining import train_again
-from studies.doctor.states import check_states
+from studies.doctor.trainings import check_states, train_again
 from studies.progress import NoProgress, Progress
 from tracking.doctor.artifacts import check_artifacts
 from tracking.doctor.champions import check_champion

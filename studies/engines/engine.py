@@ -92,6 +92,6 @@ class Engine(Protocol):
         """Takes a trial's result."""
         ...
 
-    def may_go_on(self, number: int) -> bool:
+    def may_continue(self, number: int) -> bool:
         """Returns whether a later trial may continue this finished one."""
         ...

@@ -81,12 +81,12 @@ class KerasTunerEngine:
         self._trials.tell(number, result)
         self._end(result)
 
-    def may_go_on(self, number: int) -> bool:
-        """See `Engine.may_go_on`.
+    def may_continue(self, number: int) -> bool:
+        """See `Engine.may_continue`.
 
         Also while the trial that continues it has not ended, which may have to start again.
         """
-        return self._oracle.may_go_on(str(number))
+        return self._oracle.may_continue(str(number))
 
     def _end(self, result: TrialResult) -> None:
         score = None if result.best is None else result.best.value

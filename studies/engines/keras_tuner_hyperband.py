@@ -90,7 +90,7 @@ class HyperbandOracle(AskedOracle, oracles.HyperbandOracle):  # type: ignore[mis
         if score is None:
             self._unusable.add(trial_id)
 
-    def may_go_on(self, trial_id: str) -> bool:
+    def may_continue(self, trial_id: str) -> bool:
         """Returns whether a trial may be promoted, or the trial that continues it has not ended."""
         number, rung = self._place_of(trial_id)
         bracket = self._all_brackets[number]

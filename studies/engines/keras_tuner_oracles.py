@@ -88,8 +88,8 @@ class AskedOracle:
         trial.score = score
         trial.status = TrialStatus.FAILED if score is None else TrialStatus.COMPLETED
 
-    def may_go_on(self, trial_id: str) -> bool:
-        """See `Engine.may_go_on`."""
+    def may_continue(self, trial_id: str) -> bool:
+        """See `Engine.may_continue`."""
         return False
 
     def _duplicate(self, values: Mapping[str, Any]) -> bool:

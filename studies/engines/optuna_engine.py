@@ -64,8 +64,8 @@ class OptunaEngine:
         """See `Engine.tell`."""
         self._trials.tell(number, result)
 
-    def may_go_on(self, number: int) -> bool:
-        """See `Engine.may_go_on`. No trial here continues another."""
+    def may_continue(self, number: int) -> bool:
+        """See `Engine.may_continue`. No trial here continues another."""
         return False
 
     def _next_of_grid(self) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@
 | `launch` | launches a study, new or resumed, from a file or an object |
 | `launch_options` | the options of a launch, as one value |
 | `mirroring` | sends a study's record to an MLflow server too |
+| `opening` | opens a study: checks its store, takes its lock, reads its record |
 | `retrying` | trains infeasible trials again, after the user mended the cause |
 | `run_study` | runs a loaded study: its driver, its champion, its summary |
-| `taking_up` | opens a study: checks its store, takes its lock, reads its record |
 """

@@ -72,10 +72,10 @@ def choose_champion(
             _register(executor, history, trial, checkpoint, progress)
             break
         passed_over = True
-    _tell_of(unsaved, progress)
+    _report_unsaved(unsaved, progress)
 
 
-def _tell_of(unsaved: Sequence[EndedTrial], progress: Progress) -> None:
+def _report_unsaved(unsaved: Sequence[EndedTrial], progress: Progress) -> None:
     """Reports that the best trials can't be the champion, as they have no checkpoint."""
     if unsaved:
         best = unsaved[0]

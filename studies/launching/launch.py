@@ -14,8 +14,8 @@ from studies.executors.session import Session
 from studies.executors.worker import WorkerExecutor
 from studies.interruption import raising_interrupts
 from studies.launching.launch_options import LaunchOptions
+from studies.launching.opening import check_store, held_study
 from studies.launching.run_study import run_held, run_study
-from studies.launching.taking_up import check_store, held_study
 from studies.progress import Progress, showing
 from studies.running.definitions import check_definition
 from studies.training.process.determinism import prepare_environment

@@ -30,7 +30,7 @@ def superseded(
     return [_again(trial) if trial.number in infeasible else trial for trial in recorded]
 
 
-def tell_of_infeasible(recorded: Sequence[TrialRecord], progress: Progress) -> None:
+def report_infeasible(recorded: Sequence[TrialRecord], progress: Progress) -> None:
     """Reports how to train infeasible trials again, if the study's code has changed."""
     infeasible = [trial for trial in recorded if trial.state == "infeasible"]
     if infeasible:

@@ -15,8 +15,8 @@ from studies.interruption import catching_interrupts
 from studies.launching.choosing import choose_champion
 from studies.launching.launch_options import LaunchOptions
 from studies.launching.mirroring import mirroring
+from studies.launching.opening import HeldStudy, check_store, held_study, open_runs
 from studies.launching.retrying import superseded
-from studies.launching.taking_up import HeldStudy, check_store, held_study, take_up
 from studies.progress import Progress
 from studies.running.budget import INTERRUPTED, Ending
 from studies.running.definitions import most_epochs
@@ -59,12 +59,12 @@ def run_held(
     description = executor.description
     if description.deterministic:
         description = replace(description, lag=workers)
-    runs, before = take_up(held, executor, description, progress)
+    runs, before = open_runs(held, executor, description, progress)
     with mirroring(runs, held.server, progress.say):
-        return _run_taken_up(held, runs, before, executor, options, progress, verifier)
+        return _run_opened(held, runs, before, executor, options, progress, verifier)
 
 
-def _run_taken_up(
+def _run_opened(
     held: HeldStudy,
     runs: StudyRuns,
     before: StudyHistory,

@@ -52,7 +52,7 @@ class Retention:
     def tidy(self, engine: Engine) -> None:
         """Removes the files that neither the study nor the engine needs any more."""
         repeats = range(self._description.repeats)
-        for number in [n for n in self._with_state if not engine.may_go_on(n)]:
+        for number in [n for n in self._with_state if not engine.may_continue(n)]:
             for repeat in repeats:
                 path = self._files.state(number, repeat)
                 path.unlink(missing_ok=True)

@@ -76,26 +76,26 @@ class TestHyperband:
             tell(engine, proposal, value)
         assert ask(engine).goes_on_from == promoted[1].number
 
-    def test_may_go_on_says_who_can_still_be_promoted(self) -> None:
+    def test_may_continue_says_who_can_still_be_promoted(self) -> None:
         engine = make("hyperband", epochs=9)
         proposals = [ask(engine) for _ in range(9)]
         tell(engine, proposals[0], 0.5)
-        assert engine.may_go_on(0)
+        assert engine.may_continue(0)
         for proposal, value in zip(proposals[1:4], [0.4, 0.3, 0.2], strict=True):
             tell(engine, proposal, value)
         # Three are better, and there are three places.
-        assert [engine.may_go_on(n) for n in range(4)] == [False, True, True, True]
+        assert [engine.may_continue(n) for n in range(4)] == [False, True, True, True]
         engine.tell(4, TrialResult(4, "infeasible", reason="nan"))
-        assert not engine.may_go_on(4)
+        assert not engine.may_continue(4)
         for proposal in proposals[5:]:
             tell(engine, proposal, 0.9)
         promoted = ask(engine)
         assert promoted.goes_on_from == 3
         # It may have to begin again, until it has ended.
-        assert engine.may_go_on(3)
+        assert engine.may_continue(3)
         tell(engine, promoted, 0.1)
-        assert not engine.may_go_on(3)
-        assert engine.may_go_on(promoted.number)
+        assert not engine.may_continue(3)
+        assert engine.may_continue(promoted.number)
 
     def test_infeasible_trials_take_no_place_from_those_that_run(self) -> None:
         engine = make("hyperband", epochs=9)
@@ -163,7 +163,7 @@ def test_hyperband_is_restored_at_any_point(seed: int) -> None:
         resumed = make("hyperband", epochs=9)
         resumed.restore([known[n] for n in sorted(known)], curve)
         for record in played.records:
-            assert resumed.may_go_on(record.number) == played.engine.may_go_on(record.number)
+            assert resumed.may_continue(record.number) == played.engine.may_continue(record.number)
         proposal = played.ask()
         assert proposal is not None and proposal.number == number
         assert resumed.ask() == proposal

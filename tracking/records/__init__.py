@@ -6,8 +6,7 @@
 | `trials` | a trial: its spec, its epochs, its result, its record |
 | `tasks` | from an engine's proposal to what an executor runs |
 | `verified` | the outcome of training a trial again by `model.fit` |
-| `class_weights` | how much the samples of each class count |
-| `studies` | a study's definition |
+| `studies` | a study's definition; class weights |
 | `evaluations` | the value of a checkpoint on the sealed test part |
 | `validation_predictions` | what the champion predicts of the validation data |
 

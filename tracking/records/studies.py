@@ -10,8 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from search_spaces import SearchSpace
-from tracking.records.class_weights import ClassWeight, read_class_weight
 from tracking.records.objective import Objective
+
+ClassWeight = Mapping[int, float]
+"""How much the training samples of each class count; a class without counts 1."""
+
+
+def read_class_weight(fields: Mapping[str, float] | None) -> ClassWeight | None:
+    """Returns class weights that were read from JSON."""
+    return None if fields is None else {int(label): weight for label, weight in fields.items()}
 
 
 @dataclass(frozen=True)

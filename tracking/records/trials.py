@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tracking.records.class_weights import ClassWeight, read_class_weight
 from tracking.records.objective import Objective
+from tracking.records.studies import ClassWeight, read_class_weight
 from tracking.records.verified import differs
 
 TrialState = Literal["running", "complete", "pruned", "infeasible", "interrupted"]

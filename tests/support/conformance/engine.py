@@ -60,11 +60,11 @@ class Played:
 
     def ask(self, given: Mapping[str, object] | None = None) -> Proposal | None:
         """Asks, and checks that what goes on from another trial may."""
-        may_go_on = {r.number for r in self.records if self.engine.may_go_on(r.number)}
+        may_continue = {r.number for r in self.records if self.engine.may_continue(r.number)}
         proposal = self.engine.ask(given)
         if proposal is not None and proposal.goes_on_from is not None:
             before = self.record(proposal.goes_on_from)
-            assert before.number in may_go_on
+            assert before.number in may_continue
             assert before.state == "complete"
             assert proposal.values == before.spec.values
             assert proposal.epochs is not None and proposal.epochs > before.spec.epochs
@@ -251,6 +251,6 @@ class EngineConformance:
         assert proposal is not None
         assert played.engine.report(proposal.number, 1, float("nan")) is False
         played.engine.tell(proposal.number, TrialResult(0, "infeasible", reason="nan"))
-        assert played.engine.may_go_on(0) is False
+        assert played.engine.may_continue(0) is False
         following = played.engine.ask()
         assert following is not None and following.number == 1

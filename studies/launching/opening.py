@@ -15,7 +15,7 @@ from pathlib import Path
 from studies.executors.executor import Executor
 from studies.launching.launch_options import LaunchOptions
 from studies.launching.mirroring import server_for
-from studies.launching.retrying import tell_of_infeasible
+from studies.launching.retrying import report_infeasible
 from studies.progress import Progress
 from studies.running.definitions import (
     check_complete,
@@ -115,7 +115,7 @@ def held_study(
     with store.lock_study(name, experiment_id):
         histories = find_engines(store, name)
         if not histories and existing is not None:
-            _tell_of_renamed(store, name, progress)
+            _report_renamed(store, name, progress)
         engine = description.engine
         before = next((h for h in histories if h.description.engine == engine), None)
         if before is None or not _any_finished(before):
@@ -125,7 +125,7 @@ def held_study(
         yield HeldStudy(store, name, experiment_id, server, before, others)
 
 
-def take_up(
+def open_runs(
     held: HeldStudy, executor: Executor, description: StudyDescription, progress: Progress
 ) -> tuple[StudyRuns, StudyHistory]:
     """Makes or opens a study's runs.
@@ -161,14 +161,14 @@ def take_up(
             f"({', '.join(changed)}); trials before and after may not compare. To start a new "
             "study, give another name with --name."
         )
-        tell_of_infeasible(before.trials, progress)
+        report_infeasible(before.trials, progress)
     runs.write_definition()
     runs.close_left_over(before.trials)
     check_complete(before)
     return runs, before
 
 
-def _tell_of_renamed(store: Store, name: str, progress: Progress) -> None:
+def _report_renamed(store: Store, name: str, progress: Progress) -> None:
     """Reports that a study of this name was renamed, and that a new one begins."""
     for now in renamed_from(store, name):
         progress.say(
