@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -28,21 +29,29 @@ def test_a_study_whose_processes_are_killed_comes_to_the_same_record(tmp_path: P
     assert not found, "\n".join(found)
 
 
-def test_two_deterministic_workers_come_to_the_same_record(tmp_path: Path) -> None:
+ONE_OF_EACH = [Kill("worker", 1, 0.3), Kill("driver", 3, 0.2)]
+ALL_TOO = [
+    Kill("worker", 1, 0.3),
+    Kill("driver", 2, 0.5),
+    Kill("all", 3, 0.2),
+    Kill("worker", 5, 0.1),
+]
+
+
+@pytest.mark.parametrize(
+    "kills", [ONE_OF_EACH, pytest.param(ALL_TOO, marks=pytest.mark.exhaustive)], ids=len
+)
+def test_two_deterministic_workers_come_to_the_same_record(
+    tmp_path: Path, kills: list[Kill]
+) -> None:
     """Though which trial ends first, and what dies when, is a matter of timing."""
     trials, options = 6, ("--deterministic",)
     for name in ("undisturbed", "killed"):
         create_store(tmp_path / name / "store")
     expected = undisturbed(tmp_path / "undisturbed", trials, 2, options)
     campaign = Campaign(tmp_path / "killed", trials, 2, options)
-    kills = [
-        Kill("worker", 1, 0.3),
-        Kill("driver", 2, 0.5),
-        Kill("all", 3, 0.2),
-        Kill("worker", 5, 0.1),
-    ]
     campaign.run(kills)
-    assert campaign.done == {"driver": 1, "worker": 2, "all": 1}
+    assert campaign.done == Counter(kill.victim for kill in kills)
     assert 0 < campaign.slowest < SECONDS_TO_END
     found = [*differences(expected, campaign.record()), *campaign.left_behind()]
     assert not found, "\n".join(found)

@@ -1,9 +1,10 @@
 """Faults at each step of what a driver writes.
 
 A program of its own, so that what it forks from has MLflow and Optuna in memory, TensorFlow not,
-and no database open:
+and no database open. It reads plans, a line each, and answers each with a line:
 
-    python tests/support/faults.py '{"folder": "/tmp/x", "fault": "kill", "part": "all", …}'
+    echo '{"folder": "/tmp/x", "fault": "kill", "part": "all", "settings": {…}}' |
+        python tests/support/faults.py /tmp/y
 
 What a process that is killed at a step leaves is the folder as other processes see it at that
 moment: a copy is taken, and launched in. Being killed just after a step leaves the same as just
@@ -167,7 +168,7 @@ class Cases:
         tried = self._tried(fault, answer["steps"])
         failures = {}
         for at, what in tried.items():
-            found = self._case(fault, at, expected)
+            found = self._case(fault, at, expected, len(answer["steps"]))
             if found:
                 failures[f"{at} {what}"] = found
         return {"tried": list(tried.values()), "failures": failures, "record": expected}
@@ -192,7 +193,7 @@ class Cases:
             return {i: s for i, s in tried.items() if s.startswith(NEEDS_NO_ROOM)}
         return tried
 
-    def _case(self, fault: Fault, at: int, expected: object) -> list[str]:
+    def _case(self, fault: Fault, at: int, expected: object, steps: int) -> list[str]:
         shutil.rmtree(self._store)
         found: list[str] = []
         if fault in _COPIES:
@@ -202,7 +203,8 @@ class Cases:
             if fault == "power":
                 _lose_the_last(self._store / "mlflow.db-wal", random.Random(at))
             if fault == "kill twice":
-                self._killed_again(random.Random(at))
+                # About as many steps are left.
+                self._killed_again(random.Random(at).randrange(steps - at))
         else:
             shutil.copytree(self._template, self._store)
             found += self._refused(fault, at)
@@ -217,14 +219,14 @@ class Cases:
             answer["left"] = [left for left in answer["left"] if "mlartifacts" not in left]
         return found + answer["left"]
 
-    def _killed_again(self, rng: random.Random) -> None:
-        """Leaves what a launch would that was killed at some step."""
+    def _killed_again(self, step: int) -> None:
+        """Leaves what a launch would that was killed at a step, or its end if there is none."""
         copies = self.folder / "copies of another launch"
-        self._told(lambda: self._undisturbed(copies))
-        left = copies / str(rng.randrange(len(json.loads(self._answer.read_text())["steps"])))
-        shutil.rmtree(self._store)
-        left.rename(self._store)
-        shutil.rmtree(copies)
+        self._told(lambda: self._undisturbed(copies, step))
+        if copies.exists():
+            shutil.rmtree(self._store)
+            (copies / str(step)).rename(self._store)
+            copies.rmdir()
 
     def _refused(self, fault: Fault, at: int) -> list[str]:
         def launch_in_vain() -> int:
@@ -247,11 +249,11 @@ class Cases:
         create_store(self._store)
         return 0
 
-    def _undisturbed(self, copies: Path | None) -> int:
+    def _undisturbed(self, copies: Path | None, copied: int | None = None) -> int:
         if self.part == "store":
             # What is faulty is the making of the first one; others are made from it, in no time.
             forget_database()
-        steps = Steps(self._store, copies=copies)
+        steps = Steps(self._store, copies=copies, copied=copied)
         steps.watch()
         code = launch(self._store, self.settings)
         steps.step("the end", AssertionError)
@@ -274,15 +276,17 @@ class Cases:
 
 
 def main() -> None:
-    """Prints what came of the faults that the argument asks for, as JSON."""
-    plan = json.loads(sys.argv[1])
-    folder, settings = Path(plan["folder"]), plan["settings"]
+    """Prints the result of the faults of each plan, as JSON."""
     # All that a launch imports and prepares, once: by launching, in a store that no child opens.
-    assert launch(folder / "another", settings) == 0
-    study_record.read_record(folder / "another", "faults")
-    study_record.left_behind(folder / "another")
+    folder = Path(sys.argv[1])
+    assert launch(folder, {"trials": 1, "epochs": 1}) == 0
+    study_record.read_record(folder, "faults")
+    study_record.left_behind(folder)
     assert "tensorflow" not in sys.modules, f"{scripted.__file__} brought TensorFlow along"
-    print(json.dumps(Cases(folder, plan["part"], settings).run(plan["fault"])))
+    for line in sys.stdin:
+        plan = json.loads(line)
+        cases = Cases(Path(plan["folder"]), plan["part"], plan["settings"])
+        print(json.dumps(cases.run(plan["fault"])), flush=True)
 
 
 if __name__ == "__main__":

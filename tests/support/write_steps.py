@@ -36,6 +36,7 @@ class Steps:
     Attributes:
         root: The folder.
         copies: Where a copy of it is put before each step, under the step's number; or None.
+        copied: The number of the only step before which it is copied, or None.
         fault: How steps are refused, or None.
         at: From which step on they are refused.
         seen: The steps so far, in words.
@@ -43,6 +44,7 @@ class Steps:
 
     root: Path
     copies: Path | None = None
+    copied: int | None = None
     fault: Refusal | None = None
     at: int = -1
     seen: list[str] = field(default_factory=list)
@@ -71,7 +73,8 @@ class Steps:
         """
         number = len(self.seen)
         self.seen.append(what)
-        if self.copies is not None and self.root.exists():
+        wanted = self.copied in (None, number) and self.root.exists()
+        if self.copies is not None and wanted:
             self.copies.mkdir(exist_ok=True)
             # Not by this process: closing a file of a database ends SQLite's locks on it.
             subprocess.run(["cp", "-a", self.root, self.copies / str(number)], check=True)
