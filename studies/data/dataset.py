@@ -86,12 +86,7 @@ class DescribedData(ABC, Generic[_Loaded]):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset(DescribedData[Splits]):
-    """A description of data in arrays. Make one by a function of `datasets`.
-
-    Attributes:
-        options: how it is split and preprocessed.
-        read: reads the data to split.
-    """
+    """A description of data in arrays. Make one by a function of `datasets`."""
 
     options: Options
     read: Callable[[], Contents]

@@ -52,10 +52,6 @@ def calling_functions(executor: str = "", optimized: bool = True) -> Iterator[No
 
     Publicly, an executor can't be chosen at all, and optimizing is turned off for good, for all
     functions (`tf.config.optimizer`).
-
-    Args:
-        executor: TensorFlow's executor; empty for its default.
-        optimized: Whether graphs are optimized before they run.
     """
     import tensorflow as tf
 

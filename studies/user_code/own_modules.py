@@ -37,20 +37,11 @@ class _Found(NamedTuple):
 def own_modules(
     path: Path, source: str, package: str = "", texts: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Returns the texts of the modules that a study file imports, and that these import.
+    """Returns the texts of all modules that a study file imports, by their paths from its folder.
 
     Only those in the file's folder or its repository that are not installed there, in a virtual
-    environment or in site-packages.
-
-    Args:
-        path: The study file, or one that would lie in the folder of a notebook. Its imports have
-            run, or are on the path.
-        source: Its text.
-        package: The package that it belongs to, or empty.
-        texts: Texts to use instead of those in the files, by file.
-
-    Returns:
-        Texts by the path of each from the study file's folder, with slashes.
+    environment or in site-packages. The file's imports have run, or are on the path; for a notebook
+    it would lie in its folder. `texts`, by file, replace those in the files.
     """
     roots = _roots(path)
     given = {os.path.realpath(file): text for file, text in (texts or {}).items()}

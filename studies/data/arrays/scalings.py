@@ -16,12 +16,7 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """A factor and an addend for each feature.
-
-    Attributes:
-        scale: float64, of shape (features,).
-        offset: likewise.
-    """
+    """A factor and an addend for each feature: float64, of shape (features,)."""
 
     scale: np.ndarray
     offset: np.ndarray

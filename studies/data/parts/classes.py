@@ -126,9 +126,6 @@ def numbered(
     Returns:
         The same samples with labels from 0 up, as scikit-learn's LabelEncoder numbers them; and
         the names of the classes, for several targets by their names.
-
-    Raises:
-        DataError: there are fewer names than labels, or labels that have names already.
     """
     parts = {"": pool, **ready}
     found: ClassNames = class_names

@@ -36,9 +36,6 @@ def preprocessed(
     Returns:
         The samples by the names of the parts, and the preprocessing of each changed array, by the
         names of `structures.named_arrays`.
-
-    Raises:
-        DataError: see `fit_and_apply`; or the inputs are not of that kind.
     """
     if preprocess is None:
         return dict(parts), {}

@@ -66,10 +66,7 @@ class _Writer(pickle.Pickler):
 class MappingUnpickler(pickle.Unpickler):
     """Reads what another process of the same launch wrote, its arrays mapped to memory.
 
-    Args:
-        stream: The pickle.
-        folder: The folder of its arrays.
-        mode: "r" for arrays that are read only, or "c" for copies on write.
+    They are read only in the mode "r", and copied on write in the mode "c".
     """
 
     def __init__(self, stream: IO[bytes], folder: Path, mode: Literal["r", "c"]) -> None:

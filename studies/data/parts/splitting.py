@@ -14,22 +14,16 @@ from studies.data.parts.classes import check_class_counts
 def split_indices(
     samples: Samples, sizes: Mapping[str, float | int], labels: np.ndarray | None, seed: int
 ) -> dict[str, np.ndarray]:
-    """Draws parts from samples.
+    """Draws parts from samples; returns the indices of "train" and of each part of `sizes`.
+
+    A size is a count, or a share of all samples, rounded to the nearest count. Without sizes all
+    samples are the training part, in their own order. With labels, a class for each sample, all
+    parts get the same proportions.
 
     The parts are disjoint and make up all samples. They, and the order within them, depend on the
     arguments alone: scikit-learn's `train_test_split` draws with numpy's RandomState, whose numbers
     are the same on every platform and, by numpy's promise, in every version:
     https://numpy.org/doc/stable/reference/random/legacy.html
-
-    Args:
-        samples: the samples to split.
-        sizes: part to share in (0, 1) of all samples (rounded to the nearest count) or count.
-            May be empty: then all samples are the training part, in their own order.
-        labels: a class for each sample, for each part to get the same proportions; None: at random.
-        seed: from 0 to 2**32 - 1.
-
-    Returns:
-        "train" and each part of `sizes`: indices into the samples.
 
     Raises:
         DataError: too few samples, of all or of a class.

@@ -17,11 +17,7 @@ class Reading:
     """One reading of a source, by the adapter that `model.fit` takes for such data.
 
     Once: begin, iterate, end. It raises whatever the user's function, or Keras, raises.
-
-    Attributes:
-        kind: see `sources.kind_of`.
-        batches: number of batches, if the data knows it; else None.
-        endless: whether the data says that it has no end.
+    It knows the number of batches, and whether they have no end, if the data does.
     """
 
     def __init__(

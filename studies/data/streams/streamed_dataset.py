@@ -159,11 +159,7 @@ class StreamedSplits:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StreamedDataset(DescribedData[StreamedSplits]):
-    """A description of data that is read batch by batch. Made by `datasets.batches`.
-
-    Attributes:
-        sources: the sources of each part.
-    """
+    """A description of data that is read batch by batch. Made by `datasets.batches`."""
 
     sources: Mapping[str, Source]
 

@@ -169,11 +169,7 @@ class HyperModelTrainer:
 def rehearse(
     study: StudyDefinition, model: keras.Model, splits: AnySplits, hp: Hyperparameters
 ) -> set[str]:
-    """Trains an epoch on a few samples, to see what a HyperModel's `fit` declares and reports.
-
-    Returns:
-        The names of the metrics of its epochs and of its outcome.
-    """
+    """Trains an epoch on a few samples; returns the names of its metrics and of its outcome."""
     import tensorflow as tf
 
     names: set[str] = set()

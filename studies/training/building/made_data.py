@@ -44,10 +44,8 @@ class Made(NamedTuple):
 class MadeData:
     """Makes the data of each trial; keeps the last data sets, by the values that were read.
 
-    The function of the data is called under the study's seed: it should depend on `hp` alone.
-
-    Args:
-        study: Its `data`, its `class_weight`, both or neither are functions of `hp`.
+    Its function is called under the study's seed: it should depend on `hp` alone. The study's
+    `data`, its `class_weight`, both or neither are functions of `hp`.
     """
 
     def __init__(self, study: StudyDefinition) -> None:
@@ -91,11 +89,8 @@ class MadeData:
     def of(self, hp: Any) -> Made:
         """Returns the data of hyperparameters, and its class weights.
 
-        Raises:
-            StudyError: If the class weights don't suit the data, or the function does not return
-                data, or arrays for some values and batches for others.
-            DataError: If the data can't be loaded.
-            Exception: Whatever the functions raise.
+        Raises what the functions raise, a DataError if the data can't be loaded, and a StudyError
+        if it is no data, of another kind than before, or does not suit the class weights.
         """
         data = self.described(hp)
         streamed = isinstance(data, StreamedDataset)

@@ -20,12 +20,7 @@ def imports_of(text: str, name: str) -> list[str]:
 
 
 class ModulePart:
-    """A module's text, and the part of it that a model needs.
-
-    Attributes:
-        text: All of it.
-        imports: The names of the modules that it imports.
-    """
+    """A module's text, and the part of it that a model needs."""
 
     def __init__(self, name: str, text: str) -> None:
         self.text = text
@@ -42,11 +37,7 @@ class ModulePart:
                 self._definitions.setdefault(defined, []).append(place)
 
     def take(self, name: str) -> str | None:
-        """Includes a definition, and everything it needs.
-
-        Returns:
-            An empty text; why it can't be; or None if there is no definition of that name.
-        """
+        """Includes a definition with its needs; returns why it can't, or None if it is missing."""
         places = self._definitions.get(name, ())
         if any(not isinstance(self._tree.body[place], _Import) for place in places):
             self._take_statements(name)

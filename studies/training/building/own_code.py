@@ -44,12 +44,7 @@ class OwnCode:
 
 
 def own_code(config: Mapping[str, Any], build: Any) -> OwnCode:
-    """Finds the code of a model's own objects.
-
-    Args:
-        config: Keras's description of the model (`keras.saving.serialize_keras_object`).
-        build: The function that made it.
-    """
+    """Finds the code of the own objects in Keras's description of a model, from its builder."""
     compiled = config.get("compile_config") or {}
     layers = {key: value for key, value in config.items() if key != "compile_config"}
     modules = _own_modules(build) if any(True for _ in _custom(config)) else {}

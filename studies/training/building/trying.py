@@ -117,11 +117,7 @@ def _refuse(study: StudyDefinition, reason: str) -> None:
 
 
 def unlike_builds(study: StudyDefinition) -> str:
-    """Builds the model of the default hyperparameters twice, and compares the structures.
-
-    Returns:
-        A warning if they differ; nothing if they don't, or can't be compared.
-    """
+    """Builds the default model twice; returns a warning if the structures differ."""
     assert study.space is not None, "a session resolves the study's space"
     if has_own_fit(study.build):
         return ""

@@ -61,12 +61,7 @@ def served_model(model: keras.Model, x: Arrays, given: Given) -> keras.Model:
 
 
 class _Before:
-    """Makes the inputs and the first layers of a served model.
-
-    Attributes:
-        raw: The inputs that have been made, by the same names.
-        scaled: The outputs of the layers.
-    """
+    """Makes the inputs and the first layers of a served model."""
 
     def __init__(self, prepared: Mapping[str, Prepared], taken: set[str]) -> None:
         self._prepared = prepared

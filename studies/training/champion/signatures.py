@@ -35,14 +35,11 @@ _COLUMN_TYPES: Final = {
 
 
 def signature_of(model: keras.Model, x: Arrays, given: Given) -> ModelSignature:
-    """Returns a model's signature, all of it in tensors.
+    """Returns a model's signature in tensors, without outputs if these are unknown.
 
     `x` has samples after preprocessing, `given` the same before it, which the model does itself if
     it can. Several inputs are named: a functional model takes a dict, even if it was trained
     on a tuple.
-
-    Returns:
-        The signature; without outputs if these are unknown.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import Schema

@@ -29,13 +29,8 @@ class ChosenPrograms:
     to a model count for the training step after `make_train_function(force=True)` or `compile`, and
     for the validation step after `compile` only.
 
-    Args:
-        model: The model.
-        choose: Chooses a program for the present model.
-        before: The value of `traced` before an interruption, or nothing.
-        own_callbacks: Whether the user's own callbacks are called. They may predict or evaluate,
-            which TensorFlow traces with the model's variables of that moment. So the model has its
-            own variables whenever they are called.
+    The user's own callbacks may predict or evaluate, which TensorFlow traces with the model's
+    variables of that moment. So the model has its own variables whenever they are called.
     """
 
     def __init__(

@@ -58,11 +58,6 @@ class CompiledTrainer:
             BuilderError for it; "plain" leaves all to the plain trainer.
         kept: The number of programs to keep, at least 1: those used last.
         unfit: Why no program can train models of the study, or empty.
-
-    Attributes:
-        programs: The kept programs.
-        used: The trainer used last, and why not the faster one.
-        walked: See `Trainer.walked`.
     """
 
     concludes = False

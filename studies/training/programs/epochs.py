@@ -57,12 +57,7 @@ class Signature:
 
 
 class Arrays:
-    """A study's training and validation data in TensorFlow's memory.
-
-    Attributes:
-        training: All arrays that `fit` passes on, flat, for all training samples.
-        validation: Likewise for validation.
-    """
+    """All arrays that `fit` passes on for training, and for validation, as flat tensors."""
 
     def __init__(self, splits: Splits) -> None:
         self.training, self._training = _laid_out(splits.train)
@@ -179,17 +174,10 @@ def in_order(permutation: np.ndarray) -> tf.Tensor:
 
 
 class Loop:
-    """Calls the function of a batch until the arrays end.
+    """Calls the function of a batch until the arrays end, and returns the last logs.
 
-    Args:
-        step: The function of a batch: takes arrays, its begin and its end. Returns logs.
-        specs: Specs of the arrays; the last one has a row for each sample.
-        size: Samples of a batch.
-
-    Attributes:
-        step: The function of a batch.
-        function: The function of all batches; returns the logs of the last one.
-        executor: TensorFlow's executor for a step; empty for its default.
+    The function takes arrays, a begin and an end. The last array has a row for each sample. The
+    executor is TensorFlow's for a step; empty for its default.
     """
 
     def __init__(

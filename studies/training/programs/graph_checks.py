@@ -95,14 +95,11 @@ def place_of_captured(loop: Loop, known: Collection[int]) -> str:
 
 
 def entangled(function: tf.types.experimental.ConcreteFunction) -> set[int]:
-    """Finds lifted numbers that change how TensorFlow optimizes the graph around them.
+    """Finds the slots of numbers that change how TensorFlow optimizes the graph around them.
 
     TensorFlow merges a constant with another next to it, (x * 0.5) * 1.25 to x * 0.625, which
     rounds otherwise (constant folding, in tensorflow/core/grappler/optimizers). So a number next to
     a constant, as in a dropout after a rescaling, must be a constant.
-
-    Returns:
-        Their positions among the slots of the trace.
     """
     found: set[int] = set()
     for nodes in _functions(function):

@@ -40,13 +40,8 @@ class NotCompilableError(InternalError):
 class Program:
     """Traces a model's training and validation.
 
-    Raises:
-        NotCompilableError: If the trace has state besides the model's variables.
-        Exception: Whatever the model raises when it is traced.
-
-    Attributes:
-        broken: Whether it raised something when it was run.
-        checked: The trials that it was checked with; see `program_checks`.
+    Raises NotCompilableError if the trace has state besides the model's variables, and whatever the
+    model raises when it is traced.
     """
 
     def __init__(self, model: keras.Model, structure: Structure, signature: Signature) -> None:

@@ -47,9 +47,6 @@ class Checkpoints:
     """Keeps the state of a training, unless its trainer concludes: then it can't be resumed.
 
     As a context, it waits at its end for the last write.
-
-    Attributes:
-        given_up: Why states are no longer kept, or empty.
     """
 
     def __init__(
@@ -60,6 +57,7 @@ class Checkpoints:
         weights: BestWeights,
         trainer: Trainer,
     ) -> None:
+        # Why states are no longer kept.
         self.given_up = ""
         self._task, self._model, self._callbacks = task, model, callbacks
         self._weights, self._trainer = weights, trainer
@@ -195,9 +193,6 @@ class StateWriter:
     """Writes the newest state of a training in a thread.
 
     While one is being written, only the newest new one is kept.
-
-    Attributes:
-        seconds: CPU time that writing has taken so far.
     """
 
     def __init__(self, path: Path) -> None:
@@ -205,6 +200,7 @@ class StateWriter:
         self._newest: deque[TrainingState] = deque(maxlen=1)
         self._thread = ThreadPoolExecutor(1, "state writer")
         self._error: Exception | None = None
+        # CPU time that writing has taken.
         self.seconds = 0.0
 
     def close(self) -> None:
