@@ -144,11 +144,7 @@ def mnist(*, validation: float | int = DEFAULT_SHARE, seed: int = 0) -> Dataset:
 
 
 def _of_scikit_learn(
-    name: str,
-    validation: float | int,
-    test: float | int | None,
-    preprocess: object,
-    seed: int,
+    name: str, validation: float | int, test: float | int | None, preprocess: object, seed: int
 ) -> Dataset:
     options = check_options(validation=validation, test=test, preprocess=preprocess, seed=seed)
     text = call_text(

@@ -25,13 +25,15 @@ def fixed_batch_size(model: keras.Model) -> int | None:
 
 def has_own_steps(model: keras.Model) -> bool:
     """Returns whether a model's class has its own training or validation step."""
+    return any(class_overrides(model, name) for name in ("train_step", "test_step"))
+
+
+def class_overrides(model: keras.Model, name: str) -> bool:
+    """Returns whether a model's class has its own method of a name."""
     import keras
 
-    return any(
-        getattr(type(model), name) is not getattr(base, name)
-        for name in ("train_step", "test_step")
-        for base in [keras.Sequential if isinstance(model, keras.Sequential) else keras.Model]
-    )
+    base = keras.Sequential if isinstance(model, keras.Sequential) else keras.Model
+    return getattr(type(model), name) is not getattr(base, name)
 
 
 def scalars(logs: Mapping[str, Any]) -> dict[str, float]:

@@ -225,9 +225,9 @@ class _Run:
             if self.reports.error is None:
                 if is_fatal(error):
                     raise fatal(error) from None
-                memory = out_of_memory(error)
-                reason = f"out of memory: {describe(error)}" if memory else ""
-                reason = reason or f"the training raised {explain(error, build)}"
+                reason = f"the training raised {explain(error, build)}"
+                if out_of_memory(error):
+                    reason = f"out of memory: {describe(error)}"
                 watch.fail(reason, _mistake(error, build))
                 _tell_once(training.spec.number, describe(error))
         return True

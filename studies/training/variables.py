@@ -9,11 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.libraries.keras_parts import (
-    call_symbolically,
-    has_all_variables,
-    layers_within,
-)
+from studies.libraries.keras_parts import call_symbolically, has_all_variables, layers_within
 from studies.libraries.tensorflow_parts import is_plain_variable
 from studies.training.batches import as_tensor, packed
 from studies.training.models import fixed_batch_size, has_own_steps

@@ -12,14 +12,7 @@ from studies.training.states.best_weights import BestWeights
 from studies.training.states.checkpointing import Checkpoints
 from studies.training.states.training_state import TrainingState
 from studies.training.trainer import Trainer
-from tracking.records import (
-    BestEpoch,
-    Decision,
-    EpochResult,
-    TrialResult,
-    TrialSpec,
-    TrialState,
-)
+from tracking.records import BestEpoch, Decision, EpochResult, TrialResult, TrialSpec, TrialState
 from tracking.runs.mlflow_names import metric_name
 
 OnEpochResult = Callable[[EpochResult], Decision]

@@ -56,11 +56,7 @@ def _draw(
             # An earlier part may have taken all but one sample of a small class.
             check_class_counts(strata, 2, f"{samples.y_name}, parts drawn before taken off,")
         rest, parts[name] = train_test_split(
-            rest,
-            train_size=len(rest) - count,
-            test_size=count,
-            random_state=seed,
-            stratify=strata,
+            rest, train_size=len(rest) - count, test_size=count, random_state=seed, stratify=strata
         )
         if labels is not None:
             rest, parts[name] = _holding_each_class(rest, parts[name], labels, seed)

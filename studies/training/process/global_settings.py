@@ -94,10 +94,7 @@ def _settings() -> Mapping[str, tuple[Callable[[], Any], Callable[[Any], None]]]
         "flash_attention": (config.is_flash_attention_enabled, set_flash_attention),
         "max_epochs": (config.max_epochs, config.set_max_epochs),
         "max_steps_per_epoch": (config.max_steps_per_epoch, config.set_max_steps_per_epoch),
-        "functions_run_eagerly": (
-            tf.config.functions_run_eagerly,
-            tf.config.run_functions_eagerly,
-        ),
+        "functions_run_eagerly": (tf.config.functions_run_eagerly, tf.config.run_functions_eagerly),
         "jit": (tf.config.optimizer.get_jit, tf.config.optimizer.set_jit),
         "tensor_float_32": (
             tf.config.experimental.tensor_float_32_execution_enabled,

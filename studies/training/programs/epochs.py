@@ -138,7 +138,10 @@ def _trace(
     # swish, which changes the last bits.
     def one_batch(*arguments: Any) -> Any:
         *arrays, start, end = arguments
-        flat = [_with_size(array, known) for array in batch(arrays, start, end)]
+        # The shape that TensorFlow knows in `fit`.
+        flat = [
+            tf.ensure_shape(array, [known, *array.shape[1:]]) for array in batch(arrays, start, end)
+        ]
         data = tf.nest.pack_sequence_as(layout.structure, flat)
         logs = model.distribute_strategy.run(step, args=(data,))
         tell_shapes_of_variables()
@@ -153,13 +156,6 @@ def _trace(
         raise OtherLogsError
 
     return Loop(traced, specs, size)
-
-
-def _with_size(batch: Any, size: int | None) -> Any:
-    """Sets the shape of a batch, which TensorFlow also knows in `fit`."""
-    import tensorflow as tf
-
-    return tf.ensure_shape(batch, [size, *batch.shape[1:]])
 
 
 class OtherLogsError(InternalError):
@@ -180,12 +176,7 @@ class Loop:
     executor is TensorFlow's for a step; empty for its default.
     """
 
-    def __init__(
-        self,
-        step: tf.types.experimental.ConcreteFunction,
-        specs: Sequence[tf.TensorSpec],
-        size: int,
-    ) -> None:
+    def __init__(self, step: Any, specs: Sequence[tf.TensorSpec], size: int) -> None:
         self.step, self.executor = step, _quickest_executor(step)
         self._specs, self._size = specs, size
         self.function = self._trace()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from studies.libraries.keras_parts import layers_within, logs_of_its_own
-from studies.training.models import has_own_steps, overrides, terminating
+from studies.training.models import class_overrides, has_own_steps, overrides, terminating
 
 if TYPE_CHECKING:
     import keras
@@ -21,13 +21,7 @@ _BATCH_METHODS = (
 )
 
 # Methods of `fit` that a program replaces.
-_PARTS_OF_FIT = (
-    "fit",
-    "evaluate",
-    "make_train_function",
-    "make_test_function",
-    "reset_metrics",
-)
+_PARTS_OF_FIT = ("fit", "evaluate", "make_train_function", "make_test_function", "reset_metrics")
 
 
 def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> str:
@@ -40,9 +34,8 @@ def why_not(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -
         return f"the callback {watching} watches batches"
     if has_own_steps(model):
         return f"{type(model).__name__} has its own training step or validation step"
-    base = keras.Sequential if isinstance(model, keras.Sequential) else keras.Model
     for name in _PARTS_OF_FIT:
-        if getattr(type(model), name) is not getattr(base, name):
+        if class_overrides(model, name):
             return f"{type(model).__name__} has its own {name}"
         if name in vars(model):
             return f"the model was given its own {name}"

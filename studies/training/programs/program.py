@@ -77,11 +77,7 @@ class Program:
         self._record = record
 
     def _trace(
-        self,
-        model: keras.Model,
-        structure: Structure,
-        signature: Signature,
-        exact: frozenset[int],
+        self, model: keras.Model, structure: Structure, signature: Signature, exact: frozenset[int]
     ) -> Record:
         _close(self._loops)
         with (

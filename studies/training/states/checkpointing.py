@@ -19,18 +19,9 @@ from studies.training.states import callback_states
 from studies.training.states.best_weights import BestWeights
 from studies.training.states.beyond_weights import Beyond, beyond_weights
 from studies.training.states.callback_states import CallbackStateError, Surroundings
-from studies.training.states.training_state import (
-    TrainingState,
-    identity_of,
-    write_state,
-)
+from studies.training.states.training_state import TrainingState, identity_of, write_state
 from studies.training.trainer import Trainer
-from studies.training.variables import (
-    copy_of,
-    other_optimizers,
-    stateful_layers,
-    values_of,
-)
+from studies.training.variables import copy_of, other_optimizers, stateful_layers, values_of
 from tracking.records import BestEpoch, TrialTask
 
 if TYPE_CHECKING:
