@@ -153,6 +153,7 @@ class Study(StudyDefinition):
         tracking_uri: str | None = None,
         verify: Verify = "some",
         retry_infeasible: bool = False,
+        report: bool | None = None,
         **overrides: Any,
     ) -> StudyResults:
         """Runs the study, or resumes it, until it has its trials.
@@ -176,6 +177,8 @@ class Study(StudyDefinition):
                 ones if all would take longer than a tenth of the launch; ``"off"``, none.
             retry_infeasible: Whether to train infeasible trials again, with the same values, after
                 you mended why they failed.
+            report: Whether to write a report of the study, as ``kerastudy report`` makes it, beside
+                its record; None: unless ``KERASTUDY_REPORT`` is ``"off"``.
             **overrides: Settings to replace: `OVERRIDABLE`.
 
         Returns:
@@ -203,6 +206,7 @@ class Study(StudyDefinition):
             tracking_uri=tracking_uri,
             verify=verify,
             retry_infeasible=retry_infeasible,
+            report=report,
         )
         launched = self.with_overrides(overrides)
         return StudyResults.of(launch_study(launched, options, defined_name=self.name), launched)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 
@@ -14,6 +15,8 @@ def pytest_configure() -> None:
 
     `nohup`, and `&` in a script, make a process and all that it starts ignore them.
     """
+    # Of the tests that launch, only those of the report need one: it costs two seconds of CPU.
+    os.environ.setdefault("KERASTUDY_REPORT", "off")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in ("SIGHUP", "SIGTERM"):

@@ -40,6 +40,11 @@ class OptunaSpace(EncodedSpace[OptunaEncoding]):
         super().__init__(space, encoding_of)
 
     @property
+    def names(self) -> dict[str, str]:
+        """The name of every parameter that varies, by its name in Optuna."""
+        return dict(self._stored_names)
+
+    @property
     def distributions(self) -> dict[str, BaseDistribution]:
         """The distribution of every parameter that varies, by its name in Optuna."""
         return {each.name: each.distribution() for each in self._encodings.values()}

@@ -5,7 +5,7 @@
 | `main` | the command `kerastudy`, and how it prints errors |
 | `launch`, `reproduce` | commands that run trials |
 | `evaluate` | the champion on the sealed test part |
-| `show`, `compare`, `ui` | commands that look at them |
+| `show`, `report`, `compare`, `ui` | commands that look at them |
 | `push`, `export` | sending them to an MLflow server, or into an Optuna storage |
 | `doctor` | checking and mending the store |
 | `trusting` | asking before running a stranger's code |

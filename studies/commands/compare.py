@@ -59,11 +59,10 @@ def compare_command(
     kerastudy compare digits digits-wide --top 5 --json
     """  # noqa: D301 - click reads \b, which must not be escaped
     from studies.commands.output import print_json
-    from studies.commands.reading import history_of
+    from studies.commands.reading import histories_of, history_of
     from tracking.history.comparison import compare
 
-    wanted: Sequence[str | None] = engines or (None,)
-    histories = [history_of(study, engine, store) for study in studies for engine in wanted]
+    histories = histories_of(studies, engines, store)
     if len(studies) == 1 and not engines:
         histories = [history_of(studies[0], engine, store) for engine in histories[0].engines]
     comparison = compare(histories, reach, top)

@@ -95,6 +95,11 @@ from studies.lines import wrapped
     help="Train infeasible trials again, after you mended why they failed.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Print the outcome alone: no progress.")
+@click.option(
+    "--report/--no-report",
+    default=None,
+    help="Whether to write a report of the study.  [default: unless $KERASTUDY_REPORT is off]",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be tuned; train and write nothing.")
 @store_option
 @json_option
@@ -118,6 +123,7 @@ def launch_command(
     verify: Any,
     retry_infeasible: bool,
     quiet: bool,
+    report: bool | None,
     dry_run: bool,
     as_json: bool,
     **settings: Any,
@@ -168,6 +174,7 @@ def launch_command(
         verify=verify,
         retry_infeasible=retry_infeasible,
         progress=not quiet,
+        report=report,
     )
     overrides = _overrides(settings, keep, start_with)
     if target_value is not None:

@@ -43,6 +43,7 @@ class Group(click.Group):
         "launch": "launch",
         "list": "show",
         "show": "show",
+        "report": "report",
         "compare": "compare",
         "reproduce": "reproduce",
         "evaluate": "evaluate",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 from search_spaces.errors import StudyNotFoundError
@@ -29,3 +30,11 @@ def history_of(study: str, engine: str | None, store: Path | None) -> StudyHisto
         )
     with waiting(f"reading the store {str(path)!r}"):
         return read_study(opened, unicodedata.normalize("NFC", study), engine)
+
+
+def histories_of(
+    studies: Sequence[str], engines: Sequence[str], store: Path | None
+) -> list[StudyHistory]:
+    """Reads the studies that a command names, each under each of its engines; see `history_of`."""
+    wanted: Sequence[str | None] = engines or (None,)
+    return [history_of(study, engine, store) for study in studies for engine in wanted]

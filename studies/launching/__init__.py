@@ -7,6 +7,7 @@
 | `launch_options` | the options of a launch, as one value |
 | `mirroring` | sends a study's record to an MLflow server too |
 | `opening` | opens a study: checks its store, takes its lock, reads its record |
+| `reporting` | the report at the end of a launch |
 | `retrying` | trains infeasible trials again, after the user mended the cause |
 | `run_study` | runs a loaded study: its driver, its champion, its summary |
 """

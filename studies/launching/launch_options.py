@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -31,6 +32,7 @@ class LaunchOptions:
     tracking_uri: str | None = None
     verify: Verify = "some"
     retry_infeasible: bool = False
+    report: bool | None = None
 
     def __post_init__(self) -> None:
         """Checks the options."""
@@ -52,6 +54,13 @@ class LaunchOptions:
         check_verify(self.verify)
         if self.tracking_uri is not None:
             object.__setattr__(self, "tracking_uri", check_server(self.tracking_uri))
+
+    @property
+    def reports(self) -> bool:
+        """Whether the launch writes a report."""
+        if self.report is not None:
+            return self.report
+        return os.environ.get("KERASTUDY_REPORT", "") not in ("off", "0")
 
     @property
     def place(self) -> Path:

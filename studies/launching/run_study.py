@@ -16,6 +16,7 @@ from studies.launching.choosing import choose_champion
 from studies.launching.launch_options import LaunchOptions
 from studies.launching.mirroring import mirroring
 from studies.launching.opening import HeldStudy, check_store, held_study, open_runs
+from studies.launching.reporting import ReportWriter
 from studies.launching.retrying import superseded
 from studies.progress import Progress
 from studies.running.budget import INTERRUPTED, Ending
@@ -61,7 +62,8 @@ def run_held(
         description = replace(description, lag=workers)
     runs, before = open_runs(held, executor, description, progress)
     with mirroring(runs, held.server, progress.say):
-        return _run_opened(held, runs, before, executor, options, progress, verifier)
+        report = ReportWriter(progress, wanted=options.reports)
+        return _run_opened(held, runs, before, executor, options, progress, verifier, report)
 
 
 def _run_opened(
@@ -72,6 +74,7 @@ def _run_opened(
     options: LaunchOptions,
     progress: Progress,
     verifier: Verifier,
+    report: ReportWriter,
 ) -> StudyHistory:
     store, description, recorded = runs.store, runs.description, before.trials
     status, ending = "FAILED", Ending("error", "an error")
@@ -121,12 +124,13 @@ def _run_opened(
                 # A user may have renamed it while it ran.
                 engines = [refreshed(each, runs.written) for each in (before, *held.others)]
                 runs.description = replace(runs.description, name=engines[0].description.name)
+                report.prepare()
                 try:
                     choose_champion(executor, runs, engines, progress, verifier)
                 except VerificationStopped:
                     # The next launch does it.
                     status, ending = "KILLED", INTERRUPTED
-            history = _close(runs, before, status, ending)
+            history = _close(runs, before, status, ending, report)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             status, ending = "KILLED", INTERRUPTED
@@ -154,12 +158,21 @@ def _show_running(runs: StudyRuns, before: StudyHistory) -> None:
     runs.on_grown = lambda description: prepare_views(replace(now, description=description))
 
 
-def _close(runs: StudyRuns, before: StudyHistory, status: str, ending: Ending) -> StudyHistory:
-    """Ends a study's parent run with its summary; returns the recorded study."""
+def _close(
+    runs: StudyRuns,
+    before: StudyHistory,
+    status: str,
+    ending: Ending,
+    report: ReportWriter | None = None,
+) -> StudyHistory:
+    """Ends a study's parent run with its summary and report; returns the recorded study."""
     history = refreshed(before, runs.written)
+    ended = replace(history, status=status, ended_by=ending.by, stopped=ending.text)
+    if report is not None and status == "FINISHED":
+        report.write(ended)
     prepare_views(history)
     runs.close(status, study_note(history, ending.text), *ending)
-    return replace(history, status=status, ended_by=ending.by, stopped=ending.text)
+    return ended
 
 
 def _engine(description: StudyDescription) -> Engine:

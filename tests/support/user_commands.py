@@ -17,17 +17,20 @@ from unittest.mock import patch
 
 from conformance.executor import STUDY_FILE
 
+_USUAL = {"COLUMNS": "100", "KERASTUDY_WORKERS": "1", "KERASTUDY_REPORT": "off"}
+
 KERASTUDY = [sys.executable, "-P", "-m", "kerastudy"]
 
 
 def environment(**more: str) -> dict[str, str]:
     """The test's environment, as little of it as a new terminal would have.
 
-    With one worker: each more costs seconds of CPU, and its trials end in another order.
+    With one worker: each more costs seconds of CPU, and its trials end in another order. Without a
+    report, which costs two.
     """
     ours = ("KERASTUDY_", "MLFLOW_", "PYTHONPATH", "PYTEST_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return {**kept, "COLUMNS": "100", "KERASTUDY_WORKERS": "1", **more}
+    return {**kept, **_USUAL, **more}
 
 
 def kerastudy(
@@ -59,7 +62,7 @@ def kerastudy_here(
     out, err, code = io.StringIO(), io.StringIO(), 0
     with (
         contextlib.chdir(folder),
-        patch.dict(os.environ, {"COLUMNS": "100", "KERASTUDY_WORKERS": "1", **more}),
+        patch.dict(os.environ, {**_USUAL, **more}),
         patch.multiple(sys, argv=command, stdin=io.StringIO()),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),

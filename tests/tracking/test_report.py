@@ -1,0 +1,278 @@
+"""The report: what it says of a record, judged by pandas, numpy and Optuna themselves."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html.parser
+import json
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from handmade import ENVIRONMENT, make_spec, record_trial
+from scripted import describe
+
+import kerastudy as ks
+from search_spaces import SearchSpace
+from tracking.history.study_history import StudyHistory, read_study
+from tracking.history.trials_table import trials_table
+from tracking.records import DataDescription, Objective
+from tracking.report.figures import sections
+from tracking.report.trial_data import StudyData
+from tracking.report.verdict import verdict
+from tracking.report.write import write_comparison, write_report
+from tracking.runs.study_runs import StudyRuns
+from tracking.store.folder import Store, create_store
+
+EVIL = "</script><script>document.title='evil'</script>"
+MARKED = "<script>alert(1)</script>"
+MAX, MIN = Objective("val_accuracy", "max"), Objective("val_loss", "min")
+SPACE = SearchSpace(
+    ks.Float("rate", 1e-4, 1e-1, scale="log"),
+    ks.Float("momentum", 0.01, 0.99, scale="reverse_log", when={"kind": "b"}),
+    ks.Int("units", 4, 64),
+    ks.Choice("kind", ["a", "b"]),
+    ks.Choice("hidden", [(64,), (64, 32)]),
+    ks.Choice(MARKED, ["<b>x</b>", EVIL]),
+    ks.Choice("same", [1, "1", True, None]),
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return create_store(tmp_path_factory.mktemp("report") / "store")
+
+
+Metrics = Callable[[float], dict[str, float]]
+
+
+def usual(accuracy: float) -> dict[str, float]:
+    return {
+        "loss": 1 - accuracy,
+        "accuracy": min(1.0, accuracy + 0.05),
+        "val_loss": 1.1 - accuracy,
+        "val_accuracy": accuracy,
+    }
+
+
+def record(
+    store: Store,
+    name: str,
+    trials: int,
+    metrics: Metrics = usual,
+    infeasible: Callable[[int], bool] = lambda number: number % 7 == 6,
+    **settings: Any,
+) -> StudyHistory:
+    """Records a study by hand; every fifth trial is pruned."""
+    random = np.random.default_rng(0)
+    data = DataDescription(
+        "digits", "", "d" * 64, {"train": "1" * 64, "validation": "2" * 64}, {"validation": 400}, {}
+    )
+    description = describe(
+        **{"name": name, "space": SPACE, "objective": MAX, "trials": 99, "data": data, **settings}
+    )
+    runs = StudyRuns.create(store, description, ENVIRONMENT)
+    for number in range(trials):
+        values: dict[str, Any] = {
+            "rate": float(10 ** -random.uniform(1.01, 3.99)),
+            "units": int(random.integers(4, 65)),
+            "kind": ["a", "b"][number % 2],
+            "hidden": ["(64,)", "(64, 32)"][number % 3 > 0],
+            MARKED: ["<b>x</b>", EVIL][number % 4 > 1],
+            "same": [1, "1", True, None][number % 4],
+        }
+        if values["kind"] == "b":
+            values["momentum"] = float(random.uniform(0.01, 0.99))
+        spec = make_spec(number, values=values, objective=description.objective)
+        pruned = number % 5 == 4
+        curve = [metrics(float(random.uniform(0.5, 0.95))) for _ in range(2 if pruned else 4)]
+        state = "pruned" if pruned else "complete"
+        record_trial(runs, spec, curve, "infeasible" if infeasible(number) else state)
+    return read_study(store, name)
+
+
+class Page(html.parser.HTMLParser):
+    """A page as a browser's parser reads it.
+
+    Attributes:
+        scripts: The text of each script element.
+        cells: The text of each table cell.
+        attributes: All attributes: tag, name and value.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.scripts: list[str] = []
+        self.cells: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self._tag = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._tag = tag
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag == "script":
+            self.scripts.append("")
+        elif tag in ("td", "th"):
+            self.cells.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self._tag == "script":
+            self.scripts[-1] += data
+        elif self.cells:
+            self.cells[-1] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        self._tag = ""
+
+
+def test_columns_are_those_of_a_table_by_pandas(store: Store) -> None:
+    history = record(store, "by pandas", 60)
+    table, columns = trials_table(history), StudyData(history).trials
+    valued = table[table["state"] != "infeasible"]
+    best = table["value"].where(table["state"] != "infeasible").cummax().ffill()
+    assert columns["best_so_far"] == pytest.approx(best.tolist(), rel=1e-5)
+    gap = dict(zip(valued["number"], valued["metrics_accuracy"] - valued["value"], strict=True))
+    for trial, state, found in zip(columns["trial"], columns["state"], columns["gap"], strict=True):
+        assert (found is None) == (state == "infeasible")
+        assert found is None or found == pytest.approx(gap[trial], rel=1e-3)
+    ranks = valued.sort_values(["value", "epoch", "number"], ascending=[False, True, True])
+    numbers = {rank: trial for trial, rank in zip(columns["trial"], columns["rank"], strict=True)}
+    assert [numbers[i + 1] for i in range(len(ranks))] == ranks["number"].tolist()
+
+
+def test_curves_are_the_recorded_ones(store: Store) -> None:
+    history = record(store, "curves", 12)
+    curves = StudyData(history).curves
+    for trial in history.ended:
+        if trial.best is None:
+            assert trial.number not in curves["trial"]
+            continue
+        rows = [i for i, number in enumerate(curves["trial"]) if number == trial.number]
+        recorded = history.curve(trial)
+        assert [curves["epoch"][i] for i in rows] == list(recorded)
+        for i in rows:
+            metrics = recorded[curves["epoch"][i]]
+            assert curves["value"][i] == pytest.approx(metrics["val_accuracy"], rel=1e-4)
+            assert curves["training"][i] == pytest.approx(metrics["accuracy"], rel=1e-4)
+            assert curves["best"][i] == (curves["epoch"][i] == trial.best.epoch)
+
+
+def test_importance_is_that_of_optuna(store: Store) -> None:
+    """With Optuna's own distributions, written here by hand."""
+    history = record(store, "importance", 60)
+    study = optuna.create_study(direction="maximize")
+    ranges: dict[str, Any] = {
+        "rate": optuna.distributions.FloatDistribution(1e-4, 1e-1, log=True),
+        "units": optuna.distributions.IntDistribution(4, 64),
+        "kind": optuna.distributions.CategoricalDistribution(["a", "b"]),
+        "hidden": optuna.distributions.CategoricalDistribution(["(64,)", "(64, 32)"]),
+        MARKED: optuna.distributions.CategoricalDistribution(["<b>x</b>", EVIL]),
+        "same": optuna.distributions.CategoricalDistribution(["1", '"1"', "true", "null"]),
+        "momentum": optuna.distributions.FloatDistribution(0.01, 0.99, log=True),
+    }
+    for trial in history.ended:
+        if trial.best is None:
+            continue
+        params = dict(trial.spec.values)
+        params["same"] = json.dumps(params["same"])
+        if "momentum" in params:
+            params["momentum"] = 1.0 - params["momentum"]
+        study.add_trial(
+            optuna.trial.create_trial(
+                value=trial.best.value,
+                params=params,
+                distributions={name: ranges[name] for name in params},
+            )
+        )
+    expected = optuna.importance.get_param_importances(
+        study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
+    )
+    found = StudyData(history).importances
+    assert dict(found) == pytest.approx(expected, abs=1e-9)
+    assert math.fsum(found.values()) == pytest.approx(1)
+
+
+def test_the_verdict_states_what_numpy_computes(store: Store) -> None:
+    history = record(store, "verdict", 60)
+    values = np.array([t.best.value for t in history.ended if t.best is not None])
+    error = math.sqrt(values.max() * (1 - values.max()) / 400)
+    near = int((values >= values.max() - error).sum()) - 1
+    said = dict(verdict(StudyData(history)).trust)
+    assert f"The best of {len(values)} values" in said["Selection"]
+    assert f"{error:.2g}; {near} other trial" in said["Selection"]
+    counts = history.counts()
+    assert f"{counts['pruned']} pruned, {counts['infeasible']} infeasible" in said["Trials"]
+
+
+def test_a_page_holds_texts_as_texts(store: Store) -> None:
+    """And its policy allows its own scripts alone, and no network."""
+    name = "<script>alert(2)"
+    history = record(store, name, 30, notes=EVIL)
+    text = write_report(history).read_text(encoding="utf-8")
+    page = Page(text)
+    assert len(page.scripts) == 3
+    document = json.loads(page.scripts[0])
+    assert len(document["tables"]["trials"]["trial"]) == 30
+    assert MARKED in page.cells and EVIL in page.cells and name not in text
+    policy = next(value for _, name, value in page.attributes if "default-src" in value)
+    hashes = set(re.findall(r"'sha256-([^']+)'", policy))
+    assert hashes == {
+        base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        for script in page.scripts[1:]
+    }
+    allowed = dict(part.split(" ", 1) for part in policy.split("; "))
+    assert allowed["default-src"] == "'none'" and "connect-src" not in allowed
+    assert "unsafe" not in allowed["script-src"] and allowed["img-src"] == "data: blob:"
+    loading = ("src", "href", "action", "srcset", "poster", "data")
+    assert not [each for each in page.attributes if each[1] in loading]
+
+
+@pytest.mark.parametrize(
+    ("trials", "settings"),
+    [
+        (0, {}),
+        (1, {}),
+        (3, {"infeasible": lambda number: True}),
+        (12, {"objective": MIN, "metrics": lambda a: {"val_loss": 10 ** (600 * (a - 0.7))}}),
+        (12, {"objective": MAX, "metrics": lambda a: {"val_accuracy": 0.5}}),
+        (
+            12,
+            {
+                "objective": Objective("my/metric @1", "max"),
+                "metrics": lambda a: {"my/metric @1": -a},
+            },
+        ),
+    ],
+    ids=["none", "one", "infeasible", "huge", "equal", "a metric of its own"],
+)
+def test_odd_studies_have_no_empty_chart(
+    store: Store, trials: int, settings: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
+    history = record(store, request.node.callspec.id, trials, **settings)
+    page = write_report(history)
+    data = StudyData(history)
+    names = [str(figure.chart.name) for section in sections(data) for figure in section.figures]
+    assert bool(names) == bool(data.ranked)
+    assert ("fit" in names) == (trials == 1)
+    plots = {path.stem for path in (page.parent / "plots").glob("*.svg")}
+    assert plots <= set(names) and all(
+        "NaN" not in (page.parent / "plots" / f"{name}.svg").read_text() for name in plots
+    )
+
+
+def test_several_studies_stand_side_by_side(store: Store, tmp_path: Any) -> None:
+    first, second = record(store, "first", 20), record(store, "second", 10)
+    write_comparison([first, second], tmp_path / "both.html")
+    page = Page((tmp_path / "both.html").read_text(encoding="utf-8"))
+    rows = json.loads(page.scripts[0])["tables"]["progress"]
+    assert rows["study"] == ["first"] * 20 + ["second"] * 10
+    table = trials_table(second)
+    best = table["value"].where(table["state"] != "infeasible").cummax().ffill()
+    assert rows["best_so_far"][20:] == pytest.approx(best.tolist(), rel=1e-5)
+    assert rows["seconds"][20:] == pytest.approx(np.cumsum(table["seconds"]).tolist())

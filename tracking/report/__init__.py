@@ -1,0 +1,19 @@
+"""The report of a study: one HTML file that needs no network.
+
+| module | holds |
+|---|---|
+| `axes` | the axis of a hyperparameter, in its sampling scale |
+| `charts/` | the charts, by Vega-Altair |
+| `comparison_page` | the page that compares studies, or engines of one |
+| `details` | data, definition, environment, digests |
+| `figures` | the charts of a study's page, with what they say |
+| `formats` | numbers and durations as people read them |
+| `importance` | the importance of hyperparameters |
+| `page` | a study's page |
+| `table` | the table of trials |
+| `trial_data` | trials and curves as columns |
+| `verdict` | what was asked and found, how far to trust it, what to do next |
+| `write` | a study's page and plots, among its run's artifacts |
+
+The folder `assets/` holds what pages are made of: HTML, style and the script that links charts.
+"""

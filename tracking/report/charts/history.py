@@ -1,0 +1,97 @@
+"""How the objective came about: by trial, by epochs trained."""
+
+from __future__ import annotations
+
+import altair as alt
+
+from tracking.report.charts import theme
+from tracking.report.formats import count, number
+from tracking.report.trial_data import StudyData
+
+
+def optimization_history(data: StudyData) -> alt.LayerChart:
+    """Returns each trial's value, and the best so far."""
+    objective = data.history.description.objective
+    scale = theme.objective_scale(data.trials["value"], objective)
+    y = alt.Y("value:Q", title=objective.metric, scale=scale)
+    x = alt.X("trial:Q", title="trial", axis=alt.Axis(tickMinStep=1, format="d"))
+    line = theme.chart().mark_line(
+        interpolate="step-after", color=theme.ORANGE, strokeWidth=2, clip=True
+    )
+    layers = [
+        line.encode(x=x, y=alt.Y("best_so_far:Q", title=objective.metric, scale=scale)),
+        _points(data, "history").encode(x=x, y=y),
+        theme.picked_ring(theme.chart()).encode(x=x, y=y),
+    ]
+    if len(data.ranked) < len(data.history.trials):
+        # Those without a value stand at the lower edge.
+        layers.append(
+            theme.chart()
+            .transform_filter("!isValid(datum.value)")
+            .mark_point(filled=False)
+            .encode(
+                x=x,
+                y=alt.value("height"),
+                color=theme.state_color(data),
+                shape=theme.state_shape(data),
+                opacity=theme.faint(),
+                tooltip=[
+                    alt.Tooltip("trial:Q"),
+                    alt.Tooltip("state:N"),
+                    alt.Tooltip("reason:N"),
+                ],
+            )
+        )
+    best = data.ranked[0] if data.ranked else None
+    told = (
+        "No trial has a value."
+        if best is None or best.value is None
+        else (f"The best is {number(best.value)} in trial {best.number}.")
+    )
+    return theme.finished(
+        theme.layers(*layers),
+        "history",
+        f"{objective.metric} by trial",
+        300,
+        f"{objective.metric} of {count(len(data.history.trials), 'trial')} in order, and the best "
+        f"so far. {told}",
+    )
+
+
+def value_by_budget(data: StudyData) -> alt.LayerChart:
+    """Returns each trial's value by the epochs that it trained, and the median."""
+    objective = data.history.description.objective
+    scale = theme.objective_scale(data.trials["value"], objective)
+    y = alt.Y("value:Q", title=objective.metric, scale=scale)
+    x = alt.X("epochs:Q", title="epochs trained", axis=alt.Axis(tickMinStep=1, format="d"))
+    valued = theme.chart().transform_filter("isValid(datum.value)")
+    median = valued.mark_line(color=theme.MUTED, strokeDash=[4, 3], strokeWidth=1.5).encode(
+        x=x, y=alt.Y("median(value):Q", title=objective.metric, scale=scale)
+    )
+    return theme.finished(
+        theme.layers(
+            median,
+            _points(data, "budget").encode(x=x, y=y),
+            theme.picked_ring(theme.chart()).encode(x=x, y=y),
+        ),
+        "budget",
+        f"{objective.metric} by epochs trained",
+        260,
+        f"{objective.metric} of each trial by the number of epochs that it trained, and the "
+        "median at each number.",
+    )
+
+
+def _points(data: StudyData, name: str) -> alt.Chart:
+    valued = theme.chart().transform_filter("isValid(datum.value)")
+    points: alt.Chart = (
+        valued.mark_point(filled=False, cursor="pointer")
+        .encode(
+            color=theme.state_color(data),
+            shape=theme.state_shape(data),
+            opacity=theme.faint(),
+            tooltip=theme.tooltips(data),
+        )
+        .add_params(theme.brush(name))
+    )
+    return points

@@ -1,0 +1,227 @@
+"""What hyperparameters do: parallel coordinates, importance, slices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+
+from tracking.report.axes import HyperparameterAxis
+from tracking.report.charts import theme
+from tracking.report.formats import count, number, significant
+from tracking.report.trial_data import Columns, StudyData, columns_of
+
+_MOST_AXES = 12
+_MOST_LINES = 400
+# Where a trial's line passes the axis of a hyperparameter that is not active.
+_OFF = -0.12
+
+
+def parallel_axes(data: StudyData) -> list[HyperparameterAxis]:
+    """Returns the axes that parallel coordinates show, the most important last."""
+    return list(reversed(data.by_importance()[:_MOST_AXES]))
+
+
+def parallel_rows(data: StudyData) -> Columns:
+    """Returns a row for each trial and axis: ``trial``, ``axis``, ``unit`` and ``tier``.
+
+    ``unit`` is the place in the sampling scale, from 0 to 1; below 0 where not active. Of more than
+    400 trials the best quarter and each n-th of the others are shown.
+    """
+    objective = data.history.description.objective
+    chosen = data.ranked
+    if len(chosen) > _MOST_LINES:
+        first = _MOST_LINES // 4
+        step = -(-(len(chosen) - first) // (_MOST_LINES - first))
+        chosen = [*chosen[:first], *chosen[first::step]]
+    keys = [objective.sort_key(trial.value) for trial in chosen if trial.value is not None]
+    low, high = _ends(keys)
+    best = max(1, len(data.ranked) // 10)
+    rows: list[dict[str, Any]] = []
+    for place, (trial, key) in enumerate(zip(chosen, keys, strict=True)):
+        tier = "best" if place == 0 else "top" if place < best else "other"
+        units = {axis.name: axis.unit(trial.spec.values) for axis in parallel_axes(data)}
+        height = 1 - min(max((key - low) / (high - low), 0.0), 1.0)
+        for name, unit in {**units, objective.metric: round(height, 4)}.items():
+            rows.append(
+                {
+                    "trial": trial.number,
+                    "axis": name,
+                    "unit": _OFF if unit is None else unit,
+                    "tier": tier,
+                }
+            )
+    # The best ones are drawn last, over the others.
+    return columns_of(rows[::-1])
+
+
+def _ends(keys: list[float]) -> tuple[float, float]:
+    """Returns the ends of the objective's axis; far-off values stand at its edge."""
+    if not keys:
+        return 0.0, 1.0
+    best, worst, usual = keys[0], keys[-1], keys[int(0.9 * (len(keys) - 1))]
+    far = worst - best > 6 * (usual - best) > 0
+    end = best + 1.5 * (usual - best) if far else worst
+    return (best, end) if end > best else (best, best + 1.0)
+
+
+def parallel_coordinates(data: StudyData) -> alt.LayerChart:
+    """Returns a line for each trial through the axes of its hyperparameters and the objective."""
+    objective = data.history.description.objective
+    axes = parallel_axes(data)
+    names = [*(axis.name for axis in axes), objective.metric]
+    keys = [objective.sort_key(trial.value) for trial in data.ranked if trial.value is not None]
+    low, high = _ends(keys)
+    ticks = [
+        {"axis": axis.name, "unit": place, "text": text}
+        for axis in axes
+        for place, text in axis.ticks()
+    ]
+    ticks += [
+        {
+            "axis": objective.metric,
+            "unit": 1 - part,
+            # Twice negated it is the value again.
+            "text": number(objective.sort_key(low + part * (high - low)), 3),
+        }
+        for part in (0.0, 0.5, 1.0)
+    ]
+    off = any(axis.parameter.when for axis in axes)
+    if off:
+        ticks += [
+            {"axis": axis.name, "unit": _OFF, "text": "not active"}
+            for axis in axes
+            if axis.parameter.when
+        ]
+    x = alt.X(
+        "axis:N",
+        sort=None,
+        title=None,
+        scale=alt.Scale(type="point", domain=names, padding=0.3),
+        axis=alt.Axis(
+            orient="top",
+            labelAngle=0 if len(names) < 8 else -20,
+            labelLimit=120,
+            labelFontSize=12,
+            labelColor=theme.INK,
+            domain=False,
+            ticks=False,
+            grid=True,
+        ),
+    )
+    y = alt.Y("unit:Q", axis=None, scale=alt.Scale(domain=[_OFF - 0.04 if off else -0.03, 1.03]))
+    tiers = alt.Color(
+        "tier:N",
+        title=None,
+        scale=alt.Scale(
+            domain=["best", "top", "other"], range=[theme.ORANGE, theme.BLUE, theme.GREY]
+        ),
+        legend=alt.Legend(
+            orient="bottom",
+            labelExpr="{best: 'best trial', top: 'best tenth', other: 'others'}[datum.label]",
+        ),
+    )
+    lines = (
+        theme.chart("parallel")
+        .mark_line(cursor="pointer", strokeJoin="round")
+        .encode(
+            x=x,
+            y=y,
+            detail="trial:N",
+            color=tiers,
+            strokeWidth=alt.condition("datum.tier === 'other'", alt.value(1), alt.value(2)),
+            opacity=theme.faint(0.6, 0.04),
+            tooltip=[alt.Tooltip("trial:Q", title="trial")],
+        )
+        .add_params(theme.brush("parallel"))
+    )
+    labels = alt.Chart(alt.InlineData(values=ticks)).encode(x=x, y=y, text="text:N")
+    look: dict[str, Any] = {
+        "align": "left",
+        "dx": 5,
+        "fontSize": 10,
+        "limit": alt.ExprRef(f"width / {len(names)} - 8"),
+    }
+    behind = labels.mark_text(stroke=theme.PAPER, strokeWidth=3, strokeJoin="round", **look)
+    picked = (
+        theme.chart("parallel")
+        .transform_filter(theme.PICKED)
+        .mark_line(color=theme.ORANGE, strokeWidth=3.5)
+        .encode(x=x, y=y)
+    )
+    return theme.finished(
+        theme.layers(lines, picked, behind, labels.mark_text(color=theme.INK, **look)),
+        "parallel",
+        "Parallel coordinates",
+        340,
+        f"A line for each of {count(len(data.ranked), 'trial')} with a value through its "
+        f"hyperparameters, each in its sampling scale, to {objective.metric} at the right, the "
+        "best at the top.",
+    )
+
+
+def importance(data: StudyData) -> alt.LayerChart:
+    """Returns the importance of each hyperparameter."""
+    shares = data.importances
+    rows = [
+        {"name": name, "share": significant(share, 4), "text": f"{100 * share:.0f} %"}
+        for name, share in list(shares.items())[:20]
+    ]
+    shown = alt.Chart(alt.InlineData(values=rows)).encode(
+        x=alt.X(
+            "share:Q",
+            title="share of importance",
+            axis=alt.Axis(format=".0%", grid=True, tickCount=6),
+        ),
+        y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=150)),
+    )
+    bars = shown.mark_bar(color=theme.BLUE, cornerRadiusEnd=2, height={"band": 0.65}).encode(
+        tooltip=[alt.Tooltip("name:N"), alt.Tooltip("share:Q", format=".1%")]
+    )
+    told = ", ".join(f"{row['name']} {row['text']}" for row in rows[:5])
+    return theme.finished(
+        theme.layers(
+            bars, shown.mark_text(align="left", dx=5, color=theme.MUTED).encode(text="text:N")
+        ),
+        "importance",
+        "Importance of hyperparameters",
+        max(80, 26 * len(rows)),
+        f"Importance of hyperparameters by PED-ANOVA: {told}.",
+    )
+
+
+def hyperparameter_slice(data: StudyData, axis: HyperparameterAxis) -> alt.LayerChart:
+    """Returns each trial's value by one hyperparameter, in its sampling scale."""
+    objective = data.history.description.objective
+    scale = theme.objective_scale(data.trials["value"], objective)
+    y = alt.Y("value:Q", title=objective.metric, scale=scale)
+    further: dict[str, Any] = {}
+    if not axis.numeric:
+        # Side by side, so that they don't hide each other.
+        further = {"xOffset": alt.XOffset("spread:Q", scale=alt.Scale(domain=[-0.2, 1.2]))}
+    active = theme.chart().transform_filter(f"isValid(datum.{axis.field})")
+    active = active.transform_calculate(spread="(datum.trial * 0.618034) % 1")
+    look: dict[str, Any] = {
+        "color": theme.state_color(data, legend=False),
+        "shape": theme.state_shape(data),
+        "opacity": theme.faint(0.75),
+        "tooltip": [*theme.tooltips(data, 0), axis.tooltip()],
+    }
+    points = (
+        active.transform_filter("isValid(datum.value)")
+        .mark_point(cursor="pointer", filled=False, size=40)
+        .encode(x=axis.x(), y=y, **further, **look)
+        .add_params(theme.brush(axis.field))
+    )
+    layers = [points, theme.picked_ring(active).encode(x=axis.x(), y=y, **further)]
+    if len(data.ranked) < len(data.history.trials):
+        # Those without a value stand at the lower edge.
+        without = active.transform_filter("!isValid(datum.value)").mark_point(filled=False, size=40)
+        layers.append(without.encode(x=axis.x(), y=alt.value("height"), **further, **look))
+    return theme.finished(
+        theme.layers(*layers),
+        f"slice_{axis.field}",
+        f"{objective.metric} by {axis.name}",
+        190,
+        f"{objective.metric} of each trial by {axis.name}, in its sampling scale.",
+    )

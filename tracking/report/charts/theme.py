@@ -1,0 +1,199 @@
+"""What all charts share: colours, fonts, scales of the objective, linked selections.
+
+Colours of marks are of the Okabe-Ito palette, which colour-blind people tell apart, and states have
+shapes too. Neutral colours are replaced in a page, which knows a dark mode.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+
+from tracking.records import Objective
+from tracking.report.trial_data import Columns, StudyData, rows_of
+
+INK, MUTED, LINE, PAPER = "#1c2733", "#5b6876", "#dfe4ea", "#fefefe"
+BLUE, ORANGE, GREEN, PURPLE, GREY, SKY = (
+    "#1f78b4",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#98a3b0",
+    "#56b4e9",
+)
+SERIES = (BLUE, ORANGE, GREEN, PURPLE, "#e69f00", SKY)
+
+# State, colour, shape: in the order of legends.
+STATES = (
+    ("complete", BLUE, "circle"),
+    ("pruned", GREY, "triangle-down"),
+    ("infeasible", PURPLE, "cross"),
+    ("interrupted", "#e69f00", "square"),
+    ("running", GREEN, "diamond"),
+    ("contradicted", INK, "stroke"),
+)
+CHOSEN = "!chosen || chosen[datum.trial]"
+PICKED = "datum.trial === picked"
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Noto Sans CJK KR', sans-serif"
+
+
+def layers(*drawn: alt.Chart) -> alt.LayerChart:
+    """Returns charts over each other, the last on top."""
+    return alt.LayerChart(layer=list(drawn))
+
+
+def chart(name: str = "trials") -> alt.Chart:
+    """Returns a chart of a named table, without marks."""
+    return alt.Chart(alt.NamedData(name=name))
+
+
+def finished(
+    drawn: alt.LayerChart, name: str, title: str, height: int, description: str
+) -> alt.LayerChart:
+    """Returns a chart with its title, size and description, and the parameters that link it.
+
+    ``chosen`` maps trials to 1, and those not in it are faint; null chooses all. ``picked`` is the
+    number of the trial in focus.
+
+    Args:
+        drawn: The chart.
+        name: Its name.
+        title: Its title, for people.
+        height: Its height in pixels.
+        description: What it shows, for those who can't see it.
+    """
+    parameters = (alt.param(name="chosen", value=None), alt.param(name="picked", value=None))
+    made: alt.LayerChart = drawn.add_params(*parameters).properties(
+        name=name, title=title, width=640, height=height, description=description
+    )
+    return made
+
+
+def brush(name: str, encodings: Sequence[Any] = ("x", "y")) -> alt.Parameter:
+    """Returns the selection of an area, by dragging."""
+    mark = alt.BrushConfig(fill=BLUE, fillOpacity=0.1, stroke=BLUE, strokeOpacity=0.6)
+    return alt.selection_interval(name=f"brush_{name}", encodings=list(encodings), mark=mark)
+
+
+def expression(value: Any) -> str:
+    """Returns a value as a literal of Vega's expressions; it is for plain texts and numbers."""
+    return json.dumps(value)
+
+
+def picked_ring(base: alt.Chart) -> alt.Chart:
+    """Returns a ring around the trial in focus."""
+    picked = base.transform_filter(PICKED)
+    ring: alt.Chart = picked.mark_point(size=180, color=ORANGE, strokeWidth=2.5, filled=False)
+    return ring
+
+
+def faint(shown: float = 0.85, hidden: float = 0.07) -> Any:
+    """Returns the opacity of marks: less for trials that are not chosen."""
+    return alt.condition(CHOSEN, alt.value(shown), alt.value(hidden))
+
+
+def state_color(data: StudyData, *, legend: bool = True) -> alt.Color:
+    """Returns the colour of trials by state."""
+    there = [each for each in STATES if each[0] in data.trials.get("state", ())]
+    names, colors = [each[0] for each in there], [each[1] for each in there]
+    shown = alt.Legend(orient="top", title=None, symbolStrokeWidth=1.5) if legend else None
+    return alt.Color(
+        "state:N", scale=alt.Scale(domain=names, range=colors), legend=shown, title="state"
+    )
+
+
+def state_shape(data: StudyData) -> alt.Shape:
+    """Returns the shape of trials by state."""
+    there = [each for each in STATES if each[0] in data.trials.get("state", ())]
+    names, shapes = [each[0] for each in there], [each[2] for each in there]
+    return alt.Shape("state:N", scale=alt.Scale(domain=names, range=shapes), title="state")
+
+
+def tooltips(data: StudyData, axes: int = 4) -> list[alt.Tooltip]:
+    """Returns what a trial shows under the pointer."""
+    metric = data.history.description.objective.metric
+    return [
+        alt.Tooltip("trial:Q", title="trial"),
+        alt.Tooltip("state:N", title="state"),
+        alt.Tooltip("value:Q", title=metric, format=".5~g"),
+        alt.Tooltip("epoch:Q", title="best epoch"),
+        *(axis.tooltip() for axis in data.by_importance()[:axes]),
+    ]
+
+
+def objective_scale(values: Sequence[float | None], objective: Objective) -> alt.Scale:
+    """Returns the scale of objectives: far-off values are drawn at its edge, or on a log scale."""
+    found = sorted((v for v in values if v is not None), key=objective.sort_key)
+    if not found:
+        return alt.Scale(domain=[0, 1])
+    best, worst, usual = found[0], found[-1], found[int(0.9 * (len(found) - 1))]
+    if best == worst:
+        pad = abs(best) * 0.05 or 0.5
+        return alt.Scale(domain=[best - pad, best + pad], zero=False)
+    if min(found) > 0 and max(found) / min(found) > 200:
+        return alt.Scale(type="log", nice=False)
+    if abs(worst - best) > 6 * abs(usual - best) > 0:
+        ends = sorted((best, best + 1.5 * (usual - best)))
+        return alt.Scale(domain=ends, clamp=True, zero=False, nice=True)
+    return alt.Scale(zero=False, nice=True)
+
+
+def with_rows(drawn: alt.LayerChart, tables: Mapping[str, Columns]) -> alt.LayerChart:
+    """Returns a chart with the rows of its named tables, to show it by itself."""
+    made: alt.LayerChart = drawn.copy(deep=False)
+    made.layer = [each.copy(deep=False) for each in drawn.layer]
+    for each in (made, *made.layer):
+        if isinstance(each.data, alt.NamedData):
+            each.data = alt.InlineData(values=rows_of(tables[str(each.data.name)]))
+    return made
+
+
+def config() -> dict[str, Any]:
+    """Returns the look of all charts, as Vega-Lite's config."""
+    text = {"font": FONT, "fontSize": 12, "color": MUTED}
+    axis = {
+        "labelFont": FONT,
+        "titleFont": FONT,
+        "labelFontSize": 11,
+        "titleFontSize": 12,
+        "titleFontWeight": 500,
+        "labelColor": MUTED,
+        "titleColor": MUTED,
+        "gridColor": LINE,
+        "domainColor": LINE,
+        "tickColor": LINE,
+        "titlePadding": 8,
+        "labelPadding": 5,
+    }
+    return {
+        "background": "transparent",
+        "font": FONT,
+        "view": {"stroke": None},
+        "axis": axis,
+        "axisX": {"grid": False, "domain": True},
+        "axisY": {"domain": False, "ticks": False},
+        "legend": {
+            "labelFont": FONT,
+            "titleFont": FONT,
+            "labelColor": INK,
+            "titleColor": MUTED,
+            "labelFontSize": 12,
+            "titleFontSize": 12,
+            "titleFontWeight": 500,
+        },
+        "title": {
+            "font": FONT,
+            "color": INK,
+            "subtitleColor": MUTED,
+            "subtitleFont": FONT,
+            "anchor": "start",
+            "fontSize": 15,
+            "fontWeight": 600,
+            "offset": 12,
+        },
+        "text": text,
+        "point": {"size": 55, "strokeWidth": 1.5},
+    }

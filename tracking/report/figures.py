@@ -1,0 +1,126 @@
+"""The figures of a study's page: each chart with its heading and explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import altair as alt
+
+from tracking.report.charts import history, hyperparameters, training
+from tracking.report.formats import count
+from tracking.report.trial_data import Columns, StudyData
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart on a page.
+
+    Attributes:
+        chart: The chart.
+        text: What it shows and how to read it; may be empty.
+        small: Whether it stands in a row with others.
+        plotted: Whether it is one of the plots that MLflow shows.
+    """
+
+    chart: alt.LayerChart
+    text: str = ""
+    small: bool = False
+    plotted: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page.
+
+    Attributes:
+        heading: Its heading.
+        figures: Its figures.
+        text: What precedes them.
+    """
+
+    heading: str
+    figures: tuple[Figure, ...]
+    text: str = ""
+
+
+def sections(data: StudyData) -> list[Section]:
+    """Returns the charts of a study that have something to show, by section."""
+    found = [
+        Section("How the search went", tuple(_search(data))),
+        Section("What the hyperparameters do", tuple(_hyperparameters(data))),
+        Section("How the trials trained", tuple(_training(data))),
+    ]
+    return [each for each in found if each.figures]
+
+
+def tables(data: StudyData) -> dict[str, Columns]:
+    """Returns the tables that charts name."""
+    return {
+        "trials": data.trials,
+        "curves": data.curves,
+        "parallel": hyperparameters.parallel_rows(data),
+    }
+
+
+def _search(data: StudyData) -> Iterator[Figure]:
+    if not data.ranked:
+        return
+    yield Figure(
+        history.optimization_history(data),
+        "Each mark is a trial; the line is the best value so far. A flat line at the end says that "
+        "more trials of this kind are unlikely to help much.",
+        plotted=True,
+    )
+    if len({each for each in data.trials["epochs"] if each}) > 1:
+        yield Figure(
+            history.value_by_budget(data),
+            "What more epochs bought. The dashed line is the median at each number of epochs.",
+        )
+
+
+def _hyperparameters(data: StudyData) -> Iterator[Figure]:
+    if len(data.ranked) < 2 or not data.axes:
+        return
+    yield Figure(
+        hyperparameters.parallel_coordinates(data),
+        "Each line is a trial. Drag over a part of an axis to choose the trials that pass there.",
+        plotted=True,
+    )
+    if data.importances:
+        yield Figure(
+            hyperparameters.importance(data),
+            "How much each hyperparameter sets the best tenth of trials apart from all others "
+            "(Optuna's PED-ANOVA; a conditional one counts where it is active). It is a property "
+            "of these trials and ranges, not of the hyperparameter, and shows no interactions.",
+            plotted=True,
+        )
+    for axis in data.by_importance():
+        yield Figure(hyperparameters.hyperparameter_slice(data, axis), small=True)
+
+
+def _training(data: StudyData) -> Iterator[Figure]:
+    if not data.curves["trial"]:
+        return
+    yield Figure(
+        training.learning_curves(data),
+        f"The {count(min(10, len(data.ranked)), 'best trial')} in blue, with their best epochs; "
+        "all others behind, pruned ones where they ended.",
+        plotted=True,
+    )
+    if data.training_metric and data.ranked:
+        yield Figure(
+            training.fit_by_trial(data),
+            "On the dashed line, a trial does as well on validation as on training data. The "
+            "further it lies towards better training, the more it overfits; bad on both is "
+            "underfitting.",
+            small=True,
+            plotted=True,
+        )
+    if data.ranked:
+        yield Figure(
+            training.turning_points(data),
+            "On the dashed line, the last epoch was the best: training longer may help. Below "
+            "it, validation got worse after the best epoch.",
+            small=True,
+        )

@@ -1,0 +1,56 @@
+"""The table of trials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tracking.records import TrialRecord
+from tracking.report.formats import duration, number, value_text
+from tracking.report.trial_data import StudyData, shown_trials
+
+
+def table_columns(data: StudyData) -> list[str]:
+    """Returns the names of the table's columns."""
+    training = [data.training_metric] if data.training_metric else []
+    metric = data.history.description.objective.metric
+    names = [axis.name for axis in data.axes]
+    reasons = ["reason"] if any(t.result and t.result.reason for t in data.history.trials) else []
+    return [
+        "trial",
+        "state",
+        metric,
+        *training,
+        "best epoch",
+        "epochs trained",
+        "time",
+        *names,
+        *reasons,
+    ]
+
+
+def table_rows(data: StudyData) -> Iterator[list[str]]:
+    """Yields a row of texts for each trial, the best first; empty where there is nothing."""
+    columns = table_columns(data)
+    for trial in shown_trials(data):
+        result, best = trial.result, trial.best
+        row = [
+            str(trial.number),
+            trial.state if trial.holds else "contradicted by model.fit",
+            "" if best is None else number(best.value, 5),
+        ]
+        if data.training_metric:
+            value = None if best is None else best.metrics.get(data.training_metric)
+            row.append("" if value is None else number(value, 5))
+        row += [
+            "" if best is None else str(best.epoch),
+            "" if result is None else str(result.epochs),
+            "" if result is None else duration(result.seconds),
+            *(_value(trial, axis.name) for axis in data.axes),
+        ]
+        if columns[-1] == "reason":
+            row.append("" if result is None else result.reason[:300])
+        yield row
+
+
+def _value(trial: TrialRecord, name: str) -> str:
+    return value_text(trial.params[name]) if name in trial.params else ""

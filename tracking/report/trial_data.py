@@ -1,0 +1,192 @@
+"""A study's trials and curves as columns, which charts and tables are drawn from."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from tracking.history.curves import RecordedCurves
+from tracking.history.selection import holding
+from tracking.history.study_history import StudyHistory
+from tracking.history.trial_reading import metric_by_step
+from tracking.records import EndedTrial, TrialRecord
+from tracking.report.axes import HyperparameterAxis, axes_of
+from tracking.report.formats import significant
+from tracking.report.importance import importances
+from tracking.runs.mlflow_names import to_mlflow
+
+Columns = dict[str, list[Any]]
+"""Values by column, all of one length."""
+
+# Of all curves together: they are more than half of a large page.
+_MOST_POINTS = 24_000
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """What charts and tables show of a study.
+
+    Attributes:
+        history: The study.
+    """
+
+    history: StudyHistory
+
+    @cached_property
+    def axes(self) -> tuple[HyperparameterAxis, ...]:
+        """The axes of the hyperparameters that vary, in declared order."""
+        return axes_of(self.history.description.space)
+
+    @cached_property
+    def importances(self) -> Mapping[str, float]:
+        """The importance of hyperparameters by name, the largest first."""
+        return importances(self.history)
+
+    @cached_property
+    def ranked(self) -> list[EndedTrial]:
+        """The trials with a value that `model.fit` does not contradict, best first."""
+        return holding(self.history.trials, self.history.description.objective)
+
+    @property
+    def training_metric(self) -> str:
+        """The objective's counterpart on training data, or empty if none was recorded."""
+        name = self.history.description.objective.metric.removeprefix("val_")
+        if name == self.history.description.objective.metric:
+            return ""
+        return name if any(t.best and name in t.best.metrics for t in self.ranked) else ""
+
+    def by_importance(self) -> list[HyperparameterAxis]:
+        """Returns the axes, the most important first."""
+        shares = self.importances
+        return sorted(self.axes, key=lambda axis: -shares.get(axis.name, 0.0))
+
+    @cached_property
+    def trials(self) -> Columns:
+        """A row for each trial, by number.
+
+        Columns: ``trial``, ``state``, ``value``, ``epoch``, ``epochs``, ``rank`` (from 1),
+        ``best_so_far``, ``training`` and ``gap`` (at the best epoch; a positive gap says that
+        training is better), ``after`` (epochs after the best one), ``seconds``, ``begin``,
+        ``end`` and ``lane`` of the timeline, ``reason``, and one for each axis.
+        """
+        objective = self.history.description.objective
+        ranks = {trial.number: place for place, trial in enumerate(self.ranked, start=1)}
+        times = _times(self.history)
+        rows: list[dict[str, Any]] = []
+        best: float | None = None
+        for trial in self.history.trials:
+            result = trial.result
+            value = training = None
+            if trial.number in ranks and trial.best is not None:
+                value, training = trial.value, trial.best.metrics.get(self.training_metric)
+            if value is not None and (best is None or objective.is_better(value, best)):
+                best = value
+            gap = None
+            if value is not None and training is not None:
+                gap = training - value if objective.direction == "max" else value - training
+            rows.append(
+                {
+                    "trial": trial.number,
+                    "state": trial.state if trial.holds else "contradicted",
+                    "value": significant(value),
+                    "epoch": None if value is None else trial.epoch,
+                    "epochs": 0 if result is None else result.epochs,
+                    "rank": ranks.get(trial.number),
+                    "best_so_far": significant(best),
+                    "training": significant(training),
+                    "gap": significant(gap, 4),
+                    "seconds": significant(0.0 if result is None else result.seconds, 4),
+                    **times[trial.number],
+                    "reason": "" if result is None else result.reason[:200],
+                    **{axis.field: axis.plotted(trial.spec.values) for axis in self.axes},
+                }
+            )
+        return columns_of(rows)
+
+    @cached_property
+    def curves(self) -> Columns:
+        """The objective by epoch, of validation and training data, a row for each trial and epoch.
+
+        Columns: ``trial``, ``epoch``, ``value``, ``training``, ``best`` (1 at the best epoch). Of
+        long curves some epochs are left out, never the best and the last one.
+        """
+        history = self.history
+        ended = [t for t in history.trials if isinstance(t, EndedTrial) and t.best is not None]
+        read = RecordedCurves(history.store, history.trials)
+        training = {}
+        if self.training_metric:
+            runs = [trial.run_id for trial in ended]
+            training = metric_by_step(history.store, runs, to_mlflow(self.training_metric)) or {}
+        found = {trial.number: (trial, read(trial)) for trial in ended}
+        most = max(8, _MOST_POINTS // max(len(found), 1))
+        rows: list[dict[str, Any]] = []
+        for number, (trial, curve) in found.items():
+            best = None if trial.result.repeats else trial.epoch
+            step = -(-len(curve) // most)
+            epochs = sorted(curve)
+            kept = {*epochs[::step], *epochs[-1:], *([best] if best in curve else [])}
+            of_training = training.get(trial.run_id, {})
+            rows += [
+                {
+                    "trial": number,
+                    "epoch": epoch,
+                    "value": significant(curve[epoch], 5),
+                    "training": significant(of_training.get(epoch), 5),
+                    "best": int(epoch == best),
+                }
+                for epoch in sorted(kept)
+            ]
+        return columns_of(rows) or {
+            "trial": [],
+            "epoch": [],
+            "value": [],
+            "training": [],
+            "best": [],
+        }
+
+
+def _times(history: StudyHistory) -> dict[int, dict[str, Any]]:
+    """Returns when each trial ran, and in which lane: at once with others, never over one.
+
+    Times count in seconds from the first trial. Those in which no trial ran are left out.
+    """
+    found: dict[int, dict[str, Any]] = {
+        trial.number: {"begin": None, "end": None, "lane": None} for trial in history.trials
+    }
+    ran = sorted((t for t in history.trials if t.started and t.ended), key=lambda t: t.started)
+    free: list[int] = []
+    busy: list[tuple[float, int]] = []
+    idle, until = 0.0, float(ran[0].started) if ran else 0.0
+    first = until
+    for trial in ran:
+        idle += max(0.0, trial.started - until)
+        until = max(until, trial.ended)
+        while busy and busy[0][0] <= trial.started:
+            heapq.heappush(free, heapq.heappop(busy)[1])
+        lane = heapq.heappop(free) if free else len(busy) + 1
+        heapq.heappush(busy, (trial.ended, lane))
+        found[trial.number] = {
+            "begin": round((trial.started - first - idle) / 1000, 3),
+            "end": round((trial.ended - first - idle) / 1000, 3),
+            "lane": lane,
+        }
+    return found
+
+
+def columns_of(rows: list[dict[str, Any]]) -> Columns:
+    """Returns rows, which all have the same keys, as columns."""
+    return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+
+
+def rows_of(columns: Columns) -> list[dict[str, Any]]:
+    """Returns columns as rows."""
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def shown_trials(data: StudyData) -> list[TrialRecord]:
+    """Returns a study's trials, the best first, then those without a value by number."""
+    valued = {trial.number for trial in data.ranked}
+    return [*data.ranked, *(t for t in data.history.trials if t.number not in valued)]

@@ -1,0 +1,265 @@
+"""The verdict on a study: what was asked and found, how far to trust it, what to do next."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from search_spaces.parameters.kinds import Float, Int
+from tracking.history.reasons import reasons
+from tracking.records import EndedTrial
+from tracking.records.verified import IDENTICAL, TRAINED_BY_FIT, TRAINED_BY_OWN_FIT, differs
+from tracking.report.formats import count, duration, number, value_text
+from tracking.report.trial_data import StudyData
+
+# Near the end of a range: within a twentieth of it, in its sampling scale.
+_EDGE = 0.05
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A study's outcome in words.
+
+    Attributes:
+        asked: The question, in sentences.
+        found: The answer, in one sentence.
+        params: The best trial's hyperparameters, as texts by name.
+        trust: How far to trust the value: a heading and sentences each.
+        following: What to do next, in sentences.
+        commands: What each command does, and the command.
+    """
+
+    asked: tuple[str, ...]
+    found: str
+    params: tuple[tuple[str, str], ...]
+    trust: tuple[tuple[str, str], ...]
+    following: tuple[str, ...]
+    commands: tuple[tuple[str, str], ...]
+
+
+def verdict(data: StudyData, without: Path | None = None) -> Verdict:
+    """Returns the verdict on a study.
+
+    Args:
+        data: The study.
+        without: A store's folder that commands need not name.
+    """
+    best = data.ranked[0] if data.ranked else None
+    metric = data.history.description.objective.metric
+    if best is None or best.value is None:
+        found = "No trial has a value yet."
+    else:
+        found = (
+            f"Trial {best.number} reached {metric} {number(best.value)} at epoch {best.epoch} "
+            f"of {best.result.epochs}."
+        )
+    names = data.history.description.space.names
+    params = (
+        ()
+        if best is None
+        else tuple((name, value_text(best.params[name])) for name in names if name in best.params)
+    )
+    return Verdict(
+        _asked(data),
+        found,
+        params,
+        tuple(_trust(data, best)),
+        tuple(_following(data, best)),
+        tuple(_commands(data, best, without)),
+    )
+
+
+def _asked(data: StudyData) -> tuple[str, ...]:
+    description = data.history.description
+    sizes, objective = description.data.sizes, description.objective
+    way = "highest" if objective.direction == "max" else "lowest"
+    samples = ", ".join(
+        f"{sizes[part]:,} {name}"
+        for part, name in (("train", "for training"), ("validation", "for validation"))
+        if part in sizes
+    )
+    question = (
+        f"Which values of {count(len(data.axes), 'hyperparameter')} give the {way} "
+        f"{objective.metric} on {description.data.name}" + (f" ({samples})?" if samples else "?")
+    )
+    return (question, *([description.notes] if description.notes else []))
+
+
+def _trust(data: StudyData, best: EndedTrial | None) -> list[tuple[str, str]]:
+    """Returns what speaks for and against the best value."""
+    history = data.history
+    counts = history.counts()
+    ended = {name: counts[name] for name in ("complete", "pruned", "infeasible")}
+    told = ", ".join(f"{n:,} {name}" for name, n in ended.items() if n)
+    kinds = [("Trials", f"{count(counts['total'], 'trial')}: {told or 'none has ended'}.")]
+    running = counts["running"] + counts["interrupted"]
+    if running:
+        kinds.append(("Not finished", f"{count(running, 'trial')} still to end; see the table."))
+    contradicted = sum(not trial.holds for trial in history.trials)
+    if contradicted:
+        kinds.append(
+            (
+                "Contradicted",
+                f"model.fit gets another result for {count(contradicted, 'trial')}: left out.",
+            )
+        )
+    if best is None or best.value is None:
+        return kinds
+    kinds.insert(0, ("Selection", _selection(data, best)))
+    kinds.append(("Verified", _verified(best)))
+    spread = best.result.spread
+    if spread is not None:
+        kinds.append(
+            (
+                "Spread",
+                f"± {number(spread, 2)} over {len(best.result.repeats)} seeds of the best trial.",
+            )
+        )
+    kinds.append(
+        (
+            "Confirmed",
+            "Not yet: the best trials were not trained again under new seeds.",
+        )
+    )
+    return kinds
+
+
+def _selection(data: StudyData, best: EndedTrial) -> str:
+    """Returns how many noisy values the best is the best of."""
+    amount = len(data.ranked)
+    if amount == 1:
+        return "The only value so far: nothing to compare it with."
+    text = (
+        f"The best of {amount:,} values, each measured on the same validation samples: expect "
+        "less on new data."
+    )
+    error = standard_error(data)
+    if error is None or best.value is None:
+        return text
+    near = sum(
+        abs(trial.value - best.value) <= error
+        for trial in data.ranked[1:]
+        if trial.value is not None
+    )
+    return f"{text} The standard error of one such value is {number(error, 2)}; " + (
+        f"{count(near, 'other trial')} {'is' if near == 1 else 'are'} that close to the best."
+        if near
+        else "no other trial is that close to the best."
+    )
+
+
+def standard_error(data: StudyData) -> float | None:
+    """Returns the standard error of the best value, if it is an accuracy.
+
+    That of a share of n independent samples, sqrt(p (1 - p) / n): see Wasserman, All of Statistics,
+    6.3. None for other metrics, or if the number of validation samples is not known.
+    """
+    description = data.history.description
+    samples = description.data.sizes.get("validation", 0)
+    best = data.ranked[0].value if data.ranked else None
+    names = description.objective.metric.split("_")
+    if best is None or "accuracy" not in names or not samples or not 0 <= best <= 1:
+        return None
+    return math.sqrt(best * (1 - best) / samples)
+
+
+def _verified(best: EndedTrial) -> str:
+    text = best.verified
+    if text == IDENTICAL:
+        return "Yes: plain model.fit trained it again to the same bits."
+    if text.startswith(IDENTICAL):
+        return f"In part: model.fit was{text.removeprefix('model.fit,')}."
+    if text in (TRAINED_BY_FIT, TRAINED_BY_OWN_FIT):
+        return "Nothing to compare: it was trained by fit itself."
+    if differs(text):
+        return f"No: {text}."
+    return f"Not compared with model.fit{': ' + text if text and text != 'off' else ''}."
+
+
+def _following(data: StudyData, best: EndedTrial | None) -> list[str]:
+    """Returns what the record suggests to do next."""
+    found = []
+    why = [each for each in reasons(data.history.trials) if each.kind == "infeasible"]
+    if why and sum(len(each.trials) for each in why) * 5 > len(data.history.trials):
+        found.append(
+            f"Mend what makes trials infeasible, most often: {why[0].text}. Then launch with "
+            "--retry-infeasible."
+        )
+    if best is None:
+        return found or ["Launch it: no trial has ended."]
+    for axis in data.axes:
+        parameter = axis.parameter
+        unit = axis.unit(best.params)
+        if isinstance(parameter, Float | Int) and unit is not None:
+            for end, near, name in (
+                (parameter.low, unit <= _EDGE, "lower"),
+                (parameter.high, unit >= 1 - _EDGE, "upper"),
+            ):
+                # A rate or a factor of 0 has no other side.
+                if near and not (name == "lower" and end == 0):
+                    found.append(
+                        f"Widen {axis.name}: its best value {value_text(best.params[axis.name])} "
+                        f"is at the {name} end of its range ({value_text(end)})."
+                    )
+    top = data.ranked[: max(1, len(data.ranked) // 10)]
+    at_last = sum(t.epoch == t.result.epochs and t.state == "complete" for t in top)
+    if at_last * 2 > len(top):
+        found.append(
+            f"Train longer: {at_last} of the {count(len(top), 'best trial')} had their best epoch "
+            "at the end."
+        )
+    if len(data.ranked) >= 10 and best.number >= 0.8 * len(data.history.trials):
+        found.append("Run more trials: the best came among the last fifth of them.")
+    return found or [
+        "The best values lie inside their ranges, and came before the last trials: nothing in "
+        "the record asks for more."
+    ]
+
+
+def _commands(
+    data: StudyData, best: EndedTrial | None, without: Path | None
+) -> list[tuple[str, str]]:
+    name = shlex.quote(data.history.description.name)
+    ends = _options(data, without)
+    found = [("Look at it in the MLflow UI", f"kerastudy ui {name}{ends}")]
+    if best is not None:
+        found.insert(
+            0,
+            (
+                "Train the best trial again, by plain model.fit, and compare",
+                str(best.number).join(reproduce_command(data, without)),
+            ),
+        )
+    return found
+
+
+def reproduce_command(data: StudyData, without: Path | None = None) -> tuple[str, str]:
+    """Returns what stands before and after a trial's number in the command that reproduces it."""
+    name = shlex.quote(data.history.description.name)
+    return f"kerastudy reproduce {name} --trial ", _options(data, without)
+
+
+def _options(data: StudyData, without: Path | None) -> str:
+    history = data.history
+    engine = f" --engine {history.description.engine}" if len(history.engines) > 1 else ""
+    root = history.store.root
+    store = "" if root == without else f" --store {shlex.quote(str(root))}"
+    return engine + store
+
+
+def facts(data: StudyData) -> list[tuple[str, str]]:
+    """Returns the figures at the top of the page: a name and a figure each."""
+    history = data.history
+    ended = history.ended
+    spent = math.fsum(trial.result.seconds for trial in ended)
+    epochs = sum(trial.result.epochs for trial in ended)
+    return [
+        ("Engine", history.description.engine),
+        ("Pruner", history.description.pruner),
+        ("Trials", f"{len(history.trials):,} of {history.description.trials:,}"),
+        ("Epochs", f"{epochs:,}"),
+        ("Training time", duration(spent)),
+        ("Seed", str(history.description.seed)),
+    ]

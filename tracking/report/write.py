@@ -1,0 +1,88 @@
+"""Writes a study's report: a page, and plots, among the artifacts of its parent run."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tracking.history.study_history import StudyHistory
+from tracking.runs.run_contents import local_artifacts
+from tracking.store.atomic import write_atomically
+
+if TYPE_CHECKING:
+    from tracking.report.figures import Section
+    from tracking.report.trial_data import StudyData
+
+FILE_NAME = "report.html"
+PLOTS = "plots"
+
+
+def warm_up() -> None:
+    """Imports what a report needs, which takes two seconds; for a thread, while trials train."""
+    with contextlib.suppress(Exception):
+        import altair  # noqa: F401
+        import optuna.importance
+        import vl_convert
+
+        from tracking.report.charts import theme
+        from tracking.report.page import vega_library
+
+        # Looked up when it is first used.
+        optuna.importance.PedAnovaImportanceEvaluator()
+        vega_library()
+        vl_convert.vegalite_to_svg(
+            {"data": {"values": []}, "mark": "point", "config": theme.config()}
+        )
+
+
+def write_report(history: StudyHistory, without: Path | None = None) -> Path:
+    """Writes a study's page and plots; returns the page's path.
+
+    Args:
+        history: The study.
+        without: A store's folder that the commands on the page need not name.
+    """
+    from tracking.report.figures import sections
+    from tracking.report.page import study_page
+    from tracking.report.trial_data import StudyData
+
+    data = StudyData(history)
+    shown = sections(data)
+    folder = local_artifacts(history.store, history.store.client.get_run(history.parent_run_id))
+    (folder / PLOTS).mkdir(parents=True, exist_ok=True)
+    for name, image in _plots(data, shown):
+        write_atomically(folder / PLOTS / f"{name}.svg", image)
+    page = folder / FILE_NAME
+    write_atomically(page, study_page(data, shown, without))
+    return page
+
+
+def write_comparison(histories: Sequence[StudyHistory], page: Path) -> None:
+    """Writes a page with studies, or engines of one, side by side.
+
+    Args:
+        histories: The studies.
+        page: The file to write.
+
+    Raises:
+        ComparisonError: If they can't be compared.
+    """
+    from tracking.report.comparison_page import comparison_page
+
+    write_atomically(page, comparison_page(histories))
+
+
+def _plots(data: StudyData, shown: Sequence[Section]) -> Iterator[tuple[str, str]]:
+    """Yields the name of each plot, and the plot as SVG."""
+    import vl_convert
+
+    from tracking.report.charts import theme
+    from tracking.report.figures import tables
+
+    named = tables(data)
+    config = {**theme.config(), "background": "white", "padding": 12}
+    for figure in (figure for section in shown for figure in section.figures if figure.plotted):
+        chart = theme.with_rows(figure.chart, named).to_dict(validate=False)
+        yield str(figure.chart.name), vl_convert.vegalite_to_svg({**chart, "config": config})
