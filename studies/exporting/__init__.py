@@ -1,0 +1,9 @@
+"""What a study is written into, for people and other tools to take away.
+
+| module | holds |
+|---|---|
+| `script`, `script_text` | a trial as one file of plain Keras, which ends with the same weights |
+| `script_parts` | what the script needs of the study, found in a worker process |
+| `builder_code`, `stand_in` | the builder as text that stands alone, and its `hp` |
+| `data_code` | the data as a few lines, or as a file of arrays |
+"""

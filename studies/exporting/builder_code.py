@@ -1,0 +1,336 @@
+"""A study's builder as text that stands alone: without kerastudy, Optuna and Keras Tuner."""
+
+from __future__ import annotations
+
+import ast
+import posixpath
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from search_spaces.errors import InternalError
+from studies.training.building.module_parts import ModulePart
+from tracking.records import CodeDescription
+
+_LEFT_OUT: Final = ("kerastudy", "keras_tuner", "kerastuner", "optuna", "mlflow")
+_OUTPUTS: Final = ("binary", "classes", "one_hot", "regression")
+_ARGUMENTS: Final = ("build", "callbacks", "optimizer", "loss", "metrics")
+
+
+class NotStandaloneError(InternalError):
+    """A builder's text can't stand alone. Its text says why."""
+
+
+@dataclass(frozen=True)
+class BuilderCode:
+    """A builder's text.
+
+    Attributes:
+        imports: Import statements, each on a line.
+        text: Definitions, in an order in which they run.
+        arguments: By the names of `Study`'s arguments: expressions for those that it was given.
+        outputs: The functions of `kerastudy.outputs` that it calls.
+        hypermodel: Whether it has a subclass of Keras Tuner's HyperModel.
+        methods: The names of all attributes in it, such as ``suggest_float``.
+        conditional: Whether it declares hyperparameters under a condition.
+    """
+
+    imports: tuple[str, ...]
+    text: str
+    arguments: Mapping[str, str]
+    outputs: tuple[str, ...]
+    hypermodel: bool
+    methods: frozenset[str]
+    conditional: bool
+
+    @property
+    def packages(self) -> list[str]:
+        """The packages that it imports, other than Python's own."""
+        names = {line.split()[1].partition(".")[0] for line in self.imports}
+        return sorted(names - sys.stdlib_module_names)
+
+    @property
+    def defined(self) -> set[str]:
+        """The names that its top level defines."""
+        tree = ast.parse("\n".join([*self.imports, self.text]))
+        return {name for statement in tree.body for name in _assigned(statement)}
+
+
+def builder_code(code: CodeDescription, builder: str) -> BuilderCode:
+    """Cuts a builder, with all that it needs, from a study's recorded code.
+
+    Args:
+        code: The study's file and its modules, as texts.
+        builder: The builder's name, if the call of `Study` can't be found in the file.
+
+    Raises:
+        NotStandaloneError: If it needs something else.
+    """
+    arguments = _arguments(code) or {"build": builder}
+    cut = _Cut(code)
+    text, arguments = cut.excerpt("", arguments)
+    tree = ast.parse(text)
+    walked = list(ast.walk(tree))
+    return BuilderCode(
+        tuple(sorted(cut.imports, key=lambda line: (line.startswith("from"), line))),
+        text.strip("\n"),
+        arguments,
+        tuple(sorted(cut.outputs)),
+        cut.hypermodel,
+        frozenset(node.attr for node in walked if isinstance(node, ast.Attribute)),
+        any(isinstance(node, ast.keyword) and node.arg == "parent_name" for node in walked),
+    )
+
+
+def _arguments(code: CodeDescription) -> dict[str, str]:
+    """Returns expressions of the arguments that the study was made with; none if unknown."""
+    tree = ast.parse(code.source)
+    calls = [
+        (getattr(node, "targets", []), node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign | ast.Expr) and _makes_study(node.value)
+    ]
+    named = [
+        call
+        for targets, call in calls
+        if any(isinstance(each, ast.Name) and each.id == code.variable for each in targets)
+    ]
+    found = named or ([call for _, call in calls] if len(calls) == 1 else [])
+    if len(found) != 1 or not isinstance(found[0], ast.Call):
+        return {}
+    given = {each.arg: each.value for each in found[0].keywords}
+    return {
+        name: text
+        for name in _ARGUMENTS
+        if name in given
+        and (text := ast.get_source_segment(code.source, given[name]) or "None")
+        and text != "None"
+    }
+
+
+def _makes_study(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and (
+        getattr(node.func, "attr", getattr(node.func, "id", "")) == "Study"
+    )
+
+
+class _Cut:
+    """Cuts definitions from a study's file and its modules."""
+
+    def __init__(self, code: CodeDescription) -> None:
+        self._texts = {"": code.source, **code.texts}
+        self._before: dict[str, set[str]] = {}
+        self.imports: set[str] = set()
+        self.outputs: set[str] = set()
+        self.hypermodel = False
+
+    def excerpt(self, place: str, expressions: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+        """Returns the part of a module that expressions need, and the expressions."""
+        names = {f"__{name}__": name for name in expressions}
+        wanted = "".join(f"{each} = {expressions[name]}\n" for each, name in names.items())
+        part = ModulePart("", f"{self._texts[place]}\n{wanted}")
+        for each in names:
+            part.take(each)
+        text = self._alone(place, part.part)
+        edits, found = _Edits(text), {}
+        for statement in ast.parse(text).body:
+            for each in _assigned(statement) & names.keys():
+                assert isinstance(statement, ast.Assign)
+                found[names[each]] = ast.get_source_segment(text, statement.value) or ""
+                edits.replace(statement, "")
+        return edits.made(), found
+
+    def _alone(self, place: str, text: str) -> str:
+        """Returns a text without what must not be imported, after its own modules."""
+        tree, edits = ast.parse(text), _Edits(text)
+        gone, above = self._imports(place, tree, edits)
+        _take_annotations(tree, gone, edits)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                for base in node.bases:
+                    if _path(base, gone).endswith(".HyperModel"):
+                        edits.replace(base, "HyperModel")
+                        self.hypermodel = True
+            elif isinstance(node, ast.Call):
+                called = _path(node.func, gone).removeprefix("kerastudy.")
+                name = called.removeprefix("outputs.")
+                if called != name and name in _OUTPUTS:
+                    edits.replace(node.func, f"{name}_output")
+                    self.outputs.add(name)
+            elif isinstance(node, ast.Attribute):
+                _read_data(tree, node, gone, edits)
+        text = _without_unused(edits.made(), gone)
+        used = next((n for n in ast.walk(ast.parse(text)) if _path(n, gone)), None)
+        if used is not None:
+            raise NotStandaloneError(f"it uses {ast.unparse(used)}")
+        return f"{above}{text}"
+
+    def _imports(self, place: str, tree: ast.Module, edits: _Edits) -> tuple[dict[str, str], str]:
+        """Takes the imports out of a text.
+
+        Returns:
+            The names of what is left out, with what they are; and the text of own modules.
+        """
+        gone: dict[str, str] = {}
+        above = []
+        top = set(map(id, tree.body))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    self._import(alias, gone, id(node) in top)
+            elif isinstance(node, ast.ImportFrom):
+                own = self._own(place, node)
+                if own is not None and id(node) not in top:
+                    raise NotStandaloneError("it imports a module of its own within a function")
+                if own is not None:
+                    above.append(self._inlined(own, node))
+                elif (node.module or "").partition(".")[0] in _LEFT_OUT:
+                    for alias in node.names:
+                        gone[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+                elif node.level:
+                    raise NotStandaloneError(f"it imports {ast.unparse(node)[5:]}")
+                elif id(node) in top and node.module != "__future__":
+                    self.imports |= {
+                        f"from {node.module} import {ast.unparse(alias)}" for alias in node.names
+                    }
+            else:
+                continue
+            if id(node) in top:
+                edits.replace(node, "")
+        return gone, "".join(above)
+
+    def _import(self, alias: ast.alias, gone: dict[str, str], top: bool) -> None:
+        first = alias.name.partition(".")[0]
+        if first in _LEFT_OUT:
+            gone[alias.asname or first] = alias.name if alias.asname else first
+        elif f"{first}.py" in self._texts or any(p.startswith(f"{first}/") for p in self._texts):
+            raise NotStandaloneError(f"it imports its own module {alias.name!r} as a whole")
+        elif top:
+            self.imports.add(f"import {ast.unparse(alias)}")
+
+    def _own(self, place: str, node: ast.ImportFrom) -> str | None:
+        """Returns the place of a study's own module that a statement imports from."""
+        folder = posixpath.dirname(place)
+        for _ in range(node.level - 1):
+            folder = posixpath.join(folder, "..")
+        path = (node.module or "").replace(".", "/")
+        for name in (f"{path}.py", f"{path}/__init__.py"):
+            found = posixpath.normpath(posixpath.join(folder if node.level else "", name))
+            ends = [
+                p for p in self._texts if p == found or (not node.level and p.endswith(f"/{name}"))
+            ]
+            if path and ends:
+                return ends[0]
+        return None
+
+    def _inlined(self, place: str, node: ast.ImportFrom) -> str:
+        names = [alias.name for alias in node.names]
+        again = [n for n in names if n not in self._before.get(place, set())]
+        if not again:
+            return ""
+        if place in self._before:
+            raise NotStandaloneError(f"its modules import {place!r} more than once")
+        self._before[place] = set(names)
+        text, _ = self.excerpt(place, {f"wanted_{i}": name for i, name in enumerate(names)})
+        renamed = [f"{a.asname} = {a.name}\n" for a in node.names if a.asname not in (None, a.name)]
+        return "".join([text.rstrip("\n"), "\n\n\n", *renamed, "\n" if renamed else ""])
+
+
+def _take_annotations(tree: ast.Module, gone: Mapping[str, str], edits: _Edits) -> None:
+    """Takes out annotations that name what is left out."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg) and _names_any(node.annotation, gone):
+            edits.replace(node, node.arg)
+        elif isinstance(node, ast.FunctionDef) and _names_any(node.returns, gone):
+            assert node.returns is not None
+            edits.replace(node.returns, "object")
+
+
+def _names_any(node: ast.expr | None, gone: Mapping[str, str]) -> bool:
+    return node is not None and any(_path(each, gone) for each in ast.walk(node))
+
+
+def _without_unused(text: str, gone: Mapping[str, str]) -> str:
+    """Returns a text without assignments that use what is left out, and that nothing uses."""
+    tree = ast.parse(text)
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign) and _names_any(statement.value, gone):
+            others = [n for each in tree.body if each is not statement for n in ast.walk(each)]
+            names = _assigned(statement)
+            if not any(isinstance(n, ast.Name) and n.id in names for n in others):
+                edits = _Edits(text)
+                edits.replace(statement, "")
+                return _without_unused(edits.made(), gone)
+    return text
+
+
+def _read_data(
+    tree: ast.Module, node: ast.Attribute, gone: Mapping[str, str], edits: _Edits
+) -> None:
+    """Replaces ``data.load().train.y`` by the name that the script has for it."""
+    part = node.value
+    if not (
+        node.attr in ("x", "y")
+        and isinstance(part, ast.Attribute)
+        and part.attr in ("train", "validation")
+        and isinstance(part.value, ast.Call)
+        and isinstance(part.value.func, ast.Attribute)
+        and part.value.func.attr == "load"
+        and isinstance(part.value.func.value, ast.Name)
+    ):
+        return
+    name = part.value.func.value.id
+    for statement in tree.body:
+        if _assigned(statement) == {name}:
+            made = getattr(statement, "value", None)
+            if isinstance(made, ast.Call) and ".datasets." in _path(made.func, gone):
+                edits.replace(node, f"{node.attr}_{part.attr}")
+
+
+class _Edits:
+    """Replacements of nodes in a text."""
+
+    def __init__(self, text: str) -> None:
+        self._lines = text.encode().splitlines(keepends=True)
+        self._edits: dict[tuple[int, int], tuple[int, str]] = {}
+
+    def replace(self, node: ast.AST, by: str) -> None:
+        """Replaces a node, with its whole lines if by nothing."""
+        place: ast.expr = node  # type: ignore[assignment]
+        assert place.end_lineno is not None and place.end_col_offset is not None
+        start = self._offset(place.lineno, place.col_offset)
+        self._edits[start, len(by)] = self._offset(place.end_lineno, place.end_col_offset), by
+
+    def made(self) -> str:
+        """Returns the text with all replacements; those within others are dropped."""
+        text, last = b"".join(self._lines), 0
+        parts = []
+        for (start, _), (end, by) in sorted(self._edits.items()):
+            if start >= last:
+                parts += [text[last:start], by.encode()]
+                last = end
+        return b"".join([*parts, text[last:]]).decode()
+
+    def _offset(self, line: int, column: int) -> int:
+        return sum(map(len, self._lines[: line - 1])) + column
+
+
+def _path(node: ast.AST, gone: Mapping[str, str]) -> str:
+    """Returns the full name of what is left out, if a node names it; else nothing."""
+    if isinstance(node, ast.Name):
+        return gone.get(node.id, "") if isinstance(node.ctx, ast.Load) else ""
+    if isinstance(node, ast.Attribute):
+        before = _path(node.value, gone)
+        return f"{before}.{node.attr}" if before else ""
+    return ""
+
+
+def _assigned(statement: ast.stmt) -> set[str]:
+    """Returns the names that a statement defines where it stands."""
+    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+        return {statement.name}
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        return {alias.asname or alias.name.partition(".")[0] for alias in statement.names}
+    stored = (n for n in ast.walk(statement) if isinstance(n, ast.Name))
+    return {n.id for n in stored if isinstance(n.ctx, ast.Store)}

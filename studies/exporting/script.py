@@ -1,0 +1,192 @@
+"""Exports a trial as a script of plain Keras, which ends with the same weights bit for bit."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from search_spaces.errors import StudyError, StudyNotFoundError
+from studies.again.reproduction import recorded_target
+from studies.again.reruns import trainings_of
+from studies.executors.worker import WorkerExecutor
+from studies.exporting.script_parts import ScriptParts, script_parts
+from studies.exporting.script_text import RecordedTrial, script_text
+from studies.progress import NoProgress, Progress
+from studies.user_code.loading import what_is_loaded
+from tracking.history.curves import epoch_metrics
+from tracking.history.study_history import StudyHistory
+from tracking.records import EndedTrial
+from tracking.store.atomic import replacing, write_atomically
+
+
+@dataclass(frozen=True)
+class ScriptExport:
+    """An exported script.
+
+    Attributes:
+        study: The study's name.
+        engine: The engine that proposed the trial.
+        trial: Its number.
+        script: The script.
+        data: The file of arrays next to it, or None.
+        reads: The data file that it reads where it is, or empty.
+        imports: Why it imports the builder, and so needs kerastudy; empty if it does not.
+        notes: What has changed since the trial.
+    """
+
+    study: str
+    engine: str
+    trial: int
+    script: Path
+    data: Path | None
+    reads: str
+    imports: str
+    notes: tuple[str, ...]
+
+
+def export_script(
+    history: StudyHistory,
+    number: int | None = None,
+    output: str | Path | None = None,
+    *,
+    force: bool = False,
+    data: str = "",
+    progress: Progress | None = None,
+) -> ScriptExport:
+    """Writes a trial as one file of plain Keras.
+
+    The script makes the data, the model and all random choices again without kerastudy, Optuna or
+    MLflow, and says whether its metrics and weights are the recorded ones. It runs the recorded
+    code of the study once, in a worker process, to see what the builder and the data are.
+
+    Args:
+        history: The study.
+        number: The trial; None: the best.
+        output: The script's path; None: ``STUDY-trial-N.py`` in this folder.
+        force: Whether to replace files.
+        data: An npz file with the data, if it has moved.
+        progress: Gets messages.
+
+    Raises:
+        StudyNotFoundError: If there is no such trial, or no trial with a value.
+        StudyError: If a script can't do what the trial did, which it names; or if files exist.
+
+    Example:
+        ```python
+        ks.export_script(ks.read_study("digits"))
+        ```
+    """
+    progress = progress or NoProgress()
+    trial = trial_to_export(history, number)
+    name = history.description.name
+    stem = re.sub(r"[^\w.-]+", "-", f"{name}-trial-{trial.number}")
+    script = Path(output or f"{stem}.py").expanduser().absolute()
+    beside = script.with_suffix(".npz")
+    for path in (script, beside):
+        check_free(path, force)
+    training = trainings_of(trial)[trial.result.best_repeat]
+    if not training.weights_sha256:
+        raise StudyError(
+            f"Trial {trial.number} of {name!r} has no recorded weights to compare with"
+            f"{': ' + trial.result.unsaved if trial.result.unsaved else ''}."
+        )
+    target, notes = recorded_target(history, trial)
+    for note in notes:
+        progress.say(note)
+    weights = trial.result.class_weight or training.spec.class_weight
+    spec = replace(training.spec, class_weight=weights)
+    worker = WorkerExecutor(
+        target,
+        data=data or history.description.data.override,
+        threads=spec.threads,
+        folder=history.description.code.folder,
+        on_output=progress.say,
+    )
+    try:
+        progress.wait(what_is_loaded(target))
+        worker.load()
+        parts: ScriptParts = worker.ask(script_parts, history.description.space, spec, beside.name)
+        code = worker.description.code
+    finally:
+        worker.close()
+    if parts.data_digest != trial.data_digest:
+        raise StudyError(
+            f"The data of the study {name!r} has changed since trial {trial.number}: its digest "
+            f"was {trial.data_digest[:16]}… and is {parts.data_digest[:16]}…. Give the file that "
+            "it was trained on by --data."
+        )
+    if parts.builder is None and not code.variable:
+        raise StudyError(
+            f"The study {name!r} can't be exported as a script: {parts.why_imported}, and no "
+            "variable at the top level of its file holds the study, to import it from."
+        )
+    _, best = trial.best_training
+    recorded = RecordedTrial(
+        name,
+        spec,
+        best,
+        epoch_metrics(history.store, training.run_id),
+        training.epochs,
+        training.weights_sha256,
+        trial.environment,
+        code.path,
+        code.variable,
+    )
+    text = script_text(recorded, parts, script.name)
+    _write(script, beside, text, parts)
+    return ScriptExport(
+        name,
+        history.description.engine,
+        trial.number,
+        script,
+        beside if parts.data.file else None,
+        parts.data.reads,
+        parts.why_imported,
+        tuple(notes),
+    )
+
+
+def trial_to_export(history: StudyHistory, number: int | None) -> EndedTrial:
+    """Returns a trial with a value: the best one, or that of a number.
+
+    Raises:
+        StudyNotFoundError: If there is none.
+    """
+    trial = history.best if number is None else history.trial(number)
+    name = history.description.name
+    if trial is None:
+        raise StudyNotFoundError(f"The study {name!r} has no trial with a value to export.")
+    if not isinstance(trial, EndedTrial) or trial.best is None or trial.state == "interrupted":
+        raise StudyNotFoundError(
+            f"Trial {trial.number} of {name!r} is {trial.state} and has no value to export."
+        )
+    return trial
+
+
+def check_free(path: Path, force: bool) -> None:
+    """Checks that a file may be written.
+
+    Raises:
+        StudyError: If it exists and must not be replaced, or its folder is missing.
+    """
+    if path.exists() and (path.is_dir() or not force):
+        again = "" if path.is_dir() else ", or replace it with --force"
+        raise StudyError(f"{str(path)!r} exists. Name another file with --output{again}.")
+    if not path.parent.is_dir():
+        raise StudyError(f"There is no folder {str(path.parent)!r} to write {path.name!r} into.")
+
+
+def _write(script: Path, beside: Path, text: str, parts: ScriptParts) -> None:
+    try:
+        if parts.data.file:
+            with replacing(beside) as partial, partial.open("wb") as stream:
+                np.savez_compressed(stream, **parts.data.file)  # type: ignore[arg-type]
+        write_atomically(script, text)
+    except OSError as error:
+        raise StudyError(
+            f"{str(script)!r} can't be written: {error.strerror or error}. Name another file with "
+            "--output."
+        ) from None
