@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from search_spaces.errors import StudyError, StudyNotFoundError
-from studies.again.reproduction import recorded_target
+from studies.again.recorded_worker import recorded_worker
 from studies.again.reruns import trainings_of
-from studies.executors.worker import WorkerExecutor
+from studies.definition.study_definition import StudyDefinition
 from studies.exporting.script_parts import ScriptParts, script_parts
 from studies.exporting.script_text import RecordedTrial, script_text
 from studies.progress import NoProgress, Progress
-from studies.user_code.loading import what_is_loaded
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial
@@ -53,6 +52,7 @@ def export_script(
     output: str | Path | None = None,
     *,
     force: bool = False,
+    study: StudyDefinition | None = None,
     data: str = "",
     progress: Progress | None = None,
 ) -> ScriptExport:
@@ -67,6 +67,7 @@ def export_script(
         number: The trial; None: the best.
         output: The script's path; None: ``STUDY-trial-N.py`` in this folder.
         force: Whether to replace files.
+        study: The study of this process, such as a notebook's, instead of the recorded code.
         data: An npz file with the data, if it has moved.
         progress: Gets messages.
 
@@ -93,25 +94,15 @@ def export_script(
             f"Trial {trial.number} of {name!r} has no recorded weights to compare with"
             f"{': ' + trial.result.unsaved if trial.result.unsaved else ''}."
         )
-    target, notes = recorded_target(history, trial)
-    for note in notes:
-        progress.say(note)
     weights = trial.result.class_weight or training.spec.class_weight
     spec = replace(training.spec, class_weight=weights)
-    worker = WorkerExecutor(
-        target,
-        data=data or history.description.data.override,
-        threads=spec.threads,
-        folder=history.description.code.folder,
-        on_output=progress.say,
-    )
-    try:
-        progress.wait(what_is_loaded(target))
-        worker.load()
-        parts: ScriptParts = worker.ask(script_parts, history.description.space, spec, beside.name)
+    with recorded_worker(history, trial, study=study, data=data, progress=progress) as (
+        worker,
+        notes,
+    ):
+        space = history.description.space
+        parts: ScriptParts = worker.ask(script_parts, space, spec, beside.name)
         code = worker.description.code
-    finally:
-        worker.close()
     if parts.data_digest != trial.data_digest:
         raise StudyError(
             f"The data of the study {name!r} has changed since trial {trial.number}: its digest "

@@ -24,8 +24,7 @@ from studies.training.building.build import build_callbacks, build_model, build_
 from studies.training.building.hypermodel import has_own_fit
 from studies.training.building.made_data import MadeData
 from studies.training.models import has_own_steps
-from studies.training.process.determinism import begin_trial
-from studies.training.process.seed_states import SeedStates
+from studies.training.process.determinism import SeedStates, begin_trial
 from studies.training.variables import values_of
 from studies.user_code.causes import builder_function
 from tracking.records import TrialSpec
