@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,41 +14,41 @@ from studies.commands.main import json_option, store_option, telling_errors
 from studies.commands.trusting import check_trusted, trust_option
 from studies.lines import wrapped
 
+if TYPE_CHECKING:
+    from studies.exporting.keras_file import KerasExport
+    from studies.exporting.script import ScriptExport
+    from studies.exporting.tables import TableExport
+    from studies.exporting.tensorboard import TensorBoardExport
+    from tracking.history.study_history import StudyHistory
+
+_OF_TRIALS = ("script", "keras")
+_FORMATS = (*_OF_TRIALS, "csv", "parquet", "tensorboard", "optuna")
 # Options that only some formats take.
 _OPTIONS = {
-    "trial": ("script",),
-    "data": ("script",),
-    "trust": ("script",),
-    "output": ("script",),
-    "force": ("script",),
+    "trial": _OF_TRIALS,
+    "data": _OF_TRIALS,
+    "trust": _OF_TRIALS,
+    "output": tuple(name for name in _FORMATS if name != "optuna"),
+    "force": tuple(name for name in _FORMATS if name != "optuna"),
     "storage": ("optuna",),
 }
 
 
 @click.command("export", short_help="Write a trial as plain Keras, or a study for other tools.")
 @click.argument("study")
-@click.option(
-    "--as",
-    "format_",
-    type=click.Choice(["script", "optuna"]),
-    required=True,
-    help="script: a trial as one file of plain Keras.  "
-    "optuna: a study for optuna-dashboard and optuna.load_study.",
-)
+@click.option("--as", "format_", type=click.Choice(_FORMATS), required=True, help="See above.")
 @click.option("--trial", type=int, help="The trial's number.  [default: the best]")
 @click.option(
-    "--output", type=click.Path(path_type=Path), help="The file.  [default: named by study, here]"
+    "--output", type=click.Path(path_type=Path), help="The file, or TensorBoard's folder."
 )
-@click.option("--force", is_flag=True, help="Replace the file if it exists.")
+@click.option("--force", is_flag=True, help="Replace what --output names.")
 @click.option("--engine", help="One engine's trials.")
 @click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    help="script: the npz file with the data, if it has moved.",
+    "--data", type=click.Path(path_type=Path), help="The npz file with the data, if it has moved."
 )
 @click.option(
     "--storage",
-    help="optuna: address of the storage, such as sqlite:///digits.db.  "
+    help="Address of Optuna's storage, such as sqlite:///digits.db.  "
     "[default: the file optuna.db in the store]",
 )
 @trust_option
@@ -73,93 +75,133 @@ def export_command(
     \b
     script       the best trial, or --trial, as one readable file of plain Keras
                  that ends with the same weights, without kerastudy
-    optuna       each engine's trials as a study in an Optuna storage, or an
-                 update of it there
+    keras        its model as a .keras file
+    csv          a row for each trial; parquet: the same
+    tensorboard  event files with the HParams plugin's tables
+    optuna       a study in an Optuna storage for each engine, or an update
 
     \b
     kerastudy export digits --as script
     kerastudy export digits --as script --trial 7 --output seven.py
+    kerastudy export digits --as csv
     kerastudy export digits --as optuna --storage sqlite:///digits.db
     """  # noqa: D301 - click reads \b, which must not be escaped
-    _check_options(context, format_)
-    if format_ == "script":
-        _export_script(study, engine, store, trial, output, force, data, trust, as_json)
-    else:
-        _export_optuna(study, engine, store, storage, as_json)
+    from studies.commands.output import print_json
+    from studies.commands.reading import history_of
 
-
-def _check_options(context: click.Context, format_: str) -> None:
     for option, formats in _OPTIONS.items():
-        if context.params[option] and format_ not in formats:
-            raise click.UsageError(
-                f"--{option} is for --as {' and --as '.join(formats)}, not for --as {format_}."
-            )
+        if context.params[option] not in (None, False) and format_ not in formats:
+            named = " or ".join(f"--as {name}" for name in formats)
+            raise click.UsageError(f"--{option} is for {named}, not for --as {format_}.")
+    if format_ == "optuna":
+        _export_optuna(study, engine, store, storage, as_json)
+        return
+    if format_ in _OF_TRIALS:
+        check_trusted(store, trust)
+        moved = "" if data is None else str(data.expanduser().absolute())
+        made: Any = _of_trial(
+            format_, history_of(study, engine, store), trial, output, force, moved
+        )
+    else:
+        made = _of_study(format_, _histories(study, engine, store), output, force)
+    if as_json:
+        document = {name: _in_json(value) for name, value in dataclasses.asdict(made).items()}
+        print_json({"as": format_, **document})
+    else:
+        click.echo("\n".join(_lines(made)))
 
 
-def _export_script(
-    study: str,
-    engine: str | None,
-    store: Path | None,
+def _of_trial(
+    format_: str,
+    history: StudyHistory,
     trial: int | None,
     output: Path | None,
     force: bool,
-    data: Path | None,
-    trust: bool,
-    as_json: bool,
-) -> None:
-    from studies.commands.output import print_json
-    from studies.commands.reading import history_of
+    data: str,
+) -> ScriptExport | KerasExport:
+    from studies.exporting.keras_file import export_keras
     from studies.exporting.script import export_script
     from studies.progress import make_progress
 
-    check_trusted(store, trust)
-    history = history_of(study, engine, store)
+    export = export_script if format_ == "script" else export_keras
     progress = make_progress()
     try:
-        made = export_script(
-            history,
-            trial,
-            output,
-            force=force,
-            data="" if data is None else str(data.expanduser().absolute()),
-            progress=progress,
-        )
+        return export(history, trial, output, force=force, data=data, progress=progress)
     finally:
         progress.end()
-    if as_json:
-        document = {name: value or None for name, value in dataclasses.asdict(made).items()}
-        paths = {name: str(value) for name, value in document.items() if isinstance(value, Path)}
-        print_json({"as": "script", **document, **paths, "trial": made.trial})
-        return
-    lines = [str(made.script)]
-    if made.data is not None:
-        lines += wrapped(f"reads      {made.data.name}, its data, next to it: keep them together")
-    elif made.reads:
-        lines += wrapped(f"reads      {made.reads}")
-    if made.imports:
-        lines += wrapped(f"needs      kerastudy: the builder is imported, as {made.imports}")
-    lines.append(f"run        python {shlex.quote(made.script.name)}")
-    click.echo("\n".join(lines))
+
+
+def _of_study(
+    format_: Any, histories: Sequence[StudyHistory], output: Path | None, force: bool
+) -> TableExport | TensorBoardExport:
+    from studies.exporting.tables import export_table
+    from studies.exporting.tensorboard import export_tensorboard
+    from studies.progress import waiting
+
+    with waiting("reading the trials"):
+        if format_ == "tensorboard":
+            return export_tensorboard(histories, output, force=force)
+        return export_table(histories, format_, output, force=force)
+
+
+def _in_json(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value if value != "" else None
+
+
+def _lines(made: Any) -> list[str]:
+    """Returns what was written, and what to do with it."""
+    path = getattr(made, "script", getattr(made, "folder", getattr(made, "file", None)))
+    assert isinstance(path, Path)
+    shown = str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+    lines = [shown]
+    if hasattr(made, "trial"):
+        lines[0] += f": trial {made.trial} of {made.study}"
+    elif hasattr(made, "folder"):
+        lines[0] += f": {made.trials} trials of {made.study}"
+        lines.append(f"look at it with: tensorboard --logdir {shlex.quote(shown)}")
+    else:
+        lines[0] += f": {made.rows} trials of {made.study}"
+    if hasattr(made, "script"):
+        if made.data is not None:
+            lines += wrapped(f"its data is next to it, in {made.data.name}: keep them together", 0)
+        elif made.reads:
+            lines += wrapped(f"it reads {made.reads}", 0)
+        if made.imports:
+            lines += wrapped(f"it needs kerastudy, and imports the builder: {made.imports}", 0)
+        lines.append(f"run it with: python {shlex.quote(shown)}")
+    return lines
+
+
+def _histories(study: str, engine: str | None, store: Path | None) -> list[StudyHistory]:
+    """Returns the study under each of its engines, or under one."""
+    from studies.commands.reading import history_of
+    from tracking.history.study_history import read_study
+
+    first = history_of(study, engine, store)
+    name, engines = first.description.name, first.engines if engine is None else ()
+    others = [each for each in engines if each != first.description.engine]
+    return [first, *(read_study(first.store, name, each) for each in others)]
 
 
 def _export_optuna(
     study: str, engine: str | None, store: Path | None, storage: str | None, as_json: bool
 ) -> None:
     from studies.commands.output import print_json
-    from studies.commands.reading import history_of
     from studies.engines.optuna_export import export_optuna
     from studies.progress import waiting
-    from tracking.history.study_history import read_study
 
-    first = history_of(study, engine, store)
-    name, engines = first.description.name, first.engines if engine is None else ()
-    others = [each for each in engines if each != first.description.engine]
-    histories = [first, *(read_study(first.store, name, each) for each in others)]
-    begun = [history for history in histories if history.trials] or [first]
+    histories = _histories(study, engine, store)
+    begun = [history for history in histories if history.trials] or histories[:1]
     with waiting("writing into Optuna's storage"):
         exports = [export_optuna(history, storage) for history in begun]
     if as_json:
-        print_json({"study": name, "as": "optuna", "exports": [*map(dataclasses.asdict, exports)]})
+        print_json(
+            {
+                "study": begun[0].description.name,
+                "as": "optuna",
+                "exports": [*map(dataclasses.asdict, exports)],
+            }
+        )
         return
     for export in exports:
         click.echo(f"{export.study}: {export.trials} trials, {export.written} of them written")

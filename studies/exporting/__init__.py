@@ -6,4 +6,8 @@
 | `script_parts` | what the script needs of the study, found in a worker process |
 | `builder_code`, `stand_in` | the builder as text that stands alone, and its `hp` |
 | `data_code` | the data as a few lines, or as a file of arrays |
+| `tables` | the trials as CSV or Parquet |
+| `keras_file` | a trial's model as a `.keras` file |
+| `tensorboard` | the trials as TensorBoard's event files |
+| `trials`, `files` | which trial is meant; files that are whole, and replace no others |
 """

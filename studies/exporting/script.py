@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from search_spaces.errors import StudyError, StudyNotFoundError
+from search_spaces.errors import StudyError
 from studies.again.recorded_worker import recorded_worker
 from studies.again.reruns import trainings_of
 from studies.definition.study_definition import StudyDefinition
+from studies.exporting.files import check_free, explained, file_for
 from studies.exporting.script_parts import ScriptParts, script_parts
 from studies.exporting.script_text import RecordedTrial, script_text
+from studies.exporting.trials import trial_to_export
 from studies.progress import NoProgress, Progress
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory
-from tracking.records import EndedTrial
 from tracking.store.atomic import replacing, write_atomically
 
 
@@ -83,11 +83,9 @@ def export_script(
     progress = progress or NoProgress()
     trial = trial_to_export(history, number)
     name = history.description.name
-    stem = re.sub(r"[^\w.-]+", "-", f"{name}-trial-{trial.number}")
-    script = Path(output or f"{stem}.py").expanduser().absolute()
+    script = file_for(output, f"{name}-trial-{trial.number}.py", force)
     beside = script.with_suffix(".npz")
-    for path in (script, beside):
-        check_free(path, force)
+    check_free(beside, force)
     training = trainings_of(trial)[trial.result.best_repeat]
     if not training.weights_sha256:
         raise StudyError(
@@ -140,44 +138,9 @@ def export_script(
     )
 
 
-def trial_to_export(history: StudyHistory, number: int | None) -> EndedTrial:
-    """Returns a trial with a value: the best one, or that of a number.
-
-    Raises:
-        StudyNotFoundError: If there is none.
-    """
-    trial = history.best if number is None else history.trial(number)
-    name = history.description.name
-    if trial is None:
-        raise StudyNotFoundError(f"The study {name!r} has no trial with a value to export.")
-    if not isinstance(trial, EndedTrial) or trial.best is None or trial.state == "interrupted":
-        raise StudyNotFoundError(
-            f"Trial {trial.number} of {name!r} is {trial.state} and has no value to export."
-        )
-    return trial
-
-
-def check_free(path: Path, force: bool) -> None:
-    """Checks that a file may be written.
-
-    Raises:
-        StudyError: If it exists and must not be replaced, or its folder is missing.
-    """
-    if path.exists() and (path.is_dir() or not force):
-        again = "" if path.is_dir() else ", or replace it with --force"
-        raise StudyError(f"{str(path)!r} exists. Name another file with --output{again}.")
-    if not path.parent.is_dir():
-        raise StudyError(f"There is no folder {str(path.parent)!r} to write {path.name!r} into.")
-
-
 def _write(script: Path, beside: Path, text: str, parts: ScriptParts) -> None:
-    try:
+    with explained(script):
         if parts.data.file:
             with replacing(beside) as partial, partial.open("wb") as stream:
                 np.savez_compressed(stream, **parts.data.file)  # type: ignore[arg-type]
         write_atomically(script, text)
-    except OSError as error:
-        raise StudyError(
-            f"{str(script)!r} can't be written: {error.strerror or error}. Name another file with "
-            "--output."
-        ) from None

@@ -15,6 +15,7 @@ from search_spaces.errors import StudyError
 from studies.data import Dataset, Splits
 from studies.data.arrays.texts import is_text
 from studies.data.structures import named_arrays
+from studies.definition.seeds import seed_states
 from studies.definition.study_definition import StudyDefinition
 from studies.error_texts import describe
 from studies.exporting.builder_code import BuilderCode, NotStandaloneError, builder_code
@@ -24,7 +25,7 @@ from studies.training.building.build import build_callbacks, build_model, build_
 from studies.training.building.hypermodel import has_own_fit
 from studies.training.building.made_data import MadeData
 from studies.training.models import has_own_steps
-from studies.training.process.determinism import SeedStates, begin_trial
+from studies.training.process.determinism import begin_trial, seed_generator_states
 from studies.training.variables import values_of
 from studies.user_code.causes import builder_function
 from tracking.records import TrialSpec
@@ -180,7 +181,7 @@ def _check_model(study: StudyDefinition, model: keras.Model, callbacks: Any) -> 
 
 
 def _check_seeds(study: StudyDefinition, model: keras.Model) -> None:
-    if SeedStates(model, changes=False).beside():
+    if len(seed_states(model)) > len(seed_generator_states(model)):
         raise _refused(study, "its loss or a metric draws random numbers")
 
 

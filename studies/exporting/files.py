@@ -1,0 +1,72 @@
+"""Files that an export writes: whole or not at all, and over no other without being asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from search_spaces.errors import StudyError
+from tracking.store.atomic import replacing
+
+
+def file_for(output: str | Path | None, default: str, force: bool) -> Path:
+    """Returns the file or folder to write.
+
+    Args:
+        output: What the user named, if anything.
+        default: Its name in this folder otherwise, made of a study's name.
+        force: Whether it may exist.
+
+    Raises:
+        StudyError: If it exists, or its folder does not.
+    """
+    path = Path(output or re.sub(r"[^\w.-]+", "-", default)).expanduser().absolute()
+    check_free(path, force)
+    return path
+
+
+def check_free(path: Path, force: bool) -> None:
+    """Checks that a file may be written.
+
+    Raises:
+        StudyError: If it exists and must not be replaced, or its folder is missing.
+    """
+    if path.is_dir():
+        raise StudyError(f"{str(path)!r} is a folder. Name a file with --output.")
+    if path.exists() and not force:
+        raise StudyError(
+            f"{str(path)!r} exists. Name another file with --output, or replace it with --force."
+        )
+    if not path.parent.is_dir():
+        raise StudyError(f"There is no folder {str(path.parent)!r} to write {path.name!r} into.")
+
+
+@contextmanager
+def written(output: str | Path | None, default: str, force: bool) -> Iterator[tuple[Path, Path]]:
+    """Yields a file, and the path to write instead, which becomes that file at the end.
+
+    Args:
+        output: See `file_for`; likewise the others.
+        default: Likewise.
+        force: Likewise.
+
+    Raises:
+        StudyError: If it can't be written.
+    """
+    file = file_for(output, default, force)
+    with explained(file), replacing(file) as partial:
+        yield file, partial
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Makes a clear error of a failure to write."""
+    try:
+        yield
+    except OSError as error:
+        raise StudyError(
+            f"{str(path)!r} can't be written: {error.strerror or error}. Name another place with "
+            "--output."
+        ) from None

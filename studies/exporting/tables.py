@@ -1,0 +1,95 @@
+"""A study's trials as a CSV or Parquet file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from studies.exporting.files import written
+from tracking.history.study_history import StudyHistory
+from tracking.history.trials_table import trials_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# By these a spreadsheet knows a formula, which may run commands:
+# https://owasp.org/www-community/attacks/CSV_Injection
+_BEGIN_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True)
+class TableExport:
+    """An exported table.
+
+    Attributes:
+        study: The study's name.
+        file: The file.
+        rows: Its rows, one for each trial.
+    """
+
+    study: str
+    file: Path
+    rows: int
+
+
+def export_table(
+    histories: Sequence[StudyHistory],
+    format_: Literal["csv", "parquet"],
+    output: str | Path | None = None,
+    *,
+    force: bool = False,
+) -> TableExport:
+    """Writes a study's trials into a file, a row for each.
+
+    Columns are those of `ks.read_study(…).to_dataframe()`, after one for the engine. In CSV, a text
+    that a spreadsheet would take for a formula begins with an apostrophe.
+
+    Args:
+        histories: The study under each of its engines, or some of them.
+        format_: "csv" or "parquet".
+        output: The file; None: ``STUDY.csv`` or ``STUDY.parquet`` in this folder.
+        force: Whether to replace a file.
+
+    Raises:
+        StudyError: If the file exists, or can't be written.
+    """
+    import pandas as pd
+
+    name = histories[0].description.name
+    tables = []
+    for history in histories:
+        table = trials_table(history)
+        table.insert(0, "engine", history.description.engine)
+        tables.append(table)
+    # Without columns that are empty in one table, whose types pandas would have to guess.
+    whole = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
+    with written(output, f"{name}.{format_}", force) as (file, partial):
+        if format_ == "csv":
+            _without_formulas(whole).to_csv(partial, index=False)
+        else:
+            _of_one_type(whole).to_parquet(partial, index=False)
+    return TableExport(name, file, len(whole))
+
+
+def _without_formulas(table: pd.DataFrame) -> pd.DataFrame:
+    def escaped(value: Any) -> Any:
+        value = str(value) if isinstance(value, list | tuple | dict) else value
+        formula = isinstance(value, str) and value.startswith(_BEGIN_FORMULAS)
+        return f"'{value}" if formula else value
+
+    made = table.rename(columns=escaped)
+    for column in made.select_dtypes(exclude=["number", "bool", "datetimetz"]).columns:
+        made[column] = made[column].astype(object).map(escaped)
+    return made
+
+
+def _of_one_type(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns a table in which columns of mixed types are texts: Parquet takes one type each."""
+    for column in table.select_dtypes(include="object").columns:
+        given = table[column].dropna()
+        types = set(map(type, given))
+        if len(types) > 1 or types & {list, tuple, dict}:
+            table[column] = given.map(str).reindex(table.index)
+    return table
