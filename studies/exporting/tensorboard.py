@@ -109,7 +109,7 @@ def _run_of(trial: EndedTrial) -> str:
 
 
 def _experiment(
-    histories: Sequence[StudyHistory], trials: Iterable[tuple[StudyHistory, EndedTrial]]
+    histories: Sequence[StudyHistory], trials: Sequence[tuple[StudyHistory, EndedTrial]]
 ) -> tuple[int, Any]:
     """Returns the summary that names hyperparameters and metrics."""
     from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
@@ -120,7 +120,10 @@ def _experiment(
     ordered = [objective, *sorted(metrics - {objective})]
     experiment = api_pb2.Experiment(
         description=f"The study {histories[0].description.name!r}.",
-        hparam_infos=[api_pb2.HParamInfo(name=name) for name in names],
+        hparam_infos=[
+            _hparam(name, [t.spec.values[name] for _, t in trials if name in t.spec.values])
+            for name in names
+        ],
         metric_infos=[
             api_pb2.MetricInfo(name=api_pb2.MetricName(tag=f"best/{name}"), display_name=name)
             for name in ordered
@@ -128,6 +131,23 @@ def _experiment(
     )
     data = plugin_data_pb2.HParamsPluginData(experiment=experiment)
     return 0, _hparams(metadata.EXPERIMENT_TAG, data)
+
+
+def _hparam(name: str, values: Sequence[Any]) -> Any:
+    """Returns a hyperparameter's description: its type and the values that trials had."""
+    from tensorboard.plugins.hparams import api_pb2
+
+    info = api_pb2.HParamInfo(name=name, differs=len(set(map(repr, values))) > 1)
+    if all(isinstance(value, bool) for value in values):
+        info.type = api_pb2.DATA_TYPE_BOOL
+        info.domain_discrete.extend(sorted(set(values)))
+    elif all(isinstance(value, int | float) for value in values):
+        info.type = api_pb2.DATA_TYPE_FLOAT64
+        info.domain_interval.min_value, info.domain_interval.max_value = min(values), max(values)
+    else:
+        info.type = api_pb2.DATA_TYPE_STRING
+        info.domain_discrete.extend(sorted(set(map(str, values))))
+    return info
 
 
 def _summaries(
@@ -140,9 +160,12 @@ def _summaries(
     assert trial.best is not None
     begin = plugin_data_pb2.SessionStartInfo(start_time_secs=trial.started / 1000)
     for name, value in trial.spec.values.items():
-        kind = "number_value" if isinstance(value, int | float) else "string_value"
-        kind = "bool_value" if isinstance(value, bool) else kind
-        setattr(begin.hparams[name], kind, value if kind != "string_value" else str(value))
+        if isinstance(value, bool):
+            begin.hparams[name].bool_value = value
+        elif isinstance(value, int | float):
+            begin.hparams[name].number_value = value
+        else:
+            begin.hparams[name].string_value = str(value)
     yield (
         0,
         _hparams(
