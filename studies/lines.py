@@ -6,7 +6,7 @@ import math
 import re
 import shutil
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 COLUMNS: Final = 80
@@ -78,6 +78,11 @@ def wrapped(line: str, indent: int = 11, columns: int | None = None) -> list[str
         else:
             now += part
     return [*lines, printable(now)] if now else lines
+
+
+def all_wrapped(lines: Iterable[str]) -> list[str]:
+    """Breaks each line that does not fit; see `wrapped`."""
+    return [part for line in lines for part in wrapped(line) or [""]]
 
 
 def sparkline(values: Sequence[float], columns: int) -> str:

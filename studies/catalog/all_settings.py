@@ -1,4 +1,4 @@
-"""Everything at once: the settings that a course on neural networks talks about, in one space.
+"""Everything at once: all the usual settings in one space.
 
 Learning rate, epochs, batch size, initializers, L1 and L2, dropout, batch normalization, optimizer
 and momentum, activation, units and layers, on scikit-learn's handwritten digits.

@@ -1,4 +1,4 @@
-"""Is a tumour malignant or benign? Two classes, one unit with a sigmoid.
+"""Is a tumour malignant or benign? Two classes, one sigmoid.
 
 scikit-learn's breast cancer data: 569 tumours, 30 measurements of each. Their ranges differ by a
 factor of up to 10,000, so they are standardized; mean and variance are those of the training part

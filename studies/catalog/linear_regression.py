@@ -1,4 +1,4 @@
-"""A line through made points, some of them far off: which loss finds it?
+"""A line through points with outliers: which loss finds it?
 
 The smallest network there is, one `Dense(1)`, is linear regression: y = x · kernel + bias. The
 points follow a known rule, with a little noise, but one in ten was measured wrongly. The mean

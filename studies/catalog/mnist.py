@@ -1,4 +1,4 @@
-"""MNIST, the field's first example: 28 by 28 pixels, one hidden layer, ten classes.
+"""MNIST, the field's first example, with one hidden layer.
 
 Keras downloads the images (11 MB) when they are first needed. Where there is no network, give
 them as an npz file with the arrays x_train, y_train, x_test and y_test:

@@ -1,4 +1,4 @@
-"""How far will a disease have come in a year? A number far from 0, from a network that likes 0.
+"""How far will a disease have come? A target far from 0.
 
 scikit-learn's diabetes data: 442 patients, 10 measurements of each, and a target from 25 to 346.
 A fresh network gives numbers about 0, and takes long to reach 150 in small steps. So the target

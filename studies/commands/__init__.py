@@ -5,10 +5,11 @@
 | `main` | the command `kerastudy`, and how it prints errors |
 | `launch`, `reproduce` | commands that run trials |
 | `evaluate` | the champion on the sealed test part |
-| `show`, `report`, `compare`, `ui` | commands that look at them |
+| `list_studies`, `show`, `report`, `compare`, `ui` | commands that look at them |
 | `push`, `export` | sending them to an MLflow server, or into an Optuna storage |
 | `doctor` | checking and mending the store |
 | `trusting` | asking before running a stranger's code |
 | `reading` | finding the study that the arguments name |
-| `output`, `top_trials` | JSON and text of a study |
+| `output` | what they print for programs: JSON |
+| `texts/` | what they print for people |
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from studies.commands.main import json_option, store_option, telling_errors
+from studies.commands.texts.tables import in_blocks, table
+from studies.commands.texts.values import states
+from studies.lines import COLUMNS, printable, terminal_columns, wrapped
 
 if TYPE_CHECKING:
     from tracking.history.comparison import Comparison, Reached, Standing
@@ -127,44 +129,45 @@ def _study(standing: Standing) -> dict[str, Any]:
 def _text(comparison: Comparison) -> str:
     objective = comparison.objective
     labels = [standing.label for standing in comparison.standings]
+    header = ["study", "engine", "best", "epoch", "trial", "trials", "epochs", "seconds"]
+    rows = [_row(standing) for standing in comparison.standings]
+    narrow = terminal_columns() < COLUMNS
+    if len({name for name, *_ in rows}) == 1:
+        # Its engines are compared.
+        header, rows = header[1:], [row[1:] for row in rows]
     lines = [
-        f"objective  {objective.direction} {objective.metric}",
+        f"objective  {objective.direction} {printable(objective.metric)}",
         "",
-        *_table(
-            [
-                "study",
-                "engine",
-                "best",
-                "epoch",
-                "trial",
-                "trials",
-                "all epochs",
-                "seconds",
-            ],
-            [_row(standing) for standing in comparison.standings],
-        ),
+        # An engine is copied into other commands.
+        *table(header, rows, breaking=["study", "trials", *(["engine"] if narrow else [])]),
     ]
     if comparison.targets:
-        rows = [
-            [f"{target:.6g}", *(_cost(standing.reached[i]) for standing in comparison.standings)]
-            for i, target in enumerate(comparison.targets)
+        columns = [[f"to reach {objective.metric}", *(f"{t:.6g}" for t in comparison.targets)]]
+        columns += [
+            [standing.label, *map(_cost, standing.reached)] for standing in comparison.standings
         ]
-        lines += ["", *_table([f"to reach {objective.metric}", *labels], rows)]
+        lines += ["", *in_blocks(columns)]
     if comparison.parameters and comparison.overlap is not None:
-        rows = [
-            [p.name, *(_region(r, p.numeric) for r in p.regions), f"{p.overlap:.2f}"]
-            for p in comparison.parameters
+        found = comparison.parameters
+        overlaps = [*(f"{p.overlap:.2f}" for p in found), f"{comparison.overlap:.2f}"]
+        columns = [
+            [f"top {comparison.top} trials", *(p.name for p in found), "mean"],
+            *(
+                [label, *(_region(p.regions[i], p.numeric) for p in found), ""]
+                for i, label in enumerate(labels)
+            ),
+            ["overlap", *overlaps],
         ]
-        rows.append(["mean", *("" for _ in labels), f"{comparison.overlap:.2f}"])
-        lines += ["", *_table([f"top {comparison.top} trials", *labels, "overlap"], rows)]
-    lines += [f"\nnote: {note}" for note in comparison.notes]
+        lines += ["", *in_blocks(columns)]
+    for note in comparison.notes:
+        lines += ["", *wrapped(f"note: {note}", indent=6)]
     return "\n".join(lines)
 
 
 def _row(standing: Standing) -> list[str]:
     counts = standing.history.counts()
-    states = ", ".join(f"{n} {name}" for name, n in counts.items() if n and name != "total")
-    trials = f"{counts['total']}: {states}" if states else "none yet"
+    by_state = states(counts)
+    trials = f"{counts['total']}: {by_state}" if by_state else "none yet"
     best = standing.best.best if standing.best is not None else None
     shown = ["no value yet", "", ""]
     if standing.best is not None and best is not None:
@@ -190,21 +193,3 @@ def _cost(reached: Reached) -> str:
 def _region(region: tuple[Any, ...], numeric: bool) -> str:
     shown = [f"{v:.4g}" if isinstance(v, float) else str(v) for v in region]
     return " to ".join(dict.fromkeys(shown)) if numeric else ", ".join(shown)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in header:
-        # An engine is copied into other commands.
-        table.add_column(name, overflow="fold", no_wrap=name == "engine")
-    for row in rows:
-        table.add_row(*row)
-    # What does not fit is wrapped within its column. Names are text, whatever marks they hold.
-    width = shutil.get_terminal_size().columns
-    console = Console(highlight=False, markup=False, emoji=False, width=width)
-    with console.capture() as captured:
-        console.print(table)
-    return [line.rstrip() for line in captured.get().splitlines()]

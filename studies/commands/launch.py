@@ -153,13 +153,9 @@ def launch_command(
              patient
     """  # noqa: D301 - click reads \b, which must not be escaped
     from search_spaces.tailoring import Tailoring
-    from studies.commands.output import (
-        definition_document,
-        definition_text,
-        print_json,
-        study_document,
-        study_text,
-    )
+    from studies.commands.output import definition_document, print_json, study_document
+    from studies.commands.texts.definition_text import definition_text
+    from studies.commands.texts.study_text import study_text, verdict_text
     from studies.definition.settings import check_target
     from studies.launching.launch import describe_target, launch_target
     from studies.launching.launch_options import LaunchOptions
@@ -211,7 +207,7 @@ def launch_command(
     if as_json:
         print_json(study_document(history))
     else:
-        click.echo(study_text(history))
+        click.echo(verdict_text(history) if quiet else study_text(history))
 
 
 def _overrides(

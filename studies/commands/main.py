@@ -39,23 +39,45 @@ def json_option(command: _Command) -> _Command:
 class Group(click.Group):
     """Loads a command's module when it is called, so that ``--help`` stays fast."""
 
+    # By section of the help, in the order in which one uses them.
+    _sections: ClassVar = {
+        "Launch": {
+            "launch": "launch",
+            "reproduce": "reproduce",
+        },
+        "Look": {
+            "list": "list_studies",
+            "show": "show",
+            "compare": "compare",
+            "report": "report",
+            "ui": "ui",
+        },
+        "Use the champion": {
+            "evaluate": "evaluate",
+        },
+        "Hand over, keep in order": {
+            "export": "export",
+            "push": "push",
+            "doctor": "doctor",
+        },
+    }
     _modules: ClassVar = {
-        "launch": "launch",
-        "list": "show",
-        "show": "show",
-        "report": "report",
-        "compare": "compare",
-        "reproduce": "reproduce",
-        "evaluate": "evaluate",
-        "ui": "ui",
-        "export": "export",
-        "push": "push",
-        "doctor": "doctor",
+        name: module for section in _sections.values() for name, module in section.items()
     }
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Returns the names of the commands, in the order in which one uses them."""
         return list(self._modules)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the commands of each section."""
+        for title, section in self._sections.items():
+            with formatter.section(title):
+                commands = [(name, self.get_command(context, name)) for name in section]
+                room = formatter.width - 6 - max(map(len, self._modules))
+                formatter.write_dl(
+                    [(name, found.get_short_help_str(room)) for name, found in commands if found]
+                )
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """Returns a command."""
@@ -93,6 +115,7 @@ def kerastudy() -> None:
     kerastudy launch my_study.py --trials 50
     kerastudy show digits                its best trial
     kerastudy compare digits other       studies, or a study's engines
+    kerastudy report digits              its report, in the browser
     kerastudy ui digits                  look at it in the MLflow UI
     kerastudy reproduce digits           run the best trial again, bit for bit
     kerastudy evaluate digits            its champion on the sealed test part

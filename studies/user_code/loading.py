@@ -7,6 +7,7 @@ so that a user's ``studies/`` folder and ours don't collide.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
 import linecache
@@ -60,6 +61,15 @@ def catalog_names() -> list[str]:
     """Returns the names of the ready studies."""
     files = _CATALOG.glob("*.py")
     return sorted(f.stem.replace("_", "-") for f in files if not f.stem.startswith("_"))
+
+
+def catalog_questions() -> dict[str, str]:
+    """Returns what each ready study asks: the first line of its docstring. Nothing is imported."""
+    found = {}
+    for name in catalog_names():
+        text = (_CATALOG / f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
+        found[name] = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+    return found
 
 
 def resolve_target(text: str) -> Target:

@@ -15,7 +15,7 @@ from suite import exhaustive_but
 from search_spaces import Float, Int
 from search_spaces.errors import EngineError, ObjectiveError
 from studies.again.reproduction import reproduce
-from studies.commands.output import study_text
+from studies.commands.texts.study_text import study_text
 from tracking.history.study_history import StudyHistory
 from tracking.records import TrialRecord
 

@@ -132,15 +132,56 @@ def test_the_best_trials_engine_is_the_default_everywhere(store: Path, engine: s
     assert compared["studies"][0]["best"]["value"] == (0.1 if led else 0.3)
 
 
-def test_a_list_has_the_trials_of_all_engines_and_the_best_ones(store: Path) -> None:
+def test_a_list_has_the_trials_of_all_engines_and_the_best_ones(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     told = CliRunner().invoke(group, ["list", "--store", str(store)])
-    line = "led: 5 trials by optuna:random, optuna:tpe, best val_loss 0.1 by optuna:random"
-    assert line in told.stdout.splitlines()
-    long = "a study that has a rather long name: 1 trial by keras-tuner:random, best"
-    assert f"{long}\n  val_loss 0.9\n" in told.stdout
+    lines = [re.split(r" {2,}", line.strip()) for line in told.stdout.splitlines()]
+    assert ["led", "val_loss 0.1", "5 complete, by 2 engines", "just now"] in lines
+    assert [
+        "a study that has a rather long name",
+        "val_loss 0.9",
+        "1 complete",
+        "just now",
+    ] in lines
     told = CliRunner().invoke(group, ["list", "--json", "--store", str(store)])
     (led,) = [each for each in json.loads(told.stdout) if each["study"] == "led"]
     assert (led["engine"], led["trials"], led["best"]) == ("optuna:random", 5, 0.1)
+    assert led["states"]["complete"] == 5 and not led["running"]
+    with opened(store).lock_study("led", read_study(opened(store), "led").experiment_id):
+        told = CliRunner().invoke(group, ["list", "--store", str(store)])
+    assert ["led", "val_loss 0.1", "5 complete, by 2 engines", "running"] in [
+        re.split(r" {2,}", line.strip()) for line in told.stdout.splitlines()
+    ]
+
+
+def test_a_trial_is_shown_in_full(store: Path) -> None:
+    arguments = ["show", "손글씨 [red]", "--trial", "1", "--store", str(store)]
+    text = CliRunner().invoke(group, arguments).stdout
+    assert text.startswith("trial      1 of 손글씨 [red]: complete\nvalue      val_loss 0.5 ")
+    assert "kind = [b]" in text and "rate = 0.01" in text
+    rows = [line.split() for line in text.splitlines()]
+    assert ["epoch", "loss", "val_loss"] in rows
+    assert ["1", "4.5", "9"] in rows and ["2", "best", "0.25", "0.5"] in rows
+    assert "kerastudy reproduce '손글씨 [red]' --trial 1 --store" in text
+    found = document(CliRunner().invoke(group, [*arguments, "--json"]))
+    assert found["curve"] == [
+        {"epoch": 1, "loss": 4.5, "val_loss": 9.0},
+        {"epoch": 2, "loss": 0.25, "val_loss": 0.5},
+    ]
+    told = CliRunner().invoke(group, ["show", "digits", "--trial", "9", "--store", str(store)])
+    assert told.exit_code == 2
+
+
+def test_json_has_all_trials(store: Path) -> None:
+    arguments = ["show", "led", "--engine", "optuna:random", "--json", "--store", str(store)]
+    found = document(CliRunner().invoke(group, arguments))
+    assert [(each["trial"], each["value"]) for each in found["all"]] == [
+        (0, 0.8),
+        (1, 0.1),
+        (2, 0.6),
+    ]
 
 
 def test_one_study_means_its_engines(store: Path) -> None:

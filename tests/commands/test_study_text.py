@@ -1,9 +1,10 @@
-"""What `show` prints fits a terminal of 80 columns."""
+"""What `show` prints fits the terminal, and can't control it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from handmade import trial_record
@@ -11,7 +12,8 @@ from rich.cells import cell_len
 from scripted import describe
 
 import kerastudy as ks
-from studies.commands.output import definition_text, study_text
+from studies.commands.texts.definition_text import definition_text
+from studies.commands.texts.study_text import study_text
 from tracking.history.study_history import StudyHistory
 from tracking.records import TrialRecord
 from tracking.store.folder import Store
@@ -42,11 +44,29 @@ def history_of(*trials: TrialRecord) -> StudyHistory:
     )
 
 
-def test_every_line_fits() -> None:
-    text = study_text(history_of(*(trial(number) for number in range(9))))
-    assert not [line for line in text.splitlines() if cell_len(line) > 80]
+def text_of(history: StudyHistory, **wanted: Any) -> str:
+    return study_text(history, curve=lambda trial: {1: 0.5, 2: 0.7, 3: 0.6}, **wanted)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_every_line_fits(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    history = history_of(*(trial(number) for number in range(9)))
+    for wanted in ({}, {"top": 9}, {"every": True}):
+        text = text_of(history, **wanted)  # type: ignore[arg-type]
+        lines = [line for line in text.splitlines() if "kerastudy " not in line]
+        assert not [line for line in lines if cell_len(line) > columns]
+        assert "▁█▅" in text
     text = definition_text(describe(space=SPACE, warnings=(WARNING,)))
-    assert not [line for line in text.splitlines() if cell_len(line) > 80]
+    assert not [line for line in text.splitlines() if cell_len(line) > columns]
+
+
+def test_the_verdict_comes_first() -> None:
+    lines = text_of(history_of(*(trial(number) for number in range(9)))).splitlines()
+    assert lines[:2] == [
+        "study      scripted",
+        "best       trial 0: val_loss 0.123457 at epoch 1 of 3  ▁█▅",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +74,7 @@ def test_every_line_fits() -> None:
 )
 def test_as_many_of_the_best_trials_as_fit(value: str, trials: list[str]) -> None:
     records = [trial(n, **{"a long name for a hyperparameter 0": value}) for n in range(9)]
-    lines = study_text(history_of(*records)).splitlines()
+    lines = text_of(history_of(*records)).splitlines()
     (header,) = [line for line in lines if line.startswith("trial ")]
     assert header.split()[1:] == trials
     # Each column begins at one place.
@@ -63,8 +83,29 @@ def test_as_many_of_the_best_trials_as_fit(value: str, trials: list[str]) -> Non
     assert state.index("complete") == header.index("0")
 
 
+def test_more_of_the_best_trials_stand_below_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    records = [trial(n) for n in range(9)]
+    lines = text_of(history_of(*records), top=5).splitlines()
+    headers = [line.split()[1:] for line in lines if line.startswith("trial ")]
+    assert headers == [["0", "1"], ["2", "3"], ["4"]]
+    monkeypatch.setenv("COLUMNS", "500")
+    lines = text_of(history_of(*records), top=5).splitlines()
+    # All hyperparameters fit: a row for each trial.
+    start = next(n for n, line in enumerate(lines) if line.startswith("trial  val_loss"))
+    assert [line.split()[0] for line in lines[start + 1 : start + 6]] == list("01234")
+
+
+def test_names_and_values_control_no_terminal() -> None:
+    bad = "\x1b[31m\nred[/red]\u202e"
+    trials = [trial(n, **{"a long name for a hyperparameter 0": bad}) for n in range(2)]
+    text = text_of(history_of(*trials)) + text_of(history_of(*trials), every=True)
+    assert "\x1b" not in text and "\u202e" not in text
+    assert r"\x1b[31m\nred[/red]\u202e"[:20] in text
+
+
 def test_the_memory_of_a_trial_of_an_earlier_version_is_not_told_as_none() -> None:
     last = trial(9)
     assert last.result is not None
     last = replace(last, result=replace(last.result, peak_memory_bytes=2**30))
-    assert "memory     the most 1.00 GiB (trial 9)\n" in study_text(history_of(trial(0), last))
+    assert "memory     the most 1.00 GiB (trial 9)\n" in text_of(history_of(trial(0), last))

@@ -382,6 +382,6 @@ def test_a_study_whose_run_was_deleted_is_listed_so_beside_the_others(store: Sto
     store.client.delete_run(read_study(store, "mini").parent_run_id)
     told = kerastudy_here("list", "--store", store.root, cwd=store.root)
     assert told.code == 0
-    assert "another: 1 trial " in told.out and "mini: The run 'mini (optuna:tpe)'" in told.out
+    assert "1 complete" in told.out and "mini: The run 'mini (optuna:tpe)'" in told.out
     told = kerastudy_here("show", "mini", "--store", store.root, cwd=store.root)
     assert told.code == 2 and "mlflow runs restore" in told.last

@@ -18,7 +18,8 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 import kerastudy as ks
 from search_spaces.errors import BuilderError, StudyChangedError, StudyError
-from studies.commands.output import definition_text, study_text
+from studies.commands.texts.definition_text import definition_text
+from studies.commands.texts.study_text import study_text
 from studies.data import Splits
 from studies.definition.class_weights import resolve_class_weight, with_class_weight
 from studies.progress import NoProgress

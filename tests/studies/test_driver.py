@@ -18,7 +18,7 @@ from simulated_workers import SimulatedWorkers
 from suite import exhaustive_but
 
 from search_spaces.errors import EngineError, StoreError, StudyChangedError, StudyError
-from studies.commands.output import study_text
+from studies.commands.texts.study_text import study_text
 from studies.engines.engine import Engine, EngineSettings
 from studies.engines.make import make_engine
 from studies.launching import run_study as running_studies

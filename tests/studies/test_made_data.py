@@ -15,7 +15,9 @@ from conformance.models import by_hand
 import kerastudy as ks
 from search_spaces import Hyperparameters
 from search_spaces.errors import StudyChangedError, StudyError
-from studies.commands.output import definition_text, study_document, study_text
+from studies.commands.output import study_document
+from studies.commands.texts.definition_text import definition_text
+from studies.commands.texts.study_text import study_text
 from studies.data import Dataset, StreamedDataset
 from studies.training.building.made_data import DATA_SETS_KEPT, MadeData
 from tracking.history.study_history import StudyHistory

@@ -21,7 +21,9 @@ from streamed import model, study
 
 import kerastudy as ks
 from search_spaces.errors import StudyError
-from studies.commands.output import definition_text, study_document, study_text
+from studies.commands.output import study_document
+from studies.commands.texts.definition_text import definition_text
+from studies.commands.texts.study_text import study_text
 from studies.data.streams.profiles import PROFILE_SEED
 from studies.training.plain import PlainTrainer
 from studies.training.process.determinism import configure_tensorflow

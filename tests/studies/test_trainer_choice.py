@@ -15,7 +15,8 @@ from model_zoo import compiled, stack
 import kerastudy as ks
 from search_spaces import Hyperparameters
 from search_spaces.errors import StudyError
-from studies.commands.output import study_document, study_text
+from studies.commands.output import study_document
+from studies.commands.texts.study_text import study_text
 from tracking.history.study_history import StudyHistory
 
 

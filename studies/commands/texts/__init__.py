@@ -1,0 +1,11 @@
+"""What commands print for people: lines that fit the terminal.
+
+| module | holds |
+|---|---|
+| `study_text` | a study: the verdict first |
+| `trial_text` | one trial in full |
+| `definition_text` | the plan of a study |
+| `trial_tables` | trials side by side, or one below the other |
+| `tables` | tables that fit |
+| `values` | values in words |
+"""

@@ -1,0 +1,187 @@
+"""A study as text: the verdict first."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from studies.commands.texts.definition_text import data_lines
+from studies.commands.texts.trial_tables import all_trials, top_trials
+from studies.commands.texts.values import states
+from studies.engines.engine import Curve
+from studies.lines import all_wrapped, printable, sparkline
+from studies.running.validation_parts import ValidationParts
+from tracking.history.curves import RecordedCurves
+from tracking.history.reasons import reasons
+from tracking.history.study_history import StudyHistory
+from tracking.history.summary import shell_commands
+from tracking.records import EndedTrial
+from tracking.store.folder import default_store_path
+
+_REASONS_SHOWN = 5
+_CURVE = 30
+
+
+def study_text(
+    history: StudyHistory,
+    *,
+    curve: Curve | None = None,
+    top: int | None = None,
+    every: bool = False,
+) -> str:
+    """Returns a study as text: the verdict, its trials, its definition, and what to do next.
+
+    Args:
+        history: The study.
+        curve: Reads a trial's objective by epoch; None: from the record.
+        top: How many of the best trials; None: as many of five as fit next to each other.
+        every: Whether to list all trials instead.
+    """
+    best = history.best
+    if curve is None:
+        curve = RecordedCurves(history.store, history.trials if every else history.top(top or 5))
+    lines = all_wrapped([*_verdict(history, curve), *_reasons(history), *_notes(history)])
+    if every and history.trials:
+        lines += ["", *all_trials(history, curve)]
+    elif best is not None:
+        lines += ["", *top_trials(history, top, curve)]
+    lines += ["", *all_wrapped(_definition(history))]
+    if best is None:
+        return "\n".join(lines)
+    lines += [*all_wrapped(_made(history, best)), *_checkpoint(history, best), ""]
+    look, again = shell_commands(history, best, without=default_store_path().absolute())
+    return "\n".join([*lines, f"look:      {look}", f"reproduce: {again}"])
+
+
+def verdict_text(history: StudyHistory) -> str:
+    """Returns the outcome of a study in a few lines."""
+    curve = RecordedCurves(history.store, history.top(1))
+    return "\n".join(all_wrapped([*_verdict(history, curve), *_reasons(history)]))
+
+
+def _verdict(history: StudyHistory, curve: Curve) -> list[str]:
+    """Returns what was found, how far to trust it, and how far the study is."""
+    description, best, counts = history.description, history.best, history.counts()
+    lines = [f"study      {description.name}"]
+    if best is None or best.best is None:
+        lines.append("best       no trial has a value yet")
+    else:
+        metric = description.objective.metric
+        drawn = sparkline([*curve(best).values()], _CURVE)
+        lines.append(
+            f"best       trial {best.number}{_whose(history)}: "
+            f"{metric} {best.best.value:.6g} {_how(best)}{drawn and f'  {drawn}'}"
+        )
+        if best.result.reason:
+            lines.append(f"           it ended early: {best.result.reason}")
+        lines.append(f"model      {_model(history, best)}")
+    lines.append(
+        f"trials     {counts['total']} of {description.trials}: {states(counts) or 'none yet'}"
+    )
+    if history.stopped and history.ended_by != "trials":
+        lines.append(f"ended      {history.stopped}")
+    return lines
+
+
+def _reasons(history: StudyHistory) -> list[str]:
+    """Returns why trials are infeasible, or ended early, the most frequent reasons first."""
+    found = reasons(history.trials)
+    lines = [
+        f"{kind:<10} {len(trials)} trial{'' if len(trials) == 1 else 's'}: {text}"
+        for kind, text, trials in found[:_REASONS_SHOWN]
+    ]
+    if len(found) > _REASONS_SHOWN:
+        lines.append(f"           and {len(found) - _REASONS_SHOWN} more reasons: see --json")
+    return lines
+
+
+def _notes(history: StudyHistory) -> list[str]:
+    """Returns what to know when reading the trials."""
+    description, lines = history.description, []
+    if history.superseded:
+        lines.append(f"superseded {history.superseded} infeasible, trained again since")
+    parts = ValidationParts(history.trials).count
+    if parts > 1:
+        lines.append(
+            f"validated  on {parts} different sets of samples: values of trials do not compare"
+        )
+    if description.unread:
+        lines.append(f"never read {', '.join(description.unread)}: changes nothing")
+    others = [e for e in history.engines if e != description.engine]
+    if others:
+        lines.append(f"also by    {', '.join(others)} (see --engine)")
+    return lines
+
+
+def _definition(history: StudyHistory) -> list[str]:
+    description = history.description
+    lines = [
+        f"engine     {description.engine}, pruner {description.pruner}",
+        f"objective  {description.objective.direction} {description.objective.metric}",
+        *data_lines(description),
+    ]
+    return [*lines, f"also at    {history.server}"] if history.server else lines
+
+
+def _made(history: StudyHistory, best: EndedTrial) -> list[str]:
+    return [f"trainer    {_trainers(history)}", *_peak_memory(history, best)]
+
+
+def _peak_memory(history: StudyHistory, best: EndedTrial) -> list[str]:
+    """Returns the peak memory of the best trial, and of the one with the highest."""
+    sizes = {trial.number: trial.result.peak_memory_bytes for trial in history.ended}
+    largest = max(sizes, key=lambda number: sizes[number])
+    if not sizes[largest]:
+        return []
+    of_best, of_largest = (f"{sizes[n] / 2**30:.2f} GiB" for n in (best.number, largest))
+    most = f"the most {of_largest} (trial {largest})"
+    # Trials of older versions have none.
+    own = f"{of_best} at its peak; " if sizes[best.number] else ""
+    return [f"memory     {own}{most}"]
+
+
+def _checkpoint(history: StudyHistory, trial: EndedTrial) -> list[str]:
+    if trial.result.unsaved:
+        return all_wrapped([f"checkpoint none: {trial.result.unsaved}"])
+    # On one line, to copy it.
+    return [f"checkpoint {printable(str(history.checkpoint(trial) or 'not kept'))}"]
+
+
+def _trainers(history: StudyHistory) -> str:
+    """Returns which trainers trained the trials, and why some were not compiled."""
+    used = Counter(
+        (trial.result.trainer, trial.result.trainer_reason)
+        for trial in history.ended
+        if trial.result.trainer
+    )
+    return "; ".join(
+        f"{name} for {count} of {used.total()} trials" + (f" ({reason})" if reason else "")
+        for (name, reason), count in used.most_common()
+    )
+
+
+def _model(history: StudyHistory, best: EndedTrial) -> str:
+    """Returns where the best trial is registered, and how it was verified."""
+    uri = history.model_uri(best)
+    if uri is None:
+        engine = history.champion_engine
+        others = engine and engine != history.description.engine
+        return (
+            f"not registered: the champion is a trial of {engine}" if others else "not registered"
+        )
+    return f"{uri}, verified: {best.verified}" if best.verified else uri
+
+
+def _whose(history: StudyHistory) -> str:
+    """Returns which engine proposed the best trial, if there are several."""
+    return f" of {history.description.engine}" if len(history.engines) > 1 else ""
+
+
+def _how(trial: EndedTrial) -> str:
+    assert trial.best is not None
+    if not trial.result.repeats:
+        pruned = f", pruned at {trial.result.epochs}" if trial.state == "pruned" else ""
+        return f"at epoch {trial.best.epoch}{pruned} of {trial.spec.epochs}"
+    spread = trial.result.spread
+    values = ", ".join(f"{repeat.best.value:.6g}" for repeat in trial.result.repeats)
+    plus_minus = "" if spread is None else f"± {spread:.2g}, "
+    return f"{plus_minus}the mean of {values}"

@@ -1,0 +1,71 @@
+"""Trials side by side, or one below the other where they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from studies.commands.texts.tables import in_blocks
+from studies.commands.texts.values import shown
+from studies.engines.engine import Curve
+from studies.lines import printable, sparkline, terminal_columns, width
+from tracking.history.study_history import StudyHistory
+from tracking.records import TrialRecord
+
+_CURVE: Final = 10
+
+
+def top_trials(history: StudyHistory, count: int | None, curve: Curve) -> list[str]:
+    """Returns the best trials: a row for each if all of it fits, else a column for each.
+
+    Args:
+        history: The study.
+        count: How many; None: as many of the five best as fit next to each other.
+        curve: Reads a trial's objective by epoch.
+    """
+    trials = history.top(count or 5)
+    rows = _rows(history, trials, curve)
+    if _fits(rows):
+        return in_blocks(_transposed(rows))
+    return in_blocks(rows, most=1 if count is None else None)
+
+
+def all_trials(history: StudyHistory, curve: Curve) -> list[str]:
+    """Returns a row for each trial, with the hyperparameters that fit."""
+    columns = _transposed(_rows(history, history.trials, curve))
+    names = len(history.description.space)
+    fixed = fitting = len(columns) - names
+    while fitting < len(columns) and _fits(_transposed(columns[: fitting + 1])):
+        fitting += 1
+    lines = in_blocks(columns[:fitting], most=1)
+    left = names - (fitting - fixed)
+    if left:
+        lines += ["", f"{left} more hyperparameters: see show --trial N, or --json"]
+    return lines
+
+
+def _rows(history: StudyHistory, trials: Sequence[TrialRecord], curve: Curve) -> list[list[str]]:
+    names = history.description.space.names
+    metric = history.description.objective.metric
+    heading = ["trial", metric, "epoch", "state", "curve", *names]
+    return [
+        [*map(printable, heading)],
+        *(_cells(trial, names, sparkline([*curve(trial).values()], _CURVE)) for trial in trials),
+    ]
+
+
+def _cells(trial: TrialRecord, names: Sequence[str], line: str) -> list[str]:
+    values = [shown(trial.spec.values[n]) if n in trial.spec.values else "-" for n in names]
+    best = trial.best
+    at = "-" if best is None else f"{best.epoch}/{trial.spec.epochs}"
+    value = "-" if best is None else shown(best.value)
+    return [str(trial.number), value, at, trial.state, line, *values]
+
+
+def _transposed(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _fits(rows: Sequence[Sequence[str]]) -> bool:
+    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    return sum(widths) + 2 * (len(widths) - 1) <= terminal_columns()

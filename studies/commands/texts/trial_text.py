@@ -1,0 +1,93 @@
+"""One trial in full, as text and as a JSON document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from studies.commands.output import trial_document
+from studies.commands.texts.tables import in_blocks
+from studies.commands.texts.values import shown
+from studies.lines import all_wrapped, printable, sparkline
+from tracking.history.study_history import StudyHistory
+from tracking.history.summary import shell_commands
+from tracking.records import EndedTrial, TrialRecord
+from tracking.store.folder import default_store_path
+
+_CURVE = 60
+
+
+def full_document(history: StudyHistory, trial: TrialRecord) -> dict[str, Any]:
+    """Returns a trial with each epoch's metrics as a JSON document."""
+    return {
+        "study": history.description.name,
+        "engine": history.description.engine,
+        **trial_document(history, trial),
+        "curve": [{"epoch": epoch, **metrics} for epoch, metrics in history.curve(trial).items()],
+    }
+
+
+def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
+    """Returns a trial as text: its outcome, hyperparameters, epochs, and how to run it again."""
+    spec, metric = trial.spec, history.description.objective.metric
+    epochs = history.curve(trial)
+    lines = [f"trial      {trial.number} of {history.description.name}: {trial.state}"]
+    if trial.best is not None:
+        lines.append(f"value      {metric} {shown(trial.best.value)} at epoch {trial.best.epoch}")
+    drawn = sparkline([m[metric] for m in epochs.values() if metric in m], _CURVE)
+    if drawn:
+        lines.append(f"curve      {drawn}")
+    lines.append(
+        f"engine     {history.description.engine}; seed {spec.seed}, at most {spec.epochs} epochs, "
+        f"batches of {spec.batch_size}, {spec.threads} thread{'' if spec.threads == 1 else 's'}"
+    )
+    if spec.goes_on_from is not None:
+        lines.append(f"continues  trial {spec.goes_on_from}, after epoch {spec.initial_epoch}")
+    if spec.attempt > 1:
+        lines.append(f"attempt    {spec.attempt}")
+    if isinstance(trial, EndedTrial):
+        lines += _outcome(history, trial)
+    lines += ["", *(f"{name} = {shown(value)}" for name, value in spec.values.items())]
+    text = all_wrapped(lines)
+    if epochs:
+        text += ["", *_epochs(trial, epochs)]
+    if isinstance(trial, EndedTrial) and trial.best is not None:
+        checkpoint = history.checkpoint(trial)
+        _, again = shell_commands(history, trial, without=default_store_path().absolute())
+        text += ["", *([f"checkpoint {printable(str(checkpoint))}"] if checkpoint else [])]
+        text.append(f"reproduce: {again}")
+    return "\n".join(text)
+
+
+def _outcome(history: StudyHistory, trial: EndedTrial) -> list[str]:
+    result, lines = trial.result, []
+    if result.reason:
+        lines.append(f"reason     {result.reason}")
+    trained = f" by {result.trainer}" if result.trainer else ""
+    why = f" ({result.trainer_reason})" if result.trainer_reason else ""
+    lines.append(f"trained    {result.epochs} epochs in {result.seconds:.1f} s{trained}{why}")
+    if result.peak_memory_bytes:
+        lines.append(f"memory     {result.peak_memory_bytes / 2**30:.2f} GiB at its peak")
+    lines += [
+        f"repeat {number:<4}{shown(repeat.best.value)} at epoch {repeat.best.epoch}, "
+        f"seed {repeat.seed}"
+        for number, repeat in enumerate(result.repeats)
+    ]
+    if result.unsaved:
+        lines.append(f"checkpoint none: {result.unsaved}")
+    if trial.verified:
+        lines.append(f"verified   {trial.verified}")
+    if uri := history.model_uri(trial):
+        lines.append(f"model      {uri}")
+    return lines
+
+
+def _epochs(trial: TrialRecord, epochs: dict[int, dict[str, float]]) -> list[str]:
+    """Returns each epoch's metrics; the best epoch is marked."""
+    best = 0 if trial.best is None else trial.best.epoch
+    names = dict.fromkeys(name for metrics in epochs.values() for name in metrics)
+    numbers = [f"{epoch}{' best' if epoch == best else ''}" for epoch in epochs]
+    columns = [["epoch", *numbers]]
+    for name in names:
+        cells = [shown(m[name]) if name in m else "-" for m in epochs.values()]
+        columns.append([printable(name), *cells])
+    return in_blocks(columns)
