@@ -101,6 +101,28 @@ class ThreadsDiffer:
     threads: int
 
 
+class LoadedByWorkers:
+    """What executors share whose workers load the study."""
+
+    _loaded: Loaded | None = None
+
+    @property
+    def loaded(self) -> Loaded:
+        """The answer of a worker that has loaded the study."""
+        assert self._loaded is not None, "call load() first"
+        return self._loaded
+
+    @property
+    def description(self) -> StudyDescription:
+        """See `Executor`."""
+        return self.loaded.description
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """See `Executor`."""
+        return self.loaded.environment
+
+
 def check_same(before: StudyDescription, now: StudyDescription) -> None:
     """Checks that two processes have loaded the same study.
 

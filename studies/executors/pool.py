@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 
 from search_spaces import SearchSpace
 from search_spaces.errors import WorkerError
 from studies.executors.executor import Handler
-from studies.executors.messages import Loaded, check_same
+from studies.executors.messages import LoadedByWorkers, check_same
 from studies.executors.worker import WorkerExecutor
 from studies.executors.worker_process import OnOutput
-from tracking.records import StudyDescription, TrialSpec, TrialTask
+from tracking.records import TrialSpec, TrialTask
 
 _SECONDS_BETWEEN_LOOKS = 0.05
 
 
-class WorkerPool:
+class WorkerPool(LoadedByWorkers):
     """Runs as many trials at once as it has workers. See `Executor`.
 
     Trials begin as soon as one worker has loaded the study; the others join when they are ready.
@@ -33,7 +33,6 @@ class WorkerPool:
     ) -> None:
         self._workers = list(workers)
         self._on_output = on_output
-        self._loaded: Loaded | None = None
 
     def load(self) -> None:
         """Waits until one worker has loaded the study. Raises StudyError if it cannot."""
@@ -64,22 +63,6 @@ class WorkerPool:
     def __len__(self) -> int:
         """Returns the number of workers."""
         return len(self._workers)
-
-    @property
-    def loaded(self) -> Loaded:
-        """The answer of a worker that has loaded the study."""
-        assert self._loaded is not None, "call load() first"
-        return self._loaded
-
-    @property
-    def description(self) -> StudyDescription:
-        """See `Executor`."""
-        return self.loaded.description
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """See `Executor`."""
-        return self.loaded.environment
 
     @property
     def free(self) -> int:

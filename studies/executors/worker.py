@@ -21,6 +21,7 @@ from studies.executors.messages import (
     ChampionSaved,
     Failed,
     Loaded,
+    LoadedByWorkers,
     LoadStudy,
     SaveChampion,
     ThreadsDiffer,
@@ -30,13 +31,13 @@ from studies.executors.worker_process import OnOutput, WorkerProcess
 from studies.user_code.loading import Target
 from studies.user_code.own_modules import place_of
 from studies.user_code.shipping import ShippedStudy
-from tracking.records import EpochResult, StudyDescription, TrialSpec, TrialTask
+from tracking.records import EpochResult, TrialSpec, TrialTask
 
 # Don't wait for a study that kills its worker each time.
 _ATTEMPTS = 3
 
 
-class WorkerExecutor:
+class WorkerExecutor(LoadedByWorkers):
     """Runs trials in a process, which is replaced when it ends by itself.
 
     Args:
@@ -73,7 +74,6 @@ class WorkerExecutor:
         self._on_output = on_output or (lambda line: None)
         self._waiting: deque[TrialTask] = deque()
         self._running: TrialSpec | None = None
-        self._loaded: Loaded | None = None
         self._folder = folder if folder and Path(folder).is_dir() else None
         self._variables = dict(variables or {})
         self._process = self._start()
@@ -158,22 +158,6 @@ class WorkerExecutor:
             target = replace(target, source=code.source, modules=modules)
             self._load_study = replace(self._load_study, target=target)
         return True
-
-    @property
-    def loaded(self) -> Loaded:
-        """The worker's answer after loading the study."""
-        assert self._loaded is not None, "call load() first"
-        return self._loaded
-
-    @property
-    def description(self) -> StudyDescription:
-        """See `Executor`."""
-        return self.loaded.description
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """See `Executor`."""
-        return self.loaded.environment
 
     @property
     def free(self) -> int:
