@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import numbers
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from search_spaces.errors import DataError
+from search_spaces.suggestions import suggestion
 
 DEFAULT_SHARE = 0.2
 PREPROCESSING_NAMES = ("standardize", "minmax")
@@ -70,13 +70,6 @@ def check_options(
     return options
 
 
-def unknown_name(what: str, received: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
-    """Returns the message for an unknown name, with the nearest known ones."""
-    near = difflib.get_close_matches(received.lower(), list(known), n=2, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
-    return f"{what}={received!r} is not known.{hint} Known: {', '.join(map(repr, known))}."
-
-
 def _is_zero(value: object) -> bool:
     return isinstance(value, numbers.Real) and value == 0
 
@@ -121,8 +114,8 @@ def _check_preprocess(value: object) -> object:
         return value
     if isinstance(value, str):
         raise DataError(
-            unknown_name("preprocess", value, PREPROCESSING_NAMES)
-            + " A scikit-learn transformer may be passed as well."
+            f"preprocess={value!r} is not known. {suggestion(value, PREPROCESSING_NAMES)} A "
+            "scikit-learn transformer may be passed as well."
         )
     if isinstance(value, type):
         raise DataError(

@@ -12,7 +12,7 @@ import importlib.util
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.abc import Loader, MetaPathFinder
+from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -97,32 +97,20 @@ class _Finder(MetaPathFinder):
         ours = PathFinder.find_spec(fullname, [str(_place_of_ours(package))])
         if ours is not None:
             if fullname in _theirs and ours.loader is not None:
-                ours.loader = _Loader(ours.loader)
+                run = ours.loader.exec_module
+
+                def run_and_let_in(module: ModuleType) -> None:
+                    run(module)
+                    _let_in(module)
+
+                # Each spec has a loader of its own.
+                ours.loader.exec_module = run_and_let_in  # type: ignore[method-assign]
             return ours
         # As Python does: a package runs before its modules.
         for _ in _modules(package):
             pass
         folders = [str(place) for place in _theirs[package] if place.is_dir()]
         return PathFinder.find_spec(fullname, folders)
-
-
-class _Loader(Loader):
-    """Loads a module of ours that a user has too."""
-
-    def __init__(self, loader: Loader) -> None:
-        self._loader = loader
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loader, name)
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """See `Loader`."""
-        return self._loader.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        """See `Loader`."""
-        self._loader.exec_module(module)
-        _let_in(module)
 
 
 class _Shared(ModuleType):

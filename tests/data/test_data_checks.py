@@ -53,7 +53,7 @@ def changed(array: np.ndarray, *changes: tuple[Any, float]) -> np.ndarray:
         ({"seed": None}, "seed must be .* not None"),
         ({"preprocess": "standardise"}, "preprocess='standardise' .* Did you mean 'standardize'"),
         ({"preprocess": "min-max"}, "Did you mean 'minmax'"),
-        ({"preprocess": "zzz"}, "is not known. Known: 'standardize', 'minmax'"),
+        ({"preprocess": "zzz"}, "is not known. Choose from 'standardize' and 'minmax'"),
         ({"preprocess": len}, "methods fit and transform"),
         ({"preprocess": dict}, "is the class dict, not an object of it. Pass `dict\\(\\)`"),
     ],
