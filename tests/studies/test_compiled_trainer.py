@@ -415,7 +415,9 @@ def test_a_step_that_the_quickest_executor_cannot_run_is_run_by_the_default_one(
     finally:
         tensorflow_parts.rewrite_large_sums(False)
     (program,) = trainer.programs
-    assert program.executors == ("", "SINGLE_THREADED_EXECUTOR"), "the model is not such a one"
+    assert [loop.executor for loop in program._loops] == ["", "SINGLE_THREADED_EXECUTOR"], (
+        "the model is not such a one"
+    )
     assert trained == [by_fit, by_fit]
 
 
@@ -436,7 +438,10 @@ def test_sums_of_large_gradients_come_to_the_same_each_time(
     trainer, splits, spec = CompiledTrainer("compiled"), batches_of(size), spec_of(1, size)
     trained = [by_trainer(trainer, build, splits, spec) for _ in range(2)]
     (program,) = trainer.programs
-    assert program.executors == ("SINGLE_THREADED_EXECUTOR", "SINGLE_THREADED_EXECUTOR")
+    assert [loop.executor for loop in program._loops] == [
+        "SINGLE_THREADED_EXECUTOR",
+        "SINGLE_THREADED_EXECUTOR",
+    ]
     assert trained == 2 * [by_hand(build, splits, spec)]
 
 

@@ -121,11 +121,6 @@ class Program:
             warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
         return record
 
-    @property
-    def executors(self) -> tuple[str, str]:
-        """TensorFlow's executors of a training step and a validation step; see `Loop`."""
-        return self._epoch.executor, self._validation.executor
-
     def serves(self, structure: Structure) -> bool:
         """Returns whether the program can be used for the numbers of another trial."""
         return all(condition.holds(structure.values) for condition in self._record.conditions)
