@@ -104,6 +104,7 @@ from studies.champion.evaluation import evaluate  # noqa: E402
 from studies.definition import outputs  # noqa: E402
 from studies.definition.seeds import epoch_seed, permutation, seed_states  # noqa: E402
 from studies.engines.optuna_export import export_optuna  # noqa: E402
+from studies.results.changes import delete_study, rename_study  # noqa: E402
 from studies.results.models import load_model  # noqa: E402
 from studies.results.study_results import (  # noqa: E402
     StudyResults,
@@ -148,6 +149,7 @@ __all__ = [
     "batchnorm",
     "bias_initializer",
     "datasets",
+    "delete_study",
     "discover",
     "dropout",
     "epoch_seed",
@@ -169,6 +171,7 @@ __all__ = [
     "outputs",
     "permutation",
     "read_study",
+    "rename_study",
     "seed_states",
     "units",
 ]

@@ -10,6 +10,7 @@ Each is looked up when it is first needed. A missing part turns its feature off:
 - Its checks of logged values, or a table with the known schema: the client writes runs, at five
   times the CPU.
 - A column of addresses: it is not changed when a store is moved.
+- Removing what is in the trash: a deleted study's record stays there, without its files.
 - Its experiment "Default": it is shown, though nothing is in it.
 - Named views in an experiment's tags: `kerastudy ui` opens the plain page.
 """
@@ -25,12 +26,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from search_spaces.private_parts import MissingPartError, ModulePart
+from search_spaces.private_parts import AttributePart, MissingPartError, ModulePart
 
 # Makes a database with our own place for artifacts; the client has no option for it.
 _STORE: Final = ModulePart("mlflow", "mlflow.store.tracking.sqlalchemy_store", "SqlAlchemyStore")
 # Checks and cuts what is written without the client, as the client does.
 _CHECK: Final = ModulePart("mlflow", "mlflow.utils.validation", "_validate_batch_log_data")
+
+# What `mlflow gc` calls, for all that is in the trash.
+_REMOVE_RUN: Final = AttributePart("mlflow", "SqlAlchemyStore", "_hard_delete_run")
+_REMOVE_MODEL: Final = AttributePart("mlflow", "SqlAlchemyStore", "_hard_delete_logged_model")
+_REMOVE_EXPERIMENT: Final = AttributePart("mlflow", "SqlAlchemyStore", "_hard_delete_experiment")
 
 # They log exceptions with a traceback, the making of tables, and each model.
 _TOO_LOUD: Final = {
@@ -79,6 +85,31 @@ def make_database(uri: str, artifacts_uri: str) -> None:
 
         # Its first use makes missing tables.
         MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
+
+
+def purge_experiment(uri: str, artifacts_uri: str, experiment_id: str) -> None:
+    """Removes an experiment that is in the trash from the database, with its runs and models.
+
+    Args:
+        uri: The database's address.
+        artifacts_uri: The place of artifacts.
+        experiment_id: The experiment.
+
+    Raises:
+        MissingPartError: If this version of MLflow removes them in another way.
+    """
+    from mlflow.entities import ViewType
+
+    store = _STORE.get()(uri, artifacts_uri)
+    remove_run, remove_model = _REMOVE_RUN.of(store), _REMOVE_MODEL.of(store)
+    remove_experiment = _REMOVE_EXPERIMENT.of(store)
+    while runs := store.search_runs([experiment_id], "", ViewType.ALL, max_results=1000):
+        for run in runs:
+            remove_run(run.info.run_id)
+    while models := store.search_logged_models([experiment_id], max_results=50):
+        for model in models:
+            remove_model(model.model_id)
+    remove_experiment(experiment_id)
 
 
 def hide_default_experiment(database: sqlite3.Connection) -> None:

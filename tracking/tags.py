@@ -21,6 +21,7 @@ SERVER = "kerastudy.server"  # of an experiment: the MLflow server that gets a c
 NO_SERVER = "off"
 NAME = "kerastudy.name"  # of an experiment: the study's first name
 EXPERIMENT = "kerastudy.experiment"  # of a registered model and its versions: the study's id
+DELETING = "kerastudy.deleting"  # of an experiment: its deletion has begun
 IDENTITY = "kerastudy.identity"  # of an experiment: the same in the store and on the server
 COPY_OF = "kerastudy.copy_of"  # of a run on a server: the run of the store
 COPIED = "kerastudy.copied"  # of a run on a server: that run's state which is fully copied

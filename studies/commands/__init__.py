@@ -6,7 +6,8 @@
 | `launch`, `reproduce` | commands that run trials |
 | `evaluate` | the champion on the sealed test part |
 | `list_studies`, `show`, `report`, `compare`, `ui` | commands that look at them |
-| `push`, `export` | sending them to an MLflow server, or into an Optuna storage |
+| `push`, `export` | sending them to an MLflow server, writing them for people and other tools |
+| `rename`, `delete` | changing a study's name, deleting it for ever |
 | `doctor` | checking and mending the store |
 | `trusting` | asking before running a stranger's code |
 | `reading` | finding the study that the arguments name |

@@ -58,6 +58,8 @@ class Group(click.Group):
         "Hand over, keep in order": {
             "export": "export",
             "push": "push",
+            "rename": "rename",
+            "delete": "delete",
             "doctor": "doctor",
         },
     }
@@ -119,7 +121,7 @@ def kerastudy() -> None:
     kerastudy ui digits                  look at it in the MLflow UI
     kerastudy reproduce digits           run the best trial again, bit for bit
     kerastudy evaluate digits            its champion on the sealed test part
-    kerastudy export digits --as optuna  for Optuna's dashboard
+    kerastudy export digits --as script  the best trial as plain Keras
     kerastudy push digits                send it to an MLflow server too
     kerastudy doctor --fix               find and mend what is wrong in the store
     """  # noqa: D301 - click reads \b, which must not be escaped

@@ -10,7 +10,7 @@ from search_spaces.errors import StudyNotFoundError
 from studies.definition.settings import check_engine
 from studies.progress import waiting
 from tracking.history.study_history import StudyHistory, read_study
-from tracking.store.folder import default_store_path, open_store
+from tracking.store.folder import Store, default_store_path, open_store
 
 
 def history_of(study: str, engine: str | None, store: Path | None) -> StudyHistory:
@@ -20,16 +20,26 @@ def history_of(study: str, engine: str | None, store: Path | None) -> StudyHisto
         StudyNotFoundError: If there is no store there, or no such study in it.
         EngineError: If there is no such engine.
     """
-    path = store if store is not None else default_store_path()
     engine = None if engine is None else check_engine(engine)
+    opened = store_of(store)
+    with waiting(f"reading the store {str(opened.root)!r}"):
+        return read_study(opened, unicodedata.normalize("NFC", study), engine)
+
+
+def store_of(store: Path | None) -> Store:
+    """Opens the store that a command names.
+
+    Raises:
+        StudyNotFoundError: If there is none.
+    """
+    path = store if store is not None else default_store_path()
     opened = open_store(path)
     if opened is None:
         raise StudyNotFoundError(
             f"There is no store at {str(path)!r}. Name one with --store, or start a study with: "
             "kerastudy launch digits"
         )
-    with waiting(f"reading the store {str(path)!r}"):
-        return read_study(opened, unicodedata.normalize("NFC", study), engine)
+    return opened
 
 
 def histories_of(

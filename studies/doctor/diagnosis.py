@@ -18,7 +18,13 @@ from tracking.doctor.checkpoints import check_checkpoints, check_orphan_studies,
 from tracking.doctor.definitions import check_code, check_definitions
 from tracking.doctor.findings import Ailment, Finding, attended
 from tracking.doctor.folder import check_facts, check_leftovers, check_record, nobody_makes
-from tracking.doctor.lost import check_lost_parents, check_places, check_tags, deleted_studies
+from tracking.doctor.lost import (
+    check_half_deleted,
+    check_lost_parents,
+    check_places,
+    check_tags,
+    deleted_studies,
+)
 from tracking.doctor.runs import check_readable, check_running, check_unmade
 from tracking.doctor.studies import StudyRecord, read_record
 from tracking.history.study_history import read_study, study_engines
@@ -111,6 +117,7 @@ def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None =
         return Diagnosis(root, (*of_record, *findings), at_work, unread)
     # This updates the addresses of a moved store.
     store = open_store(root) or store
+    findings += attended(check_half_deleted(store), fix=fix)
     experiments = list(study_experiments(store))
 
     left_alone: set[str] = set()

@@ -10,6 +10,7 @@ from search_spaces.errors import StoreError
 from tracking import tags
 from tracking.doctor.findings import Ailment
 from tracking.doctor.studies import StudyRecord
+from tracking.runs.deleting import delete_study, half_deleted
 from tracking.runs.parents import (
     engine_of,
     lost_parents,
@@ -97,6 +98,18 @@ def check_places(record: StudyRecord) -> Iterator[Ailment]:
             )
 
 
+def check_half_deleted(store: Store) -> Iterator[Ailment]:
+    """Checks for studies whose deletion was interrupted."""
+    for experiment in half_deleted(store):
+        yield Ailment(
+            "leftover",
+            f"the deletion of the study {experiment.name!r} was interrupted",
+            "--fix finishes it, as does: kerastudy delete",
+            study=experiment.name,
+            mend=partial(delete_study, store, experiment.name),
+        )
+
+
 def deleted_studies(store: Store) -> dict[str, str]:
     """Returns the studies in MLflow's trash: their files, and what can be done."""
     found = {}
@@ -106,7 +119,7 @@ def deleted_studies(store: Store) -> dict[str, str]:
     runs = search_runs(store.client, ids, marked, deleted=True)
     studies = {run.info.experiment_id for run in runs}
     for experiment in deleted:
-        if experiment.experiment_id not in studies:
+        if experiment.experiment_id not in studies or tags.DELETING in experiment.tags:
             continue
         folder = study_folder(store, experiment.experiment_id)
         files = [path for path in folder.rglob("*") if path.is_file()]

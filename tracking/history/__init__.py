@@ -9,6 +9,7 @@
 | `overlaps` | how far the regions that good trials occupy overlap |
 | `reasons` | why trials are infeasible or ended early, counted |
 | `recorded_code` | the code that trials ran from |
+| `renaming` | renames a study |
 | `selection` | choosing the best of a study's trials |
 | `sparkline` | a curve in one line of text |
 | `study_history` | reading studies back from MLflow |

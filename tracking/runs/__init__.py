@@ -3,6 +3,7 @@
 | module | holds |
 |---|---|
 | `champion_versions` | which version of a registered model is the champion |
+| `deleting` | deletes a study for ever |
 | `experiments` | MLflow's experiment of a study |
 | `markdown` | Markdown for descriptions |
 | `mlflow_names` | names of metrics and hyperparameters as MLflow takes them |

@@ -1,0 +1,59 @@
+"""Renames a study: its experiment, and its registered model."""
+
+from __future__ import annotations
+
+from search_spaces.errors import StudyDeletedError, StudyNameError
+from tracking import tags
+from tracking.history.study_history import read_engines, read_study
+from tracking.history.summary import study_note
+from tracking.runs.champion_versions import models_of
+from tracking.runs.parents import in_trash
+from tracking.store.folder import Store
+from tracking.store.names import check_study_name
+
+
+def rename_study(store: Store, name: str, to: str) -> str:
+    """Renames a study, with its registered model if that has its name.
+
+    Launched from its file, it resumes under ``--name`` with the new name. A copy on a server keeps
+    the former one.
+
+    Args:
+        store: The store.
+        name: The present name.
+        to: The new one.
+
+    Returns:
+        The new name, as it is recorded.
+
+    Raises:
+        StudyNotFoundError: If there is no such study.
+        StudyNameError: If the new name can't be one, or is taken by a study or a registered model.
+        StudyDeletedError: If a study in MLflow's trash has the new name.
+        StoreLockedError: If a process runs the study.
+    """
+    from mlflow.exceptions import MlflowException
+
+    to = check_study_name(to)
+    history, client = read_study(store, name), store.client
+    former = history.description.name
+    taken = client.get_experiment_by_name(to)
+    if taken is not None and taken.lifecycle_stage == "deleted":
+        raise StudyDeletedError(in_trash(store, taken))
+    if taken is not None:
+        raise StudyNameError(f"The store has a study {to!r} already. Choose another name.")
+    with store.lock_study(former, history.experiment_id):
+        # The model first: a process that is killed in between can be run again.
+        for model in models_of(client, history.experiment_id):
+            if model.name == former:
+                try:
+                    client.rename_registered_model(former, to)
+                except MlflowException as error:
+                    raise StudyNameError(
+                        f"The store has a registered model {to!r} already ({error.error_code}). "
+                        "Choose another name."
+                    ) from None
+        client.rename_experiment(history.experiment_id, to)
+        for each in read_engines(store, to):
+            client.set_tag(each.parent_run_id, tags.NOTE, study_note(each, each.stopped))
+    return to
