@@ -7,26 +7,53 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import psutil
 import pytest
-from scripted import ScriptedExecutor, describe, run_study
+from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 from suite import exhaustive_but
 from user_commands import KERASTUDY, environment
 
+import kerastudy as ks
+from search_spaces import SearchSpace
 from studies.progress import NoProgress
 from tracking.history.study_history import StudyHistory
+from tracking.records import TrialSpec
+
+HEADERS = ".ag-header-cell"
+ELSEWHERE = "elsewhere.example"
+PICTURE = f"![x](http://{ELSEWHERE}/x.png)"
+SPACE = SearchSpace(
+    ks.Float("rate", 1e-4, 1e-1, scale="log"),
+    ks.Int("units", 4, 64),
+    ks.Choice("<b>kind</b>", ["<i>a</i>", PICTURE]),
+)
+# MLflow's own, in every page of it.
+KNOWN_ERRORS = ("mlflow/users/current - Failed to load resource", "ResizeObserver loop")
+
+
+class WithModel(ScriptedExecutor):
+    def save_champion(
+        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
+    ) -> dict[str, float]:
+        return save_made_up_model(folder, checkpoint)
 
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> StudyHistory:
     store = tmp_path_factory.mktemp("ui") / "store"
-    executor = ScriptedExecutor(describe(name="연구 1", trials=6, notes="What this is for."))
+    notes = f"What this is for. <img src='http://{ELSEWHERE}/x.png'> {PICTURE}"
+    described = describe(
+        name="연구 1", trials=14, notes=notes, space=SPACE, pruner="median", seed=3
+    )
+    executor = WithModel(described, infeasible={2})
     return run_study(executor, store=store, progress=NoProgress())
 
 
@@ -72,10 +99,11 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
         "--disable-background-networking",
         "--disable-component-update",
         "--disable-sync",
-        "--window-size=1500,1100",
+        "--window-size=2200,1400",
         f"--user-data-dir={tmp_path_factory.mktemp('browser')}",
     ):
         options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
     yield chrome
     chrome.quit()
@@ -89,7 +117,7 @@ def see(browser: webdriver.Chrome, address: str, *texts: str) -> str:
     def shown(driver: webdriver.Chrome) -> str | None:
         for folded in driver.find_elements(By.XPATH, "//button[normalize-space(.) = 'Show more']"):
             folded.click()
-        text = driver.find_element(By.TAG_NAME, "body").text
+        text = " ".join(driver.find_element(By.TAG_NAME, "body").text.split())
         return text if all(wanted in text for wanted in texts) else None
 
     wait = WebDriverWait(browser, 60, ignored_exceptions=[Exception])
@@ -132,11 +160,84 @@ def test_listens_on_this_machine_alone(server: dict[str, Any]) -> None:
     assert set(listening) == {"127.0.0.1"}
 
 
-def test_opens_at_the_study(
+def view(server: dict[str, Any], name: str) -> str:
+    address: str = server["views"][name]
+    return address
+
+
+def rows(browser: webdriver.Chrome) -> list[str]:
+    """The names of the runs in a table, as sorted."""
+    cells = browser.find_elements(By.CSS_SELECTOR, ".ag-row [col-id*='Run Name'] a")
+    return [cell.text for cell in sorted(cells, key=lambda cell: cell.location["y"])]
+
+
+def wait_for(browser: webdriver.Chrome, found: Callable[[], Any], what: str) -> Any:
+    wait = WebDriverWait(browser, 60, ignored_exceptions=[Exception])
+    return wait.until(lambda _: found(), f"no {what} on {browser.current_url}")
+
+
+def test_opens_at_the_trials_sorted_with_their_columns(
     browser: webdriver.Chrome, server: dict[str, Any], history: StudyHistory
 ) -> None:
-    """Its runs are there: the parent, and its trials below it."""
-    see(browser, server["url"], "연구 1", "연구 1 (optuna:tpe)")
+    assert server["url"] == view(server, "trials")
+    best = history.top(20)
+    first = f"#{best[0].number} · "
+    text = see(browser, server["url"], "best_val_loss", "kerastudy.state", first)
+    assert "GenAI" in text and f"{len(history.trials)} matching runs" in text
+    names = wait_for(browser, lambda: rows(browser)[: len(best)], "row")
+    numbers = [int(name.removeprefix("#").split(" ")[0]) for name in names]
+    # Of equal values MLflow decides.
+    values = {trial.number: trial.best.value for trial in best if trial.best}
+    assert [values[number] for number in numbers[:5]] == sorted(values.values())[:5]
+    assert history.description.name not in {name.split(" (")[0] for name in names}
+    headers = [
+        each.get_attribute("col-id") for each in browser.find_elements(By.CSS_SELECTOR, HEADERS)
+    ]
+    shown = [each for each in headers if each and each.startswith(("metrics.", "tags."))]
+    assert shown == [
+        "metrics.`best_val_loss`",
+        "tags.`kerastudy.best_epoch`",
+        "tags.`kerastudy.state`",
+    ]
+
+
+def test_the_views_are_listed(browser: webdriver.Chrome, server: dict[str, Any]) -> None:
+    see(browser, server["url"], "best_val_loss")
+    browser.find_element(By.CSS_SELECTOR, "[data-testid='saved-views-trigger']").click()
+    listed = "[data-testid^='saved-views-item-']"
+    found = wait_for(browser, lambda: browser.find_elements(By.CSS_SELECTOR, listed), "view")
+    assert [each.text for each in found] == ["Trials", "Charts", "Curves of the ten best"]
+
+
+def test_charts_are_drawn(
+    browser: webdriver.Chrome, server: dict[str, Any], history: StudyHistory
+) -> None:
+    """The value of each trial that has one: by number, and by each hyperparameter."""
+    see(browser, view(server, "charts"), "Trials (2)", "Hyperparameters (3)", "Parallel Coord")
+    valued = len(history.top(100))
+
+    def points() -> bool:
+        plots = browser.find_elements(By.CSS_SELECTOR, ".js-plotly-plot")
+        drawn = [len(plot.find_elements(By.CSS_SELECTOR, ".point")) for plot in plots]
+        return drawn.count(valued) >= 2
+
+    wait_for(browser, points, "scatter chart with all trials")
+    parallel = ".parcoords canvas, canvas"
+    wait_for(browser, lambda: browser.find_elements(By.CSS_SELECTOR, parallel), "lines")
+
+
+def test_training_and_validation_share_a_chart(
+    browser: webdriver.Chrome, server: dict[str, Any], history: StudyHistory
+) -> None:
+    see(browser, view(server, "curves"), "Training and validation (1)")
+    plot = wait_for(
+        browser, lambda: browser.find_elements(By.CSS_SELECTOR, ".js-plotly-plot"), "chart"
+    )[0]
+    lines = ".scatterlayer .trace"
+    # Two for each of the ten best.
+    wait_for(
+        browser, lambda: len(plot.find_elements(By.CSS_SELECTOR, lines)) >= 20, "twenty curves"
+    )
 
 
 def test_the_parent_run_reads_as_a_summary(
@@ -144,13 +245,48 @@ def test_the_parent_run_reads_as_a_summary(
 ) -> None:
     page = f"{server['address']}/#/experiments/{history.experiment_id}/runs/{history.parent_run_id}"
     best = history.best
-    assert best is not None
-    see(browser, page, f"Best: trial {best.number}", "What this is for.", "kerastudy reproduce")
+    assert best is not None and best.best is not None
+    verdict = f"Best: val_loss {best.best.value:.6g} at epoch {best.best.epoch}"
+    text = see(browser, page, verdict, "What this is for.", "kerastudy reproduce", "<i>a</i>")
+    assert "<img" in text
+    assert not browser.find_elements(By.CSS_SELECTOR, f"img[src*='{ELSEWHERE}']")
+    trial = browser.find_element(By.LINK_TEXT, f"trial {best.number}").get_attribute("href")
+    assert trial is not None
+    see(browser, trial, f"#{best.number} · val_loss", "rate", "units", "Complete after")
+    assert "Model training" in browser.find_element(By.TAG_NAME, "body").text
 
 
-def test_a_trial_shows_its_hyperparameters_and_metrics(
+def test_a_trials_curves_come_before_single_numbers(
     browser: webdriver.Chrome, server: dict[str, Any], history: StudyHistory
 ) -> None:
-    trial = history.trials[0]
+    trial = history.top(1)[0]
     page = f"{server['address']}/#/experiments/{history.experiment_id}/runs/{trial.run_id}"
-    see(browser, page, "trial 0", "rate", "units", "best_val_loss", "best_epoch")
+    text = see(browser, f"{page}/model-metrics", "Model metrics (3)", "val_loss")
+    assert "seconds" not in text and "model_parameters" not in text
+
+
+def test_the_registered_model_says_how_to_load_it(
+    browser: webdriver.Chrome, server: dict[str, Any], history: StudyHistory
+) -> None:
+    page = f"{server['address']}/#/models/{quote(history.description.name)}"
+    see(browser, page, "The best checkpoints of the study", "models:/연구 1@champion")
+    best = history.top(1)[0]
+    see(browser, f"{page}/versions/1", f"trial {best.number}", "files", "kerastudy reproduce")
+
+
+def test_no_page_has_an_error_or_asks_another_host(
+    browser: webdriver.Chrome, server: dict[str, Any]
+) -> None:
+    """All pages of the tests above, which this browser has seen."""
+    for page in server["views"].values():
+        see(browser, page, "matching runs")
+    errors = [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"]
+    assert [e for e in errors if not any(known in e for known in KNOWN_ERRORS)] == []
+    sent = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = [
+        urlsplit(each["params"]["request"]["url"])
+        for each in sent
+        if each["method"] == "Network.requestWillBeSent"
+    ]
+    hosts = {each.netloc for each in asked if each.scheme in ("http", "https")}
+    assert hosts == {server["address"].removeprefix("http://")}

@@ -13,6 +13,7 @@ import kerastudy as ks
 from search_spaces import SearchSpace
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.history.summary import shell_commands, study_note
+from tracking.runs.run_contents import local_artifacts
 from tracking.runs.study_runs import StudyRuns
 from tracking.store.folder import Store
 
@@ -53,7 +54,7 @@ def test_the_verdict_comes_first(shared_store: Store) -> None:
     assert first.startswith("**Best: val_loss 0.48 at epoch 2, [trial 2](#/experiments/")
     # From the first trial's value to the best.
     assert first.endswith("0.5 `█▄▁` 0.48") and "not verified" in first
-    assert [*re.findall(r"\[(\w+)\]\(#/", links)] == ["report", "trials", "charts", "curves"]
+    assert [*re.findall(r"\[(\w+)\]\(#/", links)] == ["trials", "charts", "curves"]
     assert states == "3 of 12 trials: 3 complete. Stopped: all 3 trials are done."
     assert "Next: launch the study again to run the other 9 trials" in "".join(rest)
     assert rest[-3:] == [
@@ -65,8 +66,11 @@ def test_the_verdict_comes_first(shared_store: Store) -> None:
 
 def test_its_links_lead_to_runs(shared_store: Store) -> None:
     history = study(shared_store, "links")
+    parent = shared_store.client.get_run(history.parent_run_id)
+    (local_artifacts(shared_store, parent) / "report.html").write_text("A report.")
     note = study_note(history, "done")
     runs = set(re.findall(rf"#/experiments/{history.experiment_id}/runs/(\w{{32}})", note))
+    assert f"/{history.parent_run_id}/artifacts/report.html" in note
     assert runs == {history.parent_run_id, *(trial.run_id for trial in history.trials)}
 
 

@@ -14,9 +14,14 @@ from tracking.records import EndedTrial, TrialRecord
 from tracking.records.verified import is_partial, is_whole
 from tracking.runs.markdown import code_block, link, plain, table
 from tracking.runs.pages import VIEWS, artifact_page, model_page, run_page, view_page
+from tracking.runs.run_contents import local_artifacts
 from tracking.runs.trial_pages import reproduce_command, short
 
+REPORT: Final = "report.html"
+"""The report's path among the artifacts of a study's parent run, where there is one."""
 _TOP: Final = 10
+# The table of a wide study goes on in the report: descriptions have 8,000 characters.
+_MOST_ROWS: Final = 30
 # With more hyperparameters a table has the trials side by side, of which so many fit.
 _MOST_COLUMNS: Final = 7
 _SIDE_BY_SIDE: Final = 5
@@ -112,12 +117,16 @@ def _progress(history: StudyHistory) -> str:
 
 def _links(history: StudyHistory) -> Iterator[str]:
     experiment = history.experiment_id
-    if history.ended:
-        yield link("report", artifact_page(experiment, history.parent_run_id, "report.html"))
+    if (_artifacts(history) / REPORT).is_file():
+        yield link("report", artifact_page(experiment, history.parent_run_id, REPORT))
     if history.champion_model:
         yield link("registered model", model_page(history.champion_model))
     for view in VIEWS:
         yield link(view, view_page(experiment, view))
+
+
+def _artifacts(history: StudyHistory) -> Path:
+    return local_artifacts(history.store, history.store.client.get_run(history.parent_run_id))
 
 
 def _next(history: StudyHistory, best: EndedTrial | None) -> str:
@@ -130,7 +139,7 @@ def _next(history: StudyHistory, best: EndedTrial | None) -> str:
 
 
 def _table(history: StudyHistory) -> list[str]:
-    best, names = history.top(_TOP), history.description.space.names
+    best, names = history.top(_TOP), history.description.space.names[:_MOST_ROWS]
     wide = len(names) > _MOST_COLUMNS
     header = ["trial", "value", "epoch", "state", *(plain(name) for name in names)]
     rows = [_row(history, trial, names) for trial in best[: _SIDE_BY_SIDE if wide else _TOP]]

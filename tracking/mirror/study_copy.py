@@ -275,11 +275,11 @@ class StudyCopy:
         copy.tags.update(changed)
 
     def _send_files(self, run: Run, copy: _Copy) -> bool:
-        """Sends a study's definition and the texts of its files; returns whether all arrived."""
+        """Sends a study's definition, files and report; returns whether all arrived."""
         if run.data.tags.get(tags.KIND) != "study":
             return True
         root = local_artifacts(self._store, run)
-        for path in sorted((root / "study").rglob("*")):
+        for path in sorted(root.rglob("*")):
             if not path.is_file() or is_piece(path):
                 continue
             facts = path.stat()
@@ -289,7 +289,7 @@ class StudyCopy:
             try:
                 with as_server_errors(self.address):
                     folder = path.parent.relative_to(root).as_posix()
-                    self._server.log_artifact(copy.run_id, str(path), folder)
+                    self._server.log_artifact(copy.run_id, str(path), folder.strip(".") or None)
             except ServerRefusedError as error:
                 # Files may go to another place than the server: send the runs nevertheless.
                 self.fault = str(error)

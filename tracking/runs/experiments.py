@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Final
 
 from search_spaces.errors import StoreError, StudyDeletedError
 from tracking import tags
@@ -16,9 +15,6 @@ from tracking.runs.study_files import adopt_folder, left_over_folder
 from tracking.store.atomic import remove_pieces
 from tracking.store.folder import Store
 from tracking.store.orphans import move_to_orphans
-
-# MLflow's own experiment, called "Default".
-_DEFAULT: Final = "0"
 
 
 def make_experiment(store: Store, study: str) -> str:
@@ -52,10 +48,6 @@ def make_experiment(store: Store, study: str) -> str:
             client.delete_registered_model_tag(model.name, tags.EXPERIMENT)
         return made
     if experiment.lifecycle_stage == "deleted":
-        if experiment.experiment_id == _DEFAULT and tags.KIND not in experiment.tags:
-            # Hidden when the store was made: no study had this name yet.
-            client.restore_experiment(_DEFAULT)
-            return _DEFAULT
         raise StudyDeletedError(in_trash(store, experiment))
     return str(experiment.experiment_id)
 
