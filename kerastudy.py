@@ -103,7 +103,8 @@ from studies import Study, datasets  # noqa: E402
 from studies.champion.evaluation import evaluate  # noqa: E402
 from studies.definition import outputs  # noqa: E402
 from studies.definition.seeds import epoch_seed, permutation, seed_states  # noqa: E402
-from studies.engines.optuna_export import export_optuna  # noqa: E402
+from studies.exporting.optuna_export import export_optuna  # noqa: E402
+from studies.exporting.script import export_script  # noqa: E402
 from studies.results.changes import delete_study, rename_study  # noqa: E402
 from studies.results.models import load_model  # noqa: E402
 from studies.results.study_results import (  # noqa: E402
@@ -156,6 +157,7 @@ __all__ = [
     "epochs",
     "evaluate",
     "export_optuna",
+    "export_script",
     "initializer",
     "kernel_initializer",
     "l1",

@@ -187,7 +187,7 @@ def _export_optuna(
     study: str, engine: str | None, store: Path | None, storage: str | None, as_json: bool
 ) -> None:
     from studies.commands.output import print_json
-    from studies.engines.optuna_export import export_optuna
+    from studies.exporting.optuna_export import export_optuna
     from studies.progress import waiting
 
     histories = _histories(study, engine, store)

@@ -9,7 +9,6 @@
 | `optuna_tpe` | TPE that avoids regions where trials were infeasible |
 | `optuna_trials` | a study's trials in Optuna, from any engine |
 | `optuna_memory` | where Optuna keeps them while a study runs |
-| `optuna_export`, `optuna_tables` | the record as a study of Optuna's, in another storage |
 | `keras_tuner_engine` | Keras Tuner's oracles behind the seam |
 | `keras_tuner_parts` | which oracle can serve which study |
 | `keras_tuner_oracles`, `keras_tuner_hyperband` | the oracles, without files and stops |

@@ -3,7 +3,7 @@
 The study is in memory, and is rebuilt from the record at each launch: that costs a fifth of what a
 database does, and there is no second truth that could differ from MLflow's. Every engine keeps its
 trials here, so that pruning is the same for all. For Optuna's dashboard the
-record is exported; see `optuna_export`.
+record is exported; see `studies.exporting.optuna_export`.
 
 An infeasible trial is stored as a pruned one that violates a constraint, as Optuna's samplers
 ignore failed ones. Pruners skip it like a failed one, and it has no value to compare with.

@@ -9,5 +9,6 @@
 | `tables` | the trials as CSV or Parquet |
 | `keras_file` | a trial's model as a `.keras` file |
 | `tensorboard` | the trials as TensorBoard's event files |
+| `optuna_export`, `optuna_tables` | the record as a study of Optuna's, in another storage |
 | `trials`, `files` | which trial is meant; files that are whole, and replace no others |
 """

@@ -12,7 +12,7 @@ from handmade import contents
 
 from search_spaces.errors import StoreError
 from studies.doctor.diagnosis import diagnose
-from studies.engines.optuna_export import export_optuna
+from studies.exporting.optuna_export import export_optuna
 from tracking.store.folder import Store
 
 

@@ -21,7 +21,7 @@ from scripted import ScriptedExecutor, describe, run_study
 import kerastudy as ks
 from search_spaces.errors import StudyError
 from search_spaces.private_parts import private_parts
-from studies.engines.optuna_export import export_optuna
+from studies.exporting.optuna_export import export_optuna
 from studies.progress import NoProgress
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import Objective, TrialSpec

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from search_spaces.errors import StudyError
 from search_spaces.translations.optuna_space import OptunaSpace
-from studies.engines.optuna_tables import opened_storage, write_trials
+from studies.exporting.optuna_tables import opened_storage, write_trials
 from tracking.history.curves import RecordedCurves
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial, TrialRecord
