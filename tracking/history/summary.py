@@ -48,18 +48,15 @@ def study_note(history: StudyHistory, stopped: str = "") -> str:
         "",
         f"{counts['total']} of {description.trials} trials: {states or 'none'}. {stopped}.",
         "",
-        _next(history, best),
-    ]
-    if best is not None:
-        lines += [*code_block(shell_commands(history, best)), *_table(history)]
-    lines += [
-        "",
         f"Study {plain(description.name)}: engine {plain(description.engine)}, pruner "
         f"{plain(description.pruner)}, objective {objective.direction} {plain(objective.metric)}, "
         f"seed {description.seed}.",
         "",
-        plain(description.notes),
+        *([plain(description.notes), ""] if description.notes else []),
+        _next(history, best),
     ]
+    if best is not None:
+        lines += [*code_block(shell_commands(history, best)), *_table(history)]
     return "\n".join(lines).rstrip()
 
 
