@@ -15,7 +15,7 @@ from search_spaces.errors import ServerRefusedError, StoreError
 from tracking import tags
 from tracking.history.study_history import StudyHistory
 from tracking.records import BestEpoch, EndedTrial, StudyDescription
-from tracking.runs.champion_versions import ALIAS, champion_version, is_of, models_of
+from tracking.runs.champion_versions import ALIAS, REFIT, champion_version, is_of, models_of
 from tracking.runs.mlflow_names import param_name, to_mlflow
 from tracking.runs.model_pages import model_description, version_description
 from tracking.runs.run_contents import spell
@@ -58,23 +58,62 @@ def requirements() -> list[str]:
     return [f"{name}=={version(name)}" for name in ("keras", "tensorflow", "numpy")]
 
 
-def register_champion(history: StudyHistory, trial: EndedTrial, folder: Path) -> str:
+def register_champion(
+    history: StudyHistory, trial: EndedTrial, folder: Path, promoted: str = ""
+) -> str:
     """Logs a saved model under the study's parent run, registers it, and names it champion.
 
     Args:
         history: The study.
         trial: The trial behind the model.
         folder: What `mlflow.keras.save_model` wrote.
+        promoted: Why a person chose it; empty: as it is the best.
 
     Returns:
         The model's address, ``models:/NAME@champion``.
     """
     there = Registrar(history.store.client, history.experiment_id, history.parent_run_id)
-    return register(there, history.description, trial, folder)
+    return register(there, history.description, trial, folder, promoted)
+
+
+def register_refit(
+    history: StudyHistory, trial: EndedTrial, folder: Path, epochs: int, samples: int
+) -> str:
+    """Registers a model that was trained on training and validation data, and names it refit.
+
+    Args:
+        history: The study.
+        trial: The trial whose hyperparameters it has.
+        folder: What `mlflow.keras.save_model` wrote.
+        epochs: Epochs that it was trained.
+        samples: Samples that it was trained on.
+
+    Returns:
+        The model's address, ``models:/NAME@refit``.
+    """
+    there = Registrar(history.store.client, history.experiment_id, history.parent_run_id)
+    facts = {
+        tags.REFIT_OF: trial.run_id,
+        tags.NUMBER: str(trial.number),
+        tags.ENGINE: history.description.engine,
+        tags.EXPERIMENT: there.experiment_id,
+        "epochs": str(epochs),
+    }
+    text = (
+        f"Trial {trial.number} trained again on training and validation data together, "
+        f"{samples} samples, {epochs} epochs. It has no validation value."
+    )
+    _, version = _registered(there, history.description, trial, folder, facts, REFIT, text)
+    there.client.set_registered_model_alias(version.name, REFIT, version.version)
+    return f"models:/{version.name}@{REFIT}"
 
 
 def register(
-    there: Registrar, description: StudyDescription, trial: EndedTrial, folder: Path
+    there: Registrar,
+    description: StudyDescription,
+    trial: EndedTrial,
+    folder: Path,
+    promoted: str = "",
 ) -> str:
     """Does what `register_champion` does, in a store or on a server.
 
@@ -85,6 +124,7 @@ def register(
         description: The study, under the engine that proposed the trial.
         trial: The trial behind the model, as it is recorded in the store.
         folder: What `mlflow.keras.save_model` wrote.
+        promoted: Why a person chose it; empty: as it is the best.
     """
     _, best = trial.best_training
     client = there.client
@@ -98,6 +138,29 @@ def register(
         to_mlflow(metric): repr(best.value),
         **({tags.VERIFIED: trial.verified} if trial.verified else {}),
     }
+    if promoted:
+        facts[tags.PROMOTED] = promoted
+    logged, version = _registered(there, description, trial, folder, facts, ALIAS)
+    _measured(there, trial, logged, best)
+    for tag, fact in facts.items():
+        # Deleted in MLflow, or from an older version.
+        if version.tags.get(tag) != fact:
+            client.set_model_version_tag(version.name, version.version, tag, fact)
+    client.set_registered_model_alias(version.name, ALIAS, version.version)
+    return f"models:/{version.name}@{ALIAS}"
+
+
+def _registered(
+    there: Registrar,
+    description: StudyDescription,
+    trial: EndedTrial,
+    folder: Path,
+    facts: Mapping[str, str],
+    alias: str,
+    text: str = "",
+) -> tuple[LoggedModel, ModelVersion]:
+    """Returns a saved model in MLflow, and its version of the study's registered model."""
+    client = there.client
     model = _registered_model(there, description.name)
     name = model.name
     if there.identity and model.tags.get(tags.IDENTITY) != there.identity:
@@ -105,31 +168,40 @@ def register(
             f"The server has a registered model {name!r} that is not this store's study's, so the "
             "champion is not registered there."
         )
-    logged = _logged_model(there, name, trial, facts, folder)
-    _measured(there, trial, logged, best)
-    described = version_description(
+    logged = _logged_model(there, name, trial, facts, folder, alias)
+    text = text or version_description(
         description, trial, there.experiment_id, there.run(trial.run_id), logged.model_id
     )
     versions = client.search_model_versions(_is_named(name))
     version = next((v for v in versions if v.source == logged.artifact_location), None)
-    version = version or client.create_model_version(
+    return logged, version or client.create_model_version(
         name,
         # Its place, not "models:/ID": the registry would look that up in MLflow's global
         # tracking address, which is not ours to set, and make a database there.
         logged.artifact_location,
         run_id=there.parent_run_id,
         tags=facts,
-        description=described,
+        description=text,
         model_id=logged.model_id,
     )
-    if trial.verified:
-        facts[tags.VERIFIED] = trial.verified
-    for tag, text in facts.items():
-        # Deleted in MLflow, or from an older version.
-        if version.tags.get(tag) != text:
-            client.set_model_version_tag(name, version.version, tag, text)
-    client.set_registered_model_alias(name, ALIAS, version.version)
-    return f"models:/{name}@{ALIAS}"
+
+
+def promotion(history: StudyHistory) -> str:
+    """Returns why a person chose a study's champion; empty if a launch did, or there is none."""
+    found = champion_version(history.store.client, history.description.name, history.experiment_id)
+    return "" if found is None else str(found.tags.get(tags.PROMOTED, ""))
+
+
+def set_promotion(history: StudyHistory, reason: str) -> None:
+    """Records why a person chose the present champion; empty: launches choose it again."""
+    client = history.store.client
+    found = champion_version(client, history.description.name, history.experiment_id)
+    if found is None:
+        return
+    if reason:
+        client.set_model_version_tag(found.name, found.version, tags.PROMOTED, reason)
+    elif tags.PROMOTED in found.tags:
+        client.delete_model_version_tag(found.name, found.version, tags.PROMOTED)
 
 
 def set_champion_verified(history: StudyHistory, text: str) -> None:
@@ -197,9 +269,17 @@ def _model_fault(folder: Path) -> str:
 
 
 def _logged_model(
-    there: Registrar, name: str, trial: EndedTrial, facts: Mapping[str, str], folder: Path
+    there: Registrar,
+    name: str,
+    trial: EndedTrial,
+    facts: Mapping[str, str],
+    folder: Path,
+    alias: str,
 ) -> LoggedModel:
-    """Returns MLflow's complete model of the trial; makes it if there is none."""
+    """Returns MLflow's complete model of the trial; makes it if there is none.
+
+    Each refit gets another one.
+    """
     from mlflow.entities import LoggedModelStatus
     from mlflow.models import Model
 
@@ -209,14 +289,14 @@ def _logged_model(
     for before in client.search_logged_models(
         [there.experiment_id], f"source_run_id = '{there.parent_run_id}'"
     ):
-        if before.tags.get(tags.CHAMPION_RUN) == there.run(trial.run_id):
+        if alias == ALIAS and before.tags.get(tags.CHAMPION_RUN) == there.run(trial.run_id):
             logged = before
         elif before.artifact_location not in registered:
             # Of a trial that another one surpassed before it was registered.
             client.delete_logged_model(before.model_id)
     logged = logged or client.create_logged_model(
         there.experiment_id,
-        name="champion",
+        name=alias,
         source_run_id=there.parent_run_id,
         tags=dict(facts),
         params={param_name(k): spell(v) for k, v in trial.spec.values.items()},

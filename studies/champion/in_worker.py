@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from tracking.records import TrialSpec
 if TYPE_CHECKING:
     from studies.executors.session import Session
     from studies.training.champion.evaluation import Scores
+    from studies.training.champion.refitting import Refitted
 
 
 def evaluate_in_worker(
@@ -43,6 +45,39 @@ def evaluate_in_worker(
         raise StudyError(
             f"The model of trial {spec.number} can't be evaluated on the test part: "
             f"{describe(error)}."
+        ) from error
+    finally:
+        global_settings.restore()
+
+
+def refit_in_worker(
+    session: Session, spec: TrialSpec, epochs: int, space: SearchSpace, folder: Path
+) -> Refitted:
+    """Trains a trial's configuration on more data, and saves the model for MLflow; see `refit`.
+
+    Raises:
+        StudyError: If it can't be trained, or saved.
+    """
+    from studies.training.building.made_data import MadeData
+    from studies.training.champion.champion_model import save_for_mlflow
+    from studies.training.champion.refitting import refit
+    from studies.training.process import global_settings
+    from tracking.registry import requirements
+
+    try:
+        hp = Hyperparameters(space, spec.values, number=spec.built_as)
+        splits = session.splits_of(hp)
+        if isinstance(session.data, MadeData):
+            spec = replace(spec, class_weight=session.data.of(hp).class_weight)
+        model, joined, how = refit(session.study, splits, spec, hp, epochs)
+        save_for_mlflow(model, joined, requirements(), folder, session.study.build)
+        return how
+    except KerastudyError:
+        raise
+    except Exception as error:
+        raise StudyError(
+            f"Trial {spec.number} can't be trained again on training and validation data "
+            f"together: {describe(error)}."
         ) from error
     finally:
         global_settings.restore()

@@ -53,7 +53,9 @@ class Group(click.Group):
             "ui": "ui",
         },
         "Use the champion": {
+            "predict": "predict",
             "evaluate": "evaluate",
+            "promote": "promote",
         },
         "Hand over, keep in order": {
             "export": "export",

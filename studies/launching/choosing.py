@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from tracking.records import EndedTrial
 from tracking.records.verified import IDENTICAL, OFF, TRAINED_BY_FIT, TRAINED_BY_OWN_FIT, is_whole
 from tracking.registry import (
     champion_fault,
+    promotion,
     register_champion,
     set_champion_verified,
     withdraw_champion,
@@ -40,12 +42,14 @@ def choose_champion(
     First plain `model.fit` trains the trial again and compares; if the result differs, the next
     best is tried. This training also restores a missing or damaged checkpoint.
 
+    A champion that a person promoted stays, unless `model.fit` contradicts it.
+
     Raises:
         VerificationStopped: If it was stopped. Then nothing is registered.
     """
     unsaved: list[EndedTrial] = []
     passed_over, again = False, True
-    for history, found in _best_first(engines):
+    for history, found in _candidates(engines, progress):
         trial, checkpoint = found, None
         if trial.result.unsaved:
             unsaved.append(trial)
@@ -123,6 +127,27 @@ def _noted(
     return trial
 
 
+def _candidates(
+    engines: Sequence[StudyHistory], progress: Progress
+) -> list[tuple[StudyHistory, EndedTrial]]:
+    """Returns the trials that may become the champion, the first choice first."""
+    found = list(_best_first(engines))
+    reason, champion = promotion(engines[0]), engines[0].champion_run_id
+    if not reason or champion not in [trial.run_id for _, trial in found]:
+        return found
+    best = found[0][1]
+    # Sorting is stable.
+    found.sort(key=lambda each: each[1].run_id != champion)
+    if best is not found[0][1]:
+        name = shlex.quote(engines[0].description.name)
+        progress.say(
+            f"trial {found[0][1].number} stays the champion, as it was promoted; the best is "
+            f"trial {best.number}. Let launches choose again: "
+            f"kerastudy promote {name} --follow-best"
+        )
+    return found
+
+
 def _best_first(engines: Sequence[StudyHistory]) -> Iterator[tuple[StudyHistory, EndedTrial]]:
     """Yields the trials with a value, of all engines of a study, best first."""
     by_run = {trial.run_id: history for history in engines for trial in history.trials}
@@ -182,4 +207,6 @@ def _register(
                 f"and was {epoch.value!r} in training"
             )
         write_validation_predictions(history, trial, folder)
-        register_champion(history, trial, folder)
+        # One that is registered again may have been promoted.
+        again = trial.run_id == history.champion_run_id
+        register_champion(history, trial, folder, promotion(history) if again else "")

@@ -61,8 +61,8 @@ class PlainTrainer:
                 epochs=spec.epochs,
                 verbose=0,
                 shuffle=False,
-                validation_data=batches.validation,
-                validation_steps=batches.validation_steps,
+                validation_data=batches.validation if training.validates else None,
+                validation_steps=batches.validation_steps if training.validates else None,
                 callbacks=[
                     _begin_epochs(batches, training),
                     *([self._noting(training)] if may_change_model(training.callbacks) else []),

@@ -33,6 +33,7 @@ class Training:
         initial_epoch: Number of epochs that the model was already trained.
         unfit: Why it must be trained by `model.fit`, or empty.
         traced: What the steps were traced for before an interruption; see `Trainer.traced`.
+        validates: Whether there is validation data; without, the plain trainer alone trains.
     """
 
     model: keras.Model
@@ -43,6 +44,7 @@ class Training:
     initial_epoch: int = 0
     unfit: str = ""
     traced: Sequence[str] = ()
+    validates: bool = True
 
 
 class NotTrainedError(InternalError):

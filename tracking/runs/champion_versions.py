@@ -11,9 +11,13 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 ALIAS: Final = "champion"
+REFIT: Final = "refit"
+"""The alias of the champion's configuration, trained on validation data too."""
 
 
-def champion_version(client: MlflowClient, name: str, experiment_id: str) -> ModelVersion | None:
+def champion_version(
+    client: MlflowClient, name: str, experiment_id: str, alias: str = ALIAS
+) -> ModelVersion | None:
     """Returns MLflow's version of a study's registered champion, or None.
 
     Args:
@@ -21,12 +25,13 @@ def champion_version(client: MlflowClient, name: str, experiment_id: str) -> Mod
         name: The study's name.
         experiment_id: Its experiment, which the registered model names too: one of the two may
             have been renamed, and the model of this name may be another study's.
+        alias: Another one than the champion's.
     """
-    version = _by_alias(client, name)
+    version = _by_alias(client, name, alias)
     if version is not None and is_of(client, version, experiment_id):
         return version
     for model in models_of(client, experiment_id):
-        version = _by_alias(client, model.name)
+        version = _by_alias(client, model.name, alias)
         if version is not None:
             return version
     return None
@@ -50,11 +55,11 @@ def is_of(client: MlflowClient, version: ModelVersion, experiment_id: str) -> bo
         return False
 
 
-def _by_alias(client: MlflowClient, model: str) -> ModelVersion | None:
+def _by_alias(client: MlflowClient, model: str, alias: str) -> ModelVersion | None:
     from mlflow.exceptions import MlflowException
 
     try:
-        return client.get_model_version_by_alias(model, ALIAS)
+        return client.get_model_version_by_alias(model, alias)
     except MlflowException as error:
         # There is no such model, or no such alias.
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):

@@ -8,6 +8,7 @@
 | `evaluation` | a checkpoint on the sealed test part |
 | `pictured` | a sample for people to look at |
 | `predictions` | what a model predicts of the validation data |
+| `refitting` | a trial's configuration, trained on training and validation data |
 | `served` | the registered model of a study: it takes samples before preprocessing |
 | `signatures` | types and shapes of a model's inputs and outputs |
 """

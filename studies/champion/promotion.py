@@ -1,0 +1,245 @@
+"""Another choice of the champion; and its configuration trained on all data but the test part."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search_spaces.errors import StudyError, StudyNotFoundError
+from studies.again.recorded_worker import recorded_worker
+from studies.champion.checkpoints import champion_or, check_data, check_trust, weights_of
+from studies.champion.in_worker import refit_in_worker
+from studies.definition.settings import check_engine
+from studies.definition.study_definition import StudyDefinition
+from studies.executors.worker import WorkerExecutor
+from studies.progress import NoProgress, Progress, showing
+from studies.results.models import existing_store
+from tracking.history.study_history import StudyHistory, read_study
+from tracking.history.validation_predictions import write_validation_predictions
+from tracking.records import EndedTrial
+from tracking.registry import (
+    champion_fault,
+    promotion,
+    register_champion,
+    register_refit,
+    set_promotion,
+)
+
+if TYPE_CHECKING:
+    from studies.training.champion.refitting import Refitted
+
+_NO_REASON = "yes"
+
+
+@dataclass(frozen=True, repr=False)
+class Promotion:
+    """What was registered.
+
+    Attributes:
+        study: The study's name.
+        engine: The trial's engine.
+        trial: The trial's number.
+        epoch: Its best epoch.
+        value: Its value there.
+        metric: The metric of the value.
+        champion: The address of the champion, ``models:/NAME@champion``; empty if only a refit was
+            registered.
+        reason: Why it was promoted, or empty.
+        refit: The address of the model that was trained on validation data too, or empty. It has
+            no validation value.
+        how: How that was trained, or None.
+        notes: What a person should know.
+    """
+
+    study: str
+    engine: str
+    trial: int
+    epoch: int
+    value: float
+    metric: str
+    champion: str = ""
+    reason: str = ""
+    refit: str = ""
+    how: Refitted | None = None
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Returns it in one line."""
+        named = " and ".join(address for address in (self.champion, self.refit) if address)
+        return f"<Promotion of {self.study} trial {self.trial}: {named}>"
+
+
+def promote(
+    study: str,
+    trial: int | None = None,
+    *,
+    reason: str = "",
+    refit: bool = False,
+    store: str | Path | None = None,
+    engine: str | None = None,
+    trust: bool = False,
+    progress: bool = True,
+) -> Promotion:
+    """Registers the checkpoint of a trial as the study's champion.
+
+    Earlier versions of the registered model stay. Later launches keep the promoted champion, until
+    `follow_best`. A trial whose checkpoint is gone is trained again, with the same bits.
+
+    Args:
+        study: The study's name.
+        trial: The number of a trial; None for the best, or with ``refit`` for the champion, which
+            then stays as it is.
+        reason: Why, in a sentence; kept on the registered version.
+        refit: Whether to train its configuration on training and validation data together, for the
+            best epoch's number of epochs, and register that model as ``refit``, next to the
+            champion. It has no validation value.
+        store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
+        engine: The engine that proposed the trial, if the study was launched with several.
+        trust: Whether to run the code in a store that this user did not make.
+        progress: Whether to show progress on standard error.
+
+    Raises:
+        TrackingError: If the store has no such study or trial, or a process is running the study.
+        StudyError: If the study can't be loaded, its data has changed, or `model.fit` contradicts
+            the trial.
+    """
+    named = None if engine is None else check_engine(engine)
+    history = read_study(existing_store(store), study, named)
+    check_trust(history, trust)
+    with showing(progress) as shown:
+        return promote_trial(
+            history, trial, reason=reason, refit=refit, engine=named, progress=shown
+        )
+
+
+def promote_trial(
+    history: StudyHistory,
+    number: int | None = None,
+    *,
+    reason: str = "",
+    refit: bool = False,
+    engine: str | None = None,
+    study: StudyDefinition | None = None,
+    data: str = "",
+    progress: Progress | None = None,
+) -> Promotion:
+    """Registers a checkpoint as the champion, a refit, or both; see `promote`.
+
+    Args:
+        history: The study.
+        number: The trial; None: see `promote`.
+        reason: Why.
+        refit: Whether to register a refit.
+        engine: The engine that the user named, if any.
+        study: The study of this process, instead of the recorded code.
+        data: An npz file with the data, if it has moved.
+        progress: Shows progress.
+    """
+    progress = progress or NoProgress()
+    chooses = number is not None or not refit
+    if number is None and chooses:
+        if history.best is None:
+            raise StudyNotFoundError(
+                f"The study {history.description.name!r} has no trial with a value to promote."
+            )
+        number = history.best.number
+    history, trial = champion_or(history, number, engine)
+    if not trial.holds:
+        raise StudyError(
+            f"Trial {trial.number} can't be promoted: {trial.verified}. Its value is not that of "
+            "its hyperparameters."
+        )
+    description, (spec, best) = history.description, trial.best_training
+    champion = address = ""
+    how: Refitted | None = None
+    with history.store.lock_study(description.name, history.experiment_id):
+        registered = trial.run_id == history.champion_run_id and not champion_fault(history)
+        if chooses and registered:
+            champion = history.model_uri(trial) or ""
+            set_promotion(history, reason or _NO_REASON)
+        if refit or not champion:
+            with (
+                recorded_worker(history, trial, study=study, data=data, progress=progress) as (
+                    worker,
+                    _,
+                ),
+                tempfile.TemporaryDirectory() as temporary,
+            ):
+                check_data(trial, worker)
+                folder = Path(temporary)
+                if chooses and not registered:
+                    weights = weights_of(history, trial, worker, folder, progress)
+                    champion = _register(
+                        history, trial, worker, weights, folder / "champion", reason
+                    )
+                if refit:
+                    progress.wait(f"training on all but the test part, {best.epoch} epochs")
+                    saved = folder / "refit"
+                    how = worker.ask(refit_in_worker, spec, best.epoch, description.space, saved)
+                    assert how is not None, "it is trained"
+                    address = register_refit(history, trial, saved, best.epoch, how.samples)
+    return Promotion(
+        study=description.name,
+        engine=description.engine,
+        trial=trial.number,
+        epoch=best.epoch,
+        value=best.value,
+        metric=description.objective.metric,
+        champion=champion,
+        reason=reason,
+        refit=address,
+        how=how,
+        notes=tuple(_notes(trial, champion, how)),
+    )
+
+
+def _register(
+    history: StudyHistory,
+    trial: EndedTrial,
+    worker: WorkerExecutor,
+    weights: Path,
+    folder: Path,
+    reason: str,
+) -> str:
+    spec, _ = trial.best_training
+    worker.save_champion(spec, weights, history.description.space, folder)
+    write_validation_predictions(history, trial, folder)
+    # The former champion's: it may become the champion again without being promoted.
+    set_promotion(history, "")
+    return register_champion(history, trial, folder, reason or _NO_REASON)
+
+
+def _notes(trial: EndedTrial, champion: str, how: Refitted | None) -> list[str]:
+    notes = []
+    if champion and not trial.verified:
+        notes.append(
+            f"trial {trial.number} is not compared with model.fit yet: kerastudy reproduce"
+        )
+    if how is not None:
+        notes.append("the refit has no validation value: it was trained on that data")
+        if how.left_out:
+            watching = ", ".join(how.left_out)
+            notes.append(f"it was trained without {watching}, which watch validation data")
+    return notes
+
+
+def follow_best(study: str, *, store: str | Path | None = None) -> bool:
+    """Lets later launches of a study register its best trial again.
+
+    Args:
+        study: The study's name.
+        store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
+
+    Returns:
+        Whether its champion was a promoted one.
+
+    Raises:
+        TrackingError: If the store has no such study, or a process is running it.
+    """
+    history = read_study(existing_store(store), study)
+    with history.store.lock_study(study, history.experiment_id):
+        promoted = bool(promotion(history))
+        set_promotion(history, "")
+    return promoted
