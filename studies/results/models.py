@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,15 +16,18 @@ from tracking.history.recorded_code import read_source
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import EndedTrial, TrialRecord
 from tracking.registry import local_model
-from tracking.runs.champion_versions import champion_version
+from tracking.runs.champion_versions import ALIAS, champion_version
 from tracking.store.folder import Store, default_store_path, open_store
 from tracking.store.trust import stranger
 
 if TYPE_CHECKING:
     import keras
+    from mlflow.entities.model_registry import ModelVersion
 
 
-def load_model(study: str, *, store: str | Path | None = None, trust: bool = False) -> keras.Model:
+def load_model(
+    study: str, *, store: str | Path | None = None, trust: bool = False, alias: str = ALIAS
+) -> keras.Model:
     """Loads the registered model of a study, with its best weights.
 
     It takes samples as they were passed to the study. The code of its own layers, losses and
@@ -35,6 +39,7 @@ def load_model(study: str, *, store: str | Path | None = None, trust: bool = Fal
         study: The study's name.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
         trust: Whether to run the code in a store that this user did not make.
+        alias: ``"refit"``: the model that was trained on validation data too.
 
     Returns:
         The model, compiled if it could be saved so.
@@ -45,7 +50,7 @@ def load_model(study: str, *, store: str | Path | None = None, trust: bool = Fal
             somebody else's and not trusted.
     """
     history = read_study(existing_store(store), study)
-    return load_champion(history, trust=trust)
+    return load_champion(history, trust=trust, alias=alias)
 
 
 def existing_store(store: str | Path | Store | None) -> Store:
@@ -66,23 +71,50 @@ def existing_store(store: str | Path | Store | None) -> Store:
     return opened
 
 
-def load_champion(history: StudyHistory, *, trust: bool = False) -> keras.Model:
+def registered_folder(history: StudyHistory, alias: str = ALIAS) -> Path:
+    """Returns the folder of a study's registered model.
+
+    Raises:
+        StudyError: If it has none of this alias.
+        StoreError: If the record names a folder outside the store.
+    """
+    return local_model(history.store, _registered(history, alias).source)
+
+
+def _registered(history: StudyHistory, alias: str) -> ModelVersion:
+    study = history.description.name
+    version = champion_version(history.store.client, study, history.experiment_id, alias)
+    if version is not None:
+        return version
+    if alias != ALIAS:
+        raise StudyError(
+            f"The study {study!r} has no registered model {alias!r}. Make one: "
+            f"kerastudy promote {shlex.quote(study)} --refit"
+        )
+    raise StudyError(
+        f"The study {study!r} has no registered model. Launch it to its end: then the best "
+        "trial's model is registered."
+    )
+
+
+def load_champion(history: StudyHistory, *, trust: bool = False, alias: str = ALIAS) -> keras.Model:
     """Loads the registered model of a study; see `load_model`."""
     # Late: it imports Keras.
     from studies.training.champion import champion_loader
 
     store, study = history.store, history.description.name
     _check_trust(store, trust)
-    version = champion_version(store.client, study, history.experiment_id)
-    if version is None:
-        raise StudyError(
-            f"The study {study!r} has no registered model. Launch it to its end: then the best "
-            "trial's model is registered."
-        )
+    version = _registered(history, alias)
     folder = local_model(store, version.source)
     try:
         if not champion_loader.can_not_be_loaded(folder):
             return champion_loader.load_keras_model(folder)
+        if alias != ALIAS:
+            raise StudyError(
+                f"The registered model {alias!r} of the study {study!r} has a part that Keras "
+                "can't save safely, such as a lambda, so it can't be loaded. Use a function of "
+                "the study's file instead."
+            )
         history = read_study(store, study, version.tags[tags.ENGINE])
         return _rebuilt(history, history.trial(int(version.tags[tags.NUMBER])), None)
     except StudyError:

@@ -1,0 +1,284 @@
+"""Samples of a user's file, as a registered model takes them. No pickle is read."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from search_spaces.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.models import Model
+
+IMAGES: Final = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
+TABLES: Final = (".csv", ".parquet")
+_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Taken:
+    """An input of a model.
+
+    Attributes:
+        name: Its name; empty if there is one alone.
+        dtype: Of its values.
+        shape: Of a sample; None for any size.
+    """
+
+    name: str
+    dtype: np.dtype
+    shape: tuple[int | None, ...]
+
+    def __str__(self) -> str:
+        """Returns it for messages."""
+        sizes = ", ".join("any" if size is None else str(size) for size in self.shape)
+        comma = "," if len(self.shape) == 1 else ""
+        kind = "texts" if self.dtype.kind in "US" else self.dtype.name
+        return f"{self.name + ': ' if self.name else ''}{kind} of shape ({sizes}{comma})"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a registered model takes.
+
+    Attributes:
+        columns: Names of a table's columns, in their order; empty if it takes arrays.
+        arrays: Its inputs; of a table the one array of its columns.
+        scaled: Whether its samples are numbers from 0 to 1, as far as the example shows.
+    """
+
+    columns: tuple[str, ...]
+    arrays: tuple[Taken, ...]
+    scaled: bool = False
+
+    @classmethod
+    def of(cls, saved: Model, folder: Path) -> Inputs:
+        """Returns what a model takes, by its signature."""
+        signature = saved.signature.inputs
+        if not signature.is_tensor_spec():
+            columns = tuple(signature.input_names())
+            dtype = np.result_type(*(spec.type.to_numpy() for spec in signature.inputs))
+            return cls(columns, (Taken("", dtype, (len(columns),)),))
+        named = len(signature.inputs) > 1
+        arrays = tuple(
+            Taken(
+                (spec.name or "") if named else "",
+                np.dtype(spec.type),
+                tuple(None if size < 0 else size for size in spec.shape[1:]),
+            )
+            for spec in signature.inputs
+        )
+        known = [tuple(str(each) for each in pair) for pair in _columns_of(saved)]
+        columns = tuple(name for name, _ in known) if len(arrays) == 1 else ()
+        return cls(columns, arrays, _is_scaled(saved, folder))
+
+    def __str__(self) -> str:
+        """Returns it for messages."""
+        if self.columns:
+            more = len(self.columns) - _SHOWN
+            shown = ", ".join(self.columns[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+            return f"the columns {shown}"
+        return " and ".join(map(str, self.arrays))
+
+    def refused(self, path: Path, what: str) -> DataError:
+        """Returns the error for a file that does not suit the model."""
+        return DataError(f"{str(path)!r} {what}. The model takes {self}.")
+
+
+def read_inputs(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Reads samples from a file, or a folder of images.
+
+    Args:
+        path: An npz, npy, csv or parquet file; an image, or a folder of images.
+        inputs: What the model takes.
+
+    Returns:
+        Arrays by the names of the inputs; and the names of images.
+
+    Raises:
+        DataError: If it can't be read, or the model takes something else.
+    """
+    suffix = path.suffix.lower()
+    names: list[str] = []
+    try:
+        if path.is_dir() or suffix in IMAGES:
+            arrays, names = _images(path, inputs)
+        elif suffix in TABLES:
+            arrays = _of_table(_table(path), path, inputs)
+        elif suffix == ".npy":
+            with path.open("rb") as file:
+                arrays = {"": np.lib.format.read_array(file, allow_pickle=False)}
+        elif suffix == ".npz":
+            arrays = _of_archive(path, inputs)
+        else:
+            raise DataError(
+                f"{str(path)!r} is no file that predict reads: npz, npy, csv, parquet, an image "
+                f"({', '.join(IMAGES)}), or a folder of images."
+            )
+    except DataError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise DataError(f"{str(path)!r} can't be read: {reason:.300}") from None
+    found = {
+        taken.name: _fitting(arrays[taken.name], taken, path, inputs) for taken in inputs.arrays
+    }
+    lengths = {len(array) for array in found.values()}
+    if len(lengths) != 1 or 0 in lengths:
+        raise inputs.refused(path, f"has arrays of {sorted(lengths)} samples")
+    return found, names
+
+
+def _fitting(array: np.ndarray, taken: Taken, path: Path, inputs: Inputs) -> np.ndarray:
+    """Returns an array in the type that the model takes.
+
+    Raises:
+        DataError: If its shape or its type is another one.
+    """
+    of = f" {taken.name!r}" if taken.name else ""
+    if array.ndim == len(taken.shape) and taken.shape[-1:] == (1,):
+        array = array[..., None]
+    shape = array.shape[1:]
+    fits = len(shape) == len(taken.shape) and all(
+        wanted in (None, size) for wanted, size in zip(taken.shape, shape, strict=True)
+    )
+    if array.ndim == 0 or not fits:
+        raise inputs.refused(path, f"has samples{of} of shape {shape}")
+    texts = taken.dtype.kind in "US"
+    if texts != (array.dtype.kind in "UO") or (not texts and array.dtype.kind not in "biuf"):
+        raise inputs.refused(path, f"has values{of} of type {array.dtype}")
+    if texts:
+        return array.astype(str)
+    # As a user passes them to the model: Keras converts.
+    return array
+
+
+def _of_archive(path: Path, inputs: Inputs) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise ValueError("it is no npz file")
+        found = {name: file[name] for name in file.files}
+    if len(inputs.arrays) > 1:
+        missing = [taken.name for taken in inputs.arrays if taken.name not in found]
+        if missing:
+            raise inputs.refused(path, f"lacks {', '.join(map(repr, missing))}")
+        return found
+    if inputs.columns and set(inputs.columns) <= set(found):
+        return {"": np.column_stack([found[name] for name in inputs.columns])}
+    if len(found) == 1 or "x" in found:
+        return {"": found["x"] if "x" in found else next(iter(found.values()))}
+    named = ", ".join(sorted(found)[:_SHOWN]) or "none"
+    raise inputs.refused(path, f"has the arrays {named}: name the samples 'x'")
+
+
+def _table(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    if path.suffix.lower() == ".parquet":
+        return pd.read_parquet(path)
+    table = pd.read_csv(path)
+    if all(_is_number(name) for name in table.columns):
+        # No names in the first line, but a sample.
+        table = pd.read_csv(path, header=None)
+    return table
+
+
+def _of_table(table: pd.DataFrame, path: Path, inputs: Inputs) -> dict[str, np.ndarray]:
+    if len(inputs.arrays) > 1:
+        return _of_columns(table, path, inputs)
+    (taken,) = inputs.arrays
+    if inputs.columns:
+        missing = [name for name in inputs.columns if name not in table.columns]
+        if missing:
+            more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+            listed = ", ".join(map(repr, missing[:_SHOWN])) + more
+            raise inputs.refused(path, f"lacks the columns {listed}")
+        table = table[list(inputs.columns)]
+    texts = taken.dtype.kind in "US"
+    others = [str(n) for n, d in zip(table.columns, table.dtypes, strict=True) if not _numeric(d)]
+    if others and not texts:
+        raise inputs.refused(path, f"has texts in the columns {', '.join(others[:_SHOWN])}")
+    if not texts and table.isna().to_numpy().any():
+        raise inputs.refused(path, "has empty cells")
+    array = table.to_numpy(dtype=str if texts else None)
+    if len(taken.shape) == 0 and array.shape[1] == 1:
+        array = array[:, 0]
+    return {"": array if texts else array.astype(np.result_type(*_types(table)))}
+
+
+def _of_columns(table: pd.DataFrame, path: Path, inputs: Inputs) -> dict[str, np.ndarray]:
+    found = {}
+    for taken in inputs.arrays:
+        if taken.name not in table.columns or len(taken.shape) > 1:
+            raise inputs.refused(path, f"has no column {taken.name!r}: give an npz file")
+        found[taken.name] = table[taken.name].to_numpy()
+    return found
+
+
+def _types(table: pd.DataFrame) -> Sequence[Any]:
+    return [getattr(dtype, "numpy_dtype", dtype) for dtype in table.dtypes]
+
+
+def _numeric(dtype: Any) -> bool:
+    return getattr(dtype, "kind", "O") in "biuf"
+
+
+def _images(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list[str]]:
+    import tensorflow as tf
+
+    files = sorted(each for each in path.iterdir() if each.suffix.lower() in IMAGES)
+    files = files if path.is_dir() else [path]
+    if not files:
+        raise inputs.refused(path, f"has no images ({', '.join(IMAGES)})")
+    (taken, *others) = inputs.arrays
+    if others or len(taken.shape) not in (2, 3) or taken.dtype.kind in "US":
+        raise inputs.refused(path, "has images")
+    channels = 1 if len(taken.shape) == 2 else taken.shape[2] or 0
+    read = []
+    for file in files:
+        try:
+            image = tf.io.decode_image(file.read_bytes(), channels, expand_animations=False)
+        except tf.errors.InvalidArgumentError:
+            raise DataError(f"{str(file)!r} is no image that can be read.") from None
+        pixels = image.numpy()
+        pixels = pixels[..., 0] if len(taken.shape) == 2 else pixels
+        for wanted, size in zip(taken.shape, pixels.shape, strict=True):
+            if wanted not in (None, size):
+                raise inputs.refused(file, f"is an image of shape {pixels.shape}")
+        read.append(pixels)
+    if len({pixels.shape for pixels in read}) > 1:
+        raise inputs.refused(path, "has images of several sizes")
+    stacked = np.stack(read)
+    if inputs.scaled and taken.dtype.kind == "f":
+        stacked = (stacked / 255).astype(taken.dtype)
+    return {"": stacked}, [file.name for file in files]
+
+
+def _columns_of(saved: Model) -> Sequence[Sequence[str]]:
+    columns: Mapping[str, Any] = (saved.metadata or {}).get("columns") or {}
+    found: Sequence[Sequence[str]] = columns.get("x", ())
+    return found
+
+
+def _is_scaled(saved: Model, folder: Path) -> bool:
+    """Returns whether a model's input example has numbers from 0 to 1."""
+    try:
+        example = np.asarray(saved.load_input_example(str(folder)))
+        return bool(example.dtype.kind == "f" and example.min() >= 0 and example.max() <= 1)
+    except Exception:
+        # It has none, or several inputs.
+        return False
+
+
+def _is_number(text: object) -> bool:
+    try:
+        float(str(text))
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,17 @@
+"""A study that is launched once; its champion is evaluated, promoted, refitted and served."""
+
+from __future__ import annotations
+
+import pytest
+from kinds_study import STUDY, Kinds
+from user_commands import as_json
+
+
+@pytest.fixture(scope="session")
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> Kinds:
+    folder = tmp_path_factory.mktemp("kinds")
+    (folder / "study.py").write_text(STUDY, encoding="utf-8")
+    launched = Kinds(folder, [])
+    document = as_json(launched.launch(3))
+    launched.trials.extend(document["top"])
+    return launched

@@ -1,0 +1,133 @@
+"""Evaluated, promoted, refitted, served: judged by Keras alone, on data read by hand."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from exact_training import taken
+from kinds_study import Kinds
+from user_commands import as_json
+
+import kerastudy as ks
+from studies.results.study_results import read_study
+from tracking.history.evaluations import evaluations_on, read_evaluations, record_evaluation
+from tracking.history.study_history import read_study as read_record
+from tracking.records.evaluations import Evaluation
+from tracking.store.folder import open_store
+
+
+def models(kinds: Kinds, alias: str) -> Any:
+    return ks.load_model("kinds", store=kinds.store, alias=alias)
+
+
+def test_the_champion_on_the_test_part(kinds: Kinds) -> None:
+    store = open_store(kinds.store)
+    assert store is not None
+    module = kinds.module()
+    labels = (module["y_test"] == "small").astype(int)
+    model = models(kinds, "champion")
+    x_test = module["x_test"].to_numpy()
+    by_hand = model.evaluate(x_test, labels, batch_size=16, verbose=0, return_dict=True)
+
+    first = kinds.run("evaluate", "kinds", "--json")
+    found = as_json(first)
+    assert found["trial"] == kinds.trials[0]["trial"] and found["samples"] == 50
+    assert found["earlier"] == [] and "before" not in first.stderr
+    for name, value in by_hand.items():
+        assert found["metrics"][name]["value"] == pytest.approx(value, rel=1e-5)
+        assert found["metrics"][name]["low"] <= value <= found["metrics"][name]["high"]
+    assert found["metrics"]["loss"]["validation"] == kinds.trials[0]["value"]
+
+    # The record has it, and one of another trial of any study makes a warning.
+    history = read_record(store, "kinds")
+    (recorded,) = read_evaluations(history)
+    assert isinstance(recorded, Evaluation) and recorded.metrics["loss"].value == pytest.approx(
+        by_hand["loss"], rel=1e-5
+    )
+    other = replace(recorded, study="another", trial=8, time=time.time_ns() // 10**6)
+    record_evaluation(history, other)
+    assert evaluations_on(store, recorded.digest) == [recorded, other]
+    assert evaluations_on(store, "of other data") == []
+    worst = str(kinds.trials[-1]["trial"])
+    again = kinds.run("evaluate", "kinds", "--trial", worst)
+    told = " ".join(again.stderr.split())
+    assert "warning: this test part was read 2 times before, last by another trial 8" in told
+    # It was not kept.
+    assert f"the checkpoint of trial {worst} is not kept: training it again" in told
+    assert all(len(line) <= 80 for line in again.stdout.splitlines())
+    assert "accuracy" in again.stdout and "bootstrap resamples" in again.stdout
+    assert len(read_evaluations(read_record(store, "kinds"))) == 3
+
+
+def test_promoted_and_refitted(kinds: Kinds) -> None:
+    import keras
+
+    best, worst = kinds.trials[0]["trial"], kinds.trials[-1]["trial"]
+    before = models(kinds, "champion").get_weights()
+    promoted = kinds.run(
+        "promote", "kinds", "--trial", str(worst), "--reason", "it is small", "--refit", "--json"
+    )
+    found = as_json(promoted)
+    assert (found["champion"], found["refit"]) == ("models:/kinds@champion", "models:/kinds@refit")
+    store = open_store(kinds.store)
+    assert store is not None
+    history = read_study("kinds", store=kinds.store)
+    trial = history.trial(worst)
+    assert history.champion_run_id == trial.run_id
+    client = store.client
+    versions = {v.version: v for v in client.search_model_versions("name = 'kinds'")}
+    assert len(versions) == 3
+    champion = client.get_model_version_by_alias("kinds", "champion")
+    assert champion.tags["kerastudy.promoted"] == "it is small"
+
+    # The champion gives its trial's value.
+    splits = kinds.module()["study"].data.load()
+    model = models(kinds, "champion")
+    assert isinstance(trial, ks.EndedTrial) and trial.best is not None
+
+    # The refit: Keras's fit on the joined arrays, epoch by epoch.
+    x = np.concatenate([splits.train.x, splits.validation.x])
+    y = np.concatenate([splits.train.y, splits.validation.y])
+    spec, epochs = trial.spec, trial.best.epoch
+    keras.utils.set_random_seed(spec.seed)
+    by_hand = kinds.module()["build"](dict(spec.values))
+    for epoch in range(1, epochs + 1):
+        order = ks.permutation(spec.seed, epoch, len(x))
+        for position, state in enumerate(
+            v for v in by_hand.variables if v.name == "seed_generator_state"
+        ):
+            state.assign([ks.epoch_seed(spec.seed, epoch, position), 0])
+        by_hand.fit(taken(x, order), taken(y, order), batch_size=16, shuffle=False, verbose=0)
+    refitted = models(kinds, "refit")
+    for made, expected in zip(refitted.get_weights(), by_hand.get_weights(), strict=True):
+        assert np.array_equal(made, expected)
+    how = found["how"]
+    assert (how["epochs"], how["samples"], how["steps"], how["steps_before"]) == (epochs, 120, 8, 5)
+    assert how["left_out"] == ["EarlyStopping"]
+    notes = " ".join(found["notes"])
+    assert "no validation value" in notes and "without EarlyStopping" in notes
+
+    # A later launch keeps it, and says so; until it may choose again.
+    later = kinds.launch(3)
+    assert f"trial {worst} stays the champion, as it was promoted" in " ".join(later.stderr.split())
+    kept = models(kinds, "champion").get_weights()
+    assert all(map(np.array_equal, kept, model.get_weights()))
+    kinds.run("promote", "kinds", "--follow-best")
+    kinds.launch(3)
+    history = read_study("kinds", store=kinds.store)
+    assert history.champion_run_id == history.trial(best).run_id
+    now = models(kinds, "champion").get_weights()
+    assert all(map(np.array_equal, now, before))
+    assert len(client.search_model_versions("name = 'kinds'")) == 3
+
+
+def test_what_can_not_be_evaluated_or_promoted(kinds: Kinds, tmp_path: Path) -> None:
+    assert "no trial 99" in kinds.run("evaluate", "kinds", "--trial", "99", expect=2).stderr
+    assert "no trial 99" in kinds.run("promote", "kinds", "--trial", "99", expect=2).stderr
+    told = kinds.run("promote", "kinds", "--follow-best", "--refit", expect=2).stderr
+    assert "goes with neither" in told
