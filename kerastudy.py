@@ -101,6 +101,8 @@ from search_spaces.errors import (  # noqa: E402
 )
 from studies import Study, datasets  # noqa: E402
 from studies.champion.evaluation import evaluate  # noqa: E402
+from studies.champion.prediction import predict  # noqa: E402
+from studies.champion.promotion import promote  # noqa: E402
 from studies.definition import outputs  # noqa: E402
 from studies.definition.seeds import epoch_seed, permutation, seed_states  # noqa: E402
 from studies.exporting.optuna_export import export_optuna  # noqa: E402
@@ -172,6 +174,8 @@ __all__ = [
     "optimizer",
     "outputs",
     "permutation",
+    "predict",
+    "promote",
     "read_study",
     "rename_study",
     "seed_states",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import replace
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,13 @@ from kinds_study import Kinds
 from user_commands import as_json
 
 import kerastudy as ks
+from studies.champion.evaluation import Reading
+from studies.commands.evaluate import evaluation_text
 from studies.results.study_results import read_study
 from tracking.history.evaluations import evaluations_on, read_evaluations, record_evaluation
 from tracking.history.study_history import read_study as read_record
-from tracking.records.evaluations import Evaluation
+from tracking.records import EndedTrial
+from tracking.records.evaluations import Evaluation, Measured
 from tracking.store.folder import open_store
 
 
@@ -34,34 +36,33 @@ def test_the_champion_on_the_test_part(kinds: Kinds) -> None:
     x_test = module["x_test"].to_numpy()
     by_hand = model.evaluate(x_test, labels, batch_size=16, verbose=0, return_dict=True)
 
-    first = kinds.run("evaluate", "kinds", "--json")
-    found = as_json(first)
-    assert found["trial"] == kinds.trials[0]["trial"] and found["samples"] == 50
-    assert found["earlier"] == [] and "before" not in first.stderr
-    for name, value in by_hand.items():
-        assert found["metrics"][name]["value"] == pytest.approx(value, rel=1e-5)
-        assert found["metrics"][name]["low"] <= value <= found["metrics"][name]["high"]
-    assert found["metrics"]["loss"]["validation"] == kinds.trials[0]["value"]
-
-    # The record has it, and one of another trial of any study makes a warning.
+    # Another study has read the same test part before.
+    digest = module["study"].data.load().digests["test"]
     history = read_record(store, "kinds")
-    (recorded,) = read_evaluations(history)
-    assert isinstance(recorded, Evaluation) and recorded.metrics["loss"].value == pytest.approx(
-        by_hand["loss"], rel=1e-5
-    )
-    other = replace(recorded, study="another", trial=8, time=time.time_ns() // 10**6)
+    metrics = {"loss": Measured(0.3)}
+    other = Evaluation("another", "", "", 8, 2, 50, digest, metrics, time=1_700_000_000_000)
     record_evaluation(history, other)
-    assert evaluations_on(store, recorded.digest) == [recorded, other]
+    told = kinds.run("evaluate", "kinds", "--json")
+    assert "read once before, last by another trial 8 on 2023-11-1" in " ".join(told.stderr.split())
+
+    found = as_json(told)
+    assert found["trial"] == kinds.trials[0]["trial"] and found["samples"] == 50
+    assert [each["study"] for each in found["earlier"]] == ["another"]
+    for name, value in by_hand.items():
+        measured = found["metrics"][name]
+        assert measured["value"] == pytest.approx(value, rel=1e-5)
+        assert measured["low"] <= value <= measured["high"]
+    assert found["metrics"]["loss"]["validation"] == kinds.trials[0]["value"]
+    earlier, recorded = read_evaluations(history)
+    assert earlier == other and recorded.to_json() == json.dumps(
+        {name: each for name, each in found.items() if name != "earlier"}, ensure_ascii=False
+    )
+    assert evaluations_on(store, digest) == [other, recorded]
     assert evaluations_on(store, "of other data") == []
-    worst = str(kinds.trials[-1]["trial"])
-    again = kinds.run("evaluate", "kinds", "--trial", worst)
-    told = " ".join(again.stderr.split())
-    assert "warning: this test part was read 2 times before, last by another trial 8" in told
-    # It was not kept.
-    assert f"the checkpoint of trial {worst} is not kept: training it again" in told
-    assert all(len(line) <= 80 for line in again.stdout.splitlines())
-    assert "accuracy" in again.stdout and "bootstrap resamples" in again.stdout
-    assert len(read_evaluations(read_record(store, "kinds"))) == 3
+
+    text = evaluation_text(Reading(recorded, [other]))
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert "accuracy" in text and "bootstrap resamples" in text
 
 
 def test_promoted_and_refitted(kinds: Kinds) -> None:
@@ -88,7 +89,7 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     # The champion gives its trial's value.
     splits = kinds.module()["study"].data.load()
     model = models(kinds, "champion")
-    assert isinstance(trial, ks.EndedTrial) and trial.best is not None
+    assert isinstance(trial, EndedTrial) and trial.best is not None
 
     # The refit: Keras's fit on the joined arrays, epoch by epoch.
     x = np.concatenate([splits.train.x, splits.validation.x])
