@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from studies.again.reproduction import Reproduction
+    from studies.champion.promotion import Promotion
     from studies.definition.settings import Verify
     from studies.executors import ExecutorName
     from studies.results.study_results import StudyResults
     from studies.running.budget import AtTheEnd
     from tracking.records import TrainerName
+    from tracking.records.evaluations import Evaluation
 
 _Kind = TypeVar("_Kind")
 
@@ -269,3 +271,25 @@ class Study(StudyDefinition):
             trainer=check_trainer(trainer),
             progress=progress,
         )
+
+    def evaluate(self, trial: int | None = None, **options: Any) -> Evaluation:
+        """Evaluates the champion, or a trial, on the sealed test part; see `kerastudy.evaluate`.
+
+        Args:
+            trial: Its number; None for the champion.
+            **options: Those of `kerastudy.evaluate`: ``store``, ``engine``, ``progress``.
+        """
+        from studies.champion.evaluation import evaluate
+
+        return evaluate(self, trial, **options)
+
+    def promote(self, trial: int | None = None, **options: Any) -> Promotion:
+        """Registers the checkpoint of a trial as the champion; see `kerastudy.promote`.
+
+        Args:
+            trial: Its number; None for the best.
+            **options: Those of `kerastudy.promote`: ``reason``, ``refit``, ``store`` and others.
+        """
+        from studies.champion.promotion import promote
+
+        return promote(self, trial, **options)

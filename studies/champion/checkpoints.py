@@ -6,26 +6,39 @@ from pathlib import Path
 
 from search_spaces.errors import StudyError, StudyNotFoundError
 from studies.again.reruns import Rerun, trainings_of, unsound_checkpoints
+from studies.definition.settings import check_engine
+from studies.definition.study_definition import StudyDefinition
 from studies.executors.worker import WorkerExecutor
 from studies.progress import Progress
+from studies.results.models import existing_store
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import EndedTrial, TrialTask
 from tracking.store.trust import stranger
 
 
-def check_trust(history: StudyHistory, trust: bool) -> None:
-    """Refuses to run the code in a store of somebody else, unless the user trusts it.
+def opened(
+    study: str | StudyDefinition, store: str | Path | None, engine: str | None, trust: bool
+) -> tuple[StudyHistory, StudyDefinition | None, str | None]:
+    """Reads the study that a user names, by its name or as an object of this process.
+
+    Returns:
+        Its record; the study of this process, or None; and the engine.
 
     Raises:
-        StudyError: If it is not trusted.
+        StudyError: If the code in the store would be run, and the user does not trust it.
+        TrackingError: If there is no such study.
     """
-    told = "" if trust else stranger(history.store.root)
+    name, definition = (study, None) if isinstance(study, str) else (study.name, study)
+    named = None if engine is None else check_engine(engine)
+    history = read_study(existing_store(store), name, named)
+    told = "" if trust or definition is not None else stranger(history.store.root)
     if told:
         raise StudyError(
             f"The store {str(history.store.root)!r} {told}, and this runs the code that is in it. "
             "If you trust it, pass trust=True."
         )
+    return history, definition, named
 
 
 def champion_or(

@@ -10,14 +10,12 @@ from pathlib import Path
 
 from search_spaces.errors import NoTestPartError
 from studies.again.recorded_worker import recorded_worker
-from studies.champion.checkpoints import champion_or, check_data, check_trust, weights_of
+from studies.champion.checkpoints import champion_or, check_data, opened, weights_of
 from studies.champion.in_worker import evaluate_in_worker
-from studies.definition.settings import check_engine
 from studies.definition.study_definition import StudyDefinition
 from studies.progress import NoProgress, Progress, showing
-from studies.results.models import existing_store
 from tracking.history.evaluations import evaluations_on, record_evaluation
-from tracking.history.study_history import StudyHistory, read_study
+from tracking.history.study_history import StudyHistory
 from tracking.records.evaluations import Evaluation, Measured
 
 
@@ -49,7 +47,7 @@ class Reading:
 
 
 def evaluate(
-    study: str,
+    study: str | StudyDefinition,
     trial: int | None = None,
     *,
     store: str | Path | None = None,
@@ -63,7 +61,7 @@ def evaluate(
     from the second one on, a warning is shown: a test part judges a choice only once.
 
     Args:
-        study: The study's name.
+        study: The study's name; or the study itself, for one of a notebook.
         trial: The number of a trial; None for the champion.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
         engine: The engine that proposed the trial, if the study was launched with several.
@@ -78,12 +76,9 @@ def evaluate(
         TrackingError: If the store has no such study or trial.
         StudyError: If the study can't be loaded, or its data has changed.
     """
-    opened = existing_store(store)
-    named = None if engine is None else check_engine(engine)
-    history = read_study(opened, study, named)
-    check_trust(history, trust)
+    history, definition, named = opened(study, store, engine, trust)
     with showing(progress) as shown:
-        reading = read_test_part(history, trial, engine=named, progress=shown)
+        reading = read_test_part(history, trial, engine=named, study=definition, progress=shown)
         if reading.warning:
             shown.say(f"warning: {reading.warning}")
         return reading.evaluation

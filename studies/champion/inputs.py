@@ -232,8 +232,9 @@ def _numeric(dtype: Any) -> bool:
 def _images(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list[str]]:
     import tensorflow as tf
 
-    files = sorted(each for each in path.iterdir() if each.suffix.lower() in IMAGES)
-    files = files if path.is_dir() else [path]
+    files = [path]
+    if path.is_dir():
+        files = sorted(each for each in path.iterdir() if each.suffix.lower() in IMAGES)
     if not files:
         raise inputs.refused(path, f"has no images ({', '.join(IMAGES)})")
     (taken, *others) = inputs.arrays

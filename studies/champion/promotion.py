@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from search_spaces.errors import StudyError, StudyNotFoundError
 from studies.again.recorded_worker import recorded_worker
-from studies.champion.checkpoints import champion_or, check_data, check_trust, weights_of
+from studies.champion.checkpoints import champion_or, check_data, opened, weights_of
 from studies.champion.in_worker import refit_in_worker
-from studies.definition.settings import check_engine
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.worker import WorkerExecutor
 from studies.progress import NoProgress, Progress, showing
@@ -72,7 +71,7 @@ class Promotion:
 
 
 def promote(
-    study: str,
+    study: str | StudyDefinition,
     trial: int | None = None,
     *,
     reason: str = "",
@@ -88,7 +87,7 @@ def promote(
     `follow_best`. A trial whose checkpoint is gone is trained again, with the same bits.
 
     Args:
-        study: The study's name.
+        study: The study's name; or the study itself, for one of a notebook.
         trial: The number of a trial; None for the best, or with ``refit`` for the champion, which
             then stays as it is.
         reason: Why, in a sentence; kept on the registered version.
@@ -105,12 +104,16 @@ def promote(
         StudyError: If the study can't be loaded, its data has changed, or `model.fit` contradicts
             the trial.
     """
-    named = None if engine is None else check_engine(engine)
-    history = read_study(existing_store(store), study, named)
-    check_trust(history, trust)
+    history, definition, named = opened(study, store, engine, trust)
     with showing(progress) as shown:
         return promote_trial(
-            history, trial, reason=reason, refit=refit, engine=named, progress=shown
+            history,
+            trial,
+            reason=reason,
+            refit=refit,
+            engine=named,
+            study=definition,
+            progress=shown,
         )
 
 

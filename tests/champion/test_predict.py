@@ -17,6 +17,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 import numpy as np
 import pandas as pd
 import pytest
+import uvicorn
 from kinds_study import Kinds
 from mlflow_server import free_port
 from user_commands import as_json, environment
@@ -33,6 +34,8 @@ ROWS = pd.DataFrame({"size": [3.3e4, 2.6e4, 3.0e4], "age": [80, 3, 40]})
 def served(kinds: Kinds) -> Any:
     """`mlflow models serve` on this machine alone; yields a function that asks it."""
     port = free_port()
+    # MLflow starts uvicorn by its name, as in an environment that is activated.
+    scripts = Path(uvicorn.__file__).parents[4] / "bin"
     log = (kinds.folder / "serve.log").open("ab")
     process = subprocess.Popen(
         [
@@ -44,6 +47,7 @@ def served(kinds: Kinds) -> Any:
         env=environment(
             MLFLOW_TRACKING_URI=f"sqlite:///{(kinds.store / 'mlflow.db').as_posix()}",
             MLFLOW_DISABLE_TELEMETRY="true",
+            PATH=os.pathsep.join([str(scripts), os.environ["PATH"]]),
         ),
         stdout=log,
         stderr=log,
