@@ -122,7 +122,9 @@ def kerastudy() -> None:
     kerastudy report digits              its report, in the browser
     kerastudy ui digits                  look at it in the MLflow UI
     kerastudy reproduce digits           run the best trial again, bit for bit
+    kerastudy predict digits --input new.npy
     kerastudy evaluate digits            its champion on the sealed test part
+    kerastudy promote digits --trial 7   choose another champion
     kerastudy export digits --as script  the best trial as plain Keras
     kerastudy push digits                send it to an MLflow server too
     kerastudy doctor --fix               find and mend what is wrong in the store
