@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import threading
 from pathlib import Path
 
 import psutil
@@ -15,27 +14,45 @@ from studies.user_code.loading import Target
 from tracking.records import TrialTask
 
 
-def test_a_process_of_the_users_that_goes_on_holds_up_nobody(tmp_path: Path) -> None:
-    """It has the pipe that its worker printed to."""
-    file, noted = tmp_path / "starts.py", tmp_path / "pid"
-    starts = (
-        "import pathlib, subprocess, sys\n"
-        "started = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
-        f"pathlib.Path({str(noted)!r}).write_text(str(started.pid))\n"
+def test_processes_of_the_users_that_go_on_hold_up_nobody(tmp_path: Path) -> None:
+    """One has the pipe that its worker printed to.
+
+    What a worker forked, as `multiprocessing` does, holds its end of the connection too.
+    """
+    file, noted = tmp_path / "forks.py", tmp_path / "pids"
+    forks = (
+        "import os, pathlib, subprocess, sys, time\n"
+        "started = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "forked = os.fork()\n"
+        "if not forked:\n"
+        "    time.sleep(600)\n"
+        f"with pathlib.Path({str(noted)!r}).open('a') as file:\n"
+        "    print(started.pid, forked, file=file)\n"
     )
-    file.write_text(starts + STUDY_FILE, encoding="utf-8")
-    script = (
-        "from studies.executors.worker import WorkerExecutor\n"
-        "from studies.user_code.loading import Target\n"
-        f"executor = WorkerExecutor(Target({str(file)!r}))\n"
-        "executor.load()\n"
-        "executor.close()\n"
-    )
-    driver = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert driver.returncode == 0, driver.stderr
-    started = psutil.Process(int(noted.read_text()))
-    assert started.is_running()
-    started.kill()
+    file.write_text(forks + STUDY_FILE, encoding="utf-8")
+    executor, handler = WorkerExecutor(Target(str(file))), Collecting()
+    try:
+        executor.load()
+        spec = make_spec(executor, epochs=100_000)
+        executor.submit(TrialTask(spec, executor.description.space, tmp_path / "0.weights.h5"))
+        connection = executor.process.connection
+        executor.process.kill()
+        while not handler.lost:
+            assert connection.closed or connection.poll(30), "nobody knows that it has ended"
+            executor.wait(handler)
+        # There is another, which has not died.
+        while executor.loading:
+            executor.wait(handler)
+    finally:
+        executor.close()
+    assert "signal 9" in handler.lost[0][1]
+    others = [each for each in threading.enumerate() if not each.daemon]
+    assert others == [threading.main_thread()], "this process can end"
+    processes = [psutil.Process(int(pid)) for pid in noted.read_text().split()]
+    assert len(processes) == 4
+    for process in processes:
+        assert process.is_running()
+        process.kill()
 
 
 def test_a_trial_whose_worker_died_and_can_not_be_replaced_is_lost(tmp_path: Path) -> None:
@@ -68,32 +85,3 @@ def test_a_trial_whose_worker_died_and_can_not_be_replaced_is_lost(tmp_path: Pat
     ((number, reason),) = handler.lost
     assert number == 1 and "exit code 3" in reason
     assert len(said) == 1 and said[0].startswith("continuing with 1 of the workers")
-
-
-def test_a_worker_that_had_forked_is_known_to_be_dead(tmp_path: Path) -> None:
-    """What it forked, as `multiprocessing` does, holds its end of the connection too."""
-    file, noted = tmp_path / "forks.py", tmp_path / "pid"
-    forks = (
-        "import os, pathlib, time\n"
-        "forked = os.fork()\n"
-        "if not forked:\n"
-        "    time.sleep(600)\n"
-        f"pathlib.Path({str(noted)!r}).write_text(str(forked))\n"
-    )
-    file.write_text(forks + STUDY_FILE, encoding="utf-8")
-    executor, handler = WorkerExecutor(Target(str(file))), Collecting()
-    try:
-        executor.load()
-        forked = psutil.Process(int(noted.read_text()))
-        spec = make_spec(executor, epochs=100_000)
-        executor.submit(TrialTask(spec, executor.description.space, tmp_path / "0.weights.h5"))
-        connection = executor.process.connection
-        executor.process.kill()
-        while not handler.lost:
-            assert connection.closed or connection.poll(30), "nobody knows that it has ended"
-            executor.wait(handler)
-        assert forked.is_running()
-        forked.kill()
-    finally:
-        executor.close()
-    assert "signal 9" in handler.lost[0][1]
