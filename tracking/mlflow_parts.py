@@ -13,6 +13,7 @@ Each is looked up when it is first needed. A missing part turns its feature off:
 - Removing what is in the trash: a deleted study's record stays there, without its files.
 - Its experiment "Default": it is shown, though nothing is in it.
 - Named views in an experiment's tags: `kerastudy ui` opens the plain page.
+- The app of its server: `kerastudy ui` serves this machine alone, without a token.
 """
 
 from __future__ import annotations
@@ -56,6 +57,9 @@ _ADDRESSES: Final = (
     ("model_versions", "source"),
     ("model_versions", "storage_location"),
 )
+
+# What `mlflow server` runs; see `tracking.ui.token_app`.
+_APP: Final = ModulePart("mlflow", "mlflow.server.fastapi_app", "app")
 
 _TABLES: Final[Mapping[str, str]] = {
     "runs": "artifact_uri deleted_time end_time entry_point_name experiment_id lifecycle_stage "
@@ -230,3 +234,12 @@ def _known_addresses(database: sqlite3.Connection) -> list[tuple[str, str]]:
 def _reading(database: Path) -> contextlib.closing[sqlite3.Connection]:
     uri = f"{database.as_uri()}?mode=ro"
     return contextlib.closing(sqlite3.connect(uri, uri=True, timeout=60))
+
+
+def server_app() -> Any:
+    """Returns the ASGI app of MLflow's server.
+
+    Raises:
+        MissingPartError: If this version of MLflow has none.
+    """
+    return _APP.get()

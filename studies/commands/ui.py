@@ -13,7 +13,7 @@ import click
 from studies.commands.main import json_option, store_option, telling_errors
 
 
-@click.command("ui", short_help="Look at the store in the MLflow UI, on this machine alone.")
+@click.command("ui", short_help="Look at the store in the MLflow UI.")
 @click.argument("study", required=False)
 @click.option("--engine", help="Which engine's run to open.  [default: that of the best trial]")
 @click.option(
@@ -23,7 +23,14 @@ from studies.commands.main import json_option, store_option, telling_errors
     show_default=True,
     help="Which prepared view of the study to open.",
 )
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    help="Where to listen: 0.0.0.0 lets other machines look too, with a token that is printed.  "
+    "[default: this machine alone]",
+)
 @click.option("--port", type=click.IntRange(1, 65535), help="[default: 5000 or the next free]")
+@click.option("--token", is_flag=True, help="Ask for a token on this machine too.")
 @click.option(
     "--open/--no-open",
     "open_browser",
@@ -37,17 +44,23 @@ def ui_command(
     study: str | None,
     engine: str | None,
     view: str,
+    host: str,
     port: int | None,
+    token: bool,
     open_browser: bool | None,
     store: Path | None,
     as_json: bool,
 ) -> None:
-    """Look at the store in the MLflow UI, on this machine alone, until Ctrl-C.
+    """Look at the store in the MLflow UI, until Ctrl-C.
+
+    It is for this machine alone, unless you ask for more with --host. Who has the token may change
+    studies too, and a network can read it: use --host in a network that you trust.
 
     \b
     kerastudy ui
     kerastudy ui digits
     kerastudy ui digits --view charts --port 5001
+    kerastudy ui digits --host 0.0.0.0
     """  # noqa: D301 - click reads \b, which must not be escaped
     from search_spaces.errors import StoreError, StudyNotFoundError
     from studies.commands.output import print_json
@@ -56,10 +69,10 @@ def ui_command(
     from tracking.mlflow_parts import knows_views
     from tracking.runs.pages import VIEWS
     from tracking.store.folder import default_store_path, open_store
-    from tracking.ui.server import HOST, free_port, serving, studies_page, study_page
+    from tracking.ui.server import free_place, serving
     from tracking.ui.views import prepare_views
 
-    chosen, pages = free_port(port), {}
+    place, pages = free_place(host, port, token=token), {}
     if study is not None:
         history = history_of(study, engine, store)
         opened, experiment_id = history.store, history.experiment_id
@@ -67,7 +80,7 @@ def ui_command(
         if known:
             # Of an older version's study too.
             prepare_views(history)
-        pages = {each: study_page(chosen, experiment_id, each if known else "") for each in VIEWS}
+        pages = {each: place.study_page(experiment_id, each if known else "") for each in VIEWS}
     else:
         path = store if store is not None else default_store_path()
         found = open_store(path)
@@ -84,13 +97,21 @@ def ui_command(
     with (
         catching_interrupts(stopped.set),
         contextlib.suppress(KeyboardInterrupt),
-        serving(opened, chosen, stopped) as server,
+        serving(opened, place, stopped) as server,
     ):
         if not stopped.is_set():
-            address = f"http://{HOST}:{chosen}"
-            page = pages.get(view, studies_page(chosen))
+            page = pages.get(view, place.studies_page)
             if as_json:
-                print_json({"url": page, "views": pages, "address": address, "pid": server.pid})
+                print_json(
+                    {
+                        "study": None if study is None else history.description.name,
+                        "url": page,
+                        "views": pages,
+                        "address": place.address,
+                        "token": place.token or None,
+                        "pid": server.pid,
+                    }
+                )
             else:
                 click.echo(f"{page}\nCtrl-C stops it.")
             sys.stdout.flush()

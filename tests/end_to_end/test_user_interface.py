@@ -6,11 +6,15 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
+from urllib.request import urlopen
 
 import psutil
 import pytest
@@ -26,6 +30,7 @@ from search_spaces import SearchSpace
 from studies.progress import NoProgress
 from tracking.history.study_history import StudyHistory
 from tracking.records import TrialSpec
+from tracking.ui.server import free_place, serving
 
 HEADERS = ".ag-header-cell"
 ELSEWHERE = "elsewhere.example"
@@ -290,3 +295,15 @@ def test_no_page_has_an_error_or_asks_another_host(
     ]
     hosts = {each.netloc for each in asked if each.scheme in ("http", "https")}
     assert hosts == {server["address"].removeprefix("http://")}
+
+
+@pytest.mark.exhaustive
+def test_other_machines_need_the_token(browser: webdriver.Chrome, history: StudyHistory) -> None:
+    place, stopped = free_place("0.0.0.0"), threading.Event()
+    with serving(history.store, place, stopped):
+        # Not every machine finds itself by its name.
+        here = place.address.replace(socket.gethostname(), "127.0.0.1")
+        with pytest.raises(HTTPError, match="401"):
+            urlopen(f"{here}/ajax-api/2.0/mlflow/experiments/search?max_results=9")
+        page = place.study_page(history.experiment_id)
+        see(browser, page.replace(place.address, here), "연구 1", "matching runs")

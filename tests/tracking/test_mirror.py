@@ -27,7 +27,7 @@ from tracking.mirror.study_copy import StudyCopy
 from tracking.records import TrialSpec
 from tracking.registry import withdraw_champion
 from tracking.store.folder import open_store
-from tracking.ui.server import serving
+from tracking.ui.server import Place, serving
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +222,7 @@ def test_a_server_that_shows_the_store_itself_is_refused(tmp_path: Path) -> None
     history = launch(tmp_path / "store", "itself", None, trials=2)
     before = contents(history.store.client, "itself")
     port = free_port()
-    with serving(history.store, port, threading.Event()):
+    with serving(history.store, Place("127.0.0.1", port), threading.Event()):
         address = f"http://127.0.0.1:{port}"
         told = kerastudy_here("push", "itself", "--store", "store", "--tracking-uri", address,
                          cwd=tmp_path)  # fmt: skip

@@ -2,6 +2,7 @@
 
 | module | holds |
 |---|---|
-| `server` | the UI on a store: started on loopback, stopped cleanly |
+| `server` | the UI on a store: started, on loopback unless asked, and stopped cleanly |
+| `token_app` | the server behind a token, for other machines |
 | `views` | prepared views of a study: *Trials*, *Charts* and *Curves* |
 """

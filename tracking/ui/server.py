@@ -1,9 +1,12 @@
-"""The MLflow UI on a store: started on loopback, stopped cleanly."""
+"""The MLflow UI on a store: started, on loopback unless asked, and stopped cleanly."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import ipaddress
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -12,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
@@ -19,101 +23,160 @@ from urllib.request import ProxyHandler, build_opener
 from search_spaces.errors import StoreError
 from tracking.runs.pages import view_page
 from tracking.store.folder import Store
+from tracking.ui import token_app
 
-HOST = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 5000
 _SECONDS_TO_START = 120.0
 _SECONDS_TO_STOP = 10.0
 
 
-def free_port(wanted: int | None) -> int:
-    """Returns a free port.
+@dataclass(frozen=True)
+class Place:
+    """Where a server listens.
+
+    Attributes:
+        host: A name of this machine, or an address of it (IPv4).
+        port: A free port, 1 to 65535.
+        token: What a browser must know, or empty.
+    """
+
+    host: str
+    port: int
+    token: str = ""
+
+    @property
+    def address(self) -> str:
+        """The server's address, for a browser on any machine that can reach it."""
+        name = socket.gethostname() if self.host == "0.0.0.0" else self.host
+        return f"http://{name}:{self.port}"
+
+    def page(self, part: str) -> str:
+        """Returns the address of a page of the UI, with the token if there is one.
+
+        Args:
+            part: What follows the server's address, from the '#' on.
+        """
+        return f"{self.address}/{self.token and f'?token={self.token}'}{part}"
+
+    @property
+    def studies_page(self) -> str:
+        """The address of the list of studies; MLflow's home page is about other things."""
+        return self.page("#/experiments?workflowType=machine_learning")
+
+    def study_page(self, experiment_id: str, view: str = "") -> str:
+        """Returns the address of a study's page.
+
+        Args:
+            experiment_id: The study's experiment.
+            view: A prepared view; empty: the plain page.
+        """
+        return self.page(view_page(experiment_id, view))
+
+
+def free_place(host: str = LOOPBACK, port: int | None = None, *, token: bool = False) -> Place:
+    """Returns a place where a server can listen.
 
     Args:
-        wanted: 1 to 65535, that port or an error; None for 5000 or the next that is free.
+        host: A name or an address of this machine; ``0.0.0.0`` for all of its addresses.
+        port: 1 to 65535, that port or an error; None for 5000 or the next that is free.
+        token: Whether to make a token on loopback too; elsewhere there always is one.
 
     Raises:
-        StoreError: If the wanted port is taken.
+        StoreError: If the port is taken, or the machine does not have the address.
     """
-    for port in [wanted] if wanted is not None else [*range(DEFAULT_PORT, DEFAULT_PORT + 50), 0]:
+    for each in [port] if port is not None else [*range(DEFAULT_PORT, DEFAULT_PORT + 50), 0]:
         with contextlib.closing(socket.socket()) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise StoreError(f"Port {wanted} is taken. Choose another with --port, or leave it out.")
+                probe.bind((host, each))
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    continue
+                raise StoreError(
+                    f"A server can't listen on {host!r}, port {each}: {error.strerror or error}. "
+                    "Choose an address of this machine with --host, and a port with --port."
+                ) from None
+            found = int(probe.getsockname()[1])
+            made = secrets.token_urlsafe(24) if token or not _is_loopback(host) else ""
+            return Place(host, found, made)
+    raise StoreError(f"Port {port} is taken. Choose another with --port, or leave it out.")
+
+
+def _is_loopback(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
 
 
 @contextlib.contextmanager
-def serving(store: Store, port: int, stopped: threading.Event) -> Iterator[subprocess.Popen[bytes]]:
+def serving(
+    store: Store, place: Place, stopped: threading.Event
+) -> Iterator[subprocess.Popen[bytes]]:
     """Runs MLflow's server on a store: healthy on entering, ended on leaving.
 
-    It listens on loopback alone, with one worker, and without telemetry or job execution.
+    It has one worker, and neither telemetry nor job execution.
 
     Args:
         store: The store.
-        port: A free port.
+        place: Where it listens.
         stopped: Set it to stop the server, even while it starts. (An exception from a signal could
             come before the new process can be ended.)
 
     Raises:
         StoreError: If the server ends or does not answer within two minutes.
     """
-    with tempfile.NamedTemporaryFile(prefix="kerastudy-ui-", suffix=".log") as log:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-P", "-m", "mlflow", "server"),
-                *("--backend-store-uri", store.mlflow_uri, "--host", HOST, "--port", str(port)),
-                *("--workers", "1", "--default-artifact-root", store.artifacts_uri),
-            ],
-            env={
-                **os.environ,
-                "MLFLOW_DISABLE_TELEMETRY": "true",
-                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-                "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            # Its workers end with it, and Ctrl-C does not reach them first.
-            start_new_session=True,
-        )
+    guard = []
+    if place.token:
+        # Pages of other sites lack the cookie, whatever they call this server.
+        origins = f"http://*:{place.port}"
+        guard = ["--app-name", token_app.NAME, "--allowed-hosts", "*"]
+        guard += ["--cors-allowed-origins", origins]
+    with tempfile.TemporaryDirectory(prefix="kerastudy-ui-") as folder:
+        log = Path(folder, "log")
+        with log.open("wb") as stream:
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-P", "-m", "mlflow", "server"),
+                    *("--backend-store-uri", store.mlflow_uri),
+                    *("--host", place.host, "--port", str(place.port)),
+                    *("--workers", "1", "--default-artifact-root", store.artifacts_uri),
+                    *guard,
+                ],
+                env={
+                    **os.environ,
+                    "MLFLOW_DISABLE_TELEMETRY": "true",
+                    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+                    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+                    token_app.VARIABLE: place.token,
+                },
+                # An empty folder, as its server imports modules from where it runs.
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                # Its workers end with it, and Ctrl-C does not reach them first.
+                start_new_session=True,
+            )
         try:
-            _wait_until_healthy(process, port, Path(log.name), stopped)
+            _wait_until_healthy(process, place, log, stopped)
             yield process
         finally:
             _stop(process)
 
 
-def studies_page(port: int) -> str:
-    """Returns the address of the list of studies; MLflow's home page is about other things."""
-    return f"http://{HOST}:{port}/#/experiments?workflowType=machine_learning"
-
-
-def study_page(port: int, experiment_id: str, view: str = "") -> str:
-    """Returns the address of a study's page.
-
-    Args:
-        port: The server's.
-        experiment_id: The study's experiment.
-        view: A prepared view; empty: the plain page.
-    """
-    return f"http://{HOST}:{port}/{view_page(experiment_id, view)}"
-
-
 def _wait_until_healthy(
-    process: subprocess.Popen[bytes], port: int, log: Path, stopped: threading.Event
+    process: subprocess.Popen[bytes], place: Place, log: Path, stopped: threading.Event
 ) -> None:
     # Not through a proxy: it would look for the server on its own machine.
     direct = build_opener(ProxyHandler({}))
+    host = LOOPBACK if place.host == "0.0.0.0" else place.host
     deadline = time.monotonic() + _SECONDS_TO_START
     while time.monotonic() < deadline and process.poll() is None:
         if stopped.is_set():
             return
         try:
-            with direct.open(f"http://{HOST}:{port}/health", timeout=1) as answer:
+            with direct.open(f"http://{host}:{place.port}/health", timeout=1) as answer:
                 if answer.status == 200:
                     return
         except (URLError, OSError):
