@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _CURVE = 12
 _LONGEST_BAR, _SHORTEST_BAR = 30, 8
 _BEST = "  best so far"
+_IDENTICAL = "identical so far"
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 # A terminal shows Ctrl-C as ^C at the end of the last line, which must not wrap.
 _MARGIN = 3
@@ -88,9 +89,13 @@ class LiveProgress(LineProgress):
         if value is not None:
             running.curve[epoch.epoch] = value
         if compared:
-            running.compared = running.compared or f"differs from epoch {epoch.epoch}"
-        elif compared is not None and not running.compared.startswith("differs"):
-            running.compared = "identical so far"
+            same = running.compared in ("", _IDENTICAL)
+            running.compared = f"differs from epoch {epoch.epoch}" if same else running.compared
+        elif compared is not None:
+            running.compared = running.compared or _IDENTICAL
+        if compared is not None and not self._begun:
+            # Nothing else is shown: these lines stay.
+            self._print(cut(self._line_of(running), self._console.width))
 
     def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
         """See `Progress`."""
@@ -168,7 +173,9 @@ class LiveProgress(LineProgress):
         if curve:
             last = list(curve)[-1]
             best = min(curve, key=lambda epoch: objective.rank(curve[epoch], epoch, 0))
-            at_best = f", best {curve[best]:.4g} at {best}" if best != last else ""
+            # No room for both.
+            apart = best != last and not running.compared
+            at_best = f", best {curve[best]:.4g} at {best}" if apart else ""
             parts.append(f"{printable(objective.metric)} {curve[last]:.4g}{at_best}")
         return "  ".join([*parts, *filter(None, [running.compared])])
 

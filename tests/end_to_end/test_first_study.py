@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
 
 import mlflow
+import pexpect
 import pytest
-from user_commands import as_json, kerastudy, kerastudy_here
+from rich.cells import cell_len
+from user_commands import KERASTUDY, as_json, environment, kerastudy, kerastudy_here
 
 import kerastudy as ks
 
@@ -48,6 +53,27 @@ def test_text_names_the_best_and_the_commands(digits: tuple[Path, Any]) -> None:
     assert f"kerastudy reproduce digits --trial {best['trial']} --store '" in text
 
 
+def reproduced_at_a_terminal(folder: Path, arguments: list[str], launched: Any) -> Any:
+    """Returns the JSON document; the terminal shows how each epoch compares."""
+    command = f"{shlex.join([*KERASTUDY, *arguments])} > again.json"
+    shown, status = pexpect.run(
+        f"/bin/sh -c {shlex.quote(command)}",
+        cwd=str(folder),
+        env=environment(TERM="xterm", COLUMNS="80"),
+        encoding="utf-8",
+        withexitstatus=True,
+        timeout=120,
+    )
+    assert status == 0, shown
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "\n", shown).splitlines()
+    assert max(map(cell_len, lines)) <= 80
+    epochs = range(1, launched["best"]["epochs"] + 1)
+    for epoch in epochs:
+        found = rf"trial +\d+ +[▁-█]+ +epoch +{epoch}/\d+  val_accuracy 0\.\d+  identical so far"
+        assert any(re.match(found, line) for line in lines), (epoch, lines)
+    return json.loads((folder / "again.json").read_text(encoding="utf-8"))
+
+
 def test_the_best_trial_is_reproduced_in_a_new_process_wherever_the_store_is(
     digits: tuple[Path, Any], tmp_path: Path
 ) -> None:
@@ -57,7 +83,7 @@ def test_the_best_trial_is_reproduced_in_a_new_process_wherever_the_store_is(
     store = ("--store", str(moved), "--json")
     shutil.move(folder / "kerastudy-store", folder / "hidden")
     try:
-        again = as_json(kerastudy_here(tmp_path, "reproduce", "digits", *store))
+        again = reproduced_at_a_terminal(tmp_path, ["reproduce", "digits", *store], launched)
         shown = as_json(kerastudy_here(tmp_path, "show", "digits", *store))
         mlflow.set_tracking_uri(shown["tracking_uri"])
         model = mlflow.keras.load_model("models:/digits@champion")
