@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import re
 import signal
 from pathlib import Path
 
 import pexpect
 import psutil
+from rich.cells import cell_len
 from user_commands import (
     KERASTUDY,
     as_json,
@@ -28,11 +31,12 @@ def test_ctrl_c_at_a_terminal_leaves_a_study_that_goes_on(tmp_path: Path) -> Non
         KERASTUDY[0],
         [*KERASTUDY[1:], *arguments],
         cwd=tmp_path,
-        env=environment(TERM="xterm-256color"),
+        env=environment(TERM="xterm-256color", COLUMNS="80"),
         encoding="utf-8",
         timeout=120,
-        dimensions=(30, 160),
+        dimensions=(24, 80),
     )
+    terminal.logfile_read = io.StringIO()
     terminal.expect(r"trial 1 +[▁-█]+ .* \(epoch \d of 3\)")
     terminal.sendintr()
     terminal.expect("stopping after the present epoch")
@@ -40,6 +44,13 @@ def test_ctrl_c_at_a_terminal_leaves_a_study_that_goes_on(tmp_path: Path) -> Non
     terminal.expect(pexpect.EOF)
     terminal.close()
     assert terminal.exitstatus == 130
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "\n", terminal.logfile_read.getvalue())
+    # The command to copy is not broken.
+    lines = [line for line in shown.splitlines() if "kerastudy launch" not in line]
+    assert max(map(cell_len, lines)) <= 80
+    assert "/min" in shown and "no value" not in shown
+    # The cursor is back, and nothing is left below the last finished trial.
+    assert terminal.logfile_read.getvalue().count("\x1b[?25h") >= 1
     stopped = as_json(kerastudy_here(tmp_path, "show", "작은 연구", "--json"))
     assert stopped["trials"]["running"] == 0
     assert 2 <= stopped["trials"]["complete"] < 6

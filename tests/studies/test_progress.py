@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import re
 from dataclasses import replace
 
@@ -13,7 +15,7 @@ from rich.console import Console
 from scripted import describe
 
 from studies.lines import printable, sparkline, wrapped
-from studies.progress import LineProgress, LiveProgress
+from studies.progress import LineProgress, LiveProgress, make_progress
 from tracking.records import BestEpoch, EpochResult, Objective, TrialResult
 
 ACCURACY = Objective("val_정확도", "max")
@@ -68,6 +70,17 @@ def test_a_terminal_shows_running_trials_the_bar_and_ended_trials(columns: int) 
         assert "0.512346 (epoch 1), pruned at 2 of 17  61.2 s" in text
         assert re.search(r"━ 44/100  best 0\.91 #41  \d+/min  left \d+:\d\d", text)
         assert "0.91 (epoch 1 of 17)  61.2 s  best so far" in text
+
+
+@pytest.mark.parametrize(("term", "kind"), [("xterm", LiveProgress), ("dumb", LineProgress)])
+def test_a_terminal_that_can_not_erase_lines_gets_plain_ones(
+    monkeypatch: pytest.MonkeyPatch, term: str, kind: type[LineProgress]
+) -> None:
+    ours, theirs = os.openpty()
+    monkeypatch.setenv("TERM", term)
+    with open(theirs, "w") as terminal, contextlib.redirect_stderr(terminal):
+        assert type(make_progress()) is kind
+    os.close(ours)
 
 
 def test_more_running_trials_than_lines_are_counted() -> None:
