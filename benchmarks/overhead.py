@@ -113,7 +113,11 @@ def driver_cost(trials: int) -> dict[str, float]:
     """Returns the driver's CPU milliseconds per trial: the first ten, and the last hundred."""
     executor = NoTraining(trials)
     with tempfile.TemporaryDirectory() as folder:
-        run_study(executor, LaunchOptions(store=Path(folder) / "store"), progress=NoProgress())
+        run_study(
+            executor,
+            LaunchOptions(store=Path(folder) / "store", report=False),
+            progress=NoProgress(),
+        )
     ended = executor.ended
     last = min(100, trials - 1)
     return {

@@ -196,7 +196,7 @@ def cost_by_trials(trials: int) -> dict[str, Any]:
 
 
 def _launch(executor: SimulatedWorkers, store: Path) -> StudyHistory:
-    return run_study(executor, LaunchOptions(store=store), progress=NoProgress())
+    return run_study(executor, LaunchOptions(store=store, report=False), progress=NoProgress())
 
 
 def _seconds(executor: SimulatedWorkers, store: Path) -> dict[str, float]:

@@ -6,6 +6,7 @@
 | `charts/` | the charts, by Vega-Altair |
 | `comparison_page` | the page that compares studies, or engines of one |
 | `details` | data, definition, environment, digests |
+| `examples` | the samples that the champion classifies worst |
 | `figures` | the charts of a study's page, with what they say |
 | `formats` | numbers and durations as people read them |
 | `importance` | the importance of hyperparameters |

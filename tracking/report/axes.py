@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import altair as alt
 from search_spaces import SearchSpace
 from search_spaces.parameters.choice_parameter import Listed
 from search_spaces.parameters.kinds import Float, Int, Parameter
+from search_spaces.parameters.scales import Scale, unit_to_value
 from tracking.report.formats import number, significant, value_text
 
 _MOST_TICKS = 8
@@ -93,7 +94,8 @@ class HyperparameterAxis:
         axis = alt.Axis(tickCount=5, format="~s" if max(map(abs, ends)) >= 1e4 else "~g")
         if parameter.scale != "linear":
             scale = alt.Scale(type="log", domain=ends, nice=False)
-            axis = alt.Axis(tickCount=5, format="~g", labelOverlap=True)
+            small = "~e" if ends[0] < 1e-3 or ends[1] >= 1e5 else "~g"
+            axis = alt.Axis(tickCount=5, format=small, labelOverlap="greedy", labelSeparation=8)
         if self._mirror is not None:
             scale = alt.Scale(type="log", domain=ends, nice=False, reverse=True)
             # The column holds the mirrored value.
@@ -104,6 +106,15 @@ class HyperparameterAxis:
     def unit(self, values: Mapping[str, Any]) -> float | None:
         """Returns a trial's place in the sampling scale, from 0 to 1; None if not active."""
         return round(self.parameter.to_unit(values[self.name]), 4) if self.held(values) else None
+
+    def edges(self, units: Iterable[float]) -> list[float]:
+        """Returns what the column would hold at places in the sampling scale of a range."""
+        parameter = self.parameter
+        assert isinstance(parameter, Float | Int), "a choice has no range"
+        low, high = float(parameter.low), float(parameter.high)
+        scale: Scale = "linear" if parameter.scale == "linear" else "log"
+        places = units if self._mirror is None else (1 - unit for unit in units)
+        return [float(f"{unit_to_value(unit, low, high, scale):.6g}") for unit in places]
 
     def ticks(self) -> list[tuple[float, str]]:
         """Returns places in the sampling scale, and the values there."""

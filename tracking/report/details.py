@@ -42,11 +42,6 @@ def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
     best = data.ranked[0] if data.ranked else None
     if best is not None and best.result.weights_sha256:
         ran.append((f"SHA-256 of trial {best.number}'s weights", best.result.weights_sha256))
-    states = [
-        (name, f"{amount:,}")
-        for name, amount in data.history.counts().items()
-        if amount and name != "total"
-    ]
     why = [
         (
             f"{each.kind}: {count(len(each.trials), 'trial')}",
@@ -55,7 +50,7 @@ def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
         for each in reasons(data.history.trials)
     ]
     parts = [
-        ("States and reasons", "", [*states, *why]),
+        ("Why trials ended early", "", why),
         ("Data", "", listed),
         ("Definition", "", defined),
         ("Environment", "Of the trial that began last.", ran),

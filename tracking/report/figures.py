@@ -7,8 +7,17 @@ from dataclasses import dataclass
 
 import altair as alt
 
-from tracking.report.charts import history, hyperparameters, training
-from tracking.report.formats import count
+from tracking.records.validation_predictions import ValidationPredictions
+from tracking.report.axes import HyperparameterAxis
+from tracking.report.charts import (
+    contour,
+    history,
+    hyperparameters,
+    predictions,
+    timeline,
+    training,
+)
+from tracking.report.examples import Example, worst_examples
 from tracking.report.trial_data import Columns, StudyData
 
 
@@ -37,11 +46,13 @@ class Section:
         heading: Its heading.
         figures: Its figures.
         text: What precedes them.
+        examples: Samples that the champion classifies worst, shown after them.
     """
 
     heading: str
     figures: tuple[Figure, ...]
     text: str = ""
+    examples: tuple[Example, ...] = ()
 
 
 def sections(data: StudyData) -> list[Section]:
@@ -50,7 +61,17 @@ def sections(data: StudyData) -> list[Section]:
         Section("How the search went", tuple(_search(data))),
         Section("What the hyperparameters do", tuple(_hyperparameters(data))),
         Section("How the trials trained", tuple(_training(data))),
+        Section("When they ran, and how they ended", tuple(_running(data))),
     ]
+    found_predictions = data.predictions
+    if found_predictions is not None:
+        text = (
+            f"What trial {found_predictions.trial}, at epoch {found_predictions.epoch}, predicts "
+            f"of {found_predictions.samples:,} validation samples."
+        )
+        shown = tuple(_champion(found_predictions))
+        examples = worst_examples(found_predictions)
+        found.insert(3, Section("The champion on validation data", shown, text, examples))
     return [each for each in found if each.figures]
 
 
@@ -95,8 +116,48 @@ def _hyperparameters(data: StudyData) -> Iterator[Figure]:
             "of these trials and ranges, not of the hyperparameter, and shows no interactions.",
             plotted=True,
         )
+    pair = contour_axes(data)
+    if pair is not None:
+        yield Figure(
+            contour.contour(data, *pair),
+            "The two most important hyperparameters that are numbers. The ground is the mean of "
+            "the trials nearby; where it is empty, nothing was tried.",
+            plotted=True,
+        )
     for axis in data.by_importance():
         yield Figure(hyperparameters.hyperparameter_slice(data, axis), small=True)
+
+
+def contour_axes(data: StudyData) -> tuple[HyperparameterAxis, HyperparameterAxis] | None:
+    """Returns the two most important hyperparameters that are numbers and always active."""
+    found = [axis for axis in data.by_importance() if axis.numeric and not axis.parameter.when]
+    return (found[0], found[1]) if len(found) > 1 else None
+
+
+def _champion(found: ValidationPredictions) -> Iterator[Figure]:
+    if found.confusion:
+        yield Figure(
+            predictions.confusion_matrix(found),
+            "Rows are true classes, columns what the champion predicted. Mistakes are orange, "
+            "the stronger the larger their share of the class.",
+            plotted=True,
+        )
+    if found.truth:
+        yield Figure(
+            predictions.truth(found),
+            "On the dashed line, the prediction is right.",
+            plotted=True,
+        )
+
+
+def _running(data: StudyData) -> Iterator[Figure]:
+    if any(lane is not None for lane in data.trials.get("lane", ())):
+        yield Figure(
+            timeline.timeline(data),
+            "A bar for each trial, in as many rows as trials ran at once.",
+        )
+    if data.trials:
+        yield Figure(timeline.states(data))
 
 
 def _training(data: StudyData) -> Iterator[Figure]:
@@ -104,8 +165,8 @@ def _training(data: StudyData) -> Iterator[Figure]:
         return
     yield Figure(
         training.learning_curves(data),
-        f"The {count(min(10, len(data.ranked)), 'best trial')} in blue, with their best epochs; "
-        "all others behind, pruned ones where they ended.",
+        "The ten best trials in blue, without pruned ones, each with its best epoch; all others "
+        "behind. Pruned ones end where they were stopped.",
         plotted=True,
     )
     if data.training_metric and data.ranked:

@@ -12,7 +12,9 @@ from tracking.history.curves import RecordedCurves
 from tracking.history.selection import holding
 from tracking.history.study_history import StudyHistory
 from tracking.history.trial_reading import metric_by_step
+from tracking.history.validation_predictions import read_validation_predictions
 from tracking.records import EndedTrial, TrialRecord
+from tracking.records.validation_predictions import ValidationPredictions
 from tracking.report.axes import HyperparameterAxis, axes_of
 from tracking.report.formats import significant
 from tracking.report.importance import importances
@@ -49,6 +51,13 @@ class StudyData:
     def ranked(self) -> list[EndedTrial]:
         """The trials with a value that `model.fit` does not contradict, best first."""
         return holding(self.history.trials, self.history.description.objective)
+
+    @cached_property
+    def predictions(self) -> ValidationPredictions | None:
+        """What the champion predicts of the validation data, if it is a trial of this engine."""
+        found = read_validation_predictions(self.history)
+        runs = {trial.run_id for trial in self.history.trials}
+        return found if found is not None and found.run_id in runs else None
 
     @property
     def training_metric(self) -> str:

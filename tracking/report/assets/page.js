@@ -87,7 +87,10 @@
         for (const channel of brush.channels) view.signal(`${brush.name}_${channel}`, []);
         view.runAsync();
       };
-      view.addDataListener(`${brush.name}_store`, (_, tuples) => choose(view, all, tuples));
+      view.addDataListener(`${brush.name}_store`, (_, tuples) =>
+        // Later: the view is still running.
+        setTimeout(() => choose(view, all, tuples)),
+      );
     }
     await new Promise((resolve) => setTimeout(resolve));
   }

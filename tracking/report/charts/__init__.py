@@ -2,9 +2,12 @@
 
 | module | holds |
 |---|---|
+| `contour` | the objective over two hyperparameters |
 | `history` | the objective by trial, and by epochs trained |
 | `hyperparameters` | parallel coordinates, importance, slices |
+| `predictions` | what the champion predicts of the validation data |
 | `side_by_side` | studies, or engines of one, on shared scales |
 | `theme` | colours, fonts, scales of the objective, linked selections |
+| `timeline` | when trials ran, and how they ended |
 | `training` | learning curves; over- and underfitting |
 """

@@ -14,7 +14,7 @@ def optimization_history(data: StudyData) -> alt.LayerChart:
     objective = data.history.description.objective
     scale = theme.objective_scale(data.trials["value"], objective)
     y = alt.Y("value:Q", title=objective.metric, scale=scale)
-    x = alt.X("trial:Q", title="trial", axis=alt.Axis(tickMinStep=1, format="d"))
+    x = theme.whole_numbers("trial", "trial", data.trials["trial"])
     line = theme.chart().mark_line(
         interpolate="step-after", color=theme.ORANGE, strokeWidth=2, clip=True
     )
@@ -63,7 +63,7 @@ def value_by_budget(data: StudyData) -> alt.LayerChart:
     objective = data.history.description.objective
     scale = theme.objective_scale(data.trials["value"], objective)
     y = alt.Y("value:Q", title=objective.metric, scale=scale)
-    x = alt.X("epochs:Q", title="epochs trained", axis=alt.Axis(tickMinStep=1, format="d"))
+    x = theme.whole_numbers("epochs", "epochs trained", data.trials["epochs"], 1)
     valued = theme.chart().transform_filter("isValid(datum.value)")
     median = valued.mark_line(color=theme.MUTED, strokeDash=[4, 3], strokeWidth=1.5).encode(
         x=x, y=alt.Y("median(value):Q", title=objective.metric, scale=scale)

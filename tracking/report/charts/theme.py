@@ -133,12 +133,21 @@ def objective_scale(values: Sequence[float | None], objective: Objective) -> alt
     if best == worst:
         pad = abs(best) * 0.05 or 0.5
         return alt.Scale(domain=[best - pad, best + pad], zero=False)
-    if min(found) > 0 and max(found) / min(found) > 200:
-        return alt.Scale(type="log", nice=False)
+    low, high = sorted((best, worst))
+    if low > 0 and high / low > 200:
+        return alt.Scale(type="log", domain=[low, high], nice=False)
     if abs(worst - best) > 6 * abs(usual - best) > 0:
         ends = sorted((best, best + 1.5 * (usual - best)))
         return alt.Scale(domain=ends, clamp=True, zero=False, nice=True)
-    return alt.Scale(zero=False, nice=True)
+    return alt.Scale(domain=[low, high], zero=False, nice=True)
+
+
+def whole_numbers(name: str, title: str, values: Sequence[int | None], first: int = 0) -> alt.X:
+    """Returns the horizontal channel of whole numbers: trials, epochs."""
+    found = [value for value in values if value is not None]
+    scale = alt.Scale(domain=[first, max([first + 1, *found])], nice=False)
+    axis = alt.Axis(tickMinStep=1, format="d", labelFlush=False)
+    return alt.X(f"{name}:Q", title=title, axis=axis, scale=scale)
 
 
 def with_rows(drawn: alt.LayerChart, tables: Mapping[str, Columns]) -> alt.LayerChart:

@@ -14,15 +14,10 @@ _TOP = 10
 def learning_curves(data: StudyData) -> alt.LayerChart:
     """Returns the curves of the top trials, the others behind, and the picked one with training."""
     objective = data.history.description.objective
-    top = {str(trial.number): 1 for trial in data.ranked[:_TOP]}
+    top = {str(each.number): 1 for each in data.ranked[:_TOP] if each.state != "pruned"}
     is_top = f"{theme.expression(top)}[datum.trial]"
     scale = theme.objective_scale(data.curves["value"] + data.curves["training"], objective)
-    x = alt.X(
-        "epoch:Q",
-        title="epoch",
-        axis=alt.Axis(tickMinStep=1, format="d"),
-        scale=alt.Scale(zero=False, nice=False),
-    )
+    x = theme.whole_numbers("epoch", "epoch", data.curves["epoch"], 1)
     y = alt.Y("value:Q", title=objective.metric, scale=scale)
     lines = theme.chart("curves").encode(x=x, y=y, detail="trial:N")
     tooltip = [
@@ -60,8 +55,8 @@ def learning_curves(data: StudyData) -> alt.LayerChart:
         "curves",
         f"Learning curves: {objective.metric}",
         320,
-        f"{objective.metric} by epoch: the {min(_TOP, len(data.ranked))} best of "
-        f"{count(len(data.ranked), 'trial')} in front, a point at each one's best epoch.",
+        f"{objective.metric} by epoch: the best of {count(len(data.ranked), 'trial')} in front, a "
+        "point at each one's best epoch.",
     )
 
 
@@ -155,15 +150,16 @@ def fit_by_trial(data: StudyData) -> alt.LayerChart:
 def turning_points(data: StudyData) -> alt.LayerChart:
     """Returns where each trial's validation turned: its best epoch by the epochs trained."""
     valued = theme.chart().transform_filter("isValid(datum.value)")
-    epochs = [each or 0 for each in data.trials["epochs"]]
-    ends = [{"end": end} for end in (min(epochs, default=0), max(epochs, default=1))]
+    epochs = [each for each in data.trials["epochs"] if each]
+    ends = [{"end": 1}, {"end": max(epochs, default=1)}]
+    scale = alt.Scale(domain=[1, max([2, *epochs])], nice=False, zero=False)
     whole = alt.Axis(tickMinStep=1, format="d")
-    x = alt.X("epochs:Q", title="epochs trained", axis=whole, scale=alt.Scale(zero=False))
-    y = alt.Y("epoch:Q", title="best epoch", axis=whole)
+    x = alt.X("epochs:Q", title="epochs trained", axis=whole, scale=scale)
+    y = alt.Y("epoch:Q", title="best epoch", axis=whole, scale=scale)
     last = (
         alt.Chart(alt.InlineData(values=ends))
         .mark_line(color=theme.MUTED, strokeDash=[4, 3], strokeWidth=1.2)
-        .encode(x=alt.X("end:Q"), y=alt.Y("end:Q"))
+        .encode(x=alt.X("end:Q", scale=scale), y=alt.Y("end:Q", scale=scale))
     )
     points = (
         valued.mark_point(cursor="pointer", filled=False)
