@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import click
 
 from studies.commands.main import json_option, store_option, telling_errors
 from studies.commands.trusting import check_trusted, trust_option
+from studies.lines import COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +73,9 @@ def predict_command(
     from studies.commands.output import print_json
     from studies.commands.reading import history_of
     from studies.progress import waiting
+    from studies.training.process.determinism import prepare_environment
 
+    prepare_environment(os.cpu_count() or 1)
     if output is not None:
         check_suffix(output)
     check_trusted(store, trust)
@@ -97,7 +101,10 @@ def predict_command(
 
 
 def _shown(table: pd.DataFrame) -> str:
-    """Returns the first rows of a table, as wide as a terminal."""
-    text: str = table.head(_ROWS_SHOWN).to_string(line_width=80, float_format="{:.4g}".format)
+    """Returns the first rows of a table, as wide as a terminal; probabilities by class."""
+    named = table.rename(columns=lambda name: name.removeprefix("probability_"))
+    shown = "{:.4g}" if list(named) == list(table) else "{:.3f}"
+    first = named.head(_ROWS_SHOWN)
+    text: str = first.to_string(line_width=COLUMNS, float_format=shown.format)
     more = len(table) - _ROWS_SHOWN
     return text + (f"\n… {more} more; --output predictions.csv writes all" if more > 0 else "")

@@ -26,6 +26,7 @@ import kerastudy as ks
 from search_spaces.errors import DataError
 from studies.champion.inputs import Inputs, Taken, read_inputs
 from studies.champion.outputs import as_csv, predictions_table
+from studies.training.champion.champion_loader import load_keras_model
 
 ROWS = pd.DataFrame({"size": [3.3e4, 2.6e4, 3.0e4], "age": [80, 3, 40]})
 
@@ -141,6 +142,15 @@ def test_what_does_not_suit_the_model_is_refused_in_a_line(kinds: Kinds) -> None
         assert told in failed.stderr and failed.stderr.count("\n") == 1, failed.stderr
     failed = kinds.run("predict", "kinds", "--input", "x.csv", "--output", "x.xls", expect=2)
     assert ".csv, .parquet, .npz" in failed.stderr
+
+
+def test_a_model_loads_no_code_from_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "users_code").mkdir()
+    (tmp_path / "elsewhere.py").write_text("raise SystemExit('run')")
+    told = {"modules": {"own": "../elsewhere.py"}, "objects": {}}
+    (tmp_path / "users_code" / "objects.json").write_text(json.dumps(told))
+    with pytest.raises(ValueError, match="no file of the model's own code"):
+        load_keras_model(tmp_path)
 
 
 def test_images_of_a_folder(tmp_path: Path) -> None:

@@ -101,6 +101,8 @@ def _objects(folder: Path, contents: dict[str, Any]) -> dict[str, Any]:
     before = {name: sys.modules.get(name) for name in contents.get("modules", {})}
     try:
         for name, file in contents.get("modules", {}).items():
+            if Path(file).name != file:
+                raise ValueError(f"{file!r} is no file of the model's own code")
             # Instead of another one of the same name, which may be another version.
             made[name] = sys.modules[name] = module = ModuleType(name)
             module.__file__ = path = str(folder / file)
