@@ -121,6 +121,9 @@ class _Cut:
     def __init__(self, code: CodeDescription) -> None:
         self._texts = {"": code.source, **code.texts}
         self._before: dict[str, set[str]] = {}
+        self._inlined_places: set[str] = set()
+        # Names that are defined, and the modules they are from.
+        self._defined: dict[str, str] = {}
         self.imports: set[str] = set()
         self.outputs: set[str] = set()
         self.hypermodel = False
@@ -164,6 +167,9 @@ class _Cut:
         used = next((n for n in ast.walk(ast.parse(text)) if _path(n, gone)), None)
         if used is not None:
             raise NotStandaloneError(f"it uses {ast.unparse(used)}")
+        for name in {n for statement in ast.parse(text).body for n in _assigned(statement)}:
+            if not name.startswith("__") and self._defined.setdefault(name, place) != place:
+                raise NotStandaloneError(f"its modules define {name!r} more than once")
         return f"{above}{text}"
 
     def _imports(self, place: str, tree: ast.Module, edits: _Edits) -> tuple[dict[str, str], str]:
@@ -173,68 +179,82 @@ class _Cut:
             The names of what is left out, with what they are; and the text of own modules.
         """
         gone: dict[str, str] = {}
-        above = []
-        top = set(map(id, tree.body))
+        # By module of the study's own: names in it, and what they are called here.
+        wanted: dict[str, dict[str, str]] = {}
         for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    self._import(alias, gone, id(node) in top)
-            elif isinstance(node, ast.ImportFrom):
-                own = self._own(place, node)
-                if own is not None and id(node) not in top:
-                    raise NotStandaloneError("it imports a module of its own within a function")
-                if own is not None:
-                    above.append(self._inlined(own, node))
-                elif (node.module or "").partition(".")[0] in _LEFT_OUT:
-                    for alias in node.names:
-                        gone[alias.asname or alias.name] = f"{node.module}.{alias.name}"
-                elif node.level:
-                    raise NotStandaloneError(f"it imports {ast.unparse(node)[5:]}")
-                elif id(node) in top and node.module != "__future__":
-                    self.imports |= {
-                        f"from {node.module} import {ast.unparse(alias)}" for alias in node.names
-                    }
-            else:
+            if not isinstance(node, ast.Import | ast.ImportFrom):
                 continue
-            if id(node) in top:
+            top = node in tree.body
+            for alias in node.names:
+                module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+                level = node.level if isinstance(node, ast.ImportFrom) else 0
+                whole = self._place(place, f"{module}.{alias.name}".strip("."), level)
+                part = self._place(place, module, level) if module else None
+                called = alias.asname or alias.name
+                if f"{module}.{alias.name}".strip(".").partition(".")[0] in _LEFT_OUT:
+                    first = called if alias.asname or module else called.partition(".")[0]
+                    path = f"{module}.{alias.name}" if module else alias.name
+                    gone[first] = path if alias.asname or module else first
+                    if top:
+                        continue
+                elif whole is not None and top and called.isidentifier():
+                    names = _attributes(tree, called, edits)
+                    wanted.setdefault(whole, {}).update(zip(names, names, strict=True))
+                    continue
+                elif part is not None and top:
+                    wanted.setdefault(part, {})[alias.name] = called
+                    continue
+                elif whole is None and part is None and not level:
+                    if top and module != "__future__":
+                        before = f"from {module} " if module else ""
+                        self.imports.add(f"{before}import {ast.unparse(alias)}")
+                    continue
+                raise NotStandaloneError(f"it contains {ast.unparse(node)!r}")
+        for node in tree.body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
                 edits.replace(node, "")
-        return gone, "".join(above)
+        return gone, "".join(self._inlined(own, names) for own, names in wanted.items())
 
-    def _import(self, alias: ast.alias, gone: dict[str, str], top: bool) -> None:
-        first = alias.name.partition(".")[0]
-        if first in _LEFT_OUT:
-            gone[alias.asname or first] = alias.name if alias.asname else first
-        elif f"{first}.py" in self._texts or any(p.startswith(f"{first}/") for p in self._texts):
-            raise NotStandaloneError(f"it imports its own module {alias.name!r} as a whole")
-        elif top:
-            self.imports.add(f"import {ast.unparse(alias)}")
-
-    def _own(self, place: str, node: ast.ImportFrom) -> str | None:
-        """Returns the place of a study's own module that a statement imports from."""
-        folder = posixpath.dirname(place)
-        for _ in range(node.level - 1):
+    def _place(self, place: str, module: str, level: int) -> str | None:
+        """Returns the place of a study's own module, imported from another; None: it is none."""
+        folder = posixpath.dirname(place) if level else ""
+        for _ in range(level - 1):
             folder = posixpath.join(folder, "..")
-        path = (node.module or "").replace(".", "/")
+        path = module.replace(".", "/")
         for name in (f"{path}.py", f"{path}/__init__.py"):
-            found = posixpath.normpath(posixpath.join(folder if node.level else "", name))
-            ends = [
-                p for p in self._texts if p == found or (not node.level and p.endswith(f"/{name}"))
-            ]
-            if path and ends:
+            found = posixpath.normpath(posixpath.join(folder, name))
+            # Imports that are not relative may start from a folder of the path.
+            ends = [p for p in self._texts if p == found or (not level and p.endswith(f"/{name}"))]
+            if ends:
                 return ends[0]
         return None
 
-    def _inlined(self, place: str, node: ast.ImportFrom) -> str:
-        names = [alias.name for alias in node.names]
-        again = [n for n in names if n not in self._before.get(place, set())]
-        if not again:
-            return ""
-        if place in self._before:
+    def _inlined(self, place: str, names: Mapping[str, str]) -> str:
+        """Returns the part of an own module that is needed, if it is not there already."""
+        before = self._before.setdefault(place, set(names))
+        if before != set(names):
             raise NotStandaloneError(f"its modules import {place!r} more than once")
-        self._before[place] = set(names)
+        if place in self._inlined_places:
+            return ""
+        self._inlined_places.add(place)
         text, _ = self.excerpt(place, {f"wanted_{i}": name for i, name in enumerate(names)})
-        renamed = [f"{a.asname} = {a.name}\n" for a in node.names if a.asname not in (None, a.name)]
+        renamed = [f"{called} = {name}\n" for name, called in names.items() if called != name]
         return "".join([text.rstrip("\n"), "\n\n\n", *renamed, "\n" if renamed else ""])
+
+
+def _attributes(tree: ast.Module, module: str, edits: _Edits) -> list[str]:
+    """Replaces ``module.name`` by the name alone; returns these names."""
+    found: dict[str, None] = {}
+    for node in ast.walk(tree):
+        inner = getattr(node, "value", None)
+        if isinstance(node, ast.Attribute) and isinstance(inner, ast.Name) and inner.id == module:
+            found[node.attr] = None
+            edits.replace(node, node.attr)
+    used = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id == module]
+    read = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute)]
+    if len(used) != sum(isinstance(n.value, ast.Name) and n.value.id == module for n in read):
+        raise NotStandaloneError(f"it uses its own module {module!r} as a whole")
+    return list(found)
 
 
 def _take_annotations(tree: ast.Module, gone: Mapping[str, str], edits: _Edits) -> None:
@@ -258,7 +278,8 @@ def _without_unused(text: str, gone: Mapping[str, str]) -> str:
         if isinstance(statement, ast.Assign) and _names_any(statement.value, gone):
             others = [n for each in tree.body if each is not statement for n in ast.walk(each)]
             names = _assigned(statement)
-            if not any(isinstance(n, ast.Name) and n.id in names for n in others):
+            wanted = any(name.startswith("__") for name in names)
+            if not wanted and not any(isinstance(n, ast.Name) and n.id in names for n in others):
                 edits = _Edits(text)
                 edits.replace(statement, "")
                 return _without_unused(edits.made(), gone)

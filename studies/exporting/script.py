@@ -18,6 +18,7 @@ from studies.exporting.trials import trial_to_export
 from studies.progress import NoProgress, Progress
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory
+from tracking.records import CodeDescription, EndedTrial, TrialSpec
 from tracking.store.atomic import replacing, write_atomically
 
 
@@ -92,8 +93,7 @@ def export_script(
             f"Trial {trial.number} of {name!r} has no recorded weights to compare with"
             f"{': ' + trial.result.unsaved if trial.result.unsaved else ''}."
         )
-    weights = trial.result.class_weight or training.spec.class_weight
-    spec = replace(training.spec, class_weight=weights)
+    spec = training_of(trial)
     with recorded_worker(history, trial, study=study, data=data, progress=progress) as (
         worker,
         notes,
@@ -112,20 +112,7 @@ def export_script(
             f"The study {name!r} can't be exported as a script: {parts.why_imported}, and no "
             "variable at the top level of its file holds the study, to import it from."
         )
-    _, best = trial.best_training
-    recorded = RecordedTrial(
-        name,
-        spec,
-        best,
-        epoch_metrics(history.store, training.run_id),
-        training.epochs,
-        training.weights_sha256,
-        trial.environment,
-        code.path,
-        code.variable,
-    )
-    text = script_text(recorded, parts, script.name)
-    _write(script, beside, text, parts)
+    write_script(history, trial, parts, code, script)
     return ScriptExport(
         name,
         history.description.engine,
@@ -138,9 +125,43 @@ def export_script(
     )
 
 
-def _write(script: Path, beside: Path, text: str, parts: ScriptParts) -> None:
+def training_of(trial: EndedTrial) -> TrialSpec:
+    """Returns the training that a script repeats: the best of a trial's, from its first epoch."""
+    spec = trainings_of(trial)[trial.result.best_repeat].spec
+    return replace(spec, class_weight=trial.result.class_weight or spec.class_weight)
+
+
+def write_script(
+    history: StudyHistory,
+    trial: EndedTrial,
+    parts: ScriptParts,
+    code: CodeDescription,
+    script: Path,
+) -> None:
+    """Writes a trial's script, and its arrays next to it.
+
+    Args:
+        history: The study.
+        trial: One with recorded weights.
+        parts: What the study adds.
+        code: Where it is defined.
+        script: The file.
+    """
+    training = trainings_of(trial)[trial.result.best_repeat]
+    recorded = RecordedTrial(
+        history.description.name,
+        training_of(trial),
+        trial.best_training[1],
+        epoch_metrics(history.store, training.run_id),
+        training.epochs,
+        training.weights_sha256,
+        trial.environment,
+        code.path,
+        code.variable,
+    )
+    text = script_text(recorded, parts, script.name)
     with explained(script):
         if parts.data.file:
-            with replacing(beside) as partial, partial.open("wb") as stream:
+            with replacing(script.with_suffix(".npz")) as partial, partial.open("wb") as stream:
                 np.savez_compressed(stream, **parts.data.file)  # type: ignore[arg-type]
         write_atomically(script, text)
