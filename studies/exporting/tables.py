@@ -80,16 +80,21 @@ def _without_formulas(table: pd.DataFrame) -> pd.DataFrame:
         return f"'{value}" if formula else value
 
     made = table.rename(columns=escaped)
-    for column in made.select_dtypes(exclude=["number", "bool", "datetimetz"]).columns:
+    for column in _of_objects(made):
         made[column] = made[column].astype(object).map(escaped)
     return made
 
 
 def _of_one_type(table: pd.DataFrame) -> pd.DataFrame:
     """Returns a table in which columns of mixed types are texts: Parquet takes one type each."""
-    for column in table.select_dtypes(include="object").columns:
+    for column in _of_objects(table):
         given = table[column].dropna()
         types = set(map(type, given))
         if len(types) > 1 or types & {list, tuple, dict}:
             table[column] = given.map(str).reindex(table.index)
     return table
+
+
+def _of_objects(table: pd.DataFrame) -> list[str]:
+    """Returns the columns that are neither numbers nor times."""
+    return [name for name, kind in table.dtypes.items() if kind.kind in "OUST"]

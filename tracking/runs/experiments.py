@@ -8,6 +8,7 @@ from collections.abc import Callable
 from search_spaces.errors import StoreError, StudyDeletedError
 from tracking import tags
 from tracking.runs.champion_versions import models_of
+from tracking.runs.deleting import finish_deletion
 from tracking.runs.parents import in_trash
 from tracking.runs.run_contents import local_artifacts
 from tracking.runs.searching import search_runs
@@ -47,6 +48,11 @@ def make_experiment(store: Store, study: str) -> str:
         for model in models_of(client, made):
             client.delete_registered_model_tag(model.name, tags.EXPERIMENT)
         return made
+    if experiment.lifecycle_stage == "deleted" and tags.DELETING in experiment.tags:
+        # The process that deleted it was killed.
+        with store.lock_study(study, experiment.experiment_id):
+            finish_deletion(store, experiment)
+        return make_experiment(store, study)
     if experiment.lifecycle_stage == "deleted":
         raise StudyDeletedError(in_trash(store, experiment))
     return str(experiment.experiment_id)

@@ -1,0 +1,114 @@
+"""Trials as CSV, Parquet and TensorBoard's events; a model as a .keras file."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+from command_line import Launched, kerastudy_here
+from scripted import ScriptedExecutor, describe, run_study
+
+import kerastudy as ks
+from search_spaces import SearchSpace
+from studies.exporting.tensorboard import export_tensorboard
+from studies.progress import NoProgress
+from tracking.history.study_history import StudyHistory
+
+SPACE = SearchSpace(
+    ks.Float("rate", 1e-4, 1e-1, scale="log"),
+    ks.Int("units", 4, 64),
+    ks.Choice("kind", ["=HYPERLINK(1)", "b"]),
+    ks.Float("@momentum", 0.0, 0.9, when={"kind": "b"}),
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> StudyHistory:
+    description = describe(trials=8, pruner="median", space=SPACE)
+    executor = ScriptedExecutor(description, infeasible={3})
+    folder = tmp_path_factory.mktemp("made") / "store"
+    return run_study(executor, store=folder, progress=NoProgress())
+
+
+def test_tables(made: StudyHistory, tmp_path: Path) -> None:
+    def export(*options: str, code: int = 0) -> str:
+        words = ("export", "scripted", "--store", str(made.store.root), *options)
+        done = kerastudy_here(*words, cwd=tmp_path)
+        assert done.code == code, done.err
+        return done.out if code == 0 else done.err
+
+    assert export("--as", "csv") == "scripted.csv: 8 trials of scripted\n"
+    with (tmp_path / "scripted.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    cells = [cell for row in rows for cell in (*row, *row.values())]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "@"))]
+    assert "'=HYPERLINK(1)" in cells
+    told = json.loads(export("--as", "parquet", "--output", "trials.parquet", "--json"))
+    assert (told["as"], told["rows"], told["file"]) == (
+        "parquet",
+        8,
+        str(tmp_path / "trials.parquet"),
+    )
+    table = pyarrow.parquet.read_table(tmp_path / "trials.parquet").to_pylist()
+    for trial, row, text in zip(made.trials, table, rows, strict=True):
+        assert (row["number"], row["state"], row["seed"]) == (
+            trial.number,
+            trial.state,
+            trial.spec.seed,
+        )
+        value = None if trial.best is None else trial.best.value
+        assert row["value"] == value and text["value"] == ("" if value is None else repr(value))
+        assert row["params_@momentum"] == trial.spec.values.get("@momentum")
+        assert row["params_kind"] == trial.spec.values["kind"]
+    assert "infeasible" in rows[3]["state"] and rows[3]["reason"]
+
+    assert "exists" in export("--as", "csv", code=2)
+    export("--as", "csv", "--force")
+    assert "--trial is for --as script or --as keras" in export(
+        "--as", "csv", "--trial", "1", code=2
+    )
+
+
+def test_tensorboard_reads_the_events(made: StudyHistory, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="an extra of its own")
+    from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
+    from tensorboard.plugins.hparams import metadata
+
+    done = export_tensorboard([made], tmp_path / "events")
+    read = EventMultiplexer().AddRunsFromDirectory(str(done.folder))
+    read.Reload()
+    experiment = metadata.parse_experiment_plugin_data(
+        read.SummaryMetadata(".", metadata.EXPERIMENT_TAG).plugin_data.content
+    )
+    assert {info.name for info in experiment.hparam_infos} == set(SPACE.names)
+    ended = [trial for trial in made.ended if trial.best is not None]
+    assert done.trials == len(ended)
+    for trial in ended:
+        run = f"trial-{trial.number:05}"
+        begun = metadata.parse_session_start_info_plugin_data(
+            read.SummaryMetadata(run, metadata.SESSION_START_INFO_TAG).plugin_data.content
+        )
+        assert set(begun.hparams) == set(trial.spec.values)
+        assert begun.hparams["units"].number_value == trial.spec.values["units"]
+        curve = {e.step: e.tensor_proto.float_val[0] for e in read.Tensors(run, "val_loss")}
+        assert curve == pytest.approx({e: m["val_loss"] for e, m in made.curve(trial).items()})
+
+
+def test_a_model_as_a_file(launched: Launched, tmp_path: Path) -> None:
+    """The champion's is the registered one, which other tests load and ask."""
+    done = kerastudy_here(
+        "export", "blobs", "--store", launched.store, "--as", "keras", "--json", cwd=tmp_path
+    )
+    assert done.code == 0, done.err
+    import keras
+    import numpy as np
+
+    file = Path(json.loads(done.out)["file"])
+    model = keras.saving.load_model(file)
+    history = ks.read_study("blobs", store=launched.store)
+    x = np.zeros((5, 4), "float32")
+    expected = history.best.load_model().predict(x, verbose=0)  # type: ignore[union-attr]
+    assert (model.predict(x, verbose=0) == expected).all()
