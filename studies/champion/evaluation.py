@@ -16,6 +16,7 @@ from studies.definition.study_definition import StudyDefinition
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.evaluations import evaluations_on, record_evaluation
 from tracking.history.study_history import StudyHistory
+from tracking.history.summary import renew_note
 from tracking.records.evaluations import Evaluation, Measured
 
 
@@ -140,4 +141,5 @@ def read_test_part(
     )
     # Before anyone sees it.
     record_evaluation(history, evaluation)
+    renew_note(history)
     return Reading(evaluation, earlier)

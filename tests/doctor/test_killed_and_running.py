@@ -91,9 +91,10 @@ def test_killed_while_it_mends_it_is_done_again(
 def test_a_study_that_runs_is_left_alone(store: Store) -> None:
     left_running(store)
     before = contents(store.root / "mlartifacts")
+    experiment = history_of(store).experiment_id
     script = (
         "import sys; from tracking.store.folder import open_store\n"
-        f"with open_store({str(store.root)!r}).lock_study('scripted'):\n"
+        f"with open_store({str(store.root)!r}).lock_study('scripted', {experiment!r}):\n"
         "    print('held', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(

@@ -11,8 +11,12 @@ from scripted import describe
 
 import kerastudy as ks
 from search_spaces import SearchSpace
+from tracking import tags
+from tracking.history.evaluations import record_evaluation
+from tracking.history.renaming import rename_study
 from tracking.history.study_history import StudyHistory, read_study
-from tracking.history.summary import shell_commands, study_note
+from tracking.history.summary import renew_note, shell_commands, study_note
+from tracking.records.evaluations import Evaluation, Measured
 from tracking.runs.run_contents import local_artifacts
 from tracking.runs.study_runs import StudyRuns
 from tracking.store.folder import Store
@@ -73,6 +77,32 @@ def test_its_links_lead_to_runs(shared_store: Store) -> None:
     runs = set(re.findall(rf"#/experiments/{history.experiment_id}/runs/(\w{{32}})", note))
     assert f"/{history.parent_run_id}/artifacts/report.html" in note
     assert runs == {history.parent_run_id, *(trial.run_id for trial in history.trials)}
+
+
+def test_readings_of_the_test_part_are_shown(shared_store: Store) -> None:
+    history = study(shared_store, "evaluated")
+    shared_store.client.set_tag(history.parent_run_id, tags.STOPPED, "done")
+    shared_store.client.set_terminated(history.parent_run_id)
+    for time in (1, 2):
+        metrics = {"accuracy": Measured(0.5, 0.25, 0.75), "<i>loss": Measured(2.0)}
+        trial = history.trials[0]
+        record_evaluation(
+            history,
+            Evaluation("evaluated", "optuna:tpe", trial.run_id, 0, 2, 9, "d", metrics, time=time),
+        )
+    renew_note(read_study(shared_store, "evaluated"))
+    parent = shared_store.client.get_run(history.parent_run_id)
+    assert (
+        "On the sealed test part, trial 0: accuracy 0.5 (0.25 to 0.75), &#60;i&#62;loss 2. "
+        "It was read 2 times.\n" in parent.data.tags[tags.NOTE]
+    )
+
+
+def test_a_renamed_study_is_called_by_its_new_name(shared_store: Store) -> None:
+    history = study(shared_store, "a former name")
+    rename_study(shared_store, "a former name", "a new one")
+    note = shared_store.client.get_run(history.trials[0].run_id).data.tags[tags.NOTE]
+    assert "kerastudy reproduce 'a new one' --trial 0" in note and "former" not in note
 
 
 def test_while_it_runs_it_says_so(shared_store: Store) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
+import sqlite3
+
 from search_spaces.errors import StudyDeletedError, StudyNameError
 from tracking import tags
 from tracking.history.study_history import read_engines, read_study
-from tracking.history.summary import study_note
+from tracking.history.summary import renew_note
+from tracking.mlflow_parts import rewrite_tag
 from tracking.runs.champion_versions import models_of
+from tracking.runs.model_pages import model_description
 from tracking.runs.parents import in_trash
 from tracking.store.folder import Store
 from tracking.store.names import check_study_name
@@ -55,5 +61,17 @@ def rename_study(store: Store, name: str, to: str) -> str:
                     ) from None
         client.rename_experiment(history.experiment_id, to)
         for each in read_engines(store, to):
-            client.set_tag(each.parent_run_id, tags.NOTE, study_note(each, each.stopped))
+            renew_note(each)
+        _rename_in_notes(store, former, to)
     return to
+
+
+def _rename_in_notes(store: Store, former: str, to: str) -> None:
+    """Renames the study in the commands on its trials' pages, and on its model's."""
+    before, after = (f"kerastudy reproduce {shlex.quote(name)} --" for name in (former, to))
+    opened = sqlite3.connect(store.root / "mlflow.db", timeout=60)
+    with contextlib.closing(opened) as database, database:
+        rewrite_tag(database, tags.NOTE, before, after)
+    for model in models_of(store.client, store.client.get_experiment_by_name(to).experiment_id):
+        described = model_description(model.name, model.tags[tags.EXPERIMENT])
+        store.client.update_registered_model(model.name, described)

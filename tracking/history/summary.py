@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from tracking import tags
+from tracking.history.evaluations import read_evaluations
 from tracking.history.selection import best_trial
 from tracking.history.sparkline import sparkline
 from tracking.history.study_history import StudyHistory
@@ -48,6 +50,7 @@ def study_note(history: StudyHistory, stopped: str = "") -> str:
         "",
         f"{counts['total']} of {description.trials} trials: {states or 'none'}. {stopped}.",
         "",
+        *_tested(history),
         f"Study {plain(description.name)}: engine {plain(description.engine)}, pruner "
         f"{plain(description.pruner)}, objective {objective.direction} {plain(objective.metric)}, "
         f"seed {description.seed}.",
@@ -58,6 +61,13 @@ def study_note(history: StudyHistory, stopped: str = "") -> str:
     if best is not None:
         lines += [*code_block(shell_commands(history, best)), *_table(history)]
     return "\n".join(lines).rstrip()
+
+
+def renew_note(history: StudyHistory) -> None:
+    """Writes the summary of a study again, after something else than a launch changed it."""
+    if history.stopped:
+        client = history.store.client
+        client.set_tag(history.parent_run_id, tags.NOTE, study_note(history, history.stopped))
 
 
 def shell_commands(
@@ -99,6 +109,21 @@ def _trust(best: EndedTrial) -> str:
     if is_partial(best.verified):
         return "verified by `model.fit` in its first epochs"
     return "not verified"
+
+
+def _tested(history: StudyHistory) -> list[str]:
+    """Returns the last reading of the sealed test part, if there is one."""
+    readings = read_evaluations(history)
+    if not readings:
+        return []
+    last = readings[-1]
+    measured = ", ".join(
+        f"{plain(name)} {each.value:.4g}"
+        + ("" if each.low is None or each.high is None else f" ({each.low:.4g} to {each.high:.4g})")
+        for name, each in last.metrics.items()
+    )
+    again = f" It was read {len(readings)} times." if len(readings) > 1 else ""
+    return [f"On the sealed test part, trial {last.trial}: {measured}.{again}", ""]
 
 
 def _progress(history: StudyHistory) -> str:
