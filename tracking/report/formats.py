@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from typing import Any
+
+# No XML can hold them, an SVG neither: https://www.w3.org/TR/xml/#charsets
+_UNDRAWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def number(value: float, digits: int = 4) -> str:
@@ -44,5 +49,18 @@ def count(amount: int, noun: str) -> str:
 def value_text(value: object) -> str:
     """Returns a hyperparameter's value: strings plainly, floats to six digits, else JSON."""
     if isinstance(value, bool) or not isinstance(value, float):
-        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return str(drawable(text))
     return f"{value:.6g}"
+
+
+def drawable(value: Any) -> Any:
+    r"""Returns a chart's specification with characters that no SVG can hold escaped: ``\x1b``.
+
+    vl-convert ends the whole process at such a character.
+    """
+    if isinstance(value, str):
+        return _UNDRAWABLE.sub(lambda found: ascii(found[0])[1:-1], value)
+    if isinstance(value, dict):
+        return {drawable(key): drawable(item) for key, item in value.items()}
+    return [*map(drawable, value)] if isinstance(value, list) else value

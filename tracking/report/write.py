@@ -80,9 +80,10 @@ def _plots(data: StudyData, shown: Sequence[Section]) -> Iterator[tuple[str, str
 
     from tracking.report.charts import theme
     from tracking.report.figures import tables
+    from tracking.report.formats import drawable
 
     named = tables(data)
     config = {**theme.config(), "background": "white", "padding": 12}
     for figure in (figure for section in shown for figure in section.figures if figure.plotted):
-        chart = theme.with_rows(figure.chart, named).to_dict(validate=False)
+        chart = drawable(theme.with_rows(figure.chart, named).to_dict(validate=False))
         yield str(figure.chart.name), vl_convert.vegalite_to_svg({**chart, "config": config})
