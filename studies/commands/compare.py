@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from studies.commands.main import json_option, store_option, telling_errors
+from studies.commands.main import json_option, store_option, tell, telling_errors
 from studies.commands.texts.tables import in_blocks, table
 from studies.commands.texts.values import states
 from studies.lines import COLUMNS, printable, terminal_columns, wrapped
@@ -70,7 +70,7 @@ def compare_command(
     if as_json:
         print_json(_document(comparison))
     else:
-        click.echo(_text(comparison))
+        tell(_text(comparison))
 
 
 def _document(comparison: Comparison) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from studies.commands.main import EXIT_NO, json_option, store_option, telling_errors
+from studies.commands.main import EXIT_NO, json_option, store_option, tell, telling_errors
 
 
 @click.command("delete", short_help="Delete a study for ever.")
@@ -48,6 +48,6 @@ def delete_command(study: str, yes: bool, store: Path | None, as_json: bool) -> 
     if as_json:
         print_json({**dataclasses.asdict(size), "server": size.server or None})
         return
-    click.echo(f"deleted {what}")
+    tell(f"deleted {what}")
     if size.server:
-        click.echo(f"its copy at {size.server} is still there")
+        tell(f"its copy at {size.server} is still there")

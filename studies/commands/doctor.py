@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from studies.commands.main import EXIT_NO, json_option, store_option, telling_errors
+from studies.commands.main import EXIT_NO, json_option, store_option, tell, telling_errors
 from studies.commands.trusting import check_trusted, trust_option
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def doctor_command(store: Path | None, fix: bool, trust: bool, as_json: bool) ->
             }
         )
     else:
-        click.echo(_text(diagnosis))
+        tell(_text(diagnosis))
     sys.exit(EXIT_NO if diagnosis.left else 0)
 
 

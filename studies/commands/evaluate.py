@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from studies.commands.main import EXIT_NO, json_option, store_option, telling_errors
+from studies.commands.main import EXIT_NO, json_option, store_option, tell, telling_errors
 from studies.commands.trusting import check_trusted, trust_option
 from studies.lines import wrapped
 
@@ -80,7 +80,7 @@ def evaluate_command(
         earlier = [dataclasses.asdict(each) for each in reading.earlier]
         print_json({**document, "earlier": earlier})
     else:
-        click.echo(evaluation_text(reading))
+        tell(evaluation_text(reading))
 
 
 def evaluation_text(reading: Reading) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from studies.commands.main import json_option, store_option, telling_errors
+from studies.commands.main import json_option, store_option, tell, telling_errors
 from studies.commands.trusting import check_trusted, trust_option
 from studies.lines import wrapped
 
@@ -108,7 +108,7 @@ def export_command(
         document = {name: _in_json(value) for name, value in dataclasses.asdict(made).items()}
         print_json({"as": format_, **document})
     else:
-        click.echo("\n".join(_lines(made)))
+        tell("\n".join(_lines(made)))
 
 
 def _of_trial(
@@ -204,8 +204,8 @@ def _export_optuna(
         )
         return
     for export in exports:
-        click.echo(f"{export.study}: {export.trials} trials, {export.written} of them written")
+        tell(f"{export.study}: {export.trials} trials, {export.written} of them written")
     address = shlex.quote(exports[0].storage)
-    click.echo(f"open them with: optuna-dashboard {address}")
-    click.echo(f'or in Python: optuna.load_study(study_name="{exports[0].study}",')
-    click.echo(f'                                storage="{exports[0].storage}")')
+    tell(f"open them with: optuna-dashboard {address}")
+    tell(f"or in Python: optuna.load_study(study_name={exports[0].study!r},")
+    tell(f"                                storage={exports[0].storage!r})")

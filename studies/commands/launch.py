@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from studies.commands.main import EXIT_INTERRUPTED, json_option, store_option, telling_errors
+from studies.commands.main import EXIT_INTERRUPTED, json_option, store_option, tell, telling_errors
 from studies.lines import wrapped
 
 
@@ -189,7 +189,7 @@ def launch_command(
         if as_json:
             print_json(definition_document(description))
         else:
-            click.echo(definition_text(description))
+            tell(definition_text(description))
         return
     try:
         # What code of the user's prints in this process is no result.
@@ -207,7 +207,7 @@ def launch_command(
     if as_json:
         print_json(study_document(history))
     else:
-        click.echo(verdict_text(history) if quiet else study_text(history))
+        tell(verdict_text(history) if quiet else study_text(history))
 
 
 def _overrides(

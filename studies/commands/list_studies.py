@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from studies.commands.main import json_option, store_option, telling_errors
+from studies.commands.main import json_option, store_option, tell, telling_errors
 
 if TYPE_CHECKING:
     from tracking.store.folder import Store
@@ -38,7 +38,7 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
             print_json(list(found))
         else:
             rows = [[name, question] for name, question in found.items()]
-            click.echo("\n".join(table(["study", "question"], rows, breaking=["question"])))
+            tell("\n".join(table(["study", "question"], rows, breaking=["question"])))
         return
     from tracking.store.folder import default_store_path, open_store
 
@@ -53,9 +53,9 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
     if as_json:
         print_json(documents)
     elif documents:
-        click.echo("\n".join(_text(documents)))
+        tell("\n".join(_text(documents)))
     else:
-        click.echo(f"no studies yet in {str(path)!r}; start with: kerastudy launch digits")
+        tell(f"no studies yet in {str(path)!r}; start with: kerastudy launch digits")
 
 
 def _text(documents: list[dict[str, Any]]) -> list[str]:

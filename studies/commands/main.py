@@ -148,6 +148,11 @@ def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
     return told
 
 
+def tell(text: str) -> None:
+    """Prints lines for people; characters in them that control a terminal are escaped."""
+    click.echo("\n".join(map(printable, text.split("\n"))))
+
+
 def _fail(message: str) -> None:
     line = f"kerastudy: {' '.join(line.strip() for line in message.splitlines())}"
     # A terminal would break the line within words.

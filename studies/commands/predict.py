@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from studies.commands.main import json_option, store_option, telling_errors
+from studies.commands.main import json_option, store_option, tell, telling_errors
 from studies.commands.trusting import check_trusted, trust_option
 from studies.lines import COLUMNS
 
@@ -93,9 +93,9 @@ def predict_command(
         written = None if output is None else str(output)
         print_json({"study": study, "samples": count, "output": written, "predictions": rows})
     elif output is not None:
-        click.echo(f"{len(next(iter(found.columns.values())))} predictions in {str(output)!r}")
+        tell(f"{len(next(iter(found.columns.values())))} predictions in {str(output)!r}")
     elif sys.stdout.isatty():
-        click.echo(_shown(as_frame(found.columns, found.files)))
+        tell(_shown(as_frame(found.columns, found.files)))
     else:
         click.echo(as_csv(as_frame(found.columns, found.files)), nl=False)
 

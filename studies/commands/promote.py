@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from studies.commands.main import json_option, store_option, telling_errors
+from studies.commands.main import json_option, store_option, tell, telling_errors
 from studies.commands.trusting import check_trusted, trust_option
 from studies.lines import wrapped
 
@@ -77,7 +77,7 @@ def promote_command(
         if as_json:
             print_json({"study": study, "promoted": False, "was_promoted": promoted})
         else:
-            click.echo(f"launches of {study} {words}")
+            tell(f"launches of {study} {words}")
         return
     from studies.champion.promotion import promote_trial
 
@@ -96,7 +96,7 @@ def promote_command(
     if as_json:
         print_json(dataclasses.asdict(found))
     else:
-        click.echo(promotion_text(found))
+        tell(promotion_text(found))
 
 
 def promotion_text(found: Promotion) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from studies.commands.main import json_option, store_option, telling_errors
+from studies.commands.main import json_option, store_option, tell, telling_errors
 
 
 @click.command("push", short_help="Send a study to an MLflow server.")
@@ -59,7 +59,7 @@ def push_command(study: str, tracking_uri: str | None, store: Path | None, as_js
     if as_json:
         print_json({"study": name, "server": address, "sent": len(missing), "page": copy.page})
     else:
-        click.echo(f"{len(missing)} runs of {name} sent; all of it is at {copy.page}")
+        tell(f"{len(missing)} runs of {name} sent; all of it is at {copy.page}")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from studies.commands.main import json_option, store_option, telling_errors
+from studies.commands.main import json_option, store_option, tell, telling_errors
 
 
 @click.command("rename", short_help="Give a study another name.")
@@ -35,7 +35,7 @@ def rename_command(study: str, name: str, store: Path | None, as_json: bool) -> 
     if as_json:
         print_json({"study": name, "former": former, "server": history.server or None})
         return
-    click.echo(f"{former} is now {name}")
+    tell(f"{former} is now {name}")
     if history.server:
-        click.echo(f"its copy at {history.server} keeps the former name")
-    click.echo(f"to resume it: kerastudy launch … --name {shlex.quote(name)}")
+        tell(f"its copy at {history.server} keeps the former name")
+    tell(f"to resume it: kerastudy launch … --name {shlex.quote(name)}")

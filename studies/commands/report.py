@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from studies.commands.main import json_option, store_option, telling_errors
+from studies.commands.main import json_option, store_option, tell, telling_errors
 
 
 @click.command("report", short_help="Make a report of a study, or of several side by side.")
@@ -82,6 +82,6 @@ def report_command(
             }
         )
     else:
-        click.echo(str(page))
+        tell(str(page))
     if open_browser if open_browser is not None else sys.stdout.isatty():
         webbrowser.open(page.as_uri())

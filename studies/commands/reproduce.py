@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from studies.commands.main import EXIT_NO, json_option, store_option, telling_errors
+from studies.commands.main import EXIT_NO, json_option, store_option, tell, telling_errors
 from studies.commands.trusting import check_trusted, trust_option
 from studies.lines import wrapped
 
@@ -97,7 +97,7 @@ def reproduce_command(
         )
     else:
         text = reproduction_text(outcome, name_engine=len(history.engines) > 1)
-        click.echo(text)
+        tell(text)
     sys.exit(0 if outcome.identical else EXIT_NO)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from studies.commands.main import json_option, store_option, telling_errors
+from studies.commands.main import json_option, store_option, tell, telling_errors
 
 
 @click.command("show")
@@ -49,8 +49,8 @@ def show_command(
         if as_json:
             print_json(full_document(history, found))
         else:
-            click.echo(trial_text(history, found))
+            tell(trial_text(history, found))
     elif as_json:
         print_json(study_document(history))
     else:
-        click.echo(study_text(history, top=top, every=every))
+        tell(study_text(history, top=top, every=every))

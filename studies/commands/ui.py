@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from studies.commands.main import json_option, store_option, telling_errors
+from studies.commands.main import json_option, store_option, tell, telling_errors
 
 
 @click.command("ui", short_help="Look at the store in the MLflow UI.")
@@ -113,7 +113,7 @@ def ui_command(
                     }
                 )
             else:
-                click.echo(f"{page}\nCtrl-C stops it.")
+                tell(f"{page}\nCtrl-C stops it.")
             sys.stdout.flush()
             if open_browser if open_browser is not None else sys.stdout.isatty():
                 webbrowser.open(page)

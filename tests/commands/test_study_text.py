@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from scripted import describe
 
 import kerastudy as ks
+from studies.commands.main import tell
 from studies.commands.texts.definition_text import definition_text
 from studies.commands.texts.study_text import study_text
 from tracking.history.study_history import StudyHistory
@@ -94,6 +95,11 @@ def test_more_of_the_best_trials_stand_below_each_other(monkeypatch: pytest.Monk
     # All hyperparameters fit: a row for each trial.
     start = next(n for n, line in enumerate(lines) if line.startswith("trial  val_loss"))
     assert [line.split()[0] for line in lines[start + 1 : start + 6]] == list("01234")
+
+
+def test_what_commands_print_controls_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    tell("kerastudy show 'a\x1b[2J\u202eb'\nthe next line")
+    assert capsys.readouterr().out == "kerastudy show 'a\\x1b[2J\\u202eb'\nthe next line\n"
 
 
 def test_names_and_values_control_no_terminal() -> None:
