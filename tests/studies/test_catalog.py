@@ -88,6 +88,7 @@ def test_each_trains_and_says_what_it_is_for(
     assert history.champion_run_id == history.best.run_id
 
 
+@pytest.mark.exhaustive
 def test_one_is_reproduced_by_a_new_process(
     folder: Path, launch: Callable[[str], StudyHistory]
 ) -> None:

@@ -67,10 +67,7 @@ def run(
     executor = InProcessExecutor(replace(ready, description=described))
     # A builder that calls Keras's clear_session has Python look through all objects but these.
     gc.freeze()
-    try:
-        return run_study(executor, store=store, progress=NoProgress())
-    finally:
-        gc.unfreeze()
+    return run_study(executor, store=store, progress=NoProgress())
 
 
 @contextlib.contextmanager
