@@ -13,6 +13,7 @@ from search_spaces.errors import DataError, StudyError
 from studies.champion.inputs import Inputs, Taken, read_inputs
 from studies.champion.outputs import as_frame, predictions_table
 from studies.error_texts import describe
+from studies.libraries.silence import import_quietly
 from studies.results.models import existing_store, load_champion, registered_folder
 from tracking.history.study_history import StudyHistory, read_study
 
@@ -89,7 +90,7 @@ def predict_file(
     if not path.exists():
         raise DataError(f"There is no file {str(path)!r}.")
     folder = registered_folder(history, alias)
-    # Before its layers are loaded, which takes longest.
+    import_quietly()
     from mlflow.models import Model
 
     saved = Model.load(str(folder))

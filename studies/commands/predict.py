@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,9 +72,7 @@ def predict_command(
     from studies.commands.output import print_json
     from studies.commands.reading import history_of
     from studies.progress import waiting
-    from studies.training.process.determinism import prepare_environment
 
-    prepare_environment(os.cpu_count() or 1)
     if output is not None:
         check_suffix(output)
     check_trusted(store, trust)

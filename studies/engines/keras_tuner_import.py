@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
+from studies.libraries.silence import silenced
+
 
 def import_keras_tuner() -> None:
     """Imports Keras Tuner, once, without a trace on the terminal or in the environment.
@@ -22,7 +24,7 @@ def import_keras_tuner() -> None:
     if "keras" not in sys.modules:
         # Keras's backend in the user's settings may not be installed.
         wanted["KERAS_BACKEND"] = "tensorflow"
-    with _environment(wanted), _silenced() if first else nullcontext():
+    with _environment(wanted), silenced() if first else nullcontext():
         import keras_tuner  # noqa: F401
         import tensorflow as tf
 
@@ -40,27 +42,3 @@ def _environment(wanted: dict[str, str]) -> Iterator[None]:
         for name in wanted:
             del os.environ[name]
         os.environ.update(before)
-
-
-@contextmanager
-def _silenced() -> Iterator[None]:
-    """Hides what TensorFlow's libraries print while they are loaded.
-
-    They print it before they read TF_CPP_MIN_LOG_LEVEL, and past Python's own streams.
-    """
-    sys.stderr.flush()
-    try:
-        kept = os.dup(2)
-    except OSError:
-        # There is no such stream, as in a process without a terminal.
-        yield
-        return
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nothing, 2)
-        yield
-    finally:
-        sys.stderr.flush()
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nothing)

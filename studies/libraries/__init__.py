@@ -6,6 +6,7 @@
 | `keras_parts` | Keras's |
 | `optuna_parts` | Optuna's |
 | `keras_tuner_parts` | Keras Tuner's |
+| `silence` | importing TensorFlow without a trace on the terminal |
 
 Each private name is declared once, with `search_spaces.private_parts`; each use of it is a
 function. If one is missing in another version, a function does without it if it can. Otherwise it

@@ -153,7 +153,7 @@ def test_a_store_that_is_not_writable(open_to_all: Path) -> None:
     assert contents(open_to_all) == {}
 
 
-@pytest.mark.parametrize("command", [["show", "digits"], ["reproduce", "digits"], ["ui", "digits"]])
+@pytest.mark.parametrize("command", [["show", "digits"], ["evaluate", "digits"], ["ui", "digits"]])
 def test_no_store_says_how_to_start(tmp_path: Path, command: list[str]) -> None:
     told = kerastudy_here(*command, cwd=tmp_path)
     check_refused(told, "kerastudy-store", "kerastudy launch")
@@ -166,6 +166,8 @@ def test_no_store_says_how_to_start(tmp_path: Path, command: list[str]) -> None:
         (["show", "blob"], ["'blob'", "'blobs'"]),
         (["reproduce", "blob"], ["'blob'", "'blobs'"]),
         (["ui", "blob", "--no-open"], ["'blob'", "'blobs'"]),
+        (["evaluate", "blob"], ["'blob'", "'blobs'"]),
+        (["promote", "blob"], ["'blob'", "'blobs'"]),
         (["reproduce", "blobs", "--trial", "99"], ["no trial 99", "0 to 2"]),
         (["reproduce", "blobs", "--trial", "-1"], ["-1", "0 to 2"]),
         (["show", "blobs", "--engine", "random"], ["optuna:random", "optuna:tpe"]),

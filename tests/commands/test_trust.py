@@ -55,7 +55,13 @@ def test_anothers_store_is_refused_until_it_is_trusted(store: Path, tmp_path: Pa
     of_ann(store)
     (store / "partial-1-store.json").touch()
     before = contents(store)
-    for command in (["doctor", "--fix"], ["reproduce", "scripted"]):
+    for command in (
+        ["doctor", "--fix"],
+        ["reproduce", "scripted"],
+        ["evaluate", "scripted"],
+        ["promote", "scripted"],
+        ["predict", "scripted", "--input", "new.csv"],
+    ):
         told = kerastudy_here(*command, "--store", store, cwd=tmp_path)
         assert told.code == 2
         assert "made by 'ann on desk'" in told.last and "--trust" in told.last
@@ -66,6 +72,8 @@ def test_anothers_store_is_refused_until_it_is_trusted(store: Path, tmp_path: Pa
     # Once is enough.
     assert kerastudy_here("doctor", "--fix", "--store", store, cwd=tmp_path).code == 0
     assert trust.stranger(store) == "", "`reproduce` asks the same"
+    told = kerastudy_here("evaluate", "scripted", "--trial", "0", "--store", store, cwd=tmp_path)
+    assert (told.code, told.out) == (1, "") and "has no test part" in told.err
 
 
 def test_of_a_store_of_an_earlier_version_the_owner_tells(
