@@ -11,6 +11,7 @@ import click
 
 from studies.commands.main import EXIT_NO, json_option, store_option, tell, telling_errors
 from studies.commands.trusting import check_trusted, trust_option
+from studies.lines import printable, wrapped
 
 if TYPE_CHECKING:
     from studies.doctor.diagnosis import Diagnosis
@@ -81,7 +82,10 @@ def _text(diagnosis: Diagnosis) -> str:
     found, left = len(diagnosis.findings), len(diagnosis.left)
     mended = f", {found - left} mended" if found > left else ""
     lines.append(f"{found or 'nothing'} wrong in {str(diagnosis.root)!r}{mended}")
-    return "\n".join(lines)
+    if not sys.stdout.isatty():
+        # A line each for programs.
+        return "\n".join(map(printable, lines))
+    return "\n".join(part for line in lines for part in wrapped(line, indent=10))
 
 
 def _lines(finding: Finding) -> list[str]:
@@ -89,5 +93,5 @@ def _lines(finding: Finding) -> list[str]:
     trial = "" if finding.trial is None else f", trial {finding.trial}"
     about = f"{finding.study}{engine}{trial}: " if finding.study else ""
     where = f" [{finding.path}]" if finding.path else ""
-    told = f"{'mended' if finding.mended else 'wrong':10}{about}{finding.what}{where}"
-    return [told] if finding.mended else [told, f"{'':10}{finding.how}"]
+    found = f"{'mended' if finding.mended else 'wrong':10}{about}{finding.what}{where}"
+    return [found] if finding.mended else [found, f"{'':10}{finding.how}"]

@@ -11,7 +11,7 @@ import click
 
 from studies.commands.main import EXIT_NO, json_option, store_option, tell, telling_errors
 from studies.commands.trusting import check_trusted, trust_option
-from studies.lines import wrapped
+from studies.lines import cut, printable, width, wrapped
 
 if TYPE_CHECKING:
     from studies.champion.evaluation import Reading
@@ -110,8 +110,10 @@ def _table(found: Evaluation) -> list[str]:
         interval = "" if each.low is None else f"{each.low:.4g} to {each.high:.4g}"
         validation = "" if each.validation is None else f"{each.validation:.4g}"
         rows.append((name, f"{each.value:.4g}", interval, validation))
-    width = min(max(len(row[0]) for row in rows), 36)
+    names = [cut(printable(name), 36) for name, *_ in rows]
+    room = max(map(width, names))
+    named = [f"  {name}{' ' * (room - width(name))}" for name in names]
     return [
-        f"  {name[:width]:<{width}}  {value:>9}  {interval:<20}  {validation:>10}".rstrip()
-        for name, value, interval, validation in rows
+        f"{name}  {value:>9}  {interval:<20}  {validation:>10}".rstrip()
+        for name, (_, value, interval, validation) in zip(named, rows, strict=True)
     ]
