@@ -18,6 +18,7 @@ from studies.data import Dataset, Splits
 from studies.data.npz_files import read_parts
 from studies.data.parts.part import Part
 from studies.data.structures import Arrays, named_arrays
+from studies.lines import printable
 
 _SCALERS = {"standardize": "StandardScaler", "minmax": "MinMaxScaler"}
 _READ = {
@@ -65,8 +66,10 @@ def data_code(dataset: Dataset, splits: Splits, file: str) -> DataCode:
     arrays: dict[str, np.ndarray] = {}
     lines = []
     if splits.preprocessing:
-        lines.append(f"# The samples are preprocessed already, by {splits.preprocessing}.\n")
-    lines.append(f'arrays = np.load(pathlib.Path(__file__).with_name("{file}"))\n')
+        by = printable(" ".join(splits.preprocessing.split()))
+        lines.append(f"# The samples are preprocessed already, by {by}.\n")
+    beside = json.dumps(file, ensure_ascii=False)
+    lines.append(f"arrays = np.load(pathlib.Path(__file__).with_name({beside}))\n")
     for name, part in zip(("train", "validation"), parts, strict=True):
         weights: dict[str, Any] = {"sample_weight": part.sample_weight}
         for kind, given in {"x": part.x, "y": part.y, **weights}.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shlex
 import sys
 import textwrap
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from typing import Any
 
 from studies.exporting.script_parts import ScriptParts, builder_section, call_of, model_lines
 from studies.exporting.stand_in import ALL, stand_in
+from studies.lines import printable
 from tracking.records import BestEpoch, TrialSpec
 
 _NAMES = """
@@ -108,7 +110,8 @@ def script_text(trial: RecordedTrial, parts: ScriptParts, name: str) -> str:
 def _spaced(text: str) -> str:
     """Returns a text with two empty lines above each definition and title, with its comment."""
     lines: list[str] = []
-    for line in text.splitlines():
+    # Not at all that `splitlines` takes for an end: texts may hold it.
+    for line in text.split("\n"):
         if line.startswith(("def ", "class ", "@")) or line.endswith("-----"):
             own: list[str] = []
             while lines and (not lines[-1] or (lines[-1][0] == "#" and lines[-1][-1] != "-")):
@@ -150,38 +153,41 @@ def _header(trial: RecordedTrial, parts: ScriptParts, name: str) -> str:
         reason = (
             f"The builder is imported from its file, which needs kerastudy: {parts.why_imported}."
         )
-        told = "\n" + textwrap.fill(_in_docstring(reason), 92) + "\n"
+        told = f"\n{_in_docstring(reason)}\n"
     also = _in_docstring(
         f"The bits depend on these versions and on the processor, which was "
         f"{trial.environment.get('device') or 'not recorded'}."
     )
+    called = _in_docstring(shlex.quote(name))
     short = spec.epochs if trial.trained == spec.epochs else f"{trial.trained} (of {spec.epochs})"
-    first = textwrap.fill(
+    first = _in_docstring(
         f"Trial {spec.number} of the study {trial.study!r} in plain Keras: "
-        f"{metric} {trial.best.value:.6g} at epoch {trial.best.epoch} of {short}.",
-        92,
+        f"{metric} {trial.best.value:.6g} at epoch {trial.best.epoch} of {short}."
     )
     return f'''# /// script
 # requires-python = "=={trial.environment.get("python", "3.11")}"
 # dependencies = [
 {needed}# ]
 # ///
-"""{_in_docstring(first)}
+"""{first}
 
 Makes the data, the model and every random choice again, and trains. Prints whether the metrics of
 each epoch and the weights of the best one are the recorded ones, to the bit. Exits with 0 if they
 are, else with 1.
 
-    uv run {name}               # installs the versions above
-    python {name} model.keras   # saves the model too
+    uv run {called}               # installs the versions above
+    python {called} model.keras   # saves the model too
 {told}
-{textwrap.fill(also, 92)}
+{also}
 """
 '''
 
 
 def _in_docstring(text: str) -> str:
-    return " ".join(text.split()).replace("\\", "\\\\").replace('"""', "'''")
+    """Returns a text in lines that can stand in a docstring, whatever it holds."""
+    text = printable(" ".join(text.split())).replace("\\", "\\\\").replace('"', "'")
+    # A backslash at the end of a line would join it with the next.
+    return textwrap.fill(text, 92, break_long_words=False, break_on_hyphens=False)
 
 
 def _settings(trial: RecordedTrial, imports: set[str]) -> str:
@@ -190,7 +196,9 @@ def _settings(trial: RecordedTrial, imports: set[str]) -> str:
         each.split("=", 1) for each in environment.get("variables", "").split() if "=" in each
     )
     variables = {"KERAS_BACKEND": "tensorflow", "OMP_NUM_THREADS": str(threads), **given}
-    lines = [f'os.environ["{name}"] = {_literal(value)}\n' for name, value in variables.items()]
+    lines = [
+        f"os.environ[{_literal(name)}] = {_literal(value)}\n" for name, value in variables.items()
+    ]
     standard = [
         line
         for line in sorted(imports)
@@ -339,7 +347,7 @@ METRICS = {_literal(names)}
 RECORDED = {{  # by epoch
 {rows}}}
 # After the best epoch.
-WEIGHTS_SHA256 = "{trial.weights_sha256}"
+WEIGHTS_SHA256 = {_literal(trial.weights_sha256)}
 """
 
 

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import re
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from builder_corpus import session
+from handmade import make_spec
 from study_record import weights_in
 
 from search_spaces.errors import StudyError
 from studies.executors.session import Session
+from studies.exporting.builder_code import BuilderCode
+from studies.exporting.data_code import DataCode
 from studies.exporting.script import training_of, write_script
 from studies.exporting.script_parts import ScriptParts, script_parts
+from studies.exporting.script_text import RecordedTrial, script_text
 from studies.user_code.loading import Target, load_study
-from tracking.records import TrialSpec
+from tracking.records import BestEpoch, Objective, TrialSpec
 
 STUDIES = """
 import keras
@@ -183,3 +189,35 @@ def test_builders_of_other_styles_stand_alone(style: str) -> None:
 def test_what_a_script_can_not_do_is_refused() -> None:
     with pytest.raises(StudyError, match="its HyperModel trains by a fit of its own"):
         parts_of(session("fit_returns_history"))
+
+
+@pytest.mark.parametrize(
+    "odd", ['"""\nraise SystemExit("""', "\\" * 120 + '"', "a\u2028raise x\x85\x0c\x00", "' + '\n#"]
+)
+def test_texts_stay_texts(odd: str) -> None:
+    data = DataCode((), "x_train = y_train = x_validation = y_validation = ()\n", "d", {})
+    builder = BuilderCode((), "", {"build": "make"}, (), False, frozenset(), False)
+    parts = ScriptParts({odd: odd}, data, builder, "", False, "", False, False, True, "", False,
+                        False, {})  # fmt: skip
+    best = BestEpoch(1, 0.5, {odd: 0.5})
+    spec = make_spec(objective=Objective(odd, "max"))
+    environment = {"device": odd, "variables": f"A={odd}"}
+    trial = RecordedTrial(odd, spec, best, {1: {odd: 0.5}}, 3, odd, environment, odd, odd)
+    for made in (parts, replace(parts, builder=None, why_imported=odd)):
+        text = script_text(trial, made, f"{odd}.py")
+        tree = ast.parse(text)
+        assigned = {
+            target.id: each.value
+            for each in tree.body
+            if isinstance(each, ast.Assign)
+            for target in each.targets
+            if isinstance(target, ast.Name)
+        }
+        values = {
+            name: ast.literal_eval(assigned[name])
+            for name in ("HYPERPARAMETERS", "METRICS", "WEIGHTS_SHA256")
+        }
+        assert values == {"HYPERPARAMETERS": {odd: odd}, "METRICS": [odd], "WEIGHTS_SHA256": odd}
+        assert "Exits with 0 if they" in (ast.get_docstring(tree) or "")
+        # No statement but the script's own.
+        assert not [each for each in ast.walk(tree) if isinstance(each, ast.Raise)]
