@@ -9,7 +9,7 @@
 | `mlflow_parts` | private parts of MLflow |
 | `tags` | the tags on MLflow's runs |
 | `doctor/` | checking and mending a store |
-| `registry` | the champion as a registered model |
+| `registry/` | the champion as a registered model |
 | `report/` | the report of a study, as one HTML file |
 | `mirror/` | a copy of the record on an MLflow server |
 | `ui/` | the MLflow UI, and the views prepared in it |

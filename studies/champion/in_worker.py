@@ -62,7 +62,7 @@ def refit_in_worker(
     from studies.training.champion.champion_model import save_for_mlflow
     from studies.training.champion.refitting import refit
     from studies.training.process import global_settings
-    from tracking.registry import requirements
+    from tracking.registry.champions import requirements
 
     try:
         hp = Hyperparameters(space, spec.values, number=spec.built_as)

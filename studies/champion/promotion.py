@@ -18,7 +18,7 @@ from studies.results.models import existing_store
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.history.validation_predictions import write_validation_predictions
 from tracking.records import EndedTrial
-from tracking.registry import (
+from tracking.registry.champions import (
     champion_fault,
     promotion,
     register_champion,

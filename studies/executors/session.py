@@ -34,7 +34,7 @@ from tracking.records import (
     TrialSpec,
     TrialTask,
 )
-from tracking.registry import requirements
+from tracking.registry.champions import requirements
 
 
 @dataclass(frozen=True)

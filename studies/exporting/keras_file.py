@@ -14,7 +14,7 @@ from studies.exporting.files import file_for, written
 from studies.exporting.trials import trial_to_export
 from studies.progress import NoProgress, Progress
 from tracking.history.study_history import StudyHistory
-from tracking.registry import local_model
+from tracking.registry.model_files import local_model
 from tracking.runs.champion_versions import champion_version
 
 _MODEL = Path("data", "model.keras")

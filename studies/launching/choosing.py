@@ -18,7 +18,7 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.validation_predictions import write_validation_predictions
 from tracking.records import EndedTrial
 from tracking.records.verified import IDENTICAL, OFF, TRAINED_BY_FIT, TRAINED_BY_OWN_FIT, is_whole
-from tracking.registry import (
+from tracking.registry.champions import (
     champion_fault,
     promotion,
     register_champion,

@@ -15,7 +15,7 @@ from tracking import tags
 from tracking.history.recorded_code import read_source
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import EndedTrial, TrialRecord
-from tracking.registry import local_model
+from tracking.registry.model_files import local_model
 from tracking.runs.champion_versions import ALIAS, champion_version
 from tracking.store.folder import Store, default_store_path, open_store
 from tracking.store.trust import stranger

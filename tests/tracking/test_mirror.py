@@ -25,7 +25,7 @@ from tracking.history.study_history import StudyHistory, read_study
 from tracking.mirror import check_server, server_of_environment
 from tracking.mirror.study_copy import StudyCopy
 from tracking.records import TrialSpec
-from tracking.registry import withdraw_champion
+from tracking.registry.champions import withdraw_champion
 from tracking.store.folder import open_store
 from tracking.ui.server import Place, serving
 

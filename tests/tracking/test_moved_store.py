@@ -16,7 +16,7 @@ from tracking.history.recorded_code import read_source
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.history.summary import study_note
 from tracking.records import CodeDescription
-from tracking.registry import register_champion
+from tracking.registry.champions import register_champion
 from tracking.runs.study_runs import StudyRuns
 from tracking.store.folder import Store, create_store, open_store
 

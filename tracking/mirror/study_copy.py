@@ -21,7 +21,9 @@ from tracking.history.study_history import StudyHistory, read_study, study_engin
 from tracking.mirror.same_study import check_elsewhere, check_same_study, find_there
 from tracking.mirror.server import as_server_errors, open_server
 from tracking.records import EndedTrial
-from tracking.registry import Registrar, local_model, register, withdraw
+from tracking.registry.champions import register, withdraw
+from tracking.registry.model_files import local_model
+from tracking.registry.registrar import Registrar
 from tracking.runs.champion_versions import champion_version
 from tracking.runs.run_contents import local_artifacts
 from tracking.runs.run_writer import ClientWriter

@@ -1,0 +1,210 @@
+"""Registering a trial's model as the champion of its study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search_spaces.errors import ServerRefusedError
+from tracking import tags
+from tracking.history.study_history import StudyHistory
+from tracking.records import EndedTrial, StudyDescription
+from tracking.registry.logged_models import log_metrics_of, logged_model
+from tracking.registry.model_files import model_version_fault
+from tracking.registry.registered_models import is_named, registered_model
+from tracking.registry.registrar import Registrar
+from tracking.runs.champion_versions import ALIAS, REFIT, champion_version
+from tracking.runs.mlflow_names import to_mlflow
+from tracking.runs.model_pages import version_description
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
+    from mlflow.entities.model_registry import ModelVersion
+
+
+def requirements() -> list[str]:
+    """Returns the fixed requirements of a saved model.
+
+    MLflow would need 13 to 32 seconds to find them.
+    """
+    return [f"{name}=={version(name)}" for name in ("keras", "tensorflow", "numpy")]
+
+
+def register_champion(
+    history: StudyHistory, trial: EndedTrial, folder: Path, promoted: str = ""
+) -> str:
+    """Logs a saved model under the study's parent run, registers it, and names it champion.
+
+    Args:
+        history: The study.
+        trial: The trial behind the model.
+        folder: What `mlflow.keras.save_model` wrote.
+        promoted: Why a person chose it; empty: as it is the best.
+
+    Returns:
+        The model's address, ``models:/NAME@champion``.
+    """
+    there = Registrar(history.store.client, history.experiment_id, history.parent_run_id)
+    return register(there, history.description, trial, folder, promoted)
+
+
+def register_refit(
+    history: StudyHistory, trial: EndedTrial, folder: Path, epochs: int, samples: int
+) -> str:
+    """Registers a model that was trained on training and validation data, and names it refit.
+
+    Args:
+        history: The study.
+        trial: The trial whose hyperparameters it has.
+        folder: What `mlflow.keras.save_model` wrote.
+        epochs: Epochs that it was trained.
+        samples: Samples that it was trained on.
+
+    Returns:
+        The model's address, ``models:/NAME@refit``.
+    """
+    there = Registrar(history.store.client, history.experiment_id, history.parent_run_id)
+    facts = {
+        tags.REFIT_OF: trial.run_id,
+        tags.NUMBER: str(trial.number),
+        tags.ENGINE: history.description.engine,
+        tags.EXPERIMENT: there.experiment_id,
+        "epochs": str(epochs),
+    }
+    text = (
+        f"Trial {trial.number} trained again on training and validation data together, "
+        f"{samples} samples, {epochs} epochs. It has no validation value."
+    )
+    _, version = _registered(there, history.description, trial, folder, facts, REFIT, text)
+    there.client.set_registered_model_alias(version.name, REFIT, version.version)
+    return f"models:/{version.name}@{REFIT}"
+
+
+def register(
+    there: Registrar,
+    description: StudyDescription,
+    trial: EndedTrial,
+    folder: Path,
+    promoted: str = "",
+) -> str:
+    """Does what `register_champion` does, in a store or on a server.
+
+    It continues the work of a process that was killed in between, so that nothing exists twice.
+
+    Args:
+        there: Where.
+        description: The study, under the engine that proposed the trial.
+        trial: The trial behind the model, as it is recorded in the store.
+        folder: What `mlflow.keras.save_model` wrote.
+        promoted: Why a person chose it; empty: as it is the best.
+    """
+    _, best = trial.best_training
+    client = there.client
+    metric = description.objective.metric
+    facts = {
+        tags.CHAMPION_RUN: there.run(trial.run_id),
+        tags.NUMBER: str(trial.number),
+        tags.ENGINE: description.engine,
+        tags.EXPERIMENT: there.experiment_id,
+        "epoch": str(best.epoch),
+        to_mlflow(metric): repr(best.value),
+        **({tags.VERIFIED: trial.verified} if trial.verified else {}),
+    }
+    if promoted:
+        facts[tags.PROMOTED] = promoted
+    logged, version = _registered(there, description, trial, folder, facts, ALIAS)
+    log_metrics_of(there, trial, logged, best)
+    for tag, fact in facts.items():
+        # Deleted in MLflow, or from an older version.
+        if version.tags.get(tag) != fact:
+            client.set_model_version_tag(version.name, version.version, tag, fact)
+    client.set_registered_model_alias(version.name, ALIAS, version.version)
+    return f"models:/{version.name}@{ALIAS}"
+
+
+def _registered(
+    there: Registrar,
+    description: StudyDescription,
+    trial: EndedTrial,
+    folder: Path,
+    facts: Mapping[str, str],
+    alias: str,
+    text: str = "",
+) -> tuple[LoggedModel, ModelVersion]:
+    """Returns a saved model in MLflow, and its version of the study's registered model."""
+    client = there.client
+    model = registered_model(there, description.name)
+    name = model.name
+    if there.identity and model.tags.get(tags.IDENTITY) != there.identity:
+        raise ServerRefusedError(
+            f"The server has a registered model {name!r} that is not this store's study's, so the "
+            "champion is not registered there."
+        )
+    logged = logged_model(there, name, trial, facts, folder, alias)
+    text = text or version_description(
+        description, trial, there.experiment_id, there.run(trial.run_id), logged.model_id
+    )
+    versions = client.search_model_versions(is_named(name))
+    version = next((v for v in versions if v.source == logged.artifact_location), None)
+    return logged, version or client.create_model_version(
+        name,
+        # Its place, not "models:/ID": the registry would look that up in MLflow's global
+        # tracking address, which is not ours to set, and make a database there.
+        logged.artifact_location,
+        run_id=there.parent_run_id,
+        tags=facts,
+        description=text,
+        model_id=logged.model_id,
+    )
+
+
+def promotion(history: StudyHistory) -> str:
+    """Returns why a person chose a study's champion; empty if a launch did, or there is none."""
+    found = champion_version(history.store.client, history.description.name, history.experiment_id)
+    return "" if found is None else str(found.tags.get(tags.PROMOTED, ""))
+
+
+def set_promotion(history: StudyHistory, reason: str) -> None:
+    """Records why a person chose the present champion; empty: launches choose it again."""
+    client = history.store.client
+    found = champion_version(client, history.description.name, history.experiment_id)
+    if found is None:
+        return
+    if reason:
+        client.set_model_version_tag(found.name, found.version, tags.PROMOTED, reason)
+    elif tags.PROMOTED in found.tags:
+        client.delete_model_version_tag(found.name, found.version, tags.PROMOTED)
+
+
+def set_champion_verified(history: StudyHistory, text: str) -> None:
+    """Records whether plain `model.fit` verified a study's registered champion."""
+    client = history.store.client
+    version = champion_version(client, history.description.name, history.experiment_id)
+    if version is not None and version.tags.get(tags.VERIFIED) != text:
+        client.set_model_version_tag(version.name, version.version, tags.VERIFIED, text)
+
+
+def withdraw_champion(history: StudyHistory) -> None:
+    """Removes the alias champion from a study's registered model, and changes nothing else."""
+    withdraw(history.store.client, history.description.name, history.experiment_id)
+
+
+def withdraw(client: MlflowClient, name: str, experiment_id: str) -> None:
+    """Does what `withdraw_champion` does, in a store or on a server, if there is a champion."""
+    version = champion_version(client, name, experiment_id)
+    if version is not None:
+        client.delete_registered_model_alias(version.name, ALIAS)
+
+
+def champion_fault(history: StudyHistory) -> str:
+    """Returns what is wrong with the files of a study's champion; empty if nothing is.
+
+    Args:
+        history: The study. Without a champion, nothing is wrong.
+    """
+    store = history.store
+    found = champion_version(store.client, history.description.name, history.experiment_id)
+    return "" if found is None else model_version_fault(store, found)
