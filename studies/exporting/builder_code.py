@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from search_spaces.errors import InternalError
+from studies.exporting.code_edits import Edits, assigned, path_of
 from studies.training.building.module_parts import ModulePart
 from tracking.records import CodeDescription
 
@@ -54,7 +55,7 @@ class BuilderCode:
     def defined(self) -> set[str]:
         """The names that its top level defines."""
         tree = ast.parse("\n".join([*self.imports, self.text]))
-        return {name for statement in tree.body for name in _assigned(statement)}
+        return {name for statement in tree.body for name in assigned(statement)}
 
 
 def builder_code(code: CodeDescription, builder: str) -> BuilderCode:
@@ -136,9 +137,9 @@ class _Cut:
         for each in names:
             part.take(each)
         text = self._alone(place, part.part)
-        edits, found = _Edits(text), {}
+        edits, found = Edits(text), {}
         for statement in ast.parse(text).body:
-            for each in _assigned(statement) & names.keys():
+            for each in assigned(statement) & names.keys():
                 assert isinstance(statement, ast.Assign)
                 found[names[each]] = ast.get_source_segment(text, statement.value) or ""
                 edits.replace(statement, "")
@@ -146,17 +147,17 @@ class _Cut:
 
     def _alone(self, place: str, text: str) -> str:
         """Returns a text without what must not be imported, after its own modules."""
-        tree, edits = ast.parse(text), _Edits(text)
+        tree, edits = ast.parse(text), Edits(text)
         gone, above = self._imports(place, tree, edits)
         _take_annotations(tree, gone, edits)
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 for base in node.bases:
-                    if _path(base, gone).endswith(".HyperModel"):
+                    if path_of(base, gone).endswith(".HyperModel"):
                         edits.replace(base, "HyperModel")
                         self.hypermodel = True
             elif isinstance(node, ast.Call):
-                called = _path(node.func, gone).removeprefix("kerastudy.")
+                called = path_of(node.func, gone).removeprefix("kerastudy.")
                 name = called.removeprefix("outputs.")
                 if called != name and name in _OUTPUTS:
                     edits.replace(node.func, f"{name}_output")
@@ -164,15 +165,15 @@ class _Cut:
             elif isinstance(node, ast.Attribute):
                 _read_data(tree, node, gone, edits)
         text = _without_unused(edits.made(), gone)
-        used = next((n for n in ast.walk(ast.parse(text)) if _path(n, gone)), None)
+        used = next((n for n in ast.walk(ast.parse(text)) if path_of(n, gone)), None)
         if used is not None:
             raise NotStandaloneError(f"it uses {ast.unparse(used)}")
-        for name in {n for statement in ast.parse(text).body for n in _assigned(statement)}:
+        for name in {n for statement in ast.parse(text).body for n in assigned(statement)}:
             if not name.startswith("__") and self._defined.setdefault(name, place) != place:
                 raise NotStandaloneError(f"its modules define {name!r} more than once")
         return f"{above}{text}"
 
-    def _imports(self, place: str, tree: ast.Module, edits: _Edits) -> tuple[dict[str, str], str]:
+    def _imports(self, place: str, tree: ast.Module, edits: Edits) -> tuple[dict[str, str], str]:
         """Takes the imports out of a text.
 
         Returns:
@@ -242,7 +243,7 @@ class _Cut:
         return "".join([text.rstrip("\n"), "\n\n\n", *renamed, "\n" if renamed else ""])
 
 
-def _attributes(tree: ast.Module, module: str, edits: _Edits) -> list[str]:
+def _attributes(tree: ast.Module, module: str, edits: Edits) -> list[str]:
     """Replaces ``module.name`` by the name alone; returns these names."""
     found: dict[str, None] = {}
     for node in ast.walk(tree):
@@ -257,7 +258,7 @@ def _attributes(tree: ast.Module, module: str, edits: _Edits) -> list[str]:
     return list(found)
 
 
-def _take_annotations(tree: ast.Module, gone: Mapping[str, str], edits: _Edits) -> None:
+def _take_annotations(tree: ast.Module, gone: Mapping[str, str], edits: Edits) -> None:
     """Takes out annotations that name what is left out."""
     for node in ast.walk(tree):
         if isinstance(node, ast.arg) and _names_any(node.annotation, gone):
@@ -268,7 +269,7 @@ def _take_annotations(tree: ast.Module, gone: Mapping[str, str], edits: _Edits) 
 
 
 def _names_any(node: ast.expr | None, gone: Mapping[str, str]) -> bool:
-    return node is not None and any(_path(each, gone) for each in ast.walk(node))
+    return node is not None and any(path_of(each, gone) for each in ast.walk(node))
 
 
 def _without_unused(text: str, gone: Mapping[str, str]) -> str:
@@ -277,17 +278,17 @@ def _without_unused(text: str, gone: Mapping[str, str]) -> str:
     for statement in tree.body:
         if isinstance(statement, ast.Assign) and _names_any(statement.value, gone):
             others = [n for each in tree.body if each is not statement for n in ast.walk(each)]
-            names = _assigned(statement)
+            names = assigned(statement)
             wanted = any(name.startswith("__") for name in names)
             if not wanted and not any(isinstance(n, ast.Name) and n.id in names for n in others):
-                edits = _Edits(text)
+                edits = Edits(text)
                 edits.replace(statement, "")
                 return _without_unused(edits.made(), gone)
     return text
 
 
 def _read_data(
-    tree: ast.Module, node: ast.Attribute, gone: Mapping[str, str], edits: _Edits
+    tree: ast.Module, node: ast.Attribute, gone: Mapping[str, str], edits: Edits
 ) -> None:
     """Replaces ``data.load().train.y`` by the name that the script has for it."""
     part = node.value
@@ -303,55 +304,7 @@ def _read_data(
         return
     name = part.value.func.value.id
     for statement in tree.body:
-        if _assigned(statement) == {name}:
+        if assigned(statement) == {name}:
             made = getattr(statement, "value", None)
-            if isinstance(made, ast.Call) and ".datasets." in _path(made.func, gone):
+            if isinstance(made, ast.Call) and ".datasets." in path_of(made.func, gone):
                 edits.replace(node, f"{node.attr}_{part.attr}")
-
-
-class _Edits:
-    """Replacements of nodes in a text."""
-
-    def __init__(self, text: str) -> None:
-        self._lines = text.encode().splitlines(keepends=True)
-        self._edits: dict[tuple[int, int], tuple[int, str]] = {}
-
-    def replace(self, node: ast.AST, by: str) -> None:
-        """Replaces a node, with its whole lines if by nothing."""
-        place: ast.expr = node  # type: ignore[assignment]
-        assert place.end_lineno is not None and place.end_col_offset is not None
-        start = self._offset(place.lineno, place.col_offset)
-        self._edits[start, len(by)] = self._offset(place.end_lineno, place.end_col_offset), by
-
-    def made(self) -> str:
-        """Returns the text with all replacements; those within others are dropped."""
-        text, last = b"".join(self._lines), 0
-        parts = []
-        for (start, _), (end, by) in sorted(self._edits.items()):
-            if start >= last:
-                parts += [text[last:start], by.encode()]
-                last = end
-        return b"".join([*parts, text[last:]]).decode()
-
-    def _offset(self, line: int, column: int) -> int:
-        return sum(map(len, self._lines[: line - 1])) + column
-
-
-def _path(node: ast.AST, gone: Mapping[str, str]) -> str:
-    """Returns the full name of what is left out, if a node names it; else nothing."""
-    if isinstance(node, ast.Name):
-        return gone.get(node.id, "") if isinstance(node.ctx, ast.Load) else ""
-    if isinstance(node, ast.Attribute):
-        before = _path(node.value, gone)
-        return f"{before}.{node.attr}" if before else ""
-    return ""
-
-
-def _assigned(statement: ast.stmt) -> set[str]:
-    """Returns the names that a statement defines where it stands."""
-    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-        return {statement.name}
-    if isinstance(statement, ast.Import | ast.ImportFrom):
-        return {alias.asname or alias.name.partition(".")[0] for alias in statement.names}
-    stored = (n for n in ast.walk(statement) if isinstance(n, ast.Name))
-    return {n.id for n in stored if isinstance(n.ctx, ast.Store)}

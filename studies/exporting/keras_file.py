@@ -10,8 +10,7 @@ from pathlib import Path
 from studies.again.recorded_worker import recorded_worker
 from studies.champion.checkpoints import check_data, weights_of
 from studies.definition.study_definition import StudyDefinition
-from studies.exporting.files import file_for, written
-from studies.exporting.trials import trial_to_export
+from studies.exporting.asked import file_for, trial_to_export, written
 from studies.progress import NoProgress, Progress
 from tracking.history.study_history import StudyHistory
 from tracking.registry.model_files import local_model

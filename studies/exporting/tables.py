@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from studies.exporting.files import written
+from studies.exporting.asked import written
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials_table import trials_table
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet
@@ -93,7 +95,7 @@ def test_tensorboard_reads_the_events(made: StudyHistory, tmp_path: Path) -> Non
         )
         assert set(begun.hparams) == set(trial.spec.values)
         assert begun.hparams["units"].number_value == trial.spec.values["units"]
-        curve = {e.step: e.tensor_proto.float_val[0] for e in read.Tensors(run, "val_loss")}
+        curve = {event.step: event.value for event in read.Scalars(run, "val_loss")}
         assert curve == pytest.approx({e: m["val_loss"] for e, m in made.curve(trial).items()})
 
 
@@ -112,3 +114,18 @@ def test_a_model_as_a_file(launched: Launched, tmp_path: Path) -> None:
     x = np.zeros((5, 4), "float32")
     expected = history.best.load_model().predict(x, verbose=0)  # type: ignore[union-attr]
     assert (model.predict(x, verbose=0) == expected).all()
+
+
+@pytest.mark.exhaustive
+def test_a_script_by_the_command(launched: Launched, tmp_path: Path) -> None:
+    """From the recorded code, in a process of its own; see `test_exported_scripts`."""
+    words = ("export", "blobs", "--store", launched.store, "--as", "script", "--trial", "1")
+    done = kerastudy_here(*words, "--json", cwd=tmp_path)
+    assert done.code == 0, done.err
+    told = json.loads(done.out)
+    assert (told["trial"], told["imports"]) == (1, None)
+    script = Path(told["script"])
+    assert sorted(tmp_path.iterdir()) == [Path(told["data"]), script]
+    assert subprocess.run([sys.executable, "-I", script], cwd="/").returncode == 0
+    again = kerastudy_here(*words, cwd=tmp_path)
+    assert again.code == 2 and "exists" in again.err

@@ -15,9 +15,10 @@ from user_commands import kerastudy_here
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from search_spaces.errors import StoreLockedError, StudyNameError, StudyNotFoundError
+from search_spaces.errors import StoreError, StoreLockedError, StudyNameError, StudyNotFoundError
 from studies.doctor.diagnosis import diagnose
 from studies.progress import NoProgress
+from tracking import mlflow_parts
 from tracking.history.study_history import read_study
 from tracking.records import TrialSpec
 from tracking.runs import deleting
@@ -128,6 +129,23 @@ def test_an_interrupted_deletion_is_finished(
 def test_a_study_in_the_trash_of_mlflow_can_be_deleted(store: Store) -> None:
     identity = read_study(store, "first").experiment_id
     store.client.delete_experiment(identity)
+    ks.delete_study("first", store=store)
+    nothing_left(store, identity)
+
+
+def test_a_record_that_mlflow_can_not_remove_stays_in_its_trash(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity = read_study(store, "first").experiment_id
+
+    def missing(thing: Any) -> Any:
+        raise mlflow_parts._REMOVE_EXPERIMENT.missing()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(mlflow_parts._REMOVE_EXPERIMENT, "of", missing)
+        with pytest.raises(StoreError, match="record stays in MLflow's trash"):
+            ks.delete_study("first", store=store)
+    assert not list(store.root.glob(f"checkpoints/*@{identity}"))
     ks.delete_study("first", store=store)
     nothing_left(store, identity)
 

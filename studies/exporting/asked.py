@@ -1,4 +1,4 @@
-"""Files that an export writes: whole or not at all, and over no other without being asked."""
+"""What the user asked for: the trial, and the file, which is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from search_spaces.errors import StudyError
+from search_spaces.errors import StudyError, StudyNotFoundError
+from tracking.history.study_history import StudyHistory
+from tracking.records import EndedTrial
 from tracking.store.atomic import replacing
 
 
@@ -70,3 +72,20 @@ def explained(path: Path) -> Iterator[None]:
             f"{str(path)!r} can't be written: {error.strerror or error}. Name another place with "
             "--output."
         ) from None
+
+
+def trial_to_export(history: StudyHistory, number: int | None) -> EndedTrial:
+    """Returns a trial with a value: the best one, or that of a number.
+
+    Raises:
+        StudyNotFoundError: If there is none.
+    """
+    trial = history.best if number is None else history.trial(number)
+    name = history.description.name
+    if trial is None:
+        raise StudyNotFoundError(f"The study {name!r} has no trial with a value to export.")
+    if not isinstance(trial, EndedTrial) or trial.best is None or trial.state == "interrupted":
+        raise StudyNotFoundError(
+            f"Trial {trial.number} of {name!r} is {trial.state} and has no value to export."
+        )
+    return trial
