@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from search_spaces.errors import StudyError, StudyNotFoundError
@@ -11,9 +12,11 @@ from studies.definition.study_definition import StudyDefinition
 from studies.executors.worker import WorkerExecutor
 from studies.progress import Progress
 from studies.results.models import existing_store
+from tracking import tags
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import EndedTrial, TrialTask
+from tracking.records.verified import IDENTICAL, is_whole
 from tracking.store.trust import stranger
 
 
@@ -95,8 +98,10 @@ def weights_of(
     worker: WorkerExecutor,
     folder: Path,
     progress: Progress,
-) -> Path:
+) -> tuple[Path, EndedTrial]:
     """Returns the file of a trial's best weights; trains it again if that is gone.
+
+    As `model.fit` trains it, the record then says that this verified the trial.
 
     Args:
         history: The study.
@@ -105,6 +110,9 @@ def weights_of(
         folder: Where new weights go.
         progress: Gets each epoch, and messages.
 
+    Returns:
+        The file, and the trial as it is recorded now.
+
     Raises:
         StudyError: If the trial never had weights to save, or does not get the same ones again.
     """
@@ -112,7 +120,7 @@ def weights_of(
     if trial.result.unsaved:
         raise StudyError(f"Trial {trial.number} has no checkpoint: {trial.result.unsaved}")
     if repeat not in dict(unsound_checkpoints(history, trial)):
-        return history.files.checkpoint(trial.number, repeat)
+        return history.files.checkpoint(trial.number, repeat), trial
     training = trainings_of(trial)[repeat]
     progress.say(
         f"the checkpoint of trial {trial.number} is not kept: training it again by model.fit, "
@@ -131,4 +139,8 @@ def weights_of(
             f"Trial {trial.number} did not get the same weights again, so it can't be used. "
             f"`kerastudy reproduce` shows what differs."
         )
-    return written
+    by_fit = rerun.result is not None and rerun.result.trainer == "plain"
+    if by_fit and not rerun.difference and not is_whole(trial.verified):
+        trial = replace(trial, verified=IDENTICAL)
+        history.store.client.set_tag(trial.run_id, tags.VERIFIED, IDENTICAL)
+    return written, trial

@@ -117,7 +117,7 @@ def read_test_part(
         tempfile.TemporaryDirectory() as folder,
     ):
         check_data(trial, worker)
-        weights = weights_of(history, trial, worker, Path(folder), progress)
+        weights, trial = weights_of(history, trial, worker, Path(folder), progress)
         spec, best = trial.best_training
         progress.wait(f"reading the test part with trial {trial.number}, epoch {best.epoch}")
         found = worker.ask(evaluate_in_worker, spec, weights, description.space)

@@ -173,7 +173,7 @@ def promote_trial(
                 check_data(trial, worker)
                 folder = Path(temporary)
                 if chooses and not registered:
-                    weights = weights_of(history, trial, worker, folder, progress)
+                    weights, trial = weights_of(history, trial, worker, folder, progress)
                     champion = _register(
                         history, trial, worker, weights, folder / "champion", reason
                     )

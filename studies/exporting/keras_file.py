@@ -78,7 +78,7 @@ def export_keras(
                 _,
             ):
                 check_data(trial, worker)
-                checkpoint = weights_of(history, trial, worker, Path(folder), progress)
+                checkpoint, trial = weights_of(history, trial, worker, Path(folder), progress)
                 spec, _ = trial.best_training
                 worker.save_champion(spec, checkpoint, history.description.space, made)
             model = made / _MODEL

@@ -86,7 +86,11 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     champion = client.get_model_version_by_alias("kinds", "champion")
     assert champion.tags["kerastudy.promoted"] == "it is small"
 
-    # The champion gives its trial's value.
+    # It was trained again by model.fit, as it was not kept.
+    assert trial.verified in ("model.fit, identical", "model.fit, trained by it")
+    shown = kinds.run("show", "kinds").stdout
+    assert f"models:/kinds@champion, of trial {worst}" in shown
+
     splits = kinds.module()["study"].data.load()
     model = models(kinds, "champion")
     assert isinstance(trial, EndedTrial) and trial.best is not None

@@ -163,6 +163,9 @@ def _model(history: StudyHistory, best: EndedTrial) -> str:
     """Returns where the best trial is registered, and how it was verified."""
     uri = history.model_uri(best)
     if uri is None:
+        for trial in history.trials:
+            if trial.run_id == history.champion_run_id:
+                return f"{history.model_uri(trial)}, of trial {trial.number}"
         engine = history.champion_engine
         others = engine and engine != history.description.engine
         return (
