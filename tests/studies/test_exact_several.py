@@ -45,6 +45,7 @@ def test_trains_as_by_hand(name: str, weighted: bool, trainer: CompiledTrainer) 
     assert by_trainer(trainer, first, splits, spec) == before
     if (name, weighted) in (("named", True), ("subclassed", False)):
         assert by_trainer(PlainTrainer(), second, splits, spec) == wanted
+        assert by_hand(first, splits, spec) == before
     # And from its second epoch.
     assert by_trainer(trainer, second, splits, spec, wanted[0].state, 1) == wanted[1:]
     assert trainer.programs.made - made == 1, "the second used the program of the first"

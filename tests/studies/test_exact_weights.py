@@ -59,12 +59,13 @@ def trainer() -> Iterator[CompiledTrainer]:
 @pytest.mark.parametrize("data", exhaustive_but(["both parts", "validation only"], DATA))
 def test_sample_weights_train_and_validate_as_by_hand(data: str, trainer: CompiledTrainer) -> None:
     splits, spec, made = DATA[data](), spec_of(), trainer.programs.made
-    by_trainer(trainer, lambda: weighed(0.3), splits, spec)
+    before = by_trainer(trainer, lambda: weighed(0.3), splits, spec)
     wanted = by_hand(lambda: weighed(0.1), splits, spec)
     assert by_trainer(trainer, lambda: weighed(0.1), splits, spec) == wanted
     assert by_trainer(PlainTrainer(), lambda: weighed(0.1), splits, spec) == wanted
     assert trainer.programs.made - made == 1, "the second used the program of the first"
     if data == "both parts":
+        assert before == by_hand(lambda: weighed(0.3), splits, spec)
         assert wanted != by_hand(lambda: weighed(0.1), _unweighted(splits), spec), "weights count"
 
 
