@@ -32,7 +32,6 @@ from tracking.history.study_history import StudyHistory
 from tracking.records import TrialSpec
 from tracking.ui.server import free_place, serving
 
-HEADERS = ".ag-header-cell"
 ELSEWHERE = "elsewhere.example"
 PICTURE = f"![x](http://{ELSEWHERE}/x.png)"
 SPACE = SearchSpace(
@@ -176,6 +175,15 @@ def rows(browser: webdriver.Chrome) -> list[str]:
     return [cell.text for cell in sorted(cells, key=lambda cell: cell.location["y"])]
 
 
+def columns(browser: webdriver.Chrome) -> list[str]:
+    """The study's own columns of a table, from left to right."""
+    cells = browser.find_elements(By.CSS_SELECTOR, ".ag-header-cell")
+    names = [
+        str(cell.get_attribute("col-id")) for cell in sorted(cells, key=lambda c: c.location["x"])
+    ]
+    return [name for name in names if name.startswith(("metrics.", "tags.", "params."))]
+
+
 def wait_for(browser: webdriver.Chrome, found: Callable[[], Any], what: str) -> Any:
     wait = WebDriverWait(browser, 60, ignored_exceptions=[Exception])
     return wait.until(lambda _: found(), f"no {what} on {browser.current_url}")
@@ -195,15 +203,8 @@ def test_opens_at_the_trials_sorted_with_their_columns(
     values = {trial.number: trial.best.value for trial in best if trial.best}
     assert [values[number] for number in numbers[:5]] == sorted(values.values())[:5]
     assert history.description.name not in {name.split(" (")[0] for name in names}
-    headers = [
-        each.get_attribute("col-id") for each in browser.find_elements(By.CSS_SELECTOR, HEADERS)
-    ]
-    shown = [each for each in headers if each and each.startswith(("metrics.", "tags."))]
-    assert shown == [
-        "metrics.`best_val_loss`",
-        "tags.`kerastudy.best_epoch`",
-        "tags.`kerastudy.state`",
-    ]
+    wanted = ["metrics.`best_val_loss`", "tags.`kerastudy.best_epoch`", "tags.`kerastudy.state`"]
+    wait_for(browser, lambda: columns(browser)[: len(wanted)] == wanted, f"columns {wanted}")
 
 
 def test_the_views_are_listed(browser: webdriver.Chrome, server: dict[str, Any]) -> None:

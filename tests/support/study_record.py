@@ -32,6 +32,8 @@ _FINISHED = ("complete", "pruned", "infeasible")
 # Tags that hold times, ids or attempts, or are read in another way.
 _OTHER_TAGS = (
     "mlflow.kerastudy.definition",
+    # Of this repository, which may be edited while tests run.
+    "mlflow.kerastudy.git_dirty",
     "mlflow.kerastudy.launched",
     "mlflow.kerastudy.losses",
     "mlflow.kerastudy.result",
