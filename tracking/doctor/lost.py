@@ -126,7 +126,7 @@ def deleted_studies(store: Store) -> dict[str, str]:
         found[experiment.name] = (
             f"in MLflow's trash, which keeps its name; {_size(files)} in {str(folder)!r}\n"
             f"{'':10}restore it: {restore_experiment(store, experiment)}\n"
-            f"{'':10}or purge it for ever, and then its files by --fix: "
+            f"{'':10}or purge it for ever: "
             f"{purge_experiment(store, experiment)}"
         )
     return found

@@ -186,12 +186,12 @@ def restore_experiment(store: Store, experiment: Experiment) -> str:
 
 
 def purge_experiment(store: Store, experiment: Experiment) -> str:
-    """Returns the command that removes a deleted experiment for ever."""
-    uri = shlex.quote(store.mlflow_uri)
-    return (
-        f"mlflow gc --backend-store-uri {uri} --tracking-uri {uri} "
-        f"--experiment-ids {experiment.experiment_id}"
-    )
+    """Returns the command that removes a deleted study for ever.
+
+    `mlflow gc` would remove everything else that is in the trash too.
+    """
+    name, root = shlex.quote(experiment.name), shlex.quote(str(store.root))
+    return f"kerastudy delete {name} --store {root}"
 
 
 def _uri(store: Store) -> str:
