@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
+    from tracking.report.plots import StudyPlots
+
 
 @dataclass(frozen=True, repr=False)
 class StudyResults(StudyHistory):
@@ -88,6 +90,13 @@ class StudyResults(StudyHistory):
     def to_dataframe(self) -> pd.DataFrame:
         """Returns a row for each trial; see `trials_table` for the columns."""
         return trials_table(self)
+
+    @cached_property
+    def plot(self) -> StudyPlots:
+        """Its charts, by Vega-Altair: ``history.plot.history()`` and others."""
+        from tracking.report.plots import StudyPlots
+
+        return StudyPlots(self)
 
     def load_model(self, *, trust: bool = False) -> keras.Model:
         """Loads the registered model, the champion; see `load_model`."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -85,32 +83,6 @@ def server(history: StudyHistory) -> Iterator[dict[str, Any]]:
     assert process.wait(timeout=30) == 0
     gone, alive = psutil.wait_procs(running, timeout=10)
     assert gone and not alive
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    driver = shutil.which("chromedriver")
-    if driver is None:
-        assert not os.environ.get("KERASTUDY_REQUIRE_BROWSER"), "chromedriver is not installed"
-        pytest.skip("no chromedriver here: install Chromium and its driver to run this")
-    options = webdriver.ChromeOptions()
-    for argument in (
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--window-size=2200,1400",
-        f"--user-data-dir={tmp_path_factory.mktemp('browser')}",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield chrome
-    chrome.quit()
 
 
 def see(browser: webdriver.Chrome, address: str, *texts: str) -> str:

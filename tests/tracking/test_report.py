@@ -8,92 +8,27 @@ import html.parser
 import json
 import math
 import re
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import optuna
 import pytest
-from handmade import ENVIRONMENT, make_spec, record_trial
-from scripted import describe
+from reported import EVIL, MARKED, MAX, MIN, record
 
 import kerastudy as ks
-from search_spaces import SearchSpace
-from tracking.history.study_history import StudyHistory, read_study
 from tracking.history.trials_table import trials_table
-from tracking.records import DataDescription, Objective
+from tracking.records import Objective
 from tracking.report.figures import sections
+from tracking.report.plots import StudyPlots
 from tracking.report.trial_data import StudyData
 from tracking.report.verdict import verdict
 from tracking.report.write import write_comparison, write_report
-from tracking.runs.study_runs import StudyRuns
 from tracking.store.folder import Store, create_store
-
-EVIL = "</script><script>document.title='evil'</script>"
-MARKED = "<script>alert(1)</script>"
-MAX, MIN = Objective("val_accuracy", "max"), Objective("val_loss", "min")
-SPACE = SearchSpace(
-    ks.Float("rate", 1e-4, 1e-1, scale="log"),
-    ks.Float("momentum", 0.01, 0.99, scale="reverse_log", when={"kind": "b"}),
-    ks.Int("units", 4, 64),
-    ks.Choice("kind", ["a", "b"]),
-    ks.Choice("hidden", [(64,), (64, 32)]),
-    ks.Choice(MARKED, ["<b>x</b>", EVIL]),
-    ks.Choice("same", [1, "1", True, None]),
-)
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return create_store(tmp_path_factory.mktemp("report") / "store")
-
-
-Metrics = Callable[[float], dict[str, float]]
-
-
-def usual(accuracy: float) -> dict[str, float]:
-    return {
-        "loss": 1 - accuracy,
-        "accuracy": min(1.0, accuracy + 0.05),
-        "val_loss": 1.1 - accuracy,
-        "val_accuracy": accuracy,
-    }
-
-
-def record(
-    store: Store,
-    name: str,
-    trials: int,
-    metrics: Metrics = usual,
-    infeasible: Callable[[int], bool] = lambda number: number % 7 == 6,
-    **settings: Any,
-) -> StudyHistory:
-    """Records a study by hand; every fifth trial is pruned."""
-    random = np.random.default_rng(0)
-    data = DataDescription(
-        "digits", "", "d" * 64, {"train": "1" * 64, "validation": "2" * 64}, {"validation": 400}, {}
-    )
-    description = describe(
-        **{"name": name, "space": SPACE, "objective": MAX, "trials": 99, "data": data, **settings}
-    )
-    runs = StudyRuns.create(store, description, ENVIRONMENT)
-    for number in range(trials):
-        values: dict[str, Any] = {
-            "rate": float(10 ** -random.uniform(1.01, 3.99)),
-            "units": int(random.integers(4, 65)),
-            "kind": ["a", "b"][number % 2],
-            "hidden": ["(64,)", "(64, 32)"][number % 3 > 0],
-            MARKED: ["<b>x</b>", EVIL][number % 4 > 1],
-            "same": [1, "1", True, None][number % 4],
-        }
-        if values["kind"] == "b":
-            values["momentum"] = float(random.uniform(0.01, 0.99))
-        spec = make_spec(number, values=values, objective=description.objective)
-        pruned = number % 5 == 4
-        curve = [metrics(float(random.uniform(0.5, 0.95))) for _ in range(2 if pruned else 4)]
-        state = "pruned" if pruned else "complete"
-        record_trial(runs, spec, curve, "infeasible" if infeasible(number) else state)
-    return read_study(store, name)
 
 
 class Page(html.parser.HTMLParser):
@@ -265,6 +200,25 @@ def test_odd_studies_have_no_empty_chart(
     assert plots <= set(names) and all(
         "NaN" not in (page.parent / "plots" / f"{name}.svg").read_text() for name in plots
     )
+
+
+def test_plots_are_charts_with_their_data(store: Store) -> None:
+    history = record(store, "plots", 30)
+    plots = StudyPlots(history)
+    values = plots.history().to_dict()
+    rows = next(iter(values["datasets"].values()))
+    assert [row["trial"] for row in rows] == [trial.number for trial in history.trials]
+    for chart in (
+        plots.parallel_coordinates(),
+        plots.slice("momentum"),
+        plots.contour("rate", "kind"),
+    ):
+        assert chart.to_dict()["title"]
+    assert len((plots.budget() | plots.importance()).to_dict()["hconcat"]) == 2
+    with pytest.raises(ks.StudyError, match="'momentum'"):
+        plots.slice("momentun")
+    with pytest.raises(ks.StudyError, match="nothing to draw"):
+        StudyPlots(record(store, "no plots", 0)).history()
 
 
 def test_several_studies_stand_side_by_side(store: Store, tmp_path: Any) -> None:

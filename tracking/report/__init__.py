@@ -11,6 +11,7 @@
 | `formats` | numbers and durations as people read them |
 | `importance` | the importance of hyperparameters |
 | `page` | a study's page |
+| `plots` | the charts for notebooks |
 | `table` | the table of trials |
 | `trial_data` | trials and curves as columns |
 | `verdict` | what was asked and found, how far to trust it, what to do next |

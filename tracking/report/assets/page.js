@@ -28,7 +28,7 @@
     picked = trial;
     const line = lines.get(trial);
     line.setAttribute("aria-current", "true");
-    const facts = names.map((name, i) => [name, line.cells[i].textContent]).slice(1);
+    const facts = names.map((name, i) => [name, line.cells[i].textContent.trim()]).slice(1);
     focus.querySelector("h2").textContent = `Trial ${trial}`;
     focus.querySelector("dl").replaceChildren(
       ...facts
