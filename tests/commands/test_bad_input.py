@@ -123,7 +123,7 @@ AS_NOBODY = """
 import os, sys
 import studies.commands.launch, studies.commands.main, studies.commands.output
 import studies.launching.launch, studies.user_code.loading, studies.definition.settings
-import search_spaces, studies.data
+import search_spaces, studies.data, rich.console, rich.live
 if os.getuid() == 0:
     os.setgroups([])
     os.setgid(65534)

@@ -28,7 +28,7 @@ from tracking.history import trial_reading
 from tracking.history.curves import RecordedCurves
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import CodeDescription, TrialSpec
-from tracking.store.folder import create_store, open_store
+from tracking.store.folder import open_store
 
 
 def launch(folder: Path, executor: ScriptedExecutor | None = None, **settings: Any) -> StudyHistory:
@@ -452,10 +452,11 @@ def test_pieces_of_checkpoints_are_swept(tmp_path: Path) -> None:
 
 
 def test_a_study_that_runs_elsewhere_is_refused(tmp_path: Path) -> None:
-    store = create_store(tmp_path / "store")
+    first = launch(tmp_path / "store", trials=1)
+    held = f"lock_study('scripted', {first.experiment_id!r})"
     script = (
         "import sys; from tracking.store.folder import open_store\n"
-        f"with open_store({str(store.root)!r}).lock_study('scripted'):\n"
+        f"with open_store({str(first.store.root)!r}).{held}:\n"
         "    print('held', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
@@ -466,4 +467,4 @@ def test_a_study_that_runs_elsewhere_is_refused(tmp_path: Path) -> None:
         launch(tmp_path / "store")
     process.kill()
     process.communicate()
-    assert launch(tmp_path / "store", trials=1).counts()["total"] == 1
+    assert launch(tmp_path / "store", trials=2).counts()["total"] == 2
