@@ -19,6 +19,7 @@ import kerastudy as ks
 from tracking.history.trials_table import trials_table
 from tracking.records import Objective
 from tracking.report.figures import sections
+from tracking.report.formats import drawable
 from tracking.report.plots import StudyPlots
 from tracking.report.trial_data import StudyData
 from tracking.report.verdict import verdict
@@ -196,6 +197,9 @@ def test_odd_studies_have_no_empty_chart(
     names = [str(figure.chart.name) for section in sections(data) for figure in section.figures]
     assert ("history" in names) == bool(data.ranked)
     assert ("fit" in names) == (trials == 1)
+    shown = Page(page.read_text(encoding="utf-8"))
+    places = {value for _, name, value in shown.attributes if name == "data-chart"}
+    assert places == set(json.loads(shown.scripts[0])["charts"])
     plots = {path.stem for path in (page.parent / "plots").glob("*.svg")}
     assert plots <= set(names) and all(
         "NaN" not in (page.parent / "plots" / f"{name}.svg").read_text() for name in plots
@@ -219,6 +223,12 @@ def test_plots_are_charts_with_their_data(store: Store) -> None:
         plots.slice("momentun")
     with pytest.raises(ks.StudyError, match="nothing to draw"):
         StudyPlots(record(store, "no plots", 0)).history()
+
+
+def test_a_backslash_ends_no_text_in_a_tooltips_expression() -> None:
+    drawn = {"encoding": {"x": {"title": "a\\"}, "tooltip": [{"field": "p0", "title": "a\\"}]}}
+    encoding = drawable(drawn)["encoding"]
+    assert (encoding["x"]["title"], encoding["tooltip"][0]["title"]) == ("a\\", "a\\\\")
 
 
 def test_several_studies_stand_side_by_side(store: Store, tmp_path: Any) -> None:

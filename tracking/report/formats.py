@@ -54,13 +54,21 @@ def value_text(value: object) -> str:
     return f"{value:.6g}"
 
 
-def drawable(value: Any) -> Any:
-    r"""Returns a chart's specification with characters that no SVG can hold escaped: ``\x1b``.
+def drawable(value: Any, key: str = "") -> Any:
+    r"""Returns a chart's specification in which users' texts do no harm.
 
-    vl-convert ends the whole process at such a character.
+    Characters that no SVG can hold are escaped, as ``\x1b``: vl-convert ends the whole process at
+    one. So are backslashes in the titles of tooltips, which Vega-Lite writes into an expression.
+
+    Args:
+        value: The specification, or a part of it.
+        key: What it is in the whole; empty: the whole.
     """
     if isinstance(value, str):
         return _UNDRAWABLE.sub(lambda found: ascii(found[0])[1:-1], value)
     if isinstance(value, dict):
-        return {drawable(key): drawable(item) for key, item in value.items()}
-    return [*map(drawable, value)] if isinstance(value, list) else value
+        made = {drawable(name): drawable(item, name) for name, item in value.items()}
+        if key == "tooltip" and isinstance(made.get("title"), str):
+            made["title"] = made["title"].replace("\\", "\\\\")
+        return made
+    return [drawable(item, key) for item in value] if isinstance(value, list) else value

@@ -18,7 +18,7 @@ from tracking.report import verdict as verdicts
 from tracking.report.charts import theme, training
 from tracking.report.details import details
 from tracking.report.figures import Section, tables
-from tracking.report.formats import count, number
+from tracking.report.formats import count, drawable, number
 from tracking.report.table import table_columns, table_rows
 from tracking.report.trial_data import Columns, StudyData
 
@@ -147,7 +147,7 @@ def _embedded(document: Any) -> str:
 
 def _specification(chart: alt.LayerChart) -> dict[str, Any]:
     """Returns a chart in Vega-Lite for the page, which gives it its width and its data."""
-    specification: dict[str, Any] = chart.to_dict(validate=False)
+    specification: dict[str, Any] = drawable(chart.to_dict(validate=False))
     for name in ("title", "config", "name", "description"):
         specification.pop(name, None)
     units = [specification, *specification.get("layer", ())]
