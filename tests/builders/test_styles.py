@@ -256,7 +256,7 @@ class TestFit:
         history = random_search("fit_by_folds", store)
         for trial in history.trials:
             assert trial.result is not None and trial.best is not None
-            assert "other models than the one that it was given" in trial.result.unsaved
+            assert "other models than the given one" in trial.result.unsaved
             assert (trial.result.weights_sha256, trial.result.checkpoint_sha256) == ("", "")
             assert history.checkpoint(trial) is None
         assert "checkpoint none: the HyperModel's fit trained" in study_text(history)
