@@ -157,10 +157,10 @@ def _lines(made: Any) -> list[str]:
     if hasattr(made, "trial"):
         lines[0] += f": trial {made.trial} of {made.study}"
     elif hasattr(made, "folder"):
-        lines[0] += f": {made.trials} trials of {made.study}"
+        lines[0] += f": {made.trials} trial{'' if made.trials == 1 else 's'} of {made.study}"
         lines.append(f"look at it with: tensorboard --logdir {shlex.quote(shown)}")
     else:
-        lines[0] += f": {made.rows} trials of {made.study}"
+        lines[0] += f": {made.rows} trial{'' if made.rows == 1 else 's'} of {made.study}"
     if hasattr(made, "script"):
         if made.data is not None:
             lines += wrapped(f"its data is next to it, in {made.data.name}: keep them together", 0)

@@ -54,21 +54,28 @@ def report_command(
     """  # noqa: D301 - click reads \b, which must not be escaped
     from studies.commands.output import print_json
     from studies.commands.reading import histories_of
+    from studies.exporting.asked import check_free, explained
     from studies.progress import waiting
     from tracking.report.write import write_comparison, write_report
     from tracking.store.atomic import write_atomically
     from tracking.store.folder import default_store_path
 
+    if output is not None:
+        output = output.expanduser().absolute()
+        # A report is made again and again: it replaces the former one.
+        check_free(output, force=True)
     histories = histories_of(studies, engines, store)
+    page = output or Path("comparison.html").absolute()
     with waiting("writing the report"):
         if len(histories) > 1:
-            page = (output or Path("comparison.html")).absolute()
-            write_comparison(histories, page)
+            with explained(page):
+                write_comparison(histories, page)
         else:
             page = write_report(histories[0], default_store_path().absolute())
             if output is not None:
-                write_atomically(output, page.read_text(encoding="utf-8"))
-                page = output.absolute()
+                with explained(output):
+                    write_atomically(output, page.read_text(encoding="utf-8"))
+                page = output
     if as_json:
         print_json(
             {

@@ -43,6 +43,8 @@ def show_command(
     from studies.commands.texts.study_text import study_text
     from studies.commands.texts.trial_text import full_document, trial_text
 
+    if trial is not None and (top is not None or every):
+        raise click.UsageError("--trial goes with neither --top nor --all.")
     history = history_of(study, engine, store)
     if trial is not None:
         found = history.trial(trial)

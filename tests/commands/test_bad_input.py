@@ -331,3 +331,14 @@ def test_a_study_that_has_changed(copied_store: Path, tmp_path: Path, name: str)
     told = kerastudy_here(*arguments, "--trials", "4", cwd=tmp_path)
     check_refused(told, "'blobs'", "--name", *words)
     assert contents(copied_store) == before
+
+
+def test_options_that_can_not_be_served_are_refused_before_the_store_is_read(
+    tmp_path: Path,
+) -> None:
+    for command, word in (
+        (["report", "digits", "--output", "nowhere/report.html"], "nowhere"),
+        (["show", "digits", "--trial", "1", "--all"], "--all"),
+        (["show", "digits", "--trial", "1", "--top", "3"], "--top"),
+    ):
+        check_refused(kerastudy_here(*command, cwd=tmp_path), word)
