@@ -8,14 +8,18 @@ import html.parser
 import json
 import math
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
 import pytest
 from reported import EVIL, MARKED, MAX, MIN, record
+from scripted import ScriptedExecutor, describe, run_study
 
 import kerastudy as ks
+from studies.progress import NoProgress
+from tracking.history.study_history import StudyHistory
 from tracking.history.trials_table import trials_table
 from tracking.records import Objective
 from tracking.report.figures import sections
@@ -24,6 +28,7 @@ from tracking.report.plots import StudyPlots
 from tracking.report.trial_data import StudyData
 from tracking.report.verdict import verdict
 from tracking.report.write import write_comparison, write_report
+from tracking.runs.run_contents import local_artifacts
 from tracking.store.folder import Store, create_store
 
 
@@ -241,3 +246,29 @@ def test_several_studies_stand_side_by_side(store: Store, tmp_path: Any) -> None
     best = table["value"].where(table["state"] != "infeasible").cummax().ffill()
     assert rows["best_so_far"][20:] == pytest.approx(best.tolist(), rel=1e-5)
     assert rows["seconds"][20:] == pytest.approx(np.cumsum(table["seconds"]).tolist())
+
+
+def test_a_launch_leaves_a_report_of_its_outcome(tmp_path: Path) -> None:
+    """With its plots, which are drawn while the champion is verified."""
+    executor = ScriptedExecutor(describe(trials=12))
+    history = run_study(executor, store=tmp_path / "store", progress=NoProgress(), report=True)
+    best, folder = history.best, artifacts(history)
+    assert best is not None and best.best is not None
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    assert f"Trial {best.number} reached val_loss {best.best.value:.4g}" in text
+    rows = json.loads(Page(text).scripts[0])["tables"]["trials"]
+    assert rows["trial"] == [trial.number for trial in history.trials]
+    plots = {path.stem for path in (folder / "plots").iterdir()}
+    assert {"history", "curves", "parallel", "importance"} <= plots
+    none = run_study(
+        ScriptedExecutor(describe(name="no report", trials=2)),
+        store=tmp_path / "store",
+        progress=NoProgress(),
+        report=False,
+    )
+    assert not (artifacts(none) / "report.html").exists()
+
+
+def artifacts(history: StudyHistory) -> Path:
+    run = history.store.client.get_run(history.parent_run_id)
+    return local_artifacts(history.store, run)

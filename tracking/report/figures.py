@@ -20,6 +20,8 @@ from tracking.report.charts import (
 from tracking.report.examples import Example, worst_examples
 from tracking.report.trial_data import Columns, StudyData
 
+OF_CHAMPION = "The champion on validation data"
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -71,7 +73,7 @@ def sections(data: StudyData) -> list[Section]:
         )
         shown = tuple(_champion(found_predictions))
         examples = worst_examples(found_predictions)
-        found.insert(3, Section("The champion on validation data", shown, text, examples))
+        found.insert(3, Section(OF_CHAMPION, shown, text, examples))
     return [each for each in found if each.figures]
 
 

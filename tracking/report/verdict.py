@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search_spaces.parameters.kinds import Float, Int
+from tracking.history.evaluations import read_evaluations
 from tracking.history.reasons import reasons
 from tracking.records import EndedTrial
 from tracking.records.verified import IDENTICAL, TRAINED_BY_FIT, TRAINED_BY_OWN_FIT, differs
@@ -117,13 +118,33 @@ def _trust(data: StudyData, best: EndedTrial | None) -> list[tuple[str, str]]:
                 f"± {number(spread, 2)} over {len(best.result.repeats)} seeds of the best trial.",
             )
         )
-    kinds.append(
-        (
-            "Confirmed",
-            "Not yet: the best trials were not trained again under new seeds.",
-        )
-    )
+    kinds += [
+        ("Confirmed", "Not yet: the best trials were not trained again under new seeds."),
+        ("Test part", _on_test(data)),
+    ]
     return kinds
+
+
+def _on_test(data: StudyData) -> str:
+    """Returns what was read of the sealed test part."""
+    history = data.history
+    if "test" not in history.description.data.digests:
+        return "The data has none."
+    readings = read_evaluations(history)
+    if not readings:
+        return "Sealed: not read yet."
+    last = readings[-1]
+    name = history.description.objective.metric.removeprefix("val_")
+    measured = last.metrics.get(name)
+    if measured is None:
+        return f"Read {count(len(readings), 'time')}, the last time by trial {last.trial}."
+    interval = ""
+    if measured.low is not None and measured.high is not None:
+        interval = f" (95 % interval {number(measured.low)} to {number(measured.high)})"
+    return (
+        f"{name} {number(measured.value)}{interval} by trial {last.trial}; read "
+        f"{count(len(readings), 'time')}."
+    )
 
 
 def _selection(data: StudyData, best: EndedTrial) -> str:
@@ -206,10 +227,8 @@ def _following(data: StudyData, best: EndedTrial | None) -> list[str]:
     top = data.ranked[: max(1, len(data.ranked) // 10)]
     at_last = sum(t.epoch == t.result.epochs and t.state == "complete" for t in top)
     if at_last * 2 > len(top):
-        found.append(
-            f"Train longer: {at_last} of the {count(len(top), 'best trial')} had their best epoch "
-            "at the end."
-        )
+        whose = "the best trial" if len(top) == 1 else f"{at_last} of the best {len(top)} trials"
+        found.append(f"Train longer: the best epoch of {whose} was the last.")
     if len(data.ranked) >= 10 and best.number >= 0.8 * len(data.history.trials):
         found.append("Run more trials: the best came among the last fifth of them.")
     return found or [

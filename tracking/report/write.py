@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tracking.history.study_history import StudyHistory
@@ -22,27 +23,41 @@ PLOTS = "plots"
 def warm_up() -> None:
     """Imports what a report needs, which takes two seconds; for a thread, while trials train."""
     with contextlib.suppress(Exception):
-        import altair  # noqa: F401
+        import altair as alt
         import optuna.importance
         import vl_convert
 
+        from tracking.report import page
         from tracking.report.charts import theme
-        from tracking.report.page import vega_library
 
-        # Looked up when it is first used.
+        # Looked up when it is first used, as is the schema of charts.
         optuna.importance.PedAnovaImportanceEvaluator()
-        vega_library()
-        vl_convert.vegalite_to_svg(
-            {"data": {"values": []}, "mark": "point", "config": theme.config()}
-        )
+        points = theme.chart().mark_point().encode(x="x:Q", y=alt.Y("y:Q", title=""))
+        drawn = theme.layers(points.add_params(theme.brush("")), theme.picked_ring(points))
+        made = theme.finished(drawn, "", "", 9, "").to_dict(validate=False)
+        page.vega_library()
+        vl_convert.vegalite_to_svg({**made, "config": theme.config()})
 
 
-def write_report(history: StudyHistory, without: Path | None = None) -> Path:
+def early_plots(history: StudyHistory) -> dict[str, str]:
+    """Returns the plots that don't depend on the champion, by name; for `write_report`."""
+    from tracking.report.figures import OF_CHAMPION, sections
+    from tracking.report.trial_data import StudyData
+
+    data = StudyData(history)
+    shown = [section for section in sections(data) if section.heading != OF_CHAMPION]
+    return dict(_plots(data, shown))
+
+
+def write_report(
+    history: StudyHistory, without: Path | None = None, drawn: Mapping[str, str] | None = None
+) -> Path:
     """Writes a study's page and plots; returns the page's path.
 
     Args:
         history: The study.
         without: A store's folder that the commands on the page need not name.
+        drawn: Plots of the same trials, by name, that need not be drawn again.
     """
     from tracking.report.figures import sections
     from tracking.report.page import study_page
@@ -52,7 +67,7 @@ def write_report(history: StudyHistory, without: Path | None = None) -> Path:
     shown = sections(data)
     folder = local_artifacts(history.store, history.store.client.get_run(history.parent_run_id))
     (folder / PLOTS).mkdir(parents=True, exist_ok=True)
-    for name, image in _plots(data, shown):
+    for name, image in _plots(data, shown, drawn or {}):
         write_atomically(folder / PLOTS / f"{name}.svg", image)
     page = folder / FILE_NAME
     write_atomically(page, study_page(data, shown, without))
@@ -74,7 +89,9 @@ def write_comparison(histories: Sequence[StudyHistory], page: Path) -> None:
     write_atomically(page, comparison_page(histories))
 
 
-def _plots(data: StudyData, shown: Sequence[Section]) -> Iterator[tuple[str, str]]:
+def _plots(
+    data: StudyData, shown: Sequence[Section], drawn: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[tuple[str, str]]:
     """Yields the name of each plot, and the plot as SVG."""
     import vl_convert
 
@@ -85,5 +102,9 @@ def _plots(data: StudyData, shown: Sequence[Section]) -> Iterator[tuple[str, str
     named = tables(data)
     config = {**theme.config(), "background": "white", "padding": 12}
     for figure in (figure for section in shown for figure in section.figures if figure.plotted):
+        name = str(figure.chart.name)
+        if name in drawn:
+            yield name, drawn[name]
+            continue
         chart = drawable(theme.with_rows(figure.chart, named).to_dict(validate=False))
-        yield str(figure.chart.name), vl_convert.vegalite_to_svg({**chart, "config": config})
+        yield name, vl_convert.vegalite_to_svg({**chart, "config": config})
