@@ -167,6 +167,18 @@ def test_nothing_is_wider_than_the_screen(page: webdriver.Chrome, width: int, he
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
+@pytest.mark.parametrize(("media", "dark"), [("screen", True), ("print", False)])
+def test_the_dark_is_for_screens(page: webdriver.Chrome, media: str, dark: bool) -> None:
+    preferred = {"name": "prefers-color-scheme", "value": "dark"}
+    emulated = {"media": media, "features": [preferred]}
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", emulated)
+    try:
+        ground = page.execute_script("return getComputedStyle(document.body).backgroundColor")
+        assert (max(map(int, re.findall(r"\d+", ground))) < 64) is dark
+    finally:
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+
+
 def test_no_error_and_no_request(page: webdriver.Chrome) -> None:
     """What the tests above did printed nothing; and the page's policy forbids a request."""
     assert [e["message"] for e in page.get_log("browser")] == []
