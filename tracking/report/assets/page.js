@@ -69,6 +69,8 @@
     const line = event.target.closest("tbody tr");
     if (line) pick(Number(line.id.slice(1)));
   });
+  // On a small screen it would hide the charts.
+  if (focus) focus.open = matchMedia("(min-width: 64rem)").matches;
   if (lines.has(picked)) pick(picked);
   for (const place of document.querySelectorAll("[data-chart]")) {
     const spec = report.charts[place.dataset.chart];
