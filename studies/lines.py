@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shutil
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 COLUMNS: Final = 80
@@ -17,7 +16,6 @@ _LONGEST = 100
 _NO_TEXT = ("Cc", "Cs", "Zl", "Zp")
 _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _COLORS = re.compile(r"\x1b\[[0-9;:]*m")
-_BARS = "▁▂▃▄▅▆▇█"
 
 
 def terminal_columns() -> int:
@@ -83,25 +81,3 @@ def wrapped(line: str, indent: int = 11, columns: int | None = None) -> list[str
 def all_wrapped(lines: Iterable[str]) -> list[str]:
     """Breaks each line that does not fit; see `wrapped`."""
     return [part for line in lines for part in wrapped(line) or [""]]
-
-
-def sparkline(values: Sequence[float], columns: int) -> str:
-    """Returns a curve in one line, from its lowest to its highest value.
-
-    Args:
-        values: The values. One that is not finite leaves a gap.
-        columns: The most columns. A longer curve shows the mean of neighbours.
-    """
-    size = max(1, math.ceil(len(values) / columns))
-    means = []
-    for start in range(0, len(values), size):
-        finite = [v for v in values[start : start + size] if math.isfinite(v)]
-        means.append(math.fsum(finite) / len(finite) if finite else math.nan)
-    known = [mean for mean in means if math.isfinite(mean)]
-    low, high = min(known, default=0.0), max(known, default=0.0)
-    return "".join(
-        " "
-        if math.isnan(mean)
-        else _BARS[round((mean - low) / (high - low) * (len(_BARS) - 1)) if high > low else 3]
-        for mean in means
-    )

@@ -153,16 +153,20 @@ def check_suffix(path: Path) -> str:
 
 
 def as_csv(table: pd.DataFrame) -> str:
-    """Returns a table as CSV, without texts that a spreadsheet would take for formulas."""
+    """Returns a table as CSV, without texts that a spreadsheet would take for formulas.
+
+    Such a formula may run commands: https://owasp.org/www-community/attacks/CSV_Injection
+    """
     escaped = table.rename(columns=_escaped)
     for name, dtype in zip(escaped.columns, escaped.dtypes, strict=True):
-        if getattr(dtype, "kind", "O") not in "biuf":
+        if getattr(dtype, "kind", "O") not in "biufmM":
             escaped[name] = escaped[name].map(_escaped)
     return str(escaped.to_csv(index=False, lineterminator="\n"))
 
 
 def _escaped(text: Any) -> Any:
     """Returns a text with an apostrophe before it if it begins like a formula."""
+    text = str(text) if isinstance(text, list | tuple | dict) else text
     if not isinstance(text, str) or not text.startswith(("=", "+", "-", "@", "\t", "\r")):
         return text
     try:

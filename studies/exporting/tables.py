@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
+from studies.champion.outputs import as_csv
 from studies.exporting.asked import written
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials_table import trials_table
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# By these a spreadsheet knows a formula, which may run commands:
-# https://owasp.org/www-community/attacks/CSV_Injection
-_BEGIN_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -67,22 +64,10 @@ def export_table(
     whole = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
     with written(output, f"{name}.{format_}", force) as (file, partial):
         if format_ == "csv":
-            _without_formulas(whole).to_csv(partial, index=False)
+            partial.write_text(as_csv(whole), encoding="utf-8")
         else:
             _of_one_type(whole).to_parquet(partial, index=False)
     return TableExport(name, file, len(whole))
-
-
-def _without_formulas(table: pd.DataFrame) -> pd.DataFrame:
-    def escaped(value: Any) -> Any:
-        value = str(value) if isinstance(value, list | tuple | dict) else value
-        formula = isinstance(value, str) and value.startswith(_BEGIN_FORMULAS)
-        return f"'{value}" if formula else value
-
-    made = table.rename(columns=escaped)
-    for column in _of_objects(made):
-        made[column] = made[column].astype(object).map(escaped)
-    return made
 
 
 def _of_one_type(table: pd.DataFrame) -> pd.DataFrame:

@@ -7,9 +7,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from studies.lines import cut, printable, sparkline, width
+from studies.lines import cut, printable, width
 from studies.progress.plain import UNWRITABLE, LineProgress, in_lines
 from studies.progress.redrawing import redrawn
+from tracking.history.sparkline import sparkline
 from tracking.records import EpochResult, StudyDescription, TrialResult, TrialSpec
 
 if TYPE_CHECKING:

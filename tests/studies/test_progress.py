@@ -14,8 +14,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from scripted import describe
 
-from studies.lines import printable, sparkline, wrapped
+from studies.lines import printable, wrapped
 from studies.progress import LineProgress, LiveProgress, make_progress
+from tracking.history.sparkline import sparkline
 from tracking.records import BestEpoch, EpochResult, Objective, TrialResult
 
 ACCURACY = Objective("val_정확도", "max")

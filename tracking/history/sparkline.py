@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
 
 
-def sparkline(values: Sequence[float], width: int = 40) -> str:
-    """Returns a curve as bars, the lowest for the lowest value; empty if there are no values.
+def sparkline(values: Sequence[float], columns: int = 40) -> str:
+    """Returns a curve in one line, from its lowest to its highest value.
 
     Args:
-        values: Finite numbers.
-        width: The most bars, at least 1. Of more values an even share is taken, and the last.
+        values: The values. One that is not finite leaves a gap.
+        columns: The most columns. A longer curve shows the mean of neighbours.
     """
-    if len(values) > width:
-        step = len(values) / width
-        values = [values[min(len(values), round((i + 1) * step)) - 1] for i in range(width)]
-    if not values:
-        return ""
-    low, high = min(values), max(values)
-    span = high - low or 1.0
-    return "".join(_BARS[int((value - low) / span * (len(_BARS) - 1))] for value in values)
+    size = max(1, math.ceil(len(values) / columns))
+    means = []
+    for start in range(0, len(values), size):
+        finite = [v for v in values[start : start + size] if math.isfinite(v)]
+        means.append(math.fsum(finite) / len(finite) if finite else math.nan)
+    known = [mean for mean in means if math.isfinite(mean)]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    return "".join(
+        " "
+        if math.isnan(mean)
+        else _BARS[round((mean - low) / (high - low) * (len(_BARS) - 1)) if high > low else 3]
+        for mean in means
+    )

@@ -8,10 +8,11 @@ from studies.commands.texts.definition_text import data_lines
 from studies.commands.texts.trial_tables import all_trials, top_trials
 from studies.commands.texts.values import states
 from studies.engines.engine import Curve
-from studies.lines import all_wrapped, printable, sparkline
+from studies.lines import all_wrapped, printable
 from studies.running.validation_parts import ValidationParts
 from tracking.history.curves import RecordedCurves
 from tracking.history.reasons import reasons
+from tracking.history.sparkline import sparkline
 from tracking.history.study_history import StudyHistory
 from tracking.history.summary import shell_commands
 from tracking.records import EndedTrial

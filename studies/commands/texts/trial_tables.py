@@ -8,7 +8,8 @@ from typing import Final
 from studies.commands.texts.tables import in_blocks
 from studies.commands.texts.values import shown
 from studies.engines.engine import Curve
-from studies.lines import printable, sparkline, terminal_columns, width
+from studies.lines import printable, terminal_columns, width
+from tracking.history.sparkline import sparkline
 from tracking.history.study_history import StudyHistory
 from tracking.records import TrialRecord
 

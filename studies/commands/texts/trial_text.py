@@ -7,7 +7,8 @@ from typing import Any
 from studies.commands.output import trial_document
 from studies.commands.texts.tables import in_blocks
 from studies.commands.texts.values import shown
-from studies.lines import all_wrapped, printable, sparkline
+from studies.lines import all_wrapped, printable
+from tracking.history.sparkline import sparkline
 from tracking.history.study_history import StudyHistory
 from tracking.history.summary import shell_commands
 from tracking.records import EndedTrial, TrialRecord
