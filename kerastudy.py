@@ -106,7 +106,7 @@ from studies.champion.promotion import promote  # noqa: E402
 from studies.definition import outputs  # noqa: E402
 from studies.definition.seeds import epoch_seed, permutation, seed_states  # noqa: E402
 from studies.exporting.optuna_export import export_optuna  # noqa: E402
-from studies.exporting.script import export_script  # noqa: E402
+from studies.exporting.scripts.script import export_script  # noqa: E402
 from studies.results.changes import delete_study, rename_study  # noqa: E402
 from studies.results.models import load_model  # noqa: E402
 from studies.results.study_results import (  # noqa: E402

@@ -16,7 +16,7 @@ from studies.lines import wrapped
 
 if TYPE_CHECKING:
     from studies.exporting.keras_file import KerasExport
-    from studies.exporting.script import ScriptExport
+    from studies.exporting.scripts.script import ScriptExport
     from studies.exporting.tables import TableExport
     from studies.exporting.tensorboard import TensorBoardExport
     from tracking.history.study_history import StudyHistory
@@ -120,7 +120,7 @@ def _of_trial(
     data: str,
 ) -> ScriptExport | KerasExport:
     from studies.exporting.keras_file import export_keras
-    from studies.exporting.script import export_script
+    from studies.exporting.scripts.script import export_script
     from studies.progress import make_progress
 
     export = export_script if format_ == "script" else export_keras

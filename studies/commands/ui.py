@@ -67,7 +67,7 @@ def ui_command(
     from studies.commands.reading import history_of
     from studies.interruption import catching_interrupts
     from tracking.mlflow_parts import knows_views
-    from tracking.runs.pages import VIEWS
+    from tracking.runs.pages.addresses import VIEWS
     from tracking.store.folder import default_store_path, open_store
     from tracking.ui.server import free_place, serving
     from tracking.ui.views import prepare_views

@@ -19,12 +19,12 @@ from study_record import weights_in
 
 from search_spaces.errors import StudyError
 from studies.executors.session import Session
-from studies.exporting.builder_code import BuilderCode
-from studies.exporting.data_code import DataCode
-from studies.exporting.script import training_of, write_script
-from studies.exporting.script_head import RecordedTrial
-from studies.exporting.script_parts import ScriptParts, script_parts
-from studies.exporting.script_text import script_text
+from studies.exporting.scripts.builder_code import BuilderCode
+from studies.exporting.scripts.data_code import DataCode
+from studies.exporting.scripts.head import RecordedTrial
+from studies.exporting.scripts.parts import ScriptParts, script_parts
+from studies.exporting.scripts.script import training_of, write_script
+from studies.exporting.scripts.text import script_text
 from studies.user_code.loading import Target, load_study
 from tracking.records import BestEpoch, Objective, TrialSpec
 

@@ -12,7 +12,7 @@ from tracking.history.study_history import read_engines, read_study
 from tracking.history.summary import renew_note
 from tracking.mlflow_parts import rewrite_tag
 from tracking.runs.champion_versions import models_of
-from tracking.runs.model_pages import model_description
+from tracking.runs.pages.model_pages import model_description
 from tracking.runs.parents import in_trash
 from tracking.store.folder import Store
 from tracking.store.names import check_study_name

@@ -14,10 +14,10 @@ from tracking.history.sparkline import sparkline
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial, TrialRecord
 from tracking.records.verified import is_partial, is_whole
-from tracking.runs.markdown import code_block, link, plain, table
-from tracking.runs.pages import VIEWS, artifact_page, model_page, run_page, view_page
+from tracking.runs.pages.addresses import VIEWS, artifact_page, model_page, run_page, view_page
+from tracking.runs.pages.markdown import code_block, link, plain, table
+from tracking.runs.pages.trial_pages import reproduce_command, short
 from tracking.runs.run_contents import local_artifacts
-from tracking.runs.trial_pages import reproduce_command, short
 
 REPORT: Final = "report.html"
 """The report's path among the artifacts of a study's parent run, where there is one."""

@@ -17,7 +17,7 @@ from tracking.registry.registered_models import is_named, registered_model
 from tracking.registry.registrar import Registrar
 from tracking.runs.champion_versions import ALIAS, REFIT, champion_version
 from tracking.runs.mlflow_names import to_mlflow
-from tracking.runs.model_pages import version_description
+from tracking.runs.pages.model_pages import version_description
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

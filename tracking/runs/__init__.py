@@ -5,10 +5,8 @@
 | `champion_versions` | which version of a registered model is the champion |
 | `deleting` | deletes a study for ever |
 | `experiments` | MLflow's experiment of a study |
-| `markdown` | Markdown for descriptions |
 | `mlflow_names` | names of metrics and hyperparameters as MLflow takes them |
-| `model_pages` | what people see of a registered model: its descriptions |
-| `pages` | addresses of pages in the MLflow UI |
+| `pages/` | what people see of runs and models in the MLflow UI |
 | `parents` | the parent runs of studies, present or lost in MLflow |
 | `run_contents` | the content of a run: its params, its data set, the place of its artifacts |
 | `run_tables` | writing straight into MLflow's tables |
@@ -16,6 +14,5 @@
 | `searching` | searches in MLflow that read all pages |
 | `study_files` | the folder of a study's checkpoints and states |
 | `study_runs` | the parent run of a study |
-| `trial_pages` | what people see of a trial: the name of its run, its description |
 | `trial_runs` | a child run for each attempt at a trial |
 """

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tracking import tags
 from tracking.records import EpochResult, Proposal, StudyDescription, TrialResult, TrialSpec
 from tracking.runs.mlflow_names import to_mlflow
+from tracking.runs.pages.trial_pages import reproduce_command, run_name, trial_note
 from tracking.runs.parents import parent_runs
 from tracking.runs.run_contents import (
     dataset_inputs,
@@ -25,7 +26,6 @@ from tracking.runs.run_contents import (
 )
 from tracking.runs.run_tables import make_writer
 from tracking.runs.study_files import files_of
-from tracking.runs.trial_pages import reproduce_command, run_name, trial_note
 from tracking.store.folder import Store
 
 if TYPE_CHECKING:

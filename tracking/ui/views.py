@@ -17,7 +17,7 @@ from tracking import tags
 from tracking.history.study_history import StudyHistory
 from tracking.records import StudyDescription
 from tracking.runs.mlflow_names import param_name, to_mlflow
-from tracking.runs.pages import view_id
+from tracking.runs.pages.addresses import view_id
 
 # MLflow refuses longer texts in an experiment's tag.
 _LONGEST: Final = 20_000

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from search_spaces.errors import InternalError
-from studies.exporting.code_edits import Edits, assigned, path_of
+from studies.exporting.scripts.code_edits import Edits, assigned, path_of
 from studies.training.building.module_parts import ModulePart
 from tracking.records import CodeDescription
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tracking import tags
 from tracking.records import StudyDescription, TrialResult, TrialSpec
-from tracking.runs.markdown import code_block, plain
+from tracking.runs.pages.markdown import code_block, plain
 
 # Hyperparameters in a description; the page lists them all.
 _SHOWN: Final = 30

@@ -18,9 +18,9 @@ from studies.data.structures import named_arrays
 from studies.definition.seeds import seed_states
 from studies.definition.study_definition import StudyDefinition
 from studies.error_texts import describe
-from studies.exporting.builder_code import BuilderCode, NotStandaloneError, builder_code
-from studies.exporting.data_code import DataCode, arrays_digest, data_code
-from studies.exporting.stand_in import helpers, stand_in
+from studies.exporting.scripts.builder_code import BuilderCode, NotStandaloneError, builder_code
+from studies.exporting.scripts.data_code import DataCode, arrays_digest, data_code
+from studies.exporting.scripts.stand_in import helpers, stand_in
 from studies.training.building.build import build_callbacks, build_model, build_variables
 from studies.training.building.hypermodel import has_own_fit
 from studies.training.building.made_data import MadeData

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 
-from studies.exporting.script_head import RecordedTrial, header, literal, settings
-from studies.exporting.script_parts import ScriptParts, builder_section, call_of, model_lines
-from studies.exporting.stand_in import ALL, stand_in
+from studies.exporting.scripts.head import RecordedTrial, header, literal, settings
+from studies.exporting.scripts.parts import ScriptParts, builder_section, call_of, model_lines
+from studies.exporting.scripts.stand_in import ALL, stand_in
 
 _NAMES = """
 HYPERPARAMETERS SEED EPOCHS BEST_EPOCH BATCH_SIZE CLASS_WEIGHT DATA_SHA256 WEIGHTS_SHA256 METRICS

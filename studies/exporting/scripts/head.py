@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from studies.exporting.script_parts import ScriptParts
+from studies.exporting.scripts.parts import ScriptParts
 from studies.lines import printable
 from tracking.records import BestEpoch, TrialSpec
 

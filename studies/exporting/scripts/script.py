@@ -12,9 +12,9 @@ from studies.again.recorded_worker import recorded_worker
 from studies.again.reruns import trainings_of
 from studies.definition.study_definition import StudyDefinition
 from studies.exporting.asked import check_free, explained, file_for, trial_to_export
-from studies.exporting.script_head import RecordedTrial
-from studies.exporting.script_parts import ScriptParts, script_parts
-from studies.exporting.script_text import script_text
+from studies.exporting.scripts.head import RecordedTrial
+from studies.exporting.scripts.parts import ScriptParts, script_parts
+from studies.exporting.scripts.text import script_text
 from studies.progress import NoProgress, Progress
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory
