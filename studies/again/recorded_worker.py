@@ -133,6 +133,6 @@ def _sent(
         notes.append(f"the study's code has changed since ({listed}); it is run as it is")
     otherwise = ""
     if history.description.code.path:
-        _, command = shell_commands(history, trial)
+        *_, command = shell_commands(history, trial)
         otherwise = f"Or, if the study is at the top level of its file, run: {command}"
     return ship(study, code, folder, otherwise), notes

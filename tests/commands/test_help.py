@@ -15,7 +15,10 @@ from user_commands import environment
 
 from tracking.store.folder import create_store
 
-COMMANDS = ["launch", "list", "show", "compare", "reproduce", "ui", "export", "push", "doctor"]
+COMMANDS = [
+    "launch", "list", "show", "report", "compare", "reproduce", "evaluate", "promote", "predict",
+    "ui", "export", "push", "rename", "delete", "doctor",
+]  # fmt: skip
 HEAVY = {"tensorflow", "keras", "mlflow", "optuna", "keras_tuner", "sklearn", "pandas"}
 
 

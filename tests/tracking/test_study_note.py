@@ -152,7 +152,7 @@ def test_commands_name_the_engine_where_there_are_several(shared_store: Store) -
     for engine in ("optuna:tpe", "optuna:random"):
         history = study(shared_store, "by two", engine=engine)
     assert history.best is not None
-    command = shell_commands(history, history.best)[1]
+    command = shell_commands(history, history.best)[-1]
     assert "--engine optuna:random" in command
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -15,8 +14,9 @@ from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial, TrialRecord
 from tracking.records.verified import is_partial, is_whole
 from tracking.runs.pages.addresses import VIEWS, artifact_page, model_page, run_page, view_page
+from tracking.runs.pages.commands import reproduce_command, shell_command
 from tracking.runs.pages.markdown import code_block, link, plain, table
-from tracking.runs.pages.trial_pages import reproduce_command, short
+from tracking.runs.pages.trial_pages import short
 from tracking.runs.run_contents import local_artifacts
 
 REPORT: Final = "report.html"
@@ -73,7 +73,7 @@ def renew_note(history: StudyHistory) -> None:
 def shell_commands(
     history: StudyHistory, best: TrialRecord, without: Path | None = None
 ) -> list[str]:
-    """Returns the commands that show and reproduce a study's best trial.
+    """Returns the commands that show a study, report it, and reproduce its best trial.
 
     Args:
         history: The study.
@@ -81,10 +81,10 @@ def shell_commands(
         without: A store's folder that the commands need not name.
     """
     root = None if history.store.root == without else history.store.root
-    store = "" if root is None else f" --store {shlex.quote(str(root))}"
     several = len(history.engines) > 1
     return [
-        f"kerastudy ui {shlex.quote(history.description.name)}{store}",
+        shell_command("ui", history.description, store=root),
+        shell_command("report", history.description, store=root, several=several),
         reproduce_command(history.description, best.number, root, several=several),
     ]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,8 @@ from tracking.records import EndedTrial
 from tracking.records.verified import IDENTICAL, TRAINED_BY_FIT, TRAINED_BY_OWN_FIT, differs
 from tracking.report.formats import count, duration, number, value_text
 from tracking.report.trial_data import StudyData
+from tracking.runs.pages import commands
+from tracking.runs.pages.commands import shell_command
 
 # Near the end of a range: within a twentieth of it, in its sampling scale.
 _EDGE = 0.05
@@ -240,32 +241,31 @@ def _following(data: StudyData, best: EndedTrial | None) -> list[str]:
 def _commands(
     data: StudyData, best: EndedTrial | None, without: Path | None
 ) -> list[tuple[str, str]]:
-    name = shlex.quote(data.history.description.name)
-    ends = _options(data, without)
-    found = [("Look at it in the MLflow UI", f"kerastudy ui {name}{ends}")]
+    history = data.history
+    store, several = _where(data, without)
+    found = []
     if best is not None:
-        found.insert(
-            0,
-            (
-                "Train the best trial again, by plain model.fit, and compare",
-                str(best.number).join(reproduce_command(data, without)),
-            ),
-        )
-    return found
+        again = str(best.number).join(reproduce_command(data, without))
+        found.append(("Train the best trial again, by plain model.fit, and compare", again))
+    if history.champion_run_id and history.description.data.sizes.get("test"):
+        command = shell_command("evaluate", history.description, store=store, several=several)
+        found.append(("Read the sealed test part with the champion", command))
+    command = shell_command("ui", history.description, store=store, several=several)
+    return [*found, ("Look at it in the MLflow UI", command)]
 
 
 def reproduce_command(data: StudyData, without: Path | None = None) -> tuple[str, str]:
     """Returns what stands before and after a trial's number in the command that reproduces it."""
-    name = shlex.quote(data.history.description.name)
-    return f"kerastudy reproduce {name} --trial ", _options(data, without)
+    store, several = _where(data, without)
+    command = commands.reproduce_command(data.history.description, "\0", store, several=several)
+    before, _, after = command.partition("\0")
+    return before, after
 
 
-def _options(data: StudyData, without: Path | None) -> str:
-    history = data.history
-    engine = f" --engine {history.description.engine}" if len(history.engines) > 1 else ""
-    root = history.store.root
-    store = "" if root == without else f" --store {shlex.quote(str(root))}"
-    return engine + store
+def _where(data: StudyData, without: Path | None) -> tuple[Path | None, bool]:
+    """Returns the store that commands must name, and whether they must name the engine."""
+    root = data.history.store.root
+    return None if root == without else root, len(data.history.engines) > 1
 
 
 def facts(data: StudyData) -> list[tuple[str, str]]:

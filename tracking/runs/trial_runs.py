@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from tracking import tags
 from tracking.records import EpochResult, Proposal, StudyDescription, TrialResult, TrialSpec
 from tracking.runs.mlflow_names import to_mlflow
-from tracking.runs.pages.trial_pages import reproduce_command, run_name, trial_note
+from tracking.runs.pages.commands import reproduce_command
+from tracking.runs.pages.trial_pages import run_name, trial_note
 from tracking.runs.parents import parent_runs
 from tracking.runs.run_contents import (
     dataset_inputs,

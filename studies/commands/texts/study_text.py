@@ -49,8 +49,8 @@ def study_text(
     if best is None:
         return "\n".join(lines)
     lines += [*all_wrapped(_made(history, best)), *_checkpoint(history, best), ""]
-    look, again = shell_commands(history, best, without=default_store_path().absolute())
-    return "\n".join([*lines, f"look:      {look}", f"reproduce: {again}"])
+    look, report, again = shell_commands(history, best, without=default_store_path().absolute())
+    return "\n".join([*lines, f"look:      {look}", f"report:    {report}", f"reproduce: {again}"])
 
 
 def verdict_text(history: StudyHistory) -> str:

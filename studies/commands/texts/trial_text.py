@@ -53,7 +53,7 @@ def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
         text += ["", *_epochs(trial, epochs)]
     if isinstance(trial, EndedTrial) and trial.best is not None:
         checkpoint = history.checkpoint(trial)
-        _, again = shell_commands(history, trial, without=default_store_path().absolute())
+        *_, again = shell_commands(history, trial, without=default_store_path().absolute())
         text += ["", *([f"checkpoint {printable(str(checkpoint))}"] if checkpoint else [])]
         text.append(f"reproduce: {again}")
     return "\n".join(text)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tracking.records import EndedTrial, StudyDescription
 from tracking.runs.pages.addresses import logged_model_page, run_page, view_page
+from tracking.runs.pages.commands import reproduce_command
 from tracking.runs.pages.markdown import code_block, link, plain
-from tracking.runs.pages.trial_pages import reproduce_command
 
 
 def model_description(name: str, experiment_id: str) -> str:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from tracking import tags
-from tracking.records import StudyDescription, TrialResult, TrialSpec
+from tracking.records import TrialResult, TrialSpec
 from tracking.runs.pages.markdown import code_block, plain
 
 # Hyperparameters in a description; the page lists them all.
@@ -57,22 +55,6 @@ def trial_note(
     if result.best is not None:
         lines += code_block([reproduce])
     return "\n".join(lines)[: tags.LONGEST]
-
-
-def reproduce_command(
-    description: StudyDescription, number: int, store: Path | None, *, several: bool
-) -> str:
-    """Returns the command that reproduces a trial.
-
-    Args:
-        description: The study, under the trial's engine.
-        number: The trial.
-        store: The store's folder; None: the command need not name it.
-        several: Whether the study has several engines.
-    """
-    engine = f" --engine {shlex.quote(description.engine)}" if several else ""
-    where = "" if store is None else f" --store {shlex.quote(str(store))}"
-    return f"kerastudy reproduce {shlex.quote(description.name)} --trial {number}{engine}{where}"
 
 
 def short(value: object) -> str:
