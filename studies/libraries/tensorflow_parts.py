@@ -106,7 +106,9 @@ def free_function(function: tf.types.experimental.ConcreteFunction) -> None:
             inner = [_function_of_graph.of(graph)(name) for name in names]
         except MissingPartError:
             inner = []
-        for each in (graph, *(function.graph for function in inner if function is not None)):
+        # The loops of TensorFlow's own gradients, such as that of the CTC loss, have no graph.
+        graphs = (getattr(each, "graph", None) for each in inner)
+        for each in (graph, *(found for found in graphs if found is not None)):
             dismantle(each)
 
 
