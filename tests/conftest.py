@@ -25,11 +25,6 @@ def pytest_configure() -> None:
             signal.signal(number, signal.SIG_DFL)
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Runs a worker more than there are cores: many tests wait for processes and for the disk."""
-    return (os.cpu_count() or 1) + 1
-
-
 @pytest.fixture(scope="session", autouse=True)
 def threads_of_trials() -> None:
     """Gives TensorFlow the threads of a trial before any test uses it with others.

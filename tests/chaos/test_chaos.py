@@ -38,9 +38,8 @@ ALL_TOO = [
 ]
 
 
-@pytest.mark.parametrize(
-    "kills", [ONE_OF_EACH, pytest.param(ALL_TOO, marks=pytest.mark.exhaustive)], ids=len
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("kills", [ONE_OF_EACH, ALL_TOO], ids=len)
 def test_two_deterministic_workers_come_to_the_same_record(
     tmp_path: Path, kills: list[Kill]
 ) -> None:

@@ -42,6 +42,7 @@ class TestCheckpoints:
         assert finding.path == str(path)
         assert f"kerastudy reproduce scripted --trial {number}" in finding.how
 
+    @pytest.mark.exhaustive
     def test_of_a_study_that_cannot_be_loaded_is_left_as_it_is(self, store: Store) -> None:
         self.damaged(store, cut_short)
         before = contents(store.root)

@@ -431,7 +431,9 @@ def attentive() -> keras.Model:
     return compiled(keras.Model(inputs, layers.Dense(3, activation="softmax")(pooled)))
 
 
-@pytest.mark.parametrize(("build", "size"), [(wide, 8), (attentive, 40)])
+@pytest.mark.parametrize(
+    ("build", "size"), [(wide, 8), pytest.param(attentive, 40, marks=pytest.mark.exhaustive)]
+)
 def test_sums_of_large_gradients_come_to_the_same_each_time(
     build: Callable[[], keras.Model], size: int
 ) -> None:

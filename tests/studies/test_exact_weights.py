@@ -56,7 +56,7 @@ def trainer() -> Iterator[CompiledTrainer]:
     yield CompiledTrainer("compiled")
 
 
-@pytest.mark.parametrize("data", exhaustive_but(["both parts", "validation only"], DATA))
+@pytest.mark.parametrize("data", exhaustive_but(["both parts"], DATA))
 def test_sample_weights_train_and_validate_as_by_hand(data: str, trainer: CompiledTrainer) -> None:
     splits, spec, made = DATA[data](), spec_of(), trainer.programs.made
     before = by_trainer(trainer, lambda: weighed(0.3), splits, spec)

@@ -46,7 +46,8 @@ def trainer() -> Iterator[CompiledTrainer]:
 # Their layers, optimizers, schedules and metrics are of kinds that the other models have too.
 MORE_OF_THE_SAME = {
     *("pooled", "clipped", "branched", "measured", "binary"),
-    *("volumes", "gated", "restarted", "stepped", "slowed"),
+    *("volumes", "gated", "restarted", "stepped", "slowed", "augmented", "dropout_in_a_row"),
+    *("attentive", "embedded", "momentum", "noises", "frozen", "scheduled_freely"),
 }
 
 

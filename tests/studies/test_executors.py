@@ -181,6 +181,7 @@ def test_a_worker_ends_when_its_driver_is_gone(study_file: Path, tmp_path: Path,
     assert not list(temporary.iterdir())
 
 
+@pytest.mark.exhaustive
 def test_a_worker_that_is_killed_while_loading_is_replaced(tmp_path: Path) -> None:
     """The new one, too, has the study's threads and prints what the study prints.
 

@@ -92,6 +92,7 @@ def test_killed_again_while_it_goes_on(run: Faults, tmp_path: Path) -> None:
     assert not found["failures"], told(found)
 
 
+@pytest.mark.exhaustive
 def test_killed_at_any_step_of_repeated_trials(run: Faults, tmp_path: Path) -> None:
     found = run(tmp_path, "kill", "trials", REPEATS)
     assert [len(t["repeats"]) for t in found["record"]["trials"].values()] == [2]
@@ -99,6 +100,7 @@ def test_killed_at_any_step_of_repeated_trials(run: Faults, tmp_path: Path) -> N
     assert not found["failures"], told(found)
 
 
+@pytest.mark.exhaustive
 def test_killed_at_any_step_of_trials_that_end_together(run: Faults, tmp_path: Path) -> None:
     found = run(tmp_path, "kill", "trials", TOGETHER)
     assert len(found["record"]["trials"]) == TOGETHER["trials"]

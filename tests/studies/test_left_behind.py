@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import psutil
+import pytest
 from conformance.executor import STUDY_FILE, Collecting, make_spec
 
 from studies.executors.pool import WorkerPool
@@ -14,6 +15,7 @@ from studies.user_code.loading import Target
 from tracking.records import TrialTask
 
 
+@pytest.mark.exhaustive
 def test_processes_of_the_users_that_go_on_hold_up_nobody(tmp_path: Path) -> None:
     """One has the pipe that its worker printed to.
 

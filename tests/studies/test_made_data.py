@@ -134,6 +134,7 @@ def test_the_champion_takes_the_data_of_its_trial_as_it_was_before_preprocessing
     assert np.mean((predicted - SERIES[-LAST:]) ** 2) == pytest.approx(wanted, rel=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_a_trial_is_reproduced_in_a_new_process(launched: tuple[Path, StudyHistory]) -> None:
     _, history = launched
     again = study().reproduce(1, store=history.store.root, progress=False)
