@@ -21,6 +21,7 @@ def comparison_page(histories: Sequence[StudyHistory]) -> str:
     """
     comparison = compare(histories)
     studies = [StudyData(history) for history in histories]
+    names = {history.description.name for history in histories}
     rows = side_by_side.progress_rows(comparison, studies)
     shown = _sections(comparison, studies, rows) if rows else []
     return render(
@@ -30,6 +31,7 @@ def comparison_page(histories: Sequence[StudyHistory]) -> str:
         {"picked": None, "command": ["", ""]},
         title=f"{', '.join(standing.label for standing in comparison.standings)}: comparison",
         labels=[standing.label for standing in comparison.standings],
+        kind=f"Engines of {names.pop()}" if len(names) == 1 else "Studies",
         objective=comparison.objective,
         found=_found(comparison),
         sections=shown,

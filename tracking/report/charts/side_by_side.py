@@ -44,7 +44,8 @@ def best_so_far(comparison: Comparison, rows: Columns, by: str, title: str) -> a
     objective = comparison.objective
     scale = theme.objective_scale(rows["best_so_far"], objective)
     y = alt.Y("best_so_far:Q", title=f"best {objective.metric} so far", scale=scale)
-    x = alt.X(f"{by}:Q", title=title)
+    whole = alt.Axis(tickMinStep=1, format="d") if by == "count" else alt.Axis()
+    x = alt.X(f"{by}:Q", title=title, axis=whole)
     shown = theme.chart("progress").transform_filter("isValid(datum.best_so_far)")
     lines = shown.mark_line(interpolate="step-after", strokeWidth=2.2, clip=True).encode(
         x=x, y=y, color=_color(comparison), strokeDash=_dash(comparison)
