@@ -162,6 +162,7 @@ def test_their_champion_predicts_by_name(several: tuple[Path, Any]) -> None:
     assert profile["preprocessing"] == "tabular: standardize"
 
 
+@pytest.mark.exhaustive
 def test_weighted_classes_are_recorded_and_run_again_from_the_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

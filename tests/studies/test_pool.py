@@ -139,6 +139,7 @@ class TestPool(ExecutorConformance):
         here.close()
         assert digests[0] == digests[1] != ""
 
+    @pytest.mark.exhaustive
     def test_workers_hold_the_data_once(self, executor: WorkerPool, tmp_path: Path) -> None:
         """Both train on the same files, mapped to memory, to the same bits."""
         handler = Collecting()

@@ -189,7 +189,9 @@ def test_validating_does_not_begin_anew_what_callbacks_draw() -> None:
     assert len(set(drawn)) == 3
 
 
-@pytest.mark.parametrize("raises", [False, True], ids=["stops", "raises"])
+@pytest.mark.parametrize(
+    "raises", [False, pytest.param(True, marks=pytest.mark.exhaustive)], ids=["stops", "raises"]
+)
 def test_a_training_that_ends_within_an_epoch_leaves_no_threads(raises: bool) -> None:
     class Ends(keras.callbacks.Callback):  # type: ignore[misc]
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
