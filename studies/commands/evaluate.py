@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from studies.commands.main import EXIT_NO, json_option, store_option, tell, telling_errors
+from studies.commands.main import (
+    EXIT_NO,
+    data_option,
+    json_option,
+    store_option,
+    tell,
+    telling_errors,
+)
 from studies.commands.trusting import check_trusted, trust_option
 from studies.lines import cut, printable, width, wrapped
 
@@ -22,9 +29,7 @@ if TYPE_CHECKING:
 @click.argument("study")
 @click.option("--trial", type=int, help="The trial's number.  [default: the champion's]")
 @click.option("--engine", help="Which engine's trial.  [default: that of the best trial]")
-@click.option(
-    "--data", type=click.Path(path_type=Path), help="The npz file with the data, if it has moved."
-)
+@data_option
 @trust_option
 @store_option
 @json_option

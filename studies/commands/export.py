@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from studies.commands.main import json_option, store_option, tell, telling_errors
+from studies.commands.main import data_option, json_option, store_option, tell, telling_errors
 from studies.commands.trusting import check_trusted, trust_option
 from studies.lines import wrapped
 
@@ -43,9 +43,7 @@ _OPTIONS = {
 )
 @click.option("--force", is_flag=True, help="Replace what --output names.")
 @click.option("--engine", help="One engine's trials.")
-@click.option(
-    "--data", type=click.Path(path_type=Path), help="The npz file with the data, if it has moved."
-)
+@data_option
 @click.option(
     "--storage",
     help="Address of Optuna's storage, such as sqlite:///digits.db.  "

@@ -29,6 +29,15 @@ def store_option(command: _Command) -> _Command:
     )(command)
 
 
+def data_option(command: _Command) -> _Command:
+    """Adds ``--data``, for commands that train or evaluate a recorded trial."""
+    return click.option(
+        "--data",
+        type=click.Path(path_type=Path),
+        help="The npz file with the data, if it has moved.",
+    )(command)
+
+
 def json_option(command: _Command) -> _Command:
     """Adds ``--json``."""
     return click.option(

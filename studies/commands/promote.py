@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from studies.commands.main import json_option, store_option, tell, telling_errors
+from studies.commands.main import data_option, json_option, store_option, tell, telling_errors
 from studies.commands.trusting import check_trusted, trust_option
 from studies.lines import wrapped
 
@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option("--follow-best", is_flag=True, help="Let later launches choose the champion again.")
 @click.option("--engine", help="Which engine's trial.  [default: that of the best trial]")
-@click.option(
-    "--data", type=click.Path(path_type=Path), help="The npz file with the data, if it has moved."
-)
+@data_option
 @trust_option
 @store_option
 @json_option

@@ -277,3 +277,19 @@ def test_a_store_that_was_prepared_elsewhere_is_put_in_its_place(tmp_path: Path)
     prepare_store(place, tmp_path / "again")
     again = create_store(place, tmp_path / "again")
     assert again.client.get_run(run.info.run_id).info.run_id == run.info.run_id
+
+
+@pytest.mark.parametrize("way", ["elsewhere", "upwards", "by a link"])
+def test_paths_of_a_record_do_not_lead_out_of_the_store(tmp_path: Path, way: str) -> None:
+    store, outside = create_store(tmp_path / "store"), tmp_path / "secret"
+    outside.mkdir()
+    folder = store.root / "mlartifacts"
+    (folder / "link").symlink_to(outside)
+    path = {
+        "elsewhere": outside / "model",
+        "upwards": folder / ".." / ".." / "secret" / "model",
+        "by a link": folder / "link" / "model",
+    }[way]
+    with pytest.raises(StoreError, match="is not in the store"):
+        store.inside(path)
+    assert store.inside(folder / "1" / "model") == folder / "1" / "model"

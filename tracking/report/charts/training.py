@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import altair as alt
 
 from tracking.report.charts import theme
@@ -114,12 +116,7 @@ def fit_by_trial(data: StudyData) -> alt.LayerChart:
     found = [v for v in both if v is not None]
     x = alt.X("training:Q", title=f"{data.training_metric} (training)", scale=scale)
     y = alt.Y("value:Q", title=f"{objective.metric} (validation)", scale=scale)
-    ends = alt.InlineData(values=[{"end": min(found)}, {"end": max(found)}] if found else [])
-    same = (
-        alt.Chart(ends)
-        .mark_line(color=theme.MUTED, strokeDash=[4, 3], strokeWidth=1.2, clip=True)
-        .encode(x=alt.X("end:Q", scale=scale), y=alt.Y("end:Q", scale=scale))
-    )
+    same = _diagonal([min(found), max(found)] if found else [], scale)
     points = (
         valued.mark_point(cursor="pointer", filled=False)
         .encode(
@@ -151,16 +148,11 @@ def turning_points(data: StudyData) -> alt.LayerChart:
     """Returns where each trial's validation turned: its best epoch by the epochs trained."""
     valued = theme.chart().transform_filter("isValid(datum.value)")
     epochs = [each for each in data.trials["epochs"] if each]
-    ends = [{"end": 1}, {"end": max(epochs, default=1)}]
     scale = alt.Scale(domain=[1, max([2, *epochs])], nice=False, zero=False)
     whole = alt.Axis(tickMinStep=1, format="d")
     x = alt.X("epochs:Q", title="epochs trained", axis=whole, scale=scale)
     y = alt.Y("epoch:Q", title="best epoch", axis=whole, scale=scale)
-    last = (
-        alt.Chart(alt.InlineData(values=ends))
-        .mark_line(color=theme.MUTED, strokeDash=[4, 3], strokeWidth=1.2)
-        .encode(x=alt.X("end:Q", scale=scale), y=alt.Y("end:Q", scale=scale))
-    )
+    last = _diagonal([1, max(epochs, default=1)], scale)
     points = (
         valued.mark_point(cursor="pointer", filled=False)
         .encode(
@@ -181,3 +173,13 @@ def turning_points(data: StudyData) -> alt.LayerChart:
         "Each trial's best epoch by the number of epochs that it trained. On the dashed line the "
         "last epoch was the best; below it, validation got worse after the best epoch.",
     )
+
+
+def _diagonal(ends: Sequence[float], scale: alt.Scale) -> alt.Chart:
+    """Returns the dashed line on which both axes are equal."""
+    rows = alt.InlineData(values=[{"end": end} for end in ends])
+    line = alt.Chart(rows).mark_line(
+        color=theme.MUTED, strokeDash=[4, 3], strokeWidth=1.2, clip=True
+    )
+    drawn: alt.Chart = line.encode(x=alt.X("end:Q", scale=scale), y=alt.Y("end:Q", scale=scale))
+    return drawn
