@@ -7,13 +7,17 @@ import sys
 import time
 from typing import Final
 
-from studies.lines import COLUMNS, printable, without_colors, wrapped
+from studies.lines import COLUMNS, printable, width, without_colors, wrapped
 from studies.progress.events import Progress
 from tracking.records import Objective, StudyDescription, TrialResult, TrialSpec
 
 # A closed terminal or a pipe without a reader must not end a study; nor must a signal in the middle
 # of a line, whose handler can't write.
 UNWRITABLE: Final = (OSError, ValueError, RuntimeError)
+
+
+# A trial, the count, its outcome.
+_NEEDED = 3
 
 
 class LineProgress(Progress):
@@ -77,7 +81,11 @@ class LineProgress(Progress):
             # No room for both.
             self.left() or f"{result.seconds:.1f} s",
         ]
-        self.say("  ".join(filter(None, parts)))
+        facts = [part for part in parts if part]
+        # A line for each trial: what comes last is left out where it does not fit.
+        while len(facts) > _NEEDED and width(printable("  ".join(facts))) > COLUMNS:
+            facts.pop()
+        self.say("  ".join(facts))
 
     def outcome(self, result: TrialResult) -> str:
         """Returns the outcome of a trial in a few words."""

@@ -134,3 +134,13 @@ def test_lines_count_wide_letters_twice_and_keep_no_control_characters() -> None
     assert max(map(cell_len, lines)) <= 80 and len(lines) > 1
     assert r"\x1b]0;title\x07" in lines[-1] and r"\u202e" in lines[-1]
     assert printable("a\nb\t[red]") == r"a\nb\t[red]"
+
+
+def test_a_log_has_one_line_a_trial(capsys: pytest.CaptureFixture[str]) -> None:
+    plain = LineProgress()
+    plain.begin(describe(trials=2000), 1000, 2000, (7, 0.958217))
+    plain.trial_begins(make_spec(1001, epochs=100))
+    plain.trial_ended(ended(1001, 50, 0.125348, "pruned"), None)
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert cell_len(line) <= 80
+    assert line.startswith("trial 1001  1001/2000  0.125348 (epoch 1), pruned at 50 of 100")
