@@ -16,6 +16,7 @@ from studies.executors.worker import WorkerExecutor
 from studies.progress import NoProgress, Progress, showing
 from studies.results.models import existing_store
 from tracking.history.study_history import StudyHistory, read_study
+from tracking.history.summary import shell_commands
 from tracking.history.validation_predictions import write_validation_predictions
 from tracking.records import EndedTrial
 from tracking.registry.champions import (
@@ -25,6 +26,7 @@ from tracking.registry.champions import (
     register_refit,
     set_promotion,
 )
+from tracking.store.folder import default_store_path
 
 if TYPE_CHECKING:
     from studies.training.champion.refitting import Refitted
@@ -194,7 +196,7 @@ def promote_trial(
         reason=reason,
         refit=address,
         how=how,
-        notes=tuple(_notes(trial, champion, how)),
+        notes=tuple(_notes(history, trial, champion, how)),
     )
 
 
@@ -214,12 +216,13 @@ def _register(
     return register_champion(history, trial, folder, reason or _NO_REASON)
 
 
-def _notes(trial: EndedTrial, champion: str, how: Refitted | None) -> list[str]:
+def _notes(
+    history: StudyHistory, trial: EndedTrial, champion: str, how: Refitted | None
+) -> list[str]:
     notes = []
     if champion and not trial.verified:
-        notes.append(
-            f"trial {trial.number} is not compared with model.fit yet: kerastudy reproduce"
-        )
+        *_, command = shell_commands(history, trial, without=default_store_path().absolute())
+        notes.append(f"trial {trial.number} is not compared with model.fit yet: {command}")
     if how is not None:
         notes.append("the refit has no validation value: it was trained on that data")
         if how.left_out:
