@@ -31,7 +31,9 @@ def imports(tmp_path: Path) -> Iterator[None]:
     ours = import_texts.__module__
     sys.meta_path[:] = [each for each in sys.meta_path if type(each).__module__ != ours]
     for name, module in list(sys.modules.items()):
-        places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+        # A module whose attributes are made when asked for answers anything, a number too.
+        own = getattr(module, "__dict__", {})
+        places = [own.get("__file__"), *own.get("__path__", ())]
         if any(str(place).startswith(str(tmp_path)) for place in places):
             del sys.modules[name]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 from collections.abc import Callable
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -318,7 +319,10 @@ class TestCheckStudy:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (tmp_path / "tensorboard").mkdir()
-        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setattr(
+            "studies.training.building.trying.find_spec",
+            lambda name: PathFinder.find_spec(name, [str(tmp_path)]),
+        )
         callbacks = [keras.callbacks.TensorBoard()]
         with pytest.raises(BuilderError, match=r"pip install tensorboard"):
             self.check(dense, callbacks=lambda hp: callbacks)
