@@ -7,6 +7,7 @@
 | `launching/` | starting or resuming a study: its record, its executor, its champion |
 | `results/` | what came of a study, for scripts and notebooks |
 | `champion/` | the champion: its value on the test part, another choice, its predictions |
+| `confirming/` | the best trials again under new seeds |
 | `exporting/` | what people and other tools take away: scripts, tables, models |
 | `running/` | the driver: the loop that ties engine, executor and record together |
 | `user_code/` | a user's code: loaded, sent to workers, recorded; where its errors are |

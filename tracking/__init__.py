@@ -9,6 +9,9 @@
 | `mlflow_parts` | private parts of MLflow |
 | `tags` | the tags on MLflow's runs |
 | `doctor/` | checking and mending a store |
+| `scores/` | the objective of each validation sample |
+| `statistics/` | how far to believe a best value: corrections and intervals |
+| `diagnosis/` | what the record says about the search, and what to search next |
 | `registry/` | the champion as a registered model |
 | `report/` | the report of a study, as one HTML file |
 | `mirror/` | a copy of the record on an MLflow server |

@@ -8,6 +8,7 @@
 | `verified` | the outcome of training a trial again by `model.fit` |
 | `studies` | a study's definition; class weights |
 | `evaluations` | the value of a checkpoint on the sealed test part |
+| `confirmations` | what was found when a study's choice was checked |
 | `validation_predictions` | what the champion predicts of the validation data |
 
 All are frozen values: made once, never changed. Nothing here imports TensorFlow, MLflow or

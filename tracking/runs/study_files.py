@@ -43,6 +43,10 @@ class StudyFiles:
         """Returns the path of a trial's state after its last epoch, if it has one."""
         return self.folder / f"{_stem(number, repeat)}.state.safetensors"
 
+    def scores(self, number: int, repeat: int = 0) -> Path:
+        """Returns the path of the scores of validation samples, if a training has them."""
+        return self.folder / f"{_stem(number, repeat)}.scores.safetensors"
+
 
 def _stem(number: int, repeat: int) -> str:
     return f"trial-{int(number):05}" + (f".repeat-{int(repeat)}" if repeat else "")

@@ -1,0 +1,5 @@
+"""What the record of a study says about its search, and what to search next.
+
+| module | holds |
+|---|---|
+"""
