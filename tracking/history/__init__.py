@@ -14,6 +14,7 @@
 | `sparkline` | a curve in one line of text |
 | `study_history` | reading studies back from MLflow |
 | `summary` | the summary at the top of a study's page in the MLflow UI |
+| `trial_scores` | the scores of validation samples of a study's trials |
 | `trials_table` | a study's trials as a table, a row for each |
 | `trial_reading` | reading a study's trials from MLflow's tables |
 | `validation_predictions` | what the champion predicts, in the record |

@@ -3,8 +3,10 @@
 | module | holds |
 |---|---|
 | `sample_scores` | the scores of samples after an epoch, and the objective of any resample |
+| `score_files` | their files |
 """
 
-from tracking.scores.sample_scores import SampleScores
+from tracking.scores.sample_scores import SampleScores, average
+from tracking.scores.score_files import ScoresError, read_scores, write_scores
 
-__all__ = ["SampleScores"]
+__all__ = ["SampleScores", "ScoresError", "average", "read_scores", "write_scores"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-ScoreKind = Literal["mean", "root_mean"]
+ScoreKind = Literal["mean", "root_mean", "average"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,11 +19,13 @@ class SampleScores:
     Attributes:
         metric: The objective's metric, such as ``"val_accuracy"``.
         kind: How the objective follows from the samples: ``"mean"`` of `values`; ``"root_mean"``,
-            its square root, as for `RootMeanSquaredError`.
+            its square root, as for `RootMeanSquaredError`; ``"average"`` of the objectives of
+            several trainings, see `average`.
         values: Shape (n,): of each sample, 0 or 1 for an accuracy, or its loss.
         epoch: The epoch, counted from 1.
         weights: Sample weights of shape (n,), or None.
         constant: Added to the mean, such as penalties of regularizers in ``val_loss``.
+        members: What an average is of.
     """
 
     metric: str
@@ -30,6 +34,7 @@ class SampleScores:
     epoch: int
     weights: np.ndarray | None = None
     constant: float = 0.0
+    members: tuple[SampleScores, ...] = ()
 
     def __len__(self) -> int:
         """Returns the number of samples."""
@@ -49,9 +54,31 @@ class SampleScores:
         Returns:
             Shape (resamples,); NaN where no sample was drawn.
         """
+        if self.kind == "average":
+            return np.asarray(np.mean([each.of_resamples(counts) for each in self.members], 0))
         values = np.asarray(self.values, np.float64)
         weights = np.ones(len(self)) if self.weights is None else np.asarray(self.weights)
         with np.errstate(invalid="ignore", divide="ignore"):
             means = counts @ (weights * values) / (counts @ weights)
         means = means + self.constant
         return np.asarray(np.sqrt(means) if self.kind == "root_mean" else means)
+
+
+def average(scores: Sequence[SampleScores]) -> SampleScores:
+    """Returns the scores of a trial that was trained several times: its value is their mean.
+
+    Args:
+        scores: Of its trainings, at least one; of the same samples.
+
+    Returns:
+        Scores of the kind ``"mean"`` if the trainings' are, with the means of their values; else of
+        the kind ``"average"``. The epoch is the first training's.
+    """
+    first = scores[0]
+    if len(scores) == 1:
+        return first
+    values = np.mean([np.asarray(each.values, np.float64) for each in scores], axis=0)
+    if any(each.kind != "mean" for each in scores):
+        return dataclasses.replace(first, kind="average", values=values, members=tuple(scores))
+    constant = float(np.mean([each.constant for each in scores]))
+    return dataclasses.replace(first, values=values, constant=constant)

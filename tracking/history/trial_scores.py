@@ -1,0 +1,62 @@
+"""The scores of validation samples of a study's trials, from their files."""
+
+from __future__ import annotations
+
+from tracking.history.study_history import StudyHistory
+from tracking.records import EndedTrial
+from tracking.scores.sample_scores import SampleScores, average
+from tracking.scores.score_files import ScoresError, read_scores
+
+
+def trial_scores(history: StudyHistory) -> dict[int, list[SampleScores]]:
+    """Returns the scores of all trials that have them.
+
+    Args:
+        history: The study under one engine.
+
+    Returns:
+        By trial number: the scores of the best epoch, or of each epoch if the study kept those.
+        Of a repeated trial one entry, the average of its trainings at their best epochs. Trials
+        without a value, or with one that `model.fit` contradicts, are left out, and so are those
+        whose files are missing or damaged.
+    """
+    found: dict[int, list[SampleScores]] = {}
+    for trial in history.top(len(history.trials)):
+        try:
+            found[trial.number] = scores_of(history, trial)
+        except ScoresError:
+            continue
+    return dict(sorted(found.items()))
+
+
+def scores_of(history: StudyHistory, trial: EndedTrial) -> list[SampleScores]:
+    """Returns the scores of one trial; see `trial_scores`.
+
+    Raises:
+        ScoresError: If they, or those of one of its trainings, are missing or damaged.
+    """
+    result = trial.result
+    if not result.repeats:
+        return read_scores(history.files.scores(trial.number), weights_sha256=result.weights_sha256)
+    trainings = [
+        best_scores(
+            read_scores(
+                history.files.scores(trial.number, repeat), weights_sha256=each.weights_sha256
+            ),
+            each.best.epoch,
+        )
+        for repeat, each in enumerate(result.repeats)
+    ]
+    return [average(trainings)]
+
+
+def best_scores(scores: list[SampleScores], epoch: int) -> SampleScores:
+    """Returns the scores of one epoch among those of a training.
+
+    Raises:
+        ScoresError: If there are none.
+    """
+    for each in scores:
+        if each.epoch == epoch:
+            return each
+    raise ScoresError(f"they lack epoch {epoch}")

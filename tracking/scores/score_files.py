@@ -1,0 +1,147 @@
+"""Files of the scores of samples: one for each training, next to its checkpoint.
+
+A safetensors file (https://huggingface.co/docs/safetensors): arrays and a JSON header; reading it
+runs no code. Zeros and ones take a bit each, other numbers 16 bits where these suffice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search_spaces.errors import InternalError
+from tracking.scores.sample_scores import SampleScores
+from tracking.store.atomic import replacing
+
+# How much half precision may change the objective on all samples, relative to it.
+_HALF = 1e-5
+# Averages are made when they are read.
+_LEFT_OUT = ("values", "weights", "members")
+
+
+class ScoresError(InternalError):
+    """Scores of samples are missing, damaged, or of other weights."""
+
+
+def write_scores(path: Path, scores: Sequence[SampleScores], *, weights_sha256: str = "") -> None:
+    """Writes the scores of a training atomically.
+
+    Args:
+        path: The file.
+        scores: Of its best epoch, or of each epoch.
+        weights_sha256: Digest of the weights of its best epoch.
+
+    Raises:
+        OSError: If it can't be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    arrays: dict[str, np.ndarray] = {}
+    entries = []
+    for number, each in enumerate(scores):
+        fields = {
+            field.name: getattr(each, field.name)
+            for field in dataclasses.fields(each)
+            if field.name not in _LEFT_OUT
+        }
+        arrays[f"{number}.values"], fields["bits"] = _packed(each)
+        fields["shape"] = list(np.shape(each.values))
+        if each.weights is not None:
+            # Mostly the same in each epoch.
+            fields["weights"] = _place(arrays, np.asarray(each.weights), number)
+        entries.append(fields)
+    header = json.dumps({"entries": entries, "weights_sha256": weights_sha256})
+    metadata = {"scores": header, "sha256": _digest(header, arrays)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        try:
+            save_file(arrays, partial, metadata=metadata)
+        except SafetensorError as error:
+            # It raises this for a full disk.
+            raise OSError(str(error)) from error
+
+
+def read_scores(path: Path, *, weights_sha256: str = "") -> list[SampleScores]:
+    """Reads the scores of a training.
+
+    Args:
+        path: The file.
+        weights_sha256: Digest of the weights that they must be of; empty: of any.
+
+    Returns:
+        The scores of its best epoch, or of each epoch.
+
+    Raises:
+        ScoresError: If the file is missing, damaged, or of other weights.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        header = metadata["scores"]
+        if metadata["sha256"] != _digest(header, arrays):
+            raise ScoresError("they do not have the content that was written")
+        fields = json.loads(header)
+        if weights_sha256 and fields["weights_sha256"] != weights_sha256:
+            raise ScoresError("they are of other weights")
+        return [_entry(arrays, number, each) for number, each in enumerate(fields["entries"])]
+    except FileNotFoundError:
+        raise ScoresError("they are gone") from None
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise ScoresError(f"they can't be read: {error}") from None
+
+
+def _entry(arrays: Mapping[str, np.ndarray], number: int, fields: dict[str, Any]) -> SampleScores:
+    values, shape = arrays[f"{number}.values"], fields.pop("shape")
+    if fields.pop("bits"):
+        values = np.unpackbits(values, count=int(np.prod(shape)))
+    weights = fields.pop("weights", None)
+    return SampleScores(
+        values=values.reshape(shape),
+        weights=None if weights is None else arrays[weights],
+        **fields,
+    )
+
+
+def _packed(scores: SampleScores) -> tuple[np.ndarray, bool]:
+    """Returns values as they are written, and whether each is a bit."""
+    values = np.asarray(scores.values)
+    if values.dtype.kind in "biuf" and bool(((values == 0) | (values == 1)).all()):
+        return np.packbits(values.reshape(-1).astype(bool)), True
+    if values.dtype.kind != "f":
+        return np.ascontiguousarray(values), False
+    with np.errstate(over="ignore"):
+        half = np.ascontiguousarray(values, np.float16)
+    exact = scores.value
+    rounded = dataclasses.replace(scores, values=half).value
+    if abs(rounded - exact) <= _HALF * abs(exact):
+        return half, False
+    return np.ascontiguousarray(values, np.float32), False
+
+
+def _place(arrays: dict[str, np.ndarray], weights: np.ndarray, number: int) -> str:
+    """Adds weights to arrays, unless they are there; returns their name."""
+    weights = np.ascontiguousarray(weights, np.float32)
+    for name, array in arrays.items():
+        if name.endswith(".weights") and np.array_equal(array, weights):
+            return name
+    arrays[f"{number}.weights"] = weights
+    return f"{number}.weights"
+
+
+def _digest(header: str, arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(header.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name}:{array.dtype.str}{array.shape};".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
