@@ -2,6 +2,7 @@
 
 | module | holds |
 |---|---|
+| `sentences` | the verdict in sentences, wherever it is shown |
 
 Nothing here reads a store, or trains.
 """

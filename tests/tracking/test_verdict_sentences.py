@@ -1,0 +1,162 @@
+"""The verdict in sentences: a table of cases, written by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tracking.records.confirmations import Confirmation, Corrected, Interval, Racer
+from tracking.statistics.sentences import grounds, interval_text, verdict_sentences
+
+CORRECTED = Corrected(0.9744, Interval(0.9652, 0.9511, 0.9777), 20, 360, 1000)
+CONFIRMED = Confirmation(
+    study="digits",
+    engine="optuna:tpe",
+    run_id="1",
+    metric="val_accuracy",
+    direction="max",
+    reported_trial=7,
+    reported=0.9744,
+    corrected=CORRECTED,
+    seeds=(1, 2, 3, 4, 5),
+    race=(Racer(7, (0.97,) * 5, 2000, 9), Racer(12, (0.97,) * 5, 1000, 9)),
+    default=Racer(-1, (0.96,) * 5, 3000, 9),
+    winner=7,
+    recommended=12,
+    confirmed=Interval(0.9687, 0.9611, 0.9758),
+    gain=Interval(0.0121, 0.0041, 0.0202),
+    test_samples=360,
+    test_digest="d",
+    readings=1,
+)
+EXPECTED = "Reported 0.974. Expect 0.969 (0.961 to 0.976)."
+PAID = "Better than the default by 0.012 (0.004 to 0.020)."
+SMALLER = "A network of half the size is as good: trial 12."
+
+
+def said(corrected: Corrected | None, confirmation: Confirmation | None, **more: str) -> str:
+    return " ".join(verdict_sentences("val_accuracy", 0.9744, corrected, confirmation, **more))
+
+
+def test_the_verdict_of_the_plan() -> None:
+    assert said(CORRECTED, CONFIRMED) == f"{EXPECTED} {PAID} {SMALLER}"
+
+
+def test_without_a_confirmation() -> None:
+    assert said(CORRECTED, None) == "Reported 0.974. Expect 0.965 (0.951 to 0.978)."
+    unknown = 'the study was launched with keep_scores="none"'
+    assert said(None, None, unknown=unknown) == (
+        f"Reported 0.9744. What to expect is unknown: {unknown}."
+    )
+    assert verdict_sentences("val_loss", None, None, None) == (
+        "No trial has a value of val_loss yet.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentences"),
+    [
+        ({"recommended": 7}, f"{EXPECTED} {PAID}"),
+        ({"gain": None, "default": None}, f"{EXPECTED} {SMALLER}"),
+        (
+            {"winner": 12},
+            f"Reported 0.974. Trial 12 was best under 5 new seeds. "
+            f"Expect 0.969 (0.961 to 0.976). {PAID}",
+        ),
+        (
+            {"gain": Interval(0.003, -0.0041, 0.0101), "recommended": 7},
+            f"{EXPECTED} Tuning did not pay: the gain over the default is 0.003 (-0.004 to 0.010).",
+        ),
+        (
+            {"gain": Interval(0.0, 0.0, 0.0), "recommended": 7},
+            f"{EXPECTED} Tuning did not pay: the gain over the default is 0.0 (0.0 to 0.0).",
+        ),
+        (
+            {"gain": Interval(-0.0121, -0.0202, -0.0041), "recommended": 7},
+            f"{EXPECTED} Tuning did not pay: worse than the default by 0.012 (0.004 to 0.020).",
+        ),
+        (
+            {"gain": Interval(0.015, 0.0003, 0.0299), "recommended": 7},
+            f"{EXPECTED} Better than the default by 0.0150 (0.0003 to 0.0299).",
+        ),
+        (
+            {"default": Racer(7, (0.97,) * 5), "gain": None, "recommended": 7},
+            f"{EXPECTED} Tuning did not pay: the default was best.",
+        ),
+        # No test part: what was corrected is what to expect.
+        (
+            {"confirmed": None, "gain": None},
+            f"Reported 0.974. Expect 0.965 (0.951 to 0.978). {SMALLER}",
+        ),
+        # Better trials came since.
+        (
+            {"reported": 0.97},
+            "Reported 0.974. Expect 0.965 (0.951 to 0.978). The last confirmation, 0.969 (0.961 to "
+            "0.976) by trial 7, is older than the best trial: confirm the study again.",
+        ),
+    ],
+)  # fmt: skip
+def test_each_outcome_of_a_confirmation(changes: dict[str, Any], sentences: str) -> None:
+    assert said(CORRECTED, replace(CONFIRMED, **changes)) == sentences
+
+
+@pytest.mark.parametrize(
+    ("parameters", "epochs", "sentence"),
+    [
+        (1030, 9, "A network of half the size is as good: trial 12."),
+        (1200, 9, "A network of 60 % of the size is as good: trial 12."),
+        (1999, 9, "A network of 99 % of the size is as good: trial 12."),
+        (670, 9, "A network of a third of the size is as good: trial 12."),
+        (3, 9, "A network of less than 1 % of the size is as good: trial 12."),
+        (0, 9, "A smaller network is as good: trial 12."),
+        (2000, 5, "Trial 12 is as good, in 5 epochs instead of 9."),
+        (2000, 1, "Trial 12 is as good, in 1 epoch instead of 9."),
+        (2000, 9, ""),
+    ],
+)
+def test_how_much_smaller(parameters: int, epochs: int, sentence: str) -> None:
+    race = (CONFIRMED.race[0], Racer(12, (0.97,) * 5, parameters, epochs))
+    assert said(CORRECTED, replace(CONFIRMED, race=race)) == f"{EXPECTED} {PAID} {sentence}".strip()
+
+
+@pytest.mark.parametrize(
+    ("interval", "text"),
+    [
+        ((0.5, 0.1, 0.9), "0.50 (0.10 to 0.90)"),
+        ((0.98765, 0.98701, 0.98829), "0.9877 (0.9870 to 0.9883)"),
+        ((0.9999, 0.99, 1.0), "1.000 (0.990 to 1.000)"),
+        ((1.0, 1.0, 1.0), "1.000 (1.000 to 1.000)"),
+        ((0.31, 0.2, 1.9), "0.3 (0.2 to 1.9)"),
+        ((12345.6, 11111.1, 13333.3), "12,300 (11,100 to 13,300)"),
+        ((1.234e9, 1.2e9, 1.3e9), "1.23e+09 (1.20e+09 to 1.30e+09)"),
+        ((3.21e-5, 2.1e-5, 4.4e-5), "3.2e-05 (2.1e-05 to 4.4e-05)"),
+        ((3.21e-4, 2.1e-4, 4.4e-4), "0.00032 (0.00021 to 0.00044)"),
+        ((-5.5, -6.0, -5.0), "-5.5 (-6.0 to -5.0)"),
+        ((-0.0001, -0.03, 0.03), "0.000 (-0.030 to 0.030)"),
+        ((2.0, 1.0, float("inf")), "2.000 (1.000 to infinity)"),
+    ],
+)  # fmt: skip
+def test_digits_follow_the_width(interval: tuple[float, float, float], text: str) -> None:
+    assert interval_text(Interval(*interval)) == text
+
+
+def test_what_it_rests_on() -> None:
+    assert grounds(None, None) == ()
+    assert grounds(CORRECTED, None) == (
+        "Corrected for the choice among 20 trials, on 360 validation samples.",
+    )
+    assert grounds(replace(CORRECTED, trials=1, note="3 trials have no scores."), None) == (
+        "One trial: there was no choice to correct for, on 360 validation samples.",
+        "3 trials have no scores.",
+    )
+    again = replace(
+        CONFIRMED, confirmed=Interval(0.9, 0.8, 1.0, 0.975), readings=2, notes=("A note.",)
+    )
+    assert grounds(CORRECTED, again, confirmations=2) == (
+        "2 trials raced under 5 new seeds; the winner was measured on 360 test samples.",
+        "The intervals are of 97.5 %, as this test part was read 2 times.",
+        "This is the last of 2 confirmations.",
+        "A note.",
+    )

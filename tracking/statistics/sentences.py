@@ -1,0 +1,224 @@
+"""The verdict on a study's choice in sentences: wherever it is shown, it is made here."""
+
+from __future__ import annotations
+
+import math
+
+from tracking.records.confirmations import Confirmation, Corrected, Interval, Racer
+
+_LEVEL = 0.95
+# Sizes that have a name, as shares of the winner's. They must be met to a twentieth of themselves.
+_NAMED_SHARES = {
+    1 / 2: "half",
+    1 / 3: "a third of",
+    1 / 4: "a quarter of",
+    1 / 5: "a fifth of",
+    1 / 10: "a tenth of",
+}
+_NEAR = 0.05
+# Fixed notation between these two.
+_SMALLEST, _LARGEST = 1e-4, 1e6
+# So many more decimals than the interval's width asks for, where a gain's bound would read 0.
+_MORE = 3
+
+
+def verdict_sentences(
+    metric: str,
+    reported: float | None,
+    corrected: Corrected | None,
+    confirmation: Confirmation | None,
+    *,
+    unknown: str = "",
+) -> tuple[str, ...]:
+    """Returns the verdict: what was reported, what to expect, and whether tuning paid.
+
+    Numbers have as many digits as the width of their interval gives a meaning: two of the width.
+
+    Args:
+        metric: The objective's metric.
+        reported: The best value, or None if there is none.
+        corrected: That value, corrected for the choice; None if it can't be.
+        confirmation: The last confirmation, or None.
+        unknown: Why there is no correction, and what to do, without a period.
+
+    Example:
+        >>> from tracking.records.confirmations import Corrected, Interval
+        >>> expected = Corrected(0.9744, Interval(0.9687, 0.9611, 0.9758), 20, 360, 1000)
+        >>> " ".join(verdict_sentences("val_accuracy", 0.9744, expected, None))
+        'Reported 0.974. Expect 0.969 (0.961 to 0.976).'
+    """
+    if reported is None:
+        return (f"No trial has a value of {metric} yet.",)
+    if confirmation is not None and confirmation.reported != reported:
+        return (*verdict_sentences(metric, reported, corrected, None), _outdated(confirmation))
+    expected = None if corrected is None else corrected.estimate
+    if confirmation is not None:
+        expected = confirmation.confirmed or expected
+    if expected is None or not math.isfinite(expected.value):
+        said = [f"Reported {reported:.4g}.", *_winner(confirmation)]
+        said.append(f"What to expect is unknown{f': {unknown}' if unknown else ''}.")
+    else:
+        said = [f"Reported {interval_numbers(expected, reported)[0]}.", *_winner(confirmation)]
+        said.append(f"Expect {interval_text(expected)}.")
+    if confirmation is not None:
+        said += [*_gain(confirmation), *_smaller(confirmation)]
+    return tuple(said)
+
+
+def grounds(
+    corrected: Corrected | None, confirmation: Confirmation | None, *, confirmations: int = 1
+) -> tuple[str, ...]:
+    """Returns what the verdict rests on, in sentences.
+
+    Args:
+        corrected: The corrected value, or None.
+        confirmation: The last confirmation, or None.
+        confirmations: How many there are.
+    """
+    if confirmation is None:
+        if corrected is None:
+            return ()
+        choice = (
+            f"Corrected for the choice among {_count(corrected.trials, 'trial')}"
+            if corrected.trials > 1
+            else "One trial: there was no choice to correct for"
+        )
+        rests = f"{choice}, on {_count(corrected.samples, 'validation sample')}."
+        return (rests, *([corrected.note] if corrected.note else []))
+    raced = (
+        f"{_count(len(confirmation.race), 'trial')} raced under "
+        f"{_count(len(confirmation.seeds), 'new seed')}"
+    )
+    said = [f"{raced}."]
+    confirmed = confirmation.confirmed
+    if confirmed is not None:
+        said = [f"{raced}; the winner was measured on {confirmation.test_samples:,} test samples."]
+        if not math.isclose(confirmed.level, _LEVEL):
+            said.append(
+                f"The intervals are of {100 * confirmed.level:.3g} %, as this test part was read "
+                f"{_count(confirmation.readings, 'time')}."
+            )
+    if confirmations > 1:
+        said.append(f"This is the last of {confirmations} confirmations.")
+    return (*said, *confirmation.notes)
+
+
+def interval_text(interval: Interval, *, nonzero: bool = False) -> str:
+    """Returns a value with its bounds: ``0.969 (0.961 to 0.976)``.
+
+    Args:
+        interval: The interval.
+        nonzero: Whether a bound that is not 0 must not read 0.
+    """
+    shown = (interval.value, interval.low, interval.high)
+    value, low, high = interval_numbers(interval, *shown, nonzero=nonzero)
+    return f"{value} ({low} to {high})"
+
+
+def interval_numbers(interval: Interval, *values: float, nonzero: bool = False) -> tuple[str, ...]:
+    """Returns values with the digits that an interval's width gives a meaning: two of the width.
+
+    Args:
+        interval: The interval.
+        *values: The values.
+        nonzero: See `interval_text`.
+    """
+    width = interval.high - interval.low
+    bounds = [abs(v) for v in (interval.low, interval.high) if math.isfinite(v)]
+    largest = max([*bounds, *(abs(v) for v in values if math.isfinite(v))], default=0.0)
+    if not math.isfinite(width) or width <= 0:
+        # Four digits of the largest.
+        width = largest / 100
+    decimals = 1 - _magnitude(width)
+    smallest = min((bound for bound in bounds if bound), default=0.0)
+    if nonzero and 0 < smallest < 0.5 * 10.0**-decimals:
+        decimals = min(decimals + _MORE, -_magnitude(smallest))
+    return tuple(_number(value, decimals, largest) for value in values)
+
+
+def _number(value: float, decimals: int, largest: float) -> str:
+    """Returns a number that is exact to so many decimals, fewer than 0 for large ones."""
+    if not math.isfinite(value):
+        return "unknown" if math.isnan(value) else "infinity" if value > 0 else "-infinity"
+    rounded = round(value, decimals) + 0.0
+    if not _SMALLEST <= largest < _LARGEST and rounded:
+        return f"{rounded:.{max(0, _magnitude(rounded) + decimals)}e}"
+    return f"{rounded:,.{max(0, decimals)}f}"
+
+
+def _magnitude(value: float) -> int:
+    """Returns the power of ten of the first digit: 0 for 1 to 9.99, -1 for 0.1."""
+    return math.floor(math.log10(abs(value))) if value else 0
+
+
+def _outdated(confirmation: Confirmation) -> str:
+    confirmed = confirmation.confirmed
+    found = (
+        "" if confirmed is None else f", {interval_text(confirmed)} by trial {confirmation.winner},"
+    )
+    return f"The last confirmation{found} is older than the best trial: confirm the study again."
+
+
+def _winner(confirmation: Confirmation | None) -> list[str]:
+    if confirmation is None or confirmation.winner == confirmation.reported_trial:
+        return []
+    seeds = _count(len(confirmation.seeds), "new seed")
+    return [f"{_called(confirmation.winner)} was best under {seeds}."]
+
+
+def _gain(confirmation: Confirmation) -> list[str]:
+    gain, default = confirmation.gain, confirmation.default
+    if default is not None and default.trial == confirmation.winner:
+        return ["Tuning did not pay: the default was best."]
+    if gain is None or not math.isfinite(gain.value):
+        return []
+    if gain.low > 0:
+        return [f"Better than the default by {interval_text(gain, nonzero=True)}."]
+    if gain.high < 0:
+        loss = Interval(-gain.value, -gain.high, -gain.low, gain.level)
+        return [
+            f"Tuning did not pay: worse than the default by {interval_text(loss, nonzero=True)}."
+        ]
+    return [
+        f"Tuning did not pay: the gain over the default is {interval_text(gain, nonzero=True)}."
+    ]
+
+
+def _smaller(confirmation: Confirmation) -> list[str]:
+    """Returns which smaller trial is as good as the winner, if there is one."""
+    racers = {each.trial: each for each in confirmation.race}
+    small, winner = racers.get(confirmation.recommended), racers.get(confirmation.winner)
+    if small is None or winner is None or small is winner:
+        return []
+    called = _called(small.trial, first=False)
+    if not small.model_parameters or not winner.model_parameters:
+        return [f"A smaller network is as good: {called}."]
+    if small.model_parameters == winner.model_parameters:
+        return _sooner(small, winner)
+    share = small.model_parameters / winner.model_parameters
+    return [f"A network of {_share_text(share)} the size is as good: {called}."]
+
+
+def _sooner(small: Racer, winner: Racer) -> list[str]:
+    if small.epochs >= winner.epochs:
+        return []
+    epochs = _count(small.epochs, "epoch")
+    return [f"{_called(small.trial)} is as good, in {epochs} instead of {winner.epochs}."]
+
+
+def _share_text(share: float) -> str:
+    for named, text in _NAMED_SHARES.items():
+        if abs(share / named - 1) <= _NEAR:
+            return text
+    percent = f"{100 * share:.0f} %"
+    return f"{'less than 1 %' if share < 0.01 else '99 %' if percent == '100 %' else percent} of"
+
+
+def _called(trial: int, *, first: bool = True) -> str:
+    if trial < 0:
+        return "The default" if first else "the default"
+    return f"{'Trial' if first else 'trial'} {trial}"
+
+
+def _count(amount: int, noun: str) -> str:
+    return f"{amount:,} {noun}{'' if amount == 1 else 's'}"
