@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 KIND = "kerastudy.kind"  # "study" for a parent run, "trial" for a child, "repeat" below it
+CONFIRMATION_KIND = "confirmation"  # of a child that is no trial: the study's choice is checked
+TRAINING_KIND = "confirmation training"  # of a run below that
 REPEAT = "kerastudy.repeat"
 ENGINE = "kerastudy.engine"
 NUMBER = "kerastudy.trial"
@@ -51,6 +53,10 @@ ENGINE_STATE = "mlflow.kerastudy.engine_state."
 UNREAD = "mlflow.kerastudy.unread"  # hyperparameters that the builder never reads
 DEFINITION = "mlflow.kerastudy.definition"  # a copy, in case the file is lost
 EVALUATION = "mlflow.kerastudy.evaluation."  # a reading of the test part, by its time
+CONFIRMATION = "mlflow.kerastudy.confirmation"  # the outcome of one
+PLAN = "mlflow.kerastudy.confirmation_plan"
+TRAINING = "mlflow.kerastudy.training"  # of a confirmation's training: what it trains
+TRAINED = "mlflow.kerastudy.trained"  # its result
 KEPT = "mlflow.kerastudy.kept"  # the fewest checkpoints that a launch kept, or "all"
 
 # MLflow cuts a tag's value at 8,000 characters, with no more than a warning.

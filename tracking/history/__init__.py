@@ -3,6 +3,7 @@
 | module | holds |
 |---|---|
 | `comparison` | studies, or engines of one, side by side |
+| `confirmations` | confirmations of a study's choice |
 | `curves` | what was recorded of trials by epoch |
 | `evaluations` | readings of sealed test parts |
 | `joining` | hyperparameters that a builder declares only while its study runs |

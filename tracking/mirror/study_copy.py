@@ -277,8 +277,8 @@ class StudyCopy:
         copy.tags.update(changed)
 
     def _send_files(self, run: Run, copy: _Copy) -> bool:
-        """Sends a study's definition, files and report; returns whether all arrived."""
-        if run.data.tags.get(tags.KIND) != "study":
+        """Sends the files of a study or of a confirmation; returns whether all arrived."""
+        if run.data.tags.get(tags.KIND) not in ("study", tags.CONFIRMATION_KIND):
             return True
         root = local_artifacts(self._store, run)
         for path in sorted(root.rglob("*")):

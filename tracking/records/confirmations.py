@@ -58,8 +58,8 @@ class Racer:
 
     Attributes:
         trial: Its number; -1 for the space's defaults.
-        values: Its validation objective under each new seed, in their order; infeasible trainings
-            have None.
+        values: Its validation objective under the first of the seeds, in their order; infeasible
+            trainings have None.
         model_parameters: Scalar weights of its model.
         epochs: Its epochs.
     """
@@ -83,9 +83,10 @@ class Confirmation:
         reported_trial: The trial with the best value.
         reported: That value.
         corrected: The corrected value, or None.
-        seeds: The new seeds, shared by all trials of the race.
+        seeds: The new seeds, shared by all trials of the race; one that left it early was trained
+            under the first of them.
         race: The trials of the race, best first.
-        default: The space's defaults, trained under the same seeds; None if that was left out.
+        default: The space's defaults, trained under `test_seeds`; None if that was left out.
         winner: The trial that won the race.
         recommended: The smallest trial that is as good as the winner, within one standard error;
             the winner itself if none is smaller.
@@ -97,6 +98,10 @@ class Confirmation:
         readings: How often this test part was read, this time included.
         notes: What else a reader must know, in sentences.
         time: When it ended, in milliseconds since the epoch (Unix time).
+        test_seeds: Further seeds, under which the winner and the defaults were trained to read the
+            test part: no choice has seen them. Empty if it was not read.
+        winner_on_test: The winner's objective on the test part under each of them.
+        default_on_test: That of the defaults.
     """
 
     study: str
@@ -119,6 +124,13 @@ class Confirmation:
     readings: int = 0
     notes: tuple[str, ...] = ()
     time: int = 0
+    test_seeds: tuple[int, ...] = ()
+    winner_on_test: tuple[float, ...] = ()
+    default_on_test: tuple[float, ...] = ()
+
+    def racer(self, trial: int) -> Racer:
+        """Returns a trial of the race."""
+        return next(each for each in self.race if each.trial == trial)
 
     def to_json(self) -> str:
         """Returns it as one line of JSON."""
@@ -142,8 +154,11 @@ class Confirmation:
             "confirmed": None if fields["confirmed"] is None else Interval(**fields["confirmed"]),
             "gain": None if fields["gain"] is None else Interval(**fields["gain"]),
         }
-        plain = {name: tuple(fields[name]) for name in ("seeds", "notes")}
+        plain = {name: tuple(fields[name]) for name in _TUPLES if name in fields}
         return cls(**{**fields, **read, **plain})
+
+
+_TUPLES = ("seeds", "notes", "test_seeds", "winner_on_test", "default_on_test")
 
 
 def _racer(fields: dict[str, Any]) -> Racer:

@@ -46,6 +46,8 @@ class Evaluation:
         resamples: Resamples of the bootstrap, drawn with seed 0; 0 if there are no intervals.
         note: Why metrics lack intervals, or empty.
         time: When it was read, in milliseconds since the epoch (Unix time).
+        confirmation: The MLflow run of the confirmation that read it: trainings of the trial under
+            new seeds, and of the space's defaults, together. Empty for a trial's checkpoint.
     """
 
     study: str
@@ -59,6 +61,7 @@ class Evaluation:
     resamples: int = 0
     note: str = ""
     time: int = 0
+    confirmation: str = ""
 
     def __repr__(self) -> str:
         """Returns it in one line."""

@@ -11,6 +11,7 @@ from tracking import tags
 from tracking.records import StudyDescription, TrialRecord, TrialResult
 from tracking.records.studies import sha256
 from tracking.records.verified import DIFFERS
+from tracking.runs.confirmation_runs import end_confirmation_run
 from tracking.runs.experiments import end_unmarked, make_experiment
 from tracking.runs.mlflow_names import to_mlflow
 from tracking.runs.run_contents import (
@@ -208,7 +209,9 @@ class StudyRuns(TrialRuns):
         for run in running:
             # A trial's, or a repeat's, or that of an attempt before the last.
             parent = run.data.tags.get(tags.PARENT)
-            if run.info.run_id in of_trials or parent in {self.parent_run_id, *of_trials}:
+            if run.data.tags.get(tags.KIND) in (tags.CONFIRMATION_KIND, tags.TRAINING_KIND):
+                end_confirmation_run(self.store, run)
+            elif run.info.run_id in of_trials or parent in {self.parent_run_id, *of_trials}:
                 self._close_left_running(run)
 
     def _set_tags(self, texts: Mapping[str, str]) -> None:

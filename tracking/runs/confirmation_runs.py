@@ -1,0 +1,246 @@
+"""The runs of a confirmation: its own, and one for each training below it.
+
+They are no trials: readers of trials know them by their kind, or by lacking a trial's spec.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from tracking import tags
+from tracking.records import EpochResult, StudyDescription, TrialResult, TrialSpec
+from tracking.records.confirmations import Confirmation
+from tracking.runs.mlflow_names import to_mlflow
+from tracking.runs.run_contents import (
+    hyperparameters,
+    local_artifacts,
+    origin_tags,
+    params_of,
+    result_metrics,
+)
+from tracking.runs.run_tables import make_writer
+from tracking.runs.searching import search_runs
+from tracking.store.atomic import remove_pieces, write_atomically
+from tracking.store.folder import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlflow.entities import Metric, Run
+
+OUTCOME_FILE: Final = "confirmation.json"
+"""The artifact of a confirmation's run that has its outcome."""
+_STATUSES: Final = {"complete": "FINISHED", "pruned": "FINISHED", "infeasible": "FAILED"}
+# A long training shows its curve while it runs.
+_SECONDS_BETWEEN_FLUSHES: Final = 2.0
+
+
+@dataclass
+class _Open:
+    """A training's run that has begun."""
+
+    name: str
+    waiting: list[Metric] = field(default_factory=list)
+    flushed: float = field(default_factory=time.monotonic)
+
+
+class ConfirmationRuns:
+    """Writes the runs of a confirmation, while this process holds the study.
+
+    Args:
+        store: Where they are.
+        experiment_id: The study's experiment.
+        parent_run_id: The study's run under one engine.
+        description: The study.
+    """
+
+    def __init__(
+        self, store: Store, experiment_id: str, parent_run_id: str, description: StudyDescription
+    ) -> None:
+        self._store, self._client = store, store.client
+        self._experiment_id, self._parent = experiment_id, parent_run_id
+        self._description = description
+        self._writer = make_writer(store, experiment_id)
+        self._open: dict[str, _Open] = {}
+        self.run_id = ""
+
+    def begin(self, plan: str, unfinished: str = "") -> None:
+        """Makes the confirmation's run, or resumes an unfinished one of the same plan."""
+        self.end_left_running()
+        if unfinished:
+            self.run_id = unfinished
+            self._client.update_run(unfinished, status="RUNNING", name="confirmation · running")
+            remove_pieces(self.artifacts)
+            return
+        self.run_id = self._writer.begin(
+            "confirmation · running",
+            {
+                **self._common(self._parent, tags.CONFIRMATION_KIND),
+                **tags.split_text(tags.PLAN, plan),
+            },
+            params_of(json.loads(plan)["options"]),
+            [],
+        )
+
+    @property
+    def artifacts(self) -> Path:
+        """The folder of its artifacts, which exists."""
+        folder = local_artifacts(self._store, self._client.get_run(self.run_id))
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def begin_training(self, spec: TrialSpec, name: str, what: Mapping[str, Any]) -> str:
+        """Makes the run of a training before it trains; returns its id.
+
+        Args:
+            spec: What is trained.
+            name: What people see of it, such as ``"#12 · seed 2"``.
+            what: What identifies it in the record, and its trial and seed.
+        """
+        values = hyperparameters(self._description, spec)
+        run_id = self._writer.begin(
+            f"{name} · running",
+            {
+                **self._common(self.run_id, tags.TRAINING_KIND),
+                **tags.split_text(tags.TRAINING, json.dumps(dict(what))),
+            },
+            params_of({"trial": what["trial"], "seed": spec.seed, **values}),
+            [],
+        )
+        self._open[run_id] = _Open(name)
+        return run_id
+
+    def log_epoch(self, run_id: str, epoch: EpochResult) -> None:
+        """Records the metrics of an epoch, now or with later ones."""
+        from mlflow.entities import Metric
+
+        now, run = _now(), self._open[run_id]
+        run.waiting += [
+            Metric(to_mlflow(name), value, now, epoch.epoch)
+            for name, value in epoch.metrics.items()
+            if math.isfinite(value)
+        ]
+        if time.monotonic() - run.flushed > _SECONDS_BETWEEN_FLUSHES:
+            waiting, run.waiting = run.waiting, []
+            self._writer.log(run_id, waiting)
+            run.flushed = time.monotonic()
+
+    def finish_training(self, run_id: str, result: TrialResult) -> None:
+        """Writes the result of a training, and ends its run."""
+        from mlflow.entities import Metric, RunTag
+
+        run, now, metric = self._open.pop(run_id), _now(), self._description.objective.metric
+        outcome = result.state if result.best is None else f"{metric} {result.best.value:.4g}"
+        # Under other names than a trial's: sorted by them, it would be among the trials.
+        found = {
+            name if name.startswith("system/") else f"confirmation/{name}": value
+            for name, value in result_metrics(result, self._description.objective).items()
+        }
+        written = {
+            tags.RUN_NAME: f"{run.name} · {outcome}",
+            tags.REASON: result.reason[: tags.LONGEST],
+            **tags.split_text(tags.TRAINED, result.to_json()),
+        }
+        self._writer.log(
+            run_id,
+            [*run.waiting, *(Metric(name, value, now, 0) for name, value in found.items())],
+            [],
+            [RunTag(name, text) for name, text in written.items() if text],
+            _STATUSES.get(result.state, "KILLED"),
+        )
+
+    def give_up_training(self, run_id: str) -> None:
+        """Ends the run of a training that has no result."""
+        self._writer.settle()
+        run = self._open.pop(run_id, None)
+        name = "confirmation training" if run is None else run.name
+        self._client.set_tag(run_id, tags.RUN_NAME, f"{name} · interrupted")
+        self._client.set_terminated(run_id, "KILLED")
+
+    def finish(self, found: Confirmation, note: str = "") -> None:
+        """Records the outcome, and ends the run.
+
+        Args:
+            found: The outcome.
+            note: The run's description in Markdown.
+        """
+        from mlflow.entities import RunTag
+
+        self._writer.settle()
+        text, metric = found.to_json(), found.metric
+        write_atomically(self.artifacts / OUTCOME_FILE, text + "\n")
+        told = ""
+        if found.confirmed is not None:
+            told = f" · {metric.removeprefix('val_')} {found.confirmed.value:.4g} on the test part"
+        written = {
+            tags.RUN_NAME: f"confirmation · trial {found.winner}{told}",
+            tags.NOTE: note[: tags.LONGEST],
+            **tags.split_text(tags.CONFIRMATION, text),
+        }
+        now_metrics = [*_metrics(found)]
+        self._writer.log(
+            self.run_id,
+            now_metrics,
+            [],
+            [RunTag(name, each) for name, each in written.items() if each],
+            "FINISHED",
+        )
+        self._writer.close()
+
+    def stop(self) -> None:
+        """Ends the runs of a confirmation that was interrupted; it can be resumed."""
+        for run_id in list(self._open):
+            self.give_up_training(run_id)
+        self._writer.settle()
+        self._client.set_tag(self.run_id, tags.RUN_NAME, "confirmation · interrupted")
+        self._client.set_terminated(self.run_id, "KILLED")
+        self._writer.close()
+
+    def end_left_running(self) -> None:
+        """Ends runs of confirmations that a killed process left RUNNING."""
+        kinds = (tags.CONFIRMATION_KIND, tags.TRAINING_KIND)
+        for run in search_runs(self._client, self._experiment_id, "attributes.status = 'RUNNING'"):
+            if run.data.tags.get(tags.KIND) in kinds:
+                end_confirmation_run(self._store, run)
+
+    def _common(self, parent: str, kind: str) -> dict[str, str]:
+        return {
+            **origin_tags(self._description),
+            tags.PARENT: parent,
+            tags.KIND: kind,
+            tags.ENGINE: self._description.engine,
+        }
+
+
+def end_confirmation_run(store: Store, run: Run) -> None:
+    """Ends a run of a confirmation that a killed process left RUNNING."""
+    name = str(run.info.run_name).replace("running", "interrupted")
+    store.client.set_tag(run.info.run_id, tags.RUN_NAME, name)
+    store.client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _metrics(found: Confirmation) -> list[Metric]:
+    """Returns the numbers of an outcome, for MLflow to show."""
+    from mlflow.entities import Metric
+
+    corrected = None if found.corrected is None else found.corrected.estimate
+    intervals = {"corrected": corrected, "on_test": found.confirmed, "gain": found.gain}
+    numbers = {"confirmation/reported": found.reported}
+    for name, interval in intervals.items():
+        if interval is not None:
+            numbers |= {
+                f"confirmation/{name}": interval.value,
+                f"confirmation/{name}_low": interval.low,
+                f"confirmation/{name}_high": interval.high,
+            }
+    now = _now()
+    return [Metric(k, v, now, 0) for k, v in numbers.items() if math.isfinite(v)]
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
