@@ -17,6 +17,9 @@ def pytest_configure() -> None:
     """
     # Of the tests that launch, only those of the report need one: it costs two seconds of CPU.
     os.environ.setdefault("KERASTUDY_REPORT", "off")
+    # Set by many images of containers: each process would compile TensorFlow and MLflow again,
+    # which takes ten seconds of CPU.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in ("SIGHUP", "SIGTERM"):
