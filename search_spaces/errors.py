@@ -23,6 +23,7 @@
     │   ├── StudyNameError          a study can't have this name
     │   ├── NotRecordableError      MLflow can't take the name of a hyperparameter or metric
     │   ├── ComparisonError         these studies can't be compared
+    │   ├── StatisticsError         too few scores, or unfit ones, for a correction or an interval
     │   ├── ServerAwayError         an MLflow server doesn't answer now
     │   └── ServerRefusedError      an MLflow server rejects what it is sent
     └── InternalError               between modules of kerastudy: users never see one
@@ -140,6 +141,10 @@ class NotRecordableError(TrackingError, ValueError):
 
 class ComparisonError(TrackingError, ValueError):
     """The studies can't be compared: different objectives, or fewer than two of them."""
+
+
+class StatisticsError(TrackingError, ValueError):
+    """The scores are too few, or unfit, for a correction or an interval."""
 
 
 class ServerAwayError(TrackingError):

@@ -1,0 +1,130 @@
+"""The best of many, corrected: against a slow script, and against the truth of made studies."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from search_spaces.errors import StatisticsError
+from tracking.records.objective import Direction
+from tracking.scores import SampleScores
+from tracking.statistics import corrected as module
+from tracking.statistics import resamples as resamples_module
+from tracking.statistics.corrected import corrected
+
+KINDS = {
+    "accuracies": lambda rng, n: SampleScores("val_accuracy", "mean", rng.random(n) < 0.9, 1),
+    "losses": lambda rng, n: SampleScores(
+        "val_loss", "mean", rng.exponential(size=n).astype(np.float16), 2, None, rng.random() / 10
+    ),
+    "weighted": lambda rng, n: SampleScores(
+        "val_accuracy", "mean", (rng.random(n) < 0.9).astype(np.uint8), 1, rng.random(n)
+    ),
+    "roots": lambda rng, n: SampleScores("val_rmse", "root_mean", rng.exponential(size=n), 1),
+}
+
+
+class Median(SampleScores):
+    """An objective that is no mean."""
+
+    def of_resamples(self, counts: np.ndarray) -> np.ndarray:
+        return np.array([np.median(np.repeat(self.values, row.astype(int))) for row in counts])
+
+
+KINDS["medians"] = lambda rng, n: Median("val_median", "median", rng.random(n), 1)  # type: ignore[arg-type]
+
+
+def by_hand(scores: SampleScores, samples: np.ndarray) -> float:
+    """The objective on some samples, given by their indices."""
+    values = np.asarray(scores.values, np.float64)[samples]
+    if scores.kind == "median":
+        return float(np.median(values))
+    weights = None if scores.weights is None else scores.weights[samples]
+    mean = float(np.average(values, weights=weights)) + scores.constant
+    return mean**0.5 if scores.kind == "root_mean" else mean
+
+
+def bbc(scores: dict[int, list[SampleScores]], sign: int, resamples: int, seed: int) -> np.ndarray:
+    """What the paper describes, as loops."""
+    flat = [(s.epoch, number, s) for number, of_trial in scores.items() for s in of_trial]
+    generator = np.random.default_rng(seed)
+    n = len(flat[0][2])
+    found = []
+    for _ in range(resamples):
+        drawn = generator.integers(0, n, n)
+        ranks = [(-sign * round(by_hand(s, drawn), 12), epoch, k) for epoch, k, s in flat]
+        chosen = flat[ranks.index(min(ranks))][2]
+        unused = np.array(sorted(set(range(n)) - set(drawn.tolist())))
+        found.append(by_hand(chosen, unused))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("direction", ["max", "min"])
+def test_it_is_that_of_a_slow_script(kind: str, direction: Direction) -> None:
+    rng = np.random.default_rng(4)
+    scores = {number: [KINDS[kind](rng, 40) for _ in range(2)] for number in (3, 0, 7, 5, 11)}
+    found = corrected(scores, direction, resamples=200, seed=9)
+    outside = bbc(scores, 1 if direction == "max" else -1, 200, 9)
+    low, high = np.quantile(outside, [0.025, 0.975])
+    estimate = found.estimate
+    assert (estimate.value, estimate.low, estimate.high) == pytest.approx(
+        (outside.mean(), low, high), rel=1e-5
+    )
+    values = [by_hand(s, np.arange(40)) for each in scores.values() for s in each]
+    best = max(values) if direction == "max" else min(values)
+    assert found.reported == pytest.approx(best, rel=1e-6)
+    assert (found.trials, found.samples, found.resamples, found.note) == (5, 40, 200, "")
+
+
+@pytest.mark.parametrize("kind", ["accuracies", "medians"])
+def test_blocks_do_not_change_it(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    scores = {number: [KINDS[kind](rng, 30)] for number in range(12)}
+    whole = corrected(scores, "max", resamples=100)
+    for each in (module, resamples_module):
+        monkeypatch.setattr(each, "BLOCK", 30 * 7)
+    assert corrected(scores, "max", resamples=100) == whole
+
+
+def test_the_order_of_trials_does_not_matter_and_nor_does_a_diverged_one() -> None:
+    rng = np.random.default_rng(1)
+    scores = {number: [KINDS["accuracies"](rng, 30)] for number in range(12)}
+    found = corrected(scores, "max")
+    assert corrected(dict(reversed(scores.items())), "max") == found
+    diverged = SampleScores("val_accuracy", "mean", np.full(30, np.nan), 1)
+    more = corrected({**scores, 12: [diverged], 13: []}, "max")
+    assert more.estimate == found.estimate
+    assert more.trials == 12
+    assert more.note == "2 trials without usable scores left out."
+
+
+def test_a_reported_value_stands_as_it_is() -> None:
+    scores = {0: [KINDS["accuracies"](np.random.default_rng(0), 30)]}
+    assert corrected(scores, "max", reported=0.99).reported == 0.99
+
+
+def test_what_cannot_be_corrected_says_why() -> None:
+    rng = np.random.default_rng(0)
+    few, some, more = ([KINDS["accuracies"](rng, n)] for n in (9, 30, 40))
+    with pytest.raises(StatisticsError, match="no trial has scores"):
+        corrected({}, "max")
+    with pytest.raises(StatisticsError, match="9 validation samples are too few"):
+        corrected({0: few}, "max")
+    with pytest.raises(StatisticsError, match="30 to 40 validation samples"):
+        corrected({0: some, 1: more}, "max")
+    with pytest.raises(StatisticsError, match="at least 100, not 10"):
+        corrected({0: some}, "max", resamples=10)
+
+
+def test_many_trials_fit_in_memory() -> None:
+    import tracemalloc
+
+    rng = np.random.default_rng(0)
+    bits = rng.random((400, 5000)) < 0.9
+    scores = {i: [SampleScores("val_accuracy", "mean", row, 1)] for i, row in enumerate(bits)}
+    tracemalloc.start()
+    corrected(scores, "max")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 150e6
