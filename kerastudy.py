@@ -103,6 +103,7 @@ from studies import Study, datasets  # noqa: E402
 from studies.champion.evaluation import evaluate  # noqa: E402
 from studies.champion.prediction import predict  # noqa: E402
 from studies.champion.promotion import promote  # noqa: E402
+from studies.confirming.confirm import confirm  # noqa: E402
 from studies.definition import outputs  # noqa: E402
 from studies.definition.seeds import epoch_seed, permutation, seed_states  # noqa: E402
 from studies.exporting.optuna_export import export_optuna  # noqa: E402
@@ -151,6 +152,7 @@ __all__ = [
     "batch_size",
     "batchnorm",
     "bias_initializer",
+    "confirm",
     "datasets",
     "delete_study",
     "discover",

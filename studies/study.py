@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from studies.results.study_results import StudyResults
     from studies.running.budget import AtTheEnd
     from tracking.records import TrainerName
+    from tracking.records.confirmations import Confirmation
     from tracking.records.evaluations import Evaluation
 
 _Kind = TypeVar("_Kind")
@@ -282,6 +283,17 @@ class Study(StudyDefinition):
         from studies.champion.evaluation import evaluate
 
         return evaluate(self, trial, **options)
+
+    def confirm(self, **options: Any) -> Confirmation:
+        """Checks the study's choice by training its best trials again; see `kerastudy.confirm`.
+
+        Args:
+            **options: Those of `kerastudy.confirm`: ``top``, ``seeds``, ``budget``, ``store`` and
+                others.
+        """
+        from studies.confirming.confirm import confirm
+
+        return confirm(self, **options)
 
     def promote(self, trial: int | None = None, **options: Any) -> Promotion:
         """Registers the checkpoint of a trial as the champion; see `kerastudy.promote`.

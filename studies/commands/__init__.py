@@ -4,6 +4,7 @@
 |---|---|
 | `main` | the command `kerastudy`, and how it prints errors |
 | `launch`, `reproduce` | commands that run trials |
+| `confirm` | the best trials again, under new seeds, and the test part |
 | `evaluate`, `promote`, `predict` | the champion: on the test part, another one, its predictions |
 | `list_studies`, `show`, `report`, `compare`, `ui` | commands that look at them |
 | `push`, `export` | sending them to an MLflow server, writing them for people and other tools |

@@ -53,6 +53,7 @@ class Group(click.Group):
         "Launch": {
             "launch": "launch",
             "reproduce": "reproduce",
+            "confirm": "confirm",
         },
         "Look": {
             "list": "list_studies",
@@ -132,6 +133,7 @@ def kerastudy() -> None:
     kerastudy ui digits                  look at it in the MLflow UI
     kerastudy reproduce digits           run the best trial again, bit for bit
     kerastudy predict digits --input new.npy
+    kerastudy confirm digits             how far to believe its choice
     kerastudy evaluate digits            its champion on the sealed test part
     kerastudy promote digits --trial 7   choose another champion
     kerastudy export digits --as script  the best trial as plain Keras
@@ -185,10 +187,11 @@ def main() -> None:
         message = error.format_message()
         end = "" if message.endswith((".", "?")) else "."
         _fail(f"{message}{end} See: {context.command_path} --help")
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as error:
+        what = f": {error}" if isinstance(error, KeyboardInterrupt) and error.args else ""
         # The terminal may have hung up.
         with contextlib.suppress(OSError):
-            click.echo("kerastudy: interrupted", err=True)
+            click.echo(f"kerastudy: interrupted{what}", err=True)
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         # `kerastudy show digits | head`: the reader has ended, which is no error.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-_PURPOSES = {"trial": 0, "sampler": 1, "permutation": 2, "epoch": 3}
+_PURPOSES = {"trial": 0, "sampler": 1, "permutation": 2, "epoch": 3, "race": 4, "confirmation": 5}
 _LARGEST = 2**32 - 1
 
 
@@ -41,6 +41,16 @@ def trial_seed(study_seed: int, number: int, repeat: int = 0) -> int:
 def sampler_seed(study_seed: int, number: int) -> int:
     """Returns the seed that the engine's sampler gets for a trial, 0 to 2**32 - 1."""
     return _derive("sampler", study_seed, number)
+
+
+def race_seed(study_seed: int, place: int) -> int:
+    """Returns a new seed, from 0, of the race that `kerastudy confirm` runs, 0 to 2**32 - 1."""
+    return _derive("race", study_seed, place)
+
+
+def confirmation_seed(study_seed: int, place: int) -> int:
+    """Returns a new seed, from 0, of trainings that the test part is read with, 0 to 2**32 - 1."""
+    return _derive("confirmation", study_seed, place)
 
 
 def epoch_seed(seed: int, epoch: int, position: int = 0) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from search_spaces import SearchSpace
 from studies.executors.executor import Handler
@@ -59,6 +60,10 @@ class InProcessExecutor:
     ) -> dict[str, float]:
         """See `Executor`."""
         return self._session.save_champion(spec, checkpoint, space, folder)
+
+    def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """See `WorkerExecutor.ask`."""
+        return function(self._session, *arguments)
 
     def close(self) -> None:
         """See `Executor`."""

@@ -36,6 +36,7 @@ class LocalWorkers:
         workers: How many; None: by the machine and the study.
         shared: A folder in which they share the study's data.
         on_output: Takes what they print, and their number.
+        folder: The folder that they run in; empty or missing: this process's.
 
     Raises:
         StudyError: If ``workers`` is wrong.
@@ -52,7 +53,9 @@ class LocalWorkers:
         workers: int | None,
         shared: Path,
         on_output: OnOutput,
+        folder: str = "",
     ) -> None:
+        self._folder = folder
         self._target = target
         self._overrides = overrides
         self._data = data
@@ -122,6 +125,7 @@ class LocalWorkers:
             overrides=self._overrides,
             data=self._data,
             threads=self._threads,
+            folder=self._folder,
             shared=self._shared,
             variables=variables_of(self._machine.gpus, number),
             on_output=self._on_output,

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
+from typing import Any
 
 from search_spaces import SearchSpace
 from search_spaces.errors import WorkerError
@@ -101,6 +102,10 @@ class WorkerPool(LoadedByWorkers):
     ) -> dict[str, float]:
         """See `Executor`."""
         return self._workers[0].save_champion(spec, checkpoint, space, folder)
+
+    def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """See `WorkerExecutor.ask`. Only while no trial runs."""
+        return self._workers[0].ask(function, *arguments)
 
     def close(self) -> None:
         """See `Executor`."""

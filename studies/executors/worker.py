@@ -238,6 +238,9 @@ class WorkerExecutor(LoadedByWorkers):
         Raises:
             StudyError: If it raises.
         """
+        # One that died is being replaced.
+        if self._is_loading:
+            self.load()
         self._process.send(Ask(function, arguments))
         answer = self._process.receive()
         if not isinstance(answer, Answer):

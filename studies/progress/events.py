@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracking.records import EpochResult, StudyDescription, TrialResult, TrialSpec
+from tracking.records import EpochResult, Objective, StudyDescription, TrialResult, TrialSpec
 
 
 class Progress:
@@ -24,8 +24,18 @@ class Progress:
             best: The number and value of the best trial so far.
         """
 
-    def trial_begins(self, spec: TrialSpec) -> None:
-        """A trial, or one of its repeats, begins."""
+    def begin_trainings(self, title: str, objective: Objective, done: int, total: int) -> None:
+        """Trainings begin that are no trials.
+
+        Args:
+            title: What they are for.
+            objective: What their best epochs are chosen by.
+            done: Trainings that have ended before.
+            total: Trainings in the end.
+        """
+
+    def trial_begins(self, spec: TrialSpec, name: str = "") -> None:
+        """A trial, or one of its repeats, begins; or a training that has another name."""
 
     def epoch_ended(self, epoch: EpochResult, compared: str | None = None) -> None:
         """An epoch ended.

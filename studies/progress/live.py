@@ -11,7 +11,7 @@ from studies.lines import cut, printable, width
 from studies.progress.plain import UNWRITABLE, LineProgress, in_lines
 from studies.progress.redrawing import redrawn
 from tracking.history.sparkline import sparkline
-from tracking.records import EpochResult, StudyDescription, TrialResult, TrialSpec
+from tracking.records import EpochResult, Objective, StudyDescription, TrialResult, TrialSpec
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,9 +70,16 @@ class LiveProgress(LineProgress):
         self._repeats, self._begun = description.repeats, True
         self._start()
 
-    def trial_begins(self, spec: TrialSpec) -> None:
+    def begin_trainings(self, title: str, objective: Objective, done: int, total: int) -> None:
         """See `Progress`."""
-        super().trial_begins(spec)
+        self._waits = ""
+        super().begin_trainings(title, objective, done, total)
+        self._repeats, self._begun = 1, True
+        self._start()
+
+    def trial_begins(self, spec: TrialSpec, name: str = "") -> None:
+        """See `Progress`."""
+        super().trial_begins(spec, name)
         self._running[spec.number] = _Running(spec)
         if not self._begun:
             self._waits = ""
@@ -135,6 +142,9 @@ class LiveProgress(LineProgress):
         self._print(cut(line, self._console.width), "bold green" if best else None)
 
     def _name(self, number: int) -> str:
+        if number in self._names:
+            room = max(map(width, self._names.values()))
+            return f"{self._names[number]}{' ' * (room - width(self._names[number]))}"
         return f"trial {number:>{len(str(max(self._total - 1, 0)))}}"
 
     def _start(self) -> None:

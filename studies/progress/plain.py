@@ -29,6 +29,8 @@ class LineProgress(Progress):
         self._best: tuple[int, float] | None = None
         # The epochs that each trial was to have.
         self._epochs: dict[int, int] = {}
+        # Those of trainings that are no trials.
+        self._names: dict[int, str] = {}
         self._started = time.monotonic()
 
     def begin(
@@ -49,9 +51,17 @@ class LineProgress(Progress):
             f"pruner {description.pruner}, {self._objective.direction} {self._objective.metric}"
         )
 
-    def trial_begins(self, spec: TrialSpec) -> None:
+    def begin_trainings(self, title: str, objective: Objective, done: int, total: int) -> None:
+        """See `Progress`."""
+        self._objective, self._total, self._done = objective, total, done
+        self._here, self._best, self._started = 0, None, time.monotonic()
+        self.say(title)
+
+    def trial_begins(self, spec: TrialSpec, name: str = "") -> None:
         """See `Progress`."""
         self._epochs[spec.number] = spec.epochs
+        if name:
+            self._names[spec.number] = name
 
     def trial_ended(self, result: TrialResult, best: tuple[int, float] | None) -> None:
         """See `Progress`."""
@@ -74,7 +84,7 @@ class LineProgress(Progress):
     def show_ended(self, result: TrialResult) -> None:
         """Shows a trial that has ended, and why it has no value if it has none."""
         parts = [
-            f"trial {result.number:>{len(str(self._total))}}",
+            self._names.get(result.number, f"trial {result.number:>{len(str(self._total))}}"),
             f"{self._done}/{self._total}",
             self.outcome(result),
             self.best_so_far(),

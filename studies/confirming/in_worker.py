@@ -1,0 +1,76 @@
+"""What a process that has loaded a study does for a confirmation; see `WorkerExecutor.ask`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from search_spaces import Hyperparameters, SearchSpace
+from search_spaces.errors import KerastudyError, StudyError
+from studies.error_texts import describe
+from tracking.records import TrialSpec
+from tracking.scores.sample_scores import SampleScores
+
+if TYPE_CHECKING:
+    from studies.executors.session import Session
+
+Part = Literal["validation", "test"]
+
+
+@dataclass(frozen=True)
+class PartScores:
+    """The scores of a part's samples by one training.
+
+    Attributes:
+        scores: The scores.
+        digest: SHA-256 of the part.
+        targets: SHA-256 of its targets: scores of two trainings compare only if it is equal.
+    """
+
+    scores: SampleScores
+    digest: str
+    targets: str
+
+
+def scores_in_worker(
+    session: Session, spec: TrialSpec, checkpoint: Path, space: SearchSpace, part: Part, epoch: int
+) -> PartScores:
+    """Returns the scores of a part's samples by a training's best weights.
+
+    Args:
+        session: The loaded study.
+        spec: What was trained.
+        checkpoint: The weights of its best epoch.
+        space: The study's space.
+        part: The part.
+        epoch: The best epoch.
+
+    Raises:
+        StudyError: If the model can't be built, or its objective has no scores of samples.
+        DataError: If there is no test part.
+    """
+    from studies.confirming.scoring import scored
+    from studies.training.building.made_data import validation_digest
+    from studies.training.champion.champion_model import rebuilt
+    from studies.training.process import global_settings
+
+    try:
+        splits: Any = session.splits_of(Hyperparameters(space, spec.values, number=spec.built_as))
+        model = rebuilt(session.study, space, splits, spec, checkpoint)
+        if part == "test":
+            # In the place of the validation part, which Keras reads in the same way.
+            splits = replace(splits, validation=splits.unseal_test())
+        found = scored(model, splits, spec.objective, spec.batch_size)
+        return PartScores(
+            replace(found, epoch=epoch), splits.digests[part], validation_digest(splits)
+        )
+    except KerastudyError:
+        raise
+    except Exception as error:
+        raise StudyError(
+            f"The {part} samples can't be scored by a training of trial {spec.built_as}: "
+            f"{describe(error)}."
+        ) from error
+    finally:
+        global_settings.restore()

@@ -1,0 +1,249 @@
+"""The outcome of a confirmation, from the trainings and their scores."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from search_spaces.errors import StatisticsError
+from studies.confirming.plan import DEFAULTS, Plan, Training
+from studies.confirming.trainings import Trainings
+from tracking.records.confirmations import Confirmation, Corrected, Interval, Racer
+from tracking.scores.sample_scores import SampleScores
+from tracking.statistics.crossed import crossed_interval
+from tracking.statistics.gain import gain
+from tracking.statistics.losses import heavy_tails
+from tracking.statistics.one_standard_error import Contender, recommended
+from tracking.statistics.readings import level_of_reading
+
+# Pseudo-values of more samples are of groups of them.
+_MOST_PSEUDO_VALUES = 1000
+
+
+@dataclass(frozen=True)
+class TestReading:
+    """The scores of one reading of the test part.
+
+    Attributes:
+        winner: Of the winner, by the place of the fresh seed; infeasible trainings have none.
+        default: Of the defaults, likewise; empty if the winner has their values.
+        digest: SHA-256 of the test part.
+        readings: How often it was read, this time included.
+        note: Why the two do not compare, or empty.
+    """
+
+    # pytest takes it for tests otherwise.
+    __test__ = False
+
+    winner: Mapping[int, SampleScores]
+    default: Mapping[int, SampleScores]
+    digest: str
+    readings: int
+    note: str = ""
+
+
+def contender(
+    plan: Plan, done: Trainings, trial: int, scores: Mapping[str, SampleScores]
+) -> Contender | None:
+    """Returns a racer with its scores; None if a training of it is infeasible.
+
+    Args:
+        plan: The plan.
+        done: Has its trainings.
+        trial: Its number.
+        scores: Validation scores by the trainings' identities.
+    """
+    trainings = raced(plan, done, trial)
+    found = [scores.get(each.identity) for each in trainings]
+    known = [each for each in found if each is not None]
+    if not known or len(known) < len(found):
+        return None
+    racer = racer_of(plan, done, trial)
+    return Contender(trial, score_matrix(known), racer.model_parameters, racer.epochs)
+
+
+def raced(plan: Plan, done: Trainings, trial: int) -> list[Training]:
+    """Returns the trainings of a racer that have run."""
+    return [each for each in plan.race_trainings(trial, 0, len(plan.seeds)) if done.knows(each)]
+
+
+def racer_of(plan: Plan, done: Trainings, trial: int) -> Racer:
+    """Returns a trial's part in the race; that of the defaults is under the fresh seeds."""
+    trainings = plan.test_trainings(trial) if trial == DEFAULTS else raced(plan, done, trial)
+    results = [done.result(each) for each in trainings]
+    spec = plan.default if trial == DEFAULTS else plan.racer(trial).spec
+    return Racer(
+        trial,
+        tuple(done.value(each) for each in trainings),
+        max((each.model_parameters for each in results), default=0),
+        spec.epochs,
+    )
+
+
+def smallest_as_good(
+    plan: Plan, done: Trainings, winner: int, scores: Mapping[str, SampleScores]
+) -> tuple[int, str]:
+    """Returns the smallest racer that is as good as the winner, and why if it can't be known."""
+    first = contender(plan, done, winner, scores)
+    if first is None:
+        return winner, "Smaller trials were not compared: the winner has no scores of samples."
+    others = (each.number for each in plan.racers if each.number != winner)
+    rivals = [contender(plan, done, number, scores) for number in others]
+    try:
+        found = recommended(
+            first,
+            [each for each in rivals if each is not None],
+            plan.history.description.objective.direction,
+        )
+    except StatisticsError as error:
+        return winner, f"Smaller trials were not compared: {error}."
+    return found, ""
+
+
+def score_matrix(scores: Sequence[SampleScores]) -> np.ndarray:
+    """Returns scores under several seeds as one array, whose means are the objectives.
+
+    An objective that is a mean over samples has its samples' values, times their weights. Any
+    other has the jackknife's pseudo-values, n·v - (n - 1)·v₋ᵢ, whose mean has the objective's
+    variance: J. Tukey, Bias and confidence in not-quite large samples, Annals of Mathematical
+    Statistics 29, 1958. Of many samples they are of groups, and may be fewer than the samples.
+
+    Returns:
+        Shape (seeds, samples).
+    """
+    return np.stack([_as_means(each) for each in scores])
+
+
+def _as_means(scores: SampleScores) -> np.ndarray:
+    if scores.kind == "mean":
+        values = np.asarray(scores.values, np.float64)
+        if scores.weights is not None:
+            weights = np.asarray(scores.weights, np.float64)
+            values = values * weights / weights.mean()
+        return values + scores.constant
+    samples = len(scores)
+    groups = min(samples, _MOST_PSEUDO_VALUES)
+    left_out = np.arange(samples) * groups // samples
+    whole = scores.value
+    found = np.empty(groups)
+    for start in range(0, groups, 100):
+        block = np.arange(start, min(start + 100, groups))
+        counts = (left_out[None, :] != block[:, None]).astype(np.float32)
+        found[block] = groups * whole - (groups - 1) * scores.of_resamples(counts)
+    return found
+
+
+def _matrix(scores: Sequence[SampleScores]) -> np.ndarray:
+    return score_matrix(scores) if scores else np.empty((0, 0))
+
+
+def is_share(scores: Sequence[SampleScores]) -> bool:
+    """Returns whether scores are zeros and ones, as those of an accuracy."""
+    return all(
+        each.kind == "mean"
+        and each.weights is None
+        and each.constant == 0
+        and bool(np.isin(each.values, (0, 1)).all())
+        for each in scores
+    )
+
+
+def on_test_part(plan: Plan, reading: TestReading) -> tuple[Interval, Interval | None, str]:
+    """Returns the winner's objective on new data, its gain over the defaults, and a warning.
+
+    Raises:
+        StatisticsError: If the scores allow no interval.
+    """
+    direction = plan.history.description.objective.direction
+    level = level_of_reading(reading.readings)
+    winner = list(reading.winner.values())
+    ours, shares = _matrix(winner), is_share(winner)
+    confirmed = crossed_interval(ours, level=level, accuracy=shares)
+    warning = "" if shares else heavy_tails(ours)
+    both = sorted(set(reading.winner) & set(reading.default))
+    if reading.note or len(both) < 2:
+        return confirmed, None, warning
+    winner, default = ([part[p] for p in both] for part in (reading.winner, reading.default))
+    gained = gain(_matrix(winner), _matrix(default), direction, level)
+    return confirmed, gained, warning
+
+
+def make_outcome(
+    plan: Plan,
+    done: Trainings,
+    ranking: Sequence[int],
+    *,
+    run_id: str,
+    corrected: Corrected | None,
+    scores: Mapping[str, SampleScores],
+    reading: TestReading | None,
+    notes: Sequence[str],
+) -> Confirmation:
+    """Returns the outcome.
+
+    Args:
+        plan: The plan.
+        done: Has all its trainings.
+        ranking: The racers, best first.
+        run_id: The confirmation's run.
+        corrected: The corrected value, or None.
+        scores: Validation scores by the trainings' identities.
+        reading: The reading of the test part, or None.
+        notes: What a reader must know, in sentences.
+    """
+    winner, described = ranking[0], plan.history.description
+    small, unknown = smallest_as_good(plan, done, winner, scores)
+    notes = [*plan.notes, *notes, *([unknown] if unknown else [])]
+    confirmed = gained = default = None
+    if reading is not None:
+        same = plan.default_racer
+        try:
+            confirmed, gained, warning = on_test_part(plan, reading)
+            notes += [warning] if warning else []
+        except StatisticsError as error:
+            notes.append(f"No interval on the test part: {error}.")
+        notes += [reading.note] if reading.note else []
+        if same is not None and same.number == winner:
+            default = racer_of(plan, done, winner)
+            if confirmed is not None:
+                gained = Interval(0.0, 0.0, 0.0, confirmed.level)
+        elif plan.test_trainings(DEFAULTS) and all(map(done.knows, plan.test_trainings(DEFAULTS))):
+            default = racer_of(plan, done, DEFAULTS)
+    best = plan.reported.best
+    assert best is not None, "it races"
+    return Confirmation(
+        study=described.name,
+        engine=described.engine,
+        run_id=run_id,
+        metric=described.objective.metric,
+        direction=described.objective.direction,
+        reported_trial=plan.reported.number,
+        reported=best.value,
+        corrected=corrected,
+        seeds=plan.seeds,
+        race=tuple(racer_of(plan, done, number) for number in ranking),
+        default=default,
+        winner=winner,
+        recommended=small,
+        confirmed=confirmed,
+        gain=gained,
+        test_samples=0 if reading is None else _samples(reading),
+        test_digest="" if reading is None else reading.digest,
+        readings=0 if reading is None else reading.readings,
+        notes=tuple(notes),
+        time=time.time_ns() // 1_000_000,
+        test_seeds=() if reading is None else plan.test_seeds,
+        winner_on_test=() if reading is None else _values(reading.winner),
+        default_on_test=() if reading is None else _values(reading.default),
+    )
+
+
+def _samples(reading: TestReading) -> int:
+    return max((len(each) for each in reading.winner.values()), default=0)
+
+
+def _values(scores: Mapping[int, SampleScores]) -> tuple[float, ...]:
+    return tuple(scores[place].value for place in sorted(scores))

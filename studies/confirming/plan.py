@@ -1,0 +1,290 @@
+"""The plan of a confirmation: who races, under which seeds, and what each training is."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from search_spaces.errors import StudyError
+from studies.definition.seeds import confirmation_seed, race_seed
+from studies.definition.settings import check_count
+from studies.running.specs import spec_of
+from tracking.history.study_history import StudyHistory
+from tracking.records import EndedTrial, Proposal, TrialRecord, TrialSpec
+from tracking.records.verified import differs
+from tracking.statistics.race import Round, rounds
+
+DEFAULTS = -1
+"""Stands for the space's declared defaults, where a trial's number is expected."""
+FEWEST_SEEDS = 5
+"""Fresh seeds on the test part: with fewer the interval is not known to hold."""
+# Changes when the same plan would be carried out in another way.
+_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfirmOptions:
+    """How a study's choice is confirmed.
+
+    Attributes:
+        top: The best trials that race, at least 2.
+        seeds: Fresh seeds for the test part, at least 5; the most new seeds of a racer, too.
+        budget: Trainings of the race.
+        test: Whether to read the test part.
+
+    Raises:
+        StudyError: If one is not as described, or the budget is too small for the trials.
+    """
+
+    top: int = 8
+    seeds: int = 5
+    budget: int = 16
+    test: bool = True
+
+    def __post_init__(self) -> None:
+        """Checks the options."""
+        for name in ("top", "seeds", "budget"):
+            check_count(name, getattr(self, name))
+        if self.top < 2:
+            raise StudyError(
+                f"A race needs at least 2 trials: top must be 2 or more, not {self.top}."
+            )
+        if self.seeds < FEWEST_SEEDS:
+            raise StudyError(
+                f"seeds must be {FEWEST_SEEDS} or more, not {self.seeds}: intervals from fewer "
+                "seeds are not known to hold."
+            )
+
+    def rounds(self, trials: int) -> tuple[Round, ...]:
+        """Returns the rounds of the race, if so many trials have a value.
+
+        Raises:
+            StudyError: If the budget is too small for the trials.
+        """
+        top = min(self.top, trials)
+        planned = rounds(top, self.seeds, self.budget)
+        if planned[0].racers < top:
+            needed = next(
+                n for n in itertools.count(1) if rounds(top, self.seeds, n)[0].racers == top
+            )
+            raise StudyError(
+                f"A budget of {self.budget} trainings is too small for a race of {top} trials, "
+                f"which needs {needed}. Give --budget {needed}, or race fewer trials: --top."
+            )
+        return planned
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training of a confirmation.
+
+    Attributes:
+        trial: The trial whose configuration it is, or `DEFAULTS`.
+        place: Which of the confirmation's seeds it has, from 1.
+        spec: Its spec; its number is only known when it begins.
+        identity: Digest of all that it depends on: the same training is never run twice.
+    """
+
+    trial: int
+    place: int
+    spec: TrialSpec
+    identity: str
+
+    @property
+    def name(self) -> str:
+        """What people see of it."""
+        who = "defaults" if self.trial == DEFAULTS else f"#{self.trial}"
+        return f"{who} · seed {self.place}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan. `make_plan` makes it.
+
+    Attributes:
+        options: How the study is confirmed.
+        history: The study.
+        racers: The trials that race, best first.
+        rounds: The rounds of the race.
+        tests: Whether the test part is read.
+        notes: What a reader must know, in sentences.
+    """
+
+    options: ConfirmOptions
+    history: StudyHistory
+    racers: tuple[EndedTrial, ...]
+    rounds: tuple[Round, ...]
+    tests: bool
+    notes: tuple[str, ...]
+
+    @property
+    def reported(self) -> EndedTrial:
+        """The study's best trial."""
+        return self.racers[0]
+
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        """The new seeds of the race."""
+        return self._new_seeds(race_seed, sum(each.seeds for each in self.rounds))
+
+    @cached_property
+    def test_seeds(self) -> tuple[int, ...]:
+        """Further seeds, for the test part."""
+        return self._new_seeds(confirmation_seed, self.options.seeds if self.tests else 0)
+
+    @cached_property
+    def default(self) -> TrialSpec:
+        """The spec of the space's declared defaults."""
+        description = self.history.description
+        values = description.space.defaults()
+        same = [each.spec for each in self.history.trials if each.spec.values == values]
+        made = spec_of(Proposal(0, values), description, {})
+        spec = dataclasses.replace(made, threads=self.reported.spec.threads)
+        # A builder may read the trial's number.
+        return dataclasses.replace(spec, begun_as=same[0].built_as) if same else spec
+
+    @property
+    def default_racer(self) -> EndedTrial | None:
+        """The racer with the default values, or None."""
+        found = [each for each in self.racers if each.spec.values == self.default.values]
+        return found[0] if found else None
+
+    def racer(self, number: int) -> EndedTrial:
+        """Returns a trial of the race."""
+        return next(each for each in self.racers if each.number == number)
+
+    def race_trainings(self, trial: int, first: int, count: int) -> list[Training]:
+        """Returns a racer's trainings under some of the race's seeds."""
+        places = range(first, first + count)
+        return [self._training(trial, place + 1, self.seeds[place]) for place in places]
+
+    def test_trainings(self, trial: int) -> list[Training]:
+        """Returns the trainings that the test part is read with, of a trial or the defaults."""
+        begin = len(self.seeds) + 1
+        return [self._training(trial, begin + i, seed) for i, seed in enumerate(self.test_seeds)]
+
+    @property
+    def trainings(self) -> int:
+        """How many trainings it has in all, if none is recorded."""
+        return sum(each.trainings for each in self.rounds) + 2 * len(self.test_seeds)
+
+    def to_json(self) -> str:
+        """Returns the plan as it is recorded; a resumed one is found by it."""
+        fields = {
+            "version": _VERSION,
+            "options": dataclasses.asdict(self.options),
+            "trials": [each.number for each in self.racers],
+            "rounds": [[each.racers, each.seeds] for each in self.rounds],
+            "seeds": self.seeds,
+            "test_seeds": self.test_seeds,
+            "default": dict(self.default.values),
+            "data": self.reported.data_digest,
+            "code": self.reported.code_digest,
+        }
+        return json.dumps(fields, ensure_ascii=False)
+
+    def _training(self, trial: int, place: int, seed: int) -> Training:
+        spec = self.default if trial == DEFAULTS else self.racer(trial).spec
+        spec = dataclasses.replace(
+            spec,
+            number=0,
+            attempt=1,
+            seed=seed,
+            goes_on_from=None,
+            initial_epoch=0,
+            repeat=0,
+            begun_as=spec.built_as,
+        )
+        limit = self.history.description.trial_timeout
+        facts = [spec.to_json(), self.reported.code_digest, repr(limit)]
+        identity = hashlib.sha256("\n".join(facts).encode()).hexdigest()
+        return Training(trial, place, spec, identity)
+
+    def _new_seeds(self, seed_at: Callable[[int, int], int], count: int) -> tuple[int, ...]:
+        """Returns seeds under which no trial of the study was trained."""
+        used = set(_used_seeds(self.history.trials))
+        study_seed = self.history.description.seed
+        drawn = (seed_at(study_seed, place) for place in itertools.count())
+        return tuple(itertools.islice((seed for seed in drawn if seed not in used), count))
+
+
+def make_plan(history: StudyHistory, options: ConfirmOptions) -> Plan:
+    """Plans the confirmation of a study under one engine.
+
+    Raises:
+        StudyError: If it has too few trials with a value, or the budget is too small.
+    """
+    description = history.description
+    trials = history.top(len(history.trials))
+    if len(trials) < 2:
+        raise StudyError(_too_few(history, len(trials)))
+    best, notes = trials[0], []
+    same = [each for each in trials if each.code_digest == best.code_digest]
+    if len(same) < len(trials):
+        left = len(trials) - len(same)
+        notes.append(
+            f"{_counted(left, 'trial')} of other code than the best did not race: the study's "
+            "code was changed while it ran."
+        )
+    judged = [
+        each for each in same if each.result.validation_digest == best.result.validation_digest
+    ]
+    if len(judged) < len(same):
+        left = len(same) - len(judged)
+        notes.append(
+            f"{_counted(left, 'trial')} validated on other samples than the best did not race: "
+            "the data depends on hyperparameters."
+        )
+    if len(judged) < 2:
+        raise StudyError(
+            f"Only the best trial of {description.name!r} can race: {' '.join(notes)} Launch "
+            "further trials as the best was launched."
+        )
+    racers = tuple(judged[: options.top])
+    if len(racers) < options.top:
+        notes.append(f"Only {len(racers)} trials had a value to race.")
+    return Plan(
+        options,
+        history,
+        racers,
+        options.rounds(len(racers)),
+        options.test and "test" in description.data.digests,
+        tuple(notes),
+    )
+
+
+def model_differs(history: StudyHistory) -> bool:
+    """Returns whether `model.fit` contradicted a trial of the study: then it trains all."""
+    return any(differs(each.verified) for each in history.trials)
+
+
+def _too_few(history: StudyHistory, valued: int) -> str:
+    name, counts = history.description.name, history.counts()
+    if not counts["total"]:
+        why = "it has no trials"
+    elif counts["infeasible"] == counts["total"]:
+        why = f"all of its {_counted(counts['total'], 'trial')} are infeasible"
+    elif valued:
+        why = "only one of its trials has a value"
+    else:
+        why = "none of its trials has a value"
+    return (
+        f"There is no choice to confirm in the study {name!r}: {why}, and at least 2 must have "
+        "one. Launch it with more trials."
+    )
+
+
+def _used_seeds(trials: Sequence[TrialRecord]) -> Iterator[int]:
+    for trial in trials:
+        yield trial.spec.seed
+        if isinstance(trial, EndedTrial):
+            yield from (each.seed for each in trial.result.repeats)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

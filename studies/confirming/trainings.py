@@ -1,0 +1,183 @@
+"""Runs the trainings of a confirmation, records each, and trains none twice."""
+
+from __future__ import annotations
+
+import shutil
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from studies.confirming.plan import Training
+from studies.executors.executor import Executor
+from studies.progress import Progress
+from tracking.history.confirmations import ConfirmationTraining
+from tracking.records import (
+    Decision,
+    EpochResult,
+    StudyDescription,
+    TrainerName,
+    TrialResult,
+    TrialSpec,
+    TrialTask,
+)
+from tracking.runs.confirmation_runs import ConfirmationRuns
+from tracking.store.checkpoints import CheckpointError, check_checkpoint
+
+# A training whose process ends by itself so often is the cause.
+_ATTEMPTS = 3
+
+
+@dataclass
+class _Running:
+    """A training that runs."""
+
+    training: Training
+    spec: TrialSpec
+    run_id: str
+
+
+class Trainings:
+    """Runs trainings as an executor has places. A `Handler` of the executor's.
+
+    Args:
+        executor: Trains them.
+        runs: Records them.
+        recorded: Those that have ended, by identity.
+        folder: Where checkpoints stay until the confirmation ends.
+        description: The study.
+        progress: Shows them.
+        trainer: What trains them; None: what the study says.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        runs: ConfirmationRuns,
+        recorded: dict[str, ConfirmationTraining],
+        folder: Path,
+        description: StudyDescription,
+        progress: Progress,
+        trainer: TrainerName | None,
+    ) -> None:
+        self._executor, self._runs, self._recorded = executor, runs, recorded
+        self._folder, self._description = folder, description
+        self._progress, self._trainer = progress, trainer
+        self._waiting: deque[Training] = deque()
+        self._running: dict[int, _Running] = {}
+        self._losses: dict[str, int] = {}
+        self._begun = 0
+        # At once; None: as many as the executor has places for.
+        self._most: int | None = None
+
+    def checkpoint(self, training: Training) -> Path:
+        """Returns the path of a training's best weights."""
+        return self._folder / f"{training.identity[:24]}.weights.h5"
+
+    def scores(self, training: Training) -> Path:
+        """Returns the path of the scores of validation samples, of a training that has run."""
+        run_id = self._recorded[training.identity].run_id
+        return self._runs.artifacts_of(run_id) / "validation.scores.safetensors"
+
+    @property
+    def count(self) -> int:
+        """How many trainings are recorded, those of other confirmations included."""
+        return len(self._recorded)
+
+    def result(self, training: Training) -> TrialResult:
+        """Returns the result of a training that has run."""
+        return self._recorded[training.identity].result
+
+    def value(self, training: Training) -> float | None:
+        """Returns the objective of a training that has run; None if it is infeasible."""
+        best = self.result(training).best
+        return None if best is None else best.value
+
+    def knows(self, training: Training) -> bool:
+        """Returns whether a training has run."""
+        return training.identity in self._recorded
+
+    def has(self, training: Training) -> bool:
+        """Returns whether a training is recorded, with its weights if it has a value."""
+        known = self._recorded.get(training.identity)
+        if known is None:
+            return False
+        if not known.result.checkpoint_sha256:
+            return True
+        try:
+            check_checkpoint(self.checkpoint(training), known.result.checkpoint_sha256)
+        except CheckpointError:
+            return False
+        return True
+
+    def run(self, wanted: Sequence[Training]) -> None:
+        """Runs those trainings that are not recorded yet."""
+        self._waiting.extend(each for each in wanted if not self.has(each))
+        while self._waiting or self._running:
+            self._submit()
+            # With nothing running it waits for a worker that is being replaced.
+            self._executor.wait(self, None if self._running else 0.5)
+
+    def clear(self) -> None:
+        """Removes the checkpoints."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def on_epoch(self, epoch: EpochResult) -> Decision:
+        """See `Handler.on_epoch`."""
+        running = self._running[epoch.number]
+        self._runs.log_epoch(running.run_id, epoch)
+        self._progress.epoch_ended(epoch)
+        limit = self._description.trial_timeout
+        over = limit is not None and epoch.seconds >= limit
+        # As a trial whose time is up: it keeps its best epoch.
+        return "prune" if over and epoch.epoch < running.spec.epochs else "continue"
+
+    def on_result(self, result: TrialResult) -> None:
+        """See `Handler.on_result`."""
+        running = self._running.pop(result.number)
+        self._record(running, result)
+
+    def on_lost(self, spec: TrialSpec, reason: str, out_of_memory: bool = False) -> None:
+        """See `Handler.on_lost`."""
+        running = self._running.pop(spec.number)
+        training = running.training
+        losses = self._losses[training.identity] = self._losses.get(training.identity, 0) + 1
+        self._progress.say(f"{training.name}: {reason}")
+        if out_of_memory:
+            self._most = 1
+        if losses >= _ATTEMPTS:
+            reason = f"{_ATTEMPTS} attempts, and in each {reason}"
+            self._record(running, TrialResult(spec.number, "infeasible", reason=reason))
+            return
+        self._progress.trial_gone(spec.number)
+        self._runs.give_up_training(running.run_id)
+        self._waiting.appendleft(training)
+
+    def _submit(self) -> None:
+        while self._waiting and self._executor.free:
+            if self._most is not None and len(self._running) >= self._most:
+                return
+            training = self._waiting.popleft()
+            number, self._begun = self._begun, self._begun + 1
+            spec = replace(training.spec, number=number)
+            what = {"identity": training.identity, "trial": training.trial, "seed": spec.seed}
+            run_id = self._runs.begin_training(spec, training.name, what)
+            self._running[number] = _Running(training, spec, run_id)
+            self._progress.trial_begins(spec, training.name)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._executor.submit(
+                TrialTask(
+                    spec,
+                    self._description.space,
+                    self.checkpoint(training),
+                    trainer=self._trainer,
+                )
+            )
+
+    def _record(self, running: _Running, result: TrialResult) -> None:
+        self._runs.finish_training(running.run_id, result)
+        training = running.training
+        self._recorded[training.identity] = ConfirmationTraining(
+            training.identity, result, running.run_id
+        )
+        self._progress.trial_ended(result, None)
