@@ -27,6 +27,7 @@ DELETING = "kerastudy.deleting"  # of an experiment: its deletion has begun
 IDENTITY = "kerastudy.identity"  # of an experiment: the same in the store and on the server
 COPY_OF = "kerastudy.copy_of"  # of a run on a server: the run of the store
 COPIED = "kerastudy.copied"  # of a run on a server: that run's state which is fully copied
+VERDICT = "kerastudy.verdict"  # of a champion: how much of its value to believe
 VIEW = "mlflow.sharedViewState."  # of an experiment: a view in MLflow's UI, by its id
 PARENT = "mlflow.parentRunId"
 RUN_NAME = "mlflow.runName"
@@ -57,6 +58,7 @@ CONFIRMATION = "mlflow.kerastudy.confirmation"  # the outcome of one
 PLAN = "mlflow.kerastudy.confirmation_plan"
 TRAINING = "mlflow.kerastudy.training"  # of a confirmation's training: what it trains
 TRAINED = "mlflow.kerastudy.trained"  # its result
+CORRECTED = "mlflow.kerastudy.corrected"  # the corrected best value, and what it depends on
 KEPT = "mlflow.kerastudy.kept"  # the fewest checkpoints that a launch kept, or "all"
 
 # MLflow cuts a tag's value at 8,000 characters, with no more than a warning.

@@ -13,6 +13,7 @@ from studies.running.definitions import warnings_of
 from studies.running.validation_parts import ValidationParts
 from tracking.history.reasons import reasons
 from tracking.history.study_history import StudyHistory
+from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial, StudyDescription, TrialRecord
 
 
@@ -42,6 +43,7 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
         "superseded": history.superseded,
         "reasons": [each._asdict() for each in reasons(history.trials)],
         "best": None if best is None else trial_document(history, best),
+        "verdict": verdict_document(study_verdict(history)),
         "top": [short_document(trial) for trial in history.top(10)],
         "all": [short_document(trial) for trial in history.trials],
         "status": history.status,
@@ -60,6 +62,19 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
         "store": str(history.store.root),
         "tracking_uri": history.store.mlflow_uri,
         "server": history.server or None,
+    }
+
+
+def verdict_document(verdict: StudyVerdict) -> dict[str, Any]:
+    """Returns how much of a study's best value to believe as a JSON document."""
+    corrected = verdict.corrected
+    return {
+        "text": verdict.text,
+        "rests_on": list(verdict.grounds),
+        "reported": verdict.reported,
+        "corrected": None if corrected is None else dataclasses.asdict(corrected),
+        "unknown": verdict.unknown or None,
+        "confirmations": [dataclasses.asdict(each) for each in verdict.confirmations],
     }
 
 

@@ -27,7 +27,9 @@ from tracking import tags
 from tracking.history.curves import RecordedCurves
 from tracking.history.study_history import StudyHistory, refreshed
 from tracking.history.summary import study_note
+from tracking.history.verdicts import record_corrected
 from tracking.records import StudyDescription
+from tracking.registry.verdicts import set_verdict
 from tracking.runs.study_runs import StudyRuns
 from tracking.store.atomic import remove_pieces
 from tracking.ui.views import prepare_views
@@ -169,6 +171,8 @@ def _close(
     history = refreshed(before, runs.written)
     ended = replace(history, status=status, ended_by=ending.by, stopped=ending.text)
     if report is not None and status == "FINISHED":
+        record_corrected(ended)
+        set_verdict(ended)
         report.write(ended)
     prepare_views(history)
     runs.close(status, study_note(history, ending.text), *ending)

@@ -21,6 +21,7 @@ def study_markup(results: StudyResults) -> str:
     told = f"<p><b>{escape(results.name)}</b> ({escape(results.description.engine)}): {counts}</p>"
     if results.best is None:
         return f"{told}<p>No trial has a value yet.</p>"
+    told += f"<p>{escape(results.verdict.text)}</p>"
     table = results.to_dataframe().set_index("number")
     columns = ["value", "epoch", "state", *(c for c in table if c.startswith("params_"))]
     top = table.loc[[trial.number for trial in results.top(_SHOWN)], columns]

@@ -14,6 +14,8 @@ from studies.results.trial import Trial, TrialWithResult, trial_of
 from tracking.history.study_history import StudyHistory, study_names
 from tracking.history.study_history import read_study as read_record
 from tracking.history.trials_table import trials_table
+from tracking.history.verdicts import StudyVerdict, study_verdict
+from tracking.records.confirmations import Confirmation, Corrected
 from tracking.store.folder import Store
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ class StudyResults(StudyHistory):
         history = ks.read_study("digits")
         history.best.value, history.best.epoch, history.best.params
         history.best.curve["val_accuracy"].plot()
+        history.verdict.text  # how much of the best value to believe
         history.to_dataframe().sort_values("value")
         history.plot.parallel_coordinates()
         classes = history.predict(x).argmax(axis=1)
@@ -76,6 +79,24 @@ class StudyResults(StudyHistory):
     def best_params(self) -> dict[str, Any] | None:
         """The best trial's hyperparameters, or None."""
         return None if self.best is None else dict(self.best.params)
+
+    @cached_property
+    def verdict(self) -> StudyVerdict:
+        """How much of the best value to believe: ``history.verdict.text`` is a sentence or two."""
+        return study_verdict(self)
+
+    @property
+    def corrected(self) -> Corrected | None:
+        """The best value, corrected for being the best of many, with its interval.
+
+        None if it can't be: ``history.verdict.unknown`` says why.
+        """
+        return self.verdict.corrected
+
+    @property
+    def confirmations(self) -> tuple[Confirmation, ...]:
+        """The outcomes of `confirm`, the last one last."""
+        return self.verdict.confirmations
 
     def trial(self, number: int) -> Trial:
         """Returns a trial by number.

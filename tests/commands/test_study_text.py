@@ -16,7 +16,9 @@ from studies.commands.main import tell
 from studies.commands.texts.definition_text import definition_text
 from studies.commands.texts.study_text import study_text
 from tracking.history.study_history import StudyHistory
+from tracking.history.verdicts import StudyVerdict
 from tracking.records import TrialRecord
+from tracking.records.confirmations import Corrected, Interval
 from tracking.store.folder import Store
 
 SPACE = ks.SearchSpace(
@@ -46,7 +48,9 @@ def history_of(*trials: TrialRecord) -> StudyHistory:
 
 
 def text_of(history: StudyHistory, **wanted: Any) -> str:
-    return study_text(history, curve=lambda trial: {1: 0.5, 2: 0.7, 3: 0.6}, **wanted)
+    corrected = Corrected(0.123, Interval(0.1312, 0.1199, 0.1403), 9, 360, 1000, "A note.")
+    verdict = StudyVerdict("val_loss", 0.12346, corrected)
+    return study_text(history, curve=lambda _: {1: 0.5, 2: 0.7, 3: 0.6}, verdict=verdict, **wanted)
 
 
 @pytest.mark.parametrize("columns", [60, 80, 200])
@@ -64,9 +68,12 @@ def test_every_line_fits(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
 
 def test_the_verdict_comes_first() -> None:
     lines = text_of(history_of(*(trial(number) for number in range(9)))).splitlines()
-    assert lines[:2] == [
+    assert lines[:5] == [
         "study      scripted",
         "best       trial 0: val_loss 0.123457 at epoch 1 of 3  ▁█▅",
+        "verdict    Reported 0.123. Expect 0.131 (0.120 to 0.140).",
+        "           Corrected for the choice among 9 trials, on 360 validation samples.",
+        "           A note.",
     ]
 
 

@@ -139,16 +139,14 @@ def test_importance_is_that_of_optuna(store: Store) -> None:
     assert math.fsum(found.values()) == pytest.approx(1)
 
 
-def test_the_verdict_states_what_numpy_computes(store: Store) -> None:
+def test_the_verdict_counts_all_trials(store: Store) -> None:
     history = record(store, "verdict", 60)
-    values = np.array([t.best.value for t in history.ended if t.best is not None])
-    error = math.sqrt(values.max() * (1 - values.max()) / 400)
-    near = int((values >= values.max() - error).sum()) - 1
-    said = dict(verdict(StudyData(history)).trust)
-    assert f"The best of {len(values)} values" in said["Selection"]
-    assert f"{error:.2g}; {near} other trial" in said["Selection"]
-    counts = history.counts()
+    found = verdict(StudyData(history))
+    said, counts = dict(found.trust), history.counts()
+    assert f"The best of {len(StudyData(history).ranked)} values" in said["Choice"]
     assert f"{counts['pruned']} pruned, {counts['infeasible']} infeasible" in said["Trials"]
+    # There are no scores of samples.
+    assert "What to expect is unknown" in found.believe and "Not yet" in said["Confirmed"]
 
 
 def test_a_page_holds_texts_as_texts(store: Store) -> None:
@@ -256,6 +254,7 @@ def test_a_launch_leaves_a_report_of_its_outcome(tmp_path: Path) -> None:
     assert best is not None and best.best is not None
     text = (folder / "report.html").read_text(encoding="utf-8")
     assert f"Trial {best.number} reached val_loss {best.best.value:.4g}" in text
+    assert f"Reported {best.best.value:.4g}. What to expect is unknown" in text
     rows = json.loads(Page(text).scripts[0])["tables"]["trials"]
     assert rows["trial"] == [trial.number for trial in history.trials]
     plots = {path.stem for path in (folder / "plots").iterdir()}

@@ -54,10 +54,11 @@ def table(note: str) -> list[list[str]]:
 def test_the_verdict_comes_first(shared_store: Store) -> None:
     history = study(shared_store, "손글씨 연구 1", notes="Why.")
     note = study_note(history, "all 3 trials are done")
-    first, _, links, _, states, *rest = note.splitlines()
+    first, _, verdict, _, links, _, states, *rest = note.splitlines()
     assert first.startswith("**Best: val_loss 0.48 at epoch 2, [trial 2](#/experiments/")
     # From the first trial's value to the best.
     assert first.endswith("0.5 `█▅▁` 0.48") and "not verified" in first
+    assert verdict.startswith("Reported 0.48. What to expect is unknown")
     assert [*re.findall(r"\[(\w+)\]\(#/", links)] == ["trials", "charts", "curves"]
     assert states == "3 of 12 trials: 3 complete. Stopped: all 3 trials are done."
     assert rest[1:6] == [

@@ -18,5 +18,6 @@
 | `trial_scores` | the scores of validation samples of a study's trials |
 | `trials_table` | a study's trials as a table, a row for each |
 | `trial_reading` | reading a study's trials from MLflow's tables |
+| `verdicts` | how much of a study's best value to believe |
 | `validation_predictions` | what the champion predicts, in the record |
 """

@@ -11,6 +11,7 @@ from tracking.history.evaluations import read_evaluations
 from tracking.history.selection import best_trial
 from tracking.history.sparkline import sparkline
 from tracking.history.study_history import StudyHistory
+from tracking.history.verdicts import study_verdict
 from tracking.records import EndedTrial, TrialRecord
 from tracking.records.verified import is_partial, is_whole
 from tracking.runs.pages.addresses import VIEWS, artifact_page, model_page, run_page, view_page
@@ -39,13 +40,15 @@ def study_note(history: StudyHistory, stopped: str = "") -> str:
     description, best = history.description, history.best
     objective, counts = description.objective, history.counts()
     states = ", ".join(f"{n} {name}" for name, n in counts.items() if n and name != "total")
-    if not stopped:
+    running = not stopped
+    if running:
         stopped = "It is running: this text is written again when it stops"
     else:
         stopped = f"Stopped: {plain(stopped)}"
     lines = [
-        _verdict(history, best),
+        _outcome(history, best),
         "",
+        *([] if running or best is None else [plain(study_verdict(history).text), ""]),
         " · ".join(_links(history)),
         "",
         f"{counts['total']} of {description.trials} trials: {states or 'none'}. {stopped}.",
@@ -89,7 +92,7 @@ def shell_commands(
     ]
 
 
-def _verdict(history: StudyHistory, best: EndedTrial | None) -> str:
+def _outcome(history: StudyHistory, best: EndedTrial | None) -> str:
     metric = plain(history.description.objective.metric)
     if best is None or best.best is None:
         return f"**No trial has a value of {metric} yet.**"

@@ -7,4 +7,5 @@
 | `model_files` | the files of registered models |
 | `registered_models` | the registered model of a study |
 | `registrar` | where a champion is registered: in a store, or on a server |
+| `verdicts` | the verdict on a study, on its champion |
 """

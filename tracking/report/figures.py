@@ -10,6 +10,7 @@ import altair as alt
 from tracking.records.validation_predictions import ValidationPredictions
 from tracking.report.axes import HyperparameterAxis
 from tracking.report.charts import (
+    belief,
     contour,
     history,
     hyperparameters,
@@ -21,6 +22,7 @@ from tracking.report.examples import Example, worst_examples
 from tracking.report.trial_data import Columns, StudyData
 
 OF_CHAMPION = "The champion on validation data"
+TO_BELIEVE = "How much of it to believe"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Section:
 def sections(data: StudyData) -> list[Section]:
     """Returns the charts of a study that have something to show, by section."""
     found = [
+        Section(TO_BELIEVE, tuple(_belief(data))),
         Section("How the search went", tuple(_search(data))),
         Section("What the hyperparameters do", tuple(_hyperparameters(data))),
         Section("How the trials trained", tuple(_training(data))),
@@ -73,7 +76,7 @@ def sections(data: StudyData) -> list[Section]:
         )
         shown = tuple(_champion(found_predictions))
         examples = worst_examples(found_predictions)
-        found.insert(3, Section(OF_CHAMPION, shown, text, examples))
+        found.insert(4, Section(OF_CHAMPION, shown, text, examples))
     return [each for each in found if each.figures]
 
 
@@ -84,6 +87,20 @@ def tables(data: StudyData) -> dict[str, Columns]:
         "curves": data.curves,
         "parallel": hyperparameters.parallel_rows(data),
     }
+
+
+def _belief(data: StudyData) -> Iterator[Figure]:
+    verdict = data.verdict
+    if verdict.corrected is None and verdict.confirmation is None:
+        return
+    yield Figure(
+        belief.belief(data),
+        "The best value as it stands, and what is left of it. Lines are 95 % intervals: corrected "
+        "for the choice among all trials, on validation samples; confirmed on samples of the test "
+        "part. Rings are trainings under new seeds, on the same validation samples: they vary less "
+        "than new data would.",
+        plotted=True,
+    )
 
 
 def _search(data: StudyData) -> Iterator[Figure]:

@@ -36,6 +36,12 @@ class StudyPlots:
         names = ", ".join(name for name in dir(type(self)) if not name.startswith("_"))
         return f"<plots of {self._read.history.description.name!r}: {names}>"
 
+    def belief(self) -> alt.LayerChart:
+        """Returns the best value as reported, corrected, and confirmed."""
+        from tracking.report.charts.belief import belief
+
+        return self._shown(belief(self._data))
+
     def history(self) -> alt.LayerChart:
         """Returns each trial's value, and the best so far."""
         from tracking.report.charts.history import optimization_history

@@ -13,6 +13,7 @@ from tracking.history.selection import holding
 from tracking.history.study_history import StudyHistory
 from tracking.history.trial_reading import metric_by_step
 from tracking.history.validation_predictions import read_validation_predictions
+from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial, TrialRecord
 from tracking.records.validation_predictions import ValidationPredictions
 from tracking.report.axes import HyperparameterAxis, axes_of
@@ -51,6 +52,11 @@ class StudyData:
     def ranked(self) -> list[EndedTrial]:
         """The trials with a value that `model.fit` does not contradict, best first."""
         return holding(self.history.trials, self.history.description.objective)
+
+    @cached_property
+    def verdict(self) -> StudyVerdict:
+        """How much of the best value to believe."""
+        return study_verdict(self.history)
 
     @cached_property
     def predictions(self) -> ValidationPredictions | None:

@@ -27,6 +27,7 @@ class Verdict:
     Attributes:
         asked: The question, in sentences.
         found: The answer, in one sentence.
+        believe: How much of the best value to believe, in one line; or empty.
         params: The best trial's hyperparameters, as texts by name.
         trust: How far to trust the value: a heading and sentences each.
         following: What to do next, in sentences.
@@ -35,6 +36,7 @@ class Verdict:
 
     asked: tuple[str, ...]
     found: str
+    believe: str
     params: tuple[tuple[str, str], ...]
     trust: tuple[tuple[str, str], ...]
     following: tuple[str, ...]
@@ -66,6 +68,7 @@ def verdict(data: StudyData, without: Path | None = None) -> Verdict:
     return Verdict(
         _asked(data),
         found,
+        "" if best is None else data.verdict.text,
         params,
         tuple(_trust(data, best)),
         tuple(_following(data, best)),
@@ -109,7 +112,7 @@ def _trust(data: StudyData, best: EndedTrial | None) -> list[tuple[str, str]]:
         )
     if best is None or best.value is None:
         return kinds
-    kinds.insert(0, ("Selection", _selection(data, best)))
+    kinds.insert(0, ("Choice", _selection(data)))
     kinds.append(("Verified", _verified(best)))
     spread = best.result.spread
     if spread is not None:
@@ -119,11 +122,10 @@ def _trust(data: StudyData, best: EndedTrial | None) -> list[tuple[str, str]]:
                 f"± {number(spread, 2)} over {len(best.result.repeats)} seeds of the best trial.",
             )
         )
-    kinds += [
-        ("Confirmed", "Not yet: the best trials were not trained again under new seeds."),
-        ("Test part", _on_test(data)),
-    ]
-    return kinds
+    if data.verdict.confirmation is None:
+        not_yet = "Not yet: the best trials were not trained again under new seeds."
+        kinds.append(("Confirmed", not_yet))
+    return [*kinds, ("Test part", _on_test(data))]
 
 
 def _on_test(data: StudyData) -> str:
@@ -148,43 +150,11 @@ def _on_test(data: StudyData) -> str:
     )
 
 
-def _selection(data: StudyData, best: EndedTrial) -> str:
-    """Returns how many noisy values the best is the best of."""
-    amount = len(data.ranked)
-    if amount == 1:
-        return "The only value so far: nothing to compare it with."
-    text = (
-        f"The best of {amount:,} values, each measured on the same validation samples: expect "
-        "less on new data."
+def _selection(data: StudyData) -> str:
+    """Returns what the expected value rests on."""
+    return " ".join(data.verdict.grounds) or (
+        f"The best of {count(len(data.ranked), 'value')} measured on the same validation samples."
     )
-    error = standard_error(data)
-    if error is None or best.value is None:
-        return text
-    near = sum(
-        abs(trial.value - best.value) <= error
-        for trial in data.ranked[1:]
-        if trial.value is not None
-    )
-    return f"{text} The standard error of one such value is {number(error, 2)}; " + (
-        f"{count(near, 'other trial')} {'is' if near == 1 else 'are'} that close to the best."
-        if near
-        else "no other trial is that close to the best."
-    )
-
-
-def standard_error(data: StudyData) -> float | None:
-    """Returns the standard error of the best value, if it is an accuracy.
-
-    That of a share of n independent samples, sqrt(p (1 - p) / n): see Wasserman, All of Statistics,
-    6.3. None for other metrics, or if the number of validation samples is not known.
-    """
-    description = data.history.description
-    samples = description.data.sizes.get("validation", 0)
-    best = data.ranked[0].value if data.ranked else None
-    names = description.objective.metric.split("_")
-    if best is None or "accuracy" not in names or not samples or not 0 <= best <= 1:
-        return None
-    return math.sqrt(best * (1 - best) / samples)
 
 
 def _verified(best: EndedTrial) -> str:

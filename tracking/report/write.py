@@ -41,11 +41,12 @@ def warm_up() -> None:
 
 def early_plots(history: StudyHistory) -> dict[str, str]:
     """Returns the plots that don't depend on the champion, by name; for `write_report`."""
-    from tracking.report.figures import OF_CHAMPION, sections
+    from tracking.report.figures import OF_CHAMPION, TO_BELIEVE, sections
     from tracking.report.trial_data import StudyData
 
     data = StudyData(history)
-    shown = [section for section in sections(data) if section.heading != OF_CHAMPION]
+    late = (OF_CHAMPION, TO_BELIEVE)
+    shown = [section for section in sections(data) if section.heading not in late]
     return dict(_plots(data, shown))
 
 

@@ -15,6 +15,7 @@ from tracking.history.reasons import reasons
 from tracking.history.sparkline import sparkline
 from tracking.history.study_history import StudyHistory
 from tracking.history.summary import shell_commands
+from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial
 from tracking.store.folder import default_store_path
 
@@ -26,6 +27,7 @@ def study_text(
     history: StudyHistory,
     *,
     curve: Curve | None = None,
+    verdict: StudyVerdict | None = None,
     top: int | None = None,
     every: bool = False,
 ) -> str:
@@ -34,13 +36,16 @@ def study_text(
     Args:
         history: The study.
         curve: Reads a trial's objective by epoch; None: from the record.
+        verdict: How much of the best value to believe; None: from the record.
         top: How many of the best trials; None: as many of five as fit next to each other.
         every: Whether to list all trials instead.
     """
     best = history.best
     if curve is None:
         curve = RecordedCurves(history.store, history.trials if every else history.top(top or 5))
-    lines = all_wrapped([*_verdict(history, curve), *_reasons(history), *_notes(history)])
+    verdict = verdict or study_verdict(history)
+    outcome = _outcome(history, curve, verdict)
+    lines = all_wrapped([*outcome, *_reasons(history), *_notes(history)])
     if every and history.trials:
         lines += ["", *all_trials(history, curve)]
     elif best is not None:
@@ -56,10 +61,11 @@ def study_text(
 def verdict_text(history: StudyHistory) -> str:
     """Returns the outcome of a study in a few lines."""
     curve = RecordedCurves(history.store, history.top(1))
-    return "\n".join(all_wrapped([*_verdict(history, curve), *_reasons(history)]))
+    outcome = _outcome(history, curve, study_verdict(history))
+    return "\n".join(all_wrapped([*outcome, *_reasons(history)]))
 
 
-def _verdict(history: StudyHistory, curve: Curve) -> list[str]:
+def _outcome(history: StudyHistory, curve: Curve, verdict: StudyVerdict) -> list[str]:
     """Returns what was found, how far to trust it, and how far the study is."""
     description, best, counts = history.description, history.best, history.counts()
     lines = [f"study      {description.name}"]
@@ -74,6 +80,8 @@ def _verdict(history: StudyHistory, curve: Curve) -> list[str]:
         )
         if best.result.reason:
             lines.append(f"           it ended early: {best.result.reason}")
+        lines.append(f"verdict    {verdict.text}")
+        lines += [f"           {sentence}" for sentence in verdict.grounds]
         lines.append(f"model      {_model(history, best)}")
     lines.append(
         f"trials     {counts['total']} of {description.trials}: {states(counts) or 'none yet'}"

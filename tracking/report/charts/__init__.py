@@ -2,6 +2,7 @@
 
 | module | holds |
 |---|---|
+| `belief` | how much of the best value to believe |
 | `contour` | the objective over two hyperparameters |
 | `history` | the objective by trial, and by epochs trained |
 | `hyperparameters` | parallel coordinates, importance, slices |

@@ -59,3 +59,15 @@ def version_description(
         "plain model.fit, and compare:",
     ]
     return "\n".join([*lines, *code_block([command])]).rstrip()
+
+
+def with_verdict(text: str, former: str, verdict: str) -> str:
+    """Returns a version's description that begins with the verdict on its study.
+
+    Args:
+        text: The description, which a person may have changed.
+        former: The verdict that it begins with, or empty.
+        verdict: The present verdict, or empty.
+    """
+    text = text.removeprefix(f"**{plain(former)}**").lstrip()
+    return f"**{plain(verdict)}**\n\n{text}" if verdict else text

@@ -1,0 +1,188 @@
+"""The verdict on a recorded study: what it rests on, that it is never outdated, where it stands."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from html import escape
+from typing import Any
+
+import numpy as np
+import pytest
+from handmade import ENVIRONMENT, make_spec, record_trial
+from scripted import describe
+
+import kerastudy as ks
+from studies.commands.output import study_document
+from studies.commands.texts.study_text import study_text
+from studies.results.study_results import StudyResults
+from tracking import tags
+from tracking.history.confirmations import record_confirmation
+from tracking.history.study_history import StudyHistory, read_study
+from tracking.history.summary import study_note
+from tracking.history.verdicts import StudyVerdict, record_corrected, study_verdict
+from tracking.records import Objective
+from tracking.records.confirmations import Confirmation, Interval, Racer
+from tracking.report.charts.belief import belief
+from tracking.report.trial_data import StudyData
+from tracking.report.verdict import verdict
+from tracking.runs.study_runs import StudyRuns
+from tracking.scores.sample_scores import SampleScores
+from tracking.scores.score_files import write_scores
+from tracking.store.folder import Store
+
+SAMPLES = 200
+
+
+def study(store: Store, name: str, shares: list[float], scored: int = 99) -> StudyHistory:
+    """A study whose trials classify these shares of the samples rightly; the first have scores."""
+    objective = Objective("val_accuracy", "max")
+    space = ks.SearchSpace(ks.Float("rate", 0.0, 1.0))
+    described = describe(name=name, space=space, objective=objective)
+    runs = StudyRuns.create(store, described, ENVIRONMENT)
+    for number, share in enumerate(shares):
+        right = rights(number, share)
+        spec = make_spec(number, values={"rate": 0.5}, objective=objective)
+        record_trial(runs, spec, [{"val_accuracy": float(right.mean())}])
+        if number < scored:
+            scores = SampleScores("val_accuracy", "mean", right, 1)
+            path = runs.files.scores(number)
+            write_scores(path, [scores], weights_sha256=f"{number:064x}")
+    return read_study(store, name)
+
+
+def rights(number: int, share: float) -> np.ndarray:
+    random = np.random.default_rng(number)
+    return (random.permutation(SAMPLES) < share * SAMPLES).astype(np.float32)
+
+
+def by_hand(shares: list[float], resamples: int = 4000) -> tuple[float, float, float]:
+    """The bias correction as its paper describes it, a resample at a time, of other resamples."""
+    random, found = np.random.default_rng(99), []
+    right = np.stack([rights(number, share) for number, share in enumerate(shares)])
+    for _ in range(resamples):
+        drawn = random.integers(0, SAMPLES, SAMPLES)
+        left = np.setdiff1d(np.arange(SAMPLES), drawn)
+        found.append(right[right[:, drawn].mean(axis=1).argmax()][left].mean())
+    return float(np.mean(found)), *map(float, np.quantile(found, [0.025, 0.975]))
+
+
+SHARES = [0.9, 0.91, 0.905, 0.92, 0.9, 0.915]
+
+
+def test_it_corrects_the_trials_that_count(shared_store: Store) -> None:
+    history = study(shared_store, "corrected", SHARES)
+    client = shared_store.client
+    # Contradicted by `model.fit`, so that the next best is the best.
+    client.set_tag(history.trials[3].run_id, tags.VERIFIED, "model.fit, differs: in epoch 1")
+    history = read_study(shared_store, "corrected")
+    assert history.best is not None and history.best.number == 5
+    found = study_verdict(history)
+    assert found.corrected is not None and found.reported == history.best.value
+    assert (found.corrected.trials, found.corrected.samples) == (5, SAMPLES)
+    counted = [share if number != 3 else 0.0 for number, share in enumerate(SHARES)]
+    estimate = found.corrected.estimate
+    assert (estimate.value, estimate.low, estimate.high) == pytest.approx(
+        by_hand(counted), abs=0.01
+    )
+
+
+def test_trials_without_scores_are_named(shared_store: Store) -> None:
+    lacking = study_verdict(study(shared_store, "some lack them", SHARES, scored=4))
+    assert lacking.grounds[-1] == "2 trials have no scores of samples, and did not count."
+    best_lacks = study_verdict(study(shared_store, "the best lacks them", SHARES, scored=3))
+    assert best_lacks.corrected is None
+    assert "What to expect is unknown: trial 3, the best, has no scores" in best_lacks.text
+    none = study_verdict(study(shared_store, "none has them", SHARES, scored=0))
+    assert "the record has no scores of validation samples; `kerastudy confirm`" in none.text
+
+
+def test_a_study_without_values_has_a_verdict(shared_store: Store) -> None:
+    history = study(shared_store, "no values", [])
+    assert study_verdict(history).text == "No trial has a value of val_accuracy yet."
+    one = study_verdict(study(shared_store, "one trial", [0.9]))
+    assert one.text.startswith("Reported 0.90") and "there was no choice" in one.grounds[0]
+
+
+def test_what_a_launch_recorded_is_used_only_for_the_same_trials(shared_store: Store) -> None:
+    history = study(shared_store, "recorded", SHARES)
+    computed = study_verdict(history).corrected
+    record_corrected(history)
+    assert study_verdict(history).corrected == computed
+    # It is read, not computed: another number is believed.
+    client, run = shared_store.client, history.parent_run_id
+    fields = json.loads(client.get_run(run).data.tags[tags.CORRECTED])
+    fields["corrected"]["estimate"]["value"] = 0.5
+    client.set_tag(run, tags.CORRECTED, json.dumps(fields))
+    changed = study_verdict(history).corrected
+    assert changed is not None and changed.estimate.value == 0.5
+    # Unless a trial does not count, a file of scores is gone, or the tag is damaged.
+    fewer = study_verdict(replace(history, trials=history.trials[:-1])).corrected
+    assert fewer is not None and fewer.trials == len(SHARES) - 1 and fewer.estimate.value != 0.5
+    history.files.scores(0).unlink()
+    without = study_verdict(history).corrected
+    assert without is not None and without.trials == len(SHARES) - 1
+    client.set_tag(run, tags.CORRECTED, "{")
+    assert study_verdict(history).corrected == without
+
+
+def confirmed(history: StudyHistory, **changes: Any) -> Confirmation:
+    assert history.best is not None and history.best.value is not None
+    made = Confirmation(
+        study=history.description.name,
+        engine=history.description.engine,
+        run_id="",
+        metric="val_accuracy",
+        direction="max",
+        reported_trial=history.best.number,
+        reported=history.best.value,
+        corrected=None,
+        seeds=(1, 2, 3, 4, 5),
+        race=(Racer(3, (0.9,) * 5, 2000, 1), Racer(1, (0.9,) * 5, 1000, 1)),
+        default=Racer(-1, (0.89, 0.88, None, 0.9, 0.89), 3000, 1),
+        winner=3,
+        recommended=1,
+        confirmed=Interval(0.9012, 0.8711, 0.9303),
+        gain=Interval(0.0121, 0.0041, 0.0202),
+        test_samples=300,
+        readings=1,
+        time=1,
+    )
+    return replace(made, **changes)
+
+
+def test_it_stands_everywhere_in_the_same_words(shared_store: Store) -> None:
+    """And the last confirmation counts."""
+    history = study(shared_store, "confirmed", SHARES)
+    for time, value in ((1, 0.5), (2, 0.9012)):
+        interval = Interval(value, value - 0.0301, value + 0.0301)
+        record_confirmation(history, confirmed(history, confirmed=interval, time=time))
+    expected = (
+        "Reported 0.920. Expect 0.901 (0.871 to 0.931). Better than the default by 0.012 (0.004 to "
+        "0.020). A network of half the size is as good: trial 1."
+    )
+    results = StudyResults.of(history)
+    document = study_document(history)["verdict"]
+    assert results.verdict.text == expected == document["text"]
+    assert [each["confirmed"]["value"] for each in document["confirmations"]] == [0.5, 0.9012]
+    assert results.confirmations[-1].winner == 3 and results.corrected is not None
+    assert "This is the last of 2 confirmations." in results.verdict.grounds
+    assert f"<p>{escape(expected)}</p>" in results._repr_html_()
+    assert expected in " ".join(study_text(history).split())
+    assert expected in study_note(history, "done") and expected not in study_note(history)
+    data = StudyData(history)
+    assert verdict(data).believe == expected
+    drawn = belief(data).to_dict()
+    assert drawn["description"] == expected
+    (rows,) = drawn["datasets"].values()
+    assert {row["place"]: row["value"] for row in rows} == {
+        "reported": pytest.approx(0.92),
+        "corrected": results.corrected.estimate.value,
+        "trial 3, new seeds": 0.9,
+        "default, new seeds": 0.89,
+        "confirmed, test part": 0.9012,
+    }
+
+
+def test_a_verdict_without_anything_is_short() -> None:
+    assert StudyVerdict("val_loss", None, None).text == "No trial has a value of val_loss yet."

@@ -1,0 +1,164 @@
+"""How much of a study's best value to believe, from the record."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from search_spaces.errors import StatisticsError
+from tracking import tags
+from tracking.history.confirmations import read_confirmations
+from tracking.history.study_history import StudyHistory
+from tracking.records import EndedTrial
+from tracking.records.confirmations import Confirmation, Corrected, Interval
+from tracking.statistics.sentences import grounds, verdict_sentences
+
+# Raise it if the same trials get another correction.
+_VERSION = 1
+# Corrections that take less time than to record them are not.
+_FEWEST_RECORDED = 2
+
+
+@dataclass(frozen=True)
+class StudyVerdict:
+    """What is known of a study's best value, beyond the value.
+
+    Attributes:
+        metric: The objective's metric.
+        reported: The best value, or None.
+        corrected: The best value, corrected for being the best of many; None if it can't be.
+        unknown: Why it can't be, and what to do; or empty.
+        confirmations: The outcomes of `kerastudy confirm`, the last one last.
+    """
+
+    metric: str
+    reported: float | None
+    corrected: Corrected | None
+    unknown: str = ""
+    confirmations: tuple[Confirmation, ...] = ()
+
+    @property
+    def confirmation(self) -> Confirmation | None:
+        """The last confirmation, or None."""
+        return self.confirmations[-1] if self.confirmations else None
+
+    @cached_property
+    def sentences(self) -> tuple[str, ...]:
+        """What to believe."""
+        return verdict_sentences(
+            self.metric, self.reported, self.corrected, self.confirmation, unknown=self.unknown
+        )
+
+    @cached_property
+    def grounds(self) -> tuple[str, ...]:
+        """What that rests on, in sentences."""
+        amount = len(self.confirmations)
+        return grounds(self.corrected, self.confirmation, confirmations=amount)
+
+    @property
+    def text(self) -> str:
+        """What to believe, in one line."""
+        return " ".join(self.sentences)
+
+
+def study_verdict(history: StudyHistory) -> StudyVerdict:
+    """Returns what is known of a study's best value under one engine.
+
+    The correction is computed, unless a launch recorded it for the same trials.
+    """
+    metric, best = history.description.objective.metric, history.best
+    if best is None:
+        return StudyVerdict(metric, None, None)
+    trials = history.top(len(history.trials))
+    corrected, unknown = _recorded(history, trials) or _computed(history, trials)
+    found = tuple(read_confirmations(history))
+    return StudyVerdict(metric, best.value, corrected, unknown, found)
+
+
+def record_corrected(history: StudyHistory) -> None:
+    """Records a study's corrected value, with the trials that it depends on.
+
+    It takes seconds for thousands of trials. Readers compare the trials: it is never outdated.
+    """
+    trials = history.top(len(history.trials))
+    if len(trials) < _FEWEST_RECORDED or _recorded(history, trials) is not None:
+        return
+    key = _key(history, trials)
+    corrected, unknown = _computed(history, trials)
+    found = None if corrected is None else dataclasses.asdict(corrected)
+    text = json.dumps({"key": key, "corrected": found, "unknown": unknown}, ensure_ascii=False)
+    for name, part in tags.split_text(tags.CORRECTED, text).items():
+        history.store.client.set_tag(history.parent_run_id, name, part)
+
+
+def _recorded(
+    history: StudyHistory, trials: Sequence[EndedTrial]
+) -> tuple[Corrected | None, str] | None:
+    """Returns what `record_corrected` recorded, or None if that is of other trials."""
+    run = history.store.client.get_run(history.parent_run_id)
+    text = tags.join_text(run.data.tags, tags.CORRECTED)
+    if text is None:
+        return None
+    try:
+        fields = json.loads(text)
+        if fields["key"] != _key(history, trials):
+            return None
+        return _read(fields["corrected"]), str(fields["unknown"])
+    except (ValueError, KeyError, TypeError):
+        # Changed in MLflow.
+        return None
+
+
+def _read(fields: dict[str, Any] | None) -> Corrected | None:
+    if fields is None:
+        return None
+    return Corrected(**{**fields, "estimate": Interval(**fields["estimate"])})
+
+
+def _key(history: StudyHistory, trials: Sequence[EndedTrial]) -> str:
+    """Returns a digest of what a correction depends on: trials, and the files of their scores."""
+    folder, sizes = history.files.folder, []
+    if folder.is_dir():
+        with os.scandir(folder) as entries:
+            sizes = [(e.name, e.stat().st_size) for e in entries if ".scores." in e.name]
+    facts = [(t.run_id, t.value, t.epoch, t.result.weights_sha256) for t in trials]
+    text = json.dumps([_VERSION, facts, sorted(sizes)])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _computed(history: StudyHistory, trials: Sequence[EndedTrial]) -> tuple[Corrected | None, str]:
+    """Returns a study's corrected value, or None and why."""
+    # Late: a study without scores needs none of it.
+    from tracking.history.trial_scores import trial_scores
+    from tracking.statistics.corrected import corrected
+
+    best, direction = trials[0], history.description.objective.direction
+    if len({t.result.validation_digest for t in trials}) > 1:
+        return None, "the trials were validated on different samples, so none can be compared"
+    scores = trial_scores(history)
+    if best.number not in scores:
+        return None, _without_scores(best, len(scores))
+    try:
+        found = corrected(scores, direction, reported=best.value)
+    except StatisticsError as error:
+        return None, str(error)
+    except (ArithmeticError, MemoryError, ValueError) as error:
+        # No launch fails for that.
+        return None, f"it could not be computed ({type(error).__name__}: {error})"
+    missing = len(trials) - len(scores)
+    if missing:
+        trials_are = "1 trial has" if missing == 1 else f"{missing:,} trials have"
+        note = f"{trials_are} no scores of samples, and did not count."
+        found = dataclasses.replace(found, note=f"{note} {found.note}".strip())
+    return found, ""
+
+
+def _without_scores(best: EndedTrial, scored: int) -> str:
+    whose = f"trial {best.number}, the best, has" if scored else "the record has"
+    return f"{whose} no scores of validation samples; `kerastudy confirm` finds out"

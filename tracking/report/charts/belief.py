@@ -1,0 +1,89 @@
+"""How much of the best value to believe: as reported, corrected, and confirmed."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import altair as alt
+
+from tracking.history.verdicts import StudyVerdict
+from tracking.records.confirmations import Interval, Racer
+from tracking.report.charts import theme
+from tracking.report.formats import significant
+from tracking.report.trial_data import StudyData
+
+REPORTED, CORRECTED, CONFIRMED = "reported", "corrected", "confirmed, test part"
+
+
+def belief(data: StudyData) -> alt.LayerChart:
+    """Returns the best value as reported, its intervals, and the values under new seeds."""
+    verdict = data.verdict
+    rows = [row for row in _rows(verdict) if math.isfinite(row["value"])]
+    places = list(dict.fromkeys(row["place"] for row in rows))
+    ends = [row[name] for row in rows for name in ("value", "low", "high") if row.get(name)]
+    scale = alt.Scale(domain=[min(ends), max(ends)], zero=False, nice=True)
+    x = alt.X("value:Q", title=verdict.metric, scale=scale)
+    y = alt.Y("place:N", sort=places, title=None, axis=alt.Axis(labelLimit=180, labelFontSize=12))
+    colors = [_color(place) for place in places]
+    color = alt.Color("place:N", legend=None, scale=alt.Scale(domain=places, range=colors))
+    tooltip = [
+        alt.Tooltip("place:N", title="what"),
+        alt.Tooltip("value:Q", title=verdict.metric, format=".5~g"),
+        alt.Tooltip("interval:N", title="95 % interval"),
+        alt.Tooltip("seed:N", title="seed"),
+    ]
+    base = alt.Chart(alt.InlineData(values=rows)).encode(y=y, color=color, tooltip=tooltip)
+    lines = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=4, strokeCap="round")
+    seeds = base.transform_filter("isValid(datum.seed)").mark_point(size=60, strokeWidth=1.6)
+    points = base.transform_filter("!isValid(datum.seed)").mark_point(
+        filled=True, size=120, opacity=1
+    )
+    return theme.finished(
+        theme.layers(
+            lines.encode(x=alt.X("low:Q", title=verdict.metric, scale=scale), x2="high:Q"),
+            seeds.encode(x=x),
+            points.encode(x=x),
+        ),
+        "belief",
+        f"{verdict.metric}: reported and to expect",
+        36 * len(places) + 20,
+        verdict.text,
+    )
+
+
+def _rows(verdict: StudyVerdict) -> list[dict[str, Any]]:
+    """Returns what the chart shows, from top to bottom."""
+    found: list[dict[str, Any]] = []
+    if verdict.reported is not None:
+        found.append({"place": REPORTED, "value": verdict.reported})
+    if verdict.corrected is not None:
+        found.append(_row(CORRECTED, verdict.corrected.estimate))
+    confirmation = verdict.confirmation
+    if confirmation is None:
+        return found
+    seeds = confirmation.seeds
+    for racer in confirmation.race:
+        if racer.trial == confirmation.winner:
+            found += _seeded(f"trial {racer.trial}, new seeds", racer, seeds)
+    if confirmation.default is not None:
+        found += _seeded("default, new seeds", confirmation.default, seeds)
+    if confirmation.confirmed is not None:
+        found.append(_row(CONFIRMED, confirmation.confirmed))
+    return found
+
+
+def _row(place: str, interval: Interval) -> dict[str, Any]:
+    low, high = significant(interval.low), significant(interval.high)
+    told = f"{interval.low:.4g} to {interval.high:.4g}"
+    return {"place": place, "value": interval.value, "low": low, "high": high, "interval": told}
+
+
+def _seeded(place: str, racer: Racer, seeds: tuple[int, ...]) -> list[dict[str, Any]]:
+    pairs = zip(racer.values, seeds, strict=False)
+    return [{"place": place, "value": v, "seed": str(s)} for v, s in pairs if v is not None]
+
+
+def _color(place: str) -> str:
+    known = {REPORTED: theme.ORANGE, CORRECTED: theme.BLUE, CONFIRMED: theme.GREEN}
+    return known.get(place, theme.GREY if place.startswith("default") else theme.BLUE)
