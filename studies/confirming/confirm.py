@@ -32,14 +32,13 @@ from studies.progress import NoProgress, Progress, showing
 from tracking.history.confirmations import confirmation_of, read_trainings, runs_of
 from tracking.history.evaluations import evaluations_on, read_evaluations, record_evaluation
 from tracking.history.study_history import StudyHistory, read_study
-from tracking.history.summary import renew_note
-from tracking.history.trial_scores import trial_scores
-from tracking.records.confirmations import Confirmation, Corrected
+from tracking.history.verdicts import study_verdict
+from tracking.records.confirmations import Confirmation
 from tracking.records.evaluations import Evaluation, Measured
+from tracking.registry.verdicts import renew_verdict
 from tracking.runs.confirmation_runs import ConfirmationRuns
 from tracking.scores.sample_scores import SampleScores
 from tracking.scores.score_files import ScoresError, read_scores, write_scores
-from tracking.statistics.corrected import corrected
 from tracking.statistics.race import survivors
 from tracking.store.atomic import remove_pieces
 
@@ -194,7 +193,7 @@ class _Confirming:
                     self.runs.stop()
         self.done.clear()
         with suppress(Exception):
-            renew_note(history)
+            renew_verdict(history)
         return found
 
     def _title(self) -> str:
@@ -205,8 +204,10 @@ class _Confirming:
 
     def _found(self) -> Confirmation:
         plan, notes = self.plan, []
-        expected, unknown = corrected_value(plan.history)
-        notes += [unknown] if unknown else []
+        verdict = study_verdict(plan.history)
+        if verdict.unknown:
+            why = verdict.unknown
+            notes.append(f"The best value can't be corrected for the choice: {why}.")
         ranking = self._race()
         scores = self._scores_of_race(ranking)
         reading = None
@@ -219,7 +220,7 @@ class _Confirming:
             self.done,
             ranking,
             run_id=self.runs.run_id,
-            corrected=expected,
+            corrected=verdict.corrected,
             scores=scores,
             reading=reading,
             notes=notes,
@@ -362,21 +363,6 @@ class _Confirming:
             time=now,
             confirmation=self.runs.run_id,
         )
-
-
-def corrected_value(history: StudyHistory) -> tuple[Corrected | None, str]:
-    """Returns a study's best value, corrected for the choice; or None, and why, in a sentence."""
-    scores = trial_scores(history)
-    best = history.best
-    if not scores or best is None:
-        return None, (
-            "No trial has scores of samples, so the best value can't be corrected for the choice."
-        )
-    try:
-        found = corrected(scores, history.description.objective.direction, reported=best.value)
-    except StatisticsError as error:
-        return None, f"The best value can't be corrected for the choice: {error}."
-    return found, ""
 
 
 def _why_not_tested(plan: Plan) -> str:

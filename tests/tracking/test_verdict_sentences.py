@@ -20,8 +20,8 @@ CONFIRMED = Confirmation(
     reported_trial=7,
     reported=0.9744,
     corrected=CORRECTED,
-    seeds=(1, 2, 3, 4, 5),
-    race=(Racer(7, (0.97,) * 5, 2000, 9), Racer(12, (0.97,) * 5, 1000, 9)),
+    seeds=(1, 2, 3, 4),
+    race=(Racer(7, (0.97,) * 4, 2000, 9), Racer(12, (0.97,) * 4, 1000, 9)),
     default=Racer(-1, (0.96,) * 5, 3000, 9),
     winner=7,
     recommended=12,
@@ -30,6 +30,7 @@ CONFIRMED = Confirmation(
     test_samples=360,
     test_digest="d",
     readings=1,
+    test_seeds=(5, 6, 7, 8, 9),
 )
 EXPECTED = "Reported 0.974. Expect 0.969 (0.961 to 0.976)."
 PAID = "Better than the default by 0.012 (0.004 to 0.020)."
@@ -62,7 +63,7 @@ def test_without_a_confirmation() -> None:
         ({"gain": None, "default": None}, f"{EXPECTED} {SMALLER}"),
         (
             {"winner": 12},
-            f"Reported 0.974. Trial 12 was best under 5 new seeds. "
+            f"Reported 0.974. Trial 12 was best under 4 new seeds. "
             f"Expect 0.969 (0.961 to 0.976). {PAID}",
         ),
         (
@@ -82,7 +83,7 @@ def test_without_a_confirmation() -> None:
             f"{EXPECTED} Better than the default by 0.0150 (0.0003 to 0.0299).",
         ),
         (
-            {"default": Racer(7, (0.97,) * 5), "gain": None, "recommended": 7},
+            {"default": Racer(7, (0.97,) * 4), "gain": None, "recommended": 7},
             f"{EXPECTED} Tuning did not pay: the default was best.",
         ),
         # No test part: what was corrected is what to expect.
@@ -117,7 +118,7 @@ def test_each_outcome_of_a_confirmation(changes: dict[str, Any], sentences: str)
     ],
 )
 def test_how_much_smaller(parameters: int, epochs: int, sentence: str) -> None:
-    race = (CONFIRMED.race[0], Racer(12, (0.97,) * 5, parameters, epochs))
+    race = (CONFIRMED.race[0], Racer(12, (0.97,) * 4, parameters, epochs))
     assert said(CORRECTED, replace(CONFIRMED, race=race)) == f"{EXPECTED} {PAID} {sentence}".strip()
 
 
@@ -155,7 +156,8 @@ def test_what_it_rests_on() -> None:
         CONFIRMED, confirmed=Interval(0.9, 0.8, 1.0, 0.975), readings=2, notes=("A note.",)
     )
     assert grounds(CORRECTED, again, confirmations=2) == (
-        "2 trials raced under 5 new seeds; the winner was measured on 360 test samples.",
+        "2 trials raced under 4 new seeds; the winner was trained under 5 more, and measured on "
+        "360 test samples.",
         "The intervals are of 97.5 %, as this test part was read 2 times.",
         "This is the last of 2 confirmations.",
         "A note.",

@@ -45,10 +45,11 @@ def study_note(history: StudyHistory, stopped: str = "") -> str:
         stopped = "It is running: this text is written again when it stops"
     else:
         stopped = f"Stopped: {plain(stopped)}"
+    verdict = None if running or best is None else study_verdict(history)
     lines = [
         _outcome(history, best),
         "",
-        *([] if running or best is None else [plain(study_verdict(history).text), ""]),
+        *([plain(verdict.text), ""] if verdict is not None else []),
         " · ".join(_links(history)),
         "",
         f"{counts['total']} of {description.trials} trials: {states or 'none'}. {stopped}.",
@@ -62,7 +63,9 @@ def study_note(history: StudyHistory, stopped: str = "") -> str:
         _next(history, best),
     ]
     if best is not None:
-        lines += [*code_block(shell_commands(history, best)), *_table(history)]
+        look, report, again = shell_commands(history, best)
+        confirm = [confirm_command(history)] if verdict and not verdict.is_confirmed else []
+        lines += [*code_block([look, report, *confirm, again]), *_table(history)]
     return "\n".join(lines).rstrip()
 
 
@@ -90,6 +93,13 @@ def shell_commands(
         shell_command("report", history.description, store=root, several=several),
         reproduce_command(history.description, best.number, root, several=several),
     ]
+
+
+def confirm_command(history: StudyHistory, without: Path | None = None) -> str:
+    """Returns the command that confirms a study; see `shell_commands`."""
+    root = None if history.store.root == without else history.store.root
+    several = len(history.engines) > 1
+    return shell_command("confirm", history.description, store=root, several=several)
 
 
 def _outcome(history: StudyHistory, best: EndedTrial | None) -> str:

@@ -48,6 +48,11 @@ class StudyVerdict:
         """The last confirmation, or None."""
         return self.confirmations[-1] if self.confirmations else None
 
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the last confirmation is of the present best value."""
+        return self.confirmation is not None and self.confirmation.reported == self.reported
+
     @cached_property
     def sentences(self) -> tuple[str, ...]:
         """What to believe."""
@@ -161,4 +166,4 @@ def _computed(history: StudyHistory, trials: Sequence[EndedTrial]) -> tuple[Corr
 
 def _without_scores(best: EndedTrial, scored: int) -> str:
     whose = f"trial {best.number}, the best, has" if scored else "the record has"
-    return f"{whose} no scores of validation samples; `kerastudy confirm` finds out"
+    return f"{whose} no scores of validation samples"

@@ -9,6 +9,7 @@ from pathlib import Path
 from search_spaces.parameters.kinds import Float, Int
 from tracking.history.evaluations import read_evaluations
 from tracking.history.reasons import reasons
+from tracking.history.summary import confirm_command
 from tracking.records import EndedTrial
 from tracking.records.verified import IDENTICAL, TRAINED_BY_FIT, TRAINED_BY_OWN_FIT, differs
 from tracking.report.formats import count, duration, number, value_text
@@ -217,6 +218,9 @@ def _commands(
     if best is not None:
         again = str(best.number).join(reproduce_command(data, without))
         found.append(("Train the best trial again, by plain model.fit, and compare", again))
+    if best is not None and not data.verdict.is_confirmed:
+        command = confirm_command(history, without)
+        found.append(("Confirm the choice, under new seeds and on the test part", command))
     if history.champion_run_id and history.description.data.sizes.get("test"):
         command = shell_command("evaluate", history.description, store=store, several=several)
         found.append(("Read the sealed test part with the champion", command))

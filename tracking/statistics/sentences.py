@@ -39,7 +39,7 @@ def verdict_sentences(
         reported: The best value, or None if there is none.
         corrected: That value, corrected for the choice; None if it can't be.
         confirmation: The last confirmation, or None.
-        unknown: Why there is no correction, and what to do, without a period.
+        unknown: Why there is no correction, without a period.
 
     Example:
         >>> from tracking.records.confirmations import Corrected, Interval
@@ -92,7 +92,10 @@ def grounds(
     said = [f"{raced}."]
     confirmed = confirmation.confirmed
     if confirmed is not None:
-        said = [f"{raced}; the winner was measured on {confirmation.test_samples:,} test samples."]
+        said = [
+            f"{raced}; the winner was trained under {len(confirmation.test_seeds)} more, and "
+            f"measured on {confirmation.test_samples:,} test samples."
+        ]
         if not math.isclose(confirmed.level, _LEVEL):
             said.append(
                 f"The intervals are of {100 * confirmed.level:.3g} %, as this test part was read "

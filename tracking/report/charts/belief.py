@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
 
 from tracking.history.verdicts import StudyVerdict
-from tracking.records.confirmations import Interval, Racer
+from tracking.records.confirmations import Interval
 from tracking.report.charts import theme
 from tracking.report.formats import significant
 from tracking.report.trial_data import StudyData
 
-REPORTED, CORRECTED, CONFIRMED = "reported", "corrected", "confirmed, test part"
+REPORTED, CORRECTED = "reported", "corrected"
+CONFIRMED, DEFAULT = "confirmed, test part", "default, test part"
 
 
 def belief(data: StudyData) -> alt.LayerChart:
@@ -62,14 +64,12 @@ def _rows(verdict: StudyVerdict) -> list[dict[str, Any]]:
     confirmation = verdict.confirmation
     if confirmation is None:
         return found
-    seeds = confirmation.seeds
-    for racer in confirmation.race:
-        if racer.trial == confirmation.winner:
-            found += _seeded(f"trial {racer.trial}, new seeds", racer, seeds)
-    if confirmation.default is not None:
-        found += _seeded("default, new seeds", confirmation.default, seeds)
+    winner = confirmation.racer(confirmation.winner)
+    found += _seeded(f"trial {winner.trial}, new seeds", winner.values, confirmation.seeds)
     if confirmation.confirmed is not None:
         found.append(_row(CONFIRMED, confirmation.confirmed))
+        found += _seeded(CONFIRMED, confirmation.winner_on_test, confirmation.test_seeds)
+        found += _seeded(DEFAULT, confirmation.default_on_test, confirmation.test_seeds)
     return found
 
 
@@ -79,11 +79,18 @@ def _row(place: str, interval: Interval) -> dict[str, Any]:
     return {"place": place, "value": interval.value, "low": low, "high": high, "interval": told}
 
 
-def _seeded(place: str, racer: Racer, seeds: tuple[int, ...]) -> list[dict[str, Any]]:
-    pairs = zip(racer.values, seeds, strict=False)
-    return [{"place": place, "value": v, "seed": str(s)} for v, s in pairs if v is not None]
+def _seeded(
+    place: str, values: Sequence[float | None], seeds: Sequence[int]
+) -> list[dict[str, Any]]:
+    # Infeasible trainings have no value, and are left out of those on the test part.
+    names = seeds if len(seeds) == len(values) else [0] * len(values)
+    return [
+        {"place": place, "value": value, "seed": str(seed or "new")}
+        for value, seed in zip(values, names, strict=True)
+        if value is not None
+    ]
 
 
 def _color(place: str) -> str:
-    known = {REPORTED: theme.ORANGE, CORRECTED: theme.BLUE, CONFIRMED: theme.GREEN}
-    return known.get(place, theme.GREY if place.startswith("default") else theme.BLUE)
+    known = {REPORTED: theme.ORANGE, CONFIRMED: theme.GREEN, DEFAULT: theme.GREY}
+    return known.get(place, theme.BLUE)
