@@ -8,5 +8,8 @@
 | `in_worker` | scores of samples, where the study is loaded |
 | `scoring` | the objective of each sample of a part |
 | `outcome` | the outcome, from the trainings and their scores |
-| `confirm` | the race, and one reading of the sealed test part |
+| `racing` | the race, and the scores of its trainings |
+| `test_part` | one reading of the sealed test part |
+| `carrying_out` | carries a plan out, and records the outcome |
+| `confirm` | `kerastudy.confirm`, and what the command does |
 """

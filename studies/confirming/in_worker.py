@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import KerastudyError, StudyError
 from studies.error_texts import describe
-from tracking.records import TrialSpec
+from tracking.records import BestEpoch, TrialSpec
 from tracking.scores.sample_scores import SampleScores
 
 if TYPE_CHECKING:
@@ -34,7 +34,12 @@ class PartScores:
 
 
 def scores_in_worker(
-    session: Session, spec: TrialSpec, checkpoint: Path, space: SearchSpace, part: Part, epoch: int
+    session: Session,
+    spec: TrialSpec,
+    checkpoint: Path,
+    space: SearchSpace,
+    part: Part,
+    best: BestEpoch,
 ) -> PartScores:
     """Returns the scores of a part's samples by a training's best weights.
 
@@ -44,7 +49,7 @@ def scores_in_worker(
         checkpoint: The weights of its best epoch.
         space: The study's space.
         part: The part.
-        epoch: The best epoch.
+        best: The best epoch.
 
     Raises:
         StudyError: If the model can't be built, or its objective has no scores of samples.
@@ -63,7 +68,7 @@ def scores_in_worker(
             splits = replace(splits, validation=splits.unseal_test())
         found = scored(model, splits, spec.objective, spec.batch_size)
         return PartScores(
-            replace(found, epoch=epoch), splits.digests[part], validation_digest(splits)
+            replace(found, epoch=best.epoch), splits.digests[part], validation_digest(splits)
         )
     except KerastudyError:
         raise

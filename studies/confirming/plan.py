@@ -258,7 +258,7 @@ def make_plan(history: StudyHistory, options: ConfirmOptions) -> Plan:
     )
 
 
-def model_differs(history: StudyHistory) -> bool:
+def trained_by_fit(history: StudyHistory) -> bool:
     """Returns whether `model.fit` contradicted a trial of the study: then it trains all."""
     return any(differs(each.verified) for each in history.trials)
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from studies.confirming.plan import Training
-from studies.executors.executor import Executor
+from studies.confirming.executors import AnyExecutor
+from studies.confirming.in_worker import Part, PartScores, scores_in_worker
+from studies.confirming.plan import DEFAULTS, Plan, Training
 from studies.progress import Progress
 from tracking.history.confirmations import ConfirmationTraining
 from tracking.records import (
@@ -22,10 +23,13 @@ from tracking.records import (
     TrialTask,
 )
 from tracking.runs.confirmation_runs import ConfirmationRuns
+from tracking.scores.sample_scores import SampleScores
+from tracking.scores.score_files import ScoresError, read_scores, write_scores
 from tracking.store.checkpoints import CheckpointError, check_checkpoint
 
 # A training whose process ends by itself so often is the cause.
 _ATTEMPTS = 3
+_SECONDS_TO_NOTICE = 0.5
 
 
 @dataclass
@@ -44,7 +48,7 @@ class Trainings:
         executor: Trains them.
         runs: Records them.
         recorded: Those that have ended, by identity.
-        folder: Where checkpoints stay until the confirmation ends.
+        folder: Where checkpoints stay until the confirmation ends, to score samples by.
         description: The study.
         progress: Shows them.
         trainer: What trains them; None: what the study says.
@@ -52,7 +56,7 @@ class Trainings:
 
     def __init__(
         self,
-        executor: Executor,
+        executor: AnyExecutor,
         runs: ConfirmationRuns,
         recorded: dict[str, ConfirmationTraining],
         folder: Path,
@@ -61,7 +65,7 @@ class Trainings:
         trainer: TrainerName | None,
     ) -> None:
         self._executor, self._runs, self._recorded = executor, runs, recorded
-        self._folder, self._description = folder, description
+        self.folder, self._description = folder, description
         self._progress, self._trainer = progress, trainer
         self._waiting: deque[Training] = deque()
         self._running: dict[int, _Running] = {}
@@ -72,17 +76,20 @@ class Trainings:
 
     def checkpoint(self, training: Training) -> Path:
         """Returns the path of a training's best weights."""
-        return self._folder / f"{training.identity[:24]}.weights.h5"
+        return self.folder / f"{training.identity[:24]}.weights.h5"
 
-    def scores(self, training: Training) -> Path:
-        """Returns the path of the scores of validation samples, of a training that has run."""
-        run_id = self._recorded[training.identity].run_id
-        return self._runs.artifacts_of(run_id) / "validation.scores.safetensors"
+    def count_of(self, plan: Plan) -> int:
+        """Returns how many of a plan's trainings are recorded."""
+        who = [DEFAULTS, *(each.number for each in plan.racers)]
+        raced = [t for n in who[1:] for t in plan.race_trainings(n, 0, len(plan.seeds))]
+        tested = [t for n in who for t in plan.test_trainings(n)]
+        found = {t.identity for t in raced if self._has_scores(t) or self._has_weights(t)}
+        found |= {t.identity for t in tested if self._has_weights(t)}
+        return min(len(found), plan.trainings)
 
-    @property
-    def count(self) -> int:
-        """How many trainings are recorded, those of other confirmations included."""
-        return len(self._recorded)
+    def knows(self, training: Training) -> bool:
+        """Returns whether a training has run."""
+        return training.identity in self._recorded
 
     def result(self, training: Training) -> TrialResult:
         """Returns the result of a training that has run."""
@@ -93,34 +100,89 @@ class Trainings:
         best = self.result(training).best
         return None if best is None else best.value
 
-    def knows(self, training: Training) -> bool:
-        """Returns whether a training has run."""
-        return training.identity in self._recorded
+    def run(self, racing: Sequence[Training], testing: Sequence[Training]) -> None:
+        """Runs those trainings that are not recorded yet.
 
-    def has(self, training: Training) -> bool:
-        """Returns whether a training is recorded, with its weights if it has a value."""
-        known = self._recorded.get(training.identity)
-        if known is None:
-            return False
-        if not known.result.checkpoint_sha256:
-            return True
-        try:
-            check_checkpoint(self.checkpoint(training), known.result.checkpoint_sha256)
-        except CheckpointError:
-            return False
-        return True
-
-    def run(self, wanted: Sequence[Training]) -> None:
-        """Runs those trainings that are not recorded yet."""
-        self._waiting.extend(each for each in wanted if not self.has(each))
+        Args:
+            racing: They need their scores of validation samples.
+            testing: They need their weights, to read the test part.
+        """
+        self._waiting.extend(t for t in racing if not (self._has_scores(t) or self._has_weights(t)))
+        self._waiting.extend(t for t in testing if not self._has_weights(t))
         while self._waiting or self._running:
             self._submit()
             # With nothing running it waits for a worker that is being replaced.
-            self._executor.wait(self, None if self._running else 0.5)
+            self._executor.wait(self, None if self._running else _SECONDS_TO_NOTICE)
+
+    def validation_scores(self, training: Training) -> SampleScores | None:
+        """Returns the scores of a training's validation samples; None if it is infeasible.
+
+        Raises:
+            StudyError: If they can't be scored.
+        """
+        result = self.result(training)
+        if result.best is None:
+            return None
+        path = self._scores(training)
+        try:
+            return read_scores(path, weights_sha256=result.weights_sha256)[0]
+        except ScoresError:
+            found = self.scored(training, "validation").scores
+            write_scores(path, [found], weights_sha256=result.weights_sha256)
+            return found
+
+    def scored(self, training: Training, part: Part) -> PartScores:
+        """Returns the scores of a part's samples, by the weights of a training.
+
+        Raises:
+            StudyError: If they can't be scored.
+        """
+        best = self.result(training).best
+        assert best is not None, "it has a value"
+        found: PartScores = self._executor.ask(
+            scores_in_worker,
+            training.spec,
+            self._checkpoint(training),
+            self._description.space,
+            part,
+            best,
+        )
+        return found
 
     def clear(self) -> None:
         """Removes the checkpoints."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _checkpoint(self, training: Training) -> Path:
+        """Returns the path of a training's best weights."""
+        return self.folder / f"{training.identity[:24]}.weights.h5"
+
+    def _scores(self, training: Training) -> Path:
+        """Returns the path of the scores of validation samples, of a training that has run."""
+        run_id = self._recorded[training.identity].run_id
+        return self._runs.artifacts_of(run_id) / "validation.scores.safetensors"
+
+    def _has_scores(self, training: Training) -> bool:
+        """Returns whether a training is recorded, with scores if it has a value."""
+        known = self._recorded.get(training.identity)
+        if known is None or known.result.best is None:
+            return known is not None
+        try:
+            read_scores(self._scores(training), weights_sha256=known.result.weights_sha256)
+        except ScoresError:
+            return False
+        return True
+
+    def _has_weights(self, training: Training) -> bool:
+        """Returns whether a training is recorded, with weights if it has a value."""
+        known = self._recorded.get(training.identity)
+        if known is None or known.result.best is None:
+            return known is not None
+        try:
+            check_checkpoint(self._checkpoint(training), known.result.checkpoint_sha256)
+        except CheckpointError:
+            return False
+        return True
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """See `Handler.on_epoch`."""
@@ -164,12 +226,12 @@ class Trainings:
             run_id = self._runs.begin_training(spec, training.name, what)
             self._running[number] = _Running(training, spec, run_id)
             self._progress.trial_begins(spec, training.name)
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
             self._executor.submit(
                 TrialTask(
                     spec,
                     self._description.space,
-                    self.checkpoint(training),
+                    self._checkpoint(training),
                     trainer=self._trainer,
                 )
             )

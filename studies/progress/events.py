@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tracking.records import EpochResult, Objective, StudyDescription, TrialResult, TrialSpec
 
 
@@ -54,6 +56,11 @@ class Progress:
 
     def say(self, text: str) -> None:
         """A message for the user."""
+
+    def say_all(self, texts: Iterable[str]) -> None:
+        """Several messages."""
+        for text in texts:
+            self.say(text)
 
     def wait(self, what: str) -> None:
         """What the user waits for now, until the study begins or ends."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,6 +68,8 @@ class ConfirmationRuns:
         self._writer = make_writer(store, experiment_id)
         self._open: dict[str, _Open] = {}
         self.run_id = ""
+        # Called with the id of each run after writing to it.
+        self.on_written: Callable[[str], None] = lambda run_id: None
 
     def begin(self, plan: str, unfinished: str = "") -> None:
         """Makes the confirmation's run, or resumes an unfinished one of the same plan."""
@@ -75,6 +77,7 @@ class ConfirmationRuns:
         if unfinished:
             self.run_id = unfinished
             self._client.update_run(unfinished, status="RUNNING", name="confirmation · running")
+            self.on_written(unfinished)
             remove_pieces(self.artifacts)
             return
         self.run_id = self._writer.begin(
@@ -86,6 +89,7 @@ class ConfirmationRuns:
             params_of(json.loads(plan)["options"]),
             [],
         )
+        self.on_written(self.run_id)
 
     @property
     def artifacts(self) -> Path:
@@ -117,6 +121,7 @@ class ConfirmationRuns:
             [],
         )
         self._open[run_id] = _Open(name)
+        self.on_written(run_id)
         return run_id
 
     def log_epoch(self, run_id: str, epoch: EpochResult) -> None:
@@ -133,6 +138,7 @@ class ConfirmationRuns:
             waiting, run.waiting = run.waiting, []
             self._writer.log(run_id, waiting)
             run.flushed = time.monotonic()
+            self.on_written(run_id)
 
     def finish_training(self, run_id: str, result: TrialResult) -> None:
         """Writes the result of a training, and ends its run."""
@@ -157,6 +163,7 @@ class ConfirmationRuns:
             [RunTag(name, text) for name, text in written.items() if text],
             _STATUSES.get(result.state, "KILLED"),
         )
+        self.on_written(run_id)
 
     def give_up_training(self, run_id: str) -> None:
         """Ends the run of a training that has no result."""
@@ -165,6 +172,7 @@ class ConfirmationRuns:
         name = "confirmation training" if run is None else run.name
         self._client.set_tag(run_id, tags.RUN_NAME, f"{name} · interrupted")
         self._client.set_terminated(run_id, "KILLED")
+        self.on_written(run_id)
 
     def finish(self, found: Confirmation, note: str = "") -> None:
         """Records the outcome, and ends the run.
@@ -186,15 +194,10 @@ class ConfirmationRuns:
             tags.NOTE: note[: tags.LONGEST],
             **tags.split_text(tags.CONFIRMATION, text),
         }
-        now_metrics = [*_metrics(found)]
-        self._writer.log(
-            self.run_id,
-            now_metrics,
-            [],
-            [RunTag(name, each) for name, each in written.items() if each],
-            "FINISHED",
-        )
+        given = [RunTag(name, each) for name, each in written.items() if each]
+        self._writer.log(self.run_id, _metrics(found), [], given, "FINISHED")
         self._writer.close()
+        self.on_written(self.run_id)
 
     def stop(self) -> None:
         """Ends the runs of a confirmation that was interrupted; it can be resumed."""
@@ -204,6 +207,7 @@ class ConfirmationRuns:
         self._client.set_tag(self.run_id, tags.RUN_NAME, "confirmation · interrupted")
         self._client.set_terminated(self.run_id, "KILLED")
         self._writer.close()
+        self.on_written(self.run_id)
 
     def end_left_running(self) -> None:
         """Ends runs of confirmations that a killed process left RUNNING."""

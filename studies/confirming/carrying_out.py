@@ -1,0 +1,148 @@
+"""Carries a plan out: trains, chooses, reads the test part, records the outcome."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from studies.confirming.executors import AnyExecutor
+from studies.confirming.outcome import make_outcome
+from studies.confirming.plan import Plan, trained_by_fit
+from studies.confirming.racing import run_race, scores_of_race
+from studies.confirming.test_part import earlier_readings, read_test_part, warning_of
+from studies.confirming.trainings import Trainings
+from studies.progress import Progress
+from tracking.history.confirmations import read_trainings, runs_of
+from tracking.history.study_history import StudyHistory
+from tracking.history.verdicts import study_verdict
+from tracking.mirror import Mirror
+from tracking.records.confirmations import Confirmation
+from tracking.registry.verdicts import renew_verdict
+from tracking.runs.confirmation_runs import ConfirmationRuns
+from tracking.runs.pages.markdown import plain
+from tracking.statistics.sentences import grounds, verdict_sentences
+from tracking.store.atomic import remove_pieces
+
+# For a confirmation that ends by an error, or at once.
+_SECONDS_AFTER_AN_ERROR = 10.0
+
+
+def carry_out(
+    plan: Plan, executor: AnyExecutor, progress: Progress, unfinished: str = ""
+) -> Confirmation:
+    """Carries a plan out, and records the outcome. Call it only while holding the study.
+
+    Args:
+        plan: The plan.
+        executor: It has loaded the study.
+        progress: Shows trainings and messages.
+        unfinished: The run of a confirmation of the same plan that was interrupted, or empty.
+
+    Raises:
+        KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it; says how many trainings are recorded.
+    """
+    history = plan.history
+    runs = runs_of(history)
+    done = Trainings(
+        executor,
+        runs,
+        read_trainings(history),
+        history.files.folder / "confirming",
+        history.description,
+        progress,
+        "plain" if trained_by_fit(history) else None,
+    )
+    with _mirrored(history, runs, progress):
+        runs.begin(plan.to_json(), unfinished)
+        ended = False
+        try:
+            remove_pieces(done.folder)
+            found = _confirmed(plan, done, runs, progress)
+            runs.finish(found, _note(found))
+            ended = True
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"{done.count_of(plan)} of {plan.trainings} trainings are recorded; confirm again "
+                "to resume"
+            ) from None
+        finally:
+            if not ended:
+                # The first error counts, not later failures to write.
+                with contextlib.suppress(Exception):
+                    runs.stop()
+        done.clear()
+        renew_verdict(history)
+    return found
+
+
+def _confirmed(
+    plan: Plan, done: Trainings, runs: ConfirmationRuns, progress: Progress
+) -> Confirmation:
+    history = plan.history
+    verdict, notes = study_verdict(history), list[str]()
+    if verdict.unknown:
+        notes.append(f"The best value can't be corrected for the choice: {verdict.unknown}.")
+    digest = history.description.data.digests.get("test", "")
+    if plan.tests:
+        progress.say_all(warning_of(earlier_readings(history, digest, runs.run_id)))
+    race = sum(each.trainings for each in plan.rounds)
+    tested = f", {2 * len(plan.test_seeds)} for the test part" if plan.tests else ""
+    progress.begin_trainings(
+        f"confirming {history.description.name}: {race} trainings of a race of "
+        f"{len(plan.racers)} trials{tested}",
+        history.description.objective,
+        done.count_of(plan),
+        plan.trainings,
+    )
+    ranking = run_race(plan, done)
+    scores, unscored = scores_of_race(plan, done, ranking)
+    notes += [unscored] if unscored else []
+    reading = None
+    if plan.tests:
+        reading = read_test_part(plan, done, runs, ranking[0], progress)
+    else:
+        notes.append(_why_not_tested(plan))
+    return make_outcome(
+        plan,
+        done,
+        ranking,
+        run_id=runs.run_id,
+        corrected=verdict.corrected,
+        scores=scores,
+        reading=reading,
+        notes=notes,
+    )
+
+
+def _note(found: Confirmation) -> str:
+    """Returns the description of a confirmation's run, in Markdown."""
+    said = verdict_sentences(found.metric, found.reported, found.corrected, found)
+    return f"**{plain(' '.join(said))}**\n\n{plain(' '.join(grounds(found.corrected, found)))}"
+
+
+def _why_not_tested(plan: Plan) -> str:
+    if "test" in plan.history.description.data.digests:
+        return "The test part was left sealed, as asked."
+    return (
+        "The data has no test part. New seeds on the same validation samples show the chance in "
+        "training alone: the choice was made on these samples, so an interval from them would be "
+        "too narrow."
+    )
+
+
+@contextlib.contextmanager
+def _mirrored(history: StudyHistory, runs: ConfirmationRuns, progress: Progress) -> Iterator[None]:
+    """Sends what is recorded to the study's MLflow server too, if it has one."""
+    if not history.server:
+        yield
+        return
+    mirror = Mirror(history.store, history.description.name, history.server, progress.say)
+    runs.on_written = mirror.changed
+    mirror.start()
+    try:
+        yield
+    except BaseException:
+        mirror.close(_SECONDS_AFTER_AN_ERROR)
+        raise
+    mirror.changed(history.parent_run_id)
+    mirror.close()
