@@ -104,7 +104,11 @@ class Study(StudyDefinition):
             (`model.fit`). All give the same bits.
         repeats: Trainings of each trial, at least 1, each under a seed of its own. A trial's value
             is then their mean.
-        initial: Values of the first trials; missing ones have their defaults.
+        try_defaults: Whether trial 0 has the space's defaults, which show what tuning gains. The
+            engine gets its result like that of a trial of its own. A recorded study keeps the
+            choice that it was begun with.
+        initial: Values of the next trials, or of the first ones without ``try_defaults``; missing
+            ones have their defaults.
         tailoring: Which parameters vary, are fixed, or have another range, as by ``--only``,
             ``--fix`` and ``--set``.
         optimizer: Replaces the builder's optimizer in compile: a name, or an optimizer that each

@@ -12,6 +12,7 @@ ENGINE = "kerastudy.engine"
 NUMBER = "kerastudy.trial"
 STATE = "kerastudy.state"
 REASON = "kerastudy.reason"
+DEFAULTS = "kerastudy.defaults"  # "yes": the trial that has the defaults of the space
 STOPPED = "kerastudy.stopped"  # why the last launch of a study ended, for people to read
 COMMIT = "mlflow.source.git.commit"
 TRAINER = "kerastudy.trainer"

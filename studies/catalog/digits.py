@@ -35,7 +35,7 @@ study = ks.Study(
     data=ks.datasets.digits(),
     build=build,
     space=ks.SearchSpace(
-        ks.learning_rate(1e-3, 1.0),
+        ks.learning_rate(1e-3, 1.0, default=0.01),
         ks.dropout(),
         ks.l2(),
         ks.kernel_initializer(["glorot_uniform", "he_normal", "lecun_normal"]),

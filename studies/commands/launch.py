@@ -36,9 +36,15 @@ from studies.lines import wrapped
     "--set", "ranges", multiple=True, help="Set its range or choices: NAME=LOW..HIGH or NAME=A,B."
 )
 @click.option(
+    "--defaults/--no-defaults",
+    "try_defaults",
+    default=None,
+    help="Whether trial 0 has the defaults of the space.  [default: as the study says, else yes]",
+)
+@click.option(
     "--start-with",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A JSON file with the values of the first trials: an object, or a list of them.",
+    help="A JSON file with the values of the next trials: an object, or a list of them.",
 )
 @click.option("--name", help="Another name for the study, which starts as a new one.")
 @click.option("--keep", help="How many checkpoints to keep (those of the best trials), or all.")

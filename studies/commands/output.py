@@ -40,6 +40,7 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
         "trials": history.counts(),
         "unread": list(description.unread),
         "wanted": description.trials,
+        "default_trial": description.default_trial,
         "superseded": history.superseded,
         "reasons": [each._asdict() for each in reasons(history.trials)],
         "best": None if best is None else trial_document(history, best),
@@ -140,6 +141,7 @@ def definition_document(description: StudyDescription) -> dict[str, Any]:
         "declared": list(description.declared),
         "unread": list(description.unread),
         "space": description.space.to_dict(),
+        "try_defaults": description.try_defaults,
         "initial": [dict(values) for values in description.initial],
         "data": {
             "name": description.data.name,

@@ -64,6 +64,7 @@ OVERRIDABLE = (
     "seed",
     "keep",
     "repeats",
+    "try_defaults",
     "initial",
     "tailoring",
     "trainer",
@@ -101,6 +102,7 @@ class StudyDefinition:
     callbacks: CallbackBuilder | None = None
     trainer: str = DEFAULT_TRAINER
     repeats: int = 1
+    try_defaults: bool = True
     initial: Sequence[Mapping[str, Any]] = ()
     tailoring: Tailoring = _AS_DECLARED
     optimizer: Any = None
@@ -145,10 +147,10 @@ class StudyDefinition:
                 check_seconds(name, getattr(self, name))
         if self.target is not None:
             check_target(self.target)
-        if not isinstance(self.deterministic, bool):
-            raise StudyError(
-                f"deterministic must be True or False. Received: {self.deterministic!r}."
-            )
+        for name in ("deterministic", "try_defaults"):
+            value = getattr(self, name)
+            if not isinstance(value, bool):
+                raise StudyError(f"{name} must be True or False. Received: {value!r}.")
         check_seed(self.seed)
         self._replace("objective", make_objective(self.objective))
         self._replace("engine", self._named("engine", check_engine))

@@ -229,6 +229,7 @@ def _describe(
         code=code,
         notes=study.notes,
         repeats=study.repeats,
+        try_defaults=study.try_defaults,
         initial=tuple(complete(space, values) for values in study.initial),
         deterministic=study.deterministic,
         timeout=study.timeout,

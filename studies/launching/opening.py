@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from studies.executors.executor import Executor
@@ -23,6 +23,7 @@ from studies.running.definitions import (
     check_unchanged,
     differences,
     warnings_of,
+    with_defaults_of,
     with_lag,
 )
 from tracking.history.joining import with_joined
@@ -137,6 +138,10 @@ def open_runs(
         StudyError: If its definition has changed, or trials are missing in the record.
     """
     store, before = held.store, held.before
+    if held.known is not None:
+        description, kept = with_defaults_of(description, held.known)
+        if kept:
+            progress.say(f"note: defaults stay as the study was begun: {', '.join(kept)}")
     check_unchanged(held.known, description)
     take_folder(store, held.experiment_id, progress.say)
     if before is not None:
@@ -153,6 +158,9 @@ def open_runs(
     if before is None:
         runs = StudyRuns.create(store, description, executor.environment)
         return runs, read_study(store, held.name, description.engine)
+    if before.trials:
+        # Its trials were numbered by it.
+        description = replace(description, try_defaults=before.description.try_defaults)
     runs = _runs(before, description)
     changed = description.code.changes_since(before.description.code)
     if changed:

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from search_spaces import Fixed
+from search_spaces import Fixed, SearchSpace
 from search_spaces.errors import EngineError, StudyChangedError, StudyError
 from search_spaces.parameters.kinds import parameter_from_dict
+from search_spaces.parameters.parameter import Parameter
 from studies.definition.engine_options import split_options
 from studies.definition.study_definition import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS
 from studies.engines.keras_tuner_parts import FACTOR, hyperband_trials
@@ -120,6 +121,30 @@ def with_lag(description: StudyDescription, before: StudyHistory) -> StudyDescri
     return description
 
 
+def with_defaults_of(
+    description: StudyDescription, before: StudyHistory
+) -> tuple[StudyDescription, list[str]]:
+    """Returns a study's definition with the defaults that it was begun with.
+
+    A default gives no trial of the record another meaning, so another one is no other definition.
+    But engines may begin with it, and what tuning gains is measured against it.
+
+    Returns:
+        The definition, and the parameters whose defaults are those of the record.
+    """
+    recorded = {parameter.name: parameter for parameter in before.description.space}
+    pairs = [(parameter, recorded.get(parameter.name)) for parameter in description.space]
+    kept = {
+        old.name: old
+        for now, old in pairs
+        if old is not None and old != now and _without_default(old) == _without_default(now)
+    }
+    if not kept:
+        return description, []
+    space = SearchSpace(*(kept.get(parameter.name, parameter) for parameter in description.space))
+    return replace(description, space=space), [f"{p.name} = {p.default!r}" for p in kept.values()]
+
+
 def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
     """Returns the differences of two definitions that change the meaning of trials."""
     found = before.space.differences(now.space)
@@ -187,6 +212,10 @@ def _unlike_data(now: StudyDescription) -> str:
         ", though the study's file is the same: either what it reads, such as a CSV file, has "
         "changed, or what it draws or shuffles has no seed"
     )
+
+
+def _without_default(parameter: Parameter) -> dict[str, Any]:
+    return {**parameter.to_dict(), "default": None}
 
 
 def _shown(value: object) -> str:

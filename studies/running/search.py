@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
 
-from search_spaces.space.membership import complete
 from studies.engines.engine import Curve, Engine
 from studies.running.budget import Ending, reached
 from studies.running.proposals import EngineOf, Proposals
@@ -92,12 +90,12 @@ class Search:
         self._join()
         if self._proposals.lacks(number) or self.spent():
             return None
-        asked = self._proposals.ask(self._given(number))
+        asked = self._proposals.ask(self.description.given(number))
         # A result may allow a proposal: Hyperband promotes trials.
         while asked is None and self._tell_next():
             self._join()
             if not self.spent():
-                asked = self._proposals.ask(self._given(number))
+                asked = self._proposals.ask(self.description.given(number))
         self.exhausted = asked is None and not self._trials.running and not self.spent()
         return asked
 
@@ -108,13 +106,6 @@ class Search:
                 self.description, self._clock.seconds, self._counted, self._best.trial
             )
         return self.ending is not None
-
-    def _given(self, number: int) -> dict[str, Any] | None:
-        """Returns the study's initial values for this trial, or None."""
-        initial = self.description.initial
-        if number >= len(initial):
-            return None
-        return complete(self.description.space, initial[number])
 
     def _tell_next(self) -> bool:
         """Gives the engine the next trial; False if none has ended."""

@@ -54,8 +54,8 @@ def test_a_launch_tunes_the_tailored_space_from_the_known_values(folder: Path) -
     told = launch(folder, *TAILORED, "--executor", "in-process")
     assert told.code == 0, told.err
     top = {trial["trial"]: trial["params"] for trial in json.loads(told.out)["top"]}
-    assert [top[0]["learning_rate"], top[1]["learning_rate"]] == [0.5, 0.01]
-    assert top[1]["dropout"] == 0.3
+    assert [top[number]["learning_rate"] for number in (0, 1, 2)] == [0.001, 0.5, 0.01]
+    assert [top[number]["dropout"] for number in (0, 2)] == [0.25, 0.3]
     for params in top.values():
         assert params["kind"] == "b" and 0.1 <= params["dropout"] <= 0.3
     best = json.loads(told.out)["best"]

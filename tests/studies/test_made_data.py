@@ -217,6 +217,7 @@ def test_class_weights_of_hyperparameters_and_data_that_some_values_spoil(tmp_pa
         build=model,
         class_weight=lambda hp: {1: hp.Float("weight", 1.0, 5.0)},
         initial=[{"kept": 40}, {"kept": 36, "weight": 3.0}, {"weight": 3.0}],
+        try_defaults=False,
         repeats=2,
         epochs=1,
     )

@@ -98,6 +98,12 @@ class StudyHistory:
         """The trial with the best validation epoch, without those that `model.fit` contradicts."""
         return best_trial(self.trials, self.description.objective)
 
+    @property
+    def default(self) -> EndedTrial | None:
+        """The trial that has the space's defaults, if it has ended."""
+        number = self.description.default_trial
+        return next((trial for trial in self.ended if trial.number == number), None)
+
     def top(self, count: int) -> list[EndedTrial]:
         """Returns the best trials, best first, without those that `model.fit` contradicts."""
         return holding(self.trials, self.description.objective)[:count]

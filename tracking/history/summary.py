@@ -187,8 +187,9 @@ def _table(history: StudyHistory) -> list[str]:
 def _row(history: StudyHistory, trial: EndedTrial, names: Sequence[str]) -> list[str]:
     assert trial.best is not None, "ranked trials have a value"
     values = trial.spec.values
+    which = " defaults" if trial.number == history.description.default_trial else ""
     return [
-        link(f"#{trial.number}", run_page(history.experiment_id, trial.run_id)),
+        link(f"#{trial.number}{which}", run_page(history.experiment_id, trial.run_id)),
         f"{trial.best.value:.6g}",
         str(trial.best.epoch),
         trial.state,

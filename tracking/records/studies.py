@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from search_spaces import SearchSpace
+from search_spaces.parameters.scalars import canonical_json
+from search_spaces.space.membership import complete
 from tracking.records.objective import Objective
 
 ClassWeight = Mapping[int, float]
@@ -144,7 +146,8 @@ class StudyDescription:
         unread: Names of hyperparameters that vary, and that the builder never reads.
         goes_on: Whether a training can be resumed in between: not a HyperModel's own `fit`.
         repeats: Trainings of each trial.
-        initial: Values of the first trials, each complete.
+        try_defaults: Whether trial 0 has the space's defaults; not in records of older versions.
+        initial: Values of the next trials, each complete.
         class_weight: How much the training samples of each class count, or None.
         deterministic: Whether proposals must not depend on timing.
         lag: If deterministic, trial k is proposed and pruned by trials 0 to k - lag, as with so
@@ -175,6 +178,7 @@ class StudyDescription:
     unread: Sequence[str] = ()
     goes_on: bool = True
     repeats: int = 1
+    try_defaults: bool = False
     initial: Sequence[Mapping[str, Any]] = ()
     class_weight: ClassWeight | None = None
     deterministic: bool = False
@@ -184,6 +188,27 @@ class StudyDescription:
     patience: int | None = None
     trial_timeout: float | None = None
     warnings: Sequence[str] = ()
+
+    @property
+    def default_trial(self) -> int | None:
+        """The number of the trial that has the space's defaults, if one must have them."""
+        return 0 if self.try_defaults else None
+
+    def given(self, number: int) -> dict[str, Any] | None:
+        """Returns the values of a trial that the engine does not choose, or None.
+
+        The defaults come first, then `initial`, from which values equal to the defaults are left
+        out. All are completed with the defaults of hyperparameters that joined the space.
+        """
+        # Asked for each trial, of which there may be thousands.
+        if number > len(self.initial):
+            return None
+        firsts = [complete(self.space, values) for values in self.initial]
+        if self.try_defaults:
+            defaults = complete(self.space, {})
+            same = canonical_json(defaults)
+            firsts = [defaults, *(v for v in firsts if canonical_json(v) != same)]
+        return firsts[number] if number < len(firsts) else None
 
     def to_json(self) -> str:
         """Returns the description as indented JSON, without the code's text."""

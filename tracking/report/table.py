@@ -33,9 +33,10 @@ def table_rows(data: StudyData) -> Iterator[list[str]]:
     columns = table_columns(data)
     for trial in shown_trials(data):
         result, best = trial.result, trial.best
+        which = ", defaults" if trial.number == data.history.description.default_trial else ""
         row = [
             str(trial.number),
-            trial.state if trial.holds else "contradicted by model.fit",
+            (trial.state if trial.holds else "contradicted by model.fit") + which,
             "" if best is None else number(best.value, 5),
         ]
         if data.training_metric:

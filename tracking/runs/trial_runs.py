@@ -201,6 +201,7 @@ class TrialRuns:
                 tags.ENGINE: description.engine,
                 tags.NUMBER: str(spec.number),
                 tags.STATE: "running",
+                **({tags.DEFAULTS: "yes"} if spec.number == description.default_trial else {}),
                 tags.SPACE_DIGEST: description.space.digest,
                 tags.CODE_DIGEST: description.code.digest,
                 **tags.split_text(tags.SPEC, spec.to_json()),
@@ -217,7 +218,8 @@ class TrialRuns:
 
     def _name(self, spec: TrialSpec, result: TrialResult | None, of_repeat: bool) -> str:
         engine = self.description.engine if self.several else ""
-        return run_name(spec, result, of_repeat=of_repeat, engine=engine)
+        of_defaults = spec.number == self.description.default_trial
+        return run_name(spec, result, of_repeat=of_repeat, of_defaults=of_defaults, engine=engine)
 
     def _note(self, run: _Open, result: TrialResult) -> str:
         number, store = run.spec.number, self.store.root

@@ -23,7 +23,8 @@ def definition_text(description: StudyDescription) -> str:
         line for each in description.space for line in wrapped(f"             {each!r}", indent=17)
     ]
     warnings = [f"warning    {warning}" for warning in warnings_of(description)]
-    starts = [f"start with {spelled(values)}" for values in description.initial]
+    starts = ["defaults   are tried first, as trial 0"] if description.try_defaults else []
+    starts += [f"start with {spelled(values)}" for values in description.initial]
     lines = [
         f"study      {description.name}",
         f"engine     {description.engine}, pruner {description.pruner}",

@@ -79,7 +79,7 @@ def _outcome(history: StudyHistory, curve: Curve, verdict: StudyVerdict) -> list
         metric = description.objective.metric
         drawn = sparkline([*curve(best).values()], _CURVE)
         lines.append(
-            f"best       trial {best.number}{_whose(history)}: "
+            f"best       trial {best.number}{_whose(history)}{_which(history, best)}: "
             f"{metric} {best.best.value:.6g} {_how(best)}{drawn and f'  {drawn}'}"
         )
         if best.result.reason:
@@ -116,6 +116,12 @@ def _notes(history: StudyHistory) -> list[str]:
     if parts > 1:
         lines.append(
             f"validated  on {parts} different sets of samples: values of trials do not compare"
+        )
+    default = history.default
+    if default is not None and default.best is not None and default is not history.best:
+        metric = description.objective.metric
+        lines.append(
+            f"defaults   trial {default.number}: {metric} {default.best.value:.6g} {_how(default)}"
         )
     if description.unread:
         lines.append(f"never read {', '.join(description.unread)}: changes nothing")
@@ -190,6 +196,10 @@ def _model(history: StudyHistory, best: EndedTrial) -> str:
 def _whose(history: StudyHistory) -> str:
     """Returns which engine proposed the best trial, if there are several."""
     return f" of {history.description.engine}" if len(history.engines) > 1 else ""
+
+
+def _which(history: StudyHistory, best: EndedTrial) -> str:
+    return ", the defaults" if best.number == history.description.default_trial else ""
 
 
 def _how(trial: EndedTrial) -> str:

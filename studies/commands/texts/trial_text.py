@@ -32,6 +32,8 @@ def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
     spec, metric = trial.spec, history.description.objective.metric
     epochs = history.curve(trial)
     lines = [f"trial      {trial.number} of {history.description.name}: {trial.state}"]
+    if trial.number == history.description.default_trial:
+        lines[0] += "; it has the defaults"
     if trial.best is not None:
         lines.append(f"value      {metric} {shown(trial.best.value)} at epoch {trial.best.epoch}")
     drawn = sparkline([m[metric] for m in epochs.values() if metric in m], _CURVE)

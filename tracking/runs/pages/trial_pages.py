@@ -15,7 +15,12 @@ _SHOWN: Final = 30
 
 
 def run_name(
-    spec: TrialSpec, result: TrialResult | None = None, *, of_repeat: bool = False, engine: str = ""
+    spec: TrialSpec,
+    result: TrialResult | None = None,
+    *,
+    of_repeat: bool = False,
+    of_defaults: bool = False,
+    engine: str = "",
 ) -> str:
     """Returns the name of a trial's run, such as ``#15 · val_accuracy 0.9743 @ epoch 5``.
 
@@ -23,9 +28,11 @@ def run_name(
         spec: The trial, or one of its repeats.
         result: Its result, if it has one.
         of_repeat: Whether it is one of the repeats.
+        of_defaults: Whether it is the trial that has the space's defaults.
         engine: The engine, if the study has several.
     """
-    number = f"#{spec.number}" + (f" repeat {spec.repeat}" if of_repeat else "")
+    number = f"#{spec.number}" + (" defaults" if of_defaults else "")
+    number += f" repeat {spec.repeat}" if of_repeat else ""
     return " · ".join(filter(None, (number, _outcome(spec, result), engine)))
 
 
