@@ -91,7 +91,7 @@ class StudyCopy:
         return [
             run.info.run_id
             for run in search_runs(self._store.client, self._here().experiment_id)
-            if not self._isfind_there(run)
+            if not self._is_copied(run)
         ]
 
     def send(self, run_id: str) -> None:
@@ -102,7 +102,7 @@ class StudyCopy:
             ServerRefusedError: If it does not take it.
         """
         run = self._store.client.get_run(run_id)
-        if self._isfind_there(run):
+        if self._is_copied(run):
             return
         client = self._store.client
         points = [p for name in run.data.metrics for p in client.get_metric_history(run_id, name)]
@@ -184,7 +184,7 @@ class StudyCopy:
             elif origin is not None:
                 self._copies[origin] = _Copy(run.info.run_id, dict(run.data.tags))
 
-    def _isfind_there(self, run: Run) -> bool:
+    def _is_copied(self, run: Run) -> bool:
         copy = self._copies.get(run.info.run_id)
         if copy is None or run.info.status == _RUNNING:
             return False

@@ -10,6 +10,7 @@
 | `pages/` | what people see of runs and models in the MLflow UI |
 | `parents` | the parent runs of studies, present or lost in MLflow |
 | `run_contents` | the content of a run: its params, its data set, the place of its artifacts |
+| `run_rows` | the rows of a run's metrics, params and tags in MLflow's tables |
 | `run_tables` | writing straight into MLflow's tables |
 | `run_writer` | the protocol for writing runs, and MLflow's client behind it |
 | `searching` | searches in MLflow that read all pages |

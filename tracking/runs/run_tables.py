@@ -11,16 +11,16 @@ database rejects a write, MLflow's client writes the run.
 from __future__ import annotations
 
 import contextlib
-import math
 import sqlite3
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from search_spaces.errors import InternalError, StoreError
-from tracking.mlflow_parts import batch_check, can_write_tables
+from search_spaces.errors import StoreError
+from tracking.mlflow_parts import can_write_tables
+from tracking.runs.run_rows import NotTakenError, add_tags, add_values
 from tracking.runs.run_writer import ClientWriter, RunWriter
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class TableWriter:
         try:
             with self._transaction() as database:
                 return self._begin(database, name, tags, params, inputs)
-        except (sqlite3.Error, _NotTakenError):
+        except (sqlite3.Error, NotTakenError):
             self._commit()
             return self._otherwise.begin(name, tags, params, inputs)
 
@@ -91,14 +91,14 @@ class TableWriter:
                     (run_id,),
                 )
                 if found.fetchone() is None:
-                    raise _NotTakenError
-                _add(database, run_id, metrics, params, tags)
+                    raise NotTakenError
+                add_values(database, run_id, metrics, params, tags)
                 if status is not None:
                     database.execute(
                         "UPDATE runs SET status = ?, end_time = ? WHERE run_uuid = ?",
                         (status, _now(), run_id),
                     )
-        except (sqlite3.Error, _NotTakenError):
+        except (sqlite3.Error, NotTakenError):
             self._commit()
             self._otherwise.log(run_id, metrics, params, tags, status)
 
@@ -146,7 +146,7 @@ class TableWriter:
             (self._experiment_id,),
         ).fetchone()
         if experiment is None or urlsplit(experiment[0] or "").scheme != "file":
-            raise _NotTakenError
+            raise NotTakenError
         run_id = uuid.uuid4().hex
         database.execute(
             "INSERT INTO runs (run_uuid, name, source_type, source_name, entry_point_name, "
@@ -163,8 +163,8 @@ class TableWriter:
             ),
         )
         # MLflow does not cut the first tags of a run.
-        _add_tags(database, run_id, {"mlflow.runName": name, **tags})
-        _add(database, run_id, (), params, ())
+        add_tags(database, run_id, {"mlflow.runName": name, **tags})
+        add_values(database, run_id, (), params, ())
         for each in {(i.dataset.name, i.dataset.digest): i for i in reversed(inputs)}.values():
             self._add_input(database, run_id, each)
         return run_id
@@ -176,7 +176,7 @@ class TableWriter:
         ).fetchone()
         if dataset is None:
             # The first run with this data set: the client adds it to the experiment.
-            raise _NotTakenError
+            raise NotTakenError
         input_id = uuid.uuid4().hex
         database.execute(
             "INSERT INTO inputs (input_uuid, source_type, source_id, destination_type, "
@@ -246,58 +246,6 @@ def _not_written(error: sqlite3.Error) -> StoreError:
         f"The store's database cannot be written: {error}. Recorded trials are safe. Fix this, "
         "then give the command again."
     )
-
-
-class _NotTakenError(InternalError):
-    """The tables lack what a write needs: MLflow's client writes it, or raises the reason."""
-
-
-def _add(
-    database: sqlite3.Connection,
-    run_id: str,
-    metrics: Sequence[Metric],
-    params: Sequence[Param],
-    tags: Sequence[RunTag],
-) -> None:
-    # MLflow's own checks; long texts are cut there.
-    metrics, params, tags = batch_check()(metrics, params, tags)
-    if not all(math.isfinite(metric.value) for metric in metrics):
-        raise _NotTakenError
-    rows = [(m.key, float(m.value), m.timestamp, m.step, run_id) for m in metrics]
-    database.executemany(
-        "INSERT OR IGNORE INTO metrics (key, value, timestamp, step, run_uuid, is_nan) "
-        "VALUES (?, ?, ?, ?, ?, 0)",
-        rows,
-    )
-    latest: dict[str, tuple[Any, ...]] = {}
-    for row in rows:
-        known = latest.get(row[0])
-        if known is None or (row[3], row[2], row[1]) > (known[3], known[2], known[1]):
-            latest[row[0]] = row
-    database.executemany(
-        "INSERT INTO latest_metrics (key, value, timestamp, step, run_uuid, is_nan) "
-        "VALUES (?, ?, ?, ?, ?, 0) ON CONFLICT (key, run_uuid) DO UPDATE SET "
-        "value = excluded.value, timestamp = excluded.timestamp, step = excluded.step, is_nan = 0 "
-        "WHERE (excluded.step, excluded.timestamp, excluded.value) > "
-        "(latest_metrics.step, latest_metrics.timestamp, latest_metrics.value)",
-        latest.values(),
-    )
-    database.executemany(
-        "INSERT INTO params (key, value, run_uuid) VALUES (?, ?, ?)",
-        [(param.key, param.value, run_id) for param in params],
-    )
-    _add_tags(database, run_id, {tag.key: tag.value for tag in tags})
-
-
-def _add_tags(database: sqlite3.Connection, run_id: str, tags: Mapping[str, str]) -> None:
-    database.executemany(
-        "INSERT OR REPLACE INTO tags (key, value, run_uuid) VALUES (?, ?, ?)",
-        [(key, text, run_id) for key, text in tags.items()],
-    )
-    if "mlflow.runName" in tags:
-        database.execute(
-            "UPDATE runs SET name = ? WHERE run_uuid = ?", (tags["mlflow.runName"], run_id)
-        )
 
 
 def _now() -> int:

@@ -11,6 +11,7 @@ from typing import Final
 
 from search_spaces.errors import InternalError
 from studies.exporting.scripts.code_edits import Edits, assigned, path_of
+from studies.exporting.scripts.left_out import read_data, take_annotations, without_unused
 from studies.training.building.module_parts import ModulePart
 from tracking.records import CodeDescription
 
@@ -149,7 +150,7 @@ class _Cut:
         """Returns a text without what must not be imported, after its own modules."""
         tree, edits = ast.parse(text), Edits(text)
         gone, above = self._imports(place, tree, edits)
-        _take_annotations(tree, gone, edits)
+        take_annotations(tree, gone, edits)
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 for base in node.bases:
@@ -163,8 +164,8 @@ class _Cut:
                     edits.replace(node.func, f"{name}_output")
                     self.outputs.add(name)
             elif isinstance(node, ast.Attribute):
-                _read_data(tree, node, gone, edits)
-        text = _without_unused(edits.made(), gone)
+                read_data(tree, node, gone, edits)
+        text = without_unused(edits.made(), gone)
         used = next((n for n in ast.walk(ast.parse(text)) if path_of(n, gone)), None)
         if used is not None:
             raise NotStandaloneError(f"it uses {ast.unparse(used)}")
@@ -256,55 +257,3 @@ def _attributes(tree: ast.Module, module: str, edits: Edits) -> list[str]:
     if len(used) != sum(isinstance(n.value, ast.Name) and n.value.id == module for n in read):
         raise NotStandaloneError(f"it uses its own module {module!r} as a whole")
     return list(found)
-
-
-def _take_annotations(tree: ast.Module, gone: Mapping[str, str], edits: Edits) -> None:
-    """Takes out annotations that name what is left out."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.arg) and _names_any(node.annotation, gone):
-            edits.replace(node, node.arg)
-        elif isinstance(node, ast.FunctionDef) and _names_any(node.returns, gone):
-            assert node.returns is not None
-            edits.replace(node.returns, "object")
-
-
-def _names_any(node: ast.expr | None, gone: Mapping[str, str]) -> bool:
-    return node is not None and any(path_of(each, gone) for each in ast.walk(node))
-
-
-def _without_unused(text: str, gone: Mapping[str, str]) -> str:
-    """Returns a text without assignments that use what is left out, and that nothing uses."""
-    tree = ast.parse(text)
-    for statement in tree.body:
-        if isinstance(statement, ast.Assign) and _names_any(statement.value, gone):
-            others = [n for each in tree.body if each is not statement for n in ast.walk(each)]
-            names = assigned(statement)
-            wanted = any(name.startswith("__") for name in names)
-            if not wanted and not any(isinstance(n, ast.Name) and n.id in names for n in others):
-                edits = Edits(text)
-                edits.replace(statement, "")
-                return _without_unused(edits.made(), gone)
-    return text
-
-
-def _read_data(
-    tree: ast.Module, node: ast.Attribute, gone: Mapping[str, str], edits: Edits
-) -> None:
-    """Replaces ``data.load().train.y`` by the name that the script has for it."""
-    part = node.value
-    if not (
-        node.attr in ("x", "y")
-        and isinstance(part, ast.Attribute)
-        and part.attr in ("train", "validation")
-        and isinstance(part.value, ast.Call)
-        and isinstance(part.value.func, ast.Attribute)
-        and part.value.func.attr == "load"
-        and isinstance(part.value.func.value, ast.Name)
-    ):
-        return
-    name = part.value.func.value.id
-    for statement in tree.body:
-        if assigned(statement) == {name}:
-            made = getattr(statement, "value", None)
-            if isinstance(made, ast.Call) and ".datasets." in path_of(made.func, gone):
-                edits.replace(node, f"{node.attr}_{part.attr}")
