@@ -63,7 +63,9 @@ def test_scripts_run_the_one_test_command_of_the_readme() -> None:
         assert f"scripts/{script.name}" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("paper", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/honesty.md"])
+@pytest.mark.parametrize(
+    "paper", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/honesty.md"]
+)
 def test_paths_in_papers_exist(paper: str) -> None:
     text = (ROOT / paper).read_text(encoding="utf-8")
     named = set(re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w/.-]*)`", text))
