@@ -93,14 +93,19 @@ def _belief(data: StudyData) -> Iterator[Figure]:
     verdict = data.verdict
     if verdict.corrected is None and verdict.confirmation is None:
         return
-    yield Figure(
-        belief.belief(data),
-        "The best value as it stands, and what is left of it. Lines are 95 % intervals: corrected "
-        "for the choice among all trials, on validation samples; confirmed on samples of the test "
-        "part. Rings are trainings under new seeds, on the same validation samples: they vary less "
-        "than new data would.",
-        plotted=True,
-    )
+    text = "The best value as it stands, and what is left of it."
+    if verdict.corrected is not None:
+        text += (
+            " Corrected: what the best of resamples of the validation samples is worth on the "
+            "samples left out; the line is its interval."
+        )
+    if verdict.confirmation is not None:
+        text += (
+            " Rings are trainings under new seeds. Those on the validation samples still promise "
+            "too much: the trial was chosen on these. The line on the test part counts both seeds "
+            "and samples."
+        )
+    yield Figure(belief.belief(data), text, plotted=True)
 
 
 def _search(data: StudyData) -> Iterator[Figure]:

@@ -75,6 +75,18 @@ def write_report(
     return page
 
 
+def renew_report(history: StudyHistory, without: Path | None = None) -> None:
+    """Writes a study's report again, if it has one, after something else than a launch changed it.
+
+    Args:
+        history: The study.
+        without: See `write_report`.
+    """
+    folder = local_artifacts(history.store, history.store.client.get_run(history.parent_run_id))
+    if (folder / FILE_NAME).is_file():
+        write_report(history, without)
+
+
 def write_comparison(histories: Sequence[StudyHistory], page: Path) -> None:
     """Writes a page with studies, or engines of one, side by side.
 

@@ -23,7 +23,8 @@ def belief(data: StudyData) -> alt.LayerChart:
     verdict = data.verdict
     rows = [row for row in _rows(verdict) if math.isfinite(row["value"])]
     places = list(dict.fromkeys(row["place"] for row in rows))
-    ends = [row[name] for row in rows for name in ("value", "low", "high") if row.get(name)]
+    found = [row.get(name) for row in rows for name in ("value", "low", "high")]
+    ends = [each for each in found if each is not None]
     scale = alt.Scale(domain=[min(ends), max(ends)], zero=False, nice=True)
     x = alt.X("value:Q", title=verdict.metric, scale=scale)
     y = alt.Y("place:N", sort=places, title=None, axis=alt.Axis(labelLimit=180, labelFontSize=12))
@@ -32,12 +33,14 @@ def belief(data: StudyData) -> alt.LayerChart:
     tooltip = [
         alt.Tooltip("place:N", title="what"),
         alt.Tooltip("value:Q", title=verdict.metric, format=".5~g"),
-        alt.Tooltip("interval:N", title="95 % interval"),
+        alt.Tooltip("interval:N", title="interval"),
         alt.Tooltip("seed:N", title="seed"),
     ]
     base = alt.Chart(alt.InlineData(values=rows)).encode(y=y, color=color, tooltip=tooltip)
     lines = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=4, strokeCap="round")
-    seeds = base.transform_filter("isValid(datum.seed)").mark_point(size=60, strokeWidth=1.6)
+    seeds = base.transform_filter("isValid(datum.seed)").mark_point(
+        size=60, strokeWidth=1.6, fill=theme.PAPER
+    )
     points = base.transform_filter("!isValid(datum.seed)").mark_point(
         filled=True, size=120, opacity=1
     )
@@ -75,7 +78,7 @@ def _rows(verdict: StudyVerdict) -> list[dict[str, Any]]:
 
 def _row(place: str, interval: Interval) -> dict[str, Any]:
     low, high = significant(interval.low), significant(interval.high)
-    told = f"{interval.low:.4g} to {interval.high:.4g}"
+    told = f"{interval.low:.4g} to {interval.high:.4g} ({100 * interval.level:.3g} %)"
     return {"place": place, "value": interval.value, "low": low, "high": high, "interval": told}
 
 
