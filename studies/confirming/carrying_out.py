@@ -18,10 +18,12 @@ from tracking.history.verdicts import study_verdict
 from tracking.mirror import Mirror
 from tracking.records.confirmations import Confirmation
 from tracking.registry.verdicts import renew_verdict
+from tracking.report.write import renew_report
 from tracking.runs.confirmation_runs import ConfirmationRuns
 from tracking.runs.pages.markdown import plain
 from tracking.statistics.sentences import grounds, verdict_sentences
 from tracking.store.atomic import remove_pieces
+from tracking.store.folder import default_store_path
 
 # For a confirmation that ends by an error, or at once.
 _SECONDS_AFTER_AN_ERROR = 10.0
@@ -72,6 +74,9 @@ def carry_out(
                     runs.stop()
         done.clear()
         renew_verdict(history)
+        # `kerastudy report` makes it too.
+        with contextlib.suppress(Exception):
+            renew_report(history, default_store_path().absolute())
     return found
 
 
