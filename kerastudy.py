@@ -109,6 +109,7 @@ from studies.definition.seeds import epoch_seed, permutation, seed_states  # noq
 from studies.exporting.optuna_export import export_optuna  # noqa: E402
 from studies.exporting.scripts.script import export_script  # noqa: E402
 from studies.results.changes import delete_study, rename_study  # noqa: E402
+from studies.results.diagnosing import diagnose  # noqa: E402
 from studies.results.models import load_model  # noqa: E402
 from studies.results.study_results import (  # noqa: E402
     StudyResults,
@@ -155,6 +156,7 @@ __all__ = [
     "confirm",
     "datasets",
     "delete_study",
+    "diagnose",
     "discover",
     "dropout",
     "epoch_seed",

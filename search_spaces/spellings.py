@@ -9,8 +9,10 @@ or a list in JSON. Tuples, lists and dicts are written as in Python or JSON: `--
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+from collections.abc import Sequence
 from typing import Any, Final
 
 from search_spaces.errors import SearchSpaceError
@@ -18,7 +20,7 @@ from search_spaces.parameters.choice_parameter import Boolean, Choice, Fixed, Li
 from search_spaces.parameters.float_parameter import Float
 from search_spaces.parameters.int_parameter import Int
 from search_spaces.parameters.parameter import Parameter
-from search_spaces.parameters.scalars import Scalar, is_object, plain_scalar
+from search_spaces.parameters.scalars import Scalar, identity, is_object, plain_scalar
 from search_spaces.parameters.scales import SCALES
 from search_spaces.parameters.spelled import read_object
 from search_spaces.space.alterations import kinds_of, value_of_kind
@@ -81,6 +83,32 @@ def read_domain(parameter: Parameter, text: str) -> Parameter:
     if made.contains(parameter.default):
         made = Choice(parameter.name, values, role=role, default=parameter.default)
     return made
+
+
+def spell_domain(parameter: Parameter) -> str:
+    """Returns the text form of a parameter's domain: what `read_domain` makes it of.
+
+    A Fixed is spelled too, as its value.
+    """
+    if isinstance(parameter, Float | Int):
+        step = "" if parameter.step == parameter.usual_step else f":{parameter.step!r}"
+        return f"{parameter.low!r}..{parameter.high!r}{step}:{parameter.scale}"
+    assert isinstance(parameter, Listed), "no other kinds"
+    return spell_values(parameter, parameter.values)
+
+
+def spell_values(parameter: Listed, values: Sequence[Scalar]) -> str:
+    """Returns the text form of some of a parameter's values, in the order given."""
+    if parameter.objects:
+        opened = [parameter.opened(value) for value in values]
+        return repr(opened if len(opened) > 1 or not is_object(opened[0]) else opened[0])
+    text = ",".join(each if isinstance(each, str) else json.dumps(each) for each in values)
+    read: Parameter | None = None
+    with contextlib.suppress(SearchSpaceError):
+        read = read_domain(parameter, text)
+    if isinstance(read, Listed) and [*map(identity, read.values)] == [*map(identity, values)]:
+        return text
+    return json.dumps(list(values), ensure_ascii=False)
 
 
 def _read_range(parameter: Parameter, text: str, low: str, rest: str) -> Float | Int:

@@ -186,7 +186,9 @@ class Study(StudyDefinition):
                 you mended why they failed.
             report: Whether to write a report of the study, as ``kerastudy report`` makes it, beside
                 its record; None: unless ``KERASTUDY_REPORT`` is ``"off"``.
-            **overrides: Settings to replace: `OVERRIDABLE`.
+            **overrides: Settings to replace: `OVERRIDABLE`; or ``round=2`` for the next round, with
+                the name, space and settings that follow from the last one (`kerastudy.diagnose`),
+                or with ``space``, another space for the same builder.
 
         Returns:
             The recorded study, as ``kerastudy show`` shows it.
@@ -215,8 +217,7 @@ class Study(StudyDefinition):
             retry_infeasible=retry_infeasible,
             report=report,
         )
-        launched = self.with_overrides(overrides)
-        return StudyResults.of(launch_study(launched, options, defined_name=self.name), launched)
+        return StudyResults.of(*launch_study(self, options, overrides))
 
     def history(
         self, *, store: str | Path | None = None, engine: str | None = None

@@ -47,6 +47,9 @@ from studies.lines import wrapped
     help="A JSON file with the values of the next trials: an object, or a list of them.",
 )
 @click.option("--name", help="Another name for the study, which starts as a new one.")
+@click.option(
+    "--round", type=int, help="The next round, 2 or more: its space follows from the last."
+)
 @click.option("--keep", help="How many checkpoints to keep (those of the best trials), or all.")
 @click.option(
     "--data",
@@ -150,6 +153,7 @@ def launch_command(
     kerastudy launch digits --dry-run
     kerastudy launch digits --fix l2=1e-4 --set dropout=0.1..0.5 --name narrow
     kerastudy launch digits --start-with known_values.json
+    kerastudy launch digits --round 2
 
     \b
     engines  optuna:tpe, optuna:random, optuna:quasi-random, optuna:cma-es,
@@ -191,7 +195,7 @@ def launch_command(
     found = resolve_target(target)
     other_data = "" if data is None else str(data.expanduser().absolute())
     if dry_run:
-        description = describe_target(found, overrides=overrides, data=other_data)
+        description = describe_target(found, options, overrides=overrides, data=other_data)
         if as_json:
             print_json(definition_document(description))
         else:

@@ -59,6 +59,7 @@ class Group(click.Group):
             "list": "list_studies",
             "show": "show",
             "compare": "compare",
+            "diagnose": "diagnose",
             "report": "report",
             "ui": "ui",
         },
@@ -129,6 +130,7 @@ def kerastudy() -> None:
     kerastudy launch my_study.py --trials 50
     kerastudy show digits                its best trial
     kerastudy compare digits other       studies, or a study's engines
+    kerastudy diagnose digits            what to search next, and why
     kerastudy report digits              its report, in the browser
     kerastudy ui digits                  look at it in the MLflow UI
     kerastudy reproduce digits           run the best trial again, bit for bit

@@ -9,6 +9,7 @@ from pathlib import Path
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
 from search_spaces.space.membership import complete
+from search_spaces.tailoring import Tailoring
 from studies.data import AnyDataset, AnySplits, DataError, Dataset, StreamedDataset, StreamedSplits
 from studies.definition.class_weights import resolve_class_weight, with_class_weight
 from studies.definition.study_definition import StudyDefinition
@@ -75,7 +76,7 @@ class Session:
         if isinstance(study.data, Dataset | StreamedDataset):
             splits = _loaded(study, study.data, shared)
             dataset = study.data
-        making = made_data(study)
+        making, tailoring = made_data(study), study.tailoring
         try:
             if making is None:
                 assert not callable(study.class_weight), "else it were made"
@@ -116,6 +117,7 @@ class Session:
                 discovered=resolved.joins,
                 declared=resolved.declared,
                 unread=resolved.unread,
+                tailored=_tailored(tailoring, description.space),
                 goes_on=not has_own_fit(study.build),
             ),
             environment(),
@@ -238,6 +240,11 @@ def _describe(
         trial_timeout=study.trial_timeout,
         warnings=tuple(warnings),
     )
+
+
+def _tailored(tailoring: Tailoring, space: SearchSpace) -> tuple[str, ...]:
+    """Returns the names of the hyperparameters that a launch's options changed."""
+    return space.names if tailoring.only is not None else (*tailoring.ranges, *tailoring.fix)
 
 
 def _trainer(study: StudyDefinition, unfit: str) -> Trainer:

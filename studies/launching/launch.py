@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from studies.data.arrays.large import temporary_folder
 from studies.definition.study_definition import StudyDefinition
@@ -15,6 +16,7 @@ from studies.executors.worker import WorkerExecutor
 from studies.interruption import raising_interrupts
 from studies.launching.launch_options import LaunchOptions
 from studies.launching.opening import check_store, held_study
+from studies.launching.rounds import planned
 from studies.launching.run_study import run_held, run_study
 from studies.progress import Progress, showing
 from studies.running.definitions import check_definition
@@ -26,26 +28,41 @@ from tracking.records import StudyDescription
 from tracking.store.folder import prepare_store
 from tracking.store.mlflow_client import preload
 
+Defined = TypeVar("Defined", bound=StudyDefinition)
+
 
 @raising_interrupts()
 def launch_study(
-    study: StudyDefinition, options: LaunchOptions, *, defined_name: str
-) -> StudyHistory:
-    """Runs a study that was made in this process; see `Study.launch`."""
+    study: Defined, options: LaunchOptions, overrides: Mapping[str, Any]
+) -> tuple[StudyHistory, Defined]:
+    """Runs a study that was made in this process, with some settings replaced; see `Study.launch`.
+
+    Returns:
+        The recorded study, and the study as it was launched.
+    """
+    defined_name = study.name
     with showing(options.progress) as shown:
-        shown.wait(f"loading TensorFlow and the study {study.name}")
-        code = describe_code(study, defined_name)
-        if options.runs_in(otherwise="in-process") == "worker":
-            return _launch_in_workers(
-                lambda folder: ship(study, code, folder),
-                options,
-                shown,
-                trials=study.trials,
-                threads=study.threads,
-            )
-        prepare_environment(study.threads or 1)
-        ready = InProcessExecutor(Session.open(study, code, study.threads))
-        return run_study(ready, options, progress=shown)
+        options, overrides = _in_round(options, overrides, shown, study=study)
+        study = study.with_overrides(overrides)
+        return _launch_defined(study, options, defined_name, shown), study
+
+
+def _launch_defined(
+    study: StudyDefinition, options: LaunchOptions, defined_name: str, shown: Progress
+) -> StudyHistory:
+    shown.wait(f"loading TensorFlow and the study {study.name}")
+    code = describe_code(study, defined_name)
+    if options.runs_in(otherwise="in-process") == "worker":
+        return _launch_in_workers(
+            lambda folder: ship(study, code, folder),
+            options,
+            shown,
+            trials=study.trials,
+            threads=study.threads,
+        )
+    prepare_environment(study.threads or 1)
+    ready = InProcessExecutor(Session.open(study, code, study.threads))
+    return run_study(ready, options, progress=shown)
 
 
 def launch_target(
@@ -68,8 +85,8 @@ def launch_target(
         TrackingError: If the store cannot be used, or has the study with another definition.
         KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it.
     """
-    overrides = overrides or {}
     with showing(options.progress) as shown:
+        options, overrides = _in_round(options, overrides or {}, shown, target=target)
         # At once, as loading takes seconds.
         shown.wait(what_is_loaded(target))
         # Once, for all workers: the file may be saved while they start.
@@ -88,6 +105,17 @@ def launch_target(
         study = study.with_overrides({**overrides, **({"data": data} if data else {})})
         ready = InProcessExecutor(Session.open(study, code, study.threads, data))
         return run_study(ready, options, progress=shown)
+
+
+def _in_round(
+    options: LaunchOptions, overrides: Mapping[str, Any], progress: Progress, **found: Any
+) -> tuple[LaunchOptions, dict[str, Any]]:
+    """Returns options and settings of a launch, with those of its round; see `planned`."""
+    if "round" not in overrides:
+        return options, dict(overrides)
+    progress.wait("reading the round before")
+    round_, settings = planned(overrides, options.place, **found)
+    return replace(options, round=round_), settings
 
 
 def _launch_in_workers(
@@ -138,7 +166,11 @@ def _launch_in_workers(
 
 
 def describe_target(
-    target: Target, *, overrides: Mapping[str, Any] | None = None, data: str = ""
+    target: Target,
+    options: LaunchOptions,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    data: str = "",
 ) -> StudyDescription:
     """Returns the plan of a launch: the study with its space, traced and tailored.
 
@@ -146,8 +178,10 @@ def describe_target(
 
     Raises:
         StudyError: If the study cannot be run as defined.
+        StudyNotFoundError: If a round is asked for that follows from none.
     """
     with showing() as shown:
+        _, overrides = _in_round(options, overrides or {}, shown, target=target)
         shown.wait(what_is_loaded(target))
         worker = WorkerExecutor(target, overrides=overrides, data=data)
         try:

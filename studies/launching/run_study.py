@@ -63,6 +63,8 @@ def run_held(
     if description.deterministic:
         description = replace(description, lag=workers)
     runs, before = open_runs(held, executor, description, progress)
+    if options.round is not None:
+        options.round.link(runs.parent_run_id)
     with mirroring(runs, held.server, progress.say):
         report = ReportWriter(progress, wanted=options.reports)
         return _run_opened(held, runs, before, executor, options, progress, verifier, report)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
+    from tracking.diagnosis.diagnose import Diagnosis
     from tracking.report.plots import StudyPlots
 
 
@@ -111,6 +112,12 @@ class StudyResults(StudyHistory):
     def to_dataframe(self) -> pd.DataFrame:
         """Returns a row for each trial; see `trials_table` for the columns."""
         return trials_table(self)
+
+    def diagnose(self) -> Diagnosis:
+        """Returns what the record says about the search, and what to search next."""
+        from studies.results.diagnosing import diagnose
+
+        return diagnose(self)
 
     @cached_property
     def plot(self) -> StudyPlots:

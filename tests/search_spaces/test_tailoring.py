@@ -19,6 +19,7 @@ from search_spaces import (
     SearchSpaceError,
     Tailoring,
 )
+from search_spaces.spellings import spell_domain
 from search_spaces.tailoring import parse_edit
 
 SPACE = SearchSpace(
@@ -249,3 +250,29 @@ def test_an_empty_tailoring_changes_nothing() -> None:
 
 def test_an_edit_is_split_at_its_first_equals_sign() -> None:
     assert parse_edit("a b=c=d", "--fix") == ("a b", "c=d")
+
+
+ODD_DOMAINS = [
+    *SPACE,
+    Float("x", 1e-5, 1.0, scale="log"),
+    Float("x", 0.0, 0.5, step=0.1),
+    Float("x", 0.01, 0.99, scale="reverse_log", default=0.9),
+    Int("x", 16, 512, scale="log", step=2),
+    Choice("x", ["a", "b,c"]),
+    Choice("x", [1, "1", True, None, 1.0]),
+    Choice("x", [(64,), (64, 32)], role="scientific"),
+    Choice("x", [(64,), "x"]),
+    Choice("x", ["1..3", "x"]),
+    Choice("x", ["", " a", "["]),
+    Choice("x", ["true", "null", "3"], default="null"),
+    Fixed("x", "[1]"),
+    Fixed("x", (64, 32)),
+    Fixed("x", "1,2"),
+]
+
+
+@pytest.mark.parametrize("parameter", ODD_DOMAINS, ids=repr)
+def test_a_spelled_domain_reads_back(parameter: Parameter) -> None:
+    space = SearchSpace(parameter) if not parameter.when else SPACE
+    spelled = Tailoring.from_arguments(ranges=[f"{parameter.name}={spell_domain(parameter)}"])
+    assert spelled.apply(space) == space

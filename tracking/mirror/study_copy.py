@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 # A batch of MLflow's holds 100.
 _MOST_TAGS: Final = 100
 _RUNNING: Final = "RUNNING"
+# A link to the page of an experiment: its text and its address.
+_ELSEWHERE: Final = re.compile(r"\[([^\]]*)\]\((#/experiments/[^)]*)\)")
 _RUN_ID: Final = re.compile(r"(?<=/runs/)[0-9a-f]{32}")
 
 
@@ -215,6 +217,9 @@ class StudyCopy:
             found[tags.PARENT] = self._copy_there(parent)
         # It names other runs, which may have to be made first: see `_send`.
         found.pop(tags.NOTE, None)
+        # Runs of other studies, which may not be there.
+        found.pop(tags.ROUND_OF, None)
+        found.pop(tags.NEXT_ROUND, None)
         return found
 
     def _note_of(self, run: Run) -> dict[str, str]:
@@ -222,7 +227,10 @@ class StudyCopy:
         if tags.NOTE not in run.data.tags:
             return {}
         here, there = (f"#/experiments/{e}/" for e in (self._here_id, self._experiment_id))
-        note = run.data.tags[tags.NOTE].replace(here, there)
+        note = _ELSEWHERE.sub(
+            lambda found: found[0] if found[2].startswith(here) else found[1],
+            run.data.tags[tags.NOTE],
+        ).replace(here, there)
         named = {each for each in _RUN_ID.findall(note) if self._is_here(each)}
         for run_id in named:
             note = note.replace(run_id, self._copy_there(run_id))

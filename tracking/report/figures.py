@@ -12,6 +12,7 @@ from tracking.report.axes import HyperparameterAxis
 from tracking.report.charts import (
     belief,
     contour,
+    diagnosis,
     history,
     hyperparameters,
     predictions,
@@ -23,6 +24,19 @@ from tracking.report.trial_data import Columns, StudyData
 
 OF_CHAMPION = "The champion on validation data"
 TO_BELIEVE = "How much of it to believe"
+_CURVES = "Blue: validation, a point at the best epoch; dashed: training."
+# How to read the picture of a finding.
+_READ = {
+    "sufficiency": "Blue: the best that so many of these trials find on average, and the middle "
+    "nine tenths; orange: what was found.",
+    "isolation": "Blue: the mean best of equally many trials, with its 95 % interval; orange: the "
+    "best trial.",
+    "too short": _CURVES,
+    "too long": _CURVES,
+    "overfitting": _CURVES,
+    "underfitting": _CURVES,
+    "noise at the end": _CURVES,
+}
 
 
 @dataclass(frozen=True)
@@ -34,12 +48,16 @@ class Figure:
         text: What it shows and how to read it; may be empty.
         small: Whether it stands in a row with others.
         plotted: Whether it is one of the plots that MLflow shows.
+        mark: A word before its heading, such as "problem", or empty.
+        command: What to copy into a shell, or empty.
     """
 
     chart: alt.LayerChart
     text: str = ""
     small: bool = False
     plotted: bool = False
+    mark: str = ""
+    command: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,6 +81,7 @@ def sections(data: StudyData) -> list[Section]:
     """Returns the charts of a study that have something to show, by section."""
     found = [
         Section(TO_BELIEVE, tuple(_belief(data))),
+        Section("What the record asks for", tuple(_findings(data)), _diagnosed(data)),
         Section("How the search went", tuple(_search(data))),
         Section("What the hyperparameters do", tuple(_hyperparameters(data))),
         Section("How the trials trained", tuple(_training(data))),
@@ -76,7 +95,7 @@ def sections(data: StudyData) -> list[Section]:
         )
         shown = tuple(_champion(found_predictions))
         examples = worst_examples(found_predictions)
-        found.insert(4, Section(OF_CHAMPION, shown, text, examples))
+        found.insert(5, Section(OF_CHAMPION, shown, text, examples))
     return [each for each in found if each.figures]
 
 
@@ -106,6 +125,37 @@ def _belief(data: StudyData) -> Iterator[Figure]:
             "and samples."
         )
     yield Figure(belief.belief(data), text, plotted=True)
+
+
+def _diagnosed(data: StudyData) -> str:
+    """Returns what precedes the findings: the round, what is well, and what was not checked."""
+    found = data.diagnosis
+    rounds = found.rounds
+    told = ["The checks of Google's Deep Learning Tuning Playbook, on this record."]
+    if rounds.before or rounds.after:
+        follows = f", after {rounds.before.study}" if rounds.before else ""
+        leads = f", before {rounds.after.study}" if rounds.after else ""
+        told.append(f"It is round {rounds.number} of a tuning{follows}{leads}.")
+    well = [each.title for each in found.findings if each.severity == "ok"]
+    if well:
+        told.append(f"Nothing to do: {'; '.join(well)}.")
+    missing = dict.fromkeys(each.check for each in found.unchecked)
+    if missing:
+        told.append(f"The record is too thin to check: {', '.join(missing)}.")
+    return " ".join(told)
+
+
+def _findings(data: StudyData) -> Iterator[Figure]:
+    """Yields what was found, and every isolation, which is a result by itself."""
+    axes = {axis.name: axis for axis in data.axes}
+    objective = data.history.description.objective
+    for place, finding in enumerate(data.diagnosis.findings):
+        if finding.severity == "ok" and finding.check not in ("isolation", "sufficiency"):
+            continue
+        chart = diagnosis.picture(finding, place, objective, axes)
+        if chart is not None:
+            text = f"{finding.verdict} {finding.advice} {_READ.get(finding.check, '')}".rstrip()
+            yield Figure(chart, text, mark=finding.severity, command=finding.command)
 
 
 def _search(data: StudyData) -> Iterator[Figure]:

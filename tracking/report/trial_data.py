@@ -6,8 +6,10 @@ import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from tracking.diagnosis.diagnose import Diagnosis, diagnose
 from tracking.history.curves import RecordedCurves
 from tracking.history.selection import holding
 from tracking.history.study_history import StudyHistory
@@ -34,9 +36,16 @@ class StudyData:
 
     Attributes:
         history: The study.
+        without: A store's folder that commands need not name.
     """
 
     history: StudyHistory
+    without: Path | None = None
+
+    @cached_property
+    def diagnosis(self) -> Diagnosis:
+        """What the record says about the search."""
+        return diagnose(self.history, self.without)
 
     @cached_property
     def axes(self) -> tuple[HyperparameterAxis, ...]:

@@ -6,9 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from search_spaces.parameters.kinds import Float, Int
 from tracking.history.evaluations import read_evaluations
-from tracking.history.reasons import reasons
 from tracking.history.summary import confirm_command
 from tracking.records import EndedTrial
 from tracking.records.verified import IDENTICAL, TRAINED_BY_FIT, TRAINED_BY_OWN_FIT, differs
@@ -16,9 +14,6 @@ from tracking.report.formats import count, duration, number, value_text
 from tracking.report.trial_data import StudyData
 from tracking.runs.pages import commands
 from tracking.runs.pages.commands import shell_command
-
-# Near the end of a range: within a twentieth of it, in its sampling scale.
-_EDGE = 0.05
 
 
 @dataclass(frozen=True)
@@ -172,41 +167,15 @@ def _verified(best: EndedTrial) -> str:
 
 
 def _following(data: StudyData, best: EndedTrial | None) -> list[str]:
-    """Returns what the record suggests to do next."""
-    found = []
-    why = [each for each in reasons(data.history.trials) if each.kind == "infeasible"]
-    if why and sum(len(each.trials) for each in why) * 5 > len(data.history.trials):
-        found.append(
-            f"Mend what makes trials infeasible, most often: {why[0].text}. Then launch with "
-            "--retry-infeasible."
-        )
+    """Returns what the record suggests to do next: what its diagnosis found."""
+    found = [
+        f"{each.title}. {each.advice}".rstrip()
+        for each in data.diagnosis.findings
+        if each.severity != "ok"
+    ]
     if best is None:
         return found or ["Launch it: no trial has ended."]
-    for axis in data.axes:
-        parameter = axis.parameter
-        unit = axis.unit(best.params)
-        if isinstance(parameter, Float | Int) and unit is not None:
-            for end, near, name in (
-                (parameter.low, unit <= _EDGE, "lower"),
-                (parameter.high, unit >= 1 - _EDGE, "upper"),
-            ):
-                # A rate or a factor of 0 has no other side.
-                if near and not (name == "lower" and end == 0):
-                    found.append(
-                        f"Widen {axis.name}: its best value {value_text(best.params[axis.name])} "
-                        f"is at the {name} end of its range ({value_text(end)})."
-                    )
-    top = data.ranked[: max(1, len(data.ranked) // 10)]
-    at_last = sum(t.epoch == t.result.epochs and t.state == "complete" for t in top)
-    if at_last * 2 > len(top):
-        whose = "the best trial" if len(top) == 1 else f"{at_last} of the best {len(top)} trials"
-        found.append(f"Train longer: the best epoch of {whose} was the last.")
-    if len(data.ranked) >= 10 and best.number >= 0.8 * len(data.history.trials):
-        found.append("Run more trials: the best came among the last fifth of them.")
-    return found or [
-        "The best values lie inside their ranges, and came before the last trials: nothing in "
-        "the record asks for more."
-    ]
+    return found or ["Nothing in the record asks for more."]
 
 
 def _commands(
@@ -215,6 +184,8 @@ def _commands(
     history = data.history
     store, several = _where(data, without)
     found = []
+    if data.diagnosis.next.asked_for:
+        found.append(("Launch the next round", data.diagnosis.command))
     if best is not None:
         again = str(best.number).join(reproduce_command(data, without))
         found.append(("Train the best trial again, by plain model.fit, and compare", again))

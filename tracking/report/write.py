@@ -64,7 +64,7 @@ def write_report(
     from tracking.report.page import study_page
     from tracking.report.trial_data import StudyData
 
-    data = StudyData(history)
+    data = StudyData(history, without)
     shown = sections(data)
     folder = local_artifacts(history.store, history.store.client.get_run(history.parent_run_id))
     (folder / PLOTS).mkdir(parents=True, exist_ok=True)

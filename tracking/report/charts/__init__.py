@@ -4,6 +4,7 @@
 |---|---|
 | `belief` | how much of the best value to believe |
 | `contour` | the objective over two hyperparameters |
+| `diagnosis` | the pictures of what a diagnosis found |
 | `history` | the objective by trial, and by epochs trained |
 | `hyperparameters` | parallel coordinates, importance, slices |
 | `predictions` | what the champion predicts of the validation data |

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from tracking.records import StudyDescription
+
+_USUAL: Final = "optuna:tpe"
+# Ready studies, which are launched by their names.
+_CATALOG: Final = Path(__file__).parents[3] / "studies" / "catalog"
 
 
 def shell_command(
@@ -29,6 +35,47 @@ def shell_command(
     words.append(f"--engine {shlex.quote(description.engine)}" if several else "")
     words.append(f"--store {shlex.quote(str(store))}" if store is not None else "")
     return " ".join(word for word in words if word)
+
+
+def launch_command(
+    description: StudyDescription,
+    name: str,
+    options: Sequence[str],
+    *,
+    round_number: int | None = None,
+    store: Path | None = None,
+) -> str:
+    """Returns the command that launches a study again, or the next round of it.
+
+    Args:
+        description: The study.
+        name: The name to launch it under; of a later round, the first round's.
+        options: Options of the command, quoted.
+        round_number: The number of the round, or None.
+        store: The store's folder; None: the command need not name it.
+    """
+    code = description.code
+    words = [f"kerastudy launch {shlex.quote(_target(description))}"]
+    words.append("" if name == (code.study_name or name) else f"--name {shlex.quote(name)}")
+    words.append("" if round_number is None else f"--round {round_number}")
+    words.append(
+        "" if description.engine == _USUAL else f"--engine {shlex.quote(description.engine)}"
+    )
+    words += options
+    words.append(f"--store {shlex.quote(str(store))}" if store is not None else "")
+    return " ".join(word for word in words if word)
+
+
+def _target(description: StudyDescription) -> str:
+    """Returns what names a study on the command line: its file, or its name in the catalog."""
+    code = description.code
+    path = Path(code.path)
+    if path.parent == _CATALOG:
+        return path.stem.replace("_", "-")
+    # From the folder that it was launched in, as in a terminal there.
+    if code.folder and path.is_relative_to(code.folder) and Path(code.folder) == Path.cwd():
+        path = path.relative_to(code.folder)
+    return f"{path}:{code.variable}" if code.variable not in ("", "study") else str(path)
 
 
 def reproduce_command(

@@ -1,0 +1,62 @@
+"""``kerastudy diagnose``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from studies.commands.main import json_option, store_option, tell, telling_errors
+
+
+@click.command("diagnose", short_help="Say what the record asks for: what to search next, and why.")
+@click.argument("study")
+@click.option("--next", "following", is_flag=True, help="Print the next round's space alone.")
+@click.option("--engine", help="Which engine's trials.  [default: that of the best trial]")
+@store_option
+@json_option
+@telling_errors
+def diagnose_command(
+    study: str, following: bool, engine: str | None, store: Path | None, as_json: bool
+) -> None:
+    """Read Google's Deep Learning Tuning Playbook off a study's record.
+
+    Are the best trials at an end of a range? Were there enough of them? Do they train long enough,
+    overfit, differ by more than noise? Is the pruner too early? What does a scientific
+    hyperparameter do? Each finding has its figures, and the command that follows. Nothing is
+    trained. The report has the same with pictures.
+
+    --next prints the next round as options and as Python; launch --round 2 runs it.
+
+    \b
+    kerastudy diagnose digits
+    kerastudy diagnose digits --next
+    kerastudy launch digits --round 2
+    kerastudy diagnose digits --json
+    """  # noqa: D301 - click reads \b, which must not be escaped
+    from studies.commands.output import print_json
+    from studies.commands.reading import history_of
+    from studies.commands.texts.diagnosis_text import COLORS, diagnosis_text, next_text
+    from tracking.diagnosis.diagnose import diagnose, document
+    from tracking.store.folder import default_store_path
+
+    diagnosis = diagnose(history_of(study, engine, store), default_store_path().absolute())
+    if as_json:
+        found = document(diagnosis)
+        print_json(found["next"] if following else found)
+        return
+    text = next_text(diagnosis) if following else diagnosis_text(diagnosis)
+    if following or not sys.stdout.isatty():
+        tell(text)
+        return
+    # It knows what a terminal can show, and NO_COLOR.
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    for line in text.split("\n"):
+        shown, word = Text(line), line.partition(" ")[0]
+        if word in COLORS:
+            shown.stylize(COLORS[word], 0, len(word))
+        console.print(shown)

@@ -1,0 +1,182 @@
+"""``kerastudy diagnose``, and the round that follows: from the record to a real launch."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import Told, kerastudy_here, write_study
+from handmade import ENVIRONMENT, make_spec, record_trial
+from scripted import describe
+
+import kerastudy as ks
+from search_spaces import SearchSpace
+from tracking.history.rounds import read_rounds
+from tracking.history.study_history import StudyHistory, read_study
+from tracking.records import CodeDescription, Objective
+from tracking.runs.study_runs import StudyRuns
+from tracking.store.folder import create_store, open_store
+
+SPACE = SearchSpace(ks.learning_rate(1e-3, 1.0))
+OBJECTIVE = Objective("val_accuracy", "max")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a study file, and a store in which its best trials crowd at the upper end."""
+    folder = tmp_path_factory.mktemp("diagnosed") / "a folder"
+    file = write_study(folder)
+    store = create_store(folder / "my store")
+    code = CodeDescription(str(file), "study", "", "", study_name="blobs", folder=str(folder))
+    description = describe(
+        name="blobs", space=SPACE, objective=OBJECTIVE, trials=24, epochs=2, code=code,
+        declared=["learning_rate"],
+    )  # fmt: skip
+    runs = StudyRuns.create(store, description, ENVIRONMENT)
+    for number, unit in enumerate(np.sqrt(np.random.default_rng(0).permutation(24) / 24)):
+        rate = SPACE["learning_rate"].from_unit(float(unit))
+        spec = make_spec(number, values={"learning_rate": rate}, objective=OBJECTIVE, epochs=2)
+        value = 0.5 + 0.4 * float(unit) ** 2
+        curve = [{"accuracy": each, "val_accuracy": each} for each in (value - 0.1, value)]
+        record_trial(runs, spec, curve)
+    runs.close("FINISHED", "a summary", "trials", "all 24 trials are done")
+    return folder
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    """A copy of it, for a launch to write into; the study file stays where it is."""
+    shutil.copytree(made / "my store", tmp_path / "my store")
+    return tmp_path
+
+
+def run(folder: Path, *arguments: str | Path, **variables: str) -> Told:
+    variables = {"KERASTUDY_STORE": str(folder / "my store"), "COLUMNS": "80", **variables}
+    return kerastudy_here(*arguments, cwd=folder, **variables)
+
+
+def document(folder: Path, *arguments: str) -> Any:
+    told = run(folder, "diagnose", "blobs", "--json", *arguments)
+    assert (told.code, told.err) == (0, "")
+    return json.loads(told.out)
+
+
+def history(folder: Path, name: str) -> StudyHistory:
+    store = open_store(folder / "my store")
+    assert store is not None
+    return read_study(store, name)
+
+
+def test_text_fits_80_columns_the_most_severe_first(made: Path) -> None:
+    told = run(made, "diagnose", "blobs")
+    assert (told.code, told.err) == (0, "")
+    lines = told.out.splitlines()
+    # Commands are on one line, to copy them.
+    assert not [line for line in lines if len(line) > 80 and "kerastudy " not in line]
+    words = [line.split()[0] for line in lines if line.startswith(("problem", "hint", "ok"))]
+    assert words[0] == "problem" and words == sorted(words, key=["problem", "hint", "ok"].index)
+    assert "learning_rate: the best trials crowd at its upper end" in told.out
+    assert "\x1b" not in told.out
+    reason = "too short: 3 complete trials of 4 epochs or more are needed, and there are none."
+    assert reason in " ".join(told.out.split())
+
+
+def test_json_has_the_evidence(made: Path) -> None:
+    found = document(made)
+    first = found["findings"][0]
+    assert (first["check"], first["parameter"]) == ("boundary", "learning_rate")
+    assert first["evidence"]["of them at the end"] == first["evidence"]["best trials"] == 3
+    assert {each["check"] for each in found["unchecked"]} >= {"too short", "isolation"}
+    assert found["next"] == document(made, "--next")
+    in_python = ks.diagnose("blobs", store=made / "my store")
+    assert [each.title for each in in_python.findings] == [e["title"] for e in found["findings"]]
+    assert "2 rounds" not in repr(in_python) and "1 problem" in repr(in_python)
+    results = ks.read_study("blobs", store=made / "my store").diagnose()
+    assert results.next.space.to_dict() == found["next"]["space"]
+
+
+def test_the_next_round_is_launched_by_what_next_prints(made: Path, folder: Path) -> None:
+    following = document(folder, "--next")
+    printed = run(folder, "diagnose", "blobs", "--next").out
+    assert following["command"] in printed
+    command = shlex.split(following["command"])
+    assert command[:3] == ["kerastudy", "launch", str(made / "my_study.py")]
+    launching = ("--executor", "in-process", "--verify", "off", "--quiet", "--trials")
+    told = run(folder, *command[1:], *launching, "1")
+    assert told.code == 0, told.err
+    first, second = history(folder, "blobs"), history(folder, "blobs-round-2")
+    assert second.description.space.to_dict() == following["space"]
+    assert second.description.space["learning_rate"].high == 10.0
+    # The same as Python, run as it is printed.
+    scope = {"study": Launchless(SPACE), "ks": ks}
+    exec(following["python"], scope)
+    assert scope["study"].given["space"] == second.description.space
+    assert scope["study"].given["round"] == 2
+
+    assert read_rounds(first).after.study == "blobs-round-2"
+    assert read_rounds(second).before.study == read_rounds(second).first == "blobs"
+    assert (read_rounds(first).number, read_rounds(second).number) == (1, 2)
+    client = first.store.client
+    for one, other in ((first, second), (second, first)):
+        note = client.get_run(one.parent_run_id).data.tags["mlflow.note.content"]
+        assert f"#/experiments/{other.experiment_id}/runs/{other.parent_run_id}" in note
+    assert "round    2, after blobs" in run(folder, "diagnose", "blobs-round-2").out
+
+    # Without a space it resumes its own, whatever the first round has by now.
+    told = run(folder, "launch", made / "my_study.py", "--round", "2", *launching, "2")
+    assert told.code == 0, told.err
+    resumed = history(folder, "blobs-round-2")
+    assert len(resumed.trials) == 2
+    assert resumed.description.space == second.description.space
+    told = run(folder, "launch", made / "my_study.py", "--round", "3", *launching, "1")
+    assert told.code == 2
+    assert "Nothing in the record of 'blobs-round-2' asks for another round." in told.err
+
+
+class Launchless:
+    """A study that notes how it would be launched."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self.space = space
+        self.given: dict[str, Any] = {}
+
+    def launch(self, **given: Any) -> None:
+        self.given = given
+
+
+@pytest.mark.exhaustive
+def test_a_dry_run_shows_the_next_round(made: Path, folder: Path) -> None:
+    """Its space follows from the record, without an option that says so."""
+    told = run(folder, "launch", made / "my_study.py", "--round", "2", "--dry-run", "--json")
+    assert told.code == 0, told.err
+    plan = json.loads(told.out)
+    assert (plan["study"], plan["space"]) == ("blobs-round-2", document(folder)["next"]["space"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--round", "0"), "round must be a whole number of at least 1. Received: 0."),
+        (("--round", "4"), "has no round 2. Launch it with --round 2."),
+        (("--round", "2", "--name", "other"), "has no study 'other'"),
+    ],
+)
+def test_a_round_needs_the_one_before(made: Path, arguments: tuple[str, ...], words: str) -> None:
+    told = run(made, "launch", made / "my_study.py", *arguments)
+    assert told.code == 2
+    assert words in told.last
+
+
+def test_a_round_needs_a_store_with_the_study(made: Path, tmp_path: Path) -> None:
+    told = run(tmp_path, "launch", made / "my_study.py", "--round", "2")
+    assert told.code == 2
+    assert "there is no store at" in told.last
+    other = write_study(tmp_path / "other")
+    told = run(made, "launch", other, "--round", "2")
+    assert told.code == 2
+    assert "has no study of" in told.last and "--name" in told.last

@@ -1,0 +1,130 @@
+"""The next round's space: always one that a launch accepts, and that holds the best trials."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from planted import SPACE, Planted, hill
+
+import kerastudy as ks
+from search_spaces import SearchSpace, Tailoring
+from tracking.diagnosis.diagnose import diagnose
+from tracking.diagnosis.widening import between, widened
+
+CONDITIONAL = SearchSpace(
+    ks.Float("learning_rate", 1e-4, 1.0, scale="log"),
+    ks.Float("dropout", 0.0, 0.5, step=0.1),
+    ks.Choice("optimizer", ["adam", "sgd", "a,b"], role="scientific"),
+    ks.momentum(when={"optimizer": "sgd"}, otherwise=0.0),
+    ks.Choice("hidden", [(64,), (64, 32), (1,)], role="scientific"),
+    ks.Int("units", 16, 256, scale="log", step=2),
+    ks.Int("layers", 1, 3, role="scientific"),
+    ks.Int("epochs", 4, 30),
+    ks.Fixed("activation", "relu"),
+)
+
+
+def landscape(random: np.random.Generator) -> Any:
+    """A random one: every hyperparameter pulls one way, or not at all."""
+    pulls = {each.name: random.choice([0, 0, 0.05, -0.05, 0.3, -0.3]) for each in CONDITIONAL}
+
+    def accuracy(values: Any) -> float:
+        units = {name: CONDITIONAL[name].to_unit(value) for name, value in values.items()}
+        return 0.5 + sum(pulls[name] * unit for name, unit in units.items()) / 4
+
+    return accuracy
+
+
+def as_ranges(options: tuple[str, ...]) -> list[str]:
+    """What `--set` is given, read as a shell and the command line do."""
+    words = [shlex.split(option) for option in options]
+    return [word[1] for word in words if word[0] == "--set"]
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_it_is_accepted_and_holds_the_best_trials(tmp_path: Path, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    history = Planted(
+        accuracy=landscape(random),
+        infeasible=lambda v: "the loss is NaN" if v["learning_rate"] > 0.2 and seed % 3 else "",
+        space=CONDITIONAL,
+        trials=int(random.integers(12, 160)),
+        seed=seed,
+        settings={"declared": CONDITIONAL.names},
+    ).history(tmp_path)
+    diagnosis = diagnose(history)
+    ranges = as_ranges(diagnosis.next.options)
+    tailored = Tailoring.from_arguments(ranges=ranges).apply(CONDITIONAL)
+    assert tailored == diagnosis.next.space
+    # The same as Python.
+    scope: dict[str, Any] = {"ks": ks, "study": _Study(CONDITIONAL)}
+    exec(diagnosis.next.python, scope)
+    assert scope["study"].given.get("space", CONDITIONAL) == tailored
+    # What a finding asks for is there; all else keeps the best trial.
+    cut = {p for each in diagnosis.findings for p in each.changes.ranges}
+    assert history.best is not None
+    for name, value in history.best.params.items():
+        if name not in cut and name in tailored:
+            assert tailored[name].contains(value), name
+    assert min(tailored["epochs"].grid_values() or ()) >= 1
+
+
+class _Study:
+    def __init__(self, space: SearchSpace) -> None:
+        self.space = space
+        self.given: dict[str, Any] = {}
+
+    def launch(self, **given: Any) -> None:
+        self.given = given
+
+
+def test_what_the_launch_tailored_is_tailored_again(tmp_path: Path) -> None:
+    """The study's file has another space than its record."""
+    own = SearchSpace(ks.Float("learning_rate", 1e-6, 10.0, scale="log"), *list(SPACE)[1:])
+    launched = Tailoring(fix={"units": 64}, ranges={"learning_rate": "0.0001..1.0:log"}).apply(own)
+    history = Planted(
+        space=launched, trials=60, settings={"tailored": ("learning_rate", "units")}
+    ).history(tmp_path)
+    following = diagnose(history).next
+    ranges = as_ranges(following.options)
+    assert Tailoring.from_arguments(ranges=ranges).apply(own) == following.space
+    assert following.space["units"] == ks.Fixed("units", 64)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "lower", "upper"),
+    [
+        (ks.learning_rate(1e-3, 1.0), "0.0001..1.0:log", "0.001..10.0:log"),
+        # A rate of 0 has no other side, a share no more than 1.
+        (ks.dropout(), "", "0.0..0.75:linear"),
+        (ks.dropout(0.0, 0.6, step=0.1), "", "0.0..0.9:0.1:linear"),
+        (ks.momentum(), "", "0.001..0.999:reverse_log"),
+        (ks.Int("x", 16, 512, scale="log", step=2), "2..512:2:log", "16..4096:2:log"),
+        (ks.Int("x", 3, 300, scale="log"), "1..300:log", "3..3000:log"),
+        (ks.Int("x", 1, 3), "", "1..4:linear"),
+        (ks.epochs(), "1..50:linear", "5..72:linear"),
+        (ks.Float("x", -1, 1), "-2.0..1.0:linear", "-1.0..2.0:linear"),
+        (ks.Float("x", 0.0, 1.0), "", ""),
+    ],
+)
+def test_a_range_is_widened_in_its_scale(parameter: Any, lower: str, upper: str) -> None:
+    assert (widened(parameter, "lower"), widened(parameter, "upper")) == (lower, upper)
+
+
+def test_a_range_is_narrowed_outwards() -> None:
+    rate = ks.learning_rate(1e-3, 1.0)
+    text = between(rate, 0.331, 0.668)
+    (narrowed,) = Tailoring(ranges={"learning_rate": text}).apply(SearchSpace(rate))
+    assert rate.to_unit(narrowed.low) <= 0.331
+    assert rate.to_unit(narrowed.high) >= 0.668
+    assert between(rate, -0.2, 1.2) == ""
+
+
+def test_a_sound_study_has_only_a_narrower_round(tmp_path: Path) -> None:
+    following = diagnose(Planted(accuracy=hill, trials=120).history(tmp_path)).next
+    assert not following.asked_for
+    assert set(following.ranges) <= {"learning_rate", "dropout"}

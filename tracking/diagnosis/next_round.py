@@ -1,0 +1,161 @@
+"""The next round: a space that follows from what was found, as options and as Python."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from search_spaces import SearchSpace
+from search_spaces.errors import SearchSpaceError
+from search_spaces.parameters.kinds import Float, Int
+from search_spaces.spellings import spell_domain
+from search_spaces.tailoring import Tailoring
+from tracking.diagnosis.diagnosed import DiagnosedStudy
+from tracking.diagnosis.findings import Finding
+from tracking.diagnosis.widening import between
+
+_LEAST_TRIALS: Final = 20
+_LEAST_BEST: Final = 5
+_MARGIN: Final = 0.15
+_WIDEST: Final = 0.6
+_NARROWEST: Final = 0.25
+# Settings that have their own findings.
+_NOT_NARROWED: Final = ("epochs", "batch_size")
+
+
+@dataclass(frozen=True)
+class NextRound:
+    """What the next round searches.
+
+    Attributes:
+        number: Its number; the first round has 1.
+        space: Its space.
+        ranges: Domains by name, in the text form of ``--set``: those that change, and those in
+            which the present round differs from the study's own space.
+        settings: Settings of its launch by name.
+        reasons: What changes, and why: names and sentences.
+        asked_for: Whether a finding asks for another round. Else it is only a narrower one.
+        declared: Whether the study's own space has all of the names; else its builder has them.
+    """
+
+    number: int
+    space: SearchSpace
+    ranges: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    reasons: Sequence[tuple[str, str]] = ()
+    declared: bool = True
+    asked_for: bool = False
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options of ``launch``, each quoted for a shell."""
+        return options_of(self.ranges, self.settings)
+
+    @property
+    def python(self) -> str:
+        """The same as Python, for a study called ``study``."""
+        lines = []
+        arguments = [f"round={self.number}"]
+        if self.ranges and self.declared:
+            lines.append("space = study.space.replace(")
+            lines += [f"    ks.{self.space[name]!r}," for name in self.ranges if name in self.space]
+            lines.append(")")
+            arguments.append("space=space")
+        arguments += [f"{name}={value!r}" for name, value in self.settings.items()]
+        return "\n".join([*lines, f"study.launch({', '.join(arguments)})"])
+
+
+def options_of(ranges: Mapping[str, str], settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns options of ``launch``, each quoted for a shell."""
+    found = [f"--set {shlex.quote(f'{name}={text}')}" for name, text in ranges.items()]
+    for name, value in settings.items():
+        option = f"--{name.replace('_', '-')}"
+        if value is True:
+            found.append(option)
+        elif isinstance(value, Mapping):
+            # Of an engine or a pruner: one option for each setting.
+            pairs = [shlex.quote(f"{key}={each}") for key, each in value.items()]
+            found += [f"{option.removesuffix('s')} {pair}" for pair in pairs]
+        else:
+            found.append(f"{option} {shlex.quote(str(value))}")
+    return tuple(found)
+
+
+def next_round(study: DiagnosedStudy, findings: Sequence[Finding], number: int) -> NextRound:
+    """Returns the next round of a study.
+
+    Deep Learning Tuning Playbook, "The incremental tuning strategy": each round learns from the
+    last. Ranges at whose ends the best trials crowd are widened, those in which trials fail are
+    cut, values that are clearly worse are left out; all other ranges are narrowed to where the
+    best tenth of trials (five at least) lies, with 15 % of the range on each side, if that is at
+    most 60 % of the range and twenty trials have a value (rules of thumb; "After exploration
+    concludes").
+
+    Args:
+        study: The present round.
+        findings: What was found in it, the most severe first.
+        number: The number of the next round.
+    """
+    space = study.history.description.space
+    wanted: dict[str, tuple[str, str]] = {}
+    settings: dict[str, Any] = {}
+    reasons: list[tuple[str, str]] = []
+    for finding in findings:
+        if finding.changes.resumes:
+            continue
+        for name, text in finding.changes.ranges.items():
+            wanted.setdefault(name, (text, finding.title))
+        for name, value in finding.changes.settings.items():
+            if name not in settings:
+                settings[name] = value
+                reasons.append((name, finding.title))
+    found = {*wanted}
+    for parameter in study.ranges:
+        text = _narrowed(study, parameter)
+        if text and parameter.name not in _NOT_NARROWED:
+            wanted.setdefault(
+                parameter.name, (text, f"{parameter.name}: the best trials lie in a part of it")
+            )
+    ranges: dict[str, str] = {}
+    for name, (text, why) in wanted.items():
+        if _fits(space, {**ranges, name: text}):
+            ranges[name] = text
+            reasons.append((name, why))
+    asked_for = bool(settings) or bool(found & set(ranges))
+    changed = Tailoring(ranges=ranges).apply(space)
+    for name in study.history.description.tailored:
+        if name in space and name in changed:
+            ranges.setdefault(name, spell_domain(space[name]))
+    order = list(space.names)
+    ranges = dict(sorted(ranges.items(), key=lambda item: order.index(item[0])))
+    declared = set(ranges) <= set(study.history.description.declared)
+    return NextRound(number, changed, ranges, settings, tuple(reasons), declared, asked_for)
+
+
+def _narrowed(study: DiagnosedStudy, parameter: Float | Int) -> str:
+    """Returns the part of a range in which the best trials lie; empty if it is most of it."""
+    active = [t for t in study.ranked if parameter.contains(t.params.get(parameter.name))]
+    if len(active) < _LEAST_TRIALS:
+        return ""
+    best = active[: max(len(study.top(active)), _LEAST_BEST)]
+    units = np.array([parameter.to_unit(t.params[parameter.name]) for t in best])
+    low, high = float(units.min()) - _MARGIN, float(units.max()) + _MARGIN
+    lacking = _NARROWEST - (high - low)
+    if lacking > 0:
+        low, high = low - lacking / 2, high + lacking / 2
+    if min(high, 1.0) - max(low, 0.0) > _WIDEST:
+        return ""
+    return between(parameter, low, high)
+
+
+def _fits(space: SearchSpace, ranges: Mapping[str, str]) -> bool:
+    """Returns whether a space can be changed so: a named child may never become active."""
+    try:
+        Tailoring(ranges=ranges).apply(space)
+    except SearchSpaceError:
+        return False
+    return True
