@@ -30,6 +30,7 @@ from tracking.records import (
     TrialRecord,
     TrialResult,
 )
+from tracking.runs.study_files import StudyFiles
 
 SPACE = SearchSpace(
     ks.Float("learning_rate", 1e-4, 1.0, scale="log"),
@@ -114,8 +115,11 @@ class Planted:
             }
         )
         run = SimpleNamespace(data=SimpleNamespace(tags={}))
-        store = SimpleNamespace(root=folder, client=SimpleNamespace(get_run=lambda run_id: run))
-        return StudyHistory(
+        client = SimpleNamespace(
+            get_run=lambda run_id: run, search_runs=lambda *given, **options: _Page()
+        )
+        store = SimpleNamespace(root=folder, client=client)
+        history = StudyHistory(
             store=store,  # type: ignore[arg-type]
             description=description,
             engines=(description.engine,),
@@ -125,6 +129,8 @@ class Planted:
             trials=tuple(trials),
             champion_run_id="",
         )
+        history.__dict__["files"] = StudyFiles(folder / "files")
+        return history
 
     def _trial(self, number: int, random: np.random.Generator, points: list[Any]) -> EndedTrial:
         values = drawn(self.space, random)
@@ -164,6 +170,12 @@ class Planted:
             repeats=tuple(repeats) if self.seeds > 1 else (),
         )
         return record.with_result(replace(result, **self.further(values)))
+
+
+class _Page(list[Any]):
+    """A page of a search that finds nothing."""
+
+    token = None
 
 
 def drawn(space: SearchSpace, random: np.random.Generator) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,13 @@ from scipy import stats
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from tracking.diagnosis import numbers
+from tracking.diagnosis import diagnosed, numbers
 from tracking.diagnosis.diagnose import Diagnosis, diagnose
 from tracking.diagnosis.diagnosed import DiagnosedStudy
 from tracking.diagnosis.findings import Finding, TooThinError
 from tracking.diagnosis.isolation import isolation
+from tracking.scores.sample_scores import SampleScores
+from tracking.scores.score_files import write_scores
 
 NAN = "the loss is NaN in epoch 1"
 BATCHES = SearchSpace(*SPACE, ks.Choice("batch_size", [32, 128, 512]))
@@ -266,6 +269,28 @@ def test_the_small_statistics_are_those_of_scipy() -> None:
     assert numbers.at_least(3, 10, 0.1) == pytest.approx(stats.binom.sf(2, 10, 0.1))
     assert numbers.at_least_of(4, 6, 7, 30) == pytest.approx(stats.hypergeom.sf(3, 30, 7, 6))
     assert numbers.rank_correlation([1.0, 1.0], [1.0, 2.0]) == 0.0
+
+
+def test_noise_is_that_of_samples_or_of_seeds_where_they_are_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = Planted(trials=12).history(tmp_path)
+    assert history.best is not None and history.best.epoch is not None
+    losses = np.random.default_rng(5).gamma(2.0, size=1500)
+    scores = SampleScores("val_accuracy", "mean", losses, history.best.epoch)
+    write_scores(history.files.scores(history.best.number), [scores])
+    noise = DiagnosedStudy(history).noise
+    assert noise is not None
+    assert noise.value == pytest.approx(losses.std() / math.sqrt(1500), rel=0.15)
+    assert noise.source == "the standard error of one value"
+    raced = [SimpleNamespace(values=(0.9, 0.92, 0.91)), SimpleNamespace(values=(0.8, None, 0.81))]
+    outcome = SimpleNamespace(race=raced)
+    monkeypatch.setattr(diagnosed, "read_confirmations", lambda history: [outcome])
+    noise = DiagnosedStudy(history).noise
+    assert noise is not None
+    pooled = np.mean([np.var([0.9, 0.92, 0.91], ddof=1), np.var([0.8, 0.81], ddof=1)])
+    assert noise.value == pytest.approx(math.sqrt(pooled))
+    assert noise.source == "the noise of a seed"
 
 
 def test_one_way_variance_is_that_of_scipy(tmp_path: Path) -> None:

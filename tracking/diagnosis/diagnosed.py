@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import statistics
 from collections.abc import Mapping
@@ -12,15 +13,20 @@ import numpy as np
 
 from search_spaces.parameters.kinds import Float, Int, Parameter
 from tracking.diagnosis.numbers import Array
+from tracking.history.confirmations import read_confirmations
 from tracking.history.curves import RecordedCurves
 from tracking.history.selection import holding
 from tracking.history.study_history import StudyHistory
 from tracking.history.trial_reading import metric_by_step
+from tracking.history.trial_scores import best_scores, scores_of
 from tracking.records import EndedTrial, Objective
 from tracking.runs.mlflow_names import to_mlflow
+from tracking.scores.score_files import ScoresError
 
 _FEWEST_TOP, _MOST_TOP = 3, 10
 _LEAST_EPOCHS = 4
+_RESAMPLES = 200
+_MOST_DRAWS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -189,26 +195,45 @@ class DiagnosedStudy:
         """How far values vary by seed if that is recorded, else by validation sample.
 
         By seed: the pooled standard deviation of repeats, by the square root of their number, as a
-        value is their mean. By sample: the standard error of a share of n independent samples,
-        sqrt(p (1 - p) / n) (Wasserman, All of Statistics, 6.3), for accuracies.
+        value is their mean; or that of the trainings of a confirmation. By sample: see
+        `standard_error`.
         """
         spreads = [t.result.spread for t in self.ranked if t.result.spread is not None]
+        repeats = max(self.history.description.repeats, 1)
+        if not spreads:
+            race = [racer for found in read_confirmations(self.history) for racer in found.race]
+            trainings = [[v for v in racer.values if v is not None] for racer in race]
+            spreads = [statistics.stdev(values) for values in trainings if len(values) > 1]
         if spreads:
-            repeats = self.history.description.repeats
             pooled = math.sqrt(statistics.fmean(spread**2 for spread in spreads))
-            return Noise(pooled / math.sqrt(max(repeats, 1)), "the noise of a seed")
+            return Noise(pooled / math.sqrt(repeats), "the noise of a seed")
         error = self.standard_error
         return None if error is None else Noise(error, "the standard error of one value")
 
     @cached_property
     def standard_error(self) -> float | None:
-        """The standard error of the best value by sample, if it is an accuracy; see `noise`."""
-        samples = self.history.description.data.sizes.get("validation", 0)
-        best = self.ranked[0].value if self.ranked else None
-        names = self.objective.metric.split("_")
-        if best is None or "accuracy" not in names or not samples or not 0 <= best <= 1:
+        """The standard error of the best value by validation sample; None if it is not known.
+
+        By bootstrap of its scores of samples, where they are recorded (Efron and Tibshirani 1993,
+        An Introduction to the Bootstrap, 6). Else, for an accuracy, that of a share of n
+        independent samples, sqrt(p (1 - p) / n) (Wasserman, All of Statistics, 6.3).
+        """
+        if not self.ranked:
             return None
-        return math.sqrt(best * (1 - best) / samples)
+        best = self.ranked[0]
+        with contextlib.suppress(ScoresError):
+            scores = best_scores(scores_of(self.history, best), best.epoch or 1)
+            samples = len(scores)
+            random = np.random.default_rng(0)
+            # Fewer for many samples, of which each weighs less.
+            amount = min(_RESAMPLES, max(20, _MOST_DRAWS // samples))
+            counts = random.multinomial(samples, np.full(samples, 1 / samples), amount)
+            return float(scores.of_resamples(counts.astype(np.float32)).std(ddof=1))
+        samples = self.history.description.data.sizes.get("validation", 0)
+        value, names = best.value, self.objective.metric.split("_")
+        if value is None or "accuracy" not in names or not samples or not 0 <= value <= 1:
+            return None
+        return math.sqrt(value * (1 - value) / samples)
 
     @cached_property
     def worth(self) -> tuple[float, str]:
