@@ -26,6 +26,7 @@ from tracking.registry.champions import (
     register_refit,
     set_promotion,
 )
+from tracking.registry.verdicts import set_verdict
 from tracking.store.folder import default_store_path
 
 if TYPE_CHECKING:
@@ -213,7 +214,9 @@ def _register(
     write_validation_predictions(history, trial, folder)
     # The former champion's: it may become the champion again without being promoted.
     set_promotion(history, "")
-    return register_champion(history, trial, folder, reason or _NO_REASON)
+    champion = register_champion(history, trial, folder, reason or _NO_REASON)
+    set_verdict(history)
+    return champion
 
 
 def _notes(

@@ -85,6 +85,8 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     assert len(versions) == 3
     champion = client.get_model_version_by_alias("kinds", "champion")
     assert champion.tags["kerastudy.promoted"] == "it is small"
+    # The verdict is on the best trial, which is another one.
+    assert "kerastudy.verdict" not in champion.tags
 
     # It was trained again by model.fit, as it was not kept.
     assert trial.verified in ("model.fit, identical", "model.fit, trained by it")

@@ -108,6 +108,8 @@ def test_the_registry_says_where_the_champion_comes_from(launched: Launched) -> 
     version = store.client.get_model_version_by_alias("blobs", "champion")
     assert version.run_id == launched.document["run_id"]
     assert version.tags["kerastudy.champion_run"] == best["run_id"]
+    assert version.tags["kerastudy.verdict"] == launched.document["verdict"]["text"]
+    assert "**Reported" in version.description
     assert version.tags["epoch"] == str(best["epoch"])
     (folder,) = launched.store.glob("mlartifacts/**/requirements.txt")
     fixed = [line for line in folder.read_text().splitlines() if line]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -266,6 +267,8 @@ def test_a_trained_study_is_there_with_its_champion(server: MlflowServer, tmp_pa
     run = server.client.get_run(version.tags["kerastudy.champion_run"])
     assert run.info.status == "FINISHED"
     assert run.data.tags["kerastudy.trial"] == version.tags["kerastudy.trial"]
+    verdict = json.loads(told.out)["verdict"]["text"]
+    assert version.tags["kerastudy.verdict"] == verdict
     parent = server.client.get_run(version.run_id or "")
     assert parent.outputs.model_outputs[0].model_id in version.source
     files = [f.path for f in server.client.list_artifacts(parent.info.run_id, "study")]

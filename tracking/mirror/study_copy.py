@@ -24,6 +24,7 @@ from tracking.records import EndedTrial
 from tracking.registry.champions import register, withdraw
 from tracking.registry.model_files import local_model
 from tracking.registry.registrar import Registrar
+from tracking.registry.verdicts import write_verdict
 from tracking.runs.champion_versions import champion_version
 from tracking.runs.run_contents import local_artifacts
 from tracking.runs.run_writer import ClientWriter
@@ -134,6 +135,7 @@ class StudyCopy:
         with as_server_errors(self.address), tempfile.TemporaryDirectory() as temporary:
             known = champion_version(self._server, history.description.name, self._experiment_id)
             if known is not None and known.tags.get(tags.CHAMPION_RUN) == there:
+                write_verdict(self._server, known, here.tags.get(tags.VERDICT, ""))
                 return
             folder = Path(temporary) / "champion"
             shutil.copytree(local_model(self._store, here.source), folder)
@@ -141,6 +143,8 @@ class StudyCopy:
             runs = {here: copy.run_id for here, copy in self._copies.items()}
             registrar = Registrar(self._server, self._experiment_id, parent, self._identity, runs)
             register(registrar, history.description, trial, folder)
+            known = champion_version(self._server, history.description.name, self._experiment_id)
+            write_verdict(self._server, known, here.tags.get(tags.VERDICT, ""))
 
     @property
     def page(self) -> str:

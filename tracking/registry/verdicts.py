@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from tracking import tags
 from tracking.history.study_history import StudyHistory
@@ -10,6 +11,10 @@ from tracking.history.summary import renew_note
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.runs.champion_versions import champion_version
 from tracking.runs.pages.model_pages import with_verdict
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
 
 def renew_verdict(history: StudyHistory) -> None:
@@ -25,12 +30,16 @@ def set_verdict(history: StudyHistory) -> None:
     """
     client = history.store.client
     version = champion_version(client, history.description.name, history.experiment_id)
-    if version is None:
-        return
-    verdict = study_verdict(history)
-    known = version.tags.get(tags.VERDICT, "")
-    text = verdict.text if _is_on(verdict, history, version.tags) else ""
-    if text == known:
+    if version is not None:
+        verdict = study_verdict(history)
+        is_on = _is_on(verdict, history, version.tags)
+        write_verdict(client, version, verdict.text if is_on else "")
+
+
+def write_verdict(client: MlflowClient, version: ModelVersion | None, text: str) -> None:
+    """Writes a verdict, which may be empty, on a champion in a store or on a server."""
+    known = "" if version is None else version.tags.get(tags.VERDICT, "")
+    if version is None or text == known:
         return
     if text:
         client.set_model_version_tag(version.name, version.version, tags.VERDICT, text)
