@@ -9,7 +9,6 @@ from pathlib import Path
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
 from search_spaces.space.membership import complete
-from search_spaces.tailoring import Tailoring
 from studies.data import AnyDataset, AnySplits, DataError, Dataset, StreamedDataset, StreamedSplits
 from studies.definition.class_weights import resolve_class_weight, with_class_weight
 from studies.definition.study_definition import StudyDefinition
@@ -117,7 +116,7 @@ class Session:
                 discovered=resolved.joins,
                 declared=resolved.declared,
                 unread=resolved.unread,
-                tailored=_tailored(tailoring, description.space),
+                tailored={} if tailoring.empty else tailoring.to_dict(),
                 goes_on=not has_own_fit(study.build),
             ),
             environment(),
@@ -240,11 +239,6 @@ def _describe(
         trial_timeout=study.trial_timeout,
         warnings=tuple(warnings),
     )
-
-
-def _tailored(tailoring: Tailoring, space: SearchSpace) -> tuple[str, ...]:
-    """Returns the names of the hyperparameters that a launch's options changed."""
-    return space.names if tailoring.only is not None else (*tailoring.ranges, *tailoring.fix)
 
 
 def _trainer(study: StudyDefinition, unfit: str) -> Trainer:

@@ -146,8 +146,14 @@ def _tailoring(space: object, own: SearchSpace | None) -> Tailoring:
     """Returns what makes another space of a study's own."""
     if not isinstance(space, SearchSpace):
         raise StudyError(f"A round's space must be a SearchSpace. Received: {space!r:.200}")
-    same = set() if own is None else {each.name for each in own if each in list(space)}
-    ranges = {each.name: spell_domain(each) for each in space if each.name not in same}
+    declared = {} if own is None else {each.name: each for each in own}
+    ranges = {}
+    for each in space:
+        before = declared.get(each.name, each)
+        # A child of a parent that is fixed elsewhere follows by itself.
+        gone = each.role == "fixed" and before.when and not each.when
+        if each != declared.get(each.name) and not (gone and each.default == before.otherwise):
+            ranges[each.name] = spell_domain(each)
     return Tailoring(ranges=ranges)
 
 
@@ -164,18 +170,15 @@ def _following(before: StudyHistory) -> dict[str, Any]:
         # Next to those that it has.
         name, options = split_options(before.description.pruner)
         settings |= {"pruner": name, "pruner_options": {**options, **settings["pruner_options"]}}
-    return {**settings, "tailoring": Tailoring(ranges=following.ranges)}
+    return {**settings, "tailoring": following.tailoring}
 
 
 def _recorded(round_: StudyHistory) -> dict[str, Any]:
     """Returns the space and the settings with which a round was launched."""
     description = round_.description
-    ranges = {
-        name: spell_domain(description.space[name])
-        for name in description.tailored
-        if name in description.space
-    }
     settings = {name: getattr(description, name) for name in ("epochs", "repeats", "pruner")}
     if "epochs" in description.space:
         del settings["epochs"]
-    return {**settings, "tailoring": Tailoring(ranges=ranges)}
+    if description.tailored:
+        settings["tailoring"] = Tailoring.from_dict(description.tailored)
+    return settings

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from planted import SPACE, Planted, hill
+from planted import Planted, hill
 
 import kerastudy as ks
 from search_spaces import SearchSpace, Tailoring
+from studies.launching.rounds import _tailoring
 from tracking.diagnosis.diagnose import diagnose
 from tracking.diagnosis.widening import between, widened
 
@@ -28,21 +29,25 @@ CONDITIONAL = SearchSpace(
 )
 
 
-def landscape(random: np.random.Generator) -> Any:
+def landscape(random: np.random.Generator, space: SearchSpace = CONDITIONAL) -> Any:
     """A random one: every hyperparameter pulls one way, or not at all."""
     pulls = {each.name: random.choice([0, 0, 0.05, -0.05, 0.3, -0.3]) for each in CONDITIONAL}
 
     def accuracy(values: Any) -> float:
-        units = {name: CONDITIONAL[name].to_unit(value) for name, value in values.items()}
+        units = {name: space[name].to_unit(value) for name, value in values.items()}
         return 0.5 + sum(pulls[name] * unit for name, unit in units.items()) / 4
 
     return accuracy
 
 
-def as_ranges(options: tuple[str, ...]) -> list[str]:
-    """What `--set` is given, read as a shell and the command line do."""
+def tailoring_of(options: tuple[str, ...]) -> Tailoring:
+    """What options say, read as a shell and the command line do."""
     words = [shlex.split(option) for option in options]
-    return [word[1] for word in words if word[0] == "--set"]
+    given = {
+        option: [word[1] for word in words if word[0] == option]
+        for option in ("--only", "--fix", "--set")
+    }
+    return Tailoring.from_arguments(given["--only"], given["--fix"], given["--set"])
 
 
 @pytest.mark.parametrize("seed", range(24))
@@ -57,8 +62,7 @@ def test_it_is_accepted_and_holds_the_best_trials(tmp_path: Path, seed: int) -> 
         settings={"declared": CONDITIONAL.names},
     ).history(tmp_path)
     diagnosis = diagnose(history)
-    ranges = as_ranges(diagnosis.next.options)
-    tailored = Tailoring.from_arguments(ranges=ranges).apply(CONDITIONAL)
+    tailored = tailoring_of(diagnosis.next.options).apply(CONDITIONAL)
     assert tailored == diagnosis.next.space
     # The same as Python.
     scope: dict[str, Any] = {"ks": ks, "study": _Study(CONDITIONAL)}
@@ -82,17 +86,35 @@ class _Study:
         self.given = given
 
 
-def test_what_the_launch_tailored_is_tailored_again(tmp_path: Path) -> None:
-    """The study's file has another space than its record."""
-    own = SearchSpace(ks.Float("learning_rate", 1e-6, 10.0, scale="log"), *list(SPACE)[1:])
-    launched = Tailoring(fix={"units": 64}, ranges={"learning_rate": "0.0001..1.0:log"}).apply(own)
-    history = Planted(
-        space=launched, trials=60, settings={"tailored": ("learning_rate", "units")}
-    ).history(tmp_path)
-    following = diagnose(history).next
-    ranges = as_ranges(following.options)
-    assert Tailoring.from_arguments(ranges=ranges).apply(own) == following.space
-    assert following.space["units"] == ks.Fixed("units", 64)
+TAILORINGS = [
+    Tailoring(fix={"units": "64"}, ranges={"learning_rate": "0.001..0.1:log"}),
+    Tailoring(fix={"optimizer": "sgd"}, ranges={"momentum": "0.05..0.95"}),
+    Tailoring(only=("learning_rate", "dropout", "optimizer")),
+    Tailoring(only=("momentum", "learning_rate"), fix={"optimizer": "sgd", "layers": 2}),
+    Tailoring(only=("hidden", "layers")),
+    Tailoring(ranges={"optimizer": "adam,sgd", "momentum": "0.05..0.95"}),
+]
+
+
+@pytest.mark.parametrize("tailoring", TAILORINGS, ids=repr)
+def test_it_goes_on_top_of_what_the_launch_tailored(tmp_path: Path, tailoring: Tailoring) -> None:
+    """The study's file has another space than its record: options are for the file's."""
+    for seed in range(6):
+        random = np.random.default_rng(seed)
+        space = tailoring.apply(CONDITIONAL)
+        history = Planted(
+            accuracy=landscape(random, space), space=space, trials=150, seed=seed,
+            settings={"declared": CONDITIONAL.names, "tailored": tailoring.to_dict()},
+        ).history(tmp_path / str(seed))  # fmt: skip
+        following = diagnose(history).next
+        made = tailoring_of(following.options).apply(CONDITIONAL)
+        assert made.to_dict() == following.space.to_dict()
+        scope: dict[str, Any] = {"ks": ks, "study": _Study(CONDITIONAL)}
+        exec(following.python, scope)
+        own = scope["study"].given["space"]
+        assert own.to_dict() == following.space.to_dict()
+        # As a launch takes it.
+        assert _tailoring(own, CONDITIONAL).apply(CONDITIONAL).to_dict() == own.to_dict()
 
 
 @pytest.mark.parametrize(
@@ -127,4 +149,4 @@ def test_a_range_is_narrowed_outwards() -> None:
 def test_a_sound_study_has_only_a_narrower_round(tmp_path: Path) -> None:
     following = diagnose(Planted(accuracy=hill, trials=120).history(tmp_path)).next
     assert not following.asked_for
-    assert set(following.ranges) <= {"learning_rate", "dropout"}
+    assert set(following.tailoring.ranges) <= {"learning_rate", "dropout"}

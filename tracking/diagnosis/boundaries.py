@@ -17,7 +17,7 @@ from tracking.diagnosis.schedules import is_learning_rate, schedule_of
 from tracking.diagnosis.widening import Way, between, widened
 from tracking.history.reasons import reasons
 
-LEAST_TRIALS: Final = 10
+_LEAST_TRIALS: Final = 10
 _EDGE: Final = 0.1
 _UNLIKELY: Final = 0.01
 _SIGNIFICANT: Final = 1.645
@@ -44,10 +44,10 @@ class _Side:
 
     @property
     def edge(self) -> float:
-        """Where trials begin to fail: the end itself, unless all trials beyond a place fail.
+        """The end, or where trials begin to fail, if all beyond a place do.
 
-        At least three must have failed there, and that must be unlikely (below 1 %) by the share of
-        trials that fail elsewhere: `DiagnosedStudy.infeasible`.
+        At least three must have failed there, and so many must be unlikely (below 1 %) by the share
+        that fails elsewhere.
         """
         nearest = float(self.distances.min())
         beyond = int((self.failed < nearest).sum())
@@ -75,9 +75,9 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
         TooThinError: If fewer than ten trials have a value.
     """
     active = [t for t in study.ranked if parameter.contains(t.params.get(parameter.name))]
-    if len(active) < LEAST_TRIALS:
+    if len(active) < _LEAST_TRIALS:
         raise TooThinError(
-            f"{counted(LEAST_TRIALS, 'trial')} with a value are needed, and there are "
+            f"{counted(_LEAST_TRIALS, 'trial')} with a value are needed, and there are "
             f"{len(active)}."
         )
     units = np.array([parameter.to_unit(trial.params[parameter.name]) for trial in active])
@@ -102,11 +102,10 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
 
 def _crowded(side: _Side, parameter: Float | Int, amount: int) -> int | None:
     """Returns how many of the best trials lie at an end, if they crowd there."""
-    few = parameter.count is not None and parameter.count * _EDGE < 1
-    share = 1 / parameter.count if few and parameter.count else _EDGE
+    # A short grid has more than that in its last value.
+    share = max(_EDGE, 1 / parameter.count) if parameter.count else _EDGE
     beyond = side.distances - side.edge
-    width = share if few else _EDGE * (1 - side.edge)
-    there = int((beyond[:amount] <= width + 1e-9).sum())
+    there = int((beyond[:amount] <= _width(side, parameter) + 1e-9).sum())
     if there * 2 < amount or at_least(there, amount, share) >= _UNLIKELY:
         return None
     near = beyond <= 0.5
@@ -114,6 +113,13 @@ def _crowded(side: _Side, parameter: Float | Int, amount: int) -> int | None:
     if correlation * math.sqrt(max(int(near.sum()) - 1, 0)) < _SIGNIFICANT:
         return None
     return there
+
+
+def _width(side: _Side, parameter: Float | Int) -> float:
+    """Returns the width of the region next to an end, in the sampling scale."""
+    if parameter.count is not None and parameter.count * _EDGE < 1:
+        return 1 / parameter.count
+    return _EDGE * (1 - side.edge)
 
 
 def _finding(
@@ -211,10 +217,9 @@ def _rows(
     study: DiagnosedStudy, parameter: Float | Int, side: _Side, amount: int, units: Array
 ) -> Iterator[dict[str, object]]:
     """Yields the points of the picture: each trial's place in the sampling scale and its value."""
-    few = parameter.count is not None and parameter.count * _EDGE < 1
-    width = 1 / parameter.count if few and parameter.count else _EDGE * (1 - side.edge)
-    ends = sorted((side.edge, side.edge + width))
-    start, stop = ends if side.way == "lower" else (1 - ends[1], 1 - ends[0])
+    start, stop = side.edge, side.edge + _width(side, parameter)
+    if side.way == "upper":
+        start, stop = 1 - stop, 1 - start
     yield {"kind": "edge", "unit": start, "until": stop}
     for place, (unit, loss) in enumerate(zip(units, side.losses, strict=True)):
         kind = "best" if place < amount else "other"

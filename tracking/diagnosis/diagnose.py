@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from search_spaces.tailoring import Tailoring
 from tracking.diagnosis.batch_sizes import batch_size
 from tracking.diagnosis.boundaries import boundary
 from tracking.diagnosis.diagnosed import DiagnosedStudy
@@ -97,8 +98,8 @@ def diagnose(history: StudyHistory, without: Path | None = None) -> Diagnosis:
     ordered = most_severe_first(_once(findings))
     following = next_round(study, ordered, rounds.number + 1)
     root = None if history.store.root == without else history.store.root
-    ranges, settings = following.ranges, following.settings
-    command = _launch(history, rounds, ranges, settings, root, following.number)
+    tailoring, settings = following.tailoring, following.settings
+    command = _launch(history, rounds, tailoring, settings, root, following.number)
     return Diagnosis(
         history,
         tuple(replace(each, command=_command(history, rounds, each, root)) for each in ordered),
@@ -146,13 +147,14 @@ def _command(history: StudyHistory, rounds: Rounds, finding: Finding, root: Path
     if not changes.ranges and not changes.settings:
         return ""
     number = None if changes.resumes else rounds.number + 1
-    return _launch(history, rounds, changes.ranges, changes.settings, root, number)
+    tailoring = Tailoring(ranges=changes.ranges)
+    return _launch(history, rounds, tailoring, changes.settings, root, number)
 
 
 def _launch(
     history: StudyHistory,
     rounds: Rounds,
-    ranges: Mapping[str, str],
+    tailoring: Tailoring,
     settings: Mapping[str, Any],
     root: Path | None,
     number: int | None,
@@ -165,7 +167,7 @@ def _launch(
         told = ", ".join(f"{name}={value!r}" for name, value in {**given, **settings}.items())
         return f"study.launch({told})"
     name = description.name if number is None else rounds.first or description.name
-    options = options_of(ranges, settings)
+    options = options_of(tailoring, settings)
     return launch_command(description, name, options, round_number=number, store=root)
 
 
@@ -196,7 +198,7 @@ def document(diagnosis: Diagnosis) -> dict[str, Any]:
         "next": {
             "round": following.number,
             "asked_for": following.asked_for,
-            "set": dict(following.ranges),
+            "tailoring": following.tailoring.to_dict(),
             "settings": dict(following.settings),
             "space": following.space.to_dict(),
             "options": list(following.options),

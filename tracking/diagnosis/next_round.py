@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -34,17 +34,17 @@ class NextRound:
     Attributes:
         number: Its number; the first round has 1.
         space: Its space.
-        ranges: Domains by name, in the text form of ``--set``: those that change, and those in
-            which the present round differs from the study's own space.
+        tailoring: What makes it of the study's own space: what changes now, and what the launch of
+            the present round had changed.
         settings: Settings of its launch by name.
         reasons: What changes, and why: names and sentences.
+        declared: Whether the study's own space has all that changes; else only its builder has.
         asked_for: Whether a finding asks for another round. Else it is only a narrower one.
-        declared: Whether the study's own space has all of the names; else its builder has them.
     """
 
     number: int
     space: SearchSpace
-    ranges: Mapping[str, str] = field(default_factory=dict)
+    tailoring: Tailoring
     settings: Mapping[str, Any] = field(default_factory=dict)
     reasons: Sequence[tuple[str, str]] = ()
     declared: bool = True
@@ -53,25 +53,37 @@ class NextRound:
     @property
     def options(self) -> tuple[str, ...]:
         """The options of ``launch``, each quoted for a shell."""
-        return options_of(self.ranges, self.settings)
+        return options_of(self.tailoring, self.settings)
 
     @property
     def python(self) -> str:
         """The same as Python, for a study called ``study``."""
-        lines = []
         arguments = [f"round={self.number}"]
-        if self.ranges and self.declared:
-            lines.append("space = study.space.replace(")
-            lines += [f"    ks.{self.space[name]!r}," for name in self.ranges if name in self.space]
-            lines.append(")")
+        lines = [] if self.tailoring.empty or not self.declared else [*self._space_in_python()]
+        if lines:
             arguments.append("space=space")
         arguments += [f"{name}={value!r}" for name, value in self.settings.items()]
         return "\n".join([*lines, f"study.launch({', '.join(arguments)})"])
 
+    def _space_in_python(self) -> Iterator[str]:
+        """Yields the lines that make the space of the study's own, in the order of a tailoring."""
+        only, fixed, ranges = self.tailoring
+        yield "space = study.space" + (".replace(" if ranges else "")
+        if ranges:
+            yield from (f"    ks.{self.space[name]!r}," for name in ranges)
+            yield ")"
+        if fixed:
+            values = {name: self.space[name].opened(self.space[name].default) for name in fixed}
+            yield f"space = space.fix({values!r})"
+        if only is not None:
+            yield f"space = space.only({', '.join(map(repr, only))})"
 
-def options_of(ranges: Mapping[str, str], settings: Mapping[str, Any]) -> tuple[str, ...]:
+
+def options_of(tailoring: Tailoring, settings: Mapping[str, Any]) -> tuple[str, ...]:
     """Returns options of ``launch``, each quoted for a shell."""
-    found = [f"--set {shlex.quote(f'{name}={text}')}" for name, text in ranges.items()]
+    found = [f"--only {shlex.quote(name)}" for name in tailoring.only or ()]
+    for option, texts in (("--fix", tailoring.fix), ("--set", tailoring.ranges)):
+        found += [f"{option} {shlex.quote(f'{name}={text}')}" for name, text in texts.items()]
     for name, value in settings.items():
         option = f"--{name.replace('_', '-')}"
         if value is True:
@@ -125,15 +137,48 @@ def next_round(study: DiagnosedStudy, findings: Sequence[Finding], number: int) 
         if _fits(space, {**ranges, name: text}):
             ranges[name] = text
             reasons.append((name, why))
-    asked_for = bool(settings) or bool(found & set(ranges))
     changed = Tailoring(ranges=ranges).apply(space)
-    for name in study.history.description.tailored:
-        if name in space and name in changed:
-            ranges.setdefault(name, spell_domain(space[name]))
-    order = list(space.names)
-    ranges = dict(sorted(ranges.items(), key=lambda item: order.index(item[0])))
-    declared = set(ranges) <= set(study.history.description.declared)
-    return NextRound(number, changed, ranges, settings, tuple(reasons), declared, asked_for)
+    tailoring = _onto(study.history.description.tailored, ranges, space, changed)
+    return NextRound(
+        number,
+        changed,
+        tailoring,
+        settings,
+        tuple(reasons),
+        declared=set(tailoring.ranges) <= set(study.history.description.declared),
+        asked_for=bool(settings) or bool(found & set(ranges)),
+    )
+
+
+def _onto(
+    before: Mapping[str, Any], ranges: Mapping[str, str], space: SearchSpace, changed: SearchSpace
+) -> Tailoring:
+    """Returns further ranges on top of the tailoring of the present round.
+
+    Args:
+        before: That tailoring, as it was recorded.
+        ranges: The further ranges.
+        space: The space that it made.
+        changed: The next round's.
+    """
+    if not before:
+        return Tailoring(ranges=dict(ranges))
+    only, fix, former = Tailoring.from_dict(before)
+
+    def stays(name: str) -> bool:
+        # A child whose parent is fixed elsewhere now is gone, or fixed at what it reads then.
+        return name in changed and (name not in space or space[name].when == changed[name].when)
+
+    fix = {
+        name: value if isinstance(value, str) else spell_domain(space[name])
+        for name, value in fix.items()
+        if name not in ranges and stays(name)
+    }
+    former = {name: text for name, text in former.items() if stays(name)}
+    if only is not None:
+        names = [name for name in space.names if space[name].count != 1]
+        only = tuple(name for name in names if name in changed and changed[name].count != 1)
+    return Tailoring(only, fix, {**former, **ranges})
 
 
 def _narrowed(study: DiagnosedStudy, parameter: Float | Int) -> str:

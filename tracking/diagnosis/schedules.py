@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from tracking.diagnosis.diagnosed import DiagnosedStudy
 
-_RATES = ("learning_rate", "lr")
 _SCHEDULES = ("decay_steps", "decay_rate", "schedule", "warmup", "warm_up", "cosine", "lr_decay")
 
 
 def is_learning_rate(name: str) -> bool:
     """Returns whether a hyperparameter is a learning rate, by its name."""
     lower = name.lower()
-    return lower in _RATES or any(lower.startswith(f"{r}_") or r in lower for r in _RATES[:1])
+    return "learning_rate" in lower or lower == "lr" or lower.startswith("lr_")
 
 
 def schedule_of(study: DiagnosedStudy) -> str:

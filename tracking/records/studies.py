@@ -156,7 +156,8 @@ class StudyDescription:
         target: Value of the objective at which the study ends, or None.
         patience: Finished trials without a better value after which the study ends, or None.
         trial_timeout: Seconds that a training may take, or None.
-        tailored: Names of hyperparameters that the launch's options changed.
+        tailored: What the launch's options changed in the study's own space, as
+            `Tailoring.to_dict` writes it; empty if nothing.
         warnings: Warnings for the user before it runs; not recorded.
     """
 
@@ -188,7 +189,7 @@ class StudyDescription:
     target: float | None = None
     patience: int | None = None
     trial_timeout: float | None = None
-    tailored: Sequence[str] = ()
+    tailored: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
 
     @property
@@ -233,7 +234,7 @@ class StudyDescription:
         fields["data"] = DataDescription(**fields["data"])
         fields["code"] = CodeDescription(**fields["code"])
         fields["space"] = SearchSpace.from_dict(fields["space"])
-        for name in ("initial", "declared", "unread", "tailored"):
+        for name in ("initial", "declared", "unread"):
             fields[name] = tuple(fields.get(name, ()))
         fields["class_weight"] = read_class_weight(fields.get("class_weight"))
         return cls(**fields)
