@@ -1,0 +1,13 @@
+"""Whether the verdict holds: what kerastudy says of a study's choice, against known truths.
+
+| module | holds |
+|---|---|
+| `settings` | the six settings of synthetic studies |
+| `world` | a world in which the truth is known: samples, configurations, trainings |
+| `studies` | studies played in it: choosers, the best value, the race, the confirmation |
+| `synthetic` | parts a, c and d: coverage, null studies, the regret of the race |
+| `real` | part b: small studies on MNIST, trained |
+| `table` | the figures for people |
+
+The world and the choosers share no code with the statistics that they judge.
+"""

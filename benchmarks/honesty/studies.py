@@ -1,0 +1,143 @@
+"""Studies played in a world: choosers, the best value, the race, the confirmation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.honesty.settings import Chooser
+from benchmarks.honesty.world import DIMENSIONS, Training, World
+from tracking.records.confirmations import Interval
+from tracking.scores import SampleScores
+from tracking.statistics.crossed import crossed_interval
+from tracking.statistics.gain import gain
+from tracking.statistics.race import rounds, survivors
+
+TOP, SEEDS, BUDGET = 8, 5, 16
+
+
+@dataclass(frozen=True)
+class Played:
+    """A study after its search.
+
+    Attributes:
+        points: The configuration of each trial; the first is the default.
+        trainings: The training of each, under its seed.
+        values: The validation accuracy of each, at its best epoch.
+        best: The trial with the best value, the first of equal ones by epoch, then number.
+    """
+
+    points: list[np.ndarray]
+    trainings: list[Training]
+    values: np.ndarray
+    best: int
+
+    @property
+    def reported(self) -> float:
+        """The best value."""
+        return float(self.values[self.best])
+
+    @property
+    def best_epoch(self) -> int:
+        """The best trial's best epoch, from 0."""
+        return int(self.trainings[self.best].best_epochs()[0])
+
+    def scores(self, *, all_epochs: bool) -> dict[int, list[SampleScores]]:
+        """Returns the scores of the validation samples, as a study records them."""
+        return {
+            number: [
+                SampleScores("val_accuracy", "mean", training.right[0, epoch], int(epoch) + 1)
+                for epoch in (
+                    range(training.right.shape[1]) if all_epochs else training.best_epochs()
+                )
+            ]
+            for number, training in enumerate(self.trainings)
+        }
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """What a confirmation finds.
+
+    Attributes:
+        winner: The trial that won the race.
+        estimate: Its accuracy on the test part, with the interval.
+        gain: Over the default.
+    """
+
+    winner: int
+    estimate: Interval
+    gain: Interval
+
+
+def play(world: World, chooser: Chooser, trials: int, seed: int) -> Played:
+    """Searches, as a study does: the defaults first, then what the chooser proposes."""
+    points: list[np.ndarray] = []
+    trainings: list[Training] = []
+    values: list[float] = []
+
+    def value_of(point: np.ndarray) -> float:
+        training = world.train(point, 1)
+        points.append(point)
+        trainings.append(training)
+        values.append(float(training.right[0].mean(axis=1).max()))
+        return values[-1]
+
+    _CHOOSERS[chooser](value_of, world.default, trials, seed)
+    epochs = [int(training.best_epochs()[0]) for training in trainings]
+    best = min(range(trials), key=lambda number: (-values[number], epochs[number], number))
+    return Played(points, trainings, np.array(values), best)
+
+
+def race(world: World, played: Played) -> int:
+    """Returns the winner among the best trials under new seeds."""
+    order = sorted(range(len(played.values)), key=lambda number: (-played.values[number], number))
+    plan = rounds(TOP, SEEDS, BUDGET)
+    racers = tuple(order[: plan[0].racers])
+    values: dict[int, list[float]] = {racer: [] for racer in racers}
+    for each in plan:
+        if each.racers < len(racers):
+            racers = survivors({racer: values[racer] for racer in racers}, each.racers, "max")
+        for racer in racers:
+            training = world.train(played.points[racer], each.seeds)
+            values[racer] += training.right.mean(axis=2).max(axis=1).tolist()
+    return survivors({racer: values[racer] for racer in racers}, 1, "max")[0]
+
+
+def confirm(world: World, played: Played) -> Confirmed:
+    """Races, and reads the test part with fresh seeds of the winner and the default."""
+    winner = race(world, played)
+    point = played.points[winner]
+    ours = world.on_test(point, world.train(point, SEEDS))
+    theirs = world.on_test(world.default, world.train(world.default, SEEDS))
+    return Confirmed(winner, crossed_interval(ours, accuracy=True), gain(ours, theirs, "max"))
+
+
+def _by_random(
+    value_of: Callable[[np.ndarray], float], default: np.ndarray, trials: int, seed: int
+) -> None:
+    generator = np.random.default_rng([seed, 7])
+    value_of(default)
+    for _ in range(trials - 1):
+        value_of(generator.random(DIMENSIONS))
+
+
+def _by_tpe(
+    value_of: Callable[[np.ndarray], float], default: np.ndarray, trials: int, seed: int
+) -> None:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True)
+    study = optuna.create_study(sampler=sampler, direction="maximize")
+    study.enqueue_trial({f"x{i}": float(x) for i, x in enumerate(default)})
+
+    def objective(trial: optuna.Trial) -> float:
+        return value_of(np.array([trial.suggest_float(f"x{i}", 0, 1) for i in range(DIMENSIONS)]))
+
+    study.optimize(objective, n_trials=trials)
+
+
+_CHOOSERS = {"random": _by_random, "tpe": _by_tpe}

@@ -1,0 +1,40 @@
+"""The figures of honesty, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def print_coverage(figures: Mapping[str, Any]) -> None:
+    """Prints what `benchmarks.honesty.synthetic.coverage` found in a setting."""
+    print(f"{figures['setting']}, {figures['studies']} studies")
+    for name, held in figures["held"].items():
+        print(
+            f"    {name:<26} {held:>5} hold = {held / figures['studies']:6.1%}   "
+            f"bias {figures['bias'][name]:+5.2f}   width {figures['width'][name]:5.2f}"
+        )
+
+
+def print_null(figures: Mapping[str, Any]) -> None:
+    """Prints what `benchmarks.honesty.synthetic.null_studies` found."""
+    not_paid, studies = figures["did not pay"], figures["studies"]
+    print(f"no setting matters: tuning did not pay in {not_paid} of {studies} studies")
+
+
+def print_regret(figures: Mapping[str, Any]) -> None:
+    """Prints what `benchmarks.honesty.synthetic.regrets` found in a setting."""
+    print(
+        f"{figures['setting']:<14} {figures['studies']:>4} studies   regret of the maximum "
+        f"{figures['maximum']:.2f}, of the race {figures['race']:.2f} "
+        f"(± {figures['standard error of the difference']:.2f})"
+    )
+
+
+def print_real(figures: Mapping[str, Any]) -> None:
+    """Prints what `benchmarks.honesty.real` found."""
+    print(
+        f"MNIST, {figures['studies']} studies: corrected {figures['corrected']} hold, "
+        f"bias {figures['bias of the corrected']:+.2f}; confirmed {figures['confirmed']} hold; "
+        f"reported, bias {figures['bias of the reported']:+.2f}"
+    )

@@ -1,0 +1,50 @@
+"""What the verdict states holds in worlds whose truth is known: a short run of the benchmark."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.honesty.settings import SETTINGS
+from benchmarks.honesty.synthetic import coverage, null_studies
+from benchmarks.honesty.world import World
+
+SHORT, LONG = 60, 400
+TINY, DIGITS = SETTINGS[0], SETTINGS[2]
+
+
+@pytest.mark.parametrize(
+    ("setting", "studies"),
+    [
+        (TINY, SHORT),
+        pytest.param(TINY, LONG, marks=pytest.mark.exhaustive),
+        pytest.param(DIGITS, LONG, marks=pytest.mark.exhaustive),
+    ],
+    ids=lambda each: getattr(each, "name", str(each)),
+)
+def test_intervals_hold_and_corrected_values_are_not_too_good(setting, studies) -> None:
+    found = coverage(setting, studies)
+    # Of 60 intervals of 95 %, fewer than 52 hold once in 100 times; the seeds are fixed.
+    fewest = 0.95 * studies - 3 * (0.95 * 0.05 * studies) ** 0.5
+    for name in ("corrected", "corrected, all epochs", "confirmed", "gain"):
+        assert found["held"][name] >= fewest, name
+    # What is reported without a correction does not hold, which this world must show.
+    assert found["held"]["new seeds, same data"] < fewest
+    assert found["bias"]["reported, Wilson"] > 1
+    assert abs(found["bias"]["corrected"]) < found["bias"]["reported, Wilson"] / 2
+
+
+def test_tuning_does_not_pay_where_no_setting_matters() -> None:
+    found = null_studies(40, [TINY, DIGITS])
+    assert found["did not pay"] >= 0.95 * 40
+
+
+def test_the_truth_of_the_world_is_that_of_many_samples() -> None:
+    world = World(TINY, np.random.default_rng(0))
+    world.validation = world.draw(200_000)
+    training = world.train(world.default, 2)
+    measured = training.right.mean(axis=2)
+    assert measured == pytest.approx(training.accuracies, abs=0.004)
+    # And the world's samples are right and wrong together, as those of trained networks are.
+    both = np.corrcoef(training.right[0, -1], training.right[1, -1])[0, 1]
+    assert 0.5 < both < 0.9
