@@ -47,6 +47,6 @@ SETTINGS = (
     Setting("tiny, TPE", 40, 114, 114, 0.90, "tpe", 0.3, luck=0.06),
     Setting("digits, TPE", 40, 360, 360, 0.97, "tpe", 0.4),
     Setting("hard", 100, 360, 360, 0.80, "random", 0.25, shared=0.6, alike=0.15),
-    Setting("good, TPE", 50, 1000, 1000, 0.98, "tpe", 0.3),
+    Setting("good", 50, 1000, 1000, 0.98, "random", 0.3),
     Setting("large", 100, 2000, 2000, 0.90, "random", 0.15, luck=0.03),
 )

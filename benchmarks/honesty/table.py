@@ -10,9 +10,11 @@ def print_coverage(figures: Mapping[str, Any]) -> None:
     """Prints what `benchmarks.honesty.synthetic.coverage` found in a setting."""
     print(f"{figures['setting']}, {figures['studies']} studies")
     for name, held in figures["held"].items():
+        intervals = figures["intervals"][name]
         print(
-            f"    {name:<26} {held:>5} hold = {held / figures['studies']:6.1%}   "
-            f"bias {figures['bias'][name]:+5.2f}   width {figures['width'][name]:5.2f}"
+            f"    {name:<26}{held:>5} of {intervals:>4} hold = {held / intervals:6.1%}  "
+            f"bias {figures['bias'][name]:+5.2f} ± {figures['error'][name]:.2f}  "
+            f"width {figures['width'][name]:5.2f}"
         )
 
 

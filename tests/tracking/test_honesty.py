@@ -27,7 +27,8 @@ def test_intervals_hold_and_corrected_values_are_not_too_good(setting, studies) 
     # Of 60 intervals of 95 %, fewer than 52 hold once in 100 times; the seeds are fixed.
     fewest = 0.95 * studies - 3 * (0.95 * 0.05 * studies) ** 0.5
     for name in ("corrected", "corrected, all epochs", "confirmed", "gain"):
-        assert found["held"][name] >= fewest, name
+        missed = found["intervals"][name] - found["held"][name]
+        assert missed <= studies - fewest, name
     # What is reported without a correction does not hold, which this world must show.
     assert found["held"]["new seeds, same data"] < fewest
     assert found["bias"]["reported, Wilson"] > 1

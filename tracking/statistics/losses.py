@@ -12,7 +12,7 @@ from tracking.statistics.resamples import resample_counts
 
 RESAMPLES = 2000
 # See `heavy_tails`.
-_HEAVY = 0.1
+_HEAVY = 0.4
 
 
 def loss_interval(
@@ -77,7 +77,11 @@ def heavy_tails(values: np.ndarray) -> str:
     """Returns a warning if a few samples decide a mean loss, or an empty text.
 
     No interval of a mean holds where the largest of many losses decides it: new data may have a
-    larger one. The sign is that one sample has more than a tenth of the sum of squared deviations.
+    larger one. Simulated with 360 samples, those of `loss_interval` that claim 95 % cover 94 to
+    95 % for exponential losses, cross-entropies and a log-normal distribution of spread 1; but 89 %
+    for spread 2, 87 % for Pareto's of tail 1.5, and 71 % for spread 3. The sign of these is that
+    one sample has more than two fifths of the sum of squared deviations: seldom for the former,
+    mostly for the last. Without a warning tails may still be heavy.
 
     Args:
         values: Shape (R, n), as for `loss_interval`.
