@@ -106,8 +106,9 @@ def smallest_as_good(
 def score_matrix(scores: Sequence[SampleScores]) -> np.ndarray:
     """Returns scores under several seeds as one array, whose means are the objectives.
 
-    An objective that is a mean over samples has its samples' values, times their weights. Any
-    other has the jackknife's pseudo-values, n·v - (n - 1)·v₋ᵢ, whose mean has the objective's
+    An objective that is a mean over samples has its samples' values; of a weighted mean, what each
+    sample adds to it (W. G. Cochran, Sampling techniques, 1977, ch. 6). Any other has the
+    jackknife's pseudo-values, n·v - (n - 1)·v₋ᵢ, whose mean has the objective's
     variance: J. Tukey, Bias and confidence in not-quite large samples, Annals of Mathematical
     Statistics 29, 1958. Of many samples they are of groups, and may be fewer than the samples.
 
@@ -122,7 +123,10 @@ def _as_means(scores: SampleScores) -> np.ndarray:
         values = np.asarray(scores.values, np.float64)
         if scores.weights is not None:
             weights = np.asarray(scores.weights, np.float64)
-            values = values * weights / weights.mean()
+            # The mean of these is the weighted mean, and their variance is that of a ratio: heavy
+            # samples that score as all others do add nothing to it.
+            mean = np.average(values, weights=weights)
+            values = mean + (values - mean) * weights / weights.mean()
         return values + scores.constant
     samples = len(scores)
     groups = min(samples, _MOST_PSEUDO_VALUES)

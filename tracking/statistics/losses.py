@@ -13,6 +13,8 @@ from tracking.statistics.resamples import resample_counts
 RESAMPLES = 2000
 # See `heavy_tails`.
 _HEAVY = 0.4
+# Standard errors from 0, from which on the scale hardly matters.
+_FAR = 4
 
 
 def loss_interval(
@@ -26,7 +28,7 @@ def loss_interval(
     standard error, that of `tracking.statistics.crossed.crossed`; the quantiles of these take the
     place of Student's. B. Efron and R. Tibshirani, An introduction to the bootstrap, 1993, ch. 12;
     P. Hall, Theoretical comparison of bootstrap confidence intervals, Annals of Statistics 16,
-    1988. Where losses may be negative, the scale is their own.
+    1988. Where a loss is negative and the mean near 0, the scale is their own.
 
     Args:
         values: Shape (R, n): of each of at least 2 fresh seeds, the loss of each sample of a part
@@ -43,7 +45,8 @@ def loss_interval(
     found = crossed(values)
     if found.variance == 0:
         return Interval(found.mean, found.mean, found.mean, level)
-    on_log = values.min() >= 0
+    error = math.sqrt(found.variance)
+    on_log = values.min() >= 0 or found.mean > _FAR * error
     per_sample = values.mean(axis=0)
     centred = per_sample - found.mean
     generator = np.random.default_rng([seed, 1])
@@ -64,7 +67,6 @@ def loss_interval(
     studentized = np.concatenate(deviations)
     studentized = studentized[np.isfinite(studentized)]
     low, high = np.quantile(studentized, [(1 - level) / 2, (1 + level) / 2])
-    error = math.sqrt(found.variance)
     if on_log:
         relative = error / found.mean
         bounds = [found.mean * math.exp(-bound * relative) for bound in (high, low)]
