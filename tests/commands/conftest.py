@@ -18,9 +18,8 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Launched:
     printing = "import kerastudy as ks\n\nprint('printed by the study file')\n"
     file = write_study(folder / "my studies", imports=printing)
     store = folder / "my store"
-    told = kerastudy_here(
-        "launch", file, "--store", store, "--executor", "in-process", "--json", cwd=folder
-    )
+    options = ("--executor", "in-process", "--verify", "off", "--json")
+    told = kerastudy_here("launch", file, "--store", store, *options, cwd=folder)
     assert told.code == 0, told.err
     return Launched(folder, file, store, told)
 

@@ -23,7 +23,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def launch(folder: Path, *options: str) -> Told:
-    return kerastudy_here("launch", "my_study.py", "--json", *options, cwd=folder)
+    launching = ("launch", "my_study.py", "--json", "--verify", "off")
+    return kerastudy_here(*launching, *options, cwd=folder)
 
 
 TAILORED = [
@@ -107,7 +108,7 @@ def test_show_tells_why_a_study_ended(
     tmp_path: Path, options: tuple[str, ...], ended_by: str, told: str
 ) -> None:
     write_study(tmp_path)
-    here = ("--store", "store", "--executor", "in-process", "--trials", "40")
+    here = ("--store", "store", "--executor", "in-process", "--trials", "40", "--verify", "off")
     launched = kerastudy_here("launch", "my_study.py", *here, *options, cwd=tmp_path)
     assert launched.code == 0, launched.err
     shown = kerastudy_here("show", "blobs", "--store", "store", "--json", cwd=tmp_path)

@@ -255,8 +255,9 @@ def test_a_trained_study_is_there_with_its_champion(server: MlflowServer, tmp_pa
 
     server.client.create_registered_model("taken too")  # by somebody else
     file = write_study(tmp_path, name='"trained"')
+    launching = ("launch", file, "--store", "store", "--executor", "in-process", "--verify", "off")
     told = kerastudy_here(
-        *("launch", file, "--store", "store", "--executor", "in-process", "--json"),
+        *(*launching, "--json"),
         cwd=tmp_path,
         MLFLOW_TRACKING_URI=server.address,
     )
@@ -280,8 +281,7 @@ def test_a_trained_study_is_there_with_its_champion(server: MlflowServer, tmp_pa
         mlflow.set_tracking_uri(None)
     assert model.count_params() == 15
     told = kerastudy_here(
-        *("launch", file, "--store", "store", "--name", "taken too", "--trials", "1"),
-        *("--executor", "in-process", "--tracking-uri", server.address),
+        *(*launching, "--name", "taken too", "--trials", "1", "--tracking-uri", server.address),
         cwd=tmp_path,
     )
     refused = "registered model 'taken too' that is not"
