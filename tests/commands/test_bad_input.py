@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from command_line import Launched, Told, kerastudy, kerastudy_here, run, write_study
+from command_line import Launched, Told, kerastudy_here, run, write_study
 from handmade import contents
 
 from tracking.store.facts import STORE_FORMAT
@@ -294,9 +294,8 @@ def test_a_study_that(tmp_path: Path, name: str) -> None:
     if case.text:
         file.write_text(case.text)
     target = f"my_study.py:{case.variable}" if case.variable else "my_study.py"
-    run_command = kerastudy_here if case.executor == "in-process" else kerastudy
     options = ["--executor", case.executor, *case.arguments]
-    told = run_command("launch", target, *options, cwd=tmp_path)
+    told = kerastudy_here("launch", target, *options, cwd=tmp_path)
     check_refused(told, *case.words)
     left = {p for p in contents(tmp_path) if "__pycache__" not in p}
     assert left == {"my_study.py"}

@@ -26,7 +26,7 @@ def test_ctrl_c_at_a_terminal_leaves_a_study_that_goes_on(tmp_path: Path) -> Non
     """With a live line, one clean ending, and the same trials as if nothing had happened."""
     write_study(tmp_path)
     create_store(tmp_path / "kerastudy-store")
-    arguments = ["launch", "study.py", "--trials", "6"]
+    arguments = ["launch", "study.py", "--trials", "4"]
     terminal = pexpect.spawn(
         KERASTUDY[0],
         [*KERASTUDY[1:], *arguments],
@@ -53,7 +53,7 @@ def test_ctrl_c_at_a_terminal_leaves_a_study_that_goes_on(tmp_path: Path) -> Non
     assert terminal.logfile_read.getvalue().count("\x1b[?25h") >= 1
     stopped = as_json(kerastudy_here(tmp_path, "show", "작은 연구", "--json"))
     assert stopped["trials"]["running"] == 0
-    assert 2 <= stopped["trials"]["complete"] < 6
+    assert 2 <= stopped["trials"]["complete"] < 4
     arguments += ["--executor", "in-process", "--verify", "off", "--json"]
     resumed = as_json(kerastudy_here(tmp_path, *arguments))
     through = as_json(kerastudy_here(tmp_path, *arguments, "--store", "undisturbed"))
