@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 import kerastudy as ks
@@ -17,6 +18,7 @@ from studies.definition.class_weights import with_class_weight
 from studies.definition.seeds import epoch_seed, permutation
 from studies.training.building.build import build_variables
 from studies.training.process.determinism import begin_trial
+from studies.training.programs import compiled
 from studies.training.trainer import NotTrainedError, Trainer, Training
 from tracking.records import Objective, TrialSpec
 
@@ -60,6 +62,14 @@ def built(model_of: Callable[[], keras.Model]) -> keras.Model:
 
 def state_of(model: keras.Model) -> tuple[bytes, ...]:
     return tuple(v.numpy().tobytes() for v in [*model.weights, *model.optimizer.variables])
+
+
+def leave_out_checks(patch: pytest.MonkeyPatch) -> None:
+    """Leaves out the check of a program at its second trial, which takes as long as a training.
+
+    For tests that judge that trial by hand. Others show that the check lets exact programs pass.
+    """
+    patch.setattr(compiled, "is_due", lambda checked, values: False)
 
 
 def taken(arrays: Any, order: np.ndarray) -> Any:
