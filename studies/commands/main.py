@@ -145,7 +145,7 @@ def kerastudy() -> None:
 
 
 def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Makes a command print each error as one line, and exit with 2."""
+    """Makes a command print each error as one line, and exit with 2; or with 130 on Ctrl-C."""
 
     @functools.wraps(command)
     def told(*arguments: Any, **options: Any) -> None:
@@ -157,6 +157,9 @@ def telling_errors(command: Callable[..., None]) -> Callable[..., None]:
                 command(*arguments, **options)
         except KerastudyError as error:
             _fail(str(error))
+        except KeyboardInterrupt as error:
+            # Here: click would drop its text.
+            _interrupted(str(error))
 
     return told
 
@@ -174,6 +177,13 @@ def _fail(message: str) -> None:
     sys.exit(EXIT_WRONG_USE)
 
 
+def _interrupted(what: str = "") -> None:
+    # The terminal may have hung up.
+    with contextlib.suppress(OSError):
+        click.echo(f"kerastudy: interrupted{what and f': {what}'}", err=True)
+    sys.exit(EXIT_INTERRUPTED)
+
+
 def main() -> None:
     """Runs the command line."""
     try:
@@ -189,12 +199,8 @@ def main() -> None:
         message = error.format_message()
         end = "" if message.endswith((".", "?")) else "."
         _fail(f"{message}{end} See: {context.command_path} --help")
-    except (KeyboardInterrupt, click.Abort) as error:
-        what = f": {error}" if isinstance(error, KeyboardInterrupt) and error.args else ""
-        # The terminal may have hung up.
-        with contextlib.suppress(OSError):
-            click.echo(f"kerastudy: interrupted{what}", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+    except (KeyboardInterrupt, click.Abort):
+        _interrupted()
     except BrokenPipeError:
         # `kerastudy show digits | head`: the reader has ended, which is no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from search_spaces.errors import StudyError
 from studies.definition.seeds import confirmation_seed, race_seed
-from studies.definition.settings import check_count
+from studies.definition.settings import check_count, is_count
 from studies.running.specs import spec_of
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial, Proposal, TrialRecord, TrialSpec
@@ -48,16 +48,16 @@ class ConfirmOptions:
 
     def __post_init__(self) -> None:
         """Checks the options."""
-        for name in ("top", "seeds", "budget"):
-            check_count(name, getattr(self, name))
-        if self.top < 2:
+        check_count("budget", self.budget)
+        if not is_count(self.top) or self.top < 2:
             raise StudyError(
-                f"A race needs at least 2 trials: top must be 2 or more, not {self.top}."
+                "A race needs at least 2 trials: top must be a whole number of 2 or more. "
+                f"Received: {self.top!r}."
             )
-        if self.seeds < FEWEST_SEEDS:
+        if not is_count(self.seeds) or self.seeds < FEWEST_SEEDS:
             raise StudyError(
-                f"seeds must be {FEWEST_SEEDS} or more, not {self.seeds}: intervals from fewer "
-                "seeds are not known to hold."
+                f"seeds must be a whole number of {FEWEST_SEEDS} or more: intervals from fewer "
+                f"seeds are not known to hold. Received: {self.seeds!r}."
             )
 
     def rounds(self, trials: int) -> tuple[Round, ...]:
@@ -265,17 +265,21 @@ def trained_by_fit(history: StudyHistory) -> bool:
 
 def _too_few(history: StudyHistory, valued: int) -> str:
     name, counts = history.description.name, history.counts()
+    what = "Launch it with more trials."
     if not counts["total"]:
         why = "it has no trials"
     elif counts["infeasible"] == counts["total"]:
-        why = f"all of its {_counted(counts['total'], 'trial')} are infeasible"
+        why = "its only trial is infeasible"
+        if counts["total"] > 1:
+            why = f"all of its {counts['total']} trials are infeasible"
+        what = "`kerastudy show` says why; mend that, and launch it with --retry-infeasible."
     elif valued:
         why = "only one of its trials has a value"
     else:
         why = "none of its trials has a value"
     return (
         f"There is no choice to confirm in the study {name!r}: {why}, and at least 2 must have "
-        "one. Launch it with more trials."
+        f"one. {what}"
     )
 
 

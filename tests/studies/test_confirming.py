@@ -345,8 +345,9 @@ def test_ctrl_c_and_kill_lose_only_what_runs(copy: Path, found: Confirmation) ->
     ("options", "told"),
     [
         ({"budget": 5}, "A budget of 5 trainings is too small for a race of 6 trials, which needs"),
-        ({"top": 1}, "top must be 2 or more, not 1"),
-        ({"seeds": 4}, "seeds must be 5 or more, not 4"),
+        ({"top": 1}, "top must be a whole number of 2 or more. Received: 1."),
+        ({"top": 0}, "top must be a whole number of 2 or more. Received: 0."),
+        ({"seeds": 4}, "seeds must be a whole number of 5 or more"),
         ({"budget": 0}, "budget must be a whole number of at least 1"),
         ({"workers": 0}, "workers must be a whole number of at least 1"),
         ({"workers": 2, "executor": "in-process"}, "takes no number of workers"),

@@ -1,0 +1,85 @@
+"""What `confirm` and `diagnose` say of studies that allow no answer, and of wrong options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import Told, kerastudy_here
+from scripted import ScriptedExecutor, describe, run_study
+
+from studies.confirming import confirm as confirming
+from studies.progress import NoProgress
+from tracking.store.folder import open_store
+
+STUDIES: dict[str, dict[str, Any]] = {
+    "one": {"trials": 1},
+    "failing": {"trials": 3, "infeasible": {0, 1, 2}},
+    "three": {"trials": 3},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a space in its name, and a store of studies that nothing has trained."""
+    folder = tmp_path_factory.mktemp("bad choices")
+    for name, settings in STUDIES.items():
+        infeasible = settings.get("infeasible", set())
+        description = describe(name=name, trials=settings["trials"], epochs=2)
+        executor = ScriptedExecutor(description, infeasible=infeasible)
+        run_study(executor, store=folder / "kerastudy-store", progress=NoProgress(), report=False)
+    return folder
+
+
+def told_by(folder: Path, *arguments: str) -> Told:
+    return kerastudy_here(*arguments, cwd=folder, COLUMNS="80")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("one",), ["only one of its trials has a value", "more trials"]),
+        (("failing",), ["all of its 3 trials are infeasible", "--retry-infeasible"]),
+        (("nowhere",), ["'nowhere'", "'three'"]),
+        (("three", "--budget", "3"), ["too small for a race of 3 trials", "Give --budget"]),
+        (("three", "--budget", "many"), ["'many'", "--help"]),
+        (("three", "--top", "0"), ["2 or more", "Received: 0"]),
+        (("three", "--seeds", "1"), ["5 or more", "Received: 1"]),
+        (("three", "--engine", "optuna:random"), ["optuna:random", "optuna:tpe"]),
+        (("three", "--executor", "in-process", "--workers", "2"), ["Leave one of the two out"]),
+    ],
+)
+def test_confirm_says_what_is_missing(
+    folder: Path, arguments: tuple[str, ...], words: list[str]
+) -> None:
+    told = told_by(folder, "confirm", *arguments)
+    check_one_line(told, *words)
+
+
+def test_confirm_waits_for_no_launch(folder: Path) -> None:
+    store = open_store(folder / "kerastudy-store")
+    assert store is not None
+    experiment = store.client.get_experiment_by_name("three")
+    with store.lock_study("three", experiment.experiment_id):
+        check_one_line(told_by(folder, "confirm", "three"), "'three'", "process")
+
+
+def test_ctrl_c_says_what_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: Any, **options: Any) -> None:
+        raise KeyboardInterrupt("2 of 18 trainings are recorded; confirm again to resume")
+
+    monkeypatch.setattr(confirming, "confirm_study", interrupted)
+    told = told_by(folder, "confirm", "three")
+    assert told.code == 130
+    assert told.err == (
+        "kerastudy: interrupted: 2 of 18 trainings are recorded; confirm again to resume\n"
+    )
+
+
+def check_one_line(told: Told, *words: str) -> None:
+    assert (told.code, told.out) == (2, ""), told
+    lines = told.err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("kerastudy: "), told.err
+    for word in words:
+        assert word in lines[0]
