@@ -12,7 +12,7 @@ from tracking.history.rounds import read_rounds
 from tracking.history.selection import best_trial
 from tracking.history.sparkline import sparkline
 from tracking.history.study_history import StudyHistory
-from tracking.history.verdicts import study_verdict
+from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial, TrialRecord
 from tracking.records.verified import is_partial, is_whole
 from tracking.runs.pages.addresses import VIEWS, artifact_page, model_page, run_page, view_page
@@ -66,8 +66,9 @@ def study_note(history: StudyHistory, stopped: str = "") -> str:
     ]
     if best is not None:
         look, report, again = shell_commands(history, best)
-        confirm = [confirm_command(history)] if verdict and not verdict.is_confirmed else []
-        lines += [*code_block([look, report, *confirm, again]), *_table(history)]
+        choice = choice_command(history, verdict)[1] if verdict is not None else ""
+        commands = [look, report, again, *([choice] if choice else [])]
+        lines += [*code_block(commands), *_table(history)]
     return "\n".join(lines).rstrip()
 
 
@@ -97,11 +98,28 @@ def shell_commands(
     ]
 
 
-def confirm_command(history: StudyHistory, without: Path | None = None) -> str:
-    """Returns the command that confirms a study; see `shell_commands`."""
+def choice_command(
+    history: StudyHistory, verdict: StudyVerdict, without: Path | None = None
+) -> tuple[str, str]:
+    """Returns the command that follows from a verdict: confirm the study, or promote the winner.
+
+    Args:
+        history: The study.
+        verdict: Its verdict.
+        without: See `shell_commands`.
+
+    Returns:
+        Its name, and the command; two empty texts if nothing is to do.
+    """
+    verb, options, found = "confirm", "", verdict.confirmation
+    if verdict.is_confirmed and found is not None:
+        won = [trial.run_id for trial in history.trials if trial.number == found.winner]
+        if history.champion_run_id in ("", *won):
+            return "", ""
+        verb, options = "promote", f"--trial {found.winner}"
     root = None if history.store.root == without else history.store.root
     several = len(history.engines) > 1
-    return shell_command("confirm", history.description, store=root, several=several)
+    return verb, shell_command(verb, history.description, options, store=root, several=several)
 
 
 def _outcome(history: StudyHistory, best: EndedTrial | None) -> str:

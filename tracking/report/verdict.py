@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tracking.history.evaluations import read_evaluations
-from tracking.history.summary import confirm_command
+from tracking.history.summary import choice_command
 from tracking.records import EndedTrial
 from tracking.records.verified import IDENTICAL, TRAINED_BY_FIT, TRAINED_BY_OWN_FIT, differs
 from tracking.report.formats import count, duration, number, value_text
 from tracking.report.trial_data import StudyData
 from tracking.runs.pages import commands
 from tracking.runs.pages.commands import shell_command
+
+_CHOICES = {
+    "confirm": "Confirm the choice, under new seeds and on the test part",
+    "promote": "Make the trial that won under new seeds the champion",
+}
 
 
 @dataclass(frozen=True)
@@ -189,10 +194,11 @@ def _commands(
     if best is not None:
         again = str(best.number).join(reproduce_command(data, without))
         found.append(("Train the best trial again, by plain model.fit, and compare", again))
-    if best is not None and not data.verdict.is_confirmed:
-        command = confirm_command(history, without)
-        found.append(("Confirm the choice, under new seeds and on the test part", command))
-    if history.champion_run_id and history.description.data.sizes.get("test"):
+        verb, command = choice_command(history, data.verdict, without)
+        if verb:
+            found.append((_CHOICES[verb], command))
+    has_test = history.description.data.sizes.get("test") and not data.verdict.is_confirmed
+    if history.champion_run_id and has_test:
         command = shell_command("evaluate", history.description, store=store, several=several)
         found.append(("Read the sealed test part with the champion", command))
     command = shell_command("ui", history.description, store=store, several=several)

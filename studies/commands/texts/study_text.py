@@ -14,7 +14,7 @@ from tracking.history.curves import RecordedCurves
 from tracking.history.reasons import reasons
 from tracking.history.sparkline import sparkline
 from tracking.history.study_history import StudyHistory
-from tracking.history.summary import confirm_command, shell_commands
+from tracking.history.summary import choice_command, shell_commands
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial
 from tracking.store.folder import default_store_path
@@ -57,8 +57,9 @@ def study_text(
     usual = default_store_path().absolute()
     look, report, again = shell_commands(history, best, without=usual)
     lines += [f"look:      {look}", f"report:    {report}", f"reproduce: {again}"]
-    if not verdict.is_confirmed:
-        lines.append(f"confirm:   {confirm_command(history, without=usual)}")
+    verb, command = choice_command(history, verdict, without=usual)
+    if verb:
+        lines.append(f"{verb}:   {command}")
     return "\n".join(lines)
 
 
