@@ -23,7 +23,10 @@ FENCES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("studies/libraries/tensorflow_parts.py",),
         ("tensorflow.python", "tensorflow.core"),
     ),
-    "keras": (("studies/libraries/keras_parts.py",), ("keras.src",)),
+    "keras": (
+        ("studies/libraries/keras_parts.py", "studies/libraries/keras_metrics.py"),
+        ("keras.src",),
+    ),
     "mlflow": (
         ("tracking/mlflow_parts.py",),
         ("mlflow.store", "mlflow.utils", "mlflow.server", "mlflow.protos"),

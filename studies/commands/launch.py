@@ -52,6 +52,12 @@ from studies.lines import wrapped
 )
 @click.option("--keep", help="How many checkpoints to keep (those of the best trials), or all.")
 @click.option(
+    "--keep-scores",
+    type=click.Choice(["best", "all", "none"]),
+    help="Keep the objective of each validation sample: at each trial's best epoch, which takes at "
+    "most 2 % of the time; at all epochs where that takes at most 10 %; or not.  [default: best]",
+)
+@click.option(
     "--data",
     type=click.Path(path_type=Path),
     help="An npz file (x_train, y_train, …) in place of the study's own data.",

@@ -5,8 +5,6 @@
 | `plan` | who races, under which seeds, and what each training is |
 | `executors` | executors that have loaded the study as its trials ran it |
 | `trainings` | runs the trainings, records each, and trains none twice |
-| `in_worker` | scores of samples, where the study is loaded |
-| `scoring` | the objective of each sample of a part |
 | `outcome` | the outcome, from the trainings and their scores |
 | `racing` | the race, and the scores of its trainings |
 | `test_part` | one reading of the sealed test part |

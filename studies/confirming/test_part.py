@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from search_spaces.errors import StatisticsError, StudyError
+from studies.again.part_scores import PartScores
 from studies.champion.evaluation import Reading
-from studies.confirming.in_worker import PartScores
 from studies.confirming.outcome import TestReading, on_test_part
 from studies.confirming.plan import DEFAULTS, Plan
 from studies.confirming.trainings import Trainings

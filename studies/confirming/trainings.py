@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from studies.again.part_scores import Part, PartScores, scores_in_worker
 from studies.confirming.executors import AnyExecutor
-from studies.confirming.in_worker import Part, PartScores, scores_in_worker
 from studies.confirming.plan import DEFAULTS, Plan, Training
 from studies.progress import Progress
 from tracking.history.confirmations import ConfirmationTraining

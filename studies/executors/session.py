@@ -11,6 +11,7 @@ from search_spaces.errors import StudyError
 from search_spaces.space.membership import complete
 from studies.data import AnyDataset, AnySplits, DataError, Dataset, StreamedDataset, StreamedSplits
 from studies.definition.class_weights import resolve_class_weight, with_class_weight
+from studies.definition.settings import check_keep_scores
 from studies.definition.study_definition import StudyDefinition
 from studies.training.building.discovering import resolve_space
 from studies.training.building.hypermodel import HyperModelTrainer, has_own_fit
@@ -217,6 +218,7 @@ def _describe(
         seed=study.seed,
         threads=threads,
         keep=study.keep,
+        keep_scores=check_keep_scores(study.keep_scores),
         data=DataDescription(
             name=dataset.name,
             source=dataset.source,

@@ -4,6 +4,7 @@
 |---|---|
 | `tensorflow_parts` | TensorFlow's |
 | `keras_parts` | Keras's |
+| `keras_metrics` | those of its losses and metrics |
 | `optuna_parts` | Optuna's |
 | `keras_tuner_parts` | Keras Tuner's |
 | `silence` | importing TensorFlow without a trace on the terminal |

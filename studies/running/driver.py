@@ -199,6 +199,8 @@ class Driver:
         if warning := self._validated_on.take(trial):
             self._progress.say(warning)
         self._retention.add(trial)
+        if line := self._retention.told():
+            self._progress.say(line)
         self._search.take(trial)
         self._shown = best_trial([self._shown, trial], self._description.objective)
         self._progress.trial_ended(trial.result, self._best_shown())

@@ -10,6 +10,7 @@ from studies.engines.engine import Engine
 from tracking.history.selection import rank_of, ranked
 from tracking.records import EndedTrial, Rank, StudyDescription, TrialRecord
 from tracking.runs.study_files import StudyFiles
+from tracking.scores.kept import KeptScores
 from tracking.store.atomic import one_before
 
 
@@ -27,6 +28,9 @@ class Retention:
         # These may have files that are no longer needed. A kill may have come between writing a
         # file and removing the one that it supersedes; --keep may be less.
         self._dropped = {rank.number for rank in self._beyond()}
+        self._scores = KeptScores()
+        for trial in self._valued(finished):
+            self._scores.add(rank_of(trial, self._objective), trial.result.scores_bytes)
         self._with_state = {trial.number for trial in finished}
 
     def add(self, trial: TrialRecord) -> None:
@@ -37,6 +41,11 @@ class Retention:
             bisect.insort(self._ranks, rank)
             # The trial itself, or the one that it displaces.
             self._dropped |= {max(rank, first).number for first in self._beyond()[:1]}
+            self._scores.add(rank, valued.result.scores_bytes)
+
+    def told(self) -> str:
+        """Returns a line for the user, once, when scores of samples are removed."""
+        return self._scores.told()
 
     def last_kept(self, known: int | None = None) -> Rank | None:
         """Returns the rank of the last trial whose checkpoint is kept; None if places are left.
@@ -63,6 +72,9 @@ class Retention:
                 path = self._files.checkpoint(number, repeat)
                 path.unlink(missing_ok=True)
         self._dropped.clear()
+        for number in self._scores.dropped():
+            for repeat in repeats:
+                self._files.scores(number, repeat).unlink(missing_ok=True)
 
     def _valued(self, trials: Iterable[TrialRecord]) -> list[EndedTrial]:
         return ranked(trials, self._objective)

@@ -94,6 +94,8 @@ class Running:
             validation_digest=last.validation_digest,
             class_weight=last.class_weight,
             peak_memory_bytes=max(r.peak_memory_bytes for r in results),
+            scores_bytes=sum(r.scores_bytes for r in results),
+            unscored=next((r.unscored for r in results if r.unscored), ""),
         )
         if last.state not in ("complete", "pruned") or not repeats:
             return common
@@ -126,6 +128,8 @@ def _repeat(result: TrialResult, spec: TrialSpec, run_id: str) -> Repeat:
         result.seconds,
         result.checkpoint_sha256,
         result.unsaved,
+        result.scores_bytes,
+        result.unscored,
     )
 
 

@@ -59,7 +59,7 @@ def task_of(
 
     Each repeat of a trial writes its checkpoint: the trial's value is known after the last one.
     """
-    origin = None
+    origin, kept = None, description.keep_scores
     if spec.goes_on_from is not None and spec.initial_epoch:
         origin = files.state(spec.goes_on_from)
     return TrialTask(
@@ -70,4 +70,6 @@ def task_of(
         origin,
         trainer,
         last_kept if description.repeats == 1 else None,
+        None if kept == "none" else files.scores(spec.number, spec.repeat),
+        "all" if kept == "all" else "best",
     )

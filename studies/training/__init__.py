@@ -6,6 +6,7 @@
 | `champion/` | a trial's best weights as a model of MLflow |
 | `process/` | the process of a training: seeds, settings, memory, versions |
 | `programs/` | whole epochs as TensorFlow functions, traced once for each structure |
+| `scoring/` | scores of validation samples |
 | `states/` | the state of a training, to resume it bit for bit |
 | `structures/` | a model's structure as a key, and numbers that are no part of it |
 | `models` | facts about Keras models and callbacks; logs as numbers |

@@ -17,6 +17,7 @@ from studies.training.building.build import build_callbacks, build_model
 from studies.training.building.made_data import AnyData, MadeData, validation_digest
 from studies.training.process import global_settings
 from studies.training.process.determinism import begin_trial
+from studies.training.scoring.recording import ScoreRecorder
 from studies.training.states.best_weights import BestWeights
 from studies.training.states.checkpointing import Checkpoints, cannot_write
 from studies.training.states.resuming import last_state, restoring
@@ -179,12 +180,13 @@ class _Run:
             return self._not_begun(reason, _mistake(error, build), hp)
         weights = BestWeights(model)
         checkpoints = Checkpoints(task, model, callbacks, weights, self.trainer)
+        scores = ScoreRecorder(task, model)
         watch = Watch(
             spec, weights, checkpoints, self.reports, trainer=self.trainer, started=self.started
         )
         with checkpoints:
             training = Training(model, splits, spec, callbacks, hp, unfit=self.unfit)
-            trained = self._train(training, watch, state)
+            trained = self._train(training, watch, state, scores)
         if self.reports.error is not None:
             # Even if the training has caught it.
             raise self.reports.error
@@ -192,13 +194,20 @@ class _Run:
         kept = result.best is not None and task.may_stay(result.best)
         if kept and result.state in ("complete", "pruned") and weights.copy is not None:
             result = _saved(result, weights, task)
+        result = scores.record(result, splits, weights)
         name, reason = state.trainer if state is not None and not trained else self.trainer.used
         if checkpoints.given_up:
             stateless = "no state is kept, so it is trained from its first epoch"
             reason = "; ".join(filter(None, (reason, f"{stateless}: {checkpoints.given_up}")))
         return replace(result, joined=_joined(hp), trainer=name, trainer_reason=reason)
 
-    def _train(self, training: Training, watch: Watch, state: TrainingState | None) -> bool:
+    def _train(
+        self,
+        training: Training,
+        watch: Watch,
+        state: TrainingState | None,
+        scores: ScoreRecorder,
+    ) -> bool:
         """Trains a model, from its first epoch or from a state; False if nothing was left to do.
 
         A training that raises fails.
@@ -216,7 +225,7 @@ class _Run:
             )
         try:
             with forgetting_gradients():
-                outcome = self.trainer.train(training, watch.on_epoch_end)
+                outcome = self.trainer.train(training, scores.following(watch.on_epoch_end))
             if outcome is not None:
                 watch.conclude(outcome)
         except (StudyError, NotTrainedError):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from handmade import trial_record
@@ -12,8 +14,10 @@ from scripted import SPACE, describe
 from studies.engines.engine import EngineSettings
 from studies.engines.make import make_engine
 from studies.running.retention import Retention
-from tracking.records import TrialRecord
+from studies.running.specs import task_of
+from tracking.records import EndedTrial, Rank, TrialRecord
 from tracking.runs.study_files import StudyFiles
+from tracking.scores.kept import KeptScores
 
 # Values, best epochs and states: ties of both, pruned trials, and infeasible ones.
 TRIALS = [
@@ -72,3 +76,60 @@ def rank(trial: TrialRecord) -> tuple[float, int, int]:
     if trial.best is None:
         return 9.0, 0, 0
     return trial.best.value, trial.best.epoch, trial.number
+
+
+def test_the_best_trials_keep_their_scores_within_the_limit() -> None:
+    sizes = {0: 30, 1: 20, 3: 30, 4: 40, 5: 0, 6: 10, 7: 25}
+    trials = [
+        replace(trial, result=replace(trial.result, scores_bytes=sizes.get(trial.number, 0)))
+        for trial in TRIALS
+        if isinstance(trial, EndedTrial)
+    ]
+    # From the best: 25, 20, 0, 30, 10, 30, 40 bytes.
+    for attempt in range(20):
+        kept = KeptScores(most=90)
+        lines = []
+        order = random.Random(attempt).sample(trials, len(trials))
+        for trial in order:
+            if trial.best is not None:
+                kept.add(Rank(*rank(trial)), trial.result.scores_bytes)
+                lines.append(kept.told())
+        assert kept.numbers == {7, 1, 3, 6}
+        assert kept.dropped() == {0, 4} and kept.dropped() == set()
+        assert len([line for line in lines if line]) == 1
+
+
+@pytest.mark.parametrize(("kept", "wanted"), [("best", True), ("all", True), ("none", False)])
+def test_a_task_has_a_place_for_scores_if_they_are_kept(
+    kept: Any, wanted: bool, tmp_path: Path
+) -> None:
+    spec, description = TRIALS[0].spec, describe(repeats=2)
+
+    task = task_of(
+        replace(spec, repeat=1), replace(description, keep_scores=kept), StudyFiles(tmp_path)
+    )
+
+    assert task.scores == (StudyFiles(tmp_path).scores(0, 1) if wanted else None)
+    assert task.scores_of == ("all" if kept == "all" else "best")
+
+
+def test_files_of_scores_beyond_the_limit_are_removed(
+    tmp_path: Path,
+) -> None:
+    description, files = describe(repeats=2), StudyFiles(tmp_path)
+    retention = Retention(files, description, [])
+    trial = TRIALS[1]
+    assert isinstance(trial, EndedTrial)
+    for repeat in (0, 1):
+        files.scores(1, repeat).write_bytes(b"0" * 60)
+
+    retention.add(replace(trial, result=replace(trial.result, scores_bytes=65 * 10**6)))
+
+    assert retention.told() == (
+        "the scores of validation samples reached 64 MB: only those of the best 0 trials are kept"
+    )
+    retention.tidy(make_engine(EngineSettings(
+        name="any", engine="optuna:random", space=SPACE, objective=description.objective,
+        pruner="none", epochs=9, seed=0,
+    )))  # fmt: skip
+    assert list(tmp_path.iterdir()) == [] and retention.told() == ""

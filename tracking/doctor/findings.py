@@ -17,6 +17,7 @@ Kind = Literal[
     "definition",  # a study's definition
     "code",  # the text of a study file
     "checkpoint",  # the weights of a trial
+    "scores",  # the scores of a trial's validation samples
     "state",  # the state of a training that may be resumed
     "champion",  # the registered model
     "leftover",  # a piece of a file

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # See `StudyFiles` and `one_before`.
 _FILE = re.compile(
-    r"trial-(\d{5,})(?:\.repeat-(\d+))?\.(weights\.h5|state\.safetensors)(?:\.before)?"
+    r"trial-(\d{5,})(?:\.repeat-(\d+))?\.(weights\.h5|(?:state|scores)\.safetensors)(?:\.before)?"
 )
 
 

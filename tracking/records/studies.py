@@ -7,13 +7,14 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from search_spaces import SearchSpace
 from search_spaces.parameters.scalars import canonical_json
 from search_spaces.space.membership import complete
 from tracking.records.objective import Objective
 
+KeptScores = Literal["best", "all", "none"]
 ClassWeight = Mapping[int, float]
 """How much the training samples of each class count; a class without counts 1."""
 
@@ -146,6 +147,8 @@ class StudyDescription:
         unread: Names of hyperparameters that vary, and that the builder never reads.
         goes_on: Whether a training can be resumed in between: not a HyperModel's own `fit`.
         repeats: Trainings of each trial.
+        keep_scores: Which scores of validation samples are kept: ``"best"``, ``"all"`` or
+            ``"none"``.
         try_defaults: Whether trial 0 has the space's defaults; not in records of older versions.
         initial: Values of the next trials, each complete.
         class_weight: How much the training samples of each class count, or None.
@@ -190,6 +193,7 @@ class StudyDescription:
     patience: int | None = None
     trial_timeout: float | None = None
     tailored: Mapping[str, Any] = field(default_factory=dict)
+    keep_scores: KeptScores = "best"
     warnings: Sequence[str] = ()
 
     @property

@@ -11,6 +11,7 @@ from search_spaces import SearchSpace
 from tracking.records.objective import Rank
 from tracking.records.trials import BestEpoch, TrialSpec
 
+ScoresOf = Literal["best", "all"]
 TrainerName = Literal["auto", "compiled", "plain"]
 
 
@@ -49,6 +50,8 @@ class TrialTask:
         origin: The state of the trial that it continues. If both are missing or damaged, it is
             trained from the first epoch, with the same result.
         trainer: What trains it; None: what the study says. A HyperModel's own fit trains by that.
+        scores: Where the scores of validation samples go; None: they are not made.
+        scores_of: Those of its best epoch, or of all epochs.
         last_kept: The rank of the last trial whose checkpoint is kept, if all places are taken;
             None if any checkpoint may stay.
     """
@@ -60,6 +63,8 @@ class TrialTask:
     origin: Path | None = None
     trainer: TrainerName | None = None
     last_kept: Rank | None = None
+    scores: Path | None = None
+    scores_of: ScoresOf = "best"
 
     def may_stay(self, best: BestEpoch) -> bool:
         """Returns whether a checkpoint of the best epoch can be among those kept.

@@ -122,6 +122,8 @@ class Repeat:
         seconds: Wall-clock seconds.
         checkpoint_sha256: See `TrialResult.checkpoint_sha256`.
         unsaved: See `TrialResult.unsaved`.
+        scores_bytes: See `TrialResult.scores_bytes`.
+        unscored: See `TrialResult.unscored`.
     """
 
     seed: int
@@ -132,6 +134,8 @@ class Repeat:
     seconds: float
     checkpoint_sha256: str = ""
     unsaved: str = ""
+    scores_bytes: int = 0
+    unscored: str = ""
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,10 @@ class TrialResult:
             `tracking.store.checkpoints`; of a repeated trial that of the best. Empty if there is
             none.
         unsaved: Why there is no checkpoint of the best epoch, though it has a value; else empty.
+        scores_bytes: Size of the file with its validation samples' scores, 0 if there is none;
+            of a repeated trial that of all its files.
+        unscored: Why its samples have no scores, or only those of its best epoch if all were to
+            have some; else empty.
         raised: What the builder or the training raised, and the line, if it may be a mistake in the
             study's code. Empty if it was out of memory, or ended on purpose.
         data_digest: SHA-256 over the data that a function of `hp` made for the trial, else empty.
@@ -189,7 +197,9 @@ class TrialResult:
     data_digest: str = ""
     validation_digest: str = ""
     class_weight: ClassWeight | None = None
-    # Not part of the trial's result.
+    # Not part of the trial's result: they depend on the time that was left.
+    scores_bytes: int = field(default=0, compare=False)
+    unscored: str = field(default="", compare=False)
     peak_memory_bytes: int = field(default=0, compare=False)
 
     @property

@@ -3,6 +3,8 @@
 | module | holds |
 |---|---|
 | `sample_scores` | the scores of samples after an epoch, and the objective of any resample |
+| `formulas` | objectives that are no mean over samples |
+| `kept` | which trials keep theirs |
 | `score_files` | their files |
 """
 

@@ -34,6 +34,7 @@ class BestWeights:
         self._model = model
         self.copy: Sequence[np.ndarray] | None = None
         self._sha256, self._weights = "", 0
+        self._restored = False
 
     @property
     def sha256(self) -> str:
@@ -44,7 +45,7 @@ class BestWeights:
 
     def forget(self) -> None:
         """Drops the copy: the weights of the best epoch are not the model's."""
-        self.copy, self._sha256 = None, ""
+        self.copy, self._sha256, self._restored = None, "", False
 
     def take(self) -> None:
         """Copies the model's present state."""
@@ -52,13 +53,20 @@ class BestWeights:
 
     def take_copy(self, copy: Sequence[np.ndarray], sha256: str = "") -> None:
         """Takes an earlier copy, as `copy_of` returned it, with its digest if that is known."""
-        self.copy, self._sha256 = copy, sha256
+        self.copy, self._sha256, self._restored = copy, sha256, False
         self._weights = len(self._model.weights)
+
+    def restore(self) -> None:
+        """Sets the model, which no longer trains, to the copy."""
+        assert self.copy is not None, "there is a best epoch"
+        if not self._restored:
+            assign(self._model, self.copy)
+            self._restored = True
 
     def write(self, path: Path) -> str:
         """Writes the copy, whole or not at all, and returns the digest of the file's content.
 
-        The model's values are undefined afterwards.
+        The model has its values afterwards, unless it fails.
 
         Raises:
             OSError: If it can't be written.
@@ -66,7 +74,7 @@ class BestWeights:
         """
         assert self.copy is not None, "there is a best epoch"
         path.parent.mkdir(parents=True, exist_ok=True)
-        assign(self._model, self.copy)
+        self.restore()
         # If HDF5 can't close a file, the process crashes when it ends.
         if shutil.disk_usage(path.parent).free < 2 * sum(array.nbytes for array in self.copy):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -1,4 +1,4 @@
-"""What a process that has loaded a study does for a confirmation; see `WorkerExecutor.ask`."""
+"""Scores of samples, where the study is loaded; see `WorkerExecutor.ask`."""
 
 from __future__ import annotations
 
@@ -55,21 +55,30 @@ def scores_in_worker(
         StudyError: If the model can't be built, or its objective has no scores of samples.
         DataError: If there is no test part.
     """
-    from studies.confirming.scoring import scored
     from studies.training.building.made_data import validation_digest
-    from studies.training.champion.champion_model import rebuilt
+    from studies.training.champion.champion_model import evaluated, rebuilt
+    from studies.training.models import scalars
     from studies.training.process import global_settings
+    from studies.training.scoring.samples import sample_scores
+    from studies.training.scoring.scorer import NotScoredError
 
     try:
         splits: Any = session.splits_of(Hyperparameters(space, spec.values, number=spec.built_as))
         model = rebuilt(session.study, space, splits, spec, checkpoint)
+        metric, recorded = spec.objective.metric, best.value
         if part == "test":
             # In the place of the validation part, which Keras reads in the same way.
             splits = replace(splits, validation=splits.unseal_test())
-        found = scored(model, splits, spec.objective, spec.batch_size)
-        return PartScores(
-            replace(found, epoch=best.epoch), splits.digests[part], validation_digest(splits)
+            measured = scalars(evaluated(model, splits, spec.batch_size))
+            recorded = measured[metric.removeprefix("val_")]
+        found = sample_scores(
+            model, splits, metric, epoch=best.epoch, batch_size=spec.batch_size, recorded=recorded
         )
+        return PartScores(found, splits.digests[part], validation_digest(splits))
+    except NotScoredError as error:
+        raise StudyError(
+            f"The {part} samples can't be scored by a training of trial {spec.built_as}: {error}."
+        ) from None
     except KerastudyError:
         raise
     except Exception as error:

@@ -1,0 +1,66 @@
+"""The share of the trainings' time that may go into the scores of their samples."""
+
+from __future__ import annotations
+
+import time
+
+from studies.training.scoring.scorer import NotScoredError
+
+# The first call of each of TensorFlow's operations takes longer than the next: once in a process.
+_WARM_UP = 0.25
+# Of a trial that takes less than half a second, 2 % are less than a call of its model.
+_LEAST = 0.01
+
+
+class Share:
+    """Follows what trainings and scores have taken in this process, in seconds of CPU time.
+
+    CPU time does not count what other processes take. A training adds its share to what is left;
+    scores are made if enough is left for them, by what they took before.
+    """
+
+    def __init__(self) -> None:
+        self._left = _WARM_UP
+        # What scores took last, as a share of the training; 0 if unknown.
+        self._needed = 0.0
+        self._training, self._began, self._of_this = 0.0, 0.0, 0.0
+
+    def begin(self, training: float, share: float, times: int) -> None:
+        """Begins the scores of a training.
+
+        Args:
+            training: Seconds of CPU time that it took.
+            share: How much of it may go into scores.
+            times: How many epochs are scored.
+
+        Raises:
+            NotScoredError: If too little is left.
+        """
+        self._left += max(share * training, _LEAST * times)
+        self._training, self._of_this = max(training, 1e-9), share
+        self._began = time.process_time()
+        if self._left < self._needed * training:
+            raise self._too_much()
+
+    def check(self, done: float) -> None:
+        """Ends scores that take too much; `done` is the part of the samples that have scores.
+
+        Raises:
+            NotScoredError: If they do.
+        """
+        spent = time.process_time() - self._began
+        if spent > self._left and done < 1:
+            self._needed = spent / max(done, 0.01) / self._training
+            raise self._too_much()
+
+    def end(self, *, whole: bool) -> None:
+        """Takes what scores took, whether all samples have them or not."""
+        spent = time.process_time() - self._began
+        self._left -= spent
+        if whole:
+            self._needed = spent / self._training
+
+    def _too_much(self) -> NotScoredError:
+        return NotScoredError(
+            f"scores of its samples would take more than {self._of_this:.0%} of the training's time"
+        )

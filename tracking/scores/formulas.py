@@ -1,0 +1,145 @@
+"""Objectives that are no mean over samples, from what their samples add up to.
+
+Each formula is that of Keras's metric of the same name (`keras.metrics`, Keras 3.15), with sums in
+double precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import numpy as np
+
+Settings = Mapping[str, Any]
+_Formula = Callable[[np.ndarray, np.ndarray, Settings], np.ndarray]
+
+
+def precision(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndarray:
+    """Returns `Precision`; of samples: true positives, false positives."""
+    return _ratio(sums[:, 0], sums[:, 0] + sums[:, 1])
+
+
+def recall(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndarray:
+    """Returns `Recall`; of samples: true positives, false negatives."""
+    return _ratio(sums[:, 0], sums[:, 0] + sums[:, 1])
+
+
+def f_beta(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndarray:
+    """Returns `FBetaScore`, or `F1Score`.
+
+    Of samples: true positives, false positives and false negatives of each class.
+
+    Settings: beta, average (None: `index` is the class), epsilon.
+    """
+    average, epsilon = settings["average"], settings["epsilon"]
+    if average == "micro":
+        sums = sums.sum(axis=2, keepdims=True)
+    true, false_positives, false_negatives = sums[:, 0], sums[:, 1], sums[:, 2]
+    precisions = true / (true + false_positives + epsilon)
+    recalls = true / (true + false_negatives + epsilon)
+    squared = settings["beta"] ** 2
+    scores = precisions * recalls / (squared * precisions + recalls + epsilon) * (1 + squared)
+    if average is None:
+        return np.asarray(scores[:, settings["index"]])
+    if average == "weighted":
+        positives = true + false_negatives
+        shares = positives / (positives.sum(axis=1, keepdims=True) + epsilon)
+        return np.asarray((scores * shares).sum(axis=1))
+    return np.asarray(scores.mean(axis=1))
+
+
+def r2(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndarray:
+    """Returns `R2Score`.
+
+    Of samples, for each output: the target (less a number that is the same for all samples), its
+    square, and the squared error.
+
+    Settings: aggregation (None: `index` is the output).
+    """
+    targets, squares, errors = sums[:, 0], sums[:, 1], sums[:, 2]
+    total = squares - targets**2 / totals[:, None]
+    scores = 1 - errors / total
+    scores = np.where(np.isinf(scores), 0.0, scores)
+    if settings["aggregation"] is None:
+        return np.asarray(scores[:, settings["index"]])
+    if settings["aggregation"] == "variance_weighted_average":
+        return np.asarray((total * scores).sum(axis=1) / total.sum(axis=1))
+    return np.asarray(scores.mean(axis=1))
+
+
+def auc(codes: np.ndarray, drawn: np.ndarray, settings: Settings) -> np.ndarray:
+    """Returns `AUC`, from predictions in the bins between its thresholds.
+
+    Args:
+        codes: Shape (n, predictions): of each prediction, twice the number of thresholds below it,
+            and one more if it should be positive.
+        drawn: Shape (resamples, n): how much each sample counts.
+        settings: Thresholds (their number), curve, summation, labels (whether each column has a
+            curve of its own), label_weights.
+    """
+    bins = 2 * (settings["thresholds"] + 1)
+    curves = codes.T if settings["labels"] else codes.reshape(1, -1)
+    repeated = 1 if settings["labels"] else codes.shape[1]
+    found = np.empty((len(drawn), len(curves)))
+    for row, of_samples in enumerate(drawn):
+        weights = np.repeat(of_samples, repeated)
+        for column, each in enumerate(curves):
+            counted = np.bincount(each, weights, minlength=bins).reshape(-1, 2)
+            found[row, column] = _area(counted[:, 1], counted[:, 0], settings)
+    if settings["label_weights"] is None:
+        return np.asarray(found.mean(axis=1))
+    return np.asarray(np.average(found, axis=1, weights=settings["label_weights"]))
+
+
+def _area(positive: np.ndarray, negative: np.ndarray, settings: Settings) -> float:
+    """Returns the area under a curve, by the counts between thresholds."""
+    # Above the first threshold, above the second, and so on.
+    tp = positive[::-1].cumsum()[-2::-1]
+    fp = negative[::-1].cumsum()[-2::-1]
+    fn, tn = positive.sum() - tp, negative.sum() - fp
+    if (settings["curve"], settings["summation"]) == ("PR", "interpolation"):
+        return _interpolated(tp, fp, fn)
+    recalls = _ratio(tp, tp + fn)
+    if settings["curve"] == "ROC":
+        x, y = _ratio(fp, fp + tn), recalls
+    elif settings["curve"] == "PR":
+        x, y = recalls, _ratio(tp, tp + fp)
+    else:
+        scale = _ratio(tp + fn, tn + fp)
+        x = np.maximum(np.where(tp == 0, 0.0, 1 - scale * _ratio(fn, tp)), 0.0)
+        y = np.where(tp == 0, 1.0, 1 - scale * _ratio(fp, tp))
+    heights = {
+        "interpolation": (y[:-1] + y[1:]) / 2,
+        "minoring": np.minimum(y[:-1], y[1:]),
+        "majoring": np.maximum(y[:-1], y[1:]),
+    }
+    return float(((x[:-1] - x[1:]) * heights[settings["summation"]]).sum())
+
+
+def _interpolated(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> float:
+    """Returns the area under the precision-recall curve, interpolated as Davis & Goadrich 2006."""
+    predicted = tp + fp
+    gained, more = tp[:-1] - tp[1:], np.maximum(predicted[:-1] - predicted[1:], 0)
+    slope = _ratio(gained, more)
+    intercept = tp[1:] - slope * predicted[1:]
+    both = (predicted[:-1] > 0) & (predicted[1:] > 0)
+    ratios = np.where(both, _ratio(predicted[:-1], predicted[1:]), 1.0)
+    logarithms = np.log(np.where(ratios > 0, ratios, 1.0))
+    return float(_ratio(slope * (gained + intercept * logarithms), tp[1:] + fn[1:]).sum())
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Returns a quotient, 0 where it would divide by 0."""
+    return np.asarray(
+        np.divide(above, below, out=np.zeros_like(above, np.float64), where=below != 0)
+    )
+
+
+OF_SUMS: Final[Mapping[str, _Formula]] = {
+    "precision": precision,
+    "recall": recall,
+    "f_beta": f_beta,
+    "r2": r2,
+}
+"""By kind: from sums of shape (resamples, ...) and the weights' sums, of shape (resamples,)."""
