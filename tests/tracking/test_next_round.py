@@ -50,7 +50,7 @@ def tailoring_of(options: tuple[str, ...]) -> Tailoring:
     return Tailoring.from_arguments(given["--only"], given["--fix"], given["--set"])
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(12))
 def test_it_is_accepted_and_holds_the_best_trials(tmp_path: Path, seed: int) -> None:
     random = np.random.default_rng(seed)
     history = Planted(
@@ -99,7 +99,7 @@ TAILORINGS = [
 @pytest.mark.parametrize("tailoring", TAILORINGS, ids=repr)
 def test_it_goes_on_top_of_what_the_launch_tailored(tmp_path: Path, tailoring: Tailoring) -> None:
     """The study's file has another space than its record: options are for the file's."""
-    for seed in range(6):
+    for seed in range(3):
         random = np.random.default_rng(seed)
         space = tailoring.apply(CONDITIONAL)
         history = Planted(

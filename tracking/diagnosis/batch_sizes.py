@@ -13,7 +13,7 @@ from tracking.records import EndedTrial
 
 _NAME: Final = "batch_size"
 _LEAST: Final = 3
-_FASTER: Final = 1.2
+_FASTER: Final = 1.5
 _MOST_SIZES: Final = 12
 
 
@@ -27,7 +27,7 @@ def batch_size(study: DiagnosedStudy) -> Finding | None:
 
     What fits is what trained; the throughput is that of a trial, epochs by seconds, start-up and
     checks included. Silent unless the batch size is searched, and the largest is faster than the
-    smallest by a fifth.
+    smallest by half, as seconds of short trials are uncertain.
 
     Raises:
         TooThinError: If fewer than two batch sizes have three trials each.

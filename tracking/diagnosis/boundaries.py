@@ -18,7 +18,9 @@ from tracking.diagnosis.widening import Way, between, widened
 from tracking.history.reasons import reasons
 
 _LEAST_TRIALS: Final = 10
+_MANY_TRIALS: Final = 50
 _EDGE: Final = 0.1
+_EDGE_OF_FEW: Final = 0.2
 _UNLIKELY: Final = 0.01
 _SIGNIFICANT: Final = 1.645
 _FAILING: Final = 3
@@ -69,7 +71,8 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
     the range in its sampling scale, or at the last value of a short grid; so many would rarely lie
     there by chance (binomial, below 1 %); and in the half of the range next to the end, trials get
     better towards it (Spearman's rank correlation, one-sided, 5 %). The last keeps a sampler's own
-    preference for a region from counting as evidence.
+    preference for a region from counting as evidence. Of fewer than fifty trials, a tenth of the
+    range holds too few to tell: then it is the last fifth.
 
     Raises:
         TooThinError: If fewer than ten trials have a value.
@@ -103,7 +106,8 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
 def _crowded(side: _Side, parameter: Float | Int, amount: int) -> int | None:
     """Returns how many of the best trials lie at an end, if they crowd there."""
     # A short grid has more than that in its last value.
-    share = max(_EDGE, 1 / parameter.count) if parameter.count else _EDGE
+    share = _share(len(side.losses))
+    share = max(share, 1 / parameter.count) if parameter.count else share
     beyond = side.distances - side.edge
     there = int((beyond[:amount] <= _width(side, parameter) + 1e-9).sum())
     if there * 2 < amount or at_least(there, amount, share) >= _UNLIKELY:
@@ -117,9 +121,15 @@ def _crowded(side: _Side, parameter: Float | Int, amount: int) -> int | None:
 
 def _width(side: _Side, parameter: Float | Int) -> float:
     """Returns the width of the region next to an end, in the sampling scale."""
-    if parameter.count is not None and parameter.count * _EDGE < 1:
+    share = _share(len(side.losses))
+    if parameter.count is not None and parameter.count * share < 1:
         return 1 / parameter.count
-    return _EDGE * (1 - side.edge)
+    return share * (1 - side.edge)
+
+
+def _share(trials: int) -> float:
+    """Returns which part of a range is next to its end."""
+    return _EDGE if trials >= _MANY_TRIALS else _EDGE_OF_FEW
 
 
 def _finding(
@@ -141,7 +151,10 @@ def _finding(
     if side.edge > 0:
         return _unstable(study, parameter, side, there, amount, evidence, rows)
     domain = widened(parameter, side.way)
-    crowd = f"{there} of the best {amount} trials lie next to the {side.way} end, {shown(end)}"
+    part = f"in the {'tenth' if _share(len(units)) == _EDGE else 'fifth'} of the range next to"
+    if parameter.count is not None and parameter.count * _share(len(units)) < 1:
+        part = "at"
+    crowd = f"{there} of the best {amount} trials lie {part} its {side.way} end, {shown(end)}"
     if not domain:
         return Finding(
             "boundary",

@@ -73,7 +73,7 @@ def sufficiency(study: DiagnosedStudy) -> Finding:
             evidence=evidence,
             rows=rows,
         )
-    more = 2 * max(study.history.description.trials, len(study.history.trials))
+    more = max(2 * len(study.history.trials), study.history.description.trials)
     return Finding(
         "sufficiency",
         "hint",
