@@ -22,5 +22,5 @@ def test_a_weighted_mean_varies_as_its_jackknife_says() -> None:
         ]
     )
     assert found.mean == pytest.approx(np.average(values, weights=weights) + 0.25)
-    # The square root of a sum of squares, times (n - 1) / n.
+    # The jackknife: (n - 1) / n times the sum of the squared deviations.
     assert found.of_samples == pytest.approx(399 * left_out.var(), rel=0.05)
