@@ -77,7 +77,8 @@ def real_studies(path: Path, studies: int, first: int = 0) -> dict[str, Any]:
             found, model, expected = _one(Images(path, number), number, folder)
         finally:
             shutil.rmtree(folder)
-        assert found.corrected is not None and found.confirmed is not None, found.notes
+        if found.corrected is None or found.confirmed is None:
+            raise ks.StudyError(f"study {number} has no verdict: {' '.join(found.notes)}")
         held["corrected"] += _holds(found.corrected.estimate, model)
         held["confirmed"] += _holds(found.confirmed, expected)
         errors["reported"].append(found.reported - model)
