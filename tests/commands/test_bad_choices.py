@@ -77,6 +77,15 @@ def test_ctrl_c_says_what_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch)
     )
 
 
+def test_diagnose_asks_for_more_where_it_can_say_nothing(folder: Path) -> None:
+    told = told_by(folder, "diagnose", "one")
+    assert told.code == 0
+    assert told.out.startswith("study    one: 1 trial by optuna:tpe, min val_loss\n")
+    assert told.out.rstrip().splitlines()[-1].startswith("next     the record is too short for")
+    assert told_by(folder, "diagnose", "one", "--next").out.startswith("# The record is too short")
+    check_one_line(told_by(folder, "diagnose", "nowhere"), "'nowhere'")
+
+
 def check_one_line(told: Told, *words: str) -> None:
     assert (told.code, told.out) == (2, ""), told
     lines = told.err.splitlines()

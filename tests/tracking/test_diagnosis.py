@@ -183,7 +183,7 @@ def test_thin_records_say_what_is_missing(tmp_path: Path) -> None:
     diagnosis = planted(tmp_path, trials=3)
     assert not diagnosis.findings
     missing = {(each.check, each.parameter): each.reason for each in diagnosis.unchecked}
-    assert "10 trials with a value are needed, and there are 3" in missing["sufficiency", ""]
+    assert "10 trials with a value are needed; the study has 3" in missing["sufficiency", ""]
     assert ("boundary", "learning_rate") in missing
     assert not diagnosis.command
     for trials in (0, 1):

@@ -80,7 +80,7 @@ def boundary(study: DiagnosedStudy, parameter: Float | Int) -> Finding | None:
     active = [t for t in study.ranked if parameter.contains(t.params.get(parameter.name))]
     if len(active) < _LEAST_TRIALS:
         raise TooThinError(
-            f"{counted(_LEAST_TRIALS, 'trial')} with a value are needed, and there are "
+            f"{counted(_LEAST_TRIALS, 'trial')} with a value are needed; the study has "
             f"{len(active)}."
         )
     units = np.array([parameter.to_unit(trial.params[parameter.name]) for trial in active])

@@ -40,7 +40,7 @@ def sufficiency(study: DiagnosedStudy) -> Finding:
     total = len(losses)
     if total < _LEAST_TRIALS:
         raise TooThinError(
-            f"{_LEAST_TRIALS} trials with a value are needed, and there are {total}."
+            f"{_LEAST_TRIALS} trials with a value are needed; the study has {total}."
         )
     half = expected_best(losses, total // 2)
     gain = half - float(losses[0])

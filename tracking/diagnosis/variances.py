@@ -38,7 +38,7 @@ def trial_variance(study: DiagnosedStudy) -> Finding | None:
     total = len(study.ranked)
     if total < _LEAST_TRIALS:
         raise TooThinError(
-            f"{_LEAST_TRIALS} trials with a value are needed, and there are {total}."
+            f"{_LEAST_TRIALS} trials with a value are needed; the study has {total}."
         )
     noise = study.noise
     if noise is None:

@@ -8,8 +8,10 @@ from typing import Final
 from studies.lines import printable, wrapped
 from tracking.diagnosis.diagnose import Diagnosis
 from tracking.diagnosis.findings import Finding
+from tracking.diagnosis.numbers import counted
 
 _INDENT: Final = 9
+_TOO_SHORT: Final = "the record is too short for advice: run more trials, or longer ones"
 COLORS: Final = {"problem": "bold red", "hint": "bold yellow", "ok": "green"}
 """The colours of the words that begin a finding, on a terminal."""
 
@@ -24,7 +26,8 @@ def diagnosis_text(diagnosis: Diagnosis) -> str:
         if amount
     )
     lines = wrapped(
-        f"study    {description.name}: {len(history.trials)} trials by {description.engine}, "
+        f"study    {description.name}: {counted(len(history.trials), 'trial')} by "
+        f"{description.engine}, "
         f"{description.objective.direction} {description.objective.metric}",
         _INDENT,
     )
@@ -46,7 +49,7 @@ def next_text(diagnosis: Diagnosis) -> str:
     following = diagnosis.next
     nothing = "# Nothing in the record asks for another round."
     if not following.reasons:
-        return nothing
+        return nothing if diagnosis.findings else f"# {_TOO_SHORT[0].upper()}{_TOO_SHORT[1:]}."
     lines = [] if following.asked_for else [nothing, "# A narrower one, around the best trials:"]
     for name, why in following.reasons:
         lines += wrapped(f"# {name}: {why.removeprefix(f'{name}: ')}", 2)
@@ -76,6 +79,8 @@ def _rounds(diagnosis: Diagnosis) -> list[str]:
 
 
 def _next(diagnosis: Diagnosis) -> list[str]:
+    if not diagnosis.findings:
+        return wrapped(f"next     {_TOO_SHORT}", _INDENT)
     if not diagnosis.next.asked_for:
         return ["next     nothing in the record asks for another round"]
     return [
