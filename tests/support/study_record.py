@@ -31,6 +31,7 @@ from tracking.store.folder import open_store
 _FINISHED = ("complete", "pruned", "infeasible")
 # Tags that hold times, ids or attempts, or are read in another way.
 _OTHER_TAGS = (
+    "mlflow.kerastudy.corrected",
     "mlflow.kerastudy.definition",
     # Of this repository, which may be edited while tests run.
     "mlflow.kerastudy.git_dirty",
@@ -155,12 +156,21 @@ def _study(parent: Run, points: Points, root: Path) -> dict[str, Any]:
         "status": parent.info.status,
         "note": note,
         "tags": _tags(parent),
+        "corrected": _corrected(parent),
         "params": dict(parent.data.params),
         "metrics": points[parent.info.run_id],
         "inputs": _inputs(parent),
         "code": sorted(path.name for path in (artifacts / "code").iterdir()),
         "models": len(parent.outputs.model_outputs) if parent.outputs else 0,
     }
+
+
+def _corrected(parent: Run) -> dict[str, Any] | None:
+    """Returns what was recorded of the corrected value, but what it depends on: ids of runs."""
+    if "mlflow.kerastudy.corrected" not in parent.data.tags:
+        return None
+    fields = json.loads(_joined(parent, "mlflow.kerastudy.corrected"))
+    return {name: value for name, value in fields.items() if name != "key"}
 
 
 def _definition(root: Path, name: str, engine: str) -> dict[str, Any]:
