@@ -148,7 +148,7 @@ def _computed(history: StudyHistory, trials: Sequence[EndedTrial]) -> tuple[Corr
         return None, "the trials were validated on different samples, so none can be compared"
     scores = trial_scores(history)
     if best.number not in scores:
-        return None, _without_scores(best, len(scores))
+        return None, _without_scores(history, best, len(scores))
     try:
         found = corrected(scores, direction, reported=best.value)
     except StatisticsError as error:
@@ -164,6 +164,9 @@ def _computed(history: StudyHistory, trials: Sequence[EndedTrial]) -> tuple[Corr
     return found, ""
 
 
-def _without_scores(best: EndedTrial, scored: int) -> str:
+def _without_scores(history: StudyHistory, best: EndedTrial, scored: int) -> str:
     whose = f"trial {best.number}, the best, has" if scored else "the record has"
-    return f"{whose} no scores of validation samples"
+    lacks = f"{whose} no scores of validation samples"
+    if best.result.unscored:
+        return f"{lacks}: {best.result.unscored}"
+    return f'{lacks} (keep_scores="none")' if history.description.keep_scores == "none" else lacks
