@@ -166,7 +166,7 @@ def test_the_best_trials_damaged_checkpoint_is_noticed_and_made_again(tmp_path: 
     """Noticed by its checksum; trained again from the record, to the same bits."""
     (tmp_path / "study.py").write_text(STUDY_FILE, encoding="utf-8")
     arguments = ("launch", "study.py", "--store", "store", "--epochs", "3", "--trials", "3")
-    arguments += ("--executor", "in-process")
+    arguments += ("--executor", "in-process", "--verify", "off")
     kerastudy_here(tmp_path, *arguments)
     history = read(tmp_path / "store")
     best = history.best

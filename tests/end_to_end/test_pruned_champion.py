@@ -45,7 +45,7 @@ def test_a_trial_that_ended_early_is_chosen_registered_and_reproduced(
         objective='"val_loss"',
     )
     arguments = ("launch", "my_study.py", "--store", "store", "--executor", "in-process")
-    told = kerastudy_here(*arguments, cwd=tmp_path)
+    told = kerastudy_here(*arguments, "--verify", "off", cwd=tmp_path)
     assert told.code == 0, told.err
     store = open_store(tmp_path / "store")
     assert store is not None

@@ -184,12 +184,13 @@ def test_a_study_takes_objects_and_other_settings_are_another_engine(tmp_path: P
         pruner=optuna.pruners.MedianPruner(n_warmup_steps=3),
     )  # fmt: skip
     store = tmp_path / "store"
-    first = study.launch(store=store, progress=False)
+    first = study.launch(store=store, progress=False, verify="off")
     assert first.description.engine == "optuna:tpe,n_startup_trials=1"
     assert first.description.pruner == "median,n_warmup_steps=3"
-    again = study.launch(store=store, progress=False, trials=3)
+    again = study.launch(store=store, progress=False, trials=3, verify="off")
     assert len(again.trials) == 3
-    other = study.launch(store=store, progress=False, engine_options={"n_startup_trials": 2})
+    options = {"engine_options": {"n_startup_trials": 2}, "verify": "off"}
+    other = study.launch(store=store, progress=False, **options)
     assert other.description.engine == "optuna:tpe,n_startup_trials=2"
     assert len(other.trials) == 2
     assert set(other.engines) == {first.description.engine, other.description.engine}

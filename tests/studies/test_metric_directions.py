@@ -75,7 +75,7 @@ def test_a_study_is_loaded_and_led_by_it(tmp_path: Path) -> None:
     y = np.eye(10, dtype="float32")[np.arange(60) % 10]
     data = ks.datasets.arrays(x, y, validation=20, test=0)
     study = ks.Study("mine", data=data, build=build, objective="val_f1", trials=2, epochs=1)
-    history = study.launch(store=tmp_path / "store", progress=False)
+    history = study.launch(store=tmp_path / "store", progress=False, verify="off")
     assert history.description.objective == Objective("val_f1", "max")
     values = [trial.best.value for trial in history.trials if trial.best]
     assert history.best is not None and history.best.best is not None
