@@ -15,6 +15,7 @@ import tensorflow as tf
 from conformance.trainer import ResumingConformance, TrainerConformance
 from exact_training import by_hand, by_trainer, samples, spec_of
 from model_zoo import compiled, stack
+from suite import exhaustive_but
 
 import kerastudy as ks
 from search_spaces.errors import BuilderError
@@ -139,7 +140,11 @@ def several_steps() -> keras.Model:
         (lambda: compiled(Own()), "Own has its own training step"),
         (lambda: compiled(stack(Counting())), "a tf.Variable .*in the layer 'counting'"),
         (lambda: compiled(stack(Unseeded())), "state, used in .*unseeded.*, that is in no Keras"),
-        (lambda: compiled(stack(Looking())), "state, used in .*looking.*, that is in no Keras"),
+        pytest.param(
+            lambda: compiled(stack(Looking())),
+            "state, used in .*looking.*, that is in no Keras",
+            marks=pytest.mark.exhaustive,
+        ),
         (lambda: compiled(stack(Leaving())), "PyFunc.*leaving"),
         (eager, "eagerly"),
         (with_an_evaluate, "given its own evaluate"),
@@ -182,7 +187,7 @@ def test_what_is_traced_in_vain_warns_of_nothing(recwarn: pytest.WarningsRecorde
     assert epochs == by_hand(build, splits, spec_of())
 
 
-@pytest.mark.parametrize("batch_size", [8, 10, 16])
+@pytest.mark.parametrize("batch_size", exhaustive_but([8], [8, 10, 16]))
 def test_several_steps_at_once_train_as_by_hand(batch_size: int) -> None:
     """Where they are more than an epoch has left, 5 or 3, too."""
     splits, spec = samples(), spec_of(3, batch_size)
@@ -373,6 +378,7 @@ def test_many_trials_leave_nothing_behind() -> None:
     assert objects_after(6) - before < 600
 
 
+@pytest.mark.exhaustive
 def test_programs_that_are_let_go_leave_nothing_behind() -> None:
     trainer, splits = CompiledTrainer("compiled", kept=1), samples()
 
