@@ -12,7 +12,7 @@ import numpy as np
 from search_spaces.parameters.kinds import Float, Int
 from tracking.diagnosis.diagnosed import DiagnosedStudy
 from tracking.diagnosis.findings import Changes, Finding, TooThinError
-from tracking.diagnosis.numbers import Array, at_least, counted, rank_correlation, shown
+from tracking.diagnosis.numbers import Array, at_least, counted, of_best, rank_correlation, shown
 from tracking.diagnosis.schedules import is_learning_rate, schedule_of
 from tracking.diagnosis.widening import Way, between, widened
 from tracking.history.reasons import reasons
@@ -154,7 +154,8 @@ def _finding(
     part = f"in the {'tenth' if _share(len(units)) == _EDGE else 'fifth'} of the range next to"
     if parameter.count is not None and parameter.count * _share(len(units)) < 1:
         part = "at"
-    crowd = f"{there} of the best {amount} trials lie {part} its {side.way} end, {shown(end)}"
+    best = of_best(there, amount)
+    crowd = f"{best[0].upper()}{best[1:]} trials lie {part} its {side.way} end, {shown(end)}"
     if not domain:
         return Finding(
             "boundary",
@@ -215,8 +216,8 @@ def _unstable(
         "boundary",
         "problem" if len(failing) >= _MANY * len(study.history.ended) else "hint",
         f"{name}: unstable beyond its best values",
-        f"All {counted(len(failing), 'trial')} {beyond} {shown(limit)} failed ({why}), and {there} "
-        f"of the best {amount} lie next to it.",
+        f"All {counted(len(failing), 'trial')} {beyond} {shown(limit)} failed ({why}), and "
+        f"{of_best(there, amount)} trials lie next to it.",
         "A more stable training may do better there: warm-up, gradient clipping, normalization. "
         "Else keep the search where trials train.",
         evidence={**evidence, "fails beyond": limit, "failed there": len(failing), "reason": why},

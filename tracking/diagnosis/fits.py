@@ -11,7 +11,7 @@ import numpy as np
 
 from tracking.diagnosis.diagnosed import Curve, DiagnosedStudy
 from tracking.diagnosis.findings import Finding, TooThinError
-from tracking.diagnosis.numbers import Array, difference, shown, step_noise
+from tracking.diagnosis.numbers import Array, difference, of_best, shown, step_noise
 
 _LEAST_CURVES: Final = 3
 _RISE: Final = 0.05
@@ -48,7 +48,7 @@ def overfitting(study: DiagnosedStudy) -> Finding | None:
             "overfitting",
             "problem",
             "The best trials overfit",
-            f"In {len(worse)} of the best {len(curves)}, {study.objective.metric} gets worse after "
+            f"In {of_best(len(worse), len(curves))}, {study.objective.metric} gets worse after "
             f"epoch {turn} (median), by {difference(rise)} at the end.",
             _more_regularization(study),
             evidence={
@@ -70,7 +70,7 @@ def overfitting(study: DiagnosedStudy) -> Finding | None:
         "overfitting",
         "hint",
         "The best trials grow too sure of themselves",
-        f"In {len(rising)} of the best {len(fitted)}, val_loss rises after epoch {turn} (median), "
+        f"In {of_best(len(rising), len(fitted))}, val_loss rises after epoch {turn} (median), "
         f"though {study.objective.metric} does not get worse.",
         "Their probabilities can't be trusted as they stand. " + _more_regularization(study),
         evidence={"best trials": len(fitted), "val_loss rises": len(rising), "from epoch": turn},
@@ -189,7 +189,7 @@ def rising_loss(study: DiagnosedStudy) -> Finding | None:
         "rising loss",
         "problem",
         "The training loss rises",
-        f"In {len(rising)} of the best {len(fitted)} trials the loss on training data ends above "
+        f"In {of_best(len(rising), len(fitted))} trials the loss on training data ends above "
         f"where it began: {shown(first)} in the first epoch, {shown(last)} in the last (medians).",
         "Look for a mistake in the training: the loss, its sign, the targets, the callbacks.",
         evidence={

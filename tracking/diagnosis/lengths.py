@@ -11,7 +11,7 @@ from search_spaces.parameters.kinds import Float, Int
 from tracking.diagnosis.diagnosed import Curve, DiagnosedStudy
 from tracking.diagnosis.findings import Changes, Finding, TooThinError
 from tracking.diagnosis.fits import curve_rows, turned
-from tracking.diagnosis.numbers import difference, step_noise
+from tracking.diagnosis.numbers import difference, of_best, step_noise
 from tracking.diagnosis.widening import between, widened
 
 _LEAST_CURVES: Final = 3
@@ -49,8 +49,8 @@ def too_short(study: DiagnosedStudy) -> Finding | None:
         "too short",
         "problem",
         "Trainings end too early",
-        f"{len(gains)} of the best {len(curves)} complete trials were best in the last quarter of "
-        f"their {epochs} epochs, and improved there by {difference(gain)} (median).",
+        f"In their last quarter of {epochs} epochs, {of_best(len(gains), len(curves))} complete "
+        f"trials were at their best, and improved by {difference(gain)} (median).",
         asked,
         evidence={
             "epochs": epochs,

@@ -30,6 +30,11 @@ def counted(amount: int, noun: str) -> str:
     return f"{amount:,} {noun}{'' if amount == 1 else 's'}"
 
 
+def of_best(amount: int, best: int) -> str:
+    """Returns how many of the best ones: ``4 of the best 5``, ``all of the best 5``."""
+    return f"{'all' if amount == best else amount} of the best {best}"
+
+
 def at_least(successes: int, draws: int, share: float) -> float:
     """Returns how likely at least so many of some draws succeed: the binomial distribution's tail.
 

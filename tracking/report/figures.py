@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import altair as alt
 
+from tracking.diagnosis.findings import Finding
 from tracking.records.validation_predictions import ValidationPredictions
 from tracking.report.axes import HyperparameterAxis
 from tracking.report.charts import (
@@ -136,7 +137,7 @@ def _diagnosed(data: StudyData) -> str:
         follows = f", after {rounds.before.study}" if rounds.before else ""
         leads = f", before {rounds.after.study}" if rounds.after else ""
         told.append(f"It is round {rounds.number} of a tuning{follows}{leads}.")
-    well = [each.title for each in found.findings if each.severity == "ok"]
+    well = [each.title for each in found.findings if not _is_pictured(each)]
     if well:
         told.append(f"Nothing to do: {'; '.join(well)}.")
     missing = dict.fromkeys(each.check for each in found.unchecked)
@@ -145,12 +146,17 @@ def _diagnosed(data: StudyData) -> str:
     return " ".join(told)
 
 
+def _is_pictured(finding: Finding) -> bool:
+    """Returns whether a finding has a figure: any with something to do, and what is a result."""
+    return finding.severity != "ok" or finding.check in ("isolation", "sufficiency")
+
+
 def _findings(data: StudyData) -> Iterator[Figure]:
-    """Yields what was found, and every isolation, which is a result by itself."""
+    """Yields the findings that have a figure."""
     axes = {axis.name: axis for axis in data.axes}
     objective = data.history.description.objective
     for place, finding in enumerate(data.diagnosis.findings):
-        if finding.severity == "ok" and finding.check not in ("isolation", "sufficiency"):
+        if not _is_pictured(finding):
             continue
         chart = diagnosis.picture(finding, place, objective, axes)
         if chart is not None:
