@@ -146,6 +146,21 @@ def test_a_range_is_narrowed_outwards() -> None:
     assert between(rate, -0.2, 1.2) == ""
 
 
+def test_what_overfits_keeps_its_regularization(tmp_path: Path) -> None:
+    """The best epochs lie where dropout is low, as always where trials overfit."""
+    overfitting = Planted(
+        accuracy=lambda v: hill(v) - 0.1 * v["dropout"],
+        curve=lambda value, epochs, random: value - 0.02 * np.abs(np.arange(epochs) - 6),
+        training=lambda curve: np.linspace(0.8, 0.99, len(curve)),
+        trials=120,
+    )
+    diagnosis = diagnose(overfitting.history(tmp_path / "overfitting"))
+    assert "overfitting" in {each.check for each in diagnosis.findings}
+    assert diagnosis.next.space["dropout"] == overfitting.space["dropout"]
+    overfitting.curve = Planted().curve
+    assert "dropout" in diagnose(overfitting.history(tmp_path / "sound")).next.tailoring.ranges
+
+
 def test_a_sound_study_has_only_a_narrower_round(tmp_path: Path) -> None:
     following = diagnose(Planted(accuracy=hill, trials=120).history(tmp_path)).next
     assert not following.asked_for

@@ -227,6 +227,11 @@ def curve_rows(
     return rows
 
 
+def regularizes(name: str) -> bool:
+    """Returns whether a hyperparameter is the strength of a regularization, by its name."""
+    return any(word in name for word in _REGULARIZERS)
+
+
 def turned(curve: Curve) -> bool:
     """Returns whether a trial's objective gets worse after its best epoch; see `overfitting`."""
     after = len(curve.losses) - 1 - curve.best
@@ -266,7 +271,7 @@ def _mean_of_last(losses: Array) -> float:
 def _more_regularization(study: DiagnosedStudy) -> str:
     """Returns the advice against overfitting, with what the space already has."""
     space = study.history.description.space
-    there = [each.name for each in space if any(word in each.name for word in _REGULARIZERS)]
+    there = [each.name for each in space if regularizes(each.name)]
     if there:
         return f"Search stronger regularization ({', '.join(there[:3])}), or add another kind."
     return "Add regularization to the space: ks.dropout(), ks.l2(), ks.label_smoothing()."

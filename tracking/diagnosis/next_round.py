@@ -16,6 +16,7 @@ from search_spaces.spellings import spell_domain
 from search_spaces.tailoring import Tailoring
 from tracking.diagnosis.diagnosed import DiagnosedStudy
 from tracking.diagnosis.findings import Finding
+from tracking.diagnosis.fits import regularizes
 from tracking.diagnosis.widening import between
 
 _LEAST_TRIALS: Final = 20
@@ -23,6 +24,8 @@ _LEAST_BEST: Final = 5
 _MARGIN: Final = 0.15
 _WIDEST: Final = 0.6
 _NARROWEST: Final = 0.25
+# Less is not worth cutting off.
+_SLIVER: Final = 0.05
 # Settings that have their own findings.
 _NOT_NARROWED: Final = ("epochs", "batch_size")
 
@@ -105,7 +108,7 @@ def next_round(study: DiagnosedStudy, findings: Sequence[Finding], number: int) 
     cut, values that are clearly worse are left out; all other ranges are narrowed to where the
     best tenth of trials (five at least) lies, with 15 % of the range on each side, if that is at
     most 60 % of the range and twenty trials have a value (rules of thumb; "After exploration
-    concludes").
+    concludes"). The strength of regularization is not, where the best trials overfit.
 
     Args:
         study: The present round.
@@ -126,9 +129,12 @@ def next_round(study: DiagnosedStudy, findings: Sequence[Finding], number: int) 
                 settings[name] = value
                 reasons.append((name, finding.title))
     found = {*wanted}
+    # The best epochs of trials that overfit need no regularization, which is no reason against it.
+    overfits = any(finding.check == "overfitting" for finding in findings)
     for parameter in study.ranges:
         text = _narrowed(study, parameter)
-        if text and parameter.name not in _NOT_NARROWED:
+        kept = parameter.name in _NOT_NARROWED or (overfits and regularizes(parameter.name))
+        if text and not kept:
             wanted.setdefault(
                 parameter.name, (text, f"{parameter.name}: the best trials lie in a part of it")
             )
@@ -192,7 +198,8 @@ def _narrowed(study: DiagnosedStudy, parameter: Float | Int) -> str:
     lacking = _NARROWEST - (high - low)
     if lacking > 0:
         low, high = low - lacking / 2, high + lacking / 2
-    if min(high, 1.0) - max(low, 0.0) > _WIDEST:
+    low, high = low if low > _SLIVER else 0.0, high if high < 1 - _SLIVER else 1.0
+    if high - low > _WIDEST:
         return ""
     return between(parameter, low, high)
 
