@@ -141,7 +141,7 @@ def test_scripts_end_with_the_recorded_weights(folder: Path) -> None:
     for name in ("kept", "weighted"):
         ready = loaded(folder, name)
         study = ready.study
-        history = study.launch(store=folder / "store", progress=False)  # type: ignore[attr-defined]
+        history = study.launch(store=folder / "store", verify="off")  # type: ignore[attr-defined]
         trial = history.best
         parts = script_parts(ready, history.description.space, training_of(trial), f"{name}.npz")
         assert parts.why_imported == ""

@@ -116,7 +116,7 @@ def test_a_study_of_texts_registers_a_model_that_takes_texts(tmp_path: Path) -> 
         trials=1,
         epochs=1,
     )
-    history = study.launch(store=tmp_path / "store", progress=False)
+    history = study.launch(store=tmp_path / "store", progress=False, verify="off")
     best: Any = history.best
     assert best.result.trainer == "plain"
     assert history.champion_run_id == best.run_id
