@@ -169,4 +169,8 @@ def _without_scores(history: StudyHistory, best: EndedTrial, scored: int) -> str
     lacks = f"{whose} no scores of validation samples"
     if best.result.unscored:
         return f"{lacks}: {best.result.unscored}"
-    return f'{lacks} (keep_scores="none")' if history.description.keep_scores == "none" else lacks
+    if best.result.scores_bytes:
+        return f"{lacks}: their file can't be used. `kerastudy doctor --fix` makes it again"
+    if history.description.keep_scores == "none":
+        return f'{lacks} (keep_scores="none")'
+    return f"{lacks}: an older version recorded none"
