@@ -10,6 +10,7 @@ from command_line import Launched, kerastudy_here
 from damage import flip_byte
 
 from studies.again.scoring import score_trial
+from studies.doctor.diagnosis import diagnose
 from tracking.history.study_history import StudyHistory, read_study, study_names
 from tracking.history.trial_scores import trial_scores
 from tracking.store.folder import open_store
@@ -85,3 +86,13 @@ def test_another_word_is_refused(launched: Launched) -> None:
     told = kerastudy_here("launch", launched.file, "--keep-scores", "some", cwd=launched.folder)
 
     assert told.code == 2 and "'some' is not one of 'best', 'all', 'none'" in told.err
+
+
+def test_scores_of_no_recorded_trial_are_put_aside(damaged: StudyHistory) -> None:
+    left = damaged.files.scores(77, 1)
+    left.write_bytes(damaged.files.scores(2).read_bytes())
+
+    findings = diagnose(damaged.store.root).left
+
+    (orphan,) = [each for each in findings if each.kind == "orphan"]
+    assert (orphan.path, orphan.trial) == (str(left), 77)

@@ -105,7 +105,7 @@ def assert_as_undisturbed(wanted: StudyHistory, found: StudyHistory, number: int
 
 def assert_tidy(folder: Path, store: str) -> None:
     assert not left_behind(folder / store)
-    assert not [*(folder / store / "checkpoints").rglob("*.safetensors*")]
+    assert not [*(folder / store / "checkpoints").rglob("*.state.safetensors*")]
 
 
 @pytest.fixture(scope="module")

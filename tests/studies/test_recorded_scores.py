@@ -22,7 +22,7 @@ from studies.training.programs.compiled import CompiledTrainer
 from studies.training.run_trial import run_trial
 from studies.training.scoring import recording
 from studies.training.scoring.share import Share
-from tracking.records import EpochResult, Objective, TrialResult, TrialTask
+from tracking.records import EpochResult, Objective, Rank, TrialResult, TrialTask
 from tracking.scores import read_scores
 
 layers = keras.layers
@@ -60,7 +60,13 @@ class Runner:
         self.epochs: list[EpochResult] = []
 
     def run(
-        self, kind: str | None, splits: Any = None, *, stop_after: int = 0, **fields: Any
+        self,
+        kind: str | None,
+        splits: Any = None,
+        *,
+        stop_after: int = 0,
+        last_kept: Rank | None = None,
+        **fields: Any,
     ) -> TrialResult:
         """Runs a trial that keeps its best scores, all scores, or none."""
         self.epochs = []
@@ -75,6 +81,7 @@ class Runner:
             SPACE,
             self.folder / "trial.weights.h5",
             self.folder / "trial.state.safetensors",
+            last_kept=last_kept,
             scores=None if kind is None else self.scores,
             scores_of="all" if kind == "all" else "best",
         )
@@ -154,7 +161,7 @@ def test_a_resumed_trial_has_the_scores_of_its_best_epoch(tmp_path: Path) -> Non
     assert runner.epochs[0].epoch == 1 and resumed.weights_sha256 == whole.weights_sha256
     (scores,) = read_scores(runner.scores, weights_sha256=whole.weights_sha256)
     assert np.array_equal(scores.values, expected.values)
-    assert resumed.unscored == "its first epochs were trained before it was resumed"
+    assert resumed.unscored == "not all its epochs are known: it was resumed"
 
 
 def test_streamed_samples_are_scored_in_the_order_in_which_they_are_read(tmp_path: Path) -> None:
@@ -265,10 +272,18 @@ def test_scores_end_where_they_would_take_more_than_their_share(
     assert runner.run("best").unscored == (
         "scores of its samples would take more than 2% of the training's time"
     )
-    # After six trainings there is enough for two.
-    share._left += 2.0 * 3
-    now[:] = [0.0, 100.0, 100.0, 105.0, 105.0]
-    assert runner.run("best").unscored == ""
+    # After more trainings there is enough for the best trials, and then for others.
+    share._left = 0.0
+    not_good: Any = Rank(-2.0, 1, 0)
+    for left, last_kept, scored in (
+        (0.0, None, True),
+        (7.0, not_good, False),
+        (8.0, not_good, True),
+    ):
+        share._left = left
+        now[:] = [0.0, 100.0, 100.0, 105.0, 105.0]
+        result = runner.run("best", last_kept=last_kept)
+        assert (result.unscored == "") == scored
 
 
 def iter_of_seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:

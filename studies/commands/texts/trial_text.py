@@ -77,6 +77,9 @@ def _outcome(history: StudyHistory, trial: EndedTrial) -> list[str]:
     ]
     if result.unsaved:
         lines.append(f"checkpoint none: {result.unsaved}")
+    if result.unscored:
+        which = "best epoch" if result.scores_bytes else "none"
+        lines.append(f"scores     {which}: {result.unscored}")
     if trial.verified:
         lines.append(f"verified   {trial.verified}")
     if uri := history.model_uri(trial):

@@ -124,11 +124,11 @@ class ScoreRecorder:
             raise NotScoredError("its layers keep their state between batches")
         every = self._task.scores_of == "all" and not self._why_not_all
         if every and sorted(self._epochs) != list(range(1, max(self._epochs, default=0) + 1)):
-            every, self._why_not_all = False, "its first epochs were trained before it was resumed"
+            every, self._why_not_all = False, "not all its epochs are known: it was resumed"
         others = {e: each for e, each in self._epochs.items() if every and e != best.epoch}
         share = _ALL if self._task.scores_of == "all" else _BEST
         count = len(others) + 1
-        _share.begin(training, share, count)
+        _share.begin(training, share, count, good=self._task.may_stay(best))
         found: dict[int, SampleScores] = {}
         try:
             # The best one first: it counts, whatever the time is enough for.

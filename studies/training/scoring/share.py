@@ -10,28 +10,32 @@ from studies.training.scoring.scorer import NotScoredError
 _WARM_UP = 0.25
 # Of a trial that takes less than half a second, 2 % are less than a call of its model.
 _LEAST = 0.01
+# A good trial's scores may take this part of its training's time: later trainings make up for it.
+_AT_ONCE = 0.2
 
 
 class Share:
     """Follows what trainings and scores have taken in this process, in seconds of CPU time.
 
     CPU time does not count what other processes take. A training adds its share to what is left;
-    scores are made if enough is left for them, by what they took before.
+    scores are made if enough is left for them, by what they took before. The scores of the best
+    trials matter most: they may overdraw, and others leave some for them.
     """
 
     def __init__(self) -> None:
         self._left = _WARM_UP
         # What scores took last, as a share of the training; 0 if unknown.
         self._needed = 0.0
-        self._training, self._began, self._of_this = 0.0, 0.0, 0.0
+        self._training, self._began, self._of_this, self._most = 0.0, 0.0, 0.0, 0.0
 
-    def begin(self, training: float, share: float, times: int) -> None:
+    def begin(self, training: float, share: float, times: int, *, good: bool) -> None:
         """Begins the scores of a training.
 
         Args:
             training: Seconds of CPU time that it took.
             share: How much of it may go into scores.
             times: How many epochs are scored.
+            good: Whether the trial may be among the best ones.
 
         Raises:
             NotScoredError: If too little is left.
@@ -39,8 +43,10 @@ class Share:
         self._left += max(share * training, _LEAST * times)
         self._training, self._of_this = max(training, 1e-9), share
         self._began = time.process_time()
-        if self._left < self._needed * training:
+        overdraws = good and self._left > 0 and self._needed <= _AT_ONCE
+        if not overdraws and self._left < 2 * self._needed * training:
             raise self._too_much()
+        self._most = max(self._left, _AT_ONCE * training) if overdraws else self._left
 
     def check(self, done: float) -> None:
         """Ends scores that take too much; `done` is the part of the samples that have scores.
@@ -49,7 +55,7 @@ class Share:
             NotScoredError: If they do.
         """
         spent = time.process_time() - self._began
-        if spent > self._left and done < 1:
+        if spent > self._most and done < 1:
             self._needed = spent / max(done, 0.01) / self._training
             raise self._too_much()
 
