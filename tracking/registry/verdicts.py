@@ -26,11 +26,12 @@ def renew_verdict(history: StudyHistory) -> None:
 def set_verdict(history: StudyHistory) -> None:
     """Records on a study's registered champion how much of its value to believe.
 
-    Only if that is the trial that the verdict is on: another one may have been promoted.
+    Only if that is the trial that the verdict is on: another one may have been promoted. Nothing
+    changes if the champion is a trial of another engine.
     """
     client = history.store.client
     version = champion_version(client, history.description.name, history.experiment_id)
-    if version is not None:
+    if version is not None and version.tags.get(tags.ENGINE) == history.description.engine:
         verdict = study_verdict(history)
         is_on = _is_on(verdict, history, version.tags)
         write_verdict(client, version, verdict.text if is_on else "")
@@ -53,7 +54,7 @@ def write_verdict(client: MlflowClient, version: ModelVersion | None, text: str)
 
 def _is_on(verdict: StudyVerdict, history: StudyHistory, facts: Mapping[str, str]) -> bool:
     """Returns whether a champion is the best trial, or the one that was confirmed."""
-    if history.best is None or facts.get(tags.ENGINE) != history.description.engine:
+    if history.best is None:
         return False
     meant = {history.best.number}
     if verdict.confirmation is not None:
