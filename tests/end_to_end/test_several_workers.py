@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from user_commands import as_json, kerastudy, write_study
+from user_commands import as_json, kerastudy, kerastudy_here, write_study
 
+from studies.running.time_limit import AwakeClock
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.store.folder import create_store, open_store
 
@@ -89,16 +90,29 @@ def order_of_ends(history: StudyHistory) -> list[int]:
 
 
 HANGS = """
-    import time
+    import pathlib, time
     class Hanging(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             if epoch == 0:
+                pathlib.Path(__file__).with_name("hangs").touch()
                 time.sleep(1e6)
     return [Hanging()] if hp["units"] == 5 else []
 """
 
 
-def test_a_trial_that_hangs_is_cut_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_trial_that_hangs_is_cut_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that runs for four seconds from when it hangs: others are not cut for a load."""
+    passed = 0.0
+
+    def now() -> float:
+        nonlocal passed
+        if (tmp_path / "hangs").exists():
+            passed = min(passed + 0.25, 4.0)
+        return passed
+
+    monkeypatch.setattr("studies.running.driver.AwakeClock", lambda: AwakeClock(now))
     callbacks = f"def callbacks(hp):{HANGS}\n\nstudy = ks.Study("
     write_study(
         tmp_path,
@@ -109,7 +123,7 @@ def test_a_trial_that_hangs_is_cut_and_the_others_go_on(tmp_path: Path) -> None:
         },
     )
     create_store(tmp_path / "kerastudy-store")
-    told = kerastudy(
+    told = kerastudy_here(
         tmp_path, "launch", "study.py", "--workers", "1", "--trial-timeout", "3s", "--json",
         "--trials", "2", "--engine", "random", "--verify", "off",
     )  # fmt: skip
