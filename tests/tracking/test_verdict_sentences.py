@@ -152,6 +152,12 @@ def test_what_it_rests_on() -> None:
         "One trial: there was no choice to correct for, on 360 validation samples.",
         "3 trials have no scores.",
     )
+    untested = replace(CONFIRMED, confirmed=None, notes=("There is no test part.",))
+    assert grounds(CORRECTED, untested) == (
+        "Corrected for the choice among 20 trials, on 360 validation samples.",
+        "2 trials raced under 4 new seeds.",
+        "There is no test part.",
+    )
     again = replace(
         CONFIRMED, confirmed=Interval(0.9, 0.8, 1.0, 0.975), readings=2, notes=("A note.",)
     )

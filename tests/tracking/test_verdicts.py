@@ -215,5 +215,15 @@ def test_the_command_that_follows(shared_store: Store) -> None:
     assert choice_command(winner, verdict) == ("", "")
 
 
+def test_an_older_confirmation_is_no_ground(shared_store: Store) -> None:
+    history = study(shared_store, "outdated", SHARES)
+    record_confirmation(history, confirmed(history, reported=0.9))
+    verdict = study_verdict(history)
+    assert "is older than the best trial: confirm the study again." in verdict.text
+    assert verdict.grounds == (
+        "Corrected for the choice among 6 trials, on 200 validation samples.",
+    )
+
+
 def test_a_verdict_without_anything_is_short() -> None:
     assert StudyVerdict("val_loss", None, None).text == "No trial has a value of val_loss yet."

@@ -63,8 +63,8 @@ class StudyVerdict:
     @cached_property
     def grounds(self) -> tuple[str, ...]:
         """What that rests on, in sentences."""
-        amount = len(self.confirmations)
-        return grounds(self.corrected, self.confirmation, confirmations=amount)
+        found = self.confirmation if self.is_confirmed else None
+        return grounds(self.corrected, found, confirmations=len(self.confirmations))
 
     @property
     def text(self) -> str:

@@ -75,27 +75,29 @@ def grounds(
         confirmation: The last confirmation, or None.
         confirmations: How many there are.
     """
-    if confirmation is None:
-        if corrected is None:
-            return ()
+    said = []
+    if corrected is not None and (confirmation is None or confirmation.confirmed is None):
         choice = (
             f"Corrected for the choice among {_count(corrected.trials, 'trial')}"
             if corrected.trials > 1
             else "One trial: there was no choice to correct for"
         )
-        rests = f"{choice}, on {_count(corrected.samples, 'validation sample')}."
-        return (rests, *([corrected.note] if corrected.note else []))
+        said.append(f"{choice}, on {_count(corrected.samples, 'validation sample')}.")
+        said += [corrected.note] if corrected.note else []
+    if confirmation is None:
+        return tuple(said)
     raced = (
         f"{_count(len(confirmation.race), 'trial')} raced under "
         f"{_count(len(confirmation.seeds), 'new seed')}"
     )
-    said = [f"{raced}."]
     confirmed = confirmation.confirmed
-    if confirmed is not None:
-        said = [
+    if confirmed is None:
+        said.append(f"{raced}.")
+    else:
+        said.append(
             f"{raced}; the winner was trained under {len(confirmation.test_seeds)} more, and "
             f"measured on {confirmation.test_samples:,} test samples."
-        ]
+        )
         if not math.isclose(confirmed.level, _LEVEL):
             said.append(
                 f"The intervals are of {100 * confirmed.level:.3g} %, as this test part was read "
