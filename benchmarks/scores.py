@@ -83,7 +83,7 @@ def costs(trials: int, file: Path | None = None) -> dict[str, float]:
         weights, scores = (Path(folder) / name for name in ("weights.h5", "scores.safetensors"))
 
         def run(number: int, kept: Path | None) -> float:
-            values = {"dropout": 0.1 + 0.4 * number / trials}
+            values = {"dropout": 0.1 + 0.3 * number / trials}
             objective = Objective("val_accuracy", "max")
             spec = TrialSpec(number, 1, values, number, 5, 128, 1, "", objective)
             task = TrialTask(spec, _SPACE, weights.with_suffix(".weights.h5"), scores=kept)
