@@ -40,6 +40,7 @@ def scores_in_worker(
     space: SearchSpace,
     part: Part,
     best: BestEpoch,
+    compared: bool = True,
 ) -> PartScores:
     """Returns the scores of a part's samples by a training's best weights.
 
@@ -50,6 +51,8 @@ def scores_in_worker(
         space: The study's space.
         part: The part.
         best: The best epoch.
+        compared: Whether the scores of test samples are compared with what Keras computes, which
+            traces the model.
 
     Raises:
         StudyError: If the model can't be built, or its objective has no scores of samples.
@@ -65,12 +68,15 @@ def scores_in_worker(
     try:
         splits: Any = session.splits_of(Hyperparameters(space, spec.values, number=spec.built_as))
         model = rebuilt(session.study, space, splits, spec, checkpoint)
-        metric, recorded = spec.objective.metric, best.value
+        metric = spec.objective.metric
+        recorded: float | None = best.value
         if part == "test":
             # In the place of the validation part, which Keras reads in the same way.
             splits = replace(splits, validation=splits.unseal_test())
-            measured = scalars(evaluated(model, splits, spec.batch_size))
-            recorded = measured[metric.removeprefix("val_")]
+            recorded = None
+            if compared:
+                measured = scalars(evaluated(model, splits, spec.batch_size))
+                recorded = measured[metric.removeprefix("val_")]
         found = sample_scores(
             model, splits, metric, epoch=best.epoch, batch_size=spec.batch_size, recorded=recorded
         )

@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     "--budget", type=int, default=16, show_default=True, help="Trainings of the race, in all."
 )
 @click.option("--no-test", is_flag=True, help="Leave the sealed test part sealed.")
+@click.option(
+    "--rescore",
+    is_flag=True,
+    help="First train trials again whose validation samples have no scores.",
+)
 @click.option("--engine", help="Which engine's trials.  [default: that of the best trial]")
 @click.option(
     "--workers", type=int, help="Trainings at once, each in a process.  [default: as many as suit]"
@@ -51,6 +56,7 @@ def confirm_command(
     seeds: int,
     budget: int,
     no_test: bool,
+    rescore: bool,
     engine: str | None,
     workers: int | None,
     executor: Any,
@@ -90,6 +96,7 @@ def confirm_command(
             history,
             options,
             data="" if data is None else str(data.expanduser().absolute()),
+            rescore=rescore,
             in_process=where == "in-process",
             workers=workers,
             progress=progress,

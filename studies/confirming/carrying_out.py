@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 
+from search_spaces.errors import StudyError
 from studies.confirming.executors import AnyExecutor
+from studies.confirming.in_worker import check_scored_in_worker
 from studies.confirming.outcome import make_outcome
-from studies.confirming.plan import Plan, trained_by_fit
+from studies.confirming.plan import Plan, trainer_of
 from studies.confirming.racing import run_race, scores_of_race
+from studies.confirming.rescoring import trials_without_scores
 from studies.confirming.test_part import earlier_readings, read_test_part, warning_of
 from studies.confirming.trainings import Trainings
 from studies.progress import Progress
 from tracking.history.confirmations import read_trainings, runs_of
 from tracking.history.study_history import StudyHistory
+from tracking.history.trial_scores import scores_of
 from tracking.history.verdicts import study_verdict
 from tracking.mirror import Mirror
 from tracking.records.confirmations import Confirmation
@@ -21,12 +26,14 @@ from tracking.registry.verdicts import renew_verdict
 from tracking.report.write import renew_report
 from tracking.runs.confirmation_runs import ConfirmationRuns
 from tracking.runs.pages.markdown import plain
+from tracking.scores.score_files import ScoresError
 from tracking.statistics.sentences import grounds, verdict_sentences
 from tracking.store.atomic import remove_pieces
 from tracking.store.folder import default_store_path
 
 # For a confirmation that ends by an error, or at once.
 _SECONDS_AFTER_AN_ERROR = 10.0
+_UNCORRECTED = "The best value can't be corrected for the choice"
 
 
 def carry_out(
@@ -44,6 +51,7 @@ def carry_out(
         KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it; says how many trainings are recorded.
     """
     history = plan.history
+    _check_scored(plan, executor)
     runs = runs_of(history)
     done = Trainings(
         executor,
@@ -52,7 +60,7 @@ def carry_out(
         history.files.folder / "confirming",
         history.description,
         progress,
-        "plain" if trained_by_fit(history) else None,
+        trainer_of(history),
     )
     with _mirrored(history, runs, progress):
         runs.begin(plan.to_json(), unfinished)
@@ -80,13 +88,48 @@ def carry_out(
     return found
 
 
+def corrected_again(plan: Plan, ended: Confirmation) -> Confirmation:
+    """Returns an outcome with the corrected value as it is now, and records it."""
+    verdict = study_verdict(plan.history)
+    kept = [each for each in ended.notes if not each.startswith(_UNCORRECTED)]
+    if verdict.unknown:
+        kept.append(f"{_UNCORRECTED}: {verdict.unknown}.")
+    found = dataclasses.replace(ended, corrected=verdict.corrected, notes=tuple(kept))
+    runs = runs_of(plan.history)
+    runs.run_id = ended.run_id
+    runs.finish(found, _note(found))
+    renew_verdict(plan.history)
+    return found
+
+
+def _check_scored(plan: Plan, executor: AnyExecutor) -> None:
+    """Refuses an objective without scores of samples, before anything is trained.
+
+    Raises:
+        StudyError: If it has none, and the test part was to be read.
+    """
+    history, best = plan.history, plan.reported
+    try:
+        scores_of(history, best)
+    except ScoresError:
+        if plan.tests:
+            spec, _ = best.best_training
+            try:
+                executor.ask(check_scored_in_worker, spec, history.description.space)
+            except StudyError as error:
+                raise StudyError(
+                    f"{error} So no test part can confirm {history.description.name!r}; with "
+                    "--no-test (test=False) its best trials race under new seeds all the same."
+                ) from None
+
+
 def _confirmed(
     plan: Plan, done: Trainings, runs: ConfirmationRuns, progress: Progress
 ) -> Confirmation:
     history = plan.history
     verdict, notes = study_verdict(history), list[str]()
     if verdict.unknown:
-        notes.append(f"The best value can't be corrected for the choice: {verdict.unknown}.")
+        notes.append(f"{_UNCORRECTED}: {verdict.unknown}.{_offer(plan)}")
     digest = history.description.data.digests.get("test", "")
     if plan.tests:
         progress.say_all(warning_of(earlier_readings(history, digest, runs.run_id)))
@@ -117,6 +160,15 @@ def _confirmed(
         reading=reading,
         notes=notes,
     )
+
+
+def _offer(plan: Plan) -> str:
+    """Returns how to get scores for the trials that have none, in a sentence, or empty."""
+    count = len(trials_without_scores(plan.history, plan.reported))
+    if not count:
+        return ""
+    trials = "the trial" if count == 1 else f"{count} trials"
+    return f" --rescore (rescore=True) trains {trials} without them again, with the same result."
 
 
 def _note(found: Confirmation) -> str:

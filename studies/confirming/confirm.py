@@ -8,9 +8,10 @@ from typing import get_args
 
 from search_spaces.errors import StudyError
 from studies.champion.checkpoints import opened
-from studies.confirming.carrying_out import carry_out
+from studies.confirming.carrying_out import carry_out, corrected_again
 from studies.confirming.executors import opened_executor
 from studies.confirming.plan import ConfirmOptions, make_plan
+from studies.confirming.rescoring import rescore_trials, trials_without_scores
 from studies.definition.settings import check_count
 from studies.definition.study_definition import StudyDefinition
 from studies.executors import ExecutorName
@@ -28,6 +29,7 @@ def confirm(
     seeds: int = 5,
     budget: int = 16,
     test: bool = True,
+    rescore: bool = False,
     store: str | Path | None = None,
     engine: str | None = None,
     executor: ExecutorName | None = None,
@@ -47,6 +49,8 @@ def confirm(
         seeds: Fresh seeds for the test part, at least 5.
         budget: Trainings of the race.
         test: Whether to read the test part.
+        rescore: Whether to train trials again whose validation samples have no scores, which gives
+            the same bits, so that the best value can be corrected.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
         engine: The engine whose trials race, if the study was launched with several; None for that
             of the best trial.
@@ -76,6 +80,7 @@ def confirm(
             history,
             options,
             study=definition,
+            rescore=rescore,
             in_process=where == "in-process",
             workers=workers,
             progress=shown,
@@ -88,6 +93,7 @@ def confirm_study(
     *,
     study: StudyDefinition | None = None,
     data: str = "",
+    rescore: bool = False,
     in_process: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -99,6 +105,7 @@ def confirm_study(
         options: How.
         study: The study of this process, instead of the recorded code.
         data: An npz file with the data, if it has moved.
+        rescore: Whether to train trials without scores again.
         in_process: Whether trainings run in this process.
         workers: How many worker processes run trainings, if not.
         progress: Shows progress.
@@ -110,7 +117,8 @@ def confirm_study(
         history = read_study(history.store, history.description.name, history.description.engine)
         plan = make_plan(history, options)
         unfinished, ended = confirmation_of(history, plan.to_json())
-        if ended is not None:
+        unscored = trials_without_scores(history, plan.reported) if rescore else []
+        if ended is not None and not unscored:
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(ended.time / 1000))
             progress.say(f"confirmed on {when}, and nothing has changed since: nothing is trained")
             return ended
@@ -121,9 +129,13 @@ def confirm_study(
             data=data,
             in_process=in_process,
             workers=workers,
-            trainings=plan.trainings,
+            trainings=max(plan.trainings, len(unscored)),
             progress=progress,
         ) as executor:
+            if unscored:
+                rescore_trials(history, unscored, executor, progress)
+            if ended is not None:
+                return corrected_again(plan, ended)
             return carry_out(plan, executor, progress, unfinished)
 
 

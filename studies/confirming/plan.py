@@ -15,7 +15,7 @@ from studies.definition.seeds import confirmation_seed, race_seed
 from studies.definition.settings import check_count, is_count
 from studies.running.specs import spec_of
 from tracking.history.study_history import StudyHistory
-from tracking.records import EndedTrial, Proposal, TrialRecord, TrialSpec
+from tracking.records import EndedTrial, Proposal, TrainerName, TrialRecord, TrialSpec
 from tracking.records.verified import differs
 from tracking.statistics.race import Round, rounds
 
@@ -258,9 +258,9 @@ def make_plan(history: StudyHistory, options: ConfirmOptions) -> Plan:
     )
 
 
-def trained_by_fit(history: StudyHistory) -> bool:
-    """Returns whether `model.fit` contradicted a trial of the study: then it trains all."""
-    return any(differs(each.verified) for each in history.trials)
+def trainer_of(history: StudyHistory) -> TrainerName | None:
+    """Returns what trains: `model.fit` if it contradicted a trial; None: what the study says."""
+    return "plain" if any(differs(each.verified) for each in history.trials) else None
 
 
 def _too_few(history: StudyHistory, valued: int) -> str:

@@ -47,7 +47,11 @@ def read_test_part(
         )
     progress.wait("reading the test part")
     found = {
-        each: {training.place: done.scored(training, "test") for training in trainings}
+        # The first of each model is compared with Keras.
+        each: {
+            training.place: done.scored(training, "test", compared=training is trainings[0])
+            for training in trainings
+        }
         for each, trainings in feasible.items()
     }
     digest = next(iter(found[winner].values())).digest

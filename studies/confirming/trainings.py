@@ -30,6 +30,8 @@ from tracking.store.checkpoints import CheckpointError, check_checkpoint
 # A training whose process ends by itself so often is the cause.
 _ATTEMPTS = 3
 _SECONDS_TO_NOTICE = 0.5
+# The artifact of a training's run with the scores of validation samples.
+_SCORES = "validation.scores.safetensors"
 
 
 @dataclass
@@ -131,8 +133,13 @@ class Trainings:
             write_scores(path, [found], weights_sha256=result.weights_sha256)
             return found
 
-    def scored(self, training: Training, part: Part) -> PartScores:
+    def scored(self, training: Training, part: Part, *, compared: bool = True) -> PartScores:
         """Returns the scores of a part's samples, by the weights of a training.
+
+        Args:
+            training: It has a value.
+            part: The part.
+            compared: See `scores_in_worker`.
 
         Raises:
             StudyError: If they can't be scored.
@@ -146,6 +153,7 @@ class Trainings:
             self._description.space,
             part,
             best,
+            compared,
         )
         return found
 
@@ -160,7 +168,7 @@ class Trainings:
     def _scores(self, training: Training) -> Path:
         """Returns the path of the scores of validation samples, of a training that has run."""
         run_id = self._recorded[training.identity].run_id
-        return self._runs.artifacts_of(run_id) / "validation.scores.safetensors"
+        return self._runs.artifacts_of(run_id) / _SCORES
 
     def _has_scores(self, training: Training) -> bool:
         """Returns whether a training is recorded, with scores if it has a value."""
@@ -233,6 +241,7 @@ class Trainings:
                     self._description.space,
                     self._checkpoint(training),
                     trainer=self._trainer,
+                    scores=self._runs.artifacts_of(run_id) / _SCORES,
                 )
             )
 

@@ -28,6 +28,7 @@ from tracking import tags
 from tracking.history.confirmations import read_confirmations
 from tracking.history.evaluations import evaluations_on, record_evaluation
 from tracking.history.study_history import StudyHistory, read_study
+from tracking.history.trial_scores import trial_scores
 from tracking.records import TrialResult
 from tracking.records.confirmations import Confirmation
 from tracking.records.evaluations import Evaluation
@@ -48,7 +49,7 @@ def build(hp):
     model = keras.Sequential(
         [
             keras.layers.Input((6,)),
-            keras.layers.Dense(hp["units"], activation="relu"),
+            keras.layers.Dense(8, activation="relu"),
             keras.layers.Dense(1, activation="sigmoid"),
         ]
     )
@@ -63,8 +64,7 @@ study = ks.Study(
         x[:100], y[:100], validation=(x[100:200], y[100:200]), test=(x[200:], y[200:])
     ),
     build=build,
-    space=ks.SearchSpace(ks.Float("learning_rate", 1e-3, 3.0, scale="log"),
-                         ks.Choice("units", [4, 8])),
+    space=ks.SearchSpace(ks.Float("learning_rate", 1e-3, 3.0, scale="log")),
     objective="val_accuracy",
     trials=6,
     epochs=2,
@@ -273,6 +273,7 @@ def test_the_test_part_stays_sealed_if_asked(folder: Path, found: Confirmation) 
     assert "The test part was left sealed, as asked." in sealed.notes
 
 
+@pytest.mark.exhaustive
 def test_a_part_that_was_read_before_widens_the_interval(
     folder: Path, found: Confirmation, tmp_path: Path
 ) -> None:
@@ -311,12 +312,17 @@ def without_run(found: Confirmation) -> dict[str, Any]:
     return kept
 
 
-def test_ctrl_c_and_kill_lose_only_what_runs(copy: Path, found: Confirmation) -> None:
+def test_ctrl_c_loses_only_what_runs(copy: Path, found: Confirmation) -> None:
     history = history_in(copy)
     options = ConfirmOptions(top=4, budget=6)
     with pytest.raises(KeyboardInterrupt, match=r"^3 of 16 trainings are recorded; confirm again"):
         confirm_study(history, options, in_process=True, progress=Interrupting(3))
     assert "RUNNING" not in {run.info.status for run in runs_of_kind(copy, "confirmation")}
+    check_resumed(copy, found)
+
+
+@pytest.mark.exhaustive
+def test_a_kill_loses_only_what_runs(copy: Path, found: Confirmation) -> None:
     process = subprocess.Popen(
         [*KERASTUDY, "confirm", NAME, *OPTIONS, "--store", "store"],
         cwd=copy,
@@ -328,17 +334,40 @@ def test_ctrl_c_and_kill_lose_only_what_runs(copy: Path, found: Confirmation) ->
     # In the middle of the trainings for the test part.
     assert any("seed 5 " in line for line in iter(process.stderr.readline, ""))
     with pytest.raises(StoreLockedError):
-        confirm_study(history, options, in_process=True)
+        confirm_study(history_in(copy), ConfirmOptions(top=4, budget=6), in_process=True)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    resumed = confirm_study(history, options, in_process=True)
+    check_resumed(copy, found)
+
+
+def check_resumed(folder: Path, found: Confirmation) -> None:
+    """Resumes a confirmation: it ends as one without a break, and trains nothing twice."""
+    options = ConfirmOptions(top=4, budget=6)
+    resumed = confirm_study(history_in(folder), options, in_process=True)
     assert without_run(resumed) == without_run(found)
-    assert len(runs_of_kind(copy, tags.CONFIRMATION_KIND)) == 1
-    trainings = runs_of_kind(copy, tags.TRAINING_KIND)
+    assert len(runs_of_kind(folder, tags.CONFIRMATION_KIND)) == 1
+    trainings = runs_of_kind(folder, tags.TRAINING_KIND)
     assert "RUNNING" not in {run.info.status for run in trainings}
     ended = [run for run in trainings if tags.TRAINED in run.data.tags]
     assert set(Counter(run.data.tags[tags.TRAINING] for run in ended).values()) == {1}
-    assert len(evaluations_on(history.store, found.test_digest)) == 1
+    assert len(evaluations_on(history_in(folder).store, found.test_digest)) == 1
+
+
+def test_trials_without_scores_are_trained_again_if_asked(
+    folder: Path, found: Confirmation, tmp_path: Path
+) -> None:
+    copied = Path(shutil.copytree(folder, tmp_path / "scored"))
+    history = history_in(copied)
+    before = trial_scores(history)
+    files = sorted(history.files.folder.glob("*.scores.safetensors"))
+    assert len(before) == len(files) == 6 and found.corrected is not None
+    for file in files:
+        file.unlink()
+    options = ConfirmOptions(top=4, budget=6)
+    again = confirm_study(history, options, in_process=True, rescore=True)
+    assert vars(again) == vars(found)
+    for number, scores in trial_scores(history).items():
+        assert (scores[0].values == before[number][0].values).all()
 
 
 @pytest.mark.parametrize(
