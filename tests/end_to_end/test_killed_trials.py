@@ -18,6 +18,7 @@ from tracking.store.folder import create_store, open_store
 
 NAME, TRIALS, EPOCHS, CUT = "작은 연구", 4, 8, 5
 DAMAGED, DOOMED, KILLED, CRASHED = range(TRIALS)
+IN_ONE_PROCESS = ("--executor", "in-process", "--trials", "1")
 BUILDER = f"""def build(hp):
     if hp.number == {DOOMED} and "WORKERS_DIE" in os.environ:
         os._exit(7)
@@ -122,8 +123,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(source: Path) -> StudyHistory:
-    in_this_process = ("--trials", str(TRIALS), "--executor", "in-process")
-    launch(source.parent, "store", *in_this_process, here=True)
+    """A study of the first trial: more are trained where they are looked at."""
+    launch(source.parent, "store", *IN_ONE_PROCESS, here=True)
     return read(source.parent, "store")
 
 
@@ -135,8 +136,10 @@ def folder(tmp_path: Path, source: Path) -> Path:
 
 @pytest.mark.exhaustive
 def test_trials_that_end_their_process_go_on_or_are_given_up(
-    folder: Path, undisturbed: StudyHistory
+    folder: Path, source: Path, undisturbed: StudyHistory
 ) -> None:
+    launch(source.parent, "store", *IN_ONE_PROCESS[:2], "--trials", str(TRIALS), here=True)
+    undisturbed = read(source.parent, "store")
     told = launch(folder, "store", "--trials", str(TRIALS), WORKERS_DIE="yes")
     found = read(folder, "store")
     for number, died_by in ((KILLED, signal.SIGKILL), (CRASHED, signal.SIGSEGV)):
@@ -162,8 +165,7 @@ def test_a_damaged_state_costs_the_epochs_since_the_one_before_and_is_told(
     folder: Path, undisturbed: StudyHistory
 ) -> None:
     """The driver is killed, and the newest state damaged before the next launch."""
-    in_one_process = ("--trials", "1", "--executor", "in-process")
-    launch(folder, "store", *in_one_process, expect=-signal.SIGKILL, DRIVER_DIES="yes")
+    launch(folder, "store", *IN_ONE_PROCESS, expect=-signal.SIGKILL, DRIVER_DIES="yes")
     (newest,) = (folder / "store").rglob(f"trial-{DAMAGED:05}.state.safetensors")
     assert newest.with_name(f"{newest.name}.before").exists()
     cut_short(newest)
