@@ -9,7 +9,7 @@ import scipy.stats
 from search_spaces.errors import StatisticsError
 from tracking.records.confirmations import Interval
 from tracking.statistics.crossed import crossed, crossed_interval, wilson
-from tracking.statistics.gain import gain, paid
+from tracking.statistics.gain import gain
 from tracking.statistics.losses import heavy_tails, loss_interval
 from tracking.statistics.readings import level_of_reading
 
@@ -89,12 +89,9 @@ def test_a_gain_over_one_set_of_differences_is_the_paired_t_test() -> None:
     assert (turned.low, turned.high) == pytest.approx((-expected.high, -expected.low))
 
 
-def test_tuning_paid_if_the_whole_gain_is_above_nothing() -> None:
-    assert paid(Interval(0.1, 0.01, 0.2))
-    assert not paid(Interval(0.1, 0.0, 0.2))
-    assert not paid(Interval(-0.1, -0.2, -0.01))
+def test_no_difference_is_no_gain() -> None:
     same = np.ones((5, 20))
-    assert not paid(gain(same, same, "max"))
+    assert gain(same, same, "max") == Interval(0, 0, 0)
 
 
 def test_levels_of_readings() -> None:

@@ -43,8 +43,3 @@ def gain(
     found = crossed(differences)
     half = found.quantile(level) * math.sqrt(found.variance)
     return Interval(found.mean, found.mean - half, found.mean + half, level)
-
-
-def paid(found: Interval) -> bool:
-    """Returns whether tuning paid: whether the interval of the gain lies above 0."""
-    return found.low > 0
