@@ -99,7 +99,7 @@ from search_spaces.errors import (  # noqa: E402
     TrackingError,
     WorkerError,
 )
-from studies import Study, datasets  # noqa: E402
+from studies import Study, datasets, splits  # noqa: E402
 from studies.champion.evaluation import evaluate  # noqa: E402
 from studies.champion.prediction import predict  # noqa: E402
 from studies.champion.promotion import promote  # noqa: E402
@@ -183,6 +183,7 @@ __all__ = [
     "read_study",
     "rename_study",
     "seed_states",
+    "splits",
     "units",
 ]
 

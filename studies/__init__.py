@@ -26,7 +26,7 @@
 """
 
 from search_spaces.errors import StudyError
-from studies.data import Dataset, datasets
+from studies.data import Dataset, datasets, splits
 from studies.study import Study
 
-__all__ = ["Dataset", "Study", "StudyError", "datasets"]
+__all__ = ["Dataset", "Study", "StudyError", "datasets", "splits"]

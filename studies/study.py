@@ -108,6 +108,12 @@ class Study(StudyDefinition):
             (`model.fit`). All give the same bits.
         repeats: Trainings of each trial, at least 1, each under a seed of its own. A trial's value
             is then their mean.
+        cross_validation: A number of folds, or how to split, such as
+            ``kerastudy.splits.forward(5)``. Each trial is then trained on each fold of all data but
+            the test part, each under a seed of its own, and its value is the mean over folds at the
+            best epoch that they have in common. The champion is the best trial's configuration,
+            trained on all of that data for so many epochs. A pruned trial has no value.
+            ``class_weight="balanced"`` counts the samples of all folds.
         try_defaults: Whether trial 0 has the space's defaults, which show what tuning gains. The
             engine gets its result like that of a trial of its own. A recorded study keeps the
             choice that it was begun with.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-KIND = "kerastudy.kind"  # "study" for a parent run, "trial" for a child, "repeat" below it
+KIND = "kerastudy.kind"  # "study" for a parent run, "trial" for a child, "repeat" or "fold" below
 CONFIRMATION_KIND = "confirmation"  # of a child that is no trial: the study's choice is checked
 TRAINING_KIND = "confirmation training"  # of a run below that
 REPEAT = "kerastudy.repeat"
@@ -56,6 +56,7 @@ CODE_DIGEST = "mlflow.kerastudy.code_digest"
 DIRTY = "mlflow.kerastudy.git_dirty"  # whether files were changed since that commit, or are in none
 ENGINE_STATE = "mlflow.kerastudy.engine_state."
 UNREAD = "mlflow.kerastudy.unread"  # hyperparameters that the builder never reads
+WHOLE = "mlflow.kerastudy.whole"  # see `TrialRecord.whole`
 DEFINITION = "mlflow.kerastudy.definition"  # a copy, in case the file is lost
 EVALUATION = "mlflow.kerastudy.evaluation."  # a reading of the test part, by its time
 CONFIRMATION = "mlflow.kerastudy.confirmation"  # the outcome of one

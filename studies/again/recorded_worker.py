@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from search_spaces.errors import StudyError
+from studies.data import CrossValidation
 from studies.data.arrays.large import temporary_folder
+from studies.data.folds.splits import read_spelled
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.worker import WorkerExecutor
 from studies.progress import Progress
@@ -58,7 +60,7 @@ def recorded_worker(
             progress.say(note)
         worker = WorkerExecutor(
             target,
-            overrides={},
+            overrides=_folds(history),
             data=data or history.description.data.override,
             threads=trial.spec.threads,
             folder=history.description.code.folder,
@@ -75,6 +77,16 @@ def recorded_worker(
             yield worker, notes
         finally:
             worker.close()
+
+
+def _folds(history: StudyHistory) -> dict[str, CrossValidation | None]:
+    """Returns the cross-validation that a study was launched with, perhaps not that of its file.
+
+    Groups are in no record, and come from the file alone.
+    """
+    text = history.description.cross_validation
+    how = read_spelled(text)
+    return {} if text and how is None else {"cross_validation": how}
 
 
 def recorded_target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, list[str]]:

@@ -91,7 +91,7 @@ def reproduce(
     name = history.description.name
     if trial is None:
         raise StudyNotFoundError(f"The study {name!r} has no trial with a value to reproduce.")
-    if not isinstance(trial, EndedTrial) or trial.best is None or trial.state == "interrupted":
+    if not isinstance(trial, EndedTrial) or not _has_epochs(trial):
         raise StudyNotFoundError(
             f"Trial {trial.number} of {name!r} is {trial.state} and has no epochs to compare."
         )
@@ -163,6 +163,13 @@ def reproduce_study(
         shown.end()
 
 
+def _has_epochs(trial: EndedTrial) -> bool:
+    """Returns whether a trial can be compared: a pruned one of folds, without a value, too."""
+    if trial.state == "interrupted":
+        return False
+    return trial.best is not None or (trial.state == "pruned" and bool(trial.result.repeats))
+
+
 def _put_back(history: StudyHistory, rerun: Rerun, written: Path, fault: str) -> str:
     """Restores a lost checkpoint, if the weights are the same; reports it."""
     was = f"the checkpoint of trial {rerun.training.spec.number} could not be used ({fault})"
@@ -211,7 +218,7 @@ def _compared(
         identical=identical,
         epochs=epochs,
         max_difference=max(differences) if differences else None,
-        recorded_sha256=trial.result.weights_sha256,
+        recorded_sha256=trainings_of(trial)[trial.result.best_repeat].weights_sha256,
         reproduced_sha256=best.weights_sha256 if best is not None else "",
         environment_differences=tuple(
             environment_differences(trial.environment, worker.environment)

@@ -27,27 +27,46 @@ class RecordedTraining:
     epochs: int
     weights_sha256: str
     checkpoint_sha256: str
+    best_epoch: int = 0
 
 
 def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
-    """Returns the trainings of a finished trial: its repeats, or the trial itself."""
+    """Returns the trainings of a finished trial: its repeats, or the trial itself.
+
+    Of a cross-validated trial those are its folds, and then the training on all of them, if there
+    is one.
+    """
     spec = replace(trial.spec, goes_on_from=None, initial_epoch=0)
     if not trial.result.repeats:
         result = trial.result
         return [
             RecordedTraining(
-                spec, trial.run_id, result.epochs, result.weights_sha256, result.checkpoint_sha256
+                spec,
+                trial.run_id,
+                result.epochs,
+                result.weights_sha256,
+                result.checkpoint_sha256,
+                0 if result.best is None else result.best.epoch,
             )
         ]
+    specs = [
+        replace(spec, seed=each.seed, repeat=repeat, fold=each.fold)
+        for repeat, each in enumerate(trial.result.repeats)
+    ]
+    trainings = list(trial.result.repeats)
+    if trial.whole is not None:
+        specs.append(trial.whole_spec)
+        trainings.append(trial.whole)
     return [
         RecordedTraining(
-            replace(spec, seed=each.seed, repeat=repeat),
+            spec,
             each.run_id,
             each.epochs,
             each.weights_sha256,
             each.checkpoint_sha256,
+            each.best.epoch,
         )
-        for repeat, each in enumerate(trial.result.repeats)
+        for spec, each in zip(specs, trainings, strict=True)
     ]
 
 

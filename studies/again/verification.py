@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from search_spaces.errors import InternalError, StudyError, WorkerError
+from studies.again.all_folds import AllFolds
 from studies.again.reruns import RecordedTraining, Rerun, put_back, trainings_of
 from studies.data.arrays.large import temporary_folder
 from studies.definition.settings import Verify
@@ -35,6 +36,7 @@ from tracking.records.verified import (
     not_comparable,
     not_run,
 )
+from tracking.runs.study_runs import StudyRuns
 
 # Attempts to train a trial again, if its process dies.
 _ATTEMPTS = 3
@@ -67,7 +69,7 @@ class Verifier:
     ) -> None:
         self._executor, self._progress = executor, progress
         self._verify, self._started, self._workers = verify, started, workers
-        self._compared: _Compared | None = None
+        self._compared: _Compared | AllFolds | None = None
         self.stopped = False
 
     def stop(self) -> bool:
@@ -101,7 +103,8 @@ class Verifier:
                 return known
             if self._verify == "off":
                 return known or OFF
-        training = trainings_of(trial)[trial.result.best_repeat]
+        which = trial.checkpoint_of if restore else trial.result.best_repeat
+        training = trainings_of(trial)[which]
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 found = self._compare(history, trial, training, restore)
@@ -117,6 +120,27 @@ class Verifier:
         if found.difference:
             return self._judged(history, trial, found)
         return identical(len(found.epochs), training.epochs)
+
+    def train_on_all_folds(
+        self, runs: StudyRuns, history: StudyHistory, trial: EndedTrial
+    ) -> EndedTrial:
+        """Trains the future champion of a cross-validated study; see `AllFolds`.
+
+        Raises:
+            VerificationStopped: If `stop` was called.
+            StudyError: If it can't be trained.
+        """
+        training = AllFolds(runs, history, trial, self._progress)
+        self._compared = training
+        try:
+            if self.stopped:
+                raise VerificationStopped
+            trained = training.train(self._executor)
+        finally:
+            self._compared = None
+        if trained is None:
+            raise VerificationStopped
+        return trained
 
     def _compare(
         self, history: StudyHistory, trial: EndedTrial, training: RecordedTraining, restore: bool
@@ -242,5 +266,4 @@ class _Compared(Rerun):
             self.difference = "the weights after its best epoch differ"
 
     def _has_best_epoch(self, result: TrialResult) -> bool:
-        _, best = self._trial.best_training
-        return best.epoch <= result.epochs
+        return self.training.best_epoch <= result.epochs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,9 +117,15 @@ def weights_of(
     Raises:
         StudyError: If the trial never had weights to save, or does not get the same ones again.
     """
-    repeat = trial.result.best_repeat
+    repeat = trial.checkpoint_of
     if trial.result.unsaved:
         raise StudyError(f"Trial {trial.number} has no checkpoint: {trial.result.unsaved}")
+    if trial.result.folds and trial.whole is None:
+        raise StudyError(
+            f"Trial {trial.number} was trained on folds alone, so it has no model. This trains it "
+            "on all of them, as the champion: kerastudy promote "
+            f"{shlex.quote(history.description.name)} --trial {trial.number}"
+        )
     if repeat not in dict(unsound_checkpoints(history, trial)):
         return history.files.checkpoint(trial.number, repeat), trial
     training = trainings_of(trial)[repeat]

@@ -31,7 +31,8 @@ def evaluate_in_worker(
     from studies.training.process import global_settings
 
     try:
-        splits = session.splits_of(Hyperparameters(space, spec.values, number=spec.built_as))
+        hp = Hyperparameters(space, spec.values, number=spec.built_as)
+        splits = session.splits_of(hp, spec.fold)
         model = rebuilt(session.study, space, splits, spec, checkpoint)
         if not model.compiled:
             raise StudyError(

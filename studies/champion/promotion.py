@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces.errors import StudyError, StudyNotFoundError
+from studies.again.all_folds import AllFolds
 from studies.again.recorded_worker import recorded_worker
 from studies.champion.checkpoints import champion_or, check_data, opened, weights_of
 from studies.champion.in_worker import refit_in_worker
@@ -27,6 +28,7 @@ from tracking.registry.champions import (
     set_promotion,
 )
 from tracking.registry.verdicts import set_verdict
+from tracking.runs.study_runs import StudyRuns
 from tracking.store.folder import default_store_path
 
 if TYPE_CHECKING:
@@ -157,7 +159,12 @@ def promote_trial(
             f"Trial {trial.number} can't be promoted: {trial.verified}. Its value is not that of "
             "its hyperparameters."
         )
-    description, (spec, best) = history.description, trial.best_training
+    description = history.description
+    if refit and trial.result.folds:
+        raise StudyError(
+            f"The champion of the cross-validated study {description.name!r} is trained on all "
+            "data but the test part already. Leave --refit out."
+        )
     champion = address = ""
     how: Refitted | None = None
     with history.store.lock_study(description.name, history.experiment_id):
@@ -175,17 +182,21 @@ def promote_trial(
             ):
                 check_data(trial, worker)
                 folder = Path(temporary)
+                if trial.result.folds and trial.whole is None:
+                    trial = _on_all_folds(history, trial, worker, progress)
                 if chooses and not registered:
                     weights, trial = weights_of(history, trial, worker, folder, progress)
                     champion = _register(
                         history, trial, worker, weights, folder / "champion", reason
                     )
                 if refit:
+                    spec, best = trial.best_training
                     progress.wait(f"training on all but the test part, {best.epoch} epochs")
                     saved = folder / "refit"
                     how = worker.ask(refit_in_worker, spec, best.epoch, description.space, saved)
                     assert how is not None, "it is trained"
                     address = register_refit(history, trial, saved, best.epoch, how.samples)
+    _, best = trial.best_training
     return Promotion(
         study=description.name,
         engine=description.engine,
@@ -199,6 +210,20 @@ def promote_trial(
         how=how,
         notes=tuple(_notes(history, trial, champion, how)),
     )
+
+
+def _on_all_folds(
+    history: StudyHistory, trial: EndedTrial, worker: WorkerExecutor, progress: Progress
+) -> EndedTrial:
+    """Trains a trial of folds on all of them, and records that."""
+    description, place = history.description, history.experiment_id
+    runs = StudyRuns(history.store, place, history.parent_run_id, description)
+    try:
+        trained = AllFolds(runs, history, trial, progress).train(worker)
+    finally:
+        runs.release()
+    assert trained is not None, "nothing stops it"
+    return trained
 
 
 def _register(

@@ -30,6 +30,11 @@ from studies.lines import wrapped
 @click.option("--trainer", help="Trains trials: auto, compiled or plain, to the same bits.")
 @click.option("--seed", type=int, help="Same seed, same study.")
 @click.option("--repeats", type=int, help="Trainings of each trial, each under its own seed.")
+@click.option(
+    "--folds",
+    type=int,
+    help="Cross-validate: train each trial on so many folds of all but the test part.",
+)
 @click.option("--only", multiple=True, help="Vary only these: NAME,NAME; fix all others.")
 @click.option("--fix", multiple=True, help="Fix a hyperparameter: NAME=VALUE.")
 @click.option(
@@ -156,6 +161,7 @@ def launch_command(
     kerastudy launch digits --trials 500 --timeout 2h --target 0.99 --patience 100
     kerastudy launch digits --engine-option n_startup_trials=20
     kerastudy launch digits --workers 2 --deterministic
+    kerastudy launch digits --folds 5
     kerastudy launch digits --dry-run
     kerastudy launch digits --fix l2=1e-4 --set dropout=0.1..0.5 --name narrow
     kerastudy launch digits --start-with known_values.json
@@ -234,6 +240,8 @@ def _overrides(
     from tracking.store.names import check_study_name
 
     overrides = {name: value for name, value in settings.items() if value is not None}
+    if "folds" in overrides:
+        overrides["cross_validation"] = overrides.pop("folds")
     for name in ("engine_options", "pruner_options"):
         given = overrides.pop(name, ())
         if given:

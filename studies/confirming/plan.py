@@ -220,6 +220,12 @@ def make_plan(history: StudyHistory, options: ConfirmOptions) -> Plan:
         StudyError: If it has too few trials with a value, or the budget is too small.
     """
     description = history.description
+    if description.folds:
+        raise StudyError(
+            f"The study {description.name!r} is cross-validated, and a race under new seeds needs "
+            "one validation part. `kerastudy show` corrects its best value without training; "
+            "`kerastudy evaluate` reads the test part."
+        )
     trials = history.top(len(history.trials))
     if len(trials) < 2:
         raise StudyError(_too_few(history, len(trials)))

@@ -4,6 +4,7 @@
 |---|---|
 | `arrays/` | arrays: from what a user gave to numbers |
 | `parts/` | parts: which sample goes where, and what is done to it |
+| `folds/` | folds of cross-validation |
 | `streams/` | data that is read batch by batch |
 | `datasets` | functions that describe data: `arrays`, `npz`, `batches`, and those of `known` |
 | `known` | data sets by name: `digits`, `breast_cancer`, `diabetes`, `mnist` |
@@ -18,6 +19,9 @@ from __future__ import annotations
 from search_spaces.errors import DataError
 from studies.data import datasets
 from studies.data.dataset import Dataset
+from studies.data.folds import splits
+from studies.data.folds.folded_splits import FoldedSplits
+from studies.data.folds.splits import CrossValidation
 from studies.data.parts.part import Part
 from studies.data.parts.splits import Splits
 from studies.data.streams.streamed_dataset import StreamedDataset, StreamedSplits
@@ -29,11 +33,14 @@ AnySplits = Splits | StreamedSplits
 __all__ = [
     "AnyDataset",
     "AnySplits",
+    "CrossValidation",
     "DataError",
     "Dataset",
+    "FoldedSplits",
     "Part",
     "Splits",
     "StreamedDataset",
     "StreamedSplits",
     "datasets",
+    "splits",
 ]

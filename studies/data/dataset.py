@@ -5,12 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Generic, TypeGuard, TypeVar
 
 import numpy as np
 
+from studies.data.folds.folded_splits import FoldedSplits, Written, shared_folds
+from studies.data.folds.folding import make_folds
+from studies.data.folds.splits import CrossValidation
 from studies.data.options import Options
 from studies.data.parts.partition import Contents, make_splits
 from studies.data.parts.preprocessing import preprocessing_name
@@ -96,6 +99,24 @@ class Dataset(DescribedData[Splits]):
 
     def _read_shared(self, folder: Path) -> Splits:
         return shared(self.load, folder)
+
+    def load_folds(self, how: CrossValidation, folder: Path | None = None) -> FoldedSplits:
+        """Reads the data, and splits all but the test part into folds.
+
+        Args:
+            how: How to split.
+            folder: A folder of processes that share the data, theirs alone; None: they share none.
+
+        Raises:
+            DataError: the data can't be read, or can't be split so.
+            OSError: the folder can't be written to.
+        """
+        if folder is None:
+            return make_folds(self.read(), self.options, how)
+        return shared_folds(partial(self._written_folds, how), folder)
+
+    def _written_folds(self, how: CrossValidation, written: Written) -> FoldedSplits:
+        return make_folds(self.read(), self.options, how, written)
 
 
 def unless(defaults: dict[str, object], **given: object) -> dict[str, object]:

@@ -3,6 +3,7 @@
 | module | holds |
 |---|---|
 | `class_weights` | how much the samples of each class count in training, as in `model.fit` |
+| `cross_validation` | checks that a study can be cross-validated |
 | `engine_objects` | engines and pruners as objects of Optuna or Keras Tuner |
 | `engine_options` | settings of an engine or a pruner, as a part of its name |
 | `objective` | the objective of a study, and which way is better |

@@ -18,8 +18,16 @@ from search_spaces.translations.keras_tuner_declarations import (
     is_keras_tuners,
     space_of_keras_tuners,
 )
-from studies.data import AnyDataset, DataError, Dataset, StreamedDataset, datasets
+from studies.data import (
+    AnyDataset,
+    CrossValidation,
+    DataError,
+    Dataset,
+    StreamedDataset,
+    datasets,
+)
 from studies.definition.class_weights import check_class_weight
+from studies.definition.cross_validation import check_replaced, cross_validation_of
 from studies.definition.engine_objects import name_of_object
 from studies.definition.engine_options import checked_option, split_options, with_options
 from studies.definition.objective import make_objective
@@ -67,6 +75,7 @@ OVERRIDABLE = (
     "keep_scores",
     "repeats",
     "try_defaults",
+    "cross_validation",
     "initial",
     "tailoring",
     "trainer",
@@ -106,6 +115,7 @@ class StudyDefinition:
     trainer: str = DEFAULT_TRAINER
     repeats: int = 1
     try_defaults: bool = True
+    cross_validation: CrossValidation | int | None = None
     initial: Sequence[Mapping[str, Any]] = ()
     tailoring: Tailoring = _AS_DECLARED
     optimizer: Any = None
@@ -155,6 +165,7 @@ class StudyDefinition:
             if not isinstance(value, bool):
                 raise StudyError(f"{name} must be True or False. Received: {value!r}.")
         check_seed(self.seed)
+        self._replace("cross_validation", cross_validation_of(self))
         self._replace("objective", make_objective(self.objective))
         self._replace("engine", self._named("engine", check_engine))
         self._replace("pruner", self._named("pruner", check_pruner))
@@ -218,6 +229,7 @@ class StudyDefinition:
                     f"given as a setting. Received: {value!r}. Fix it by --fix {name}={value}, or "
                     "give it other values by --set."
                 )
+        check_replaced(overrides)
         replaced = dict(overrides)
         if isinstance(replaced.get("data"), str):
             try:

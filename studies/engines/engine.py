@@ -32,6 +32,7 @@ class EngineSettings:
         objective: What is optimized.
         epochs: The most epochs that a trial can train.
         seed: The study's seed.
+        folds: Trainings of a trial that pruners see one after another.
     """
 
     name: str
@@ -41,6 +42,7 @@ class EngineSettings:
     objective: Objective
     epochs: int
     seed: int
+    folds: int = 1
 
 
 def was_told(trial: TrialRecord, told: int | None) -> TypeGuard[EndedTrial]:

@@ -11,6 +11,7 @@ ignore failed ones. Pruners skip it like a failed one, and it has no value to co
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -46,13 +47,15 @@ class OptunaTrials:
         # longer with more trials, unless the pruner reads the others' results first.
         self._noted_by = None if "auto" in options.values() else 0
         self._storage = Memory()
+        # In each fold, if trials have several.
+        self._fold_steps = settings.epochs if settings.folds > 1 else None
         # By number: see `Proposal.known`.
         self._known: dict[int, int] = {}
         self._study = optuna.create_study(
             study_name=settings.name,
             storage=self._storage,
             direction="maximize" if settings.objective.direction == "max" else "minimize",
-            pruner=make_pruner(settings.pruner, settings.epochs),
+            pruner=make_pruner(settings.pruner, settings.epochs * settings.folds),
         )
         self._study_id = self._storage.get_study_id_from_name(settings.name)
         self._count = 0
@@ -137,7 +140,22 @@ class OptunaTrials:
     def _judge(self, number: int, known: int | None) -> bool:
         """Asks the pruner about a trial; see `Proposal.known`."""
         with self._storage.hiding_from(number, known):
-            return self._study.pruner.prune(self._study, self._trial(number))
+            return self._study.pruner.prune(self._study, self._in_present_fold(number))
+
+    def _in_present_fold(self, number: int) -> FrozenTrial:
+        """Returns a trial, of folds with the steps of the present one alone.
+
+        Some pruners take a trial's best value at any step, and a first fold may be an easy one.
+        """
+        trial = self._trial(number)
+        if self._fold_steps is None or trial.last_step is None:
+            return trial
+        begin = (trial.last_step - 1) // self._fold_steps * self._fold_steps
+        shown = copy.copy(trial)
+        shown.intermediate_values = {
+            step: value for step, value in trial.intermediate_values.items() if step > begin
+        }
+        return shown
 
     def _end(self, number: int, state: str, best: BestEpoch | None) -> None:
         import optuna

@@ -9,8 +9,18 @@ from pathlib import Path
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
 from search_spaces.space.membership import complete
-from studies.data import AnyDataset, AnySplits, DataError, Dataset, StreamedDataset, StreamedSplits
+from studies.data import (
+    AnyDataset,
+    AnySplits,
+    CrossValidation,
+    DataError,
+    Dataset,
+    FoldedSplits,
+    StreamedDataset,
+    StreamedSplits,
+)
 from studies.definition.class_weights import resolve_class_weight, with_class_weight
+from studies.definition.cross_validation import check_no_own_fit
 from studies.definition.settings import check_keep_scores
 from studies.definition.study_definition import StudyDefinition
 from studies.training.building.discovering import resolve_space
@@ -27,6 +37,7 @@ from studies.training.run_trial import run_trial
 from studies.training.trainer import Trainer
 from studies.training.watch import OnEpochResult
 from tracking.records import (
+    ALL_FOLDS,
     CodeDescription,
     DataDescription,
     Objective,
@@ -43,7 +54,7 @@ class Session:
     """A study, its data in memory, TensorFlow configured."""
 
     study: StudyDefinition
-    data: AnyData
+    data: AnyData | FoldedSplits
     description: StudyDescription
     environment: dict[str, str]
     trainer: Trainer
@@ -73,14 +84,20 @@ class Session:
         threads = configure_tensorflow(threads)
         # The study's file is loaded: its settings hold for all trials, those of a builder don't.
         global_settings.remember()
+        folds = None
         if isinstance(study.data, Dataset | StreamedDataset):
-            splits = _loaded(study, study.data, shared)
+            found_data = _loaded(study, study.data, shared)
+            if isinstance(found_data, FoldedSplits):
+                folds, found_data = found_data, found_data.of(0)
+            splits: AnySplits = found_data
             dataset = study.data
         making, tailoring = made_data(study), study.tailoring
         try:
             if making is None:
                 assert not callable(study.class_weight), "else it were made"
-                class_weight = resolve_class_weight(study.class_weight, splits)
+                # All folds train the same loss.
+                counted = splits if folds is None else folds.whole
+                class_weight = resolve_class_weight(study.class_weight, counted)
                 weighted: AnyData = with_class_weight(splits, class_weight)
                 resolved = resolve_space(study, weighted)
             else:
@@ -106,12 +123,19 @@ class Session:
             global_settings.restore()
         found += splits.warnings
         description = _describe(
-            study, dataset, splits, code, threads, [*notes, *found], data_override
+            study,
+            dataset,
+            splits,
+            code,
+            threads,
+            [*notes, *found],
+            data_override,
+            folds,
         )
         description = replace(description, class_weight=class_weight)
         return cls(
             study,
-            making or splits,
+            making or folds or splits,
             replace(
                 description,
                 discovered=resolved.joins,
@@ -129,8 +153,10 @@ class Session:
     def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
         """Runs a trial by the trainer that the task asks for; see `run_trial`."""
         trainer = self.trainer
-        if task.trainer is not None and isinstance(trainer, CompiledTrainer):
-            trainer = trainer.in_mode(task.trainer)
+        # Without validation data only `model.fit` trains.
+        mode = "plain" if task.spec.fold == ALL_FOLDS else task.trainer
+        if mode is not None and isinstance(trainer, CompiledTrainer):
+            trainer = trainer.in_mode(mode)
         memory = PeakMemory()
         try:
             result = run_trial(self.study, self.data, task, on_epoch, trainer)
@@ -144,20 +170,23 @@ class Session:
     ) -> dict[str, float]:
         """Saves a trial's best weights as an MLflow model; see `champion_model`."""
         try:
-            splits = self.splits_of(Hyperparameters(space, spec.values, number=spec.built_as))
+            hp = Hyperparameters(space, spec.values, number=spec.built_as)
+            splits = self.splits_of(hp, spec.fold)
             return save_champion(
                 self.study, space, splits, spec, checkpoint, requirements(), folder
             )
         finally:
             global_settings.restore()
 
-    def splits_of(self, hp: Hyperparameters) -> AnySplits:
-        """Returns the data of a trial, its classes not weighted.
+    def splits_of(self, hp: Hyperparameters, fold: int | None = None) -> AnySplits:
+        """Returns the data of a trial, or of one of its folds, its classes not weighted.
 
         Raises:
             StudyError: If it depends on hyperparameters, and can't be made again.
         """
         data = self.data
+        if isinstance(data, FoldedSplits):
+            return data.of(fold)
         if not isinstance(data, MadeData):
             return data
         try:
@@ -168,13 +197,18 @@ class Session:
             ) from error
 
 
-def _loaded(study: StudyDefinition, data: AnyDataset, shared: Path | None) -> AnySplits:
+def _loaded(
+    study: StudyDefinition, data: AnyDataset, shared: Path | None
+) -> AnySplits | FoldedSplits:
     """Loads data that is the same for all trials."""
     _check_trained_on(study, data)
     if isinstance(data, StreamedDataset):
         # Random operations need a seed, in pipelines too.
         begin_trial(study.seed)
     try:
+        how = study.cross_validation
+        if isinstance(how, CrossValidation) and isinstance(data, Dataset):
+            return data.load_folds(how, shared)
         return data.load() if shared is None else data.load_shared(shared)
     except DataError as error:
         raise StudyError(f"The data of the study {study.name!r}: {error}") from None
@@ -186,6 +220,8 @@ def _loaded(study: StudyDefinition, data: AnyDataset, shared: Path | None) -> An
 
 
 def _check_trained_on(study: StudyDefinition, data: AnyDataset) -> None:
+    if has_own_fit(study.build):
+        check_no_own_fit(study)
     if isinstance(data, StreamedDataset) and has_own_fit(study.build):
         raise StudyError(
             f"The HyperModel of the study {study.name!r} has its own fit, which is "
@@ -202,10 +238,13 @@ def _describe(
     threads: int,
     warnings: Sequence[str],
     data_override: str,
+    folds: FoldedSplits | None,
 ) -> StudyDescription:
     assert isinstance(study.objective, Objective), "a study resolves its objective"
     assert study.space is not None, "a session resolves the study's space"
     space = study.space
+    facts = splits if folds is None else folds.facts
+    how = study.cross_validation
     return StudyDescription(
         name=study.name,
         space=space,
@@ -222,10 +261,10 @@ def _describe(
         data=DataDescription(
             name=dataset.name,
             source=dataset.source,
-            digest=splits.digest,
-            digests=dict(splits.digests),
-            sizes=dict(splits.sizes),
-            details=_details(splits),
+            digest=facts.digest,
+            digests=dict(facts.digests),
+            sizes=dict(facts.sizes),
+            details=_details(splits) if folds is None else folds.facts.details,
             override=data_override,
             made_by=_made_by(study),
         ),
@@ -240,6 +279,8 @@ def _describe(
         patience=study.patience,
         trial_timeout=study.trial_timeout,
         warnings=tuple(warnings),
+        cross_validation="" if how is None else repr(how),
+        folds=0 if folds is None else folds.facts.count,
     )
 
 

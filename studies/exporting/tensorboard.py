@@ -89,7 +89,10 @@ def _check_folder(folder: Path, force: bool) -> None:
 
 
 def _curves(history: StudyHistory) -> dict[int, dict[int, dict[str, float]]]:
-    """Returns the metrics of each trial by epoch; of a repeated one, of its best training."""
+    """Returns the metrics of each trial by epoch.
+
+    Of a repeated one those of its best training, of a cross-validated one the means over folds.
+    """
     runs = {t.number: _run_of(t) for t in history.ended if t.best is not None}
     names = {name for t in history.ended if t.best is not None for name in t.best.metrics}
     found: dict[int, dict[int, dict[str, float]]] = {number: {} for number in runs}
@@ -104,7 +107,7 @@ def _curves(history: StudyHistory) -> dict[int, dict[int, dict[str, float]]]:
 
 
 def _run_of(trial: EndedTrial) -> str:
-    repeats = trial.result.repeats
+    repeats = () if trial.result.folds else trial.result.repeats
     return repeats[trial.result.best_repeat].run_id if repeats else trial.run_id
 
 

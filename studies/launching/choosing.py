@@ -28,6 +28,8 @@ from tracking.registry.champions import (
 from tracking.runs.study_runs import StudyRuns
 
 _SHOWN = 10
+# Trials of folds that can't be trained on all of them: others would fail alike.
+_MOST_FAILED = 3
 
 
 def choose_champion(
@@ -48,7 +50,7 @@ def choose_champion(
         VerificationStopped: If it was stopped. Then nothing is registered.
     """
     unsaved: list[EndedTrial] = []
-    passed_over, again = False, True
+    passed_over, again, failed = False, True, 0
     for history, found in _candidates(engines, progress):
         trial, checkpoint = found, None
         if trial.result.unsaved:
@@ -58,11 +60,11 @@ def choose_champion(
         registered = trial.run_id == history.champion_run_id
         fault = champion_fault(history) if registered else ""
         if trial.holds:
+            if fault:
+                progress.say(f"warning: the champion is registered again: {fault}")
             if registered and not fault:
                 text = verifier.verify(history, trial)
             else:
-                if fault:
-                    progress.say(f"warning: the champion is registered again: {fault}")
                 # Trials after the best ones have no checkpoint: don't train them all again.
                 checkpoint, text = _verified(history, trial, verifier, progress, again=again)
             trial, again = _noted(runs, history, trial, text, progress), False
@@ -70,13 +72,34 @@ def choose_champion(
             withdraw_champion(history)
         if registered and trial.holds and not fault:
             return
+        if trial.holds and trial.result.folds and trial.whole is None:
+            trial, checkpoint = _on_all_folds(verifier, runs, history, trial, progress)
+            failed += checkpoint is None
         if trial.holds and checkpoint is not None:
             if passed_over:
                 progress.say(f"the champion is the next best, trial {trial.number}")
             _register(executor, history, trial, checkpoint, progress)
             break
         passed_over = True
+        if failed == _MOST_FAILED:
+            break
     _report_unsaved(unsaved, progress)
+
+
+def _on_all_folds(
+    verifier: Verifier,
+    runs: StudyRuns,
+    history: StudyHistory,
+    trial: EndedTrial,
+    progress: Progress,
+) -> tuple[EndedTrial, Path | None]:
+    """Trains a trial of folds on all of them; returns it, and its weights if that was possible."""
+    try:
+        trained = verifier.train_on_all_folds(runs, history, trial)
+    except StudyError as error:
+        progress.say(f"warning: {error}")
+        return trial, None
+    return trained, history.files.checkpoint(trained.number, trained.checkpoint_of)
 
 
 def _report_unsaved(unsaved: Sequence[EndedTrial], progress: Progress) -> None:
@@ -164,7 +187,10 @@ def _verified(
 
     ``again`` restores lost weights by training.
     """
-    repeat = trial.result.best_repeat
+    if trial.result.folds and trial.whole is None:
+        # It is trained on all folds if model.fit does not contradict one of them.
+        return None, verifier.verify(history, trial)
+    repeat = trial.checkpoint_of
     faults = dict(unsound_checkpoints(history, trial))
     path = history.files.checkpoint(trial.number, repeat)
     if repeat not in faults:

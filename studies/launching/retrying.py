@@ -22,7 +22,7 @@ def superseded(
     if infeasible:
         progress.say(f"training {_counted(infeasible)} again")
     for number in infeasible:
-        for repeat in range(runs.description.repeats):
+        for repeat in range(runs.description.trainings):
             # Results of other code.
             path = runs.files.state(number, repeat)
             path.unlink(missing_ok=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from search_spaces.errors import FailedAlikeError
 from studies.again.verification import VerificationStopped, Verifier
-from studies.engines.engine import Engine, EngineSettings
+from studies.engines.engine import Curve, Engine, EngineSettings
 from studies.engines.make import make_engine
 from studies.executors.executor import Executor
 from studies.interruption import catching_interrupts
@@ -25,13 +26,15 @@ from studies.running.driver import Driver
 from studies.user_code.commits import commit_tags
 from tracking import tags
 from tracking.history.curves import RecordedCurves
+from tracking.history.fold_steps import FoldCurves
 from tracking.history.study_history import StudyHistory, refreshed
 from tracking.history.summary import study_note
 from tracking.history.verdicts import record_corrected
-from tracking.records import StudyDescription
+from tracking.records import StudyDescription, TrialRecord
 from tracking.registry.verdicts import set_verdict
 from tracking.runs.study_runs import StudyRuns
 from tracking.store.atomic import remove_pieces
+from tracking.store.folder import Store
 from tracking.ui.views import prepare_views
 
 
@@ -115,7 +118,7 @@ def _run_opened(
                 lambda space: _engine(replace(description, space=space)),
                 runs,
                 recorded,
-                RecordedCurves(store, recorded),
+                _curves(store, description, recorded),
                 progress,
                 options.at_the_end,
                 "plain" if differing else None,
@@ -181,6 +184,13 @@ def _close(
     return ended
 
 
+def _curves(store: Store, description: StudyDescription, recorded: Sequence[TrialRecord]) -> Curve:
+    """Returns what reads recorded trials as pruners saw them."""
+    if description.folds:
+        return FoldCurves(store, description, recorded, most_epochs(description))
+    return RecordedCurves(store, recorded)
+
+
 def _engine(description: StudyDescription) -> Engine:
     return make_engine(
         EngineSettings(
@@ -191,5 +201,6 @@ def _engine(description: StudyDescription) -> Engine:
             objective=description.objective,
             epochs=most_epochs(description),
             seed=description.seed,
+            folds=max(description.folds, 1),
         )
     )

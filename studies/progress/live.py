@@ -52,7 +52,7 @@ class LiveProgress(LineProgress):
 
         self._console = console or Console(stderr=True, highlight=False, emoji=False)
         self._running: dict[int, _Running] = {}
-        self._repeats = 1
+        self._repeats, self._folds = 1, 0
         self._waits = ""
         self._begun = False
         self._live = redrawn(self._console, self._drawn)
@@ -67,7 +67,8 @@ class LiveProgress(LineProgress):
         """See `Progress`."""
         self._waits = ""
         super().begin(description, done, total, best)
-        self._repeats, self._begun = description.repeats, True
+        self._repeats, self._begun = description.trainings, True
+        self._folds = description.folds
         self._start()
 
     def begin_trainings(self, title: str, objective: Objective, done: int, total: int) -> None:
@@ -179,7 +180,7 @@ class LiveProgress(LineProgress):
         objective = spec.objective
         parts = [f"{self._name(spec.number)}  {_curve(running)}"]
         if self._repeats > 1:
-            parts.append(f"repeat {running.repeat + 1}/{self._repeats}")
+            parts.append(self._training(running.repeat))
         parts.append(f"epoch {running.epoch:>{len(str(spec.epochs))}}/{spec.epochs}")
         if curve:
             last = list(curve)[-1]
@@ -189,6 +190,12 @@ class LiveProgress(LineProgress):
             at_best = f", best {curve[best]:.4g} at {best}" if apart else ""
             parts.append(f"{printable(objective.metric)} {curve[last]:.4g}{at_best}")
         return "  ".join([*parts, *filter(None, [running.compared])])
+
+    def _training(self, number: int) -> str:
+        """Returns the name of a trial's repeat or fold."""
+        if self._folds and number >= self._folds:
+            return "all folds"
+        return f"{'fold' if self._folds else 'repeat'} {number + 1}/{self._repeats}"
 
     def _bar(self, columns: int) -> Text:
         """Returns the bar, with what fits next to it."""

@@ -100,12 +100,15 @@ class LineProgress(Progress):
     def outcome(self, result: TrialResult) -> str:
         """Returns the outcome of a trial in a few words."""
         best, number = result.best, result.number
+        if best is None and result.state == "pruned":
+            return f"pruned in its fold {result.folds}"
         if best is None:
             return f"{result.state}: {result.reason}"
         if result.state == "pruned":
             planned = self._epochs.get(number, result.epochs)
             return f"{best.value:.6g} (epoch {best.epoch}), pruned at {result.epochs} of {planned}"
-        return f"{best.value:.6g} (epoch {best.epoch} of {result.epochs})"
+        spread = f" ± {result.spread:.2g}" if result.folds and result.spread is not None else ""
+        return f"{best.value:.6g}{spread} (epoch {best.epoch} of {result.epochs})"
 
     def best_so_far(self) -> str:
         """Returns the best value so far, and its trial."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import keras
     from mlflow.entities.model_registry import ModelVersion
 
+    from studies.data import AnySplits
+
 
 def load_model(
     study: str, *, store: str | Path | None = None, trust: bool = False, alias: str = ALIAS
@@ -168,7 +170,6 @@ def _rebuilt(
 ) -> keras.Model:
     """Returns the model of a trial, made by its study's builder."""
     from studies.training.building.build import build_model, build_variables
-    from studies.training.building.made_data import MadeData
     from studies.training.champion.served import served_model
     from studies.training.process import global_settings
     from studies.training.process.determinism import (
@@ -178,6 +179,11 @@ def _rebuilt(
     )
 
     checkpoint = history.checkpoint(trial)
+    if isinstance(trial, EndedTrial) and trial.result.folds and trial.whole is None:
+        raise StudyError(
+            f"Trial {trial.number} of {history.description.name!r} was trained on folds alone, so "
+            "it has no model. The champion has; kerastudy promote --trial makes this one it."
+        )
     if checkpoint is None or not isinstance(trial, EndedTrial):
         raise StudyError(
             f"The model of trial {trial.number} of {history.description.name!r} can't be loaded: "
@@ -191,7 +197,7 @@ def _rebuilt(
             study = definition or _recorded_study(history, trial)
             global_settings.remember()
             hp = Hyperparameters(history.description.space, spec.values, number=spec.built_as)
-            splits = MadeData(study).of(hp).splits
+            splits = _splits_for(study, hp, trial)
             begin_trial(spec.seed)
             model = build_model(study, hp)
             build_variables(model, splits)
@@ -199,6 +205,18 @@ def _rebuilt(
             return served_model(model, splits.train.at_hand.x, splits.given)
     finally:
         set_global_random_states(states)
+
+
+def _splits_for(study: StudyDefinition, hp: Hyperparameters, trial: EndedTrial) -> AnySplits:
+    """Returns the data that a trial's model was trained on."""
+    from studies.data import CrossValidation, Dataset
+    from studies.training.building.made_data import MadeData
+
+    how = study.cross_validation
+    if trial.whole is not None and isinstance(how, CrossValidation):
+        assert isinstance(study.data, Dataset), "others are refused"
+        return study.data.load_folds(how).whole
+    return MadeData(study).of(hp).splits
 
 
 def _recorded_study(history: StudyHistory, trial: EndedTrial) -> StudyDefinition:

@@ -5,6 +5,7 @@
 | `budget` | when a study ends: by trials, time or target |
 | `definitions` | compares a study's definition with the recorded one |
 | `driver` | the loop that ties engine, executor and tracking together |
+| `folds` | the result of a cross-validated trial |
 | `proposals` | the engine, with results as they come, or in order |
 | `retention` | which checkpoints and states stay on disk |
 | `running_trial` | a running trial: its record, its trainings, their combined result |

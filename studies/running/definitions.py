@@ -166,6 +166,7 @@ def differences(before: StudyDescription, now: StudyDescription) -> list[str]:
         "seed",
         "threads",
         "repeats",
+        "cross_validation",
         "initial",
         "class_weight",
     )

@@ -130,10 +130,11 @@ class Driver:
         self._runs.log_epoch(running.run_ids[epoch.repeat], epoch)
         self._progress.epoch_ended(epoch)
         running.take_epoch(epoch, self._clock.seconds)
-        # A pruner judges a trial by its first repeat.
-        prune = epoch.repeat == 0 and self._search.report(epoch)
+        prune = self._search.prunes(running, epoch)
         if epoch.epoch >= running.trial.spec.epochs:
-            return "continue"
+            # It has ended; its other folds may be left out.
+            another = epoch.repeat + 1 < self._description.folds
+            return "prune" if prune and another else "continue"
         if self._cuts():
             return "stop"
         return "prune" if prune or self._time_limit.cuts(running) else "continue"
@@ -157,7 +158,10 @@ class Driver:
         """Records the result of a training; returns the trial, if it has ended."""
         cut = self._time_limit.reason(result.number)
         if cut and result.state == "pruned":
+            # Other folds follow one that was cut.
             result = replace(result, reason=cut)
+            if self._description.folds:
+                result = replace(result, state="complete")
         return self._trial_runs.end_training(result)
 
     def on_lost(self, spec: TrialSpec, reason: str, out_of_memory: bool = False) -> None:

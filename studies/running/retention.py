@@ -29,6 +29,8 @@ class Retention:
         # file and removing the one that it supersedes; --keep may be less.
         self._dropped = {rank.number for rank in self._beyond()}
         self._scores = KeptScores()
+        # Pruned trials of folds: nothing reads the scores of some of their folds.
+        self._valueless = {trial.number for trial in finished if trial.best is None}
         for trial in self._valued(finished):
             self._scores.add(rank_of(trial, self._objective), trial.result.scores_bytes)
         self._with_state = {trial.number for trial in finished}
@@ -36,6 +38,8 @@ class Retention:
     def add(self, trial: TrialRecord) -> None:
         """Takes a finished trial."""
         self._with_state.add(trial.number)
+        if trial.best is None:
+            self._valueless.add(trial.number)
         for valued in self._valued([trial]):
             rank = rank_of(valued, self._objective)
             bisect.insort(self._ranks, rank)
@@ -60,7 +64,8 @@ class Retention:
 
     def tidy(self, engine: Engine) -> None:
         """Removes the files that neither the study nor the engine needs any more."""
-        repeats = range(self._description.repeats)
+        # The training of a champion on all folds is one more.
+        repeats = range(self._description.trainings + bool(self._description.folds))
         for number in [n for n in self._with_state if not engine.may_continue(n)]:
             for repeat in repeats:
                 path = self._files.state(number, repeat)
@@ -72,9 +77,10 @@ class Retention:
                 path = self._files.checkpoint(number, repeat)
                 path.unlink(missing_ok=True)
         self._dropped.clear()
-        for number in self._scores.dropped():
+        for number in self._scores.dropped() | (self._valueless if len(repeats) > 1 else set()):
             for repeat in repeats:
                 self._files.scores(number, repeat).unlink(missing_ok=True)
+        self._valueless.clear()
 
     def _valued(self, trials: Iterable[TrialRecord]) -> list[EndedTrial]:
         return ranked(trials, self._objective)

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from studies.engines.engine import Curve, Engine
 from studies.running.budget import Ending, reached
+from studies.running.definitions import most_epochs
 from studies.running.proposals import EngineOf, Proposals
+from studies.running.running_trial import Running
 from studies.running.study_trials import StudyTrials
 from studies.running.time_limit import AwakeClock
 from tracking.history.joining import joined
@@ -57,6 +59,12 @@ class Search:
     def report(self, epoch: EpochResult) -> bool:
         """Takes an epoch; True to prune the trial."""
         return self._proposals.report(epoch)
+
+    def prunes(self, running: Running, epoch: EpochResult) -> bool:
+        """Takes an epoch of a running trial, as pruners see it; True to prune the trial."""
+        folds = self.description.folds
+        seen = running.for_pruner(epoch, folds, most_epochs(self.description) if folds else 0)
+        return seen is not None and self.report(seen)
 
     def record(self, trial: EndedTrial) -> None:
         """Records that a finished trial is the best so far, if it is."""
@@ -145,7 +153,8 @@ class Search:
         self._trials.complete(space)
         trials = [self._trials.all[number] for number in sorted(self._trials.all)]
         running = self._trials.running.values()
-        epochs = [epoch for each in running for epoch in each.first_repeat()]
+        folds, longest = self.description.folds, most_epochs(self.description)
+        epochs = [epoch for each in running for epoch in each.for_pruners(folds, longest)]
         self._proposals.restore(space, trials, epochs)
 
 

@@ -42,7 +42,7 @@ def spec_of(
     spec = replace(
         spec, seed=parent.spec.seed, goes_on_from=parent.number, begun_as=parent.spec.built_as
     )
-    if description.repeats > 1 or not description.goes_on:
+    if description.trainings > 1 or not description.goes_on:
         # Trained, and recorded, from the first epoch.
         return spec
     return replace(spec, initial_epoch=parent.result.epochs)
@@ -58,6 +58,7 @@ def task_of(
     """Returns an executor's task for a training.
 
     Each repeat of a trial writes its checkpoint: the trial's value is known after the last one.
+    Folds write none.
     """
     origin, kept = None, description.keep_scores
     if spec.goes_on_from is not None and spec.initial_epoch:
@@ -69,7 +70,8 @@ def task_of(
         files.state(spec.number, spec.repeat),
         origin,
         trainer,
-        last_kept if description.repeats == 1 else None,
+        last_kept if description.trainings == 1 else None,
         None if kept == "none" else files.scores(spec.number, spec.repeat),
-        "all" if kept == "all" else "best",
+        # The best epoch that folds have in common is not known yet.
+        "all" if kept == "all" or spec.fold is not None else "best",
     )

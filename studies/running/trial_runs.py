@@ -48,12 +48,13 @@ class TrialRuns:
         return self._trials.begin(trial)
 
     def begin_training(self, running: Running, now: float) -> TrialSpec:
-        """Begins a trial's training, or the next of its repeats; returns its spec."""
+        """Begins a trial's training, or the next of its repeats or folds; returns its spec."""
         spec, repeat = running.trial.spec, len(running.specs)
-        run_id = running.trial.run_id
-        if self._runs.description.repeats > 1:
-            seed = trial_seed(self._runs.description.seed, spec.number, repeat)
-            spec = replace(spec, repeat=repeat, seed=seed)
+        run_id, description = running.trial.run_id, self._runs.description
+        if description.trainings > 1:
+            seed = trial_seed(description.seed, spec.number, repeat)
+            fold = repeat if description.folds else None
+            spec = replace(spec, repeat=repeat, seed=seed, fold=fold)
             run_id = self._runs.begin_repeat(run_id, spec)
         running.begin_training(spec, run_id, now)
         if spec.goes_on_from is not None and spec.initial_epoch:
@@ -68,7 +69,7 @@ class TrialRuns:
     def end_training(self, result: TrialResult) -> EndedTrial | None:
         """Records the result of a training; returns the trial, if it has ended."""
         running = self._trials.running[result.number]
-        repeats = self._runs.description.repeats
+        repeats = self._runs.description.trainings
         if repeats > 1:
             self._runs.finish_trial(running.run_ids[result.repeat], result)
             running.results.append(result)
@@ -85,7 +86,8 @@ class TrialRuns:
     def end_between_repeats(self, running: Running) -> EndedTrial:
         """Records that a trial was interrupted after one of its repeats; returns the trial."""
         last = running.results[-1]
-        running.results[-1] = replace(last, state="interrupted", reason="stopped between repeats")
+        what = "folds" if self._runs.description.folds else "repeats"
+        running.results[-1] = replace(last, state="interrupted", reason=f"stopped between {what}")
         return self._end(running.trial, self._combined(running))
 
     def close(self, running: Running, losses: int | None = None) -> None:
@@ -99,7 +101,7 @@ class TrialRuns:
         """Returns the result of all repeats; the trial's own run gets the mean of each epoch."""
         for epoch in running.mean_epochs():
             self._runs.log_epoch(running.trial.run_id, epoch)
-        return running.combined(self._runs.description.objective)
+        return running.combined(self._runs.description)
 
     def _end(self, trial: TrialRecord, result: TrialResult) -> EndedTrial:
         result = replace(result, joined=joinable(self._runs.description, result.joined))

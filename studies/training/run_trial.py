@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces import Hyperparameters
 from search_spaces.errors import BuilderError, StudyError
+from studies.data import FoldedSplits
 from studies.definition.class_weights import with_class_weight
 from studies.error_texts import describe
 from studies.libraries.tensorflow_parts import forgetting_gradients
-from studies.training.building.build import build_callbacks, build_model
+from studies.training.building.build import build_callbacks, build_model, without_watching
 from studies.training.building.made_data import AnyData, MadeData, validation_digest
 from studies.training.process import global_settings
 from studies.training.process.determinism import begin_trial
@@ -26,7 +27,14 @@ from studies.training.trainer import ChangedModelError, NotTrainedError, Trainer
 from studies.training.variables import parameters_of
 from studies.training.watch import OnEpochResult, Watch
 from studies.user_code.causes import explain, fatal, gives_up_trial, is_fatal, out_of_memory
-from tracking.records import Decision, EpochResult, TrialResult, TrialTask
+from tracking.records import (
+    ALL_FOLDS,
+    Decision,
+    EpochResult,
+    TrialResult,
+    TrialSpec,
+    TrialTask,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -40,7 +48,7 @@ _told: set[str] = set()
 
 def run_trial(
     study: StudyDefinition,
-    data: AnyData,
+    data: AnyData | FoldedSplits,
     task: TrialTask,
     on_epoch: OnEpochResult,
     trainer: Trainer,
@@ -97,7 +105,7 @@ class _Run:
     """
 
     study: StudyDefinition
-    data: AnyData
+    data: AnyData | FoldedSplits
     task: TrialTask
     reports: _Reports
     trainer: Trainer
@@ -137,6 +145,8 @@ class _Run:
     def _run(self) -> TrialResult:
         spec, data = self.task.spec, self.data
         hp = Hyperparameters(self.task.space, spec.values, number=spec.built_as)
+        if isinstance(data, FoldedSplits):
+            return self._run_on(data.of(spec.fold), self.task, hp)
         if not isinstance(data, MadeData):
             return self._run_on(data, self.task, hp)
         try:
@@ -161,12 +171,12 @@ class _Run:
         spec, build, state = task.spec, self.study.build, None
         splits = with_class_weight(splits, spec.class_weight)
         try:
-            model, callbacks = _build(self.study, hp, spec.seed)
+            model, callbacks = _build(self.study, hp, spec)
             if not self.stateless:
                 state = last_state(task, model, splits, callbacks)
                 if state is None and (task.origin is not None or spec.attempt > 1):
                     # The attempt to restore one may have changed the model.
-                    model, callbacks = _build(self.study, hp, spec.seed)
+                    model, callbacks = _build(self.study, hp, spec)
         except Exception as error:
             # It may return nothing, or read an inactive name, for these values only: the default
             # ones were checked before (see `check_study`).
@@ -185,7 +195,10 @@ class _Run:
             spec, weights, checkpoints, self.reports, trainer=self.trainer, started=self.started
         )
         with checkpoints:
-            training = Training(model, splits, spec, callbacks, hp, unfit=self.unfit)
+            validates = spec.fold != ALL_FOLDS
+            training = Training(
+                model, splits, spec, callbacks, hp, unfit=self.unfit, validates=validates
+            )
             trained = self._train(training, watch, state, scores)
         if self.reports.error is not None:
             # Even if the training has caught it.
@@ -269,11 +282,12 @@ def _saved(result: TrialResult, weights: BestWeights, task: TrialTask) -> TrialR
 
 
 def _build(
-    study: StudyDefinition, hp: Hyperparameters, seed: int
+    study: StudyDefinition, hp: Hyperparameters, spec: TrialSpec
 ) -> tuple[keras.Model, Sequence[keras.callbacks.Callback]]:
-    begin_trial(seed)
+    begin_trial(spec.seed)
     with global_settings.noting_environment():
-        return build_model(study, hp), build_callbacks(study, hp)
+        model, callbacks = build_model(study, hp), build_callbacks(study, hp)
+    return model, without_watching(callbacks)[0] if spec.fold == ALL_FOLDS else callbacks
 
 
 def _joined(hp: Hyperparameters) -> tuple[dict[str, object], ...]:

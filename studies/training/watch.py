@@ -12,7 +12,15 @@ from studies.training.states.best_weights import BestWeights
 from studies.training.states.checkpointing import Checkpoints
 from studies.training.states.training_state import TrainingState
 from studies.training.trainer import Trainer
-from tracking.records import BestEpoch, Decision, EpochResult, TrialResult, TrialSpec, TrialState
+from tracking.records import (
+    ALL_FOLDS,
+    BestEpoch,
+    Decision,
+    EpochResult,
+    TrialResult,
+    TrialSpec,
+    TrialState,
+)
 from tracking.runs.mlflow_names import metric_name
 
 OnEpochResult = Callable[[EpochResult], Decision]
@@ -70,14 +78,16 @@ class Watch:
         if self.state != "complete" or self._diverged:
             # A user's own training loop may continue although it should stop.
             return False
-        if not self._concludes:
+        # Without validation data, the last epoch counts.
+        whole = self.spec.fold == ALL_FOLDS
+        if not self._concludes and not whole:
             check_logged(objective.metric, set(metrics))
         self._epochs.append(dict(metrics))
-        value = metrics.get(objective.metric)
+        value = metrics.get("loss", 0.0) if whole else metrics.get(objective.metric)
         if (
             value is not None
             and not self._not_finite(metrics)
-            and (self.best is None or objective.is_better(value, self.best.value))
+            and (whole or self.best is None or objective.is_better(value, self.best.value))
         ):
             self._take(BestEpoch(epoch, value, dict(metrics)))
         goes_on = self._decided(epoch, metrics)

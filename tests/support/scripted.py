@@ -225,6 +225,7 @@ class ScriptedExecutor:
             if best is not None and task.may_stay(best):
                 digest = write_checkpoint(checkpoint, spec)
             if task.state is not None:
+                task.state.parent.mkdir(parents=True, exist_ok=True)
                 task.state.write_text(json.dumps(dataclasses.asdict(best)))
         # Only a parameter that the space lacks is shown.
         joined = [p for p in self.joined.get(spec.number, ()) if p.name not in task.space]

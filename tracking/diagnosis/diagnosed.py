@@ -194,19 +194,21 @@ class DiagnosedStudy:
     def noise(self) -> Noise | None:
         """How far values vary by seed if that is recorded, else by validation sample.
 
-        By seed: the pooled standard deviation of repeats, by the square root of their number, as a
-        value is their mean; or that of the trainings of a confirmation. By sample: see
+        By seed: the pooled standard deviation of repeats, or folds, by the square root of their
+        number, as a value is their mean; or that of the trainings of a confirmation. By sample: see
         `standard_error`.
         """
         spreads = [t.result.spread for t in self.ranked if t.result.spread is not None]
-        repeats = max(self.history.description.repeats, 1)
+        repeats = max(self.history.description.trainings, 1)
         if not spreads:
             race = [racer for found in read_confirmations(self.history) for racer in found.race]
             trainings = [[v for v in racer.values if v is not None] for racer in race]
             spreads = [statistics.stdev(values) for values in trainings if len(values) > 1]
         if spreads:
             pooled = math.sqrt(statistics.fmean(spread**2 for spread in spreads))
-            return Noise(pooled / math.sqrt(repeats), "the noise of a seed")
+            folds = self.history.description.folds
+            source = "the noise of seeds and folds" if folds else "the noise of a seed"
+            return Noise(pooled / math.sqrt(repeats), source)
         error = self.standard_error
         return None if error is None else Noise(error, "the standard error of one value")
 

@@ -40,7 +40,7 @@ def trial_variance(study: DiagnosedStudy) -> Finding | None:
         raise TooThinError(
             f"{_LEAST_TRIALS} trials with a value are needed; the study has {total}."
         )
-    noise = study.noise
+    noise, description = study.noise, study.history.description
     if noise is None:
         raise TooThinError(
             "no trial was trained under another seed; launch with --repeats 3, or confirm the best."
@@ -71,9 +71,13 @@ def trial_variance(study: DiagnosedStudy) -> Finding | None:
             "Noise is larger than the differences between trials",
             f"Values of trials differ by {difference(spread)} (standard deviation); "
             f"{noise.source} is {difference(noise.value)}: the best trial may be the luckiest.",
-            "Take more validation data, or the mean of several seeds for each trial.",
+            "Take more data, or draw folds several times: cross_validation=ks.splits.repeated()."
+            if description.folds
+            else "Take more validation data, or the mean of several seeds for each trial.",
             evidence=evidence,
-            changes=Changes(settings={"repeats": max(3, 2 * study.history.description.repeats)}),
+            changes=Changes()
+            if description.folds
+            else Changes(settings={"repeats": max(3, 2 * description.repeats)}),
             rows=rows,
         )
     close = (
@@ -88,7 +92,7 @@ def trial_variance(study: DiagnosedStudy) -> Finding | None:
         f"Values of trials differ by {difference(spread)} (standard deviation); {noise.source} is "
         f"{difference(noise.value)}, and {close} that close to the best.",
         "Train the best ones under new seeds to choose among them." if near > 1 else "",
-        command="confirm" if near > 1 else "",
+        command="confirm" if near > 1 and not description.folds else "",
         evidence=evidence,
         rows=rows,
     )
@@ -99,7 +103,7 @@ def _differ(study: DiagnosedStudy) -> bool:
     from scipy import special
 
     groups = [
-        [study.objective.sort_key(repeat.best.value) for repeat in trial.result.repeats]
+        [study.objective.sort_key(repeat.counted) for repeat in trial.result.repeats]
         for trial in study.ranked
         if len(trial.result.repeats) > 1
     ]

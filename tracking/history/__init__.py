@@ -6,6 +6,7 @@
 | `confirmations` | confirmations of a study's choice |
 | `curves` | what was recorded of trials by epoch |
 | `evaluations` | readings of sealed test parts |
+| `fold_steps` | what pruners see of cross-validated trials: one fold after another |
 | `joining` | hyperparameters that a builder declares only while its study runs |
 | `overlaps` | how far the regions that good trials occupy overlap |
 | `reasons` | why trials are infeasible or ended early, counted |

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 from tracking.history.trial_reading import metric_by_step
@@ -24,7 +24,10 @@ def epoch_metrics(store: Store, run_id: str) -> dict[int, dict[str, float]]:
 
 
 class RecordedCurves:
-    """Reads the objective of recorded trials by epoch; of a repeated one, of its first repeat."""
+    """Reads the objective of recorded trials by epoch.
+
+    Of a repeated one that of its first repeat; of a cross-validated one the mean over folds.
+    """
 
     def __init__(self, store: Store, recorded: Iterable[TrialRecord]) -> None:
         self._store = store
@@ -47,6 +50,20 @@ class RecordedCurves:
         return metric_by_step(self._store, run_ids, name) or {}
 
 
+def curves_of_runs(
+    store: Store, run_ids: Sequence[str], metric: str
+) -> Mapping[str, Mapping[int, float]]:
+    """Reads a metric of runs by epoch."""
+    found = metric_by_step(store, run_ids, to_mlflow(metric))
+    if found is not None:
+        return found
+    curves = {run_id: epoch_metrics(store, run_id) for run_id in run_ids}
+    return {
+        run_id: {epoch: m[metric] for epoch, m in epochs.items() if metric in m}
+        for run_id, epochs in curves.items()
+    }
+
+
 def _run_of(trial: TrialRecord) -> str:
     repeats = trial.result.repeats if isinstance(trial, EndedTrial) else ()
-    return repeats[0].run_id if repeats else trial.run_id
+    return repeats[0].run_id if repeats and repeats[0].fold is None else trial.run_id

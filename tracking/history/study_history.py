@@ -135,7 +135,7 @@ class StudyHistory:
 
     def checkpoint(self, trial: TrialRecord) -> Path | None:
         """Returns the path of a trial's best weights, or None if they are not kept."""
-        repeat = trial.result.best_repeat if isinstance(trial, EndedTrial) else 0
+        repeat = trial.checkpoint_of if isinstance(trial, EndedTrial) else 0
         path = self.files.checkpoint(trial.number, repeat)
         return path if path.exists() else None
 

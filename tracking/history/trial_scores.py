@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial
+from tracking.scores.pooled import pooled
 from tracking.scores.sample_scores import SampleScores, average
 from tracking.scores.score_files import ScoresError, read_scores
 
@@ -16,7 +17,9 @@ def trial_scores(history: StudyHistory) -> dict[int, list[SampleScores]]:
 
     Returns:
         By trial number: the scores of the best epoch, or of each epoch if the study kept those.
-        Of a repeated trial one entry, the average of its trainings at their best epochs. Trials
+        Of a repeated trial one entry, the average of its trainings at their best epochs. Of a
+        cross-validated one the out-of-fold scores of all samples, after each epoch that all folds
+        have; if samples are split several times, those of the first time. Trials
         without a value, or with one that `model.fit` contradicts, are left out, and so are those
         whose files are missing or damaged.
     """
@@ -38,6 +41,8 @@ def scores_of(history: StudyHistory, trial: EndedTrial) -> list[SampleScores]:
     result = trial.result
     if not result.repeats:
         return read_scores(history.files.scores(trial.number), weights_sha256=result.weights_sha256)
+    if result.folds:
+        return _of_folds(history, trial)
     trainings = [
         best_scores(
             read_scores(
@@ -48,6 +53,35 @@ def scores_of(history: StudyHistory, trial: EndedTrial) -> list[SampleScores]:
         for repeat, each in enumerate(result.repeats)
     ]
     return [average(trainings)]
+
+
+def _of_folds(history: StudyHistory, trial: EndedTrial) -> list[SampleScores]:
+    """Returns the pooled scores of a cross-validated trial by epoch."""
+    count = _folds_of_one_drawing(history)
+    folds = [
+        {
+            each.epoch: each
+            for each in read_scores(
+                history.files.scores(trial.number, fold), weights_sha256=recorded.weights_sha256
+            )
+        }
+        for fold, recorded in enumerate(trial.result.repeats[:count])
+    ]
+    epochs = set.intersection(*(set(each) for each in folds))
+    if trial.epoch not in epochs:
+        raise ScoresError(f"not all folds have scores after epoch {trial.epoch}")
+    return [pooled([each[epoch] for each in folds]) for epoch in sorted(epochs)]
+
+
+def _folds_of_one_drawing(history: StudyHistory) -> int:
+    """Returns the number of folds in which each sample is validated once."""
+    data = history.description.data
+    left = data.sizes.get("validation", 0)
+    for place, fold in enumerate(data.details.get("folds", ()), start=1):
+        left -= fold["validation"]
+        if left <= 0:
+            return place
+    return history.description.folds
 
 
 def best_scores(scores: list[SampleScores], epoch: int) -> SampleScores:

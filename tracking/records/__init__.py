@@ -22,6 +22,7 @@ from tracking.records.objective import Direction, Objective, Rank
 from tracking.records.studies import CodeDescription, DataDescription, StudyDescription
 from tracking.records.tasks import Proposal, TrainerName, TrialTask
 from tracking.records.trials import (
+    ALL_FOLDS,
     FINISHED_STATES,
     BestEpoch,
     Decision,
@@ -36,6 +37,7 @@ from tracking.records.trials import (
 )
 
 __all__ = [
+    "ALL_FOLDS",
     "FINISHED_STATES",
     "BestEpoch",
     "CodeDescription",

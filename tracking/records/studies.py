@@ -162,6 +162,9 @@ class StudyDescription:
         tailored: What the launch's options changed in the study's own space, as
             `Tailoring.to_dict` writes it; empty if nothing.
         warnings: Warnings for the user before it runs; not recorded.
+        cross_validation: How all data but the test part is split into folds, as its definition
+            spells it; empty without folds.
+        folds: Folds, each a training of each trial; 0 without.
     """
 
     name: str
@@ -195,6 +198,13 @@ class StudyDescription:
     tailored: Mapping[str, Any] = field(default_factory=dict)
     keep_scores: KeptScores = "best"
     warnings: Sequence[str] = ()
+    cross_validation: str = ""
+    folds: int = 0
+
+    @property
+    def trainings(self) -> int:
+        """Trainings of each trial: its folds, or its repeats."""
+        return self.folds or self.repeats
 
     @property
     def default_trial(self) -> int | None:

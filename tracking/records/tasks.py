@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from search_spaces import SearchSpace
 from tracking.records.objective import Rank
-from tracking.records.trials import BestEpoch, TrialSpec
+from tracking.records.trials import ALL_FOLDS, BestEpoch, TrialSpec
 
 ScoresOf = Literal["best", "all"]
 TrainerName = Literal["auto", "compiled", "plain"]
@@ -70,7 +70,10 @@ class TrialTask:
         """Returns whether a checkpoint of the best epoch can be among those kept.
 
         Trials that end later only take places, so a checkpoint that can't stay now can't later.
+        None of a fold stays: the champion is trained on all of them.
         """
         spec = self.spec
+        if spec.fold not in (None, ALL_FOLDS):
+            return False
         rank = spec.objective.rank(best.value, best.epoch, spec.number)
         return self.last_kept is None or rank < self.last_kept

@@ -16,6 +16,8 @@ from tracking.records.verified import differs
 TrialState = Literal["running", "complete", "pruned", "infeasible", "interrupted"]
 Decision = Literal["continue", "prune", "stop"]
 
+ALL_FOLDS = -1
+"""The fold of a training on all folds together: that of a cross-validated study's champion."""
 FINISHED_STATES: frozenset[str] = frozenset({"complete", "pruned", "infeasible"})
 
 
@@ -44,6 +46,8 @@ class TrialSpec:
             those of the default values, if a function of `hp` makes them.
         begun_as: The first trial in the chain that this one continues, whose number the builder
             sees; None for one that starts from the first epoch.
+        fold: Of a cross-validated trial: the fold that this training is validated on, from 0, or
+            `ALL_FOLDS`. Else None.
     """
 
     number: int
@@ -60,6 +64,7 @@ class TrialSpec:
     repeat: int = 0
     begun_as: int | None = None
     class_weight: ClassWeight | None = None
+    fold: int | None = None
 
     @property
     def built_as(self) -> int:
@@ -111,7 +116,7 @@ class BestEpoch:
 
 @dataclass(frozen=True)
 class Repeat:
-    """One training of a repeated trial, under its own seed.
+    """One training of a repeated or cross-validated trial, under its own seed.
 
     Attributes:
         seed: Its seed.
@@ -124,6 +129,9 @@ class Repeat:
         unsaved: See `TrialResult.unsaved`.
         scores_bytes: See `TrialResult.scores_bytes`.
         unscored: See `TrialResult.unscored`.
+        fold: See `TrialSpec.fold`. Weights of a fold are not kept.
+        value: Of a fold: the objective at the trial's best epoch, which all folds have in common;
+            None if the trial has none.
     """
 
     seed: int
@@ -136,6 +144,18 @@ class Repeat:
     unsaved: str = ""
     scores_bytes: int = 0
     unscored: str = ""
+    fold: int | None = None
+    value: float | None = None
+
+    @property
+    def counted(self) -> float:
+        """The objective as it counts for the trial's value."""
+        return self.best.value if self.value is None else self.value
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Repeat:
+        """Reads what `dataclasses.asdict` returns."""
+        return cls(**{**fields, "best": BestEpoch(**fields["best"])})
 
 
 @dataclass(frozen=True)
@@ -157,8 +177,8 @@ class TrialResult:
         trainer_reason: Why it was not compiled, or empty.
         joined: Hyperparameters that the builder declared and the space lacked, as
             `Parameter.to_dict` writes them; the trial had their defaults.
-        repeats: The trainings of a repeated trial. Its value is their mean, its digest that of the
-            best.
+        repeats: The trainings of a repeated trial, or the folds of a cross-validated one. Its value
+            is their mean, its digest that of the best.
         best_repeat: Which of them is the best.
         checkpoint_sha256: Digest of the file of those weights and of the optimizer's variables, by
             `tracking.store.checkpoints`; of a repeated trial that of the best. Empty if there is
@@ -203,9 +223,16 @@ class TrialResult:
     peak_memory_bytes: int = field(default=0, compare=False)
 
     @property
+    def folds(self) -> int:
+        """How many folds of a cross-validated trial were trained."""
+        return sum(repeat.fold is not None for repeat in self.repeats)
+
+    @property
     def spread(self) -> float | None:
         """The standard deviation of the repeats' values (n - 1 in the denominator), or None."""
-        values = [repeat.best.value for repeat in self.repeats]
+        if self.best is None:
+            return None
+        values = [repeat.counted for repeat in self.repeats]
         return statistics.stdev(values) if len(values) > 1 else None
 
     def to_json(self) -> str:
@@ -217,10 +244,7 @@ class TrialResult:
         """Reads what `to_json` wrote."""
         fields = json.loads(text)
         best = fields["best"]
-        repeats = tuple(
-            Repeat(**{**repeat, "best": BestEpoch(**repeat["best"])})
-            for repeat in fields.get("repeats", ())
-        )
+        repeats = tuple(map(Repeat.from_dict, fields.get("repeats", ())))
         return cls(
             **{
                 **fields,
@@ -250,6 +274,8 @@ class TrialRecord:
         verified: Whether plain `model.fit` verified it; see `tracking.records.verified`. Empty if
             it was not compared.
         ended: When it ended, as `started`; 0 while it runs.
+        whole: Of a cross-validated trial: its training on all folds together, if it was the
+            champion. Its best epoch is the trial's, with the values of the folds.
     """
 
     run_id: str
@@ -264,6 +290,7 @@ class TrialRecord:
     losses: int = 0
     verified: str = ""
     ended: int = 0
+    whole: Repeat | None = None
 
     @property
     def number(self) -> int:
@@ -343,14 +370,36 @@ class EndedTrial(TrialRecord):
     def best_training(self) -> tuple[TrialSpec, BestEpoch]:
         """The training that the trial's checkpoint comes from, and its best epoch.
 
-        Of a repeated trial the best of its repeats; of any other the trial itself.
+        Of a cross-validated trial the one on all folds, if there is one. Else of a repeated trial
+        the best of its repeats; of any other the trial itself.
         """
         assert self.result.best is not None, "it has no checkpoint"
+        if self.whole is not None:
+            return self.whole_spec, self.whole.best
         if not self.result.repeats:
             return self.spec, self.result.best
         repeat = self.result.best_repeat
         found = self.result.repeats[repeat]
-        return dataclasses.replace(self.spec, seed=found.seed, repeat=repeat), found.best
+        spec = dataclasses.replace(self.spec, seed=found.seed, repeat=repeat, fold=found.fold)
+        return spec, found.best
+
+    @property
+    def whole_spec(self) -> TrialSpec:
+        """The training of a cross-validated trial on all folds, up to the trial's best epoch."""
+        assert self.result.best is not None, "it has a value"
+        return dataclasses.replace(
+            self.spec,
+            epochs=self.result.best.epoch,
+            repeat=len(self.result.repeats),
+            fold=ALL_FOLDS,
+            goes_on_from=None,
+            initial_epoch=0,
+        )
+
+    @property
+    def checkpoint_of(self) -> int:
+        """Which of its trainings the trial's checkpoint comes from; see `TrialSpec.repeat`."""
+        return self.result.best_repeat if self.whole is None else len(self.result.repeats)
 
 
 def finished_trials(trials: Iterable[TrialRecord]) -> list[EndedTrial]:

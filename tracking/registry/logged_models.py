@@ -77,7 +77,7 @@ def log_metrics_of(
     if logged.model_id not in [o.model_id for o in (outputs.model_outputs if outputs else [])]:
         client.log_outputs(parent, [LoggedModelOutput(logged.model_id, step=best.epoch)])
     known = {metric.key for metric in logged.metrics or []}
-    repeats = trial.result.repeats
+    repeats = trial.result.repeats if trial.whole is None else ()
     run_id = there.run(repeats[trial.result.best_repeat].run_id if repeats else trial.run_id)
     measured = [
         Metric(point.key, point.value, point.timestamp, point.step, model_id=logged.model_id)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tracking.history.reasons import reasons
 from tracking.report.formats import count
@@ -18,7 +20,12 @@ def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
     listed = [
         ("Data set", f"{found.name} ({found.source})" if found.source else found.name),
         *((f"{part} samples", f"{size:,}") for part, size in found.sizes.items()),
-        *((name, _plain(value)) for name, value in found.details.items() if value is not None),
+        *_folds(found.details.get("folds", ())),
+        *(
+            (name, _plain(value))
+            for name, value in found.details.items()
+            if value is not None and name != "folds"
+        ),
         ("SHA-256 of the data", found.digest),
         *((f"SHA-256 of {part}", digest) for part, digest in found.digests.items()),
     ]
@@ -27,7 +34,11 @@ def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
         ("Engine", description.engine),
         ("Pruner", description.pruner),
         ("Trials", f"{description.trials:,}"),
-        ("Repeats", str(description.repeats)),
+        *(
+            [("Cross-validation", f"{description.folds} folds: {description.cross_validation}")]
+            if description.folds
+            else [("Repeats", str(description.repeats))]
+        ),
         ("Epochs", str(description.epochs)),
         ("Batch size", str(description.batch_size)),
         ("Seed", str(description.seed)),
@@ -56,6 +67,14 @@ def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
         ("Environment", "Of the trial that began last.", ran),
     ]
     return [part for part in parts if part[2]]
+
+
+def _folds(folds: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Returns the samples of each fold."""
+    return [
+        (f"Fold {place}", f"{fold['train']:,} for training, {fold['validation']:,} for validation")
+        for place, fold in enumerate(folds, start=1)
+    ]
 
 
 def _numbers(trials: tuple[int, ...]) -> str:

@@ -148,7 +148,8 @@ class StudyData:
         most = max(8, _MOST_POINTS // max(len(found), 1))
         rows: list[dict[str, Any]] = []
         for number, (trial, curve) in found.items():
-            best = None if trial.result.repeats else trial.epoch
+            repeated = trial.result.repeats and not trial.result.folds
+            best = None if repeated else trial.epoch
             step = -(-len(curve) // most)
             epochs = sorted(curve)
             kept = {*epochs[::step], *epochs[-1:], *([best] if best in curve else [])}

@@ -86,6 +86,8 @@ def _asked(data: StudyData) -> tuple[str, ...]:
         for part, name in (("train", "for training"), ("validation", "for validation"))
         if part in sizes
     )
+    if description.folds:
+        samples = f"{sizes['train']:,} samples in {description.folds} folds"
     question = (
         f"Which values of {count(len(data.axes), 'hyperparameter')} give the {way} "
         f"{objective.metric} on {description.data.name}" + (f" ({samples})?" if samples else "?")
@@ -120,11 +122,14 @@ def _trust(data: StudyData, best: EndedTrial | None) -> list[tuple[str, str]]:
         kinds.append(
             (
                 "Spread",
-                f"± {number(spread, 2)} over {len(best.result.repeats)} seeds of the best trial.",
+                f"± {number(spread, 2)} over {len(best.result.repeats)} "
+                f"{'folds' if best.result.folds else 'seeds'} of the best trial.",
             )
         )
     if data.verdict.confirmation is None:
         not_yet = "Not yet: the best trials were not trained again under new seeds."
+        if data.verdict.of_folds:
+            not_yet = "Each fold has a seed of its own; trials of folds don't race under new ones."
         kinds.append(("Confirmed", not_yet))
     return [*kinds, ("Test part", _on_test(data))]
 
@@ -224,7 +229,9 @@ def facts(data: StudyData) -> list[tuple[str, str]]:
     history = data.history
     ended = history.ended
     spent = math.fsum(trial.result.seconds for trial in ended)
-    epochs = sum(trial.result.epochs for trial in ended)
+    epochs = sum(
+        sum(each.epochs for each in trial.result.repeats) or trial.result.epochs for trial in ended
+    )
     return [
         ("Engine", history.description.engine),
         ("Pruner", history.description.pruner),

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracking import tags
-from tracking.records import Objective, StudyDescription, TrialRecord, TrialResult, TrialSpec
+from tracking.records import (
+    Objective,
+    Repeat,
+    StudyDescription,
+    TrialRecord,
+    TrialResult,
+    TrialSpec,
+)
 from tracking.runs.mlflow_names import param_name, to_mlflow
 from tracking.store.folder import Store, local_path
 
@@ -179,6 +186,11 @@ def result_tags(result: TrialResult) -> dict[str, str]:
     return {name: text for name, text in found.items() if text}
 
 
+def _read_whole(found: Mapping[str, str]) -> Repeat | None:
+    text = tags.join_text(found, tags.WHOLE)
+    return None if not text else Repeat.from_dict(json.loads(text))
+
+
 def read_trial(run: Run) -> TrialRecord | None:
     """Reads a trial from its run; None if the run is of another kind.
 
@@ -204,5 +216,6 @@ def read_trial(run: Run) -> TrialRecord | None:
         losses=int(tags.read(found, tags.LOSSES) or 0),
         verified=found.get(tags.VERIFIED, ""),
         ended=run.info.end_time or 0,
+        whole=_read_whole(found),
     )
     return trial if text is None else trial.with_result(TrialResult.from_json(text))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from tracking import tags
-from tracking.records import StudyDescription, TrialRecord, TrialResult
+from tracking.records import Repeat, StudyDescription, TrialRecord, TrialResult
 from tracking.records.studies import sha256
 from tracking.records.verified import DIFFERS
 from tracking.runs.confirmation_runs import end_confirmation_run
@@ -125,6 +126,20 @@ class StudyRuns(TrialRuns):
         self._client.set_terminated(self.parent_run_id, status)
         self._writer.close()
         self.on_written(self.parent_run_id)
+
+    def set_whole(self, run_id: str, whole: Repeat) -> None:
+        """Records that a cross-validated trial was trained on all folds together."""
+        self._writer.settle()
+        text = json.dumps(dataclasses.asdict(whole), sort_keys=True)
+        # The first part last: without it there is none.
+        for name, part in reversed(tags.split_text(tags.WHOLE, text).items()):
+            self._client.set_tag(run_id, name, part)
+        self._report(run_id)
+
+    def release(self) -> None:
+        """Closes the connection to the database, and ends no run."""
+        self._writer.settle()
+        self._writer.close()
 
     def set_verified(self, run_id: str, text: str) -> None:
         """Records whether plain `model.fit` verified a finished trial."""

@@ -144,12 +144,12 @@ class TrialRuns:
         )
 
     def begin_repeat(self, trial_run_id: str, spec: TrialSpec) -> str:
-        """Makes the run of one of a trial's repeats, under the trial's; returns its id."""
+        """Makes the run of one of a trial's repeats or folds, under the trial's; returns its id."""
         return self._begin(
             spec,
             {
                 tags.PARENT: trial_run_id,
-                tags.KIND: "repeat",
+                tags.KIND: "repeat" if spec.fold is None else "fold",
                 tags.REPEAT: str(spec.repeat),
             },
         )
@@ -218,8 +218,14 @@ class TrialRuns:
 
     def _name(self, spec: TrialSpec, result: TrialResult | None, of_repeat: bool) -> str:
         engine = self.description.engine if self.several else ""
-        of_defaults = spec.number == self.description.default_trial
-        return run_name(spec, result, of_repeat=of_repeat, of_defaults=of_defaults, engine=engine)
+        return run_name(
+            spec,
+            result,
+            of_repeat=of_repeat,
+            of_defaults=spec.number == self.description.default_trial,
+            engine=engine,
+            folds=self.description.folds,
+        )
 
     def _note(self, run: _Open, result: TrialResult) -> str:
         number, store = run.spec.number, self.store.root

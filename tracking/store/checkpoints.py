@@ -78,7 +78,8 @@ def check_checkpoint(path: Path, digest: str) -> None:
 def recorded_checkpoints(trial: EndedTrial) -> Iterator[tuple[int, str]]:
     """Yields the repeats of a trial, by number, whose weights were written, with their digests.
 
-    A digest is empty where the record is older than it.
+    Of a cross-validated trial it is the training on all folds. A digest is empty where the record
+    is older than it.
     """
     result = trial.result
     if result.best is None or trial.state not in ("complete", "pruned"):
@@ -86,5 +87,7 @@ def recorded_checkpoints(trial: EndedTrial) -> Iterator[tuple[int, str]]:
     if not result.repeats and not result.unsaved:
         yield 0, result.checkpoint_sha256
     for repeat, each in enumerate(result.repeats):
-        if not each.unsaved:
+        if not each.unsaved and each.fold is None:
             yield repeat, each.checkpoint_sha256
+    if trial.whole is not None:
+        yield trial.checkpoint_of, trial.whole.checkpoint_sha256

@@ -15,6 +15,10 @@ def definition_text(description: StudyDescription) -> str:
     objective, data = description.objective, description.data
     sizes = ", ".join(f"{size} {part}" for part, size in data.sizes.items()) or "not read to an end"
     times = f", {description.repeats} times each" if description.repeats > 1 else ""
+    if description.folds:
+        times = f" of {description.folds} folds"
+        test = f", {data.sizes['test']} test" if "test" in data.sizes else ""
+        sizes = f"{data.sizes['train']} in folds{test}"
     found = "found by tracing the builder"
     if description.declared:
         beside = [n for n in description.space.names if n not in description.declared]
@@ -32,12 +36,22 @@ def definition_text(description: StudyDescription) -> str:
         f"trials     {description.trials}{times}, {description.epochs} epochs, "
         f"batches of {description.batch_size}, seed {description.seed}",
         f"data       {data.name}: {sizes}{', by default' if data.made_by else ''}",
+        *folds_lines(description),
         *data_lines(description),
         *starts,
         f"space      {len(description.space)} hyperparameters, {found}",
     ]
     told = [*warnings, "nothing was trained or written"]
     return "\n".join([*all_wrapped(lines), *parameters, *all_wrapped(told)])
+
+
+def folds_lines(description: StudyDescription) -> list[str]:
+    """Returns how the data of a cross-validated study is split."""
+    if not description.folds:
+        return []
+    how = description.cross_validation
+    drawn = "" if how.isdigit() else f", by {how}"
+    return [f"folds      {description.folds} for each trial{drawn}"]
 
 
 def data_lines(description: StudyDescription) -> list[str]:

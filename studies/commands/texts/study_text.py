@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from studies.commands.texts.definition_text import data_lines
+from studies.commands.texts.definition_text import data_lines, folds_lines
 from studies.commands.texts.trial_tables import all_trials, top_trials
 from studies.commands.texts.values import states
 from studies.engines.engine import Curve
@@ -21,6 +21,7 @@ from tracking.store.folder import default_store_path
 
 _REASONS_SHOWN = 5
 _CURVE = 30
+_FOLDS_SHOWN = 10
 
 
 def study_text(
@@ -137,6 +138,7 @@ def _definition(history: StudyHistory) -> list[str]:
     lines = [
         f"engine     {description.engine}, pruner {description.pruner}",
         f"objective  {description.objective.direction} {description.objective.metric}",
+        *folds_lines(description),
         *data_lines(description),
     ]
     return [*lines, f"also at    {history.server}"] if history.server else lines
@@ -209,6 +211,11 @@ def _how(trial: EndedTrial) -> str:
         pruned = f", pruned at {trial.result.epochs}" if trial.state == "pruned" else ""
         return f"at epoch {trial.best.epoch}{pruned} of {trial.spec.epochs}"
     spread = trial.result.spread
-    values = ", ".join(f"{repeat.best.value:.6g}" for repeat in trial.result.repeats)
+    values = ", ".join(f"{repeat.counted:.6g}" for repeat in trial.result.repeats)
     plus_minus = "" if spread is None else f"± {spread:.2g}, "
-    return f"{plus_minus}the mean of {values}"
+    if not trial.result.folds:
+        return f"{plus_minus}the mean of {values}"
+    at = f"at epoch {trial.best.epoch} of {trial.spec.epochs}"
+    if trial.result.folds > _FOLDS_SHOWN:
+        return f"{plus_minus}{at}, the mean of {trial.result.folds} folds"
+    return f"{plus_minus}{at}, the mean of the folds' {values}"

@@ -11,7 +11,7 @@ from studies.lines import all_wrapped, printable
 from tracking.history.sparkline import sparkline
 from tracking.history.study_history import StudyHistory
 from tracking.history.summary import shell_commands
-from tracking.records import EndedTrial, TrialRecord
+from tracking.records import EndedTrial, TrialRecord, TrialResult
 from tracking.store.folder import default_store_path
 
 _CURVE = 60
@@ -35,7 +35,10 @@ def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
     if trial.number == history.description.default_trial:
         lines[0] += "; it has the defaults"
     if trial.best is not None:
-        lines.append(f"value      {metric} {shown(trial.best.value)} at epoch {trial.best.epoch}")
+        value = shown(trial.best.value)
+        if isinstance(trial, EndedTrial) and trial.result.spread is not None:
+            value += f" ± {trial.result.spread:.2g}"
+        lines.append(f"value      {metric} {value} at epoch {trial.best.epoch}")
     drawn = sparkline([m[metric] for m in epochs.values() if metric in m], _CURVE)
     if drawn:
         lines.append(f"curve      {drawn}")
@@ -70,11 +73,9 @@ def _outcome(history: StudyHistory, trial: EndedTrial) -> list[str]:
     lines.append(f"trained    {result.epochs} epochs in {result.seconds:.1f} s{trained}{why}")
     if result.peak_memory_bytes:
         lines.append(f"memory     {result.peak_memory_bytes / 2**30:.2f} GiB at its peak")
-    lines += [
-        f"repeat {number:<4}{shown(repeat.best.value)} at epoch {repeat.best.epoch}, "
-        f"seed {repeat.seed}"
-        for number, repeat in enumerate(result.repeats)
-    ]
+    lines += _trainings(result)
+    if trial.whole is not None:
+        lines.append(f"champion   trained on all folds together, {trial.whole.epochs} epochs")
     if result.unsaved:
         lines.append(f"checkpoint none: {result.unsaved}")
     if result.unscored:
@@ -85,6 +86,22 @@ def _outcome(history: StudyHistory, trial: EndedTrial) -> list[str]:
     if uri := history.model_uri(trial):
         lines.append(f"model      {uri}")
     return lines
+
+
+def _trainings(result: TrialResult) -> list[str]:
+    """Returns a line for each repeat or fold."""
+    if not result.folds:
+        return [
+            f"repeat {number:<4}{shown(repeat.best.value)} at epoch {repeat.best.epoch}, "
+            f"seed {repeat.seed}"
+            for number, repeat in enumerate(result.repeats)
+        ]
+    return [
+        f"fold {number:<6}{shown(fold.counted)}"
+        + ("" if fold.value is None or fold.epochs == 1 else f", best {shown(fold.best.value)}")
+        + f" at epoch {fold.best.epoch}, seed {fold.seed}"
+        for number, fold in enumerate(result.repeats, start=1)
+    ]
 
 
 def _epochs(trial: TrialRecord, epochs: dict[int, dict[str, float]]) -> list[str]:

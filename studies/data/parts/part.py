@@ -99,3 +99,30 @@ def _closed(array: np.ndarray) -> np.ndarray:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def joined(first: Part, second: Part) -> Part:
+    """Returns the samples of two parts, those of the first one first."""
+    weights = None
+    if first.sample_weight is not None or second.sample_weight is not None:
+        weights = np.concatenate([_weights(first, second), _weights(second, first)])
+    return Part(
+        _concatenated(first.x, second.x), _concatenated(first.y, second.y), weights, first.alone
+    )
+
+
+def _weights(part: Part, other: Part) -> np.ndarray:
+    """Returns the weights of a part; without, all samples count 1."""
+    if part.sample_weight is not None:
+        return part.sample_weight
+    assert other.sample_weight is not None, "one of them has some"
+    return np.ones((len(part), *other.sample_weight.shape[1:]), other.sample_weight.dtype)
+
+
+def _concatenated(first: Arrays, second: Arrays) -> Arrays:
+    if isinstance(first, dict) and isinstance(second, dict):
+        return {name: np.concatenate([first[name], second[name]]) for name in first}
+    if isinstance(first, tuple) and isinstance(second, tuple):
+        return tuple(np.concatenate(pair) for pair in zip(first, second, strict=True))
+    joined: Arrays = map_arrays(lambda array: np.concatenate([array, second]), first)
+    return joined

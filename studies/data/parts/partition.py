@@ -42,7 +42,7 @@ def make_splits(contents: Contents, options: Options) -> Splits:
     study can be run on the data.
     """
     pool = contents.pool
-    ready, sizes = _sort_out(contents, options)
+    ready, sizes = sorted_out(contents, options)
     for part in ready.values():
         check_same_shape(part, pool)
     pool, ready, class_names = numbered(pool, ready, options.class_names)
@@ -59,11 +59,11 @@ def make_splits(contents: Contents, options: Options) -> Splits:
         # A random split, or one of small classes, may leave the training part without a class.
         check_several_classes(labels[indices["train"]], f"The training part of {pool.y_name}")
     # Copies: the user may change the arrays later.
-    x = {name: _taken(pool.x, chosen) for name, chosen in indices.items()}
+    x = {name: rows_of(pool.x, chosen) for name, chosen in indices.items()}
     x |= {name: map_arrays(taken, part.x) for name, part in ready.items()}
-    y = {name: _taken(pool.y, chosen) for name, chosen in indices.items()}
+    y = {name: rows_of(pool.y, chosen) for name, chosen in indices.items()}
     y |= {name: map_arrays(taken, part.y) for name, part in ready.items()}
-    weights = _weights(pool, indices, ready)
+    weights = weights_by_part(pool, indices, ready)
     example = examples_of(x["train"])
     x, prepared = preprocessed(options.preprocess, x, options.seed)
     # As Keras passes on arrays without targets: it would take a tuple for (x, y).
@@ -73,13 +73,13 @@ def make_splits(contents: Contents, options: Options) -> Splits:
         parts["train"],
         parts["validation"],
         parts.get("test"),
-        classes=None if labels is None else _count(pool, labels, ready),
+        classes=None if labels is None else classes_of(pool, labels, ready),
         preprocessing=preprocessing_name(options.preprocess),
         given=Given(example, prepared, pool.columns, class_names),
     )
 
 
-def _sort_out(
+def sorted_out(
     contents: Contents, options: Options
 ) -> tuple[dict[str, Samples], dict[str, float | int]]:
     """Returns the ready-made parts, and the sizes of those to split off, test first."""
@@ -102,11 +102,12 @@ def _sort_out(
     return ready, sizes
 
 
-def _taken(arrays: Arrays, chosen: np.ndarray) -> Any:
+def rows_of(arrays: Arrays, chosen: np.ndarray) -> Any:
+    """Returns a copy of some rows of arrays; see `taken`."""
     return map_arrays(lambda array: taken(array, chosen), arrays)
 
 
-def _weights(
+def weights_by_part(
     pool: Samples, indices: Mapping[str, np.ndarray], ready: Mapping[str, Samples]
 ) -> dict[str, np.ndarray | None]:
     """Returns the sample weights of each part, copied; None for a part without."""
@@ -121,7 +122,7 @@ def _weights(
     return found
 
 
-def _count(pool: Samples, labels: np.ndarray, ready: Mapping[str, Samples]) -> int:
+def classes_of(pool: Samples, labels: np.ndarray, ready: Mapping[str, Samples]) -> int:
     """Counts the classes of all parts, which must all be classes."""
     everywhere = [labels]
     assert isinstance(pool.y, np.ndarray), "several targets have no labels"

@@ -84,6 +84,11 @@ def export_script(
     progress = progress or NoProgress()
     trial = trial_to_export(history, number)
     name = history.description.name
+    if trial.result.folds:
+        raise StudyError(
+            f"Trial {trial.number} of {name!r} is cross-validated, and a script of plain Keras "
+            "trains once. `kerastudy reproduce` trains its folds again by model.fit."
+        )
     script = file_for(output, f"{name}-trial-{trial.number}.py", force)
     beside = script.with_suffix(".npz")
     check_free(beside, force)

@@ -48,6 +48,14 @@ def build_model(study: StudyDefinition, hp: Hyperparameters) -> keras.Model:
     return model
 
 
+def without_watching(
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> tuple[list[keras.callbacks.Callback], list[keras.callbacks.Callback]]:
+    """Returns callbacks for a training without validation data, and those that watch it."""
+    watching = [c for c in callbacks if str(getattr(c, "monitor", "")).startswith("val_")]
+    return [callback for callback in callbacks if callback not in watching], watching
+
+
 def check_model(study: StudyDefinition, returned: Any) -> keras.Model:
     """Returns what a builder returned if it is a Keras model; else raises BuilderError."""
     import keras

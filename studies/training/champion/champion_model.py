@@ -28,7 +28,7 @@ from studies.training.models import scalars
 from studies.training.process.determinism import begin_trial
 from studies.training.streamed_batches import StreamedBatches
 from studies.training.variables import as_built
-from tracking.records import TrialSpec
+from tracking.records import ALL_FOLDS, TrialSpec
 from tracking.records.validation_predictions import predictions_beside
 
 if TYPE_CHECKING:
@@ -57,8 +57,11 @@ def save_champion(
     """
     try:
         model = rebuilt(study, space, splits, spec, checkpoint)
-        metrics = evaluated(model, splits, spec.batch_size) if model.compiled else {}
-        predictions = _predictions(model, splits, spec)
+        # Trained on all folds, it has no validation data.
+        validated = spec.fold != ALL_FOLDS
+        compared = model.compiled and validated
+        metrics = evaluated(model, splits, spec.batch_size) if compared else {}
+        predictions = _predictions(model, splits, spec) if validated else ""
         if predictions:
             predictions_beside(folder).write_text(predictions, encoding="utf-8")
         save_for_mlflow(model, splits, requirements, folder, study.build)

@@ -70,9 +70,10 @@ def identity_of(spec: TrialSpec) -> str:
     builder sees.
     """
     fields = {**dataclasses.asdict(spec), "built_as": spec.built_as}
-    if spec.class_weight is None:
-        # Left out, as in older states.
-        del fields["class_weight"]
+    for name in ("class_weight", "fold"):
+        if fields[name] is None:
+            # Left out, as in older states.
+            del fields[name]
     computed = {name: value for name, value in fields.items() if name not in _NOT_COMPUTED}
     return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()
 

@@ -52,9 +52,11 @@ def version_description(
     _, best = trial.best_training
     command = reproduce_command(description, trial.number, None, several=True)
     files = logged_model_page(experiment_id, model_id)
+    folds = trial.result.folds
+    of_folds = f" (the mean of {folds} folds; it is trained on all of them)" if folds else ""
     lines = [
         f"{plain(description.objective.metric)} {best.value:.6g} at epoch {best.epoch} of "
-        f"{link(f'trial {trial.number}', run_page(experiment_id, run_id))}. Its "
+        f"{link(f'trial {trial.number}', run_page(experiment_id, run_id))}{of_folds}. Its "
         f"{link('files', files)} have the signature and an input example. To train it again by "
         "plain model.fit, and compare:",
     ]

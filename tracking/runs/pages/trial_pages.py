@@ -14,6 +14,18 @@ from tracking.runs.pages.markdown import code_block, plain
 _SHOWN: Final = 30
 
 
+def training_name(number: int, folds: int = 0) -> str:
+    """Returns what people call one of a trial's trainings, such as ``repeat 0`` or ``fold 1 of 5``.
+
+    Args:
+        number: Its number, from 0; that after the last fold is the training on all of them.
+        folds: Folds of a trial; 0: it is repeated.
+    """
+    if not folds:
+        return f"repeat {number}"
+    return "all folds" if number >= folds else f"fold {number + 1} of {folds}"
+
+
 def run_name(
     spec: TrialSpec,
     result: TrialResult | None = None,
@@ -21,19 +33,22 @@ def run_name(
     of_repeat: bool = False,
     of_defaults: bool = False,
     engine: str = "",
+    folds: int = 0,
 ) -> str:
     """Returns the name of a trial's run, such as ``#15 · val_accuracy 0.9743 @ epoch 5``.
 
     Args:
         spec: The trial, or one of its repeats.
         result: Its result, if it has one.
-        of_repeat: Whether it is one of the repeats.
+        of_repeat: Whether it is one of the repeats, or folds.
         of_defaults: Whether it is the trial that has the space's defaults.
         engine: The engine, if the study has several.
+        folds: Folds of a trial, or 0.
     """
     number = f"#{spec.number}" + (" defaults" if of_defaults else "")
-    number += f" repeat {spec.repeat}" if of_repeat else ""
-    return " · ".join(filter(None, (number, _outcome(spec, result), engine)))
+    number += f" {training_name(spec.repeat, folds)}" if of_repeat else ""
+    outcome = _outcome(spec, result, 0 if of_repeat else folds)
+    return " · ".join(filter(None, (number, outcome, engine)))
 
 
 def trial_note(
@@ -71,22 +86,27 @@ def short(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _outcome(spec: TrialSpec, result: TrialResult | None) -> str:
+def _outcome(spec: TrialSpec, result: TrialResult | None, folds: int = 0) -> str:
     if result is None:
         return "running"
+    if result.state == "pruned" and result.folds:
+        return f"pruned in {training_name(result.folds - 1, folds)}"
     if result.state == "pruned":
         return f"pruned at epoch {result.epochs}"
     if result.state != "complete" or result.best is None:
         return result.state
     metric = spec.objective.metric
     if result.spread is not None:
-        return f"{metric} {result.best.value:.4g} ± {result.spread:.2g}"
+        at = f" @ epoch {result.best.epoch}" if result.folds else ""
+        return f"{metric} {result.best.value:.4g} ± {result.spread:.2g}{at}"
     return f"{metric} {result.best.value:.4g} @ epoch {result.best.epoch}"
 
 
 def _verdict(spec: TrialSpec, result: TrialResult) -> str:
     state = result.state.capitalize()
-    if result.state == "pruned":
+    if result.state == "pruned" and result.folds:
+        state += f" in its fold {result.folds}"
+    elif result.state == "pruned":
         state += f" after {result.epochs} of {spec.epochs} epochs"
     elif result.state == "complete":
         state += f" after {result.epochs} epochs"
@@ -94,5 +114,6 @@ def _verdict(spec: TrialSpec, result: TrialResult) -> str:
         return state
     value = f"{plain(spec.objective.metric)} {result.best.value:.6g}"
     if result.spread is not None:
-        return f"{state}: {value} ± {result.spread:.2g} over {len(result.repeats)} repeats"
+        what = f"folds, at epoch {result.best.epoch}" if result.folds else "repeats"
+        return f"{state}: {value} ± {result.spread:.2g} over {len(result.repeats)} {what}"
     return f"{state}: {value} at epoch {result.best.epoch}"

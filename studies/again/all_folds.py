@@ -1,0 +1,157 @@
+"""Trains the configuration of a cross-validated trial on all folds together, and records it.
+
+That is the model of the champion. Plain `model.fit` trains it, for the trial's best epoch, with its
+seed. It has no validation data, and so no value of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from search_spaces.errors import StudyError
+from studies.executors.executor import Executor
+from studies.progress import Progress
+from tracking.history.study_history import StudyHistory
+from tracking.records import (
+    ALL_FOLDS,
+    Decision,
+    EndedTrial,
+    EpochResult,
+    Repeat,
+    TrialResult,
+    TrialSpec,
+    TrialTask,
+)
+from tracking.runs.study_runs import StudyRuns
+from tracking.store.atomic import one_before
+
+# Attempts, if its process dies.
+_ATTEMPTS = 3
+
+
+class AllFolds:
+    """Trains one trial on all folds. A `Handler` of the executor's.
+
+    Args:
+        runs: The study, open for writing, perhaps under another engine.
+        history: The study, under the trial's engine.
+        trial: One with a value.
+        progress: Shows messages, and each epoch.
+
+    Attributes:
+        stopping: Whether it ends after its present epoch.
+    """
+
+    def __init__(
+        self, runs: StudyRuns, history: StudyHistory, trial: EndedTrial, progress: Progress
+    ) -> None:
+        self._trial, self._progress = trial, progress
+        self._present, self._history = runs, history
+        self._runs = _runs_of(history, runs)
+        self.stopping = False
+        self._run_id = ""
+        self._result: TrialResult | None = None
+        self._lost = ""
+
+    def train(self, executor: Executor) -> EndedTrial | None:
+        """Trains it, from where an interrupted training ended; records it below the trial's run.
+
+        Returns:
+            The trial with its new training; None if it was stopped.
+
+        Raises:
+            StudyError: If it can't be trained, or its weights can't be saved.
+        """
+        trial, spec = self._trial, self._trial.whole_spec
+        self._progress.say(
+            f"training trial {trial.number} on all folds together by model.fit, "
+            f"{spec.epochs} epochs"
+        )
+        try:
+            for attempt in range(1, _ATTEMPTS + 1):
+                self._begin(executor, replace(spec, attempt=attempt))
+                if self._result is not None:
+                    return self._recorded(self._result)
+                self._progress.say(f"trial {trial.number}: {self._lost}")
+        finally:
+            self._progress.trial_gone(trial.number)
+            if self._runs is not self._present:
+                self._runs.release()
+        raise self._failed(f"{_ATTEMPTS} attempts, and in each {self._lost}")
+
+    def on_epoch(self, epoch: EpochResult) -> Decision:
+        """See `Handler.on_epoch`."""
+        self._runs.log_epoch(self._run_id, epoch)
+        self._progress.epoch_ended(epoch)
+        ends = epoch.epoch >= self._trial.whole_spec.epochs
+        return "stop" if self.stopping and not ends else "continue"
+
+    def on_result(self, result: TrialResult) -> None:
+        """See `Handler.on_result`."""
+        self._result = result
+
+    def on_lost(self, spec: TrialSpec, reason: str, out_of_memory: bool = False) -> None:
+        """See `Handler.on_lost`."""
+        self._lost = reason
+
+    def _begin(self, executor: Executor, spec: TrialSpec) -> None:
+        files, space = self._runs.files, self._history.description.space
+        self._lost = ""
+        self._run_id = self._runs.begin_repeat(self._trial.run_id, spec)
+        self._progress.trial_begins(spec)
+        checkpoint = files.checkpoint(spec.number, spec.repeat)
+        state = files.state(spec.number, spec.repeat)
+        try:
+            # A replacement of a worker that died may still be starting.
+            while not executor.free:
+                executor.wait(self)
+            executor.submit(TrialTask(spec, space, checkpoint, state, trainer="plain"))
+            while self._result is None and not self._lost:
+                executor.wait(self)
+        finally:
+            if self._result is None:
+                self._runs.close_left_running(replace(self._trial, run_id=self._run_id))
+
+    def _recorded(self, result: TrialResult) -> EndedTrial | None:
+        """Records the result; returns the trial with it, or None if it was stopped."""
+        spec, best = self._trial.whole_spec, self._trial.best
+        assert best is not None, "it has a value"
+        # It has no value, and MLflow must not show its training loss as one.
+        self._runs.finish_trial(self._run_id, replace(result, best=None))
+        if result.state == "interrupted":
+            return None
+        why = result.reason or result.unsaved
+        if result.state != "complete" or why:
+            raise self._failed(why or f"it is {result.state}")
+        whole = Repeat(
+            spec.seed,
+            self._run_id,
+            result.epochs,
+            replace(best, epoch=result.epochs),
+            result.weights_sha256,
+            result.seconds,
+            result.checkpoint_sha256,
+            fold=ALL_FOLDS,
+        )
+        self._runs.set_whole(self._trial.run_id, whole)
+        state = self._runs.files.state(spec.number, spec.repeat)
+        for path in (state, one_before(state)):
+            path.unlink(missing_ok=True)
+        return replace(self._trial, whole=whole)
+
+    def _failed(self, why: str) -> StudyError:
+        return StudyError(
+            f"Trial {self._trial.number} can't be trained on all folds together: {why}"
+        )
+
+
+def _runs_of(history: StudyHistory, present: StudyRuns) -> StudyRuns:
+    """Returns the study under the trial's engine, open for writing."""
+    if history.parent_run_id == present.parent_run_id:
+        return present
+    runs = StudyRuns(
+        history.store, history.experiment_id, history.parent_run_id, history.description
+    )
+    # What follows the present engine's runs follows these too.
+    runs.written, runs.on_written = present.written, present.on_written
+    return runs
