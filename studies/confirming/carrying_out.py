@@ -146,10 +146,10 @@ def _confirmed(
     scores, unscored = scores_of_race(plan, done, ranking)
     notes += [unscored] if unscored else []
     reading = None
-    if plan.tests:
+    if plan.tests and not unscored:
         reading = read_test_part(plan, done, runs, ranking[0], progress)
     else:
-        notes.append(_why_not_tested(plan))
+        notes.append(_why_not_tested(plan, unscored))
     return make_outcome(
         plan,
         done,
@@ -177,7 +177,13 @@ def _note(found: Confirmation) -> str:
     return f"**{plain(' '.join(said))}**\n\n{plain(' '.join(grounds(found.corrected, found)))}"
 
 
-def _why_not_tested(plan: Plan) -> str:
+def _why_not_tested(plan: Plan, unscored: str) -> str:
+    if plan.tests and unscored:
+        return (
+            "The test part was left sealed: without scores of samples there is no interval. "
+            "Confirm a study whose objective is a mean over samples, such as an accuracy or a "
+            "loss."
+        )
     if "test" in plan.history.description.data.digests:
         return "The test part was left sealed, as asked."
     return (
