@@ -89,7 +89,9 @@ def check(style: str, history: StudyHistory) -> TrialRecord:
     exhaustive_but(
         set(STYLES)
         - {"fit_preprocesses", "fit_returns_dict", "fit_returns_number", "optuna_class"}
-        - {"fit_returns_history", "late_hyperparameters", "nested_optimizers", "name_scopes"},
+        - {"fit_returns_history", "late_hyperparameters", "nested_optimizers", "name_scopes"}
+        - {"fit_tunes_epochs", "fit_by_folds", "layers_in_a_loop", "optuna_steps", "tuner_space"}
+        - {"part_not_tunable", "steps_of_parts"},
         STYLES,
     ),
 )

@@ -161,6 +161,7 @@ def test_trials_that_end_their_process_go_on_or_are_given_up(
     assert_tidy(folder, "store")
 
 
+@pytest.mark.exhaustive  # In one process the trainers' conformance suite shows it.
 def test_a_damaged_state_costs_the_epochs_since_the_one_before_and_is_told(
     folder: Path, undisturbed: StudyHistory
 ) -> None:

@@ -33,7 +33,13 @@ CALLBACKS = """def callbacks(hp):
 """
 
 
-@pytest.mark.parametrize(("state", "factor"), [("pruned", "-9.0"), ("complete", 'float("nan")')])
+@pytest.mark.parametrize(
+    ("state", "factor"),
+    [
+        ("pruned", "-9.0"),
+        pytest.param("complete", 'float("nan")', marks=pytest.mark.exhaustive),
+    ],
+)
 def test_a_trial_that_ended_early_is_chosen_registered_and_reproduced(
     tmp_path: Path, state: str, factor: str
 ) -> None:

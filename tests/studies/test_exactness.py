@@ -48,7 +48,7 @@ MORE_OF_THE_SAME = {
     *("pooled", "clipped", "branched", "measured", "binary"),
     *("volumes", "gated", "restarted", "stepped", "slowed", "augmented", "dropout_in_a_row"),
     *("attentive", "embedded", "momentum", "noises", "frozen", "scheduled_freely"),
-    *("decayed", "rescaled"),
+    *("decayed", "rescaled", "averaged", "seeded"),
 }
 
 
