@@ -16,6 +16,7 @@ from tracking.records.confirmations import Confirmation, Interval
 _TRAIN, _PART = 1000, 360
 _TRIALS, _EPOCHS, _BATCH = 12, 6, 50
 _TRUTH_SEEDS = 10
+_STUDIES_OF_A_STORE = 20
 
 
 class Images:
@@ -28,15 +29,19 @@ class Images:
         rest: All others: what stands for infinitely many.
     """
 
-    def __init__(self, path: Path, seed: int) -> None:
-        with np.load(path) as file:
-            x = np.concatenate([file["x_train"], file["x_test"]]).reshape(-1, 784)
-            y = np.concatenate([file["y_train"], file["y_test"]])
+    def __init__(self, x: np.ndarray, y: np.ndarray, seed: int) -> None:
         order = np.random.default_rng(seed).permutation(len(x))
         bounds = np.cumsum([_TRAIN, _PART, _PART])
-        x, y = (x[order] / 255).astype(np.float32), y[order].astype(np.int64)
-        parts = zip(np.split(x, bounds), np.split(y, bounds), strict=True)
+        parts = zip(np.split(x[order], bounds), np.split(y[order], bounds), strict=True)
         self.train, self.validation, self.test, self.rest = parts
+
+
+def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Returns all images, their pixels between 0 and 1, and their classes."""
+    with np.load(path) as file:
+        x = np.concatenate([file["x_train"], file["x_test"]]).reshape(-1, 784)
+        y = np.concatenate([file["y_train"], file["y_test"]])
+    return (x / 255).astype(np.float32), y.astype(np.int64)
 
 
 def build(hp: Any) -> Any:
@@ -71,12 +76,12 @@ def real_studies(path: Path, studies: int, first: int = 0) -> dict[str, Any]:
     """
     held = {"corrected": 0, "confirmed": 0}
     errors: dict[str, list[float]] = {"reported": [], "corrected": [], "confirmed": []}
+    x, y = read(path)
+    folder = Path(tempfile.mkdtemp())
     for number in range(first, first + studies):
-        folder = Path(tempfile.mkdtemp())
-        try:
-            found, model, expected = _one(Images(path, number), number, folder)
-        finally:
+        if (number - first) % _STUDIES_OF_A_STORE == 0:
             shutil.rmtree(folder)
+        found, model, expected = _one(Images(x, y, number), number, folder)
         if found.corrected is None or found.confirmed is None:
             raise ks.StudyError(f"study {number} has no verdict: {' '.join(found.notes)}")
         held["corrected"] += _holds(found.corrected.estimate, model)
@@ -90,6 +95,7 @@ def real_studies(path: Path, studies: int, first: int = 0) -> dict[str, Any]:
             file=sys.stderr,
             flush=True,
         )
+    shutil.rmtree(folder)
     biases = {f"bias of the {k}": 100 * float(np.mean(each)) for k, each in errors.items()}
     return {"studies": studies, **held, **biases}
 
@@ -102,7 +108,7 @@ def _one(images: Images, seed: int, folder: Path) -> tuple[Confirmation, float, 
         *parts["train"], validation=parts["validation"], test=parts["test"], name="mnist"
     )
     study = ks.Study(
-        "mnist",
+        f"mnist {seed}",
         data=data,
         build=build,
         space=ks.SearchSpace(ks.learning_rate(1e-4, 1e-1), ks.dropout(0.0, 0.7)),
@@ -113,9 +119,9 @@ def _one(images: Images, seed: int, folder: Path) -> tuple[Confirmation, float, 
         seed=seed,
     )
     options: dict[str, Any] = {"store": folder / "store", "progress": False}
-    study.launch(report=False, **options)
+    study.launch(report=False, verify="off", **options)
     found = study.confirm(**options)
-    history = ks.read_study("mnist", store=folder / "store")
+    history = ks.read_study(study.name, store=folder / "store")
     model = history.trial(found.reported_trial).load_model(trust=True)
     values = history.trial(found.winner).params
     return found, _accuracy(model, images.rest), _expected(values, images, seed)
@@ -127,9 +133,16 @@ def _expected(values: Any, images: Images, seed: int) -> float:
 
     x, y = images.validation
     found = []
+    # One model, whose steps are traced once; each training begins with a new one's weights.
+    model = build(values)
+    model.optimizer.build(model.trainable_variables)
     for further in range(_TRUTH_SEEDS):
         keras.utils.set_random_seed(1_000_003 * (seed + 1) + further)
-        model = build(values)
+        new = build(values)
+        new.optimizer.build(new.trainable_variables)
+        model.set_weights(new.get_weights())
+        for variable, value in zip(model.optimizer.variables, new.optimizer.variables, strict=True):
+            variable.assign(value)
         best, weights = -1.0, model.get_weights()
         for _ in range(_EPOCHS):
             model.fit(*images.train, batch_size=_BATCH, verbose=0)

@@ -135,7 +135,7 @@ def _key(history: StudyHistory, trials: Sequence[EndedTrial]) -> str:
     if folder.is_dir():
         with os.scandir(folder) as entries:
             sizes = [(e.name, e.stat().st_size) for e in entries if ".scores." in e.name]
-    facts = [(t.run_id, t.value, t.epoch, t.result.weights_sha256) for t in trials]
+    facts = [(t.number, t.value, t.epoch, t.result.weights_sha256) for t in trials]
     text = json.dumps([_VERSION, facts, sorted(sizes)])
     return hashlib.sha256(text.encode()).hexdigest()
 

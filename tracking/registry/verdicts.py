@@ -39,17 +39,17 @@ def set_verdict(history: StudyHistory) -> None:
 
 def write_verdict(client: MlflowClient, version: ModelVersion | None, text: str) -> None:
     """Writes a verdict, which may be empty, on a champion in a store or on a server."""
-    known = "" if version is None else version.tags.get(tags.VERDICT, "")
-    if version is None or text == known:
+    if version is None:
         return
-    if text:
-        client.set_model_version_tag(version.name, version.version, tags.VERDICT, text)
-    else:
-        client.delete_model_version_tag(version.name, version.version, tags.VERDICT)
     description = version.description or ""
-    changed = with_verdict(description, known, text)
+    changed = with_verdict(description, text)
     if changed != description:
         client.update_model_version(version.name, version.version, changed)
+    known = version.tags.get(tags.VERDICT, "")
+    if text and text != known:
+        client.set_model_version_tag(version.name, version.version, tags.VERDICT, text)
+    elif known and not text:
+        client.delete_model_version_tag(version.name, version.version, tags.VERDICT)
 
 
 def _is_on(verdict: StudyVerdict, history: StudyHistory, facts: Mapping[str, str]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tracking.records import EndedTrial, StudyDescription
 from tracking.runs.pages.addresses import logged_model_page, run_page, view_page
 from tracking.runs.pages.commands import reproduce_command
@@ -63,13 +65,12 @@ def version_description(
     return "\n".join([*lines, *code_block([command])]).rstrip()
 
 
-def with_verdict(text: str, former: str, verdict: str) -> str:
+def with_verdict(text: str, verdict: str) -> str:
     """Returns a version's description that begins with the verdict on its study.
 
     Args:
-        text: The description, which a person may have changed.
-        former: The verdict that it begins with, or empty.
+        text: The description, which a person may have changed, with a former verdict or without.
         verdict: The present verdict, or empty.
     """
-    text = text.removeprefix(f"**{plain(former)}**").lstrip()
+    text = re.sub(r"\A\*\*Reported [^\n]*\*\*\s*", "", text)
     return f"**{plain(verdict)}**\n\n{text}" if verdict else text
