@@ -79,8 +79,10 @@ def real_studies(path: Path, studies: int, first: int = 0) -> dict[str, Any]:
     x, y = read(path)
     folder = Path(tempfile.mkdtemp())
     for number in range(first, first + studies):
-        if (number - first) % _STUDIES_OF_A_STORE == 0:
+        if number > first and (number - first) % _STUDIES_OF_A_STORE == 0:
             shutil.rmtree(folder)
+            # Another one: the database of the former is still open.
+            folder = Path(tempfile.mkdtemp())
         found, model, expected = _one(Images(x, y, number), number, folder)
         if found.corrected is None or found.confirmed is None:
             raise ks.StudyError(f"study {number} has no verdict: {' '.join(found.notes)}")
