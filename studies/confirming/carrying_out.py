@@ -20,7 +20,7 @@ from tracking.history.confirmations import read_trainings, runs_of
 from tracking.history.study_history import StudyHistory
 from tracking.history.trial_scores import scores_of
 from tracking.history.verdicts import study_verdict
-from tracking.mirror import Mirror
+from tracking.mirror import mirrored
 from tracking.records.confirmations import Confirmation
 from tracking.registry.verdicts import renew_verdict
 from tracking.report.write import renew_report
@@ -31,8 +31,6 @@ from tracking.statistics.sentences import grounds, verdict_sentences
 from tracking.store.atomic import remove_pieces
 from tracking.store.folder import default_store_path
 
-# For a confirmation that ends by an error, or at once.
-_SECONDS_AFTER_AN_ERROR = 10.0
 _UNCORRECTED = "The best value can't be corrected for the choice"
 
 
@@ -199,13 +197,8 @@ def _mirrored(history: StudyHistory, runs: ConfirmationRuns, progress: Progress)
     if not history.server:
         yield
         return
-    mirror = Mirror(history.store, history.description.name, history.server, progress.say)
-    runs.on_written = mirror.changed
-    mirror.start()
-    try:
+    name = history.description.name
+    with mirrored(history.store, name, history.server, progress.say) as mirror:
+        runs.on_written = mirror.changed
         yield
-    except BaseException:
-        mirror.close(_SECONDS_AFTER_AN_ERROR)
-        raise
-    mirror.changed(history.parent_run_id)
-    mirror.close()
+        mirror.changed(history.parent_run_id)

@@ -8,10 +8,7 @@ from typing import get_args
 
 from search_spaces.errors import StudyError
 from studies.champion.checkpoints import opened
-from studies.confirming.carrying_out import carry_out, corrected_again
-from studies.confirming.executors import opened_executor
 from studies.confirming.plan import ConfirmOptions, make_plan
-from studies.confirming.rescoring import rescore_trials, trials_without_scores
 from studies.definition.settings import check_count
 from studies.definition.study_definition import StudyDefinition
 from studies.executors import ExecutorName
@@ -110,6 +107,11 @@ def confirm_study(
         workers: How many worker processes run trainings, if not.
         progress: Shows progress.
     """
+    # Late: `import kerastudy` needs none of what trains.
+    from studies.confirming.carrying_out import carry_out, corrected_again
+    from studies.confirming.executors import opened_executor
+    from studies.confirming.rescoring import rescore_trials, trials_without_scores
+
     progress = progress or NoProgress()
     make_plan(history, options)
     with history.store.lock_study(history.description.name, history.experiment_id):

@@ -6,12 +6,9 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from tracking import tags
-from tracking.mirror import Mirror, check_server, server_of_environment
+from tracking.mirror import check_server, mirrored, server_of_environment
 from tracking.runs.study_runs import StudyRuns
 from tracking.store.folder import Store
-
-# For a study that ends by an error, or at once.
-_SECONDS_AFTER_AN_ERROR = 10.0
 
 
 def server_for(store: Store | None, name: str, asked: str | None) -> str | None:
@@ -50,12 +47,6 @@ def mirroring(runs: StudyRuns, address: str | None, say: Callable[[str], None]) 
         yield
         return
     say(f"the MLflow server {address} gets this study too")
-    mirror = Mirror(store, name, address, say)
-    runs.on_written = mirror.changed
-    mirror.start()
-    try:
+    with mirrored(store, name, address, say) as mirror:
+        runs.on_written = mirror.changed
         yield
-    except BaseException:
-        mirror.close(_SECONDS_AFTER_AN_ERROR)
-        raise
-    mirror.close()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from studies.definition.settings import check_engine
 from studies.results.models import existing_store
-from tracking.diagnosis.diagnose import Diagnosis
-from tracking.diagnosis.diagnose import diagnose as diagnose_record
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.store.folder import Store, default_store_path
+
+if TYPE_CHECKING:
+    from tracking.diagnosis.diagnose import Diagnosis
 
 
 def diagnose(
@@ -40,6 +42,8 @@ def diagnose(
         study.launch(round=2)
         ```
     """
+    from tracking.diagnosis.diagnose import diagnose as diagnose_record
+
     if isinstance(study, str):
         study = read_study(
             existing_store(store), study, None if engine is None else check_engine(engine)

@@ -10,9 +10,9 @@
 
 from __future__ import annotations
 
-from tracking.mirror.mirror import Mirror
+from tracking.mirror.mirror import mirrored
 from tracking.mirror.same_study import check_free
 from tracking.mirror.server import check_server, server_of_environment
 from tracking.mirror.study_copy import StudyCopy
 
-__all__ = ["Mirror", "StudyCopy", "check_free", "check_server", "server_of_environment"]
+__all__ = ["StudyCopy", "check_free", "check_server", "mirrored", "server_of_environment"]

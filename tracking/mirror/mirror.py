@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from search_spaces.errors import ServerAwayError, ServerRefusedError
@@ -15,6 +16,28 @@ _SECONDS_BETWEEN: Final = 1.0
 _SECONDS_AWAY: Final = 5.0
 # After so many seconds of sending, tell the user who waits for the study to end.
 _SECONDS_IN_SILENCE: Final = 5.0
+# After an error, or a stop at once.
+_SECONDS_AFTER_AN_ERROR: Final = 10.0
+
+
+@contextlib.contextmanager
+def mirrored(store: Store, name: str, address: str, say: Callable[[str], None]) -> Iterator[Mirror]:
+    """Sends a study's record to a server in the background, and the rest at the end.
+
+    Args:
+        store: The store that the study is in.
+        name: The study's name.
+        address: The server's.
+        say: Takes messages for the user.
+    """
+    mirror = Mirror(store, name, address, say)
+    mirror.start()
+    try:
+        yield mirror
+    except BaseException:
+        mirror.close(_SECONDS_AFTER_AN_ERROR)
+        raise
+    mirror.close()
 
 
 class Mirror:

@@ -3,7 +3,9 @@
 | module | holds |
 |---|---|
 | `objective` | what a study optimizes |
-| `trials` | a trial: its spec, its epochs, its result, its record |
+| `specs` | what a trial depends on, and its epochs |
+| `results` | the result of a trial, or of one of its trainings |
+| `trials` | a trial in the record |
 | `tasks` | from an engine's proposal to what an executor runs |
 | `verified` | the outcome of training a trial again by `model.fit` |
 | `studies` | a study's definition; class weights |
@@ -19,22 +21,11 @@ passes over the training data.
 """
 
 from tracking.records.objective import Direction, Objective, Rank
+from tracking.records.results import FINISHED_STATES, Decision, Repeat, TrialResult, TrialState
+from tracking.records.specs import ALL_FOLDS, BestEpoch, EpochResult, TrialSpec
 from tracking.records.studies import CodeDescription, DataDescription, StudyDescription
 from tracking.records.tasks import Proposal, TrainerName, TrialTask
-from tracking.records.trials import (
-    ALL_FOLDS,
-    FINISHED_STATES,
-    BestEpoch,
-    Decision,
-    EndedTrial,
-    EpochResult,
-    Repeat,
-    TrialRecord,
-    TrialResult,
-    TrialSpec,
-    TrialState,
-    finished_trials,
-)
+from tracking.records.trials import EndedTrial, TrialRecord, finished_trials
 
 __all__ = [
     "ALL_FOLDS",

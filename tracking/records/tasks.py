@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from search_spaces import SearchSpace
 from tracking.records.objective import Rank
-from tracking.records.trials import ALL_FOLDS, BestEpoch, TrialSpec
+from tracking.records.specs import ALL_FOLDS, BestEpoch, TrialSpec
 
 ScoresOf = Literal["best", "all"]
 TrainerName = Literal["auto", "compiled", "plain"]

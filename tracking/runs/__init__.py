@@ -17,4 +17,5 @@
 | `study_files` | the folder of a study's checkpoints and states |
 | `study_runs` | the parent run of a study |
 | `trial_runs` | a child run for each attempt at a trial |
+| `waiting_metrics` | metrics of a training that are not written yet |
 """

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 from tracking import tags
 from tracking.records import EpochResult, StudyDescription, TrialResult, TrialSpec
 from tracking.records.confirmations import Confirmation
-from tracking.runs.mlflow_names import to_mlflow
 from tracking.runs.run_contents import (
     hyperparameters,
     local_artifacts,
@@ -25,6 +24,8 @@ from tracking.runs.run_contents import (
 )
 from tracking.runs.run_tables import make_writer
 from tracking.runs.searching import search_runs
+from tracking.runs.trial_runs import STATUSES
+from tracking.runs.waiting_metrics import WaitingMetrics
 from tracking.store.atomic import remove_pieces, write_atomically
 from tracking.store.folder import Store
 
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 
 OUTCOME_FILE: Final = "confirmation.json"
 """The artifact of a confirmation's run that has its outcome."""
-_STATUSES: Final = {"complete": "FINISHED", "pruned": "FINISHED", "infeasible": "FAILED"}
-# A long training shows its curve while it runs.
-_SECONDS_BETWEEN_FLUSHES: Final = 2.0
 
 
 @dataclass
@@ -45,8 +43,7 @@ class _Open:
     """A training's run that has begun."""
 
     name: str
-    waiting: list[Metric] = field(default_factory=list)
-    flushed: float = field(default_factory=time.monotonic)
+    metrics: WaitingMetrics = field(default_factory=WaitingMetrics)
 
 
 class ConfirmationRuns:
@@ -126,18 +123,9 @@ class ConfirmationRuns:
 
     def log_epoch(self, run_id: str, epoch: EpochResult) -> None:
         """Records the metrics of an epoch, now or with later ones."""
-        from mlflow.entities import Metric
-
-        now, run = _now(), self._open[run_id]
-        run.waiting += [
-            Metric(to_mlflow(name), value, now, epoch.epoch)
-            for name, value in epoch.metrics.items()
-            if math.isfinite(value)
-        ]
-        if time.monotonic() - run.flushed > _SECONDS_BETWEEN_FLUSHES:
-            waiting, run.waiting = run.waiting, []
-            self._writer.log(run_id, waiting)
-            run.flushed = time.monotonic()
+        due = self._open[run_id].metrics.add(epoch)
+        if due:
+            self._writer.log(run_id, due)
             self.on_written(run_id)
 
     def finish_training(self, run_id: str, result: TrialResult) -> None:
@@ -158,10 +146,10 @@ class ConfirmationRuns:
         }
         self._writer.log(
             run_id,
-            [*run.waiting, *(Metric(name, value, now, 0) for name, value in found.items())],
+            [*run.metrics.take(), *(Metric(name, value, now, 0) for name, value in found.items())],
             [],
             [RunTag(name, text) for name, text in written.items() if text],
-            _STATUSES.get(result.state, "KILLED"),
+            STATUSES[result.state],
         )
         self.on_written(run_id)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tracking import tags
 from tracking.records import EpochResult, Proposal, StudyDescription, TrialResult, TrialSpec
-from tracking.runs.mlflow_names import to_mlflow
 from tracking.runs.pages.commands import reproduce_command
 from tracking.runs.pages.trial_pages import run_name, trial_note
 from tracking.runs.parents import parent_runs
@@ -27,10 +25,11 @@ from tracking.runs.run_contents import (
 )
 from tracking.runs.run_tables import make_writer
 from tracking.runs.study_files import files_of
+from tracking.runs.waiting_metrics import WaitingMetrics
 from tracking.store.folder import Store
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric, Param
+    from mlflow.entities import Param
 
 # Red is for what failed: a pruned trial has a value, and did what it should.
 STATUSES: Final = {
@@ -40,8 +39,6 @@ STATUSES: Final = {
     "interrupted": "KILLED",
 }
 """MLflow's status of a run by the state of its trial."""
-# A long trial shows its curve while it runs; a short one is written in one go.
-_SECONDS_BETWEEN_FLUSHES: Final = 2.0
 
 
 @dataclass
@@ -52,15 +49,13 @@ class _Open:
         spec: Its trial.
         of_repeat: Whether it is that of one of the trial's repeats.
         values: Its hyperparameters, of the space as it was then.
-        waiting: Metrics that are not written yet.
-        flushed: When metrics were last written.
+        metrics: Those that are not written yet.
     """
 
     spec: TrialSpec
     of_repeat: bool
     values: Mapping[str, Any]
-    waiting: list[Metric] = field(default_factory=list)
-    flushed: float = field(default_factory=time.monotonic)
+    metrics: WaitingMetrics = field(default_factory=WaitingMetrics)
 
 
 class TrialRuns:
@@ -156,19 +151,9 @@ class TrialRuns:
 
     def log_epoch(self, run_id: str, epoch: EpochResult) -> None:
         """Records the metrics of an epoch, now or with later ones."""
-        from mlflow.entities import Metric
-
-        now, run = _now(), self._open[run_id]
-        run.waiting += [
-            Metric(to_mlflow(name), value, now, epoch.epoch)
-            for name, value in epoch.metrics.items()
-            # MLflow turns an infinity into 1.8e308, which then wins every sort.
-            if math.isfinite(value)
-        ]
-        if time.monotonic() - run.flushed > _SECONDS_BETWEEN_FLUSHES:
-            waiting, run.waiting = run.waiting, []
-            self._writer.log(run_id, waiting)
-            run.flushed = time.monotonic()
+        due = self._open[run_id].metrics.add(epoch)
+        if due:
+            self._writer.log(run_id, due)
             self._report(run_id)
 
     def finish_trial(self, run_id: str, result: TrialResult) -> None:
@@ -177,6 +162,7 @@ class TrialRuns:
 
         run, now = self._open.pop(run_id), _now()
         of_trial = result_metrics(result, self.description.objective)
+        final = [Metric(name, value, now, 0) for name, value in of_trial.items()]
         written = {
             **result_tags(result),
             tags.RUN_NAME: self._name(run.spec, result, run.of_repeat),
@@ -184,7 +170,7 @@ class TrialRuns:
         }
         self._writer.log(
             run_id,
-            [*run.waiting, *(Metric(name, value, now, 0) for name, value in of_trial.items())],
+            run.metrics.take() + final,
             _joined(result, run.values),
             [RunTag(name, text) for name, text in written.items()],
             STATUSES[result.state],
