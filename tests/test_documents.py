@@ -59,8 +59,8 @@ def test_scripts_run_the_one_test_command_of_the_readme() -> None:
     for script in (ROOT / "scripts").iterdir():
         assert os.access(script, os.X_OK), script
         assert f"`scripts/{script.name}`" in contributing
-    for script in (ROOT / "scripts" / "check", ROOT / "scripts" / "test"):
-        assert f"scripts/{script.name}" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    for name in ("check", "docs", "test"):
+        assert f"scripts/{name}" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
