@@ -105,7 +105,7 @@ class LocalWorkers:
             return
         count = suited_workers(
             self._machine,
-            trials=description.trials - finished,
+            trials=(description.trials - finished) * description.folds_together,
             threads=description.threads,
             model_bytes=self.pool.loaded.model_bytes,
         )

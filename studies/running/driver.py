@@ -126,16 +126,17 @@ class Driver:
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """See `Handler.on_epoch`."""
-        running = self._trials.running[epoch.number]
-        self._runs.log_epoch(running.run_ids[epoch.repeat], epoch)
-        self._progress.epoch_ended(epoch)
-        running.take_epoch(epoch, self._clock.seconds)
-        prune = self._search.prunes(running, epoch)
+        running, prune = self._trials.running[epoch.number], False
+        if epoch.repeat == running.present:
+            self._progress.epoch_ended(epoch)
+            prune = self._trial_runs.take_epoch(running, epoch, self._clock.seconds)
+        else:
+            running.flight.keep(epoch)
         if epoch.epoch >= running.trial.spec.epochs:
             # It has ended; its other folds may be left out.
             another = epoch.repeat + 1 < self._description.folds
             return "prune" if prune and another else "continue"
-        if self._cuts():
+        if self._cuts() or running.flight.must_stop(epoch.repeat):
             return "stop"
         return "prune" if prune or self._time_limit.cuts(running) else "continue"
 
@@ -145,24 +146,33 @@ class Driver:
 
     def _take_results(self) -> None:
         """Records new results, together, and acts on them."""
-        if not self._results:
-            return
         results, self._results = self._results, []
-        with self._runs.together():
-            ended = [trial for trial in map(self._record, results) if trial is not None]
-        for trial in ended:
-            self._follow(trial)
-        self._first_trials.check()
+        if results:
+            with self._runs.together():
+                ended = [trial for trial in map(self._record, results) if trial is not None]
+            for trial in ended:
+                self._follow(trial)
+            self._first_trials.check()
+        for running in [each for each in self._trials.running.values() if each.flight.gone]:
+            self._lose(running)
 
     def _record(self, result: TrialResult) -> EndedTrial | None:
-        """Records the result of a training; returns the trial, if it has ended."""
+        """Records a training's result when it is its turn; returns the trial, if it has ended."""
         cut = self._time_limit.reason(result.number)
         if cut and result.state == "pruned":
             # Other folds follow one that was cut.
             result = replace(result, reason=cut)
             if self._description.folds:
                 result = replace(result, state="complete")
-        return self._trial_runs.end_training(result)
+        running = self._trials.running[result.number]
+        running.flight.end(result)
+        while (due := running.flight.due(running.present)) is not None:
+            trial = self._trial_runs.end_training(due)
+            if trial is not None:
+                return trial
+            for epoch in self._trial_runs.catch_up(running, self._clock.seconds):
+                self._progress.epoch_ended(epoch)
+        return None
 
     def on_lost(self, spec: TrialSpec, reason: str, out_of_memory: bool = False) -> None:
         """See `Handler.on_lost`."""
@@ -172,7 +182,7 @@ class Driver:
         if hung:
             self.on_result(TrialResult(number, "infeasible", reason=cut, repeat=spec.repeat))
             return
-        if self._stopping:
+        if self._stopping or running.flight.is_beyond(spec.repeat):
             # Stopping a whole session or service signals the workers too.
             reason = f"stopped: {reason}"
             self.on_result(TrialResult(number, "interrupted", reason=reason, repeat=spec.repeat))
@@ -182,9 +192,7 @@ class Driver:
         if losses < _ATTEMPTS and not (out_of_memory and was_alone):
             how = "; it is tried once more, alone" if out_of_memory else ""
             self._progress.say(f"trial {number}: {reason}{how}")
-            self._progress.trial_gone(number)
-            self._trials.lose(number, alone=out_of_memory)
-            self._trial_runs.close(running, losses)
+            running.flight.lose(spec.repeat, out_of_memory)
             return
         self._progress.say(f"trial {number}: {reason}")
         if was_alone:
@@ -192,6 +200,13 @@ class Driver:
         else:
             reason = f"{_ATTEMPTS} attempts, and in each {reason}"
         self.on_result(TrialResult(number, "infeasible", reason=reason, repeat=spec.repeat))
+
+    def _lose(self, running: Running) -> None:
+        """Ends an attempt at a trial whose process died; it is trained again."""
+        number = running.trial.number
+        self._progress.trial_gone(number)
+        self._trials.lose(number, alone=running.flight.out_of_memory)
+        self._trial_runs.close(running, running.trial.losses + 1)
 
     def _follow(self, trial: EndedTrial) -> None:
         """Takes a trial that has ended, and is in the record."""
@@ -216,7 +231,7 @@ class Driver:
 
     def _wait(self) -> None:
         """Makes the executor work; for a short time if no training runs, to notice a stop."""
-        idle = len(self._trials.running) == len(self._trials.repeats)
+        idle = not any(each.flight.running for each in self._trials.running.values())
         seconds = _SECONDS_TO_NOTICE if idle else self._time_limit.seconds_to_wait
         try:
             self._executor.wait(self, seconds)
@@ -269,8 +284,8 @@ class Driver:
             while more := len(tasks) < self._executor.free and not self._stopping:
                 if self._trials.repeats:
                     running = self._trials.running[self._trials.repeats.popleft()]
-                    if self._cuts():
-                        self._follow(self._trial_runs.end_between_repeats(running))
+                    if self._cuts() or running.flight.ends:
+                        self._end_between(running)
                         continue
                 else:
                     begun = self._begin_next()
@@ -283,12 +298,16 @@ class Driver:
                     break
             # After a stop, which may come at any moment, no repeat begins.
             while self._stopping and self._trials.repeats:
-                running = self._trials.running[self._trials.repeats.popleft()]
-                self._follow(self._trial_runs.end_between_repeats(running))
+                self._end_between(self._trials.running[self._trials.repeats.popleft()])
         for task in tasks:
             self._trials.running[task.spec.number].delay(self._clock.seconds)
             self._executor.submit(task)
         return more
+
+    def _end_between(self, running: Running) -> None:
+        """Lets no further training of a trial begin; ends the trial if none runs."""
+        if not running.flight.running:
+            self._follow(self._trial_runs.end_between_repeats(running))
 
     def _begin_next(self) -> Running | None:
         """Begins a trial that was cut, or the next one; None if there is none to begin."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from studies.running.folds import mean_metrics, with_folds
+from studies.running.in_flight import InFlight
 from tracking.history.fold_steps import mean_so_far, pruner_step
 from tracking.records import (
     BestEpoch,
@@ -26,8 +27,9 @@ class Running:
 
     Attributes:
         trial: Its record.
-        specs: Its trainings that have begun: one, or one for each repeat or fold.
+        specs: Its trainings that have a run: one, or one for each repeat or fold.
         run_ids: Their runs.
+        flight: Its trainings that run now.
         results: Results of the repeats that have ended.
         epochs: The epochs of all of them so far.
         curves: The objective by epoch, by training.
@@ -39,12 +41,18 @@ class Running:
     trial: TrialRecord
     specs: list[TrialSpec] = field(default_factory=list)
     run_ids: list[str] = field(default_factory=list)
+    flight: InFlight = field(default_factory=InFlight)
     results: list[TrialResult] = field(default_factory=list)
     epochs: list[EpochResult] = field(default_factory=list)
     curves: dict[int, dict[int, float]] = field(default_factory=dict)
     began: float = 0.0
     last_epoch: float = 0.0
     longest_epoch: float = 0.0
+
+    @property
+    def present(self) -> int:
+        """The training whose turn it is: the first one without a result."""
+        return len(self.results)
 
     def begin_training(self, spec: TrialSpec, run_id: str, now: float) -> None:
         """Takes the training that begins."""

@@ -33,7 +33,7 @@ class StudyTrials:
         finished: Those that have ended, by number.
         finished_before: Numbers of those that an earlier launch finished.
         running: Those that run, by number.
-        repeats: Numbers of running ones whose next repeat has not begun.
+        repeats: Numbers of running ones whose next repeat, or fold, can begin.
         again: Those to train again, the next one first.
     """
 
@@ -56,6 +56,7 @@ class StudyTrials:
     def end(self, trial: EndedTrial) -> None:
         """Takes a trial that has finished, or was interrupted."""
         del self.running[trial.number]
+        self.repeats = deque(number for number in self.repeats if number != trial.number)
         if trial.state in FINISHED_STATES:
             self.all[trial.number] = self.finished[trial.number] = trial
 
@@ -65,11 +66,17 @@ class StudyTrials:
         ``alone`` lets no other trial run then.
         """
         running = self.running.pop(number)
+        self.repeats = deque(each for each in self.repeats if each != number)
         if alone:
             self._alone.add(number)
         trial = running.trial
         self.again.appendleft(replace(trial, losses=trial.losses + 1))
         return running
+
+    def train_next(self, number: int) -> None:
+        """Lets the next repeat, or fold, of a running trial begin."""
+        if number not in self.repeats:
+            self.repeats.append(number)
 
     def was_alone(self, number: int) -> bool:
         """Returns whether a trial must run alone, for lack of memory."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from studies.definition.seeds import trial_seed
@@ -48,13 +48,42 @@ class TrialRuns:
         return self._trials.begin(trial)
 
     def begin_training(self, running: Running, now: float) -> TrialSpec:
-        """Begins a trial's training, or the next of its repeats or folds; returns its spec."""
-        spec, repeat = running.trial.spec, len(running.specs)
-        run_id, description = running.trial.run_id, self._runs.description
+        """Begins a trial's training, or the next of its repeats or folds; returns its spec.
+
+        A fold that begins before its turn gets its run when it is its turn.
+        """
+        spec, repeat = running.trial.spec, len(running.flight.specs)
+        description, number = self._runs.description, running.trial.number
         if description.trainings > 1:
             seed = trial_seed(description.seed, spec.number, repeat)
             fold = repeat if description.folds else None
             spec = replace(spec, repeat=repeat, seed=seed, fold=fold)
+        running.flight.begin(spec)
+        together = 1 if self._trials.was_alone(number) else description.folds_together
+        if together > 1 and repeat + 1 < description.trainings:
+            self._trials.train_next(number)
+        if repeat == running.present:
+            self._begin_run(running, spec, now)
+        return spec
+
+    def take_epoch(self, running: Running, epoch: EpochResult, now: float) -> bool:
+        """Records an epoch; returns whether the pruner ends the training with it."""
+        self._runs.log_epoch(running.run_ids[epoch.repeat], epoch)
+        running.take_epoch(epoch, now)
+        return self._search.prunes(running, epoch)
+
+    def catch_up(self, running: Running, now: float) -> Iterator[EpochResult]:
+        """Records the epochs of a fold that began before its turn, and yields them."""
+        present, begun = running.present, running.flight.specs
+        if present < len(begun) and present == len(running.specs):
+            self._begin_run(running, begun[present], now)
+        for epoch in running.flight.epochs(present):
+            self.take_epoch(running, epoch, now)
+            yield epoch
+
+    def _begin_run(self, running: Running, spec: TrialSpec, now: float) -> None:
+        run_id = running.trial.run_id
+        if self._runs.description.trainings > 1:
             run_id = self._runs.begin_repeat(run_id, spec)
         running.begin_training(spec, run_id, now)
         if spec.goes_on_from is not None and spec.initial_epoch:
@@ -64,7 +93,6 @@ class TrialRuns:
                 known = EpochResult(spec.number, epoch, metrics, 0.0)
                 self._runs.log_epoch(run_id, known)
                 self._search.report(known)
-        return spec
 
     def end_training(self, result: TrialResult) -> EndedTrial | None:
         """Records the result of a training; returns the trial, if it has ended."""
@@ -75,7 +103,8 @@ class TrialRuns:
             running.results.append(result)
             if result.state == "complete" and result.repeat + 1 < repeats:
                 # Whether there is a next repeat is decided when it would begin.
-                self._trials.repeats.append(result.number)
+                if len(running.flight.specs) == running.present:
+                    self._trials.train_next(result.number)
                 return None
             result = self._combined(running)
         trial = self._end(running.trial, result)
