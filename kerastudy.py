@@ -104,6 +104,7 @@ from studies.champion.evaluation import evaluate  # noqa: E402
 from studies.champion.prediction import predict  # noqa: E402
 from studies.champion.promotion import promote  # noqa: E402
 from studies.confirming.confirm import confirm  # noqa: E402
+from studies.data.tables import preprocessing  # noqa: E402
 from studies.definition import outputs  # noqa: E402
 from studies.definition.seeds import epoch_seed, permutation, seed_states  # noqa: E402
 from studies.exporting.optuna_export import export_optuna  # noqa: E402
@@ -179,6 +180,7 @@ __all__ = [
     "outputs",
     "permutation",
     "predict",
+    "preprocessing",
     "promote",
     "read_study",
     "rename_study",

@@ -12,6 +12,7 @@ import numpy as np
 from search_spaces.errors import DataError, StudyError
 from studies.champion.inputs import Inputs, Taken, read_inputs
 from studies.champion.outputs import as_frame, predictions_table
+from studies.champion.table_inputs import read_rows
 from studies.error_texts import describe
 from studies.libraries.silence import import_quietly
 from studies.results.models import existing_store, load_champion, registered_folder
@@ -94,19 +95,25 @@ def predict_file(
     from mlflow.models import Model
 
     saved = Model.load(str(folder))
-    inputs = Inputs.of(saved, folder)
-    arrays, files = read_inputs(path, inputs)
-    model = load_champion(history, trust=trust, alias=alias)
+    metadata: Mapping[str, Any] = saved.metadata or {}
+    files: Sequence[str] = ()
     notes = []
-    if files and inputs.scaled:
-        notes.append("pixels are divided by 255: the model's example has numbers from 0 to 1")
+    if "table" in metadata:
+        model = load_champion(history, trust=trust, alias=alias)
+        given: Any = read_rows(path, metadata["table"], model)
+    else:
+        inputs = Inputs.of(saved, folder)
+        arrays, files = read_inputs(path, inputs)
+        model = load_champion(history, trust=trust, alias=alias)
+        given = _as_given(model, arrays, inputs.arrays)
+        if files and inputs.scaled:
+            notes.append("pixels are divided by 255: the model's example has numbers from 0 to 1")
     if can_not_be_loaded(folder):
         notes.append("the model was built again by the study's code")
     try:
-        made = model.predict(_as_given(model, arrays, inputs.arrays), verbose=0)
+        made = model.predict(given, verbose=0)
     except Exception as error:
         raise StudyError(f"The model can't predict these samples: {describe(error)}.") from error
-    metadata: Mapping[str, Any] = saved.metadata or {}
     class_names = metadata.get("class_names") or ()
     columns = predictions_table(model, made, class_names, probabilities=probabilities)
     return Predictions(columns, files, notes)

@@ -38,7 +38,7 @@ def check_scored_in_worker(session: Session, spec: TrialSpec, space: SearchSpace
             # Reading the stream takes as long as scoring it.
             return
         begin_trial(spec.seed)
-        model = build_model(session.study, hp)
+        model = build_model(session.study, hp, splits)
         build_variables(model, splits)
         few = replace(splits, validation=splits.validation.first(_FEW))
         sample_scores(model, few, metric, epoch=0, batch_size=spec.batch_size)

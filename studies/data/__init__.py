@@ -6,7 +6,8 @@
 | `parts/` | parts: which sample goes where, and what is done to it |
 | `folds/` | folds of cross-validation |
 | `streams/` | data that is read batch by batch |
-| `datasets` | functions that describe data: `arrays`, `npz`, `batches`, and those of `known` |
+| `tables/` | tables: columns of numbers, booleans and categories |
+| `datasets` | functions that describe data: `arrays`, `npz`, `batches`, and others named below |
 | `known` | data sets by name: `digits`, `breast_cancer`, `diabetes`, `mnist` |
 | `dataset` | `Dataset`: a description of data, read when first loaded |
 | `structures` | one array, or several by name or in order |

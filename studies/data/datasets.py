@@ -4,6 +4,8 @@ datasets.digits()
 datasets.breast_cancer(preprocess="standardize")
 datasets.arrays(x, y, validation=0.2, test=(x_test, y_test), preprocess="standardize")
 datasets.npz("mnist.npz", validation=0.1)
+datasets.csv("houses.csv", target="price")
+datasets.dataframe(df, target="price")
 datasets.batches(make_training, make_validation)
 """
 
@@ -23,6 +25,7 @@ from studies.data.options import DEFAULT_SHARE, check_options
 from studies.data.parts.partition import Contents
 from studies.data.streams.sources import check_source, check_steps, shown
 from studies.data.streams.streamed_dataset import StreamedDataset
+from studies.data.tables.described import csv, dataframe, parquet
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -36,10 +39,13 @@ __all__ = [
     "arrays",
     "batches",
     "breast_cancer",
+    "csv",
+    "dataframe",
     "diabetes",
     "digits",
     "mnist",
     "npz",
+    "parquet",
 ]
 
 

@@ -113,7 +113,7 @@ class Session:
             study, notes = resolved.study, resolved.notes
             found, objective, model_bytes = check_study(study, weighted)
             study = study.with_objective(objective)
-            unlike = "" if found else unlike_builds(study)
+            unlike = "" if found else unlike_builds(study, splits)
             if unlike:
                 found.append(
                     f"{unlike[0].upper()}{unlike[1:]}. They are trained by model.fit, and may not "

@@ -199,7 +199,7 @@ def _rebuilt(
             hp = Hyperparameters(history.description.space, spec.values, number=spec.built_as)
             splits = _splits_for(study, hp, trial)
             begin_trial(spec.seed)
-            model = build_model(study, hp)
+            model = build_model(study, hp, splits)
             build_variables(model, splits)
             model.load_weights(checkpoint)
             return served_model(model, splits.train.at_hand.x, splits.given)

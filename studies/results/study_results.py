@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search_spaces.errors import StudyNotFoundError
+from search_spaces.errors import DataError, StudyNotFoundError
 from studies.definition.study_definition import StudyDefinition
 from studies.results.models import existing_store, load_champion
 from studies.results.trial import Trial, TrialWithResult, trial_of
@@ -134,12 +135,23 @@ class StudyResults(StudyHistory):
         """Returns the champion's outputs for samples.
 
         Args:
-            x: Samples, as they were passed to the study: without preprocessing.
+            x: Samples, as they were passed to the study: without preprocessing. For a study on a
+                table a DataFrame, or a dict of columns.
             **options: Of `keras.Model.predict`, such as ``batch_size``.
 
         Raises:
             StudyError: If the study has no registered model, or that can't be loaded.
+            DataError: If a table lacks a column, or has no numbers in one.
         """
+        from studies.data.tables.values import model_columns, takes_columns
+
+        if (hasattr(x, "columns") or isinstance(x, Mapping)) and takes_columns(self._champion):
+            try:
+                x = model_columns(self._champion, x)
+            except KeyError as error:
+                raise DataError(f"The samples lack the column {error}.") from None
+            except ValueError as error:
+                raise DataError(f"The samples can't be predicted: {error}.") from None
         return self._champion.predict(x, **{"verbose": 0, **options})
 
     @cached_property

@@ -171,12 +171,12 @@ class _Run:
         spec, build, state = task.spec, self.study.build, None
         splits = with_class_weight(splits, spec.class_weight)
         try:
-            model, callbacks = _build(self.study, hp, spec)
+            model, callbacks = _build(self.study, hp, spec, splits)
             if not self.stateless:
                 state = last_state(task, model, splits, callbacks)
                 if state is None and (task.origin is not None or spec.attempt > 1):
                     # The attempt to restore one may have changed the model.
-                    model, callbacks = _build(self.study, hp, spec)
+                    model, callbacks = _build(self.study, hp, spec, splits)
         except Exception as error:
             # It may return nothing, or read an inactive name, for these values only: the default
             # ones were checked before (see `check_study`).
@@ -282,11 +282,11 @@ def _saved(result: TrialResult, weights: BestWeights, task: TrialTask) -> TrialR
 
 
 def _build(
-    study: StudyDefinition, hp: Hyperparameters, spec: TrialSpec
+    study: StudyDefinition, hp: Hyperparameters, spec: TrialSpec, splits: AnySplits
 ) -> tuple[keras.Model, Sequence[keras.callbacks.Callback]]:
     begin_trial(spec.seed)
     with global_settings.noting_environment():
-        model, callbacks = build_model(study, hp), build_callbacks(study, hp)
+        model, callbacks = build_model(study, hp, splits), build_callbacks(study, hp)
     return model, without_watching(callbacks)[0] if spec.fold == ALL_FOLDS else callbacks
 
 

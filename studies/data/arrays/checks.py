@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from search_spaces.errors import DataError
 from studies.data.arrays.given import Columns
 from studies.data.arrays.numbers import as_arrays, as_numbers, check_finite, columns_of
 from studies.data.structures import Arrays, described, length_of, named_arrays
+
+if TYPE_CHECKING:
+    from studies.data.tables.columns import TableColumns
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +30,8 @@ class Samples:
     y_name: str
     sample_weight: np.ndarray | None = None
     columns: Mapping[str, Columns] = field(default_factory=dict)
+    # Of a table, whose missing numbers are NaN.
+    table: TableColumns | None = None
 
     def __len__(self) -> int:
         """Returns the number of samples."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from studies.data.arrays.scalings import Scaling
 from studies.data.structures import Arrays, map_arrays, named_arrays
+
+if TYPE_CHECKING:
+    from studies.data.tables.fitted import FittedTable
 
 Columns = tuple[tuple[str, str], ...]
 """Names and types of a table's columns, in their order."""
@@ -51,12 +55,14 @@ class Given:
         columns: of inputs that were tables, by the same names.
         class_names: the names of the labels 0, 1, 2 and so on; empty if unknown. For several
             targets, by their names in `y`.
+        table: of a table, its columns and what is fitted on its training part.
     """
 
     example: Arrays | None = None
     prepared: Mapping[str, Prepared] = field(default_factory=dict)
     columns: Mapping[str, Columns] = field(default_factory=dict)
     class_names: tuple[str, ...] | Mapping[str, tuple[str, ...]] = ()
+    table: FittedTable | None = None
 
     def describe(self) -> dict[str, object]:
         """Returns metadata for the registered model, ready for JSON, without values."""
@@ -70,6 +76,7 @@ class Given:
                 for name, each in self.prepared.items()
             },
             "columns": {name: [list(pair) for pair in each] for name, each in self.columns.items()},
+            **({} if self.table is None else {"table": self.table.describe()}),
         }
 
     @property
@@ -87,6 +94,7 @@ class Given:
             "or RobustScaler, which become layers."
             for name, each in self.unlike_layers.items()
         ]
+        found += self.table.warnings if self.table is not None else ()
         return found + [
             f"Keras reads floats as float32, which moves values of {name} by up to "
             f"{each.loss:.2g} after preprocess={each.name}. Subtract an offset from its large "

@@ -24,10 +24,11 @@ from studies.data.parts.classes import (
 )
 from studies.data.parts.part import Part, joined
 from studies.data.parts.partition import Contents, classes_of, rows_of, sorted_out
-from studies.data.parts.preprocessing import preprocessed, preprocessing_name
+from studies.data.parts.preprocessing import preprocessed_parts
 from studies.data.parts.splits import Splits, seal
 from studies.data.parts.splitting import split_indices
 from studies.data.structures import entry_name
+from studies.data.tables.columns import TableColumns
 from tracking.records import ALL_FOLDS
 
 
@@ -42,6 +43,7 @@ class _Pool:
     classes: int | None
     columns: Mapping[str, Any] = field(default_factory=dict)
     class_names: ClassNames = ()
+    table: TableColumns | None = None
 
 
 def _as_it_is(make: Make) -> Make:
@@ -111,7 +113,7 @@ def _pool(contents: Contents, options: Options, how: CrossValidation) -> _Pool:
         test = _part(ready["test"])
     elif "test" in indices:
         test = _part(pool, indices["test"])
-    return _Pool(merged, test, folds, options, classes, pool.columns, class_names)
+    return _Pool(merged, test, folds, options, classes, pool.columns, class_names, pool.table)
 
 
 def _labels(samples: Samples, options: Options) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -148,8 +150,8 @@ def _made(pool: _Pool, fold: int) -> Splits:
                 what = f"sample_weight of the {name} part of fold {fold + 1}"
                 check_some_weight(each.sample_weight, what)
     example = examples_of(parts["train"].x)
-    x, prepared = preprocessed(
-        options.preprocess, {name: each.x for name, each in parts.items()}, options.seed
+    preprocessing, x, prepared, table = preprocessed_parts(
+        pool.table, {name: each.x for name, each in parts.items()}, options
     )
     made = {name: replace(each, x=x[name]) for name, each in parts.items()}
     return seal(
@@ -157,8 +159,8 @@ def _made(pool: _Pool, fold: int) -> Splits:
         made["validation"] if "validation" in made else made["train"].first(1),
         made.get("test"),
         classes=pool.classes,
-        preprocessing=preprocessing_name(options.preprocess),
-        given=Given(example, prepared, pool.columns, pool.class_names),
+        preprocessing=preprocessing,
+        given=Given(example, prepared, pool.columns, pool.class_names, table),
     )
 
 

@@ -21,7 +21,7 @@ from studies.data.parts.classes import (
     stratification_labels,
 )
 from studies.data.parts.part import Part
-from studies.data.parts.preprocessing import preprocessed, preprocessing_name
+from studies.data.parts.preprocessing import preprocessed_parts
 from studies.data.parts.splits import Splits, seal
 from studies.data.parts.splitting import split_indices
 from studies.data.structures import Arrays, entry_name, map_arrays
@@ -65,7 +65,7 @@ def make_splits(contents: Contents, options: Options) -> Splits:
     y |= {name: map_arrays(taken, part.y) for name, part in ready.items()}
     weights = weights_by_part(pool, indices, ready)
     example = examples_of(x["train"])
-    x, prepared = preprocessed(options.preprocess, x, options.seed)
+    name, x, prepared, table = preprocessed_parts(pool.table, x, options)
     # As Keras passes on arrays without targets: it would take a tuple for (x, y).
     alone = isinstance(y["train"], tuple) and not y["train"] and not isinstance(pool.x, tuple)
     parts = {name: Part(x[name], y[name], weights[name], alone) for name in x}
@@ -74,8 +74,8 @@ def make_splits(contents: Contents, options: Options) -> Splits:
         parts["validation"],
         parts.get("test"),
         classes=None if labels is None else classes_of(pool, labels, ready),
-        preprocessing=preprocessing_name(options.preprocess),
-        given=Given(example, prepared, pool.columns, class_names),
+        preprocessing=name,
+        given=Given(example, prepared, pool.columns, class_names, table),
     )
 
 

@@ -12,7 +12,10 @@ from search_spaces.errors import DataError
 from studies.data.arrays.given import Prepared
 from studies.data.arrays.numbers import check_finite
 from studies.data.arrays.scalings import Scaling, as_read, can_be_scalings, scalings_of
+from studies.data.options import Options
 from studies.data.structures import Arrays, described, entry_name
+from studies.data.tables.columns import TableColumns
+from studies.data.tables.fitted import PREPROCESSING, FittedTable, fit_table
 
 
 def preprocessing_name(preprocess: object) -> str | None:
@@ -26,6 +29,22 @@ def preprocessing_name(preprocess: object) -> str | None:
         return " ".join(repr(preprocess).split())
     # The repr of an object that isn't scikit-learn's may hold its address in memory.
     return type(preprocess).__qualname__
+
+
+def preprocessed_parts(
+    table: TableColumns | None, parts: Mapping[str, Arrays], options: Options
+) -> tuple[str | None, dict[str, Arrays], dict[str, Prepared], FittedTable | None]:
+    """Fits the preprocessing of a data set on its training samples, and applies it to all parts.
+
+    Returns:
+        Its name in records; the samples; what was done to each array; of a table, what is fitted.
+    """
+    if table is None:
+        made, prepared = preprocessed(options.preprocess, parts, options.seed)
+        return preprocessing_name(options.preprocess), made, prepared, None
+    rows: Mapping[str, Any] = parts
+    fitted = fit_table(table.columns, rows["train"], table.warnings)
+    return PREPROCESSING, {name: fitted.apply(each) for name, each in rows.items()}, {}, fitted
 
 
 def preprocessed(

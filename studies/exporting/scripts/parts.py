@@ -88,7 +88,7 @@ def script_parts(session: Session, space: SearchSpace, spec: TrialSpec, file: st
     dataset, splits = _data(session, hp)
     _check_data(study, splits)
     begin_trial(spec.seed)
-    model, callbacks = build_model(study, hp), build_callbacks(study, hp)
+    model, callbacks = build_model(study, hp, splits), build_callbacks(study, hp)
     _check_model(study, model, callbacks)
     built = _built(model)
     build_variables(model, splits)

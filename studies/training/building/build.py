@@ -10,6 +10,7 @@ import numpy as np
 
 from search_spaces import HyperparameterError, Hyperparameters
 from search_spaces.errors import BuilderError
+from studies.data.tables.building import building_for
 from studies.definition.objective import unknown_metric
 from studies.libraries.keras_parts import compile_arguments
 from studies.training.batches import as_keras_reads, packed
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from studies.definition.study_definition import StudyDefinition
 
 
-def build_model(study: StudyDefinition, hp: Hyperparameters) -> keras.Model:
-    """Calls the study's builder.
+def build_model(
+    study: StudyDefinition, hp: Hyperparameters, splits: AnySplits | None = None
+) -> keras.Model:
+    """Calls the study's builder, for the data of a trial.
 
     Raises:
         BuilderError: If it returns no Keras model, or one that is not compiled although no `fit` of
@@ -33,7 +36,7 @@ def build_model(study: StudyDefinition, hp: Hyperparameters) -> keras.Model:
         Exception: Whatever the builder raises.
     """
     try:
-        with global_settings.noting_environment():
+        with global_settings.noting_environment(), building_for(splits):
             model = build_function(study.build)(hp)
     except HyperparameterError as error:
         raise BuilderError(f"The builder of the study {study.name!r} failed: {error}") from None

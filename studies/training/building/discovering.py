@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from search_spaces import Discovery, Hyperparameters, SearchSpace, SearchSpaceError, discover
 from search_spaces.discovery.reading import reading_of
 from search_spaces.errors import BuilderError
+from studies.data.tables.building import building_for
 from studies.training.building.build import build_function, check_model
 from studies.training.building.hypermodel import has_own_fit, rehearse
 from studies.training.building.made_data import AnyData, MadeData, splits_for
@@ -142,7 +143,8 @@ def _traced(study: StudyDefinition, data: AnyData) -> Any:
         if declare is not None:
             declare(hp)
         # An objective of Optuna's trains its model: once is enough.
-        model = check_model(study, build(hp))
+        with building_for(None if isinstance(data, MadeData) else data):
+            model = check_model(study, build(hp))
         if study.callbacks is not None:
             study.callbacks(hp)
         if has_own_fit(study.build):

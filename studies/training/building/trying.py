@@ -63,7 +63,7 @@ def check_study(study: StudyDefinition, data: AnyData) -> Checked:
     splits = splits_for(data, hp)
     begin_trial(study.seed)
     try:
-        model = build_model(study, hp)
+        model = build_model(study, hp, splits)
         callbacks = build_callbacks(study, hp)
     except StudyError:
         raise
@@ -116,7 +116,7 @@ def _refuse(study: StudyDefinition, reason: str) -> None:
         )
 
 
-def unlike_builds(study: StudyDefinition) -> str:
+def unlike_builds(study: StudyDefinition, splits: AnySplits) -> str:
     """Builds the default model twice; returns a warning if the structures differ."""
     assert study.space is not None, "a session resolves the study's space"
     if has_own_fit(study.build):
@@ -125,9 +125,8 @@ def unlike_builds(study: StudyDefinition) -> str:
     for _ in range(2):
         begin_trial(study.seed)
         try:
-            structure = Structure(
-                build_model(study, Hyperparameters(study.space, study.space.defaults()))
-            )
+            hp = Hyperparameters(study.space, study.space.defaults())
+            structure = Structure(build_model(study, hp, splits))
         except Exception:
             # `check_study` reports it.
             return ""
@@ -155,7 +154,7 @@ def _try_model(
     except Exception as error:
         begin_trial(study.seed)
         try:
-            return _fit_once(build_model(study, hp), splits)
+            return _fit_once(build_model(study, hp, splits), splits)
         except Exception:
             raise error from None
 
@@ -241,7 +240,7 @@ def _raised(study: StudyDefinition, data: AnyData, hp: Hyperparameters) -> str:
     try:
         splits = splits_for(data, hp)
         begin_trial(study.seed)
-        model = build_model(study, hp)
+        model = build_model(study, hp, splits)
         if has_own_fit(study.build):
             rehearse(study, model, splits, hp)
         else:

@@ -10,5 +10,6 @@
 | `predictions` | what a model predicts of the validation data |
 | `refitting` | a trial's configuration, trained on training and validation data |
 | `served` | the registered model of a study: it takes samples before preprocessing |
+| `served_table` | that of a study on a table: it takes its columns |
 | `signatures` | types and shapes of a model's inputs and outputs |
 """

@@ -40,6 +40,8 @@ class ServedModel:
         Returns:
             A table with the same index for a table and a model of one output; else arrays.
         """
+        if hasattr(data, "columns") and self._takes_columns():
+            return self._predicted_columns(data)
         if not hasattr(data, "columns"):
             return self._model.predict(_as_read(data), verbose=0)
         import numpy as np
@@ -49,6 +51,22 @@ class ServedModel:
         made = self._model.predict(data.to_numpy(dtype=np.result_type(*types)), verbose=0)
         one = isinstance(made, np.ndarray) and made.ndim <= 2
         return pd.DataFrame(made, index=data.index) if one else made
+
+    def _takes_columns(self) -> bool:
+        inputs = getattr(self._model, "input", None)
+        return isinstance(inputs, Mapping)
+
+    def _predicted_columns(self, table: Any) -> Any:
+        """Returns what a model with an input for each column predicts."""
+        import numpy as np
+        import pandas as pd
+
+        # Next to this file.
+        from _kerastudy_values import model_columns  # type: ignore[import-not-found]
+
+        made = self._model.predict(model_columns(self._model, table), verbose=0)
+        one = isinstance(made, np.ndarray) and made.ndim <= 2
+        return pd.DataFrame(made, index=table.index) if one else made
 
 
 def _as_read(data: Any) -> Any:
@@ -156,9 +174,12 @@ def put_into(
 
     Before the model's description (`mlflow.models.Model`) is written to the folder.
     """
+    from studies.data.tables import values
+
     code, users = folder / CODE, folder / USERS_CODE
     code.mkdir()
     (code / f"{MODULE}.py").write_bytes(Path(__file__).read_bytes())
+    (code / f"{VALUES}.py").write_bytes(Path(values.__file__).read_bytes())
     saved.flavors["python_function"] |= {"loader_module": MODULE, "code": CODE}
     users.mkdir()
     files = {name: f"{number}_{name}.py" for number, name in enumerate(modules)}
@@ -173,5 +194,5 @@ def put_into(
     (users / OBJECTS).write_text(json.dumps(contents, indent=1), "utf-8")
 
 
-MODULE = "_kerastudy_champion"
-"""The name of this file in a model's folder."""
+MODULE, VALUES = "_kerastudy_champion", "_kerastudy_values"
+"""The names of this file, and of `values` of tables, in a model's folder."""

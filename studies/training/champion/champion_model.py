@@ -84,7 +84,7 @@ def rebuilt(
 ) -> keras.Model:
     """Returns a trial's model with its best weights; see `save_champion`."""
     begin_trial(spec.seed)
-    model = build_model(study, Hyperparameters(space, spec.values, number=spec.built_as))
+    model = build_model(study, Hyperparameters(space, spec.values, number=spec.built_as), splits)
     build_variables(model, splits)
     with as_built(model):
         model.load_weights(checkpoint)
@@ -136,6 +136,7 @@ def save_for_mlflow(
     from mlflow.models import Model
 
     from studies.training.champion.signatures import (
+        columns_signature,
         example_of,
         signature_of,
         table_of,
@@ -147,7 +148,9 @@ def save_for_mlflow(
     signature, example = signature_of(served, x, given), example_of(served, given)
     columns = given.columns.get("x") if isinstance(x, np.ndarray) else None
     table = table_signature(signature, columns) if columns else None
-    if table is not None and columns and isinstance(example, np.ndarray):
+    if given.table is not None:
+        table = columns_signature(signature, given.table)
+    elif table is not None and columns and isinstance(example, np.ndarray):
         example = table_of(example, columns)
     saved = Model()
     folder.mkdir()

@@ -85,7 +85,7 @@ def refit(
     weighted = with_class_weight(merged, spec.class_weight)
     assert isinstance(weighted, Splits), "it is of arrays"
     begin_trial(spec.seed)
-    model = build_model(study, hp)
+    model = build_model(study, hp, splits)
     kept, watching = without_watching(build_callbacks(study, hp))
     last: dict[str, float] = {}
 

@@ -14,6 +14,7 @@ import numpy as np
 from search_spaces.errors import StudyError
 from studies.data.structures import entry_name, named_arrays
 from studies.libraries.keras_parts import compile_arguments, layers_within
+from studies.training.champion.served_table import served_on_columns
 from studies.training.models import has_own_steps
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ def served_model(model: keras.Model, x: Arrays, given: Given) -> keras.Model:
     """
     import keras
 
+    if given.table is not None:
+        assert isinstance(x, np.ndarray), "rows of a table are one array"
+        return served_on_columns(model, x, given)
     prepared = {name: each for name, each in given.prepared.items() if each.scalings}
     if not prepared:
         return model

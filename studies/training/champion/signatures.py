@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from studies.data.arrays.given import Columns, Given, Prepared
     from studies.data.structures import Arrays
+    from studies.data.tables.fitted import FittedTable
 
 _COLUMN_TYPES: Final = {
     "bool": "boolean",
@@ -63,9 +64,24 @@ def table_signature(signature: ModelSignature, columns: Columns) -> ModelSignatu
     return ModelSignature(inputs=Schema(specs), outputs=signature.outputs)
 
 
+def columns_signature(signature: ModelSignature, table: FittedTable) -> ModelSignature:
+    """Returns the signature of a model that takes the columns of a table as they are.
+
+    Numbers may be of any type: MLflow refuses whole ones where it expects others, and the reverse.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+    from mlflow.types.schema import AnyType
+
+    specs = [ColSpec(AnyType(), column.name) for column in table.columns]
+    return ModelSignature(inputs=Schema(specs), outputs=signature.outputs)
+
+
 def example_of(model: keras.Model, given: Given) -> Any:
     """Returns samples for `mlflow.models`; None if there are none."""
     x = given.example
+    if given.table is not None and isinstance(x, np.ndarray):
+        return given.table.table_of(x)
     if x is None or isinstance(x, np.ndarray):
         return x
     return dict(zip(_names(model, x), named_arrays(x, "x").values(), strict=True))

@@ -1,0 +1,14 @@
+"""Tables: columns of numbers, booleans and categories, some of them missing.
+
+| module | holds |
+|---|---|
+| `described` | `csv`, `parquet`, `dataframe`: descriptions of tables |
+| `table` | a table: where it is from, and how it is read |
+| `files` | reading a file into a DataFrame |
+| `columns` | the kind of each column; refuses dates and free text |
+| `targets` | the column to predict: classes or numbers |
+| `values` | the values of columns as numbers and texts, in training as in use |
+| `fitted` | means and vocabularies of the training part, and what they make of rows |
+| `preprocessing` | the layer that a builder puts first |
+| `building` | which data the model is built for |
+"""

@@ -1,0 +1,66 @@
+"""The column to predict: classes, or numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from search_spaces.errors import DataError
+from studies.data.tables.values import MISSING, numbers_of, texts_of
+
+# Whole numbers 0, 1, 2 and so on are classes up to here.
+_MOST_CLASSES = 100
+
+
+def read_target(series: Any, classes: bool | None, source: str) -> np.ndarray:
+    """Returns targets of shape (n,): texts and int64 are classes, float64 is a quantity.
+
+    Args:
+        series: The column of a DataFrame.
+        classes: Whether it is classes; None: texts and booleans are, and whole numbers from 0 up
+            without a gap.
+        source: Where the table is from, for messages.
+
+    Raises:
+        DataError: Values are missing, or are no targets.
+    """
+    import pandas as pd
+    from pandas.api import types
+
+    name = series.name
+    missing = series.isna().to_numpy()
+    if missing.any():
+        raise DataError(
+            f"{source} lacks the target {name!r} in {int(missing.sum())} of {len(series)} rows, "
+            f"the first in row {int(missing.argmax())}. Remove these rows: "
+            f"df.dropna(subset=[{name!r}])."
+        )
+    if types.is_datetime64_any_dtype(series.dtype) or types.is_timedelta64_dtype(series.dtype):
+        raise DataError(
+            f"The target {name!r} of {source} holds dates or durations. Make numbers of it in "
+            "pandas, and pass datasets.dataframe(df, target=...)."
+        )
+    texts = not types.is_numeric_dtype(series.dtype) or types.is_bool_dtype(series.dtype)
+    texts |= isinstance(series.dtype, pd.CategoricalDtype)
+    if texts and classes is False:
+        raise DataError(
+            f"The target {name!r} of {source} holds {series.dtype}, which are classes, and "
+            "classes=False asks for numbers. Leave classes out, or make numbers of it."
+        )
+    if not texts:
+        values = numbers_of(series)
+        if not np.isfinite(values).all():
+            raise DataError(f"The target {name!r} of {source} holds infinite values.")
+        whole = bool((values == np.floor(values)).all())
+        known = np.unique(values) if whole else values[:0]
+        counted = 2 <= len(known) <= _MOST_CLASSES and known[0] == 0 and known[-1] == len(known) - 1
+        if classes is not False and counted:
+            return values.astype(np.int64)
+        if not classes:
+            return values
+    labels = texts_of(series.astype(object))
+    if (labels == MISSING).any():
+        count = int((labels == MISSING).sum())
+        raise DataError(f"The target {name!r} of {source} is an empty text in {count} rows.")
+    return labels

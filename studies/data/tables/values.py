@@ -1,0 +1,103 @@
+"""Values of a table's columns, as numbers and as texts.
+
+This file is copied into the folder of a registered model, where MLflow runs it: it needs only numpy
+and pandas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+MISSING = ""
+"""The text of a missing category."""
+
+
+def numbers_of(column: Any) -> np.ndarray:
+    """Returns a column of numbers or booleans as float64, of shape (n,); NaN where one is missing.
+
+    Raises:
+        ValueError: It holds something else.
+        TypeError: Likewise.
+    """
+    import pandas as pd
+
+    series = pd.Series(column)
+    if not isinstance(series.dtype, np.dtype) or series.dtype.kind not in "biuf":
+        series = series.astype(object).where(series.notna(), np.nan)
+    numbers: np.ndarray = series.to_numpy(dtype=np.float64)
+    return numbers
+
+
+def levels_of(column: Any) -> tuple[np.ndarray, list[str]]:
+    """Returns the categories of a column.
+
+    Returns:
+        For each row the place of its text in the list, or -1 where it is missing; and the different
+        texts, sorted.
+    """
+    import pandas as pd
+
+    codes, found = pd.factorize(pd.Series(column))
+    texts = [_text(value) for value in found.tolist()]
+    levels = sorted(set(texts) - {MISSING})
+    places = {text: place for place, text in enumerate(levels)}
+    # The last is for a code of -1.
+    by_code = np.array([*(places.get(text, -1) for text in texts), -1], np.int64)
+    return by_code[codes], levels
+
+
+def texts_of(column: Any) -> np.ndarray:
+    """Returns a column as texts, of shape (n,), dtype object; empty where one is missing."""
+    places, levels = levels_of(column)
+    texts: np.ndarray = np.array([*levels, MISSING], dtype=object)[places]
+    return texts
+
+
+def model_columns(model: Any, table: Any) -> dict[str, Any]:
+    """Returns the columns of a table as a model with an input for each column takes them.
+
+    Args:
+        model: A Keras model.
+        table: A DataFrame, or a dict of columns; further columns are ignored.
+
+    Returns:
+        Tensors by name.
+
+    Raises:
+        KeyError: A column is missing; its name is the argument.
+        ValueError: A column of numbers holds something else; it has the name.
+    """
+    import tensorflow as tf
+
+    found = {}
+    for name, tensor in model.input.items():
+        column = table[name]
+        if tf.is_tensor(column):
+            found[name] = column
+            continue
+        if str(tensor.dtype) == "string":
+            found[name] = tf.constant(texts_of(column))
+            continue
+        try:
+            found[name] = tf.constant(numbers_of(column).astype(np.float32))
+        except (TypeError, ValueError):
+            raise ValueError(f"the column {name!r} holds something else than numbers") from None
+    return found
+
+
+def takes_columns(model: Any) -> bool:
+    """Returns whether a Keras model has an input of one number or text for each column."""
+    inputs = getattr(model, "input", None)
+    return isinstance(inputs, Mapping) and all(
+        tuple(tensor.shape[1:]) == (1,) for tensor in inputs.values()
+    )
+
+
+def _text(value: object) -> str:
+    """Returns the text of a category: 3 for 3.0, as pandas reads a column of 3 with gaps."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, str) else str(value)

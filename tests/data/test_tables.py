@@ -1,0 +1,278 @@
+"""Tables: kinds of columns, what is refused, and what the training part alone teaches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import kerastudy as ks
+from studies.data import DataError, Splits, datasets
+
+
+def houses(rows: int = 200, seed: int = 0) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    table = pd.DataFrame(
+        {
+            "id": np.arange(rows),
+            "area": random.normal(100, 30, rows).round(1),
+            "city": random.choice(["Oslo", "Bergen", "Rome"], rows).astype(object),
+            "garden": random.random(rows) < 0.5,
+            "built": random.integers(1900, 2020, rows).astype(float),
+            "price": random.normal(300, 50, rows),
+        }
+    )
+    table.loc[random.random(rows) < 0.1, "built"] = np.nan
+    table.loc[random.random(rows) < 0.1, "city"] = None
+    return table
+
+
+def rows_of(part: Any, splits: Splits) -> np.ndarray:
+    """The numbers of the table's rows, by the column id, which is scaled like all numbers."""
+    assert splits.given.table is not None
+    return np.array([round(float(splits.given.table.values_of(row)["id"])) for row in part.x])
+
+
+def test_numbers_and_vocabularies_are_those_of_the_training_part_alone() -> None:
+    table = houses()
+    splits = datasets.dataframe(table, target="price").load()
+    chosen = rows_of(splits.train, splits)
+    train = table.iloc[chosen]
+    assert len(chosen) == 120
+    assert np.array_equal(splits.train.y, train["price"])
+
+    def expected(rows: pd.DataFrame) -> np.ndarray:
+        scaled = [
+            (rows[name].fillna(train[name].mean()) - train[name].mean()) / train[name].std(ddof=0)
+            for name in ("id", "area")
+        ]
+        built = (rows["built"] - train["built"].mean()) / train["built"].std(ddof=0)
+        known = ["", *sorted(train["city"].dropna().unique())]
+        codes = rows["city"].fillna("").map({text: i for i, text in enumerate(known, start=1)})
+        columns = [*scaled, rows["garden"], built.fillna(0), rows["built"].isna(), codes.fillna(0)]
+        return np.column_stack([each.astype(float) for each in columns])
+
+    test = splits.unseal_test()
+    for part in (splits.train, splits.validation, test):
+        assert part.x.dtype == np.float32
+        rows = table.iloc[rows_of(part, splits)]
+        np.testing.assert_allclose(part.x, expected(rows), atol=1e-5)
+
+
+def test_a_category_that_the_training_part_lacks_is_unknown() -> None:
+    table = houses()
+    plain = datasets.dataframe(table, target="price").load()
+    validated = rows_of(plain.validation, plain)
+    table.loc[validated[0], "city"] = "Ulan Bator"
+    table.loc[validated[1], "built"] = 1e6
+    splits = datasets.dataframe(table, target="price").load()
+    assert splits.digests["train"] == plain.digests["train"]
+    assert splits.validation.x[0, -1] == 0
+    fitted = splits.given.table
+    assert fitted is not None
+    assert fitted.vocabularies == (("", "Bergen", "Oslo", "Rome"),)
+    layer = ks.preprocessing.tabular(splits)
+    made = np.asarray(layer(splits.validation.x[:3]))
+    assert made.shape == (3, 4 + 1 + 4)
+    assert made[0, 5:].tolist() == [0, 0, 0, 0]
+    one_hot = np.eye(4)[splits.validation.x[1:3, -1].astype(int) - 1]
+    assert np.array_equal(made[1:, 5:], one_hot)
+    assert np.array_equal(made[:, :5], splits.validation.x[:3, :5])
+
+
+def test_each_fold_has_means_and_vocabularies_of_its_own_training_part() -> None:
+    table = houses(60)
+    table["city"] = ["rare"] + ["Oslo", "Rome"] * 29 + ["Oslo"]
+    data = datasets.dataframe(table, target="price", drop=["garden"], test=None)
+    how = ks.splits.k_fold(3)
+    folds = data.load_folds(how)
+    with_rare = []
+    for fold in range(3):
+        splits = folds.of(fold)
+        train = table.iloc[rows_of(splits.train, splits)]
+        assert len(train) == 40
+        fitted = splits.given.table
+        assert fitted is not None
+        assert fitted.vocabularies == (tuple(sorted(train["city"].unique())),)
+        with_rare.append("rare" in fitted.vocabularies[0])
+        place = [column.name for column in fitted.numbers].index("area")
+        mean = -fitted.offset[place] / fitted.scale[place]
+        assert mean == pytest.approx(train["area"].mean(), abs=1e-4)
+    assert sorted(with_rare) == [False, True, True]
+
+
+def test_frames_of_get_dummies_are_numbers_and_booleans() -> None:
+    table = houses().dropna().drop(columns="id")
+    for dummies in (pd.get_dummies(table), pd.get_dummies(table, dtype="uint8")):
+        splits = datasets.dataframe(dummies, target="price").load()
+        assert splits.given.table is not None
+        kinds = {column.name: column.kind for column in splits.given.table.columns}
+        assert kinds["area"] == "number"
+        assert kinds["city_Oslo"] == kinds["garden"] == "boolean"
+        place = list(kinds).index("city_Oslo")
+        assert set(np.unique(splits.train.x[:, place])) == {0, 1}
+
+
+def test_a_file_is_read_as_its_frame(tmp_path: Path) -> None:
+    table = houses()
+    file = tmp_path / "the houses.csv"
+    table.to_csv(file, index=False)
+    table.to_csv(tmp_path / "semicolons.csv", index=False, sep=";")
+    table.to_parquet(tmp_path / "houses.parquet")
+    described = datasets.csv(file, target="price")
+    assert described.name == "the houses"
+    assert described.source == str(file)
+    digest = datasets.dataframe(table, target="price").load().digest
+    assert described.load().digest == digest
+    semicolons = datasets.csv(tmp_path / "semicolons.csv", target="price", separator=";")
+    assert semicolons.load().digest == digest
+    parquet = datasets.parquet(tmp_path / "houses.parquet", target="price")
+    assert parquet.load().digest == digest
+    with pytest.raises(DataError, match="pass separator=';'"):
+        datasets.csv(tmp_path / "semicolons.csv", target="price").load()
+
+
+def test_parts_may_be_tables_of_their_own(tmp_path: Path) -> None:
+    table, test = houses(), houses(50, seed=1)
+    test["city"] = "Paris"
+    by_frame = datasets.dataframe(table, target="price", test=test[test.columns[::-1]]).load()
+    assert by_frame.sizes == {"train": 160, "validation": 40, "test": 50}
+    assert (by_frame.unseal_test().x[:, -1] == 0).all()
+    for name, each in {"train": table, "test": test}.items():
+        each.to_csv(tmp_path / f"{name}.csv", index=False)
+    by_file = datasets.csv(tmp_path / "train.csv", target="price", test=tmp_path / "test.csv")
+    assert by_file.load().digest == by_frame.digest
+    with pytest.raises(DataError, match="lacks the columns 'area'"):
+        datasets.dataframe(table, target="price", test=test.drop(columns="area")).load()
+
+
+@pytest.mark.parametrize(
+    ("target", "names", "first"),
+    [
+        (["no", "yes"] * 20, ("no", "yes"), [0, 1]),
+        ([False, True] * 20, ("False", "True"), [0, 1]),
+        ([0, 1] * 20, (), [0, 1]),
+        ([1.5, 2.0] * 20, (), [1.5, 2.0]),
+        # Prices are whole numbers too, and no classes.
+        ([100_000, 250_000] * 20, (), [100_000.0, 250_000.0]),
+    ],
+)
+def test_targets_are_classes_or_quantities(
+    target: list[Any], names: tuple[str, ...], first: list[float]
+) -> None:
+    table = pd.DataFrame({"x": np.arange(40.0), "y": target})
+    splits = datasets.dataframe(table, target="y").load()
+    assert splits.given.class_names == names
+    assert splits.given.table is not None
+    places = [splits.given.table.values_of(row)["x"] for row in splits.train.x]
+    assert splits.train.y.tolist() == [first[round(float(place)) % 2] for place in places]
+    assert (splits.classes == 2) == (first == [0, 1])
+    assert splits.train.y.dtype == (np.int64 if splits.classes else np.float64)
+
+
+def test_grades_are_classes_if_asked_for() -> None:
+    table = pd.DataFrame({"x": np.arange(40.0), "grade": [3, 5, 6, 8] * 10})
+    assert datasets.dataframe(table, target="grade").load().classes is None
+    splits = datasets.dataframe(table, target="grade", classes=True).load()
+    assert splits.given.class_names == ("3", "5", "6", "8")
+    counts = table.assign(grade=[0, 1, 2, 3] * 10)
+    assert datasets.dataframe(counts, target="grade", classes=False).load().classes is None
+
+
+def test_numbers_may_be_categories() -> None:
+    table = houses().assign(code=lambda t: [1.0, np.nan, 30.0, 1.0] * (len(t) // 4))
+    splits = datasets.dataframe(table, target="price", categories=["code"]).load()
+    assert splits.given.table is not None
+    assert splits.given.table.vocabularies[1] == ("", "1", "30")
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        (pd.date_range("2020-01-01", periods=40), "'c' holds dates .make numbers: pd.to_datetime"),
+        ([f"2020-01-{1 + i % 28:02}" for i in range(40)], "'c' holds dates"),
+        ([f"Mr. {i} has a house" for i in range(40)], "40 different texts in 40 rows"),
+        ([*map(str, range(39)), "?"], "texts such as '[?]' .missing values. pass missing="),
+        ([np.nan] * 40, "'c' has no values"),
+        ([*[1.0] * 39, np.inf], "'c' holds infinite values"),
+        ([*[1.0] * 39, 1e300], "too large for float32"),
+        ([[1, 2]] * 40, "'c' holds objects such as list"),
+        ([1j] * 40, "complex"),
+    ],
+)
+def test_other_columns_are_refused_in_a_line_with_what_to_do(column: Any, told: str) -> None:
+    table = pd.DataFrame({"x": np.arange(40.0), "c": column, "y": np.arange(40.0) / 3})
+    with pytest.raises(DataError, match=told) as raised:
+        datasets.dataframe(table, target="y").load()
+    assert "drop=['c']" in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert datasets.dataframe(table, target="y", drop=["c"]).load().train.x.shape == (24, 1)
+
+
+def test_unknown_texts_for_missing_values_can_be_named(tmp_path: Path) -> None:
+    rows = "".join(f"{i if i % 9 else '?'},{i / 7}\n" for i in range(60))
+    (tmp_path / "t.csv").write_text(f"a,y\n{rows}")
+    with pytest.raises(DataError, match=r"pass missing="):
+        datasets.csv(tmp_path / "t.csv", target="y").load()
+    splits = datasets.csv(tmp_path / "t.csv", target="y", missing=["?"]).load()
+    assert splits.train.x.shape == (36, 2)
+
+
+def test_missing_targets_are_refused_with_their_count() -> None:
+    table = houses()
+    table.loc[[3, 8], "price"] = np.nan
+    with pytest.raises(DataError, match=r"lacks the target 'price' in 2 of 200 rows.*row 3"):
+        datasets.dataframe(table, target="price").load()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"target": "prize"}, "no column 'prize'.*Did you mean 'price'"),
+        ({"target": "price", "drop": ["nope"]}, "no column 'nope' .drop"),
+        ({"target": "price", "categories": "citi"}, "no column 'citi' .categories.*'city'"),
+    ],
+)
+def test_names_of_columns_are_checked(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        datasets.dataframe(houses(), **options).load()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"target": ""}, "target must be the name"),
+        ({"target": "y", "validation": 2.5}, "validation=2.5"),
+        ({"target": "y", "test": ([1], [2])}, "pass another table"),
+        ({"target": "y", "classes": 1}, "classes must be"),
+        ({"target": "y", "drop": [1]}, "drop must be a list of texts"),
+    ],
+)
+def test_options_are_checked_before_the_file_is_read(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        datasets.csv("missing.csv", **options)
+
+
+def test_files_that_can_not_be_read_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        datasets.csv(tmp_path / "no.csv", target="y").load()
+    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\x01,\x00")
+    with pytest.raises(DataError, match="can't be read"):
+        datasets.csv(tmp_path / "binary.csv", target="y").load()
+    with pytest.raises(DataError, match="can't be read"):
+        datasets.parquet(tmp_path / "binary.csv", target="y").load()
+
+
+def test_the_layer_takes_tables_alone() -> None:
+    with pytest.raises(DataError, match="takes the data of a table"):
+        ks.preprocessing.tabular(datasets.digits())
+    data = datasets.dataframe(houses(), target="price")
+    with pytest.raises(DataError, match="'town' is no column of categories"):
+        ks.preprocessing.tabular(data, embedding={"town": 2})
+    with pytest.raises(DataError, match="whole numbers from 0 up"):
+        ks.preprocessing.tabular(data, embedding=-1)
+    layer = ks.preprocessing.tabular(data, embedding=3)
+    assert layer.output.shape == (None, 5 + 3)
