@@ -109,6 +109,7 @@ from studies.definition import outputs  # noqa: E402
 from studies.definition.seeds import epoch_seed, permutation, seed_states  # noqa: E402
 from studies.exporting.optuna_export import export_optuna  # noqa: E402
 from studies.exporting.scripts.script import export_script  # noqa: E402
+from studies.launching.checking_data import check_data  # noqa: E402
 from studies.results.changes import delete_study, rename_study  # noqa: E402
 from studies.results.diagnosing import diagnose  # noqa: E402
 from studies.results.models import load_model  # noqa: E402
@@ -154,6 +155,7 @@ __all__ = [
     "batch_size",
     "batchnorm",
     "bias_initializer",
+    "check_data",
     "confirm",
     "datasets",
     "delete_study",

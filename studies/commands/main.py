@@ -56,6 +56,7 @@ class Group(click.Group):
             "confirm": "confirm",
         },
         "Look": {
+            "data": "data",
             "list": "list_studies",
             "show": "show",
             "compare": "compare",
@@ -128,6 +129,7 @@ def kerastudy() -> None:
     \b
     kerastudy launch digits              a first study, on data that comes along
     kerastudy launch my_study.py --trials 50
+    kerastudy data digits                what is wrong with its data
     kerastudy show digits                its best trial
     kerastudy compare digits other       studies, or a study's engines
     kerastudy diagnose digits            what to search next, and why

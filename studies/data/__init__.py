@@ -7,6 +7,7 @@
 | `folds/` | folds of cross-validation |
 | `streams/` | data that is read batch by batch |
 | `tables/` | tables: columns of numbers, booleans and categories |
+| `looking/` | looking at data before a model is trained on it |
 | `datasets` | functions that describe data: `arrays`, `npz`, `batches`, and others named below |
 | `known` | data sets by name: `digits`, `breast_cancer`, `diabetes`, `mnist` |
 | `dataset` | `Dataset`: a description of data, read when first loaded |

@@ -23,6 +23,7 @@ from studies.definition.class_weights import resolve_class_weight, with_class_we
 from studies.definition.cross_validation import check_no_own_fit
 from studies.definition.settings import check_keep_scores
 from studies.definition.study_definition import StudyDefinition
+from studies.executors.glancing import with_glance
 from studies.training.building.discovering import resolve_space
 from studies.training.building.hypermodel import HyperModelTrainer, has_own_fit
 from studies.training.building.made_data import AnyData, MadeData, made_data
@@ -133,6 +134,7 @@ class Session:
             folds,
         )
         description = replace(description, class_weight=class_weight)
+        description = with_glance(description, folds or splits)
         return cls(
             study,
             making or folds or splits,

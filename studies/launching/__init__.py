@@ -2,6 +2,7 @@
 
 | module | holds |
 |---|---|
+| `checking_data` | looks at the data of a study, and records what it found |
 | `choosing` | chooses a study's champion when its trials are done |
 | `launch` | launches a study, new or resumed, from a file or an object |
 | `launch_options` | the options of a launch, as one value |

@@ -16,8 +16,8 @@ from user_commands import environment
 from tracking.store.folder import create_store
 
 COMMANDS = [
-    "launch", "list", "show", "report", "compare", "diagnose", "reproduce", "evaluate", "promote",
-    "predict", "ui", "export", "push", "rename", "delete", "doctor",
+    "launch", "list", "data", "show", "report", "compare", "diagnose", "reproduce", "evaluate",
+    "promote", "predict", "ui", "export", "push", "rename", "delete", "doctor",
 ]  # fmt: skip
 HEAVY = {"tensorflow", "keras", "mlflow", "optuna", "keras_tuner", "sklearn", "pandas"}
 

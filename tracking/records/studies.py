@@ -12,6 +12,7 @@ from typing import Any, Literal
 from search_spaces import SearchSpace
 from search_spaces.parameters.scalars import canonical_json
 from search_spaces.space.membership import complete
+from tracking.records.data_findings import DataFindings
 from tracking.records.objective import Objective
 
 KeptScores = Literal["best", "all", "none"]
@@ -162,6 +163,7 @@ class StudyDescription:
         tailored: What the launch's options changed in the study's own space, as
             `Tailoring.to_dict` writes it; empty if nothing.
         warnings: Warnings for the user before it runs; not recorded.
+        looked: What a glance at its data found; recorded in a file of its own.
         cross_validation: How all data but the test part is split into folds, as its definition
             spells it; empty without folds.
         folds: Folds, each a training of each trial; 0 without.
@@ -198,6 +200,7 @@ class StudyDescription:
     tailored: Mapping[str, Any] = field(default_factory=dict)
     keep_scores: KeptScores = "best"
     warnings: Sequence[str] = ()
+    looked: DataFindings | None = None
     cross_validation: str = ""
     folds: int = 0
 
@@ -238,7 +241,7 @@ class StudyDescription:
         fields = {
             f.name: getattr(self, f.name)
             for f in dataclasses.fields(self)
-            if f.name not in ("space", "warnings")
+            if f.name not in ("space", "warnings", "looked")
         }
         fields["objective"] = dataclasses.asdict(self.objective)
         fields["data"] = dataclasses.asdict(self.data)

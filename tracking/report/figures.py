@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import altair as alt
 
 from tracking.diagnosis.findings import Finding
+from tracking.records.data_findings import DataFinding, DataFindings
 from tracking.records.validation_predictions import ValidationPredictions
 from tracking.report.axes import HyperparameterAxis
 from tracking.report.charts import (
@@ -16,6 +18,7 @@ from tracking.report.charts import (
     diagnosis,
     history,
     hyperparameters,
+    looked,
     predictions,
     timeline,
     training,
@@ -70,12 +73,18 @@ class Section:
         figures: Its figures.
         text: What precedes them.
         examples: Samples that the champion classifies worst, shown after them.
+        findings: What was found in the data, shown before them.
+        picture: Samples, as a PNG in base64; or empty.
+        caption: What the picture shows.
     """
 
     heading: str
     figures: tuple[Figure, ...]
     text: str = ""
     examples: tuple[Example, ...] = ()
+    findings: tuple[DataFinding, ...] = ()
+    picture: str = ""
+    caption: str = ""
 
 
 def sections(data: StudyData) -> list[Section]:
@@ -97,7 +106,32 @@ def sections(data: StudyData) -> list[Section]:
         shown = tuple(_champion(found_predictions))
         examples = worst_examples(found_predictions)
         found.insert(5, Section(OF_CHAMPION, shown, text, examples))
-    return [each for each in found if each.figures]
+    if data.looked is not None:
+        found.insert(-1, _of_data(data.looked, data.data_command))
+    return [each for each in found if each.figures or each.findings]
+
+
+def _of_data(found: DataFindings, command: str) -> Section:
+    """Returns what was found in the data; see `kerastudy data`."""
+    text = "What was found in the data, without any model."
+    if not found.thorough:
+        text = (
+            "At a glance, when the study was launched. This looks closer, and renews this page: "
+            f"{command}"
+        )
+    rows = f" A row for each class: {', '.join(found.picture_rows)}." if found.picture_rows else ""
+    figures = [
+        Figure(looked.distribution(each, f"data_{place}"), small=True)
+        for place, each in enumerate(looked.shown(found))
+    ]
+    return Section(
+        "The data",
+        tuple(figures),
+        text,
+        findings=found.findings,
+        picture=base64.b64encode(found.picture).decode("ascii"),
+        caption=f"Samples of the training part.{rows}",
+    )
 
 
 def tables(data: StudyData) -> dict[str, Columns]:

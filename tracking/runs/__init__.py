@@ -4,6 +4,7 @@
 |---|---|
 | `champion_versions` | which version of a registered model is the champion |
 | `confirmation_runs` | the runs of a confirmation, and of its trainings |
+| `data_findings` | what was found in a study's data, in the record |
 | `deleting` | deletes a study for ever |
 | `experiments` | MLflow's experiment of a study |
 | `mlflow_names` | names of metrics and hyperparameters as MLflow takes them |

@@ -13,6 +13,7 @@ from tracking.records import Repeat, StudyDescription, TrialRecord, TrialResult
 from tracking.records.studies import sha256
 from tracking.records.verified import DIFFERS
 from tracking.runs.confirmation_runs import end_confirmation_run
+from tracking.runs.data_findings import write_data_findings
 from tracking.runs.experiments import end_unmarked, make_experiment
 from tracking.runs.mlflow_names import to_mlflow
 from tracking.runs.run_contents import (
@@ -89,6 +90,8 @@ class StudyRuns(TrialRuns):
         if changed:
             self._set_tags(changed)
         write_atomically(definition_path(self.store, parent), text)
+        if self.description.looked is not None:
+            write_data_findings(self.store, parent, self.description.looked)
 
     def set_running(self, further: Mapping[str, str] | None = None) -> None:
         """Marks the parent run as running, and as the last launched.

@@ -5,6 +5,7 @@
 | `checks` | checks of samples and their weights before training |
 | `digests` | the same content gives the same digest on every machine |
 | `given` | samples before preprocessing, as a registered model takes them |
+| `images` | samples that are images |
 | `large` | arrays too large for every process to hold, in files that are mapped to memory |
 | `numbers` | turns a user's data, tables of pandas included, into arrays of numbers |
 | `scalings` | preprocessing that a Keras layer can repeat, to the same bits |

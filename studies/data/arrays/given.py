@@ -44,6 +44,17 @@ class Prepared:
     shape: tuple[int, ...]
     loss: float = 0.0
 
+    def undone(self, rows: np.ndarray) -> np.ndarray:
+        """Returns samples as they were before it, as far as it scales; others as they are."""
+        if not self.scalings:
+            return rows
+        values = rows.reshape(len(rows), -1).astype(np.float64)
+        for scaling in reversed(self.scalings):
+            values = (values - scaling.offset) / scaling.scale
+        if np.dtype(self.dtype).kind in "biu":
+            values = values.round()
+        return values.reshape(len(rows), *self.shape)
+
 
 @dataclass(frozen=True, eq=False)
 class Given:

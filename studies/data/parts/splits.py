@@ -11,7 +11,7 @@ from studies.data.arrays.digests import combined_digest
 from studies.data.arrays.given import Given
 from studies.data.arrays.texts import is_text
 from studies.data.parts.part import Part
-from studies.data.structures import named_arrays
+from studies.data.structures import Arrays, named_arrays
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -54,6 +54,14 @@ class Splits:
     def warnings(self) -> list[str]:
         """Warnings for the user."""
         return self.given.warnings
+
+    @property
+    def test_inputs(self) -> Arrays | None:
+        """The inputs of the test part, without its targets; None if there is none.
+
+        To see whether they are in another part too, or come from elsewhere: see decision 44.
+        """
+        return None if self._test is None else self._test.x
 
     def unseal_test(self) -> Part:
         """Returns the test part. Only `evaluate` may call this, and it records that it did.

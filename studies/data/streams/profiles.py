@@ -117,8 +117,8 @@ def _profile_of(source: Source) -> Profile:
     samples = size = 0
     classes: int | None = -1
     ended = True
-    with _epoch_of(reading):
-        for batch, samples_alone in _batches(reading, source):
+    with epoch_of(reading):
+        for batch, samples_alone in checked_batches(reading, source):
             head, alone = head or batch, samples_alone
             digests.append(_digest(batch))
             samples += length_of(batch[0])
@@ -137,7 +137,7 @@ def _profile_of(source: Source) -> Profile:
     repeatable = _digests_again(source, len(digests)) == digests[:_BATCHES_READ_AGAIN]
     return Profile(
         kind=reading.kind,
-        head=_part(head, alone),
+        head=part_of(head, alone),
         weighted=len(head) > 2,
         largest_class=classes,
         known_batches=source.steps or reading.batches,
@@ -163,13 +163,14 @@ def _again(source: Source) -> Reading:
 
 def _digests_again(source: Source, most: int) -> list[str]:
     reading = _again(source)
-    with _epoch_of(reading):
-        batches = itertools.islice(_batches(reading, source), min(most, _BATCHES_READ_AGAIN))
+    with epoch_of(reading):
+        batches = itertools.islice(checked_batches(reading, source), min(most, _BATCHES_READ_AGAIN))
         return [_digest(batch) for batch, _ in batches]
 
 
 @contextlib.contextmanager
-def _epoch_of(reading: Reading) -> Iterator[None]:
+def epoch_of(reading: Reading) -> Iterator[None]:
+    """Begins and ends an epoch of a reading, whatever happens in it."""
     try:
         reading.begin()
         yield
@@ -181,7 +182,7 @@ def _epoch_of(reading: Reading) -> Iterator[None]:
     reading.end()
 
 
-def _batches(reading: Reading, source: Source) -> Iterator[tuple[Batch, bool]]:
+def checked_batches(reading: Reading, source: Source) -> Iterator[tuple[Batch, bool]]:
     """Yields the checked arrays of each batch, and whether it has only samples."""
     for number, given in enumerate(reading, start=1):
         alone = not isinstance(given, tuple) or source.targets is False
@@ -256,7 +257,8 @@ def _larger_class(before: int | None, y: Arrays) -> int | None:
     return max(before, one_hot, int(labels.max()))
 
 
-def _part(batch: Batch, alone: bool) -> Part:
+def part_of(batch: Batch, alone: bool) -> Part:
+    """Returns a batch as a part, without weights unless there is one for each sample."""
     if len(batch) == 1:
         return Part(batch[0], (), alone=alone)
     weights = batch[2] if len(batch) > 2 else None

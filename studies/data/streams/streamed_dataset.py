@@ -97,7 +97,7 @@ class StreamedSplits:
     def warnings(self) -> list[str]:
         """Warnings for the user."""
         profiles = self._profiles().items()
-        streams = self._streams()
+        streams = self.streams
         found = [
             _WARNINGS[name] + _advice(streams[name].source)
             for name, profile in profiles
@@ -149,12 +149,14 @@ class StreamedSplits:
         kinds = ", ".join(f"{name}={p.kind}" for name, p in self._profiles().items())
         return f"StreamedSplits({kinds}, digest={self.digest[:12]}…)"
 
-    def _streams(self) -> dict[str, Stream]:
+    @property
+    def streams(self) -> dict[str, Stream]:
+        """The parts, with the test part: whoever reads its targets must say so, as `evaluate`."""
         streams = {"train": self.train, "validation": self.validation}
         return streams if self._test is None else {**streams, "test": self._test}
 
     def _profiles(self) -> dict[str, Profile]:
-        return {name: stream.profile for name, stream in self._streams().items()}
+        return {name: stream.profile for name, stream in self.streams.items()}
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from studies.data.arrays.given import Given
+from studies.data.arrays.images import image_of
 from studies.data.structures import Arrays, named_arrays
 
 # Of an image, in pixels.
-_SMALLEST_SIDE, _LARGEST_SIDE = 8, 256
+_LARGEST_SIDE = 256
 _MOST_COLUMNS = 100
 _LONGEST_TEXT = 200
 
 
 def pictured(sample: Arrays, given: Given) -> tuple[bytes, dict[str, float | str]]:
-    """Returns a sample as an image, or as a row.
-
-    Images are arrays of shape (height, width) of at least 8 by 8, with 1, 3 or 4 channels if they
-    have any; and rows of pixels: a square number of values from 0 to 1, or of unsigned integers,
-    without names of columns.
+    """Returns a sample as an image, or as a row; see `image_of`.
 
     Args:
         sample: One, after preprocessing.
@@ -37,7 +32,7 @@ def pictured(sample: Arrays, given: Given) -> tuple[bytes, dict[str, float | str
     for name, array in arrays.items():
         values = _before_preprocessing(array, name, given)
         columns = given.columns.get(name)
-        image = None if columns else _image(values)
+        image = None if columns else image_of(values)
         if image is not None:
             png = png or _png(image)
         elif values.size <= _MOST_COLUMNS and values.ndim <= 1:
@@ -52,29 +47,7 @@ def pictured(sample: Arrays, given: Given) -> tuple[bytes, dict[str, float | str
 
 def _before_preprocessing(array: np.ndarray, name: str, given: Given) -> np.ndarray:
     prepared = given.prepared.get(name)
-    if prepared is None or not prepared.scalings:
-        return array
-    values = array.reshape(-1).astype(np.float64)
-    for scaling in reversed(prepared.scalings):
-        values = (values - scaling.offset) / scaling.scale
-    if np.dtype(prepared.dtype).kind in "biu":
-        values = values.round()
-    return np.asarray(values.reshape(prepared.shape))
-
-
-def _image(values: np.ndarray) -> np.ndarray | None:
-    """Returns an image of shape (height, width, channels), or None if it is none."""
-    if values.dtype.kind not in "biuf":
-        return None
-    shape = values.shape
-    side = math.isqrt(values.size)
-    if len(shape) == 1 and side >= _SMALLEST_SIDE and side**2 == values.size:
-        pixels = values.dtype.kind == "u" or (values.min() >= 0 and values.max() <= 1)
-        shape = (side, side) if pixels else shape
-    if len(shape) == 2:
-        shape = (*shape, 1)
-    small = len(shape) != 3 or min(shape[:2]) < _SMALLEST_SIDE
-    return None if small or shape[2] not in (1, 3, 4) else values.reshape(shape)
+    return array if prepared is None else np.asarray(prepared.undone(array[None])[0])
 
 
 def _png(image: np.ndarray) -> bytes:

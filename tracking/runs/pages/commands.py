@@ -55,7 +55,7 @@ def launch_command(
         store: The store's folder; None: the command need not name it.
     """
     code = description.code
-    words = [f"kerastudy launch {shlex.quote(_target(description))}"]
+    words = [f"kerastudy launch {shlex.quote(target_of(description))}"]
     words.append("" if name == (code.study_name or name) else f"--name {shlex.quote(name)}")
     words.append("" if round_number is None else f"--round {round_number}")
     words.append(
@@ -66,7 +66,15 @@ def launch_command(
     return " ".join(word for word in words if word)
 
 
-def _target(description: StudyDescription) -> str:
+def data_command(description: StudyDescription) -> str:
+    """Returns the command that looks at a study's data; for a notebook, in Python."""
+    if not description.code.path:
+        return "print(kerastudy.check_data(study))"
+    other = f" --data {shlex.quote(description.data.override)}" if description.data.override else ""
+    return f"kerastudy data {shlex.quote(target_of(description))}{other}"
+
+
+def target_of(description: StudyDescription) -> str:
     """Returns what names a study on the command line: its file, or its name in the catalog."""
     code = description.code
     path = Path(code.path)

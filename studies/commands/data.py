@@ -1,0 +1,85 @@
+"""``kerastudy data``."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+
+import click
+
+from studies.commands.main import json_option, store_option, tell, telling_errors
+
+
+@click.command("data", short_help="Look at a study's data before a model is trained on it.")
+@click.argument("target")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="An npz file (x_train, y_train, …) in place of the study's own data.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A PNG file to write: a picture of the samples, if they are images.",
+)
+@store_option
+@json_option
+@telling_errors
+def data_command(
+    target: str, data: Path | None, output: Path | None, store: Path | None, as_json: bool
+) -> None:
+    """Look at a study's data: is it what you think it is?
+
+    Sizes and classes by part, missing and constant columns, samples that are in two parts, values
+    far from the others, and whether training, validation and test samples come from the same
+    distribution. That one is asked of a classifier, which must guess which part a sample is from.
+
+    It takes some seconds: distributions and the classifier see samples of large data, drawn with a
+    fixed seed. The targets of the test part stay sealed. TARGET is as in `kerastudy launch`. If the
+    study is in the store, its report shows what was found.
+
+    \b
+    kerastudy data digits
+    kerastudy data my_study.py --data houses.npz
+    kerastudy data digits --output digits.png
+    kerastudy data digits --json
+    """  # noqa: D301 - click reads \b, which must not be escaped
+    from studies.commands.output import print_json
+    from studies.commands.texts.data_text import data_text
+    from studies.commands.texts.diagnosis_text import COLORS
+    from studies.exporting.asked import check_free, explained
+    from studies.launching.checking_data import check_target
+    from studies.user_code.loading import resolve_target
+    from tracking.store.atomic import replacing
+
+    found_target = resolve_target(target)
+    if output is not None:
+        output = output.expanduser().absolute()
+        check_free(output, force=True)
+    other = "" if data is None else str(data.expanduser().absolute())
+    # What code of the user's prints in this process is no result.
+    with contextlib.redirect_stdout(sys.stderr):
+        found, recorded = check_target(found_target, other, store)
+    if output is not None and found.picture:
+        with explained(output), replacing(output) as partial:
+            partial.write_bytes(found.picture)
+    elif output is not None:
+        click.echo("note: the samples are no images, so there is no picture", err=True)
+    if as_json:
+        print_json({**found.document(), "recorded": recorded})
+        return
+    lines = data_text(found, recorded)
+    if not sys.stdout.isatty():
+        tell("\n".join(lines))
+        return
+    # It knows what a terminal can show, and NO_COLOR.
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    for line in lines:
+        shown, word = Text(line), line.partition(" ")[0]
+        if word in COLORS:
+            shown.stylize(COLORS[word], 0, len(word))
+        console.print(shown)

@@ -1,0 +1,147 @@
+"""Looks at the data of a study before, or after, a model is trained on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from search_spaces import Hyperparameters
+from search_spaces.errors import TrackingError
+from studies.data import (
+    AnySplits,
+    CrossValidation,
+    DataError,
+    Dataset,
+    FoldedSplits,
+    StreamedDataset,
+)
+from studies.data.looking.look import look_at
+from studies.definition.study_definition import StudyDefinition
+from studies.executors.session import Session
+from studies.progress import Progress, showing
+from studies.training.process.determinism import (
+    begin_trial,
+    configure_tensorflow,
+    prepare_environment,
+)
+from studies.user_code.loading import Target, describe_code, load_study, what_is_loaded
+from tracking.history.study_history import find_engines
+from tracking.records.data_findings import DataFindings
+from tracking.report.write import renew_report
+from tracking.runs.data_findings import write_data_findings
+from tracking.store.failures import as_store_errors
+from tracking.store.folder import default_store_path, open_store
+
+
+def check_data(data: Dataset | StreamedDataset | StudyDefinition) -> DataFindings:
+    """Looks at data before a model is trained on it; see ``kerastudy data``.
+
+    Sizes, classes by part, missing and constant columns, samples that are in two parts, values far
+    from the others, and whether the parts come from the same distribution. Of a test part only the
+    inputs are looked at.
+
+    Args:
+        data: What a function of `datasets` returns; or a study, whose data it is.
+
+    Returns:
+        What was found: `print` shows the findings, a line each.
+
+    Raises:
+        DataError: If the data can't be read.
+        StudyError: If it is made by a function of the hyperparameters, and that fails.
+
+    Example:
+        >>> found = ks.check_data(ks.datasets.digits())
+        >>> [each.title for each in found.findings][0]
+        'No sample is in two parts'
+    """
+    if isinstance(data, Dataset | StreamedDataset):
+        return look_at(_loaded(data), data.name)
+    if not isinstance(data, StudyDefinition):
+        raise DataError(
+            "check_data takes data from kerastudy.datasets, such as datasets.arrays(x, y), or a "
+            f"study. Received: {type(data).__name__}."
+        )
+    return _of_study(data)
+
+
+def check_target(
+    target: Target, data: str = "", store: Path | None = None, progress: bool = True
+) -> tuple[DataFindings, list[str]]:
+    """Looks at the data of the study that a target names; see `check_data`.
+
+    If the store has the study with the same data, the findings are recorded there, and its report
+    is made again.
+
+    Args:
+        target: Where the study is defined.
+        data: A file that replaces the study's own data, or empty.
+        store: The store's folder; None: the default one.
+        progress: Whether to show progress on standard error.
+
+    Returns:
+        What was found, and the studies that have it in their record now.
+
+    Raises:
+        StudyError: If the study can't be loaded.
+        DataError: If its data can't be read.
+    """
+    with showing(progress) as shown:
+        shown.wait(what_is_loaded(target))
+        prepare_environment(1)
+        study, _ = load_study(target)
+        if data:
+            study = study.with_overrides({"data": data})
+        shown.wait("looking at the data")
+        found = _of_study(study)
+        recorded = _recorded(study, found, store, shown)
+        shown.end()
+        return found, recorded
+
+
+def _of_study(study: StudyDefinition) -> DataFindings:
+    data = study.data
+    if not isinstance(data, Dataset | StreamedDataset):
+        return _of_made(study)
+    splits: AnySplits | FoldedSplits
+    how = study.cross_validation
+    if isinstance(how, CrossValidation) and isinstance(data, Dataset):
+        splits = data.load_folds(how)
+    else:
+        splits = _loaded(data, study.seed)
+    return look_at(splits, data.name)
+
+
+def _loaded(data: Dataset | StreamedDataset, seed: int = 0) -> AnySplits:
+    if isinstance(data, StreamedDataset):
+        configure_tensorflow(None)
+        # Random operations need a seed, in pipelines too.
+        begin_trial(seed)
+    return data.load()
+
+
+def _of_made(study: StudyDefinition) -> DataFindings:
+    """Looks at the data that the default hyperparameters make."""
+    session = Session.open(study, describe_code(study, study.name), study.threads)
+    space = session.description.space
+    splits = session.splits_of(Hyperparameters(space, space.defaults()))
+    return look_at(splits, session.description.data.name)
+
+
+def _recorded(
+    study: StudyDefinition, found: DataFindings, place: Path | None, progress: Progress
+) -> list[str]:
+    """Records what was found with the study, if the store has it with this data."""
+    try:
+        with as_store_errors():
+            opened = open_store(place if place is not None else default_store_path())
+            engines = [] if opened is None else find_engines(opened, study.name)
+            alike = [each for each in engines if each.description.data.digest == found.digest]
+            for history in alike:
+                parent = history.store.client.get_run(history.parent_run_id)
+                write_data_findings(history.store, parent, found)
+            for history in alike:
+                renew_report(history, default_store_path().absolute())
+    except TrackingError as error:
+        progress.say(f"warning: what was found could not be recorded: {error}")
+        return []
+    return list(dict.fromkeys(each.description.name for each in alike))
