@@ -42,7 +42,7 @@ def judged(
         *_missing(columns, seen),
         *_constant(columns),
         *_far(columns),
-        *_scales(columns if not seen.given.prepared else ()),
+        *_scales(columns if not seen.given.prepared and not seen.table else ()),
         *_sizes(seen),
         *shifts(parts, targets),
     ]

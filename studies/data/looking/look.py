@@ -40,7 +40,7 @@ def glance_at(splits: Splits | StreamedSplits | FoldedSplits, name: str) -> Data
     """
     if not isinstance(splits, Splits):
         return None
-    return _looked(seen_of(splits), splits, name, thorough=False)
+    return _looked(seen_of(splits, by_column=False), splits, name, thorough=False)
 
 
 def warnings_of(found: DataFindings) -> list[str]:
@@ -85,6 +85,8 @@ def _looked(
 
 
 def _inputs(seen: Seen) -> dict[str, str]:
+    if seen.table:
+        return {"x": f"a table of {len(seen.x['train']):,} columns"}
     found = {}
     for name, kind in seen.kinds().items():
         array = seen.x["train"][name]

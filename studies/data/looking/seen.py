@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from studies.data.arrays.given import Given
 from studies.data.arrays.images import image_of
 from studies.data.arrays.texts import is_text
 from studies.data.folds.folded_splits import FoldedSplits
+from studies.data.looking.table_columns import columns_of_table
 from studies.data.parts.classes import class_labels
 from studies.data.parts.part import Part
 from studies.data.parts.splits import Splits
@@ -33,6 +34,7 @@ class Seen:
         partial: Whether there are more samples than are looked at.
         folds: How many folds the training part is split into; 0: none.
         notes: What is not looked at, in sentences.
+        table: Whether the inputs are columns of a table.
     """
 
     x: Mapping[str, ByName]
@@ -42,6 +44,7 @@ class Seen:
     partial: bool = False
     folds: int = 0
     notes: tuple[str, ...] = ()
+    table: bool = False
 
     def count(self, part: str) -> int:
         """Returns how many samples of a part are looked at."""
@@ -81,8 +84,10 @@ class Seen:
         return class_labels(next(iter(y.values())))
 
 
-def seen_of(splits: Splits | StreamedSplits | FoldedSplits) -> Seen:
+def seen_of(splits: Splits | StreamedSplits | FoldedSplits, *, by_column: bool = True) -> Seen:
     """Returns what is looked at of a study's data.
+
+    ``by_column`` takes tables apart, which copies them.
 
     The targets of a test part are never read: only its inputs, to see whether they are in another
     part too, and whether they come from the same distribution.
@@ -97,8 +102,15 @@ def seen_of(splits: Splits | StreamedSplits | FoldedSplits) -> Seen:
             f"The data is split into {splits.facts.count} folds: all samples that are split are "
             "looked at together, as the training part."
         )
-        return _of_parts(parts, whole, sizes, splits.facts.count, (note,))
-    return _of_parts({"train": splits.train, "validation": splits.validation}, splits, splits.sizes)
+        seen = _of_parts(parts, whole, sizes, splits.facts.count, (note,))
+    else:
+        parts = {"train": splits.train, "validation": splits.validation}
+        seen = _of_parts(parts, splits, splits.sizes)
+    table = seen.given.table
+    if not by_column or table is None:
+        return seen
+    x = {part: columns_of_table(arrays["x"], table) for part, arrays in seen.x.items()}
+    return replace(seen, x=x, table=True)
 
 
 def _of_parts(
