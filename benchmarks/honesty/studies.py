@@ -16,6 +16,8 @@ from tracking.statistics.gain import gain
 from tracking.statistics.race import rounds, survivors
 
 TOP, SEEDS, BUDGET = 8, 5, 16
+# With so few validation samples a trial's second best epoch has scores too.
+_FEW_SAMPLES = 256
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,16 @@ class Played:
 
     def scores(self, *, all_epochs: bool) -> dict[int, list[SampleScores]]:
         """Returns the scores of the validation samples, as a study records them."""
-        return {
-            number: [
-                SampleScores("val_accuracy", "mean", training.right[0, epoch], int(epoch) + 1)
-                for epoch in (
-                    range(training.right.shape[1]) if all_epochs else training.best_epochs()
-                )
+        found = {}
+        for number, training in enumerate(self.trainings):
+            right = training.right[0]
+            order = np.argsort(-right.sum(axis=1), kind="stable")
+            kept = order if all_epochs else order[: 2 if right.shape[1] <= _FEW_SAMPLES else 1]
+            found[number] = [
+                SampleScores("val_accuracy", "mean", right[epoch], int(epoch) + 1)
+                for epoch in sorted(kept)
             ]
-            for number, training in enumerate(self.trainings)
-        }
+        return found
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from studies.confirming.executors import AnyExecutor
 from studies.confirming.plan import DEFAULTS, Plan, Training
 from studies.progress import Progress
 from tracking.history.confirmations import ConfirmationTraining
+from tracking.history.trial_scores import best_scores
 from tracking.records import (
     Decision,
     EpochResult,
@@ -127,7 +128,8 @@ class Trainings:
             return None
         path = self._scores(training)
         try:
-            return read_scores(path, weights_sha256=result.weights_sha256)[0]
+            recorded = read_scores(path, weights_sha256=result.weights_sha256)
+            return best_scores(recorded, result.best.epoch)
         except ScoresError:
             found = self.scored(training, "validation").scores
             write_scores(path, [found], weights_sha256=result.weights_sha256)

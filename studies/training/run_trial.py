@@ -190,7 +190,7 @@ class _Run:
             return self._not_begun(reason, _mistake(error, build), hp)
         weights = BestWeights(model)
         checkpoints = Checkpoints(task, model, callbacks, weights, self.trainer)
-        scores = ScoreRecorder(task, model)
+        scores = ScoreRecorder(task, model, splits.sizes.get("validation", 0))
         watch = Watch(
             spec, weights, checkpoints, self.reports, trainer=self.trainer, started=self.started
         )

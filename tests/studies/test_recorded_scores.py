@@ -22,6 +22,7 @@ from studies.training.programs.compiled import CompiledTrainer
 from studies.training.run_trial import run_trial
 from studies.training.scoring import recording
 from studies.training.scoring.share import Share
+from tracking.history.trial_scores import best_scores
 from tracking.records import EpochResult, Objective, Rank, TrialResult, TrialTask
 from tracking.scores import read_scores
 
@@ -127,10 +128,11 @@ def test_scores_are_those_of_the_checkpoint(tmp_path: Path) -> None:
 
     result = runner.run("best", splits)
 
-    (scores,) = read_scores(runner.scores, weights_sha256=result.weights_sha256)
+    assert result.best is not None
+    read = read_scores(runner.scores, weights_sha256=result.weights_sha256)
+    scores = best_scores(read, result.best.epoch)
     x, y = _arrays(splits)
     assert np.array_equal(scores.values, runner.predicted(x).argmax(axis=1) == y)
-    assert result.best is not None
     assert (scores.epoch, scores.metric) == (result.best.epoch, "val_accuracy")
     assert (result.scores_bytes, result.unscored) == (runner.scores.stat().st_size, "")
 
@@ -145,6 +147,31 @@ def test_all_epochs_have_scores_that_agree_with_their_values(tmp_path: Path) -> 
     assert [scores.epoch for scores in read] == [1, 2, 3]
     assert [scores.value for scores in read] == pytest.approx(values, rel=1e-4)
     assert len(set(values)) == 3
+
+
+def test_the_second_best_epoch_is_scored_too_where_samples_are_few(tmp_path: Path) -> None:
+    runner = Runner(tmp_path)
+    loss = Objective("val_loss", "min")
+
+    runner.run("best", objective=loss, epochs=5)
+
+    values = {epoch.epoch: epoch.metrics["val_loss"] for epoch in runner.epochs}
+    best = sorted(sorted(values, key=lambda epoch: values[epoch])[:2])
+    read = read_scores(runner.scores)
+    assert [scores.epoch for scores in read] == best
+    assert [scores.value for scores in read] == pytest.approx([values[e] for e in best], rel=1e-4)
+
+
+def test_only_the_best_epoch_is_scored_where_samples_are_many(tmp_path: Path) -> None:
+    x, y = (np.repeat(array, 20, axis=0)[:300] for array in _arrays(SPLITS))
+    train = SPLITS.train.x, SPLITS.train.y
+    many = ks.datasets.arrays(*train, validation=(x, y), test=None).load()
+    runner = Runner(tmp_path)
+
+    result = runner.run("best", many)
+
+    (scores,) = read_scores(runner.scores)
+    assert result.best is not None and scores.epoch == result.best.epoch
 
 
 def test_a_resumed_trial_has_the_scores_of_its_best_epoch(tmp_path: Path) -> None:
@@ -174,9 +201,10 @@ def test_streamed_samples_are_scored_in_the_order_in_which_they_are_read(tmp_pat
 
     result = runner.run("best", splits, batch_size=8)
 
-    (scores,) = read_scores(runner.scores)
+    assert result.best is not None
+    scores = best_scores(read_scores(runner.scores), result.best.epoch)
     assert np.array_equal(scores.values, runner.predicted(validation[0]).argmax(1) == validation[1])
-    assert result.best is not None and scores.value == pytest.approx(result.best.value)
+    assert scores.value == pytest.approx(result.best.value)
 
 
 class Fitting(keras_tuner.HyperModel):  # type: ignore[misc]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -34,6 +36,9 @@ _share = Share()
 _BEST, _ALL = 0.02, 0.10
 # Bytes that the weights of all epochs may take until the training ends.
 _MOST_WEIGHTS = 128 * 2**20
+# With so few validation samples the second best epoch is scored too. The choice of the epoch then
+# counts for much, and their prediction takes one batch.
+_FEW_SAMPLES = 256
 
 
 # Weights, and the objective.
@@ -45,17 +50,24 @@ class ScoreRecorder:
 
     Nothing is computed before the training has ended: its steps, random states and bits are those
     of a training without scores.
+
+    Args:
+        task: The training.
+        model: Its model.
+        samples: The number of validation samples, 0 if it is unknown.
     """
 
-    def __init__(self, task: TrialTask, model: keras.Model) -> None:
+    def __init__(self, task: TrialTask, model: keras.Model, samples: int) -> None:
         self._task, self._model = task, model
         self._began = time.process_time()
         self._epochs: dict[int, _Epoch] = {}
         self._why_not_all = ""
+        self._all = task.scores_of == "all"
+        self._second = not self._all and 0 < samples <= _FEW_SAMPLES
 
     def following(self, on_epoch: OnEpoch) -> OnEpoch:
-        """Returns a function to call after each epoch: it follows if all epochs are scored."""
-        if self._task.scores is None or self._task.scores_of != "all":
+        """Returns a function to call after each epoch: it follows if not only the best counts."""
+        if self._task.scores is None or not (self._all or self._second):
             return on_epoch
 
         def follow(epoch: int, metrics: Mapping[str, float]) -> bool:
@@ -66,11 +78,20 @@ class ScoreRecorder:
         return follow
 
     def _take(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Copies the weights after an epoch."""
+        """Copies the weights after an epoch: after each, or after the best two."""
         values = {metric_name(name): value for name, value in metrics.items()}
         value = values.get(self._task.spec.objective.metric)
         if value is None or self._why_not_all:
             return
+        if not self._all:
+            order = self._task.spec.objective.sort_key
+            kept = sorted(self._epochs, key=lambda each: (order(self._epochs[each][1]), each))
+            if not math.isfinite(value):
+                return
+            if len(kept) == 2:
+                if order(value) >= order(self._epochs[kept[1]][1]):
+                    return
+                del self._epochs[kept[1]]
         weights = values_of(self._model.weights)
         size = sum(array.nbytes for array in weights)
         if size * (len(self._epochs) + 1) > _MOST_WEIGHTS:
@@ -110,7 +131,8 @@ class ScoreRecorder:
             return replace(result, unscored=f"its samples can't be scored: {describe(error)}")
         try:
             write_scores(path, scores, weights_sha256=result.weights_sha256)
-            return replace(result, scores_bytes=path.stat().st_size, unscored=self._why_not_all)
+            why = self._why_not_all if self._all else ""
+            return replace(result, scores_bytes=path.stat().st_size, unscored=why)
         except OSError as error:
             raise cannot_write(path, error) from None
 
@@ -122,11 +144,11 @@ class ScoreRecorder:
             raise NotScoredError("the weights of its best epoch are not known")
         if stateful_layers(self._model):
             raise NotScoredError("its layers keep their state between batches")
-        every = self._task.scores_of == "all" and not self._why_not_all
+        every = self._all and not self._why_not_all
         if every and sorted(self._epochs) != list(range(1, max(self._epochs, default=0) + 1)):
             every, self._why_not_all = False, "not all its epochs are known: it was resumed"
         others = {e: each for e, each in self._epochs.items() if every and e != best.epoch}
-        share = _ALL if self._task.scores_of == "all" else _BEST
+        share = _ALL if self._all else _BEST
         count = len(others) + 1
         _share.begin(training, share, count, good=self._task.may_stay(best))
         found: dict[int, SampleScores] = {}
@@ -145,7 +167,19 @@ class ScoreRecorder:
             return [found[best.epoch]]
         finally:
             _share.end(whole=len(found) == count)
+        if self._second and self._epochs.keys() - found.keys():
+            found |= self._scores_of_second(splits, best)
         return [found[epoch] for epoch in sorted(found)]
+
+    def _scores_of_second(self, splits: AnySplits, best: BestEpoch) -> dict[int, SampleScores]:
+        """Returns the scores of the second best epoch, if the time is enough for them."""
+        order = self._task.spec.objective.sort_key
+        _, epoch = min((order(v), e) for e, (_, v) in self._epochs.items() if e != best.epoch)
+        weights, value = self._epochs[epoch]
+        with contextlib.suppress(NotScoredError), _share.once_more():
+            set_values(self._model.weights, weights)
+            return {epoch: self._present(splits, epoch, value, 1.0, 0.0)}
+        return {}
 
     def _present(
         self, splits: AnySplits, epoch: int, value: float, done: float, part: float

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from studies.training.scoring.scorer import NotScoredError
 
@@ -65,6 +67,21 @@ class Share:
         self._left -= spent
         if whole:
             self._needed = spent / self._training
+
+    @contextmanager
+    def once_more(self) -> Iterator[None]:
+        """Lets scores be made that may be missing, right after `end`.
+
+        Raises:
+            NotScoredError: If less is left than the scores before them took.
+        """
+        began = time.process_time()
+        if self._left < self._needed * self._training:
+            raise self._too_much()
+        try:
+            yield
+        finally:
+            self._left -= time.process_time() - began
 
     def _too_much(self) -> NotScoredError:
         return NotScoredError(
