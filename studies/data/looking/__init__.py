@@ -11,4 +11,5 @@
 | `same_distribution` | do two parts come from the same distribution? |
 | `pictures` | a picture of image samples |
 | `judging` | what is wrong, in sentences |
+| `shifts` | whether parts come from the same distribution, in sentences |
 """
