@@ -10,6 +10,7 @@ from search_spaces.errors import StudyError
 from studies.data import CrossValidation
 from studies.data.arrays.large import temporary_folder
 from studies.data.folds.splits import read_spelled
+from studies.data.replacing import spelled
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.worker import WorkerExecutor
 from studies.progress import Progress
@@ -41,7 +42,7 @@ def recorded_worker(
         history: The study.
         trial: The trial.
         study: The study of this process, instead of the recorded code.
-        data: An npz file with the data, if it has moved.
+        data: The file with the data, if it has moved.
         progress: Gets messages on what has changed.
 
     Yields:
@@ -61,7 +62,7 @@ def recorded_worker(
         worker = WorkerExecutor(
             target,
             overrides=_folds(history),
-            data=data or history.description.data.override,
+            data=spelled(data, recorded=history.description.data.override),
             threads=trial.spec.threads,
             folder=history.description.code.folder,
             shared=Path(shared),

@@ -78,7 +78,7 @@ def reproduce(
         history: The study.
         number: The trial; None for the best.
         study: The study of this process, instead of the recorded code.
-        data: An npz file with the data, if it has moved.
+        data: The file with the data, if it has moved.
         trainer: What trains it; None: what the study says. A HyperModel's own fit trains by that.
         progress: Gets each epoch, and messages on what has changed.
 

@@ -38,7 +38,7 @@ def score_trial(
         history: The study.
         number: The trial.
         study: The study of this process, instead of the recorded code.
-        data: An npz file with the data, if it has moved.
+        data: The file with the data, if it has moved.
         progress: Gets each epoch of a training, and messages.
 
     Returns:

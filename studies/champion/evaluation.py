@@ -101,7 +101,7 @@ def read_test_part(
         number: The trial; None for the champion.
         engine: The engine that the user named, if any.
         study: The study of this process, instead of the recorded code.
-        data: An npz file with the data, if it has moved.
+        data: The file with the data, if it has moved.
         progress: Shows progress.
     """
     progress = progress or NoProgress()

@@ -142,7 +142,7 @@ def promote_trial(
         refit: Whether to register a refit.
         engine: The engine that the user named, if any.
         study: The study of this process, instead of the recorded code.
-        data: An npz file with the data, if it has moved.
+        data: The file with the data, if it has moved.
         progress: Shows progress.
     """
     progress = progress or NoProgress()

@@ -65,7 +65,7 @@ from studies.lines import wrapped
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="An npz file (x_train, y_train, …) in place of the study's own data.",
+    help="A file in place of the study's own data: npz (x_train, y_train, …), csv or parquet.",
 )
 @click.option(
     "--executor",
@@ -85,7 +85,10 @@ from studies.lines import wrapped
 )
 @click.option("--timeout", help="Time limit of this launch, such as 90s, 30m or 1h30m.")
 @click.option(
-    "--target", "target_value", type=float, help="Value of the objective at which the study ends."
+    "--target",
+    "targets",
+    multiple=True,
+    help="Value of the objective at which the study ends. With --data, the column to predict.",
 )
 @click.option("--patience", type=int, help="Trials without a better value after which it ends.")
 @click.option(
@@ -137,7 +140,7 @@ def launch_command(
     start_with: Path | None,
     timeout: str | None,
     trial_timeout: str | None,
-    target_value: float | None,
+    targets: tuple[str, ...],
     at_the_end: Any,
     tracking_uri: str | None,
     verify: Any,
@@ -162,6 +165,7 @@ def launch_command(
     kerastudy launch digits --engine-option n_startup_trials=20
     kerastudy launch digits --workers 2 --deterministic
     kerastudy launch digits --folds 5
+    kerastudy launch my_study.py --data houses.csv --target price
     kerastudy launch digits --dry-run
     kerastudy launch digits --fix l2=1e-4 --set dropout=0.1..0.5 --name narrow
     kerastudy launch digits --start-with known_values.json
@@ -178,6 +182,7 @@ def launch_command(
     from studies.commands.output import definition_document, print_json, study_document
     from studies.commands.texts.definition_text import definition_text
     from studies.commands.texts.study_text import study_text, verdict_text
+    from studies.data.replacing import spelled
     from studies.definition.settings import check_target
     from studies.launching.launch import describe_target, launch_target
     from studies.launching.launch_options import LaunchOptions
@@ -195,6 +200,7 @@ def launch_command(
         report=report,
     )
     overrides = _overrides(settings, keep, start_with)
+    target_value, column = _targets(targets, data)
     if target_value is not None:
         check_target(target_value)
         overrides["target"] = target_value
@@ -205,7 +211,7 @@ def launch_command(
     if not tailoring.empty:
         overrides["tailoring"] = tailoring
     found = resolve_target(target)
-    other_data = "" if data is None else str(data.expanduser().absolute())
+    other_data = "" if data is None else spelled(str(data.expanduser().absolute()), column)
     if dry_run:
         description = describe_target(found, options, overrides=overrides, data=other_data)
         if as_json:
@@ -230,6 +236,30 @@ def launch_command(
         print_json(study_document(history))
     else:
         tell(verdict_text(history) if quiet else study_text(history))
+
+
+def _targets(given: tuple[str, ...], data: Path | None) -> tuple[float | None, str]:
+    """Returns the value of the objective, and the column to predict."""
+    from search_spaces.errors import StudyError
+    from studies.data.replacing import is_table
+
+    value, column = None, ""
+    for text in given:
+        try:
+            value = float(text)
+        except ValueError:
+            column = text
+    if len(given) > (value is not None) + bool(column):
+        raise StudyError(
+            "--target takes a value of the objective, such as 0.99, and with --data the column to "
+            f"predict, once each. Received: {', '.join(given)}."
+        )
+    if column and (data is None or not is_table(str(data))):
+        raise StudyError(
+            f"--target {column!r} is no value of the objective, such as 0.99. It names the column "
+            "to predict only with --data and a csv or parquet file."
+        )
+    return value, column
 
 
 def _overrides(

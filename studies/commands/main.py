@@ -34,7 +34,7 @@ def data_option(command: _Command) -> _Command:
     return click.option(
         "--data",
         type=click.Path(path_type=Path),
-        help="The npz file with the data, if it has moved.",
+        help="The file with the data, if it has moved.",
     )(command)
 
 

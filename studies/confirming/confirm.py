@@ -101,7 +101,7 @@ def confirm_study(
         history: The study.
         options: How.
         study: The study of this process, instead of the recorded code.
-        data: An npz file with the data, if it has moved.
+        data: The file with the data, if it has moved.
         rescore: Whether to train trials without scores again.
         in_process: Whether trainings run in this process.
         workers: How many worker processes run trainings, if not.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from search_spaces.errors import StudyError
 from studies.again.recorded_worker import recorded_target
 from studies.data.arrays.large import temporary_folder
+from studies.data.replacing import spelled
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.in_process import InProcessExecutor
 from studies.executors.local import LocalWorkers
@@ -48,7 +49,7 @@ def opened_executor(
         history: The study.
         trial: The trial; others of the same code can be trained too.
         study: The study of this process, instead of the recorded code.
-        data: An npz file with the data, if it has moved.
+        data: The file with the data, if it has moved.
         in_process: Whether trainings run in this process.
         workers: How many worker processes; None: as many as suit machine and study.
         trainings: How many trainings there are to run.
@@ -57,7 +58,7 @@ def opened_executor(
     Raises:
         StudyError: If the study can't be loaded, or its data has changed.
     """
-    data = data or history.description.data.override
+    data = spelled(data, recorded=history.description.data.override)
     threads = trial.spec.threads
     name = history.description.name
     with temporary_folder() as folder:

@@ -13,6 +13,7 @@
 | `dataset` | `Dataset`: a description of data, read when first loaded |
 | `structures` | one array, or several by name or in order |
 | `options` | checks of data and of arguments |
+| `replacing` | another file in place of a study's own data |
 | `npz_files` | reading `.npz` without pickles |
 """
 

@@ -24,8 +24,8 @@ from studies.data import (
     DataError,
     Dataset,
     StreamedDataset,
-    datasets,
 )
+from studies.data.replacing import replaced_data
 from studies.definition.class_weights import check_class_weight
 from studies.definition.cross_validation import check_replaced, cross_validation_of
 from studies.definition.engine_objects import name_of_object
@@ -135,7 +135,8 @@ class StudyDefinition:
         if not isinstance(self.data, Dataset | StreamedDataset) and not callable(self.data):
             raise StudyError(
                 "A study's data must come from kerastudy.datasets: datasets.arrays(x, y), "
-                "datasets.npz(path), datasets.batches(train, validation) or datasets.digits(); or "
+                "datasets.npz(path), datasets.csv(path, target=...), datasets.batches(train, "
+                "validation) or datasets.digits(); or "
                 f"be a function of hp that returns such data. Received: {self.data!r:.200}"
             )
         if not callable(self.build) and not callable(getattr(self.build, "build", None)):
@@ -212,7 +213,8 @@ class StudyDefinition:
         """Returns the study with some settings replaced.
 
         Args:
-            overrides: Values by name, of `OVERRIDABLE`; ``data`` may be the path of an npz file.
+            overrides: Values by name, of `OVERRIDABLE`; ``data`` may be a file, as
+                `replacing.spelled` spells it.
 
         Raises:
             StudyError: If one is not a setting that can be replaced, or its value is wrong.
@@ -233,7 +235,7 @@ class StudyDefinition:
         replaced = dict(overrides)
         if isinstance(replaced.get("data"), str):
             try:
-                replaced["data"] = datasets.npz(replaced["data"])
+                replaced["data"] = replaced_data(replaced["data"], self.data)
             except DataError as error:
                 raise StudyError(str(error)) from None
         engine = replaced.get("engine")

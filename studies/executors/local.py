@@ -30,7 +30,7 @@ class LocalWorkers:
     Args:
         target: The study to load.
         overrides: Settings to replace.
-        data: An npz file to use in place of the study's own data, or empty.
+        data: A file in place of the study's own data, or empty; see `replacing.spelled`.
         trials: In total, if known.
         threads: Of each trial, if known.
         workers: How many; None: by the machine and the study.

@@ -43,7 +43,7 @@ class WorkerExecutor(LoadedByWorkers):
     Args:
         target: The study to load there.
         overrides: Settings to replace.
-        data: An npz file to use in place of the study's own data, or empty.
+        data: A file in place of the study's own data, or empty; see `replacing.spelled`.
         threads: TensorFlow's threads per trial; None: as the study says, or 1.
         folder: The folder that the process runs in; empty or missing: this one's.
         shared: A folder in which it shares the study's data with other workers; None: its own.

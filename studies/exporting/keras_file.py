@@ -57,7 +57,7 @@ def export_keras(
         output: The file; None: ``STUDY-trial-N.keras`` in this folder.
         force: Whether to replace a file.
         study: The study of this process, such as a notebook's, instead of the recorded code.
-        data: An npz file with the data, if it has moved.
+        data: The file with the data, if it has moved.
         progress: Gets messages.
 
     Raises:

@@ -78,7 +78,7 @@ def launch_target(
         target: Where the study is defined.
         options: How it is launched. By default it runs in worker processes.
         overrides: Settings to replace.
-        data: An npz file that replaces the study's own data, or empty.
+        data: A file in place of the study's own data, or empty; see `replacing.spelled`.
 
     Raises:
         StudyError: If the study cannot be run as defined.

@@ -11,6 +11,7 @@ from search_spaces import Fixed, SearchSpace
 from search_spaces.errors import EngineError, StudyChangedError, StudyError
 from search_spaces.parameters.kinds import parameter_from_dict
 from search_spaces.parameters.parameter import Parameter
+from studies.data.replacing import path_in
 from studies.definition.engine_options import split_options
 from studies.definition.study_definition import DEFAULT_BATCH_SIZE, DEFAULT_EPOCHS
 from studies.engines.keras_tuner_parts import FACTOR, hyperband_trials
@@ -206,7 +207,7 @@ def most_epochs(description: StudyDescription) -> int:
 
 def _unlike_data(now: StudyDescription) -> str:
     """Returns what may have changed the data if the code is the same."""
-    source = now.data.override or now.data.source
+    source = path_in(now.data.override) or now.data.source
     if Path(source).is_file():
         return f": the file {source!r} has changed"
     return (

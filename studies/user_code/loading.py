@@ -35,6 +35,7 @@ _CATALOG = Path(__file__).parents[1] / "catalog"
 _HINTS = {
     ".ipynb": " Launch a notebook's study in the notebook: study.launch().",
     ".npz": " Give data by --data: kerastudy launch TARGET --data FILE.npz.",
+    ".csv": " Give data by --data: kerastudy launch TARGET --data FILE.csv --target COLUMN.",
 }
 
 

@@ -11,6 +11,7 @@ import pytest
 
 import kerastudy as ks
 from studies.data import DataError, Splits, datasets
+from studies.data.replacing import path_in, replaced_data, spelled
 
 
 def houses(rows: int = 200, seed: int = 0) -> pd.DataFrame:
@@ -264,6 +265,25 @@ def test_files_that_can_not_be_read_are_named(tmp_path: Path) -> None:
         datasets.csv(tmp_path / "binary.csv", target="y").load()
     with pytest.raises(DataError, match="can't be read"):
         datasets.parquet(tmp_path / "binary.csv", target="y").load()
+
+
+def test_another_file_is_read_and_split_as_a_table_of_the_study(tmp_path: Path) -> None:
+    own = datasets.dataframe(houses(), target="price", drop=["id"], seed=5, test=30)
+    file = tmp_path / "other.csv"
+    houses(seed=1).to_csv(file, index=False)
+    expected = datasets.csv(file, target="price", drop=["id"], seed=5, test=30).load()
+    assert replaced_data(str(file), own).load().digest == expected.digest
+    area = datasets.csv(file, target="area", drop=["id"], seed=5, test=30).load()
+    text = spelled(str(file), "area")
+    assert replaced_data(text, own).load().digest == area.digest
+    plain = datasets.csv(file, target="area").load()
+    assert replaced_data(text, datasets.digits()).load().digest == plain.digest
+    # A file that has moved, of a study whose target is in the record.
+    assert spelled("/moved.csv", recorded=text) == "/moved.csv?target=area"
+    assert spelled("", recorded=text) == text
+    assert path_in(text) == str(file)
+    with pytest.raises(DataError, match="name the column to predict"):
+        replaced_data(str(file), datasets.digits())
 
 
 def test_the_layer_takes_tables_alone() -> None:

@@ -85,20 +85,15 @@ class Table:
         return Samples(rows, y, called, f"{self.target!r} of {called}")
 
 
-def with_path(data: Dataset, path: str, target: str = "") -> Dataset | None:
-    """Returns the description of another file that is read as that of some data.
+def with_path(data: Dataset, table: Table, path: str, target: str = "") -> Dataset:
+    """Returns the description of another file that is read and split as a table.
 
     Args:
-        data: A table's description.
+        data: The table's description.
+        table: The table.
         path: The other file: CSV or Parquet.
         target: Another column to predict, or empty.
-
-    Returns:
-        The description; None if the data is no table.
     """
-    table = table_of(data)
-    if table is None:
-        return None
     file = absolute_path(path)
     read = table.read
     is_csv = isinstance(read, partial)
@@ -107,7 +102,8 @@ def with_path(data: Dataset, path: str, target: str = "") -> Dataset | None:
     elif not is_csv:
         read = partial(read_csv, texts=table.categories)
     other = replace(table, source=file, read=read, target=target or table.target)
-    return replace(data, source=str(file), read=other.contents)
+    text = f"{data.text} from {str(file)!r}"
+    return replace(data, source=str(file), text=text, read=other.contents)
 
 
 def table_of(data: object) -> Table | None:

@@ -69,7 +69,7 @@ def export_script(
         output: The script's path; None: ``STUDY-trial-N.py`` in this folder.
         force: Whether to replace files.
         study: The study of this process, such as a notebook's, instead of the recorded code.
-        data: An npz file with the data, if it has moved.
+        data: The file with the data, if it has moved.
         progress: Gets messages.
 
     Raises:

@@ -6,13 +6,14 @@ They give the same bits as `studies.data.tables.fitted`.
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from search_spaces.errors import StudyError
 from studies.data.tables.values import model_columns
-from studies.libraries.keras_parts import compile_arguments
+from studies.libraries.keras_parts import compile_arguments, layers_within
 from studies.training.models import has_own_steps
 
 if TYPE_CHECKING:
@@ -44,21 +45,40 @@ def served_on_columns(model: keras.Model, x: np.ndarray, given: Given) -> keras.
 
     table = given.table
     assert table is not None, "it is a table"
+    names = _Names({layer.name for layer in layers_within(model)})
     inputs = {
         column.name: keras.Input(
             (1,),
             dtype="string" if column.kind == "category" else "float32",
-            # Keras refuses slashes in it. Only the key counts.
-            name=column.name.replace("/", "_"),
+            name=names.free(column.name),
         )
         for column in table.columns
     }
-    row = _row(inputs, table)
-    _check(keras.Model(inputs, row), x, given)
-    made = keras.Model(inputs, _outputs(model, row), name=f"{model.name}_on_columns")
+    row = _row(inputs, table, names)
+    with warnings.catch_warnings():
+        # Keras's names can't be those of all columns. The keys are, and they count.
+        warnings.filterwarnings("ignore", message="When providing `inputs` as a dict")
+        _check(keras.Model(inputs, row), x, given)
+        made = keras.Model(inputs, _outputs(model, row), name=f"{model.name}_on_columns")
     if model.compiled and not has_own_steps(model):
         made.compile(**{**compile_arguments(model), "optimizer": model.optimizer})
     return made
+
+
+class _Names:
+    """Names of layers that are not taken, without what Keras refuses in them."""
+
+    def __init__(self, taken: set[str]) -> None:
+        self._taken = taken
+
+    def free(self, wanted: str) -> str:
+        """Returns a name like another one."""
+        wanted = wanted.replace("/", "_")
+        name, number = wanted, 1
+        while name in self._taken:
+            name, number = f"{wanted}_{number}", number + 1
+        self._taken.add(name)
+        return name
 
 
 def _outputs(model: keras.Model, row: Any) -> Any:
@@ -74,7 +94,7 @@ def _outputs(model: keras.Model, row: Any) -> Any:
     return model(row)
 
 
-def _row(inputs: dict[str, Any], table: FittedTable) -> Any:
+def _row(inputs: dict[str, Any], table: FittedTable, names: _Names) -> Any:
     """Returns what the layers make of columns: as `FittedTable.apply`."""
     import keras
     from keras import ops
@@ -84,7 +104,7 @@ def _row(inputs: dict[str, Any], table: FittedTable) -> Any:
         given = [inputs[column.name] for column in table.numbers]
         numbers = ops.concatenate(given, axis=1) if len(given) > 1 else given[0]
         scaled = keras.layers.Rescaling(
-            list(table.scale), list(table.offset), dtype="float64", name="standardized"
+            list(table.scale), list(table.offset), dtype="float64", name=names.free("standardized")
         )(numbers)
         # A missing number is NaN.
         missing = ops.isnan(numbers)
@@ -93,12 +113,10 @@ def _row(inputs: dict[str, Any], table: FittedTable) -> Any:
         if table.indicated:
             places = np.array(table.indicated, np.int32)
             pieces.append(ops.cast(ops.take(missing, places, axis=1), "float32"))
-    for number, (column, vocabulary) in enumerate(
-        zip(table.categories, table.vocabularies, strict=True)
-    ):
+    for column, vocabulary in zip(table.categories, table.vocabularies, strict=True):
         # Code 0 is for texts that it does not have.
         look_up = keras.layers.StringLookup(
-            vocabulary=list(vocabulary), mask_token=None, name=f"category_{number}"
+            vocabulary=list(vocabulary), mask_token=None, name=names.free(f"{column.name}_code")
         )
         pieces.append(ops.cast(look_up(inputs[column.name]), "float32"))
     return ops.concatenate(pieces, axis=1) if len(pieces) > 1 else pieces[0]

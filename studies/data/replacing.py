@@ -1,0 +1,67 @@
+"""Another file in place of a study's own data, as ``--data`` names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from search_spaces.errors import DataError
+from studies.data.dataset import Dataset
+from studies.data.datasets import csv, npz, parquet
+from studies.data.tables.table import table_of, with_path
+
+_TARGET: Final = "?target="
+_PARQUET: Final = ".parquet"
+_TABLES: Final = (".csv", ".csv.gz", ".csv.zip", ".csv.bz2", ".csv.xz", ".tsv", _PARQUET)
+
+
+def spelled(path: str, target: str = "", recorded: str = "") -> str:
+    """Returns a file, and the column to predict if it is a table, as one text for records.
+
+    Args:
+        path: The file, or empty.
+        target: The column, or empty.
+        recorded: What was recorded: the text to return without a path; with one, its column counts
+            where none is named.
+    """
+    if not path:
+        return recorded
+    target = target or (recorded.rpartition(_TARGET)[2] if _TARGET in recorded else "")
+    return f"{path}{_TARGET}{target}" if target and is_table(path) else path
+
+
+def path_in(text: str) -> str:
+    """Returns the file in a text that `spelled` returned."""
+    return text.partition(_TARGET)[0]
+
+
+def is_table(path: str) -> bool:
+    """Returns whether a file is a table, by its name."""
+    return path.lower().endswith(_TABLES)
+
+
+def replaced_data(text: str, own: object) -> Dataset:
+    """Returns the description of a file in place of a study's own data.
+
+    Args:
+        text: See `spelled`.
+        own: The study's own data. If it is a table, the file is read and split as that.
+
+    Raises:
+        DataError: The file is a table, and neither names the column to predict.
+    """
+    path, _, target = text.partition(_TARGET)
+    if not is_table(path):
+        return npz(path)
+    table = table_of(own)
+    if isinstance(own, Dataset) and table is not None:
+        return with_path(own, table, path, target)
+    if not target:
+        raise DataError(
+            f"{path!r} is a table, and the study's own data is none: name the column to predict, "
+            "as in --data houses.csv --target price."
+        )
+    if path.lower().endswith(_PARQUET):
+        return parquet(path, target=target)
+    separator = "\t" if Path(path).suffix.lower() == ".tsv" else ","
+    return csv(path, target=target, separator=separator)

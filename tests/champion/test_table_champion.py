@@ -1,0 +1,235 @@
+"""A study on a CSV file: its champion takes the columns of the table, also without kerastudy."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.model_selection import train_test_split
+from user_commands import kerastudy_here
+
+import kerastudy as ks
+
+STUDY = """
+import keras
+import kerastudy as ks
+
+data = ks.datasets.csv("the houses.csv", target="price", categories=["code"], seed=3)
+
+def build(hp):
+    model = keras.Sequential([
+        ks.preprocessing.tabular(data, embedding={"city": hp.Choice("length", [0, 2])}),
+        keras.layers.Dense(3, activation="relu", name="hidden"),
+        keras.layers.Dropout(0.2),
+        keras.layers.Dense(1, name="price"),
+    ])
+    model.compile("adam", "mse")
+    return model
+
+study = ks.Study("houses", data=data, build=build, trials=2, epochs=2, seed=1,
+                 initial=[{"length": 2}], try_defaults=True)
+"""
+LOADED = """
+import json, sys
+import keras, pandas as pd, tensorflow as tf
+model = keras.models.load_model(sys.argv[1])
+table = pd.read_csv(sys.argv[2], dtype={"code": str})
+columns = {
+    name: tf.constant(table[name].fillna("").to_numpy(str)) if tensor.dtype == "string"
+    else table[name].to_numpy()
+    for name, tensor in model.input.items()
+}
+assert "kerastudy" not in sys.modules
+layers = {layer.name: [w.tolist() for w in layer.get_weights()] for layer in model.layers}
+layers["tabular"] = [w.tolist() for w in model.get_layer("tabular").get_weights()]
+print(json.dumps({"made": model.predict(columns, verbose=0).ravel().tolist(), "layers": layers}))
+"""
+
+
+def made_houses(seed: int, rows: int = 120) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    table = pd.DataFrame(
+        {
+            "area/m2": random.normal(100, 30, rows).round(1),
+            "hidden": random.integers(1, 7, rows),
+            "code": random.choice(["0150", "0151", "5003"], rows),
+            "city": random.choice(["Oslo", "Bergen", "Rome"], rows).astype(object),
+            "garden": random.random(rows) < 0.5,
+            "built": random.integers(1900, 2020, rows).astype(float),
+        }
+    )
+    table["price"] = table["area/m2"] / 50 + table["garden"] + (table["city"] == "Oslo")
+    table.loc[random.random(rows) < 0.2, "built"] = np.nan
+    table.loc[random.random(rows) < 0.2, "city"] = None
+    return table
+
+
+@dataclass(frozen=True)
+class Houses:
+    folder: Path
+    train: pd.DataFrame
+    new: pd.DataFrame
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "kerastudy-store"
+
+
+@pytest.fixture(scope="module")
+def houses(tmp_path_factory: pytest.TempPathFactory) -> Houses:
+    folder = tmp_path_factory.mktemp("a table")
+    table, new = made_houses(0), made_houses(1, 30).drop(columns="price")
+    # A city that the study does not have, and a missing number of a column that has none there.
+    new.loc[3, "city"], new.loc[4, "area/m2"] = "Ulan Bator", np.nan
+    table.to_csv(folder / "the houses.csv", index=False)
+    new.assign(extra="ignored").to_csv(folder / "new.csv", index=False)
+    (folder / "study.py").write_text(STUDY, encoding="utf-8")
+    kerastudy_here(
+        folder, "launch", "study.py", "--executor", "in-process", "--verify", "full", "-q"
+    )
+    rest, _ = train_test_split(np.arange(120), train_size=96, test_size=24, random_state=3)
+    chosen, _ = train_test_split(rest, train_size=72, test_size=24, random_state=3)
+    return Houses(folder, table.iloc[chosen], new)
+
+
+def test_programs_train_it_and_model_fit_gets_the_same_bits(houses: Houses) -> None:
+    study = ks.read_study("houses", store=houses.store)
+    assert {trial.result.trainer for trial in study.trials} == {"compiled"}
+    assert study.best is not None
+    assert study.best.verified == "model.fit, identical"
+
+
+def test_the_champion_needs_only_keras_and_gives_what_is_computed_by_hand(houses: Houses) -> None:
+    (model,) = houses.store.glob("mlartifacts/**/model.keras")
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", LOADED, str(model), str(houses.folder / "new.csv")],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=houses.folder,
+    )
+    assert "Skipping variable" not in done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    made = np.array(found["made"])
+    weights = {name: list(map(np.array, each)) for name, each in found["layers"].items()}
+    np.testing.assert_allclose(made, by_hand(houses, weights), rtol=1e-4)
+    other_ways(houses, made)
+
+
+def by_hand(houses: Houses, weights: dict[str, list[np.ndarray]]) -> np.ndarray:
+    """The predictions by pandas and numpy, from the training rows and the trained weights."""
+    train, new = houses.train, houses.new
+    features = []
+    for name in ("area/m2", "hidden"):
+        known = train[name]
+        features.append(((new[name] - known.mean()) / known.std(ddof=0)).fillna(0))
+    features.append(new["garden"])
+    built = train["built"]
+    features.append(((new["built"] - built.mean()) / built.std(ddof=0)).fillna(0))
+    features.append(new["built"].isna())
+    features += [new["code"] == code for code in sorted(train["code"].unique())]
+    cities = ["", *sorted(train["city"].dropna().unique())]
+    if weights["tabular"]:
+        (vectors,) = weights["tabular"]
+        numbers = {city: number for number, city in enumerate(cities, start=1)}
+        chosen = vectors[[numbers.get(city, 0) for city in new["city"].fillna("")]]
+        features += list(chosen.T)
+    else:
+        features += [new["city"].fillna("") == city for city in cities]
+    x = np.column_stack([np.asarray(each, float) for each in features])
+    (kernel, bias), (last, offset) = weights["hidden"], weights["price"]
+    made: np.ndarray = (np.maximum(x @ kernel + bias, 0) @ last + offset).ravel()
+    return made
+
+
+def other_ways(houses: Houses, made: np.ndarray) -> None:
+    """The same by the command, by the results, and by MLflow, of a file and of a frame."""
+    import mlflow.pyfunc
+
+    kerastudy_here(houses.folder, "predict", "houses", "--input", "new.csv", "--output", "p.csv")
+    written = pd.read_csv(houses.folder / "p.csv")["prediction"]
+    np.testing.assert_allclose(written, made, rtol=1e-5)
+    study = ks.read_study("houses", store=houses.store)
+    by_frame = study.predict(houses.new).ravel()
+    np.testing.assert_allclose(by_frame, made, rtol=1e-5)
+    (folder,) = {each.parent for each in houses.store.glob("mlartifacts/**/MLmodel")}
+    served = mlflow.pyfunc.load_model(str(folder)).predict(houses.new)
+    assert served.index.equals(houses.new.index)
+    np.testing.assert_allclose(served.to_numpy().ravel(), made, rtol=1e-5)
+
+
+def test_rows_that_can_not_be_predicted_are_refused_in_a_line(houses: Houses) -> None:
+    houses.new.drop(columns="hidden").to_csv(houses.folder / "less.csv", index=False)
+    done = kerastudy_here(houses.folder, "predict", "houses", "--input", "less.csv", expect=2)
+    assert "lacks the columns 'hidden'" in done.stderr
+    houses.new.assign(hidden="many").to_csv(houses.folder / "texts.csv", index=False)
+    done = kerastudy_here(houses.folder, "predict", "houses", "--input", "texts.csv", expect=2)
+    assert "'hidden' holds something else than numbers" in done.stderr
+    study = ks.read_study("houses", store=houses.store)
+    with pytest.raises(ks.DataError, match="lack the column 'built'"):
+        study.predict(houses.new.drop(columns="built"))
+
+
+def test_an_edited_file_is_told_in_a_line(houses: Houses) -> None:
+    file = houses.folder / "the houses.csv"
+    before = file.read_text()
+    try:
+        file.write_text(before.replace("True", "False", 1))
+        launch = ("launch", "study.py", "--executor", "in-process", "-q", "--trials", "3")
+        done = kerastudy_here(houses.folder, *launch, expect=2)
+    finally:
+        file.write_text(before)
+    assert "the houses.csv' has changed" in " ".join(done.stderr.split())
+
+
+@pytest.mark.exhaustive
+def test_another_file_is_read_as_that_of_the_study(houses: Houses) -> None:
+    made_houses(2).to_csv(houses.folder / "other.csv", index=False)
+    launch = ("launch", "study.py", "--executor", "in-process", "--verify", "off", "-q")
+    other = ("--data", "other.csv", "--trials", "1", "--target", "0.0", "--name", "other")
+    kerastudy_here(houses.folder, *launch, *other)
+    described = ks.read_study("other", store=houses.store).description.data
+    expected = ks.datasets.csv(
+        houses.folder / "other.csv", target="price", categories=["code"], seed=3
+    )
+    assert described.digest == expected.load().digest
+    assert described.override == str(houses.folder / "other.csv")
+    rooms = ("--data", "other.csv", "--target", "hidden", "--trials", "1", "--name", "rooms")
+    kerastudy_here(houses.folder, *launch, *rooms)
+    described = ks.read_study("rooms", store=houses.store).description.data
+    assert described.override == f"{houses.folder / 'other.csv'}?target=hidden"
+    assert described.details["shapes"]["train"]["x"] == [72, 7]
+
+
+def test_target_names_a_column_only_of_a_table(houses: Houses) -> None:
+    done = kerastudy_here(houses.folder, "launch", "digits", "--target", "price", expect=2)
+    assert "--target 'price' is no value of the objective" in done.stderr
+    twice = ("--target", "0.9", "--target", "0.8")
+    done = kerastudy_here(houses.folder, "launch", "digits", *twice, expect=2)
+    assert "once each" in done.stderr
+    done = kerastudy_here(houses.folder, "launch", "digits", "--data", "new.csv", "-q", expect=2)
+    assert "name the column to predict" in done.stderr
+
+
+@pytest.mark.exhaustive
+def test_folds_and_reproductions_of_tables(houses: Houses) -> None:
+    launch = ("launch", "study.py", "--folds", "2", "--name", "folds", "--executor", "in-process")
+    kerastudy_here(houses.folder, *launch, "--verify", "full", "-q", "--trials", "2")
+    done = kerastudy_here(houses.folder, "reproduce", "folds", "--trial", "1")
+    assert "identical" in done.stdout
+    assert "identical" in kerastudy_here(houses.folder, "reproduce", "houses").stdout
+    kerastudy_here(houses.folder, "predict", "folds", "--input", "new.csv")
+    done = kerastudy_here(houses.folder, "export", "houses", "--as", "script", "--output", "s.py")
+    ran = subprocess.run(
+        [sys.executable, "s.py"], cwd=houses.folder, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    kerastudy_here(houses.folder, "promote", "houses", "--refit")
+    kerastudy_here(houses.folder, "predict", "houses", "--input", "new.csv", "--alias", "refit")
+    kerastudy_here(houses.folder, "evaluate", "houses")
