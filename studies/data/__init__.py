@@ -7,6 +7,7 @@
 | `folds/` | folds of cross-validation |
 | `streams/` | data that is read batch by batch |
 | `tables/` | tables: columns of numbers, booleans and categories |
+| `folders/` | images and texts in folders |
 | `looking/` | looking at data before a model is trained on it |
 | `datasets` | functions that describe data: `arrays`, `npz`, `batches`, and others named below |
 | `known` | data sets by name: `digits`, `breast_cancer`, `diabetes`, `mnist` |

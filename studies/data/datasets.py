@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from studies.data.arrays.checks import check_samples
 from studies.data.dataset import Dataset, call_text, unless
+from studies.data.folders.described import images, text
 from studies.data.known import breast_cancer, diabetes, digits, mnist
 from studies.data.npz_files import absolute_path, read_parts
 from studies.data.options import DEFAULT_SHARE, check_options
@@ -43,9 +44,11 @@ __all__ = [
     "dataframe",
     "diabetes",
     "digits",
+    "images",
     "mnist",
     "npz",
     "parquet",
+    "text",
 ]
 
 

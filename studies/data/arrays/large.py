@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import os
 import shutil
 import tempfile
@@ -109,6 +110,13 @@ def taken(array: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
             copy[start:end] = array[start:end] if rows is None else array[rows[start:end]]
     copy.flush()
     return _mapped(file)
+
+
+def allocated(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Returns a new array to fill: in a file if it is large."""
+    if math.prod(shape) * dtype.itemsize < _LARGE_BYTES:
+        return np.empty(shape, dtype)
+    return np.lib.format.open_memmap(_new_file(), mode="w+", dtype=dtype, shape=shape)
 
 
 def member(archive: ZipFile, name: str) -> np.ndarray | None:

@@ -1,0 +1,117 @@
+"""Images and texts in folders, compared with what Keras's own functions read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import kerastudy as ks
+from studies.data import DataError
+
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("some images")
+    for number in range(18):
+        place = folder / f"class {'ab'[number % 2]}" / ("inner" if number == 4 else ".")
+        place.mkdir(parents=True, exist_ok=True)
+        pixels = RANDOM.integers(0, 256, (9 + number % 3, 12, 3))
+        ending = ("png", "jpg", "PNG")[number % 3]
+        keras.utils.save_img(place / f"{number:02}.{ending.lower()}", pixels, scale=False)
+        (place / f"{number:02}.{ending.lower()}").rename(place / f"{number:02}.{ending}")
+    (folder / "class a" / "notes.txt").write_text("no image")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("some texts")
+    for number in range(12):
+        place = folder / ("neg", "pos")[number % 2]
+        place.mkdir(exist_ok=True)
+        (place / f"{number:02}.txt").write_text(f"Text {number}, süß\n", encoding="utf-8")
+    return folder
+
+
+def whole(data: Any) -> dict[Any, int]:
+    """The label of each sample, by its content, of all parts."""
+    splits = data.load()
+    parts = [splits.train, splits.validation, splits.unseal_test()]
+    return {
+        (each.tobytes() if isinstance(each, np.ndarray) else each): int(label)
+        for part in parts
+        for each, label in zip(part.x, part.y, strict=True)
+    }
+
+
+@pytest.mark.parametrize(("mode", "size"), [("rgb", (6, 5)), ("grayscale", (12, 16))])
+def test_images_are_those_that_keras_reads(
+    images: Path, mode: str, size: tuple[int, int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    read = keras.utils.image_dataset_from_directory(
+        images, color_mode=mode, image_size=size, shuffle=False, batch_size=None, verbose=False
+    )
+    wanted = {np.round(x.numpy()).astype("uint8").tobytes(): int(y) for x, y in read}
+    data = ks.datasets.images(images, image_size=size, color_mode=mode)
+    assert whole(data) == wanted and len(wanted) == 18
+    splits = data.load()
+    assert splits.given.class_names == ("class a", "class b")
+    assert (splits.train.x.dtype, splits.train.x.shape[1:3]) == (np.uint8, size)
+    assert capfd.readouterr().out == ""
+
+
+def test_texts_are_those_that_keras_reads(texts: Path, tmp_path: Path) -> None:
+    read = keras.utils.text_dataset_from_directory(
+        texts, shuffle=False, batch_size=None, verbose=False
+    )
+    wanted = {x.numpy().decode(): int(y) for x, y in read}
+    assert whole(ks.datasets.text(texts, validation=2, test=2)) == wanted
+    lines = [f'"{text.strip()}, ""quoted""",{("bad", "good")[y]}' for text, y in wanted.items()]
+    file = tmp_path / "some reviews.csv"
+    file.write_text("\n".join(["review,stars", *lines]), encoding="utf-8")
+    data = ks.datasets.text(file, text="review", target="stars", validation=2, test=2)
+    assert whole(data) == {f'{text.strip()}, "quoted"': y for text, y in wanted.items()}
+    assert data.name == "some reviews"
+    assert data.load().given.class_names == ("bad", "good")
+
+
+def test_parts_may_be_folders_of_their_own(images: Path, texts: Path) -> None:
+    data = ks.datasets.images(images, image_size=(8, 8), validation=images, test=None)
+    assert data.load().sizes == {"train": 18, "validation": 18}
+    found = ks.check_data(data)
+    assert "images of 8 × 8 × 3" in found.inputs["x"]
+    assert found.findings[0].check == "leaks" and found.findings[0].severity == "problem"
+    other = ks.datasets.text(texts, validation=texts.parent, test=None)
+    with pytest.raises(DataError, match="has the classes"):
+        other.load()
+
+
+def test_what_can_be_wrong(images: Path, tmp_path: Path) -> None:
+    cases: list[tuple[Any, str]] = [
+        (lambda: ks.datasets.images(tmp_path / "nowhere").load(), "does not exist"),
+        (lambda: ks.datasets.images(tmp_path).load(), r"has no images .* in subfolders"),
+        (lambda: ks.datasets.images(images, image_size=8), "image_size must be height and width"),
+        (lambda: ks.datasets.images(images, color_mode="grey"), "color_mode='grey' is not known"),
+        (lambda: ks.datasets.images(images.parent, validation=2.5), "neither a share"),
+        (lambda: ks.datasets.text(tmp_path / "no.csv").load(), "can't be read"),
+        (lambda: ks.datasets.text(tmp_path, text="a", target="a"), "Name two columns"),
+    ]
+    for make, told in cases:
+        with pytest.raises(DataError, match=told):
+            make()
+    (tmp_path / "train" / "a").mkdir(parents=True)
+    (tmp_path / "val").mkdir()
+    with pytest.raises(DataError, match="holds parts"):
+        ks.datasets.images(tmp_path).load()
+    (tmp_path / "train" / "a" / "damaged.png").write_bytes(b"\x89PNG no more")
+    with pytest.raises(DataError, match=r"damaged\.png.* can't be read as an image"):
+        ks.datasets.images(tmp_path / "train").load()
+    (tmp_path / "table.csv").write_text("text,target\na,1\nb,\n")
+    with pytest.raises(DataError, match="lacks 1 value"):
+        ks.datasets.text(tmp_path / "table.csv").load()
