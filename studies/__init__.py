@@ -9,6 +9,7 @@
 | `champion/` | the champion: its value on the test part, another choice, its predictions |
 | `confirming/` | the best trials again under new seeds |
 | `exporting/` | what people and other tools take away: scripts, tables, models |
+| `importing/` | scripts of Keras Tuner and Optuna as study files |
 | `running/` | the driver: the loop that ties engine, executor and record together |
 | `user_code/` | a user's code: loaded, sent to workers, recorded; where its errors are |
 | `commands/` | the command line |
@@ -18,6 +19,7 @@
 | `doctor/` | checking and mending a store |
 | `executors/` | where trials run |
 | `training/` | from a spec to a stream of epochs |
+| `known/` | results of earlier searches, to begin with |
 | `engines/` | Optuna's samplers and Keras Tuner's oracles: they propose trials |
 | `catalog/` | ready studies |
 | `data/` | data sets, splits |

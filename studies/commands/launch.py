@@ -51,6 +51,13 @@ from studies.lines import wrapped
     type=click.Path(path_type=Path, dir_okay=False),
     help="A JSON file with the values of the next trials: an object, or a list of them.",
 )
+@click.option(
+    "--known",
+    multiple=True,
+    metavar="KIND:PLACE[#NAME]",
+    help="Results of an earlier search to begin with: optuna:sqlite:///old.db#study, "
+    "mlflow:ADDRESS#experiment, keras_tuner:FOLDER.",
+)
 @click.option("--name", help="Another name for the study, which starts as a new one.")
 @click.option(
     "--round", type=int, help="The next round, 2 or more: its space follows from the last."
@@ -169,6 +176,7 @@ def launch_command(
     kerastudy launch digits --dry-run
     kerastudy launch digits --fix l2=1e-4 --set dropout=0.1..0.5 --name narrow
     kerastudy launch digits --start-with known_values.json
+    kerastudy launch digits --known optuna:sqlite:///old.db
     kerastudy launch digits --round 2
 
     \b
@@ -267,11 +275,15 @@ def _overrides(
 ) -> dict[str, Any]:
     from studies.definition.engine_options import parse_option
     from studies.definition.settings import check_count, check_engine, check_pruner, check_trainer
+    from studies.known.import_study import known_from_text
     from tracking.store.names import check_study_name
 
     overrides = {name: value for name, value in settings.items() if value is not None}
     if "folds" in overrides:
         overrides["cross_validation"] = overrides.pop("folds")
+    known = overrides.pop("known", ())
+    if known:
+        overrides["known"] = tuple(map(known_from_text, known))
     for name in ("engine_options", "pruner_options"):
         given = overrides.pop(name, ())
         if given:

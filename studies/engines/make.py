@@ -43,6 +43,11 @@ def _check_values(engine: str, pruner: str, space: SearchSpace, epochs: int) -> 
         raise EngineError(f"{engine}, pruner {pruner}: {error}") from None
 
 
+def learns(engine: str) -> bool:
+    """Returns whether an engine learns from known results."""
+    return split_options(engine)[0] in ("optuna:tpe", "keras-tuner:bayesian")
+
+
 def make_engine(settings: EngineSettings) -> Engine:
     """Returns an engine for a new study; call `restore` to resume one.
 

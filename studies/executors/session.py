@@ -21,7 +21,7 @@ from studies.data import (
 )
 from studies.definition.class_weights import resolve_class_weight, with_class_weight
 from studies.definition.cross_validation import check_no_own_fit
-from studies.definition.settings import check_keep_scores
+from studies.definition.settings import check_keep_scores, check_known
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.glancing import with_glance
 from studies.training.building.discovering import resolve_space
@@ -283,6 +283,7 @@ def _describe(
         warnings=tuple(warnings),
         cross_validation="" if how is None else repr(how),
         folds=0 if folds is None else folds.facts.count,
+        known_from=check_known(study.known),
     )
 
 

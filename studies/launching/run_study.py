@@ -202,5 +202,6 @@ def _engine(description: StudyDescription) -> Engine:
             epochs=most_epochs(description),
             seed=description.seed,
             folds=max(description.folds, 1),
+            known=description.known,
         )
     )

@@ -17,6 +17,7 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.summary import choice_command, shell_commands
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial
+from tracking.records.known import known_line
 from tracking.store.folder import default_store_path
 
 _REASONS_SHOWN = 5
@@ -125,6 +126,10 @@ def _notes(history: StudyHistory) -> list[str]:
         lines.append(
             f"defaults   trial {default.number}: {metric} {default.best.value:.6g} {_how(default)}"
         )
+    lines += [
+        f"known      {known_line(each, description.objective.direction)}"
+        for each in description.known
+    ]
     if description.unread:
         lines.append(f"never read {', '.join(description.unread)}: changes nothing")
     others = [e for e in history.engines if e != description.engine]
