@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,9 +81,15 @@ def import_script(
     for each in file.excerpt.within:
         passes = "" if each.startswith("with ") else ": this is its first pass"
         file.notes.append(f"The search is within `{each}`{passes}.")
+    if place.parent != script.parent:
+        for name in _own_modules(script.parent):
+            file.notes.append(
+                f"The module {name} is next to the script, where a study file in another folder "
+                "does not find it: write the study file next to it."
+            )
     for line in _others(tree, search):
         file.notes.append(f"Line {line} searches too: put it first to import it.")
-    text = named(file.text(), f"{place.name}{file.options}")
+    text = named(file.text(), f"{shlex.quote(place.name)}{file.options}")
     compiled(place, text)
     try:
         place.write_text(text, encoding="utf-8")
@@ -103,6 +111,13 @@ def _name(wanted: str, usual: str) -> str:
         return check_study_name(wanted)
     except TrackingError:
         return usual
+
+
+def _own_modules(folder: Path) -> list[str]:
+    """Returns the imported modules next to a script."""
+    every = {name: getattr(module, "__file__", None) for name, module in [*sys.modules.items()]}
+    found = (n for n, file in every.items() if file and Path(file).parent == folder)
+    return sorted(name for name in found if name != "__main__" and "_kerastudy" not in name)
 
 
 def _others(tree: ast.Module, search: Search) -> list[int]:

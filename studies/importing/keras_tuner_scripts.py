@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from search_spaces.errors import StudyFileError
@@ -14,7 +15,7 @@ from studies.definition.objective import make_objective
 from studies.engines.keras_tuner_parts import HYPERBAND, hyperband_trials
 from studies.importing.data_text import give_data
 from studies.importing.excerpt import expressions
-from studies.importing.study_file import StudyFile
+from studies.importing.study_file import StudyFile, literal
 from studies.importing.watching import Call, call_at
 from tracking.records import Objective
 
@@ -74,6 +75,7 @@ def give_search(file: StudyFile, tree: ast.Module) -> None:
     _give_builder(file, made, said, created)
     _give_objective(file, tuner.oracle.objective, said)
     _give_engine(file, tuner, given, said)
+    _note_results(file, made)
     if given.get("callbacks"):
         _give_callbacks(file, given["callbacks"], written.get("callbacks"), search)
     if given.get("class_weight") is not None:
@@ -162,7 +164,7 @@ def _give_engine(
     engine, options = split_options(name_of_object("engine", oracle, longest))
     file.give("engine", f'"{engine}"')
     if options:
-        file.give("engine_options", repr(options).replace("'", '"'))
+        file.give("engine_options", literal(options))
     if engine == HYPERBAND:
         rounds = oracle.hyperband_iterations
         once = hyperband_trials(longest, oracle.factor)
@@ -189,6 +191,17 @@ def _give_engine(
             usual = defaults[name].default if name in defaults else None
             if ast.unparse(said[name]) != repr(usual):
                 file.notes.append(f"{name}={_shown(file, None, said[name])}: {why}.")
+
+
+def _note_results(file: StudyFile, made: Call) -> None:
+    """Notes the results of an earlier search by the script."""
+    folder = Path(made.arguments.get("directory") or ".")
+    folder /= made.arguments.get("project_name") or _UNTITLED
+    if any(folder.glob("trial_*")):
+        file.notes.append(
+            f"The results in {folder}: to begin with them, launch with --engine tpe "
+            f"--known keras_tuner:{folder}."
+        )
 
 
 def _give_callbacks(file: StudyFile, given: Any, written: ast.expr | None, search: Call) -> None:

@@ -10,7 +10,7 @@ from search_spaces.errors import EngineError, StudyFileError
 from studies.definition.engine_objects import name_of_object
 from studies.definition.engine_options import split_options
 from studies.importing.excerpt import expressions
-from studies.importing.study_file import StudyFile
+from studies.importing.study_file import StudyFile, literal
 from studies.importing.watching import Call, call_at
 
 _WITHOUT_END: Final = 10_000
@@ -54,14 +54,18 @@ def give_optimization(file: StudyFile, tree: ast.Module) -> None:
     if timeout is not None:
         file.give("timeout", str(timeout))
     if file.search.queued:
-        file.give("initial", _literal(list(file.search.queued)), "enqueue_trial")
+        file.give("initial", literal(list(file.search.queued)), "enqueue_trial")
     for name, why in _LEFT_OUT.items():
         if given.get(name) not in (None, 1, (), []):
             file.notes.append(f"{name}={file.excerpt.written(written[name])}: {why}.")
     storage = made.get("storage")
     if storage is not None:
         shown = storage if isinstance(storage, str) else type(storage).__name__
-        file.notes.append(f"storage={shown}: trials are recorded in the store, ./kerastudy-store.")
+        known = f"optuna:{shown}" if isinstance(storage, str) else "optuna:ADDRESS"
+        file.notes.append(
+            f"storage={shown}: trials are recorded in the store, ./kerastudy-store. To begin with "
+            f"what is there: launch with --known {known}#{file.name}."
+        )
 
 
 def _give_objective(file: StudyFile, function: Any, written: ast.expr | None, call: Call) -> None:
@@ -102,7 +106,7 @@ def _give_engine(file: StudyFile, study: Any, seed: int | None) -> None:
     seed = derived if seed is None else seed
     file.give("engine", f'"{engine}"')
     if options:
-        file.give("engine_options", _literal(options))
+        file.give("engine_options", literal(options))
     try:
         pruner, settings = split_options(name_of_object("pruner", study.pruner, 1))
     except EngineError:
@@ -110,9 +114,5 @@ def _give_engine(file: StudyFile, study: Any, seed: int | None) -> None:
         file.notes.append(f"pruner={type(study.pruner).__name__}: kerastudy has none of its kind.")
     file.give("pruner", f'"{pruner}"')
     if settings:
-        file.give("pruner_options", _literal(settings))
+        file.give("pruner_options", literal(settings))
     file.give("seed", "0" if seed is None else str(seed))
-
-
-def _literal(value: Any) -> str:
-    return repr(value).replace("'", '"')

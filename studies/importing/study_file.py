@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import itertools
+import re
 import textwrap
 from dataclasses import dataclass, field
 from typing import Any
@@ -108,10 +110,9 @@ class StudyFile:
         parts = [f"{docstring}\n{head}{own}{imports}"]
         body = self.excerpt.text()
         parts += [body] if body else []
-        parts += self.sections
-        parts += [self._notes(), f"{study} = {self._call()}\n"]
-        text = _joined([part for part in parts if part])
-        return text if face == "ks" else text.replace("ks.", "kerastudy.")
+        own_parts = [*self.sections, self._notes(), f"{study} = {self._call()}\n"]
+        parts += [re.sub(r"\bks\.(?=datasets|Study|Objective)", f"{face}.", p) for p in own_parts]
+        return _joined([part for part in parts if part])
 
     def _notes(self) -> str:
         if not self.notes:
@@ -130,10 +131,20 @@ class StudyFile:
                 lines.append(f"    # {comment[:1].upper()}{comment[1:]}.")
                 given = f"    {name}={text},"
             lines.append(given)
-        return "\n".join(["ks.Study(", f"    {self.name!r},".replace("'", '"'), *lines, ")"])
+        return "\n".join(["ks.Study(", f"    {literal(self.name)},", *lines, ")"])
 
 
 _FILE = "@FILE"
+
+
+def literal(value: Any) -> str:
+    """Returns a value as Python, with double quotes where that is the same."""
+    text = repr(value)
+    quoted = text.replace("'", '"')
+    with contextlib.suppress(SyntaxError, ValueError):
+        if ast.literal_eval(quoted) == value:
+            return quoted
+    return text
 
 
 def named(text: str, file: str) -> str:
