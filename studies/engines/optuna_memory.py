@@ -13,6 +13,7 @@ from studies.libraries.optuna_parts import put_trial
 
 # The notes of halving pruners on a trial.
 _NOTED = "completed_rung_"
+_BEFORE = 2**31
 
 
 class Memory(optuna.storages.InMemoryStorage):
@@ -26,6 +27,8 @@ class Memory(optuna.storages.InMemoryStorage):
 
     def know(self, trial: optuna.trial.FrozenTrial) -> None:
         """Takes a result of an earlier search, which is no trial of the study."""
+        # Samplers sort by number: before all trials of the study, in their order.
+        trial.number = len(self._known) - _BEFORE
         self._known.append(trial)
 
     @contextlib.contextmanager

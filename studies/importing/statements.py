@@ -191,11 +191,10 @@ def _is_setting(node: ast.stmt, values: Mapping[str, Any]) -> bool:
         return name.startswith(_SETTINGS) or (
             name in _SETTINGS_OF and held in ("sys.path", "os.environ", "warnings")
         )
-    return callable(value) and name.startswith(_SETTINGS) and not _own(value)
-
-
-def _own(value: Any) -> bool:
-    return _module(value) == "__main__"
+    # Of the script's own functions, those that set a seed.
+    return callable(value) and (
+        "seed" in name or (name.startswith(_SETTINGS) and _module(value) != "__main__")
+    )
 
 
 def takes_all(node: ast.stmt | None) -> bool:
