@@ -16,8 +16,9 @@ from studies.commands.main import json_option, store_option, tell, telling_error
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="An npz file (x_train, y_train, …) in place of the study's own data.",
+    help="A file in place of the study's own data: npz (x_train, y_train, …), csv or parquet.",
 )
+@click.option("--target", "column", help="The column to predict, where --data is a table.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -27,7 +28,12 @@ from studies.commands.main import json_option, store_option, tell, telling_error
 @json_option
 @telling_errors
 def data_command(
-    target: str, data: Path | None, output: Path | None, store: Path | None, as_json: bool
+    target: str,
+    data: Path | None,
+    column: str | None,
+    output: Path | None,
+    store: Path | None,
+    as_json: bool,
 ) -> None:
     """Look at a study's data: is it what you think it is?
 
@@ -41,13 +47,15 @@ def data_command(
 
     \b
     kerastudy data digits
-    kerastudy data my_study.py --data houses.npz
+    kerastudy data my_study.py --data houses.csv --target price
     kerastudy data digits --output digits.png
     kerastudy data digits --json
     """  # noqa: D301 - click reads \b, which must not be escaped
+    from search_spaces.errors import StudyError
     from studies.commands.output import print_json
     from studies.commands.texts.data_text import data_text
     from studies.commands.texts.diagnosis_text import COLORS
+    from studies.data.replacing import is_table, spelled
     from studies.exporting.asked import check_free, explained
     from studies.launching.checking_data import check_target
     from studies.user_code.loading import resolve_target
@@ -57,7 +65,10 @@ def data_command(
     if output is not None:
         output = output.expanduser().absolute()
         check_free(output, force=True)
-    other = "" if data is None else str(data.expanduser().absolute())
+    if column is not None and (data is None or not is_table(str(data))):
+        raise StudyError("--target names the column to predict with --data and a table alone.")
+    path = "" if data is None else str(data.expanduser().absolute())
+    other = spelled(path, column or "")
     # What code of the user's prints in this process is no result.
     with contextlib.redirect_stdout(sys.stderr):
         found, recorded = check_target(found_target, other, store)

@@ -74,7 +74,7 @@ def check_target(
 
     Args:
         target: Where the study is defined.
-        data: A file that replaces the study's own data, or empty.
+        data: A file in place of the study's own data, or empty; see `replacing.spelled`.
         store: The store's folder; None: the default one.
         progress: Whether to show progress on standard error.
 

@@ -86,5 +86,7 @@ def test_the_report_has_what_was_found_without_the_data(
 def test_what_a_user_can_get_wrong(folder: Path) -> None:
     told = kerastudy_here(folder, "data", "nowhere.py", expect=2)
     assert told.stderr.startswith("kerastudy: ") and told.stderr.count("\n") == 1
+    column = ("--target", "price")
+    assert "--target names" in kerastudy_here(folder, "data", "digits", *column, expect=2).stderr
     output = ("--output", "no/such/folder.png")
     assert "no folder" in kerastudy_here(folder, "data", "digits", *output, expect=2).stderr

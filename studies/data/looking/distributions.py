@@ -170,7 +170,9 @@ def _texts(name: str, parts: Mapping[str, np.ndarray]) -> Iterator[Distribution]
         )
         return
     lengths = numbers(own, {p: np.array([len(t.split()) for t in ts]) for p, ts in flat.items()})
-    yield replace(lengths, name=f"words of {own}", kind="texts", missing=empty, far=0)
+    yield replace(
+        lengths, name=f"words of {own}", kind="texts", missing=empty, far=0, constant=False
+    )
 
 
 def _text(value: object) -> str:

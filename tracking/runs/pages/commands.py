@@ -70,8 +70,12 @@ def data_command(description: StudyDescription) -> str:
     """Returns the command that looks at a study's data; for a notebook, in Python."""
     if not description.code.path:
         return "print(kerastudy.check_data(study))"
-    other = f" --data {shlex.quote(description.data.override)}" if description.data.override else ""
-    return f"kerastudy data {shlex.quote(target_of(description))}{other}"
+    words = [f"kerastudy data {shlex.quote(target_of(description))}"]
+    # As `studies.data.replacing` spells it: the column to predict follows the file.
+    file, _, column = description.data.override.partition("?target=")
+    words += [f"--data {shlex.quote(file)}"] if file else []
+    words += [f"--target {shlex.quote(column)}"] if column else []
+    return " ".join(words)
 
 
 def target_of(description: StudyDescription) -> str:

@@ -1,0 +1,72 @@
+"""What does a convolution know that a dense layer has to learn?
+
+A dense layer gets 64 pixels and does not know which ones are neighbours: shuffle them all, and it
+learns as well. A convolution looks at 3 by 3 neighbours, with the same weights everywhere. So it
+has far fewer weights to learn, and what it learns at one place it knows at all others. With 200
+images to train on, that should count.
+
+`network` is the scientific hyperparameter: `dense`, `convolutional`, and `shuffled`, the same
+convolution on images whose pixels were all put in one other order. Learning rate and dropout are
+nuisance: each network is judged at its own best. Look at "answer" in `kerastudy show
+convolutional`, and at the number of weights: 9,610 of the dense network, 6,090 of the other two.
+
+What was found: 0.947 of 1,000 validation images with the convolution. It leads the one on shuffled
+pixels by 0.033 ± 0.022, which is what it is worth to know the neighbours: weights and pixels are
+the same. Its lead over the dense network, 0.006 ± 0.023, is within chance: images of 8 by 8 pixels
+are small enough for a dense layer, too.
+"""
+
+import keras
+import numpy as np
+
+import kerastudy as ks
+
+output = ks.outputs.classes(10)
+# One order for all images: nothing is lost but where each pixel was.
+order = np.random.default_rng(0).permutation(64)
+
+
+def build(hp):
+    """Returns a compiled network for rows of 64 pixels."""
+    model = keras.Sequential([keras.layers.Input((64,))])
+    if hp["network"] == "dense":
+        model.add(keras.layers.Dense(128, activation="relu"))
+    else:
+        shape = keras.layers.Reshape((8, 8, 1))
+        if hp["network"] == "shuffled":
+            # A fixed matrix of zeros and ones that puts the pixels in another order.
+            model.add(keras.layers.Dense(64, use_bias=False, trainable=False, name="shuffle"))
+        model.add(shape)
+        for filters in (16, 32):
+            model.add(keras.layers.Conv2D(filters, 3, padding="same", activation="relu"))
+            model.add(keras.layers.MaxPooling2D())
+        model.add(keras.layers.Flatten())
+    model.add(keras.layers.Dropout(hp["dropout"]))
+    model.add(output.layer())
+    if hp["network"] == "shuffled":
+        model.get_layer("shuffle").set_weights([np.eye(64)[order].T])
+    model.compile(
+        optimizer=keras.optimizers.Adam(hp["learning_rate"]),
+        loss=output.loss,
+        metrics=output.metrics,
+    )
+    return model
+
+
+study = ks.Study(
+    "convolutional",
+    data=ks.datasets.digits(validation=1000, test=597),
+    build=build,
+    space=ks.SearchSpace(
+        ks.Choice("network", ["dense", "convolutional", "shuffled"], role="scientific"),
+        ks.learning_rate(1e-3, 2e-2),
+        ks.dropout(0.0, 0.5),
+    ),
+    objective="val_accuracy",
+    trials=24,
+    epochs=25,
+    batch_size=32,
+    engine="optuna:quasi-random",
+    notes="A dense network, a convolutional one, and the same on shuffled pixels, on 200 images of "
+    "handwritten digits: what is it worth to know which pixels are neighbours?",
+)

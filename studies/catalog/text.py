@@ -1,0 +1,91 @@
+"""Does it matter in which order words stand?
+
+"Good, not bad" and "bad, not good" have the same words. A network that averages the vectors of
+words can't tell them apart; one that also sees pairs of neighbours can. The reviews are made here
+by a small grammar, each with praise or blame, one in two turned into its opposite by a "not".
+
+`ngrams` is the scientific hyperparameter: words alone, or pairs of neighbours too. The model takes
+texts as they are: `TextVectorization` is its first layer, so whoever uses the champion needs
+nothing else. Its vocabulary is learnt from the training part alone (`adapt`). Words that only
+stand in the validation part must be as unknown there as they will be in use.
+
+TensorFlow has no texts in compiled epochs, so `model.fit` trains these trials. See
+`ks.datasets.text` for texts in folders or in a table.
+
+@FOUND@
+"""
+
+import keras
+import numpy as np
+
+import kerastudy as ks
+
+VOCABULARY = 500
+THINGS = "film story cast music plot ending camera script hero scene".split()
+GOOD = "good great lovely clever funny moving bright warm".split()
+BAD = "bad poor dull silly boring weak cold flat".split()
+
+
+def reviews(count):
+    """Returns made reviews, each once, and whether it is praise."""
+    random = np.random.default_rng(0)
+    found = {}
+    while len(found) < count:
+        good, turned = random.integers(2), random.integers(2)
+        words, others = (GOOD, BAD) if good else (BAD, GOOD)
+        # The same words in another order: only "not" and what follows it say what is meant.
+        pair = f"{random.choice(words)} not {random.choice(others)}"
+        if turned:
+            pair = f"not {random.choice(others)} {random.choice(words)}"
+        first, second = random.choice(THINGS, 2, replace=False)
+        # The same review in two parts would be a leak.
+        found[f"The {first} and the {second} were {pair}."] = int(good)
+    return np.array(list(found)), np.array(list(found.values()))
+
+
+x, y = reviews(900)
+data = ks.datasets.arrays(x, y, name="made reviews", class_names=["blame", "praise"])
+output = ks.outputs.binary()
+
+
+def build(hp):
+    """Returns a compiled network that takes texts."""
+    vectorize = keras.layers.TextVectorization(
+        max_tokens=VOCABULARY, ngrams=hp["ngrams"], output_sequence_length=24
+    )
+    # Of the training part alone, and of these data: with other data, name them above as well.
+    vectorize.adapt(data.load().train.x)
+    model = keras.Sequential(
+        [
+            keras.layers.Input((), dtype="string"),
+            vectorize,
+            keras.layers.Embedding(VOCABULARY, hp["size"]),
+            keras.layers.GlobalAveragePooling1D(),
+            output.layer(),
+        ]
+    )
+    model.compile(
+        optimizer=keras.optimizers.Adam(hp["learning_rate"]),
+        loss=output.loss,
+        metrics=output.metrics,
+    )
+    return model
+
+
+study = ks.Study(
+    "text",
+    data=data,
+    build=build,
+    space=ks.SearchSpace(
+        ks.Choice("ngrams", [1, 2], role="scientific"),
+        ks.Choice("size", [4, 8, 16]),
+        ks.learning_rate(3e-3, 1e-1),
+    ),
+    objective="val_accuracy",
+    trials=12,
+    epochs=12,
+    batch_size=64,
+    engine="optuna:quasi-random",
+    notes="Does the order of words matter? Averaged vectors of words, and of pairs too, on made "
+    "reviews. The model takes texts as they are.",
+)

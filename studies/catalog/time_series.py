@@ -1,0 +1,94 @@
+"""How far back must a forecast look?
+
+Two months of hourly readings, made here, such as the power that a town uses: each day has its
+rhythm, each week too, and on top lies what drifts and what nobody can foresee. The network gets
+the last hours, and predicts the next one.
+
+The parts are cut in time, never drawn at random: two windows an hour apart share all hours but
+one, so a random split would put near copies of each validation window into the training part.
+Training comes first, then validation, then test. `kerastudy data time-series` shows how far the
+later parts differ from the first one.
+
+The length of the window is a hyperparameter of the data: `data` is a function of `hp`. Each length
+is judged on the same hours, or the values could not be compared. Two rules of thumb need no
+network: what was an hour ago (error @LAST@), and what was at this time yesterday (error @DAY@).
+Whoever can't beat these has learnt nothing.
+
+@FOUND@
+"""
+
+import functools
+
+import keras
+import numpy as np
+
+import kerastudy as ks
+
+HOURS, LONGEST = 1_500, 48
+TEST, VALIDATION = 250, 250
+
+
+@functools.cache
+def readings():
+    """Returns the made readings: a day, a week, a drift and noise, to mean 0 and deviation 1."""
+    random = np.random.default_rng(0)
+    hour = np.arange(HOURS)
+    day = np.sin(2 * np.pi * hour / 24) + 0.5 * np.sin(4 * np.pi * hour / 24 + 1)
+    week = 0.4 * np.sin(2 * np.pi * hour / 168)
+    drift = np.cumsum(random.normal(scale=0.02, size=HOURS))
+    series = day + week + drift + random.normal(scale=0.2, size=HOURS)
+    first = series[: HOURS - VALIDATION - TEST]
+    # By the training part alone: the scale of later hours is not known yet.
+    return ((series - first.mean()) / first.std()).astype("float32")
+
+
+def windows(hp):
+    """Returns windows of the hours before, and the hour to predict."""
+    series, length = readings(), hp["window"]
+    predicted = np.arange(LONGEST, HOURS)
+    x = np.stack([series[hour - length : hour] for hour in predicted])[..., np.newaxis]
+    y = series[predicted]
+    last, first = len(y) - TEST, len(y) - TEST - VALIDATION
+    return ks.datasets.arrays(
+        x[:first],
+        y[:first],
+        validation=(x[first:last], y[first:last]),
+        test=(x[last:], y[last:]),
+        name="hours of two months",
+    )
+
+
+def build(hp):
+    """Returns a compiled network for windows of any length."""
+    model = keras.Sequential(
+        [
+            keras.layers.Input((hp["window"], 1)),
+            keras.layers.LSTM(hp["units"]),
+            keras.layers.Dense(1),
+        ]
+    )
+    model.compile(
+        optimizer=keras.optimizers.Adam(hp["learning_rate"]),
+        loss="mean_squared_error",
+        metrics=["mean_absolute_error"],
+    )
+    return model
+
+
+study = ks.Study(
+    "time-series",
+    data=windows,
+    build=build,
+    space=ks.SearchSpace(
+        ks.Choice("window", [6, 24, 48], role="scientific"),
+        ks.learning_rate(2e-3, 3e-2),
+        ks.Choice("units", [8, 16]),
+    ),
+    objective="val_mean_absolute_error",
+    trials=18,
+    epochs=15,
+    batch_size=64,
+    engine="optuna:quasi-random",
+    notes="How far back must a forecast look: 6, 24 or 48 hours? An LSTM on hourly readings, its "
+    "parts cut in time.",
+)
