@@ -18,7 +18,6 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
-    "sphinx_design",
     # Ours, in docs/_sphinx.
     "click_pages",
     "markdown_docstrings",

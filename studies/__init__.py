@@ -12,6 +12,7 @@
 | `importing/` | scripts of Keras Tuner and Optuna as study files |
 | `running/` | the driver: the loop that ties engine, executor and record together |
 | `user_code/` | a user's code: loaded, sent to workers, recorded; where its errors are |
+| `starting/` | a study file to start from |
 | `commands/` | the command line |
 | `study` | the `Study` that users hold |
 | `progress/` | progress for the user |

@@ -13,7 +13,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DECISIONS = ROOT / "docs" / "decisions"
 FLOORS = ("search_spaces", "tracking", "studies")
-FOLDERS = (*FLOORS, "tests", "scripts", "docs", "benchmarks", "changes")
+FOLDERS = (*FLOORS, "tests", "scripts", "docs", "examples", "benchmarks", "changes")
+PAPERS = ["README.md", "README.ko.md", "CONTRIBUTING.md", "examples/README.md"]
+PAPERS += sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md"))
 
 
 def folders() -> list[str]:
@@ -51,6 +53,11 @@ def test_fragments_are_of_a_known_type() -> None:
         assert file.name == "README.md" or re.fullmatch(rf"\+[\w-]+\.({known})\.md", file.name)
 
 
+def test_the_readmes_are_short() -> None:
+    for name in ("README.md", "README.ko.md"):
+        assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) < 120, name
+
+
 def test_scripts_run_the_one_test_command_of_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     commands = re.findall(r"^python3 .* pytest -n auto$", readme, re.MULTILINE)
@@ -63,9 +70,7 @@ def test_scripts_run_the_one_test_command_of_the_readme() -> None:
         assert f"scripts/{name}" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    "paper", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/honesty.md"]
-)
+@pytest.mark.parametrize("paper", PAPERS)
 def test_paths_in_papers_exist(paper: str) -> None:
     text = (ROOT / paper).read_text(encoding="utf-8")
     named = set(re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w/.-]*)`", text))

@@ -3,6 +3,7 @@
 | module | holds |
 |---|---|
 | `main` | the command `kerastudy`, and how it prints errors |
+| `new` | writes a study file to start from |
 | `launch`, `reproduce` | commands that run trials |
 | `confirm` | the best trials again, under new seeds, and the test part |
 | `evaluate`, `promote`, `predict` | the champion: on the test part, another one, its predictions |

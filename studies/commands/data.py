@@ -42,7 +42,7 @@ def data_command(
     distribution. That one is asked of a classifier, which must guess which part a sample is from.
 
     It takes some seconds: distributions and the classifier see samples of large data, drawn with a
-    fixed seed. The targets of the test part stay sealed. TARGET is as in `kerastudy launch`. If the
+    fixed seed. The targets of the test part stay sealed. TARGET is what `launch` takes. If the
     study is in the store, its report shows what was found.
 
     \b

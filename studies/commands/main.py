@@ -51,6 +51,7 @@ class Group(click.Group):
     # By section of the help, in the order in which one uses them.
     _sections: ClassVar = {
         "Launch": {
+            "new": "new",
             "launch": "launch",
             "reproduce": "reproduce",
             "confirm": "confirm",
@@ -129,6 +130,7 @@ def kerastudy() -> None:
 
     \b
     kerastudy launch digits              a first study, on data that comes along
+    kerastudy new my_study.py            a study file to start from
     kerastudy launch my_study.py --trials 50
     kerastudy data digits                what is wrong with its data
     kerastudy import tune.py             a study of a Keras Tuner or Optuna script

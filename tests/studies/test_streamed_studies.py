@@ -242,9 +242,9 @@ def test_a_dataset_that_was_made_here_can_not_be_sent_to_workers(
 # Workers
 
 
-def test_a_worker_runs_the_readmes_example_and_makes_its_data_by_itself(tmp_path: Path) -> None:
-    readme = (Path(ks.__file__).parent / "README.md").read_text(encoding="utf-8")
-    _, _, rest = readme.partition("```python\n# my_batches.py\n")
+def test_a_worker_runs_the_documented_example_and_makes_its_data_by_itself(tmp_path: Path) -> None:
+    page = Path(ks.__file__).parent / "docs" / "studies.md"
+    _, _, rest = page.read_text(encoding="utf-8").partition("```python\n# my_batches.py\n")
     example, _, _ = rest.partition("```")
     assert example.count("epochs=5") == 1
     (tmp_path / "my_batches.py").write_text(example.replace("epochs=5", "epochs=1"))

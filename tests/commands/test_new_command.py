@@ -1,0 +1,137 @@
+"""`kerastudy new`: study files that launch as they are written."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import numpy as np
+import pexpect
+import pytest
+from user_commands import KERASTUDY, as_json, environment, kerastudy_here
+
+import kerastudy as ks
+
+TABLES = pytest.mark.skipif(not hasattr(ks.datasets, "csv"), reason="there are no tables yet")
+LAUNCH = ("--trials", "1", "--epochs", "1", "--verify", "off", "--executor", "in-process")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data files of three kinds, in a folder with a space."""
+    folder = tmp_path_factory.mktemp("my data")
+    random = np.random.default_rng(0)
+    rows = ["area,city,price,sold"]
+    for area in random.integers(40, 200, 60):
+        city = "Oslo" if area % 3 else "Rome"
+        rows.append(f"{area},{city},{area * 3.5},{'yes' if area > 100 else 'no'}")
+    (folder / "the houses.csv").write_text("\n".join(rows), encoding="utf-8")
+    images = random.integers(0, 255, (90, 6, 6), "uint8")
+    np.savez(folder / "images.npz", x_train=images, y_train=np.arange(90) % 3)
+    numbers = random.normal(size=(60, 4))
+    np.savez(folder / "numbers.npz", x_train=numbers, y_train=numbers.sum(axis=1))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("options", "objective"),
+    [
+        ((), "val_accuracy"),
+        (("--from", "binary"), "val_loss"),
+        (("--data", "images.npz"), "val_accuracy"),
+        (("--data", "numbers.npz"), "val_mean_absolute_error"),
+        pytest.param(
+            ("--data", "the houses.csv", "--target", "price"),
+            "val_mean_absolute_error",
+            marks=TABLES,
+        ),
+        pytest.param(
+            ("--data", "the houses.csv", "--target", "sold"), "val_accuracy", marks=TABLES
+        ),
+    ],
+)
+def test_a_new_file_launches(
+    folder: Path, tmp_path: Path, options: tuple[str, ...], objective: str
+) -> None:
+    file = tmp_path / "my_study.py"
+    written = as_json(kerastudy_here(folder, "new", file, *options, "--json"))
+    assert written == {"file": str(file), "study": "my study"}
+    store = ("--store", tmp_path / "store")
+    document = as_json(kerastudy_here(folder, "launch", file, *LAUNCH, *store, "--json"))
+    assert document["study"] == "my study"
+    assert document["objective"]["metric"] == objective
+    assert document["trials"]["complete"] == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "kind", "expected"),
+    [
+        ("price", None, "regression()"),
+        ("sold", None, "binary()"),
+        ("sold", "classification", "classes(2)"),
+    ],
+)
+def test_targets_are_taken_for_what_they_look_like(
+    folder: Path, tmp_path: Path, target: str, kind: str | None, expected: str
+) -> None:
+    file = tmp_path / "study.py"
+    given = () if kind is None else ("--kind", kind)
+    kerastudy_here(folder, "new", file, "--data", "the houses.csv", "--target", target, *given)
+    text = file.read_text(encoding="utf-8")
+    ast.parse(text)
+    assert f"output = ks.outputs.{expected}\n" in text
+    assert 'ks.datasets.csv(\n    "the houses.csv", ' in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["there.py"], "exists already"),
+        (["study.txt"], "study.py"),
+        (["nowhere/study.py"], "There is no folder"),
+        (["s.py", "--data", "none.csv"], "There is no file 'none.csv'"),
+        (["s.py", "--data", "the houses.csv"], "--target sold"),
+        (["s.py", "--data", "the houses.csv", "--target", "prise"], "Did you mean 'price'?"),
+        (
+            ["s.py", "--data", "the houses.csv", "--target", "price", "--kind", "binary"],
+            "two values",
+        ),
+        (["s.py", "--data", "study.xls"], "a .csv, .parquet or .npz file"),
+        (["s.py", "--from", "digit"], "digits"),
+        (["s.py", "--from", "digits", "--target", "price"], "--from copies"),
+        (["s.py", "--kind", "binary"], "--data"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(
+    folder: Path, arguments: list[str], said: str
+) -> None:
+    (folder / "there.py").write_text("mine", encoding="utf-8")
+    done = kerastudy_here(folder, "new", *arguments, expect=2)
+    assert said in done.stderr and done.stderr.count("\n") == 1
+    assert (folder / "there.py").read_text(encoding="utf-8") == "mine"
+    assert not (folder / "s.py").exists()
+
+
+def test_at_a_terminal_it_asks(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "asked.py"
+    child = pexpect.spawn(
+        sys.executable,
+        [*KERASTUDY[1:], "new", str(file)],
+        cwd=str(folder),
+        env=environment(),
+        encoding="utf-8",
+        timeout=60,
+        dimensions=(24, 80),
+    )
+    for question, answer in [
+        ("Data file", "the houses.csv"),
+        ("Which one to predict", "price"),
+        ("What it is", ""),
+    ]:
+        child.expect(question)
+        child.sendline(answer)
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    assert "output = ks.outputs.regression()" in file.read_text(encoding="utf-8")

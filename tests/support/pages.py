@@ -1,0 +1,190 @@
+"""The pages of the documentation: their blocks of code run in order, each page in its own folder.
+
+CONTRIBUTING.md says which blocks run, and how. Besides, a comment with an ``invisible-code-block:
+python`` has code that runs unseen, and ``# exits with 1`` after a command expects that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+import runpy
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import click
+from sybil import Example, Sybil
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
+from user_commands import kerastudy_here
+
+import kerastudy as ks
+from studies.commands.main import kerastudy
+
+ROOT = Path(__file__).parents[2]
+FILE_NAME = re.compile(r"# ([\w.-]+\.py)\n")
+
+# What launches are shortened by. The last value of an option counts.
+FEW = {"trials": 2, "verify": "off", "report": False, "progress": False}
+FEW_OPTIONS = {
+    "launch": "--trials 2 --epochs 1 --verify off --no-report --executor in-process",
+    "confirm": "--top 2 --budget 2 --no-test --executor in-process",
+    "report": "--no-open",
+}
+# Unless they run as they stand, only their arguments are checked: they start a process.
+CHECKED = ("push", "reproduce", "evaluate", "promote", "export")
+
+
+def pages() -> list[Path]:
+    """Returns the pages for users."""
+    papers = [ROOT / "README.md", ROOT / "README.ko.md"]
+    return [*filter(Path.is_file, papers), *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def run_page(page: Path, folder: Path, *, short: bool) -> int:
+    """Runs the blocks of a page, and returns how many there were.
+
+    Args:
+        page: The page.
+        folder: Where its commands run.
+        short: Whether launches are shortened, and what costs a process is left out.
+    """
+    command = functools.partial(bash, short=short)
+    parsers = [
+        PythonCodeBlockParser(),
+        CodeBlockParser("bash", command),
+        SkipParser(),
+    ]
+    count = 0
+    with contextlib.chdir(folder), own_modules(folder), short_launches(short):
+        document = Sybil(parsers).parse(page)
+        document.namespace["__name__"] = "__main__"
+        for example in document.examples():
+            count += 1
+            if not written(example):
+                example.evaluate()
+    return count
+
+
+def check_page(page: Path) -> int:
+    """Checks the blocks of a page without running them, and returns how many there were.
+
+    Python must compile, and commands must have the options and arguments that are given.
+    """
+    count = 0
+    parsers = [
+        CodeBlockParser("python", lambda example: None),
+        CodeBlockParser("bash", lambda example: None),
+        SkipParser(),
+    ]
+    for example in Sybil(parsers).parse(page).examples():
+        text = example.parsed
+        if not isinstance(text, str):
+            continue
+        count += 1
+        place = f"{example.path}:{example.line}"
+        if text in example.document.text and f"```python\n{text}" in example.document.text:
+            compile(text, place, "exec")
+            continue
+        for line in text.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if words and words[0] == "kerastudy":
+                check_arguments(words[1:], f"{place}: {line}")
+    return count
+
+
+def written(example: Example) -> bool:
+    """Writes a block that names its file; returns whether it does."""
+    text = example.parsed if isinstance(example.parsed, str) else ""
+    named = FILE_NAME.match(text)
+    if named is None:
+        return False
+    Path(named[1]).write_text(text, encoding="utf-8")
+    return True
+
+
+def bash(example: Example, *, short: bool) -> None:
+    """Runs the lines of a block."""
+    for line in example.parsed.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if not words:
+            continue
+        expected = re.search(r"# exits with (\d+)$", line)
+        expect = int(expected[1]) if expected else 0
+        place = f"{example.path}:{example.line}: {line}"
+        if words[0].endswith("python") and len(words) > 1 and words[1].endswith(".py"):
+            runs_script(words[1:])
+        elif words[0].endswith("kerastudy"):
+            check_arguments(words[1:], place)
+            runs_command(words[1:], expect, place, short)
+        else:
+            raise AssertionError(f"{place}: only kerastudy and python run; skip the block")
+
+
+def check_arguments(words: list[str], place: str) -> None:
+    """Checks a command's options and arguments, as click does before it runs one."""
+    name, *arguments = words
+    if name.startswith("-"):
+        return
+    context = click.Context(kerastudy, info_name="kerastudy")
+    command = kerastudy.get_command(context, name)
+    assert command is not None, place
+    try:
+        command.make_context(name, arguments, parent=context)
+    except click.ClickException as error:
+        raise AssertionError(f"{place}: {error.format_message()}") from error
+    except click.exceptions.Exit:
+        pass
+
+
+def runs_command(words: list[str], expect: int, place: str, short: bool) -> None:
+    # A server runs until Ctrl-C.
+    if words[0] == "ui" or (short and words[0] in CHECKED):
+        return
+    if short:
+        words = shortened(words)
+    done = kerastudy_here(Path.cwd(), *words, expect=None)
+    assert done.returncode == expect, f"{place}\n{done.stdout}{done.stderr}"
+
+
+def shortened(words: list[str]) -> list[str]:
+    options = FEW_OPTIONS.get(words[0], "").split()
+    if "--workers" in words:
+        place = words.index("--workers")
+        words = words[:place] + words[place + 2 :]
+    return [*words, *options]
+
+
+def runs_script(words: list[str]) -> None:
+    with patch.object(sys, "argv", words):
+        runpy.run_path(words[0], run_name="__main__")
+
+
+@contextlib.contextmanager
+def own_modules(folder: Path) -> Iterator[None]:
+    """Lets blocks import files of their folder, and forgets these afterwards."""
+    before = set(sys.modules)
+    with patch.object(sys, "path", [str(folder), *sys.path]):
+        yield
+    for name in set(sys.modules) - before:
+        if str(folder) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+@contextlib.contextmanager
+def short_launches(short: bool) -> Iterator[None]:
+    """Makes `study.launch()` train two trials and verify none."""
+    if not short:
+        yield
+        return
+    launch = ks.Study.launch
+
+    def launched(study: ks.Study, **options: Any) -> Any:
+        return launch(study, **{**options, **FEW})
+
+    with patch.object(ks.Study, "launch", launched):
+        yield
