@@ -7,5 +7,6 @@
 | `binary` | two classes |
 | `regression` | a numeric target far from 0 |
 | `linear_regression` | a line through points with outliers: which loss finds it |
+| `tabular` | a table: numbers, categories and missing values |
 | `all_settings` | all settings of a course on neural networks in one space |
 """

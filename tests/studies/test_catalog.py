@@ -20,7 +20,7 @@ from studies.training.process.determinism import begin_trial
 from studies.user_code.loading import load_study, resolve_target
 from tracking.history.study_history import StudyHistory
 
-NAMES = ["all-settings", "binary", "digits", "linear-regression", "mnist", "regression"]
+NAMES = ["all-settings", "binary", "digits", "linear-regression", "mnist", "regression", "tabular"]
 
 # A proxy that nobody answers for, and no file from an earlier download: as without a network.
 NO_NETWORK = {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
