@@ -188,6 +188,15 @@ def test_an_edited_file_is_told_in_a_line(houses: Houses) -> None:
     assert "the houses.csv' has changed" in " ".join(done.stderr.split())
 
 
+def test_a_builder_without_the_layer_is_warned(houses: Houses) -> None:
+    plain = STUDY.replace("ks.preprocessing.tabular(data, embedding={", "*({")
+    plain = plain.replace('hp.Choice("length", [0, 2])})', 'hp.Choice("length", [0, 2])} and [])')
+    (houses.folder / "plain.py").write_text(plain, encoding="utf-8")
+    done = kerastudy_here(houses.folder, "launch", "plain.py", "--dry-run", "--json")
+    (warning,) = json.loads(done.stdout)["warnings"]
+    assert "codes of categories (of 'code', 'city') for numbers" in warning
+
+
 @pytest.mark.exhaustive
 def test_another_file_is_read_as_that_of_the_study(houses: Houses) -> None:
     made_houses(2).to_csv(houses.folder / "other.csv", index=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +13,8 @@ import pytest
 import kerastudy as ks
 from studies.data import DataError, Splits, datasets
 from studies.data.replacing import path_in, replaced_data, spelled
+from studies.data.tables.values import model_columns
+from studies.training.champion.served import served_model
 
 
 def houses(rows: int = 200, seed: int = 0) -> pd.DataFrame:
@@ -148,6 +151,34 @@ def test_parts_may_be_tables_of_their_own(tmp_path: Path) -> None:
     assert by_file.load().digest == by_frame.digest
     with pytest.raises(DataError, match="lacks the columns 'area'"):
         datasets.dataframe(table, target="price", test=test.drop(columns="area")).load()
+
+
+def test_targets_of_parts_are_of_the_same_kind() -> None:
+    x = np.arange(60.0)
+    counted = pd.DataFrame({"x": x, "y": [0, 1, 2] * 20})
+    # Not all classes, so that it alone would be quantities.
+    splits = datasets.dataframe(counted, target="y", test=counted[counted.y != 1]).load()
+    test = splits.unseal_test()
+    assert splits.classes == 3
+    assert test.y.dtype == np.int64
+    assert set(test.y.tolist()) == {0, 2}
+    named = counted.assign(y=["a", "b", "c"] * 20)
+    with pytest.raises(DataError, match="classes that the training table lacks, such as 'd'"):
+        datasets.dataframe(named, target="y", test=named.replace("c", "d")).load()
+    with pytest.raises(DataError, match="holds fractions"):
+        datasets.dataframe(counted, target="y", test=counted / 4).load()
+
+
+@pytest.mark.parametrize("missing", [None, "[UNK]"])
+def test_a_table_of_one_category(missing: str | None) -> None:
+    """No numbers, and a text that Keras uses for unknown ones."""
+    table = pd.DataFrame({"c": [missing, "b"] * 20, "y": np.arange(40.0)})
+    splits = datasets.dataframe(table, target="y").load()
+    layer = ks.preprocessing.tabular(splits)
+    served = served_model(keras.Sequential([layer]), splits.train.x, splits.given)
+    new = pd.DataFrame({"c": ["b", missing, "?"]})
+    made = served.predict(model_columns(served, new), verbose=0)
+    assert made.tolist() == [[0, 1], [1, 0], [0, 0]]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from studies.data.npz_files import absolute_path
 from studies.data.parts.partition import Contents
 from studies.data.tables.columns import check_names, read_columns, same_columns
 from studies.data.tables.files import read_csv, read_parquet
-from studies.data.tables.targets import read_target
+from studies.data.tables.targets import read_alike, read_target
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +57,9 @@ class Table:
         if not left.shape[1]:
             raise DataError(f"{called} has no column besides the target {self.target!r}.")
         found, rows = read_columns(left, self.categories, called)
+        y = read_target(table[self.target], self.classes, called)
         pool = replace(
-            self._samples(rows, self._target(table, called), called),
+            self._samples(rows, y, called),
             columns={"x": tuple((column.name, column.dtype) for column in found.columns)},
             table=found,
         )
@@ -67,7 +68,7 @@ class Table:
             other, what = self._frame(source), self._called(source, part)
             check_names(other, {"target": [self.target]}, what)
             rows = same_columns(other, found.columns, what)
-            ready[part] = self._samples(rows, self._target(other, what), what)
+            ready[part] = self._samples(rows, read_alike(other[self.target], y, what), what)
         return Contents(pool, ready)
 
     def _frame(self, source: Any) -> Any:
@@ -77,9 +78,6 @@ class Table:
         if isinstance(source, Path):
             return repr(str(source))
         return f"The {part} table" if part else "The table"
-
-    def _target(self, table: Any, called: str) -> np.ndarray:
-        return read_target(table[self.target], self.classes, called)
 
     def _samples(self, rows: np.ndarray, y: np.ndarray, called: str) -> Samples:
         return Samples(rows, y, called, f"{self.target!r} of {called}")

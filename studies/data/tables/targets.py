@@ -9,8 +9,9 @@ import numpy as np
 from search_spaces.errors import DataError
 from studies.data.tables.values import MISSING, numbers_of, texts_of
 
-# Whole numbers 0, 1, 2 and so on are classes up to here.
-_MOST_CLASSES = 100
+# Whole numbers 0, 1, 2 and so on are classes if there are at most so many, and so many rows of each
+# on average.
+_MOST_CLASSES, _LEAST_ROWS = 100, 5
 
 
 def read_target(series: Any, classes: bool | None, source: str) -> np.ndarray:
@@ -54,7 +55,8 @@ def read_target(series: Any, classes: bool | None, source: str) -> np.ndarray:
             raise DataError(f"The target {name!r} of {source} holds infinite values.")
         whole = bool((values == np.floor(values)).all())
         known = np.unique(values) if whole else values[:0]
-        counted = 2 <= len(known) <= _MOST_CLASSES and known[0] == 0 and known[-1] == len(known) - 1
+        many = len(known) <= min(_MOST_CLASSES, len(values) / _LEAST_ROWS)
+        counted = len(known) >= 2 and many and known[0] == 0 and known[-1] == len(known) - 1
         if classes is not False and counted:
             return values.astype(np.int64)
         if not classes:
@@ -64,3 +66,34 @@ def read_target(series: Any, classes: bool | None, source: str) -> np.ndarray:
         count = int((labels == MISSING).sum())
         raise DataError(f"The target {name!r} of {source} is an empty text in {count} rows.")
     return labels
+
+
+def read_alike(series: Any, like: np.ndarray, source: str) -> np.ndarray:
+    """Returns the targets of another table, such as a test part's.
+
+    Args:
+        series: The column of a DataFrame.
+        like: The targets of the first table.
+        source: Where the table is from, for messages.
+
+    Raises:
+        DataError: Values are missing, or are no targets like these.
+    """
+    if like.dtype.kind == "O":
+        labels = read_target(series, True, source)
+        strange = sorted(set(labels) - set(like))
+        if strange:
+            raise DataError(
+                f"The target {series.name!r} of {source} has classes that the training table "
+                f"lacks, such as {strange[0]!r}."
+            )
+        return labels
+    values = read_target(series, False, source)
+    if like.dtype.kind != "i":
+        return values
+    if not bool((values == np.floor(values)).all()):
+        raise DataError(
+            f"The target {series.name!r} of {source} holds fractions, and that of the training "
+            "table classes. Pass classes=False if both are quantities."
+        )
+    return values.astype(np.int64)

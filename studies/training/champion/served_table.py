@@ -114,9 +114,15 @@ def _row(inputs: dict[str, Any], table: FittedTable, names: _Names) -> Any:
             places = np.array(table.indicated, np.int32)
             pieces.append(ops.cast(ops.take(missing, places, axis=1), "float32"))
     for column, vocabulary in zip(table.categories, table.vocabularies, strict=True):
-        # Code 0 is for texts that it does not have.
+        # It stands for texts that the vocabulary lacks, which get code 0.
+        unknown = "[UNK]"
+        while unknown in vocabulary:
+            unknown = f"[{unknown}]"
         look_up = keras.layers.StringLookup(
-            vocabulary=list(vocabulary), mask_token=None, name=names.free(f"{column.name}_code")
+            vocabulary=list(vocabulary),
+            mask_token=None,
+            oov_token=unknown,
+            name=names.free(f"{column.name}_code"),
         )
         pieces.append(ops.cast(look_up(inputs[column.name]), "float32"))
     return ops.concatenate(pieces, axis=1) if len(pieces) > 1 else pieces[0]
