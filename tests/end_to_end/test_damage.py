@@ -162,6 +162,7 @@ def test_a_damaged_end_of_the_databases_log_costs_what_it_held_and_no_more(
     assert not [left for left in left_behind(root) if "mlartifacts" not in left]
 
 
+@pytest.mark.exhaustive
 def test_the_best_trials_damaged_checkpoint_is_noticed_and_made_again(tmp_path: Path) -> None:
     """Noticed by its checksum; trained again from the record, to the same bits."""
     (tmp_path / "study.py").write_text(STUDY_FILE, encoding="utf-8")

@@ -18,6 +18,8 @@ from tracking.history.study_history import read_study
 from tracking.store.folder import create_store, open_store
 
 
+# How such files are loaded is in `tests/studies/test_self_launching`.
+@pytest.mark.exhaustive
 def test_a_script_without_a_main_guard_launches_several_studies(tmp_path: Path) -> None:
     """In workers, which don't run it, and in its own process; reproducing one launches nothing."""
     start = STUDY_FILE.index("study = ks.Study(")

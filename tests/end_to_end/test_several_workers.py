@@ -100,6 +100,8 @@ HANGS = """
 """
 
 
+# A real worker is cut in `test_pool`; by which clock and with which reason, in `test_budget`.
+@pytest.mark.exhaustive
 def test_a_trial_that_hangs_is_cut_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

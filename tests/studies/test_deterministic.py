@@ -79,8 +79,8 @@ def best_so_far(history: StudyHistory) -> list[tuple[int, float]]:
     [
         ("optuna:tpe", "median"),
         ("optuna:cma-es", "successive-halving"),
-        ("optuna:random", "hyperband"),
-        ("optuna:tpe", "patient"),
+        pytest.param("optuna:random", "hyperband", marks=pytest.mark.exhaustive),
+        pytest.param("optuna:tpe", "patient", marks=pytest.mark.exhaustive),
         ("keras-tuner:hyperband", "none"),
     ],
 )

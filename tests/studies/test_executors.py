@@ -64,6 +64,8 @@ class TestWorker(ExecutorConformance):
         return in_worker
 
 
+# A command does so in `tests/commands/test_bad_input`.
+@pytest.mark.exhaustive
 def test_what_is_wrong_with_the_study_is_told_by_a_worker(tmp_path: Path) -> None:
     TestWorker().test_what_is_wrong_with_the_study_is_told(in_worker, tmp_path)
 

@@ -85,9 +85,9 @@ def best_epoch(model: Any, x: Any, y: Any, validation: Any, callbacks: Any) -> f
     ("own_fit", "metric", "kept"),
     [
         (by_folds, "val_loss", False),
-        (worst_fold, "val_loss", False),
+        pytest.param(worst_fold, "val_loss", False, marks=pytest.mark.exhaustive),
         (restored, "val_loss", False),
-        (score_of_folds, "score", False),
+        pytest.param(score_of_folds, "score", False, marks=pytest.mark.exhaustive),
         (measured, "val_loss", True),
         (score, "score", True),
         (best_epoch, "val_loss", True),

@@ -57,6 +57,7 @@ def test_processes_of_the_users_that_go_on_hold_up_nobody(tmp_path: Path) -> Non
         process.kill()
 
 
+@pytest.mark.exhaustive
 def test_a_trial_whose_worker_died_and_can_not_be_replaced_is_lost(tmp_path: Path) -> None:
     """It had been given to it before anybody knew that it was dead."""
     file, mark = tmp_path / "fails later.py", tmp_path / "mark"

@@ -158,6 +158,8 @@ class TestPool(ExecutorConformance):
         assert files or not psutil.LINUX
 
 
+# The other one goes on without it, below.
+@pytest.mark.exhaustive
 def test_a_worker_that_dies_while_loading_is_told(tmp_path: Path) -> None:
     file = tmp_path / "dies.py"
     file.write_text("import os\nprint('last words', flush=True)\nos._exit(3)\n")
@@ -199,6 +201,7 @@ def test_one_worker_that_can_not_load_is_done_without(tmp_path: Path) -> None:
     assert told.startswith("continuing with 1 of the workers") and "exit code 3" in told
 
 
+@pytest.mark.exhaustive
 def test_workers_that_load_different_studies_are_told(tmp_path: Path) -> None:
     """As if a file that theirs imports is saved while they start."""
     (tmp_path / "beside.py").write_text("MOST = 16\n")

@@ -199,6 +199,7 @@ def test_a_worker_for_each_gpu_sees_its_own(
     assert seen == ["GPU-a", "GPU-b"]
 
 
+@pytest.mark.exhaustive
 def test_the_study_decides_on_threads_and_so_on_workers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

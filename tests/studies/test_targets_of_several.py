@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 from keras import layers
+from suite import exhaustive_but
 
 from search_spaces.errors import BuilderError
 from studies.data import Part
@@ -26,6 +28,7 @@ def by_name(outputs: list[Any]) -> dict[str, Any]:
 
 
 def two_outputs(structure: Any, loss: Any, kinds: int = 3, sizes: int = 1) -> keras.Model:
+    keras.utils.set_random_seed(0)
     inputs = keras.Input((2,))
     kind = layers.Dense(kinds, "softmax", name="kind")(inputs)
     model = keras.Model(inputs, structure([kind, layers.Dense(sizes, name="size")(inputs)]))
@@ -33,12 +36,21 @@ def two_outputs(structure: Any, loss: Any, kinds: int = 3, sizes: int = 1) -> ke
     return model
 
 
-@pytest.mark.parametrize("structure", [list, tuple, by_name])
-@pytest.mark.parametrize("loss", [{"kind": KIND, "size": SIZE}, [KIND, SIZE]], ids=["dict", "list"])
-@pytest.mark.parametrize("y", [BY_NAME, tuple(BY_NAME.values())], ids=["dict", "tuple"])
-def test_each_of_several_outputs_is_checked_with_its_own_targets(
-    structure: Any, loss: Any, y: Any
-) -> None:
+TARGETS: dict[str, Any] = {"dict": BY_NAME, "tuple": tuple(BY_NAME.values())}
+LOSSES: dict[str, Any] = {"dict": {"kind": KIND, "size": SIZE}, "list": [KIND, SIZE]}
+STRUCTURES: dict[str, Any] = {"list": list, "tuple": tuple, "by_name": by_name}
+WAYS = {
+    f"{y}-{loss}-{structure}": (STRUCTURES[structure], LOSSES[loss], TARGETS[y])
+    for y, loss, structure in itertools.product(TARGETS, LOSSES, STRUCTURES)
+}
+# Each way of each, with each of the others once or so.
+PAIRS = ["dict-dict-list", "dict-list-tuple", "tuple-dict-tuple", "tuple-list-list"]
+PAIRS += ["dict-list-by_name", "tuple-dict-by_name"]
+
+
+@pytest.mark.parametrize("way", exhaustive_but(PAIRS, WAYS))
+def test_each_of_several_outputs_is_checked_with_its_own_targets(way: str) -> None:
+    structure, loss, y = WAYS[way]
     model = two_outputs(structure, loss)
     check_targets(model, X, y)
     # As Keras puts them together, too.

@@ -179,7 +179,10 @@ def test_a_page_holds_texts_as_texts(store: Store) -> None:
         (1, {}),
         (3, {"infeasible": lambda number: True}),
         (12, {"objective": MIN, "metrics": lambda a: {"val_loss": 10 ** (600 * (a - 0.7))}}),
-        (12, {"objective": MAX, "metrics": lambda a: {"val_accuracy": 0.5}}),
+        pytest.param(
+            *(12, {"objective": MAX, "metrics": lambda a: {"val_accuracy": 0.5}}),
+            marks=pytest.mark.exhaustive,
+        ),
         (
             12,
             {

@@ -167,7 +167,7 @@ class EngineConformance:
         first, second = (Played(make(self.space, seed=0)).play(self.trials - 4) for _ in range(2))
         assert first == second
 
-    @pytest.mark.parametrize("left", exhaustive_but([11, 2], [17, 11, 4, 2]))
+    @pytest.mark.parametrize("left", exhaustive_but([11], [17, 11, 4, 2]))
     def test_resumed_proposes_what_an_uninterrupted_one_would(
         self, make: Callable[..., Engine], left: int
     ) -> None:
