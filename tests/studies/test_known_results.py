@@ -22,6 +22,7 @@ from studies.engines.make import make_engine
 from studies.known.reading import read_known
 from tracking.records import Objective
 from tracking.records.known import KnownResults
+from tracking.store.folder import create_store
 
 SPACE = ks.SearchSpace(
     ks.Float("lr", 1e-4, 1e-1, scale="log"),
@@ -106,7 +107,8 @@ def test_optunas_trials(tmp_path: Path) -> None:
 def test_mlflows_runs(tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    # An ordinary database of MLflow's, made once for all tests.
+    uri = create_store(tmp_path / "store").mlflow_uri
     client = MlflowClient(tracking_uri=uri)
     experiment = client.create_experiment("tuning", artifact_location=str(tmp_path))
 
@@ -134,7 +136,7 @@ def test_mlflows_runs(tmp_path: Path) -> None:
     assert list(known.objectives) == [0.8, 0.6]
     left_out = {"failed": 1, "outside the space": 1, "without val_accuracy": 1}
     assert known.left_out == left_out
-    with pytest.raises(StudyError, match="There is: Default, tuning"):
+    with pytest.raises(StudyError, match="There is: tuning"):
         read_known(ks.import_study("mlflow", uri, "other"), SPACE, MAX)
 
 
@@ -261,6 +263,8 @@ def test_a_study_begins_with_them(launched: Path) -> None:
     assert shown["trials"]["total"] == 2 and shown["best"]["value"] > 0
     text = kerastudy_here(launched, "show", "mine", COLUMNS="80").stdout
     assert "known      12 results of optuna sqlite:///old.db (old), the best -1" in text
+    [line] = [each for each in text.splitlines() if each.startswith("known")]
+    assert len(line) <= 80
 
 
 def test_it_resumes_without_their_place(launched: Path) -> None:
@@ -275,6 +279,9 @@ def test_it_resumes_without_their_place(launched: Path) -> None:
     again = as_json(kerastudy_here(launched, "show", "again", "--json"))
     params = [{int(t["trial"]): t["params"] for t in each["all"]} for each in (after, again)]
     assert params[0] == params[1]
+    compared = kerastudy_here(launched, "compare", "mine", "again", COLUMNS="80").stdout
+    for name in ("mine", "again"):
+        assert f"note: '{name}' began with 12 results of optuna sqlite:///old.db" in compared
 
 
 def test_the_command_line_takes_them_too(launched: Path) -> None:
