@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import re
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,10 +13,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conformance.trainer import ResumingConformance, TrainerConformance
+from conformance.trainer import RepeatingConformance, ResumingConformance, TrainerConformance
 from exact_training import by_hand, by_trainer, samples, spec_of
 from model_zoo import compiled, stack
-from suite import exhaustive_but
 
 import kerastudy as ks
 from search_spaces.errors import BuilderError
@@ -45,6 +45,10 @@ class OfCompiledTrainer:
 
 
 class TestCompiledTrainer(OfCompiledTrainer, TrainerConformance):
+    pass
+
+
+class TestRepeatedByCompiledTrainer(OfCompiledTrainer, RepeatingConformance):
     pass
 
 
@@ -149,7 +153,7 @@ def several_steps() -> keras.Model:
         (eager, "eagerly"),
         (with_an_evaluate, "given its own evaluate"),
         (several_steps, "steps_per_execution"),
-        (stacked_cells, "StackedRNNCells"),
+        pytest.param(stacked_cells, "StackedRNNCells", marks=pytest.mark.exhaustive),
     ],
 )
 def test_what_it_cannot_do_exactly_it_leaves_to_the_plain_trainer(
@@ -161,8 +165,7 @@ def test_what_it_cannot_do_exactly_it_leaves_to_the_plain_trainer(
     if reason.startswith(("Own", "a tf.Variable", "PyFunc")):
         # As if nothing had been tried.
         assert epochs == by_trainer(PlainTrainer(), build, splits, spec_of())
-    with pytest.raises(BuilderError, match=reason):
-        by_trainer(CompiledTrainer("compiled"), build, splits, spec_of())
+    assert re.search(reason, trainer.used[1])
 
 
 class Traced(keras.layers.Layer):
@@ -176,6 +179,11 @@ class Traced(keras.layers.Layer):
         return inputs * self.scale
 
 
+def test_where_it_must_be_compiled_the_reason_is_an_error() -> None:
+    with pytest.raises(BuilderError, match="eagerly"):
+        by_trainer(CompiledTrainer("compiled"), eager, samples(), spec_of())
+
+
 def test_what_is_traced_in_vain_warns_of_nothing(recwarn: pytest.WarningsRecorder) -> None:
     def build() -> keras.Model:
         return compiled(stack(Traced()))
@@ -187,7 +195,9 @@ def test_what_is_traced_in_vain_warns_of_nothing(recwarn: pytest.WarningsRecorde
     assert epochs == by_hand(build, splits, spec_of())
 
 
-@pytest.mark.parametrize("batch_size", exhaustive_but([8], [8, 10, 16]))
+# Of streams each time, see `test_streams`.
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("batch_size", [8, 10, 16])
 def test_several_steps_at_once_train_as_by_hand(batch_size: int) -> None:
     """Where they are more than an epoch has left, 5 or 3, too."""
     splits, spec = samples(), spec_of(3, batch_size)
@@ -412,6 +422,7 @@ def wide() -> keras.Model:
     return compiled(keras.Model(inputs, layers.Dense(3, activation="softmax")(sums)))
 
 
+@pytest.mark.exhaustive
 def test_a_step_that_the_quickest_executor_cannot_run_is_run_by_the_default_one() -> None:
     trainer, splits, spec = CompiledTrainer("compiled"), batches_of(8), spec_of(1, 8)
     tensorflow_parts.rewrite_large_sums(True)
