@@ -2,7 +2,8 @@
 
 "Good, not bad" and "bad, not good" have the same words. A network that averages the vectors of
 words can't tell them apart; one that also sees pairs of neighbours can. The reviews are made here
-by a small grammar, each with praise or blame, one in two turned into its opposite by a "not".
+by a small grammar. Each has a word of praise, one of blame and a "not": which of the two follows
+it says what is meant.
 
 `ngrams` is the scientific hyperparameter: words alone, or pairs of neighbours too. The model takes
 texts as they are: `TextVectorization` is its first layer, so whoever uses the champion needs
@@ -12,7 +13,9 @@ stand in the validation part must be as unknown there as they will be in use.
 TensorFlow has no texts in compiled epochs, so `model.fit` trains these trials. See
 `ks.datasets.text` for texts in folders or in a table.
 
-@FOUND@
+What was found: with pairs, every validation review is judged rightly, by several trials; with
+words alone 0.53 of them, hardly more than a coin. The lead of pairs is 0.47 ± 0.008. No learning
+rate and no size of the vectors makes up for what a network can't see.
 """
 
 import keras

@@ -11,10 +11,12 @@ later parts differ from the first one.
 
 The length of the window is a hyperparameter of the data: `data` is a function of `hp`. Each length
 is judged on the same hours, or the values could not be compared. Two rules of thumb need no
-network: what was an hour ago (error @LAST@), and what was at this time yesterday (error @DAY@).
+network: what was an hour ago (error 0.340), and what was at this time yesterday (error 0.328).
 Whoever can't beat these has learnt nothing.
 
-@FOUND@
+What was found: an error of 0.206 with 24 hours, well below both rules of thumb. The lead over 6
+hours is 0.077 ± 0.011: they don't hold what was at this time yesterday. With 48 hours a network is
+not clearly better or worse than with 24.
 """
 
 import functools

@@ -14,7 +14,10 @@ The weights are in `transfer_base.npz`, next to this file. `python transfer.py` 
 those of `keras.applications`, write `keras.applications.MobileNetV2(include_top=False)` as the
 base.
 
-@FOUND@
+What was found: 0.958 of 500 validation images begun anew, 0.958 with the base unfrozen in the end,
+0.908 with the frozen one, at their best of two learning rates. What tells 0 to 4 apart is not all
+that 5 to 9 need, and layers this small are learnt from 50 images, too. A base pays where it has
+learnt far more than there is here to learn from.
 """
 
 from pathlib import Path
@@ -95,7 +98,7 @@ study = ks.Study(
         ks.learning_rate(3e-3, 3e-2),
     ),
     objective="val_accuracy",
-    trials=12,
+    trials=6,
     epochs=30,
     batch_size=16,
     engine="optuna:quasi-random",

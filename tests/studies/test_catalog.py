@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from suite import exhaustive_but
 from user_commands import as_json, kerastudy_here
 
 from search_spaces import Hyperparameters
@@ -20,7 +21,21 @@ from studies.training.process.determinism import begin_trial
 from studies.user_code.loading import load_study, resolve_target
 from tracking.history.study_history import StudyHistory
 
-NAMES = ["all-settings", "binary", "digits", "linear-regression", "mnist", "regression", "tabular"]
+NAMES = [
+    "all-settings",
+    "binary",
+    "convolutional",
+    "digits",
+    "linear-regression",
+    "mnist",
+    "regression",
+    "tabular",
+    "text",
+    "time-series",
+    "transfer",
+]
+# Their trials take longer.
+SLOWER = {"text", "time-series", "transfer"}  # fmt: skip
 
 # A proxy that nobody answers for, and no file from an earlier download: as without a network.
 NO_NETWORK = {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
@@ -75,7 +90,7 @@ def test_the_names_on_the_command_line(tmp_path: Path) -> None:
     assert as_json(kerastudy_here(tmp_path, "list", "--catalog", "--json")) == NAMES
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", exhaustive_but([n for n in NAMES if n not in SLOWER], NAMES))
 def test_each_trains_and_says_what_it_is_for(
     launch: Callable[[str], StudyHistory], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
