@@ -80,6 +80,10 @@ class Study(StudyDefinition):
         build: Takes the hyperparameters, returns a compiled Keras model: a function, also one
             written for Keras Tuner (`build(hp)`) or Optuna (`create_model(trial)`), or a
             `keras_tuner.HyperModel`.
+        objective_function: In place of data and builder: a function of a trial, as Optuna's
+            ``objective(trial)``, that loads its data, trains its models and returns a number. Its
+            calls of `model.fit` are recorded; its space is found by running it up to the first.
+        direction: ``"maximize"`` or ``"minimize"`` that number; None: minimize, as in Optuna.
         space: The search space, or a `keras_tuner.HyperParameters`. The training itself also uses
             parameters named ``epochs`` and ``batch_size``. Hyperparameters that only the builder
             declares are tuned too. None: found by tracing the builder, see `discover`.
@@ -93,6 +97,7 @@ class Study(StudyDefinition):
         engine: Such as ``"optuna:tpe"``. Or one of Optuna's samplers or Keras Tuner's oracles, as
             an object or a class: its kind and its settings are used, see `engine_objects`.
         pruner: Such as ``"median"``; ``"none"`` trains every trial to its end. Or one of Optuna's.
+            None: none; for an objective function the median, as in Optuna.
         engine_options: Settings of the engine by name, such as ``{"n_startup_trials": 20}``. They
             become a part of its name in the record.
         pruner_options: Likewise of the pruner, such as ``{"n_warmup_steps": 3}``.

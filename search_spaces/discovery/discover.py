@@ -119,8 +119,8 @@ def discover(
     ]
     if not complete:
         notes.append(
-            f"The limit of {limit} builds was reached before all was tried: what shows later joins "
-            f"with its default. Raise the limit, or declare the space."
+            f"The limit of {min(builds, limit)} builds was reached before all was tried: what "
+            f"shows later joins with its default. Raise the limit, or declare the space."
         )
     return Discovery(_named(tracer, kept), builds, complete, tuple(notes))
 

@@ -208,6 +208,15 @@ class InlineDeclarations(ReadableValues):
         """The attributes that `set_user_attr` has set, as a new dict."""
         return dict(self._user_attrs)
 
+    @property
+    def study(self) -> Any:
+        """Optuna's study of a trial. There is none here: raises HyperparameterError."""
+        raise HyperparameterError(
+            "trial.study can't be used here: a trial depends on its own hyperparameters and seed "
+            "alone, so that it can be reproduced. Leave it out; trial.number, trial.params and "
+            "trial.set_user_attr work."
+        )
+
     def report(self, value: float, step: int) -> None:
         """Does nothing: metrics are reported while the model is trained, not where it is built."""
 

@@ -37,8 +37,9 @@ class Reproduction:
         environment_differences: The differences between then and now, in words.
         notes: Further messages: changed code, changed data.
         engine: The engine that proposed it.
-        trainer: What trained it now: "plain" (`model.fit`), "compiled", or "hypermodel" for a
-            HyperModel's own fit; empty if nothing was run.
+        trainer: What trained it now: "plain" (`model.fit`), "compiled", "hypermodel" for a
+            HyperModel's own fit, or "objective" for an objective function; empty if nothing was
+            run.
     """
 
     study: str
@@ -164,10 +165,12 @@ def reproduce_study(
 
 
 def _has_epochs(trial: EndedTrial) -> bool:
-    """Returns whether a trial can be compared: a pruned one of folds, without a value, too."""
+    """Returns whether a trial can be compared: pruned ones without a value, as of folds, too."""
     if trial.state == "interrupted":
         return False
-    return trial.best is not None or (trial.state == "pruned" and bool(trial.result.repeats))
+    by_itself = trial.result.trainer == "objective"
+    pruned = trial.state == "pruned" and (bool(trial.result.repeats) or by_itself)
+    return trial.best is not None or pruned
 
 
 def _put_back(history: StudyHistory, rerun: Rerun, written: Path, fault: str) -> str:

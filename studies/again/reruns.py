@@ -20,6 +20,10 @@ class RecordedTraining:
     """A recorded training to run again from its first epoch.
 
     A trial that continued another one is trained without a break, which must give the same.
+
+    Attributes:
+        by_objective: Whether an objective function did it. That reports values at steps of its own,
+            next to the epochs of its trainings.
     """
 
     spec: TrialSpec
@@ -28,6 +32,7 @@ class RecordedTraining:
     weights_sha256: str
     checkpoint_sha256: str
     best_epoch: int = 0
+    by_objective: bool = False
 
 
 def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
@@ -37,6 +42,7 @@ def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
     is one.
     """
     spec = replace(trial.spec, goes_on_from=None, initial_epoch=0)
+    by_objective = trial.result.trainer == "objective"
     if not trial.result.repeats:
         result = trial.result
         return [
@@ -47,6 +53,7 @@ def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
                 result.weights_sha256,
                 result.checkpoint_sha256,
                 0 if result.best is None else result.best.epoch,
+                by_objective,
             )
         ]
     specs = [
@@ -65,6 +72,7 @@ def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
             each.weights_sha256,
             each.checkpoint_sha256,
             each.best.epoch,
+            by_objective,
         )
         for spec, each in zip(specs, trainings, strict=True)
     ]
@@ -118,21 +126,41 @@ class Rerun:
 
     def on_epoch(self, epoch: EpochResult) -> Decision:
         """See `Handler.on_epoch`."""
-        self.epochs[epoch.epoch] = epoch.metrics
+        self.epochs[epoch.epoch] = {**self.epochs.get(epoch.epoch, {}), **epoch.metrics}
         found = self._difference_of(epoch)
         self.difference = self.difference or found
         self._on_epoch(epoch, found)
         training = self.training
+        if training.by_objective:
+            return "prune" if self._pruned and self._was_pruned_after(epoch) else "continue"
         if epoch.epoch < training.epochs or epoch.epoch >= training.spec.epochs:
             return "continue"
         # A pruned trial is pruned again, at the same epoch; a callback may have ended it too.
         return "prune" if self._pruned else "continue"
+
+    def _was_pruned_after(self, epoch: EpochResult) -> bool:
+        """Returns whether the trial of an objective function was pruned after what it reports now.
+
+        By its pruner, after the last value that it reported; or after an epoch, when its time was
+        over, and nothing more is recorded.
+        """
+        metric = self.training.spec.objective.metric
+        if metric in epoch.metrics:
+            return epoch.epoch >= max(s for s, found in self.recorded.items() if metric in found)
+        return all(
+            not math.isfinite(value) or name in self.epochs.get(step, {})
+            for step, metrics in self.recorded.items()
+            for name, value in metrics.items()
+        )
 
     def _difference_of(self, epoch: EpochResult) -> str:
         """Returns the metric in which an epoch differs; records have no infinite metrics."""
         now = {name: value for name, value in epoch.metrics.items() if math.isfinite(value)}
         recorded = self.recorded.get(epoch.epoch, {})
         then = {name: value for name, value in recorded.items() if math.isfinite(value)}
+        if self.training.by_objective:
+            # What a function reports itself comes apart from its epochs' metrics.
+            then = {name: value for name, value in then.items() if name in now}
         for name in sorted({**then, **now}):
             if then.get(name) != now.get(name):
                 values = [then.get(name, "no number"), now.get(name, "no number")]

@@ -28,6 +28,7 @@ from tracking.records import Decision, EndedTrial, EpochResult, TrialResult, Tri
 from tracking.records.verified import (
     OFF,
     TRAINED_BY_FIT,
+    TRAINED_BY_OBJECTIVE,
     TRAINED_BY_OWN_FIT,
     differing,
     identical,
@@ -96,7 +97,11 @@ class Verifier:
         Raises:
             VerificationStopped: If `stop` was called.
         """
-        by_itself = {"plain": TRAINED_BY_FIT, "hypermodel": TRAINED_BY_OWN_FIT}
+        by_itself = {
+            "plain": TRAINED_BY_FIT,
+            "hypermodel": TRAINED_BY_OWN_FIT,
+            "objective": TRAINED_BY_OBJECTIVE,
+        }
         known = by_itself.get(trial.result.trainer, trial.verified)
         if not restore:
             if is_whole(known) or (is_partial(known) and self._verify != "full"):

@@ -12,6 +12,7 @@ from search_spaces.errors import NoTestPartError
 from studies.again.recorded_worker import recorded_worker
 from studies.champion.checkpoints import champion_or, check_data, opened, weights_of
 from studies.champion.in_worker import evaluate_in_worker
+from studies.definition.objective_functions import no_data
 from studies.definition.study_definition import StudyDefinition
 from studies.progress import NoProgress, Progress, showing
 from tracking.history.evaluations import evaluations_on, record_evaluation
@@ -107,6 +108,8 @@ def read_test_part(
     progress = progress or NoProgress()
     history, trial = champion_or(history, number, engine)
     description = history.description
+    if description.objective_function:
+        raise NoTestPartError(no_data(description.name))
     if "test" not in description.data.digests:
         raise NoTestPartError(
             f"The data of the study {description.name!r} has no test part, so there is nothing to "

@@ -58,6 +58,11 @@ from studies.lines import wrapped
     help="Results of an earlier search to begin with: optuna:sqlite:///old.db#study, "
     "mlflow:ADDRESS#experiment, keras_tuner:FOLDER.",
 )
+@click.option(
+    "--direction",
+    type=click.Choice(["maximize", "minimize"]),
+    help="Which way the value of an objective function is better.  [default: minimize]",
+)
 @click.option("--name", help="Another name for the study, which starts as a new one.")
 @click.option(
     "--round", type=int, help="The next round, 2 or more: its space follows from the last."
@@ -161,7 +166,8 @@ def launch_command(
     """Run a study, or resume it.
 
     TARGET is a study of the catalog (digits), a file (my_study.py), or a file and the variable
-    that holds the study (my_study.py:wide).
+    that holds the study (my_study.py:wide). The variable may be an objective of Optuna's, a
+    function of a trial that does everything itself and returns a number.
 
     \b
     kerastudy launch digits
@@ -178,6 +184,7 @@ def launch_command(
     kerastudy launch digits --start-with known_values.json
     kerastudy launch digits --known optuna:sqlite:///old.db
     kerastudy launch digits --round 2
+    kerastudy launch optuna_script.py:objective --direction maximize
 
     \b
     engines  optuna:tpe, optuna:random, optuna:quasi-random, optuna:cma-es,

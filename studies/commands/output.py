@@ -52,6 +52,7 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
         "stopped": history.stopped or None,
         "experiment_id": history.experiment_id,
         "run_id": history.parent_run_id,
+        "objective_function": description.objective_function or None,
         "data": {
             "name": description.data.name,
             "digest": description.data.digest,
@@ -106,6 +107,7 @@ def trial_document(history: StudyHistory, trial: TrialRecord) -> dict[str, Any]:
         "weights_sha256": result.weights_sha256,
         "checkpoint": None if checkpoint is None else str(checkpoint),
         "unsaved": result.unsaved or None,
+        "user_attrs": dict(result.user_attrs),
         "model_uri": history.model_uri(trial),
     }
 

@@ -93,6 +93,7 @@ def trainer_in_words(name: str) -> str:
         "plain": "model.fit",
         "compiled": "the compiled trainer",
         "hypermodel": "the HyperModel's own fit",
+        "objective": "the objective function itself",
     }.get(name, name or "an unknown trainer")
 
 

@@ -31,6 +31,13 @@ from studies.definition.cross_validation import check_replaced, cross_validation
 from studies.definition.engine_objects import name_of_object
 from studies.definition.engine_options import checked_option, split_options, with_options
 from studies.definition.objective import make_objective
+from studies.definition.objective_functions import (
+    PRUNER,
+    check_no_objective_settings,
+    check_objective_engine,
+    check_objective_study,
+    check_overrides,
+)
 from studies.definition.seeds import check_seed
 from studies.definition.settings import (
     DEFAULT_ENGINE,
@@ -87,6 +94,7 @@ OVERRIDABLE = (
     "target",
     "patience",
     "trial_timeout",
+    "direction",
 )
 
 
@@ -99,8 +107,10 @@ class StudyDefinition:
     """
 
     name: str = field(kw_only=False)
-    data: AnyDataset | DataBuilder
-    build: Builder
+    data: AnyDataset | DataBuilder | None = None
+    build: Builder = None
+    objective_function: Callable[[Any], Any] | None = None
+    direction: str | None = None
     space: SearchSpace | Any | None = None
     objective: str | Objective = "val_loss"
     trials: int = 20
@@ -108,7 +118,7 @@ class StudyDefinition:
     batch_size: int = DEFAULT_BATCH_SIZE
     seed: int = 0
     engine: Any = DEFAULT_ENGINE
-    pruner: Any = DEFAULT_PRUNER
+    pruner: Any = None
     engine_options: Mapping[str, Any] = field(default_factory=dict)
     pruner_options: Mapping[str, Any] = field(default_factory=dict)
     keep: int | None = 10
@@ -136,6 +146,19 @@ class StudyDefinition:
     def __post_init__(self) -> None:
         """Checks the definition."""
         self._replace("name", check_study_name(self.name))
+        if self.objective_function is not None:
+            self._replace("objective", check_objective_study(self))
+            # What the code of the study is, and what errors name.
+            self._replace("build", self.objective_function)
+        else:
+            check_no_objective_settings(self)
+            self._check_parts()
+        if self.pruner is None:
+            self._replace("pruner", DEFAULT_PRUNER if self.objective_function is None else PRUNER)
+        self._check_space()
+        self._check_settings()
+
+    def _check_parts(self) -> None:
         if not isinstance(self.data, Dataset | StreamedDataset) and not callable(self.data):
             raise StudyError(
                 "A study's data must come from kerastudy.datasets: datasets.arrays(x, y), "
@@ -148,13 +171,14 @@ class StudyDefinition:
                 "A study's build must be a function of hp, or a keras_tuner.HyperModel. "
                 f"Received: {self.build!r:.200}"
             )
-        self._check_space()
         if self.callbacks is not None and not callable(self.callbacks):
             raise StudyError(
                 "A study's callbacks must be a function of hp that returns a list of new "
                 f"callbacks: they keep state, so trials can't share them. "
                 f"Received: {self.callbacks!r:.200}"
             )
+
+    def _check_settings(self) -> None:
         for name in ("trials", "epochs", "batch_size", "repeats"):
             check_count(name, getattr(self, name))
         for name in ("keep", "threads", "patience"):
@@ -173,6 +197,8 @@ class StudyDefinition:
         self._replace("cross_validation", cross_validation_of(self))
         self._replace("objective", make_objective(self.objective))
         self._replace("engine", self._named("engine", check_engine))
+        if self.objective_function is not None:
+            check_objective_engine(self)
         self._replace("pruner", self._named("pruner", check_pruner))
         self._replace("trainer", check_trainer(self.trainer))
         self._replace("keep_scores", check_keep_scores(self.keep_scores))
@@ -237,6 +263,7 @@ class StudyDefinition:
                     "give it other values by --set."
                 )
         check_replaced(overrides)
+        check_overrides(overrides, self)
         replaced = dict(overrides)
         if isinstance(replaced.get("data"), str):
             try:
@@ -265,7 +292,8 @@ class StudyDefinition:
                     "tune needs data from datasets.arrays."
                 )
         for name in ("epochs", "batch_size"):
-            if self.space is None or name not in self.space:
+            # An objective function reads them itself.
+            if self.space is None or name not in self.space or self.objective_function is not None:
                 continue
             parameter = self.space[name]
             values = parameter.grid_values()

@@ -5,6 +5,7 @@
 | `executor` | `Executor` and `Handler`, the protocols |
 | `session` | a loaded study: describes itself, runs trials, saves the champion |
 | `glancing` | a glance at a study's data before it runs |
+| `objective_session` | the same for an objective function that does everything itself |
 | `in_process` | trials in this process |
 | `worker` | trials in one worker process, from the driver's side |
 | `worker_process` | the process, and the connection to it |

@@ -82,6 +82,10 @@ class Session:
         Raises:
             StudyError: If the data, its class weights, the builder or the objective is wrong.
         """
+        if study.objective_function is not None:
+            from studies.executors.objective_session import open_objective
+
+            return open_objective(study, code, threads)
         threads = configure_tensorflow(threads)
         # The study's file is loaded: its settings hold for all trials, those of a builder don't.
         global_settings.remember()

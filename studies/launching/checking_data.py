@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from search_spaces import Hyperparameters
-from search_spaces.errors import TrackingError
+from search_spaces.errors import StudyError, TrackingError
 from studies.data import (
     AnySplits,
     CrossValidation,
@@ -15,6 +15,7 @@ from studies.data import (
     StreamedDataset,
 )
 from studies.data.looking.look import look_at
+from studies.definition.objective_functions import no_data
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.session import Session
 from studies.progress import Progress, showing
@@ -99,6 +100,8 @@ def check_target(
 
 
 def _of_study(study: StudyDefinition) -> DataFindings:
+    if study.objective_function is not None:
+        raise StudyError(no_data(study.name))
     data = study.data
     if not isinstance(data, Dataset | StreamedDataset):
         return _of_made(study)

@@ -17,7 +17,7 @@ from tracking.history.selection import ranked
 from tracking.history.study_history import StudyHistory
 from tracking.history.validation_predictions import write_validation_predictions
 from tracking.records import EndedTrial
-from tracking.records.verified import IDENTICAL, OFF, TRAINED_BY_FIT, TRAINED_BY_OWN_FIT, is_whole
+from tracking.records.verified import IDENTICAL, OFF, TRAINED_BY_ITSELF, is_whole
 from tracking.registry.champions import (
     champion_fault,
     promotion,
@@ -126,7 +126,7 @@ def _noted(
     if trial.holds:
         if text.startswith(IDENTICAL):
             progress.say(f"verified trial {trial.number}: {text}")
-        elif text not in (OFF, TRAINED_BY_FIT, TRAINED_BY_OWN_FIT):
+        elif text not in (OFF, *TRAINED_BY_ITSELF):
             progress.say(f"warning: trial {trial.number} is not verified: {text}")
         return trial
     progress.say(

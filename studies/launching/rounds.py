@@ -177,7 +177,7 @@ def _recorded(round_: StudyHistory) -> dict[str, Any]:
     """Returns the space and the settings with which a round was launched."""
     description = round_.description
     settings = {name: getattr(description, name) for name in ("epochs", "repeats", "pruner")}
-    if "epochs" in description.space:
+    if "epochs" in description.space or description.objective_function:
         del settings["epochs"]
     if description.tailored:
         settings["tailoring"] = Tailoring.from_dict(description.tailored)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import inspect
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.private_parts import AttributePart, MissingPartError, ModulePart
@@ -161,3 +162,22 @@ def _contents(given: Any) -> Any:
         return kind.__name__
     held = {**getattr(given, "__dict__", {})}
     return kind.__module__, kind.__qualname__, {n: _contents(v) for n, v in held.items()}
+
+
+@contextlib.contextmanager
+def replaced_optimize(instead: Callable[[], None]) -> Iterator[None]:
+    """Calls a function before each `Study.optimize`, which what it raises prevents."""
+    import optuna
+
+    optimize = optuna.Study.optimize
+
+    @functools.wraps(optimize)
+    def asking(*arguments: Any, **keywords: Any) -> None:
+        instead()
+        optimize(*arguments, **keywords)
+
+    optuna.Study.optimize = asking  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        optuna.Study.optimize = optimize  # type: ignore[method-assign]

@@ -101,7 +101,9 @@ class LineProgress(Progress):
         """Returns the outcome of a trial in a few words."""
         best, number = result.best, result.number
         if best is None and result.state == "pruned":
-            return f"pruned in its fold {result.folds}"
+            if result.folds:
+                return f"pruned in its fold {result.folds}"
+            return f"pruned at epoch {result.epochs}" + (result.reason and f": {result.reason}")
         if best is None:
             return f"{result.state}: {result.reason}"
         if result.state == "pruned":

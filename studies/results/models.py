@@ -170,6 +170,7 @@ def _rebuilt(
 ) -> keras.Model:
     """Returns the model of a trial, made by its study's builder."""
     from studies.training.building.build import build_model, build_variables
+    from studies.training.champion.objective_champion import rebuilt_objective
     from studies.training.champion.served import served_model
     from studies.training.process import global_settings
     from studies.training.process.determinism import (
@@ -196,6 +197,9 @@ def _rebuilt(
         with global_settings.keeping():
             study = definition or _recorded_study(history, trial)
             global_settings.remember()
+            if study.objective_function is not None:
+                space = history.description.space
+                return rebuilt_objective(study, space, spec, checkpoint)[0]
             hp = Hyperparameters(history.description.space, spec.values, number=spec.built_as)
             splits = _splits_for(study, hp, trial)
             begin_trial(spec.seed)

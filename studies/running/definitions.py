@@ -41,7 +41,8 @@ def warnings_of(description: StudyDescription) -> list[str]:
     found = list(description.warnings)
     for name, default in (("epochs", DEFAULT_EPOCHS), ("batch_size", DEFAULT_BATCH_SIZE)):
         given = getattr(description, name)
-        if name in description.space and given != default:
+        of_trainings = name in description.space and not description.objective_function
+        if of_trainings and given != default:
             found.append(
                 f"{name}={given} of the study does not count: its search space has {name!r}, "
                 f"whose values the trials take. Use --fix {name}={given} for {given} in each."
@@ -199,7 +200,7 @@ def check_complete(history: StudyHistory) -> None:
 
 def most_epochs(description: StudyDescription) -> int:
     """Returns the most epochs that a trial of a study can train."""
-    if "epochs" not in description.space:
+    if "epochs" not in description.space or description.objective_function:
         return description.epochs
     values = description.space["epochs"].grid_values() or [description.epochs]
     return int(max(values))

@@ -132,7 +132,9 @@ class Driver:
             prune = self._trial_runs.take_epoch(running, epoch, self._clock.seconds)
         else:
             running.flight.keep(epoch)
-        if epoch.epoch >= running.trial.spec.epochs:
+        last = epoch.epoch >= running.trial.spec.epochs
+        # Only an objective function itself knows its last epoch.
+        if last and not self._description.objective_function:
             # It has ended; its other folds may be left out.
             another = epoch.repeat + 1 < self._description.folds
             return "prune" if prune and another else "continue"

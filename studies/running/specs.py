@@ -23,13 +23,15 @@ def spec_of(
 ) -> TrialSpec:
     """Returns the spec of a trial's first attempt."""
     values, number = proposal.values, proposal.number
+    # An objective function reads its hyperparameters itself, whatever they mean.
+    read = {} if description.objective_function else values
     spec = TrialSpec(
         number=number,
         attempt=1,
         values=values,
         seed=trial_seed(description.seed, number),
-        epochs=proposal.epochs or int(values.get("epochs", description.epochs)),
-        batch_size=int(values.get("batch_size", description.batch_size)),
+        epochs=proposal.epochs or int(read.get("epochs", description.epochs)),
+        batch_size=int(read.get("batch_size", description.batch_size)),
         threads=description.threads,
         data_digest=description.data.digest,
         objective=description.objective,

@@ -4,6 +4,7 @@
 |---|---|
 | `building/` | from hyperparameters to a compiled model, checked against the study and its data |
 | `champion/` | a trial's best weights as a model of MLflow |
+| `objectives/` | objective functions that train by themselves |
 | `process/` | the process of a training: seeds, settings, memory, versions |
 | `programs/` | whole epochs as TensorFlow functions, traced once for each structure |
 | `scoring/` | scores of validation samples |
@@ -16,4 +17,5 @@
 | `variables` | making variables ahead of the training |
 | `batches` | training data in the order of each epoch, and validation data; arrays as tensors |
 | `run_trial`, `watch` | running a trial; following its training epoch by epoch |
+| `run_objective`, `follow_objective` | the same for an objective function that trains by itself |
 """

@@ -60,6 +60,14 @@ def gives_up_trial(error: BaseException) -> bool:
     return any(_of_keras_tuner(kind, "FailedTrialError") for kind in type(error).__mro__)
 
 
+def prunes_trial(error: BaseException) -> bool:
+    """Returns whether it is Optuna's ``TrialPruned``."""
+    return any(
+        kind.__name__ == "TrialPruned" and kind.__module__.partition(".")[0] == "optuna"
+        for kind in type(error).__mro__
+    )
+
+
 def _of_keras_tuner(kind: type, name: str) -> bool:
     return kind.__name__ == name and kind.__module__.startswith("keras_tuner.")
 

@@ -25,6 +25,12 @@ from search_spaces.errors import StudyFileError
 from search_spaces.suggestions import suggestion
 from studies.definition.study_definition import StudyDefinition
 from studies.user_code.causes import builder_function
+from studies.user_code.optuna_scripts import (
+    is_objective,
+    objectives_of,
+    optimizing_nothing,
+    study_of,
+)
 from studies.user_code.own_modules import names_used, own_modules
 from studies.user_code.recorded_modules import import_texts
 from studies.user_code.same_names import add_packages_of
@@ -134,7 +140,7 @@ def load_study(target: Target) -> tuple[StudyDefinition, CodeDescription]:
     source = target.source
     assert source is not None
     file = _run(path, source, target)
-    study, variable = _find(file, target)
+    study, variable = _find(file, target, source)
     modules = own_modules(path, source, file.module.__package__ or "", target.modules)
     return study, CodeDescription.of(
         str(path), variable, source, modules, study_name=study.name, folder=os.getcwd()
@@ -223,7 +229,7 @@ def _run(path: Path, source: str, target: Target) -> Loading:
         import_texts(target.modules)
         # The file may be in a package with the name of ours.
         add_packages_of(path.parent.parent)
-        with loading(file):
+        with loading(file), optimizing_nothing(module, target.variable, source):
             exec(code, module.__dict__)
     except StudyLaunched:
         pass
@@ -263,7 +269,7 @@ def _package_of(path: Path) -> str:
     return ".".join(path.parent.relative_to(root).parts)
 
 
-def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
+def _find(file: Loading, target: Target, source: str) -> tuple[StudyDefinition, str]:
     found = {
         name: value
         for name, value in vars(file.module).items()
@@ -273,6 +279,9 @@ def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
     if target.variable:
         if target.variable in found:
             return found[target.variable], target.variable
+        named = vars(file.module).get(target.variable)
+        if is_objective(named):
+            return study_of(Path(path), target.variable, named, source), target.variable
         hint = suggestion(target.variable, found) if found else "It has no study at all."
         raise StudyFileError(f"{path!r} has no study {target.variable!r}. {hint}")
     if file.launched is not None:
@@ -288,6 +297,12 @@ def _find(file: Loading, target: Target) -> tuple[StudyDefinition, str]:
             "loaded from: not within a function or a main guard."
         )
     if not found:
+        objectives = objectives_of(file.module)
+        if objectives:
+            raise StudyFileError(
+                f"{path!r} has no study. If {objectives[0]} is an objective of Optuna's, name it: "
+                f"{path}:{objectives[0]}."
+            )
         raise StudyFileError(
             f"{path!r} has no study. Make one at the top level of the file: "
             "study = kerastudy.Study(...)."

@@ -77,7 +77,8 @@ class TrialResult:
         seconds: Wall-clock seconds from building the model to the checkpoint on disk.
         model_parameters: Number of scalar weights of the model, 0 if it was not built.
         repeat: See `TrialSpec.repeat`.
-        trainer: What trained it: "compiled", "plain", or "hypermodel" for a HyperModel's own fit.
+        trainer: What trained it: "compiled", "plain", "hypermodel" for a HyperModel's own fit, or
+            "objective" for an objective function that does everything itself.
         trainer_reason: Why it was not compiled, or empty.
         joined: Hyperparameters that the builder declared and the space lacked, as
             `Parameter.to_dict` writes them; the trial had their defaults.
@@ -98,6 +99,7 @@ class TrialResult:
         validation_digest: SHA-256 of the validation targets of such data: trials compare only if it
             is equal.
         class_weight: The class weights of such data, or None.
+        user_attrs: What an objective function noted by `trial.set_user_attr`.
         peak_memory_bytes: The process's peak while it ran; 0 if unknown.
     """
 
@@ -121,6 +123,7 @@ class TrialResult:
     data_digest: str = ""
     validation_digest: str = ""
     class_weight: ClassWeight | None = None
+    user_attrs: Mapping[str, Any] = field(default_factory=dict)
     # Not part of the trial's result: they depend on the time that was left.
     scores_bytes: int = field(default=0, compare=False)
     unscored: str = field(default="", compare=False)

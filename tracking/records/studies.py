@@ -170,6 +170,8 @@ class StudyDescription:
         folds: Folds, each a training of each trial; 0 without.
         known_from: Where results are that the study begins with.
         known: Those results, as they were when it began.
+        objective_function: Name of the function that does everything itself and returns the value;
+            empty if a builder makes the models. Such a study has no data of its own.
     """
 
     name: str
@@ -208,6 +210,7 @@ class StudyDescription:
     folds: int = 0
     known_from: Sequence[KnownSource] = ()
     known: Sequence[KnownResults] = ()
+    objective_function: str = ""
 
     @property
     def trainings(self) -> int:

@@ -8,6 +8,7 @@ The text of the tag ``kerastudy.verified``, on the trial's run and on a register
 | ``model.fit, identical in the first 3 of 20 epochs`` | the rest was not compared |
 | ``model.fit, trained by it`` | nothing to compare: `model.fit` trained the trial itself |
 | ``a fit of its own, trained by it`` | likewise: a HyperModel's own `fit` did |
+| ``an objective function, trained by it`` | likewise: an objective function did |
 | ``model.fit, differs: …`` | plain Keras gets another result than the recorded one |
 | ``model.fit, not comparable: …`` | it differs, but so do code or versions |
 | ``model.fit, not run: …`` | it could not be trained again, for another reason |
@@ -20,6 +21,9 @@ OFF = "off"
 IDENTICAL = "model.fit, identical"
 TRAINED_BY_FIT = "model.fit, trained by it"
 TRAINED_BY_OWN_FIT = "a fit of its own, trained by it"
+TRAINED_BY_OBJECTIVE = "an objective function, trained by it"
+TRAINED_BY_ITSELF = (TRAINED_BY_FIT, TRAINED_BY_OWN_FIT, TRAINED_BY_OBJECTIVE)
+"""Texts of trials that the code itself trained that would train them again."""
 
 DIFFERS = "model.fit, differs: "
 _NOT_COMPARABLE = "model.fit, not comparable: "
@@ -55,7 +59,7 @@ def differs(text: str) -> bool:
 
 def is_whole(text: str) -> bool:
     """Returns whether `model.fit` verified all of a trial."""
-    return text in (IDENTICAL, TRAINED_BY_FIT, TRAINED_BY_OWN_FIT)
+    return text in (IDENTICAL, *TRAINED_BY_ITSELF)
 
 
 def is_partial(text: str) -> bool:

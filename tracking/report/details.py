@@ -26,7 +26,7 @@ def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
             for name, value in found.details.items()
             if value is not None and name != "folds"
         ),
-        ("SHA-256 of the data", found.digest),
+        *([("SHA-256 of the data", found.digest)] if found.digest else []),
         *((f"SHA-256 of {part}", digest) for part, digest in found.digests.items()),
     ]
     defined = [
@@ -39,8 +39,14 @@ def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
             if description.folds
             else [("Repeats", str(description.repeats))]
         ),
-        ("Epochs", str(description.epochs)),
-        ("Batch size", str(description.batch_size)),
+        *(
+            [("Objective function", description.objective_function)]
+            if description.objective_function
+            else [
+                ("Epochs", str(description.epochs)),
+                ("Batch size", str(description.batch_size)),
+            ]
+        ),
         ("Seed", str(description.seed)),
         ("Threads per trial", str(description.threads)),
         *((parameter.name, repr(parameter)) for parameter in description.space),

@@ -9,7 +9,7 @@ from pathlib import Path
 from tracking.history.evaluations import read_evaluations
 from tracking.history.summary import choice_command
 from tracking.records import EndedTrial
-from tracking.records.verified import IDENTICAL, TRAINED_BY_FIT, TRAINED_BY_OWN_FIT, differs
+from tracking.records.verified import IDENTICAL, TRAINED_BY_ITSELF, differs
 from tracking.report.formats import count, duration, number, value_text
 from tracking.report.trial_data import StudyData
 from tracking.runs.pages import commands
@@ -169,7 +169,7 @@ def _verified(best: EndedTrial) -> str:
         return "Yes: plain model.fit trained it again to the same bits."
     if text.startswith(IDENTICAL):
         return f"In part: model.fit was{text.removeprefix('model.fit,')}."
-    if text in (TRAINED_BY_FIT, TRAINED_BY_OWN_FIT):
+    if text in TRAINED_BY_ITSELF:
         return "Nothing to compare: it was trained by fit itself."
     if differs(text):
         return f"No: {text}."

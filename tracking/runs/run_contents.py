@@ -103,6 +103,9 @@ def dataset_inputs(description: StudyDescription) -> list[Any]:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     data = description.data
+    if not data.digest:
+        # An objective function loads its own.
+        return []
     source = json.dumps({"source": data.source}, ensure_ascii=False)
     profile = json.dumps({"sizes": dict(data.sizes), **data.details}, ensure_ascii=False)
     return [
@@ -125,6 +128,9 @@ def params_of(values: Mapping[str, Any]) -> list[Param]:
 def hyperparameters(description: StudyDescription, spec: TrialSpec) -> dict[str, Any]:
     """Returns the params of a trial's run: all that its builder reads."""
     extra = {"epochs": spec.epochs, "batch_size": spec.batch_size}
+    if description.objective_function:
+        # It decides on both itself.
+        extra = {}
     return {**extra, **description.space.resolve(spec.values)}
 
 
@@ -135,8 +141,11 @@ def settings(description: StudyDescription) -> dict[str, Any]:
         "engine": description.engine,
         "pruner": description.pruner,
         "objective": f"{description.objective.direction} {description.objective.metric}",
-        "epochs": description.epochs,
-        "batch_size": description.batch_size,
+        **(
+            {"objective_function": description.objective_function}
+            if description.objective_function
+            else {"epochs": description.epochs, "batch_size": description.batch_size}
+        ),
         "seed": description.seed,
         "threads": description.threads,
         **({} if weights is None else {"class_weight": spell(weights)[: tags.LONGEST]}),
@@ -182,8 +191,15 @@ def result_tags(result: TrialResult) -> dict[str, str]:
         tags.REASON: result.reason[: tags.LONGEST],
         tags.TRAINER: result.trainer,
         **tags.split_text(tags.RESULT, result.to_json()),
+        **_noted(result),
     }
     return {name: text for name, text in found.items() if text}
+
+
+def _noted(result: TrialResult) -> dict[str, str]:
+    """Returns what an objective function noted, for people to see."""
+    noted = list(result.user_attrs.items())[:_MOST_TAGS]
+    return {param_name(f"user_attrs.{key}"): spell(value)[: tags.LONGEST] for key, value in noted}
 
 
 def _read_whole(found: Mapping[str, str]) -> Repeat | None:

@@ -15,14 +15,22 @@ def definition_text(description: StudyDescription) -> str:
     objective, data = description.objective, description.data
     sizes = ", ".join(f"{size} {part}" for part, size in data.sizes.items()) or "not read to an end"
     times = f", {description.repeats} times each" if description.repeats > 1 else ""
+    trained = (
+        f"{description.epochs} epochs, batches of {description.batch_size}, seed {description.seed}"
+    )
     if description.folds:
         times = f" of {description.folds} folds"
         test = f", {data.sizes['test']} test" if "test" in data.sizes else ""
         sizes = f"{data.sizes['train']} in folds{test}"
+    shown = f"{data.name}: {sizes}{', by default' if data.made_by else ''}"
     found = "found by tracing the builder"
     if description.declared:
         beside = [n for n in description.space.names if n not in description.declared]
         found = f"declared, {len(beside)} of them by the builder" if beside else "declared"
+    if description.objective_function:
+        trained = f"by {description.objective_function}(trial), seed {description.seed}"
+        shown = "its own: the objective function loads it"
+        found = found.replace("tracing the builder", "running it up to its first fit")
     parameters = [
         line for each in description.space for line in wrapped(f"             {each!r}", indent=17)
     ]
@@ -34,9 +42,8 @@ def definition_text(description: StudyDescription) -> str:
         f"study      {description.name}",
         f"engine     {description.engine}, pruner {description.pruner}",
         f"objective  {objective.direction} {objective.metric}",
-        f"trials     {description.trials}{times}, {description.epochs} epochs, "
-        f"batches of {description.batch_size}, seed {description.seed}",
-        f"data       {data.name}: {sizes}{', by default' if data.made_by else ''}",
+        f"trials     {description.trials}{times}, {trained}",
+        f"data       {shown}",
         *folds_lines(description),
         *data_lines(description),
         *starts,

@@ -42,9 +42,12 @@ def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
     drawn = sparkline([m[metric] for m in epochs.values() if metric in m], _CURVE)
     if drawn:
         lines.append(f"curve      {drawn}")
+    limits = f"at most {spec.epochs} epochs, batches of {spec.batch_size}, "
+    if history.description.objective_function:
+        limits = ""
     lines.append(
-        f"engine     {history.description.engine}; seed {spec.seed}, at most {spec.epochs} epochs, "
-        f"batches of {spec.batch_size}, {spec.threads} thread{'' if spec.threads == 1 else 's'}"
+        f"engine     {history.description.engine}; seed {spec.seed}, {limits}"
+        f"{spec.threads} thread{'' if spec.threads == 1 else 's'}"
     )
     if spec.goes_on_from is not None:
         lines.append(f"continues  trial {spec.goes_on_from}, after epoch {spec.initial_epoch}")
@@ -78,6 +81,7 @@ def _outcome(history: StudyHistory, trial: EndedTrial) -> list[str]:
         lines.append(f"champion   trained on all folds together, {trial.whole.epochs} epochs")
     if result.unsaved:
         lines.append(f"checkpoint none: {result.unsaved}")
+    lines += [f"noted      {key} = {shown(value)}" for key, value in result.user_attrs.items()]
     if result.unscored:
         which = "best epoch" if result.scores_bytes else "none"
         lines.append(f"scores     {which}: {result.unscored}")

@@ -77,8 +77,8 @@ def _why_no_model(returned: Any) -> str:
         return ". Does it return the model?"
     if isinstance(returned, numbers.Real):
         return (
-            ". Is it an objective of Optuna's, which trains the model and returns its score? "
-            "Return the compiled model instead, not fitted: the study trains it."
+            ". Is it an objective of Optuna's, which trains the model and returns its score? Then "
+            "it runs as it stands, as Study(objective_function=…), without data and build."
         )
     return ""
 

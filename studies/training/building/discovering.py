@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from search_spaces import Discovery, Hyperparameters, SearchSpace, SearchSpaceError, discover
 from search_spaces.discovery.reading import reading_of
+from search_spaces.discovery.tracing import LimitReachedError
 from search_spaces.errors import BuilderError
 from studies.data.tables.building import building_for
 from studies.training.building.build import build_function, check_model
 from studies.training.building.hypermodel import has_own_fit, rehearse
 from studies.training.building.made_data import AnyData, MadeData, splits_for
+from studies.training.objectives.first_fit import TracedObjective
 from studies.training.process import global_settings
 from studies.training.process.determinism import begin_trial
 from studies.user_code.causes import fatal, is_fatal
@@ -37,16 +39,21 @@ class Resolved(NamedTuple):
     notes: Sequence[str] = ()
 
 
-def resolve_space(study: StudyDefinition, data: AnyData) -> Resolved:
+def resolve_space(
+    study: StudyDefinition, data: AnyData | None, traced: TracedObjective | None = None
+) -> Resolved:
     """Returns a study with its final space.
 
     Hyperparameters that only the builder declares are tuned too, as in Keras Tuner. A few samples
-    of the data serve to trace a HyperModel's own `fit`.
+    of the data serve to trace a HyperModel's own `fit`. An objective function has no data, and is
+    traced as such.
 
     Raises:
         BuilderError: If the builder can't be traced, or the default values make no data.
         SearchSpaceError: If the space can't be tailored so.
     """
+    assert data is not None or traced is not None, "one of them is traced"
+    build = _traced(study, data) if data is not None else traced
     # With --only, other hyperparameters never vary, even if they are declared later.
     joins = study.tailoring.only is None
     # Optuna's examples call Keras's clear_session in each build, which makes Python check all its
@@ -54,38 +61,51 @@ def resolve_space(study: StudyDefinition, data: AnyData) -> Resolved:
     gc.freeze()
     try:
         if study.space is not None:
-            return _with_declared(study, study.space, data, joins)
-        found = _discovered(study, data)
+            return _with_declared(study, study.space, build, joins)
+        found = _discovered(study, build)
     except Exception as error:
         if not is_fatal(error):
             raise
         raise fatal(error) from None
     finally:
         gc.unfreeze()
-    return Resolved(study.with_space(study.tailoring.apply(found.space)), joins, notes=found.notes)
+    notes = found.notes
+    if study.objective_function is not None:
+        notes = tuple(map(_of_function, notes))
+    return Resolved(study.with_space(study.tailoring.apply(found.space)), joins, notes=notes)
 
 
-def _discovered(study: StudyDefinition, data: AnyData) -> Discovery:
+def _discovered(study: StudyDefinition, build: Any) -> Discovery:
     try:
         return discover(
-            _traced(study, data),
+            build,
             before=lambda: begin_trial(study.seed),
             stops=_is_the_last,
             space=study.space,
         )
     except SearchSpaceError as error:
+        if study.objective_function is not None:
+            raise BuilderError(
+                f"The objective_function of the study {study.name!r} can't be run up to its first "
+                f"fit: {_of_function(str(error).partition('. Mend it')[0])}"
+            ) from None
         raise BuilderError(
             f"The builder of the study {study.name!r} can't be traced for its hyperparameters: "
             f"{error}"
         ) from None
 
 
+def _of_function(text: str) -> str:
+    """Returns what tracing says of a builder, for an objective function."""
+    return text.replace("The builder", "The function").replace("the builder", "the function")
+
+
 def _with_declared(
-    study: StudyDefinition, declared: SearchSpace, data: AnyData, joins: bool
+    study: StudyDefinition, declared: SearchSpace, build: Any, joins: bool
 ) -> Resolved:
     """Compares a declared space with what the builder reads and declares."""
     reading = reading_of(
-        _traced(study, data),
+        build,
         declared,
         before=lambda: begin_trial(study.seed),
         read_elsewhere=_READ_BY_THE_TRAINING,
@@ -93,7 +113,7 @@ def _with_declared(
     )
     space, notes = declared, []
     if reading.undeclared:
-        found = _discovered(study, data)
+        found = _discovered(study, build)
         space = found.space
         new = [name for name in space.names if name not in declared]
         notes = [
@@ -110,6 +130,8 @@ def _with_declared(
             f"{_listed(unread)} {be} in the space, and the builder never reads {it}: other "
             "values change nothing."
         )
+    if study.objective_function is not None:
+        notes = list(map(_of_function, notes))
     return Resolved(tailored, joins, declared.names, unread, notes)
 
 
@@ -119,7 +141,7 @@ def _listed(names: Sequence[str]) -> str:
 
 def _is_the_last(error: Exception) -> bool:
     """Returns whether an exception ends tracing, as other values would raise it too."""
-    return isinstance(error, BuilderError) or is_fatal(error)
+    return isinstance(error, BuilderError | LimitReachedError) or is_fatal(error)
 
 
 def _traced(study: StudyDefinition, data: AnyData) -> Any:
@@ -142,7 +164,6 @@ def _traced(study: StudyDefinition, data: AnyData) -> Any:
             begin_trial(study.seed)
         if declare is not None:
             declare(hp)
-        # An objective of Optuna's trains its model: once is enough.
         with building_for(None if isinstance(data, MadeData) else data):
             model = check_model(study, build(hp))
         if study.callbacks is not None:

@@ -60,7 +60,7 @@ class MadeData:
         begin_trial(study.seed)
         try:
             with global_settings.noting_environment():
-                made: object = study.data(recorded)  # type: ignore[arg-type]
+                made: object = study.data(recorded)  # type: ignore[arg-type, misc]
         finally:
             # It is called for some trials only.
             global_settings.restore()

@@ -9,6 +9,7 @@
 | `pictured` | a sample for people to look at |
 | `predictions` | what a model predicts of the validation data |
 | `refitting` | a trial's configuration, trained on training and validation data |
+| `objective_champion` | the model of an objective function, built again |
 | `served` | the registered model of a study: it takes samples before preprocessing |
 | `served_table` | that of a study on a table: it takes its columns |
 | `signatures` | types and shapes of a model's inputs and outputs |

@@ -107,7 +107,8 @@ def _verdict(spec: TrialSpec, result: TrialResult) -> str:
     if result.state == "pruned" and result.folds:
         state += f" in its fold {result.folds}"
     elif result.state == "pruned":
-        state += f" after {result.epochs} of {spec.epochs} epochs"
+        of = f" of {spec.epochs}" if result.epochs <= spec.epochs else ""
+        state += f" after {result.epochs}{of} epochs"
     elif result.state == "complete":
         state += f" after {result.epochs} epochs"
     if result.best is None:

@@ -1,0 +1,158 @@
+"""A loaded study whose objective function does everything itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NoReturn
+
+from search_spaces import Hyperparameters, SearchSpace
+from search_spaces.errors import StudyError
+from search_spaces.space.membership import complete
+from studies.definition.objective_functions import no_data
+from studies.definition.settings import check_keep_scores
+from studies.definition.study_definition import StudyDefinition
+from studies.executors.session import Session
+from studies.training.building.discovering import resolve_space
+from studies.training.champion.objective_champion import save_objective_champion
+from studies.training.objectives.first_fit import TracedObjective
+from studies.training.process import global_settings
+from studies.training.process.determinism import configure_tensorflow
+from studies.training.process.environment import environment
+from studies.training.process.peak_memory import PeakMemory
+from studies.training.programs.compiled import CompiledTrainer
+from studies.training.run_objective import run_objective
+from studies.training.watch import OnEpochResult
+from tracking.records import (
+    CodeDescription,
+    DataDescription,
+    Objective,
+    StudyDescription,
+    TrialResult,
+    TrialSpec,
+    TrialTask,
+)
+from tracking.registry.champions import requirements
+
+_DATA = DataDescription(
+    "the data of its objective function", "the objective function loads it", "", {}, {}, {}
+)
+
+
+@dataclass(frozen=True)
+class ObjectiveSession(Session):
+    """See `Session`. It has no data, and nothing but its function trains."""
+
+    def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
+        """Runs a trial; see `run_objective`."""
+        memory = PeakMemory()
+        try:
+            result = run_objective(self.study, task, on_epoch)
+            return replace(result, peak_memory_bytes=memory.size)
+        finally:
+            # Another study may follow in this process.
+            global_settings.restore()
+
+    def save_champion(
+        self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
+    ) -> dict[str, float]:
+        """Saves a trial's best weights as an MLflow model; see `save_objective_champion`."""
+        try:
+            save_objective_champion(self.study, space, spec, checkpoint, requirements(), folder)
+            return {}
+        finally:
+            global_settings.restore()
+
+    def splits_of(self, hp: Hyperparameters, fold: int | None = None) -> NoReturn:
+        """Raises StudyError: there is no data."""
+        raise StudyError(no_data(self.study.name))
+
+
+def open_objective(
+    study: StudyDefinition, code: CodeDescription, threads: int | None
+) -> ObjectiveSession:
+    """Finds the hyperparameters of an objective function; see `Session.open`.
+
+    Raises:
+        StudyError: If it can't be run up to its first training, or returns no single number.
+    """
+    function = study.objective_function
+    assert function is not None, "it is such a study"
+    threads = configure_tensorflow(threads)
+    # The study's file is loaded: its settings hold for all trials.
+    global_settings.remember()
+    traced, tailoring = TracedObjective(study.name, function), study.tailoring
+    try:
+        resolved = resolve_space(study, None, traced)
+    finally:
+        global_settings.restore()
+    study = resolved.study
+    notes = [*_direction(study), *resolved.notes]
+    description = _describe(study, code, threads, traced.epochs, notes)
+    description = replace(
+        description,
+        discovered=resolved.joins,
+        declared=resolved.declared,
+        unread=resolved.unread,
+        tailored={} if tailoring.empty else tailoring.to_dict(),
+    )
+    return ObjectiveSession(
+        study,
+        None,  # type: ignore[arg-type] # nothing asks for it
+        description,
+        environment(),
+        CompiledTrainer("plain"),
+        0,
+    )
+
+
+def _direction(study: StudyDefinition) -> list[str]:
+    """Returns a warning if nobody said which way is better."""
+    if study.direction is not None:
+        return []
+    return [
+        "no direction was given, so the value is minimized, as by optuna.create_study(). For the "
+        "other way: --direction maximize, or Study(direction='maximize')."
+    ]
+
+
+def _describe(
+    study: StudyDefinition,
+    code: CodeDescription,
+    threads: int,
+    epochs: int,
+    warnings: Sequence[str],
+) -> StudyDescription:
+    assert isinstance(study.objective, Objective), "it has its direction"
+    space, function = study.space, study.objective_function
+    assert space is not None, "it is resolved"
+    return StudyDescription(
+        name=study.name,
+        space=space,
+        objective=study.objective,
+        engine=study.engine,
+        pruner=study.pruner,
+        trials=study.trials,
+        epochs=epochs,
+        batch_size=study.batch_size,
+        seed=study.seed,
+        threads=threads,
+        keep=study.keep,
+        keep_scores=check_keep_scores("none"),
+        data=_DATA,
+        code=code,
+        notes=study.notes,
+        repeats=study.repeats,
+        try_defaults=study.try_defaults,
+        initial=tuple(complete(space, values) for values in study.initial),
+        deterministic=study.deterministic,
+        timeout=study.timeout,
+        target=study.target,
+        patience=study.patience,
+        trial_timeout=study.trial_timeout,
+        warnings=tuple(warnings),
+        objective_function=str(getattr(function, "__name__", type(function).__name__)),
+        # It begins again each time.
+        goes_on=False,
+    )

@@ -1,0 +1,9 @@
+"""Objective functions that load, build, train and score by themselves, as Optuna's do.
+
+| module | holds |
+|---|---|
+| `fits` | watching every `model.fit` that runs meanwhile, and what `model.evaluate` measures |
+| `first_fit` | running a function up to its first `fit`: its hyperparameters, its model |
+| `objective_trial` | the `trial` that such a function gets |
+| `measured_weights` | the weights that a returned value was measured with |
+"""

@@ -1,0 +1,153 @@
+"""Running an objective function up to its first `fit`: its hyperparameters, its model.
+
+So its space is found without training, and the model of a trial is built again.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from search_spaces import Hyperparameters
+from search_spaces.discovery.tracing import LimitReachedError
+from search_spaces.errors import BuilderError
+from studies.training.objectives.fits import replaced_method
+from studies.training.process import global_settings
+from studies.user_code.causes import prunes_trial
+
+if TYPE_CHECKING:
+    import keras
+
+# A function that trains no Keras model runs as a whole each time.
+_MOST_WHOLE_RUNS = 30
+
+
+class FirstFit(NamedTuple):
+    """The first training of a function, before it begins.
+
+    Attributes:
+        model: The model to train.
+        arguments: Those of `fit`, by name.
+    """
+
+    model: keras.Model
+    arguments: Mapping[str, Any]
+
+
+class Returned(NamedTuple):
+    """What a function returned that trains no Keras model."""
+
+    value: Any
+
+
+class _Reached(BaseException):
+    """Ends a function at its first training; not an `Exception`, which it may catch."""
+
+
+def up_to_first_fit(function: Callable[[Any], Any], trial: Any) -> FirstFit | Returned:
+    """Runs an objective function until it would train a model.
+
+    Raises whatever it raises before that.
+    """
+    import keras
+
+    found: list[FirstFit] = []
+
+    def ending(name: str) -> Callable[..., Any]:
+        method = getattr(keras.Model, name)
+        signature = inspect.signature(method)
+
+        @functools.wraps(method)
+        def reached(model: keras.Model, *arguments: Any, **keywords: Any) -> Any:
+            given = signature.bind_partial(model, *arguments, **keywords).arguments
+            found.append(FirstFit(model, given))
+            raise _Reached
+
+        return reached
+
+    with ExitStack() as replaced:
+        for name in ("fit", "train_on_batch"):
+            replaced.enter_context(replaced_method(name, ending(name)))
+        try:
+            returned = Returned(function(trial))
+        except _Reached:
+            returned = Returned(None)
+        except Exception as error:
+            if not found and not prunes_trial(error):
+                raise
+            returned = Returned(None)
+    return found[0] if found else returned
+
+
+class TracedObjective:
+    """An objective function as a builder that only declares its hyperparameters.
+
+    Attributes:
+        epochs: The epochs of its first training with the default hyperparameters; 1 if it has none.
+        trains: Whether a Keras model was trained for any.
+    """
+
+    def __init__(self, name: str, function: Callable[[Any], Any]) -> None:
+        self._name, self._function = name, function
+        self._whole = 0
+        self.epochs, self.trains = 1, False
+        self._first = True
+
+    def __call__(self, trial: Any) -> None:
+        """Runs it up to its first training.
+
+        Raises:
+            LimitReachedError: If it has run as a whole so often that more would take too long.
+            BuilderError: If it returns what no value of hyperparameters mends.
+        """
+        if self._whole >= _MOST_WHOLE_RUNS:
+            raise LimitReachedError
+        first, self._first = self._first, False
+        with global_settings.noting_environment():
+            found = up_to_first_fit(self._function, trial)
+        if isinstance(found, Returned):
+            self._whole += 1
+            check_returned(self._name, found.value)
+            return
+        self.trains = True
+        epochs = found.arguments.get("epochs", 1)
+        if first and isinstance(epochs, int) and epochs > 1:
+            self.epochs = epochs
+
+
+def check_returned(study: str, returned: Any) -> None:
+    """Checks for what no value of hyperparameters mends: a model, several objectives.
+
+    Raises BuilderError for them.
+    """
+    import keras
+
+    if isinstance(returned, keras.Model):
+        raise BuilderError(
+            f"The objective_function of the study {study!r} returned a Keras model, so it is a "
+            "builder. Give it with the data instead: Study(data=…, build=…, objective=…)."
+        )
+    if isinstance(returned, list | tuple) and len(returned) > 1:
+        raise BuilderError(
+            f"The objective_function of the study {study!r} returned {len(returned)} values: "
+            f"{returned!r:.100}. Several objectives are not supported. Return one number, and "
+            "note the others by trial.set_user_attr."
+        )
+
+
+def model_of(study: str, function: Callable[[Any], Any], hp: Hyperparameters) -> FirstFit:
+    """Returns the model that an objective function trains first, and how.
+
+    Raises:
+        BuilderError: If it trains none.
+    """
+    found = up_to_first_fit(function, hp)
+    if isinstance(found, Returned):
+        raise BuilderError(
+            f"The objective_function of the study {study!r} trains no Keras model for these "
+            "hyperparameters."
+        )
+    return found

@@ -1,0 +1,194 @@
+"""Runs a trial of a study whose objective function does everything itself."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from search_spaces import HyperparameterError
+from search_spaces.errors import StudyError
+from studies.definition.objective_functions import VALUE
+from studies.error_texts import describe
+from studies.training.follow_objective import Following, FunctionEnded
+from studies.training.objectives.first_fit import check_returned
+from studies.training.objectives.fits import watched
+from studies.training.objectives.measured_weights import Kept
+from studies.training.objectives.objective_trial import ObjectiveTrial
+from studies.training.process import global_settings
+from studies.training.process.determinism import begin_trial
+from studies.training.states.best_weights import BestWeights
+from studies.training.states.checkpointing import cannot_write
+from studies.training.watch import OnEpochResult
+from studies.user_code.causes import (
+    explain,
+    fatal,
+    gives_up_trial,
+    is_fatal,
+    out_of_memory,
+    prunes_trial,
+)
+from tracking.records import BestEpoch, TrialResult, TrialState, TrialTask
+
+if TYPE_CHECKING:
+    import keras
+
+    from studies.definition.study_definition import StudyDefinition
+
+_log = logging.getLogger(__name__)
+_shown: set[str] = set()
+
+
+def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
+    """Runs a trial: calls the study's objective function under the trial's seed.
+
+    Its epochs are those of every `model.fit` that it calls, counted on for each model from one
+    training to the next. The metrics of a second model are called ``fit_2/…``. What the function
+    reports is the metric ``value``, at its own steps; the returned number comes last.
+
+    Returns:
+        The result. Its value is the returned number. It is infeasible if the function raises, or
+        returns no finite number; pruned, without a value, if it raises ``optuna.TrialPruned``.
+
+    Raises:
+        BuilderError: If it returns several numbers, or a model.
+        StudyError: If a checkpoint cannot be written.
+        Exception: Whatever ``on_epoch`` raises.
+    """
+    started, spec = time.monotonic(), task.spec
+    following = Following(spec, on_epoch)
+    begin_trial(spec.seed)
+    trial = ObjectiveTrial(task.space, spec.values, number=spec.built_as, report=following.report)
+    ended = _Call(study, task, following).result(trial)
+    if following.error is not None:
+        # Even if the function has caught it.
+        raise following.error
+    models = f", {following.models} models" if following.models > 1 else ""
+    return replace(
+        ended,
+        epochs=ended.epochs or following.length,
+        repeat=spec.repeat,
+        seconds=time.monotonic() - started,
+        model_parameters=following.parameters,
+        trainer="objective",
+        trainer_reason=f"the objective function trains by itself{models}",
+        joined=tuple(parameter.to_dict() for parameter in trial.joined),
+        user_attrs=trial.noted,
+        unscored="the objective function loads its data itself",
+    )
+
+
+class _Call:
+    """One call of an objective function, and what comes of it."""
+
+    def __init__(self, study: StudyDefinition, task: TrialTask, following: Following) -> None:
+        self._study, self._task, self._following = study, task, following
+
+    def result(self, trial: ObjectiveTrial) -> TrialResult:
+        """Calls the function; returns the result."""
+        following, function = self._following, self._study.objective_function
+        assert function is not None, "it is such a study"
+        returned = None
+        try:
+            with global_settings.noting_environment(), watched(following):
+                returned = function(trial)
+        except FunctionEnded:
+            pass
+        except Exception as error:
+            if following.ended is None and following.error is None:
+                return self._raised(error)
+        if following.error is not None:
+            return self._ended("interrupted")
+        if following.ended == "interrupted":
+            reason = f"stopped after epoch {following.length}; it begins again"
+            return self._ended("interrupted", reason)
+        if following.ended is not None:
+            return self._ended(following.ended)
+        return self._concluded(returned)
+
+    def _ended(self, state: TrialState, reason: str = "", mistake: str = "") -> TrialResult:
+        return TrialResult(self._task.spec.number, state, reason=reason, raised=mistake)
+
+    def _raised(self, error: Exception) -> TrialResult:
+        if prunes_trial(error):
+            return self._ended("pruned")
+        if isinstance(error, HyperparameterError):
+            return self._ended("infeasible", f"the objective function failed: {error}", str(error))
+        if isinstance(error, StudyError):
+            raise error
+        if is_fatal(error):
+            raise fatal(error) from None
+        cause = explain(error, self._study.build)
+        if cause not in _shown:
+            _shown.add(cause)
+            _log.warning("trial %d raised", self._task.spec.number, exc_info=error)
+        if out_of_memory(error):
+            return self._ended("infeasible", f"out of memory: {describe(error)}")
+        mistake = "" if gives_up_trial(error) else cause
+        return self._ended("infeasible", f"the objective function raised {cause}", mistake)
+
+    def _concluded(self, returned: Any) -> TrialResult:
+        """Returns the result for what the function returned."""
+        following = self._following
+        check_returned(self._study.name, returned)
+        value = _number(returned)
+        if value is None:
+            what = f"the objective function returned {returned!r:.100}, which is no number"
+            if hasattr(returned, "history"):
+                what += ": return one from it, such as max(history.history['val_accuracy'])"
+            return self._ended("infeasible", what, what)
+        if not math.isfinite(value):
+            return self._ended("infeasible", f"the objective function returned {value}")
+        epoch = following.conclude(value)
+        kept = None if following.measured is None else following.measured.of(value)
+        if kept is not None and kept.epoch:
+            epoch = kept.epoch
+        best = BestEpoch(epoch, value, {**following.metrics.get(epoch, {}), VALUE: value})
+        result = TrialResult(
+            self._task.spec.number, "complete", epochs=following.length or 1, best=best
+        )
+        if kept is None or following.measured is None:
+            return replace(result, weights_sha256=self._all_weights(), unsaved=self._why_unsaved())
+        return self._with_weights(result, following.measured.model, kept)
+
+    def _with_weights(self, result: TrialResult, model: keras.Model, kept: Kept) -> TrialResult:
+        """Writes the weights of the value, if they may stay; returns the result with digests."""
+        weights, path = BestWeights(model), self._task.checkpoint
+        weights.take_copy(kept.weights)
+        result = replace(result, weights_sha256=weights.sha256)
+        assert result.best is not None, "it has a value"
+        if not self._task.may_stay(result.best):
+            return result
+        try:
+            return replace(result, checkpoint_sha256=weights.write(path))
+        except OSError as error:
+            raise cannot_write(path, error) from None
+        except Exception as error:
+            # Its value counts nevertheless.
+            return replace(result, unsaved=f"its weights can't be saved: {describe(error)}")
+
+    def _why_unsaved(self) -> str:
+        models = self._following.models
+        if not models:
+            return "the objective function trains no Keras model"
+        return f"the objective function trains {models} models, so none alone has its value"
+
+    def _all_weights(self) -> str:
+        """Returns a digest of the weights of all models, to compare; empty without any."""
+        digests = self._following.digests
+        return hashlib.sha256(";".join(digests).encode()).hexdigest() if digests else ""
+
+
+def _number(returned: Any) -> float | None:
+    """Returns a number as Optuna reads it, also one alone in a list; else None."""
+    if isinstance(returned, list | tuple) and len(returned) == 1:
+        returned = returned[0]
+    if returned is None or isinstance(returned, str):
+        return None
+    try:
+        return float(returned)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,146 @@
+"""Optuna's objectives as people write them: each runs as it stands, and plain Keras agrees."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from user_commands import environment, kerastudy_here
+
+import kerastudy as ks
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = Path(__file__).parent / "optuna_scripts"
+QUIET = ("--executor", "in-process", "--no-report")
+
+# Calls objectives without kerastudy, each with Optuna's own FixedTrial.
+JUDGE = """
+import importlib, json, sys, optuna, keras, tensorflow as tf
+tf.config.experimental.enable_op_determinism()
+tf.config.threading.set_intra_op_parallelism_threads(1)
+tf.config.threading.set_inter_op_parallelism_threads(1)
+optuna.Study.optimize = lambda *arguments, **keywords: None
+optuna.Study.best_params = {}
+keras.utils.set_random_seed(0)
+found = []
+for name, params, seed in json.load(sys.stdin):
+    module = importlib.import_module(name)
+    keras.utils.set_random_seed(seed)
+    found.append(float(module.objective(optuna.trial.FixedTrial(params))))
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("my scripts")
+    for script in SCRIPTS.glob("*.py"):
+        shutil.copy(script, folder)
+    pruner = ["--pruner", "threshold,lower=0.99,n_warmup_steps=2"]
+    digits = ["digits_pruned.py:objective", "--trials", "1", *pruner]
+    kerastudy_here(folder, "launch", *digits, *QUIET)
+    kerastudy_here(folder, "launch", "diabetes_folds.py:objective", "--trials", "1", *QUIET)
+    kerastudy_here(folder, "launch", "texture.py:objective", "--trials", "2", *QUIET)
+    return folder
+
+
+def history(folder: Path, name: str) -> Any:
+    return ks.read_study(name, store=folder / "kerastudy-store")
+
+
+def test_plain_keras_and_optuna_return_the_same_values(folder: Path) -> None:
+    studies = ["diabetes_folds", "texture"]
+    trials = [(name, history(folder, name).trials[-1]) for name in studies]
+    asked = [(name, dict(trial.params), trial.spec.seed) for name, trial in trials]
+    judged = subprocess.run(
+        [sys.executable, "-c", JUDGE],
+        cwd=folder,
+        env=environment(TF_CPP_MIN_LOG_LEVEL="3"),
+        input=json.dumps(asked),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(judged.stdout.splitlines()[-1]) == [trial.value for _, trial in trials]
+
+
+def test_the_directions_are_those_of_the_scripts(folder: Path) -> None:
+    """The last one leaves it to Optuna's default."""
+    directions = {
+        name: history(folder, name).description.objective.direction
+        for name in ("digits_pruned", "texture", "diabetes_folds")
+    }
+    assert directions == {"digits_pruned": "max", "texture": "max", "diabetes_folds": "min"}
+
+
+def test_trainings_of_folds_are_told_apart(folder: Path) -> None:
+    study = history(folder, "diabetes_folds")
+    (trial,) = study.trials
+    curve = study.curve(trial)
+    assert sorted(curve) == [1, 2, 3]
+    names = ["loss", "mae", "val_loss", "val_mae"]
+    told = {*names, *(f"fit_{fold}/{name}" for fold in (2, 3) for name in names)}
+    assert told <= set(curve[1])
+    maes = ["val_mae", "fit_2/val_mae", "fit_3/val_mae"]
+    best = [min(metrics[name] for metrics in curve.values()) for name in maes]
+    assert trial.result.user_attrs == {"folds": best}
+    assert [curve[step]["value"] for step in (1, 2, 3)] == [
+        float(np.mean(best[:count])) for count in (1, 2, 3)
+    ]
+    assert "trains 3 models" in trial.result.unsaved
+    assert study.champion_run_id == ""
+
+
+def test_a_pruning_callback_ends_a_trial(folder: Path) -> None:
+    (trial,) = history(folder, "digits_pruned").trials
+    assert (trial.state, trial.value, trial.result.epochs) == ("pruned", None, 2)
+    curve = history(folder, "digits_pruned").curve(trial)
+    assert [metrics["value"] == metrics["val_accuracy"] for metrics in curve.values()] == [True] * 2
+
+
+def test_the_champion_has_the_weights_of_the_returned_value(folder: Path) -> None:
+    """The value of the script is the best validation accuracy of its history."""
+    best = history(folder, "texture").best
+    assert best is not None and best.value is not None
+    rng = np.random.default_rng(0)
+    x = rng.random((160, 8, 8, 1)).astype("float32")
+    y = (x[:, ::2].mean(axis=(1, 2, 3)) > x[:, 1::2].mean(axis=(1, 2, 3))).astype("int32")
+    model = ks.load_model("texture", store=folder / "kerastudy-store")
+    predicted = model.predict(x[120:], verbose=0)[:, 0] > 0.5
+    assert float(np.mean(predicted == y[120:])) == pytest.approx(best.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["diabetes_folds", pytest.param("digits_pruned", marks=pytest.mark.exhaustive)]
+)
+def test_a_trial_is_reproduced_in_a_fresh_process(folder: Path, name: str) -> None:
+    done = kerastudy_here(folder, "reproduce", name, "--trial", "0")
+    assert done.stdout.startswith("identical: trial 0")
+    assert "first difference" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "evaluate texture",
+        "data texture.py:objective",
+        pytest.param("export texture --as script", marks=pytest.mark.exhaustive),
+    ],
+)
+def test_what_needs_data_says_why_there_is_none(folder: Path, command: str) -> None:
+    done = kerastudy_here(folder, *command.split(), expect=None)
+    assert done.returncode in (1, 2)
+    assert "objective_function" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_page_shows_a_script_that_runs() -> None:
+    page = (ROOT / "docs" / "from_optuna.md").read_text(encoding="utf-8")
+    script = (SCRIPTS / "digits_pruned.py").read_text(encoding="utf-8")
+    assert f"```python\n{script}```" in page

@@ -1,0 +1,280 @@
+"""Objective functions: what may be returned, raised, reported; studies that have one."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import optuna
+import pytest
+from user_commands import as_json, kerastudy_here
+
+import kerastudy as ks
+from search_spaces.errors import BuilderError, EngineError, StudyError, StudyFileError
+from studies.training.building.discovering import resolve_space
+from studies.training.objectives.first_fit import TracedObjective
+from studies.training.process.determinism import begin_trial, configure_tensorflow
+from studies.training.run_objective import run_objective
+from studies.user_code.optuna_scripts import study_of
+from tracking.records import Decision, EpochResult, TrialResult, TrialSpec, TrialTask
+
+SPACE = ks.SearchSpace(ks.Float("x", -5.0, 5.0))
+X, Y = np.arange(16.0).reshape(8, 2) / 16, np.arange(8.0) / 8
+Objective = Callable[[Any], Any]
+
+
+def small_model() -> keras.Model:
+    model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    return model
+
+
+def run(
+    objective: Objective, folder: Path, decide: Callable[[EpochResult], Decision] | None = None
+) -> tuple[TrialResult, list[EpochResult]]:
+    configure_tensorflow(None)
+    study = ks.Study("mine", objective_function=objective, space=SPACE)
+    assert isinstance(study.objective, ks.Objective)
+    spec = TrialSpec(0, 1, {"x": 2.0}, 7, 1, 32, 1, "", study.objective)
+    epochs: list[EpochResult] = []
+
+    def on_epoch(epoch: EpochResult) -> Decision:
+        epochs.append(epoch)
+        return "continue" if decide is None else decide(epoch)
+
+    task = TrialTask(spec, SPACE, folder / "trial.weights.h5")
+    return run_objective(study, task, on_epoch), epochs
+
+
+def test_a_number_alone_is_the_value(tmp_path: Path) -> None:
+    result, epochs = run(lambda trial: trial.suggest_float("x", -5, 5) ** 2, tmp_path)
+    assert (result.state, result.trainer) == ("complete", "objective")
+    assert result.best is not None and result.best.value == 4.0
+    assert [epoch.metrics for epoch in epochs] == [{"value": 4.0}]
+    assert "no Keras model" in result.unsaved
+
+
+@pytest.mark.parametrize(
+    ("returned", "reason"),
+    [
+        (math.nan, "returned nan"),
+        (math.inf, "returned inf"),
+        (None, "returned None, which is no number"),
+        ("good", "which is no number"),
+        (keras.callbacks.History(), "which is no number: return one from it"),
+    ],
+)
+def test_what_is_no_finite_number_is_infeasible(returned: Any, reason: str, tmp_path: Path) -> None:
+    result, _ = run(lambda trial: returned, tmp_path)
+    assert result.state == "infeasible" and result.best is None
+    assert reason in result.reason
+
+
+@pytest.mark.parametrize("returned", [np.float32(0.5), np.array(0.5), [0.5]])
+def test_numbers_of_libraries_are_numbers(returned: Any, tmp_path: Path) -> None:
+    result, _ = run(lambda trial: returned, tmp_path)
+    assert result.best is not None and result.best.value == 0.5
+
+
+@pytest.mark.parametrize(
+    ("returned", "words"), [((0.5, 3), "Several objectives"), (small_model, "is a builder")]
+)
+def test_what_no_hyperparameter_mends_ends_the_study(
+    returned: Any, words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BuilderError, match=words):
+        run(lambda trial: returned() if callable(returned) else returned, tmp_path)
+
+
+def test_errors_are_infeasible_with_their_line(tmp_path: Path) -> None:
+    def objective(trial: Any) -> float:
+        raise ValueError("too wide")
+
+    result, _ = run(objective, tmp_path)
+    assert result.state == "infeasible"
+    assert "ValueError: too wide (test_objective_functions.py, line" in result.reason
+    assert result.raised
+
+
+def test_reports_are_at_their_own_steps_and_pruned_when_asked(tmp_path: Path) -> None:
+    def objective(trial: Any) -> float:
+        for step in range(5):
+            trial.report(float(step), step)
+            # As Optuna: the first report of a step holds.
+            trial.report(-1.0, step)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        return 9.0
+
+    result, epochs = run(objective, tmp_path, lambda e: "prune" if e.epoch == 3 else "continue")
+    assert (result.state, result.best, result.epochs) == ("pruned", None, 3)
+    assert [(e.epoch, e.metrics["value"]) for e in epochs] == [(1, 0.0), (2, 1.0), (3, 2.0)]
+    result, epochs = run(objective, tmp_path)
+    assert result.best is not None and result.best.value == 9.0
+    assert (epochs[-1].epoch, epochs[-1].metrics) == (6, {"value": 9.0})
+
+
+def test_a_stop_ends_it_whatever_it_catches(tmp_path: Path) -> None:
+    epochs_begun = 0
+
+    def objective(trial: Any) -> float:
+        nonlocal epochs_begun
+        for _ in range(3):
+            epochs_begun += 1
+            with contextlib.suppress(Exception):
+                small_model().fit(X, Y, epochs=2, verbose=1)
+        return 1.0
+
+    result, epochs = run(objective, tmp_path, lambda epoch: "stop")
+    assert result.state == "interrupted" and "begins again" in result.reason
+    assert epochs_begun == 1 and len(epochs) == 1
+
+
+def test_an_error_of_reporting_is_not_the_functions(tmp_path: Path) -> None:
+    def objective(trial: Any) -> float:
+        try:
+            trial.report(1.0, 0)
+        finally:
+            return 1.0  # noqa: B012 - people write such code
+
+    def gone(epoch: EpochResult) -> Decision:
+        raise EOFError
+
+    with pytest.raises(EOFError):
+        run(objective, tmp_path, gone)
+
+
+def test_the_kept_weights_are_those_that_were_evaluated(tmp_path: Path) -> None:
+    """The last epoch is the worst here: its weights are kept, as the value is of them."""
+    models = []
+
+    def objective(trial: Any) -> float:
+        model = small_model()
+        rates = iter([0.05, 0.3, 3.0])
+
+        class Faster(keras.callbacks.Callback):  # type: ignore[misc]
+            def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+                self.model.optimizer.learning_rate = next(rates)
+
+        model.fit(X, Y, epochs=3, batch_size=4, validation_data=(X, Y), callbacks=[Faster()])
+        models.append(model)
+        return model.evaluate(X, Y, verbose=0)  # type: ignore[no-any-return]
+
+    result, epochs = run(objective, tmp_path)
+    assert result.best is not None and result.best.epoch == 3
+    losses = [epoch.metrics["val_loss"] for epoch in epochs if "val_loss" in epoch.metrics]
+    assert len(losses) == 3 and max(losses) == losses[2]
+    again = small_model()
+    again.load_weights(tmp_path / "trial.weights.h5")
+    for kept, final in zip(again.get_weights(), models[0].get_weights(), strict=True):
+        assert (kept == final).all()
+
+
+def test_keras_is_as_before_afterwards(tmp_path: Path) -> None:
+    before = keras.Model.fit, keras.Model.evaluate
+    run(lambda trial: small_model().fit(X, Y, verbose=0) and 1.0, tmp_path)
+    assert (keras.Model.fit, keras.Model.evaluate) == before
+
+
+def test_its_space_is_found_without_training() -> None:
+    trained = []
+
+    def objective(trial: Any) -> float:
+        if trial.suggest_categorical("kind", ["a", "b"]) == "b":
+            trial.suggest_int("depth", 1, 3)
+        model = small_model()
+        model.fit(X, Y, epochs=trial.suggest_int("epochs", 5, 9))
+        trained.append(model)
+        return 0.0
+
+    configure_tensorflow(None)
+    study = ks.Study("mine", objective_function=objective)
+    begin_trial(0)
+    traced = TracedObjective("mine", objective)
+    space = resolve_space(study, None, traced).study.space
+    assert space is not None and space.names == ("kind", "epochs", "depth")
+    assert dict(space["depth"].when) == {"kind": ("b",)}
+    assert (traced.epochs, trained) == (7, [])
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"build": small_model}, "and build, which is for builders"),
+        ({"epochs": 3}, "decides on its epochs itself"),
+        ({"objective": "val_accuracy"}, "direction='maximize' or 'minimize'"),
+        ({"direction": "up"}, "direction must be 'maximize' or 'minimize'"),
+        ({"trainer": "compiled"}, "cannot be compiled"),
+        ({"objective_function": 3}, "must be a function of a trial"),
+    ],
+)
+def test_settings_of_trainings_are_refused(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(StudyError, match=words):
+        ks.Study("mine", **{"objective_function": lambda trial: 0.0, **given})
+
+
+def test_a_builder_needs_data_and_no_direction() -> None:
+    with pytest.raises(StudyError, match="has no data"):
+        ks.Study("mine", build=small_model)
+    with pytest.raises(StudyError, match="direction is for"):
+        ks.Study("mine", data=ks.datasets.digits(), build=small_model, direction="maximize")
+    with pytest.raises(EngineError, match="does so itself"):
+        ks.Study("mine", objective_function=min, engine="keras-tuner:hyperband")
+
+
+def test_optunas_default_pruner_and_direction_hold() -> None:
+    study = ks.Study("mine", objective_function=lambda trial: 0.0)
+    assert (study.pruner, study.objective) == ("median", ks.Objective("value", "min"))
+    assert ks.Study("mine", objective_function=min, direction="maximize").with_overrides(
+        {"direction": "minimize", "pruner": "none"}
+    ).objective == ks.Objective("value", "min")
+
+
+@pytest.mark.parametrize(
+    ("source", "direction"),
+    [
+        ("optuna.create_study(direction='maximize')", "maximize"),
+        ("create_study(direction=optuna.study.StudyDirection.MAXIMIZE)", "maximize"),
+        ("a = create_study(direction='minimize')\nb = create_study(direction='maximize')", None),
+        ("create_study(direction=ways[0])", None),
+        ("create_study()", None),
+    ],
+)
+def test_the_direction_is_read_from_the_script(source: str, direction: str | None) -> None:
+    study = study_of(Path("mine.py"), "objective", lambda trial: 0.0, source)
+    assert (study.name, study.direction) == ("mine", direction)
+
+
+def test_several_directions_and_arguments_are_refused() -> None:
+    with pytest.raises(StudyFileError, match=r"line 1, has directions="):
+        study_of(Path("a.py"), "objective", lambda trial: 0.0, "create_study(directions=['a'])")
+    with pytest.raises(StudyFileError, match=r"must take one argument"):
+        study_of(Path("a.py"), "objective", lambda trial, x: 0.0, "")
+
+
+def test_a_file_of_numbers_is_launched_and_resumed(tmp_path: Path) -> None:
+    (tmp_path / "hill.py").write_text(
+        "import optuna\n"
+        "def objective(trial):\n"
+        "    x = trial.suggest_float('x', -4.0, 8.0)\n"
+        "    trial.set_user_attr('double', 2 * x)\n"
+        "    return (x - 2) ** 2\n"
+        "study = optuna.create_study()\n"
+        "study.optimize(objective, n_trials=1_000_000_000)\n"
+    )
+    launch = ["launch", "hill.py:objective", "--executor", "in-process", "--no-report"]
+    first = kerastudy_here(tmp_path, *launch, "--trials", "3")
+    assert "no direction was given, so the value is minimized" in first.stderr
+    found = as_json(kerastudy_here(tmp_path, *launch, "--trials", "5", "--json"))
+    assert found["objective_function"] == "objective"
+    assert [trial["state"] for trial in found["all"]] == ["complete"] * 5
+    for trial in found["all"]:
+        assert trial["value"] == (trial["params"]["x"] - 2) ** 2
+    assert found["best"]["user_attrs"] == {"double": 2 * found["best"]["params"]["x"]}
+    other = kerastudy_here(tmp_path, "launch", "hill.py", expect=2)
+    assert "name it: hill.py:objective" in other.stderr.replace(f"{tmp_path}/", "")
