@@ -36,13 +36,13 @@ def launch(folder: Path, name: str, **fields: Any) -> StudyHistory:
 
 
 def test_both_trainers_leave_the_same_bits_and_say_which_they_are(folder: Path) -> None:
-    histories = [launch(folder, name, trainer=name) for name in ("auto", "plain", "compiled")]
+    histories = [launch(folder, name, trainer=name) for name in ("auto", "plain")]
     trainers = [trial.result.trainer for h in histories for trial in h.trials if trial.result]
-    assert trainers == [*["compiled"] * 2, *["plain"] * 2, *["compiled"] * 2]
-    first, *others = [
+    assert trainers == [*["compiled"] * 2, *["plain"] * 2]
+    first, other = [
         [(t.best, t.result.weights_sha256) for t in h.trials if t.result] for h in histories
     ]
-    assert others == [first, first]
+    assert other == first
     run = histories[0].store.client.get_run(histories[0].trials[0].run_id)
     assert run.data.tags["kerastudy.trainer"] == "compiled"
     assert "compiled for 2 of 2 trials" in study_text(histories[0])
