@@ -54,8 +54,11 @@ class Faults:
                 text=True,
             )
 
-    def __call__(self, folder: Path, fault: str, part: str, settings: dict[str, Any]) -> Any:
+    def __call__(
+        self, folder: Path, fault: str, part: str, settings: dict[str, Any], every: bool = False
+    ) -> Any:
         plan = {"folder": str(folder), "fault": fault, "part": part, "settings": settings}
+        plan["every"] = every
         assert self._process.stdin and self._process.stdout
         print(json.dumps(plan), file=self._process.stdin, flush=True)
         answer = self._process.stdout.readline()
@@ -77,18 +80,23 @@ def told(found: Any) -> str:
     return "\n".join(f"{at}: {what}" for at, what in found["failures"].items())
 
 
-def test_killed_at_any_step(run: Faults, tmp_path: Path) -> None:
-    found = run(tmp_path, "kill", "all", STUDY)
+# At every step, or at the last of each kind of step.
+EVERY = [False, pytest.param(True, marks=pytest.mark.exhaustive)]
+
+
+@pytest.mark.parametrize("every", EVERY)
+def test_killed_at_any_step(run: Faults, tmp_path: Path, every: bool) -> None:
+    found = run(tmp_path, "kill", "all", STUDY, every)
     assert [t["result"]["state"] for t in found["record"]["trials"].values()] == STATES
     assert len(found["record"]["champion"]["versions"]) == 1
     # Far fewer would mean that the steps are not seen any more.
-    assert len(found["tried"]) > 45
+    assert len(found["tried"]) > (45 if every else 25)
     assert not found["failures"], told(found)
 
 
 def test_killed_again_while_it_goes_on(run: Faults, tmp_path: Path) -> None:
     found = run(tmp_path, "kill twice", "all", STUDY)
-    assert len(found["tried"]) > 8
+    assert len(found["tried"]) > 6
     assert not found["failures"], told(found)
 
 
@@ -112,7 +120,7 @@ def test_killed_at_any_step_of_trials_that_end_together(run: Faults, tmp_path: P
 def test_power_that_fails_takes_the_last_commits_along(run: Faults, tmp_path: Path) -> None:
     """Files are then ahead of the record; trials that it lacks run again, to the same bits."""
     found = run(tmp_path, "power", "all", STUDY)
-    assert len(found["tried"]) > 10
+    assert len(found["tried"]) > 8
     assert not found["failures"], told(found)
 
 
@@ -122,11 +130,12 @@ def test_killed_while_the_store_is_made(run: Faults, tmp_path: Path) -> None:
     assert not found["failures"], told(found)
 
 
+@pytest.mark.parametrize("every", EVERY)
 @pytest.mark.parametrize("fault", ["full", "read-only"])
 def test_writes_that_are_refused_are_told_in_a_line(
-    run: Faults, tmp_path: Path, fault: str
+    run: Faults, tmp_path: Path, fault: str, every: bool
 ) -> None:
     """And when they are taken again, the study goes on as if nothing had happened."""
-    found = run(tmp_path, fault, "all", STUDY)
-    assert len(found["tried"]) > (30 if fault == "full" else 3)
+    found = run(tmp_path, fault, "all", STUDY, every)
+    assert len(found["tried"]) > ((30 if every else 12) if fault == "full" else 2)
     assert not found["failures"], told(found)

@@ -3,7 +3,7 @@
 A program of its own, so that what it forks from has MLflow and Optuna in memory, TensorFlow not,
 and no database open. It reads plans, a line each, and answers each with a line:
 
-    echo '{"folder": "/tmp/x", "fault": "kill", "part": "all", "settings": {…}}' |
+    echo '{"folder": "/tmp/x", "fault": "kill", "part": "all", "settings": {…}, "every": true}' |
         python tests/support/faults.py /tmp/y
 
 What a process that is killed at a step leaves is the folder as other processes see it at that
@@ -107,6 +107,14 @@ def in_child(action: Callable[[], int], errors: Path) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
+def contents(folder: Path) -> dict[str, bytes | None]:
+    """Returns all files in a folder, and folders."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in sorted(folder.rglob("*"))
+    }
+
+
 def _lose_the_last(log: Path, rng: random.Random) -> None:
     """Cuts the end of a database's write-ahead log off, somewhere in its last quarter."""
     if log.exists():
@@ -116,7 +124,7 @@ def _lose_the_last(log: Path, rng: random.Random) -> None:
 
 _COPIES = ("kill", "kill twice", "power")
 # What takes long is tried at some of the steps.
-_EVERY = {"power": 4, "kill twice": 6}
+_EVERY = {"power": 6, "kill twice": 8}
 _PARTS = {
     "store": ("", "open locks/"),
     "all": ("", "the end"),
@@ -136,6 +144,12 @@ def _kind(step: str) -> str:
     return re.sub(r"[0-9a-f]{32}|\d+", "…", step)
 
 
+def _place(step: str) -> str:
+    """Returns what a step is done to: a table, the files of a folder."""
+    what, _, table = step.partition(":")
+    return f"{what}{table.split(',')[0]}" if table else _kind(step).partition("/")[0]
+
+
 @dataclass
 class Cases:
     """A study that is launched again and again, each time with a fault at another step.
@@ -144,11 +158,13 @@ class Cases:
         folder: For its store, and for what is told of it.
         part: Where the faults are.
         settings: Of the study.
+        every: Whether there is one at every step; else at one of each kind.
     """
 
     folder: Path
     part: Part
     settings: Mapping[str, Any]
+    every: bool = False
 
     def __post_init__(self) -> None:
         self._store, self._template = self.folder / "store", self.folder / "template"
@@ -181,17 +197,36 @@ class Cases:
         tried = dict([*enumerate(steps)][first : last + 1])
         if fault in _EVERY:
             return {at: step for at, step in tried.items() if at % _EVERY[fault] == 3}
+        if fault == "kill" and self.part == "all":
+            tried = self._unlike(tried)
+            if not self.every:
+                # The last of each: more has gone before.
+                kinds = {_kind(step): at for at, step in tried.items()}
+                tried = {at: step for at, step in tried.items() if kinds[_kind(step)] == at}
         if fault != "kill" or self.part == "store":
             # What is refused at one trial's writes is refused at another's. A store's databases
             # are made in many commits, under another name.
-            kinds = {_kind(step): at for at, step in reversed(tried.items())}
-            tried = {at: step for at, step in tried.items() if kinds[_kind(step)] == at}
+            kind = _kind if self.every or self.part == "store" else _place
+            kinds = {kind(step): at for at, step in reversed(tried.items())}
+            tried = {at: step for at, step in tried.items() if kinds[kind(step)] == at}
         if fault == "full":
             return {i: s for i, s in tried.items() if not s.startswith((*NEEDS_NO_ROOM, "the"))}
         if fault == "read-only":
             # What needs room has been refused by a full disk.
             return {i: s for i, s in tried.items() if s.startswith(NEEDS_NO_ROOM)}
         return tried
+
+    def _unlike(self, steps: dict[int, str]) -> dict[int, str]:
+        """Returns the steps before which the folder was not as before the last one.
+
+        It was where a step failed, as making a folder does that has no parent yet.
+        """
+        found, before = {}, None
+        for at, step in steps.items():
+            now = contents(self._copies / str(at))
+            if now != before:
+                found[at], before = step, now
+        return found
 
     def _case(self, fault: Fault, at: int, expected: object, steps: int) -> list[str]:
         shutil.rmtree(self._store)
@@ -285,7 +320,7 @@ def main() -> None:
     assert "tensorflow" not in sys.modules, f"{scripted.__file__} brought TensorFlow along"
     for line in sys.stdin:
         plan = json.loads(line)
-        cases = Cases(Path(plan["folder"]), plan["part"], plan["settings"])
+        cases = Cases(Path(plan["folder"]), plan["part"], plan["settings"], plan["every"])
         print(json.dumps(cases.run(plan["fault"])), flush=True)
 
 
