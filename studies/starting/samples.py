@@ -77,8 +77,8 @@ def read_samples(file: Path, target: str | None, kind: Kind | None) -> Samples:
     found = guessed(table[target]) if kind is None else kind
     count = 0 if found == "regression" else _classes(table[target], found, file)
     call = (
-        f"ks.datasets.{file.suffix[1:]}(\n    {quoted(file.as_posix())}, "
-        f"target={quoted(target)}, classes={found != 'regression'}\n)"
+        f"ks.datasets.{file.suffix[1:]}({quoted(file.as_posix())}, target={quoted(target)}, "
+        f"classes={found != 'regression'})"
     )
     return Samples(call, ("ks.preprocessing.tabular(data)",), found, count)
 

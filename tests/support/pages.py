@@ -31,7 +31,7 @@ FILE_NAME = re.compile(r"# ([\w.-]+\.py)\n")
 # What launches are shortened by. The last value of an option counts.
 FEW = {"trials": 2, "verify": "off", "report": False, "progress": False}
 FEW_OPTIONS = {
-    "launch": "--trials 2 --epochs 1 --verify off --no-report --executor in-process",
+    "launch": "--trials 2 --verify off --no-report --executor in-process",
     "confirm": "--top 2 --budget 2 --no-test --executor in-process",
     "report": "--no-open",
 }
@@ -70,31 +70,40 @@ def run_page(page: Path, folder: Path, *, short: bool) -> int:
     return count
 
 
-def check_page(page: Path) -> int:
-    """Checks the blocks of a page without running them, and returns how many there were.
+def check_page(page: Path) -> None:
+    """Checks the blocks of a page without running them.
 
-    Python must compile, and commands must have the options and arguments that are given.
+    Python must compile, and commands must take the options and arguments that they are given.
     """
-    count = 0
+
+    def compiled(example: Example) -> None:
+        compile(example.parsed, f"{example.path}:{example.line}", "exec")
+
+    def understood(example: Example) -> None:
+        for words, place in commands(example):
+            if words[0].endswith("kerastudy"):
+                check_arguments(words[1:], place)
+
     parsers = [
-        CodeBlockParser("python", lambda example: None),
-        CodeBlockParser("bash", lambda example: None),
+        CodeBlockParser("python", compiled),
+        CodeBlockParser("bash", understood),
         SkipParser(),
     ]
     for example in Sybil(parsers).parse(page).examples():
-        text = example.parsed
-        if not isinstance(text, str):
-            continue
-        count += 1
-        place = f"{example.path}:{example.line}"
-        if text in example.document.text and f"```python\n{text}" in example.document.text:
-            compile(text, place, "exec")
-            continue
-        for line in text.replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True)
-            if words and words[0] == "kerastudy":
-                check_arguments(words[1:], f"{place}: {line}")
-    return count
+        example.evaluate()
+
+
+def commands(example: Example) -> Iterator[tuple[list[str], str]]:
+    """Yields the words of each command of a block, and its place."""
+    for line in example.parsed.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        place = f"{example.path}:{example.line}: {line}"
+        if words:
+            runs = words[0].endswith("kerastudy") or (
+                words[0].endswith("python") and len(words) > 1 and words[1].endswith(".py")
+            )
+            assert runs, f"{place}: only kerastudy and python run; skip the block"
+            yield words, place
 
 
 def written(example: Example) -> bool:
@@ -108,21 +117,14 @@ def written(example: Example) -> bool:
 
 
 def bash(example: Example, *, short: bool) -> None:
-    """Runs the lines of a block."""
-    for line in example.parsed.replace("\\\n", " ").splitlines():
-        words = shlex.split(line, comments=True)
-        if not words:
-            continue
-        expected = re.search(r"# exits with (\d+)$", line)
-        expect = int(expected[1]) if expected else 0
-        place = f"{example.path}:{example.line}: {line}"
-        if words[0].endswith("python") and len(words) > 1 and words[1].endswith(".py"):
-            runs_script(words[1:])
-        elif words[0].endswith("kerastudy"):
+    """Runs the commands of a block."""
+    for words, place in commands(example):
+        expected = re.search(r"# exits with (\d+)$", place)
+        if words[0].endswith("kerastudy"):
             check_arguments(words[1:], place)
-            runs_command(words[1:], expect, place, short)
+            runs_command(words[1:], int(expected[1]) if expected else 0, place, short)
         else:
-            raise AssertionError(f"{place}: only kerastudy and python run; skip the block")
+            runs_script(words[1:])
 
 
 def check_arguments(words: list[str], place: str) -> None:
@@ -136,7 +138,9 @@ def check_arguments(words: list[str], place: str) -> None:
     try:
         command.make_context(name, arguments, parent=context)
     except click.ClickException as error:
-        raise AssertionError(f"{place}: {error.format_message()}") from error
+        # A file that an earlier block makes.
+        said = error.format_message()
+        assert said.endswith("does not exist."), f"{place}: {said}"
     except click.exceptions.Exit:
         pass
 
