@@ -1,4 +1,4 @@
-"""Everything at once: all the usual settings in one space.
+"""What is best, all settings taken together?
 
 Learning rate, epochs, batch size, initializers, L1 and L2, dropout, batch normalization, optimizer
 and momentum, activation, units and layers, on scikit-learn's handwritten digits.
@@ -7,6 +7,10 @@ What it shows: each setting is one line in the space, and one place in the build
 Some have an "off" (L1, L2: the builder reads 0.0 then), and some only make sense with another (the
 momentum, while the optimizer is SGD). A space this large needs more trials than the small number
 here; the command line takes more: `kerastudy launch all-settings --trials 200`.
+
+What was found: 0.961, no more than the study `digits` with its four settings (0.958). In a space of
+14 settings 20 trials are few. Settings that don't matter cost trials, which is why the chapters ask
+about one at a time.
 """
 
 import keras

@@ -1,13 +1,22 @@
-"""Is a tumour malignant or benign? Two classes, one sigmoid.
+"""Is a tumour malignant or benign?
 
 scikit-learn's breast cancer data: 569 tumours, 30 measurements of each. Their ranges differ by a
 factor of up to 10,000, so they are standardized; mean and variance are those of the training part
 alone, so that nothing of the validation part gets into the training.
 
-What it shows: the objective is `val_loss`, the crossentropy. It is finer than accuracy, which only
-asks on which side of 0.5 each of 114 tumours falls, so that many trials are equally good. It may
-be the objective because no layer has a penalty: with L1 or L2, `val_loss` is error and penalty
-together, and a search for the lowest would prefer a weak penalty for its own sake.
+Two classes take one unit with a sigmoid, whose output is the probability of the second class, and
+the binary crossentropy. 37 % of the tumours are malignant. `class_weight="balanced"` makes both
+classes count the same in training: `balanced` is the scientific hyperparameter.
+
+The objective is `val_loss`, the crossentropy. It is finer than accuracy, which only asks on which
+side of 0.5 each of 114 tumours falls, so that many trials are equally good. It may be the objective
+because no layer has a penalty: with L1 or L2, `val_loss` is error and penalty together. The AUC is
+logged as well: the share of pairs, one tumour of each class, that the network puts in the right
+order. It doesn't depend on 0.5, or on how rare a class is.
+
+What was found: without weights it leads by 0.011 ± 0.015 of crossentropy. That is no clear
+difference: the classes are not rare enough. The best trial has no mistake among the 114 tumours,
+and an AUC of 1: so few samples say little, so cross-validate (`--folds 5`).
 """
 
 import keras
@@ -32,26 +41,33 @@ def build(hp):
     model.compile(
         optimizer=keras.optimizers.Adam(hp["learning_rate"]),
         loss=output.loss,
-        metrics=output.metrics,
+        metrics=[*output.metrics, keras.metrics.AUC(name="auc")],
     )
     return model
+
+
+def class_weight(hp):
+    """Returns weights that make both classes count the same in training, or none."""
+    return "balanced" if hp["balanced"] else None
 
 
 study = ks.Study(
     "binary",
     data=ks.datasets.breast_cancer(preprocess="standardize"),
     build=build,
+    class_weight=class_weight,
     space=ks.SearchSpace(
-        ks.learning_rate(1e-4, 1e-1),
-        ks.units(4, 64),
+        ks.Boolean("balanced", role="scientific"),
+        ks.learning_rate(1e-3, 1e-1),
+        ks.units(8, 64),
         ks.kernel_initializer(["glorot_uniform", "he_normal"]),
         ks.dropout(),
     ),
     objective="val_loss",
-    trials=15,
+    trials=40,
     epochs=15,
     batch_size=32,
-    pruner="median",
+    engine="optuna:quasi-random",
     notes="Malignant or benign: a sigmoid and binary crossentropy on scikit-learn's breast cancer "
-    "data, standardized.",
+    "data, standardized. Does it help to weight the classes?",
 )

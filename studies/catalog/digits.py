@@ -1,7 +1,13 @@
-"""Handwritten digits, one hidden layer: the first study.
+"""How well can a small network read digits?
 
 Which learning rate, dropout, L2 strength and initializer suit a small network? On scikit-learn's
 1,797 images of 8 by 8 pixels, nothing is downloaded, and a trial takes less than a second.
+
+Look at `kerastudy show digits`, then at `kerastudy report digits`: which hyperparameter mattered
+most, and which digits are taken for which?
+
+What was found: 0.958 of the validation images are read rightly. Of 20 values the best is partly
+luck; 0.950 (0.916 to 0.978) is what to expect of new images.
 """
 
 import keras

@@ -1,4 +1,4 @@
-"""How far will a disease have come? A target far from 0.
+"""How far will a disease have come in a year?
 
 scikit-learn's diabetes data: 442 patients, 10 measurements of each, and a target from 25 to 346.
 A fresh network gives numbers about 0, and takes long to reach 150 in small steps. So the target
@@ -10,6 +10,13 @@ mean + deviation · z, with the mean and the standard deviation of the training 
 before it work on the scaled target; the targets stay as they are, so the metrics, and what the
 champion predicts, are in the original unit. The gradient is that of the scaled target times a
 constant, which Adam divides out again.
+
+`loss` is the scientific hyperparameter: the mean squared error, the mean absolute error, or
+Huber's, which is squared up to one standard deviation and absolute beyond.
+
+What was found: no clear difference. The mean squared error leads Huber's by 0.08 ± 0.79 and the
+mean absolute error by 0.09 ± 1.7, in the unit of the target: it has no outliers that would part
+them. With 88 patients to validate on, the best value itself, 41, is to be read as 45 (36 to 54).
 """
 
 import keras
@@ -17,20 +24,27 @@ import keras
 import kerastudy as ks
 
 data = ks.datasets.diabetes(preprocess="standardize")
-output = ks.outputs.regression()
 
 
 def build(hp):
     """Returns a compiled network that predicts in the unit of the target."""
     # Of the training part alone, and of these data: with other data, name them above as well.
     targets = data.load().train.y
+    mean, deviation = float(targets.mean()), float(targets.std())
+    loss = {
+        "mse": keras.losses.MeanSquaredError,
+        "mae": keras.losses.MeanAbsoluteError,
+        # Squared up to one standard deviation, absolute beyond.
+        "huber": lambda: keras.losses.Huber(delta=deviation),
+    }[hp["loss"]]
+    output = ks.outputs.regression(loss=loss())
     model = keras.Sequential(
         [
             keras.layers.Input((10,)),
             keras.layers.Dense(hp["units"], activation=hp["activation"]),
             keras.layers.Dropout(hp["dropout"]),
             output.layer(),
-            keras.layers.Rescaling(scale=float(targets.std()), offset=float(targets.mean())),
+            keras.layers.Rescaling(scale=deviation, offset=mean),
         ]
     )
     model.compile(
@@ -46,16 +60,18 @@ study = ks.Study(
     data=data,
     build=build,
     space=ks.SearchSpace(
-        ks.learning_rate(1e-4, 1e-1),
-        ks.units(4, 64),
-        ks.activation(["relu", "gelu", "tanh"]),
+        ks.Choice("loss", ["mse", "mae", "huber"], role="scientific"),
+        ks.learning_rate(1e-3, 1e-1),
+        ks.units(8, 64),
+        ks.activation(["relu", "tanh"]),
         ks.dropout(),
     ),
     objective="val_mean_absolute_error",
-    trials=15,
+    trials=48,
     epochs=20,
     batch_size=32,
-    pruner="median",
-    notes="A regression on scikit-learn's diabetes data. The model scales its output back, so that "
-    "errors and predictions are in the unit of the target.",
+    engine="optuna:quasi-random",
+    notes="A regression on scikit-learn's diabetes data, by the mean squared error, the mean "
+    "absolute error or Huber's loss. The model scales its output back, so that errors and "
+    "predictions are in the unit of the target.",
 )

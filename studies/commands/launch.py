@@ -15,7 +15,7 @@ from studies.lines import wrapped
 
 
 @click.command("launch", epilog="Launch a stopped study again to resume it.")
-@click.argument("target")
+@click.argument("target", metavar="TARGET", required=False)
 @click.option("--trials", type=int, help="Trials in total, with those already done.")
 @click.option("--epochs", type=int, help="Epochs of a trial.")
 @click.option("--batch-size", type=int, help="Samples per training step.")
@@ -140,7 +140,7 @@ from studies.lines import wrapped
 @json_option
 @telling_errors
 def launch_command(
-    target: str,
+    target: str | None,
     store: Path | None,
     executor: Any,
     data: Path | None,
@@ -193,6 +193,11 @@ def launch_command(
     pruners  none, median, percentile, successive-halving, hyperband, threshold,
              patient
     """  # noqa: D301 - click reads \b, which must not be escaped
+    if target is None:
+        raise click.UsageError(
+            "Missing argument 'TARGET'. For a first study: kerastudy launch digits. For the others "
+            "of the catalog: kerastudy list --catalog."
+        )
     from search_spaces.tailoring import Tailoring
     from studies.commands.output import definition_document, print_json, study_document
     from studies.commands.texts.definition_text import definition_text

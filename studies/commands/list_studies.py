@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,17 +29,14 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
     kerastudy list --store ~/studies --json
     """  # noqa: D301 - click reads \b, which must not be escaped
     from studies.commands.output import print_json
-    from studies.commands.texts.tables import table
 
     if catalog:
-        from studies.user_code.loading import catalog_questions
+        from studies.user_code.loading import catalog_names
 
-        found = catalog_questions()
         if as_json:
-            print_json(list(found))
+            print_json(catalog_names())
         else:
-            rows = [[name, question] for name, question in found.items()]
-            tell("\n".join(table(["study", "question"], rows, breaking=["question"])))
+            tell("\n".join(_catalog()))
         return
     from tracking.store.folder import default_store_path, open_store
 
@@ -56,6 +54,21 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
         tell("\n".join(_text(documents)))
     else:
         tell(f"no studies yet in {str(path)!r}; start with: kerastudy launch digits")
+
+
+def _catalog() -> Iterator[str]:
+    """Yields the ready studies by chapter, a line each, and how to start."""
+    from studies.lines import width, wrapped
+    from studies.user_code.loading import catalog_chapters, catalog_questions
+
+    questions = catalog_questions()
+    indent = max(map(width, questions)) + 4
+    for chapter, names in catalog_chapters().items():
+        yield chapter
+        for name in names:
+            yield from wrapped(f"  {name:<{indent - 2}}{questions[name]}", indent)
+    yield ""
+    yield "start with: kerastudy launch digits"
 
 
 def _text(documents: list[dict[str, Any]]) -> list[str]:

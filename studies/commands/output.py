@@ -11,6 +11,7 @@ import click
 
 from studies.running.definitions import warnings_of
 from studies.running.validation_parts import ValidationParts
+from tracking.diagnosis.answers import answers
 from tracking.history.reasons import reasons
 from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import StudyVerdict, study_verdict
@@ -45,6 +46,7 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
         "reasons": [each._asdict() for each in reasons(history.trials)],
         "best": None if best is None else trial_document(history, best),
         "verdict": verdict_document(study_verdict(history)),
+        "answers": dict(answers(history)),
         "top": [short_document(trial) for trial in history.top(10)],
         "all": [short_document(trial) for trial in history.trials],
         "status": history.status,

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Generic, TypeGuard, TypeVar
+from typing import Any, Generic, TypeGuard, TypeVar
 
 import numpy as np
 
+from studies.data.arrays.rules import by_rule
 from studies.data.folds.folded_splits import FoldedSplits, Written, shared_folds
 from studies.data.folds.folding import make_folds
 from studies.data.folds.splits import CrossValidation
@@ -89,13 +90,21 @@ class DescribedData(ABC, Generic[_Loaded]):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset(DescribedData[Splits]):
-    """A description of data in arrays. Make one by a function of `datasets`."""
+    """A description of data in arrays. Make one by a function of `datasets`.
+
+    Attributes:
+        rule: the function that made the targets, for reports; see `datasets.arrays`.
+    """
 
     options: Options
     read: Callable[[], Contents]
+    rule: Callable[[Any], Any] | None = None
 
     def _read(self) -> Splits:
-        return make_splits(self.read(), self.options)
+        contents = self.read()
+        if self.rule is not None:
+            by_rule(self.rule, contents.pool.x)
+        return make_splits(contents, self.options)
 
     def _read_shared(self, folder: Path) -> Splits:
         return shared(self.load, folder)

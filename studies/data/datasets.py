@@ -11,16 +11,17 @@ datasets.batches(make_training, make_validation)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from search_spaces.errors import DataError
 from studies.data.arrays.checks import check_samples
 from studies.data.dataset import Dataset, call_text, unless
 from studies.data.folders.described import images, text
-from studies.data.known import breast_cancer, diabetes, digits, mnist
+from studies.data.known import breast_cancer, diabetes, digits, fashion_mnist, mnist
 from studies.data.npz_files import absolute_path, read_parts
 from studies.data.options import DEFAULT_SHARE, check_options
 from studies.data.parts.partition import Contents
@@ -44,6 +45,7 @@ __all__ = [
     "dataframe",
     "diabetes",
     "digits",
+    "fashion_mnist",
     "images",
     "mnist",
     "npz",
@@ -70,6 +72,7 @@ def arrays(
     stratify: bool | str | None = None,
     preprocess: object = None,
     class_names: object = None,
+    rule: Callable[[Any], Any] | None = None,
     seed: int = 0,
     name: str = "arrays",
 ) -> Dataset:
@@ -106,6 +109,8 @@ def arrays(
             StandardScaler and similar classes, become layers of it.
         class_names: the names of the labels 0, 1, 2 and so on, or the LabelEncoder that made them;
             kept with the registered model. Targets that are texts need none.
+        rule: of made data: the function of x, before preprocessing, that gives the targets without
+            noise. The report draws it next to what the champion found, if a sample is one number.
         seed: what the splits are drawn with; from 0 to 2**32 - 1.
         name: what records call the data.
 
@@ -137,7 +142,9 @@ def arrays(
         **unless({"name": "arrays"}, name=name),
     )
     read = partial(_read_memory, x, y, sample_weight)
-    return Dataset(name, "arrays in memory", text, options, read)
+    if rule is not None and not callable(rule):
+        raise DataError(f"rule must be a function of x. Received: {rule!r:.200}")
+    return Dataset(name, "arrays in memory", text, options, read, rule)
 
 
 def npz(

@@ -23,6 +23,7 @@ from typing import Any
 
 from search_spaces.errors import StudyFileError
 from search_spaces.suggestions import suggestion
+from studies.catalog import COURSE
 from studies.definition.study_definition import StudyDefinition
 from studies.user_code.causes import builder_function
 from studies.user_code.optuna_scripts import (
@@ -65,9 +66,18 @@ class Target:
 
 
 def catalog_names() -> list[str]:
-    """Returns the names of the ready studies."""
-    files = _CATALOG.glob("*.py")
-    return sorted(f.stem.replace("_", "-") for f in files if not f.stem.startswith("_"))
+    """Returns the names of the ready studies, in the order of the course."""
+    return [name for names in catalog_chapters().values() for name in names]
+
+
+def catalog_chapters() -> dict[str, list[str]]:
+    """Returns the names of the ready studies by chapter; those of none come last."""
+    files = {f.stem.replace("_", "-") for f in _CATALOG.glob("*.py") if f.stem[0] != "_"}
+    found = {
+        chapter: [name for name in names if name in files] for chapter, names in COURSE.items()
+    }
+    found["More"] = sorted(files.difference(*found.values()))
+    return {chapter: names for chapter, names in found.items() if names}
 
 
 def catalog_questions() -> dict[str, str]:

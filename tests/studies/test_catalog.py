@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import html
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,27 +17,28 @@ from suite import exhaustive_but
 from user_commands import as_json, kerastudy_here
 
 from search_spaces import Hyperparameters
+from studies.catalog import COURSE
 from studies.launching.launch import launch_target
 from studies.launching.launch_options import LaunchOptions
 from studies.training.process.determinism import begin_trial
 from studies.user_code.loading import load_study, resolve_target
+from tracking.history.curves import RecordedCurves
 from tracking.history.study_history import StudyHistory
 
+# In the order of the course.
 NAMES = [
+    *("digits", "underfitting-overfitting", "epochs"),
+    *("binary", "one-hot", "sparse", "regression"),
+    *("linear-regression", "optimizers"),
+    *("mnist", "fashion-mnist"),
+    *("initializers", "regularization", "dropout", "batch-normalization", "activations"),
+    *("convolutional", "text", "time-series", "tabular", "transfer"),
     "all-settings",
-    "binary",
-    "convolutional",
-    "digits",
-    "linear-regression",
-    "mnist",
-    "regression",
-    "tabular",
-    "text",
-    "time-series",
-    "transfer",
 ]
+IMAGES = ("mnist", "fashion-mnist")
+ALIKE = ("one-hot", "sparse")
 # Their trials take longer.
-SLOWER = {"text", "time-series", "transfer"}  # fmt: skip
+SLOWER = {"text", "time-series", "transfer"}
 
 # A proxy that nobody answers for, and no file from an earlier download: as without a network.
 NO_NETWORK = {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
@@ -49,7 +52,7 @@ load, Dataset.load = Dataset.load, lambda dataset: exit(f"{dataset} was read")
 studies = {name: load_study(resolve_target(name))[0] for name in catalog_names()}
 Dataset.load = load
 try:
-    studies["mnist"].data.load()
+    studies["fashion-mnist"].data.load()
 except DataError as error:
     print(error)
 """
@@ -70,17 +73,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def launch(folder: Path) -> Callable[[str], StudyHistory]:
-    """Launches a study of the catalog with one trial in this process, once."""
+    """Launches a study of the catalog with one short trial, or three, in this process, once."""
 
     @functools.cache
     def launch(name: str) -> StudyHistory:
+        study, _ = load_study(resolve_target(name))
+        assert study.space is not None
+        tunes_epochs = "epochs" in study.space
         return launch_target(
             resolve_target(name),
             LaunchOptions(
-                store=folder / "store", executor="in-process", progress=False, verify="off"
+                store=folder / "store",
+                executor="in-process",
+                progress=False,
+                verify="off",
+                report=False,
             ),
-            overrides={"trials": 1},
-            data=str(folder / "images.npz") if name == "mnist" else "",
+            overrides={
+                "trials": 3 if name in ALIKE else 1,
+                **({} if tunes_epochs else {"epochs": 1}),
+            },
+            data=str(folder / "images.npz") if name in IMAGES else "",
         )
 
     return launch
@@ -88,6 +101,19 @@ def launch(folder: Path) -> Callable[[str], StudyHistory]:
 
 def test_the_names_on_the_command_line(tmp_path: Path) -> None:
     assert as_json(kerastudy_here(tmp_path, "list", "--catalog", "--json")) == NAMES
+    assert [name for names in COURSE.values() for name in names if name in NAMES] == NAMES
+
+
+def test_the_list_is_a_line_for_each_by_chapter(tmp_path: Path) -> None:
+    lines = kerastudy_here(tmp_path, "list", "--catalog", COLUMNS="80").stdout.splitlines()
+    of_studies = [line for line in lines if line.startswith("  ")]
+    assert [line.split()[0] for line in of_studies] == NAMES
+    assert all(len(line) <= 80 and line.endswith("?") for line in of_studies)
+    assert [line for line in lines if line in COURSE] == [
+        chapter for chapter, names in COURSE.items() if set(names) & set(NAMES)
+    ]
+    started = kerastudy_here(tmp_path, "launch", expect=2)
+    assert "kerastudy launch digits" in started.stderr
 
 
 @pytest.mark.parametrize("name", exhaustive_but([n for n in NAMES if n not in SLOWER], NAMES))
@@ -106,14 +132,52 @@ def test_each_trains_and_says_what_it_is_for(
 
 
 @pytest.mark.exhaustive
-def test_one_is_reproduced_by_a_new_process(
-    folder: Path, launch: Callable[[str], StudyHistory]
+@pytest.mark.parametrize("name", NAMES)
+def test_its_best_trial_is_reproduced_by_a_new_process(
+    folder: Path, launch: Callable[[str], StudyHistory], name: str
 ) -> None:
-    epochs = launch("regression").description.epochs
-    store = folder / "store"
-    again = as_json(kerastudy_here(folder, "reproduce", "regression", "--store", store, "--json"))
+    history = launch(name)
+    store, images = folder / "store", folder / "images.npz"
+    again = as_json(
+        kerastudy_here(
+            folder, "reproduce", name, "--store", store, "--json", KERASTUDY_DATA=str(images)
+        )
+    )
     assert again["identical"] is True
-    assert again["epochs"] == epochs
+    assert history.best is not None and again["epochs"] == history.best.spec.epochs
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        # A report costs seconds.
+        pytest.param(name, marks=[] if name == "linear-regression" else pytest.mark.exhaustive)
+        for name in NAMES
+    ],
+)
+def test_its_report_says_what_it_is_about(
+    folder: Path, launch: Callable[[str], StudyHistory], name: str
+) -> None:
+    launch(name)
+    path = folder / f"{name}.html"
+    kerastudy_here(folder, "report", name, "--store", folder / "store", "--output", path)
+    page = html.unescape(path.read_text(encoding="utf-8"))
+    assert launch(name).description.notes in page
+    if name == "linear-regression":
+        assert "What was found, and what is true" in page
+        assert re.search(r"Found: y = [-.0-9]+ x [+-] [.0-9]+\. True: y = 3 x \+ 1\.", page)
+
+
+def test_one_hot_rows_and_labels_give_the_same_bits_of_accuracy(
+    launch: Callable[[str], StudyHistory],
+) -> None:
+    found = {}
+    for name in ALIKE:
+        history = launch(name)
+        curves = RecordedCurves(history.store, history.trials)
+        found[name] = [(each.params, curves(each)) for each in history.trials]
+    assert found["one-hot"] == found["sparse"]
+    assert len({tuple(curve.values()) for _, curve in found["sparse"]}) == 3
 
 
 def test_loading_reads_no_data_and_without_a_network_mnist_says_what_to_do(tmp_path: Path) -> None:
@@ -130,8 +194,8 @@ def test_loading_reads_no_data_and_without_a_network_mnist_says_what_to_do(tmp_p
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1, "one line, and no progress of Keras's"
-    assert done.stdout.startswith("MNIST could not be downloaded: ")
-    assert "--data" in done.stdout and "KERASTUDY_DATA" in done.stdout
+    assert done.stdout.startswith("Fashion-MNIST could not be downloaded: ")
+    assert "--data fashion_mnist.npz" in done.stdout and "KERASTUDY_DATA" in done.stdout
 
 
 def test_the_regression_predicts_in_the_unit_of_its_target() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,9 +11,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics import confusion_matrix
 
+from search_spaces.errors import DataError
 from studies.data import datasets
 from studies.training.champion.predictions import validation_predictions
 from tracking.records.validation_predictions import ValidationPredictions
+from tracking.report.charts.predictions import by_feature, equations
 
 random = np.random.default_rng(3)
 N = 90
@@ -112,6 +116,52 @@ def test_a_regression_keeps_points_at_even_distances() -> None:
     chosen = np.linspace(0, 4999, 2000).round().astype(int)
     assert np.array_equal(np.float32(found.truth), splits.validation.y[chosen])
     assert np.allclose(found.predicted, made[chosen, 0], rtol=1e-6)
+
+
+def test_a_line_is_recorded_next_to_the_rule_that_made_it() -> None:
+    import keras
+
+    table = pd.DataFrame({"metres": random.uniform(50, 90, N)})
+    y = 3 * table["metres"].to_numpy() + 1 + random.normal(size=N)
+    splits = datasets.arrays(
+        table, y, preprocess="standardize", rule=lambda x: 3 * x + 1, test=None
+    ).load()
+    made = model(keras.layers.Dense(1), loss="mse")
+    made.build((None, 1))
+    found = validation_predictions(made, splits, 0, 16, lambda x: 3 * x + 1)
+    assert found is not None and ValidationPredictions.from_json(found.to_json()) == found
+    # Before preprocessing: each is a value of the table, and the rule is that of the table.
+    nearest = [float(np.abs(table["metres"] - each).min()) for each in found.feature]
+    assert max(nearest) < 1e-4 and found.feature_name == "metres"
+    assert np.allclose(found.rule, 3 * np.array(found.feature) + 1)
+    # The found line, in the unit of the table.
+    slope, intercept = np.polyfit(found.feature, found.predicted, 1)
+    sign = "-" if intercept < 0 else "+"
+    told = f"Found: y = {slope:.3g} metres {sign} {abs(intercept):.3g}. True: y = 3 metres + 1."
+    assert equations(found) == told
+    drawn = by_feature(found).to_dict()
+    assert len(drawn["layer"]) == 3
+    # A curve has no equation, and older records have no feature.
+    bent = replace(found, predicted=tuple(np.square(found.feature)))
+    assert equations(bent) == ""
+    older = {k: v for k, v in json.loads(found.to_json()).items() if k in ("feature", "rule")}
+    text = json.dumps({k: v for k, v in json.loads(found.to_json()).items() if k not in older})
+    assert ValidationPredictions.from_json(text).feature == ()
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (lambda x: x.nothing, ["rule failed", "AttributeError"]),
+        (lambda x: x[:3], ["a number for each", r"\(3, 1\)"]),
+    ],
+)
+def test_a_rule_that_fits_no_samples_says_so(rule: Any, words: list[str]) -> None:
+    dataset = datasets.arrays(np.ones((9, 1)), np.arange(9.0), rule=rule)
+    with pytest.raises(DataError, match=".*".join(words)):
+        dataset.load()
+    with pytest.raises(DataError, match="must be a function"):
+        datasets.arrays(np.ones((9, 1)), np.arange(9.0), rule=3)  # type: ignore[arg-type]
 
 
 def test_batches_are_counted_like_arrays() -> None:

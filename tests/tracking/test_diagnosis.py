@@ -162,7 +162,7 @@ def test_a_sound_study_has_nothing_to_mend(tmp_path: Path) -> None:
         diagnosis = planted(tmp_path / str(seed), seed=seed)
         assert not found(diagnosis), diagnosis.findings
         assert {each.check for each in diagnosis.findings} == {
-            "sufficiency", "trial variance", "isolation",
+            "sufficiency", "trial variance", "isolation", "fit of values",
         }  # fmt: skip
         assert not diagnosis.unchecked
         assert not diagnosis.next.asked_for

@@ -12,6 +12,8 @@ the rule of thumb that it uses.
 | `boundaries` | best trials at an end of a range, or next to where trials fail |
 | `sufficiency` | whether more trials are worth it |
 | `isolation` | what a scientific hyperparameter does once the nuisance ones are tuned |
+| `answers` | what a study finds about its scientific hyperparameters, in a sentence each |
+| `value_fits` | which of their values underfit, fit or overfit |
 | `lengths` | too few epochs, or far too many |
 | `fits` | overfitting, underfitting, noise from epoch to epoch, losses that rise |
 | `variances` | noise against the differences between trials |

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from search_spaces.tailoring import Tailoring
+from tracking.diagnosis.answers import scientific
 from tracking.diagnosis.batch_sizes import batch_size
 from tracking.diagnosis.boundaries import boundary
 from tracking.diagnosis.diagnosed import DiagnosedStudy
@@ -25,6 +26,8 @@ from tracking.diagnosis.lengths import too_long, too_short
 from tracking.diagnosis.next_round import NextRound, next_round, options_of
 from tracking.diagnosis.pruning import pruners_regret
 from tracking.diagnosis.sufficiency import sufficiency
+from tracking.diagnosis.value_fits import CHECK as FITS
+from tracking.diagnosis.value_fits import value_fits
 from tracking.diagnosis.variances import trial_variance
 from tracking.history.rounds import Rounds, read_rounds
 from tracking.history.study_history import StudyHistory
@@ -124,10 +127,11 @@ def _all(
         yield "boundary", each.name, lambda each=each: boundary(study, each)  # type: ignore[misc]
     for name, check in _CHECKS:
         yield name, "", lambda check=check: check(study)  # type: ignore[misc]
-    scientific = [each for each in study.varying if each.role == "scientific"]
-    for parameter in scientific:
+    found = scientific(study)
+    for parameter in found:
         yield "isolation", parameter.name, lambda p=parameter: isolation(study, p)  # type: ignore[misc]
-    if not scientific:
+        yield FITS, parameter.name, lambda p=parameter: value_fits(study, p)  # type: ignore[misc]
+    if not found:
         yield "isolation", "", _no_scientific
 
 

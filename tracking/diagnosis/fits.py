@@ -96,15 +96,8 @@ def underfitting(study: DiagnosedStudy) -> Finding | None:
     if not accuracy and study.objective.direction == "max":
         # No scale says what is poor.
         return None
-    for curve in curves:
-        assert curve.training is not None
-        # At its best: what fits its training data later does not underfit.
-        fit = float(curve.training.min())
-        no_gap = fit >= float(curve.losses[curve.best]) - step_noise(curve.losses)
-        first = float(curve.training[0])
-        poor = 1 + fit > _POOR_ERROR if accuracy else first > 0 and fit > _POOR_SHARE * first
-        if not (no_gap and poor):
-            return None
+    if not all(underfits(study, curve) for curve in curves):
+        return None
     best = curves[0]
     assert best.training is not None
     reached = study.value(float(best.training.min()))
@@ -230,6 +223,27 @@ def curve_rows(
 def regularizes(name: str) -> bool:
     """Returns whether a hyperparameter is the strength of a regularization, by its name."""
     return any(word in name for word in _REGULARIZERS)
+
+
+def underfits(study: DiagnosedStudy, curve: Curve, gap: float = 0.0) -> bool:
+    """Returns whether a trial underfits; see `underfitting`.
+
+    Args:
+        study: Its study.
+        curve: The trial.
+        gap: How much better than validation data it may fit training data, as a share of what it
+            improved.
+    """
+    accuracy = "accuracy" in study.objective.metric.split("_")
+    if curve.training is None or (not accuracy and study.objective.direction == "max"):
+        return False
+    # At its best: what fits its training data later does not underfit.
+    fit = float(curve.training.min())
+    near = max(step_noise(curve.losses), gap * curve.gained)
+    no_gap = fit >= float(curve.losses[curve.best]) - near
+    first = float(curve.training[0])
+    poor = 1 + fit > _POOR_ERROR if accuracy else first > 0 and fit > _POOR_SHARE * first
+    return no_gap and poor
 
 
 def turned(curve: Curve) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,10 +22,12 @@ from tracking.diagnosis.numbers import (
     shown,
     weights_of_best,
 )
+from tracking.records import EndedTrial
 
 _LEAST_TRIALS: Final = 6
 _MOST_VALUES: Final = 8
 _BUCKETS: Final = 4
+_MOST_LISTED: Final = 7
 _LEVEL: Final = 0.95
 
 
@@ -103,7 +105,7 @@ def isolation(study: DiagnosedStudy, parameter: Parameter) -> Finding:
     return Finding(
         "isolation",
         "hint" if clear else "ok",
-        _title(parameter, best, clear),
+        _title(parameter, best, others, clear),
         _verdict(parameter, best, others, gaps, clear, draws),
         _advice(parameter, clear, change),
         evidence=evidence,
@@ -113,10 +115,15 @@ def isolation(study: DiagnosedStudy, parameter: Parameter) -> Finding:
     )
 
 
-def _groups(study: DiagnosedStudy, parameter: Parameter) -> list[tuple[str, Any, Array]]:
-    """Returns the losses of trials by value, or by a quarter of the sampling scale."""
+def by_value(
+    study: DiagnosedStudy, parameter: Parameter
+) -> Mapping[str, tuple[Any, list[EndedTrial]]]:
+    """Returns the trials with a value by the value of a hyperparameter, the best first.
+
+    Of a range, by a quarter of its sampling scale: with its label, and no value.
+    """
     name, count = parameter.name, parameter.count
-    found: dict[str, tuple[Any, list[float]]] = {}
+    found: dict[str, tuple[Any, list[EndedTrial]]] = {}
     buckets = count is None or count > _MOST_VALUES
     if buckets and isinstance(parameter, Listed):
         buckets = False
@@ -132,11 +139,16 @@ def _groups(study: DiagnosedStudy, parameter: Parameter) -> list[tuple[str, Any,
                 parameter.from_unit((place + 1) / _BUCKETS),
             )
             label, value = f"{shown(ends[0])} to {shown(ends[1])}", None
-        found.setdefault(label, (value, []))[1].append(study.loss(trial))
+        found.setdefault(label, (value, []))[1].append(trial)
+    return found
+
+
+def _groups(study: DiagnosedStudy, parameter: Parameter) -> list[tuple[str, Any, Array]]:
+    """Returns the losses of trials by value, of values with enough of them."""
     return [
-        (label, value, np.array(losses))
-        for label, (value, losses) in found.items()
-        if len(losses) >= _LEAST_TRIALS
+        (label, value, np.array([study.loss(trial) for trial in trials]))
+        for label, (value, trials) in by_value(study, parameter).items()
+        if len(trials) >= _LEAST_TRIALS
     ]
 
 
@@ -166,12 +178,17 @@ def _half_width(level: float, *isolated: Isolated) -> float:
     return float(special.stdtrit(freedom, (1 + level) / 2)) * math.sqrt(sum(variances))
 
 
-def _title(parameter: Parameter, best: Isolated, clear: Sequence[Isolated]) -> str:
+def _title(
+    parameter: Parameter, best: Isolated, others: Sequence[Isolated], clear: Sequence[Isolated]
+) -> str:
     if not clear:
         return f"{parameter.name}: no clear difference"
     if isinstance(parameter, Boolean):
         return f"{parameter.name} {'helps' if best.value else 'hurts'}"
-    return f"{parameter.name}: {best.label} is best"
+    if len(clear) == len(others):
+        return f"{parameter.name}: {best.label} is best"
+    worse = ", ".join(each.label for each in clear)
+    return f"{parameter.name}: {worse} {'is' if len(clear) == 1 else 'are'} clearly worse"
 
 
 def _verdict(
@@ -182,20 +199,30 @@ def _verdict(
     clear: Sequence[Isolated],
     draws: int,
 ) -> str:
-    fair = f"for the best of {draws} trials each"
+    fair = f"for the best of {draws} trials each, at 95 %"
     if isinstance(parameter, Boolean):
         gap, half = gaps[0]
         told = f"{difference(gap)} ± {difference(half)}"
         if not clear:
-            return f"{parameter.name} makes no clear difference, {told} {fair}."
+            which = "With" if best.value else "Without"
+            return f"{which} {parameter.name}, it leads by {told}, {fair}: no clear difference."
         return f"{parameter.name} {'helps' if best.value else 'hurts'} by {told}, {fair}."
-    listed = ", ".join(
-        f"{each.label} by {difference(gap)} ± {difference(half)}"
-        for each, (gap, half) in list(zip(others, gaps, strict=True))[:4]
-    )
+    told_by = {
+        each.label: f"{each.label} by {difference(gap)} ± {difference(half)}"
+        for each, (gap, half) in zip(others, gaps, strict=True)
+    }
+    worse = [told_by[each.label] for each in clear]
+    close = [told for label, told in told_by.items() if label not in {c.label for c in clear}]
+    leads = f"it leads {_listed(close)} without a clear difference"
     if not clear:
-        return f"{best.label} leads {listed}, {fair}: no clear difference."
-    return f"{best.label} is better than {listed}, {fair}."
+        return f"{parameter.name} {best.label} leads {_listed(close)}, {fair}: no clear difference."
+    better = f"{parameter.name} {best.label} is better than {_listed(worse)}"
+    return f"{better}{'; ' + leads if close else ''}, {fair}."
+
+
+def _listed(told: Sequence[str]) -> str:
+    left = len(told) - _MOST_LISTED
+    return ", ".join(told[:_MOST_LISTED]) + (f" and {left} more by more" if left > 0 else "")
 
 
 def _change(

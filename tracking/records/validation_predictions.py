@@ -86,6 +86,9 @@ class ValidationPredictions:
             `MOST_SAMPLES`.
         truth: Of a regression: the targets of samples at even distances; at most `MOST_POINTS`.
         predicted: What was predicted of the same samples.
+        feature: Those samples, before preprocessing, if each is a single number.
+        feature_name: What it is called.
+        rule: Their targets without noise, of made data whose rule is known.
     """
 
     run_id: str
@@ -99,6 +102,9 @@ class ValidationPredictions:
     worst: tuple[WorstSample, ...] = ()
     truth: tuple[float, ...] = ()
     predicted: tuple[float, ...] = ()
+    feature: tuple[float, ...] = ()
+    feature_name: str = "x"
+    rule: tuple[float, ...] = ()
 
     @property
     def correct(self) -> int:
@@ -130,4 +136,6 @@ class ValidationPredictions:
             "confusion": tuple(map(tuple, fields["confusion"])),
         }
         plain = {name: tuple(fields[name]) for name in ("class_names", "truth", "predicted")}
+        # Older records lack these.
+        plain |= {name: tuple(fields.get(name, ())) for name in ("feature", "rule")}
         return cls(**{**fields, **read, **plain})

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import altair as alt
 
 from tracking.diagnosis.findings import Finding
+from tracking.diagnosis.value_fits import CHECK as FITS
 from tracking.records.data_findings import DataFinding, DataFindings
 from tracking.records.validation_predictions import ValidationPredictions
 from tracking.report.axes import HyperparameterAxis
@@ -92,6 +93,7 @@ def sections(data: StudyData) -> list[Section]:
     found = [
         Section(TO_BELIEVE, tuple(_belief(data))),
         Section("What the record asks for", tuple(_findings(data)), _diagnosed(data)),
+        *_fits(data),
         Section("How the search went", tuple(_search(data))),
         Section("What the hyperparameters do", tuple(_hyperparameters(data))),
         Section("How the trials trained", tuple(_training(data))),
@@ -105,7 +107,7 @@ def sections(data: StudyData) -> list[Section]:
         )
         shown = tuple(_champion(found_predictions))
         examples = worst_examples(found_predictions)
-        found.insert(5, Section(OF_CHAMPION, shown, text, examples))
+        found.insert(-1, Section(OF_CHAMPION, shown, text, examples))
     if data.looked is not None:
         found.insert(-1, _of_data(data.looked, data.data_command))
     return [each for each in found if each.figures or each.findings]
@@ -171,7 +173,7 @@ def _diagnosed(data: StudyData) -> str:
         follows = f", after {rounds.before.study}" if rounds.before else ""
         leads = f", before {rounds.after.study}" if rounds.after else ""
         told.append(f"It is round {rounds.number} of a tuning{follows}{leads}.")
-    well = [each.title for each in found.findings if not _is_pictured(each)]
+    well = [each.title for each in found.findings if each.check != FITS and not _is_pictured(each)]
     if well:
         told.append(f"Nothing to do: {'; '.join(well)}.")
     missing = dict.fromkeys(each.check for each in found.unchecked)
@@ -196,6 +198,33 @@ def _findings(data: StudyData) -> Iterator[Figure]:
         if chart is not None:
             text = f"{finding.verdict} {finding.advice} {_READ.get(finding.check, '')}".rstrip()
             yield Figure(chart, text, mark=finding.severity, command=finding.command)
+
+
+def _fits(data: StudyData) -> Iterator[Section]:
+    """Yields how the values of each scientific hyperparameter fit."""
+    objective = data.history.description.objective
+    for place, finding in enumerate(data.diagnosis.findings):
+        if finding.check != FITS:
+            continue
+        every = list(finding.rows)
+        labels = list(dict.fromkeys(row["label"] for row in every))
+        text = (
+            f"{finding.verdict} Each picture is the best trial of a value. {_CURVES} The "
+            "checkpoint of the best epoch is the one that counts, whatever comes after it."
+        )
+        figures = [
+            Figure(
+                diagnosis.value_fit(
+                    [row for row in every if row["label"] == label],
+                    every,
+                    objective,
+                    f"fit_{place}_{number}",
+                ),
+                small=True,
+            )
+            for number, label in enumerate(labels)
+        ]
+        yield Section(f"How the values of {finding.parameter} fit", tuple(figures), text)
 
 
 def _search(data: StudyData) -> Iterator[Figure]:
@@ -255,6 +284,13 @@ def _champion(found: ValidationPredictions) -> Iterator[Figure]:
             "Rows are true classes, columns what the champion predicted. Mistakes are orange, "
             "the stronger the larger their share of the class.",
             plotted=True,
+        )
+    if found.feature:
+        text = "Points: targets. Blue: what the champion predicts."
+        if found.rule:
+            text += " Orange, dashed: the rule by which the targets were made, without noise."
+        yield Figure(
+            predictions.by_feature(found), f"{predictions.equations(found)} {text}", plotted=True
         )
     if found.truth:
         yield Figure(

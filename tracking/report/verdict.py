@@ -28,6 +28,7 @@ class Verdict:
     Attributes:
         asked: The question, in sentences.
         found: The answer, in one sentence.
+        answers: What each scientific hyperparameter does, in a sentence each.
         believe: How much of the best value to believe, in one line; or empty.
         params: The best trial's hyperparameters, as texts by name.
         trust: How far to trust the value: a heading and sentences each.
@@ -37,6 +38,7 @@ class Verdict:
 
     asked: tuple[str, ...]
     found: str
+    answers: tuple[str, ...]
     believe: str
     params: tuple[tuple[str, str], ...]
     trust: tuple[tuple[str, str], ...]
@@ -69,6 +71,7 @@ def verdict(data: StudyData, without: Path | None = None) -> Verdict:
     return Verdict(
         _asked(data),
         found,
+        tuple(f.verdict for f in data.diagnosis.findings if f.check == "isolation"),
         "" if best is None else data.verdict.text,
         params,
         tuple(_trust(data, best)),

@@ -10,6 +10,7 @@ from studies.commands.texts.values import states
 from studies.engines.engine import Curve
 from studies.lines import all_wrapped, printable
 from studies.running.validation_parts import ValidationParts
+from tracking.diagnosis.answers import answers
 from tracking.history.curves import RecordedCurves
 from tracking.history.reasons import reasons
 from tracking.history.sparkline import sparkline
@@ -89,6 +90,7 @@ def _outcome(history: StudyHistory, curve: Curve, verdict: StudyVerdict) -> list
             lines.append(f"           it ended early: {best.result.reason}")
         lines.append(f"verdict    {verdict.text}")
         lines += [f"           {sentence}" for sentence in verdict.grounds]
+        lines += [f"answer     {sentence}" for sentence in answers(history).values()]
         lines.append(f"model      {_model(history, best)}")
     lines.append(
         f"trials     {counts['total']} of {description.trials}: {states(counts) or 'none yet'}"

@@ -8,6 +8,7 @@
 | `images` | samples that are images |
 | `large` | arrays too large for every process to hold, in files that are mapped to memory |
 | `numbers` | turns a user's data, tables of pandas included, into arrays of numbers |
+| `rules` | the rule by which targets were made |
 | `scalings` | preprocessing that a Keras layer can repeat, to the same bits |
 | `texts` | texts as samples, for a model that turns them into numbers |
 """

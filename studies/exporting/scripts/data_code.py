@@ -126,9 +126,9 @@ def _candidates(dataset: Dataset, splits: Splits, sha256: str) -> Iterator[DataC
         function, then = _READ[dataset.source]
         imports.add(f"from sklearn.datasets import {function}")
         read = f"x, y = {function}(return_X_y=True)\n{then}"
-    elif dataset.source == "keras.datasets.mnist":
+    elif dataset.source in ("keras.datasets.mnist", "keras.datasets.fashion_mnist"):
         imports.add("import keras")
-        read, drawn = "(x, y), _ = keras.datasets.mnist.load_data()\n", ["validation"]
+        read, drawn = f"(x, y), _ = {dataset.source}.load_data()\n", ["validation"]
     elif isinstance(dataset.read, partial) and dataset.read.func is read_parts:
         reads = str(dataset.read.args[0])
         with np.load(reads, allow_pickle=False) as file:

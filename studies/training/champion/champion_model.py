@@ -61,7 +61,7 @@ def save_champion(
         validated = spec.fold != ALL_FOLDS
         compared = model.compiled and validated
         metrics = evaluated(model, splits, spec.batch_size) if compared else {}
-        predictions = _predictions(model, splits, spec) if validated else ""
+        predictions = _predictions(study, model, splits, spec) if validated else ""
         if predictions:
             predictions_beside(folder).write_text(predictions, encoding="utf-8")
         save_for_mlflow(model, splits, requirements, folder, study.build)
@@ -91,10 +91,13 @@ def rebuilt(
     return model
 
 
-def _predictions(model: keras.Model, splits: AnySplits, spec: TrialSpec) -> str:
+def _predictions(
+    study: StudyDefinition, model: keras.Model, splits: AnySplits, spec: TrialSpec
+) -> str:
     """Returns what a model predicts of the validation data, as JSON; empty if it can't be shown."""
     try:
-        found = validation_predictions(model, splits, spec.number, spec.batch_size)
+        rule = getattr(study.data, "rule", None)
+        found = validation_predictions(model, splits, spec.number, spec.batch_size, rule)
         return "" if found is None else found.to_json()
     except Exception:
         # A model may predict in its own way, or can't. It is registered all the same.

@@ -45,6 +45,11 @@ def pictured(sample: Arrays, given: Given) -> tuple[bytes, dict[str, float | str
     return png, row
 
 
+def before_preprocessing(samples: np.ndarray, given: Given) -> np.ndarray:
+    """Returns samples of a single input as they were before preprocessing."""
+    return np.stack([_before_preprocessing(sample, "x", given) for sample in samples])
+
+
 def _before_preprocessing(array: np.ndarray, name: str, given: Given) -> np.ndarray:
     prepared = given.prepared.get(name)
     return array if prepared is None else np.asarray(prepared.undone(array[None])[0])

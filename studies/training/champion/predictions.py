@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from studies.data import StreamedSplits
+from studies.data.arrays.rules import by_rule
 from studies.data.parts.classes import class_labels
 from studies.data.structures import Arrays, map_arrays
 from studies.training.batches import as_keras_reads
-from studies.training.champion.pictured import pictured
+from studies.training.champion.pictured import before_preprocessing, pictured
 from studies.training.streamed_batches import StreamedBatches
 from tracking.records.validation_predictions import (
     MOST_CLASSES,
@@ -38,7 +39,11 @@ _Slice = tuple[Arrays, np.ndarray, np.ndarray]
 
 
 def validation_predictions(
-    model: keras.Model, splits: AnySplits, number: int, batch_size: int
+    model: keras.Model,
+    splits: AnySplits,
+    number: int,
+    batch_size: int,
+    rule: Callable[[Any], Any] | None = None,
 ) -> ValidationPredictions | None:
     """Returns what a model predicts of the validation data.
 
@@ -47,6 +52,7 @@ def validation_predictions(
         splits: The data.
         number: The trial's number.
         batch_size: Samples that it predicts at once; data in batches has its own.
+        rule: The function that made the targets; see `datasets.arrays`.
 
     Returns:
         The predictions, without run and epoch. None if the model has several outputs, or one that
@@ -56,7 +62,7 @@ def validation_predictions(
     start = 0
     for x, y, made in _slices(model, splits, batch_size):
         if counting is None:
-            counting = _counting(made, splits)
+            counting = _counting(made, splits, rule)
         if counting is None or not counting.add(start, x, y, _probabilities(model, made)):
             return None
         start += len(made)
@@ -106,12 +112,14 @@ def _probabilities(model: keras.Model, made: np.ndarray) -> np.ndarray:
         return np.asarray(1 / (1 + np.exp(-made)))
 
 
-def _counting(made: np.ndarray, splits: AnySplits) -> _Counting | None:
+def _counting(
+    made: np.ndarray, splits: AnySplits, rule: Callable[[Any], Any] | None
+) -> _Counting | None:
     """Returns what counts predictions of a shape; None if nothing does."""
     if made.ndim == 2 and made.shape[1] > 1:
         return _OfClasses(splits, made.shape[1])
     if made.ndim in (1, 2):
-        return _OfNumbers(splits)
+        return _OfNumbers(splits, rule)
     return None
 
 
@@ -203,8 +211,11 @@ class _OfClasses(_Counting):
 class _OfNumbers(_Counting):
     """Counts the predictions of a model with one number: a regression, or a probability."""
 
-    def __init__(self, splits: AnySplits) -> None:
+    def __init__(self, splits: AnySplits, rule: Callable[[Any], Any] | None) -> None:
         super().__init__(splits)
+        self._rule = rule
+        # Samples of one number each.
+        self._x: list[np.ndarray] = []
         self._truth: list[np.ndarray] = []
         self._made: list[np.ndarray] = []
         self._binary = True
@@ -216,6 +227,8 @@ class _OfNumbers(_Counting):
         true, made = y.reshape(-1).astype(np.float64), made.reshape(-1)
         self._truth.append(true)
         self._made.append(made)
+        if isinstance(x, np.ndarray) and x.size == len(x) and x.dtype.kind in "biuf":
+            self._x.append(x)
         zeros_and_ones = bool(((true == 0) | (true == 1)).all())
         self._binary &= zeros_and_ones and bool(((made >= 0) & (made <= 1)).all())
         if self._binary:
@@ -232,6 +245,11 @@ class _OfNumbers(_Counting):
             return _of_classes("binary", self, number, samples, counts, confusion)
         count = min(samples, MOST_POINTS)
         chosen = np.linspace(0, samples - 1, count).round().astype(np.int64)
+        x = np.concatenate(self._x) if len(self._x) == len(self._truth) else None
+        given = None if x is None else before_preprocessing(x[chosen], self._given)
+        ruled: Sequence[float] = ()
+        if self._rule is not None and given is not None:
+            ruled = by_rule(self._rule, given).tolist()
         return ValidationPredictions(
             run_id="",
             trial=number,
@@ -240,6 +258,9 @@ class _OfNumbers(_Counting):
             samples=samples,
             truth=tuple(truth[chosen].tolist()),
             predicted=tuple(made[chosen].tolist()),
+            feature=() if given is None else tuple(given.reshape(-1).tolist()),
+            feature_name=next((c[0][0] for c in self._given.columns.values()), "x"),
+            rule=tuple(ruled),
         )
 
 

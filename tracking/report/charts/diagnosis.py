@@ -9,6 +9,7 @@ from typing import Any
 import altair as alt
 
 from tracking.diagnosis.findings import Finding
+from tracking.diagnosis.value_fits import CHECK as FITS
 from tracking.records import Objective
 from tracking.report.axes import HyperparameterAxis
 from tracking.report.charts import theme
@@ -41,7 +42,7 @@ def picture(
     elif "expected" in first:
         drawn, height = _isolated(rows, objective, finding.parameter), max(90, 44 * len(rows))
     elif "epoch" in first:
-        drawn = _curves(rows, objective, finding)
+        drawn = _curves(rows, rows, objective, finding.check)
     elif "rank" in first:
         drawn = _ranked(rows, objective)
     elif "early" in first:
@@ -49,6 +50,27 @@ def picture(
     else:
         drawn, height = _batch_sizes(rows), max(80, 34 * len(rows))
     return theme.finished(drawn, f"finding_{place}", finding.title, height, finding.verdict)
+
+
+def value_fit(
+    rows: list[Mapping[str, Any]], every: list[Mapping[str, Any]], objective: Objective, name: str
+) -> alt.LayerChart:
+    """Returns the curves of the best trial with a value.
+
+    Args:
+        rows: Its points; see `value_fits`.
+        every: Those of all values, which share a scale.
+        objective: The study's objective.
+        name: The chart's name.
+    """
+    best = next(row["epoch"] for row in rows if row["best"])
+    return theme.finished(
+        _curves(rows, every, objective, FITS),
+        name,
+        f"{rows[0]['label']} {rows[0]['fit']}",
+        170,
+        f"{objective.metric} by epoch on validation and training data, best at epoch {best}.",
+    )
 
 
 def _table(rows: list[Mapping[str, Any]]) -> alt.Chart:
@@ -163,14 +185,17 @@ def _isolated(
 
 
 def _curves(
-    rows: list[Mapping[str, Any]], objective: Objective, finding: Finding
+    rows: list[Mapping[str, Any]], every: list[Mapping[str, Any]], objective: Objective, check: str
 ) -> alt.LayerChart:
-    """The best trials by epoch: validation, with each one's best epoch, and training dashed."""
+    """Trials by epoch: validation, with each one's best epoch, and training dashed.
+
+    They are drawn on the scale of ``every``.
+    """
     of_objective = "training" in rows[0]
     title = objective.metric
     if not of_objective:
-        title = "loss" if finding.check == "rising loss" else "val_loss"
-    scale = _scale(rows, objective, "value", "training")
+        title = "loss" if check == "rising loss" else "val_loss"
+    scale = _scale(every, objective, "value", "training")
     if not of_objective:
         scale = alt.Scale(zero=False, nice=True)
     x = theme.whole_numbers("epoch", "epoch", [row["epoch"] for row in rows], 1)

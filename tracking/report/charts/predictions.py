@@ -9,6 +9,7 @@ from tracking.report.charts import theme
 from tracking.report.formats import significant
 
 _MOST_LABELED = 25
+_TARGET, _FOUND, _RULE = "target", "found", "true"
 
 
 def confusion_matrix(found: ValidationPredictions) -> alt.LayerChart:
@@ -86,6 +87,77 @@ def truth(found: ValidationPredictions) -> alt.LayerChart:
         f"The champion's prediction of {len(rows)} validation samples against their targets; on "
         "the dashed line both are equal.",
     )
+
+
+def by_feature(found: ValidationPredictions) -> alt.LayerChart:
+    """Returns the targets and predictions by the only feature, with the rule that made them."""
+    order = sorted(range(len(found.feature)), key=found.feature.__getitem__)
+    kinds = {_TARGET: found.truth, _FOUND: found.predicted, _RULE: found.rule}
+    rows = [
+        {"x": significant(found.feature[i]), "y": significant(values[i]), "kind": kind}
+        for kind, values in kinds.items()
+        if values
+        for i in order
+    ]
+    told = [kind for kind, values in kinds.items() if values]
+    table = alt.Chart(alt.InlineData(values=rows)).encode(
+        x=alt.X("x:Q", title=found.feature_name, scale=alt.Scale(zero=False, nice=True)),
+        y=alt.Y("y:Q", title="target", scale=alt.Scale(zero=False, nice=True)),
+        color=alt.Color(
+            "kind:N",
+            sort=None,
+            title=None,
+            scale=alt.Scale(domain=told, range=[theme.GREY, theme.BLUE, theme.ORANGE][: len(told)]),
+            legend=alt.Legend(orient="top"),
+        ),
+    )
+
+    def of(kind: str) -> alt.Chart:
+        return table.transform_filter(f"datum.kind == '{kind}'")
+
+    layers = [
+        of(_TARGET).mark_point(filled=True, size=28, opacity=0.6),
+        of(_FOUND).mark_line(strokeWidth=2.5),
+    ]
+    if found.rule:
+        # In front and dashed: where both agree, both can be seen.
+        layers.append(of(_RULE).mark_line(strokeWidth=2.5, strokeDash=[6, 5]))
+    return theme.finished(
+        theme.layers(*layers),
+        "by_feature",
+        "What was found, and what is true" if found.rule else "Prediction by feature",
+        320,
+        equations(found) or f"Targets and predictions of {len(order)} samples.",
+    )
+
+
+def equations(found: ValidationPredictions) -> str:
+    """Returns the line that was found, and the true one, as equations; empty if it is no line."""
+    line = _line(found.feature, found.predicted)
+    if line is None:
+        return ""
+    told = f"Found: {_equation(line, found.feature_name)}."
+    true = _line(found.feature, found.rule)
+    return told if true is None else f"{told} True: {_equation(true, found.feature_name)}."
+
+
+def _line(x: tuple[float, ...], y: tuple[float, ...]) -> tuple[float, float] | None:
+    """Returns the slope and the intercept of points on a line; None if they are on none."""
+    if len(y) < 3 or len(set(x)) < 3:
+        return None
+    first, last = min(range(len(x)), key=x.__getitem__), max(range(len(x)), key=x.__getitem__)
+    slope = (y[last] - y[first]) / (x[last] - x[first])
+    intercept = y[first] - slope * x[first]
+    # Predictions are float32.
+    near = 1e-4 * max(map(abs, y), default=0.0)
+    on_it = all(abs(b - slope * a - intercept) <= near for a, b in zip(x, y, strict=True))
+    return (slope, intercept) if on_it else None
+
+
+def _equation(line: tuple[float, float], name: str) -> str:
+    slope, intercept = line
+    sign = "-" if intercept < 0 else "+"
+    return f"y = {slope:.3g} {name} {sign} {abs(intercept):.3g}"
 
 
 def _distinct(names: tuple[str, ...]) -> list[str]:

@@ -1,0 +1,66 @@
+"""Does what reads digits tell a shirt from a coat?
+
+70,000 images of clothes in ten classes, of the same size and number as MNIST's, and made to be
+harder (Xiao et al. 2017, arXiv:1708.07747). The network is that of the study `mnist`.
+
+Keras downloads the images (30 MB) when they are first needed. Where there is no network, give
+them as an npz file with the arrays x_train, y_train, x_test and y_test:
+
+    kerastudy launch fashion-mnist --data fashion_mnist.npz
+    KERASTUDY_DATA=fashion_mnist.npz kerastudy launch fashion-mnist
+
+Look at the report's confusion matrix. Shirts, T-shirts, pullovers and coats are taken for each
+other, for at 28 by 28 pixels they resemble each other. A dense network knows nothing of shapes; a
+convolutional one does, see the study `convolutional`.
+"""
+
+import keras
+
+import kerastudy as ks
+
+EPOCHS, BATCH_SIZE = 10, 128
+# 48,000 of the 60,000 images are for training.
+STEPS = 48_000 // BATCH_SIZE
+
+output = ks.outputs.classes(10)
+
+
+def build(hp):
+    """Returns a compiled network for images of 28 by 28 bytes."""
+    model = keras.Sequential(
+        [
+            keras.layers.Input((28, 28)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(hp["units"], activation=hp["activation"]),
+            keras.layers.Dropout(hp["dropout"]),
+            output.layer(),
+        ]
+    )
+    # From the highest rate down to 0, along a cosine.
+    rate = keras.optimizers.schedules.CosineDecay(hp["learning_rate"], EPOCHS * STEPS)
+    model.compile(
+        optimizer=keras.optimizers.Adam(rate),
+        loss=output.loss,
+        metrics=output.metrics,
+    )
+    return model
+
+
+study = ks.Study(
+    "fashion-mnist",
+    data=ks.datasets.fashion_mnist(),
+    build=build,
+    space=ks.SearchSpace(
+        ks.learning_rate(1e-3, 5e-3),
+        ks.units(256, 768),
+        ks.activation(["relu", "gelu"]),
+        ks.dropout(),
+    ),
+    objective="val_accuracy",
+    trials=8,
+    epochs=EPOCHS,
+    batch_size=BATCH_SIZE,
+    notes="Clothes by one hidden layer: how wide, how fast, with which activation, and "
+    "how much dropout?",
+)
