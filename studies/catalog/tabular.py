@@ -1,4 +1,4 @@
-"""What is a house worth? Numbers, categories and gaps in one table.
+"""What is a house worth, by a table with gaps?
 
 1,000 houses that are made here: their area, their rooms, the year in which they were built, a
 garden, the district and the heating; and the price, in thousands. A square metre costs three times
