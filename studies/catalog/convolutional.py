@@ -1,4 +1,4 @@
-"""What does a convolution know that a dense layer has to learn?
+"""What does a convolution know that Dense does not?
 
 A dense layer gets 64 pixels and does not know which ones are neighbours: shuffle them all, and it
 learns as well. A convolution looks at 3 by 3 neighbours, with the same weights everywhere. So it

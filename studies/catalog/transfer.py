@@ -1,4 +1,4 @@
-"""What is a network worth that has learnt something else?
+"""What is a network worth that has learnt before?
 
 Two convolutional layers have learnt to tell the digits 0 to 4 apart. Now there are 50 images of
 the digits 5 to 9, ten of each. Is it better to begin anew, to keep what the layers know and train
