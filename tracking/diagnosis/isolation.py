@@ -222,7 +222,7 @@ def _verdict(
 
 def _listed(told: Sequence[str]) -> str:
     left = len(told) - _MOST_LISTED
-    return ", ".join(told[:_MOST_LISTED]) + (f" and {left} more by more" if left > 0 else "")
+    return ", ".join(told[:_MOST_LISTED]) + (f" and {left} more" if left > 0 else "")
 
 
 def _change(
