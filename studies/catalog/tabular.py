@@ -14,8 +14,11 @@ What was found, as the mean error in thousands: always the mean price, 140; a li
 one-hot columns, 36, as it can't multiply metres by the district; scikit-learn's boosted trees, 20;
 the network, 15.5 after 20 trials. Nothing gets below 12, the noise that was put in.
 
-What to look at: is a learned vector (`embedding` of 1 and more) better than one-hot (0)? Predict
-new houses by the champion: it takes the columns of the table, gaps included.
+What to look at: is a learned vector (`embedding` of 1 and more) better than one-hot (0)? The best
+trials may have vectors, but that is the sampler's habit: with all else alike, four trainings gave
+a mean error of 17.7 (16.2 to 19.5) for vectors of 3, and of 17.5 (16.9 to 18.4) for one-hot.
+Vectors pay where a column has hundreds of categories, not five. Then predict new houses by the
+champion: it takes the columns of the table, gaps included.
 
     kerastudy launch tabular
     kerastudy predict tabular --input new_houses.csv

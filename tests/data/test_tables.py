@@ -169,6 +169,18 @@ def test_targets_of_parts_are_of_the_same_kind() -> None:
         datasets.dataframe(counted, target="y", test=counted / 4).load()
 
 
+def test_the_layers_of_a_champion_make_the_same_bits_of_columns(tmp_path: Path) -> None:
+    table = houses(2000).drop(columns="id")
+    splits = datasets.dataframe(table, target="price", test=table).load()
+    rows = splits.unseal_test().x
+    assert isinstance(rows, np.ndarray)
+    plain = keras.Sequential([keras.Input(rows.shape[1:]), keras.layers.Identity()])
+    served = served_model(plain, splits.train.x, splits.given)
+    served.save(tmp_path / "model.keras")
+    for model in (served, keras.models.load_model(tmp_path / "model.keras")):
+        assert np.array_equal(model.predict(model_columns(model, table), verbose=0), rows)
+
+
 @pytest.mark.parametrize("missing", [None, "[UNK]"])
 def test_a_table_of_one_category(missing: str | None) -> None:
     """No numbers, and a text that Keras uses for unknown ones."""

@@ -104,7 +104,11 @@ def _row(inputs: dict[str, Any], table: FittedTable, names: _Names) -> Any:
         given = [inputs[column.name] for column in table.numbers]
         numbers = ops.concatenate(given, axis=1) if len(given) > 1 else given[0]
         scaled = keras.layers.Rescaling(
-            list(table.scale), list(table.offset), dtype="float64", name=names.free("standardized")
+            # Keras reads lists as float32.
+            np.array(table.scale),
+            np.array(table.offset),
+            dtype="float64",
+            name=names.free("standardized"),
         )(numbers)
         # A missing number is NaN.
         missing = ops.isnan(numbers)
