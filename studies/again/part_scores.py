@@ -66,7 +66,8 @@ def scores_in_worker(
     from studies.training.scoring.scorer import NotScoredError
 
     try:
-        splits: Any = session.splits_of(Hyperparameters(space, spec.values, number=spec.built_as))
+        hp = Hyperparameters(space, spec.values, number=spec.built_as)
+        splits: Any = session.splits_of(hp, spec.fold)
         model = rebuilt(session.study, space, splits, spec, checkpoint)
         metric = spec.objective.metric
         recorded: float | None = best.value

@@ -10,7 +10,14 @@ from pathlib import Path
 
 from search_spaces.errors import WorkerError
 from tracking.history.study_history import StudyHistory
-from tracking.records import Decision, EndedTrial, EpochResult, TrialResult, TrialSpec
+from tracking.records import (
+    ALL_FOLDS,
+    Decision,
+    EndedTrial,
+    EpochResult,
+    TrialResult,
+    TrialSpec,
+)
 from tracking.store.atomic import replacing
 from tracking.store.checkpoints import CheckpointError, check_checkpoint, recorded_checkpoints
 
@@ -76,6 +83,11 @@ def trainings_of(trial: EndedTrial) -> list[RecordedTraining]:
         )
         for spec, each in zip(specs, trainings, strict=True)
     ]
+
+
+def validated_trainings(trial: EndedTrial) -> list[RecordedTraining]:
+    """Returns the trainings of a finished trial that have validation samples to score."""
+    return [each for each in trainings_of(trial) if each.spec.fold != ALL_FOLDS]
 
 
 class Rerun:

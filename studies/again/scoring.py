@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from search_spaces.errors import StudyError, StudyNotFoundError
 from studies.again.part_scores import PartScores, scores_in_worker
 from studies.again.recorded_worker import recorded_worker
-from studies.again.reruns import RecordedTraining, Rerun, trainings_of
+from studies.again.reruns import RecordedTraining, Rerun, validated_trainings
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.worker import WorkerExecutor
 from studies.progress import NoProgress, Progress
@@ -17,7 +18,7 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.trial_scores import scores_of
 from tracking.records import BestEpoch, EndedTrial, TrialTask
 from tracking.scores.sample_scores import SampleScores
-from tracking.scores.score_files import ScoresError, write_scores
+from tracking.scores.score_files import ScoresError, read_scores, write_scores
 from tracking.store.checkpoints import CheckpointError, check_checkpoint
 
 
@@ -69,7 +70,10 @@ def score_trial(
                 f"The data of trial {number} has changed: its digest was "
                 f"{trial.spec.data_digest[:16]}… and is {now[:16]}…, so it can't be scored."
             )
-        for training, best in zip(trainings_of(trial), _bests(trial), strict=True):
+        for training, best in zip(validated_trainings(trial), _bests(trial), strict=True):
+            if training.spec.fold is not None:
+                _score_fold(history, trial, training, worker, progress)
+                continue
             weights = _weights(history, trial, training, worker, Path(folder), progress)
             scored: PartScores = worker.ask(
                 scores_in_worker,
@@ -87,6 +91,41 @@ def score_trial(
                     f"The scores {str(path)!r} cannot be written: {error.strerror or error}."
                 ) from None
     return scores_of(history, trial)
+
+
+def _score_fold(
+    history: StudyHistory,
+    trial: EndedTrial,
+    training: RecordedTraining,
+    worker: WorkerExecutor,
+    progress: Progress,
+) -> None:
+    """Makes the scores of a fold again, if they are missing: it has no checkpoint."""
+    spec = training.spec
+    path = history.files.scores(spec.number, spec.repeat)
+    with suppress(ScoresError):
+        read_scores(path, weights_sha256=training.weights_sha256)
+        return
+    progress.say(
+        f"fold {spec.repeat + 1} of trial {spec.number} has no scores: training it again, "
+        f"{training.epochs} epochs"
+    )
+    progress.trial_begins(spec)
+    recorded = epoch_metrics(history.store, training.run_id)
+    rerun = Rerun(training, trial.cut_short, recorded, progress.epoch_ended)
+    with tempfile.TemporaryDirectory() as folder:
+        unused = Path(folder) / "fold.weights.h5"
+        space = history.description.space
+        worker.submit(TrialTask(spec, space, unused, scores=path, scores_of="every"))
+        while not rerun.ended:
+            worker.wait(rerun)
+    progress.trial_gone(spec.number)
+    if not rerun.same_weights or not path.is_file():
+        path.unlink(missing_ok=True)
+        why = "it did not get the same weights again"
+        if rerun.same_weights and rerun.result is not None:
+            why = rerun.result.unscored
+        raise StudyError(f"Fold {spec.repeat + 1} of trial {spec.number} can't be scored: {why}.")
 
 
 def _bests(trial: EndedTrial) -> list[BestEpoch]:

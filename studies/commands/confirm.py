@@ -28,7 +28,11 @@ if TYPE_CHECKING:
     help="Fresh seeds for the test part, and the most new seeds of a racer; 5 or more.",
 )
 @click.option(
-    "--budget", type=int, default=16, show_default=True, help="Trainings of the race, in all."
+    "--budget",
+    type=int,
+    default=16,
+    show_default=True,
+    help="Trainings of the race, in all; of a cross-validated study each is of all folds.",
 )
 @click.option("--no-test", is_flag=True, help="Leave the sealed test part sealed.")
 @click.option(
@@ -71,7 +75,8 @@ def confirm_command(
     the best trials race under new seeds: 8 under one, the best 4 under another, the best 2 under
     two more. Then the winner and the space's declared defaults are trained under 5 further seeds,
     and the sealed test part is read, once. After r readings of it, by evaluate too, intervals are
-    of the level 1 - 0.05/r.
+    of the level 1 - 0.05/r. Of a cross-validated study the race is on its folds; the test part is
+    read by models that are trained on all of them.
 
     Everything is recorded below the study. Stop it with Ctrl-C, and run it again to resume: no
     training runs twice. If nothing has changed since, it shows what is recorded.
@@ -132,10 +137,11 @@ def _columns(found: Confirmation) -> list[list[str]]:
 def _row(racer: Racer, part: str) -> list[str]:
     values = [each for each in racer.values if each is not None]
     failed = len(racer.values) - len(values)
+    without = "infeasible" if failed else ""
     return [
         "" if racer.trial < 0 else f"{racer.trial}",
-        f"{statistics.fmean(values):.4g}" if values else "infeasible",
-        f"{len(racer.values)}",
+        f"{statistics.fmean(values):.4g}" if values else without,
+        f"{len(racer.values)}" if racer.values else "",
         f"{racer.model_parameters:,}" if racer.model_parameters else "",
         f"{racer.epochs}",
         ", ".join(filter(None, (part, f"{failed} infeasible" if failed else ""))),

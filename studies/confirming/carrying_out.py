@@ -131,11 +131,11 @@ def _confirmed(
     digest = history.description.data.digests.get("test", "")
     if plan.tests:
         progress.say_all(warning_of(earlier_readings(history, digest, runs.run_id)))
-    race = sum(each.trainings for each in plan.rounds)
+    race, folds = plan.race_size, f" on {plan.folds} folds each" if plan.folds else ""
     tested = f", {2 * len(plan.test_seeds)} for the test part" if plan.tests else ""
     progress.begin_trainings(
         f"confirming {history.description.name}: {race} trainings of a race of "
-        f"{len(plan.racers)} trials{tested}",
+        f"{len(plan.racers)} trials{folds}{tested}",
         history.description.objective,
         done.count_of(plan),
         plan.trainings,

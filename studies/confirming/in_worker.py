@@ -33,7 +33,7 @@ def check_scored_in_worker(session: Session, spec: TrialSpec, space: SearchSpace
     metric = spec.objective.metric
     try:
         hp = Hyperparameters(space, spec.values, number=spec.built_as)
-        splits: Any = session.splits_of(hp)
+        splits: Any = session.splits_of(hp, spec.fold)
         if isinstance(splits, StreamedSplits):
             # Reading the stream takes as long as scoring it.
             return

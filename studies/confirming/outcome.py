@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from search_spaces.errors import StatisticsError
-from studies.confirming.plan import DEFAULTS, Plan, Training
+from studies.confirming.one_seed import value_at
+from studies.confirming.plan import DEFAULTS, Plan
 from studies.confirming.trainings import Trainings
 from tracking.records.confirmations import Confirmation, Corrected, Interval, Racer
 from tracking.scores.sample_scores import SampleScores
@@ -18,6 +19,9 @@ from tracking.statistics.gain import gain
 from tracking.statistics.losses import heavy_tails
 from tracking.statistics.one_standard_error import Contender, recommended
 from tracking.statistics.readings import level_of_reading
+
+RaceScores = Mapping[tuple[int, int], SampleScores]
+"""Validation scores by racer and place of the race's seed, from 0."""
 
 # Pseudo-values of more samples are of groups of them.
 _MOST_PSEUDO_VALUES = 1000
@@ -45,19 +49,16 @@ class TestReading:
     note: str = ""
 
 
-def contender(
-    plan: Plan, done: Trainings, trial: int, scores: Mapping[str, SampleScores]
-) -> Contender | None:
+def contender(plan: Plan, done: Trainings, trial: int, scores: RaceScores) -> Contender | None:
     """Returns a racer with its scores; None if a training of it is infeasible.
 
     Args:
         plan: The plan.
         done: Has its trainings.
         trial: Its number.
-        scores: Validation scores by the trainings' identities.
+        scores: Validation scores.
     """
-    trainings = raced(plan, done, trial)
-    found = [scores.get(each.identity) for each in trainings]
+    found = [scores.get((trial, place)) for place in raced(plan, done, trial)]
     known = [each for each in found if each is not None]
     if not known or len(known) < len(found):
         return None
@@ -65,26 +66,37 @@ def contender(
     return Contender(trial, score_matrix(known), racer.model_parameters, racer.epochs)
 
 
-def raced(plan: Plan, done: Trainings, trial: int) -> list[Training]:
-    """Returns the trainings of a racer that have run."""
-    return [each for each in plan.race_trainings(trial, 0, len(plan.seeds)) if done.knows(each)]
+def raced(plan: Plan, done: Trainings, trial: int) -> list[int]:
+    """Returns the places, from 0, of the seeds under which a racer has run."""
+    places = range(len(plan.seeds))
+    return [p for p in places if all(map(done.knows, plan.trainings_at(trial, p)))]
 
 
 def racer_of(plan: Plan, done: Trainings, trial: int) -> Racer:
-    """Returns a trial's part in the race; that of the defaults is under the fresh seeds."""
-    trainings = plan.test_trainings(trial) if trial == DEFAULTS else raced(plan, done, trial)
+    """Returns a trial's part in the race; that of the defaults is under the fresh seeds.
+
+    Those of folds have no value then: they are trained on all samples.
+    """
+    values: list[float | None]
+    if trial == DEFAULTS:
+        trainings = plan.test_trainings(trial)
+        values = [] if plan.folds else [done.value(each) for each in trainings]
+    else:
+        places = raced(plan, done, trial)
+        trainings = [each for place in places for each in plan.trainings_at(trial, place)]
+        values = [value_at(plan, done, trial, place) for place in places]
     results = [done.result(each) for each in trainings]
     spec = plan.default if trial == DEFAULTS else plan.racer(trial).spec
     return Racer(
         trial,
-        tuple(done.value(each) for each in trainings),
+        tuple(values),
         max((each.model_parameters for each in results), default=0),
         spec.epochs,
     )
 
 
 def smallest_as_good(
-    plan: Plan, done: Trainings, winner: int, scores: Mapping[str, SampleScores]
+    plan: Plan, done: Trainings, winner: int, scores: RaceScores
 ) -> tuple[int, str]:
     """Returns the smallest racer that is as good as the winner, and why if it can't be known."""
     first = contender(plan, done, winner, scores)
@@ -182,7 +194,7 @@ def make_outcome(
     *,
     run_id: str,
     corrected: Corrected | None,
-    scores: Mapping[str, SampleScores],
+    scores: RaceScores,
     reading: TestReading | None,
     notes: Sequence[str],
 ) -> Confirmation:
@@ -194,7 +206,7 @@ def make_outcome(
         ranking: The racers, best first.
         run_id: The confirmation's run.
         corrected: The corrected value, or None.
-        scores: Validation scores by the trainings' identities.
+        scores: Validation scores.
         reading: The reading of the test part, or None.
         notes: What a reader must know, in sentences.
     """

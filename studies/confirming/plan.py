@@ -11,11 +11,18 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from search_spaces.errors import StudyError
-from studies.definition.seeds import confirmation_seed, race_seed
+from studies.definition.seeds import confirmation_seed, fold_seed, race_seed
 from studies.definition.settings import check_count, is_count
 from studies.running.specs import spec_of
 from tracking.history.study_history import StudyHistory
-from tracking.records import EndedTrial, Proposal, TrainerName, TrialRecord, TrialSpec
+from tracking.records import (
+    ALL_FOLDS,
+    EndedTrial,
+    Proposal,
+    TrainerName,
+    TrialRecord,
+    TrialSpec,
+)
 from tracking.records.verified import differs
 from tracking.statistics.race import Round, rounds
 
@@ -34,7 +41,7 @@ class ConfirmOptions:
     Attributes:
         top: The best trials that race, at least 2.
         seeds: Fresh seeds for the test part, at least 5; the most new seeds of a racer, too.
-        budget: Trainings of the race.
+        budget: Trainings of the race; all folds under one seed count as one.
         test: Whether to read the test part.
 
     Raises:
@@ -99,7 +106,9 @@ class Training:
     def name(self) -> str:
         """What people see of it."""
         who = "defaults" if self.trial == DEFAULTS else f"#{self.trial}"
-        return f"{who} · seed {self.place}"
+        fold = self.spec.fold
+        part = "all folds" if fold == ALL_FOLDS else "" if fold is None else f"fold {fold + 1}"
+        return " · ".join(filter(None, (who, f"seed {self.place}", part)))
 
 
 @dataclass(frozen=True)
@@ -149,6 +158,18 @@ class Plan:
         return dataclasses.replace(spec, begun_as=same[0].built_as) if same else spec
 
     @property
+    def folds(self) -> int:
+        """Folds of a trial, or 0."""
+        return self.history.description.folds
+
+    @cached_property
+    def default_trial(self) -> EndedTrial | None:
+        """The best trial with the default values, or None."""
+        trials = self.history.top(len(self.history.trials))
+        found = [each for each in trials if each.spec.values == self.default.values]
+        return next((t for t in found if t.code_digest == self.reported.code_digest), None)
+
+    @property
     def default_racer(self) -> EndedTrial | None:
         """The racer with the default values, or None."""
         found = [each for each in self.racers if each.spec.values == self.default.values]
@@ -161,17 +182,52 @@ class Plan:
     def race_trainings(self, trial: int, first: int, count: int) -> list[Training]:
         """Returns a racer's trainings under some of the race's seeds."""
         places = range(first, first + count)
-        return [self._training(trial, place + 1, self.seeds[place]) for place in places]
+        return [each for place in places for each in self.trainings_at(trial, place)]
+
+    def trainings_at(self, trial: int, place: int) -> list[Training]:
+        """Returns a racer's trainings under one seed of the race: one, or one for each fold.
+
+        Args:
+            trial: The racer.
+            place: Of the seed, from 0.
+        """
+        spec, seed = self.racer(trial).spec, self.seeds[place]
+        if not self.folds:
+            return [self._training(trial, place + 1, dataclasses.replace(spec, seed=seed))]
+        specs = [
+            dataclasses.replace(spec, seed=fold_seed(seed, fold), fold=fold)
+            for fold in range(self.folds)
+        ]
+        return [self._training(trial, place + 1, each) for each in specs]
 
     def test_trainings(self, trial: int) -> list[Training]:
-        """Returns the trainings that the test part is read with, of a trial or the defaults."""
+        """Returns the trainings that the test part is read with, of a trial or the defaults.
+
+        Those of a cross-validated study are on all folds together, up to the best common epoch of
+        the recorded trial; of defaults that no trial has there are none.
+        """
+        if self.folds:
+            recorded = self.default_trial if trial == DEFAULTS else self.racer(trial)
+            if recorded is None:
+                return []
+            spec = recorded.whole_spec
+        else:
+            spec = self.default if trial == DEFAULTS else self.racer(trial).spec
         begin = len(self.seeds) + 1
-        return [self._training(trial, begin + i, seed) for i, seed in enumerate(self.test_seeds)]
+        return [
+            self._training(trial, begin + i, dataclasses.replace(spec, seed=seed))
+            for i, seed in enumerate(self.test_seeds)
+        ]
 
     @property
     def trainings(self) -> int:
         """How many trainings it has in all, if none is recorded."""
-        return sum(each.trainings for each in self.rounds) + 2 * len(self.test_seeds)
+        return self.race_size + 2 * len(self.test_seeds)
+
+    @property
+    def race_size(self) -> int:
+        """The trainings of the race, each fold one."""
+        return sum(each.trainings for each in self.rounds) * max(self.folds, 1)
 
     def to_json(self) -> str:
         """Returns the plan as it is recorded; a resumed one is found by it."""
@@ -186,15 +242,15 @@ class Plan:
             "data": self.reported.data_digest,
             "code": self.reported.code_digest,
         }
+        if self.folds:
+            fields["folds"] = self.folds
         return json.dumps(fields, ensure_ascii=False)
 
-    def _training(self, trial: int, place: int, seed: int) -> Training:
-        spec = self.default if trial == DEFAULTS else self.racer(trial).spec
+    def _training(self, trial: int, place: int, spec: TrialSpec) -> Training:
         spec = dataclasses.replace(
             spec,
             number=0,
             attempt=1,
-            seed=seed,
             goes_on_from=None,
             initial_epoch=0,
             repeat=0,
@@ -220,12 +276,6 @@ def make_plan(history: StudyHistory, options: ConfirmOptions) -> Plan:
         StudyError: If it has too few trials with a value, or the budget is too small.
     """
     description = history.description
-    if description.folds:
-        raise StudyError(
-            f"The study {description.name!r} is cross-validated, and a race under new seeds needs "
-            "one validation part. `kerastudy show` corrects its best value without training; "
-            "`kerastudy evaluate` reads the test part."
-        )
     trials = history.top(len(history.trials))
     if len(trials) < 2:
         raise StudyError(_too_few(history, len(trials)))

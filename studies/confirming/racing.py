@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from search_spaces.errors import StudyError
+from studies.confirming.one_seed import scores_at, value_at, why_infeasible
 from studies.confirming.outcome import raced
 from studies.confirming.plan import DEFAULTS, Plan
 from studies.confirming.trainings import Trainings
@@ -29,34 +30,32 @@ def run_race(plan: Plan, done: Trainings) -> list[int]:
         further = plan.test_trainings(DEFAULTS) if planned is plan.rounds[-1] else []
         done.run(wanted, further)
         seeds += planned.seeds
-        values = {
-            n: [done.value(each) for each in plan.race_trainings(n, 0, seeds)] for n in staying
-        }
+        values = {n: [value_at(plan, done, n, p) for p in range(seeds)] for n in staying}
         staying = list(survivors(values, len(staying), description.objective.direction))
     if all(value is None for value in values[staying[0]]):
-        first = plan.race_trainings(staying[0], 0, 1)[0]
+        first = plan.trainings_at(staying[0], 0)
         raise StudyError(
             f"The trainings of {description.name!r} under new seeds are all infeasible: "
-            f"{done.result(first).reason.rstrip('.')}. Mend that, and confirm again."
+            f"{why_infeasible(done, first)}. Mend that, and confirm again."
         )
     return [*staying, *out]
 
 
 def scores_of_race(
     plan: Plan, done: Trainings, ranking: Sequence[int]
-) -> tuple[dict[str, SampleScores], str]:
+) -> tuple[dict[tuple[int, int], SampleScores], str]:
     """Returns the scores of validation samples of the race's trainings.
 
     Returns:
-        By identity; and why there are none, in a sentence, or empty.
+        By racer and place of the seed, from 0; and why there are none, in a sentence, or empty.
     """
     found = {}
     try:
         for number in ranking:
-            for training in raced(plan, done, number):
-                scores = done.validation_scores(training)
+            for place in raced(plan, done, number):
+                scores = scores_at(plan, done, number, place)
                 if scores is not None:
-                    found[training.identity] = scores
+                    found[number, place] = scores
     except StudyError as error:
         return {}, str(error)
     return found, ""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from studies.again.part_scores import PartScores, scores_in_worker
-from studies.again.reruns import Rerun, trainings_of
+from studies.again.reruns import Rerun, validated_trainings
 from studies.confirming.executors import AnyExecutor
 from studies.confirming.plan import trainer_of
 from studies.progress import Progress
@@ -68,7 +68,7 @@ class _Rescoring:
         """Trains trials, and checks their scores."""
         waiting: deque[Rerun] = deque()
         for trial in trials:
-            for training in trainings_of(trial):
+            for training in validated_trainings(trial):
                 recorded = epoch_metrics(self._history.store, training.run_id)
                 rerun = Rerun(training, trial.cut_short, recorded, lambda epoch, differs: None)
                 self._reruns[training.spec.number, training.spec.repeat] = rerun
@@ -113,6 +113,7 @@ class _Rescoring:
                 self._weights(spec),
                 trainer=self._trainer,
                 scores=self._history.files.scores(spec.number, spec.repeat),
+                scores_of="best" if spec.fold is None else "every",
             )
         )
 
@@ -127,7 +128,12 @@ class _Rescoring:
             return
         try:
             read_scores(path, weights_sha256=digest)
-        except ScoresError:
+        except ScoresError as error:
+            if spec.fold is not None:
+                # There are no weights of folds.
+                why = result.unscored or error
+                self._progress.say(f"warning: trial {spec.number} can't be scored: {why}")
+                return
             scored: PartScores = self._executor.ask(
                 scores_in_worker,
                 spec,

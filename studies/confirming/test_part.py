@@ -64,7 +64,7 @@ def read_test_part(
         scores.get(DEFAULTS, {}),
         digest,
         len(earlier) + 1,
-        _not_paired(found),
+        _not_paired(plan, found),
     )
     if not before:
         record_evaluation(history, _evaluation(plan, done, runs, winner, reading, now))
@@ -93,13 +93,18 @@ def warning_of(earlier: Sequence[Evaluation]) -> list[str]:
     return [f"warning: {said} The intervals are of {level:.3g} % instead of 95 %."]
 
 
-def _not_paired(found: Mapping[int, Mapping[int, PartScores]]) -> str:
+def _not_paired(plan: Plan, found: Mapping[int, Mapping[int, PartScores]]) -> str:
     """Returns why winner and defaults do not compare, in a sentence, or an empty text."""
     targets = {each.targets for scores in found.values() for each in scores.values()}
     if len(targets) > 1:
         return (
             "The defaults have other test samples than the winner, as the data depends on "
             "hyperparameters: there is no gain to measure."
+        )
+    if plan.folds and plan.default_trial is None:
+        return (
+            "No trial has the defaults' values, so the epoch to train them for is not known, and "
+            "there is no gain to measure. A study that tries them first (try_defaults) has one."
         )
     return "" if all(found.values()) else "All trainings of the defaults are infeasible."
 
@@ -116,9 +121,10 @@ def _evaluation(
     described, trial = plan.history.description, plan.racer(winner)
     assert trial.best is not None, "it races"
     trained = [done.value(each) for each in plan.test_trainings(winner)]
+    validated = statistics.fmean(each for each in trained if each is not None)
     measured = Measured(
         statistics.fmean(each.value for each in reading.winner.values()),
-        validation=statistics.fmean(each for each in trained if each is not None),
+        validation=trial.best.value if plan.folds else validated,
     )
     with suppress(StatisticsError):
         interval = on_test_part(plan, reading)[0]

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import shutil
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from search_spaces.errors import StudyError
 from studies.again.part_scores import Part, PartScores, scores_in_worker
 from studies.confirming.executors import AnyExecutor
 from studies.confirming.plan import DEFAULTS, Plan, Training
 from studies.progress import Progress
 from tracking.history.confirmations import ConfirmationTraining
+from tracking.history.curves import epoch_metrics
 from tracking.history.trial_scores import best_scores
 from tracking.records import (
+    ALL_FOLDS,
     Decision,
     EpochResult,
     StudyDescription,
@@ -74,6 +77,7 @@ class Trainings:
         self._running: dict[int, _Running] = {}
         self._losses: dict[str, int] = {}
         self._begun = 0
+        self._epochs: dict[str, Mapping[int, Mapping[str, float]]] = {}
         # At once; None: as many as the executor has places for.
         self._most: int | None = None
 
@@ -102,6 +106,17 @@ class Trainings:
         """Returns the objective of a training that has run; None if it is infeasible."""
         best = self.result(training).best
         return None if best is None else best.value
+
+    def epochs(self, training: Training) -> Mapping[int, Mapping[str, float]]:
+        """Returns the metrics of a training that has run by epoch, of those that have all."""
+        if training.identity not in self._epochs:
+            run_id = self._recorded[training.identity].run_id
+            found = epoch_metrics(self._runs.store, run_id)
+            # MLflow has no metric that is not finite.
+            names = set().union(*found.values())
+            whole = {epoch: each for epoch, each in found.items() if set(each) == names}
+            self._epochs[training.identity] = whole
+        return self._epochs[training.identity]
 
     def run(self, racing: Sequence[Training], testing: Sequence[Training]) -> None:
         """Runs those trainings that are not recorded yet.
@@ -134,6 +149,21 @@ class Trainings:
             found = self.scored(training, "validation").scores
             write_scores(path, [found], weights_sha256=result.weights_sha256)
             return found
+
+    def scores_by_epoch(self, training: Training) -> list[SampleScores]:
+        """Returns the scores of the samples that a fold validated, after each epoch.
+
+        Raises:
+            StudyError: If they can't be scored. There are no weights of folds to try again.
+        """
+        result = self.result(training)
+        try:
+            return read_scores(self._scores(training), weights_sha256=result.weights_sha256)
+        except ScoresError as error:
+            raise StudyError(
+                f"The validation samples of {training.name} have no scores: "
+                f"{result.unscored or error}."
+            ) from None
 
     def scored(self, training: Training, part: Part, *, compared: bool = True) -> PartScores:
         """Returns the scores of a part's samples, by the weights of a training.
@@ -177,6 +207,9 @@ class Trainings:
         known = self._recorded.get(training.identity)
         if known is None or known.result.best is None:
             return known is not None
+        if known.result.unscored and training.spec.fold is not None:
+            # Trained again, it would have none again.
+            return True
         try:
             read_scores(self._scores(training), weights_sha256=known.result.weights_sha256)
         except ScoresError:
@@ -237,18 +270,23 @@ class Trainings:
             self._running[number] = _Running(training, spec, run_id)
             self._progress.trial_begins(spec, training.name)
             self.folder.mkdir(parents=True, exist_ok=True)
+            scores = self._runs.artifacts_of(run_id) / _SCORES
             self._executor.submit(
                 TrialTask(
                     spec,
                     self._description.space,
                     self._checkpoint(training),
                     trainer=self._trainer,
-                    scores=self._runs.artifacts_of(run_id) / _SCORES,
+                    scores=None if spec.fold == ALL_FOLDS else scores,
+                    # The best epoch that folds have in common is not known yet.
+                    scores_of="best" if spec.fold is None else "every",
                 )
             )
 
     def _record(self, running: _Running, result: TrialResult) -> None:
-        self._runs.finish_training(running.run_id, result)
+        # On all folds together there is nothing to validate on.
+        valued = running.spec.fold != ALL_FOLDS
+        self._runs.finish_training(running.run_id, result, valued=valued)
         training = running.training
         self._recorded[training.identity] = ConfirmationTraining(
             training.identity, result, running.run_id

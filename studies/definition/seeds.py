@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-_PURPOSES = {"trial": 0, "sampler": 1, "permutation": 2, "epoch": 3, "race": 4, "confirmation": 5}
+_PURPOSES = {
+    "trial": 0,
+    "sampler": 1,
+    "permutation": 2,
+    "epoch": 3,
+    "race": 4,
+    "confirmation": 5,
+    "fold": 6,
+}
 _LARGEST = 2**32 - 1
 
 
@@ -51,6 +59,11 @@ def race_seed(study_seed: int, place: int) -> int:
 def confirmation_seed(study_seed: int, place: int) -> int:
     """Returns a new seed, from 0, of trainings that the test part is read with, 0 to 2**32 - 1."""
     return _derive("confirmation", study_seed, place)
+
+
+def fold_seed(seed: int, fold: int) -> int:
+    """Returns the seed of a fold, from 0, that is trained under a new seed, 0 to 2**32 - 1."""
+    return _derive("fold", seed, fold)
 
 
 def epoch_seed(seed: int, epoch: int, position: int = 0) -> int:

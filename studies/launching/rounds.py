@@ -86,6 +86,9 @@ def planned(
     space = found.pop("space", None)
     if space is not None:
         found["tailoring"] = _tailoring(space, None if study is None else study.space)
+    if before.description.cross_validation.isdigit():
+        # Its values compare only with those of the same folds. Others are those of the file.
+        found.setdefault("cross_validation", int(before.description.cross_validation))
     if "tailoring" not in found:
         recorded = find_engines(store, found["name"])
         following = _recorded(recorded[0]) if recorded else _following(before)

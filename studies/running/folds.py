@@ -39,32 +39,44 @@ def with_folds(
         )
     if last.state != "complete" or len(common.repeats) < folds:
         return common
-    curves: dict[int, dict[int, Mapping[str, float]]] = {}
+    curves: list[dict[int, Mapping[str, float]]] = [{} for _ in range(folds)]
     for epoch in epochs:
-        if _sound(epoch.metrics, objective.metric):
-            curves.setdefault(epoch.repeat, {})[epoch.epoch] = epoch.metrics
-    everywhere = set.intersection(*(set(curves.get(fold, {})) for fold in range(folds)))
-    if not everywhere:
+        curves[epoch.repeat][epoch.epoch] = epoch.metrics
+    found = common_best(curves, objective)
+    if found is None:
         reason = f"no epoch of all {folds} folds has a finite {objective.metric}"
         return replace(common, state="infeasible", reason=common.reason or reason)
-    by_epoch = {e: [curves[fold][e] for fold in range(folds)] for e in sorted(everywhere)}
-    means = {
-        e: statistics.fmean(metrics[objective.metric] for metrics in several)
-        for e, several in by_epoch.items()
-    }
-    best = min(means, key=lambda e: (objective.sort_key(means[e]), e))
-    values = [metrics[objective.metric] for metrics in by_epoch[best]]
+    values = [curve[found.epoch][objective.metric] for curve in curves]
     number = min(range(folds), key=lambda fold: (objective.sort_key(values[fold]), fold))
     repeats = tuple(
         replace(fold, value=value) for fold, value in zip(common.repeats, values, strict=True)
     )
     return replace(
         common,
-        best=BestEpoch(best, means[best], mean_metrics(by_epoch[best])),
+        best=found,
         repeats=repeats,
         best_repeat=number,
         weights_sha256=repeats[number].weights_sha256,
     )
+
+
+def common_best(
+    curves: Sequence[Mapping[int, Mapping[str, float]]], objective: Objective
+) -> BestEpoch | None:
+    """Returns the epoch with the best mean over folds; None if no epoch of all has a finite value.
+
+    Args:
+        curves: The metrics of each fold by epoch.
+        objective: The study's.
+    """
+    metric = objective.metric
+    sound = [{e for e, metrics in curve.items() if _sound(metrics, metric)} for curve in curves]
+    everywhere = sorted(set.intersection(*sound))
+    if not everywhere:
+        return None
+    means = {e: statistics.fmean(curve[e][metric] for curve in curves) for e in everywhere}
+    best = min(everywhere, key=lambda e: (objective.sort_key(means[e]), e))
+    return BestEpoch(best, means[best], mean_metrics([curve[best] for curve in curves]))
 
 
 def mean_metrics(several: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -154,7 +154,7 @@ def test_several_workers_leave_the_record_of_one(
 
 
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("fold", [0, 2])
+@pytest.mark.parametrize("fold", [pytest.param(0, marks=pytest.mark.exhaustive), 2])
 def test_a_fold_that_fails_ends_the_trial_as_on_one_worker(
     folder: Path, order: int, fold: int
 ) -> None:
@@ -205,8 +205,8 @@ def test_stopped_with_folds_side_by_side_it_resumes_as_if_it_had_not(
 
 
 def test_where_something_may_end_a_trial_its_folds_run_one_after_another(folder: Path) -> None:
-    for name, settings in (("pruned", {"pruner": "median"}), ("timed", {"trial_timeout": 3600.0})):
-        executor = Interleaved(folded(name, **settings))
-        launch(folder, executor)
-        assert executor.pairs, "trials ran together"
-        assert not {(n, n) for n in range(4)} & executor.pairs
+    assert folded("timed", trial_timeout=3600.0).folds_together == 1
+    executor = Interleaved(folded("pruned", pruner="median"))
+    launch(folder, executor)
+    assert executor.pairs, "trials ran together"
+    assert not {(n, n) for n in range(4)} & executor.pairs

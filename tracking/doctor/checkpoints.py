@@ -36,6 +36,8 @@ def check_checkpoints(
                 # A study of a notebook can be trained only there.
                 mend = partial(train_again, history, trial.number, repeat)
                 which = f"the checkpoint of repeat {repeat}" if repeat else "the checkpoint"
+                if trial.whole is not None:
+                    which = "the checkpoint of its training on all folds"
                 yield Ailment(
                     "checkpoint",
                     f"{which} can't be used: {error}",

@@ -9,6 +9,7 @@ from tracking.doctor.findings import Ailment
 from tracking.history.selection import rank_of, ranked
 from tracking.history.study_history import StudyHistory
 from tracking.history.trial_scores import scores_of
+from tracking.records import EndedTrial
 from tracking.scores.kept import kept_scores
 from tracking.scores.score_files import ScoresError
 
@@ -27,7 +28,7 @@ def check_scores(
     sizes = [(rank_of(trial, objective), trial.result.scores_bytes) for trial in trials]
     kept = kept_scores(sizes)
     for trial in trials:
-        if trial.number not in kept:
+        if trial.number not in kept or _had_none(trial):
             continue
         try:
             scores_of(history, trial)
@@ -48,3 +49,8 @@ def check_scores(
                 path=str(history.files.scores(trial.number)),
                 mend=mend if history.description.code.path else None,
             )
+
+
+def _had_none(trial: EndedTrial) -> bool:
+    """Returns whether one of a trial's repeats or folds never had scores, as it says."""
+    return any(each.unscored and not each.scores_bytes for each in trial.result.repeats)

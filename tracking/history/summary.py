@@ -112,8 +112,6 @@ def choice_command(
         Its name, and the command; two empty texts if nothing is to do.
     """
     verb, options, found = "confirm", "", verdict.confirmation
-    if verdict.of_folds:
-        return "", ""
     if verdict.is_confirmed and found is not None:
         won = [trial.run_id for trial in history.trials if trial.number == found.winner]
         if history.champion_run_id in ("", *won):

@@ -57,7 +57,7 @@ def scores_of(history: StudyHistory, trial: EndedTrial) -> list[SampleScores]:
 
 def _of_folds(history: StudyHistory, trial: EndedTrial) -> list[SampleScores]:
     """Returns the pooled scores of a cross-validated trial by epoch."""
-    count = _folds_of_one_drawing(history)
+    count = folds_of_one_drawing(history)
     folds = [
         {
             each.epoch: each
@@ -73,7 +73,7 @@ def _of_folds(history: StudyHistory, trial: EndedTrial) -> list[SampleScores]:
     return [pooled([each[epoch] for each in folds]) for epoch in sorted(epochs)]
 
 
-def _folds_of_one_drawing(history: StudyHistory) -> int:
+def folds_of_one_drawing(history: StudyHistory) -> int:
     """Returns the number of folds in which each sample is validated once."""
     data = history.description.data
     left = data.sizes.get("validation", 0)

@@ -35,7 +35,6 @@ class StudyVerdict:
         corrected: The best value, corrected for being the best of many; None if it can't be.
         unknown: Why it can't be, and what to do; or empty.
         confirmations: The outcomes of `kerastudy confirm`, the last one last.
-        of_folds: Whether the study is cross-validated: trials then don't race under new seeds.
     """
 
     metric: str
@@ -43,7 +42,6 @@ class StudyVerdict:
     corrected: Corrected | None
     unknown: str = ""
     confirmations: tuple[Confirmation, ...] = ()
-    of_folds: bool = False
 
     @property
     def confirmation(self) -> Confirmation | None:
@@ -85,8 +83,7 @@ def study_verdict(history: StudyHistory) -> StudyVerdict:
     trials = history.top(len(history.trials))
     corrected, unknown = _recorded(history, trials) or _computed(history, trials)
     found = tuple(read_confirmations(history))
-    of_folds = history.description.folds > 0
-    return StudyVerdict(metric, best.value, corrected, unknown, found, of_folds)
+    return StudyVerdict(metric, best.value, corrected, unknown, found)
 
 
 def record_corrected(history: StudyHistory) -> None:

@@ -131,8 +131,6 @@ def _trust(data: StudyData, best: EndedTrial | None) -> list[tuple[str, str]]:
         )
     if data.verdict.confirmation is None:
         not_yet = "Not yet: the best trials were not trained again under new seeds."
-        if data.verdict.of_folds:
-            not_yet = "Each fold has a seed of its own; trials of folds don't race under new ones."
         kinds.append(("Confirmed", not_yet))
     return [*kinds, ("Test part", _on_test(data))]
 

@@ -9,7 +9,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tracking import tags
@@ -59,7 +59,7 @@ class ConfirmationRuns:
     def __init__(
         self, store: Store, experiment_id: str, parent_run_id: str, description: StudyDescription
     ) -> None:
-        self._store, self._client = store, store.client
+        self.store, self._client = store, store.client
         self._experiment_id, self._parent = experiment_id, parent_run_id
         self._description = description
         self._writer = make_writer(store, experiment_id)
@@ -95,7 +95,7 @@ class ConfirmationRuns:
 
     def artifacts_of(self, run_id: str) -> Path:
         """Returns the folder of a run's artifacts, which exists."""
-        folder = local_artifacts(self._store, self._client.get_run(run_id))
+        folder = local_artifacts(self.store, self._client.get_run(run_id))
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -128,16 +128,23 @@ class ConfirmationRuns:
             self._writer.log(run_id, due)
             self.on_written(run_id)
 
-    def finish_training(self, run_id: str, result: TrialResult) -> None:
-        """Writes the result of a training, and ends its run."""
+    def finish_training(self, run_id: str, result: TrialResult, *, valued: bool = True) -> None:
+        """Writes the result of a training, and ends its run.
+
+        Args:
+            run_id: Its run.
+            result: Its result.
+            valued: Whether its best value is one of the objective.
+        """
         from mlflow.entities import Metric, RunTag
 
         run, now, metric = self._open.pop(run_id), _now(), self._description.objective.metric
-        outcome = result.state if result.best is None else f"{metric} {result.best.value:.4g}"
+        shown = result if valued else replace(result, best=None)
+        outcome = result.state if shown.best is None else f"{metric} {shown.best.value:.4g}"
         # Under other names than a trial's: sorted by them, it would be among the trials.
         found = {
             name if name.startswith("system/") else f"confirmation/{name}": value
-            for name, value in result_metrics(result, self._description.objective).items()
+            for name, value in result_metrics(shown, self._description.objective).items()
         }
         written = {
             tags.RUN_NAME: f"{run.name} · {outcome}",
@@ -202,7 +209,7 @@ class ConfirmationRuns:
         kinds = (tags.CONFIRMATION_KIND, tags.TRAINING_KIND)
         for run in search_runs(self._client, self._experiment_id, "attributes.status = 'RUNNING'"):
             if run.data.tags.get(tags.KIND) in kinds:
-                end_confirmation_run(self._store, run)
+                end_confirmation_run(self.store, run)
 
     def _common(self, parent: str, kind: str) -> dict[str, str]:
         return {

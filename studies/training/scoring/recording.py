@@ -62,7 +62,9 @@ class ScoreRecorder:
         self._began = time.process_time()
         self._epochs: dict[int, _Epoch] = {}
         self._why_not_all = ""
-        self._all = task.scores_of == "all"
+        self._all = task.scores_of != "best"
+        # Scores that take what they take leave nothing to those of later trainings.
+        self._share = Share() if task.scores_of == "every" else _share
         self._second = not self._all and 0 < samples <= _FEW_SAMPLES
 
     def following(self, on_epoch: OnEpoch) -> OnEpoch:
@@ -148,9 +150,9 @@ class ScoreRecorder:
         if every and sorted(self._epochs) != list(range(1, max(self._epochs, default=0) + 1)):
             every, self._why_not_all = False, "not all its epochs are known: it was resumed"
         others = {e: each for e, each in self._epochs.items() if every and e != best.epoch}
-        share = _ALL if self._all else _BEST
+        share = {"best": _BEST, "all": _ALL, "every": math.inf}[self._task.scores_of]
         count = len(others) + 1
-        _share.begin(training, share, count, good=self._task.may_stay(best))
+        self._share.begin(training, share, count, good=self._task.may_stay(best))
         found: dict[int, SampleScores] = {}
         try:
             # The best one first: it counts, whatever the time is enough for.
@@ -166,7 +168,7 @@ class ScoreRecorder:
             self._why_not_all = str(error)
             return [found[best.epoch]]
         finally:
-            _share.end(whole=len(found) == count)
+            self._share.end(whole=len(found) == count)
         if self._second and self._epochs.keys() - found.keys():
             found |= self._scores_of_second(splits, best)
         return [found[epoch] for epoch in sorted(found)]
@@ -176,7 +178,7 @@ class ScoreRecorder:
         order = self._task.spec.objective.sort_key
         _, epoch = min((order(v), e) for e, (_, v) in self._epochs.items() if e != best.epoch)
         weights, value = self._epochs[epoch]
-        with contextlib.suppress(NotScoredError), _share.once_more():
+        with contextlib.suppress(NotScoredError), self._share.once_more():
             set_values(self._model.weights, weights)
             return {epoch: self._present(splits, epoch, value, 1.0, 0.0)}
         return {}
@@ -201,5 +203,5 @@ class ScoreRecorder:
             epoch=epoch,
             batch_size=spec.batch_size,
             recorded=value,
-            progressed=lambda scored: _share.check(done + part * scored),
+            progressed=lambda scored: self._share.check(done + part * scored),
         )
