@@ -61,7 +61,7 @@ def recorded_worker(
             progress.say(note)
         worker = WorkerExecutor(
             target,
-            overrides=_folds(history),
+            overrides=recorded_folds(history),
             data=spelled(data, recorded=history.description.data.override),
             threads=trial.spec.threads,
             folder=history.description.code.folder,
@@ -80,7 +80,7 @@ def recorded_worker(
             worker.close()
 
 
-def _folds(history: StudyHistory) -> dict[str, CrossValidation | None]:
+def recorded_folds(history: StudyHistory) -> dict[str, CrossValidation | None]:
     """Returns the cross-validation that a study was launched with, perhaps not that of its file.
 
     Groups are in no record, and come from the file alone.

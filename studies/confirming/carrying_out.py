@@ -132,7 +132,7 @@ def _confirmed(
     if plan.tests:
         progress.say_all(warning_of(earlier_readings(history, digest, runs.run_id)))
     race, folds = plan.race_size, f" on {plan.folds} folds each" if plan.folds else ""
-    tested = f", {2 * len(plan.test_seeds)} for the test part" if plan.tests else ""
+    tested = f", {plan.test_size} for the test part" if plan.tests else ""
     progress.begin_trainings(
         f"confirming {history.description.name}: {race} trainings of a race of "
         f"{len(plan.racers)} trials{folds}{tested}",

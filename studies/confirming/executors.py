@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces.errors import StudyError
-from studies.again.recorded_worker import recorded_target
+from studies.again.recorded_worker import recorded_folds, recorded_target
 from studies.data.arrays.large import temporary_folder
 from studies.data.replacing import spelled
 from studies.definition.study_definition import StudyDefinition
@@ -60,7 +60,7 @@ def opened_executor(
     """
     data = spelled(data, recorded=history.description.data.override)
     threads = trial.spec.threads
-    name = history.description.name
+    name, folds = history.description.name, recorded_folds(history)
     with temporary_folder() as folder:
         target, code = _code(history, trial, study, progress)
         shown = what_is_loaded(target) if target else f"loading TensorFlow and the study {name}"
@@ -71,6 +71,7 @@ def opened_executor(
                 study, code = load_study(target)
                 study = study.with_overrides({"data": data}) if data else study
             assert study is not None and code is not None, "one of the two was given"
+            study = study.with_overrides(folds)
             executor: AnyExecutor = InProcessExecutor(Session.open(study, code, threads, data))
             _check_data(trial, executor)
             yield executor
@@ -80,10 +81,10 @@ def opened_executor(
             sent = target
         else:
             assert study is not None and code is not None, "one of the two was given"
-            sent = ship(study, code, Path(folder))
+            sent = ship(study.with_overrides(folds), code, Path(folder))
         local = LocalWorkers(
             sent,
-            overrides={},
+            overrides=folds,
             data=data,
             trials=trainings,
             threads=threads,

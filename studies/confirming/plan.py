@@ -222,12 +222,17 @@ class Plan:
     @property
     def trainings(self) -> int:
         """How many trainings it has in all, if none is recorded."""
-        return self.race_size + 2 * len(self.test_seeds)
+        return self.race_size + self.test_size
 
     @property
     def race_size(self) -> int:
         """The trainings of the race, each fold one."""
         return sum(each.trainings for each in self.rounds) * max(self.folds, 1)
+
+    @property
+    def test_size(self) -> int:
+        """The trainings that the test part is read with, unless the defaults win the race."""
+        return len(self.test_seeds) + len(self.test_trainings(DEFAULTS))
 
     def to_json(self) -> str:
         """Returns the plan as it is recorded; a resumed one is found by it."""

@@ -64,7 +64,7 @@ def read_test_part(
         scores.get(DEFAULTS, {}),
         digest,
         len(earlier) + 1,
-        _not_paired(plan, found),
+        not_paired(plan, found),
     )
     if not before:
         record_evaluation(history, _evaluation(plan, done, runs, winner, reading, now))
@@ -93,7 +93,7 @@ def warning_of(earlier: Sequence[Evaluation]) -> list[str]:
     return [f"warning: {said} The intervals are of {level:.3g} % instead of 95 %."]
 
 
-def _not_paired(plan: Plan, found: Mapping[int, Mapping[int, PartScores]]) -> str:
+def not_paired(plan: Plan, found: Mapping[int, Mapping[int, PartScores]]) -> str:
     """Returns why winner and defaults do not compare, in a sentence, or an empty text."""
     targets = {each.targets for scores in found.values() for each in scores.values()}
     if len(targets) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import math
 import shutil
@@ -16,12 +17,14 @@ from user_commands import as_json, kerastudy_here
 
 import kerastudy as ks
 from studies.confirming.confirm import confirm_study
-from studies.confirming.plan import ConfirmOptions
+from studies.confirming.plan import DEFAULTS, ConfirmOptions, make_plan
+from studies.confirming.test_part import not_paired
 from studies.definition.seeds import fold_seed
 from studies.progress import NoProgress
 from tracking import tags
 from tracking.history.evaluations import read_evaluations
 from tracking.history.study_history import StudyHistory, read_study
+from tracking.history.trial_scores import trial_scores
 from tracking.records import TrialResult
 from tracking.records.confirmations import Confirmation
 from tracking.store.folder import open_store
@@ -210,6 +213,15 @@ def test_the_race_is_that_of_folds_under_new_seeds_by_plain_keras(
     assert found.recommended == (second.trial if as_good else first.trial)
 
 
+def test_without_a_trial_of_the_defaults_there_is_no_gain(launched: Path) -> None:
+    history = history_in(launched)
+    left = dataclasses.replace(history, trials=history.trials[1:])
+    plan = make_plan(left, OPTIONS)
+    assert plan.test_trainings(DEFAULTS) == [] and plan.trainings == 4 * 3 + 5
+    assert [each.spec.fold for each in plan.test_trainings(plan.racers[0].number)] == [-1] * 5
+    assert "so the epoch to train them for is not known" in not_paired(plan, {1: {}})
+
+
 @pytest.mark.exhaustive
 def test_the_test_part_is_read_by_models_trained_on_all_folds_for_the_common_best_epoch(
     folder: Path, found: Confirmation, by_hand: ByHand
@@ -295,7 +307,15 @@ def test_without_scores_trials_of_folds_are_trained_again_if_asked(
 ) -> None:
     copied = Path(shutil.copytree(folder, tmp_path / "scored"))
     history = history_in(copied)
+    before = trial_scores(history)
     for file in history.files.folder.glob("*.scores.safetensors"):
         file.unlink()
     again = confirm_study(history, OPTIONS, in_process=True, rescore=True)
-    assert again.corrected == found.corrected
+    # Before, some may have had none, for lack of time.
+    assert again.corrected is not None and again.corrected.trials == 3
+    assert not again.corrected.note
+    after = trial_scores(history)
+    for number, scores in before.items():
+        then, now = ({e.epoch: e.values for e in each} for each in (scores, after[number]))
+        assert set(then) <= set(now) == {1, 2, 3}
+        assert all(np.array_equal(values, now[epoch]) for epoch, values in then.items())

@@ -174,18 +174,20 @@ def test_doctor_scores_a_fold_again_that_lost_its_scores(
 ) -> None:
     before = {n: scores[-1].values for n, scores in trial_scores(history).items()}
     copied = Path(shutil.copytree(folder, tmp_path / "copied"))
-    (best,) = [t.number for t in history.ended if t.whole is not None]
-    (lost,) = copied.rglob(f"trial-{best:05}.repeat-1.scores.safetensors")
+    if not before:
+        pytest.skip("there was no time for the scores of all folds of a trial")
+    scored = min(before)
+    (lost,) = copied.rglob(f"trial-{scored:05}.repeat-1.scores.safetensors")
     lost.unlink()
     wrong = kerastudy_here(copied, "doctor", expect=1).stdout
-    assert f"trial {best}: the scores of its validation samples can't be used" in wrong
+    assert f"trial {scored}: the scores of its validation samples can't be used" in wrong
     mended = kerastudy_here(copied, "doctor", "--fix")
-    assert f"fold 2 of trial {best} has no scores: training it again" in mended.stderr
+    assert f"fold 2 of trial {scored} has no scores: training it again" in mended.stderr
     kerastudy_here(copied, "doctor")
     store = open_store(copied / "kerastudy-store")
     assert store is not None
-    after = trial_scores(read_study(store, "folds"))[best][-1].values
-    assert np.array_equal(before[best], after)
+    after = trial_scores(read_study(store, "folds"))[scored][-1].values
+    assert np.array_equal(before[scored], after)
 
 
 @pytest.mark.exhaustive
