@@ -291,4 +291,4 @@ class Trainings:
         self._recorded[training.identity] = ConfirmationTraining(
             training.identity, result, running.run_id
         )
-        self._progress.trial_ended(result, None)
+        self._progress.trial_ended(result if valued else replace(result, best=None), None)

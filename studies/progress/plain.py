@@ -105,7 +105,7 @@ class LineProgress(Progress):
                 return f"pruned in its fold {result.folds}"
             return f"pruned at epoch {result.epochs}" + (result.reason and f": {result.reason}")
         if best is None:
-            return f"{result.state}: {result.reason}"
+            return f"{result.state}: {result.reason}" if result.reason else result.state
         if result.state == "pruned":
             planned = self._epochs.get(number, result.epochs)
             return f"{best.value:.6g} (epoch {best.epoch}), pruned at {result.epochs} of {planned}"
