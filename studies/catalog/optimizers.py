@@ -9,8 +9,8 @@ arXiv:1910.05446). `optimizer` is the scientific hyperparameter. Look at "answer
 optimizers`, and in the report at the slices: how wide is the range of rates that works?
 
 What was found: plain SGD is behind RMSprop by 0.012 ± 0.012 of accuracy, just clearly. Adam
-(0.002 ± 0.011) and momentum (0.008 ± 0.011) are not: no clear difference. Once each has its own
-learning rate, the choice among these three matters less than that rate does.
+(0.002 ± 0.011) and momentum (0.008 ± 0.011) are not: no clear difference, once each has its own
+learning rate.
 """
 
 import keras
