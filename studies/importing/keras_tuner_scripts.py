@@ -81,7 +81,7 @@ def give_search(file: StudyFile, tree: ast.Module) -> None:
     if given.get("class_weight") is not None:
         file.give("class_weight", spelled("class_weight"))
     for name in sorted(given.keys() - _TAKEN):
-        file.notes.append(f"search({name}={_shown(file, given[name], written.get(name))}).")
+        file.notes.append(f"search({name}={file.shown(given[name], written.get(name))}).")
 
 
 def _check(tuner: Any) -> None:
@@ -190,7 +190,7 @@ def _give_engine(
         if name in said and ast.unparse(said[name]) not in ("None", "False"):
             usual = defaults[name].default if name in defaults else None
             if ast.unparse(said[name]) != repr(usual):
-                file.notes.append(f"{name}={_shown(file, None, said[name])}: {why}.")
+                file.notes.append(f"{name}={file.shown(None, said[name])}: {why}.")
 
 
 def _note_results(file: StudyFile, made: Call) -> None:
@@ -235,8 +235,3 @@ def _give_callbacks(file: StudyFile, given: Any, written: ast.expr | None, searc
         f'def {name}(hp):\n    """Returns new callbacks for each trial."""\n    return {text}\n'
     )
     file.give("callbacks", name)
-
-
-def _shown(file: StudyFile, value: Any, written: ast.expr | None) -> str:
-    text = file.excerpt.written(written) if written is not None else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -57,7 +57,7 @@ def give_optimization(file: StudyFile, tree: ast.Module) -> None:
         file.give("initial", literal(list(file.search.queued)), "enqueue_trial")
     for name, why in _LEFT_OUT.items():
         if given.get(name) not in (None, 1, (), []):
-            file.notes.append(f"{name}={file.excerpt.written(written[name])}: {why}.")
+            file.notes.append(f"{name}={file.shown(given[name], written.get(name))}: {why}.")
     storage = made.get("storage")
     if storage is not None:
         shown = storage if isinstance(storage, str) else type(storage).__name__

@@ -82,6 +82,11 @@ class StudyFile:
         self.excerpt.take(names_used(text))
         return text
 
+    def shown(self, value: Any, written: ast.expr | None) -> str:
+        """Returns a value for a note: as the script writes it, if it does, shortened."""
+        text = self.excerpt.written(written) if written is not None else repr(value)
+        return text if len(text) <= 60 else f"{text[:57]}..."
+
     def free_name(self, name: str) -> str:
         """Returns a name that the script's part doesn't define."""
         while name in self.excerpt.defined:

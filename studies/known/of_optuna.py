@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from search_spaces.errors import StudyError
 from studies.known.results import Result
@@ -68,16 +69,21 @@ def _storage(place: str) -> Any:
     from optuna.storages.journal import JournalFileBackend
 
     if "://" not in place:
-        _check_file(Path(place), place)
-        return JournalStorage(JournalFileBackend(place))
+        return JournalStorage(JournalFileBackend(str(_file(place, place))))
     if place.startswith(_SQLITE) and "?" not in place:
-        path = Path(place.removeprefix(_SQLITE))
-        _check_file(path, place)
+        from sqlalchemy import URL, make_url
+
+        # In an address of SQLite's, % and # have a meaning.
+        path = quote(str(_file(make_url(place).database or "", place)))
         # Without writing, not even what a newer Optuna would add to it.
-        return RDBStorage(f"{_SQLITE}file:{path}?mode=ro&uri=true")
+        options = {"mode": "ro", "uri": "true"}
+        url = URL.create("sqlite", database=f"file:{path}", query=options)
+        return RDBStorage(url.render_as_string())
     return RDBStorage(place)
 
 
-def _check_file(path: Path, place: str) -> None:
-    if not path.expanduser().is_file():
+def _file(path: str, place: str) -> Path:
+    found = Path(path).expanduser()
+    if not found.is_file():
         raise StudyError(f"There is no Optuna storage at {place!r}: no such file.")
+    return found

@@ -54,7 +54,7 @@ def read_known(source: KnownSource, space: SearchSpace, objective: Objective) ->
         before = best.get(spelled)
         if before is not None:
             left_out["of the same values"] += 1
-        if before is None or _better(objective, value, before[1]):
+        if before is None or objective.is_better(value, before[1]):
             best[spelled] = values, value
     if not best and not left_out:
         raise StudyError(f"There are no results at {source.origin}.")
@@ -92,10 +92,6 @@ def fitting(space: SearchSpace, given: Mapping[str, Any]) -> _Fitting:
     # Keras Tuner keeps values of hyperparameters that are not active.
     values = {name: values[name] for name in space.names if name in active}
     return _Fitting(values) if space.contains(values) else _Fitting(None, "outside the space")
-
-
-def _better(objective: Objective, value: float, other: float) -> bool:
-    return value > other if objective.direction == "max" else value < other
 
 
 def _searched(

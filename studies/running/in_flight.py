@@ -17,7 +17,7 @@ class InFlight:
     """The trainings of a trial that run, and what waits for its turn.
 
     A training that does not end as complete is the trial's last one: those after it must stop, and
-    those before it go on. If a process dies, all must stop, and the trial is trained again.
+    those before it continue. If a process dies, all must stop, and the trial is trained again.
 
     Attributes:
         specs: The trainings that have begun, in this attempt.

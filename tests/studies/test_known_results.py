@@ -11,6 +11,7 @@ from typing import Any
 
 import optuna
 import pytest
+import sqlalchemy
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from user_commands import as_json, kerastudy_here
 
@@ -99,6 +100,10 @@ def test_optunas_trials(tmp_path: Path) -> None:
     assert known.left_out == {"failed": 1, "of other hyperparameters": 1, "outside the space": 1}
     assert digest(tmp_path / "old.db") == before
     assert sorted(each.name for each in tmp_path.iterdir()) == ["old.db"]
+    odd = (tmp_path / "old.db").rename(tmp_path / "50 % #1 %20.db")
+    address = sqlalchemy.URL.create("sqlite", database=str(odd)).render_as_string()
+    assert read_known(ks.import_study("optuna", address), TWO, MAX).values == known.values
+    assert [*tmp_path.iterdir()] == [odd]
     # Their JSON keeps them whole.
     text = json.dumps(known.to_dict())
     assert KnownResults.from_dict(json.loads(text)).digest == known.digest

@@ -121,7 +121,7 @@ class DataFindings:
         inputs: The kind of each input, in words, by its name.
         targets: The targets, without those of the test part.
         columns: The columns of the inputs; of many, some.
-        repeated: Samples that are there twice.
+        repeated: Samples that occur twice.
         compared: Parts, compared by a classifier.
         findings: What the checks found, the most severe first.
         notes: What was not looked at, or only in part, in sentences.

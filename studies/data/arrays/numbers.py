@@ -28,7 +28,7 @@ def as_numbers(value: object, name: str, *, texts: bool = False) -> np.ndarray:
             "Remove those samples or fill the values in (`.filled(...)`)."
         )
     try:
-        array = _table_array(value, name) if _is_table(value) else None
+        array = _table_array(value, name) if is_frame(value) else None
         array = np.asarray(value) if array is None else array
     except DataError:
         raise
@@ -112,7 +112,7 @@ def _check_numbers(array: np.ndarray, value: object, name: str) -> None:
     )
 
 
-def _is_table(value: object) -> bool:
+def is_frame(value: object) -> bool:
     """Returns whether a value is a DataFrame, without importing pandas."""
     wanted = ("columns", "dtypes", "to_numpy")
     return getattr(value, "ndim", 0) == 2 and all(hasattr(value, name) for name in wanted)
@@ -127,7 +127,7 @@ def columns_of(value: object, name: str) -> dict[str, Columns]:
     given: dict[str, Any] = named_arrays(value if entries is None else entries, name)  # type: ignore[arg-type]
     found: dict[str, Columns] = {}
     for each, table in given.items():
-        if not _is_table(table):
+        if not is_frame(table):
             continue
         names = list(table.columns)
         if len(set(names)) == len(names) and all(isinstance(column, str) for column in names):

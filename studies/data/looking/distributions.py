@@ -55,12 +55,17 @@ def column_names(seen: Seen, name: str) -> list[str]:
     """Returns the names of an input's columns."""
     array, known = seen.x["train"][name], seen.given.columns.get(name)
     count = int(np.prod(array.shape[1:]))
-    own = name.removeprefix("x['").removesuffix("']") if name.startswith("x['") else name
+    own = own_name(name)
     if count == 1 and not known:
         return [own]
     if known and len(known) == count:
         return [column for column, _ in known]
     return [f"{'' if own == 'x' else f'{own} '}column {place}" for place in range(count)]
+
+
+def own_name(name: str) -> str:
+    """Returns an input's name without the dict around it: ``image`` of ``x['image']``."""
+    return name.removeprefix("x['").removesuffix("']") if name.startswith("x['") else name
 
 
 def targets_of(seen: Seen) -> Iterator[Distribution]:
@@ -148,8 +153,8 @@ def _classes(
 
 def _texts(name: str, parts: Mapping[str, np.ndarray]) -> Iterator[Distribution]:
     """Yields how long texts are; how often each occurs, if they are categories."""
-    own = name.removeprefix("x['").removesuffix("']") if name.startswith("x['") else name
-    flat = {part: list(map(_text, rows.reshape(-1).tolist())) for part, rows in parts.items()}
+    own = own_name(name)
+    flat = {part: list(map(text_of, rows.reshape(-1).tolist())) for part, rows in parts.items()}
     kinds = sorted(set(flat["train"]))
     empty = {part: sum(not each.strip() for each in texts) for part, texts in flat.items()}
     if len(kinds) <= min(_FEW, len(flat["train"]) // 5):
@@ -175,7 +180,8 @@ def _texts(name: str, parts: Mapping[str, np.ndarray]) -> Iterator[Distribution]
     )
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """Returns a text, which arrays may hold as bytes."""
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from studies.data.arrays.texts import is_text
-from studies.data.looking.distributions import column_names, some
+from studies.data.looking.distributions import column_names, own_name, some, text_of
 from studies.data.looking.same_distribution import MOST_SAMPLES, told_apart
 from studies.data.looking.seen import Seen
 from tracking.records.data_findings import PartsCompared
@@ -86,15 +86,11 @@ def _smaller(rows: np.ndarray) -> np.ndarray:
 def _of_texts(name: str, rows: np.ndarray) -> tuple[list[str], np.ndarray]:
     from sklearn.feature_extraction.text import HashingVectorizer
 
-    found = [
-        each.decode(errors="replace") if isinstance(each, bytes) else str(each)
-        for each in rows.reshape(len(rows), -1)[:, 0].tolist()
-    ]
+    found = [text_of(each) for each in rows.reshape(len(rows), -1)[:, 0].tolist()]
     kinds = sorted(set(found))
-    own = name.removeprefix("x['").removesuffix("']") if name.startswith("x['") else name
     if len(kinds) <= _FEW:
         places = np.array([kinds.index(each) for each in found])
-        return [own] * len(kinds), np.eye(len(kinds))[places]
+        return [own_name(name)] * len(kinds), np.eye(len(kinds))[places]
     words = HashingVectorizer(n_features=_MOST_FEATURES - 1, alternate_sign=False)
     counted = words.transform(found).toarray()
     lengths = np.array([[len(each.split())] for each in found], np.float64)

@@ -88,7 +88,7 @@ def _leaks(seen: Seen, repeated: Sequence[Repeated]) -> Iterator[DataFinding]:
             "leaks",
             "ok",
             "No sample is in two parts",
-            f"All parts hold other samples{within.replace(' of', ', of')}.",
+            f"The parts share none{within}.",
         )
 
 
@@ -109,10 +109,12 @@ def _twins(repeated: Sequence[Repeated], contradicted: int, seen: Seen) -> Itera
     yield DataFinding(
         "twins",
         "problem" if seen.folds and _OFTEN < own.share <= _ALIKE_ANYWAY else "hint",
-        "Training samples are there twice",
+        "Training samples occur twice",
         f"{counted(own.samples, own.of)} training samples repeat an earlier one: they count "
         f"more{folds if seen.folds else ''}.",
-        "Drop them, or keep them in one fold." if seen.folds else "Drop them if that is no wish.",
+        "Drop them, or keep them in one fold."
+        if seen.folds
+        else "Drop them, unless they should count more.",
     )
 
 
@@ -187,7 +189,7 @@ def _missing(columns: Sequence[Distribution], seen: Seen) -> Iterator[DataFindin
         "missing",
         "problem" if any(of_train[name] == rows for name in mostly) else "hint",
         "Values are missing",
-        f"Of the training samples lack a value: {listed(told)}.",
+        f"The share of training samples without a value: {listed(told)}.",
         f"Leave out {listed(mostly)}, or see why."
         if mostly
         else "See whether they are missing by chance; that one is missing can be an input too.",

@@ -48,7 +48,7 @@ def _tile(sample: np.ndarray) -> np.ndarray:
     pixels = image[::step, ::step, :3].astype(np.float64)
     low, high = pixels.min(), pixels.max()
     if low < 0 or high > _WHITE:
-        pixels = (pixels - low) / (high - low)
+        pixels = (pixels - low) / ((high - low) or 1)
     if pixels.max() <= 1 and image.dtype != np.uint8:
         pixels = pixels * _WHITE
     return np.repeat(pixels, 3, axis=2) if pixels.shape[2] < 3 else pixels

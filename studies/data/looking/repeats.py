@@ -1,4 +1,4 @@
-"""Samples that are there twice, in one part or in two.
+"""Samples that occur twice, in one part or in two.
 
 Samples are compared by 64 bits made of all their bytes. Among a million samples, two different ones
 share these with a probability of 1 in 30 million.
@@ -7,7 +7,6 @@ share these with a probability of 1 in 30 million.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 
 import numpy as np
 
@@ -99,8 +98,3 @@ def _contradicted(found: np.ndarray, labels: np.ndarray | None) -> int:
     pairs = np.unique(np.stack([kinds, np.unique(labels, return_inverse=True)[1]]), axis=1)
     classes = np.bincount(pairs[0], minlength=int(kinds.max()) + 1)
     return int((classes[kinds] > 1).sum())
-
-
-def shares(repeated: tuple[Repeated, ...]) -> Mapping[tuple[str, str], float]:
-    """Returns the shares by part and the other part."""
-    return {(each.part, each.also_in): each.share for each in repeated}

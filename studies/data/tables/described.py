@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import DataError
+from studies.data.arrays.numbers import is_frame
 from studies.data.dataset import Dataset, call_text
 from studies.data.npz_files import absolute_path
 from studies.data.options import DEFAULT_SHARE, Options, check_options
@@ -184,7 +185,7 @@ def dataframe(
         >>> ks.datasets.dataframe(houses, target="price").load().train.x.shape
         (1, 1)
     """
-    if not _is_frame(table):
+    if not is_frame(table):
         raise DataError(
             f"dataframe takes a DataFrame of pandas. Received: {type(table).__name__}. Pass "
             "datasets.arrays(x, y) for arrays, or datasets.csv(path, target=...) for a file."
@@ -195,7 +196,7 @@ def dataframe(
         table,
         name,
         None,
-        lambda value: value if _is_frame(value) else None,
+        lambda value: value if is_frame(value) else None,
         {
             "target": target,
             "drop": drop,
@@ -269,7 +270,7 @@ def _path_of(value: object) -> Path | None:
 
 
 def _is_default(option: str, value: object) -> bool:
-    if _is_frame(value):
+    if is_frame(value):
         return False
     default = _DEFAULTS[option]
     return type(value) is type(default) and value == default
@@ -298,9 +299,3 @@ def _flag(value: object) -> bool | None:
     if value is None or isinstance(value, bool):
         return value
     raise DataError(f"classes must be True, False or None. Received: {value!r}.")
-
-
-def _is_frame(value: Any) -> bool:
-    """Returns whether a value is a DataFrame, without importing pandas."""
-    wanted = ("columns", "dtypes", "to_numpy", "drop")
-    return getattr(value, "ndim", 0) == 2 and all(hasattr(value, name) for name in wanted)

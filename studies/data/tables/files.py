@@ -87,4 +87,4 @@ def _check_file(path: Path) -> None:
 
 def _unreadable(path: Path, error: Exception, hint: str) -> DataError:
     reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-    return DataError(f"{str(path)!r} can't be read: {reason:.300}. {hint}".replace("..", "."))
+    return DataError(f"{str(path)!r} can't be read: {reason.rstrip('.'):.300}. {hint}")

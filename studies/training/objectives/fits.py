@@ -102,7 +102,7 @@ def _around(given: Any, model: keras.Model, first: Any, last: Any) -> Any:
     import keras
 
     if isinstance(given, keras.callbacks.CallbackList):
-        # Keras uses it unchanged: it has told its callbacks their model already.
+        # Keras uses it unchanged: its callbacks have their model already.
         for callback in (first, last):
             callback.set_model(model)
         given.callbacks.insert(0, first)
