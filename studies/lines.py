@@ -15,6 +15,7 @@ _LONGEST = 100
 # Control characters, halves of characters, separators of lines and paragraphs.
 _NO_TEXT = ("Cc", "Cs", "Zl", "Zp")
 _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_COMMAND_AT_END = re.compile(r"(?P<before>.*\S:) (?P<command>kerastudy \S.*)")
 _COLORS = re.compile(r"\x1b\[[0-9;:]*m")
 
 
@@ -61,12 +62,18 @@ def without_colors(text: str) -> str:
 def wrapped(line: str, indent: int = 11, columns: int | None = None) -> list[str]:
     """Breaks a line between words into lines that fit.
 
+    A command at its end is not broken, but begins a line, so that it can be copied.
+
     Args:
         line: The text. A word that is longer than a line, such as a path, is not broken.
         indent: Spaces before all lines but the first.
         columns: Columns of a line; None: those of the terminal, at most 100.
     """
     limit = min(terminal_columns(), _LONGEST) if columns is None else columns
+    ends_in = _COMMAND_AT_END.fullmatch(line)
+    if ends_in and width(line) > limit >= indent + width(ends_in["command"]):
+        told = wrapped(ends_in["before"], indent, limit)
+        return [*told, " " * indent + printable(ends_in["command"])]
     lines: list[str] = []
     now = ""
     for part in re.findall(r"\s*\S+", re.sub(r"[\t\n\r\v\f]", " ", line)):

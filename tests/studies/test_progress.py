@@ -136,6 +136,15 @@ def test_lines_count_wide_letters_twice_and_keep_no_control_characters() -> None
     assert printable("a\nb\t[red]") == r"a\nb\t[red]"
 
 
+def test_a_command_at_the_end_of_a_line_is_not_broken() -> None:
+    said = "note: trial 13 is not compared with model.fit yet"
+    command = "kerastudy reproduce digits --trial 13"
+    assert wrapped(f"{said}: {command}", indent=2, columns=80) == [f"{said}:", f"  {command}"]
+    assert wrapped(f"look: {command}", columns=80) == [f"look: {command}"]
+    # One that fits in no line is broken as any text.
+    assert max(map(cell_len, wrapped(f"{said}: {command}", indent=2, columns=30))) <= 30
+
+
 def test_a_log_has_one_line_a_trial(capsys: pytest.CaptureFixture[str]) -> None:
     plain = LineProgress()
     plain.begin(describe(trials=2000), 1000, 2000, (7, 0.958217))
