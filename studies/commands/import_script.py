@@ -76,8 +76,9 @@ def _text(done: ScriptImport) -> str:
         for note in done.notes:
             lines += wrapped(f"  - {note}", indent=4)
     if done.left_out:
-        places = ", ".join(map(str, done.left_out))
-        lines += ["", *wrapped(f"left out, as the study needs none of it: line {places}", indent=2)]
+        noun = "line" if len(done.left_out) == 1 else "lines"
+        places = f"{noun} {', '.join(map(str, done.left_out))}"
+        lines += ["", *wrapped(f"left out, as the study needs none of it: {places}", indent=2)]
     return "\n".join([*lines, "", "next", f"  {_launch(done)}"])
 
 

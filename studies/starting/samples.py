@@ -70,6 +70,8 @@ def read_samples(file: Path, target: str | None, kind: Kind | None) -> Samples:
         return _of_arrays(file, kind)
     table = _table(file)
     names = [str(name) for name in table.columns]
+    if table.empty:
+        raise DataError(f"{file} has columns, but no rows: there is nothing to learn.")
     if target is None:
         raise DataError(f"Say which column of {file} to predict: --target {names[-1]}")
     if target not in names:

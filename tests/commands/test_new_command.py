@@ -24,6 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         city = "Oslo" if area % 3 else "Rome"
         rows.append(f"{area},{city},{area * 3.5},{'yes' if area > 100 else 'no'}")
     (folder / "the houses.csv").write_text("\n".join(rows), encoding="utf-8")
+    (folder / "head.csv").write_text("a,b\n", encoding="utf-8")
     images = random.integers(0, 255, (90, 6, 6), "uint8")
     np.savez(folder / "images.npz", x_train=images, y_train=np.arange(90) % 3)
     numbers = random.normal(size=(60, 4))
@@ -87,6 +88,7 @@ def test_targets_are_taken_for_what_they_look_like(
         (["study.txt"], "study.py"),
         (["nowhere/study.py"], "There is no folder"),
         (["s.py", "--data", "none.csv"], "There is no file 'none.csv'"),
+        (["s.py", "--data", "head.csv", "--target", "a"], "head.csv has columns, but no rows"),
         (["s.py", "--data", "the houses.csv"], "--target sold"),
         (["s.py", "--data", "the houses.csv", "--target", "prise"], "Did you mean 'price'?"),
         (

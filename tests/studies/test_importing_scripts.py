@@ -201,7 +201,8 @@ def test_a_notebook(tmp_path: Path) -> None:
 
 
 def test_a_file_that_exists_stays(tmp_path: Path) -> None:
-    (tmp_path / "tune.py").write_text(tuner_scripts.GRID)
+    script = tuner_scripts.GRID.replace("tuner = kt", "print(1)\nprint(2)\ntuner = kt")
+    (tmp_path / "tune.py").write_text(script)
     (tmp_path / "mine.py").write_text("mine\n")
     options = ("import", "tune.py", "--output", "mine.py")
     done = kerastudy_here(tmp_path, *options, expect=2)
@@ -210,6 +211,7 @@ def test_a_file_that_exists_stays(tmp_path: Path) -> None:
     done = kerastudy_here(tmp_path, *options, "--force")
     assert done.stdout.startswith("wrote mine.py: the study 'tune'")
     assert "kerastudy launch mine.py" in done.stdout
+    assert "needs none of it: lines 18, 19\n" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
