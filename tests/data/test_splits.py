@@ -35,7 +35,7 @@ def test_no_public_attribute_holds_the_test_part() -> None:
     splits = datasets.arrays(X, Y).load()
     test = splits.unseal_test()
     for name in dir(splits):
-        if name.startswith("_") or name == "unseal_test":
+        if name.startswith(("_", "unseal_")):
             continue
         value = getattr(splits, name)
         value = value() if name == "describe" else value

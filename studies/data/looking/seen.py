@@ -122,8 +122,8 @@ def _of_parts(
 ) -> Seen:
     x = {name: named_arrays(part.x, "x") for name, part in parts.items()}
     y = {name: named_arrays(part.y, "y") for name, part in parts.items() if part.has_targets}
-    if splits.test_inputs is not None:
-        x["test"] = named_arrays(splits.test_inputs, "x")
+    if (test := splits.unseal_test_inputs()) is not None:
+        x["test"] = named_arrays(test, "x")
     return Seen(x, y, sizes, splits.given, folds=folds, notes=notes)
 
 

@@ -55,9 +55,8 @@ class Splits:
         """Warnings for the user."""
         return self.given.warnings
 
-    @property
-    def test_inputs(self) -> Arrays | None:
-        """The inputs of the test part, without its targets; None if there is none.
+    def unseal_test_inputs(self) -> Arrays | None:
+        """Returns the inputs of the test part, without its targets; None if there is none.
 
         To see whether they are in another part too, or come from elsewhere: see decision 44.
         """
