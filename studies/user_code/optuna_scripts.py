@@ -51,14 +51,18 @@ def optimizing_nothing(module: ModuleType, variable: str, source: str) -> Iterat
     """Ends the loading of a file where it would run Optuna's study of the wanted objective.
 
     Raises StudyLaunched there: the rest of the file need not run. If the objective is not defined
-    yet, or is a study of ours, Optuna's study is of something else, and runs.
+    yet, or is a study of ours, Optuna's study is of something else, and runs. Without a wanted
+    variable, a file that does not use kerastudy ends too: it has no study, and its trials would run
+    before it is refused.
     """
-    if not variable or "optuna" not in source:
+    if "optuna" not in source:
         yield
         return
 
     def ends() -> None:
         if is_objective(vars(module).get(variable)):
+            raise StudyLaunched
+        if not variable and "kerastudy" not in source:
             raise StudyLaunched
 
     with replaced_optimize(ends):
