@@ -28,8 +28,8 @@ TREE = [
     for each in vars(errors).values()
     if inspect.isclass(each) and issubclass(each, ks.KerastudyError)
 ]
-# Passes through the `except Exception` of a user's file, on purpose.
-NO_ERRORS = {"StudyLaunched"}
+# They pass through the `except Exception` of a user's file or function, on purpose.
+NO_ERRORS = {"FunctionEnded", "SearchReached", "StudyLaunched", "_Reached"}
 
 
 def classes() -> Iterator[tuple[str, list[str]]]:
