@@ -273,7 +273,7 @@ def test_a_trained_study_is_there_with_its_champion(server: MlflowServer, tmp_pa
     parent = server.client.get_run(version.run_id or "")
     assert parent.outputs.model_outputs[0].model_id in version.source
     files = [f.path for f in server.client.list_artifacts(parent.info.run_id, "study")]
-    assert files == ["study/code", "study/definition.json"]
+    assert files == ["study/code", "study/data.json", "study/definition.json"]
     mlflow.set_tracking_uri(server.address)
     try:
         model = mlflow.keras.load_model("models:/trained@champion")
