@@ -153,9 +153,9 @@ def test_on_a_terminal_the_line_goes_away(
         dimensions=(24, 80),
         encoding="utf-8",
     )
-    child.expect(re.escape(waits_for), timeout=60)
+    child.expect(re.escape(waits_for), timeout=180)
     # Erases the line, before the error takes its place.
-    child.expect(r"\x1b\[2K.*kerastudy: ", timeout=60)
+    child.expect(r"\x1b\[2K.*kerastudy: ", timeout=180)
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 2

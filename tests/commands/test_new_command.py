@@ -119,7 +119,7 @@ def test_at_a_terminal_it_asks(folder: Path, tmp_path: Path) -> None:
         cwd=str(folder),
         env=environment(),
         encoding="utf-8",
-        timeout=60,
+        timeout=180,
         dimensions=(24, 80),
     )
     for question, answer in [

@@ -16,7 +16,7 @@ from urllib.request import ProxyHandler, build_opener
 from mlflow import MlflowClient
 from user_commands import environment
 
-_SECONDS_TO_START = 120
+_SECONDS_TO_START = 300
 
 
 def free_port() -> int:
@@ -63,6 +63,7 @@ class MlflowServer:
                     return
             except (URLError, OSError):
                 time.sleep(0.1)
+        self.kill()
         raise AssertionError((self._folder / "log").read_text(errors="replace"))
 
     def kill(self) -> None:
