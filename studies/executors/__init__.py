@@ -4,6 +4,7 @@
 |---|---|
 | `executor` | `Executor` and `Handler`, the protocols |
 | `session` | a loaded study: describes itself, runs trials, saves the champion |
+| `descriptions` | what a study's record says of its definition |
 | `glancing` | a glance at a study's data before it runs |
 | `objective_session` | the same for an objective function that does everything itself |
 | `in_process` | trials in this process |

@@ -9,10 +9,9 @@ from typing import NoReturn
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
-from search_spaces.space.membership import complete
 from studies.definition.objective_functions import no_data
-from studies.definition.settings import check_keep_scores
 from studies.definition.study_definition import StudyDefinition
+from studies.executors.descriptions import description_of
 from studies.executors.session import Session
 from studies.training.building.discovering import resolve_space
 from studies.training.champion.objective_champion import save_objective_champion
@@ -27,7 +26,6 @@ from studies.training.watch import OnEpochResult
 from tracking.records import (
     CodeDescription,
     DataDescription,
-    Objective,
     StudyDescription,
     TrialResult,
     TrialSpec,
@@ -124,34 +122,11 @@ def _describe(
     epochs: int,
     warnings: Sequence[str],
 ) -> StudyDescription:
-    assert isinstance(study.objective, Objective), "it has its direction"
-    space, function = study.space, study.objective_function
-    assert space is not None, "it is resolved"
-    return StudyDescription(
-        name=study.name,
-        space=space,
-        objective=study.objective,
-        engine=study.engine,
-        pruner=study.pruner,
-        trials=study.trials,
+    function = study.objective_function
+    return replace(
+        description_of(study, _DATA, code, threads, warnings),
         epochs=epochs,
-        batch_size=study.batch_size,
-        seed=study.seed,
-        threads=threads,
-        keep=study.keep,
-        keep_scores=check_keep_scores("none"),
-        data=_DATA,
-        code=code,
-        notes=study.notes,
-        repeats=study.repeats,
-        try_defaults=study.try_defaults,
-        initial=tuple(complete(space, values) for values in study.initial),
-        deterministic=study.deterministic,
-        timeout=study.timeout,
-        target=study.target,
-        patience=study.patience,
-        trial_timeout=study.trial_timeout,
-        warnings=tuple(warnings),
+        keep_scores="none",
         objective_function=str(getattr(function, "__name__", type(function).__name__)),
         # It begins again each time.
         goes_on=False,

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
-from search_spaces.space.membership import complete
 from studies.data import (
     AnyDataset,
     AnySplits,
@@ -21,8 +20,9 @@ from studies.data import (
 )
 from studies.definition.class_weights import resolve_class_weight, with_class_weight
 from studies.definition.cross_validation import check_no_own_fit
-from studies.definition.settings import check_keep_scores, check_known
+from studies.definition.settings import check_known
 from studies.definition.study_definition import StudyDefinition
+from studies.executors.descriptions import description_of
 from studies.executors.glancing import with_glance
 from studies.training.building.discovering import resolve_space
 from studies.training.building.hypermodel import HyperModelTrainer, has_own_fit
@@ -41,7 +41,6 @@ from tracking.records import (
     ALL_FOLDS,
     CodeDescription,
     DataDescription,
-    Objective,
     StudyDescription,
     TrialResult,
     TrialSpec,
@@ -246,45 +245,21 @@ def _describe(
     data_override: str,
     folds: FoldedSplits | None,
 ) -> StudyDescription:
-    assert isinstance(study.objective, Objective), "a study resolves its objective"
-    assert study.space is not None, "a session resolves the study's space"
-    space = study.space
     facts = splits if folds is None else folds.facts
     how = study.cross_validation
-    return StudyDescription(
-        name=study.name,
-        space=space,
-        objective=study.objective,
-        engine=study.engine,
-        pruner=study.pruner,
-        trials=study.trials,
-        epochs=study.epochs,
+    data = DataDescription(
+        name=dataset.name,
+        source=dataset.source,
+        digest=facts.digest,
+        digests=dict(facts.digests),
+        sizes=dict(facts.sizes),
+        details=_details(splits) if folds is None else folds.facts.details,
+        override=data_override,
+        made_by=_made_by(study),
+    )
+    return replace(
+        description_of(study, data, code, threads, warnings),
         batch_size=splits.batch_size if isinstance(splits, StreamedSplits) else study.batch_size,
-        seed=study.seed,
-        threads=threads,
-        keep=study.keep,
-        keep_scores=check_keep_scores(study.keep_scores),
-        data=DataDescription(
-            name=dataset.name,
-            source=dataset.source,
-            digest=facts.digest,
-            digests=dict(facts.digests),
-            sizes=dict(facts.sizes),
-            details=_details(splits) if folds is None else folds.facts.details,
-            override=data_override,
-            made_by=_made_by(study),
-        ),
-        code=code,
-        notes=study.notes,
-        repeats=study.repeats,
-        try_defaults=study.try_defaults,
-        initial=tuple(complete(space, values) for values in study.initial),
-        deterministic=study.deterministic,
-        timeout=study.timeout,
-        target=study.target,
-        patience=study.patience,
-        trial_timeout=study.trial_timeout,
-        warnings=tuple(warnings),
         cross_validation="" if how is None else repr(how),
         folds=0 if folds is None else folds.facts.count,
         known_from=check_known(study.known),

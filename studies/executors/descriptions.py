@@ -1,0 +1,49 @@
+"""What a study's record says of its definition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from search_spaces.space.membership import complete
+from studies.definition.settings import check_keep_scores
+from studies.definition.study_definition import StudyDefinition
+from tracking.records import CodeDescription, DataDescription, Objective, StudyDescription
+
+
+def description_of(
+    study: StudyDefinition,
+    data: DataDescription,
+    code: CodeDescription,
+    threads: int,
+    warnings: Sequence[str],
+) -> StudyDescription:
+    """Describes a study with its settings as they are defined."""
+    assert isinstance(study.objective, Objective), "a session resolves the study's objective"
+    assert study.space is not None, "a session resolves the study's space"
+    space = study.space
+    return StudyDescription(
+        name=study.name,
+        space=space,
+        objective=study.objective,
+        engine=study.engine,
+        pruner=study.pruner,
+        trials=study.trials,
+        epochs=study.epochs,
+        batch_size=study.batch_size,
+        seed=study.seed,
+        threads=threads,
+        keep=study.keep,
+        keep_scores=check_keep_scores(study.keep_scores),
+        data=data,
+        code=code,
+        notes=study.notes,
+        repeats=study.repeats,
+        try_defaults=study.try_defaults,
+        initial=tuple(complete(space, values) for values in study.initial),
+        deterministic=study.deterministic,
+        timeout=study.timeout,
+        target=study.target,
+        patience=study.patience,
+        trial_timeout=study.trial_timeout,
+        warnings=tuple(warnings),
+    )
