@@ -110,7 +110,7 @@ class AllFolds:
                 executor.wait(self)
         finally:
             if self._result is None:
-                self._runs.close_left_running(replace(self._trial, run_id=self._run_id))
+                self._runs.close_left_running(self._run_id)
 
     def _recorded(self, result: TrialResult) -> EndedTrial | None:
         """Records the result; returns the trial with it, or None if it was stopped."""

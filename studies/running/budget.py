@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Literal, NamedTuple
 
 from tracking.records import StudyDescription, TrialRecord
@@ -50,10 +49,16 @@ def why_it_ended(
 def reached(
     description: StudyDescription,
     seconds: float,
-    finished: Collection[int],
+    since_best: int,
     best: TrialRecord | None,
 ) -> Ending | None:
     """Decides whether a study ends early.
+
+    Args:
+        description: The study.
+        seconds: How long this launch has run.
+        since_best: How many trials with a higher number than the best one have finished.
+        best: The best trial, if one has a value.
 
     Returns:
         Why it ends, or None if it continues.
@@ -67,12 +72,9 @@ def reached(
                 f"{objective.metric} reached the target {target:.6g}: {value:.6g} in trial "
                 f"{best.number}",
             )
-    if description.patience is not None:
-        last = -1 if best is None else best.number
-        since = sum(number > last for number in finished)
-        if since >= description.patience:
-            than = "no value" if best is None else f"nothing better than trial {best.number}"
-            return Ending("patience", f"{since} trials in a row found {than}")
+    if description.patience is not None and since_best >= description.patience:
+        than = "no value" if best is None else f"nothing better than trial {best.number}"
+        return Ending("patience", f"{since_best} trials in a row found {than}")
     if description.timeout is not None and seconds >= description.timeout:
         return Ending(
             "timeout", f"the time of {spelled(description.timeout)} is up; launch again to resume"

@@ -73,6 +73,8 @@ class Driver:
         self._at_the_end = at_the_end
         description = runs.description
         self._trials = StudyTrials(recorded)
+        # Running trials of which a process died.
+        self._losing: dict[int, Running] = {}
         # Results that are not in the record yet.
         self._results: list[TrialResult] = []
         self._clock = AwakeClock()
@@ -147,7 +149,8 @@ class Driver:
         self._results.append(result)
 
     def _take_results(self) -> None:
-        """Records new results, together, and acts on them."""
+        """Records new epochs and results, together, and acts on them."""
+        self._runs.write_epochs()
         results, self._results = self._results, []
         if results:
             with self._runs.together():
@@ -155,8 +158,11 @@ class Driver:
             for trial in ended:
                 self._follow(trial)
             self._first_trials.check()
-        for running in [each for each in self._trials.running.values() if each.flight.gone]:
-            self._lose(running)
+        gone = [running for running in self._losing.values() if running.flight.gone]
+        if gone:
+            with self._runs.together():
+                for running in gone:
+                    self._lose(running)
 
     def _record(self, result: TrialResult) -> EndedTrial | None:
         """Records a training's result when it is its turn; returns the trial, if it has ended."""
@@ -195,6 +201,7 @@ class Driver:
             how = "; it is tried once more, alone" if out_of_memory else ""
             self._progress.say(f"trial {number}: {reason}{how}")
             running.flight.lose(spec.repeat, out_of_memory)
+            self._losing[number] = running
             return
         self._progress.say(f"trial {number}: {reason}")
         if was_alone:
@@ -207,8 +214,9 @@ class Driver:
         """Ends an attempt at a trial whose process died; it is trained again."""
         number = running.trial.number
         self._progress.trial_gone(number)
+        del self._losing[number]
         self._trials.lose(number, alone=running.flight.out_of_memory)
-        self._trial_runs.close(running, running.trial.losses + 1)
+        self._trial_runs.lose(running)
 
     def _follow(self, trial: EndedTrial) -> None:
         """Takes a trial that has ended, and is in the record."""

@@ -44,7 +44,7 @@ class Retention:
             rank = rank_of(valued, self._objective)
             bisect.insort(self._ranks, rank)
             # The trial itself, or the one that it displaces.
-            self._dropped |= {max(rank, first).number for first in self._beyond()[:1]}
+            self._dropped |= {max(rank, first).number for first in self._beyond(1)}
             self._scores.add(rank, valued.result.scores_bytes)
 
     def told(self) -> str:
@@ -85,6 +85,8 @@ class Retention:
     def _valued(self, trials: Iterable[TrialRecord]) -> list[EndedTrial]:
         return ranked(trials, self._objective)
 
-    def _beyond(self) -> list[Rank]:
-        """Returns the ranks after the last one that is kept."""
-        return [] if self._keep is None else self._ranks[self._keep :]
+    def _beyond(self, most: int | None = None) -> list[Rank]:
+        """Returns the ranks after the last one that is kept, or so many of them."""
+        if self._keep is None:
+            return []
+        return self._ranks[self._keep : None if most is None else self._keep + most]

@@ -44,8 +44,9 @@ class Search:
         self._showed: list[EndedTrial] = []
         self._proposals = Proposals(engine_of, curve, description.lag, description.objective)
         self._proposals.begin(description.space, [*trials.all.values()])
-        self._counted = self._proposals.told_of(trials.finished)
-        self._best = BestSoFar(runs, [trials.finished[number] for number in self._counted])
+        told = self._proposals.told_of(trials.finished)
+        self._counted = Counted(told)
+        self._best = BestSoFar(runs, [trials.finished[number] for number in told])
 
     @property
     def engine(self) -> Engine:
@@ -110,8 +111,9 @@ class Search:
     def spent(self) -> bool:
         """Returns whether the study's budget is spent, apart from its number of trials."""
         if self.ending is None:
+            best = self._best.trial
             self.ending = reached(
-                self.description, self._clock.seconds, self._counted, self._best.trial
+                self.description, self._clock.seconds, self._counted.above(best), best
             )
         return self.ending is not None
 
@@ -156,6 +158,29 @@ class Search:
         folds, longest = self.description.folds, most_epochs(self.description)
         epochs = [epoch for each in running for epoch in each.for_pruners(folds, longest)]
         self._proposals.restore(space, trials, epochs)
+
+
+class Counted:
+    """The numbers of the trials that count for the study's patience."""
+
+    def __init__(self, numbers: Iterable[int]) -> None:
+        self._numbers = set(numbers)
+        # How many are above which number.
+        self._above, self._last = len(self._numbers), -1
+
+    def add(self, number: int) -> None:
+        """Adds a trial."""
+        if number not in self._numbers:
+            self._numbers.add(number)
+            self._above += number > self._last
+
+    def above(self, trial: TrialRecord | None) -> int:
+        """Returns how many trials have a higher number than this one; all, if there is none."""
+        last = -1 if trial is None else trial.number
+        if last != self._last:
+            # Seldom: when there is a new best trial.
+            self._above, self._last = sum(number > last for number in self._numbers), last
+        return self._above
 
 
 class BestSoFar:

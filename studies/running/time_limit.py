@@ -102,8 +102,8 @@ class TimeLimit:
     def hanging(self, trainings: Iterable[Running]) -> list[int]:
         """Returns the trials whose time is up, and that don't reach the end of an epoch."""
         found: list[int] = []
-        if not self._clock.caught_up:
-            # Their messages since this process was stopped are not read yet.
+        # Their messages since this process was stopped may not be read yet.
+        if self._seconds is None or not self._clock.caught_up:
             return found
         for running in trainings:
             grace = running.longest_epoch * _EPOCHS_OF_GRACE + _SECONDS_OF_GRACE

@@ -67,8 +67,11 @@ class TrialRuns:
         return spec
 
     def take_epoch(self, running: Running, epoch: EpochResult, now: float) -> bool:
-        """Records an epoch; returns whether the pruner ends the training with it."""
-        self._runs.log_epoch(running.run_ids[epoch.repeat], epoch)
+        """Records an epoch; returns whether the pruner ends the training with it.
+
+        The epoch is written with others; see `TrialRuns.write_epochs`.
+        """
+        self._runs.keep_epoch(running.run_ids[epoch.repeat], epoch)
         running.take_epoch(epoch, now)
         return self._search.prunes(running, epoch)
 
@@ -119,12 +122,16 @@ class TrialRuns:
         running.results[-1] = replace(last, state="interrupted", reason=f"stopped between {what}")
         return self._end(running.trial, self._combined(running))
 
-    def close(self, running: Running, losses: int | None = None) -> None:
+    def lose(self, running: Running) -> None:
+        """Ends the runs of an attempt at a trial whose process died."""
+        trial = running.trial
+        repeats = [run_id for run_id in _without_result(running) if run_id != trial.run_id]
+        self._runs.lose_trial(trial.run_id, repeats, trial.losses + 1)
+
+    def close(self, running: Running) -> None:
         """Ends the runs of a trial that has no result."""
-        for run_id in running.run_ids[len(running.results) :]:
-            if run_id != running.trial.run_id:
-                self._runs.close_left_running(replace(running.trial, run_id=run_id))
-        self._runs.close_left_running(running.trial, losses)
+        for run_id in dict.fromkeys([*_without_result(running), running.trial.run_id]):
+            self._runs.close_left_running(run_id)
 
     def _combined(self, running: Running) -> TrialResult:
         """Returns the result of all repeats; the trial's own run gets the mean of each epoch."""
@@ -136,3 +143,7 @@ class TrialRuns:
         result = replace(result, joined=joinable(self._runs.description, result.joined))
         self._runs.finish_trial(trial.run_id, result)
         return trial.with_result(result)
+
+
+def _without_result(running: Running) -> list[str]:
+    return running.run_ids[len(running.results) :]

@@ -123,9 +123,9 @@ class ConfirmationRuns:
 
     def log_epoch(self, run_id: str, epoch: EpochResult) -> None:
         """Records the metrics of an epoch, now or with later ones."""
-        due = self._open[run_id].metrics.add(epoch)
-        if due:
-            self._writer.log(run_id, due)
+        metrics = self._open[run_id].metrics
+        if metrics.add(epoch):
+            self._writer.log(run_id, metrics.take())
             self.on_written(run_id)
 
     def finish_training(self, run_id: str, result: TrialResult, *, valued: bool = True) -> None:

@@ -26,7 +26,7 @@ from tracking.runs.run_contents import (
     settings,
 )
 from tracking.runs.searching import search_runs
-from tracking.runs.trial_runs import STATUSES, TrialRuns
+from tracking.runs.trial_runs import STATUSES, TrialRuns, interrupted_tags
 from tracking.store.atomic import remove_pieces, write_atomically
 from tracking.store.folder import Store
 
@@ -188,17 +188,10 @@ class StudyRuns(TrialRuns):
         # Not that of its trials' metric: sorted by it, the parent would be among them.
         return to_mlflow(f"study/best_{self.description.objective.metric}")
 
-    def close_left_running(self, trial: TrialRecord, losses: int | None = None) -> None:
-        """Ends the run of an attempt whose process is gone.
-
-        Args:
-            trial: As recorded.
-            losses: If its own process ended: how many of its attempts ended so.
-        """
+    def close_left_running(self, run_id: str) -> None:
+        """Ends the run of an attempt, or of one of its trainings, that will get no result."""
         self._writer.settle()
-        if losses is not None:
-            self._client.set_tag(trial.run_id, tags.LOSSES, str(losses))
-        self._close_left_running(self._client.get_run(trial.run_id))
+        self._close_left_running(self._client.get_run(run_id))
 
     def _close_left_running(self, run: Run) -> None:
         from mlflow.entities import RunTag
@@ -210,12 +203,7 @@ class StudyRuns(TrialRuns):
             result = TrialResult.from_json(text)
             self._client.set_terminated(run_id, STATUSES[result.state])
         else:
-            name = str(run.info.run_name).replace("running", "interrupted")
-            ended = {
-                tags.RUN_NAME: name,
-                tags.STATE: "interrupted",
-                tags.REASON: "its process ended before it did",
-            }
+            ended = interrupted_tags(str(run.info.run_name))
             self._client.log_batch(run_id, tags=[RunTag(*each) for each in ended.items()])
             self._client.set_terminated(run_id, "KILLED")
         self._report(run_id)

@@ -91,6 +91,8 @@ class TrialRuns:
         self._writer = make_writer(store, experiment_id)
         self._dataset = dataset_inputs(description)
         self._open: dict[str, _Open] = {}
+        # The runs whose epochs `write_epochs` writes.
+        self._due: dict[str, None] = {}
         # Written runs that `on_written` has yet to get; None: it gets each at once.
         self._unreported: list[str] | None = None
 
@@ -151,10 +153,27 @@ class TrialRuns:
 
     def log_epoch(self, run_id: str, epoch: EpochResult) -> None:
         """Records the metrics of an epoch, now or with later ones."""
-        due = self._open[run_id].metrics.add(epoch)
+        if self._open[run_id].metrics.add(epoch):
+            self._write_epochs(run_id)
+
+    def keep_epoch(self, run_id: str, epoch: EpochResult) -> None:
+        """Does what `log_epoch` does, but writes nothing before the next `write_epochs`."""
+        if self._open[run_id].metrics.add(epoch):
+            self._due[run_id] = None
+
+    def write_epochs(self) -> None:
+        """Writes the kept epochs whose time has come, all together."""
+        due, self._due = self._due, {}
         if due:
-            self._writer.log(run_id, due)
-            self._report(run_id)
+            with self.together():
+                for run_id in due:
+                    # One that has ended is written.
+                    if run_id in self._open:
+                        self._write_epochs(run_id)
+
+    def _write_epochs(self, run_id: str) -> None:
+        self._writer.log(run_id, self._open[run_id].metrics.take())
+        self._report(run_id)
 
     def finish_trial(self, run_id: str, result: TrialResult) -> None:
         """Writes the result of an attempt, and ends its run."""
@@ -175,6 +194,26 @@ class TrialRuns:
             [RunTag(name, text) for name, text in written.items()],
             STATUSES[result.state],
         )
+        self._report(run_id)
+
+    def lose_trial(self, run_id: str, repeats: Collection[str], losses: int) -> None:
+        """Ends the runs of an attempt whose process died.
+
+        Args:
+            run_id: Its run.
+            repeats: Those of its repeats, or folds, that have no result.
+            losses: How many attempts at the trial have ended so.
+        """
+        for each in (*repeats, run_id):
+            run = self._open.pop(each)
+            self._end_lost(each, run, {} if each != run_id else {tags.LOSSES: str(losses)})
+
+    def _end_lost(self, run_id: str, run: _Open, further: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        ended = {**further, **interrupted_tags(self._name(run.spec, None, run.of_repeat))}
+        written = [RunTag(name, text) for name, text in ended.items()]
+        self._writer.log(run_id, run.metrics.take(), tags=written, status=STATUSES["interrupted"])
         self._report(run_id)
 
     def _begin(self, spec: TrialSpec, further: Mapping[str, str]) -> str:
@@ -224,6 +263,15 @@ class TrialRuns:
             self.on_written(run_id)
         else:
             self._unreported.append(run_id)
+
+
+def interrupted_tags(name: str) -> dict[str, str]:
+    """Returns the tags of an attempt without a result, by the name of its run until then."""
+    return {
+        tags.RUN_NAME: name.replace("running", "interrupted"),
+        tags.STATE: "interrupted",
+        tags.REASON: "its process ended before it did",
+    }
 
 
 def _joined(result: TrialResult, named: Collection[str]) -> list[Param]:

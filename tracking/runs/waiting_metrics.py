@@ -23,8 +23,8 @@ class WaitingMetrics:
         self._waiting: list[Metric] = []
         self._flushed = time.monotonic()
 
-    def add(self, epoch: EpochResult) -> list[Metric]:
-        """Takes those of an epoch; returns the ones to write now: all that wait, or none."""
+    def add(self, epoch: EpochResult) -> bool:
+        """Takes those of an epoch; returns whether it is time to write all that wait."""
         from mlflow.entities import Metric
 
         now = time.time_ns() // 1_000_000
@@ -34,7 +34,7 @@ class WaitingMetrics:
             # MLflow turns an infinity into 1.8e308, which then wins every sort.
             if math.isfinite(value)
         ]
-        return self.take() if time.monotonic() - self._flushed > _SECONDS_BETWEEN_FLUSHES else []
+        return time.monotonic() - self._flushed > _SECONDS_BETWEEN_FLUSHES
 
     def take(self) -> list[Metric]:
         """Returns all that wait; none waits then."""
