@@ -107,6 +107,7 @@ from studies.confirming.confirm import confirm  # noqa: E402
 from studies.data.tables import preprocessing  # noqa: E402
 from studies.definition import outputs  # noqa: E402
 from studies.definition.seeds import epoch_seed, permutation, seed_states  # noqa: E402
+from studies.executors.ray import RayOptions  # noqa: E402
 from studies.exporting.optuna_export import export_optuna  # noqa: E402
 from studies.exporting.scripts.script import export_script  # noqa: E402
 from studies.known.import_study import import_study  # noqa: E402
@@ -138,6 +139,7 @@ __all__ = [
     "NoTestPartError",
     "Objective",
     "ObjectiveError",
+    "RayOptions",
     "SearchSpace",
     "SearchSpaceError",
     "StoreError",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from studies.champion.promotion import Promotion
     from studies.definition.settings import Verify
     from studies.executors import ExecutorName
+    from studies.executors.ray import RayOptions
     from studies.results.study_results import StudyResults
     from studies.running.budget import AtTheEnd
     from tracking.records import TrainerName
@@ -180,14 +181,15 @@ class Study(StudyDefinition):
         verify: Verify = "some",
         retry_infeasible: bool = False,
         report: bool | None = None,
+        ray: RayOptions | None = None,
         **overrides: Any,
     ) -> StudyResults:
         """Runs the study, or resumes it, until it has its trials.
 
         Args:
             store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-            executor: ``"in-process"``, or ``"worker"`` for processes of their own; None: the
-                latter if ``workers`` is given.
+            executor: ``"in-process"``; ``"worker"`` for processes of their own; or ``"ray"`` for a
+                Ray cluster. None: the second if ``workers`` is given, the third if ``ray`` is.
             workers: Trials to run at once, at least 1, each in a worker process; None, with
                 ``executor="worker"``: ``KERASTUDY_WORKERS``, or as many as suit the machine and
                 the study.
@@ -205,6 +207,8 @@ class Study(StudyDefinition):
                 you mended why they failed.
             report: Whether to write a report of the study, as ``kerastudy report`` makes it, beside
                 its record; None: unless ``KERASTUDY_REPORT`` is ``"off"``.
+            ray: The Ray cluster, and a trial's resources there; None, with ``executor="ray"``: a
+                Ray of this machine alone.
             **overrides: Settings to replace: `OVERRIDABLE`; or ``round=2`` for the next round, with
                 the name, space and settings that follow from the last one (`kerastudy.diagnose`),
                 or with ``space``, another space for the same builder.
@@ -235,6 +239,7 @@ class Study(StudyDefinition):
             verify=verify,
             retry_infeasible=retry_infeasible,
             report=report,
+            ray=ray,
         )
         return StudyResults.of(*launch_study(self, options, overrides))
 

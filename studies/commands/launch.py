@@ -81,8 +81,24 @@ from studies.lines import wrapped
 )
 @click.option(
     "--executor",
-    type=click.Choice(["worker", "in-process"]),
-    help="Where trials run: in worker processes, or in this one.  [default: worker]",
+    type=click.Choice(["worker", "in-process", "ray"]),
+    help="Where trials run: in worker processes, in this one, or on a Ray cluster.  "
+    "[default: worker]",
+)
+@click.option(
+    "--address",
+    help="Of the Ray cluster: auto, or HOST:PORT of its head.  [default: $RAY_ADDRESS, or a Ray of "
+    "this machine alone]",
+)
+@click.option(
+    "--cpus-per-trial",
+    type=float,
+    help="CPUs that Ray reserves for a trial.  [default: its threads]",
+)
+@click.option(
+    "--gpus-per-trial",
+    type=float,
+    help="GPUs, or a share of one such as 0.5.  [default: 1 if the cluster has GPUs]",
 )
 @click.option(
     "--workers",
@@ -143,6 +159,9 @@ def launch_command(
     target: str | None,
     store: Path | None,
     executor: Any,
+    address: str | None,
+    cpus_per_trial: float | None,
+    gpus_per_trial: float | None,
     data: Path | None,
     workers: int | None,
     keep: str | None,
@@ -177,6 +196,9 @@ def launch_command(
     kerastudy launch digits --trials 500 --timeout 2h --target 0.99 --patience 100
     kerastudy launch digits --engine-option n_startup_trials=20
     kerastudy launch digits --workers 2 --deterministic
+    kerastudy launch digits --executor ray
+    kerastudy launch my_study.py --executor ray --address auto --workers 32
+    kerastudy launch my_study.py --executor ray --gpus-per-trial 0.5
     kerastudy launch digits --folds 5
     kerastudy launch my_study.py --data houses.csv --target price
     kerastudy launch digits --dry-run
@@ -218,6 +240,7 @@ def launch_command(
         retry_infeasible=retry_infeasible,
         progress=not quiet,
         report=report,
+        ray=_ray(executor, address, cpus_per_trial, gpus_per_trial),
     )
     overrides = _overrides(settings, keep, start_with)
     target_value, column = _targets(targets, data)
@@ -256,6 +279,21 @@ def launch_command(
         print_json(study_document(history))
     else:
         tell(verdict_text(history) if quiet else study_text(history))
+
+
+def _ray(executor: str | None, address: str | None, cpus: float | None, gpus: float | None) -> Any:
+    """Returns the options of a Ray cluster; None if there are none."""
+    from search_spaces.errors import StudyError
+    from studies.executors.ray import RayOptions
+
+    if executor != "ray" and (address, cpus, gpus) == (None, None, None):
+        return None
+    if executor != "ray":
+        raise StudyError(
+            "--address, --cpus-per-trial and --gpus-per-trial are those of a Ray cluster. Add "
+            "--executor ray, or leave them out."
+        )
+    return RayOptions(address=address, cpus_per_trial=cpus, gpus_per_trial=gpus)
 
 
 def _targets(given: tuple[str, ...], data: Path | None) -> tuple[float | None, str]:

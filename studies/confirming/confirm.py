@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import get_args
 
 from search_spaces.errors import StudyError
 from studies.champion.checkpoints import opened
@@ -145,7 +144,7 @@ def where_trainings_run(
     executor: ExecutorName | None, workers: int | None, otherwise: ExecutorName
 ) -> ExecutorName:
     """Returns where trainings run."""
-    if executor not in (None, *get_args(ExecutorName)):
+    if executor not in (None, "in-process", "worker"):
         raise StudyError(f"executor must be 'in-process' or 'worker'. Received: {executor!r}.")
     if workers is None:
         return executor or otherwise

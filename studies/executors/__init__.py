@@ -15,12 +15,13 @@
 | `memory` | the memory of a worker, for when it is killed |
 | `pool` | trials in several workers |
 | `local` | a launch's workers on this machine |
+| `ray/` | a launch's workers on a Ray cluster: a room of its own |
 | `sizing`, `devices` | how many suit the machine; its GPUs |
 | `messages` | the messages between the two |
 """
 
 from typing import Literal
 
-ExecutorName = Literal["in-process", "worker"]
+ExecutorName = Literal["in-process", "worker", "ray"]
 
 __all__ = ["ExecutorName"]

@@ -29,13 +29,19 @@ from tracking.records import StudyDescription, TrialSpec
 
 @dataclass(frozen=True)
 class LoadStudy:
-    """Load this study."""
+    """Load this study.
+
+    Attributes:
+        shared: A folder for what the process writes, which is removed with it.
+        data_folder: Where it shares the study's data with others; None: in ``shared``.
+    """
 
     target: Target | ShippedStudy
     overrides: Mapping[str, Any]
     data: str
     threads: int
     shared: Path
+    data_folder: Path | None = None
 
 
 @dataclass(frozen=True)

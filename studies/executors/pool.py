@@ -46,7 +46,7 @@ class WorkerPool(LoadedByWorkers):
         # The first worker must be one that has loaded the study.
         self._workers.sort(key=lambda worker: worker.loading)
         self._loaded = self._workers[0].loaded
-        for worker in self._workers:
+        for worker in list(self._workers):
             self._check_alike(worker)
 
     def resize(self, count: int, start: Callable[[int], WorkerExecutor]) -> None:

@@ -16,7 +16,8 @@ WORKERS_VARIABLE = "KERASTUDY_WORKERS"
 """The environment variable with the default number of workers."""
 
 # More proposals at once would learn little from one another, and one process records them all.
-_MOST = 16
+MOST_WORKERS = 16
+"""The most workers that a launch starts unless it is asked for more."""
 # A worker on digits used 0.33 GiB of its own after a trial; kept programs add to that.
 _WORKER_BYTES = 3 * 2**28
 # Weights, gradients, an optimizer's two moments, and the best epoch's weights.
@@ -80,7 +81,7 @@ def suited_workers(
         threads: Of each trial, at least 1.
         model_bytes: Of the weights of the default hyperparameters' model.
     """
-    limits = [_MOST, len(machine.gpus) or machine.cores // threads]
+    limits = [MOST_WORKERS, len(machine.gpus) or machine.cores // threads]
     if trials is not None:
         limits.append(trials)
     if machine.memory is not None:

@@ -27,7 +27,7 @@ from studies.executors.messages import (
     ThreadsDiffer,
     check_same,
 )
-from studies.executors.worker_process import OnOutput, WorkerProcess
+from studies.executors.worker_process import OnOutput, ProcessLike, WorkerProcess
 from studies.user_code.loading import Target
 from studies.user_code.own_modules import place_of
 from studies.user_code.shipping import ShippedStudy
@@ -49,6 +49,7 @@ class WorkerExecutor(LoadedByWorkers):
         shared: A folder in which it shares the study's data with other workers; None: its own.
         variables: Changes to this process's environment.
         on_output: Takes each line that the worker prints.
+        start: Starts a process that loads a study; None: one of this machine.
 
     Raises:
         StudyError: By `load`, if the study cannot be run as defined.
@@ -65,6 +66,7 @@ class WorkerExecutor(LoadedByWorkers):
         shared: Path | None = None,
         variables: Mapping[str, str] | None = None,
         on_output: OnOutput | None = None,
+        start: Callable[[LoadStudy], ProcessLike] | None = None,
     ) -> None:
         self._own = None
         if shared is None:
@@ -76,21 +78,25 @@ class WorkerExecutor(LoadedByWorkers):
         self._running: TrialSpec | None = None
         self._folder = folder if folder and Path(folder).is_dir() else None
         self._variables = dict(variables or {})
+        self._start_process = start or self._start_here
         self._process = self._start()
         self._lost_while_loading = 0
 
-    def _start(self) -> WorkerProcess:
+    def _start(self) -> ProcessLike:
         self._is_loading = True
         # The kinds of models that this process has trained, whose programs it has.
         self._trained: set[Hashable] = set()
-        return WorkerProcess(self._load_study, self._folder, self._variables, self._on_output)
+        return self._start_process(self._load_study)
+
+    def _start_here(self, load: LoadStudy) -> WorkerProcess:
+        return WorkerProcess(load, self._folder, self._variables, self._on_output)
 
     def _restart(self) -> None:
         self._process.end()
         self._process = self._start()
 
     @property
-    def process(self) -> WorkerProcess:
+    def process(self) -> ProcessLike:
         """The process, and the connection to it."""
         return self._process
 
@@ -254,7 +260,7 @@ class WorkerExecutor(LoadedByWorkers):
             self._own.cleanup()
 
     def _start_next(self) -> None:
-        self._process.memory.begin_trial()
+        self._process.begin_trial()
         self._process.send(self._waiting[0])
         self._running = self._waiting.popleft().spec
         self._trained.add(kind_of(self._running))

@@ -226,7 +226,8 @@ def _load(message: LoadStudy, connection: Connection) -> Session | None:
         # The file has used TensorFlow, whose threads can't change any more.
         connection.send(ThreadsDiffer(threads))
         return None
-    session = Session.open(study, code, threads, message.data, message.shared)
+    shared = message.data_folder or message.shared
+    session = Session.open(study, code, threads, message.data, shared)
     # Exclude existing objects: without TensorFlow's half a million to check in each collection, a
     # trial of a small model takes 6 % less.
     gc.freeze()

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from search_spaces.errors import WorkerError
 from studies.executors import worker_main
@@ -35,6 +35,45 @@ _NOISE = re.compile(
 )
 
 OnOutput = Callable[[str], None]
+
+
+class ProcessLike(Protocol):
+    """A worker's process here, or on another machine: what an executor needs of it."""
+
+    @property
+    def connection(self) -> Connection:
+        """What to wait for: it can be read when there is a message, or the process has ended."""
+        ...
+
+    @property
+    def connects(self) -> bool:
+        """Whether it has neither connected nor died."""
+        ...
+
+    @property
+    def connected(self) -> bool:
+        """Whether it has connected."""
+        ...
+
+    def begin_trial(self) -> None:
+        """Notes that a trial begins."""
+        ...
+
+    def send(self, message: object) -> None:
+        """Sends a message. Raises WorkerError if the process has ended."""
+        ...
+
+    def receive(self) -> Any:
+        """Waits for a message. Raises WorkerError if the process has ended."""
+        ...
+
+    def kill(self) -> None:
+        """Ends the process at once; further requests fail."""
+        ...
+
+    def end(self) -> None:
+        """Ends the process."""
+        ...
 
 
 def _listen(key: bytes, folder: Path) -> Listener:
@@ -92,6 +131,10 @@ class WorkerProcess:
         # In a thread: the process works once it is connected, and this one has its own work.
         self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._accepting.start()
+
+    def begin_trial(self) -> None:
+        """Notes that a trial begins."""
+        self.memory.begin_trial()
 
     def send(self, message: object) -> None:
         """Sends a message. Raises WorkerError if the process has ended."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from studies.data.arrays.large import temporary_folder
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.in_process import InProcessExecutor
 from studies.executors.local import LocalWorkers
+from studies.executors.ray import RayOptions
 from studies.executors.session import Session
 from studies.executors.worker import WorkerExecutor
 from studies.interruption import raising_interrupts
@@ -27,6 +30,9 @@ from tracking.history.study_history import StudyHistory
 from tracking.records import StudyDescription
 from tracking.store.folder import prepare_store
 from tracking.store.mlflow_client import preload
+
+if TYPE_CHECKING:
+    from studies.executors.ray.workers import RayWorkers
 
 Defined = TypeVar("Defined", bound=StudyDefinition)
 
@@ -52,7 +58,7 @@ def _launch_defined(
 ) -> StudyHistory:
     shown.wait(f"loading TensorFlow and the study {study.name}")
     code = describe_code(study, defined_name)
-    if options.runs_in(otherwise="in-process") == "worker":
+    if options.runs_in(otherwise="in-process") != "in-process":
         return _launch_in_workers(
             lambda folder: ship(study, code, folder),
             options,
@@ -91,7 +97,7 @@ def launch_target(
         shown.wait(what_is_loaded(target))
         # Once, for all workers: the file may be saved while they start.
         target = with_source(target)
-        if options.runs_in(otherwise="worker") == "worker":
+        if options.runs_in(otherwise="worker") != "in-process":
             return _launch_in_workers(
                 lambda folder: target,
                 options,
@@ -134,8 +140,10 @@ def _launch_in_workers(
     """
     # Before a worker starts: report a bad store without waiting for TensorFlow.
     existing = check_store(options.place)
-    with temporary_folder() as folder:
-        local = LocalWorkers(
+    with contextlib.ExitStack() as stack:
+        kind = _workers_of(options, progress, stack)
+        folder = stack.enter_context(temporary_folder())
+        started = kind(
             target_in(Path(folder)),
             overrides=overrides or {},
             data=data,
@@ -152,17 +160,32 @@ def _launch_in_workers(
             if existing is None:
                 prepared = Path(folder) / "store"
                 prepare_store(options.place, prepared)
-            local.load()
-            description = local.pool.description
+            started.load()
+            description = started.pool.description
             with held_study(existing, description, options, progress, prepared) as held:
                 finished = held.finished(options.retry_infeasible)
-                local.suit(threads=held.threads, finished=finished)
+                started.suit(threads=held.threads, finished=finished)
                 return run_held(
-                    held, local.pool, options, progress=progress, workers=len(local.pool)
+                    held, started.pool, options, progress=progress, workers=len(started.pool)
                 )
         finally:
             progress.end()
-            local.close()
+            started.close()
+
+
+def _workers_of(
+    options: LaunchOptions, progress: Progress, stack: contextlib.ExitStack
+) -> Callable[..., LocalWorkers | RayWorkers]:
+    """Returns what starts the workers: on this machine, or on the cluster that it connects to."""
+    if options.runs_in(otherwise="worker") != "ray":
+        return LocalWorkers
+    from studies.executors.ray.cluster import connected
+    from studies.executors.ray.workers import RayWorkers
+
+    asked = options.ray or RayOptions()
+    there = asked.address is not None
+    progress.wait("connecting to the Ray cluster" if there else "starting Ray")
+    return partial(RayWorkers, cluster=stack.enter_context(connected(asked)))
 
 
 def describe_target(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, get_args
 from search_spaces.errors import StudyError
 from studies.definition.settings import Verify, check_count, check_verify
 from studies.executors import ExecutorName
+from studies.executors.ray import RayOptions
 from studies.running.budget import AtTheEnd
 from tracking.mirror import check_server
 from tracking.store.folder import default_store_path
@@ -37,6 +38,7 @@ class LaunchOptions:
     retry_infeasible: bool = False
     report: bool | None = None
     round: PlannedRound | None = None
+    ray: RayOptions | None = None
 
     def __post_init__(self) -> None:
         """Checks the options."""
@@ -44,7 +46,12 @@ class LaunchOptions:
             check_count("workers", self.workers)
         if self.executor not in (None, *get_args(ExecutorName)):
             raise StudyError(
-                f"executor must be 'in-process' or 'worker'. Received: {self.executor!r}."
+                f"executor must be 'in-process', 'worker' or 'ray'. Received: {self.executor!r}."
+            )
+        if self.ray is not None and self.executor not in (None, "ray"):
+            raise StudyError(
+                f"Options of a Ray cluster have no effect with the executor {self.executor!r}. "
+                "Leave them out, or use the executor 'ray'."
             )
         if self.executor == "in-process" and self.workers is not None:
             raise StudyError(
@@ -72,7 +79,9 @@ class LaunchOptions:
         return default_store_path() if self.store is None else Path(self.store)
 
     def runs_in(self, otherwise: ExecutorName) -> ExecutorName:
-        """Returns where trials run; ``otherwise`` where neither of the two options says so."""
+        """Returns where trials run; ``otherwise`` where no option says so."""
         if self.executor is not None:
             return self.executor
+        if self.ray is not None:
+            return "ray"
         return otherwise if self.workers is None else "worker"

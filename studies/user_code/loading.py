@@ -32,7 +32,7 @@ from studies.user_code.optuna_scripts import (
     optimizing_nothing,
     study_of,
 )
-from studies.user_code.own_modules import names_used, own_modules
+from studies.user_code.own_modules import names_used, own_modules, place_of
 from studies.user_code.recorded_modules import import_texts
 from studies.user_code.same_names import add_packages_of
 from studies.user_code.self_launching import Loading, StudyLaunched, loading
@@ -165,6 +165,18 @@ def with_source(target: Target) -> Target:
         return replace(target, source=Path(target.path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise StudyFileError(f"The study file {target.path!r} cannot be read: {error}") from None
+
+
+def with_modules(target: Target) -> Target:
+    """Returns a target with the present texts of its file and of its own modules.
+
+    So it can be loaded where these files do not exist.
+    """
+    target, path = with_source(target), Path(target.path)
+    assert target.source is not None
+    found = own_modules(path, target.source, _package_of(path), target.modules)
+    texts = {str(place_of(path, place)): text for place, text in found.items()}
+    return replace(target, modules={**texts, **target.modules})
 
 
 def describe_code(study: StudyDefinition, defined_name: str) -> CodeDescription:

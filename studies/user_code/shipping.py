@@ -14,7 +14,8 @@ import marshal
 import pickle
 import sys
 from collections import ChainMap
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import CodeType
 from typing import Any, ClassVar
@@ -28,6 +29,8 @@ from studies.data.parts.sharing import MappingUnpickler
 from studies.data.streams.sources import TF_DATA, kind_of
 from studies.definition.study_definition import StudyDefinition
 from studies.user_code.loading import import_from
+from studies.user_code.own_modules import place_of
+from studies.user_code.recorded_modules import import_texts
 from tracking.records import CodeDescription
 
 # Larger arrays go into their own files.
@@ -37,10 +40,23 @@ _STUDY = "study"
 
 @dataclass(frozen=True)
 class ShippedStudy:
-    """A study in a folder, with its arrays, while workers need it; and its code."""
+    """A study in a folder, with its arrays, while workers need it; and its code.
+
+    Attributes:
+        modules: Texts of the study's own modules by their files, which need not exist; none if
+            the files are used.
+    """
 
     folder: Path
     code: CodeDescription
+    modules: Mapping[str, str] = field(default_factory=dict)
+
+    def with_modules(self) -> ShippedStudy:
+        """Returns the study with its modules' texts, to be loaded where the files do not exist."""
+        code = self.code
+        place = Path(code.path) if code.path else Path(code.folder) / "notebook.ipynb"
+        texts = {str(place_of(place, each)): text for each, text in code.texts.items()}
+        return replace(self, modules=texts)
 
 
 def ship(
@@ -86,6 +102,7 @@ def unpack(shipped: ShippedStudy) -> StudyDefinition:
         path, sources = pickle.load(stream)
         for entry in path:
             import_from(Path(entry))
+        import_texts(shipped.modules)
         for name, lines in sources.items():
             # Where Python, and with it TensorFlow's AutoGraph, reads a function's text.
             linecache.cache[name] = (sum(map(len, lines)), None, lines, name)

@@ -59,9 +59,14 @@ def environment() -> dict[str, str]:
         "machine": platform.machine(),
         **_processor_family(),
         "keras settings": _keras_settings(),
-        "variables": " ".join(f"{n}={os.environ[n]}" for n in _VARIABLES if os.environ.get(n)),
+        "variables": " ".join(f"{n}={text}" for n, text in deciding_variables().items() if text),
         "device": _device(),
     }
+
+
+def deciding_variables() -> dict[str, str | None]:
+    """Returns the environment variables that decide bits, by name; None if one is not set."""
+    return {name: os.environ.get(name) for name in _VARIABLES}
 
 
 def environment_differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -1,0 +1,23 @@
+"""Trials on a Ray cluster: each worker is an actor that runs a worker process on its node.
+
+The driver alone asks, decides and records. An actor of Ray's core holds the resources of one worker
+(CPUs, a GPU or a share of one), starts the same worker process as a launch on this machine, and
+passes messages and files on. So all else is shared with local workers: `WorkerPool`,
+`WorkerExecutor`, `worker_main`. Ray is imported only when it is used.
+
+| module | holds |
+|---|---|
+| `options` | what a launch says of the cluster |
+| `cluster` | the connection to the cluster, or a cluster on this machine |
+| `workers` | a launch's workers on the cluster, and their pool |
+| `watch` | looks after the cluster while a study runs |
+| `remote` | a worker from the driver's side, in place of a local process |
+| `actor` | the class that Ray runs on a node |
+| `hosting` | what the actor does there |
+| `parcel` | what is sent to a node, and what it is checked by |
+| `carrying` | files of a trial, between the driver's machine and a node |
+"""
+
+from studies.executors.ray.options import RayOptions
+
+__all__ = ["RayOptions"]

@@ -1,0 +1,163 @@
+"""Files of a trial, between the driver's machine and a node.
+
+A node need not see the driver's disk. What a training reads goes to the node with its task; what it
+writes comes back as soon as it is there, so that a trial whose node dies resumes from its state.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from search_spaces.errors import StudyError
+from studies.executors.messages import ChampionSaved, SaveChampion
+from tracking.records import TrialTask
+from tracking.records.validation_predictions import predictions_beside
+from tracking.store.atomic import replacing
+
+_READ = ("state", "origin")
+_WRITTEN = ("state", "checkpoint", "scores")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message to a worker process, with the files that it reads, by what they are."""
+
+    message: object
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Written:
+    """Files that a training has written so far: their contents, by what they are."""
+
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A champion, saved as a model: its files by their path, and the message about it."""
+
+    files: Mapping[str, bytes]
+    predictions: bytes | None
+    message: ChampionSaved
+
+
+def packed(message: object) -> Sent:
+    """Returns a message with the contents of the files that it names."""
+    if isinstance(message, TrialTask):
+        paths = {name: getattr(message, name) for name in _READ}
+        return Sent(message, {name: read for name, read in _contents(paths)})
+    if isinstance(message, SaveChampion):
+        return Sent(message, dict(_contents({"checkpoint": message.checkpoint})))
+    return Sent(message)
+
+
+def put(written: Written, task: TrialTask) -> None:
+    """Writes the files of a training where its task wants them."""
+    for name, content in written.files.items():
+        path = getattr(task, name)
+        if path is not None:
+            # As a worker of this machine writes a state.
+            _write(path, content, keeping=name == "state")
+
+
+def put_model(saved: SavedModel, asked: SaveChampion) -> ChampionSaved:
+    """Writes a champion's model where it was asked for."""
+    for place, content in saved.files.items():
+        _write(asked.folder / place, content)
+    if saved.predictions is not None:
+        _write(predictions_beside(asked.folder), saved.predictions)
+    return saved.message
+
+
+class NodeFiles:
+    """The files of the present request on a node.
+
+    Args:
+        folder: A folder of this worker alone.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._written: dict[str, Path] = {}
+        self._seen: dict[str, tuple[int, int]] = {}
+        self._model: Path | None = None
+
+    def unpacked(self, sent: Sent) -> object:
+        """Returns a message whose files are here."""
+        message = sent.message
+        self._clear()
+        if isinstance(message, TrialTask):
+            paths = {
+                name: self._folder / path.name
+                for name in (*_READ, *_WRITTEN)
+                if (path := getattr(message, name)) is not None
+            }
+            for name, content in sent.files.items():
+                paths[name].write_bytes(content)
+            self._written = {name: paths[name] for name in _WRITTEN if name in paths}
+            self._seen = dict(self._present())
+            return replace(message, **paths)
+        if isinstance(message, SaveChampion):
+            checkpoint = self._folder / message.checkpoint.name
+            for content in sent.files.values():
+                checkpoint.write_bytes(content)
+            self._model = self._folder / "champion" / message.folder.name
+            self._model.parent.mkdir()
+            return replace(message, checkpoint=checkpoint, folder=self._model)
+        return message
+
+    def written(self) -> Written | None:
+        """Returns the files that have changed since the last call; None if none has."""
+        found: dict[str, bytes] = {}
+        for name, mark in self._present():
+            if self._seen.get(name) != mark:
+                with contextlib.suppress(FileNotFoundError):
+                    found[name] = self._written[name].read_bytes()
+                    self._seen[name] = mark
+        return Written(found) if found else None
+
+    def saved_model(self, message: ChampionSaved) -> SavedModel:
+        """Returns the model that was saved, with its files."""
+        folder = self._model
+        assert folder is not None, "it was asked for"
+        files = {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+        beside = predictions_beside(folder)
+        return SavedModel(files, beside.read_bytes() if beside.exists() else None, message)
+
+    def _present(self) -> Iterator[tuple[str, tuple[int, int]]]:
+        for name, path in self._written.items():
+            with contextlib.suppress(FileNotFoundError):
+                found = path.stat()
+                yield name, (found.st_mtime_ns, found.st_size)
+
+    def _clear(self) -> None:
+        self._written, self._seen, self._model = {}, {}, None
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True)
+
+
+def _contents(paths: Mapping[str, Path | None]) -> Iterator[tuple[str, bytes]]:
+    for name, path in paths.items():
+        if path is not None:
+            with contextlib.suppress(FileNotFoundError):
+                yield name, path.read_bytes()
+
+
+def _write(path: Path, content: bytes, *, keeping: bool = False) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path, keeping=keeping) as partial:
+            partial.write_bytes(content)
+    except OSError as error:
+        raise StudyError(
+            f"{str(path)!r} cannot be written: {error}. Make room, then launch again to resume."
+        ) from None

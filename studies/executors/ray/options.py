@@ -1,0 +1,63 @@
+"""What a launch says of a Ray cluster."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from dataclasses import dataclass
+
+from search_spaces.errors import StudyError
+
+
+@dataclass(frozen=True, kw_only=True)
+class RayOptions:
+    """A Ray cluster, and the resources of each trial on it.
+
+    Attributes:
+        address: Where the cluster is: ``"auto"`` for the one that this machine belongs to, or
+            ``"HOST:PORT"`` of its head. None: ``RAY_ADDRESS``, or else a Ray of this machine alone
+            that starts and ends with the launch.
+        cpus_per_trial: CPUs that Ray reserves for a trial, above 0; None: as many as the study has
+            threads.
+        gpus_per_trial: GPUs, or a share of one such as 0.5; None: 1 if the cluster has GPUs.
+
+    Raises:
+        StudyError: If one is not as described.
+    """
+
+    address: str | None = None
+    cpus_per_trial: float | None = None
+    gpus_per_trial: float | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the options."""
+        if self.address is not None and not self.address.strip():
+            raise StudyError(
+                "The address of a Ray cluster is 'auto' or 'HOST:PORT'. Received an empty text. "
+                "Leave it out to start Ray on this machine."
+            )
+        _check_amount("cpus_per_trial", self.cpus_per_trial, least="above 0")
+        _check_amount("gpus_per_trial", self.gpus_per_trial, least="of at least 0")
+        gpus = self.gpus_per_trial
+        if gpus is not None and gpus > 1 and gpus != int(gpus):
+            raise StudyError(
+                "gpus_per_trial must be a whole number, or a share below 1, such as 0.5. "
+                f"Received: {gpus!r}."
+            )
+
+
+def check_installed() -> None:
+    """Checks that Ray is installed. Raises StudyError if it is not."""
+    if importlib.util.find_spec("ray") is None:
+        raise StudyError(
+            "The executor 'ray' needs Ray, which is not installed. "
+            "Install it: pip install 'kerastudy[ray]'."
+        )
+
+
+def _check_amount(name: str, amount: float | None, least: str) -> None:
+    if amount is None:
+        return
+    number = isinstance(amount, int | float) and not isinstance(amount, bool)
+    if not number or not math.isfinite(amount) or amount < 0 or (amount == 0 and "above" in least):
+        raise StudyError(f"{name} must be a number {least}. Received: {amount!r}.")

@@ -1,0 +1,191 @@
+"""A worker on a node of the cluster, from the driver's side: in place of a local process."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import threading
+from collections import deque
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from search_spaces.errors import WorkerError
+from studies.executors.messages import SaveChampion
+from studies.executors.ray.carrying import SavedModel, Written, packed, put, put_model
+from studies.executors.ray.hosting import Begun, Gone, Printed
+from studies.executors.worker_process import OnOutput
+from tracking.records import EpochResult, TrialResult, TrialTask
+
+_SECONDS_TO_END = 6.0
+
+
+class RemoteProcess:
+    """An actor's worker process, as `WorkerProcess` is one of this machine.
+
+    Each stands for one actor: when that dies, all that it might still send is dropped with it.
+
+    Args:
+        start: Asks Ray for the actor. It may have to wait for resources.
+        on_output: Takes each line that the worker prints.
+        lost: Returns why an actor has died, and whether it is to blame.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[], Any],
+        on_output: OnOutput,
+        lost: Callable[[Exception, str], WorkerError],
+    ) -> None:
+        self._on_output, self._why_lost = on_output, lost
+        # A byte in the pipe for each message: it can be waited for as a local worker's can.
+        self._arrived, self._arrives = multiprocessing.Pipe(duplex=False)
+        self._messages: deque[object] = deque()
+        self._changing = threading.Lock()
+        self._closed = False
+        self._asked: TrialTask | SaveChampion | None = None
+        self._epoch = 0
+        self.node = self.node_id = ""
+        self._actor = start()
+        self._ask()
+
+    @property
+    def begun(self) -> bool:
+        """Whether it has its resources."""
+        return bool(self.node)
+
+    @property
+    def connection(self) -> Connection:
+        """See `ProcessLike`."""
+        return self._arrived
+
+    @property
+    def connects(self) -> bool:
+        """See `ProcessLike`."""
+        return False
+
+    @property
+    def connected(self) -> bool:
+        """See `ProcessLike`. What it says can be waited for at once."""
+        return True
+
+    def begin_trial(self) -> None:
+        """See `ProcessLike`. The node does it when the trial arrives."""
+
+    def send(self, message: object) -> None:
+        """See `ProcessLike`. Files that the message names go along."""
+        if self._closed:
+            raise WorkerError("the worker on the cluster has ended", killed=True)
+        if isinstance(message, TrialTask | SaveChampion):
+            self._asked, self._epoch = message, 0
+        self._actor.send.remote(packed(message))
+
+    def receive(self) -> Any:
+        """See `ProcessLike`. Files that came before the message are written first."""
+        while True:
+            try:
+                self._arrived.recv_bytes()
+            except (EOFError, OSError):
+                raise WorkerError("the worker on the cluster has ended", killed=True) from None
+            message = self._messages.popleft()
+            if isinstance(message, WorkerError):
+                self._close()
+                raise message
+            if isinstance(message, Written):
+                if isinstance(self._asked, TrialTask):
+                    put(message, self._asked)
+            elif isinstance(message, SavedModel):
+                assert isinstance(self._asked, SaveChampion), "it answers that"
+                return put_model(message, self._asked)
+            elif not self._is_late(message):
+                return message
+
+    def lose(self, error: WorkerError) -> None:
+        """Gives it up, as if its process had ended."""
+        self._put(error)
+
+    def kill(self) -> None:
+        """See `ProcessLike`."""
+        import ray
+
+        ray.kill(self._actor)
+
+    def begin_to_end(self) -> Any:
+        """Asks it to end; returns what can be waited for, or None."""
+        with self._changing:
+            closed, self._closed = self._closed, True
+        return self._actor.end.remote() if self.begun and not closed else None
+
+    def end(self) -> None:
+        """See `ProcessLike`."""
+        import ray
+
+        with contextlib.suppress(Exception):
+            ending = self.begin_to_end()
+            if ending is not None:
+                ray.wait([ending], timeout=_SECONDS_TO_END)
+        with contextlib.suppress(Exception):
+            ray.kill(self._actor)
+        self._close()
+        self._arrived.close()
+
+    def _ask(self) -> None:
+        """Asks the actor for its next messages."""
+        self._actor.next.remote().future().add_done_callback(self._take)
+
+    def _take(self, answer: Any) -> None:
+        """Takes the actor's messages, in a thread of Ray's."""
+        try:
+            found = answer.result()
+        except Exception as error:
+            self._put(self._why_lost(error, self.node))
+            return
+        if isinstance(found, str):
+            self._put(WorkerError(found))
+            return
+        for item in found:
+            if isinstance(item, Begun):
+                self.node, self.node_id = item.node, item.node_id
+            elif isinstance(item, Printed):
+                for line in item.lines:
+                    with contextlib.suppress(Exception):
+                        self._on_output(line)
+            elif isinstance(item, Gone):
+                self._put(
+                    WorkerError(item.reason, killed=item.killed, out_of_memory=item.out_of_memory)
+                )
+                return
+            else:
+                self._put(item)
+        if not self._closed:
+            self._ask()
+
+    def _put(self, message: object) -> None:
+        with self._changing, contextlib.suppress(OSError):
+            if not self._closed:
+                self._messages.append(message)
+                self._arrives.send_bytes(b"1")
+
+    def _close(self) -> None:
+        with self._changing:
+            self._closed = True
+            self._arrives.close()
+
+    def _is_late(self, message: object) -> bool:
+        """Returns whether a message is of another training than the present one, or came before.
+
+        Messages arrive once and in order; this is so even if Ray sent one again.
+        """
+        task = self._asked
+        if not isinstance(message, EpochResult | TrialResult):
+            return False
+        if not isinstance(task, TrialTask):
+            return True
+        if (message.number, message.repeat) != (task.spec.number, task.spec.repeat):
+            return True
+        if isinstance(message, TrialResult):
+            self._asked = None
+            return False
+        late = message.epoch <= self._epoch
+        self._epoch = max(self._epoch, message.epoch)
+        return late

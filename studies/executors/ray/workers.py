@@ -1,0 +1,266 @@
+"""A launch's workers on a Ray cluster: their number, and the pool of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from search_spaces.errors import StudyError, WorkerError
+from studies.executors.executor import Handler
+from studies.executors.messages import LoadStudy
+from studies.executors.pool import WorkerPool
+from studies.executors.ray import actor
+from studies.executors.ray.cluster import Cluster
+from studies.executors.ray.parcel import Arrival, put_files
+from studies.executors.ray.remote import RemoteProcess
+from studies.executors.ray.watch import Watch
+from studies.executors.sizing import MOST_WORKERS, asked_workers
+from studies.executors.worker import WorkerExecutor
+from studies.executors.worker_process import OnOutput
+from studies.training.process.environment import environment_differences
+from studies.user_code.loading import Target, with_modules
+from studies.user_code.shipping import ShippedStudy
+from tracking.records import StudyDescription
+
+_SECONDS_TO_GROW = 2.0
+_SECONDS_TO_END = 6.0
+# A node's name and place may differ, and its exact processor within a class.
+_MAY_DIFFER = ("device", "processor", "instructions")
+
+
+class RayPool(WorkerPool):
+    """Runs trials in workers on a cluster; takes more as nodes join. See `Executor`.
+
+    Args:
+        workers: At least one; started, and alike.
+        on_output: Takes messages for the user.
+        exclude: Takes the Ray's id of a node that can't run the study.
+    """
+
+    def __init__(
+        self,
+        workers: Sequence[WorkerExecutor],
+        on_output: OnOutput,
+        exclude: Callable[[str], None],
+    ) -> None:
+        super().__init__(workers, on_output)
+        self._exclude = exclude
+        self.watch: Watch | None = None
+        self.grow: Callable[[], None] = lambda: None
+
+    @property
+    def remote(self) -> list[RemoteProcess]:
+        """The workers' processes."""
+        return [cast(RemoteProcess, worker.process) for worker in self._workers]
+
+    def wait(self, handler: Handler, seconds: float | None = None) -> None:
+        """See `Executor`."""
+        self.grow()
+        super().wait(handler, min(seconds or _SECONDS_TO_GROW, _SECONDS_TO_GROW))
+
+    def close(self) -> None:
+        """See `Executor`. All end at the same time."""
+        import ray
+
+        with contextlib.suppress(Exception):
+            ending = [each for process in self.remote if (each := process.begin_to_end())]
+            if ending:
+                ray.wait(ending, num_returns=len(ending), timeout=_SECONDS_TO_END)
+        super().close()
+
+    def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:
+        """See `WorkerPool`. Its node gets no other worker of this launch."""
+        node = cast(RemoteProcess, worker.process).node_id
+        if node and not error.killed:
+            self._exclude(node)
+        super()._do_without(worker, error)
+
+    def _check_alike(self, worker: WorkerExecutor) -> None:
+        """Does without a worker that has loaded another study, or has other settings."""
+        if worker.loading or worker not in self._workers or worker is self._workers[0]:
+            return
+        node = cast(RemoteProcess, worker.process).node
+        try:
+            super()._check_alike(worker)
+        except StudyError as error:
+            self._do_without(worker, WorkerError(f"on {node}: {error}"))
+            return
+        found = [
+            each
+            for each in environment_differences(self.loaded.environment, worker.environment)
+            if not each.startswith(_MAY_DIFFER)
+        ]
+        if found:
+            self._do_without(worker, WorkerError(f"on {node}: {'; '.join(found)}"))
+
+
+class RayWorkers:
+    """Starts the workers of a launch on a cluster, and adapts them to the study.
+
+    As `LocalWorkers` does on this machine; see there.
+
+    Args:
+        target: The study to load.
+        cluster: Where.
+        overrides: Settings to replace.
+        data: A file in place of the study's own data, or empty; see `replacing.spelled`.
+        trials: In total, if known.
+        threads: Of each trial, if known.
+        workers: How many; None: as many as the cluster has room for, up to 16.
+        shared: A folder of this machine, for the launch alone.
+        on_output: Takes what they print, and their number.
+
+    Raises:
+        StudyError: If ``workers`` is wrong, or no node has the resources of one.
+    """
+
+    def __init__(
+        self,
+        target: Target | ShippedStudy,
+        *,
+        cluster: Cluster,
+        overrides: Mapping[str, Any],
+        data: str,
+        trials: int | None,
+        threads: int | None,
+        workers: int | None,
+        shared: Path,
+        on_output: OnOutput,
+    ) -> None:
+        import ray
+
+        # By value: see there.
+        ray.cloudpickle.register_pickle_by_value(actor)
+        self._actor = ray.remote(actor.Worker)
+        self._cluster, self._overrides, self._data = cluster, overrides, data
+        self._shared, self._on_output, self._threads = shared, on_output, threads
+        self._asked = asked_workers(workers)
+        self._launch = secrets.token_hex(8)
+        self._files = put_files(target.folder) if isinstance(target, ShippedStudy) else {}
+        # With all texts: a node need not see this machine's files.
+        self._target = with_modules(target) if isinstance(target, Target) else target.with_modules()
+        self._excluded: list[str] = []
+        wanted = cluster.resources(threads or 1)
+        cluster.check_room(wanted)
+        self._most = self._asked or min(MOST_WORKERS, trials or MOST_WORKERS)
+        self._room = cluster.room(wanted)
+        self.pool = self._start_pool(self._asked or max(1, min(self._most, self._room)))
+
+    def load(self) -> None:
+        """Waits until one worker has loaded the study. Raises StudyError if it cannot."""
+        self.pool.load()
+
+    def suit(self, *, threads: int | None, finished: int) -> None:
+        """Adapts them to the study: their threads, and their number unless the user chose it.
+
+        Args:
+            threads: Those of the record, which trials keep; None: those of the loaded study.
+            finished: How many trials the record has.
+
+        Raises:
+            StudyError: If they must be restarted, and can't load the study.
+        """
+        if threads is not None and threads != self.pool.description.threads:
+            self.close()
+            self._threads = threads
+            self.pool = self._start_pool(len(self.pool))
+            self.load()
+        description = self.pool.description
+        if self._asked is None:
+            left = (description.trials - finished) * description.folds_together
+            self._most = max(1, min(self._most, left))
+            self.pool.resize(min(len(self.pool), self._most), self._start_worker)
+        self._on_output(self._described(description))
+        self.pool.grow = self._grow
+
+    def close(self) -> None:
+        """Ends them."""
+        if self.pool.watch is not None:
+            self.pool.watch.close()
+            if self.pool.watch.gone:
+                # Ray would wait for its head.
+                return
+        self.pool.close()
+
+    def _start_pool(self, count: int) -> RayPool:
+        pool = RayPool(
+            [self._start_worker(number) for number in range(count)],
+            self._on_output,
+            self._excluded.append,
+        )
+        wanted = self._cluster.resources(self._threads or 1)
+        pool.watch = Watch(self._cluster, wanted, lambda: pool.remote, self._on_output)
+        return pool
+
+    def _start_worker(self, number: int) -> WorkerExecutor:
+        return WorkerExecutor(
+            self._target,
+            overrides=self._overrides,
+            data=self._data,
+            threads=self._threads,
+            shared=self._shared,
+            on_output=self._on_output,
+            start=self._start_process,
+        )
+
+    def _start_process(self, load: LoadStudy) -> RemoteProcess:
+        self._check_there()
+        wanted = self._cluster.resources(load.threads)
+        self._cluster.check_room(wanted)
+        arrival = pickle.dumps(Arrival.of(load, self._launch, os.getcwd()))
+        options: dict[str, Any] = {
+            "num_cpus": wanted["CPU"],
+            "num_gpus": wanted["GPU"],
+            # Messages go in both directions, and one more ends it.
+            "max_concurrency": 4,
+        }
+        if self._excluded:
+            options["label_selector"] = {"ray.io/node-id": f"!in({','.join(self._excluded)})"}
+        return RemoteProcess(
+            lambda: self._actor.options(**options).remote(arrival, self._files),
+            self._on_output,
+            self._why_lost,
+        )
+
+    def _why_lost(self, error: Exception, node: str) -> WorkerError:
+        watch = self.pool.watch if hasattr(self, "pool") else None
+        if watch is not None and watch.gone:
+            return WorkerError(watch.gone, killed=True)
+        where = node or "a node of the cluster"
+        if "node has died" in str(error) or getattr(error, "preempted", False):
+            return WorkerError(f"{where} is gone", killed=True)
+        return WorkerError(f"the worker on {where} ended: {_short(error)}", killed=True)
+
+    def _check_there(self) -> None:
+        watch = self.pool.watch if hasattr(self, "pool") else None
+        if watch is not None and watch.gone:
+            raise StudyError(watch.gone)
+
+    def _grow(self) -> None:
+        """Adds workers for nodes that have joined."""
+        self._check_there()
+        assert self.pool.watch is not None, "it was started with the pool"
+        room, before = self.pool.watch.room, self._room
+        self._room = room
+        if room > before and len(self.pool) < self._most:
+            self.pool.resize(min(self._most, max(len(self.pool), room)), self._start_worker)
+
+    def _described(self, description: StudyDescription) -> str:
+        count, threads = len(self.pool), description.threads
+        nodes = len(self._cluster.nodes())
+        return (
+            f"{count} worker{'' if count == 1 else 's'} of {threads} "
+            f"thread{'' if threads == 1 else 's'} "
+            f"(Ray: {nodes} node{'' if nodes == 1 else 's'}, room for {self._room})"
+        )
+
+
+def _short(error: Exception) -> str:
+    """Returns the last line of Ray's message, which says why."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__).rstrip(".")

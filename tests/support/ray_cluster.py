@@ -1,0 +1,35 @@
+"""A Ray cluster of several nodes on this machine, of one CPU each."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+HEAD = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100 * 2**20}
+NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
+
+
+@contextlib.contextmanager
+def ray_cluster(nodes: int) -> Iterator[Any]:
+    """Yields a cluster that this process is connected to; its head is one of the nodes."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    # The paths of sockets are short.
+    folder = tempfile.mkdtemp(prefix="ks-", dir="/tmp")
+    cluster = Cluster(initialize_head=True, head_node_args={**HEAD, "temp_dir": folder})
+    try:
+        for _ in range(nodes - 1):
+            cluster.add_node(wait=False, **NODE)
+        cluster.wait_for_nodes()
+        ray.init(cluster.address, log_to_driver=False, logging_level="error")
+        yield cluster
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
