@@ -2,6 +2,7 @@
 
 | module | holds |
 |---|---|
+| `options` | how a confirmation is asked for |
 | `plan` | who races, under which seeds, and what each training is |
 | `executors` | executors that have loaded the study as its trials ran it |
 | `trainings` | runs the trainings, records each, and trains none twice |

@@ -24,8 +24,8 @@ from search_spaces.errors import DataError
 from studies.data import datasets
 from studies.data.dataset import Dataset
 from studies.data.folds import splits
+from studies.data.folds.cross_validation import CrossValidation
 from studies.data.folds.folded_splits import FoldedSplits
-from studies.data.folds.splits import CrossValidation
 from studies.data.parts.part import Part
 from studies.data.parts.splits import Splits
 from studies.data.streams.streamed_dataset import StreamedDataset, StreamedSplits

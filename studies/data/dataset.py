@@ -12,9 +12,9 @@ from typing import Any, Generic, TypeGuard, TypeVar
 import numpy as np
 
 from studies.data.arrays.rules import by_rule
+from studies.data.folds.cross_validation import CrossValidation
 from studies.data.folds.folded_splits import FoldedSplits, Written, shared_folds
 from studies.data.folds.folding import make_folds
-from studies.data.folds.splits import CrossValidation
 from studies.data.options import Options
 from studies.data.parts.partition import Contents, make_splits
 from studies.data.parts.preprocessing import preprocessing_name

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import StudyError
 from studies.data import CrossValidation, DataError, Dataset, StreamedDataset
-from studies.data.folds.splits import Grouped, check_cross_validation
+from studies.data.folds.cross_validation import Grouped
+from studies.data.folds.splits import check_cross_validation
 
 if TYPE_CHECKING:
     from studies.definition.study_definition import StudyDefinition

@@ -12,8 +12,8 @@ import numpy as np
 from search_spaces.errors import DataError
 from studies.data.arrays.checks import Samples, check_same_shape, check_some_weight
 from studies.data.arrays.given import Given, examples_of
+from studies.data.folds.cross_validation import CrossValidation, Indices
 from studies.data.folds.folded_splits import FoldedSplits, Make, Written, folded
-from studies.data.folds.splits import CrossValidation, Indices
 from studies.data.options import Options
 from studies.data.parts.classes import (
     ClassNames,
