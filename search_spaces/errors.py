@@ -96,11 +96,20 @@ class WorkerError(StudyError):
     Attributes:
         killed: Whether it was killed, by a person or for lack of memory, and did nothing wrong.
         out_of_memory: Whether it was killed for lack of memory, as far as kerastudy can tell.
+        machine_gone: Whether the machine that it ran on is gone.
     """
 
-    def __init__(self, message: str, *, killed: bool = False, out_of_memory: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        killed: bool = False,
+        out_of_memory: bool = False,
+        machine_gone: bool = False,
+    ) -> None:
         super().__init__(message)
         self.killed, self.out_of_memory = killed, out_of_memory
+        self.machine_gone = machine_gone
 
 
 class FailedAlikeError(StudyError):

@@ -182,6 +182,7 @@ class Study(StudyDefinition):
         retry_infeasible: bool = False,
         report: bool | None = None,
         ray: RayOptions | None = None,
+        any_hardware: bool = False,
         **overrides: Any,
     ) -> StudyResults:
         """Runs the study, or resumes it, until it has its trials.
@@ -209,6 +210,8 @@ class Study(StudyDefinition):
                 its record; None: unless ``KERASTUDY_REPORT`` is ``"off"``.
             ray: The Ray cluster, and a trial's resources there; None, with ``executor="ray"``: a
                 Ray of this machine alone.
+            any_hardware: Whether trials may run on other hardware than the study was begun on. Bits
+                may differ then, and the record says so.
             **overrides: Settings to replace: `OVERRIDABLE`; or ``round=2`` for the next round, with
                 the name, space and settings that follow from the last one (`kerastudy.diagnose`),
                 or with ``space``, another space for the same builder.
@@ -240,6 +243,7 @@ class Study(StudyDefinition):
             retry_infeasible=retry_infeasible,
             report=report,
             ray=ray,
+            any_hardware=any_hardware,
         )
         return StudyResults.of(*launch_study(self, options, overrides))
 

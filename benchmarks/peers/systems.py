@@ -14,6 +14,7 @@ from benchmarks.peers.job import Job, read_record
 from benchmarks.peers.works import OBJECTIVE, Trial
 
 OURS = "kerastudy"
+ON_RAY = "kerastudy-ray"
 DATA_VARIABLE = "KERASTUDY_BENCHMARK_DATA"
 _STUDIES = Path(__file__).with_name("kerastudy_studies.py")
 _WORKERS = 2
@@ -74,6 +75,16 @@ def systems() -> dict[str, System]:
                     if _has_workers()
                     else "1 worker: this version's launch has no --workers"
                 ),
+            ),
+            System(
+                ON_RAY,
+                "kerastudy launch --executor ray",
+                {"ray": "ray"},
+                trials=30,
+                warm_up=10,
+                command=lambda job: [*_launch(job), "--executor", "ray"],
+                read=_read_store,
+                note=lambda: f"{_WORKERS} workers on a Ray that starts with the launch",
             ),
             _peer("by-hand", "Optuna, Keras and MLflow by hand", optuna, 8, 2, "1 process"),
             _peer(

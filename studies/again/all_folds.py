@@ -90,7 +90,13 @@ class AllFolds:
         """See `Handler.on_result`."""
         self._result = result
 
-    def on_lost(self, spec: TrialSpec, reason: str, out_of_memory: bool = False) -> None:
+    def on_lost(
+        self,
+        spec: TrialSpec,
+        reason: str,
+        out_of_memory: bool = False,
+        machine_gone: bool = False,
+    ) -> None:
         """See `Handler.on_lost`."""
         self._lost = reason
 

@@ -183,7 +183,13 @@ class Rerun:
         """See `Handler.on_result`."""
         self.result = result
 
-    def on_lost(self, spec: TrialSpec, reason: str, out_of_memory: bool = False) -> None:
+    def on_lost(
+        self,
+        spec: TrialSpec,
+        reason: str,
+        out_of_memory: bool = False,
+        machine_gone: bool = False,
+    ) -> None:
         """See `Handler.on_lost`."""
         raise WorkerError(f"Trial {spec.number} could not be run again: {reason}.")
 

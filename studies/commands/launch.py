@@ -145,6 +145,11 @@ from studies.lines import wrapped
     is_flag=True,
     help="Train infeasible trials again, after you mended why they failed.",
 )
+@click.option(
+    "--any-hardware",
+    is_flag=True,
+    help="Resume on another kind of processor or GPU too. Bits may differ; the record says so.",
+)
 @click.option("--quiet", "-q", is_flag=True, help="Print the outcome alone: no progress.")
 @click.option(
     "--report/--no-report",
@@ -176,6 +181,7 @@ def launch_command(
     tracking_uri: str | None,
     verify: Any,
     retry_infeasible: bool,
+    any_hardware: bool,
     quiet: bool,
     report: bool | None,
     dry_run: bool,
@@ -238,6 +244,7 @@ def launch_command(
         tracking_uri=tracking_uri,
         verify=verify,
         retry_infeasible=retry_infeasible,
+        any_hardware=any_hardware,
         progress=not quiet,
         report=report,
         ray=_ray(executor, address, cpus_per_trial, gpus_per_trial),

@@ -97,7 +97,13 @@ class _Rescoring:
         self._reruns[result.number, result.repeat].on_result(result)
         self._progress.trial_ended(result, None)
 
-    def on_lost(self, spec: TrialSpec, reason: str, out_of_memory: bool = False) -> None:
+    def on_lost(
+        self,
+        spec: TrialSpec,
+        reason: str,
+        out_of_memory: bool = False,
+        machine_gone: bool = False,
+    ) -> None:
         """See `Handler.on_lost`. It has no scores then."""
         self.on_result(TrialResult(spec.number, "infeasible", reason=reason, repeat=spec.repeat))
 

@@ -242,7 +242,13 @@ class Trainings:
         running = self._running.pop(result.number)
         self._record(running, result)
 
-    def on_lost(self, spec: TrialSpec, reason: str, out_of_memory: bool = False) -> None:
+    def on_lost(
+        self,
+        spec: TrialSpec,
+        reason: str,
+        out_of_memory: bool = False,
+        machine_gone: bool = False,
+    ) -> None:
         """See `Handler.on_lost`."""
         running = self._running.pop(spec.number)
         training = running.training

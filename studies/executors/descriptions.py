@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from search_spaces.space.membership import complete
 from studies.definition.settings import check_keep_scores
 from studies.definition.study_definition import StudyDefinition
+from studies.training.process.environment import hardware_class
 from tracking.records import CodeDescription, DataDescription, Objective, StudyDescription
 
 
@@ -46,4 +47,5 @@ def description_of(
         patience=study.patience,
         trial_timeout=study.trial_timeout,
         warnings=tuple(warnings),
+        hardware=hardware_class(),
     )

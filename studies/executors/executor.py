@@ -28,13 +28,20 @@ class Handler(Protocol):
         """Takes a trial's result."""
         ...
 
-    def on_lost(self, spec: TrialSpec, reason: str, out_of_memory: bool = False) -> None:
+    def on_lost(
+        self,
+        spec: TrialSpec,
+        reason: str,
+        out_of_memory: bool = False,
+        machine_gone: bool = False,
+    ) -> None:
         """Takes a trial whose process ended by itself, without a result.
 
         Args:
             spec: The trial.
             reason: How it ended.
             out_of_memory: Whether it was for lack of memory.
+            machine_gone: Whether its machine is gone, which is not the trial's fault.
         """
         ...
 

@@ -195,7 +195,7 @@ class WorkerExecutor(LoadedByWorkers):
             lost, self._running = self._running, None
             self._restart()
             if lost is not None:
-                handler.on_lost(lost, str(error), error.out_of_memory)
+                handler.on_lost(lost, str(error), error.out_of_memory, error.machine_gone)
             return
         self._running = None
         if isinstance(message, Failed):

@@ -13,7 +13,7 @@ from studies.data.arrays.large import temporary_folder
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.in_process import InProcessExecutor
 from studies.executors.local import LocalWorkers
-from studies.executors.ray import RayOptions
+from studies.executors.ray.options import RayOptions, check_installed
 from studies.executors.session import Session
 from studies.executors.worker import WorkerExecutor
 from studies.interruption import raising_interrupts
@@ -140,11 +140,14 @@ def _launch_in_workers(
     """
     # Before a worker starts: report a bad store without waiting for TensorFlow.
     existing = check_store(options.place)
+    if options.runs_in(otherwise="worker") == "ray":
+        check_installed()
     with contextlib.ExitStack() as stack:
-        kind = _workers_of(options, progress, stack)
         folder = stack.enter_context(temporary_folder())
+        target = target_in(Path(folder))
+        kind = _workers_of(options, progress, stack)
         started = kind(
-            target_in(Path(folder)),
+            target,
             overrides=overrides or {},
             data=data,
             trials=trials,
@@ -185,7 +188,11 @@ def _workers_of(
     asked = options.ray or RayOptions()
     there = asked.address is not None
     progress.wait("connecting to the Ray cluster" if there else "starting Ray")
-    return partial(RayWorkers, cluster=stack.enter_context(connected(asked)))
+    return partial(
+        RayWorkers,
+        cluster=stack.enter_context(connected(asked)),
+        any_hardware=options.any_hardware,
+    )
 
 
 def describe_target(

@@ -39,6 +39,7 @@ class LaunchOptions:
     report: bool | None = None
     round: PlannedRound | None = None
     ray: RayOptions | None = None
+    any_hardware: bool = False
 
     def __post_init__(self) -> None:
         """Checks the options."""

@@ -21,7 +21,7 @@ from studies.launching.reporting import ReportWriter
 from studies.launching.retrying import superseded
 from studies.progress import Progress
 from studies.running.budget import INTERRUPTED, Ending
-from studies.running.definitions import most_epochs
+from studies.running.definitions import most_epochs, with_hardware
 from studies.running.driver import Driver
 from studies.user_code.commits import commit_tags
 from tracking import tags
@@ -65,6 +65,7 @@ def run_held(
     description = executor.description
     if description.deterministic:
         description = replace(description, lag=workers)
+    description = with_hardware(held.known, description, options.any_hardware)
     runs, before = open_runs(held, executor, description, progress)
     if options.round is not None:
         options.round.link(runs.parent_run_id)

@@ -19,6 +19,7 @@ from studies.engines.make import check_engine_serves
 from tracking.history.joining import joined, with_joined
 from tracking.history.study_history import StudyHistory
 from tracking.records import FINISHED_STATES, StudyDescription
+from tracking.records.studies import ANY_HARDWARE
 from tracking.runs.mlflow_names import check_names
 from tracking.runs.parents import deleted_trials, restore_run
 
@@ -98,6 +99,30 @@ def check_unchanged(before: StudyHistory | None, now: StudyDescription) -> None:
             f"The study {now.name!r} is recorded with another definition: {listed}. "
             "Undo the change to resume it, or start a new one under another name with --name."
         )
+
+
+def with_hardware(
+    before: StudyHistory | None, now: StudyDescription, any_hardware: bool
+) -> StudyDescription:
+    """Returns a study's definition with the class of hardware that its trials run on.
+
+    Raises:
+        StudyChangedError: If it was begun on another class, whose bits differ, and that is not
+            allowed.
+    """
+    if any_hardware:
+        return replace(now, hardware=ANY_HARDWARE)
+    recorded = "" if before is None else before.description.hardware
+    finished = before is not None and any(t.state in FINISHED_STATES for t in before.trials)
+    if not recorded or not finished or recorded == now.hardware:
+        return now
+    if recorded == ANY_HARDWARE:
+        return replace(now, hardware=ANY_HARDWARE)
+    raise StudyChangedError(
+        f"The study {now.name!r} was begun on other hardware ({recorded}) than this "
+        f"({now.hardware}), where trials get other bits. Resume it on the former, or add "
+        "--any-hardware (in Python any_hardware=True): the record then says that bits may differ."
+    )
 
 
 def with_lag(description: StudyDescription, before: StudyHistory) -> StudyDescription:

@@ -182,7 +182,13 @@ class Driver:
                 self._progress.epoch_ended(epoch)
         return None
 
-    def on_lost(self, spec: TrialSpec, reason: str, out_of_memory: bool = False) -> None:
+    def on_lost(
+        self,
+        spec: TrialSpec,
+        reason: str,
+        out_of_memory: bool = False,
+        machine_gone: bool = False,
+    ) -> None:
         """See `Handler.on_lost`."""
         number = spec.number
         running = self._trials.running[number]
@@ -196,11 +202,12 @@ class Driver:
             self.on_result(TrialResult(number, "interrupted", reason=reason, repeat=spec.repeat))
             return
         was_alone = self._trials.was_alone(number)
-        losses = running.trial.losses + 1
+        # A trial that loses its machine again and again is not the cause.
+        losses = running.trial.losses + (not machine_gone)
         if losses < _ATTEMPTS and not (out_of_memory and was_alone):
             how = "; it is tried once more, alone" if out_of_memory else ""
             self._progress.say(f"trial {number}: {reason}{how}")
-            running.flight.lose(spec.repeat, out_of_memory)
+            running.flight.lose(spec.repeat, out_of_memory, machine_gone)
             self._losing[number] = running
             return
         self._progress.say(f"trial {number}: {reason}")
@@ -215,8 +222,9 @@ class Driver:
         number = running.trial.number
         self._progress.trial_gone(number)
         del self._losing[number]
-        self._trials.lose(number, alone=running.flight.out_of_memory)
-        self._trial_runs.lose(running)
+        losses = int(running.flight.blamed)
+        self._trials.lose(number, alone=running.flight.out_of_memory, losses=losses)
+        self._trial_runs.lose(running, losses)
 
     def _follow(self, trial: EndedTrial) -> None:
         """Takes a trial that has ended, and is in the record."""
@@ -327,7 +335,11 @@ class Driver:
             return None
         if self._trials.again:
             before = self._trials.again.popleft()
-            spec = replace(before.spec, attempt=before.spec.attempt + 1)
+            spec = replace(
+                before.spec,
+                attempt=before.spec.attempt + 1,
+                hardware=self._description.hardware,
+            )
             proposal = Proposal(before.number, spec.values, before.engine_state, known=before.known)
             losses = before.losses
         elif len(self._trials.all) < self._description.trials and not self._search.exhausted:

@@ -24,12 +24,14 @@ class InFlight:
         running: Which of them run.
         lost: Whether the process of one died.
         out_of_memory: Whether that was for lack of memory.
+        blamed: Whether one died whose machine is still there.
     """
 
     specs: list[TrialSpec] = field(default_factory=list)
     running: set[int] = field(default_factory=set)
     lost: bool = False
     out_of_memory: bool = False
+    blamed: bool = False
     _epochs: dict[int, list[EpochResult]] = field(default_factory=dict)
     _results: dict[int, TrialResult] = field(default_factory=dict)
 
@@ -51,9 +53,10 @@ class InFlight:
         self.running.discard(result.repeat)
         self._results[result.repeat] = result
 
-    def lose(self, training: int, out_of_memory: bool) -> None:
+    def lose(self, training: int, out_of_memory: bool, machine_gone: bool) -> None:
         """Takes a training whose process died."""
         self.running.discard(training)
+        self.blamed = self.blamed or not machine_gone
         self.lost = True
         self.out_of_memory = self.out_of_memory or out_of_memory
 

@@ -36,6 +36,7 @@ def spec_of(
         data_digest=description.data.digest,
         objective=description.objective,
         class_weight=description.class_weight,
+        hardware=description.hardware,
     )
     if proposal.goes_on_from is None:
         return spec

@@ -60,17 +60,17 @@ class StudyTrials:
         if trial.state in FINISHED_STATES:
             self.all[trial.number] = self.finished[trial.number] = trial
 
-    def lose(self, number: int, *, alone: bool) -> Running:
+    def lose(self, number: int, *, alone: bool, losses: int) -> Running:
         """Takes a running trial whose process ended; it is trained again, before all others.
 
-        ``alone`` lets no other trial run then.
+        ``alone`` lets no other trial run then. ``losses`` count against it.
         """
         running = self.running.pop(number)
         self.repeats = deque(each for each in self.repeats if each != number)
         if alone:
             self._alone.add(number)
         trial = running.trial
-        self.again.appendleft(replace(trial, losses=trial.losses + 1))
+        self.again.appendleft(replace(trial, losses=trial.losses + losses))
         return running
 
     def train_next(self, number: int) -> None:

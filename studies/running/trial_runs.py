@@ -122,11 +122,11 @@ class TrialRuns:
         running.results[-1] = replace(last, state="interrupted", reason=f"stopped between {what}")
         return self._end(running.trial, self._combined(running))
 
-    def lose(self, running: Running) -> None:
-        """Ends the runs of an attempt at a trial whose process died."""
+    def lose(self, running: Running, losses: int) -> None:
+        """Ends the runs of an attempt whose process died; ``losses`` count against the trial."""
         trial = running.trial
         repeats = [run_id for run_id in _without_result(running) if run_id != trial.run_id]
-        self._runs.lose_trial(trial.run_id, repeats, trial.losses + 1)
+        self._runs.lose_trial(trial.run_id, repeats, trial.losses + losses)
 
     def close(self, running: Running) -> None:
         """Ends the runs of a trial that has no result."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,19 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance.executor import ExecutorConformance, Open
-from ray_cluster import ray_cluster
+from conformance.executor import STUDY_FILE, ExecutorConformance, Open
+from ray_cluster import ray_cluster, worker_processes
+from study_record import differences, read_record
+from user_commands import kerastudy_here
 
-from studies.executors.ray import RayOptions
+from studies.executors.in_process import InProcessExecutor
+from studies.executors.ray import RayOptions, parcel
 from studies.executors.ray.cluster import connected
 from studies.executors.ray.workers import RayPool, RayWorkers
-from studies.user_code.loading import Target
+from studies.executors.session import Session
+from studies.launching.launch_options import LaunchOptions
+from studies.launching.run_study import run_study
+from studies.progress import NoProgress
+from studies.user_code.loading import Target, load_study
+from tracking.records import Decision, EpochResult
 
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[Any]:
     pytest.importorskip("ray")
-    with ray_cluster(3) as found:
+    with ray_cluster(2) as found:
         yield found
 
 
@@ -51,3 +60,70 @@ class TestRay(ExecutorConformance):
     @classmethod
     def open_file(cls) -> Open:
         return on_ray
+
+
+def test_a_study_is_that_of_this_process_though_a_worker_dies(tmp_path: Path) -> None:
+    """Trial by trial, bit by bit: metrics, weights, checkpoints, and what the engine proposed."""
+    file = tmp_path / "study.py"
+    file.write_text(STUDY_FILE.replace("trials=4,", "trials=6, deterministic=True,"), "utf-8")
+    study, code = load_study(Target(str(file)))
+    here = InProcessExecutor(Session.open(study, code, None))
+    if here.description.threads != 1:
+        pytest.skip("TensorFlow has more threads in this process")
+    off = {"verify": "off", "report": False}
+    with on_ray(file, workers=2) as pool:
+        killing = KillsOne(pool)
+        options = LaunchOptions(store=tmp_path / "ray", **off)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(pool, "wait", killing.wait)
+            run_study(pool, options, progress=NoProgress(), workers=2)
+        assert killing.killed
+    run_study(here, LaunchOptions(store=tmp_path / "here", **off), progress=NoProgress(), workers=2)
+    found, expected = (read_record(tmp_path / name, "작은 연구") for name in ("ray", "here"))
+    for part in ("trials", "champion", "files"):
+        assert not [*differences(expected[part], found[part])], part
+
+
+class KillsOne:
+    """Kills a worker process when the third trial reports its second epoch."""
+
+    def __init__(self, pool: RayPool) -> None:
+        self._wait, self.killed = pool.wait, False
+
+    def wait(self, handler: Any, seconds: float | None = None) -> None:
+        take = handler.on_epoch
+
+        def on_epoch(epoch: EpochResult) -> Decision:
+            if (epoch.number, epoch.epoch) == (2, 2) and not self.killed:
+                self.killed = True
+                worker_processes()[0].kill()
+            return take(epoch)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(handler, "on_epoch", on_epoch)
+            self._wait(handler, seconds)
+
+
+# Bad input, before any training.
+
+
+def test_resources_that_no_node_has(tmp_path: Path) -> None:
+    told = refused(tmp_path, "--cpus-per-trial", "4", "--gpus-per-trial", "2")
+    assert "No node of the Ray cluster has 4 CPUs and 2 GPUs for a trial" in told
+    assert "Its nodes have: 1 CPU and 0 GPUs" in told
+
+
+def test_versions_that_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = parcel.versions()
+    monkeypatch.setattr(parcel, "versions", lambda: {**ours, "keras": "3.99.0"})
+    told = refused(tmp_path)
+    assert re.search(rf"the node \S+ \(\w+\) has keras {ours['keras']} \(here 3.99.0\)", told)
+
+
+def refused(folder: Path, *options: str) -> str:
+    (folder / "study.py").write_text(STUDY_FILE, encoding="utf-8")
+    done = kerastudy_here(
+        folder, "launch", "study.py", "--executor", "ray", "--workers", "1", *options, expect=2
+    )
+    assert not (folder / "kerastudy-store").exists()
+    return " ".join(done.stderr.split())

@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+import psutil
+
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 HEAD = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100 * 2**20}
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
@@ -33,3 +35,16 @@ def ray_cluster(nodes: int) -> Iterator[Any]:
         ray.shutdown()
         cluster.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def worker_processes() -> list[psutil.Process]:
+    """Returns the worker processes that nodes of this process's clusters run."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or ()
+        if any("worker_main.py" in word for word in words):
+            # Not one of a local launch.
+            parent = process.parent()
+            if parent is not None and "ray::" in " ".join(parent.cmdline()):
+                found.append(process)
+    return found

@@ -14,6 +14,7 @@ from tracking.history.sparkline import sparkline
 from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial, TrialRecord
+from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
 from tracking.records.verified import is_partial, is_whole
 from tracking.runs.pages.addresses import VIEWS, artifact_page, model_page, run_page, view_page
 from tracking.runs.pages.commands import reproduce_command, shell_command
@@ -61,6 +62,7 @@ def study_note(history: StudyHistory, stopped: str = "") -> str:
         f"{plain(description.pruner)}, objective {objective.direction} {plain(objective.metric)}, "
         f"seed {description.seed}.",
         "",
+        *([f"Hardware {DIFFERENT_HARDWARE}.", ""] if description.hardware == ANY_HARDWARE else []),
         *([plain(description.notes), ""] if description.notes else []),
         _next(history, best),
     ]

@@ -42,6 +42,8 @@ class TrialSpec:
             sees; None for one that starts from the first epoch.
         fold: Of a cross-validated trial: the fold that this training is validated on, from 0, or
             `ALL_FOLDS`. Else None.
+        hardware: The class of hardware that it runs on, within which bits are equal; see
+            `StudyDescription.hardware`. Empty in older records.
     """
 
     number: int
@@ -59,6 +61,7 @@ class TrialSpec:
     begun_as: int | None = None
     class_weight: ClassWeight | None = None
     fold: int | None = None
+    hardware: str = ""
 
     @property
     def built_as(self) -> int:

@@ -16,6 +16,11 @@ from tracking.records.data_findings import DataFindings
 from tracking.records.known import KnownResults, KnownSource
 from tracking.records.objective import Objective
 
+ANY_HARDWARE = "any"
+"""The hardware of a study whose trials may run on any: bits may differ among them."""
+DIFFERENT_HARDWARE = "of any kind: bits may differ between trials"
+"""What people read of such a study."""
+
 KeptScores = Literal["best", "all", "none"]
 ClassWeight = Mapping[int, float]
 """How much the training samples of each class count; a class without counts 1."""
@@ -170,6 +175,9 @@ class StudyDescription:
         folds: Folds, each a training of each trial; 0 without.
         known_from: Where results are that the study begins with.
         known: Those results, as they were when it began.
+        hardware: The class of hardware that it was begun on: the processor's family and its widest
+            instructions, or the GPU; `ANY_HARDWARE` if trials ran on several, so that bits may
+            differ among them. Empty in older records.
         objective_function: Name of the function that does everything itself and returns the value;
             empty if a builder makes the models. Such a study has no data of its own.
     """
@@ -211,6 +219,7 @@ class StudyDescription:
     known_from: Sequence[KnownSource] = ()
     known: Sequence[KnownResults] = ()
     objective_function: str = ""
+    hardware: str = ""
 
     @property
     def trainings(self) -> int:

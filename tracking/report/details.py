@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tracking.history.reasons import reasons
+from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
 from tracking.report.formats import count
 from tracking.report.trial_data import StudyData
 
@@ -49,6 +50,7 @@ def details(data: StudyData) -> list[tuple[str, str, list[tuple[str, str]]]]:
         ),
         ("Seed", str(description.seed)),
         ("Threads per trial", str(description.threads)),
+        *_hardware(description.hardware),
         *((parameter.name, repr(parameter)) for parameter in description.space),
         ("Study file", description.code.path or "none"),
         ("SHA-256 of the code", description.code.digest or "none"),
@@ -91,3 +93,8 @@ def _numbers(trials: tuple[int, ...]) -> str:
 
 def _plain(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _hardware(name: str) -> list[tuple[str, str]]:
+    """Returns the row of the class of hardware, which older records lack."""
+    return [("Hardware", DIFFERENT_HARDWARE if name == ANY_HARDWARE else name)] if name else []

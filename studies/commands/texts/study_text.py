@@ -19,6 +19,7 @@ from tracking.history.summary import choice_command, shell_commands
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial
 from tracking.records.known import known_line
+from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
 from tracking.store.folder import default_store_path
 
 _REASONS_SHOWN = 5
@@ -148,6 +149,8 @@ def _definition(history: StudyHistory) -> list[str]:
         *folds_lines(description),
         *data_lines(description),
     ]
+    if description.hardware == ANY_HARDWARE:
+        lines.append(f"hardware   {DIFFERENT_HARDWARE}")
     return [*lines, f"also at    {history.server}"] if history.server else lines
 
 

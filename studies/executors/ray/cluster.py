@@ -16,7 +16,7 @@ from typing import Any
 
 from search_spaces.errors import StudyError
 from studies.error_texts import describe
-from studies.executors.ray.options import RayOptions, check_installed
+from studies.executors.ray.options import RayOptions
 from studies.executors.sizing import this_machine
 
 _LOCAL = "local"
@@ -96,7 +96,6 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
     Raises:
         StudyError: If Ray is not installed, or there is no such cluster.
     """
-    check_installed()
     # Before it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

@@ -152,6 +152,8 @@ class Hosting:
             self._put_written(files)
             if isinstance(message, ChampionSaved):
                 message = files.saved_model(message)
+            if isinstance(message, Failed) and self._node_id != self._arrival.home:
+                message = Failed(f"{message.message} (This was on {self._node}.)")
             if message is not None:
                 self._items.put(message)
 

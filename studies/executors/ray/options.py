@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from search_spaces.errors import StudyError
 
@@ -48,7 +48,7 @@ class RayOptions:
 
 def check_installed() -> None:
     """Checks that Ray is installed. Raises StudyError if it is not."""
-    if importlib.util.find_spec("ray") is None:
+    if find_spec("ray") is None:
         raise StudyError(
             "The executor 'ray' needs Ray, which is not installed. "
             "Install it: pip install 'kerastudy[ray]'."

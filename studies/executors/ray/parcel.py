@@ -31,6 +31,7 @@ class Arrival:
         versions: Those of the driver's machine, by name.
         variables: Environment variables that decide bits; None: not set.
         folder: The folder that the driver runs in; the worker does too, where it exists.
+        home: Ray's id of the driver's node.
     """
 
     load: LoadStudy
@@ -38,12 +39,13 @@ class Arrival:
     versions: Mapping[str, str]
     variables: Mapping[str, str | None]
     folder: str
+    home: str
 
     @classmethod
-    def of(cls, load: LoadStudy, launch: str, folder: str) -> Arrival:
+    def of(cls, load: LoadStudy, launch: str, folder: str, home: str) -> Arrival:
         """Returns what a node needs, from this process."""
         variables = {**deciding_variables(), _THREADS_VARIABLE: os.environ.get(_THREADS_VARIABLE)}
-        return cls(load, launch, versions(), variables, folder)
+        return cls(load, launch, versions(), variables, folder, home)
 
     def check_versions(self, node: str) -> None:
         """Checks this process's versions. Raises WorkerError naming the node if they differ."""

@@ -39,7 +39,8 @@ class RayPool(WorkerPool):
     Args:
         workers: At least one; started, and alike.
         on_output: Takes messages for the user.
-        exclude: Takes the Ray's id of a node that can't run the study.
+        exclude: Takes Ray's id of a node that can't run the study.
+        any_hardware: Whether workers may have different hardware.
     """
 
     def __init__(
@@ -47,9 +48,10 @@ class RayPool(WorkerPool):
         workers: Sequence[WorkerExecutor],
         on_output: OnOutput,
         exclude: Callable[[str], None],
+        any_hardware: bool = False,
     ) -> None:
         super().__init__(workers, on_output)
-        self._exclude = exclude
+        self._exclude, self._any_hardware = exclude, any_hardware
         self.watch: Watch | None = None
         self.grow: Callable[[], None] = lambda: None
 
@@ -95,6 +97,12 @@ class RayPool(WorkerPool):
             for each in environment_differences(self.loaded.environment, worker.environment)
             if not each.startswith(_MAY_DIFFER)
         ]
+        ours, its = self.loaded.description.hardware, worker.description.hardware
+        if ours != its and not self._any_hardware:
+            found.append(
+                f"its hardware is {its}, and the first worker's is {ours}; add --any-hardware to "
+                "use both, though bits may differ"
+            )
         if found:
             self._do_without(worker, WorkerError(f"on {node}: {'; '.join(found)}"))
 
@@ -114,6 +122,7 @@ class RayWorkers:
         workers: How many; None: as many as the cluster has room for, up to 16.
         shared: A folder of this machine, for the launch alone.
         on_output: Takes what they print, and their number.
+        any_hardware: Whether they may have different hardware.
 
     Raises:
         StudyError: If ``workers`` is wrong, or no node has the resources of one.
@@ -131,6 +140,7 @@ class RayWorkers:
         workers: int | None,
         shared: Path,
         on_output: OnOutput,
+        any_hardware: bool = False,
     ) -> None:
         import ray
 
@@ -139,8 +149,10 @@ class RayWorkers:
         self._actor = ray.remote(actor.Worker)
         self._cluster, self._overrides, self._data = cluster, overrides, data
         self._shared, self._on_output, self._threads = shared, on_output, threads
+        self._any_hardware = any_hardware
         self._asked = asked_workers(workers)
         self._launch = secrets.token_hex(8)
+        self._home = ray.get_runtime_context().get_node_id()
         self._files = put_files(target.folder) if isinstance(target, ShippedStudy) else {}
         # With all texts: a node need not see this machine's files.
         self._target = with_modules(target) if isinstance(target, Target) else target.with_modules()
@@ -192,6 +204,7 @@ class RayWorkers:
             [self._start_worker(number) for number in range(count)],
             self._on_output,
             self._excluded.append,
+            self._any_hardware,
         )
         wanted = self._cluster.resources(self._threads or 1)
         pool.watch = Watch(self._cluster, wanted, lambda: pool.remote, self._on_output)
@@ -212,7 +225,7 @@ class RayWorkers:
         self._check_there()
         wanted = self._cluster.resources(load.threads)
         self._cluster.check_room(wanted)
-        arrival = pickle.dumps(Arrival.of(load, self._launch, os.getcwd()))
+        arrival = pickle.dumps(Arrival.of(load, self._launch, os.getcwd(), self._home))
         options: dict[str, Any] = {
             "num_cpus": wanted["CPU"],
             "num_gpus": wanted["GPU"],
@@ -233,7 +246,7 @@ class RayWorkers:
             return WorkerError(watch.gone, killed=True)
         where = node or "a node of the cluster"
         if "node has died" in str(error) or getattr(error, "preempted", False):
-            return WorkerError(f"{where} is gone", killed=True)
+            return WorkerError(f"{where} is gone", killed=True, machine_gone=True)
         return WorkerError(f"the worker on {where} ended: {_short(error)}", killed=True)
 
     def _check_there(self) -> None:

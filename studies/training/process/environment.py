@@ -44,6 +44,8 @@ _VARIABLES = (
 # Instructions that kernels are chosen by, as Linux names them, of Intel, AMD and ARM.
 _INSTRUCTIONS = ("avx", "fma", "f16c", "amx", "asimd", "sve", "sme", "bf16", "i8mm", "fphp")
 
+_WIDEST = ("amx", "avx512", "avx2", "avx", "sve", "asimd")
+
 
 def environment() -> dict[str, str]:
     """Returns what a trial's bits may depend on, besides its spec and code, by name."""
@@ -67,6 +69,21 @@ def environment() -> dict[str, str]:
 def deciding_variables() -> dict[str, str | None]:
     """Returns the environment variables that decide bits, by name; None if one is not set."""
     return {name: os.environ.get(name) for name in _VARIABLES}
+
+
+def hardware_class() -> str:
+    """Returns the class of this machine's hardware: within one, the same spec gives the same bits.
+
+    The GPU's model; else the processor's family and the widest instructions that it has.
+    """
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        return _device()
+    found = _processor_family()
+    names = found["instructions"].split()
+    widest = next((w for w in _WIDEST if any(name.startswith(w) for name in names)), "")
+    return " ".join(filter(None, (found["processor"], widest)))
 
 
 def environment_differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

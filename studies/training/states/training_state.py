@@ -23,7 +23,9 @@ from tracking.records import BestEpoch, TrialSpec
 from tracking.store.atomic import replacing
 
 # Parts of a spec that don't change the results of an epoch.
-_NOT_COMPUTED = ("number", "attempt", "epochs", "goes_on_from", "initial_epoch", "begun_as")
+_NOT_COMPUTED = frozenset(
+    {"number", "attempt", "epochs", "goes_on_from", "initial_epoch", "begun_as", "hardware"}
+)
 
 
 class StateError(InternalError):

@@ -87,7 +87,13 @@ class Collecting:
     def on_result(self, result: TrialResult) -> None:
         self.results.append(result)
 
-    def on_lost(self, spec: TrialSpec, reason: str, out_of_memory: bool = False) -> None:
+    def on_lost(
+        self,
+        spec: TrialSpec,
+        reason: str,
+        out_of_memory: bool = False,
+        machine_gone: bool = False,
+    ) -> None:
         self.lost.append((spec.number, reason))
         self.out_of_memory = out_of_memory
 

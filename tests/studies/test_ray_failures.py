@@ -1,0 +1,174 @@
+"""What dies on a Ray cluster: workers, nodes, the driver, the head. The study is the same.
+
+Nodes are processes of this machine. Each study is compared with the one of local workers.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import study_record
+from killing import NAME, STUDY_FILE, Launch
+from ray_cluster import NODE, ray_cluster, worker_processes
+from user_commands import KERASTUDY, environment, kerastudy
+
+pytestmark = pytest.mark.exhaustive
+
+TRIALS, WORKERS = 12, 2
+USUAL = ("--store", "store", "--trials", str(TRIALS), "--workers", str(WORKERS), "--deterministic")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    pytest.importorskip("ray")
+    with ray_cluster(3) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The record of the study on two workers of this machine."""
+    folder = tmp_path_factory.mktemp("local")
+    (folder / "study.py").write_text(STUDY_FILE, encoding="utf-8")
+    kerastudy(folder, "launch", "study.py", *USUAL, "--verify", "off")
+    return study_record.read_record(folder / "store", NAME)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "study.py").write_text(STUDY_FILE, encoding="utf-8")
+    return tmp_path
+
+
+def launch(folder: Path, cluster: Any, *arguments: str) -> Launch:
+    process = subprocess.Popen(
+        [
+            *KERASTUDY,
+            *("launch", "study.py", "--executor", "ray", "--address", cluster.address, *USUAL),
+            *("--verify", "off", *arguments),
+        ],
+        cwd=folder,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    return Launch(process)
+
+
+def check(folder: Path, expected: Any) -> None:
+    found = study_record.read_record(folder / "store", NAME)
+    assert not [*study_record.differences(expected, found)]
+    assert not study_record.left_behind(folder / "store")
+
+
+def test_a_node_that_dies_at_ten_instants(folder: Path, cluster: Any, expected: Any) -> None:
+    """Another one joins each time: it is used."""
+    draw = random.Random(16)
+    running = launch(folder, cluster)
+    kills = sorted(draw.randrange(TRIALS - 2) for _ in range(10))
+    for trials in kills:
+        assert running.wait_until(lambda n=trials: running.begun and running.ended >= n)
+        assert running.lasts(time.monotonic() + draw.uniform(0.0, 1.0))
+        cluster.remove_node(draw.choice([*cluster.worker_nodes]), allow_graceful=False)
+        cluster.add_node(wait=False, **NODE)
+    assert running.end() == 0, running.lines
+    check(folder, expected)
+
+
+def test_workers_that_die(folder: Path, cluster: Any, expected: Any) -> None:
+    running = launch(folder, cluster)
+    for trials in (1, 5):
+        assert running.wait_until(lambda n=trials: running.begun and running.ended >= n)
+        random.Random(trials).choice(worker_processes()).kill()
+    assert running.end() == 0, running.lines
+    assert any("ended by signal 9" in line for line in running.lines)
+    check(folder, expected)
+
+
+def test_the_driver_is_killed(folder: Path, cluster: Any, expected: Any) -> None:
+    """No worker outlives it for long; the next launch resumes, to the same study."""
+    running = launch(folder, cluster)
+    assert running.wait_until(lambda: running.begun and running.ended >= 4)
+    before = worker_processes()
+    assert before
+    running.process.kill()
+    running.end()
+    _, alive = psutil.wait_procs(before, timeout=30)
+    assert not alive
+    assert launch(folder, cluster).end() == 0
+    check(folder, expected)
+
+
+def test_a_node_that_joins_is_used(folder: Path, cluster: Any) -> None:
+    """Four workers of which three have a place say what they wait for, until a node joins."""
+    running = launch(folder, cluster, "--workers", "4")
+    waits = "1 of 4 workers wait for resources (1 CPU each); the cluster has 3 CPUs in all"
+    assert running.wait_until(lambda: waits in running.lines), running.lines
+    assert running.wait_until(lambda: running.begun)
+    node = cluster.add_node(wait=False, **NODE)
+    assert running.wait_until(lambda: len(worker_processes()) == 4), running.lines
+    assert running.end() == 0, running.lines
+    cluster.remove_node(node)
+
+
+def test_without_the_files_of_the_driver(tmp_path: Path, cluster: Any, expected: Any) -> None:
+    """The study's file and its modules travel: a node does not see this folder."""
+    code = tmp_path / "code"
+    (code / "parts").mkdir(parents=True)
+    (code / "parts" / "numbers.py").write_text("MOST = 8\n", encoding="utf-8")
+    text = STUDY_FILE.replace("ks.units(4, 8)", "ks.units(4, MOST)")
+    text = text.replace("import kerastudy", "from parts.numbers import MOST\nimport kerastudy")
+    (code / "study.py").write_text(text, encoding="utf-8")
+    script = (
+        "import os, sys\n"
+        "from studies.executors.ray import workers\n"
+        "started = workers.RayWorkers.__init__\n"
+        "def moved(*given, **named):\n"
+        "    started(*given, **named)\n"
+        f"    os.rename({str(code)!r}, {str(tmp_path / 'away')!r})\n"
+        "workers.RayWorkers.__init__ = moved\n"
+        "from studies.commands.main import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", script, "launch", str(code / "study.py"), *USUAL),
+            *("--executor", "ray", "--address", cluster.address, "--verify", "off"),
+        ],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    found = study_record.read_record(tmp_path / "store", NAME)
+    assert not [*study_record.differences(expected["trials"], found["trials"])]
+
+
+def test_the_head_is_gone(folder: Path, expected: Any) -> None:
+    """The study stops in one line, and is resumed elsewhere: here by local workers."""
+    with ray_cluster(2) as cluster:
+        running = launch(folder, cluster)
+        assert running.wait_until(lambda: running.begun and running.ended >= 3)
+        for name in ("gcs_server", "raylet"):
+            for each in cluster.head_node.all_processes.get(name, ()):
+                os.kill(each.process.pid, signal.SIGKILL)
+        assert running.end() == 2
+        assert "does not answer any more" in running.lines[-1], running.lines
+        assert not [line for line in running.lines if "Traceback" in line]
+    kerastudy(folder, "launch", "study.py", *USUAL, "--verify", "off")
+    check(folder, expected)
+    shutil.rmtree(folder / "store")
