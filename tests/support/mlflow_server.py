@@ -28,24 +28,28 @@ def free_port() -> int:
 class MlflowServer:
     """A server that keeps all in one folder. It gives its clients no path of its machine.
 
+    Args:
+        folder: For its files.
+        database: Its address; None: SQLite's, in the folder.
+
     Attributes:
         address: Where it listens.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: str | None = None) -> None:
         self._folder, self._port = folder, free_port()
+        self._database = database or f"sqlite:///{(folder / 'server.db').as_posix()}"
         self._process: subprocess.Popen[bytes] | None = None
         self.address = f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
         """Starts it; returns when it answers."""
-        database = f"sqlite:///{(self._folder / 'server.db').as_posix()}"
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-P", "-m", "mlflow", "server", "--workers", "1"),
                     *("--host", "127.0.0.1", "--port", str(self._port)),
-                    *("--backend-store-uri", database),
+                    *("--backend-store-uri", self._database),
                     *("--artifacts-destination", str(self._folder / "artifacts")),
                 ],
                 env=environment(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import socket
 import threading
@@ -14,8 +13,7 @@ from typing import Any
 
 import pytest
 from command_line import kerastudy_here, write_study
-from mlflow import MlflowClient
-from mlflow.entities import Run
+from mirrored import Said, check_same, contents
 from mlflow_server import MlflowServer, free_port
 from scripted import ScriptedExecutor, describe, run_study
 
@@ -39,26 +37,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     found.kill()
 
 
-class Said(NoProgress):
-    """What was said, also by other threads."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self._changed = threading.Condition()
-
-    def say(self, text: str) -> None:
-        with self._changed:
-            self.texts.append(text)
-            self._changed.notify_all()
-
-    def wait_for(self, part: str) -> None:
-        with self._changed:
-            assert self._changed.wait_for(lambda: self.has(part), timeout=60), self.texts
-
-    def has(self, part: str) -> bool:
-        return any(part in text for text in self.texts)
-
-
 def launch(
     store: Path,
     name: str,
@@ -72,56 +50,6 @@ def launch(
         describe(name=name, pruner="median", **{"trials": 8, **settings}), infeasible={2}, lost=[3]
     )
     return run_study(executor, store=store, progress=said or NoProgress(), tracking_uri=address)
-
-
-def contents(client: MlflowClient, name: str) -> dict[Any, Any]:
-    """All that MLflow has of a study's runs, by their names in place of their ids."""
-    experiment = client.get_experiment_by_name(name)
-    assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id])
-    names = {run.info.run_id: run.info.run_name for run in runs}
-    found = {
-        (run.info.run_name, run.info.start_time): _contents(client, run, names) for run in runs
-    }
-    assert len(found) == len(runs), "a run is there twice"
-    return found
-
-
-def _contents(client: MlflowClient, run: Run, names: dict[str, str]) -> dict[str, Any]:
-    ours = ("kerastudy.copied", "kerastudy.copy_of", "mlflow.user", "mlflow.source")
-    kept = {k: v for k, v in run.data.tags.items() if not k.startswith(ours)}
-    if "mlflow.note.content" in kept:
-        # Links lead to the runs of the same server.
-        of_experiment = kept["mlflow.note.content"].replace(
-            f"/experiments/{run.info.experiment_id}/", "/experiments/ID/"
-        )
-        kept["mlflow.note.content"] = re.sub(
-            r"(?<=/runs/)\w{32}", lambda found: names[found[0]], of_experiment
-        )
-    if "mlflow.parentRunId" in kept:
-        kept["mlflow.parentRunId"] = names[kept["mlflow.parentRunId"]]
-    points = {
-        metric: [(p.step, p.value, p.timestamp) for p in client.get_metric_history(run_id, metric)]
-        for run_id, metric in ((run.info.run_id, metric) for metric in run.data.metrics)
-    }
-    return {
-        "status": run.info.status,
-        "times": (run.info.start_time, run.info.end_time),
-        "params": run.data.params,
-        "tags": kept,
-        "metrics": points,
-        "data": sorted(i.dataset.digest for i in run.inputs.dataset_inputs),
-    }
-
-
-def check_same(history: StudyHistory, server: MlflowServer) -> None:
-    name = history.description.name
-    assert contents(server.client, name) == contents(history.store.client, name)
-    experiment = server.client.get_experiment_by_name(name).experiment_id
-    (parent,) = server.client.search_runs([experiment], "tags.`kerastudy.kind` = 'study'")
-    # MLflow shows the value at the highest step.
-    assert history.best is not None and history.best.best is not None
-    assert parent.data.metrics["study/best_val_loss"] == history.best.best.value
 
 
 def test_the_server_has_what_the_store_has(server: MlflowServer, tmp_path: Path) -> None:

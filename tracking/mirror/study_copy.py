@@ -6,11 +6,12 @@ sender remembers nothing, and can be killed at any moment.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -26,6 +27,7 @@ from tracking.registry.model_files import local_model
 from tracking.registry.registrar import Registrar
 from tracking.registry.verdicts import write_verdict
 from tracking.runs.champion_versions import champion_version
+from tracking.runs.mlflow_names import LONGEST, portable
 from tracking.runs.run_contents import local_artifacts
 from tracking.runs.run_writer import ClientWriter
 from tracking.runs.searching import search_runs
@@ -171,7 +173,10 @@ class StudyCopy:
         self._store.client.set_experiment_tag(here.experiment_id, tags.IDENTITY, self._identity)
         if there is None:
             kept = {k: v for k, v in here.tags.items() if k != tags.SERVER}
-            self._server.create_experiment(here.name, tags={**kept, tags.IDENTITY: self._identity})
+            with _unless_it_exists():
+                self._server.create_experiment(
+                    here.name, tags={**kept, tags.IDENTITY: self._identity}
+                )
             there = self._server.get_experiment_by_name(here.name)
         check_same_study(self.address, there, self._identity)
         self._experiment_id = there.experiment_id
@@ -208,14 +213,17 @@ class StudyCopy:
         if copy is None:
             given = {**self._tags_of(run), tags.COPY_OF: run.info.run_id}
             made = self._server.create_run(
-                self._experiment_id, run.info.start_time, given, run.info.run_name
+                self._experiment_id, run.info.start_time, given, given.get(tags.RUN_NAME)
             )
             copy = self._copies[run.info.run_id] = _Copy(made.info.run_id, given)
         return copy
 
     def _tags_of(self, run: Run) -> dict[str, str]:
         """Returns the tags of a run's copy."""
-        found: dict[str, str] = dict(run.data.tags)
+        found = {name: portable(text) for name, text in run.data.tags.items()}
+        if tags.RUN_NAME in found:
+            # SQLite takes any length.
+            found[tags.RUN_NAME] = found[tags.RUN_NAME][:LONGEST]
         parent = found.get(tags.PARENT)
         if parent is not None:
             found[tags.PARENT] = self._copy_there(parent)
@@ -233,7 +241,7 @@ class StudyCopy:
         here, there = (f"#/experiments/{e}/" for e in (self._here_id, self._experiment_id))
         note = _ELSEWHERE.sub(
             lambda found: found[0] if found[2].startswith(here) else found[1],
-            run.data.tags[tags.NOTE],
+            portable(run.data.tags[tags.NOTE]),
         ).replace(here, there)
         named = {each for each in _RUN_ID.findall(note) if self._is_here(each)}
         for run_id in named:
@@ -263,7 +271,7 @@ class StudyCopy:
             copy.has_data = True
         new = {(p.key, p.step, p.timestamp): p for p in points}
         new = {mark: point for mark, point in new.items() if mark not in copy.points}
-        params = [Param(name, value) for name, value in run.data.params.items()]
+        params = [Param(name, portable(value)) for name, value in run.data.params.items()]
         wanted = {**self._tags_of(run), **self._note_of(run)}
         changed = {k: v for k, v in wanted.items() if copy.tags.get(k) != v}
         writer = ClientWriter(self._server, self._experiment_id)
@@ -310,6 +318,18 @@ class StudyCopy:
                 return False
             copy.files.add(mark)
         return True
+
+
+@contextlib.contextmanager
+def _unless_it_exists() -> Iterator[None]:
+    """Ignores that another process has made an experiment of this name since it was looked for."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
 
 
 def _state_of(run: Run) -> str:

@@ -15,7 +15,7 @@ from typing import Final
 from search_spaces.errors import NotRecordableError
 
 LONGEST: Final = 250
-"""Characters that MLflow takes in the name of a param, a metric or a tag."""
+"""Characters that MLflow takes in the name of a param, a metric or a tag, and of a run."""
 # Prefixes and suffixes of metrics: see `result_metrics` and `StudyRuns.log_best_so_far`.
 _AROUND: Final = ("study/best_", "best__std")
 LONGEST_METRIC: Final = LONGEST - max(map(len, _AROUND))
@@ -74,6 +74,11 @@ def metric_name(metric: str) -> str:
     spelled = to_mlflow(metric)
     cut = _cut(spelled, LONGEST_METRIC)
     return metric if cut == spelled else from_mlflow(cut)
+
+
+def portable(text: str) -> str:
+    """Returns a text that any database of MLflow's takes: PostgreSQL has no NUL in texts."""
+    return text.replace("\0", "\N{SYMBOL FOR NULL}")
 
 
 def _cut(spelled: str, longest: int) -> str:

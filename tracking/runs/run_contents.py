@@ -19,7 +19,7 @@ from tracking.records import (
     TrialResult,
     TrialSpec,
 )
-from tracking.runs.mlflow_names import param_name, to_mlflow
+from tracking.runs.mlflow_names import param_name, portable, to_mlflow
 from tracking.store.folder import Store, local_path
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def definition_tags(text: str, before: Mapping[str, str]) -> dict[str, str]:
 
 def spell(value: object) -> str:
     """Returns the one spelling of a hyperparameter's value: strings plainly, the rest as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return portable(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def dataset_inputs(description: StudyDescription) -> list[Any]:
