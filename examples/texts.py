@@ -31,7 +31,7 @@ output = ks.outputs.binary()
 def build(hp):
     """Returns a compiled model for texts."""
     words = keras.layers.TextVectorization(max_tokens=200, output_sequence_length=10)
-    words.adapt(data.load().train.x)
+    ks.preprocessing.adapted(words, data)  # to the training part alone
     model = keras.Sequential([keras.layers.Input((), dtype="string"), words])
     model.add(keras.layers.Embedding(200, hp["length"]))
     model.add(keras.layers.GlobalAveragePooling1D())

@@ -7,7 +7,7 @@ it says what is meant.
 
 `ngrams` is the scientific hyperparameter: words alone, or pairs of neighbours too. The model takes
 texts as they are: `TextVectorization` is its first layer, so whoever uses the champion needs
-nothing else. Its vocabulary is learnt from the training part alone (`adapt`). Words that only
+nothing else. Its vocabulary is learnt from the training part alone (`adapted`). Words that only
 stand in the validation part must be as unknown there as they will be in use.
 
 TensorFlow has no texts in compiled epochs, so `model.fit` trains these trials. See
@@ -56,8 +56,8 @@ def build(hp):
     vectorize = keras.layers.TextVectorization(
         max_tokens=VOCABULARY, ngrams=hp["ngrams"], output_sequence_length=24
     )
-    # Of the training part alone, and of these data: with other data, name them above as well.
-    vectorize.adapt(data.load().train.x)
+    # To the training part alone; in cross-validation, to that of the fold.
+    ks.preprocessing.adapted(vectorize, data)
     model = keras.Sequential(
         [
             keras.layers.Input((), dtype="string"),

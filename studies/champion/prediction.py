@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from search_spaces.errors import DataError, StudyError
+from studies.champion.file_inputs import read_files
 from studies.champion.inputs import Inputs, Taken, read_inputs
 from studies.champion.outputs import as_frame, predictions_table
 from studies.champion.table_inputs import read_rows
@@ -31,7 +32,7 @@ class Predictions:
 
     Attributes:
         columns: See `predictions_table`.
-        files: Names of the images, in the same order; none for other samples.
+        files: Names of images and texts, in the same order; none for other samples.
         notes: What a person should know.
     """
 
@@ -55,9 +56,9 @@ def predict(
 
     Args:
         study: The study's name.
-        samples: An npz, npy, csv or parquet file, an image, or a folder of images: samples as they
-            were passed to the study, before preprocessing. Several inputs: an npz file with their
-            names.
+        samples: An npz, npy, csv or parquet file, an image or a txt file, or a folder of such:
+            samples as they were passed to the study, before preprocessing. Several inputs: an npz
+            file with their names.
         probabilities: Whether to add the probability of each class.
         alias: ``"refit"``: the model that was trained on validation data too.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
@@ -103,10 +104,14 @@ def predict_file(
         given: Any = read_rows(path, metadata["table"], model)
     else:
         inputs = Inputs.of(saved, folder)
-        arrays, files = read_inputs(path, inputs)
+        read = read_files(path, inputs, metadata.get("files") or {})
+        if read is None:
+            arrays, files = read_inputs(path, inputs)
+        else:
+            arrays, files = {inputs.arrays[0].name: read[0]}, read[1]
         model = load_champion(history, trust=trust, alias=alias)
         given = _as_given(model, arrays, inputs.arrays)
-        if files and inputs.scaled:
+        if files and inputs.scaled and read is None:
             notes.append("pixels are divided by 255: the model's example has numbers from 0 to 1")
     if can_not_be_loaded(folder):
         notes.append("the model was built again by the study's code")

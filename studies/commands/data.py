@@ -16,7 +16,8 @@ from studies.commands.main import json_option, store_option, tell, telling_error
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="A file in place of the study's own data: npz (x_train, y_train, …), csv or parquet.",
+    help="A file in place of the study's own data: npz (x_train, y_train, …), csv or parquet; or a "
+    "folder of images or texts.",
 )
 @click.option("--target", "column", help="The column to predict, where --data is a table.")
 @click.option(
@@ -61,7 +62,7 @@ def data_command(
     from studies.user_code.loading import resolve_target
     from tracking.store.atomic import replacing
 
-    found_target = resolve_target(target)
+    found_target = resolve_target(target, "data")
     if output is not None:
         output = output.expanduser().absolute()
         check_free(output, force=True)

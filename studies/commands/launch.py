@@ -77,7 +77,8 @@ from studies.lines import wrapped
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="A file in place of the study's own data: npz (x_train, y_train, …), csv or parquet.",
+    help="A file in place of the study's own data: npz (x_train, y_train, …), csv or parquet; or a "
+    "folder of images or texts.",
 )
 @click.option(
     "--executor",

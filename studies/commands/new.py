@@ -19,7 +19,8 @@ KINDS = ("classification", "binary", "regression")
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Your data: a csv, parquet or npz file.  [default: handwritten digits]",
+    help="Your data: a csv, parquet or npz file, or a folder of images or texts with a subfolder "
+    "for each class.  [default: handwritten digits]",
 )
 @click.option("--target", help="The column to predict, of a csv or parquet file.")
 @click.option(
@@ -46,6 +47,7 @@ def new_command(
     kerastudy new my_study.py
     kerastudy new houses.py --data houses.csv --target price --kind regression
     kerastudy new images.py --data images.npz
+    kerastudy new flowers.py --data photos/
     kerastudy new my_study.py --from digits
     """  # noqa: D301 - click reads \b, which must not be escaped
     from studies.commands.output import print_json
@@ -60,7 +62,9 @@ def new_command(
     asks = sys.stdin.isatty() and sys.stderr.isatty() and not as_json
     if catalog is None and asks:
         data, target, kind = _asked(data, target, kind)
-    name = write_study(file, data=data, target=target, kind=kind, catalog=catalog)
+    name, notes = write_study(file, data=data, target=target, kind=kind, catalog=catalog)
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
     shown = shlex.quote(str(file))
     if as_json:
         print_json({"file": str(file.expanduser().absolute()), "study": name})
@@ -71,11 +75,12 @@ def new_command(
 
 def _asked(data: Path | None, target: str | None, kind: Any) -> tuple[Path | None, str | None, Any]:
     """Asks for what was not given."""
-    from studies.starting.samples import TABLES, columns, read_samples
+    from studies.data.replacing import is_table
+    from studies.starting.files import columns, read_samples
 
     if data is None:
         text = click.prompt(
-            "Data file (csv, parquet or npz; empty: handwritten digits)",
+            "Data file or folder (csv, parquet, npz; empty: handwritten digits)",
             default="",
             show_default=False,
             err=True,
@@ -83,7 +88,7 @@ def _asked(data: Path | None, target: str | None, kind: Any) -> tuple[Path | Non
         data = Path(text).expanduser() if text else None
     if data is None:
         return None, None, None
-    if data.suffix in TABLES and target is None:
+    if is_table(data.name) and not data.is_dir() and target is None:
         names = columns(data)
         click.echo(f"Columns: {', '.join(names)}", err=True)
         target = click.prompt("Which one to predict", default=names[-1], err=True)

@@ -25,7 +25,7 @@ _ROWS_SHOWN = 20
     "samples",
     type=click.Path(path_type=Path),
     required=True,
-    help="An npz, npy, csv or parquet file, an image, or a folder of images.",
+    help="An npz, npy, csv or parquet file, an image or a txt file, or a folder of such.",
 )
 @click.option(
     "--output",

@@ -43,7 +43,7 @@ def read_parts(path: Path, asked: Mapping[str, bool], options: Options) -> Conte
     wanted = ["validation"] if options.test is None else ["validation", "test"]
     optional = [f"{array}_{part}" for part in wanted for array in _ARRAYS]
     optional.append("sample_weight_train")
-    found = _read_arrays(path, required=("x_train", "y_train"), optional=optional)
+    found = read_arrays(path, required=("x_train", "y_train"), optional=optional)
     ready: dict[str, Samples] = {}
     for part in wanted:
         names = [f"{array}_{part}" for array in _ARRAYS if f"{array}_{part}" in found]
@@ -68,10 +68,14 @@ def _part(found: Mapping[str, np.ndarray], part: str) -> Samples:
     return check_samples(found[x], found[y], x, y, found.get(weight), weight)
 
 
-def _read_arrays(
+def read_arrays(
     path: Path, *, required: Collection[str], optional: Collection[str]
 ) -> dict[str, np.ndarray]:
-    """Reads named arrays of a file, and no others: the optional ones if the file has them."""
+    """Reads named arrays of a file, and no others: the optional ones if the file has them.
+
+    Raises:
+        DataError: It can't be read, or lacks a required one.
+    """
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise DataError(

@@ -1,4 +1,4 @@
-"""Another file in place of a study's own data, as ``--data`` names it."""
+"""Another file, or folder, in place of a study's own data, as ``--data`` names it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Final
 from search_spaces.errors import DataError
 from studies.data.dataset import Dataset
 from studies.data.datasets import csv, npz, parquet
+from studies.data.datasets import text as texts
+from studies.data.folders.folder import Folder, folder_of, has_texts, with_files
 from studies.data.tables.table import table_of, with_path
 
 _TARGET: Final = "?target="
@@ -41,16 +43,30 @@ def is_table(path: str) -> bool:
 
 
 def replaced_data(text: str, own: object) -> Dataset:
-    """Returns the description of a file in place of a study's own data.
+    """Returns the description of a file, or folder, in place of a study's own data.
 
     Args:
         text: See `spelled`.
-        own: The study's own data. If it is a table, the file is read and split as that.
+        own: The study's own data. If it is a table, the file is read and split as that; images and
+            texts likewise.
 
     Raises:
-        DataError: The file is a table, and neither names the column to predict.
+        DataError: The file is a table, and neither names the column to predict; or it is a folder
+            of images, and the study's own data is none, so that their size is unknown.
     """
     path, _, target = text.partition(_TARGET)
+    place = Path(path)
+    folder = folder_of(own)
+    if isinstance(own, Dataset) and folder is not None and _is_like(folder, place):
+        return with_files(own, folder, path, target)
+    if place.is_dir():
+        if has_texts(place):
+            return texts(path)
+        raise DataError(
+            f"{path!r} is a folder, and the study's own data is no folder of images, which would "
+            "tell their size. Describe it in the study file, by ks.datasets.images(folder, "
+            "image_size=(64, 64)), or begin with kerastudy new my_study.py --data FOLDER."
+        )
     if not is_table(path):
         return npz(path)
     table = table_of(own)
@@ -63,5 +79,9 @@ def replaced_data(text: str, own: object) -> Dataset:
         )
     if path.lower().endswith(_PARQUET):
         return parquet(path, target=target)
-    separator = "\t" if Path(path).suffix.lower() == ".tsv" else ","
-    return csv(path, target=target, separator=separator)
+    return csv(path, target=target, separator=None)
+
+
+def _is_like(folder: Folder, place: Path) -> bool:
+    """Returns whether a file or folder is what the study's own images or texts are."""
+    return place.is_dir() or (folder.kind == "texts" and place.suffix.lower() == ".csv")

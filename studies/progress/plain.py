@@ -88,8 +88,7 @@ class LineProgress(Progress):
             f"{self._done}/{self._total}",
             self.outcome(result),
             self.best_so_far(),
-            # No room for both.
-            self.left() or f"{result.seconds:.1f} s",
+            self.left(),
         ]
         facts = [part for part in parts if part]
         # A line for each trial: what comes last is left out where it does not fit.

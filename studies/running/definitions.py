@@ -234,8 +234,9 @@ def most_epochs(description: StudyDescription) -> int:
 def _unlike_data(now: StudyDescription) -> str:
     """Returns what may have changed the data if the code is the same."""
     source = path_in(now.data.override) or now.data.source
-    if Path(source).is_file():
-        return f": the file {source!r} has changed"
+    if Path(source).exists():
+        what = "folder" if Path(source).is_dir() else "file"
+        return f": the {what} {source!r} has changed"
     return (
         ", though the study's file is the same: either what it reads, such as a CSV file, has "
         "changed, or what it draws or shuffles has no seed"

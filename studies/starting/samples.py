@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from search_spaces.errors import DataError
-from search_spaces.suggestions import suggestion
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Kind = Literal["classification", "binary", "regression"]
-TABLES = (".csv", ".parquet")
-_FILES = "a .csv, .parquet or .npz file"
 # Whole numbers with more different values are quantities.
 _MOST_CLASSES = 20
 _TWO = 2
-_IMAGE = 3
 
 
 @dataclass(frozen=True)
@@ -31,58 +24,37 @@ class Samples:
     Attributes:
         call: The expression that describes the data, such as ``ks.datasets.digits()``.
         first: The layers that a model begins with, as lines of Python.
-        kind: What the targets are.
-        classes: How many classes there are; 0 for a regression.
+        output: The call of `ks.outputs` that fits the targets, such as ``classes(10)``.
+        notes: What the user should know, a sentence or two each.
+        new: New samples in a file or folder, for the command that predicts them.
     """
 
     call: str
     first: tuple[str, ...]
-    kind: Kind
-    classes: int
+    output: str
+    notes: tuple[str, ...] = ()
+    new: str = "new_samples.npy"
+
+    @property
+    def kind(self) -> Kind:
+        """What the targets are."""
+        function = self.output.partition("(")[0]
+        if function == "binary":
+            return "binary"
+        return "regression" if function == "regression" else "classification"
 
 
-DIGITS = Samples("ks.datasets.digits()", ("keras.layers.Input((64,))",), "classification", 10)
+DIGITS = Samples("ks.datasets.digits()", ("keras.layers.Input((64,))",), "classes(10)")
 
-
-def columns(file: Path) -> list[str]:
-    """Returns the names of a table's columns.
-
-    Raises:
-        DataError: It can't be read.
-    """
-    return [str(name) for name in _table(file).columns]
-
-
-def read_samples(file: Path, target: str | None, kind: Kind | None) -> Samples:
-    """Reads what a study file must know of a data file.
-
-    Args:
-        file: A .csv, .parquet or .npz file, as the study file will name it.
-        target: The column to predict; None for .npz, whose targets are ``y_train``.
-        kind: What the targets are; None: as they look.
-
-    Raises:
-        DataError: The file can't be read, or has no such targets.
-    """
-    if file.suffix == ".npz":
-        if target is not None:
-            raise DataError(f"--target is for tables. The targets of {file} are y_train.")
-        return _of_arrays(file, kind)
-    table = _table(file)
-    names = [str(name) for name in table.columns]
-    if table.empty:
-        raise DataError(f"{file} has columns, but no rows: there is nothing to learn.")
-    if target is None:
-        raise DataError(f"Say which column of {file} to predict: --target {names[-1]}")
-    if target not in names:
-        raise DataError(f"{file} has no column {target!r}. {suggestion(target, names)}")
-    found = guessed(table[target]) if kind is None else kind
-    count = 0 if found == "regression" else _classes(table[target], found, file)
-    call = (
-        f"ks.datasets.{file.suffix[1:]}({quoted(file.as_posix())}, target={quoted(target)}, "
-        f"classes={found != 'regression'})"
-    )
-    return Samples(call, ("ks.preprocessing.tabular(data)",), found, count)
+WORDS = (
+    'keras.layers.Input((), dtype="string")',
+    "ks.preprocessing.adapted(\n"
+    "        keras.layers.TextVectorization(max_tokens=5_000, output_sequence_length=100), data\n"
+    "    )",
+    "keras.layers.Embedding(5_000, 16)",
+    "keras.layers.GlobalAveragePooling1D()",
+)
+"""The layers that make numbers of texts."""
 
 
 def guessed(targets: Any) -> Kind:
@@ -98,69 +70,82 @@ def guessed(targets: Any) -> Kind:
     return "classification" if whole and series.nunique() <= _MOST_CLASSES else "regression"
 
 
+def output_for(y: np.ndarray, kind: Kind | None, of: str) -> str:
+    """Returns the call of `ks.outputs` that fits targets.
+
+    Args:
+        y: Of shape (n,), or (n, k): one-hot rows, or several numbers for each sample.
+        kind: What the user says they are; None: as they look.
+        of: Where they are from, for messages.
+
+    Raises:
+        DataError: They are something else than `kind`, or no output fits.
+    """
+    if y.ndim > _TWO:
+        raise DataError(
+            f"The targets of {of} have the shape {y.shape}. kerastudy new writes studies for one "
+            "target for each sample, or a row of them: change the output of one by hand."
+        )
+    if y.ndim == _TWO and y.shape[1] > 1:
+        return _output_for_rows(y, kind, of)
+    y = y.reshape(-1)
+    found = guessed(y) if kind is None else kind
+    if found == "regression":
+        return "regression()"
+    values = np.unique(y)
+    check_values(len(values), found, of)
+    if y.dtype.kind not in "biuf":
+        # Texts get numbers in their order.
+        return "binary()" if found == "binary" else f"classes({len(values)})"
+    if values[0] < 0 or (values != np.round(values)).any():
+        raise DataError(
+            f"The targets of {of} are numbers such as {values[0]:g}, and classes are whole numbers "
+            "from 0 up. Number the classes 0, 1, 2 and so on, or pass --kind regression."
+        )
+    if found == "binary" and values[-1] != 1:
+        raise DataError(
+            f"--kind binary needs the targets 0 and 1; those of {of} are {values[0]:g} and "
+            f"{values[-1]:g}. Make them 0 and 1, or take --kind classification."
+        )
+    return "binary()" if found == "binary" else f"classes({int(values[-1]) + 1})"
+
+
+def check_values(count: int, kind: Kind, of: str) -> None:
+    """Checks how many different targets there are. Raises DataError if too few, or too many."""
+    if kind == "binary" and count != _TWO:
+        raise DataError(
+            f"--kind binary needs targets of two values; those of {of} have {count}. Take "
+            "--kind classification or regression."
+        )
+    if count < _TWO:
+        raise DataError(f"The targets of {of} all have the same value: there is nothing to learn.")
+
+
 def quoted(text: str) -> str:
     """Returns a text as Python with double quotes, which formatters prefer."""
     return json.dumps(text, ensure_ascii=False)
 
 
-def _of_arrays(file: Path, kind: Kind | None) -> Samples:
-    import numpy as np
+def quoted_path(file: Path) -> str:
+    """Returns a path as Python."""
+    return quoted(file.as_posix())
 
-    with _explained(file), np.load(file, allow_pickle=False) as arrays:
-        missing = {"x_train", "y_train"} - set(arrays.files)
-        if missing:
-            raise DataError(
-                f"{file} needs the arrays x_train and y_train. It has: {', '.join(arrays.files)}."
-            )
-        x, y = arrays["x_train"], arrays["y_train"]
-    found = guessed(y.reshape(len(y), -1)[:, 0]) if kind is None else kind
-    count = 0 if found == "regression" else _classes(y.reshape(-1), found, file)
-    shape = f"({', '.join(map(str, x.shape[1:]))}{',' if x.ndim == _TWO else ''})"
-    first = [f"keras.layers.Input({shape})"]
-    options = ""
-    if x.dtype == np.uint8:
-        first.append("keras.layers.Rescaling(1 / 255)")
-    elif x.ndim == _TWO and x.dtype.kind in "fiu":
-        options = ', preprocess="standardize"'
-    if x.ndim >= _IMAGE:
-        first.append("keras.layers.Flatten()")
-    return Samples(
-        f"ks.datasets.npz({quoted(file.as_posix())}{options})", tuple(first), found, count
+
+def _output_for_rows(y: np.ndarray, kind: Kind | None, of: str) -> str:
+    zeros_and_ones = bool(((y == 0) | (y == 1)).all())
+    one_hot = zeros_and_ones and bool((y.sum(axis=1) == 1).all())
+    if kind == "regression" or (kind is None and not zeros_and_ones):
+        return f"regression({y.shape[1]})"
+    if one_hot and kind != "binary":
+        check_values(len(np.unique(y.argmax(axis=1))), "classification", of)
+        return f"one_hot({y.shape[1]})"
+    if one_hot:
+        raise DataError(
+            f"--kind binary needs the targets 0 and 1; those of {of} are one-hot rows of "
+            f"{y.shape[1]}. Take --kind classification."
+        )
+    raise DataError(
+        f"The targets of {of} are rows of {y.shape[1]} that are not one-hot, such as several "
+        "labels for each sample. Pass --kind regression, and change the output of the study file: "
+        f'Dense({y.shape[1]}, "sigmoid") and "binary_crossentropy" for labels.'
     )
-
-
-def _table(file: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    if file.suffix not in TABLES:
-        raise DataError(f"--data takes {_FILES}. Received: {str(file)!r}.")
-    with _explained(file):
-        return pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
-
-
-@contextlib.contextmanager
-def _explained(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except DataError:
-        raise
-    except FileNotFoundError:
-        raise DataError(f"There is no file {str(file)!r}. --data takes {_FILES}.") from None
-    except Exception as error:
-        raise DataError(f"{file} can't be read: {error}") from None
-
-
-def _classes(targets: Any, kind: Kind, file: Path) -> int:
-    import pandas as pd
-
-    count = int(pd.Series(targets).nunique())
-    if kind == "binary" and count != _TWO:
-        raise DataError(
-            f"--kind binary needs targets of two values; those of {file} have {count}. Take "
-            "--kind classification or regression."
-        )
-    if count < _TWO:
-        raise DataError(
-            f"The targets of {file} all have the same value: there is nothing to learn."
-        )
-    return count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 
 from studies.starting.samples import Samples, quoted
@@ -33,11 +34,11 @@ def _head(name: str, file: str, samples: Samples) -> Iterator[str]:
     yield from ('"""', "", "import keras", "", "import kerastudy as ks", "")
     yield "# Preprocessing. 60 % of the samples train, 20 % validate, 20 % are sealed for the end."
     yield "# What is fitted, such as means and categories, is fitted on the training part alone."
+    for note in samples.notes:
+        yield from textwrap.wrap(note, 88, initial_indent="# ", subsequent_indent="# ")
     yield from (f"data = {samples.call}", "")
     yield "# The last layer, the loss function and the metrics that fit the targets."
-    inner = str(samples.classes) if samples.kind == "classification" else ""
-    call = {"classification": "classes"}.get(samples.kind, samples.kind)
-    yield from (f"output = ks.outputs.{call}({inner})", "", "")
+    yield from (f"output = ks.outputs.{samples.output}", "", "")
 
 
 def _builder(samples: Samples) -> Iterator[str]:
@@ -56,7 +57,10 @@ def _builder(samples: Samples) -> Iterator[str]:
     yield "    model.add(output.layer())"
     if samples.kind == "regression":
         yield "    # Back to the unit of the targets."
-        yield "    scale, offset = float(targets.std()), float(targets.mean())"
+        if samples.output == "regression()":
+            yield "    scale, offset = float(targets.std()), float(targets.mean())"
+        else:
+            yield "    scale, offset = targets.std(axis=0).tolist(), targets.mean(axis=0).tolist()"
         yield "    model.add(keras.layers.Rescaling(scale, offset))"
     yield "    # Compiling."
     yield "    model.compile("
@@ -90,7 +94,7 @@ def _study(name: str, samples: Samples) -> Iterator[str]:
     yield "    # How many trials, and what ends hopeless ones early."
     yield from ("    trials=20,", '    pruner="median",', "    seed=0,", ")")
     yield from ("", "# Predicting: after the launch, by the best trial's model.", "#")
-    yield f"#     kerastudy predict {_word(name)} --input new_samples.csv"
+    yield f"#     kerastudy predict {_word(name)} --input {samples.new}"
 
 
 def _word(text: str) -> str:

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from search_spaces.errors import StudyFileError
-from studies.starting.samples import DIGITS, Kind, Samples, quoted, read_samples
+from studies.starting.files import read_samples
+from studies.starting.samples import DIGITS, Kind, Samples, quoted
 from studies.starting.template import study_text
 from studies.user_code.loading import resolve_target
 from tracking.store.names import check_study_name
@@ -38,12 +39,12 @@ def write_study(
     target: str | None = None,
     kind: Kind | None = None,
     catalog: str | None = None,
-) -> str:
-    """Writes a study file, and returns the study's name.
+) -> tuple[str, tuple[str, ...]]:
+    """Writes a study file, and returns the study's name, and what the user should know.
 
     Args:
         file: Where; it must not exist.
-        data: The data file; None: scikit-learn's digits.
+        data: The data file, or folder; None: scikit-learn's digits.
         target: The column to predict, for tables.
         kind: What the targets are; None: as they look.
         catalog: The catalog study to copy instead.
@@ -54,18 +55,19 @@ def write_study(
     """
     file = check_new(file)
     name = check_study_name(file.stem.replace("_", " ").strip() or file.stem)
+    notes: tuple[str, ...] = ()
     if catalog is not None:
         text = _copied(catalog, name)
     else:
         samples: Samples = DIGITS if data is None else read_samples(data, target, kind)
-        text = study_text(name, file.as_posix(), samples)
+        text, notes = study_text(name, file.as_posix(), samples), samples.notes
     try:
         # Not over a file that was made in the meantime.
         with file.open("x", encoding="utf-8") as stream:
             stream.write(text)
     except OSError as error:
         raise StudyFileError(f"{str(file)!r} can't be written: {error.strerror}.") from None
-    return name
+    return name, notes
 
 
 def _copied(catalog: str, name: str) -> str:

@@ -41,8 +41,8 @@ from tracking.records import CodeDescription
 _CATALOG = Path(__file__).parents[1] / "catalog"
 _HINTS = {
     ".ipynb": " Launch a notebook's study in the notebook: study.launch().",
-    ".npz": " Give data by --data: kerastudy launch TARGET --data FILE.npz.",
-    ".csv": " Give data by --data: kerastudy launch TARGET --data FILE.csv --target COLUMN.",
+    ".npz": " Give data by --data: kerastudy {command} TARGET --data FILE.npz.",
+    ".csv": " Give data by --data: kerastudy {command} TARGET --data FILE.csv --target COLUMN.",
 }
 
 
@@ -89,10 +89,15 @@ def catalog_questions() -> dict[str, str]:
     return found
 
 
-def resolve_target(text: str) -> Target:
+def resolve_target(text: str, command: str = "launch") -> Target:
     """Finds what a target names, without running anything.
 
-    Raises StudyFileError if there is no such file or catalog name.
+    Args:
+        text: The target.
+        command: The user's, for messages.
+
+    Raises:
+        StudyFileError: There is no such file or catalog name.
     """
     if text in catalog_names():
         return Target(str(_CATALOG / f"{text.replace('-', '_')}.py"))
@@ -100,15 +105,15 @@ def resolve_target(text: str) -> Target:
     file = Path(path).expanduser()
     if file.suffix == ".py" and file.is_file():
         return Target(str(file.absolute()), variable)
-    raise StudyFileError(_no_target(text, path, file))
+    raise StudyFileError(_no_target(text, path, file, command))
 
 
 _A_TARGET = "A target is a Python file (my_study.py, my_study.py:variable) or a catalog name."
 
 
-def _no_target(text: str, path: str, file: Path) -> str:
+def _no_target(text: str, path: str, file: Path, command: str) -> str:
     """Returns why there is no such target, and what the user may mean."""
-    hint = _HINTS.get(file.suffix.lower(), "")
+    hint = _HINTS.get(file.suffix.lower(), "").format(command=command)
     if not text:
         return f"The target is empty. {_A_TARGET}"
     if file.is_dir():

@@ -84,6 +84,9 @@ def test_the_report_has_what_was_found_without_the_data(
 def test_what_a_user_can_get_wrong(folder: Path) -> None:
     told = kerastudy_here(folder, "data", "nowhere.py", expect=2)
     assert told.stderr.startswith("kerastudy: ") and told.stderr.count("\n") == 1
+    (folder / "houses.csv").write_text("area,price\n1,2\n", encoding="utf-8")
+    told = kerastudy_here(folder, "data", "houses.csv", expect=2)
+    assert "kerastudy data TARGET --data FILE.csv --target COLUMN" in told.stderr
     column = ("--target", "price")
     assert "--target names" in kerastudy_here(folder, "data", "digits", *column, expect=2).stderr
     output = ("--output", "no/such/folder.png")

@@ -25,10 +25,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows.append(f"{area},{city},{area * 3.5},{'yes' if area > 100 else 'no'}")
     (folder / "the houses.csv").write_text("\n".join(rows), encoding="utf-8")
     (folder / "head.csv").write_text("a,b\n", encoding="utf-8")
+    (folder / "one.csv").write_text("a\n1\n2\n", encoding="utf-8")
+    (folder / "gaps.csv").write_text("a,b\n1,2\n2,\n3,4\n", encoding="utf-8")
+    dates = "".join(f"2020-01-{day:02};{day};{day % 3}\n" for day in range(1, 29))
+    (folder / "dates.csv").write_text(f"day;a;b\n{dates}", encoding="utf-8")
     images = random.integers(0, 255, (90, 6, 6), "uint8")
     np.savez(folder / "images.npz", x_train=images, y_train=np.arange(90) % 3)
     numbers = random.normal(size=(60, 4))
     np.savez(folder / "numbers.npz", x_train=numbers, y_train=numbers.sum(axis=1))
+    one_hot = np.eye(3)[np.arange(60) % 3]
+    np.savez(folder / "one_hot.npz", x_train=numbers, y_train=one_hot)
+    np.savez(folder / "labels.npz", x_train=numbers, y_train=1 - one_hot)
+    np.savez(folder / "signs.npz", x_train=numbers, y_train=np.arange(60) % 2 * 2 - 1)
+    np.savez(folder / "two.npz", x_train=numbers, y_train=numbers[:, :2])
     return folder
 
 
@@ -43,6 +52,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 (("--from", "binary"), "val_loss"),
                 (("--data", "images.npz"), "val_accuracy"),
                 (("--data", "numbers.npz"), "val_mean_absolute_error"),
+                (("--data", "two.npz"), "val_mean_absolute_error"),
+                (("--data", "one_hot.npz"), "val_accuracy"),
+                (("--data", "dates.csv", "--target", "a"), "val_mean_absolute_error"),
                 (("--data", "the houses.csv", "--target", "sold"), "val_accuracy"),
             )
         ),
@@ -59,6 +71,30 @@ def test_a_new_file_launches(
     assert document["study"] == "my study"
     assert document["objective"]["metric"] == objective
     assert document["trials"]["complete"] == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ("images.npz", "classes(3)"),
+        ("numbers.npz", "regression()"),
+        ("one_hot.npz", "one_hot(3)"),
+        ("two.npz", "regression(2)"),
+    ],
+)
+def test_targets_in_arrays_too(folder: Path, tmp_path: Path, data: str, expected: str) -> None:
+    file = tmp_path / "study.py"
+    kerastudy_here(folder, "new", file, "--data", data)
+    assert f"output = ks.outputs.{expected}\n" in file.read_text(encoding="utf-8")
+
+
+def test_columns_that_no_model_takes_are_left_out(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "study.py"
+    done = kerastudy_here(folder, "new", file, "--data", "dates.csv", "--target", "b")
+    text = file.read_text(encoding="utf-8")
+    assert done.stderr.startswith("note: The column 'day' is left out: it holds dates (make")
+    assert "# The column 'day' is left out: it holds dates" in text
+    assert 'target="b", classes=True, separator=";", drop=["day"])' in text
 
 
 @pytest.mark.parametrize(
@@ -88,14 +124,21 @@ def test_targets_are_taken_for_what_they_look_like(
         (["study.txt"], "study.py"),
         (["nowhere/study.py"], "There is no folder"),
         (["s.py", "--data", "none.csv"], "There is no file 'none.csv'"),
-        (["s.py", "--data", "head.csv", "--target", "a"], "head.csv has columns, but no rows"),
+        (["s.py", "--data", "head.csv", "--target", "a"], "'head.csv' has no rows."),
         (["s.py", "--data", "the houses.csv"], "--target sold"),
         (["s.py", "--data", "the houses.csv", "--target", "prise"], "Did you mean 'price'?"),
         (
             ["s.py", "--data", "the houses.csv", "--target", "price", "--kind", "binary"],
             "two values",
         ),
-        (["s.py", "--data", "study.xls"], "a .csv, .parquet or .npz file"),
+        (["s.py", "--data", "one.csv", "--target", "a"], "no column besides the target 'a'"),
+        (["s.py", "--data", "gaps.csv", "--target", "b"], "the first in row 3, counting the"),
+        (["s.py", "--data", "labels.npz"], "rows of 3 that are not one-hot"),
+        (["s.py", "--data", "one_hot.npz", "--kind", "binary"], "one-hot rows of 3"),
+        (["s.py", "--data", "signs.npz"], "whole numbers from 0 up"),
+        (["s.py", "--data", "."], "my data0' has no images"),
+        (["s.py", "--data", "there.py"], "--data takes a csv, parquet or npz file, or a folder"),
+        (["s.py", "--data", "study.xls"], "There is no file 'study.xls'"),
         (["s.py", "--from", "digit"], "digits"),
         (["s.py", "--from", "digits", "--target", "price"], "--from copies"),
         (["s.py", "--kind", "binary"], "--data"),

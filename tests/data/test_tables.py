@@ -265,11 +265,17 @@ def test_unknown_texts_for_missing_values_can_be_named(tmp_path: Path) -> None:
     assert splits.train.x.shape == (36, 2)
 
 
-def test_missing_targets_are_refused_with_their_count() -> None:
+def test_missing_targets_are_refused_with_their_count(tmp_path: Path) -> None:
     table = houses()
     table.loc[[3, 8], "price"] = np.nan
-    with pytest.raises(DataError, match=r"lacks the target 'price' in 2 of 200 rows.*row 3"):
+    lacks = r"lacks the target 'price' in 2 of 200 rows, the first"
+    with pytest.raises(DataError, match=f"{lacks} at index 3"):
         datasets.dataframe(table, target="price").load()
+    table.to_csv(tmp_path / "gaps.csv", index=False)
+    lines = (tmp_path / "gaps.csv").read_text().splitlines()
+    with pytest.raises(DataError, match=f"{lacks} in row 5, counting the header"):
+        datasets.csv(tmp_path / "gaps.csv", target="price").load()
+    assert lines[5 - 1].endswith(",")
 
 
 @pytest.mark.parametrize(
@@ -289,6 +295,10 @@ def test_names_of_columns_are_checked(options: dict[str, Any], told: str) -> Non
     ("options", "told"),
     [
         ({"target": ""}, "target must be the name"),
+        (
+            {"target": ["a", "b"]},
+            r"Received: \['a', 'b'\]. A table has one target. Several go with",
+        ),
         ({"target": "y", "validation": 2.5}, "validation=2.5"),
         ({"target": "y", "test": ([1], [2])}, "pass another table"),
         ({"target": "y", "classes": 1}, "classes must be"),
@@ -310,6 +320,28 @@ def test_files_that_can_not_be_read_are_named(tmp_path: Path) -> None:
         datasets.parquet(tmp_path / "binary.csv", target="y").load()
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "it is empty"),
+        (b"a,y\n", "has no rows"),
+        (b"y\n1\n2\n", "no column besides the target 'y'"),
+        (b"a,a,y\n1,2,3\n", "several columns named 'a'"),
+        (b"a;y\n1;2\n", r"pass separator=';'"),
+        ("a,y\n1,2\nø,3\n".encode("latin-1"), "not in UTF-8: line 3 has the byte 0xf8"),
+        ("a,y\n1,2\n".encode("utf-16"), "not in UTF-8: line 1"),
+        (b"a,y\n1,2\n1,2,3\n", "line 3 has 3 values, and the first lines have 2"),
+        (b"a,y\n1,2,3\n1,2,3\n", "more values in a row than names in its first line"),
+        (b'a,y\n1,"2\n1,2\n', "a quote that begins in line 2 does not end"),
+    ],
+)
+def test_damaged_files_are_refused_in_a_line(tmp_path: Path, content: bytes, told: str) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(DataError, match=told) as raised:
+        datasets.csv(tmp_path / "t.csv", target="y").load()
+    assert "t.csv'" in str(raised.value) and "\n" not in str(raised.value)
+
+
 def test_another_file_is_read_and_split_as_a_table_of_the_study(tmp_path: Path) -> None:
     own = datasets.dataframe(houses(), target="price", drop=["id"], seed=5, test=30)
     file = tmp_path / "other.csv"
@@ -321,6 +353,10 @@ def test_another_file_is_read_and_split_as_a_table_of_the_study(tmp_path: Path) 
     assert replaced_data(text, own).load().digest == area.digest
     plain = datasets.csv(file, target="area").load()
     assert replaced_data(text, datasets.digits()).load().digest == plain.digest
+    # Whatever separates its columns.
+    houses(seed=1).to_csv(tmp_path / "semicolons.csv", index=False, sep=";")
+    semicolons = replaced_data(str(tmp_path / "semicolons.csv"), own)
+    assert semicolons.load().digest == expected.digest
     # A file that has moved, of a study whose target is in the record.
     assert spelled("/moved.csv", recorded=text) == "/moved.csv?target=area"
     assert spelled("", recorded=text) == text

@@ -5,7 +5,7 @@ The text of the tag ``kerastudy.verified``, on the trial's run and on a register
 | text | says |
 |---|---|
 | ``model.fit, identical`` | every metric of every epoch, and the weights, are the same |
-| ``model.fit, identical in the first 3 of 20 epochs`` | the rest was not compared |
+| ``model.fit, identical in epochs 1 to 3 of 20`` | the rest was not compared |
 | ``model.fit, trained by it`` | nothing to compare: `model.fit` trained the trial itself |
 | ``a fit of its own, trained by it`` | likewise: a HyperModel's own `fit` did |
 | ``an objective function, trained by it`` | likewise: an objective function did |
@@ -34,7 +34,8 @@ def identical(compared: int, epochs: int) -> str:
     """Returns the text for a trial that is identical in its first epochs, or in all."""
     if compared >= epochs:
         return IDENTICAL
-    return f"{IDENTICAL} in the first {compared} of {epochs} epochs"
+    named = "epoch 1" if compared == 1 else f"epochs 1 to {compared}"
+    return f"{IDENTICAL} in {named} of {epochs}"
 
 
 def differing(where: str) -> str:

@@ -175,7 +175,7 @@ def _diagnosed(data: StudyData) -> str:
         told.append(f"It is round {rounds.number} of a tuning{follows}{leads}.")
     well = [each.title for each in found.findings if each.check != FITS and not _is_pictured(each)]
     if well:
-        told.append(f"Nothing to do: {'; '.join(well)}.")
+        told.append(f"Nothing to do: {'. '.join(well)}.")
     missing = dict.fromkeys(each.check for each in found.unchecked)
     if missing:
         told.append(f"The record is too thin to check: {', '.join(missing)}.")

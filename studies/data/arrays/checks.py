@@ -32,6 +32,8 @@ class Samples:
     columns: Mapping[str, Columns] = field(default_factory=dict)
     # Of a table, whose missing numbers are NaN.
     table: TableColumns | None = None
+    # How they are read from files, for the registered model.
+    files: Mapping[str, object] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Returns the number of samples."""

@@ -67,6 +67,7 @@ class Given:
         class_names: the names of the labels 0, 1, 2 and so on; empty if unknown. For several
             targets, by their names in `y`.
         table: of a table, its columns and what is fitted on its training part.
+        files: of images and texts in files, how they are read, such as their size.
     """
 
     example: Arrays | None = None
@@ -74,6 +75,7 @@ class Given:
     columns: Mapping[str, Columns] = field(default_factory=dict)
     class_names: tuple[str, ...] | Mapping[str, tuple[str, ...]] = ()
     table: FittedTable | None = None
+    files: Mapping[str, object] = field(default_factory=dict)
 
     def describe(self) -> dict[str, object]:
         """Returns metadata for the registered model, ready for JSON, without values."""
@@ -88,6 +90,14 @@ class Given:
             },
             "columns": {name: [list(pair) for pair in each] for name, each in self.columns.items()},
             **({} if self.table is None else {"table": self.table.describe()}),
+            **({"files": self._described_files()} if self.files else {}),
+        }
+
+    def _described_files(self) -> dict[str, object]:
+        # MLflow's YAML has no tuples.
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in self.files.items()
         }
 
     @property

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from os import PathLike
-from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, Literal
 
 from search_spaces.errors import DataError
 from search_spaces.suggestions import suggestion
-from studies.data.arrays.checks import Samples, check_samples
 from studies.data.dataset import Dataset, call_text, unless
-from studies.data.folders.images import CHANNELS, ENDINGS, read_images
-from studies.data.folders.listing import listed
-from studies.data.folders.texts import ENDINGS as TEXT_ENDINGS
-from studies.data.folders.texts import read_columns, read_texts
+from studies.data.folders.folder import Folder
+from studies.data.folders.images import CHANNELS
 from studies.data.npz_files import absolute_path
 from studies.data.options import DEFAULT_SHARE, check_options
-from studies.data.parts.partition import Contents
 
 Place = str | PathLike[str]
-_Read = Callable[[Path], tuple[np.ndarray, np.ndarray, tuple[str, ...]]]
 _INTERPOLATIONS = ("bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5", "gaussian")
 _DEFAULTS: dict[str, object] = {
+    # None: always shown.
+    "image_size": None,
     "color_mode": "rgb",
     "interpolation": "bilinear",
     "text": "text",
@@ -84,12 +76,8 @@ def images(
         if value not in known:
             raise DataError(f"{option}={value!r} is not known. {suggestion(str(value), known)}")
 
-    read = partial(_images_of, size=size, color_mode=color_mode, interpolation=interpolation)
-    options = {"color_mode": color_mode, "interpolation": interpolation}
-    return _described(
-        "images", folder, read, validation, test, stratify, seed, name,
-        image_size=size, **unless(_DEFAULTS, **options),
-    )  # fmt: skip
+    read = {"image_size": size, "color_mode": color_mode, "interpolation": interpolation}
+    return _described("images", folder, read, validation, test, stratify, seed, name)
 
 
 def text(
@@ -132,23 +120,19 @@ def text(
             raise DataError(f"{option} must be the name of a column, not {value!r}.")
     if text == target:
         raise DataError(f"text and target are both {text!r}. Name two columns.")
-    read = partial(_texts_of, text=text, target=target)
-    options = {"text": text, "target": target}
-    return _described(
-        "text", path, read, validation, test, stratify, seed, name, **unless(_DEFAULTS, **options)
-    )
+    read = {"text": text, "target": target}
+    return _described("texts", path, read, validation, test, stratify, seed, name)
 
 
 def _described(
-    function: str,
+    kind: Literal["images", "texts"],
     path: Place,
-    read: _Read,
+    read: dict[str, Any],
     validation: float | int | Place,
     test: float | int | Place | None,
     stratify: bool | None,
     seed: int,
     name: str | None,
-    **said: object,
 ) -> Dataset:
     place = absolute_path(path)
     given = {"validation": validation, "test": test}
@@ -166,9 +150,9 @@ def _described(
     )
     shown = {part: str(each) if part in others else each for part, each in given.items()}
     text = call_text(
-        function,
+        "images" if kind == "images" else "text",
         str(path),
-        **said,
+        **unless(_DEFAULTS, **read),
         **shown,
         **unless(_DEFAULTS, stratify=stratify, seed=seed, name=name),
     )
@@ -178,46 +162,8 @@ def _described(
         str(place),
         text,
         options,
-        partial(_contents, read, place, others),
+        Folder(kind, place, read, others).contents,
     )
-
-
-def _contents(read: _Read, place: Path, others: dict[str, Path]) -> Contents:
-    pool, classes = _samples(read, place, "")
-    ready = {}
-    for part, other in others.items():
-        ready[part], found = _samples(read, other, f" of the {part} part")
-        if found != classes:
-            raise DataError(
-                f"{str(other)!r} has the classes {', '.join(found)}, and {str(place)!r} has "
-                f"{', '.join(classes)}. Give both the same subfolders; they may be empty."
-            )
-    return Contents(pool, ready)
-
-
-def _samples(read: _Read, place: Path, of: str) -> tuple[Samples, tuple[str, ...]]:
-    x, y, classes = read(place)
-    if classes:
-        # Texts, which get numbers in the order of the names, as here.
-        y = np.array(classes, dtype=object)[y]
-    return check_samples(x, y, f"x{of}", f"y{of}"), classes
-
-
-def _images_of(
-    folder: Path, *, size: tuple[int, int], color_mode: str, interpolation: str
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    found = listed(folder, ENDINGS, "images")
-    images = read_images(found.files, size, color_mode, interpolation)
-    return images, found.labels, found.classes
-
-
-def _texts_of(
-    path: Path, *, text: str, target: str
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    if path.suffix.lower() == ".csv" and not path.is_dir():
-        return (*read_columns(path, text, target), ())
-    found = listed(path, TEXT_ENDINGS, "texts")
-    return read_texts(found.files), found.labels, found.classes
 
 
 def _checked_size(value: object) -> tuple[int, int]:

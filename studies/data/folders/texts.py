@@ -10,6 +10,8 @@ import numpy as np
 
 from search_spaces.errors import DataError
 from search_spaces.suggestions import suggestion
+from studies.data.tables.files import read_csv
+from studies.data.tables.targets import check_complete
 
 ENDINGS: Final = (".txt",)
 
@@ -38,25 +40,12 @@ def read_columns(file: Path, text: str, target: str) -> tuple[np.ndarray, np.nda
     Raises:
         DataError: If it can't be read, lacks a column, or lacks targets.
     """
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(
-            file, keep_default_na=False, na_values={target: [""]}, dtype={text: str}
-        )
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise DataError(f"{str(file)!r} can't be read as a csv file: {reason:.200}.") from None
+    table = read_csv(file, None, texts=[text], keep_default_na=False, na_values={target: [""]})
     for name in (text, target):
         if name not in table.columns:
             known = [str(each) for each in table.columns]
             raise DataError(f"{str(file)!r} has no column {name!r}. {suggestion(name, known)}")
-    missing = table[target].isna()
-    if missing.any():
-        raise DataError(
-            f"The column {target!r} of {str(file)!r} lacks {int(missing.sum())} "
-            f"value(s), the first in row {int(missing.to_numpy().argmax()) + 1}. Remove those rows."
-        )
+    check_complete(table[target], repr(str(file)), header=True)
     targets = table[target]
     y = targets.to_numpy() if targets.dtype.kind in "biuf" else targets.to_numpy(dtype=object)
     return table[text].to_numpy(dtype=object), y

@@ -44,6 +44,7 @@ class _Pool:
     columns: Mapping[str, Any] = field(default_factory=dict)
     class_names: ClassNames = ()
     table: TableColumns | None = None
+    files: Mapping[str, object] = field(default_factory=dict)
 
 
 def _as_it_is(make: Make) -> Make:
@@ -113,7 +114,9 @@ def _pool(contents: Contents, options: Options, how: CrossValidation) -> _Pool:
         test = _part(ready["test"])
     elif "test" in indices:
         test = _part(pool, indices["test"])
-    return _Pool(merged, test, folds, options, classes, pool.columns, class_names, pool.table)
+    return _Pool(
+        merged, test, folds, options, classes, pool.columns, class_names, pool.table, pool.files
+    )
 
 
 def _labels(samples: Samples, options: Options) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -160,7 +163,7 @@ def _made(pool: _Pool, fold: int) -> Splits:
         made.get("test"),
         classes=pool.classes,
         preprocessing=preprocessing,
-        given=Given(example, prepared, pool.columns, pool.class_names, table),
+        given=Given(example, prepared, pool.columns, pool.class_names, table, pool.files),
     )
 
 

@@ -75,7 +75,7 @@ def make_splits(contents: Contents, options: Options) -> Splits:
         parts.get("test"),
         classes=None if labels is None else classes_of(pool, labels, ready),
         preprocessing=name,
-        given=Given(example, prepared, pool.columns, class_names, table),
+        given=Given(example, prepared, pool.columns, class_names, table, pool.files),
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -12,16 +10,11 @@ import numpy as np
 
 from search_spaces.errors import DataError
 from search_spaces.suggestions import suggestion
+from studies.data.tables.kinds import kind_of, no_category, no_numbers
 from studies.data.tables.values import levels_of, numbers_of
 
 Kind = Literal["number", "boolean", "category"]
 
-MOST_LEVELS: Final = 10_000
-# Up to so many different texts are categories, however few rows there are.
-_FEW_LEVELS: Final = 30
-_LONG_TEXT: Final = 50
-_DATE: Final = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})\b")
-_LARGEST: Final = float(np.finfo(np.float32).max)
 # Of a value by float32, in standard deviations.
 _LARGEST_LOSS: Final = 1e-3
 _SHOWN: Final = 5
@@ -84,7 +77,7 @@ def read_columns(
     for place, name in enumerate(table.columns):
         series = table[name]
         dtype = str(series.dtype)
-        kind = "category" if name in categories else _kind_of(series)
+        kind = "category" if name in categories else kind_of(series)
         if isinstance(series.dtype, pd.CategoricalDtype):
             # By its values: a model takes texts.
             series = series.astype(object)
@@ -92,7 +85,7 @@ def read_columns(
             refused[name] = kind
         elif kind == "category":
             places, levels = levels_of(series)
-            reason = _no_category(levels, len(series), name in categories)
+            reason = no_category(levels, len(series), name in categories)
             if reason:
                 refused[name] = reason
                 continue
@@ -100,7 +93,7 @@ def read_columns(
             found.append(Column(name, "category", dtype, tuple(levels)))
         else:
             values = numbers_of(series)
-            strange = _no_numbers(name, values)
+            strange = no_numbers(name, values)
             if strange:
                 refused |= strange
                 continue
@@ -139,7 +132,7 @@ def same_columns(table: Any, columns: tuple[Column, ...], source: str) -> np.nda
                 f"{source} has something else than numbers in the column {column.name!r}, which "
                 "has numbers in training."
             ) from None
-        refused = _no_numbers(column.name, values, missing_too=False)
+        refused = no_numbers(column.name, values, missing_too=False)
         if refused:
             raise _refusal(source, refused)
         rows[:, place] = values
@@ -182,80 +175,6 @@ def _near(name: str, names: list[str]) -> str:
     return suggestion(name, names)
 
 
-def _kind_of(series: Any) -> str:
-    """Returns the kind of a column, or why it has none."""
-    import pandas as pd
-    from pandas.api import types
-
-    if series.notna().sum() == 0:
-        return "has no values"
-    if types.is_bool_dtype(series.dtype):
-        return "boolean"
-    if isinstance(series.dtype, pd.CategoricalDtype):
-        return "category"
-    if types.is_complex_dtype(series.dtype):
-        return "holds complex numbers"
-    if types.is_numeric_dtype(series.dtype):
-        values = numbers_of(series)
-        values = values[~np.isnan(values)]
-        return "boolean" if bool(((values == 0) | (values == 1)).all()) else "number"
-    if types.is_datetime64_any_dtype(series.dtype) or isinstance(series.dtype, pd.PeriodDtype):
-        return _dates(series.name)
-    if types.is_timedelta64_dtype(series.dtype):
-        return f"holds durations (make numbers: df[{series.name!r}].dt.total_seconds())"
-    try:
-        values = pd.unique(series.dropna()).tolist()
-    except TypeError:
-        # Of lists, and others that can't be compared.
-        values = series.dropna().head(1).tolist()
-    return _kind_of_objects(series.name, values)
-
-
-def _kind_of_objects(name: str, values: list[Any]) -> str:
-    if all(isinstance(value, bool) for value in values):
-        return "boolean"
-    if all(isinstance(value, int | float) for value in values):
-        return "number"
-    if any(isinstance(value, datetime.date | datetime.time) for value in values):
-        return _dates(name)
-    others = [value for value in values if not isinstance(value, str | int | float)]
-    if others:
-        return f"holds objects such as {type(others[0]).__name__}"
-    texts = [str(value) for value in values]
-    if len(texts) > 1 and all(_DATE.match(text) for text in texts):
-        return _dates(name)
-    strange = [text for text in texts if not _is_number(text)]
-    if len(texts) >= _FEW_LEVELS and len(strange) <= len(texts) // 10:
-        if not strange:
-            return f"holds numbers as texts (make numbers: pd.to_numeric(df[{name!r}]))"
-        return f"holds numbers and texts such as {strange[0]!r} (missing values? pass missing=...)"
-    return "category"
-
-
-def _no_category(levels: list[str], rows: int, asked: bool) -> str:
-    """Returns why texts can't be categories, or nothing."""
-    count = len(levels)
-    if count > MOST_LEVELS:
-        return f"holds {count} different texts, more than the {MOST_LEVELS} that a category may"
-    if asked or count <= _FEW_LEVELS:
-        return ""
-    if count > rows / 2:
-        return f"holds {count} different texts in {rows} rows, such as {levels[0]!r:.30}"
-    if sum(map(len, levels)) / count > _LONG_TEXT:
-        return f"holds free text such as {levels[0]!r:.30}"
-    return ""
-
-
-def _no_numbers(name: str, values: np.ndarray, *, missing_too: bool = True) -> dict[str, str]:
-    if bool(np.isinf(values).any()):
-        return {name: "holds infinite values"}
-    if missing_too and bool(np.isnan(values).all()):
-        return {name: "has no values"}
-    with np.errstate(invalid="ignore"):
-        large = bool((np.abs(values) > _LARGEST).any())
-    return {name: "holds numbers that are too large for float32"} if large else {}
-
-
 def _loss(name: str, values: np.ndarray) -> Iterator[str]:
     """Yields a warning if float32, as which Keras reads numbers, loses differences."""
     known = values[~np.isnan(values)]
@@ -268,10 +187,6 @@ def _loss(name: str, values: np.ndarray) -> Iterator[str]:
             f"Keras reads numbers as float32, which moves values of the column {name!r} by up to "
             f"{moved / spread:.2g} standard deviations. Subtract an offset from its large numbers."
         )
-
-
-def _dates(name: str) -> str:
-    return f"holds dates (make numbers: pd.to_datetime(df[{name!r}]).dt.year, .month, ...)"
 
 
 def _refusal(source: str, refused: dict[str, str]) -> DataError:
@@ -289,11 +204,3 @@ def _listed(names: Collection[object]) -> str:
     listed = [repr(name) for name in names]
     more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
     return ", ".join(listed[:_SHOWN]) + more
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

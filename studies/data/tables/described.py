@@ -15,6 +15,7 @@ from studies.data.npz_files import absolute_path
 from studies.data.options import DEFAULT_SHARE, Options, check_options
 from studies.data.tables.files import read_csv, read_parquet
 from studies.data.tables.table import Table
+from studies.data.tables.targets import checked_target
 
 _DEFAULTS: dict[str, object] = {
     "drop": (),
@@ -41,7 +42,7 @@ def csv(
     test: float | int | str | PathLike[str] | None = DEFAULT_SHARE,
     stratify: bool | None = None,
     seed: int = 0,
-    separator: str = ",",
+    separator: str | None = ",",
     missing: Collection[str] = (),
     name: str | None = None,
 ) -> Dataset:
@@ -64,7 +65,7 @@ def csv(
         test: Likewise; None or 0: no test part.
         stratify: Whether each part gets the classes in equal proportions; None: if there are some.
         seed: What the splits are drawn with; from 0 to 2**32 - 1.
-        separator: Between columns.
+        separator: Between columns; None: what the first line has most of: ,;| or tabs.
         missing: Further texts that stand for missing values, such as "?". Empty cells, "NA",
             "NaN", "null" and "None" do anyway.
         name: Name in records; None: the file's name without its ending.
@@ -76,8 +77,8 @@ def csv(
         >>> ks.datasets.csv("houses.csv", target="price").name
         'houses'
     """
-    if not isinstance(separator, str) or not separator:
-        raise DataError(f"separator must be a text such as ';', not {separator!r}.")
+    if separator is not None and (not isinstance(separator, str) or not separator):
+        raise DataError(f"separator must be a text such as ';', or None, not {separator!r}.")
     texts, absent = _names("categories", categories), _names("missing", missing)
     file = absolute_path(path)
     return _described(
@@ -233,8 +234,9 @@ def _described(
     """
     checked, ready = _options(options, ready_made)
     names = {option: _names(option, options[option]) for option in ("drop", "categories")}
-    target, classes = _target(options["target"]), _flag(options["classes"])
-    table = Table(source, read, target, names["drop"], names["categories"], classes, ready)
+    target, classes = checked_target(options["target"]), _flag(options["classes"])
+    header = function == "csv"
+    table = Table(source, read, target, names["drop"], names["categories"], classes, ready, header)
     shown = {
         option: list(value) if isinstance(value, tuple) else value
         for option, value in {**options, **names}.items()
@@ -285,14 +287,6 @@ def _names(option: str, value: object) -> tuple[str, ...]:
             f"{option} must be a list of texts, such as ['id']. Received: {value!r:.80}"
         )
     return names
-
-
-def _target(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise DataError(
-            f"target must be the name of a column, such as 'price'. Received: {value!r}."
-        )
-    return value
 
 
 def _flag(value: object) -> bool | None:

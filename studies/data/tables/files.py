@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import DataError
+
+_SHOWN = 5
 
 
 def read_csv(
@@ -15,6 +18,7 @@ def read_csv(
     separator: str | None = ",",
     missing: Collection[str] = (),
     texts: Collection[str] = (),
+    **options: Any,
 ) -> Any:
     """Reads a CSV file.
 
@@ -23,28 +27,36 @@ def read_csv(
         separator: Between columns; None: found by what the file begins with.
         missing: Further texts that stand for missing values.
         texts: The columns to read as texts, whatever they hold: "007" stays so.
+        options: Further ones of `pandas.read_csv`.
 
     Returns:
         A DataFrame.
 
     Raises:
-        DataError: It can't be read.
+        DataError: It can't be read, or its first line does not name its columns.
     """
     import pandas as pd
 
     _check_file(path)
+    given = {"na_values": list(missing) or None, "dtype": dict.fromkeys(texts, str), **options}
     try:
-        return pd.read_csv(
-            path,
-            sep=separator or _separator(path),
-            na_values=list(missing) or None,
-            dtype=dict.fromkeys(texts, str),
-            # Else the type of a column may change within it.
-            low_memory=False,
-        )
+        between = separator or separator_of(path)
+        # Else the type of a column may change within it.
+        table = pd.read_csv(path, sep=between, low_memory=False, **given)
+        names = pd.read_csv(path, sep=between, header=None, nrows=1, dtype=str).iloc[0].dropna()
     except (OSError, ValueError, EOFError) as error:
         # pandas's own errors of parsing are ValueErrors.
-        raise _unreadable(path, error, "Is it a CSV file in UTF-8?") from None
+        raise _unreadable(path, error) from None
+    twice = sorted(set(names[names.duplicated()]))
+    if twice:
+        # pandas would name the second one "area.1".
+        raise DataError(f"{str(path)!r} has several columns named {twice[0]!r}. Rename them.")
+    if not isinstance(table.index, pd.RangeIndex):
+        raise DataError(
+            f"{str(path)!r} has more values in a row than names in its first line, which are "
+            f"{', '.join(map(str, table.columns[:_SHOWN]))}. Name every column there."
+        )
+    return table
 
 
 def read_parquet(path: Path) -> Any:
@@ -67,7 +79,7 @@ def read_parquet(path: Path) -> Any:
         raise _unreadable(path, error, "Is it a Parquet file?") from None
 
 
-def _separator(path: Path) -> str:
+def separator_of(path: Path) -> str:
     """Returns what separates the names in the first line of a CSV file."""
     if path.suffix.lower() in (".zip", ".bz2", ".xz"):
         return ","
@@ -85,6 +97,31 @@ def _check_file(path: Path) -> None:
         )
 
 
-def _unreadable(path: Path, error: Exception, hint: str) -> DataError:
-    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-    return DataError(f"{str(path)!r} can't be read: {reason.rstrip('.'):.300}. {hint}")
+def _unreadable(path: Path, error: Exception, hint: str = "") -> DataError:
+    text = " ".join(str(error).split())
+    reason = getattr(error, "strerror", None) or text
+    counted = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", text)
+    unclosed = re.search(r"EOF inside string starting at row (\d+)", text)
+    if isinstance(error, UnicodeDecodeError):
+        reason = f"it is not in UTF-8{_line_of_other(path)}"
+        hint = "Save it as UTF-8, or read it by pandas and pass datasets.dataframe(df, target=...)."
+    elif text == "No columns to parse from file":
+        reason, hint = "it is empty", "Its first line names the columns; then comes a row for each."
+    elif counted is not None:
+        most, line, found = counted.groups()
+        reason = f"line {line} has {found} values, and the first lines have {most}"
+        hint = "A text that contains the separator needs quotes around it."
+    elif unclosed is not None:
+        reason = f"a quote that begins in line {int(unclosed[1]) + 1} does not end"
+    return DataError(f"{str(path)!r} can't be read: {reason.rstrip('.'):.300}. {hint}".rstrip())
+
+
+def _line_of_other(path: Path) -> str:
+    """Returns in which line a file is not in UTF-8, if it is not compressed."""
+    content = path.read_bytes()
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return f": line {line} has the byte {content[error.start]:#x}"
+    return ""

@@ -32,6 +32,7 @@ class Table:
         categories: Columns that are categories whatever they hold.
         classes: Whether the target is classes; None: as it looks.
         ready: Ready-made parts by name: "validation", "test"; sources like `source`.
+        header: Whether sources are files whose first row names the columns.
     """
 
     source: Any
@@ -41,6 +42,7 @@ class Table:
     categories: tuple[str, ...]
     classes: bool | None
     ready: tuple[tuple[str, Any], ...] = ()
+    header: bool = False
 
     def contents(self) -> Contents:
         """Reads the table, and its ready-made parts.
@@ -57,7 +59,7 @@ class Table:
         if not left.shape[1]:
             raise DataError(f"{called} has no column besides the target {self.target!r}.")
         found, rows = read_columns(left, self.categories, called)
-        y = read_target(table[self.target], self.classes, called)
+        y = read_target(table[self.target], self.classes, called, header=self.header)
         pool = replace(
             self._samples(rows, y, called),
             columns={"x": tuple((column.name, column.dtype) for column in found.columns)},
@@ -68,7 +70,8 @@ class Table:
             other, what = self._frame(source), self._called(source, part)
             check_names(other, {"target": [self.target]}, what)
             rows = same_columns(other, found.columns, what)
-            ready[part] = self._samples(rows, read_alike(other[self.target], y, what), what)
+            targets = read_alike(other[self.target], y, what, header=self.header)
+            ready[part] = self._samples(rows, targets, what)
         return Contents(pool, ready)
 
     def _frame(self, source: Any) -> Any:
@@ -93,13 +96,17 @@ def with_path(data: Dataset, table: Table, path: str, target: str = "") -> Datas
         target: Another column to predict, or empty.
     """
     file = absolute_path(path)
+    parquet = file.suffix.lower() == ".parquet"
     read = table.read
-    is_csv = isinstance(read, partial)
-    if file.suffix.lower() == ".parquet":
+    # Of a CSV file alone.
+    known = read.keywords if isinstance(read, partial) else {}
+    if parquet:
         read = read_parquet
-    elif not is_csv:
-        read = partial(read_csv, texts=table.categories)
-    other = replace(table, source=file, read=read, target=target or table.target)
+    elif known.get("separator", ",") == ",":
+        # Another file may have another separator.
+        read = partial(read_csv, **{"texts": table.categories, **known, "separator": None})
+    target = target or table.target
+    other = replace(table, source=file, read=read, target=target, header=not parquet)
     text = f"{data.text} from {str(file)!r}"
     return replace(data, source=str(file), text=text, read=other.contents)
 

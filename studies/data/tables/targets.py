@@ -14,7 +14,29 @@ from studies.data.tables.values import MISSING, numbers_of, texts_of
 _MOST_CLASSES, _LEAST_ROWS = 100, 5
 
 
-def read_target(series: Any, classes: bool | None, source: str) -> np.ndarray:
+def checked_target(value: object) -> str:
+    """Returns the name of the column to predict.
+
+    Raises:
+        DataError: It is no name.
+    """
+    if isinstance(value, str) and value:
+        return value
+    several = ""
+    if isinstance(value, list | tuple) and len(value) > 1:
+        several = (
+            " A table has one target. Several go with arrays: read it by pandas and pass "
+            "datasets.arrays(df[[...]], {'a': df['a'], 'b': df['b']}), by the names of the model's "
+            "outputs."
+        )
+    raise DataError(
+        f"target must be the name of a column, such as 'price'. Received: {value!r:.80}.{several}"
+    )
+
+
+def read_target(
+    series: Any, classes: bool | None, source: str, *, header: bool = False
+) -> np.ndarray:
     """Returns targets of shape (n,): texts and int64 are classes, float64 is a quantity.
 
     Args:
@@ -22,6 +44,7 @@ def read_target(series: Any, classes: bool | None, source: str) -> np.ndarray:
         classes: Whether it is classes; None: texts and booleans are, and whole numbers from 0 up
             without a gap.
         source: Where the table is from, for messages.
+        header: See `check_complete`.
 
     Raises:
         DataError: Values are missing, or are no targets.
@@ -30,13 +53,7 @@ def read_target(series: Any, classes: bool | None, source: str) -> np.ndarray:
     from pandas.api import types
 
     name = series.name
-    missing = series.isna().to_numpy()
-    if missing.any():
-        raise DataError(
-            f"{source} lacks the target {name!r} in {int(missing.sum())} of {len(series)} rows, "
-            f"the first in row {int(missing.argmax())}. Remove these rows: "
-            f"df.dropna(subset=[{name!r}])."
-        )
+    check_complete(series, source, header=header)
     if types.is_datetime64_any_dtype(series.dtype) or types.is_timedelta64_dtype(series.dtype):
         raise DataError(
             f"The target {name!r} of {source} holds dates or durations. Make numbers of it in "
@@ -68,19 +85,42 @@ def read_target(series: Any, classes: bool | None, source: str) -> np.ndarray:
     return labels
 
 
-def read_alike(series: Any, like: np.ndarray, source: str) -> np.ndarray:
+def check_complete(series: Any, source: str, *, header: bool) -> None:
+    """Checks that no target is missing.
+
+    Args:
+        series: The column of a DataFrame.
+        source: Where the table is from, for messages.
+        header: Whether it is a file whose first row names the columns. People count that as row 1.
+
+    Raises:
+        DataError: One is missing.
+    """
+    missing = series.isna().to_numpy()
+    if not missing.any():
+        return
+    first = int(missing.argmax())
+    place = f"in row {first + 2}, counting the header" if header else f"at index {first}"
+    raise DataError(
+        f"{source} lacks the target {series.name!r} in {int(missing.sum())} of {len(series)} rows, "
+        f"the first {place}. Remove these rows, such as by df.dropna(subset=[{series.name!r}])."
+    )
+
+
+def read_alike(series: Any, like: np.ndarray, source: str, *, header: bool = False) -> np.ndarray:
     """Returns the targets of another table, such as a test part's.
 
     Args:
         series: The column of a DataFrame.
         like: The targets of the first table.
         source: Where the table is from, for messages.
+        header: See `check_complete`.
 
     Raises:
         DataError: Values are missing, or are no targets like these.
     """
     if like.dtype.kind == "O":
-        labels = read_target(series, True, source)
+        labels = read_target(series, True, source, header=header)
         strange = sorted(set(labels) - set(like))
         if strange:
             raise DataError(
@@ -88,7 +128,7 @@ def read_alike(series: Any, like: np.ndarray, source: str) -> np.ndarray:
                 f"lacks, such as {strange[0]!r}."
             )
         return labels
-    values = read_target(series, False, source)
+    values = read_target(series, False, source, header=header)
     if like.dtype.kind != "i":
         return values
     if not bool((values == np.floor(values)).all()):

@@ -26,7 +26,10 @@ def belief(data: StudyData) -> alt.LayerChart:
     found = [row.get(name) for row in rows for name in ("value", "low", "high")]
     ends = [each for each in found if each is not None]
     scale = alt.Scale(domain=[min(ends), max(ends)], zero=False, nice=True)
-    x = alt.X("value:Q", title=verdict.metric, scale=scale)
+    # Else the labels at both ends are moved inwards.
+    axis = alt.Axis(labelFlush=False)
+    x = alt.X("value:Q", title=verdict.metric, scale=scale, axis=axis)
+    low = alt.X("low:Q", title=verdict.metric, scale=scale, axis=axis)
     y = alt.Y("place:N", sort=places, title=None, axis=alt.Axis(labelLimit=180, labelFontSize=12))
     colors = [_color(place) for place in places]
     color = alt.Color("place:N", legend=None, scale=alt.Scale(domain=places, range=colors))
@@ -46,7 +49,7 @@ def belief(data: StudyData) -> alt.LayerChart:
     )
     return theme.finished(
         theme.layers(
-            lines.encode(x=alt.X("low:Q", title=verdict.metric, scale=scale), x2="high:Q"),
+            lines.encode(x=low, x2="high:Q"),
             seeds.encode(x=x),
             points.encode(x=x),
         ),

@@ -1,0 +1,118 @@
+"""Images and texts in folders: studied, and predicted from raw files, also without kerastudy."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from user_commands import as_json, kerastudy_here
+
+LAUNCH = ("--trials", "1", "--epochs", "1", "--verify", "off", "--executor", "in-process", "-q")
+IMAGES = """
+import keras
+import kerastudy as ks
+
+def build(hp):
+    model = keras.Sequential([
+        keras.layers.Input((8, 6, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten(),
+        keras.layers.Dense(2, "softmax"),
+    ])
+    model.compile(keras.optimizers.Adam(hp["learning_rate"]), "sparse_categorical_crossentropy",
+                  metrics=["accuracy"])
+    return model
+
+study = ks.Study("photos", data=ks.datasets.images("mine", image_size=(8, 6)), build=build,
+                 space=ks.SearchSpace(ks.learning_rate()), objective="val_accuracy")
+"""
+# As a user has it: Keras alone, and the image as its function reads it.
+PREDICT_IMAGE = """
+import json, sys
+import keras
+model = keras.models.load_model(sys.argv[1])
+image = keras.utils.image_dataset_from_directory(
+    sys.argv[2], labels=None, image_size=(8, 6), shuffle=False, verbose=False)
+print(json.dumps(model.predict(image, verbose=0).tolist()))
+assert "kerastudy" not in sys.modules
+"""
+PREDICT_TEXT = """
+import json, sys
+import keras, tensorflow as tf
+model = keras.models.load_model(sys.argv[1])
+texts = tf.constant([open(path, encoding="utf-8").read() for path in sys.argv[2:]])
+print(json.dumps(model.predict(texts, verbose=0).tolist()))
+assert "kerastudy" not in sys.modules
+"""
+
+
+def alone(folder: Path, code: str, *arguments: Any) -> np.ndarray:
+    """What a process without kerastudy predicts by the champion's file."""
+    (model,) = (folder / "kerastudy-store").glob("mlartifacts/**/model.keras")
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, str(model), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
+    )
+    return np.array(json.loads(done.stdout.splitlines()[-1]))
+
+
+def photos(folder: Path, seed: int, count: int = 20) -> None:
+    random = np.random.default_rng(seed)
+    for number in range(count):
+        place = folder / ("day", "night")[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 128, (9, 11, 3)) + (127 if number % 2 == 0 else 0)
+        keras.utils.save_img(place / f"{number:02}.png", pixels, scale=False)
+
+
+def test_a_folder_in_place_of_the_images_of_a_study(tmp_path: Path) -> None:
+    photos(tmp_path / "the photos", 1)
+    photos(tmp_path / "new" / "unsorted", 2, 4)
+    (tmp_path / "study.py").write_text(IMAGES, encoding="utf-8")
+    # Its own folder does not even exist.
+    kerastudy_here(tmp_path, "launch", "study.py", "--data", "the photos", *LAUNCH)
+    found = as_json(
+        kerastudy_here(tmp_path, "predict", "photos", "--input", "new", "--probabilities", "--json")
+    )["predictions"]
+    assert {row["class"] for row in found} <= {"day", "night"}
+    odds = np.array([[row["probability_day"], row["probability_night"]] for row in found])
+    np.testing.assert_allclose(odds, alone(tmp_path, PREDICT_IMAGE, "new"), atol=0.01)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("kind", ["folder", "csv"])
+def test_texts_from_new_to_a_raw_text(tmp_path: Path, kind: str) -> None:
+    random = np.random.default_rng(0)
+    rows = ["review;stars"]
+    for number in range(60):
+        words = " ".join(random.choice(["the", "film", "was", "long"], 12))
+        text = f"{('awful', 'lovely')[number % 2]} {words}, number {number}"
+        place = tmp_path / "the reviews" / ("bad", "good")[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{number}.txt").write_text(text, encoding="utf-8")
+        rows.append(f"{text};{('bad', 'good')[number % 2]}")
+    (tmp_path / "reviews.csv").write_text("\n".join(rows), encoding="utf-8")
+    given = {"folder": ("the reviews",), "csv": ("reviews.csv", "--target", "stars")}[kind]
+    kerastudy_here(tmp_path, "new", "study.py", "--data", *given)
+    kerastudy_here(tmp_path, "launch", "study.py", *LAUNCH)
+    for number, text in enumerate(["a lovely film, süß", "awful"]):
+        (tmp_path / f"{number}.txt").write_text(text, encoding="utf-8")
+    made = alone(tmp_path, PREDICT_TEXT, tmp_path / "0.txt", tmp_path / "1.txt").ravel()
+    for number in range(2):
+        (row,) = as_json(
+            kerastudy_here(
+                *(tmp_path, "predict", "study", "--input", f"{number}.txt", "--json"),
+                "--probabilities",
+            )
+        )["predictions"]
+        assert row["probability_good"] == pytest.approx(made[number], rel=1e-4)
+    if kind == "csv":
+        rows = kerastudy_here(tmp_path, "predict", "study", "--input", "reviews.csv").stdout
+        assert rows.count("\n") == 61
