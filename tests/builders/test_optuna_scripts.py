@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from suite import exhaustive_but
 from user_commands import environment, kerastudy_here
 
 import kerastudy as ks
@@ -46,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     digits = ["digits_pruned.py:objective", "--trials", "1", *pruner]
     kerastudy_here(folder, "launch", *digits, *QUIET)
     kerastudy_here(folder, "launch", "diabetes_folds.py:objective", "--trials", "1", *QUIET)
-    kerastudy_here(folder, "launch", "texture.py:objective", "--trials", "2", *QUIET)
+    kerastudy_here(folder, "launch", "texture.py:objective", "--trials", "1", *QUIET)
     return folder
 
 
@@ -117,7 +118,7 @@ def test_the_champion_has_the_weights_of_the_returned_value(folder: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "name", ["diabetes_folds", pytest.param("digits_pruned", marks=pytest.mark.exhaustive)]
+    "name", exhaustive_but(["texture"], ["texture", "diabetes_folds", "digits_pruned"])
 )
 def test_a_trial_is_reproduced_in_a_fresh_process(folder: Path, name: str) -> None:
     done = kerastudy_here(folder, "reproduce", name, "--trial", "0")

@@ -12,6 +12,6 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> Kinds:
     folder = tmp_path_factory.mktemp("kinds")
     (folder / "study.py").write_text(STUDY, encoding="utf-8")
     launched = Kinds(folder, [])
-    document = as_json(launched.launch(3))
+    document = as_json(launched.launch(2))
     launched.trials.extend(document["top"])
     return launched

@@ -120,12 +120,12 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     assert "no validation value" in notes and "without EarlyStopping" in notes
 
     # A later launch keeps it, and says so; until it may choose again.
-    later = kinds.launch(3)
+    later = kinds.launch(2)
     assert f"trial {worst} stays the champion, as it was promoted" in " ".join(later.stderr.split())
     kept = models(kinds, "champion").get_weights()
     assert all(map(np.array_equal, kept, model.get_weights()))
     kinds.run("promote", "kinds", "--follow-best")
-    kinds.launch(3)
+    kinds.launch(2)
     history = read_study("kinds", store=kinds.store)
     assert history.champion_run_id == history.trial(best).run_id
     now = models(kinds, "champion").get_weights()

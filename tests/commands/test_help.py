@@ -138,7 +138,7 @@ def test_launch_says_what_it_loads_before_it_imports_what_takes_seconds(folder: 
     ("arguments", "waits_for"),
     [
         (["launch", "broken.py", "--executor", "in-process"], LOADING),
-        (["show", "broken"], "reading the store"),
+        pytest.param(["show", "broken"], "reading the store", marks=pytest.mark.exhaustive),
     ],
 )
 def test_on_a_terminal_the_line_goes_away(

@@ -60,6 +60,8 @@ def test_the_doctor_makes_them_again(launched: Launched, damaged: StudyHistory) 
     check_same(launched, damaged)
 
 
+# Again for a confirmation in `test_confirming`, from a damaged checkpoint in `test_doctor_command`.
+@pytest.mark.exhaustive
 def test_a_trial_without_scores_and_checkpoint_is_trained_again(
     launched: Launched, damaged: StudyHistory
 ) -> None:

@@ -76,14 +76,19 @@ def test_a_launch_tunes_the_tailored_space_from_the_known_values(folder: Path) -
         (["--engine", "keras-tuner:grid"], "learning_rate"),
         (["--engine-option", "n_startup_trial=3"], "Did you mean 'n_startup_trials'"),
         (["--engine-option", "n_startup_trials"], "NAME=VALUE"),
-        (["--engine-option", "n_startup_trials=few"], "takes int"),
         (["--engine", "keras-tuner:bayesian", "--engine-option", "bets=1"], "Did you mean 'beta'"),
-        (["--engine", "keras-tuner:hyperband,factor=1"], "'factor' of keras-tuner:hyperband"),
-        (["--engine", "optuna:grid", "--engine-option", "a=1"], "It has none"),
         (["--pruner", "median", "--pruner-option", "n_warmup_steps=-1"], "negative"),
-        (["--pruner", "threshold"], "lower"),
         (["--engine", "keras-tuner:hyperband", "--epochs", "1"], "2 epochs"),
-        (["--engine", "keras-tuner:hyperband", "--pruner", "median"], "Hyperband"),
+        *(
+            pytest.param(*each, marks=pytest.mark.exhaustive)
+            for each in (
+                (["--engine-option", "n_startup_trials=few"], "takes int"),
+                (["--engine", "keras-tuner:hyperband,factor=1"], "'factor' of keras-tuner:hyper"),
+                (["--engine", "optuna:grid", "--engine-option", "a=1"], "It has none"),
+                (["--pruner", "threshold"], "lower"),
+                (["--engine", "keras-tuner:hyperband", "--pruner", "median"], "Hyperband"),
+            )
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -101,7 +106,10 @@ def test_what_is_wrong_is_told_in_one_line(folder: Path, options: list[str], tol
     ("options", "ended_by", "told"),
     [
         (("--target", "0.05"), "target", "val_accuracy reached the target 0.05"),
-        (("--patience", "1"), "patience", "1 trials in a row found nothing better"),
+        pytest.param(
+            *(("--patience", "1"), "patience", "1 trials in a row found nothing better"),
+            marks=pytest.mark.exhaustive,
+        ),
     ],
 )
 def test_show_tells_why_a_study_ended(

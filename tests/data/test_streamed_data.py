@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import streamed
 import tensorflow as tf
+from suite import exhaustive_but
 
 import kerastudy as ks
 from studies.data import DataError
@@ -44,7 +45,9 @@ def of(*batches: Any) -> Any:
 # What is known
 
 
-@pytest.mark.parametrize("kind", streamed.TRAINING)
+@pytest.mark.parametrize(
+    "kind", exhaustive_but(["tf.data", "threads", "generator"], streamed.TRAINING)
+)
 def test_each_kind_is_read_ahead_to_its_end_and_known_by_its_values(kind: str) -> None:
     train, whole = streamed.TRAINING[kind], kind != "full batches"
     splits, again = load(train), load(train)

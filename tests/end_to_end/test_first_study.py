@@ -104,6 +104,8 @@ def test_the_best_trial_is_reproduced_in_a_new_process_wherever_the_store_is(
     assert value == pytest.approx(best["value"], abs=1e-6)
 
 
+# What is registered is in `test_verification` and in `tests/doctor`.
+@pytest.mark.exhaustive
 def test_going_on_registers_a_better_champion_only(
     digits: tuple[Path, Any], tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pexpect
 import psutil
+import pytest
 from rich.cells import cell_len
 from user_commands import (
     KERASTUDY,
@@ -23,7 +24,10 @@ from tracking.store.folder import create_store
 
 
 def test_ctrl_c_at_a_terminal_leaves_a_study_that_goes_on(tmp_path: Path) -> None:
-    """With a live line, one clean ending, and the same trials as if nothing had happened."""
+    """With a live line, and one clean ending.
+
+    The trials are then the same as if nothing had happened: see `test_driver`.
+    """
     write_study(tmp_path)
     create_store(tmp_path / "kerastudy-store")
     arguments = ["launch", "study.py", "--trials", "4"]
@@ -56,11 +60,11 @@ def test_ctrl_c_at_a_terminal_leaves_a_study_that_goes_on(tmp_path: Path) -> Non
     assert 2 <= stopped["trials"]["complete"] < 4
     arguments += ["--executor", "in-process", "--verify", "off", "--json"]
     resumed = as_json(kerastudy_here(tmp_path, *arguments))
-    through = as_json(kerastudy_here(tmp_path, *arguments, "--store", "undisturbed"))
-    assert [t["params"] for t in resumed["top"]] == [t["params"] for t in through["top"]]
-    assert resumed["best"]["weights_sha256"] == through["best"]["weights_sha256"]
+    assert resumed["trials"]["complete"] == 4
 
 
+# Trials that are stopped at once are in `test_stopping`, signals to a launch in `test_signals`.
+@pytest.mark.exhaustive
 def test_twice_stops_at_once_and_loses_nothing_that_was_done(tmp_path: Path) -> None:
     write_study(tmp_path, **{"epochs=3,": "epochs=100000,"})
     create_store(tmp_path / "kerastudy-store")

@@ -14,7 +14,7 @@ from search_spaces import Hyperparameters, SearchSpace, discover
 
 # No database: tests leave no files behind. No limits of time: machines are shared.
 PROPERTY = settings(
-    deadline=None, database=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
+    deadline=None, database=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
 )
 CONFIGURATIONS = 60
 

@@ -27,8 +27,10 @@ from search_spaces.translations.optuna_space import OptunaSpace
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 # No database: tests leave no files behind. No limits of time: machines are shared.
-PROPERTY = settings(deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
-OPTUNA_PROPERTY = settings(PROPERTY, max_examples=60)
+PROPERTY = settings(
+    deadline=None, database=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+)
+OPTUNA_PROPERTY = settings(PROPERTY, max_examples=40)
 
 SCALARS = st.one_of(
     st.none(),

@@ -83,7 +83,8 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a path with a space, a study, and its store."""
     folder = tmp_path_factory.mktemp("a folder")
     (folder / "study.py").write_text(STUDY, encoding="utf-8")
-    kerastudy_here(folder, "launch", "study.py", "--executor", "in-process", "--store", "store")
+    options = ("--executor", "in-process", "--verify", "off", "--store", "store")
+    kerastudy_here(folder, "launch", "study.py", *options)
     return folder
 
 

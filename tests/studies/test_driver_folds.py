@@ -112,7 +112,9 @@ def test_only_the_champions_weights_are_on_disk(history: StudyHistory) -> None:
     assert files == [f"trial-{best.number:05}.repeat-{FOLDS}.weights.h5"]
 
 
-@pytest.mark.parametrize("at", [(2, 1), (2, 0), (3, ALL_FOLDS)])
+@pytest.mark.parametrize(
+    "at", [(2, 1), pytest.param((2, 0), marks=pytest.mark.exhaustive), (3, ALL_FOLDS)]
+)
 def test_interrupted_anywhere_it_goes_on_as_if_it_had_not(
     folder: Path, history: StudyHistory, at: tuple[int, int]
 ) -> None:

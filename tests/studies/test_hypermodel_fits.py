@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +87,10 @@ def best_epoch(model: Any, x: Any, y: Any, validation: Any, callbacks: Any) -> f
     [
         (by_folds, "val_loss", False),
         pytest.param(worst_fold, "val_loss", False, marks=pytest.mark.exhaustive),
-        (restored, "val_loss", False),
+        pytest.param(restored, "val_loss", False, marks=pytest.mark.exhaustive),
         pytest.param(score_of_folds, "score", False, marks=pytest.mark.exhaustive),
         (measured, "val_loss", True),
-        (score, "score", True),
+        pytest.param(score, "score", True, marks=pytest.mark.exhaustive),
         (best_epoch, "val_loss", True),
     ],
 )
@@ -105,6 +106,25 @@ def test_only_weights_that_were_measured_are_kept(
     assert result.state == "complete", result.reason
     assert task.checkpoint.exists() == bool(result.weights_sha256) == kept
     assert ("was not measured with the final weights" in result.unsaved) != kept
+
+
+def test_what_continues_another_trial_is_what_one_fit_would_be(tmp_path: Path) -> None:
+    """It is fitted from its first epoch: its own loop can't be entered elsewhere."""
+    configure_tensorflow(None)
+
+    def fit(model: Any, x: Any, y: Any, validation: Any, callbacks: Any) -> Any:
+        return model.fit(x, y, epochs=2, verbose=0, validation_data=validation, callbacks=callbacks)
+
+    build = Fitting(fit)
+    study = ks.Study("fits", data=samples_of_a_study(), build=build, space=SPACE)
+    straight, further = spec_of(2), replace(spec_of(2), goes_on_from=0, initial_epoch=1)
+    results = []
+    for spec, files in ((straight, {}), (further, {"origin": tmp_path / "other.state"})):
+        task = TrialTask(spec, SPACE, tmp_path / "trial.weights.h5", **files)
+        trainer = HyperModelTrainer(build)
+        results.append(run_trial(study, samples(), task, lambda epoch: "continue", trainer))
+    assert results[0].weights_sha256 == results[1].weights_sha256 != ""
+    assert results[0].best == results[1].best
 
 
 def samples_of_a_study() -> Any:

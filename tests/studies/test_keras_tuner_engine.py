@@ -24,6 +24,7 @@ from conformance.engine import (
 )
 from keras_tuner import oracles
 from keras_tuner_played import CONTINUOUS, KERAS_TUNER_ENGINES, SMALL, ask, make, tell
+from suite import exhaustive
 
 import kerastudy as ks
 from search_spaces import SearchSpace
@@ -60,6 +61,16 @@ class TestBayesianConformance(EngineConformance):
     @pytest.fixture
     def make(self) -> Callable[..., KerasTunerEngine]:
         return lambda space, seed=7: make("bayesian", "none", space, seed)
+
+    # See `TestTryingNothingTwice` and `TestBayesian`.
+    test_tries_nothing_twice = exhaustive(EngineConformance.test_tries_nothing_twice)
+    test_ends_when_all_has_been_tried_and_only_then = exhaustive(
+        EngineConformance.test_ends_when_all_has_been_tried_and_only_then
+    )
+    test_given_is_proposed_next = exhaustive(EngineConformance.test_given_is_proposed_next)
+    test_resumed_with_a_trial_in_flight = exhaustive(
+        EngineConformance.test_resumed_with_a_trial_in_flight
+    )
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:keras_tuner")
@@ -176,8 +187,10 @@ class TestTryingNothingTwice:
     def test_bayesian_finds_all_of_a_small_space(self) -> None:
         """Keras Tuner tried 5 of such a space's 6 configurations in 9 trials."""
         space = SearchSpace(ks.Int("units", 1, 6))
-        played = Played(make("bayesian", space=space)).play(6)
-        assert sorted(values["units"] for _, values, *_ in played) == [1, 2, 3, 4, 5, 6]  # type: ignore[type-var]
+        played = Played(make("bayesian", space=space))
+        found = played.play(6)
+        assert sorted(values["units"] for _, values, *_ in found) == [1, 2, 3, 4, 5, 6]  # type: ignore[type-var]
+        assert played.ask() is None
 
 
 class TestBayesian:

@@ -63,10 +63,11 @@ def train(trainer: CompiledTrainer, values: dict[str, Any]) -> None:
         ({"epochs": 2}, True),
         ({"rate": 0.4, "l2": 1e-4, "learning_rate": 0.02}, True),
         ({"kernel_initializer": "orthogonal", "bias_initializer": "random_normal"}, True),
-        ({"batch_size": 8}, False),
         ({"units": 5}, False),
-        ({"activation": "tanh"}, False),
-        ({"normalized": True}, False),
+        *(
+            pytest.param(change, False, marks=pytest.mark.exhaustive)
+            for change in ({"batch_size": 8}, {"activation": "tanh"}, {"normalized": True})
+        ),
     ],
 )
 def test_trials_of_a_kind_are_trained_by_the_same_program(

@@ -152,8 +152,8 @@ CASES: dict[str, tuple[Callable[[], keras.Model], Callbacks, int | None, int]] =
 MORE_OF_THE_SAME = {
     *("an unseeded draw", "a change to come", "no change, by batches"),
     "a change that is over, by batches",
-    # As a closure; and as the variables of a loss.
-    *("a variable of TensorFlow's", "a generator that is made late"),
+    # As a closure; as the variables of a loss; and as the callbacks of every trainer's tests.
+    *("a variable of TensorFlow's", "a generator that is made late", "an attribute"),
 }
 
 

@@ -18,7 +18,6 @@ from conformance.models import make_spec, seeing
 from conformance.trainer import TrainerConformance
 from exact_training import by_trainer, spec_of
 from streamed import model, study
-from suite import exhaustive_but
 
 import kerastudy as ks
 from search_spaces.errors import StudyError
@@ -80,9 +79,9 @@ def test_a_trial_is_reproduced_in_a_new_process(
     assert history.best is not None and history.model_uri(history.best)
 
 
-@pytest.mark.parametrize(
-    "train", exhaustive_but([streamed.generator], [streamed.tf_data, streamed.generator])
-)
+# From a state it trains on in `test_streams`; states are the same for all data.
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("train", [streamed.tf_data, streamed.generator])
 def test_a_training_that_was_cut_goes_on_to_the_same_bits(
     tmp_path: Path, train: Callable[[int], Any]
 ) -> None:
@@ -245,6 +244,8 @@ def test_a_dataset_that_was_made_here_can_not_be_sent_to_workers(
 # Workers
 
 
+# Above, a new process makes its data too.
+@pytest.mark.exhaustive
 def test_a_worker_runs_the_documented_example_and_makes_its_data_by_itself(tmp_path: Path) -> None:
     page = Path(ks.__file__).parent / "docs" / "studies.md"
     _, _, rest = page.read_text(encoding="utf-8").partition("```python\n# my_batches.py\n")

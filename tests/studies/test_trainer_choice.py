@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from conformance.models import SPACE, dense, make_study
 from model_zoo import compiled, stack
+from suite import exhaustive_but
 
 import kerastudy as ks
 from search_spaces import Hyperparameters
@@ -29,27 +30,30 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("trainers") / "store"
 
 
-def launch(folder: Path, name: str, **fields: Any) -> StudyHistory:
+def launch(folder: Path, name: str, trials: int = 2, **fields: Any) -> StudyHistory:
     study = make_study(dense, **fields)
-    options = {"progress": False, "verify": "off"}
-    return study.launch(name=name, store=folder, trials=2, epochs=2, **options)
+    options = {"progress": False, "verify": "off", "epochs": 2}
+    return study.launch(name=name, store=folder, trials=trials, **options)
 
 
 def test_both_trainers_leave_the_same_bits_and_say_which_they_are(folder: Path) -> None:
-    histories = [launch(folder, name, trainer=name) for name in ("auto", "plain")]
+    histories = [
+        launch(folder, name, trainer=name, trials=trials)
+        for name, trials in (("auto", 2), ("plain", 1))
+    ]
     trainers = [trial.result.trainer for h in histories for trial in h.trials if trial.result]
-    assert trainers == [*["compiled"] * 2, *["plain"] * 2]
+    assert trainers == ["compiled", "compiled", "plain"]
     first, other = [
         [(t.best, t.result.weights_sha256) for t in h.trials if t.result] for h in histories
     ]
-    assert other == first
+    assert other == first[:1]
     run = histories[0].store.client.get_run(histories[0].trials[0].run_id)
     assert run.data.tags["kerastudy.trainer"] == "compiled"
     assert "compiled for 2 of 2 trials" in study_text(histories[0])
 
 
 def test_what_can_not_be_compiled_is_trained_plainly_and_says_why(folder: Path) -> None:
-    history = launch(folder, "watching", callbacks=batch_watching)
+    history = launch(folder, "watching", trials=1, callbacks=batch_watching)
     document = study_document(history)
     assert document["best"]["trainer"] == "plain"
     assert "LambdaCallback" in document["best"]["trainer_reason"]
@@ -80,7 +84,10 @@ class Unseeded(keras.layers.Layer):
         return inputs + keras.random.normal((12,))
 
 
-@pytest.mark.parametrize(("layer", "named"), [(Counting, "counting"), (Unseeded, "unseeded")])
+@pytest.mark.parametrize(
+    ("layer", "named"),
+    exhaustive_but([(Counting, "counting")], [(Counting, "counting"), (Unseeded, "unseeded")]),
+)
 def test_compiled_on_a_layer_with_hidden_state_is_refused_before_anything_is_written(
     layer: type[keras.layers.Layer], named: str, tmp_path: Path
 ) -> None:

@@ -80,7 +80,12 @@ def batches_of(arrays: Any, seed: int | None = None) -> tf.data.Dataset:
 
 
 @pytest.mark.parametrize(
-    ("x", "validation"), [(X, X_VALIDATION), (TRIPLETS, TRIPLETS_VALIDATION)], ids=["x", "triplets"]
+    ("x", "validation"),
+    [
+        # Batches of it are trained on below.
+        pytest.param(X, X_VALIDATION, id="x", marks=pytest.mark.exhaustive),
+        pytest.param(TRIPLETS, TRIPLETS_VALIDATION, id="triplets"),
+    ],
 )
 def test_arrays_without_targets_train_as_by_hand(x: Any, validation: Any) -> None:
     splits = ks.datasets.arrays(x, validation=(validation, None), test=None).load()
@@ -90,8 +95,12 @@ def test_arrays_without_targets_train_as_by_hand(x: Any, validation: Any) -> Non
 
 @pytest.mark.parametrize(
     ("x", "validation", "targets"),
-    [(X, X_VALIDATION, None), (TRIPLETS, TRIPLETS_VALIDATION, False)],
-    ids=["x", "triplets"],
+    [
+        pytest.param(X, X_VALIDATION, None, id="x"),
+        pytest.param(
+            *(TRIPLETS, TRIPLETS_VALIDATION, False), id="triplets", marks=pytest.mark.exhaustive
+        ),
+    ],
 )
 def test_batches_without_targets_train_as_by_hand(x: Any, validation: Any, targets: Any) -> None:
     def train(seed: int) -> tf.data.Dataset:

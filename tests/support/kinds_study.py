@@ -57,8 +57,8 @@ study = ks.Study(
     callbacks=callbacks,
     space=ks.SearchSpace(ks.units(2, 9)),
     objective=ks.Objective("val_loss", "min"),
-    trials=3,
-    epochs=3,
+    trials=2,
+    epochs=2,
     batch_size=16,
     keep=1,
 )

@@ -1,9 +1,14 @@
-"""Models of kinds that `model_zoo` has not: more layers, optimizers and schedules."""
+"""Models of kinds that `model_zoo` has not: more layers, optimizers and schedules.
+
+And two of many kinds at once: what trains one of its models wrongly trains one of them wrongly.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
-from model_zoo import Builder, Values, compiled, stack
+from model_zoo import Builder, Gate, Subclassed, Values, compiled, stack
 
 layers = keras.layers
 schedules = keras.optimizers.schedules
@@ -77,7 +82,42 @@ def shared(hp: Values) -> keras.Model:
     return compiled(keras.Model(inputs, outputs), optimizer)
 
 
+def of_many_parts(hp: Values) -> keras.Model:
+    """Masks, a recurrent layer, one of the user's own, regularizers; gradients are accumulated."""
+    inner = [
+        layers.Lambda(lambda x: keras.ops.cast(keras.ops.abs(x) * 3, "int32") % 9),
+        layers.Embedding(9, 4, mask_zero=True),
+        layers.SimpleRNN(4, dropout=0.2, recurrent_dropout=0.2),
+        layers.Dense(8, activation="relu", kernel_regularizer=keras.regularizers.L1L2(hp["l2"])),
+        layers.BatchNormalization(),
+        Gate(0.5, 0.2),
+        layers.Dropout(hp["rate"]),
+    ]
+    optimizer = keras.optimizers.Adam(hp["lr"], gradient_accumulation_steps=2)
+    return compiled(stack(*inner), optimizer)
+
+
+class HalfPrecise(Subclassed):
+    """Of its hidden layers, one is in half precision."""
+
+    def __init__(self, units: int, rate: float) -> None:
+        super().__init__(units, rate)
+        self.half = layers.Dense(units, activation="relu", dtype="mixed_float16")
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        hidden = keras.ops.cast(self.half(inputs), "float32")
+        return super().call(hidden, training=training)
+
+
+def of_other_parts(hp: Values) -> keras.Model:
+    """A class with a loss of its own, and a loss scale that adapts itself."""
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(hp["lr"]))
+    return compiled(HalfPrecise(6, hp["rate"]), optimizer)
+
+
 OTHERS: dict[str, tuple[Builder, list[Values]]] = {
     each.__name__: (each, _OFTEN)
     for each in (volumes, gated, augmented, scheduled_freely, shared, restarted, stepped, slowed)
 }
+_PARTS = [{**values, "l2": l2} for values, l2 in zip(_OFTEN, (1e-3, 1e-2), strict=True)]
+OTHERS |= {each.__name__: (each, _PARTS) for each in (of_many_parts, of_other_parts)}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import functools
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import pytest
@@ -20,3 +21,13 @@ def exhaustive_but(kept: Collection[Any], values: Iterable[Any]) -> list[Any]:
         )
         for value in values
     ]
+
+
+def exhaustive(test: Callable[..., None]) -> Callable[..., None]:
+    """Returns a test of a conformance class, for a class that leaves it to another one's run."""
+
+    @functools.wraps(test)
+    def left(*arguments: Any, **named: Any) -> None:
+        test(*arguments, **named)
+
+    return pytest.mark.exhaustive(left)
