@@ -91,7 +91,6 @@ def test_each_step_of_a_sequence_has_a_weight_as_by_hand(trainer: CompiledTraine
         test=None,
     ).load()
     wanted = by_hand(sequences, splits, spec_of())
-    assert by_trainer(PlainTrainer(), sequences, splits, spec_of()) == wanted
     assert by_trainer(trainer, sequences, splits, spec_of()) == wanted
 
 

@@ -49,7 +49,8 @@ class TestPlainTrainer(OfPlainTrainer, TrainerConformance):
     test_callbacks_that_watch_batches_see_each = exhaustive(
         TrainerConformance.test_callbacks_that_watch_batches_see_each
     )
-    # A training that is cut goes on alike.
+    # A training that is cut stops, and goes on, alike.
+    test_stops_when_told = exhaustive(TrainerConformance.test_stops_when_told)
     test_goes_on_from_another_as_if_trained_straight_through = exhaustive(
         TrainerConformance.test_goes_on_from_another_as_if_trained_straight_through
     )

@@ -126,24 +126,15 @@ def test_classes_that_come_after_what_was_read_ahead_are_weighed(
     assert by_trainer(PlainTrainer(), model, splits, spec) == wanted
 
 
-def test_samples_have_the_weights_of_their_batches() -> None:
-    def train(seed: int) -> Any:
-        weights = np.linspace(0.5, 2.0, streamed.SAMPLES)
-        return ((x, y, weights[: len(x)]) for x, y in streamed.py_dataset(seed))
-
-    spec = spec_of()
-    wanted = streamed.by_hand(model, train, streamed.validation_generator, spec)
-    splits = ks.datasets.batches(train, streamed.validation_generator).load()
-    assert by_trainer(PlainTrainer(), model, splits, spec) == wanted
-
-
-def test_epochs_longer_than_the_first_are_read_to_their_end() -> None:
+def test_epochs_longer_than_the_first_are_read_to_their_end_with_their_weights() -> None:
     """Keras itself takes the first one's length for that of all."""
     spec = spec_of(epochs=3)
     first = epoch_seed(spec.seed, 1)
+    weights = np.linspace(0.5, 2.0, streamed.SIZE)
 
     def train(seed: int) -> Any:
-        yield from list(streamed.py_dataset(seed))[: 2 if seed == first else None]
+        for x, y in list(streamed.py_dataset(seed))[: 2 if seed == first else None]:
+            yield x, y, weights[: len(x)]
 
     splits = ks.datasets.batches(train, streamed.validation_generator).load()
     trained = by_trainer(PlainTrainer(), model, splits, spec)
