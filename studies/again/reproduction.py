@@ -15,6 +15,7 @@ from studies.definition.study_definition import StudyDefinition
 from studies.executors.worker import WorkerExecutor
 from studies.progress import NoProgress, Progress, make_progress
 from studies.training.process.environment import environment_differences
+from tracking.diagnosis.numbers import counted
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import EndedTrial, TrainerName, TrialTask
@@ -120,8 +121,10 @@ def reproduce(
             for training in trainings_of(trial)
         ]
         with tempfile.TemporaryDirectory() as folder:
+            by_objective = trial.result.trainer == "objective"
+            epochs = trial.result.epochs if by_objective else trial.spec.epochs
             progress.say(
-                f"running trial {trial.number} of {name} again, {trial.spec.epochs} epochs"
+                f"running trial {trial.number} of {name} again, {counted(epochs, 'epoch')}"
                 + (f", {len(reruns)} times" if len(reruns) > 1 else "")
             )
             progress.trial_begins(trial.spec)
@@ -202,8 +205,9 @@ def _compared(
             notes.append(f"first difference: {rerun.difference}")
         if rerun.other_data(trial):
             same = False
+            drawn = ", or is drawn without a seed" if trial.result.trainer == "objective" else ""
             notes.append(
-                "the data of the trial has changed: its digest was "
+                f"the data of the trial has changed{drawn}: its digest was "
                 f"{trial.data_digest[:16]}… and is {rerun.result.data_digest[:16]}…"
             )
         if rerun.result.reason not in trial.result.reason:

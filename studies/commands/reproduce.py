@@ -114,8 +114,10 @@ def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> st
         name_engine: Whether to name the engine, as where a study has several.
     """
     from studies.definition.settings import trainer_in_words
+    from tracking.diagnosis.numbers import counted
 
     what = f"trial {outcome.trial} of {outcome.study}"
+    epochs = counted(outcome.epochs, "epoch")
     if name_engine:
         what += f" ({outcome.engine})"
     if outcome.trainer:
@@ -127,7 +129,7 @@ def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> st
     )
     if outcome.identical:
         compared = then if outcome.recorded_sha256 else "no weights to compare"
-        lines = wrapped(f"identical: {what}, {outcome.epochs} epochs, {compared}")
+        lines = wrapped(f"identical: {what}, {epochs}, {compared}")
         if others:
             things = "1 thing" if len(others) == 1 else f"{len(others)} things"
             lines.append(f"in an environment that differs in {things}: --json names them")
@@ -135,7 +137,7 @@ def reproduction_text(outcome: Reproduction, *, name_engine: bool = False) -> st
         lines = wrapped(f"not identical: {what} was not run; {outcome.notes[-1]}")
     else:
         lines = [
-            *wrapped(f"not identical: {what}, {outcome.epochs} epochs compared"),
+            *wrapped(f"not identical: {what}, {epochs} compared"),
             f"           largest difference {outcome.max_difference}",
             f"           {then} recorded, {now} now",
         ]

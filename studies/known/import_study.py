@@ -23,7 +23,8 @@ def import_study(
     """Names results of an earlier search, for `Study(known=…)`.
 
     They are read once, when the study begins, and recorded with it. Optuna's TPE and Keras Tuner's
-    Bayesian engine learn from them; other engines don't. They are no trials of the study.
+    Bayesian engine learn from them, and CMA-ES begins at the best one; others don't. They are no
+    trials of the study.
 
     Args:
         kind: ``"optuna"``, ``"mlflow"`` or ``"keras_tuner"``.

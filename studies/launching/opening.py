@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from studies.engines.make import learns
+from studies.engines.make import LEARNING, learns
 from studies.executors.executor import Executor
 from studies.known.reading import all_known
 from studies.launching.launch_options import LaunchOptions
@@ -197,7 +197,10 @@ def _with_known(
     for each in known:
         progress.say(f"known: {known_line(each, description.objective.direction)}")
     if not learns(description.engine):
-        progress.say(f"note: {description.engine} does not learn from known results")
+        progress.say(
+            f"note: {description.engine} does not learn from known results, which are there for "
+            f"comparison only; {', '.join(LEARNING)} do"
+        )
     return replace(description, known=known)
 
 

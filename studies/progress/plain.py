@@ -108,6 +108,8 @@ class LineProgress(Progress):
         if result.state == "pruned":
             planned = self._epochs.get(number, result.epochs)
             return f"{best.value:.6g} (epoch {best.epoch}), pruned at {result.epochs} of {planned}"
+        if result.of_no_epoch:
+            return f"{best.value:.6g}"
         spread = f" ± {result.spread:.2g}" if result.folds and result.spread is not None else ""
         return f"{best.value:.6g}{spread} (epoch {best.epoch} of {result.epochs})"
 

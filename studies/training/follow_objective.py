@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from studies.definition.objective_functions import VALUE
+from studies.training.objectives.fit_data import FitDigests, fit_digests
 from studies.training.objectives.measured_weights import MeasuredWeights
 from studies.training.states.best_weights import weights_digest
 from studies.training.variables import parameters_of
@@ -35,6 +36,7 @@ class Following:
         models: How many models it trained.
         parameters: Scalar weights of the last model.
         digests: Of each model's weights, after each of its trainings.
+        data: Digests of what its first training got.
     """
 
     def __init__(self, spec: TrialSpec, on_epoch: OnEpochResult) -> None:
@@ -45,6 +47,7 @@ class Following:
         self.measured: MeasuredWeights | None = None
         self.parameters = 0
         self.digests: list[str] = []
+        self.data = FitDigests()
         self._spec, self._on_epoch, self._started = spec, on_epoch, time.monotonic()
         # Weakly, as models of folds take memory; and the epochs that each was trained.
         self._models: list[weakref.ref[Any]] = []
@@ -60,8 +63,10 @@ class Following:
         """The epochs of its longest training; without any, the steps that it reported."""
         return max(self._epochs, default=0) or max(self.reported, default=0)
 
-    def fit_begins(self, model: keras.Model) -> None:
+    def fit_begins(self, model: keras.Model, arguments: Mapping[str, Any]) -> None:
         """See `Watcher`."""
+        if not self._models:
+            self.data = fit_digests(arguments)
         if self._number_of(model):
             return
         self._models.append(weakref.ref(model))

@@ -77,6 +77,8 @@ def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResu
         trainer_reason=f"the objective function trains by itself{models}",
         joined=tuple(parameter.to_dict() for parameter in trial.joined),
         user_attrs=trial.noted,
+        data_digest=following.data.data,
+        validation_digest=following.data.validation,
         unscored="the objective function loads its data itself",
     )
 

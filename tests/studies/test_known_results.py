@@ -6,9 +6,11 @@ import contextlib
 import hashlib
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 import sqlalchemy
@@ -21,8 +23,12 @@ from studies.definition.seeds import sampler_seed
 from studies.engines.engine import EngineSettings
 from studies.engines.make import make_engine
 from studies.known.reading import read_known
-from tracking.records import Objective
+from tracking.history.summary import study_note
+from tracking.records import BestEpoch, Objective, TrialResult
 from tracking.records.known import KnownResults
+from tracking.report.charts.history import optimization_history
+from tracking.report.trial_data import StudyData
+from tracking.report.verdict import verdict
 from tracking.store.folder import create_store
 
 SPACE = ks.SearchSpace(
@@ -247,6 +253,26 @@ def test_tpe_takes_known_results_as_observed_trials(tmp_path: Path) -> None:
     assert ours != first_of("optuna:tpe")
 
 
+def test_cma_es_begins_near_the_best_known_result() -> None:
+    """Without any, it begins in the middle of the space."""
+    values = ({"lr": 0.05, "units": 60}, {"lr": 0.001, "units": 6})
+    known = KnownResults(ks.import_study("optuna", "old.log"), values, (0.9, 0.1))
+
+    def units(*known: KnownResults) -> float:
+        drawn = []
+        for seed in range(8):
+            engine = make_engine(replace(settings("optuna:cma-es", known), seed=seed))
+            first, second = engine.ask({"lr": 0.01, "units": 20}), None
+            assert first is not None
+            engine.tell(0, TrialResult(0, "complete", best=BestEpoch(1, 0.5, {})))
+            second = engine.ask()
+            assert second is not None
+            drawn.append(second.values["units"])
+        return float(np.mean(drawn))
+
+    assert units() < 48 < units(known)
+
+
 @pytest.fixture(scope="module")
 def launched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("known results")
@@ -270,6 +296,15 @@ def test_a_study_begins_with_them(launched: Path) -> None:
     assert "known      12 results of optuna sqlite:///old.db (old), the best -1" in text
     [line] = [each for each in text.splitlines() if each.startswith("known")]
     assert len(line) <= 80
+    history = ks.read_study("mine", store=launched / "kerastudy-store")
+    assert "Known before: 12 results of optuna sqlite:///old.db" in study_note(history, "done")
+    data = StudyData(history)
+    trust = dict(verdict(data).trust)
+    assert "The best of them is better than the best trial, by " in trust["Known results"]
+    chart = json.loads(optimization_history(data).to_json(validate=False))
+    assert {"known": -1.0, "told": "the best known result before"} in [
+        row for rows in chart["datasets"].values() for row in rows
+    ] + [row for layer in chart["layer"] for row in layer.get("data", {}).get("values", [])]
 
 
 def test_it_resumes_without_their_place(launched: Path) -> None:

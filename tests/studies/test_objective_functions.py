@@ -275,6 +275,8 @@ def test_a_file_of_numbers_is_launched_and_resumed(tmp_path: Path) -> None:
     assert [trial["state"] for trial in found["all"]] == ["complete"] * 5
     for trial in found["all"]:
         assert trial["value"] == (trial["params"]["x"] - 2) ** 2
+    # No training, so no epoch.
+    assert "epoch 1" not in first.stdout + first.stderr
     assert found["best"]["user_attrs"] == {"double": 2 * found["best"]["params"]["x"]}
     other = kerastudy_here(tmp_path, "launch", "hill.py", expect=2)
     assert "name it: hill.py:objective" in other.stderr.replace(f"{tmp_path}/", "")

@@ -14,6 +14,7 @@ from tracking.history.sparkline import sparkline
 from tracking.history.study_history import StudyHistory
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial, TrialRecord
+from tracking.records.known import known_line
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
 from tracking.records.verified import is_partial, is_whole
 from tracking.runs.pages.addresses import VIEWS, artifact_page, model_page, run_page, view_page
@@ -56,6 +57,7 @@ def study_note(history: StudyHistory, stopped: str = "") -> str:
         "",
         f"{counts['total']} of {description.trials} trials: {states or 'none'}. {stopped}.",
         "",
+        *_known(history),
         *_tested(history),
         *_rounds(history),
         f"Study {plain(description.name)}: engine {plain(description.engine)}, pruner "
@@ -132,10 +134,8 @@ def _outcome(history: StudyHistory, best: EndedTrial | None) -> str:
     spread = best.result.spread
     value = f"{best.best.value:.6g}" + ("" if spread is None else f" ± {spread:.2g}")
     found = link(f"trial {best.number}", page)
-    return (
-        f"**Best: {metric} {value} at epoch {best.best.epoch}, {found}**, {_trust(best)}. "
-        f"{_progress(history)}"
-    )
+    at = "" if best.result.of_no_epoch else f" at epoch {best.best.epoch}"
+    return f"**Best: {metric} {value}{at}, {found}**, {_trust(best)}. {_progress(history)}"
 
 
 def _trust(best: EndedTrial) -> str:
@@ -159,6 +159,13 @@ def _tested(history: StudyHistory) -> list[str]:
     )
     again = f" It was read {len(readings)} times." if len(readings) > 1 else ""
     return [f"On the sealed test part, trial {last.trial}: {measured}.{again}", ""]
+
+
+def _known(history: StudyHistory) -> list[str]:
+    """Returns a sentence on each source of known results."""
+    description = history.description
+    lines = [known_line(each, description.objective.direction) for each in description.known]
+    return [f"Known before: {plain('; '.join(lines))}.", ""] if lines else []
 
 
 def _rounds(history: StudyHistory) -> list[str]:
@@ -224,7 +231,7 @@ def _row(history: StudyHistory, trial: EndedTrial, names: Sequence[str]) -> list
     return [
         link(f"#{trial.number}{which}", run_page(history.experiment_id, trial.run_id)),
         f"{trial.best.value:.6g}",
-        str(trial.best.epoch),
+        "" if trial.result.of_no_epoch else str(trial.best.epoch),
         trial.state,
         *(plain(short(values[name])) if name in values else "" for name in names),
     ]

@@ -74,6 +74,12 @@ class KnownResults:
         return cls(**{**found, "source": KnownSource(**fields["source"])})
 
 
+def best_known(known: Sequence[KnownResults], direction: str) -> float | None:
+    """Returns the best objective of all known results, or None."""
+    found = [value for each in known for value in each.objectives]
+    return (max if direction == "max" else min)(found, default=None)
+
+
 def known_line(known: KnownResults, direction: str) -> str:
     """Returns one line on known results, for people."""
     best, count = known.best(direction), len(known.objectives)

@@ -95,7 +95,8 @@ class TrialResult:
             have some; else empty.
         raised: What the builder or the training raised, and the line, if it may be a mistake in the
             study's code. Empty if it was out of memory, or ended on purpose.
-        data_digest: SHA-256 over the data that a function of `hp` made for the trial, else empty.
+        data_digest: SHA-256 over the data that a function of `hp` made for the trial, or that the
+            first `fit` of an objective function got; else empty.
         validation_digest: SHA-256 of the validation targets of such data: trials compare only if it
             is equal.
         class_weight: The class weights of such data, or None.
@@ -128,6 +129,11 @@ class TrialResult:
     scores_bytes: int = field(default=0, compare=False)
     unscored: str = field(default="", compare=False)
     peak_memory_bytes: int = field(default=0, compare=False)
+
+    @property
+    def of_no_epoch(self) -> bool:
+        """Whether its value is of no single epoch: its function trains several models, or none."""
+        return self.trainer == "objective" and bool(self.unsaved)
 
     @property
     def folds(self) -> int:

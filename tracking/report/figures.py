@@ -23,6 +23,7 @@ from tracking.report.charts import (
     predictions,
     timeline,
     training,
+    trainings,
 )
 from tracking.report.examples import Example, worst_examples
 from tracking.report.trial_data import Columns, StudyData
@@ -233,7 +234,8 @@ def _search(data: StudyData) -> Iterator[Figure]:
     yield Figure(
         history.optimization_history(data),
         "Each mark is a trial; the line is the best value so far. A flat line at the end says that "
-        "more trials of this kind are unlikely to help much.",
+        "more trials of this kind are unlikely to help much."
+        + (" Dashed: the best known result before." if data.history.description.known else ""),
         plotted=True,
     )
     if len({each for each in data.trials["epochs"] if each}) > 1:
@@ -313,6 +315,14 @@ def _running(data: StudyData) -> Iterator[Figure]:
 def _training(data: StudyData) -> Iterator[Figure]:
     if not data.curves["trial"]:
         return
+    of_function = data.history.description.objective_function
+    fits = trainings.fits_of_best(data) if of_function else None
+    if fits is not None:
+        text = "Solid: validation, dashed: training. A colour for each model that it trains."
+        yield Figure(fits, text, plotted=True)
+    if of_function and len(set(data.curves["trial"])) == len(data.curves["trial"]):
+        # A value that is returned at the end has no curve.
+        return
     yield Figure(
         training.learning_curves(data),
         "The ten best trials in blue, without pruned ones, each with its best epoch; all others "
@@ -328,7 +338,7 @@ def _training(data: StudyData) -> Iterator[Figure]:
             small=True,
             plotted=True,
         )
-    if data.ranked:
+    if data.ranked and not of_function:
         yield Figure(
             training.turning_points(data),
             "On the dashed line, the last epoch was the best: training longer may help. Below "

@@ -9,6 +9,7 @@ from pathlib import Path
 from tracking.history.evaluations import read_evaluations
 from tracking.history.summary import choice_command
 from tracking.records import EndedTrial
+from tracking.records.known import best_known, known_line
 from tracking.records.verified import IDENTICAL, TRAINED_BY_ITSELF, differs
 from tracking.report.formats import count, duration, number, value_text
 from tracking.report.trial_data import StudyData
@@ -58,10 +59,9 @@ def verdict(data: StudyData, without: Path | None = None) -> Verdict:
     if best is None or best.value is None:
         found = "No trial has a value yet."
     else:
-        found = (
-            f"Trial {best.number} reached {metric} {number(best.value)} at epoch {best.epoch} "
-            f"of {best.result.epochs}."
-        )
+        at = f" at epoch {best.epoch} of {best.result.epochs}"
+        found = f"Trial {best.number} reached {metric} {number(best.value)}"
+        found += "." if best.result.of_no_epoch else f"{at}."
     names = data.history.description.space.names
     params = (
         ()
@@ -132,7 +132,23 @@ def _trust(data: StudyData, best: EndedTrial | None) -> list[tuple[str, str]]:
     if data.verdict.confirmation is None:
         not_yet = "Not yet: the best trials were not trained again under new seeds."
         kinds.append(("Confirmed", not_yet))
-    return [*kinds, ("Test part", _on_test(data))]
+    return [*kinds, *_known(data, best.value), ("Test part", _on_test(data))]
+
+
+def _known(data: StudyData, value: float) -> list[tuple[str, str]]:
+    """Returns how the best trial compares with the known results that the study began with."""
+    description = data.history.description
+    objective, known = description.objective, description.known
+    best = best_known(known, objective.direction)
+    told = ". ".join(known_line(each, objective.direction) for each in known)
+    if best is None:
+        return [("Known results", f"{told}.")] if told else []
+    outcome = "as good as the best trial"
+    if best != value:
+        ahead = "better" if objective.is_better(best, value) else "worse"
+        outcome = f"{ahead} than the best trial, by {number(abs(best - value), 3)}"
+    compares = "if they were measured on the same data"
+    return [("Known results", f"{told}. The best of them is {outcome}, {compares}.")]
 
 
 def _on_test(data: StudyData) -> str:
@@ -166,6 +182,8 @@ def _selection(data: StudyData) -> str:
 
 def _verified(best: EndedTrial) -> str:
     text = best.verified
+    if best.result.of_no_epoch:
+        return "Nothing to compare: its objective function does everything itself."
     if text == IDENTICAL:
         return "Yes: plain model.fit trained it again to the same bits."
     if text.startswith(IDENTICAL):
@@ -199,7 +217,10 @@ def _commands(
         found.append(("Launch the next round", data.diagnosis.command))
     if best is not None:
         again = str(best.number).join(reproduce_command(data, without))
-        found.append(("Train the best trial again, by plain model.fit, and compare", again))
+        how = "Train the best trial again, by plain model.fit, and compare"
+        if history.description.objective_function:
+            how = "Run the best trial again, and compare"
+        found.append((how, again))
         verb, command = choice_command(history, data.verdict, without)
         if verb:
             found.append((_CHOICES[verb], command))

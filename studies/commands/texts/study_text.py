@@ -85,7 +85,8 @@ def _outcome(history: StudyHistory, curve: Curve, verdict: StudyVerdict) -> list
         drawn = sparkline([*curve(best).values()], _CURVE)
         lines.append(
             f"best       trial {best.number}{_whose(history)}{_which(history, best)}: "
-            f"{metric} {best.best.value:.6g} {_how(best)}{drawn and f'  {drawn}'}"
+            f"{metric} {best.best.value:.6g} {_how(best)}".rstrip()
+            + (drawn and f"  {drawn}")
         )
         if best.result.reason:
             lines.append(f"           it ended early: {best.result.reason}")
@@ -125,10 +126,8 @@ def _notes(history: StudyHistory) -> list[str]:
         )
     default = history.default
     if default is not None and default.best is not None and default is not history.best:
-        metric = description.objective.metric
-        lines.append(
-            f"defaults   trial {default.number}: {metric} {default.best.value:.6g} {_how(default)}"
-        )
+        value = f"{description.objective.metric} {default.best.value:.6g} {_how(default)}"
+        lines.append(f"defaults   trial {default.number}: {value.rstrip()}")
     lines += [
         f"known      {known_line(each, description.objective.direction)}"
         for each in description.known
@@ -217,6 +216,10 @@ def _which(history: StudyHistory, best: EndedTrial) -> str:
 
 def _how(trial: EndedTrial) -> str:
     assert trial.best is not None
+    if trial.result.of_no_epoch:
+        return ""
+    if trial.result.trainer == "objective":
+        return f"at epoch {trial.best.epoch} of {trial.result.epochs}"
     if not trial.result.repeats:
         pruned = f", pruned at {trial.result.epochs}" if trial.state == "pruned" else ""
         return f"at epoch {trial.best.epoch}{pruned} of {trial.spec.epochs}"

@@ -58,7 +58,10 @@ def _rows(history: StudyHistory, trials: Sequence[TrialRecord], curve: Curve) ->
 def _cells(trial: TrialRecord, names: Sequence[str], line: str) -> list[str]:
     values = [shown(trial.spec.values[n]) if n in trial.spec.values else "-" for n in names]
     best = trial.best
+    result = trial.result
     at = "-" if best is None else f"{best.epoch}/{trial.spec.epochs}"
+    if result is not None and result.trainer == "objective" and best is not None:
+        at = "-" if result.of_no_epoch else f"{best.epoch}/{result.epochs}"
     value = "-" if best is None else shown(best.value)
     return [str(trial.number), value, at, trial.state, line, *values]
 

@@ -8,6 +8,7 @@ from studies.commands.output import trial_document
 from studies.commands.texts.tables import in_blocks
 from studies.commands.texts.values import shown
 from studies.lines import all_wrapped, printable
+from tracking.diagnosis.numbers import counted
 from tracking.history.sparkline import sparkline
 from tracking.history.study_history import StudyHistory
 from tracking.history.summary import shell_commands
@@ -38,7 +39,9 @@ def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
         value = shown(trial.best.value)
         if isinstance(trial, EndedTrial) and trial.result.spread is not None:
             value += f" ± {trial.result.spread:.2g}"
-        lines.append(f"value      {metric} {value} at epoch {trial.best.epoch}")
+        of_epoch = not (isinstance(trial, EndedTrial) and trial.result.of_no_epoch)
+        at = f" at epoch {trial.best.epoch}" if of_epoch else ""
+        lines.append(f"value      {metric} {value}{at}")
     drawn = sparkline([m[metric] for m in epochs.values() if metric in m], _CURVE)
     if drawn:
         lines.append(f"curve      {drawn}")
@@ -73,7 +76,8 @@ def _outcome(history: StudyHistory, trial: EndedTrial) -> list[str]:
         lines.append(f"reason     {result.reason}")
     trained = f" by {result.trainer}" if result.trainer else ""
     why = f" ({result.trainer_reason})" if result.trainer_reason else ""
-    lines.append(f"trained    {result.epochs} epochs in {result.seconds:.1f} s{trained}{why}")
+    epochs = counted(result.epochs, "epoch")
+    lines.append(f"trained    {epochs} in {result.seconds:.1f} s{trained}{why}")
     if result.peak_memory_bytes:
         lines.append(f"memory     {result.peak_memory_bytes / 2**30:.2f} GiB at its peak")
     lines += _trainings(result)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Watcher(Protocol):
     """Follows the trainings of some code."""
 
-    def fit_begins(self, model: keras.Model) -> None:
-        """Takes the model of a training that begins."""
+    def fit_begins(self, model: keras.Model, arguments: Mapping[str, Any]) -> None:
+        """Takes the model of a training that begins, and the arguments of `fit` by name."""
         ...
 
     def epoch_ended(self, model: keras.Model, logs: Mapping[str, float]) -> None:
@@ -58,7 +58,7 @@ def watched(watcher: Watcher) -> Iterator[None]:
         first, last = _watching(watcher)
         given.arguments["callbacks"] = _around(given.arguments.get("callbacks"), model, first, last)
         given.arguments["verbose"] = 0
-        watcher.fit_begins(model)
+        watcher.fit_begins(model, given.arguments)
         trains += 1
         try:
             history = fit(*given.args, **given.kwargs)

@@ -13,4 +13,5 @@
 | `theme` | colours, fonts, scales of the objective, linked selections |
 | `timeline` | when trials ran, and how they ended |
 | `training` | learning curves; over- and underfitting |
+| `trainings` | the curves of each `fit` of an objective function |
 """

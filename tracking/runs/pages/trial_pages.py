@@ -99,6 +99,8 @@ def _outcome(spec: TrialSpec, result: TrialResult | None, folds: int = 0) -> str
     if result.spread is not None:
         at = f" @ epoch {result.best.epoch}" if result.folds else ""
         return f"{metric} {result.best.value:.4g} ± {result.spread:.2g}{at}"
+    if result.of_no_epoch:
+        return f"{metric} {result.best.value:.4g}"
     return f"{metric} {result.best.value:.4g} @ epoch {result.best.epoch}"
 
 
@@ -117,4 +119,6 @@ def _verdict(spec: TrialSpec, result: TrialResult) -> str:
     if result.spread is not None:
         what = f"folds, at epoch {result.best.epoch}" if result.folds else "repeats"
         return f"{state}: {value} ± {result.spread:.2g} over {len(result.repeats)} {what}"
+    if result.of_no_epoch:
+        return f"{state}: {value}"
     return f"{state}: {value} at epoch {result.best.epoch}"
