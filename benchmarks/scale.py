@@ -45,7 +45,7 @@ from tracking.records import (
 _EPOCHS = 5
 _MARKS = (100, 1000, 5000)
 _WINDOW = 50
-_SPACE = SearchSpace(
+SPACE = SearchSpace(
     *(ks.Float(f"rate_{i}", 1e-4, 1.0, scale="log") for i in range(6)),
     ks.Choice("kind", ["a", "b"]),
     ks.Int("units", 4, 64),
@@ -71,7 +71,7 @@ class BareSampler:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sampler = optuna.samplers.TPESampler(seed=0, multivariate=True, constant_liar=True)
         self._study = optuna.create_study(sampler=sampler)
-        self._space = OptunaSpace(_SPACE)
+        self._space = OptunaSpace(SPACE)
         self.spent: list[float] = []
         self.total = 0.0
 
@@ -101,7 +101,7 @@ class SimulatedWorkers:
         parts = {"train": "1" * 64, "validation": "2" * 64}
         self.description = StudyDescription(
             name="scale",
-            space=_SPACE,
+            space=SPACE,
             objective=Objective("val_loss", "min"),
             engine=engine,
             pruner="none",

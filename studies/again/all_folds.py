@@ -6,6 +6,7 @@ seed. It has no validation data, and so no value of its own.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 from search_spaces.errors import StudyError
@@ -51,7 +52,7 @@ class AllFolds:
         self.stopping = False
         self._run_id = ""
         self._result: TrialResult | None = None
-        self._lost = ""
+        self._lost, self._losses = "", 0
 
     def train(self, executor: Executor) -> EndedTrial | None:
         """Trains it, from where an interrupted training ended; records it below the trial's run.
@@ -68,11 +69,13 @@ class AllFolds:
             f"{spec.epochs} epochs"
         )
         try:
-            for attempt in range(1, _ATTEMPTS + 1):
+            for attempt in itertools.count(1):
                 self._begin(executor, replace(spec, attempt=attempt))
                 if self._result is not None:
                     return self._recorded(self._result)
                 self._progress.say(f"trial {trial.number}: {self._lost}")
+                if self._losses >= _ATTEMPTS:
+                    break
         finally:
             self._progress.trial_gone(trial.number)
             if self._runs is not self._present:
@@ -99,6 +102,8 @@ class AllFolds:
     ) -> None:
         """See `Handler.on_lost`."""
         self._lost = reason
+        # A machine that is gone is not the trial's fault.
+        self._losses += not machine_gone
 
     def _begin(self, executor: Executor, spec: TrialSpec) -> None:
         files, space = self._runs.files, self._history.description.space

@@ -252,7 +252,9 @@ class Trainings:
         """See `Handler.on_lost`."""
         running = self._running.pop(spec.number)
         training = running.training
-        losses = self._losses[training.identity] = self._losses.get(training.identity, 0) + 1
+        # A machine that is gone is not the training's fault.
+        losses = self._losses.get(training.identity, 0) + (not machine_gone)
+        self._losses[training.identity] = losses
         self._progress.say(f"{training.name}: {reason}")
         if out_of_memory:
             self._most = 1

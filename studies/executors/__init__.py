@@ -3,7 +3,6 @@
 | module | holds |
 |---|---|
 | `executor` | `Executor` and `Handler`, the protocols |
-| `attempts` | which attempts count, where messages may come late or twice |
 | `session` | a loaded study: describes itself, runs trials, saves the champion |
 | `descriptions` | what a study's record says of its definition |
 | `glancing` | a glance at a study's data before it runs |

@@ -1,4 +1,8 @@
-"""``python -m tests.chaos``: exits with 0 only if no kill has left a trace in the record."""
+"""``python -m tests.chaos``: exits with 0 only if no fault has left a trace in the record.
+
+``--simulated`` tries all kinds of faults, on workers that train nothing; what happens follows from
+the seed of each study, so that ``--seed N --studies 1`` does the same again.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the instants")
     parser.add_argument("--workers", type=int, default=1, help="trials to run at once")
     parser.add_argument("--trials", type=int, default=30, help="of each study")
+    parser.add_argument("--simulated", action="store_true", help="all kinds of faults, much faster")
+    parser.add_argument("--studies", type=int, default=100, help="how many, if simulated")
     parser.add_argument("--store", type=Path, help="a folder for the studies, kept; must be new")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kerastudy-chaos-") as temporary:
@@ -29,7 +35,28 @@ def main() -> int:
         folder = folder.absolute() / "chaos"
         if folder.exists():
             parser.error(f"{folder} is there already")
+        if given.simulated:
+            return run_simulated(folder, given.seed, given.studies)
         return run(folder, given.kills, given.trials, given.workers, given.seed)
+
+
+def run_simulated(folder: Path, seed: int, studies: int) -> int:
+    """Runs studies under simulated faults, each under a seed of its own."""
+    from simulated_faults import campaigns, prepare
+
+    prepare(folder)
+    began, happened, bad = time.monotonic(), Counter[str](), 0
+    for campaign, found in campaigns(folder, range(seed, seed + studies)):
+        happened += campaign.happened
+        bad += bool(found)
+        if found:
+            print(campaign.plan, *found, sep="\n    ", flush=True)
+    faults = ", ".join(f"{count} {what}" for what, count in sorted(happened.items()))
+    print(
+        f"{studies} studies from seed {seed} on, {time.monotonic() - began:.0f} s: {faults}; in "
+        f"{bad} of them they left a trace"
+    )
+    return 1 if bad else 0
 
 
 def run(folder: Path, kills: int, trials: int, workers: int, seed: int) -> int:

@@ -235,3 +235,24 @@ def test_the_shortest_fold_limits_the_best_common_epoch(folder: Path) -> None:
         assert list(history.curve(trial)) == [1, 2]
     assert infeasible.state == "infeasible" and infeasible.best is None
     assert infeasible.result.reason == "in fold 2 of 3: val_loss is nan in epoch 1"
+
+
+class LosesMachines(ScriptedExecutor):
+    """The training on all folds loses its machine so many times."""
+
+    machines = 4
+
+    def _run(self, task: TrialTask, handler: Handler) -> None:
+        if task.spec.fold != ALL_FOLDS or not self.machines:
+            super()._run(task, handler)
+            return
+        self.machines -= 1
+        handler.on_lost(task.spec, "its machine is gone", machine_gone=True)
+
+
+def test_lost_machines_cost_a_study_no_champion(folder: Path) -> None:
+    """However many: they are not the trial's fault."""
+    executor = LosesMachines(folded(name="machines", trials=2))
+    history = launch(folder, executor)
+    assert executor.machines == 0
+    assert history.best is not None and history.best.whole is not None

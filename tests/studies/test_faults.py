@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,13 @@ class Faults:
     ) -> Any:
         plan = {"folder": str(folder), "fault": fault, "part": part, "settings": settings}
         plan["every"] = every
+        return self._answer(plan)
+
+    def simulated(self, folder: Path, seeds: Sequence[int]) -> Any:
+        """Runs the simulated study of each seed."""
+        return self._answer({"folder": str(folder), "seeds": list(seeds)})
+
+    def _answer(self, plan: dict[str, Any]) -> Any:
         assert self._process.stdin and self._process.stdout
         print(json.dumps(plan), file=self._process.stdin, flush=True)
         answer = self._process.stdout.readline()
@@ -78,6 +85,23 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
 
 def told(found: Any) -> str:
     return "\n".join(f"{at}: {what}" for at, what in found["failures"].items())
+
+
+# One in which much happens.
+SEEDS = [6]
+
+
+@pytest.mark.parametrize(
+    "seeds", [SEEDS, pytest.param([*range(18), 1010, 1012], marks=pytest.mark.exhaustive)]
+)
+def test_all_kinds_of_faults_on_simulated_workers(
+    run: Faults, tmp_path: Path, seeds: Sequence[int]
+) -> None:
+    """Seeded ones, in simulated time; more of them by `python -m tests.chaos --simulated`."""
+    found = run.simulated(tmp_path, seeds)
+    assert found["happened"]["interrupted trainings"] > len(seeds)
+    assert {"kill", "read-only"} <= set(found["happened"])
+    assert not found["failures"], told(found)
 
 
 # At every step, or at the last of each kind of step.

@@ -22,6 +22,7 @@ import re
 import shutil
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -310,6 +311,15 @@ class Cases:
         self._answer.write_text(json.dumps(answer))
 
 
+def _simulated(folder: Path, seeds: list[int]) -> dict[str, Any]:
+    """Returns what happened in simulated studies, and what went wrong in which."""
+    from simulated_faults import campaigns
+
+    found = [(c.happened, str(c.plan), wrong) for c, wrong in campaigns(folder, seeds)]
+    failures = {plan: wrong for _, plan, wrong in found if wrong}
+    return {"happened": sum((each[0] for each in found), Counter()), "failures": failures}
+
+
 def main() -> None:
     """Prints the result of the faults of each plan, as JSON."""
     # All that a launch imports and prepares, once: by launching, in a store that no child opens.
@@ -320,6 +330,9 @@ def main() -> None:
     assert "tensorflow" not in sys.modules, f"{scripted.__file__} brought TensorFlow along"
     for line in sys.stdin:
         plan = json.loads(line)
+        if "seeds" in plan:
+            print(json.dumps(_simulated(Path(plan["folder"]), plan["seeds"])), flush=True)
+            continue
         cases = Cases(Path(plan["folder"]), plan["part"], plan["settings"], plan["every"])
         print(json.dumps(cases.run(plan["fault"])), flush=True)
 

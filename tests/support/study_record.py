@@ -48,6 +48,8 @@ _OTHER_TAGS = (
     "mlflow.user",
     # How much of it there was time for.
     "kerastudy.verified",
+    # It names a run.
+    "mlflow.kerastudy.whole",
 )
 _TIMES = ("system/",)
 
@@ -213,11 +215,20 @@ def _trial(run: Run, points: Points, by_id: Mapping[str, Run]) -> dict[str, Any]
         "spec": _without_attempt(_joined(run, "mlflow.kerastudy.spec")),
         "result": result,
         "repeats": repeats,
+        "whole": _whole(run),
         "tags": _tags(run),
         "params": dict(run.data.params),
         "metrics": points[run.info.run_id],
         "inputs": _inputs(run),
     }
+
+
+def _whole(run: Run) -> dict[str, Any] | None:
+    """Returns the training of a cross-validated trial on all folds, if there is one."""
+    if "mlflow.kerastudy.whole" not in run.data.tags:
+        return None
+    whole = json.loads(_joined(run, "mlflow.kerastudy.whole"))
+    return {name: value for name, value in whole.items() if name not in ("run_id", "seconds")}
 
 
 def _champion(
