@@ -16,6 +16,7 @@ from user_commands import kerastudy_here
 
 import kerastudy as ks
 
+HERE = ("--executor", "in-process")
 STUDY = """
 import keras
 import kerastudy as ks
@@ -192,7 +193,7 @@ def test_a_builder_without_the_layer_is_warned(houses: Houses) -> None:
     plain = STUDY.replace("ks.preprocessing.tabular(data, embedding={", "*({")
     plain = plain.replace('hp.Choice("length", [0, 2])})', 'hp.Choice("length", [0, 2])} and [])')
     (houses.folder / "plain.py").write_text(plain, encoding="utf-8")
-    done = kerastudy_here(houses.folder, "launch", "plain.py", "--dry-run", "--json")
+    done = kerastudy_here(houses.folder, "launch", "plain.py", *HERE, "--dry-run", "--json")
     (warning,) = json.loads(done.stdout)["warnings"]
     assert "codes of categories (of 'code', 'city') for numbers" in warning
 
@@ -217,12 +218,13 @@ def test_another_file_is_read_as_that_of_the_study(houses: Houses) -> None:
 
 
 def test_target_names_a_column_only_of_a_table(houses: Houses) -> None:
-    done = kerastudy_here(houses.folder, "launch", "digits", "--target", "price", expect=2)
+    done = kerastudy_here(houses.folder, "launch", "digits", *HERE, "--target", "price", expect=2)
     assert "--target 'price' is no value of the objective" in done.stderr
     twice = ("--target", "0.9", "--target", "0.8")
-    done = kerastudy_here(houses.folder, "launch", "digits", *twice, expect=2)
+    done = kerastudy_here(houses.folder, "launch", "digits", *HERE, *twice, expect=2)
     assert "once each" in done.stderr
-    done = kerastudy_here(houses.folder, "launch", "digits", "--data", "new.csv", "-q", expect=2)
+    other = ("--data", "new.csv", "-q")
+    done = kerastudy_here(houses.folder, "launch", "digits", *HERE, *other, expect=2)
     assert "name the column to predict" in done.stderr
 
 

@@ -18,6 +18,7 @@ from doctored import CODE, Said, kinds
 from handmade import contents
 from mlflow import MlflowClient
 from scripted import ScriptedExecutor, describe, run_study
+from suite import exhaustive_but
 
 from search_spaces.errors import StudyDeletedError, StudyError, StudyNotFoundError, TrackingError
 from studies.again.reruns import unsound_checkpoints
@@ -111,7 +112,9 @@ def delete_mark_of_parent(client: MlflowClient, history: StudyHistory) -> Callab
 @pytest.mark.parametrize(
     ("delete", "told"),
     [
-        (delete_parent, "mlflow runs restore --run-id"),
+        pytest.param(
+            *(delete_parent, "mlflow runs restore --run-id"), marks=pytest.mark.exhaustive
+        ),
         (delete_parent_and_children, "mlflow runs restore --run-id"),
         (delete_last_child, "mlflow runs restore --run-id"),
         (delete_experiment, "mlflow experiments restore --experiment-id"),
@@ -238,7 +241,11 @@ def delete_marks_of_model(client: MlflowClient, history: StudyHistory) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [rename_model, delete_alias, delete_version, delete_model, delete_marks_of_model]
+    "change",
+    exhaustive_but(
+        [rename_model, delete_version],
+        [rename_model, delete_alias, delete_version, delete_model, delete_marks_of_model],
+    ),
 )
 def test_the_registered_model_follows_or_is_registered_again(
     store: Store, change: Callable[[MlflowClient, StudyHistory], None]
@@ -286,7 +293,7 @@ def test_any_tag_may_be_deleted(store: Store, each: int) -> None:
     assert checkpoints(store) == before
 
 
-@pytest.mark.parametrize("renamed", [False, True])
+@pytest.mark.parametrize("renamed", exhaustive_but([True], [False, True]))
 def test_a_store_whose_folders_are_called_by_the_studies_names_is_read(
     store: Store, renamed: bool
 ) -> None:

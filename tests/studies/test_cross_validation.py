@@ -210,7 +210,8 @@ def test_what_people_read(folder: Path) -> None:
     assert max(map(len, lines)) <= 80
     shown = kerastudy_here(folder, "show", "folds", "--trial", "0").stdout
     assert "\nfold 1     " in shown and "\nfold 3     " in shown
-    planned = kerastudy_here(folder, "launch", "study.py", "--dry-run").stdout
+    here = ("--executor", "in-process", "--dry-run")
+    planned = kerastudy_here(folder, "launch", "study.py", *here).stdout
     assert "trials     2 of 3 folds" in planned and "90 in folds, 21 test" in planned
     loser = kerastudy_here(folder, "show", "folds", "--json").stdout
     assert '"on_all_folds"' in loser

@@ -170,6 +170,20 @@ def test_an_oracle_with_settings_goes_on_as_if_uninterrupted() -> None:
     conformance.test_resumed_proposes_what_an_uninterrupted_one_would(with_settings, 4)
 
 
+def test_a_study_takes_objects() -> None:
+    study = ks.Study(
+        "objects",
+        data=ks.datasets.digits(),
+        build=print,
+        engine=optuna.samplers.TPESampler(n_startup_trials=1),
+        pruner=optuna.pruners.MedianPruner(n_warmup_steps=3),
+    )
+    assert study.engine == "optuna:tpe,n_startup_trials=1"
+    assert study.pruner == "median,n_warmup_steps=3"
+
+
+# Another engine in one study is in `test_driver`.
+@pytest.mark.exhaustive
 def test_a_study_takes_objects_and_other_settings_are_another_engine(tmp_path: Path) -> None:
     import keras
 

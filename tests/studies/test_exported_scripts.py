@@ -181,7 +181,7 @@ def test_a_builder_that_needs_kerastudy_is_imported(folder: Path) -> None:
 @pytest.mark.parametrize(
     "style",
     exhaustive_but(
-        ["optuna_class", "tuner_space"],
+        ["optuna_class"],
         ["name_scopes", "optuna_class", "hypermodel", "several_domains", "tuner_space"],
     ),
 )

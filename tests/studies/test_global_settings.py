@@ -22,6 +22,7 @@ layers = keras.layers
 
 
 def other_settings() -> None:
+    keras.config.set_floatx("float64")
     keras.config.set_epsilon(0.1)
     keras.config.set_image_data_format("channels_first")
     keras.config.set_max_epochs(1)
@@ -32,7 +33,6 @@ def other_settings() -> None:
 SETTINGS = {
     "nothing": lambda: None,
     "policy": lambda: keras.mixed_precision.set_global_policy("mixed_float16"),
-    "floats": lambda: keras.config.set_floatx("float64"),
     "others": other_settings,
 }
 

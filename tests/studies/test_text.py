@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from exact_training import by_trainer, spec_of
+from mlflow.models import Model
 from user_commands import environment
 
 import kerastudy as ks
@@ -106,7 +107,9 @@ def test_they_have_one_digest_and_are_shared_and_read_from_files(tmp_path: Path)
     assert ks.datasets.npz(tmp_path / "texts.npz").load().digest == plain.digest
 
 
-def test_a_study_of_texts_registers_a_model_that_takes_texts(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    folder = tmp_path_factory.mktemp("texts")
     study = ks.Study(
         "texts",
         data=ks.datasets.arrays(TEXTS, LABELS),
@@ -116,11 +119,26 @@ def test_a_study_of_texts_registers_a_model_that_takes_texts(tmp_path: Path) -> 
         trials=1,
         epochs=1,
     )
-    history = study.launch(store=tmp_path / "store", progress=False, verify="off")
-    best: Any = history.best
-    assert best.result.trainer == "plain"
-    assert history.champion_run_id == best.run_id
-    (folder,) = (path.parent for path in (tmp_path / "store").rglob("MLmodel"))
+    return folder, study.launch(store=folder / "store", progress=False, verify="off")
+
+
+def test_a_study_of_texts_registers_a_model_that_takes_texts(launched: tuple[Path, Any]) -> None:
+    folder, history = launched
+    assert history.best.result.trainer == "plain"
+    assert history.champion_run_id == history.best.run_id
+    (file,) = (folder / "store").rglob("MLmodel")
+    registered = Model.load(str(file.parent))
+    assert registered.signature is not None and registered.metadata is not None
+    (told,) = registered.signature.inputs.to_dict()
+    assert told["tensor-spec"] == {"dtype": "str", "shape": (-1,)}
+    assert registered.metadata["class_names"] == ["neg", "pos"]
+    champion = ks.load_model("texts", store=folder / "store")
+    assert champion.predict(tf.constant(TEXTS[:3]), verbose=0).shape == (3, 1)
+
+
+@pytest.mark.exhaustive
+def test_mlflow_alone_predicts_for_texts(launched: tuple[Path, Any], tmp_path: Path) -> None:
+    (folder,) = (path.parent for path in (launched[0] / "store").rglob("MLmodel"))
     np.save(tmp_path / "texts.npy", TEXTS[:3])
     command = [sys.executable, "-P", "-c", LOAD, str(folder), str(tmp_path / "texts.npy")]
     done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True)

@@ -149,6 +149,8 @@ Killed.create(open_store(sys.argv[1]), describe(name="killed early"), {})
 """
 
 
+# At any step in `test_faults`.
+@pytest.mark.exhaustive
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_killed_while_the_study_was_made(new_store: Store) -> None:
     """Launching again goes on, and the other studies are as they were."""
