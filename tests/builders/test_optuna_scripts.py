@@ -18,7 +18,7 @@ import kerastudy as ks
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(__file__).parent / "optuna_scripts"
-QUIET = ("--executor", "in-process", "--no-report")
+QUIET = ("--executor", "in-process", "--no-report", "--verify", "off")
 
 # Calls objectives without kerastudy, each with Optuna's own FixedTrial.
 JUDGE = """

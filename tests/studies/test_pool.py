@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from conformance.executor import STUDY_FILE, Collecting, ExecutorConformance, Open, make_spec
+from suite import exhaustive
 
 import kerastudy as ks
 from search_spaces.errors import StudyError
@@ -41,6 +42,11 @@ class TestPool(ExecutorConformance):
     @classmethod
     def open_file(cls) -> Open:
         return in_pool
+
+    # Its workers come to the bits of a training in this process, below.
+    test_the_same_spec_gives_the_same_bits = exhaustive(
+        ExecutorConformance.test_the_same_spec_gives_the_same_bits
+    )
 
     @pytest.mark.exhaustive
     def test_what_is_wrong_with_the_study_is_told(self, open_file: Open, tmp_path: Path) -> None:
