@@ -119,7 +119,11 @@ def weights_of(
     """
     repeat = trial.checkpoint_of
     if trial.result.unsaved:
-        raise StudyError(f"Trial {trial.number} has no checkpoint: {trial.result.unsaved}")
+        advice = ""
+        if trial.result.of_no_epoch and history.description.objective_function:
+            name = shlex.quote(history.description.name)
+            advice = f" Build one by its values: kerastudy show {name} --trial {trial.number}"
+        raise StudyError(f"Trial {trial.number} has no checkpoint: {trial.result.unsaved}.{advice}")
     if trial.result.folds and trial.whole is None:
         raise StudyError(
             f"Trial {trial.number} was trained on folds alone, so it has no model. This trains it "

@@ -106,10 +106,10 @@ def read_test_part(
         progress: Shows progress.
     """
     progress = progress or NoProgress()
+    if history.description.objective_function:
+        raise NoTestPartError(no_data(history.description.name))
     history, trial = champion_or(history, number, engine)
     description = history.description
-    if description.objective_function:
-        raise NoTestPartError(no_data(description.name))
     if "test" not in description.data.digests:
         raise NoTestPartError(
             f"The data of the study {description.name!r} has no test part, so there is nothing to "

@@ -142,7 +142,8 @@ def _confirmed(
     )
     ranking = run_race(plan, done)
     scores, unscored = scores_of_race(plan, done, ranking)
-    notes += [unscored] if unscored else []
+    if unscored and not history.description.objective_function:
+        notes.append(unscored)
     reading = None
     if plan.tests and not unscored:
         reading = read_test_part(plan, done, runs, ranking[0], progress)
@@ -163,7 +164,7 @@ def _confirmed(
 def _offer(plan: Plan) -> str:
     """Returns how to get scores for the trials that have none, in a sentence, or empty."""
     count = len(trials_without_scores(plan.history, plan.reported))
-    if not count:
+    if not count or plan.history.description.objective_function:
         return ""
     trials = "the trial" if count == 1 else f"{count} trials"
     return f" --rescore (rescore=True) trains {trials} without them again, with the same result."
@@ -184,8 +185,11 @@ def _why_not_tested(plan: Plan, unscored: str) -> str:
         )
     if "test" in plan.history.description.data.digests:
         return "The test part was left sealed, as asked."
+    why = "The data has no test part"
+    if plan.history.description.objective_function:
+        why = "The objective function loads its data itself, so no test part is sealed"
     return (
-        "The data has no test part. New seeds on the same validation samples show the chance in "
+        f"{why}. New seeds on the same validation samples show the chance in "
         "training alone: the choice was made on these samples, so an interval from them would be "
         "too narrow."
     )

@@ -72,9 +72,9 @@ def _give_objective(file: StudyFile, function: Any, written: ast.expr | None, ca
     text = file.spelled("objective", function, written, call)
     if isinstance(written, ast.Lambda):
         name = file.free_name("objective_function")
-        argument = written.args.args[0].arg
+        taken = ast.unparse(written.args)
         file.sections.append(
-            f"def {name}({argument}):\n    return {file.excerpt.written(written.body)}\n"
+            f"def {name}({taken}):\n    return {file.excerpt.written(written.body)}\n"
         )
         text = name
     file.give("objective_function", text)

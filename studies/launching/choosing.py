@@ -106,6 +106,9 @@ def _report_unsaved(unsaved: Sequence[EndedTrial], progress: Progress) -> None:
     """Reports that the best trials can't be the champion, as they have no checkpoint."""
     if unsaved:
         best = unsaved[0]
+        if all(trial.result.of_no_epoch for trial in unsaved):
+            progress.say(f"note: no model is registered: {best.result.unsaved}")
+            return
         more = f", as {len(unsaved) - 1} more have none" if len(unsaved) > 1 else ""
         progress.say(
             f"warning: trial {best.number} is the best, but has no checkpoint to register{more}: "

@@ -93,6 +93,9 @@ def _registered(history: StudyHistory, alias: str) -> ModelVersion:
             f"The study {study!r} has no registered model {alias!r}. Make one: "
             f"kerastudy promote {shlex.quote(study)} --refit"
         )
+    best = history.best
+    if best is not None and best.result.of_no_epoch:
+        raise StudyError(f"The study {study!r} has no registered model: {best.result.unsaved}.")
     raise StudyError(
         f"The study {study!r} has no registered model. Launch it to its end: then the best "
         "trial's model is registered."

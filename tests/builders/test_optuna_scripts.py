@@ -15,6 +15,8 @@ from suite import exhaustive_but
 from user_commands import environment, kerastudy_here
 
 import kerastudy as ks
+from tracking.report.charts.trainings import fits_of_best
+from tracking.report.trial_data import StudyData
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(__file__).parent / "optuna_scripts"
@@ -131,7 +133,8 @@ def test_a_trial_is_reproduced_in_a_fresh_process(folder: Path, name: str) -> No
     [
         "evaluate texture",
         "data texture.py:objective",
-        pytest.param("export texture --as script", marks=pytest.mark.exhaustive),
+        "evaluate diabetes_folds",
+        "export texture --as script",
     ],
 )
 def test_what_needs_data_says_why_there_is_none(folder: Path, command: str) -> None:
@@ -144,4 +147,32 @@ def test_what_needs_data_says_why_there_is_none(folder: Path, command: str) -> N
 def test_the_page_shows_a_script_that_runs() -> None:
     page = (ROOT / "docs" / "from_optuna.md").read_text(encoding="utf-8")
     script = (SCRIPTS / "digits_pruned.py").read_text(encoding="utf-8")
-    assert f"```python\n{script}```" in page
+    assert f"```python\n# digits_pruned.py\n{script}```" in page
+
+
+def test_what_needs_a_model_says_that_there_are_several(folder: Path) -> None:
+    np.save(folder / "x.npy", np.zeros((2, 10)))
+    done = kerastudy_here(folder, "predict", "diabetes_folds", "--input", "x.npy", expect=2)
+    assert "the objective function trains 3 models" in done.stderr
+    shown = kerastudy_here(folder, "show", "diabetes_folds").stdout
+    assert "epoch 3" not in shown and " 3/" not in shown
+
+
+def test_the_report_draws_each_training_of_the_best_trial(folder: Path) -> None:
+    study = history(folder, "diabetes_folds")
+    chart = fits_of_best(StudyData(study))
+    assert chart is not None
+    rows = chart.data.values
+    curve = study.curve(study.trials[0])
+    for row in rows:
+        prefix = "" if row["fit"] == "fit 1" else f"fit_{row['fit'][-1]}/"
+        name = f"{prefix}{'val_loss' if row['part'] == 'validation' else 'loss'}"
+        assert row["loss"] == pytest.approx(curve[row["epoch"]][name], rel=1e-4)
+    assert len(rows) == 3 * 2 * 3
+
+
+def test_the_data_of_a_fit_has_a_digest(folder: Path) -> None:
+    """Folds have other data than the whole."""
+    trials = [history(folder, name).trials[0] for name in ("texture", "diabetes_folds")]
+    assert [len(trial.data_digest) for trial in trials] == [64, 64]
+    assert len({trial.data_digest for trial in trials}) == 2

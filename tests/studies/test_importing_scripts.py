@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
+import optuna
 import pytest
 import tuner_scripts
 from user_commands import as_json, kerastudy_here
 
+import kerastudy as ks
 from search_spaces import SearchSpace, discover
 from studies.study import Study
 from studies.user_code.loading import load_study, resolve_target
@@ -189,6 +193,48 @@ def test_an_optuna_script(tmp_path: Path) -> None:
     ):
         assert f"    {line}\n" in text
     assert "import optuna" not in text
+
+
+@pytest.mark.parametrize("taken", ["*a", "trial, *, power=2", "trial=None, **rest"])
+def test_a_lambda_keeps_its_arguments(tmp_path: Path, taken: str) -> None:
+    name = "a[0]" if taken == "*a" else "trial"
+    body = f"{name}.suggest_float('x', 0, 1) ** 2"
+    script = f"import optuna\noptuna.create_study().optimize(lambda {taken}: {body}, n_trials=3)\n"
+    document, text = imported(tmp_path, script)
+    assert f"def objective_function({taken}):\n    return {body}\n" in text
+    study = study_of(document)
+    assert study.objective_function is not None
+    assert study.objective_function(optuna.trial.FixedTrial({"x": 0.5})) == 0.25
+
+
+@pytest.mark.parametrize("kind", ["py", pytest.param("ipynb", marks=pytest.mark.exhaustive)])
+def test_an_optuna_script_is_imported_launched_resumed_and_reproduced(
+    tmp_path: Path, kind: str
+) -> None:
+    """With the values that Optuna and Keras give by themselves."""
+    name = f"my tune.{kind}"
+    text = tuner_scripts.OPTUNA
+    if kind == "ipynb":
+        cells = [{"cell_type": "code", "source": [each]} for each in text.split("\n\n\n")]
+        text = json.dumps({"cells": cells})
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    document = as_json(kerastudy_here(tmp_path, "import", name, "--json"))
+    launch = shlex.split(document["launch"])[1:]
+    quick = ("--executor", "in-process", "--verify", "off", "--no-report", "--no-defaults")
+    kerastudy_here(tmp_path, *launch, "--trials", "1", *quick)
+    shown = as_json(kerastudy_here(tmp_path, *launch, "--trials", "2", *quick, "--json"))
+    first, second = sorted(shown["all"], key=lambda each: int(each["trial"]))
+    # The script's enqueued values come first.
+    assert first["params"] == {"units": 4, "lr": 0.01} and second["state"] == "complete"
+    names: dict[str, Any] = {"__name__": "imported"}
+    exec(compile(tuner_scripts.OPTUNA, "script", "exec"), names)
+    recorded = ks.read_study("boston", store=tmp_path / "kerastudy-store").trials[0]
+    keras.utils.set_random_seed(recorded.spec.seed)
+    value = names["objective"](optuna.trial.FixedTrial(first["params"]))
+    assert value == pytest.approx(first["value"], rel=1e-5)
+    if kind == "ipynb":
+        done = kerastudy_here(tmp_path, "reproduce", "boston", "--trial", "1")
+        assert done.stdout.startswith("identical: trial 1")
 
 
 def test_a_notebook(tmp_path: Path) -> None:

@@ -149,8 +149,6 @@ def model_lines(code: BuilderCode, hypermodel: bool) -> str:
 
 def _data(session: Session, hp: Hyperparameters) -> tuple[Dataset, Splits]:
     study, data = session.study, session.data
-    if study.objective_function is not None:
-        raise _refused(study, "its objective_function loads its data and trains by itself")
     if isinstance(data, MadeData):
         made = data.of(hp)
         dataset, splits = made.data, made.splits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -88,6 +89,12 @@ def export_script(
         raise StudyError(
             f"Trial {trial.number} of {name!r} is cross-validated, and a script of plain Keras "
             "trains once. `kerastudy reproduce` trains its folds again by model.fit."
+        )
+    if history.description.objective_function:
+        raise StudyError(
+            f"The study {name!r} can't be exported as a script: its objective_function loads its "
+            "data and trains by itself, and so is one already. Its values are in `kerastudy show "
+            f"{shlex.quote(name)} --trial {trial.number}`, and `kerastudy reproduce` runs it again."
         )
     script = file_for(output, f"{name}-trial-{trial.number}.py", force)
     beside = script.with_suffix(".npz")
