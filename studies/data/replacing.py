@@ -61,7 +61,9 @@ def replaced_data(text: str, own: object) -> Dataset:
         return with_files(own, folder, path, target)
     if place.is_dir():
         if has_texts(place):
-            return texts(path)
+            described = texts(path)
+            folder = folder_of(described)
+            return described if folder is None else with_files(described, folder, path)
         raise DataError(
             f"{path!r} is a folder, and the study's own data is no folder of images, which would "
             "tell their size. Describe it in the study file, by ks.datasets.images(folder, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 
 import kerastudy as ks
 from studies.data import DataError
+from studies.data.replacing import replaced_data, spelled
+from studies.data.tables.building import building_for
 
 RANDOM = np.random.default_rng(0)
 
@@ -115,3 +118,48 @@ def test_what_can_be_wrong(images: Path, tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text("text,target\na,1\nb,\n")
     with pytest.raises(DataError, match="in 1 of 2 rows, the first in row 3, counting the header"):
         ks.datasets.text(tmp_path / "table.csv").load()
+
+
+def test_a_folder_in_place_of_a_study_s_own(images: Path, texts: Path, tmp_path: Path) -> None:
+    own = ks.datasets.images("nowhere", image_size=(6, 5), validation=0.25, test=None, seed=2)
+    like = ks.datasets.images(images, image_size=(6, 5), validation=0.25, test=None, seed=2)
+    assert replaced_data(str(images), own).load().digest == like.load().digest
+    # Parts, each in a folder of its own.
+    for part in ("Train", "val", "test"):
+        shutil.copytree(images, tmp_path / "parts" / part)
+    assert replaced_data(str(tmp_path / "parts"), own).load().sizes == {
+        "train": 18,
+        "validation": 18,
+        "test": 18,
+    }
+    like = ks.datasets.text(texts)
+    assert replaced_data(str(texts), ks.datasets.digits()).load().digest == like.load().digest
+    with pytest.raises(DataError, match="is a folder, and the study's own data is no folder of"):
+        replaced_data(str(images), ks.datasets.digits())
+    rows = "".join(f"a film {number};{number % 2}\n" for number in range(20))
+    (tmp_path / "other.csv").write_text(f"review;liked\n{rows}", encoding="utf-8")
+    csv = ks.datasets.text("nowhere.csv", text="review", target="stars")
+    other = replaced_data(spelled(str(tmp_path / "other.csv"), "liked"), csv).load()
+    assert str(other.train.x[0]).startswith("a film") and other.classes == 2
+
+
+def test_a_layer_is_adapted_to_the_training_part_of_the_present_model() -> None:
+    x = np.array([f"word{number} again" for number in range(30)])
+    data = ks.datasets.arrays(x, np.arange(30) % 2, test=None)
+    for splits in (None, *(data.load_folds(ks.splits.k_fold(3)).of(fold) for fold in range(3))):
+        with building_for(splits):
+            layer = ks.preprocessing.adapted(keras.layers.TextVectorization(), data)
+        train = (splits or data.load()).train.x
+        words = {str(text).partition(" ")[0] for text in train}
+        assert set(layer.get_vocabulary()) == {"", "[UNK]", "again", *words}
+    several = ks.datasets.arrays({"a": np.arange(30.0), "b": x}, np.arange(30) % 2)
+    normalized = ks.preprocessing.adapted(keras.layers.Normalization(axis=None), several, of="a")
+    train_a = several.load().train.x
+    assert isinstance(train_a, dict)
+    assert np.asarray(normalized.mean).item() == pytest.approx(train_a["a"].mean())
+    for layer, of, told in (
+        (keras.layers.Dense(1), None, "takes a layer with adapt"),
+        (keras.layers.Normalization(), None, r"inputs \['a', 'b'\]: pass of='a'"),
+    ):
+        with pytest.raises(DataError, match=told):
+            ks.preprocessing.adapted(layer, several, of=of)

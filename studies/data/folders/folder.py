@@ -13,7 +13,7 @@ from search_spaces.errors import DataError
 from studies.data.arrays.checks import Samples, check_samples
 from studies.data.dataset import Dataset
 from studies.data.folders.images import ENDINGS, read_images
-from studies.data.folders.listing import listed
+from studies.data.folders.listing import listed, parts_in
 from studies.data.folders.texts import ENDINGS as TEXT_ENDINGS
 from studies.data.folders.texts import read_columns, read_texts
 from studies.data.npz_files import absolute_path
@@ -77,12 +77,14 @@ def with_files(data: Dataset, folder: Folder, path: str, target: str = "") -> Da
     Args:
         data: The description of the present ones.
         folder: Those.
-        path: The other folder, or csv file.
+        path: The other folder, or csv file; or a folder of the folders of parts.
         target: Of a csv file, another column of targets, or empty.
     """
     place = absolute_path(path)
     options = {**folder.options, **({"target": target} if target else {})}
-    other = replace(folder, place=place, options=options)
+    parts = {"train": place, **parts_in(place)}
+    others = {**folder.others, **parts}
+    other = replace(folder, place=others.pop("train"), options=options, others=others)
     text = f"{data.text} from {str(place)!r}"
     return replace(data, source=str(place), text=text, read=other.contents)
 
@@ -94,7 +96,7 @@ def folder_of(data: object) -> Folder | None:
 
 
 def has_texts(folder: Path) -> bool:
-    """Returns whether a folder has txt files, and no images, in its subfolders."""
+    """Returns whether a folder has txt files, and no images, further down."""
     found = {
         file.suffix.lower()
         for inner in folder.iterdir()

@@ -11,7 +11,15 @@ import numpy as np
 
 from search_spaces.errors import DataError
 
-_PARTS = {"train", "training", "val", "valid", "validation", "test"}
+# Names of folders, in small letters, and the part that each holds.
+_PARTS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+}
 
 
 class Listed(NamedTuple):
@@ -41,10 +49,8 @@ def listed(folder: Path, endings: Collection[str], what: str) -> Listed:
             f"The folder {str(folder)!r} {kind}. Pass a folder with a subfolder of {what} for each "
             "class."
         )
-    classes = sorted(
-        each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith(".")
-    )
-    if classes and set(map(str.lower, classes)) <= _PARTS:
+    classes = sorted(each.name for each in _folders(folder))
+    if classes and set(map(str.lower, classes)) <= set(_PARTS):
         inner = str(folder / classes[0])
         raise DataError(
             f"{str(folder)!r} holds parts ({', '.join(classes)}), not classes. Name each part by "
@@ -63,6 +69,22 @@ def listed(folder: Path, endings: Collection[str], what: str) -> Listed:
             "those of each class into a folder with the name of the class."
         )
     return Listed(files, np.array(labels, np.int64), tuple(classes))
+
+
+def parts_in(folder: Path) -> dict[str, Path]:
+    """Returns the folders of the parts "train", "validation" and "test" in a folder.
+
+    Empty if it holds other folders too, or no training part.
+    """
+    if not folder.is_dir():
+        return {}
+    found = {each.name.lower(): each for each in _folders(folder)}
+    parts = {_PARTS[name]: place for name, place in sorted(found.items()) if name in _PARTS}
+    return parts if len(parts) == len(found) and "train" in parts else {}
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [each for each in folder.iterdir() if each.is_dir() and not each.name.startswith(".")]
 
 
 def _files(folder: Path, endings: Collection[str]) -> list[Path]:
