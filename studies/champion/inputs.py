@@ -69,7 +69,7 @@ class Inputs:
         arrays = tuple(
             Taken(
                 (spec.name or "") if named else "",
-                np.dtype(spec.type),
+                _dtype(spec.type),
                 tuple(None if size < 0 else size for size in spec.shape[1:]),
             )
             for spec in signature.inputs
@@ -259,6 +259,12 @@ def _images(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list[str
     if inputs.scaled and taken.dtype.kind == "f":
         stacked = (stacked / 255).astype(taken.dtype)
     return {"": stacked}, [file.name for file in files]
+
+
+def _dtype(kind: Any) -> np.dtype:
+    # Texts from files are Python objects.
+    found = np.dtype(kind)
+    return np.dtype(str) if found.kind == "O" else found
 
 
 def _columns_of(saved: Model) -> Sequence[Sequence[str]]:
