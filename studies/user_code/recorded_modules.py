@@ -38,7 +38,16 @@ class _Finder(MetaPathFinder):
             for file in (Path(entry, tail, "__init__.py"), Path(entry, f"{tail}.py")):
                 if os.path.realpath(file) in self._texts:
                     return self._spec(fullname, str(file), file.name == "__init__.py")
+            if self._is_namespace(Path(entry, tail)):
+                found = ModuleSpec(fullname, None, is_package=True)
+                found.submodule_search_locations = [str(Path(entry, tail))]
+                return found
         return None
+
+    def _is_namespace(self, folder: Path) -> bool:
+        """Returns whether modules with recorded texts are in a folder without a file of its own."""
+        inside = os.path.join(os.path.realpath(folder), "")
+        return any(file.startswith(inside) for file in self._texts)
 
     def _with_text(self, fullname: str, spec: ModuleSpec) -> ModuleSpec | None:
         if spec.origin is None or os.path.realpath(spec.origin) not in self._texts:

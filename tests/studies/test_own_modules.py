@@ -128,11 +128,12 @@ def test_a_recorded_text_runs_in_place_of_what_is_there(tmp_path: Path) -> None:
     write(tmp_path, changed="X = 'now'", same="X = 'now'")
     write(tmp_path, pack____init__="", pack__inner="X = 'now'")
     sys.path.append(str(tmp_path))
-    names = ("changed.py", "pack/inner.py", "gone.py")
+    names = ("changed.py", "pack/inner.py", "gone.py", "away/deep/inner.py")
     import_texts({str(tmp_path / name): "X = 'then'\ndef f(): return X" for name in names})
     scope: dict[str, object] = {}
-    exec("import changed, gone, same, pack.inner\nfound = changed, gone, pack.inner, same", scope)
-    assert [module.X for module in scope["found"]] == ["then", "then", "then", "now"]  # type: ignore[attr-defined]
+    imported = "changed, gone, pack.inner, away.deep.inner, same"
+    exec(f"import {imported}\nfound = {imported}", scope)
+    assert [module.X for module in scope["found"]] == [*["then"] * 4, "now"]  # type: ignore[attr-defined]
     texts = own_modules(tmp_path / "study.py", "import changed", texts={names[0]: "?"})
     assert texts == {"changed.py": "X = 'now'"}
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conformance.executor import STUDY_FILE, ExecutorConformance, Open
 from ray_cluster import ray_cluster, worker_processes
@@ -18,6 +19,7 @@ from user_commands import kerastudy_here
 from studies.executors.in_process import InProcessExecutor
 from studies.executors.ray import RayOptions, parcel
 from studies.executors.ray.cluster import connected
+from studies.executors.ray.data import DataOnce, DataThere
 from studies.executors.ray.workers import RayPool, RayWorkers
 from studies.executors.session import Session
 from studies.launching.launch_options import LaunchOptions
@@ -62,10 +64,27 @@ class TestRay(ExecutorConformance):
         return on_ray
 
 
-def test_a_study_is_that_of_this_process_though_a_worker_dies(tmp_path: Path) -> None:
-    """Trial by trial, bit by bit: metrics, weights, checkpoints, and what the engine proposed."""
-    file = tmp_path / "study.py"
-    file.write_text(STUDY_FILE.replace("trials=4,", "trials=6, deterministic=True,"), "utf-8")
+def test_a_study_is_that_of_this_process_though_a_worker_dies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trial by trial, bit by bit: metrics, weights, checkpoints, and what the engine proposed.
+
+    The file of its data is gone as soon as one node has read it: the others get it from there.
+    """
+    file, data = tmp_path / "study.py", tmp_path / "data.npz"
+    x = np.random.default_rng(0).normal(size=(90, 6)).astype("float32")
+    np.savez(data, x_train=x, y_train=(x.sum(axis=1) > 0).astype("int64"))
+    text = STUDY_FILE.replace("trials=4,", "trials=6, deterministic=True,")
+    text = text.replace('arrays(x, y, name="made up")', f"npz({str(data)!r})")
+    file.write_text(text, encoding="utf-8")
+    arrived = DataOnce.arrived
+
+    def gone(self: DataOnce, member: Any, there: DataThere) -> None:
+        assert "splits" in there.files
+        data.unlink(missing_ok=True)
+        arrived(self, member, there)
+
+    monkeypatch.setattr(DataOnce, "arrived", gone)
     study, code = load_study(Target(str(file)))
     here = InProcessExecutor(Session.open(study, code, None))
     if here.description.threads != 1:
@@ -78,6 +97,7 @@ def test_a_study_is_that_of_this_process_though_a_worker_dies(tmp_path: Path) ->
             patched.setattr(pool, "wait", killing.wait)
             run_study(pool, options, progress=NoProgress(), workers=2)
         assert killing.killed
+    assert not data.exists()
     run_study(here, LaunchOptions(store=tmp_path / "here", **off), progress=NoProgress(), workers=2)
     found, expected = (read_record(tmp_path / name, "작은 연구") for name in ("ray", "here"))
     for part in ("trials", "champion", "files"):

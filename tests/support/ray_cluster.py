@@ -17,8 +17,11 @@ NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
 
 
 @contextlib.contextmanager
-def ray_cluster(nodes: int) -> Iterator[Any]:
-    """Yields a cluster that this process is connected to; its head is one of the nodes."""
+def ray_cluster(nodes: int, *, connect: bool = True) -> Iterator[Any]:
+    """Yields a cluster that this process is connected to; its head is one of the nodes.
+
+    Not connected if it is for other processes.
+    """
     import ray
     from ray.cluster_utils import Cluster
 
@@ -29,7 +32,8 @@ def ray_cluster(nodes: int) -> Iterator[Any]:
         for _ in range(nodes - 1):
             cluster.add_node(wait=False, **NODE)
         cluster.wait_for_nodes()
-        ray.init(cluster.address, log_to_driver=False, logging_level="error")
+        if connect:
+            ray.init(cluster.address, log_to_driver=False, logging_level="error")
         yield cluster
     finally:
         ray.shutdown()

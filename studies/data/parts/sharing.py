@@ -15,7 +15,11 @@ from studies.data.arrays.large import file_of, large_arrays_in
 from studies.data.parts.splits import Splits
 from tracking.store.atomic import replacing
 
-_SPLITS = "splits"
+SPLITS = "splits"
+"""The file that describes the data, written last."""
+
+LOCK = "lock"
+"""The lock of the process that loads the data."""
 
 
 def shared(load: Callable[[], Splits], folder: Path) -> Splits:
@@ -28,8 +32,8 @@ def shared(load: Callable[[], Splits], folder: Path) -> Splits:
         DataError: If `load` raises it; the next process that needs the data then loads it.
         OSError: The folder can't be written to.
     """
-    description = folder / _SPLITS
-    with FileLock(folder / "lock"):
+    description = folder / SPLITS
+    with FileLock(folder / LOCK):
         if not description.exists():
             with large_arrays_in(folder):
                 splits = load()

@@ -43,6 +43,11 @@ class Worker:
         """Takes a message for the worker process."""
         self._hosting.send(message)
 
+    def data(self, message: Any) -> None:
+        """Takes what the worker process must know of the study's data."""
+        if self._hosting is not None:
+            self._hosting.data(message)
+
     def end(self) -> None:
         """Ends the worker process, and removes its files."""
         if self._hosting is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -80,8 +80,8 @@ def versions() -> dict[str, str]:
     return found
 
 
-def put_files(folder: Path) -> dict[str, Any]:
-    """Puts the files of a folder into Ray's object store.
+def put_files(paths: Iterable[Path]) -> dict[str, Any]:
+    """Puts files into Ray's object store.
 
     Returns:
         Reference and digest of each, by name.
@@ -90,10 +90,9 @@ def put_files(folder: Path) -> dict[str, Any]:
     import ray
 
     found: dict[str, Any] = {}
-    for path in sorted(folder.iterdir()):
-        if path.is_file():
-            content = np.fromfile(path, dtype="uint8")
-            found[path.name] = ray.put(content), digest(content)
+    for path in paths:
+        content = np.fromfile(path, dtype="uint8")
+        found[path.name] = ray.put(content), digest(content)
     return found
 
 
@@ -116,7 +115,7 @@ def get_files(files: Mapping[str, Any], folder: Path) -> None:
                 f"{name!r} has not arrived as it was sent: its digest is {digest(content)[:16]}… "
                 f"and was {sent[:16]}…. Launch again."
             )
-        partial = folder / f"partial-{name}"
+        partial = folder / f"partial-{os.getpid()}-{name}"
         content.tofile(partial)
         os.replace(partial, path)
 

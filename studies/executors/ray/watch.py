@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from search_spaces.errors import WorkerError
 from studies.executors.ray.cluster import Cluster
+from studies.executors.ray.data import DataOnce
 from studies.executors.ray.remote import RemoteProcess
 from studies.executors.worker_process import OnOutput
 
@@ -25,6 +26,7 @@ class Watch:
         wanted: The resources of a worker.
         workers: Returns the present workers.
         say: Takes messages for the user.
+        data: Looked at too: which node loads the study's data.
     """
 
     def __init__(
@@ -33,7 +35,9 @@ class Watch:
         wanted: Mapping[str, float],
         workers: Callable[[], Sequence[RemoteProcess]],
         say: OnOutput,
+        data: DataOnce,
     ) -> None:
+        self._data = data
         self._cluster, self._wanted, self._workers, self._say = cluster, wanted, workers, say
         # How many workers fit.
         self.room = cluster.room(wanted)
@@ -64,6 +68,7 @@ class Watch:
             with contextlib.suppress(Exception):
                 self.room = self._cluster.room(self._wanted)
                 self._look_at_waiting()
+                self._data.look()
 
     def _give_up(self) -> None:
         host, port = self._cluster.head
@@ -77,11 +82,11 @@ class Watch:
     def _look_at_waiting(self) -> None:
         workers = self._workers()
         waiting = sum(not worker.begun for worker in workers)
-        # Starting takes a while too, if there is room.
-        patience = _LOOKS_TO_START if self.room >= len(workers) else _ATTEMPTS
         self._waited = self._waited + 1 if waiting else 0
-        if waiting > self._said and self._waited > patience:
-            self._say(self._cluster.waited_for(waiting, len(workers), self._wanted))
-            self._said = waiting
+        # Where there is room, starting takes a while; or others have it.
+        lacking = waiting if self._waited > _LOOKS_TO_START else len(workers) - self.room
+        if waiting and lacking > self._said:
+            self._say(self._cluster.waited_for(lacking, len(workers), self._wanted))
+            self._said = lacking
         elif not waiting:
             self._said = 0
