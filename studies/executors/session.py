@@ -20,7 +20,6 @@ from studies.data import (
 )
 from studies.definition.class_weights import resolve_class_weight, with_class_weight
 from studies.definition.cross_validation import check_no_own_fit
-from studies.definition.settings import check_known
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.descriptions import description_of
 from studies.executors.glancing import with_glance
@@ -262,7 +261,6 @@ def _describe(
         batch_size=splits.batch_size if isinstance(splits, StreamedSplits) else study.batch_size,
         cross_validation="" if how is None else repr(how),
         folds=0 if folds is None else folds.facts.count,
-        known_from=check_known(study.known),
     )
 
 

@@ -222,7 +222,9 @@ def _commands(
             how = "Run the best trial again, and compare"
         found.append((how, again))
         verb, command = choice_command(history, data.verdict, without)
-        if verb:
+        if verb == "confirm" and history.description.objective_function:
+            found.append(("Confirm the choice, under new seeds", command))
+        elif verb:
             found.append((_CHOICES[verb], command))
     has_test = history.description.data.sizes.get("test") and not data.verdict.is_confirmed
     if history.champion_run_id and has_test:
