@@ -149,7 +149,8 @@ class DiagnosedStudy:
         found = {}
         for trial in self.ranked:
             values = {e: v for e, v in _whole(trial, objective, self).items() if math.isfinite(v)}
-            if len(values) < _LEAST_EPOCHS:
+            # Values by fold, or of a function's own steps, are no curve of a training.
+            if len(values) < _LEAST_EPOCHS or trial.result.of_no_epoch:
                 continue
             epochs = sorted(values)
             fit = _whole(trial, training, self)

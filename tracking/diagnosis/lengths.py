@@ -92,7 +92,8 @@ def too_long(study: DiagnosedStudy) -> Finding | None:
     shorter = max(2 * latest, 4)
     if shorter >= epochs:
         return None
-    changes = Changes(settings={"epochs": shorter})
+    of_function = study.history.description.objective_function
+    changes = Changes(settings={} if of_function else {"epochs": shorter})
     parameter = _epochs_parameter(study)
     if parameter is not None:
         domain = between(parameter, 0.0, parameter.to_unit(parameter.nearest(shorter)))
@@ -143,6 +144,8 @@ def _saturated(curve: Curve) -> int:
 def _longer(study: DiagnosedStudy, epochs: int) -> tuple[Changes, str]:
     """Returns what makes trainings twice as long, and the advice."""
     parameter = _epochs_parameter(study)
+    if parameter is None and study.history.description.objective_function:
+        return Changes(), f"Let the objective function train {2 * epochs} epochs."
     if parameter is None:
         return Changes(settings={"epochs": 2 * epochs}), f"Train {2 * epochs} epochs."
     domain = widened(parameter, "upper")
