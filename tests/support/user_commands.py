@@ -50,18 +50,26 @@ def kerastudy(
 
 
 def kerastudy_here(
-    folder: Path, *arguments: str | Path, expect: int | None = 0, **more: str
+    folder: Path,
+    *arguments: str | Path,
+    expect: int | None = 0,
+    fresh_worker: bool = False,
+    **more: str,
 ) -> subprocess.CompletedProcess[str]:
     """Runs a command as `kerastudy` does, but in this process.
 
-    For commands whose process is not the subject: it imports TensorFlow and MLflow once.
+    For commands whose process is not the subject: it imports TensorFlow and MLflow once. Unless
+    `fresh_worker`, what loads a recorded study is a thread here, too; see `worker_here`.
     """
+    from worker_here import recorded_workers_here
+
     from studies.commands.main import main
 
     command = ["kerastudy", *map(str, arguments)]
     out, err, code = io.StringIO(), io.StringIO(), 0
     with (
         contextlib.chdir(folder),
+        contextlib.nullcontext() if fresh_worker else recorded_workers_here(),
         patch.dict(os.environ, {**_USUAL, **more}),
         patch.multiple(sys, argv=command, stdin=io.StringIO()),
         contextlib.redirect_stdout(out),
