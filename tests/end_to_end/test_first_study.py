@@ -13,18 +13,21 @@ import mlflow
 import pexpect
 import pytest
 from rich.cells import cell_len
-from user_commands import KERASTUDY, as_json, environment, kerastudy, kerastudy_here
+from user_commands import KERASTUDY, as_json, environment, kerastudy_here
 
 import kerastudy as ks
 
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """The catalog's study with three trials, in a folder with a space and Korean letters."""
+    """The catalog's study with two trials, in a folder with a space and Korean letters.
+
+    `test_wheel` launches with workers.
+    """
     folder = tmp_path_factory.mktemp("내 연구 폴더") / "my project"
     folder.mkdir()
-    options = ("--trials", "3", "--verify", "off", "--json")
-    return folder, as_json(kerastudy(folder, "launch", "digits", *options))
+    options = ("--executor", "in-process", "--trials", "2", "--verify", "off", "--json")
+    return folder, as_json(kerastudy_here(folder, "launch", "digits", *options))
 
 
 def test_launch_gives_what_show_shows(digits: tuple[Path, Any]) -> None:
@@ -32,7 +35,7 @@ def test_launch_gives_what_show_shows(digits: tuple[Path, Any]) -> None:
     shown = as_json(kerastudy_here(folder, "show", "digits", "--json"))
     assert shown == launched
     assert shown["study"] == "digits"
-    assert shown["trials"]["total"] == 3
+    assert shown["trials"]["total"] == 2
     assert shown["best"]["value"] > 0.8
     assert Path(shown["best"]["checkpoint"]).is_file()
     assert shown["best"]["model_uri"] == "models:/digits@champion"

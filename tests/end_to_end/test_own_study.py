@@ -42,12 +42,12 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def launch(repository: Path, store: str, *options: str) -> None:
+def launch(repository: Path, store: str, *options: str, executor: tuple[str, ...] = ()) -> None:
     create_store(repository / store)
     done = subprocess.run(
         [
             *(sys.executable, *options, "-m", "kerastudy", "launch", "study.py"),
-            *("--trials", "1", "--verify", "off", "--store", store, "--json"),
+            *("--trials", "1", "--verify", "off", "--store", store, "--json", *executor),
         ],
         cwd=repository,
         env=environment(KERASTUDY_WORKERS=""),
@@ -56,14 +56,19 @@ def launch(repository: Path, store: str, *options: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert as_json(done)["study"] == "작은 연구"
-    # Where nobody gave a number: no more than there are trials.
-    assert re.search(r"^1 worker of 1 thread \(\d+ (cores?|GPUs?)\)$", done.stderr, re.MULTILINE)
+    if not executor:
+        # Where nobody gave a number: no more than there are trials.
+        workers = r"^1 worker of 1 thread \(\d+ (cores?|GPUs?)\)$"
+        assert re.search(workers, done.stderr, re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def launched(repository: Path) -> str:
-    """A store with the study, launched where Python finds the repository's folders first."""
-    launch(repository, "store")
+    """A store with the study, launched where Python finds the repository's folders first.
+
+    Reproducing its trial shows that a worker imports the right ones.
+    """
+    launch(repository, "store", executor=("--executor", "in-process"))
     return "store"
 
 

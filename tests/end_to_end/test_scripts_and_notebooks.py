@@ -11,6 +11,7 @@ import nbclient
 import nbformat
 import pytest
 from conformance.executor import STUDY_FILE
+from suite import exhaustive_but
 from user_commands import as_json, environment, kerastudy_here
 
 from tracking.history.recorded_code import read_source
@@ -87,21 +88,22 @@ CELLS = [
     """
     study = ks.Study("from a notebook", data=ks.datasets.arrays(x, y), build=build,
                      space=ks.SearchSpace(ks.learning_rate()), objective="val_accuracy",
-                     trials=2, epochs=2)
+                     trials=1, epochs=2)
     history = study.launch(executor="worker", verify="off")
     print(history.counts()["complete"])
     """,
-    """
-    print(study.reproduce(progress=False).identical)
-    """,
 ]
+REPRODUCED = "print(study.reproduce(progress=False).identical)"
 
 
-def test_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Builder, layer and arrays are the notebook's own; a trial is reproduced from there."""
+# A trial of a study in memory is reproduced in `tests/studies/test_streamed_studies` too.
+@pytest.mark.parametrize("reproduced", exhaustive_but([False], [False, True]))
+def test_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reproduced: bool) -> None:
+    """Builder, layer and arrays are the notebook's own, and go to its worker."""
     for name, value in environment().items():
         monkeypatch.setenv(name, value)
-    cells = [nbformat.v4.new_code_cell(cell(text)) for text in CELLS]
+    more = [REPRODUCED] * reproduced
+    cells = [nbformat.v4.new_code_cell(cell(text)) for text in [*CELLS, *more]]
     notebook = nbformat.v4.new_notebook(cells=cells)
     client = nbclient.NotebookClient(
         notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}
@@ -112,7 +114,7 @@ def test_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "".join(o["text"] for o in each["outputs"] if o.get("name") == "stdout")
         for each in notebook.cells
     ]
-    assert printed[-2:] == ["2\n", "True\n"]
+    assert printed[len(CELLS) - 1 :] == ["1\n", *["True\n"] * reproduced]
     store = open_store(tmp_path / "kerastudy-store")
     assert store is not None
     history = read_study(store, "from a notebook")

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from suite import exhaustive_but
 from user_commands import (
     KERASTUDY,
     as_json,
@@ -50,9 +49,9 @@ def test_sigterm_before_the_first_trial_leaves_nothing_behind(tmp_path: Path) ->
     assert not alive
 
 
-@pytest.mark.parametrize(
-    "number", exhaustive_but([signal.SIGTERM], [signal.SIGHUP, signal.SIGTERM])
-)
+# A terminal sends Ctrl-C to all of them too: see `test_interrupting`.
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 def test_a_signal_to_all_of_its_processes_costs_no_trial(
     tmp_path: Path, number: signal.Signals
 ) -> None:
