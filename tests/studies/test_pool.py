@@ -8,16 +8,19 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import psutil
 import pytest
 from conformance.executor import STUDY_FILE, Collecting, ExecutorConformance, Open, make_spec
 from suite import exhaustive
+from worker_here import ThreadInPlaceOfProcess
 
 import kerastudy as ks
 from search_spaces.errors import StudyError
 from studies.executors.in_process import InProcessExecutor
+from studies.executors.messages import LoadStudy
 from studies.executors.pool import WorkerPool
 from studies.executors.session import Session
 from studies.executors.worker import WorkerExecutor
@@ -185,6 +188,30 @@ def test_a_worker_that_dies_while_loading_is_told(tmp_path: Path) -> None:
 
 
 def test_one_worker_that_can_not_load_is_done_without(tmp_path: Path) -> None:
+    """Though no other has loaded the study yet. They are threads here."""
+    file = tmp_path / "study.py"
+    file.write_text(STUDY_FILE, encoding="utf-8")
+
+    class Dies(ThreadInPlaceOfProcess):
+        @staticmethod
+        def _serve(connection: Connection, load: LoadStudy) -> None:
+            connection.close()
+
+    said: list[str] = []
+    started = [
+        WorkerExecutor(Target(str(file)), start=start) for start in (Dies, ThreadInPlaceOfProcess)
+    ]
+    pool = WorkerPool(started, said.append)
+    try:
+        pool.load()
+        assert len(pool) == 1
+    finally:
+        pool.close()
+    assert said == ["continuing with 1 of the workers: the thread of the worker has ended"]
+
+
+@pytest.mark.exhaustive
+def test_one_process_that_dies_while_loading_is_done_without(tmp_path: Path) -> None:
     """Though no other has loaded the study yet."""
     file, mark = tmp_path / "one fails.py", tmp_path / "mark"
     fails = (
