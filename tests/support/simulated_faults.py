@@ -8,16 +8,14 @@ the same seed does the same again.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import random
 import shutil
 import signal
-import sqlite3
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +26,7 @@ import faults
 import study_record
 from faults import in_child
 from scripted import describe, loss, run_study, save_made_up_model, write_checkpoint
+from unbroken import broken, interrupted
 from write_steps import Steps
 
 from benchmarks.many_workers.cluster import Faults, SimulatedCluster, Training
@@ -38,7 +37,6 @@ from tracking.records import StudyDescription, TrialResult, TrialSpec
 from tracking.store.folder import create_store
 
 Fault = Literal["kill", "interrupt", "interrupt twice", "full", "read-only"]
-FINISHED = ("complete", "pruned", "infeasible")
 NAME = "simulated"
 # A launch that is interrupted over and over comes to an end.
 _MOST_FAULTS = 3
@@ -252,7 +250,7 @@ class Campaign:
                 "record": study_record.read_record(root, NAME, description.engine),
                 "left": study_record.left_behind(root),
                 "broken": list(broken(root, description)),
-                "happened": attempts_of(root),
+                "happened": {"interrupted trainings": interrupted(root)},
             }
             self._answer.write_text(json.dumps(answer))
         return code
@@ -264,59 +262,6 @@ def _as_it_should(fault: Fault, code: int, told: str) -> bool:
     if fault in ("full", "read-only"):
         return code == 2 and told.startswith("kerastudy: ") and told.count("\n") == 1
     return code == 130
-
-
-def broken(root: Path, description: StudyDescription) -> Iterator[str]:
-    """Yields what no study may have, whatever has happened; reads MLflow's tables by itself."""
-    with contextlib.closing(sqlite3.connect(root / "mlflow.db")) as database:
-        tags: dict[str, dict[str, str]] = defaultdict(dict)
-        for run_id, key, value in database.execute("SELECT run_uuid, key, value FROM tags"):
-            tags[run_id][key] = value
-        points = database.execute(
-            "SELECT run_uuid, step, value FROM metrics WHERE key = 'val_loss' AND step > 0 "
-            "ORDER BY run_uuid, step"
-        ).fetchall()
-    curves: dict[str, list[tuple[int, float]]] = defaultdict(list)
-    for run_id, step, value in points:
-        curves[run_id].append((step, value))
-    trials = {r: t for r, t in tags.items() if t.get("kerastudy.kind") == "trial"}
-    specs = {r: _spec(t) for r, t in tags.items() if "mlflow.kerastudy.spec" in t}
-    ended = Counter(specs[r].number for r, t in trials.items() if t["kerastudy.state"] in FINISHED)
-    if sorted(ended.elements()) != list(range(description.trials)):
-        yield f"trials with a result: {sorted(ended.elements())}"
-    for (number, attempt), count in Counter(
-        (specs[r].number, specs[r].attempt) for r in trials
-    ).items():
-        if count > 1:
-            yield f"attempt {attempt} at trial {number} has {count} runs"
-    for run_id, spec in specs.items():
-        state, steps = tags[run_id]["kerastudy.state"], [step for step, _ in curves[run_id]]
-        if steps != list(range(1, len(steps) + 1)):
-            yield f"trial {spec.number} ({state}) has epochs {steps}"
-        combined = run_id in trials and description.trainings > 1
-        wrong = [s for s, value in curves[run_id] if not combined and value != loss(spec, s)]
-        if wrong:
-            yield f"trial {spec.number} ({state}) has other values in epochs {wrong}"
-        whole = state == "complete" and (not combined or not description.folds)
-        if whole and len(steps) != spec.epochs:
-            yield f"trial {spec.number} is complete, after {len(steps)} epochs"
-
-
-def _spec(tags: dict[str, str]) -> TrialSpec:
-    from tracking.tags import join_text
-
-    text = join_text(tags, "mlflow.kerastudy.spec")
-    assert text is not None
-    return TrialSpec.from_json(text)
-
-
-def attempts_of(root: Path) -> dict[str, int]:
-    """Returns how many runs have no result, as something failed."""
-    with contextlib.closing(sqlite3.connect(root / "mlflow.db")) as database:
-        found = database.execute(
-            "SELECT count(*) FROM tags WHERE key = 'kerastudy.state' AND value = 'interrupted'"
-        ).fetchone()[0]
-    return {"interrupted trainings": found}
 
 
 def prepare(folder: Path) -> None:
