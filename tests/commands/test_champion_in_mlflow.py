@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import mlflow
 import numpy as np
 import pytest
 from command_line import Launched, kerastudy_here, run
+from suite import exhaustive_but
 
 from kerastudy import datasets
 from tracking.history.study_history import read_study
 from tracking.history.validation_predictions import read_validation_predictions
 from tracking.store.folder import open_store
 
-# Plain MLflow, as a user's program would have it: nothing of kerastudy's.
+# Plain MLflow, as a user's program would have it.
 EVALUATE = """
 import json, sys
 import mlflow, mlflow.keras
@@ -33,7 +39,7 @@ print(json.dumps({
     "scores": scores,
     "inputs": info.signature.inputs.to_dict(),
     "outputs": info.signature.outputs.to_dict(),
-    "folders": [path for path in sys.modules if path.startswith("kerastudy")],
+    "ours": "kerastudy" in sys.modules,
 }))
 """
 
@@ -50,21 +56,42 @@ def validation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def arguments(store: Path, validation: Path) -> list[str]:
+    return [f"sqlite:///{(store / 'mlflow.db').as_posix()}", "blobs", str(validation)]
+
+
 def evaluate(store: Path, validation: Path, cwd: Path) -> Any:
-    uri = f"sqlite:///{(store / 'mlflow.db').as_posix()}"
-    told = run([sys.executable, "-c", EVALUATE, uri, "blobs", str(validation)], cwd=cwd)
+    """In a new process, where nothing of kerastudy's is."""
+    command = [sys.executable, "-c", EVALUATE, *arguments(store, validation)]
+    told = run(command, cwd=cwd)
     assert told.code == 0, told.err
-    return json.loads(told.out.splitlines()[-1])
+    found = json.loads(told.out.splitlines()[-1])
+    assert not found["ours"]
+    return found
 
 
-def test_mlflow_loads_the_champion(launched: Launched, validation: Path, tmp_path: Path) -> None:
-    found = evaluate(launched.store, validation, tmp_path)
+def evaluate_here(store: Path, validation: Path, cwd: Path) -> Any:
+    before, printed = mlflow.get_tracking_uri(), io.StringIO()
+    argv = ["-c", *arguments(store, validation)]
+    try:
+        with patch.object(sys, "argv", argv), contextlib.redirect_stdout(printed):
+            exec(EVALUATE, {})
+    finally:
+        mlflow.set_tracking_uri(before)
+    return json.loads(printed.getvalue().splitlines()[-1])
+
+
+# That it needs nothing of kerastudy's, `end_to_end/test_own_layers` shows in a new process.
+@pytest.mark.parametrize("how", exhaustive_but([evaluate_here], [evaluate_here, evaluate]))
+def test_mlflow_loads_the_champion(
+    launched: Launched, validation: Path, tmp_path: Path, how: Callable[..., Any]
+) -> None:
+    found = how(launched.store, validation, tmp_path)
     best = launched.document["best"]
     assert found["scores"]["accuracy"] == best["value"]
     assert found["scores"]["loss"] == pytest.approx(best["metrics"]["val_loss"], rel=1e-6)
     assert found["inputs"][0]["tensor-spec"] == {"dtype": "float32", "shape": [-1, 4]}
     assert found["outputs"][0]["tensor-spec"] == {"dtype": "float32", "shape": [-1, 3]}
-    assert found["folders"] == []
 
 
 def test_the_record_has_what_the_champion_predicts(launched: Launched, validation: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sys
@@ -15,6 +16,8 @@ from doctored import launch
 from handmade import contents
 from user_commands import KERASTUDY, environment
 
+from search_spaces.errors import StoreError
+from studies.commands.trusting import check_trusted
 from tracking.store import trust
 
 
@@ -93,15 +96,30 @@ def test_of_a_store_of_an_earlier_version_the_owner_tells(
 def test_on_a_terminal_it_is_asked_once(store: Path, tmp_path: Path) -> None:
     of_ann(store)
     before = contents(store)
-    for answer, code in (("n", 2), ("y", 0)):
-        command = [*KERASTUDY, "doctor", "--fix", "--store", str(store)]
-        terminal = pexpect.spawn(
-            command[0], command[1:], cwd=tmp_path, env=environment(), timeout=120
-        )
-        terminal.expect_exact("Do you trust it?")
-        assert contents(store) == before
-        terminal.sendline(answer)
-        terminal.expect(pexpect.EOF)
-        terminal.close()
-        assert terminal.exitstatus == code
+    command = [*KERASTUDY, "doctor", "--fix", "--store", str(store)]
+    terminal = pexpect.spawn(command[0], command[1:], cwd=tmp_path, env=environment(), timeout=120)
+    terminal.expect_exact("Do you trust it?")
+    assert contents(store) == before
+    terminal.sendline("y")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
     assert trust.stranger(store) == ""
+
+
+class Terminal(io.StringIO):
+    """Standard input or error of a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_an_answer_of_no_runs_nothing(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    of_ann(store)
+    before, told = contents(store), Terminal()
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
+    monkeypatch.setattr(sys, "stderr", told)
+    with pytest.raises(StoreError, match="Nothing was run"):
+        check_trusted(store, False)
+    assert "Do you trust it?" in told.getvalue()
+    assert contents(store) == before and trust.stranger(store)
