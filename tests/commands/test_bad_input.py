@@ -197,7 +197,6 @@ class Case:
         text: The file's text instead, or empty.
         arguments: Of the command, beside the file.
         variable: After a colon in the target.
-        executor: Where it is loaded; both load it by the same code.
     """
 
     words: list[str]
@@ -205,15 +204,13 @@ class Case:
     text: str = ""
     arguments: list[str] = field(default_factory=list)
     variable: str = ""
-    executor: str = "in-process"
 
 
 NAN = "ks.datasets.arrays(np.where(np.arange(600).reshape(150, 4) == 9, np.nan, x), y)"
 CASES = {
     "does not parse": Case(["my_study.py", "does not parse", "line 2"], text="a = 1\nb = = 2\n"),
     "raises": Case(
-        ["my_study.py", "line 3", "ValueError: of mine"], text="\n\nraise ValueError('of mine')\n",
-        executor="worker",
+        ["my_study.py", "line 3", "ValueError: of mine"], text="\n\nraise ValueError('of mine')\n"
     ),
     "exits": Case(["my_study.py", "SystemExit"], text="import sys\nsys.exit(3)\n"),
     "lacks a module": Case(["no_such_module_here"], text="import no_such_module_here\n"),
@@ -287,14 +284,21 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_a_study_that(tmp_path: Path, name: str) -> None:
+# Of what a worker can't load, the executors' conformance tells in `studies/test_executors`.
+@pytest.mark.parametrize(
+    ("name", "executor"),
+    [
+        *((name, "in-process") for name in CASES),
+        pytest.param("raises", "worker", marks=pytest.mark.exhaustive),
+    ],
+)
+def test_a_study_that(tmp_path: Path, name: str, executor: str) -> None:
     case = CASES[name]
     file = write_study(tmp_path, **case.replaced)
     if case.text:
         file.write_text(case.text)
     target = f"my_study.py:{case.variable}" if case.variable else "my_study.py"
-    options = ["--executor", case.executor, *case.arguments]
+    options = ["--executor", executor, *case.arguments]
     told = kerastudy_here("launch", target, *options, cwd=tmp_path)
     check_refused(told, *case.words)
     left = {p for p in contents(tmp_path) if "__pycache__" not in p}
