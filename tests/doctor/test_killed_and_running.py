@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from damages import definition_cut, left_running, orphans
@@ -18,6 +20,8 @@ from studies.doctor.diagnosis import diagnose
 from tracking.store.folder import Store
 
 
+# What it leaves behind, `test_mending` makes by hand.
+@pytest.mark.exhaustive
 def test_a_killed_study_is_said_mended_and_goes_on(store: Store, undisturbed: list[tuple]) -> None:
     script = f"""
 import os, signal, sys
@@ -65,26 +69,50 @@ diagnose({store!r}, fix=True)
 """
 
 
+class StoppedError(BaseException):
+    """Raised where the process would be killed."""
+
+
+def test_stopped_while_it_mends_it_is_done_again(
+    store: Store, undisturbed: list[tuple], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orphans(store)
+    damaged = set(contents(store.root).values())
+    rename, left = os.rename, [2]
+
+    def stopping(*arguments: Any, **options: Any) -> None:
+        rename(*arguments, **options)
+        left[0] -= 1
+        if not left[0]:
+            raise StoppedError
+
+    with monkeypatch.context() as patch, pytest.raises(StoppedError):
+        patch.setattr(os, "rename", stopping)
+        diagnose(store.root, fix=True)
+    mend_all(store)
+    assert damaged <= set(contents(store.root).values()), "all of it is somewhere"
+    assert outcome(launch(store.root, trials=9)) == undisturbed
+
+
+def mend_all(store: Store) -> None:
+    assert diagnose(store.root).findings
+    assert diagnose(store.root, fix=True).left == []
+    assert diagnose(store.root).findings == ()
+
+
+# As the test above, whose process goes on.
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
-    ("damage", "what", "calls"),
-    [
-        pytest.param(definition_cut, "os.replace", 1, marks=pytest.mark.exhaustive),
-        (orphans, "os.rename", 2),
-    ],
+    ("damage", "what", "calls"), [(definition_cut, "os.replace", 1), (orphans, "os.rename", 2)]
 )
 def test_killed_while_it_mends_it_is_done_again(
     store: Store, undisturbed: list[tuple], damage: Callable[[Store], str], what: str, calls: int
 ) -> None:
     damage(store)
-    damaged = {digest for digest in contents(store.root).values()}
     path = [str(Path(__file__).parents[1] / "support")]
     script = KILLED.format(path=path, what=what, calls=calls, store=str(store.root))
     assert subprocess.run([sys.executable, "-c", script]).returncode == -signal.SIGKILL
-    assert diagnose(store.root).findings
-    assert diagnose(store.root, fix=True).left == []
-    assert diagnose(store.root).findings == ()
-    if damage is orphans:
-        assert damaged <= set(contents(store.root).values()), "all of it is somewhere"
+    mend_all(store)
     assert outcome(launch(store.root, trials=9)) == undisturbed
 
 
