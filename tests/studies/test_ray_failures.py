@@ -52,10 +52,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def launch(folder: Path, cluster: Any, *arguments: str) -> Launch:
+    """Launches the study on a cluster; None: on a Ray that starts with it."""
+    there = [] if cluster is None else ["--address", cluster.address]
     process = subprocess.Popen(
         [
-            *KERASTUDY,
-            *("launch", "study.py", "--executor", "ray", "--address", cluster.address, *USUAL),
+            *(*KERASTUDY, "launch", "study.py", "--executor", "ray", *there, *USUAL),
             *("--verify", "off", *arguments),
         ],
         cwd=folder,
@@ -118,6 +119,23 @@ def test_the_driver_is_killed(folder: Path, cluster: Any, expected: Any) -> None
     check(folder, expected)
 
 
+def test_without_a_cluster_ray_starts_and_ends_with_the_launch(folder: Path, expected: Any) -> None:
+    """However that ends. Ray says nothing."""
+    running = launch(folder, None)
+    assert running.wait_until(lambda: running.begun and running.ended >= 3)
+    started = psutil.Process(running.process.pid).children(recursive=True)
+    assert any("raylet" in each.name() for each in started)
+    running.process.kill()
+    running.end()
+    _, alive = psutil.wait_procs(started, timeout=60)
+    assert not alive
+    again = launch(folder, None)
+    assert again.end() == 0, again.lines
+    shown = ("trial ", "study ", "loading ", "starting Ray", "2 workers of 1 thread", "finishing")
+    assert not [line for line in again.lines if line and not line.startswith(shown)]
+    check(folder, expected)
+
+
 def test_a_node_that_joins_is_used(folder: Path, cluster: Any) -> None:
     """Four workers of which three have a place say what they wait for, until a node joins."""
     running = launch(folder, cluster, "--workers", "4")
@@ -136,7 +154,7 @@ def test_without_the_files_of_the_driver(tmp_path: Path, cluster: Any, expected:
     (code / "parts").mkdir(parents=True)
     (code / "parts" / "numbers.py").write_text("MOST = 8\n", encoding="utf-8")
     text = STUDY_FILE.replace("ks.units(4, 8)", "ks.units(4, MOST)")
-    text = text.replace("import kerastudy", "from parts.numbers import MOST\nimport kerastudy")
+    text = text.replace("import time\n", "import time; from parts.numbers import MOST\n")
     (code / "study.py").write_text(text, encoding="utf-8")
     script = (
         "import os, sys\n"
@@ -161,7 +179,8 @@ def test_without_the_files_of_the_driver(tmp_path: Path, cluster: Any, expected:
     )
     assert done.returncode == 0, done.stderr
     found = study_record.read_record(tmp_path / "store", NAME)
-    assert not unlike(expected["trials"], found["trials"])
+    differing = unlike(expected["trials"], found["trials"])
+    assert not [each for each in differing if "code_digest" not in each]
 
 
 def test_the_head_is_gone(folder: Path, expected: Any) -> None:

@@ -49,6 +49,10 @@ class Watch:
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
 
+    def want(self, wanted: Mapping[str, float]) -> None:
+        """Takes the resources of a worker, once the study's threads are known."""
+        self._wanted, self.room = wanted, self._cluster.room(wanted)
+
     def close(self) -> None:
         """Ends it."""
         self._over.set()

@@ -186,10 +186,15 @@ class RayWorkers:
             self.pool = self._start_pool(len(self.pool))
             self.load()
         description = self.pool.description
+        wanted = self._cluster.resources(description.threads)
+        self._room = self._cluster.room(wanted)
+        assert self.pool.watch is not None, "it was started with the pool"
+        self.pool.watch.want(wanted)
         if self._asked is None:
             left = (description.trials - finished) * description.folds_together
             self._most = max(1, min(self._most, left))
-            self.pool.resize(min(len(self.pool), self._most), self._start_worker)
+            fit = max(1, min(self._most, self._room))
+            self.pool.resize(min(len(self.pool), fit), self._start_worker)
         self._on_output(self._described(description))
         self.pool.grow = self._grow
 
