@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import keras
 import numpy as np
+import optuna
 import pytest
 from suite import exhaustive_but
 from user_commands import environment, kerastudy_here
@@ -57,10 +62,23 @@ def history(folder: Path, name: str) -> Any:
     return ks.read_study(name, store=folder / "kerastudy-store")
 
 
-def test_plain_keras_and_optuna_return_the_same_values(folder: Path) -> None:
-    studies = ["diabetes_folds", "texture"]
-    trials = [(name, history(folder, name).trials[-1]) for name in studies]
-    asked = [(name, dict(trial.params), trial.spec.seed) for name, trial in trials]
+Asked = list[tuple[str, dict[str, Any], int]]
+
+
+def judged_here(folder: Path, asked: Asked) -> list[float]:
+    with (
+        patch.object(optuna.Study, "optimize", lambda *arguments, **keywords: None),
+        patch.object(optuna.Study, "best_params", {}),
+    ):
+        found = []
+        for name, params, seed in asked:
+            objective = runpy.run_path(str(folder / f"{name}.py"))["objective"]
+            keras.utils.set_random_seed(seed)
+            found.append(float(objective(optuna.trial.FixedTrial(params))))
+        return found
+
+
+def judged_elsewhere(folder: Path, asked: Asked) -> list[float]:
     judged = subprocess.run(
         [sys.executable, "-c", JUDGE],
         cwd=folder,
@@ -70,7 +88,19 @@ def test_plain_keras_and_optuna_return_the_same_values(folder: Path) -> None:
         text=True,
         check=True,
     )
-    assert json.loads(judged.stdout.splitlines()[-1]) == [trial.value for _, trial in trials]
+    found: list[float] = json.loads(judged.stdout.splitlines()[-1])
+    return found
+
+
+# What a fresh process makes of a trial is below.
+@pytest.mark.parametrize("judged", exhaustive_but([judged_here], [judged_here, judged_elsewhere]))
+def test_plain_keras_and_optuna_return_the_same_values(
+    folder: Path, judged: Callable[[Path, Asked], list[float]]
+) -> None:
+    studies = ["diabetes_folds", "texture"]
+    trials = [(name, history(folder, name).trials[-1]) for name in studies]
+    asked = [(name, dict(trial.params), trial.spec.seed) for name, trial in trials]
+    assert judged(folder, asked) == [trial.value for _, trial in trials]
 
 
 def test_the_directions_are_those_of_the_scripts(folder: Path) -> None:
