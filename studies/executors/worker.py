@@ -178,6 +178,10 @@ class WorkerExecutor(LoadedByWorkers):
             with contextlib.suppress(WorkerError):
                 self._start_next()
 
+    def withdraw(self) -> None:
+        """Takes back a trial that waits; see `waits`."""
+        self._waiting.clear()
+
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
         """See `Executor`. It does not wait for the replacement of a dead process."""
         if self._is_loading:

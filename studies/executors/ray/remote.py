@@ -48,6 +48,10 @@ class RemoteProcess:
         self._closed = False
         self._asked: TrialTask | SaveChampion | None = None
         self._epoch = 0
+        # The last epoch after which a state has come, as far as is known.
+        self.saved = 0
+        # Files that wait for `release`; None: they are written at once.
+        self._held: dict[str, bytes] | None = None
         self.node = self.node_id = ""
         self._actor = start()
         self._ask()
@@ -80,7 +84,7 @@ class RemoteProcess:
         if self._closed:
             raise WorkerError("the worker on the cluster has ended", killed=True)
         if isinstance(message, TrialTask | SaveChampion):
-            self._asked, self._epoch = message, 0
+            self._asked, self._epoch, self.saved, self._held = message, 0, 0, None
         self._actor.send.remote(packed(message))
 
     def receive(self) -> Any:
@@ -95,8 +99,7 @@ class RemoteProcess:
                 self._close()
                 raise message
             if isinstance(message, Written):
-                if isinstance(self._asked, TrialTask):
-                    put(message, self._asked)
+                self._take_files(message)
             elif isinstance(message, SavedModel):
                 assert isinstance(self._asked, SaveChampion), "it answers that"
                 return put_model(message, self._asked)
@@ -106,6 +109,26 @@ class RemoteProcess:
     def tell(self, message: LoadData | DataThere) -> None:
         """See `Member`."""
         self._actor.data.remote(message)
+
+    def takes_files_alone(self) -> bool:
+        """Writes files that have come; returns whether no message has come with them.
+
+        They may come long before the next message, for which other workers must not wait.
+        """
+        while self._messages and isinstance(self._messages[0], Written):
+            self._arrived.recv_bytes()
+            self._take_files(self._messages.popleft())  # type: ignore[arg-type]
+        return not (self._messages or self._closed)
+
+    def hold(self) -> None:
+        """Keeps the files that the training writes, as another worker's training counts."""
+        self._held = {}
+
+    def release(self, task: TrialTask) -> None:
+        """Writes the files that were kept, and from now on all."""
+        held, self._held = self._held, None
+        if held:
+            put(Written(held), task)
 
     def lose(self, error: WorkerError) -> None:
         """Gives it up, as if its process had ended."""
@@ -135,6 +158,15 @@ class RemoteProcess:
             ray.kill(self._actor)
         self._close()
         self._arrived.close()
+
+    def _take_files(self, written: Written) -> None:
+        """Writes files of the present training, or keeps them."""
+        if self._held is not None:
+            self._held.update(written.files)
+        elif isinstance(self._asked, TrialTask):
+            put(written, self._asked)
+            if "state" in written.files:
+                self.saved = self._epoch
 
     def _ask(self) -> None:
         """Asks the actor for its next messages."""
@@ -197,6 +229,7 @@ class RemoteProcess:
         if isinstance(message, TrialResult):
             self._asked = None
             return False
-        late = message.epoch <= self._epoch
+        # A HyperModel's own `fit` reports its last epoch once more, with its outcome.
+        late = message.epoch < self._epoch
         self._epoch = max(self._epoch, message.epoch)
         return late
