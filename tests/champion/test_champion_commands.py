@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from exact_training import taken
 from kinds_study import Kinds
-from recorded_here import recorded_here
 from user_commands import as_json
 
 import kerastudy as ks
@@ -72,9 +71,7 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     best, worst = kinds.trials[0]["trial"], kinds.trials[-1]["trial"]
     before = models(kinds, "champion").get_weights()
     options = ("--trial", str(worst), "--reason", "it is small", "--refit", "--json")
-    with recorded_here():
-        promoted = kinds.run("promote", "kinds", *options)
-    found = as_json(promoted)
+    found = as_json(kinds.run("promote", "kinds", *options))
     assert (found["champion"], found["refit"]) == ("models:/kinds@champion", "models:/kinds@refit")
     store = open_store(kinds.store)
     assert store is not None

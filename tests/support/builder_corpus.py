@@ -39,8 +39,12 @@ def launch(file: Path, engine: str, store: Path, trials: int) -> StudyHistory:
 
 @cache
 def session(style: str) -> Session:
-    """A style's study, loaded and traced once for all engines."""
-    return _open(style, None)
+    """A style's study, loaded and traced once for all engines.
+
+    A fit of its own then trains a few samples, which costs seconds if TensorFlow traces it.
+    """
+    with without_tracing():
+        return _open(style, None)
 
 
 def run(
@@ -73,11 +77,12 @@ def run(
 @contextlib.contextmanager
 def without_tracing() -> Iterator[None]:
     """TensorFlow runs functions as they are: most of a small trial's time goes for tracing them."""
+    before = tf.config.functions_run_eagerly()
     _run_eagerly(True)
     try:
         yield
     finally:
-        _run_eagerly(False)
+        _run_eagerly(before)
 
 
 def _run_eagerly(eagerly: bool) -> None:
