@@ -5,6 +5,7 @@
 | `main` | the command `kerastudy`, and how it prints errors |
 | `new` | writes a study file to start from |
 | `launch`, `reproduce` | commands that run trials |
+| `launch_settings` | what the options of `launch` mean |
 | `confirm` | the best trials again, under new seeds, and the test part |
 | `evaluate`, `promote`, `predict` | the champion: on the test part, another one, its predictions |
 | `list_studies`, `show`, `report`, `compare`, `ui` | commands that look at them |

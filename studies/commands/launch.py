@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -228,6 +227,7 @@ def launch_command(
             "of the catalog: kerastudy list --catalog."
         )
     from search_spaces.tailoring import Tailoring
+    from studies.commands.launch_settings import overrides_of, ray_options, seconds_of, targets_of
     from studies.commands.output import definition_document, print_json, study_document
     from studies.commands.texts.definition_text import definition_text
     from studies.commands.texts.study_text import study_text, verdict_text
@@ -248,16 +248,16 @@ def launch_command(
         any_hardware=any_hardware,
         progress=not quiet,
         report=report,
-        ray=_ray(executor, address, cpus_per_trial, gpus_per_trial),
+        ray=ray_options(executor, address, cpus_per_trial, gpus_per_trial),
     )
-    overrides = _overrides(settings, keep, start_with)
-    target_value, column = _targets(targets, data)
+    overrides = overrides_of(settings, keep, start_with)
+    target_value, column = targets_of(targets, data)
     if target_value is not None:
         check_target(target_value)
         overrides["target"] = target_value
     for name, text in (("timeout", timeout), ("trial_timeout", trial_timeout)):
         if text is not None:
-            overrides[name] = _seconds(name.replace("_", "-"), text)
+            overrides[name] = seconds_of(name.replace("_", "-"), text)
     tailoring = Tailoring.from_arguments(only, fix, ranges)
     if not tailoring.empty:
         overrides["tailoring"] = tailoring
@@ -287,130 +287,6 @@ def launch_command(
         print_json(study_document(history))
     else:
         tell(verdict_text(history) if quiet else study_text(history))
-
-
-def _ray(executor: str | None, address: str | None, cpus: float | None, gpus: float | None) -> Any:
-    """Returns the options of a Ray cluster; None if there are none."""
-    from search_spaces.errors import StudyError
-    from studies.executors.ray import RayOptions
-
-    if executor != "ray" and (address, cpus, gpus) == (None, None, None):
-        return None
-    if executor != "ray":
-        raise StudyError(
-            "--address, --cpus-per-trial and --gpus-per-trial are those of a Ray cluster. Add "
-            "--executor ray, or leave them out."
-        )
-    return RayOptions(address=address, cpus_per_trial=cpus, gpus_per_trial=gpus)
-
-
-def _targets(given: tuple[str, ...], data: Path | None) -> tuple[float | None, str]:
-    """Returns the value of the objective, and the column to predict."""
-    from search_spaces.errors import StudyError
-    from studies.data.replacing import is_table
-
-    value, column = None, ""
-    for text in given:
-        try:
-            value = float(text)
-        except ValueError:
-            column = text
-    if len(given) > (value is not None) + bool(column):
-        raise StudyError(
-            "--target takes a value of the objective, such as 0.99, and with --data the column to "
-            f"predict, once each. Received: {', '.join(given)}."
-        )
-    if column and (data is None or not is_table(str(data))):
-        raise StudyError(
-            f"--target {column!r} is no value of the objective, such as 0.99. It names the column "
-            "to predict only with --data and a csv or parquet file."
-        )
-    return value, column
-
-
-def _overrides(
-    settings: dict[str, Any], keep: str | None, start_with: Path | None
-) -> dict[str, Any]:
-    from studies.definition.engine_options import parse_option
-    from studies.definition.settings import check_count, check_engine, check_pruner, check_trainer
-    from studies.known.import_study import known_from_text
-    from tracking.store.names import check_study_name
-
-    overrides = {name: value for name, value in settings.items() if value is not None}
-    if "folds" in overrides:
-        overrides["cross_validation"] = overrides.pop("folds")
-    known = overrides.pop("known", ())
-    if known:
-        overrides["known"] = tuple(map(known_from_text, known))
-    for name in ("engine_options", "pruner_options"):
-        given = overrides.pop(name, ())
-        if given:
-            overrides[name] = dict(map(parse_option, given))
-    for name in ("trials", "epochs", "batch_size", "repeats", "patience"):
-        if name in overrides:
-            check_count(name.replace("_", "-"), overrides[name])
-    for name, check in (
-        ("engine", check_engine),
-        ("pruner", check_pruner),
-        ("trainer", check_trainer),
-        ("name", check_study_name),
-    ):
-        if name in overrides:
-            overrides[name] = check(overrides[name])
-    if keep is not None:
-        overrides["keep"] = _keep(keep)
-    if start_with is not None:
-        overrides["initial"] = _read_values(start_with)
-    return overrides
-
-
-def _seconds(name: str, text: str) -> float:
-    from search_spaces.errors import StudyError
-
-    try:
-        seconds = float(text)
-    except ValueError:
-        # A dependency of MLflow, which the launch needs anyway.
-        import pandas as pd
-
-        try:
-            seconds = pd.Timedelta(text).total_seconds()
-        except ValueError:
-            seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise StudyError(
-            f"--{name} takes a time above 0, in seconds or such as 90s, 30m or 1h30m. "
-            f"Received: {text!r}."
-        )
-    return seconds
-
-
-def _keep(text: str) -> int | None:
-    from search_spaces.errors import StudyError
-
-    if text == "all":
-        return None
-    if text.isdigit() and int(text) >= 1:
-        return int(text)
-    raise StudyError(f"--keep takes a whole number of at least 1, or all. Received: {text!r}.")
-
-
-def _read_values(path: Path) -> list[dict[str, Any]]:
-    import json
-
-    from search_spaces.errors import StudyError
-
-    try:
-        content = json.loads(path.expanduser().read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StudyError(f"--start-with {str(path)!r} cannot be read: {error}") from None
-    values = content if isinstance(content, list) else [content]
-    if not values or not all(isinstance(each, dict) for each in values):
-        raise StudyError(
-            f"--start-with {str(path)!r} must hold values by name, such as "
-            f'{{"learning_rate": 0.01}}, or a list of such. Received: {content!r:.200}'
-        )
-    return values
 
 
 def _command_line() -> str:

@@ -1,0 +1,135 @@
+"""What the options of ``kerastudy launch`` mean: checked, and as a study takes them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+
+def ray_options(
+    executor: str | None, address: str | None, cpus: float | None, gpus: float | None
+) -> Any:
+    """Returns the options of a Ray cluster; None if there are none."""
+    from search_spaces.errors import StudyError
+    from studies.executors.ray import RayOptions
+
+    if executor != "ray" and (address, cpus, gpus) == (None, None, None):
+        return None
+    if executor != "ray":
+        raise StudyError(
+            "--address, --cpus-per-trial and --gpus-per-trial are those of a Ray cluster. Add "
+            "--executor ray, or leave them out."
+        )
+    return RayOptions(address=address, cpus_per_trial=cpus, gpus_per_trial=gpus)
+
+
+def targets_of(given: tuple[str, ...], data: Path | None) -> tuple[float | None, str]:
+    """Returns the value of the objective, and the column to predict."""
+    from search_spaces.errors import StudyError
+    from studies.data.replacing import is_table
+
+    value, column = None, ""
+    for text in given:
+        try:
+            value = float(text)
+        except ValueError:
+            column = text
+    if len(given) > (value is not None) + bool(column):
+        raise StudyError(
+            "--target takes a value of the objective, such as 0.99, and with --data the column to "
+            f"predict, once each. Received: {', '.join(given)}."
+        )
+    if column and (data is None or not is_table(str(data))):
+        raise StudyError(
+            f"--target {column!r} is no value of the objective, such as 0.99. It names the column "
+            "to predict only with --data and a csv or parquet file."
+        )
+    return value, column
+
+
+def overrides_of(
+    settings: dict[str, Any], keep: str | None, start_with: Path | None
+) -> dict[str, Any]:
+    """Returns the settings to replace, by name. Raises StudyError where one can't be."""
+    from studies.definition.engine_options import parse_option
+    from studies.definition.settings import check_count, check_engine, check_pruner, check_trainer
+    from studies.known.import_study import known_from_text
+    from tracking.store.names import check_study_name
+
+    overrides = {name: value for name, value in settings.items() if value is not None}
+    if "folds" in overrides:
+        overrides["cross_validation"] = overrides.pop("folds")
+    known = overrides.pop("known", ())
+    if known:
+        overrides["known"] = tuple(map(known_from_text, known))
+    for name in ("engine_options", "pruner_options"):
+        given = overrides.pop(name, ())
+        if given:
+            overrides[name] = dict(map(parse_option, given))
+    for name in ("trials", "epochs", "batch_size", "repeats", "patience"):
+        if name in overrides:
+            check_count(name.replace("_", "-"), overrides[name])
+    for name, check in (
+        ("engine", check_engine),
+        ("pruner", check_pruner),
+        ("trainer", check_trainer),
+        ("name", check_study_name),
+    ):
+        if name in overrides:
+            overrides[name] = check(overrides[name])
+    if keep is not None:
+        overrides["keep"] = _keep(keep)
+    if start_with is not None:
+        overrides["initial"] = _read_values(start_with)
+    return overrides
+
+
+def seconds_of(name: str, text: str) -> float:
+    """Returns the seconds of a time such as 1h30m. Raises StudyError if it is none."""
+    from search_spaces.errors import StudyError
+
+    try:
+        seconds = float(text)
+    except ValueError:
+        # A dependency of MLflow, which the launch needs anyway.
+        import pandas as pd
+
+        try:
+            seconds = pd.Timedelta(text).total_seconds()
+        except ValueError:
+            seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise StudyError(
+            f"--{name} takes a time above 0, in seconds or such as 90s, 30m or 1h30m. "
+            f"Received: {text!r}."
+        )
+    return seconds
+
+
+def _keep(text: str) -> int | None:
+    from search_spaces.errors import StudyError
+
+    if text == "all":
+        return None
+    if text.isdigit() and int(text) >= 1:
+        return int(text)
+    raise StudyError(f"--keep takes a whole number of at least 1, or all. Received: {text!r}.")
+
+
+def _read_values(path: Path) -> list[dict[str, Any]]:
+    import json
+
+    from search_spaces.errors import StudyError
+
+    try:
+        content = json.loads(path.expanduser().read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StudyError(f"--start-with {str(path)!r} cannot be read: {error}") from None
+    values = content if isinstance(content, list) else [content]
+    if not values or not all(isinstance(each, dict) for each in values):
+        raise StudyError(
+            f"--start-with {str(path)!r} must hold values by name, such as "
+            f'{{"learning_rate": 0.01}}, or a list of such. Received: {content!r:.200}'
+        )
+    return values
