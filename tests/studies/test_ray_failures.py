@@ -127,7 +127,8 @@ def test_without_a_cluster_ray_starts_and_ends_with_the_launch(folder: Path, exp
     assert any("raylet" in each.name() for each in started)
     running.process.kill()
     running.end()
-    _, alive = psutil.wait_procs(started, timeout=60)
+    # Agents of Ray look five times for its other processes, a minute and a half in all.
+    _, alive = psutil.wait_procs(started, timeout=180)
     assert not alive
     again = launch(folder, None)
     assert again.end() == 0, again.lines
@@ -193,7 +194,7 @@ def test_the_head_is_gone(folder: Path, expected: Any) -> None:
                 os.kill(each.process.pid, signal.SIGKILL)
         assert running.end() == 2
         assert "does not answer any more" in running.lines[-1], running.lines
-        assert not [line for line in running.lines if "Traceback" in line]
+        assert not [line for line in running.lines if "Traceback" in line], running.lines
     kerastudy(folder, "launch", "study.py", *USUAL, "--verify", "off")
     check(folder, expected)
     shutil.rmtree(folder / "store")

@@ -103,6 +103,8 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
     # Before it is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # A call that comes after the end would connect again, and wait for a head that may be gone.
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     import ray
 
     if ray.is_initialized():

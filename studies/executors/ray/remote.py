@@ -200,7 +200,11 @@ class RemoteProcess:
             else:
                 self._put(item)
         if not self._closed:
-            self._ask()
+            try:
+                self._ask()
+            except Exception as error:
+                # Ray has shut down since.
+                self._put(self._why_lost(error, self.node))
 
     def _put(self, message: object) -> None:
         with self._changing, contextlib.suppress(OSError):
