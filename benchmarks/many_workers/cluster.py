@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.many_workers.attempts import Attempts
 from search_spaces import SearchSpace
-from search_spaces.errors import StudyError
+from search_spaces.errors import StudyError, WorkerError
 from studies.executors.executor import Handler
 from tracking.records import (
     BestEpoch,
@@ -351,8 +351,8 @@ class SimulatedCluster:
         if self._attempts.end(training.spec):
             self.figures.lost += 1
             with self._driver():
-                reason = "the worker does not answer"
-                handler.on_lost(training.spec, reason, machine_gone=machine_gone)
+                error = WorkerError("the worker does not answer", machine_gone=machine_gone)
+                handler.on_lost(training.spec, error)
 
     def _lose_node(self, handler: Handler) -> None:
         """Loses all workers of a node."""

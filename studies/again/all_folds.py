@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
-from search_spaces.errors import StudyError
+from search_spaces.errors import StudyError, WorkerError
 from studies.executors.executor import Executor
 from studies.progress import Progress
 from tracking.history.study_history import StudyHistory
@@ -93,17 +93,11 @@ class AllFolds:
         """See `Handler.on_result`."""
         self._result = result
 
-    def on_lost(
-        self,
-        spec: TrialSpec,
-        reason: str,
-        out_of_memory: bool = False,
-        machine_gone: bool = False,
-    ) -> None:
+    def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
         """See `Handler.on_lost`."""
-        self._lost = reason
+        self._lost = str(error)
         # A machine that is gone is not the trial's fault.
-        self._losses += not machine_gone
+        self._losses += not error.machine_gone
 
     def _begin(self, executor: Executor, spec: TrialSpec) -> None:
         files, space = self._runs.files, self._history.description.space

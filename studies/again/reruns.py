@@ -183,15 +183,9 @@ class Rerun:
         """See `Handler.on_result`."""
         self.result = result
 
-    def on_lost(
-        self,
-        spec: TrialSpec,
-        reason: str,
-        out_of_memory: bool = False,
-        machine_gone: bool = False,
-    ) -> None:
+    def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
         """See `Handler.on_lost`."""
-        raise WorkerError(f"Trial {spec.number} could not be run again: {reason}.")
+        raise WorkerError(f"Trial {spec.number} could not be run again: {error}.")
 
 
 def unsound_checkpoints(history: StudyHistory, trial: EndedTrial) -> Iterator[tuple[int, str]]:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
+from search_spaces.errors import WorkerError
 from studies.again.part_scores import PartScores, scores_in_worker
 from studies.again.reruns import Rerun, validated_trainings
 from studies.confirming.executors import AnyExecutor
@@ -97,14 +98,9 @@ class _Rescoring:
         self._reruns[result.number, result.repeat].on_result(result)
         self._progress.trial_ended(result, None)
 
-    def on_lost(
-        self,
-        spec: TrialSpec,
-        reason: str,
-        out_of_memory: bool = False,
-        machine_gone: bool = False,
-    ) -> None:
+    def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
         """See `Handler.on_lost`. It has no scores then."""
+        reason = str(error)
         self.on_result(TrialResult(spec.number, "infeasible", reason=reason, repeat=spec.repeat))
 
     def _weights(self, spec: TrialSpec) -> Path:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from search_spaces.errors import StudyError
+from search_spaces.errors import StudyError, WorkerError
 from studies.again.part_scores import Part, PartScores, scores_in_worker
 from studies.confirming.executors import AnyExecutor
 from studies.confirming.plan import DEFAULTS, Plan, Training
@@ -242,24 +242,18 @@ class Trainings:
         running = self._running.pop(result.number)
         self._record(running, result)
 
-    def on_lost(
-        self,
-        spec: TrialSpec,
-        reason: str,
-        out_of_memory: bool = False,
-        machine_gone: bool = False,
-    ) -> None:
+    def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
         """See `Handler.on_lost`."""
         running = self._running.pop(spec.number)
         training = running.training
         # A machine that is gone is not the training's fault.
-        losses = self._losses.get(training.identity, 0) + (not machine_gone)
+        losses = self._losses.get(training.identity, 0) + (not error.machine_gone)
         self._losses[training.identity] = losses
-        self._progress.say(f"{training.name}: {reason}")
-        if out_of_memory:
+        self._progress.say(f"{training.name}: {error}")
+        if error.out_of_memory:
             self._most = 1
         if losses >= _ATTEMPTS:
-            reason = f"{_ATTEMPTS} attempts, and in each {reason}"
+            reason = f"{_ATTEMPTS} attempts, and in each {error}"
             self._record(running, TrialResult(spec.number, "infeasible", reason=reason))
             return
         self._progress.trial_gone(spec.number)

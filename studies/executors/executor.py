@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from search_spaces import SearchSpace
+from search_spaces.errors import WorkerError
 from tracking.records import (
     Decision,
     EpochResult,
@@ -28,20 +29,12 @@ class Handler(Protocol):
         """Takes a trial's result."""
         ...
 
-    def on_lost(
-        self,
-        spec: TrialSpec,
-        reason: str,
-        out_of_memory: bool = False,
-        machine_gone: bool = False,
-    ) -> None:
+    def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
         """Takes a trial whose process ended by itself, without a result.
 
         Args:
             spec: The trial.
-            reason: How it ended.
-            out_of_memory: Whether it was for lack of memory.
-            machine_gone: Whether its machine is gone, which is not the trial's fault.
+            error: How it ended, and why.
         """
         ...
 

@@ -67,7 +67,7 @@ class LocalWorkers:
         suited = suited_workers(self._machine, trials=trials, threads=threads or 1)
         self._count = self._asked or suited
         # This process has its own work at first. If it has no core for that, the last worker starts
-        # # later, so that the first trial begins earlier.
+        # later, so that the first trial begins earlier.
         self.pool = self._start_pool(min(self._count, max(1, self._machine.cores - 1)))
 
     def start_all(self) -> None:

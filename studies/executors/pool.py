@@ -126,7 +126,7 @@ class WorkerPool(LoadedByWorkers):
             self._do_without(worker, error)
             # The trial that it should have run as a replacement.
             for spec in worker.delayed:
-                handler.on_lost(spec, str(error), error.out_of_memory, error.machine_gone)
+                handler.on_lost(spec, error)
         self._check_alike(worker)
 
     def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:

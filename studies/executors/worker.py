@@ -199,7 +199,7 @@ class WorkerExecutor(LoadedByWorkers):
             lost, self._running = self._running, None
             self._restart()
             if lost is not None:
-                handler.on_lost(lost, str(error), error.out_of_memory, error.machine_gone)
+                handler.on_lost(lost, error)
             return
         self._running = None
         if isinstance(message, Failed):

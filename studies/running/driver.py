@@ -182,15 +182,9 @@ class Driver:
                 self._progress.epoch_ended(epoch)
         return None
 
-    def on_lost(
-        self,
-        spec: TrialSpec,
-        reason: str,
-        out_of_memory: bool = False,
-        machine_gone: bool = False,
-    ) -> None:
+    def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
         """See `Handler.on_lost`."""
-        number = spec.number
+        number, reason = spec.number, str(error)
         running = self._trials.running[number]
         hung, cut = self._time_limit.has_cut(number), self._time_limit.reason(number)
         if hung:
@@ -203,11 +197,11 @@ class Driver:
             return
         was_alone = self._trials.was_alone(number)
         # A trial that loses its machine again and again is not the cause.
-        losses = running.trial.losses + (not machine_gone)
-        if losses < _ATTEMPTS and not (out_of_memory and was_alone):
-            how = "; it is tried once more, alone" if out_of_memory else ""
+        losses = running.trial.losses + (not error.machine_gone)
+        if losses < _ATTEMPTS and not (error.out_of_memory and was_alone):
+            how = "; it is tried once more, alone" if error.out_of_memory else ""
             self._progress.say(f"trial {number}: {reason}{how}")
-            running.flight.lose(spec.repeat, out_of_memory, machine_gone)
+            running.flight.lose(spec.repeat, error)
             self._losing[number] = running
             return
         self._progress.say(f"trial {number}: {reason}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from search_spaces.errors import WorkerError
 from tracking.records import EpochResult, TrialResult, TrialSpec
 
 
@@ -53,12 +54,12 @@ class InFlight:
         self.running.discard(result.repeat)
         self._results[result.repeat] = result
 
-    def lose(self, training: int, out_of_memory: bool, machine_gone: bool) -> None:
+    def lose(self, training: int, error: WorkerError) -> None:
         """Takes a training whose process died."""
         self.running.discard(training)
-        self.blamed = self.blamed or not machine_gone
+        self.blamed = self.blamed or not error.machine_gone
         self.lost = True
-        self.out_of_memory = self.out_of_memory or out_of_memory
+        self.out_of_memory = self.out_of_memory or error.out_of_memory
 
     def due(self, training: int) -> TrialResult | None:
         """Returns the result of the training whose turn it is, once; None if it must wait."""

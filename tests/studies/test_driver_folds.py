@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from scripted import ScriptedExecutor, describe, loss, read_checkpoint, run_study
 
+from search_spaces.errors import WorkerError
 from studies.definition.seeds import trial_seed
 from studies.executors.executor import Handler
 from studies.progress import NoProgress
@@ -247,7 +248,7 @@ class LosesMachines(ScriptedExecutor):
             super()._run(task, handler)
             return
         self.machines -= 1
-        handler.on_lost(task.spec, "its machine is gone", machine_gone=True)
+        handler.on_lost(task.spec, WorkerError("its machine is gone", machine_gone=True))
 
 
 def test_lost_machines_cost_a_study_no_champion(folder: Path) -> None:

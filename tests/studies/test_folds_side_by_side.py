@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from scripted import ScriptedExecutor, describe, run_study
 
+from search_spaces.errors import WorkerError
 from studies.executors.executor import Handler
 from studies.progress import NoProgress
 from tracking.history.curves import epoch_metrics
@@ -85,7 +86,7 @@ class Interleaved(ScriptedExecutor):
             self.dies.remove(place)
             self.trainings.remove(training)
             training.decisions.put("stop")
-            handler.on_lost(spec, "the worker process ended by signal 9")
+            handler.on_lost(spec, WorkerError("the worker process ended by signal 9", killed=True))
             return
         training.decisions.put(handler.on_epoch(*arguments))
 

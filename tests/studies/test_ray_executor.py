@@ -20,7 +20,8 @@ from studies.executors.in_process import InProcessExecutor
 from studies.executors.ray import RayOptions, parcel
 from studies.executors.ray.cluster import connected
 from studies.executors.ray.data import DataOnce, DataThere
-from studies.executors.ray.workers import RayPool, RayWorkers
+from studies.executors.ray.pool import RayPool
+from studies.executors.ray.workers import RayWorkers
 from studies.executors.session import Session
 from studies.launching.launch_options import LaunchOptions
 from studies.launching.run_study import run_study

@@ -17,7 +17,7 @@ import numpy as np
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from search_spaces.errors import StudyError
+from search_spaces.errors import StudyError, WorkerError
 from studies.executors.executor import Executor, Handler
 from studies.launching import run_study as running_studies
 from studies.launching.launch_options import LaunchOptions
@@ -185,11 +185,12 @@ class ScriptedExecutor:
         if spec.number in self.lost:
             self.lost.remove(spec.number)
             self._replacing = True
-            handler.on_lost(spec, "the worker process ended by signal 9")
+            handler.on_lost(spec, WorkerError("the worker process ended by signal 9", killed=True))
         elif spec.number in self.out_of_memory:
             self.out_of_memory.remove(spec.number)
             self._replacing = True
-            handler.on_lost(spec, "the worker process ran out of memory", True)
+            reason = "the worker process ran out of memory"
+            handler.on_lost(spec, WorkerError(reason, out_of_memory=True))
         elif spec.number in self.raises:
             raised = "NameError: modl (mine.py, line 3)"
             reason = f"the builder raised {raised}"

@@ -23,9 +23,9 @@ from studies.executors.pool import with_something_to_say
 from studies.executors.ray.carrying import Sent, Written
 from studies.executors.ray.data import DataOnce
 from studies.executors.ray.hosting import Begun
+from studies.executors.ray.pool import RayPool
 from studies.executors.ray.remote import RemoteProcess
 from studies.executors.ray.stragglers import Stragglers
-from studies.executors.ray.workers import RayPool
 from studies.executors.worker import WorkerExecutor
 from studies.user_code.loading import Target
 from tracking.records import (

@@ -11,7 +11,7 @@ from pathlib import Path
 from scripted import loss, write_checkpoint
 
 from search_spaces import SearchSpace
-from search_spaces.errors import StudyError
+from search_spaces.errors import StudyError, WorkerError
 from studies.executors.executor import Handler
 from tracking.records import (
     BestEpoch,
@@ -64,7 +64,9 @@ class SimulatedWorkers:
         if self.hangs(spec):
             if number in self.cuts:
                 del self._running[number]
-                handler.on_lost(spec, "the worker process ended by signal 9")
+                handler.on_lost(
+                    spec, WorkerError("the worker process ended by signal 9", killed=True)
+                )
             return
         self.before_epoch(spec, epoch)
         if self.infeasible(spec):

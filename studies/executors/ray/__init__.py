@@ -9,7 +9,8 @@ passes messages and files on. So all else is shared with local workers: `WorkerP
 |---|---|
 | `options` | what a launch says of the cluster |
 | `cluster` | the connection to the cluster, or a cluster on this machine |
-| `workers` | a launch's workers on the cluster, and their pool |
+| `workers` | a launch's workers on the cluster: their number and resources |
+| `pool` | the pool of them |
 | `stragglers` | begins trainings on slow nodes on a second worker |
 | `paces` | how long trainings take |
 | `watch` | looks after the cluster while a study runs |

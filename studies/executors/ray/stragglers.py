@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+from search_spaces.errors import WorkerError
 from studies.executors.executor import Handler
 from studies.executors.pool import with_something_to_say
 from studies.executors.ray.paces import Paces, Runner
@@ -250,16 +251,10 @@ class _Once:
         """See `Handler`."""
         self._stragglers.take_result(self._worker, result, self._handler)
 
-    def on_lost(
-        self,
-        spec: TrialSpec,
-        reason: str,
-        out_of_memory: bool = False,
-        machine_gone: bool = False,
-    ) -> None:
+    def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
         """See `Handler`."""
-        if self._stragglers.take_loss(self._worker, reason):
-            self._handler.on_lost(spec, reason, out_of_memory, machine_gone)
+        if self._stragglers.take_loss(self._worker, str(error)):
+            self._handler.on_lost(spec, error)
 
 
 def _lead(training: _Training, worker: WorkerExecutor) -> None:

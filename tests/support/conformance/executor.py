@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from search_spaces.errors import StudyError
+from search_spaces.errors import StudyError, WorkerError
 from studies.executors.executor import Executor
 from tracking.records import Decision, EpochResult, TrainerName, TrialResult, TrialSpec, TrialTask
 
@@ -87,15 +87,9 @@ class Collecting:
     def on_result(self, result: TrialResult) -> None:
         self.results.append(result)
 
-    def on_lost(
-        self,
-        spec: TrialSpec,
-        reason: str,
-        out_of_memory: bool = False,
-        machine_gone: bool = False,
-    ) -> None:
-        self.lost.append((spec.number, reason))
-        self.out_of_memory = out_of_memory
+    def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
+        self.lost.append((spec.number, str(error)))
+        self.out_of_memory = error.out_of_memory
 
     def run(
         self,

@@ -1,0 +1,119 @@
+"""The pool of a launch's workers on a Ray cluster."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from search_spaces.errors import StudyError, WorkerError
+from studies.executors.executor import Handler
+from studies.executors.pool import WorkerPool
+from studies.executors.ray.remote import RemoteProcess
+from studies.executors.ray.stragglers import Stragglers
+from studies.executors.ray.watch import Watch
+from studies.executors.worker import WorkerExecutor
+from studies.executors.worker_process import OnOutput
+from studies.training.process.environment import environment_differences
+from tracking.records import TrialTask
+
+_SECONDS_TO_GROW = 2.0
+_SECONDS_TO_END = 6.0
+# A node's name and place may differ, and its exact processor within a class.
+_MAY_DIFFER = ("device", "processor", "instructions")
+
+
+class RayPool(WorkerPool):
+    """Runs trials in workers on a cluster; takes more as nodes join. See `Executor`.
+
+    Args:
+        workers: At least one; started, and alike.
+        on_output: Takes messages for the user.
+        exclude: Takes Ray's id of a node that can't run the study.
+        any_hardware: Whether workers may have different hardware.
+    """
+
+    def __init__(
+        self,
+        workers: Sequence[WorkerExecutor],
+        on_output: OnOutput,
+        exclude: Callable[[str], None],
+        any_hardware: bool = False,
+    ) -> None:
+        super().__init__(workers, on_output)
+        self._exclude, self._any_hardware = exclude, any_hardware
+        self._stragglers = Stragglers(on_output)
+        self.watch: Watch | None = None
+        self.grow: Callable[[], None] = lambda: None
+
+    @property
+    def remote(self) -> list[RemoteProcess]:
+        """The workers' processes."""
+        return [cast(RemoteProcess, worker.process) for worker in self._workers]
+
+    def submit(self, task: TrialTask) -> None:
+        """See `Executor`."""
+        worker = self._choose(task)
+        worker.submit(task)
+        self._stragglers.begin(worker, task)
+
+    def wait(self, handler: Handler, seconds: float | None = None) -> None:
+        """See `Executor`."""
+        self.grow()
+        # The driver has submitted what it could.
+        self._stragglers.look(self._workers, self.description)
+        super().wait(handler, min(seconds or _SECONDS_TO_GROW, _SECONDS_TO_GROW))
+
+    def close(self) -> None:
+        """See `Executor`. All end at the same time."""
+        import ray
+
+        with contextlib.suppress(Exception):
+            ending = [each for process in self.remote if (each := process.begin_to_end())]
+            if ending:
+                ray.wait(ending, num_returns=len(ending), timeout=_SECONDS_TO_END)
+        super().close()
+
+    def _take(self, worker: WorkerExecutor, handler: Handler) -> None:
+        """See `WorkerPool`. Messages about a training that runs twice are passed on once."""
+        if worker.waits:
+            self._stragglers.begins_late(worker)
+        elif cast(RemoteProcess, worker.process).takes_files_alone():
+            return
+        worker.wait(self._stragglers.handler(worker, handler))
+
+    def _idle(self) -> WorkerExecutor:
+        """See `WorkerPool`. A slow worker may still train what another has finished."""
+        return next((each for each in self._workers if each.trial is None), self._workers[0])
+
+    def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:
+        """See `WorkerPool`. Its node gets no other worker of this launch."""
+        node = cast(RemoteProcess, worker.process).node_id
+        if node and not error.killed:
+            self._exclude(node)
+        self._stragglers.forget(worker)
+        super()._do_without(worker, error)
+
+    def _check_alike(self, worker: WorkerExecutor) -> None:
+        """Does without a worker that has loaded another study, or has other settings."""
+        if worker.loading or worker not in self._workers or worker is self._workers[0]:
+            return
+        node = cast(RemoteProcess, worker.process).node
+        try:
+            super()._check_alike(worker)
+        except StudyError as error:
+            self._do_without(worker, WorkerError(f"on {node}: {error}"))
+            return
+        found = [
+            each
+            for each in environment_differences(self.loaded.environment, worker.environment)
+            if not each.startswith(_MAY_DIFFER)
+        ]
+        ours, its = self.loaded.description.hardware, worker.description.hardware
+        if ours != its and not self._any_hardware:
+            found.append(
+                f"its hardware is {its}, and the first worker's is {ours}; add --any-hardware to "
+                "use both, though bits may differ"
+            )
+        if found:
+            self._do_without(worker, WorkerError(f"on {node}: {'; '.join(found)}"))
