@@ -17,7 +17,7 @@ from tracking.doctor.champions import check_champion
 from tracking.doctor.checkpoints import check_checkpoints, check_orphan_studies, check_orphans
 from tracking.doctor.definitions import check_code, check_definitions
 from tracking.doctor.findings import Ailment, Finding, attended
-from tracking.doctor.folder import check_facts, check_leftovers, check_record, nobody_makes
+from tracking.doctor.folder import check_facts, check_leftovers, check_record
 from tracking.doctor.lost import (
     check_half_deleted,
     check_lost_parents,
@@ -34,6 +34,7 @@ from tracking.store.databases import check_can_be_read
 from tracking.store.facts import is_store
 from tracking.store.folder import Store, check_writable, open_store, real_folder
 from tracking.store.orphans import FOLDER
+from tracking.store.study_locks import locked_store
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment
@@ -103,7 +104,7 @@ def diagnose(path: str | Path, *, fix: bool = False, progress: Progress | None =
         )
     if fix:
         check_writable(root)
-    with nobody_makes(root) if fix else contextlib.nullcontext():
+    with locked_store(root) if fix else contextlib.nullcontext():
         findings = list(attended(check_facts(root), fix=fix))
         if any(not finding.mended for finding in findings):
             return Diagnosis(root, tuple(findings), unread="all else, until store.json is mended")

@@ -171,6 +171,15 @@ def test_a_store_whose_database_is_gone_is_told_and_not_made_anew(new_store: Sto
     assert contents(new_store.root) == before
 
 
+def test_killed_while_a_moved_store_was_opened(new_store: Store) -> None:
+    """The piece of `store.json` that it leaves is removed by the next process."""
+    moved = new_store.root.rename(new_store.root.parent / "moved")
+    (moved / "partial-1-store.json").write_text("{")
+    before = set(contents(moved))
+    assert open_store(moved) is not None
+    assert before - set(contents(moved)) == {"partial-1-store.json"}
+
+
 def test_a_moved_store_whose_database_is_gone_is_told(new_store: Store) -> None:
     (new_store.root / "mlflow.db").unlink()
     moved = new_store.root.rename(new_store.root.parent / "moved")

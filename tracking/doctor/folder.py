@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
-
-from filelock import FileLock
 
 from tracking.doctor.findings import Ailment
 from tracking.mlflow_parts import commonest_place
@@ -70,13 +67,6 @@ def check_leftovers(folder: Path, study: str = "") -> Iterator[Ailment]:
             path=str(path),
             mend=partial(path.unlink, missing_ok=True),
         )
-
-
-@contextlib.contextmanager
-def nobody_makes(root: Path) -> Iterator[None]:
-    """Waits until no process makes a store's databases; none can make them within."""
-    with FileLock(root / "store.lock"):
-        yield
 
 
 def _stood(root: Path) -> Path:

@@ -21,14 +21,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from filelock import FileLock
-
 from search_spaces.errors import StoreError
 from tracking import tags
 from tracking.mlflow_parts import rewrite_addresses, rewrite_tag
 from tracking.store.atomic import remove_pieces
 from tracking.store.facts import read_facts, write_facts
-from tracking.store.study_locks import locked_study, study_holder, study_holders
+from tracking.store.study_locks import locked_store, locked_study, study_holder, study_holders
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -133,7 +131,7 @@ def open_store(path: str | Path) -> Store | None:
         return None
     store = Store(root)
     if facts["path"] != str(root):
-        _relocate(store, Path(facts["path"]))
+        _relocate(store)
     return store
 
 
@@ -188,7 +186,7 @@ def create_store(path: str | Path, prepared: Path | None = None) -> Store:
     try:
         root.mkdir(parents=True, exist_ok=True)
         check_writable(root)
-        with FileLock(root / "store.lock"):
+        with locked_store(root):
             if read_facts(root) is None:
                 from tracking.store.mlflow_client import create_database
 
@@ -230,14 +228,21 @@ def check_writable(root: Path) -> None:
         )
 
 
-def _relocate(store: Store, old: Path) -> None:
+def _relocate(store: Store) -> None:
     """Rewrites the absolute addresses in MLflow's database after the folder was moved."""
     from tracking.store.mlflow_client import check_database
 
     check_writable(store.root)
     check_database(store.root / "mlflow.db")
-    with contextlib.closing(sqlite3.connect(store.root / "mlflow.db")) as database, database:
-        rewrite_addresses(database, (old / "mlartifacts").as_uri(), store.artifacts_uri)
-        # The commands on the studies' pages.
-        rewrite_tag(database, tags.NOTE, shlex.quote(str(old)), shlex.quote(str(store.root)))
-    write_facts(store.root)
+    with locked_store(store.root):
+        facts = read_facts(store.root)
+        if facts is None or facts["path"] == str(store.root):
+            # Another process has done it.
+            return
+        old = Path(facts["path"])
+        with contextlib.closing(sqlite3.connect(store.root / "mlflow.db")) as database, database:
+            rewrite_addresses(database, (old / "mlartifacts").as_uri(), store.artifacts_uri)
+            # The commands on the studies' pages.
+            rewrite_tag(database, tags.NOTE, shlex.quote(str(old)), shlex.quote(str(store.root)))
+        remove_pieces(store.root, "store.json")
+        write_facts(store.root)

@@ -1,4 +1,4 @@
-"""Locks of studies: one process at a time runs a study.
+"""Locks: one process at a time runs a study, or writes `store.json`.
 
 A study's lock is bound to the id of its experiment, which stays when the study is renamed; that
 of a folder without a study to its name.
@@ -18,6 +18,13 @@ from search_spaces.errors import StoreLockedError
 from tracking.store.atomic import remove_pieces, write_atomically
 
 _SECONDS_TO_LOOK = 0.3
+
+
+@contextlib.contextmanager
+def locked_store(root: Path) -> Iterator[None]:
+    """Waits until no other process makes a store, or writes its `store.json`; none can within."""
+    with FileLock(root / "store.lock"):
+        yield
 
 
 @contextlib.contextmanager

@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tracking.store.atomic import write_atomically
+from tracking.store.atomic import remove_pieces, write_atomically
+from tracking.store.study_locks import locked_store
 
 _SALT, _USERS, _MAKER = "salt", "users", "made_by"
 
@@ -55,13 +56,15 @@ def stranger(root: Path) -> str:
 
 def trust(root: Path) -> None:
     """Notes in a store that this user trusts it. Raises OSError if it can't be written there."""
-    facts = _facts(root)
-    salt = str(facts.get(_SALT) or uuid.uuid4().hex)
-    users = facts.get(_USERS)
-    known = list(users) if isinstance(users, list) else []
-    made = {_SALT: salt, _USERS: list(dict.fromkeys([*known, _fingerprint(salt)]))}
-    if facts:
-        write_atomically(root / "store.json", json.dumps({**facts, **made}) + "\n")
+    with locked_store(root):
+        facts = _facts(root)
+        salt = str(facts.get(_SALT) or uuid.uuid4().hex)
+        users = facts.get(_USERS)
+        known = list(users) if isinstance(users, list) else []
+        made = {_SALT: salt, _USERS: list(dict.fromkeys([*known, _fingerprint(salt)]))}
+        if facts:
+            remove_pieces(root, "store.json")
+            write_atomically(root / "store.json", json.dumps({**facts, **made}) + "\n")
 
 
 def _facts(root: Path) -> Mapping[str, Any]:
