@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeVar
 import click
 
 from studies.interruption import raising_interrupts
+from studies.libraries.late_imports import load_late
 from studies.lines import printable, wrapped
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -192,6 +193,7 @@ def _interrupted(what: str = "") -> None:
 
 def main() -> None:
     """Runs the command line."""
+    load_late()
     try:
         with raising_interrupts():
             kerastudy.main(prog_name="kerastudy", standalone_mode=False)

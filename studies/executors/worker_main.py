@@ -53,8 +53,10 @@ def main() -> None:
     watcher.start()
     _import_kerastudy()
     with Client(_address(address), authkey=bytes.fromhex(key)) as connection:
+        from studies.libraries.late_imports import load_late
         from studies.training.process.determinism import prepare_environment
 
+        load_late()
         prepare_environment(int(threads))
         try:
             serve(connection, pickle.loads(bytes.fromhex(study)))
