@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
 import sys
+import tempfile
 
 import pytest
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Makes processes that tests start hear signals, however the tests themselves were started.
 
     `nohup`, and `&` in a script, make a process and all that it starts ignore them.
     """
     # Of the tests that launch, only those of the report need one: it costs two seconds of CPU.
     os.environ.setdefault("KERASTUDY_REPORT", "off")
+    # One for the whole session, which its workers inherit: making a database anew takes seconds.
+    if "KERASTUDY_CACHE" not in os.environ:
+        os.environ["KERASTUDY_CACHE"] = folder = tempfile.mkdtemp(prefix="kerastudy-cache-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     # Set by many images of containers: each process would compile TensorFlow and MLflow again,
     # which takes ten seconds of CPU.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

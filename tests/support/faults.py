@@ -38,7 +38,7 @@ from search_spaces import SearchSpace
 from studies.commands.main import telling_errors
 from studies.progress import NoProgress
 from tracking.records import TrialSpec
-from tracking.store.mlflow_client import forget_database
+from tracking.store.new_database import forget_database
 
 # "kill" leaves what a killed process would; "kill twice" has the launch after that killed too, at
 # a step that is drawn; "power" leaves what a power failure may: MLflow's database lacks what it was

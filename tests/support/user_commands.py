@@ -30,7 +30,8 @@ def environment(**more: str) -> dict[str, str]:
     """
     ours = ("KERASTUDY_", "MLFLOW_", "PYTHONPATH", "PYTEST_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return {**kept, **_USUAL, **more}
+    cache = {"KERASTUDY_CACHE": os.environ["KERASTUDY_CACHE"]}
+    return {**kept, **cache, **_USUAL, **more}
 
 
 def kerastudy(

@@ -18,7 +18,7 @@ from tracking.runs.run_tables import TableWriter, make_writer
 from tracking.runs.run_writer import ClientWriter
 from tracking.runs.study_runs import StudyRuns
 from tracking.store.folder import Store, create_store, open_store
-from tracking.store.mlflow_client import forget_database
+from tracking.store.new_database import forget_database
 
 PARTS = private_parts("mlflow")
 

@@ -10,6 +10,7 @@
 | `folder` | the store: one folder with everything of its studies |
 | `mlflow_client` | opening MLflow's database |
 | `names` | names of studies |
+| `new_database` | making the database of a new store |
 | `orphans` | files without a study, moved aside |
 | `study_locks` | locks of studies: one process at a time runs a study |
 | `trust` | whose a store is |

@@ -159,7 +159,7 @@ def prepare_store(path: str | Path, folder: Path) -> None:
 
     For `create_store`, ahead of time: before anything is written to the store itself.
     """
-    from tracking.store.mlflow_client import prepare_database
+    from tracking.store.new_database import prepare_database
 
     folder.mkdir()
     prepare_database(Store(real_folder(path)), folder / "mlflow.db")
@@ -188,7 +188,7 @@ def create_store(path: str | Path, prepared: Path | None = None) -> Store:
         check_writable(root)
         with locked_store(root):
             if read_facts(root) is None:
-                from tracking.store.mlflow_client import create_database
+                from tracking.store.new_database import create_database
 
                 for folder in ("mlartifacts", "checkpoints", "locks"):
                     (root / folder).mkdir(exist_ok=True)

@@ -6,14 +6,12 @@ import contextlib
 import importlib
 import logging
 import os
-import shutil
 import sqlite3
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import StoreError
-from tracking.mlflow_parts import hide_default_experiment, make_database, quieten, rewrite_addresses
+from tracking.mlflow_parts import quieten
 from tracking.store.databases import check_can_be_read
 
 if TYPE_CHECKING:
@@ -27,7 +25,7 @@ _OUR_DATABASES: dict[str, str] = {}
 
 def preload() -> None:
     """Imports MLflow, which takes 1 to 4 seconds of CPU, ahead of its first use."""
-    _prepare_environment()
+    prepare_environment()
     importlib.import_module("mlflow")
 
 
@@ -38,11 +36,11 @@ def open_client(store: Store) -> MlflowClient:
         StoreError: If MLflow cannot use the database.
     """
     check_database(store.root / "mlflow.db")
-    _prepare_environment()
+    prepare_environment()
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    _register(store.root / "mlflow.db")
+    register(store.root / "mlflow.db")
     client = MlflowClient(tracking_uri=store.mlflow_uri, registry_uri=store.mlflow_uri)
     try:
         # MLflow opens its database at the first use: do it here, to catch its errors.
@@ -80,69 +78,15 @@ def check_database(path: Path) -> None:
         raise StoreError(f"The store's database {str(path)!r} is empty. {advice}")
 
 
-def create_database(store: Store, prepared: Path | None = None) -> None:
-    """Makes the database of a new store, complete before it gets its name."""
-    path, unfinished = store.root / "mlflow.db", store.root / "unfinished-mlflow.db"
-    if path.exists():
-        return
-    for leftover in store.root.glob(f"{unfinished.name}*"):
-        leftover.unlink()
-    if prepared is None:
-        prepare_database(store, unfinished)
-    else:
-        shutil.copyfile(prepared, unfinished)
-    # Sync it before it gets its name: it was made without syncing.
-    with unfinished.open("rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
-
-
-def prepare_database(store: Store, path: Path) -> None:
-    """Makes the complete database of a store in a file that is not synced to disk yet."""
-    if _made:
-        (before,) = _made
-        path.write_bytes(before.content)
-        with contextlib.closing(sqlite3.connect(path)) as database, database:
-            rewrite_addresses(database, before.artifacts_uri, store.artifacts_uri)
-        return
-    _prepare_environment()
-    # Hundreds of commits, each of which would wait for the disk.
-    _register(path, synchronous="OFF")
-    make_database(f"sqlite:///{path.as_posix()}", store.artifacts_uri)
-    with contextlib.closing(sqlite3.connect(path)) as database, database:
-        hide_default_experiment(database)
-    with contextlib.closing(sqlite3.connect(path)) as database:
-        # Kept in the file: a commit costs a quarter of the time, and readers, such as the UI, never
-        # block the study.
-        database.execute("PRAGMA journal_mode=WAL")
-    _made.append(_Made(path.read_bytes(), store.artifacts_uri))
-
-
-@dataclass(frozen=True)
-class _Made:
-    """A new database to copy: making its schema takes seconds."""
-
-    content: bytes
-    artifacts_uri: str
-
-
-# None, or one, in this process.
-_made: list[_Made] = []
-
-
-def forget_database() -> None:
-    """Makes the next store's database from nothing, as in a new process."""
-    _made.clear()
-
-
-def _prepare_environment() -> None:
+def prepare_environment() -> None:
+    """Makes MLflow quiet, and stops its telemetry. Call it before its first import."""
     # Before MLflow is first imported: no telemetry.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     quieten()
 
 
-def _register(path: Path, synchronous: str = "NORMAL") -> None:
+def register(path: Path, synchronous: str = "NORMAL") -> None:
     """Makes every connection to one of our databases set its pragmas."""
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
