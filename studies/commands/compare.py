@@ -105,7 +105,7 @@ def _study(standing: Standing) -> dict[str, Any]:
         if best is None or best.best is None
         else {
             "value": best.best.value,
-            "epoch": best.best.epoch,
+            "epoch": best.epoch,
             "trial": best.number,
             "params": dict(best.spec.values),
         },
@@ -170,7 +170,9 @@ def _row(standing: Standing) -> list[str]:
     best = standing.best.best if standing.best is not None else None
     shown = ["no value yet", "", ""]
     if standing.best is not None and best is not None:
-        shown = [f"{best.value:.6g}", str(best.epoch), str(standing.best.number)]
+        epoch = standing.best.epoch
+        at = "-" if epoch is None else str(epoch)
+        shown = [f"{best.value:.6g}", at, str(standing.best.number)]
     description = standing.history.description
     return [
         description.name,

@@ -121,7 +121,7 @@ def short_document(trial: TrialRecord) -> dict[str, Any]:
         "trial": trial.number,
         "state": trial.state,
         "value": None if best is None else best.value,
-        "epoch": None if best is None else best.epoch,
+        "epoch": trial.epoch,
         "reason": None if result is None else result.reason or None,
         "peak_memory_bytes": 0 if result is None else result.peak_memory_bytes,
         "params": dict(trial.spec.values),

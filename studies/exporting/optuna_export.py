@@ -192,8 +192,8 @@ def _time(milliseconds: int) -> datetime:
 def _attributes(trial: TrialRecord) -> dict[str, Any]:
     """Returns further facts of a trial, for people to read."""
     found: dict[str, Any] = {RUN: trial.run_id, "seed": trial.spec.seed}
-    if trial.best is not None:
-        found["best_epoch"] = trial.best.epoch
+    if trial.epoch is not None:
+        found["best_epoch"] = trial.epoch
     if trial.spec.goes_on_from is not None:
         found["goes_on_from"] = trial.spec.goes_on_from
     if isinstance(trial, EndedTrial) and trial.result.reason:

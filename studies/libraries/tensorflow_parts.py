@@ -42,6 +42,7 @@ _resource_variable = ModulePart(
 )
 _operations = ModulePart(_LIBRARY, "tensorflow.python.framework.op_def_registry", "get")
 _traced = AttributePart(_LIBRARY, "Function", "_list_all_concrete_functions")
+_untraced = AttributePart(_LIBRARY, "Function", "_clone")
 _unique_id = AttributePart(_LIBRARY, "tf.Variable", "_unique_id")
 _makes_files = ModulePart(_LIBRARY, "tensorflow.python.autograph.pyct.loader", "tempfile")
 
@@ -180,6 +181,25 @@ def traced_functions(function: Any) -> list[Any]:
     if not hasattr(function, "get_concrete_function"):
         return []
     return list(_traced.of(function)())
+
+
+def class_of_functions() -> type:
+    """Returns the class of a `tf.function`, which has no public name."""
+    import tensorflow as tf
+
+    return type(tf.function(lambda: None))
+
+
+def untraced(function: Any) -> Any:
+    """Returns a `tf.function` of the same Python function, with the same options, without traces.
+
+    A `tf.function` can be pickled until it is called: its traces can't. Publicly only its Python
+    function and signature can be read. If the private part is missing, it is the function itself.
+    """
+    try:
+        return _untraced.of(function)(None)
+    except MissingPartError:
+        return function
 
 
 def take_identity(variable: tf.Variable, other: tf.Variable) -> None:

@@ -63,6 +63,11 @@ class Following:
         """The epochs of its longest training; without any, the steps that it reported."""
         return max(self._epochs, default=0) or max(self.reported, default=0)
 
+    @property
+    def epochs(self) -> int:
+        """The epochs of all of its trainings."""
+        return sum(self._epochs)
+
     def fit_begins(self, model: keras.Model, arguments: Mapping[str, Any]) -> None:
         """See `Watcher`."""
         if not self._models:

@@ -70,6 +70,7 @@ def run_objective(study: StudyDefinition, task: TrialTask, on_epoch: OnEpochResu
     return replace(
         ended,
         epochs=ended.epochs or following.length,
+        fits_epochs=following.epochs,
         repeat=spec.repeat,
         seconds=time.monotonic() - started,
         model_parameters=following.parameters,

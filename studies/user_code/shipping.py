@@ -28,6 +28,7 @@ from studies.data.arrays.large import file_of
 from studies.data.parts.sharing import MappingUnpickler
 from studies.data.streams.sources import TF_DATA, kind_of
 from studies.definition.study_definition import StudyDefinition
+from studies.libraries.tensorflow_parts import class_of_functions, untraced
 from studies.user_code.loading import import_from
 from studies.user_code.own_modules import place_of
 from studies.user_code.recorded_modules import import_texts
@@ -145,12 +146,19 @@ def _pickle(study: StudyDefinition, folder: Path) -> tuple[bytes, set[str]]:
         files.add(code.co_filename)
         return marshal.loads, (marshal.dumps(code),)
 
+    def reduced_function(function: Any) -> Any:
+        """Returns how to make a `tf.function` again, which may have been called here."""
+        return untraced(function).__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+
     class Writer(Pickler):  # type: ignore[misc]
         """Pickles all but large arrays."""
 
         # cloudpickle leaves out the names of files, by which TensorFlow's AutoGraph finds the text
         # of a function.
-        dispatch_table: ClassVar = ChainMap({CodeType: reduced_code}, Pickler.dispatch_table)
+        dispatch_table: ClassVar = ChainMap(
+            {CodeType: reduced_code, class_of_functions(): reduced_function},
+            Pickler.dispatch_table,
+        )
         arrays: dict[int, tuple[str, np.ndarray]]
 
         def persistent_id(self, thing: object) -> str | None:

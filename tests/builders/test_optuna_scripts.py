@@ -127,6 +127,7 @@ def test_trainings_of_folds_are_told_apart(folder: Path) -> None:
         float(np.mean(best[:count])) for count in (1, 2, 3)
     ]
     assert "trains 3 models" in trial.result.unsaved
+    assert trial.result.fits_epochs == 3 * trial.result.epochs and trial.epoch is None
     assert study.champion_run_id == ""
 
 

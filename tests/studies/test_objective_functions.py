@@ -21,7 +21,11 @@ from studies.training.objectives.first_fit import TracedObjective
 from studies.training.process.determinism import begin_trial, configure_tensorflow
 from studies.training.run_objective import run_objective
 from studies.user_code.optuna_scripts import study_of
+from tracking.history.study_history import read_study
 from tracking.records import Decision, EpochResult, TrialResult, TrialSpec, TrialTask
+from tracking.report.table import table_columns
+from tracking.report.trial_data import StudyData
+from tracking.store.folder import open_store
 
 SPACE = ks.SearchSpace(ks.Float("x", -5.0, 5.0))
 X, Y = np.arange(16.0).reshape(8, 2) / 16, np.arange(8.0) / 8
@@ -283,6 +287,13 @@ def test_a_file_of_numbers_is_launched_and_resumed(tmp_path: Path) -> None:
     # No training, so no epoch.
     assert "epoch 1" not in first.stdout + first.stderr
     assert found["best"]["user_attrs"] == {"double": 2 * found["best"]["params"]["x"]}
+    kerastudy_here(tmp_path, *launch, "--trials", "2", "--engine", "optuna:random")
+    compared = kerastudy_here(tmp_path, "compare", "hill")
+    assert [line.split()[2] for line in compared.stdout.splitlines()[3:5]] == ["-", "-"]
+    found = as_json(kerastudy_here(tmp_path, "compare", "hill", "--json"))
+    assert [study["best"]["epoch"] for study in found["studies"]] == [None, None]
+    columns = table_columns(StudyData(read_study(open_store(tmp_path / "kerastudy-store"), "hill")))
+    assert columns[:4] == ["trial", "state", "value", "epochs trained"]
     confirm = ["confirm", "hill", "--executor", "in-process", "--top", "2", "--budget", "2"]
     confirmed = " ".join(kerastudy_here(tmp_path, *confirm).stdout.split())
     assert "so no test part is sealed" in confirmed and "--rescore" not in confirmed

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from user_commands import environment
 
 import kerastudy as ks
@@ -79,6 +80,27 @@ def test_what_cannot_be_sent_is_told(tmp_path: Path) -> None:
     assert "lock" in str(raised.value)
     with pytest.raises(StudyError, match=r"within them\. Or don't\.$"):
         ship(make(lambda hp: lock.locked()), NO_CODE, tmp_path, "Or don't.")
+
+
+def test_a_function_of_tensorflow_is_sent_after_it_was_called(tmp_path: Path) -> None:
+    @tf.function(reduce_retracing=True)
+    def doubled(x: Any) -> Any:
+        return x * 2.0
+
+    class Doubler:
+        @tf.function
+        def __call__(self, x: Any) -> Any:
+            return doubled(x)
+
+    doubler = Doubler()
+
+    def build(hp: Any) -> Any:
+        return doubler(tf.constant(3.0)), doubled
+
+    assert float(build(None)[0]) == 6.0
+    value, function = there_and_back(make(build), tmp_path).build(None)
+    assert float(value) == 6.0 and type(function) is type(doubled)
+    assert function is not doubled and float(function(tf.constant([1.0]))[0]) == 2.0
 
 
 def test_the_text_of_a_cell_goes_along_and_is_recorded(tmp_path: Path) -> None:

@@ -228,8 +228,8 @@ def _reached(history: StudyHistory, targets: Sequence[float]) -> tuple[Reached, 
 
 
 def _epochs(trial: EndedTrial) -> int:
-    trainings = [repeat.epochs for repeat in trial.result.repeats] or [trial.result.epochs]
-    return sum(max(epochs - trial.spec.initial_epoch, 0) for epochs in trainings)
+    trainings = len(trial.result.repeats) or 1
+    return max(trial.result.epochs_in_all - trainings * trial.spec.initial_epoch, 0)
 
 
 def _notes(standings: Sequence[Standing]) -> list[str]:

@@ -9,6 +9,11 @@ from typing import Final
 _BARS: Final = "▁▂▃▄▅▆▇█"
 
 
+def sparkline_if_curve(values: Sequence[float], columns: int = 40) -> str:
+    """Returns what `sparkline` does, but nothing of a single value, which is no curve."""
+    return sparkline(values, columns) if len(values) > 1 else ""
+
+
 def sparkline(values: Sequence[float], columns: int = 40) -> str:
     """Returns a curve in one line, from its lowest to its highest value.
 

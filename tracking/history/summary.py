@@ -231,7 +231,7 @@ def _row(history: StudyHistory, trial: EndedTrial, names: Sequence[str]) -> list
     return [
         link(f"#{trial.number}{which}", run_page(history.experiment_id, trial.run_id)),
         f"{trial.best.value:.6g}",
-        "" if trial.result.of_no_epoch else str(trial.best.epoch),
+        "" if trial.epoch is None else str(trial.epoch),
         trial.state,
         *(plain(short(values[name])) if name in values else "" for name in names),
     ]

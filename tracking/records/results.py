@@ -101,6 +101,8 @@ class TrialResult:
             is equal.
         class_weight: The class weights of such data, or None.
         user_attrs: What an objective function noted by `trial.set_user_attr`.
+        fits_epochs: Epochs of all models that an objective function trained; `epochs` are those of
+            its longest training.
         peak_memory_bytes: The process's peak while it ran; 0 if unknown.
     """
 
@@ -125,6 +127,7 @@ class TrialResult:
     validation_digest: str = ""
     class_weight: ClassWeight | None = None
     user_attrs: Mapping[str, Any] = field(default_factory=dict)
+    fits_epochs: int = 0
     # Not part of the trial's result: they depend on the time that was left.
     scores_bytes: int = field(default=0, compare=False)
     unscored: str = field(default="", compare=False)
@@ -134,6 +137,11 @@ class TrialResult:
     def of_no_epoch(self) -> bool:
         """Whether its value is of no single epoch: its function trains several models, or none."""
         return self.trainer == "objective" and bool(self.unsaved)
+
+    @property
+    def epochs_in_all(self) -> int:
+        """Epochs of all of its trainings: of repeats or folds, or what its function trained."""
+        return sum(each.epochs for each in self.repeats) or self.fits_epochs or self.epochs
 
     @property
     def folds(self) -> int:

@@ -75,7 +75,10 @@ class TrialRecord:
 
     @property
     def epoch(self) -> int | None:
-        """Its best epoch, counted from 1, if it has one."""
+        """Its best epoch, counted from 1, if it has one.
+
+        An objective function that trains several models, or none, has a value of no epoch.
+        """
         return None if self.best is None else self.best.epoch
 
     @property
@@ -89,7 +92,8 @@ class TrialRecord:
         if self.best is None:
             return f"{told}>"
         metric = self.spec.objective.metric
-        return f"{told}, {metric} {self.best.value:.6g} at epoch {self.best.epoch}>"
+        at = "" if self.epoch is None else f" at epoch {self.epoch}"
+        return f"{told}, {metric} {self.best.value:.6g}{at}>"
 
     def with_result(self, result: TrialResult) -> EndedTrial:
         """Returns the trial with its result."""
@@ -121,6 +125,11 @@ class EndedTrial(TrialRecord):
     def best(self) -> BestEpoch | None:
         """The trial's best epoch, if it has one."""
         return self.result.best
+
+    @property
+    def epoch(self) -> int | None:
+        """Its best epoch, counted from 1, if its value is of one."""
+        return None if self.result.of_no_epoch else super().epoch
 
     @property
     def best_training(self) -> tuple[TrialSpec, BestEpoch]:

@@ -95,11 +95,12 @@ def _standing(comparison: Comparison, place: int) -> list[str]:
     standing = comparison.standings[place]
     description, best = standing.history.description, standing.best
     counts = standing.history.counts()
+    at = "" if best is None or best.epoch is None else f", epoch {best.epoch}"
     return [
         standing.label,
         description.engine,
         "none" if best is None or best.value is None else number(best.value, 5),
-        "" if best is None else f"{best.number}, epoch {best.epoch}",
+        "" if best is None else f"{best.number}{at}",
         f"{counts['total']:,}: "
         + ", ".join(f"{n:,} {name}" for name, n in counts.items() if n and name != "total"),
         f"{standing.epochs:,}",

@@ -320,7 +320,7 @@ def _training(data: StudyData) -> Iterator[Figure]:
     if fits is not None:
         text = "Solid: validation, dashed: training. A colour for each model that it trains."
         yield Figure(fits, text, plotted=True)
-    if of_function and len(set(data.curves["trial"])) == len(data.curves["trial"]):
+    if of_function and not data.has_curves:
         # A value that is returned at the end has no curve.
         return
     yield Figure(

@@ -55,9 +55,10 @@ def study_page(data: StudyData, shown: Sequence[Section], without: Path | None =
     best = data.ranked[0] if data.ranked else None
     picked = best.number if best else next((t.number for t in data.history.trials), None)
     verdict = verdicts.verdict(data, without)
+    one_curve = data.has_curves
     return render(
         "study.html",
-        [*charts, *([training.one_curve(data)] if data.history.trials else [])],
+        [*charts, *([training.one_curve(data)] if one_curve else [])],
         tables(data),
         {
             "picked": picked,
@@ -68,6 +69,7 @@ def study_page(data: StudyData, shown: Sequence[Section], without: Path | None =
         metric=data.history.description.objective.metric,
         best="" if best is None or best.value is None else number(best.value),
         picked=picked,
+        one_curve=one_curve,
         verdict=verdict,
         facts=verdicts.facts(data),
         sections=shown,

@@ -14,13 +14,15 @@ def table_columns(data: StudyData) -> list[str]:
     training = [data.training_metric] if data.training_metric else []
     metric = data.history.description.objective.metric
     names = [axis.name for axis in data.axes]
-    reasons = ["reason"] if any(t.result and t.result.reason for t in data.history.trials) else []
+    trials = data.history.trials
+    epochs = ["best epoch"] if any(trial.epoch is not None for trial in trials) else []
+    reasons = ["reason"] if any(t.result and t.result.reason for t in trials) else []
     return [
         "trial",
         "state",
         metric,
         *training,
-        "best epoch",
+        *epochs,
         "epochs trained",
         "time",
         *names,
@@ -42,8 +44,9 @@ def table_rows(data: StudyData) -> Iterator[list[str]]:
         if data.training_metric:
             value = None if best is None else best.metrics.get(data.training_metric)
             row.append("" if value is None else number(value, 5))
+        if "best epoch" in columns:
+            row.append("" if trial.epoch is None else str(trial.epoch))
         row += [
-            "" if best is None else str(best.epoch),
             "" if result is None else str(result.epochs),
             "" if result is None else duration(result.seconds),
             *(_value(trial, axis.name) for axis in data.axes),

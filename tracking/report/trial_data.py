@@ -147,6 +147,12 @@ class StudyData:
             )
         return columns_of(rows)
 
+    @property
+    def has_curves(self) -> bool:
+        """Whether any trial has the objective at several epochs."""
+        trials = self.curves["trial"]
+        return len(set(trials)) < len(trials)
+
     @cached_property
     def curves(self) -> Columns:
         """The objective by epoch, of validation and training data, a row for each trial and epoch.

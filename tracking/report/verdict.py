@@ -253,9 +253,7 @@ def facts(data: StudyData) -> list[tuple[str, str]]:
     history = data.history
     ended = history.ended
     spent = math.fsum(trial.result.seconds for trial in ended)
-    epochs = sum(
-        sum(each.epochs for each in trial.result.repeats) or trial.result.epochs for trial in ended
-    )
+    epochs = sum(trial.result.epochs_in_all for trial in ended)
     return [
         ("Engine", history.description.engine),
         ("Pruner", history.description.pruner),

@@ -187,7 +187,9 @@ def result_tags(result: TrialResult) -> dict[str, str]:
     """Returns the tags of a trial that has ended; those without text are left out."""
     found = {
         tags.STATE: result.state,
-        tags.BEST_EPOCH: "" if result.best is None else str(result.best.epoch),
+        tags.BEST_EPOCH: ""
+        if result.best is None or result.of_no_epoch
+        else str(result.best.epoch),
         tags.REASON: result.reason[: tags.LONGEST],
         tags.TRAINER: result.trainer,
         **tags.split_text(tags.RESULT, result.to_json()),

@@ -13,7 +13,7 @@ from studies.running.validation_parts import ValidationParts
 from tracking.diagnosis.answers import answers
 from tracking.history.curves import RecordedCurves
 from tracking.history.reasons import reasons
-from tracking.history.sparkline import sparkline
+from tracking.history.sparkline import sparkline_if_curve
 from tracking.history.study_history import StudyHistory
 from tracking.history.summary import choice_command, shell_commands
 from tracking.history.verdicts import StudyVerdict, study_verdict
@@ -82,7 +82,7 @@ def _outcome(history: StudyHistory, curve: Curve, verdict: StudyVerdict) -> list
         lines.append("best       no trial has a value yet")
     else:
         metric = description.objective.metric
-        drawn = sparkline([*curve(best).values()], _CURVE)
+        drawn = sparkline_if_curve([*curve(best).values()], _CURVE)
         lines.append(
             f"best       trial {best.number}{_whose(history)}{_which(history, best)}: "
             f"{metric} {best.best.value:.6g} {_how(best)}".rstrip()

@@ -9,7 +9,7 @@ from studies.commands.texts.tables import in_blocks
 from studies.commands.texts.values import shown
 from studies.engines.engine import Curve
 from studies.lines import printable, terminal_columns, width
-from tracking.history.sparkline import sparkline
+from tracking.history.sparkline import sparkline_if_curve
 from tracking.history.study_history import StudyHistory
 from tracking.records import TrialRecord
 
@@ -48,14 +48,19 @@ def all_trials(history: StudyHistory, curve: Curve) -> list[str]:
 def _rows(history: StudyHistory, trials: Sequence[TrialRecord], curve: Curve) -> list[list[str]]:
     names = history.description.space.names
     metric = history.description.objective.metric
-    heading = ["trial", metric, "epoch", "state", "curve", *names]
+    curves = [sparkline_if_curve([*curve(trial).values()], _CURVE) for trial in trials]
+    drawn = any(curves)
+    heading = ["trial", metric, "epoch", "state", *(["curve"] if drawn else []), *names]
     return [
         [*map(printable, heading)],
-        *(_cells(trial, names, sparkline([*curve(trial).values()], _CURVE)) for trial in trials),
+        *(
+            _cells(trial, names, [line] if drawn else [])
+            for trial, line in zip(trials, curves, strict=True)
+        ),
     ]
 
 
-def _cells(trial: TrialRecord, names: Sequence[str], line: str) -> list[str]:
+def _cells(trial: TrialRecord, names: Sequence[str], lines: Sequence[str]) -> list[str]:
     values = [shown(trial.spec.values[n]) if n in trial.spec.values else "-" for n in names]
     best = trial.best
     result = trial.result
@@ -63,7 +68,7 @@ def _cells(trial: TrialRecord, names: Sequence[str], line: str) -> list[str]:
     if result is not None and result.trainer == "objective" and best is not None:
         at = "-" if result.of_no_epoch else f"{best.epoch}/{result.epochs}"
     value = "-" if best is None else shown(best.value)
-    return [str(trial.number), value, at, trial.state, line, *values]
+    return [str(trial.number), value, at, trial.state, *lines, *values]
 
 
 def _transposed(rows: Sequence[Sequence[str]]) -> list[list[str]]:

@@ -9,7 +9,7 @@ from studies.commands.texts.tables import in_blocks
 from studies.commands.texts.values import shown
 from studies.lines import all_wrapped, printable
 from tracking.diagnosis.numbers import counted
-from tracking.history.sparkline import sparkline
+from tracking.history.sparkline import sparkline_if_curve
 from tracking.history.study_history import StudyHistory
 from tracking.history.summary import shell_commands
 from tracking.records import EndedTrial, TrialRecord, TrialResult
@@ -39,10 +39,9 @@ def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
         value = shown(trial.best.value)
         if isinstance(trial, EndedTrial) and trial.result.spread is not None:
             value += f" ± {trial.result.spread:.2g}"
-        of_epoch = not (isinstance(trial, EndedTrial) and trial.result.of_no_epoch)
-        at = f" at epoch {trial.best.epoch}" if of_epoch else ""
+        at = "" if trial.epoch is None else f" at epoch {trial.epoch}"
         lines.append(f"value      {metric} {value}{at}")
-    drawn = sparkline([m[metric] for m in epochs.values() if metric in m], _CURVE)
+    drawn = sparkline_if_curve([m[metric] for m in epochs.values() if metric in m], _CURVE)
     if drawn:
         lines.append(f"curve      {drawn}")
     limits = f"at most {spec.epochs} epochs, batches of {spec.batch_size}, "
@@ -76,7 +75,7 @@ def _outcome(history: StudyHistory, trial: EndedTrial) -> list[str]:
         lines.append(f"reason     {result.reason}")
     trained = f" by {result.trainer}" if result.trainer else ""
     why = f" ({result.trainer_reason})" if result.trainer_reason else ""
-    epochs = counted(result.epochs, "epoch")
+    epochs = counted(result.fits_epochs or result.epochs, "epoch")
     lines.append(f"trained    {epochs} in {result.seconds:.1f} s{trained}{why}")
     if result.peak_memory_bytes:
         lines.append(f"memory     {result.peak_memory_bytes / 2**30:.2f} GiB at its peak")
@@ -114,7 +113,7 @@ def _trainings(result: TrialResult) -> list[str]:
 
 def _epochs(trial: TrialRecord, epochs: dict[int, dict[str, float]]) -> list[str]:
     """Returns each epoch's metrics; the best epoch is marked."""
-    best = 0 if trial.best is None else trial.best.epoch
+    best = trial.epoch
     names = dict.fromkeys(name for metrics in epochs.values() for name in metrics)
     numbers = [f"{epoch}{' best' if epoch == best else ''}" for epoch in epochs]
     columns = [["epoch", *numbers]]

@@ -35,7 +35,8 @@ def fits_of_best(data: StudyData) -> alt.LayerChart | None:
             strokeDash=alt.StrokeDash(
                 "part:N",
                 sort=["validation", "training"],
-                legend=alt.Legend(orient="top", title=None),
+                # By default a dot, which is solid for both.
+                legend=alt.Legend(orient="top", title=None, symbolType="stroke", symbolSize=300),
             ),
             tooltip=[
                 alt.Tooltip("fit:N"),
