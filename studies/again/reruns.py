@@ -185,7 +185,12 @@ class Rerun:
 
     def on_lost(self, spec: TrialSpec, error: WorkerError) -> None:
         """See `Handler.on_lost`."""
-        raise WorkerError(f"Trial {spec.number} could not be run again: {error}.")
+        raise WorkerError(
+            f"Trial {spec.number} could not be run again: {error}.",
+            killed=error.killed,
+            out_of_memory=error.out_of_memory,
+            machine_gone=error.machine_gone,
+        )
 
 
 def unsound_checkpoints(history: StudyHistory, trial: EndedTrial) -> Iterator[tuple[int, str]]:

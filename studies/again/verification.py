@@ -110,15 +110,24 @@ class Verifier:
                 return known or OFF
         which = trial.checkpoint_of if restore else trial.result.best_repeat
         training = trainings_of(trial)[which]
-        for attempt in range(1, _ATTEMPTS + 1):
+        losses = 0
+        while True:
             try:
                 found = self._compare(history, trial, training, restore)
                 break
+            except WorkerError as error:
+                if error.machine_gone:
+                    # That is not the trial's fault.
+                    self._progress.say(f"{error} It begins again on another machine.")
+                    continue
+                self._progress.say(f"warning: {error}")
+                losses += 1
+                # A trial that kills its process each time would do so once more.
+                if losses == _ATTEMPTS:
+                    return not_run(str(error))
             except StudyError as error:
                 self._progress.say(f"warning: {error}")
-                # A trial that kills its process each time would do so once more.
-                if attempt == _ATTEMPTS or not isinstance(error, WorkerError):
-                    return not_run(str(error))
+                return not_run(str(error))
         if trial.result.trainer in by_itself:
             # A difference now says nothing of how it was trained.
             return by_itself[trial.result.trainer]

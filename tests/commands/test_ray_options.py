@@ -10,6 +10,7 @@ import pytest
 from user_commands import kerastudy_here
 
 import kerastudy as ks
+from studies.executors.ray.ray_parts import silent
 
 
 def refused(folder: Path, *options: str) -> str:
@@ -36,8 +37,6 @@ def test_there_is_no_cluster_at_the_address(tmp_path: Path) -> None:
         address = f"127.0.0.1:{unused.getsockname()[1]}"
         told = refused(tmp_path, "--executor", "ray", "--address", address)
     assert f"There is no Ray cluster at '{address}'" in told
-    told = refused(tmp_path, "--executor", "ray", "--address", "ray://head:10001")
-    assert "Launch on a machine of the cluster" in told
 
 
 @pytest.mark.parametrize(
@@ -46,11 +45,28 @@ def test_there_is_no_cluster_at_the_address(tmp_path: Path) -> None:
         (["--gpus-per-trial", "1.5", "--executor", "ray"], "gpus_per_trial"),
         (["--cpus-per-trial", "0", "--executor", "ray"], "above 0. Received: 0"),
         (["--address", " ", "--executor", "ray"], "HOST:PORT"),
+        (["--address", "nonsense", "--executor", "ray"], "Received: 'nonsense'. Leave it out"),
+        (["--address", "head:70000", "--executor", "ray"], "Received: 'head:70000'"),
+        (["--address", "ray://head:10001", "--executor", "ray"], "one of Ray's client"),
         (["--address", "auto"], "Add --executor ray"),
     ],
 )
 def test_options_that_can_not_be(tmp_path: Path, options: list[str], words: str) -> None:
     assert words in refused(tmp_path, *options)
+
+
+def test_ray_prints_nothing_about_nodes_that_die(capsys: pytest.CaptureFixture[str]) -> None:
+    """It would on standard output, where `--json` prints its document."""
+    worker = pytest.importorskip("ray._private.worker")
+
+    def die(node: str) -> str:
+        told = {"lines": [f"{node} is dead"], "pid": "raylet", "is_err": False}
+        worker.print_to_stdstream(told, ignore_prefix=False)
+        return capsys.readouterr().out
+
+    with silent():
+        assert die("first") == ""
+    assert "second is dead" in die("second")
 
 
 def test_a_study_that_can_not_be_sent(tmp_path: Path) -> None:

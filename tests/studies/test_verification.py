@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from scripted import ScriptedExecutor, describe, run_study, save_made_up_model
 
+from search_spaces.errors import WorkerError
 from studies.progress import NoProgress
 from tracking.history.study_history import StudyHistory
 from tracking.records import StudyDescription, TrialSpec
@@ -197,3 +198,26 @@ def test_a_trial_that_can_not_be_trained_again_is_registered_as_not_verified(fol
     history = run_study(executor, store=folder, progress=progress, verify="full")
     assert executor.ran == [(0, 1)] * 4
     assert tags_of(history)[1].startswith("model.fit, not run: Trial 0 could not be run again")
+
+
+def test_a_machine_that_is_gone_does_not_count(folder: Path) -> None:
+    """However often: each time another machine begins, and a line says so."""
+
+    class Preempted(Compiled):
+        losses = 5
+
+        def wait(self, handler: Any, seconds: float | None = None) -> None:
+            if self.losses and any(task.trainer is not None for task in self._waiting):
+                self.losses -= 1
+                gone = WorkerError("the node far is gone", killed=True, machine_gone=True)
+                handler.on_lost(self._waiting.popleft().spec, gone)
+            else:
+                super().wait(handler, seconds)
+
+    executor, progress = Preempted(describe(name="preempted", trials=1)), Saying()
+    history = run_study(executor, store=folder, progress=progress, verify="full")
+    assert tags_of(history)[1] == "model.fit, identical"
+    told = [line for line in progress.said if "the node far is gone" in line]
+    assert len(told) == 5 and set(told) == {
+        "Trial 0 could not be run again: the node far is gone. It begins again on another machine."
+    }

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import psutil
 
@@ -27,7 +28,10 @@ def ray_cluster(nodes: int, *, connect: bool = True) -> Iterator[Any]:
 
     # The paths of sockets are short.
     folder = tempfile.mkdtemp(prefix="ks-", dir="/tmp")
-    cluster = Cluster(initialize_head=True, head_node_args={**HEAD, "temp_dir": folder})
+    # Where Ray notes the latest cluster of a machine: it does not make that folder here.
+    os.mkdir(os.path.join(folder, "ray"))
+    with mock.patch.dict(os.environ, RAY_TMPDIR=folder):
+        cluster = Cluster(initialize_head=True, head_node_args={**HEAD, "temp_dir": folder})
     try:
         for _ in range(nodes - 1):
             cluster.add_node(wait=False, **NODE)

@@ -17,6 +17,7 @@ passes messages and files on. So all else is shared with local workers: `WorkerP
 | `remote` | a worker from the driver's side, in place of a local process |
 | `actor` | the class that Ray runs on a node |
 | `hosting` | what the actor does there |
+| `ray_parts` | private parts of Ray |
 | `parcel` | what is sent to a node, and what it is checked by |
 | `data` | the study's data, loaded on one node and sent to the others |
 | `carrying` | files of a trial, between the driver's machine and a node |

@@ -16,7 +16,8 @@ from typing import Any
 
 from search_spaces.errors import StudyError
 from studies.error_texts import describe
-from studies.executors.ray.options import RayOptions
+from studies.executors.ray.options import RayOptions, check_address
+from studies.executors.ray.ray_parts import silent
 from studies.executors.sizing import this_machine
 
 _LOCAL = "local"
@@ -113,8 +114,9 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
     address = options.address or os.environ.get("RAY_ADDRESS") or _LOCAL
     folder = _folder() if address == _LOCAL else None
     try:
-        _connect(address, folder)
-        yield Cluster(options, _head(), local=address == _LOCAL)
+        with silent():
+            _connect(address, folder)
+            yield Cluster(options, _head(), local=address == _LOCAL)
     finally:
         ray.shutdown()
         if folder is not None:
@@ -124,13 +126,10 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
 def _connect(address: str, folder: str | None) -> None:
     import ray
 
-    if address.startswith("ray://"):
-        raise StudyError(
-            f"The address {address!r} is one of Ray's client. Launch on a machine of the cluster, "
-            "with --address auto."
-        )
+    # It may be that of RAY_ADDRESS.
+    check_address(address)
     host, _, port = address.rpartition(":")
-    if port.isdigit():
+    if port:
         _check_reachable(address, host.strip("[]"), int(port))
     own: dict[str, Any] = {}
     if folder is not None:

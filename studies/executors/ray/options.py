@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 
 from search_spaces.errors import StudyError
+
+# "local" is a Ray of this machine alone, whatever `RAY_ADDRESS` says.
+_WORDS = ("auto", "local")
+_HOST_AND_PORT = re.compile(r"[^\s/]+:(\d+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +36,8 @@ class RayOptions:
 
     def __post_init__(self) -> None:
         """Checks the options."""
-        if self.address is not None and not self.address.strip():
-            raise StudyError(
-                "The address of a Ray cluster is 'auto' or 'HOST:PORT'. Received an empty text. "
-                "Leave it out to start Ray on this machine."
-            )
+        if self.address is not None:
+            check_address(self.address)
         _check_amount("cpus_per_trial", self.cpus_per_trial, least="above 0")
         _check_amount("gpus_per_trial", self.gpus_per_trial, least="of at least 0")
         gpus = self.gpus_per_trial
@@ -44,6 +46,21 @@ class RayOptions:
                 "gpus_per_trial must be a whole number, or a share below 1, such as 0.5. "
                 f"Received: {gpus!r}."
             )
+
+
+def check_address(address: str) -> None:
+    """Checks what the address of a cluster looks like. Raises StudyError if it can't be one."""
+    if isinstance(address, str):
+        found = _HOST_AND_PORT.fullmatch(address)
+        if address in _WORDS or (found and 0 < int(found[1]) < 2**16):
+            return
+    of_others = "://" in str(address)
+    raise StudyError(
+        "The address of a Ray cluster is 'auto' on a machine of it, or 'HOST:PORT' of its head. "
+        f"Received: {address!r}"
+        + (", one of Ray's client or its job server." if of_others else ".")
+        + " Leave it out to start Ray on this machine."
+    )
 
 
 def check_installed() -> None:
