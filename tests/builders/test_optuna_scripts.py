@@ -150,6 +150,7 @@ def test_the_champion_has_the_weights_of_the_returned_value(folder: Path) -> Non
     assert float(np.mean(predicted == y[120:])) == pytest.approx(best.value)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "name", exhaustive_but(["texture"], ["texture", "diabetes_folds", "digits_pruned"])
 )

@@ -63,6 +63,7 @@ def test_a_launch_warns_and_names_the_command(
     assert warning.startswith(WARNING) and "Look at it: kerastudy data leaking.py" in warning
 
 
+@pytest.mark.exhaustive
 def test_the_report_has_what_was_found_without_the_data(
     folder: Path, launched: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:

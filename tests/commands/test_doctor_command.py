@@ -48,6 +48,7 @@ def test_it_needs_no_tensorflow(copied_store: Path, tmp_path: Path) -> None:
     assert not names & {"tensorflow", "keras", "keras_tuner"}
 
 
+@pytest.mark.exhaustive
 def test_a_damaged_checkpoint_is_trained_again(copied_store: Path, tmp_path: Path) -> None:
     path = best_checkpoint(copied_store)
     whole = checkpoint_digest(path)

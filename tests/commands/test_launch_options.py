@@ -34,6 +34,7 @@ TAILORED = [
 ]  # fmt: skip
 
 
+@pytest.mark.exhaustive
 def test_a_dry_run_shows_the_tailored_space_and_writes_nothing(folder: Path) -> None:
     told = launch(folder, *TAILORED, "--dry-run", "--executor", "in-process")
     assert told.code == 0, told.err

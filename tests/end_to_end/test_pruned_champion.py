@@ -33,6 +33,7 @@ CALLBACKS = """def callbacks(hp):
 """
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("state", "factor"),
     [

@@ -97,6 +97,7 @@ REPRODUCED = "print(study.reproduce(progress=False).identical)"
 
 
 # A trial of a study in memory is reproduced in `tests/studies/test_streamed_studies` too.
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("reproduced", exhaustive_but([False], [False, True]))
 def test_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reproduced: bool) -> None:
     """Builder, layer and arrays are the notebook's own, and go to its worker."""

@@ -148,6 +148,7 @@ class WithoutWeights(Own):
         return model.fit(x, y, validation_data=validation_data, callbacks=callbacks, verbose=0)
 
 
+@pytest.mark.exhaustive
 def test_a_hypermodels_own_fit_is_given_the_weights(tmp_path: Path) -> None:
     GIVEN.clear()
     made = study({0: 9.0}, build=Own(), trials=1, epochs=1)

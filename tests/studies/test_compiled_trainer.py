@@ -387,6 +387,7 @@ def test_programs_that_were_used_longest_ago_are_let_go_and_freed() -> None:
     assert (trainer.programs.made, again) == (made + 1, trained[5]), "it is made again"
 
 
+@pytest.mark.exhaustive
 def test_many_trials_leave_nothing_behind(only_compiled: CompiledTrainer) -> None:
     trainer, splits = only_compiled, samples()
 

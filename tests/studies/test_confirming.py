@@ -128,6 +128,7 @@ def runs_of_kind(folder: Path, kind: str) -> list[Any]:
     return [run for run in runs if run.data.tags[tags.KIND] == kind]
 
 
+@pytest.mark.exhaustive
 def test_new_seeds_are_shared_and_none_is_a_trials_own(folder: Path, found: Confirmation) -> None:
     history = history_in(folder)
     own = {trial.spec.seed for trial in history.trials}
@@ -225,6 +226,7 @@ def test_the_verdict_is_that_of_models_trained_by_plain_keras(
     assert (found.test_samples, found.readings) == (100, 1)
 
 
+@pytest.mark.exhaustive
 def test_trainings_of_the_race_are_those_of_plain_keras(folder: Path, found: Confirmation) -> None:
     racer = found.race[1]
     values = history_in(folder).trial(racer.trial).spec.values
@@ -315,6 +317,7 @@ def without_run(found: Confirmation) -> dict[str, Any]:
     return kept
 
 
+@pytest.mark.exhaustive
 def test_ctrl_c_loses_only_what_runs(copy: Path, found: Confirmation) -> None:
     history = history_in(copy)
     options = ConfirmOptions(top=4, budget=6)

@@ -183,9 +183,8 @@ def by_hand(made: Any) -> ByHand:
     return ByHand(made)
 
 
-@pytest.mark.parametrize(
-    ("which", "seeds"), [("raced", 1), pytest.param("found", 2, marks=pytest.mark.exhaustive)]
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("which", "seeds"), [("raced", 1), ("found", 2)])
 def test_the_race_is_that_of_folds_under_new_seeds_by_plain_keras(
     launched: Path, by_hand: ByHand, which: str, seeds: int, request: pytest.FixtureRequest
 ) -> None:

@@ -81,7 +81,7 @@ def best_so_far(history: StudyHistory) -> list[tuple[int, float]]:
         pytest.param("optuna:cma-es", "successive-halving", marks=pytest.mark.exhaustive),
         pytest.param("optuna:random", "hyperband", marks=pytest.mark.exhaustive),
         pytest.param("optuna:tpe", "patient", marks=pytest.mark.exhaustive),
-        ("keras-tuner:hyperband", "none"),
+        pytest.param("keras-tuner:hyperband", "none", marks=pytest.mark.exhaustive),
     ],
 )
 def test_which_trial_ends_first_changes_nothing(launch: Launch, engine: str, pruner: str) -> None:
@@ -144,6 +144,7 @@ def test_one_that_was_interrupted_goes_on_as_if_nothing_had_happened(
     assert outcome(history) == outcome(undisturbed)
 
 
+@pytest.mark.exhaustive
 def test_more_trials_are_those_that_a_longer_study_would_have_had(launch: Launch) -> None:
     longer = launch("1", seed=1, pruner="median")
     launch("2", seed=2, pruner="median", trials=9)
@@ -177,6 +178,7 @@ def test_a_study_that_was_begun_without_it_is_refused(launch: Launch) -> None:
         launch("store", trials=6)
 
 
+@pytest.mark.exhaustive
 def test_one_that_was_begun_with_it_stays_so(launch: Launch) -> None:
     longer = launch("1", seed=1)
     launch("2", trials=8)

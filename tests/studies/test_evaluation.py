@@ -80,6 +80,7 @@ def test_sample_weights_count_as_in_keras() -> None:
     assert found.note == "" and set(found.intervals) == {"loss", "accuracy", "mae"}
 
 
+@pytest.mark.exhaustive
 def test_batches_and_several_outputs() -> None:
     import keras
     import tensorflow as tf

@@ -56,6 +56,7 @@ def test_trains_as_by_hand(
     assert trainer.programs.made - made == 1, "the second used the program of the first"
 
 
+@pytest.mark.exhaustive
 def test_names_and_places_use_programs_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same model, given its arrays by name and in order: another graph."""
     leave_out_checks(monkeypatch)

@@ -146,6 +146,7 @@ def test_what_fails_is_trained_by_fit_as_if_nothing_had_been_tried(
     assert trial.built == 4
 
 
+@pytest.mark.exhaustive
 def test_a_training_that_goes_on_reports_no_epoch_twice(
     wanted: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,7 +104,7 @@ def test_all_kinds_of_faults_on_simulated_workers(
     assert not found["failures"], told(found)
 
 
-# At every step, or at the last of each kind of step.
+# At every step, or at the last one for each table and folder.
 EVERY = [False, pytest.param(True, marks=pytest.mark.exhaustive)]
 
 
@@ -114,13 +114,14 @@ def test_killed_at_any_step(run: Faults, tmp_path: Path, every: bool) -> None:
     assert [t["result"]["state"] for t in found["record"]["trials"].values()] == STATES
     assert len(found["record"]["champion"]["versions"]) == 1
     # Far fewer would mean that the steps are not seen any more.
-    assert len(found["tried"]) > (45 if every else 25)
+    assert len(found["tried"]) > (45 if every else 12)
     assert not found["failures"], told(found)
 
 
-def test_killed_again_while_it_goes_on(run: Faults, tmp_path: Path) -> None:
-    found = run(tmp_path, "kill twice", "all", STUDY)
-    assert len(found["tried"]) > 6
+@pytest.mark.parametrize("every", EVERY)
+def test_killed_again_while_it_goes_on(run: Faults, tmp_path: Path, every: bool) -> None:
+    found = run(tmp_path, "kill twice", "all", STUDY, every)
+    assert len(found["tried"]) > (6 if every else 1)
     assert not found["failures"], told(found)
 
 
@@ -141,10 +142,13 @@ def test_killed_at_any_step_of_trials_that_end_together(run: Faults, tmp_path: P
     assert not found["failures"], told(found)
 
 
-def test_power_that_fails_takes_the_last_commits_along(run: Faults, tmp_path: Path) -> None:
+@pytest.mark.parametrize("every", EVERY)
+def test_power_that_fails_takes_the_last_commits_along(
+    run: Faults, tmp_path: Path, every: bool
+) -> None:
     """Files are then ahead of the record; trials that it lacks run again, to the same bits."""
-    found = run(tmp_path, "power", "all", STUDY)
-    assert len(found["tried"]) > 8
+    found = run(tmp_path, "power", "all", STUDY, every)
+    assert len(found["tried"]) > (8 if every else 2)
     assert not found["failures"], told(found)
 
 

@@ -135,6 +135,7 @@ def _ours(name: str, value: Any) -> Any:
     return bool(value) if name == "slow" else value
 
 
+@pytest.mark.exhaustive
 def test_a_grid_is_walked_as_keras_tuner_walks_it(tmp_path: Path) -> None:
     """The same first trials, in the same order, by a real search of Keras Tuner."""
     document, _ = imported(tmp_path, tuner_scripts.GRID)

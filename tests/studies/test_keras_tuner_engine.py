@@ -277,6 +277,7 @@ def test_writes_no_file_and_prints_nothing(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.exhaustive
 def test_a_process_that_asks_keeps_its_environment_and_its_terminal() -> None:
     """And does not import TensorFlow to find that an engine cannot serve."""
     program = """

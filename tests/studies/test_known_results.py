@@ -307,6 +307,7 @@ def test_a_study_begins_with_them(launched: Path) -> None:
     ] + [row for layer in chart["layer"] for row in layer.get("data", {}).get("values", [])]
 
 
+@pytest.mark.exhaustive
 def test_it_resumes_without_their_place(launched: Path) -> None:
     """And proposes what it would have proposed with it."""
     before = as_json(kerastudy_here(launched, "show", "mine", "--json"))

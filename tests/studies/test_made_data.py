@@ -168,6 +168,7 @@ def test_it_goes_on_with_the_data_of_the_default_values_or_not_at_all(
         assert trial.data_digest == windowed(trial.spec.values["window"]).load().digest
 
 
+@pytest.mark.exhaustive
 def test_values_of_other_validation_samples_do_not_compare_and_that_is_told_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -199,6 +200,7 @@ def test_batches_may_depend_on_hyperparameters_too(tmp_path: Path) -> None:
     assert history.best is not None and history.model_uri(history.best)
 
 
+@pytest.mark.exhaustive
 def test_class_weights_of_hyperparameters_and_data_that_some_values_spoil(tmp_path: Path) -> None:
     x = np.random.default_rng(1).normal(size=(48, 12)).astype("float32")
     y = np.arange(48) % 3

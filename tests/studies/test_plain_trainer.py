@@ -91,6 +91,7 @@ def run(study: ks.Study, folder: Path, epochs: int = 3) -> TrialResult:
     return run_trial(study, splits, TrialTask(spec, SPACE, path), lambda _: "continue", trainer)
 
 
+@pytest.mark.exhaustive
 def test_trials_leave_nothing_behind(tmp_path: Path) -> None:
     """Each traces its steps anew; TensorFlow would keep the graphs."""
     study = make_study(dense)

@@ -89,6 +89,7 @@ class TestPool(ExecutorConformance):
         while executor.free < 2:
             executor.wait(handler)
 
+    @pytest.mark.exhaustive
     def test_a_trial_goes_to_a_worker_that_has_its_program(
         self, executor: WorkerPool, tmp_path: Path
     ) -> None:

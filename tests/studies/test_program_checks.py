@@ -26,6 +26,7 @@ class Careless(Structure):
         self.key = self.digest = "the same"
 
 
+@pytest.mark.exhaustive
 def test_a_stale_program_is_found(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -75,6 +75,7 @@ def terminal() -> tuple[int, Callable[[], None]]:
 CASES = [*itertools.product((pipe, terminal), (None, 2))]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("opened", "interrupted"), exhaustive_but([CASES[3]], CASES))
 def test_a_study_goes_on_unseen(
     tmp_path: Path, opened: Callable[[], tuple[int, Callable[[], None]]], interrupted: int | None

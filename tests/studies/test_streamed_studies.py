@@ -70,6 +70,7 @@ def test_the_record_says_what_trained_and_why_and_what_its_digest_is_of(
     assert "data       batches: 44 train, 20 validation" in definition_text(history.description)
 
 
+@pytest.mark.exhaustive
 def test_a_trial_is_reproduced_in_a_new_process(
     launched: tuple[ks.Study, Path, StudyHistory],
 ) -> None:
@@ -120,6 +121,7 @@ def test_a_trial_whose_data_raises_says_what_was_raised(tmp_path: Path) -> None:
     assert result.reason.startswith(f"{said} (test_streamed_studies.py, line ")
 
 
+@pytest.mark.exhaustive
 def test_data_of_which_only_the_first_batches_are_looked_at_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

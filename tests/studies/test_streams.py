@@ -84,6 +84,7 @@ def test_an_epoch_has_the_steps_that_it_is_given(
     assert by_trainer(PlainTrainer(), model, splits, spec) == wanted
 
 
+@pytest.mark.exhaustive
 def test_each_epoch_of_an_object_begins_at_its_beginning() -> None:
     """Threads have read ahead where the epoch before was cut."""
     train = streamed.Batches(streamed.X, streamed.Y, workers=2)
@@ -126,6 +127,7 @@ def test_classes_that_come_after_what_was_read_ahead_are_weighed(
     assert by_trainer(PlainTrainer(), model, splits, spec) == wanted
 
 
+@pytest.mark.exhaustive
 def test_epochs_longer_than_the_first_are_read_to_their_end_with_their_weights() -> None:
     """Keras itself takes the first one's length for that of all."""
     spec = spec_of(epochs=3)
@@ -141,6 +143,7 @@ def test_epochs_longer_than_the_first_are_read_to_their_end_with_their_weights()
     assert trained == streamed.by_hand(model, train, streamed.validation_generator, spec)
 
 
+@pytest.mark.exhaustive
 def test_callbacks_are_told_what_fit_tells_them() -> None:
     class Steps(keras.callbacks.Callback):  # type: ignore[misc]
         def on_train_begin(self, logs: Any = None) -> None:
@@ -156,6 +159,7 @@ def test_callbacks_are_told_what_fit_tells_them() -> None:
     assert told == [6, *range(6), None, *range(6)]
 
 
+@pytest.mark.exhaustive
 def test_what_is_drawn_without_a_seed_depends_on_the_epoch_alone() -> None:
     """tf.data's shuffle, and numpy's global generator."""
 

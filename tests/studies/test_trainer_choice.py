@@ -105,6 +105,7 @@ def test_compiled_on_a_layer_with_hidden_state_is_refused_before_anything_is_wri
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.exhaustive
 def test_compiled_on_callbacks_that_only_some_trials_have_is_refused_at_such_a_trial(
     folder: Path,
 ) -> None:

@@ -124,7 +124,7 @@ def _lose_the_last(log: Path, rng: random.Random) -> None:
 
 
 _COPIES = ("kill", "kill twice", "power")
-# What takes long is tried at some of the steps.
+# What takes long is tried at some of the steps: at each of so many, or at a third of those.
 _EVERY = {"power": 6, "kill twice": 8}
 _PARTS = {
     "store": ("", "open locks/"),
@@ -159,7 +159,7 @@ class Cases:
         folder: For its store, and for what is told of it.
         part: Where the faults are.
         settings: Of the study.
-        every: Whether there is one at every step; else at one of each kind.
+        every: Whether there is one at every step; else at one for each table and folder.
     """
 
     folder: Path
@@ -197,13 +197,14 @@ class Cases:
         last = next(i for i, step in enumerate(steps) if step.startswith(end))
         tried = dict([*enumerate(steps)][first : last + 1])
         if fault in _EVERY:
-            return {at: step for at, step in tried.items() if at % _EVERY[fault] == 3}
+            each = _EVERY[fault] * (1 if self.every else 3)
+            return {at: step for at, step in tried.items() if at % each == 3}
         if fault == "kill" and self.part == "all":
             tried = self._unlike(tried)
             if not self.every:
                 # The last of each: more has gone before.
-                kinds = {_kind(step): at for at, step in tried.items()}
-                tried = {at: step for at, step in tried.items() if kinds[_kind(step)] == at}
+                places = {_place(step): at for at, step in tried.items()}
+                tried = {at: step for at, step in tried.items() if places[_place(step)] == at}
         if fault != "kill" or self.part == "store":
             # What is refused at one trial's writes is refused at another's. A store's databases
             # are made in many commits, under another name.
@@ -288,6 +289,7 @@ class Cases:
     def _undisturbed(self, copies: Path | None, copied: int | None = None) -> int:
         if self.part == "store":
             # What is faulty is the making of the first one; others are made from it, in no time.
+            os.environ["KERASTUDY_CACHE"] = str(self.folder / "cache")
             forget_database()
         steps = Steps(self._store, copies=copies, copied=copied)
         steps.watch()

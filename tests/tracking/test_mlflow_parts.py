@@ -50,7 +50,8 @@ def test_without_one_a_study_is_recorded_all_the_same(
         raise part.missing()
 
     monkeypatch.setattr(part, "get", missing)
-    # A new process has made no database yet.
+    # A new process on a new machine has made no database yet.
+    monkeypatch.setenv("KERASTUDY_CACHE", str(tmp_path / "cache"))
     forget_database()
     store = create_store(tmp_path / "store")
     runs = check_records(store)

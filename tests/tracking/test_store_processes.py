@@ -99,6 +99,7 @@ def test_a_study_has_one_process_at_a_time(new_store: Store) -> None:
         pass
 
 
+@pytest.mark.exhaustive
 def test_the_refused_process_leaves_the_holders_name(new_store: Store) -> None:
     """Who was refused once must not take the name of the holder away from the next."""
     holder = start(HOLD, str(new_store.root), "digits")
