@@ -371,7 +371,10 @@ def test_trials_without_scores_are_trained_again_if_asked(
         file.unlink()
     options = ConfirmOptions(top=4, budget=6)
     again = confirm_study(history, options, in_process=True, rescore=True)
-    assert vars(again) == vars(found)
+    assert again.corrected is not None
+    # How many epochs of a trial have scores depends on the time that they take.
+    assert again.corrected.estimate.value == pytest.approx(found.corrected.estimate.value, abs=0.02)
+    assert vars(again) | {"corrected": None} == vars(found) | {"corrected": None}
     for number, scores in trial_scores(history).items():
         assert (scores[0].values == before[number][0].values).all()
 
