@@ -179,6 +179,7 @@ class TestWhatIsTuned:
     def test_not_what_is_not_tunable(self) -> None:
         assert self.names("part_not_tunable") == {"normalized", "head_units", "optimizer"}
 
+    @pytest.mark.exhaustive
     def test_one_name_with_a_range_for_each_optimizer(self, store: Path) -> None:
         space = session("several_domains").description.space
         assert {each.name: each.when for each in space if each.when} == {
@@ -267,6 +268,7 @@ class TestFit:
             assert trial.best is not None
             assert set(trial.best.metrics) == {"loss", "val_loss"}
 
+    @pytest.mark.exhaustive
     def test_a_misspelled_objective_is_told_before_anything_is_trained(
         self, tmp_path: Path
     ) -> None:
@@ -288,6 +290,7 @@ def variant(folder: Path, style: str, old: str, new: str) -> Path:
     return file
 
 
+@pytest.mark.exhaustive
 def test_what_a_builder_refuses_is_infeasible_with_its_reason(store: Path) -> None:
     with without_tracing():
         history = run("failed_trials", "keras-tuner:grid", store, trials=12, name="refused")

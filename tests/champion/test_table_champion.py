@@ -99,6 +99,7 @@ def houses(tmp_path_factory: pytest.TempPathFactory) -> Houses:
     return Houses(folder, table.iloc[chosen], new)
 
 
+@pytest.mark.exhaustive
 def test_programs_train_it_and_model_fit_gets_the_same_bits(houses: Houses) -> None:
     study = ks.read_study("houses", store=houses.store)
     assert {trial.result.trainer for trial in study.trials} == {"compiled"}

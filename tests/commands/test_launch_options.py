@@ -52,6 +52,7 @@ def test_a_dry_run_shows_the_tailored_space_and_writes_nothing(folder: Path) -> 
     assert not (folder / "kerastudy-store").exists()
 
 
+@pytest.mark.exhaustive
 def test_a_launch_tunes_the_tailored_space_from_the_known_values(folder: Path) -> None:
     told = launch(folder, *TAILORED, "--executor", "in-process")
     assert told.code == 0, told.err

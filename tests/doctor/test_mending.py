@@ -49,10 +49,7 @@ DAMAGES = [
 
 
 # The others are damages of the same kinds.
-KEPT = [
-    facts_damaged, left_running, parent_unmade, definition_changed, state_damaged,
-    state_before_of_no_trial, pieces, orphans,
-]  # fmt: skip
+KEPT = [facts_damaged, left_running, definition_changed, state_damaged]
 # From the record, with all that is in them.
 MADE_AGAIN = {"definition.json", "store.json"}
 

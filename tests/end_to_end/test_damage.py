@@ -143,7 +143,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.parametrize("lost", [1, 7])
+@pytest.mark.parametrize("lost", [pytest.param(1, marks=pytest.mark.exhaustive), 7])
 def test_a_damaged_end_of_the_databases_log_costs_what_it_held_and_no_more(
     killed: Path, tmp_path: Path, undisturbed: Any, lost: int
 ) -> None:

@@ -41,6 +41,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return installed
 
 
+@pytest.mark.exhaustive
 def test_a_wheel_launches_a_users_study(installed: Path, tmp_path: Path) -> None:
     folder = tmp_path / "user's folder"
     (folder / "studies").mkdir(parents=True)

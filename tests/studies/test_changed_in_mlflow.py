@@ -193,6 +193,7 @@ def test_a_study_is_renamed_and_held_while_it_runs(store: Store) -> None:
     check_whole(read_study(store, "new mini"), trials=9)
 
 
+@pytest.mark.exhaustive
 def test_a_purged_study_leaves_files_that_no_new_study_takes_for_its_own(store: Store) -> None:
     """MLflow gives the id of the last experiment again once that is purged."""
     from click.testing import CliRunner
@@ -262,6 +263,7 @@ def test_the_registered_model_follows_or_is_registered_again(
     assert (Path(version.source.removeprefix("file://")) / "MLmodel").is_file()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("each", [3, pytest.param(1, marks=pytest.mark.exhaustive)])
 def test_any_tag_may_be_deleted(store: Store, each: int) -> None:
     """Of the parent run, a trial's run or the experiment, one at a time; or each third."""

@@ -190,6 +190,7 @@ class Traced(keras.layers.Layer):
         return inputs * self.scale
 
 
+@pytest.mark.exhaustive
 def test_what_is_traced_in_vain_warns_of_nothing(recwarn: pytest.WarningsRecorder) -> None:
     def build() -> keras.Model:
         return compiled(stack(Traced()))
@@ -368,6 +369,7 @@ def test_trials_share_no_state(only_compiled: CompiledTrainer) -> None:
     assert models[0].evaluate(splits.train.x, splits.train.y, verbose=0) == evaluated
 
 
+@pytest.mark.exhaustive
 def test_programs_that_were_used_longest_ago_are_let_go_and_freed() -> None:
     trainer, splits = CompiledTrainer("compiled", kept=2), samples()
     trained = {}
@@ -461,6 +463,7 @@ def attentive() -> keras.Model:
     return compiled(keras.Model(inputs, layers.Dense(3, activation="softmax")(pooled)))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("build", "size"), [(wide, 8), pytest.param(attentive, 40, marks=pytest.mark.exhaustive)]
 )

@@ -150,7 +150,9 @@ class TestRecordsOfOlderVersions:
         read = StudyDescription.from_json(json.dumps(fields))
         assert (read.try_defaults, read.default_trial, read.given(0)) == (False, None, None)
 
-    @pytest.mark.parametrize("before, now", [(False, True), (True, False)])
+    @pytest.mark.parametrize(
+        "before, now", exhaustive_but([(False, True)], [(False, True), (True, False)])
+    )
     def test_a_study_stays_as_it_was_begun(self, folder: Path, before: bool, now: bool) -> None:
         settings = {"initial": ({"rate": 0.01, "units": 8, "kind": "a"},)}
         wanted = launch(folder, f"whole {before}", try_defaults=before, trials=8, **settings)
@@ -160,6 +162,7 @@ class TestRecordsOfOlderVersions:
         assert values(resumed) == values(wanted)
         assert resumed.description.try_defaults is before
 
+    @pytest.mark.exhaustive
     def test_another_default_is_no_other_definition(self, folder: Path) -> None:
         others = SearchSpace(*(each if each.name != "units" else OTHER for each in SCRIPTED))
         wanted = launch(folder, "one default", trials=8, try_defaults=False)
@@ -193,6 +196,7 @@ class TestOfACommand:
         assert told.code == 0, told.err
         return json.loads(told.out)
 
+    @pytest.mark.exhaustive
     def test_a_tailored_space_has_defaults_of_its_own(self, folder: Path) -> None:
         engine = "keras-tuner:hyperband"
         tailored = ["--fix", "kind=b", "--set", "dropout=0.3..0.5", "--trials", "2"]
@@ -217,6 +221,7 @@ class TestOfACommand:
         assert first.data.tags["kerastudy.defaults"] == "yes"
         assert "kerastudy.defaults" not in second.data.tags
 
+    @pytest.mark.exhaustive
     def test_a_launch_may_leave_them_out(self, folder: Path) -> None:
         document = self.launch(folder, "--no-defaults", "--trials", "1", "--name", "without")
         assert document["default_trial"] is None

@@ -120,6 +120,7 @@ def test_writes_no_checkpoint_that_can_not_stay(undisturbed: StudyHistory) -> No
     assert 3 < len(written) < 14
 
 
+@pytest.mark.exhaustive
 def test_keep_all_keeps_all(tmp_path: Path) -> None:
     history = launch(tmp_path / "store", keep=None, trials=5)
     assert all(history.checkpoint(trial) for trial in history.trials)
@@ -206,6 +207,7 @@ class TestInterruption:
         assert outcome(history) == outcome(undisturbed)
         assert executor.ran[0] == (at, 2), "the trial that was cut runs again, as attempt 2"
 
+    @pytest.mark.exhaustive
     def test_the_handler_before_is_put_back(self, tmp_path: Path) -> None:
         before = signal.getsignal(signal.SIGINT)
         self.interrupt(tmp_path / "store", 2)
@@ -388,6 +390,7 @@ class TestChangedDefinition:
         with pytest.raises(StudyChangedError, match=r"the data differs \(train, validation\)\. "):
             launch(tmp_path / "store", data=data)
 
+    @pytest.mark.exhaustive
     def test_is_taken_while_nothing_has_finished(self, tmp_path: Path) -> None:
         def stop(spec: TrialSpec) -> None:
             os.kill(os.getpid(), signal.SIGINT)
@@ -408,6 +411,7 @@ class TestChangedDefinition:
         assert len(first.trials) == 4
 
 
+@pytest.mark.exhaustive
 def test_interruptions_are_no_losses(tmp_path: Path) -> None:
     """Only a worker that dies counts against a trial, not its user's Ctrl-C."""
 
@@ -441,6 +445,7 @@ def test_workers_that_a_trial_has_cost_are_counted_over_all_launches(tmp_path: P
     assert "3 attempts" in trial.result.reason
 
 
+@pytest.mark.exhaustive
 def test_a_run_that_was_deleted_in_mlflow_is_told(tmp_path: Path) -> None:
     history = launch(tmp_path / "store", trials=4)
     history.store.client.delete_run(history.trial(2).run_id)

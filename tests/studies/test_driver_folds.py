@@ -178,6 +178,7 @@ def pruned(folder: Path) -> StudyHistory:
     return launch(folder, EasyFirstFold(description))
 
 
+@pytest.mark.exhaustive
 def test_trials_end_within_later_folds_too_and_then_have_no_value(pruned: StudyHistory) -> None:
     found = [t for t in pruned.ended if t.state == "pruned"]
     assert {len(t.result.repeats) for t in found} >= {1, 2}

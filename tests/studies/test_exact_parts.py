@@ -252,6 +252,7 @@ def test_a_metric_with_a_value_for_each_class_is_a_metric_for_each() -> None:
     assert [found[f"f1_score_{i}"] for i in range(3)] == [float(v) for v in by_class]
 
 
+@pytest.mark.exhaustive
 def test_a_study_of_a_stateful_model_is_verified_by_fit(tmp_path: Any) -> None:
     """Its batches have one size; what it keeps from batch to batch is in no checkpoint."""
 

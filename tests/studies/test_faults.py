@@ -165,5 +165,5 @@ def test_writes_that_are_refused_are_told_in_a_line(
 ) -> None:
     """And when they are taken again, the study goes on as if nothing had happened."""
     found = run(tmp_path, fault, "all", STUDY, every)
-    assert len(found["tried"]) > ((30 if every else 12) if fault == "full" else 2)
+    assert len(found["tried"]) > ((30 if every else 6) if fault == "full" else 2)
     assert not found["failures"], told(found)

@@ -47,6 +47,7 @@ def build(hp: Mapping[str, Any]) -> keras.Model:
     return compiled(stack(layers.Dense(4, "tanh"), layers.BatchNormalization(), Scaled()))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions")
 @pytest.mark.filterwarnings("ignore:Limiting epochs")
 def test_a_trial_depends_on_none_before_it(tmp_path: Path) -> None:

@@ -188,6 +188,7 @@ def test_what_is_written_is_what_optuna_would_write(store: Store) -> None:
         assert written[0][table] == wanted, table
 
 
+@pytest.mark.exhaustive
 def test_without_optunas_tables_it_is_written_more_slowly(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,9 @@ class TestPlainTrainer(OfPlainTrainer, TrainerConformance):
     )
     # A training that is cut stops, and goes on, alike.
     test_stops_when_told = exhaustive(TrainerConformance.test_stops_when_told)
+    test_cut_after_any_epoch_it_goes_on_with_its_callbacks = exhaustive(
+        TrainerConformance.test_cut_after_any_epoch_it_goes_on_with_its_callbacks
+    )
     test_goes_on_from_another_as_if_trained_straight_through = exhaustive(
         TrainerConformance.test_goes_on_from_another_as_if_trained_straight_through
     )

@@ -53,6 +53,7 @@ def test_the_table_has_a_row_for_each_trial(history: ks.StudyResults) -> None:
     assert table["started"].is_monotonic_increasing
 
 
+@pytest.mark.exhaustive
 def test_any_kept_trial_gives_its_model(history: ks.StudyResults, folder: Path) -> None:
     """Evaluated by Keras on the validation part, it gives the recorded value."""
     assert history.definition is None, "it was read from the record alone"

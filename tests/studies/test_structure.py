@@ -295,6 +295,7 @@ def test_random_numbers_that_are_drawn_while_it_is_traced_are_the_trials_own() -
     assert "random numbers" in trainer.used[1]
 
 
+@pytest.mark.exhaustive
 def test_programs_that_serve_one_trial_are_not_kept_beside_others() -> None:
     trainer, splits = CompiledTrainer("compiled"), samples()
 

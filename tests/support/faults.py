@@ -212,7 +212,8 @@ class Cases:
             kinds = {kind(step): at for at, step in reversed(tried.items())}
             tried = {at: step for at, step in tried.items() if kinds[kind(step)] == at}
         if fault == "full":
-            return {i: s for i, s in tried.items() if not s.startswith((*NEEDS_NO_ROOM, "the"))}
+            tried = {i: s for i, s in tried.items() if not s.startswith((*NEEDS_NO_ROOM, "the"))}
+            return tried if self.every else dict([*tried.items()][::2])
         if fault == "read-only":
             # What needs room has been refused by a full disk.
             return {i: s for i, s in tried.items() if s.startswith(NEEDS_NO_ROOM)}

@@ -59,6 +59,7 @@ def test_the_server_has_what_the_store_has(server: MlflowServer, tmp_path: Path)
     assert history.counts()["total"] == 8
 
 
+@pytest.mark.exhaustive
 def test_a_study_that_goes_on_goes_on_there(server: MlflowServer, tmp_path: Path) -> None:
     """Without being told again; and no more once it is told so."""
     launch(tmp_path / "store", "goes on", server.address, trials=3)
@@ -146,6 +147,7 @@ def test_a_study_renamed_here_or_there_goes_on_in_its_experiment_there(
     assert server.client.get_experiment_by_name("named anew") is None
 
 
+@pytest.mark.exhaustive
 def test_a_server_that_shows_the_store_itself_is_refused(tmp_path: Path) -> None:
     """As `kerastudy ui` does: the study would be copied into its own record."""
     history = launch(tmp_path / "store", "itself", None, trials=2)
@@ -257,6 +259,7 @@ class Impatient(Said):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+@pytest.mark.exhaustive
 def test_sigterm_leaves_what_is_left_to_send_for_later(tmp_path: Path) -> None:
     """As Ctrl-C does; what the study came to is recorded by then."""
     said = Impatient()
