@@ -201,11 +201,27 @@ def read_engines(store: Store, name: str, engine: str | None = None) -> list[Stu
         StudyDeletedError: See `read_study`; likewise for the other one.
         StudyNotFoundError: Likewise.
     """
+    histories = _engines(store, name, engine)
+    if not histories:
+        raise _not_found(store, name)
+    return histories
+
+
+def find_engines(store: Store, name: str) -> list[StudyHistory]:
+    """Does what `read_engines` does, but returns an empty list if there is no such study.
+
+    Raises:
+        StudyDeletedError: If there was one; see `read_study`.
+    """
+    return _engines(store, name, None)
+
+
+def _engines(store: Store, name: str, engine: str | None) -> list[StudyHistory]:
     experiment = store.client.get_experiment_by_name(name)
     if experiment is None:
-        raise _not_found(store, name)
+        return []
     parents = _parents(store, experiment, engine)
-    wanted = [engine] if engine is not None else list(reversed(parents))
+    wanted = [engine] if parents and engine is not None else list(reversed(parents))
     return [_history(store, experiment, parents, each) for each in wanted]
 
 
@@ -218,11 +234,13 @@ def refreshed(history: StudyHistory, written: Collection[str]) -> StudyHistory:
     store, engine = history.store, history.description.engine
     experiment = store.client.get_experiment(history.experiment_id)
     parents = _parents(store, experiment, engine)
+    if not parents:
+        raise _not_found(store, experiment.name)
     return _history(store, experiment, parents, engine, history, written)
 
 
 def _parents(store: Store, experiment: Experiment, engine: str | None) -> dict[str, Run]:
-    """Returns a study's parent runs by engine, among them that of one engine."""
+    """Returns a study's parent runs by engine, among them that of one engine; or none at all."""
     if experiment.lifecycle_stage == "deleted":
         raise StudyDeletedError(in_trash(store, experiment))
     parents = parent_runs(store, experiment.experiment_id)
@@ -230,12 +248,11 @@ def _parents(store: Store, experiment: Experiment, engine: str | None) -> dict[s
         lost = lost_parent(store, experiment, engine)
         if lost:
             raise StudyDeletedError(lost)
-        if not parents:
-            raise _not_found(store, experiment.name)
-        raise StudyNotFoundError(
-            f"The study {experiment.name!r} was not launched with the engine {engine!r}, "
-            f"but with {', '.join(parents)}."
-        )
+        if parents:
+            raise StudyNotFoundError(
+                f"The study {experiment.name!r} was not launched with the engine {engine!r}, "
+                f"but with {', '.join(parents)}."
+            )
     return parents
 
 
@@ -285,20 +302,6 @@ def _not_found(store: Store, name: str) -> StudyNotFoundError:
             f"{missing} It was renamed in MLflow, to {' and '.join(map(repr, renamed))}."
         )
     return StudyNotFoundError(f"{missing} {known_names(name, study_names(store))}")
-
-
-def find_engines(store: Store, name: str) -> list[StudyHistory]:
-    """Does what `read_engines` does, but returns an empty list if there is no such study.
-
-    Raises:
-        StudyDeletedError: If there was one; see `read_study`.
-    """
-    try:
-        return read_engines(store, name)
-    except StudyDeletedError:
-        raise
-    except StudyNotFoundError:
-        return []
 
 
 def _read_description(store: Store, parent: Run) -> StudyDescription:
