@@ -230,6 +230,7 @@ class TestFit:
             assert trial.result.epochs == trial.spec.values["epochs"]
             assert len(history.curve(trial)) == trial.spec.values["epochs"]
 
+    @pytest.mark.exhaustive
     def test_a_loop_of_its_own_returns_its_best(self, store: Path) -> None:
         # As `test_traced_by_tensorflow` launched it.
         name = "fit_custom_loop traced"
@@ -315,7 +316,7 @@ class TestShownLate:
     @pytest.mark.parametrize(
         "engine",
         exhaustive_but(
-            ["keras-tuner:random"],
+            [],
             ["keras-tuner:random", "optuna:tpe", *OTHER_ORACLES],
         ),
     )

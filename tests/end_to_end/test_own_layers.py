@@ -112,6 +112,7 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.exhaustive
 def test_they_load_where_nothing_of_the_study_is(folder: Path, tmp_path: Path) -> None:
     import numpy as np
 

@@ -97,6 +97,7 @@ def test_a_script_without_a_main_guard(repository: Path) -> None:
     assert as_json(again)["identical"] is True
 
 
+@pytest.mark.exhaustive
 def test_changed_code_is_told_and_the_recorded_one_run_and_changed_data_is_not(
     repository: Path, launched: str
 ) -> None:

@@ -181,6 +181,7 @@ def test_one_hot_rows_and_labels_give_the_same_bits_of_accuracy(
     assert [len(curve) for _, curve in found["sparse"]] == [1]
 
 
+@pytest.mark.exhaustive
 def test_loading_reads_no_data_and_without_a_network_mnist_says_what_to_do(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-P", "-c", LOAD_ALL],

@@ -139,6 +139,7 @@ def test_new_seeds_are_shared_and_none_is_a_trials_own(folder: Path, found: Conf
     assert sorted(len(racer.values) for racer in found.race) == [1, 1, 2, 2]
 
 
+@pytest.mark.exhaustive
 def test_the_best_under_new_seeds_wins(found: Confirmation) -> None:
     finalists = [racer for racer in found.race if len(racer.values) == 2]
     means = {racer.trial: np.mean(racer.values) for racer in finalists}

@@ -229,6 +229,7 @@ class TestOfACommand:
         told = kerastudy_here("show", "without", cwd=folder)
         assert "defaults" not in told.out
 
+    @pytest.mark.exhaustive
     def test_those_of_a_builder_are_found_by_tracing(self, folder: Path) -> None:
         builder = """    rate = hp.Float("rate", 1e-3, 1.0, sampling="log", default=0.25)
     loss = "sparse_categorical_crossentropy"

@@ -161,6 +161,7 @@ def test_the_curve_of_the_best_stays_when_a_finished_study_is_launched_again(
     assert best_so_far(launch(workers=8, trials=8)) == before
 
 
+@pytest.mark.exhaustive
 def test_a_target_ends_it_after_the_same_trials(launch: Launch) -> None:
     full = launch("1", trials=30)
     values = [t.best.value for t in full.trials if t.best is not None]
