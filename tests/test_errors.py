@@ -19,7 +19,7 @@ from click.testing import CliRunner
 import kerastudy as ks
 from search_spaces import errors
 from studies.commands.main import telling_errors
-from studies.user_code.loading import resolve_target
+from studies.user_code.targets import resolve_target
 from tracking.history.comparison import compare
 
 ROOT = Path(__file__).parents[1]

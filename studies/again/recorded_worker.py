@@ -14,9 +14,10 @@ from studies.data.replacing import spelled
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.worker import WorkerExecutor
 from studies.progress import Progress
-from studies.user_code.loading import Target, describe_code, what_is_loaded
+from studies.user_code.loading import describe_code
 from studies.user_code.own_modules import place_of, text_of
 from studies.user_code.shipping import ShippedStudy, ship
+from studies.user_code.targets import Target, what_is_loaded
 from tracking.history.recorded_code import read_code
 from tracking.history.study_history import StudyHistory
 from tracking.history.summary import shell_commands

@@ -59,7 +59,7 @@ def data_command(
     from studies.data.replacing import is_table, spelled
     from studies.exporting.asked import check_free, explained
     from studies.launching.checking_data import check_target
-    from studies.user_code.loading import resolve_target
+    from studies.user_code.targets import resolve_target
     from tracking.store.atomic import replacing
 
     found_target = resolve_target(target, "data")

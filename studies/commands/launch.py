@@ -235,7 +235,7 @@ def launch_command(
     from studies.definition.settings import check_target
     from studies.launching.launch import describe_target, launch_target
     from studies.launching.launch_options import LaunchOptions
-    from studies.user_code.loading import resolve_target
+    from studies.user_code.targets import resolve_target
 
     options = LaunchOptions(
         store=store,

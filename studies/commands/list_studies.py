@@ -31,7 +31,7 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
     from studies.commands.output import print_json
 
     if catalog:
-        from studies.user_code.loading import catalog_names
+        from studies.user_code.targets import catalog_names
 
         if as_json:
             print_json(catalog_names())
@@ -59,7 +59,7 @@ def list_command(store: Path | None, as_json: bool, catalog: bool) -> None:
 def _catalog() -> Iterator[str]:
     """Yields the ready studies by chapter, a line each, and how to start."""
     from studies.lines import width, wrapped
-    from studies.user_code.loading import catalog_chapters, catalog_questions
+    from studies.user_code.targets import catalog_chapters, catalog_questions
 
     questions = catalog_questions()
     indent = max(map(width, questions)) + 4

@@ -18,8 +18,9 @@ from studies.executors.pool import WorkerPool
 from studies.executors.session import Session
 from studies.progress import Progress
 from studies.training.process.determinism import prepare_environment
-from studies.user_code.loading import Target, describe_code, load_study, what_is_loaded
+from studies.user_code.loading import describe_code, load_study
 from studies.user_code.shipping import ShippedStudy, ship
+from studies.user_code.targets import Target, what_is_loaded
 from tracking.history.recorded_code import read_code
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial

@@ -18,8 +18,8 @@ from studies.executors.sizing import (
 )
 from studies.executors.worker import WorkerExecutor
 from studies.executors.worker_process import OnOutput
-from studies.user_code.loading import Target
 from studies.user_code.shipping import ShippedStudy
+from studies.user_code.targets import Target
 
 
 class LocalWorkers:

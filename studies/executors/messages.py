@@ -22,8 +22,8 @@ from typing import Any
 
 from search_spaces import SearchSpace
 from search_spaces.errors import StudyError
-from studies.user_code.loading import Target
 from studies.user_code.shipping import ShippedStudy
+from studies.user_code.targets import Target
 from tracking.records import StudyDescription, TrialSpec
 
 

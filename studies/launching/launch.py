@@ -24,8 +24,9 @@ from studies.launching.run_study import run_held, run_study
 from studies.progress import Progress, showing
 from studies.running.definitions import check_definition
 from studies.training.process.determinism import prepare_environment
-from studies.user_code.loading import Target, describe_code, load_study, what_is_loaded, with_source
+from studies.user_code.loading import describe_code, load_study, with_source
 from studies.user_code.shipping import ShippedStudy, ship
+from studies.user_code.targets import Target, what_is_loaded
 from tracking.history.study_history import StudyHistory
 from tracking.records import StudyDescription
 from tracking.store.folder import prepare_store

@@ -13,7 +13,7 @@ from search_spaces.spellings import spell_domain
 from search_spaces.tailoring import Tailoring
 from studies.definition.engine_options import split_options
 from studies.definition.study_definition import StudyDefinition
-from studies.user_code.loading import Target
+from studies.user_code.targets import Target
 from tracking.diagnosis.diagnose import diagnose
 from tracking.history.rounds import launched_from, link_rounds, read_rounds
 from tracking.history.study_history import StudyHistory, find_engines, read_study

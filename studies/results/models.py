@@ -10,7 +10,8 @@ from search_spaces import Hyperparameters
 from search_spaces.errors import StudyError, StudyNotFoundError
 from studies.definition.study_definition import StudyDefinition
 from studies.error_texts import describe
-from studies.user_code.loading import Target, load_study
+from studies.user_code.loading import load_study
+from studies.user_code.targets import Target
 from tracking import tags
 from tracking.history.recorded_code import read_source
 from tracking.history.study_history import StudyHistory, read_study

@@ -9,7 +9,7 @@ from search_spaces.errors import StudyFileError
 from studies.starting.files import read_samples
 from studies.starting.samples import DIGITS, Kind, Samples, quoted
 from studies.starting.template import study_text
-from studies.user_code.loading import resolve_target
+from studies.user_code.targets import resolve_target
 from tracking.store.names import check_study_name
 
 

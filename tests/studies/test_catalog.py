@@ -21,7 +21,8 @@ from studies.catalog import COURSE
 from studies.launching.launch import launch_target
 from studies.launching.launch_options import LaunchOptions
 from studies.training.process.determinism import begin_trial
-from studies.user_code.loading import load_study, resolve_target
+from studies.user_code.loading import load_study
+from studies.user_code.targets import resolve_target
 from tracking.history.curves import RecordedCurves
 from tracking.history.study_history import StudyHistory
 
@@ -47,7 +48,8 @@ NO_NETWORK = {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0
 LOAD_ALL = """
 import kerastudy
 from studies.data import DataError, Dataset
-from studies.user_code.loading import catalog_names, load_study, resolve_target
+from studies.user_code.loading import load_study
+from studies.user_code.targets import catalog_names, resolve_target
 
 load, Dataset.load = Dataset.load, lambda dataset: exit(f"{dataset} was read")
 studies = {name: load_study(resolve_target(name))[0] for name in catalog_names()}

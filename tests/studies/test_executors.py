@@ -22,7 +22,8 @@ from studies.executors.executor import Executor
 from studies.executors.in_process import InProcessExecutor
 from studies.executors.session import Session
 from studies.executors.worker import WorkerExecutor
-from studies.user_code.loading import Target, load_study
+from studies.user_code.loading import load_study
+from studies.user_code.targets import Target
 from tracking.records import TrialTask
 
 # What TensorFlow rewrites is written to a file that it removes when its process ends well.

@@ -26,7 +26,8 @@ from studies.exporting.scripts.head import RecordedTrial
 from studies.exporting.scripts.parts import ScriptParts, script_parts
 from studies.exporting.scripts.script import training_of, write_script
 from studies.exporting.scripts.text import script_text
-from studies.user_code.loading import Target, load_study
+from studies.user_code.loading import load_study
+from studies.user_code.targets import Target
 from tracking.records import BestEpoch, Objective, TrialSpec
 
 STUDIES = """

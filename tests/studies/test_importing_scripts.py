@@ -19,7 +19,8 @@ from user_commands import as_json, kerastudy_here
 import kerastudy as ks
 from search_spaces import SearchSpace, discover
 from studies.study import Study
-from studies.user_code.loading import load_study, resolve_target
+from studies.user_code.loading import load_study
+from studies.user_code.targets import resolve_target
 
 
 def imported(folder: Path, text: str, *options: str, name: str = "tune") -> tuple[Any, str]:

@@ -11,7 +11,7 @@ from conformance.executor import STUDY_FILE, Collecting, make_spec
 
 from studies.executors.pool import WorkerPool
 from studies.executors.worker import WorkerExecutor
-from studies.user_code.loading import Target
+from studies.user_code.targets import Target
 from tracking.records import TrialTask
 
 

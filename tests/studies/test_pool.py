@@ -24,7 +24,8 @@ from studies.executors.messages import LoadStudy
 from studies.executors.pool import WorkerPool
 from studies.executors.session import Session
 from studies.executors.worker import WorkerExecutor
-from studies.user_code.loading import Target, load_study, with_source
+from studies.user_code.loading import load_study, with_source
+from studies.user_code.targets import Target
 from tracking.records import Decision, EpochResult, TrialTask
 
 

@@ -26,7 +26,8 @@ from studies.executors.session import Session
 from studies.launching.launch_options import LaunchOptions
 from studies.launching.run_study import run_study
 from studies.progress import NoProgress
-from studies.user_code.loading import Target, load_study
+from studies.user_code.loading import load_study
+from studies.user_code.targets import Target
 from tracking.records import Decision, EpochResult
 
 

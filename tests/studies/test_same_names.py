@@ -64,7 +64,8 @@ from pathlib import Path
 import kerastudy as ks
 import use
 import studies.progress, studies.data, studies.study, tracking.store.folder
-from studies.user_code.loading import load_study, resolve_target
+from studies.user_code.loading import load_study
+from studies.user_code.targets import resolve_target
 from studies.user_code.own_modules import own_modules
 
 study, code = load_study(resolve_target(sys.argv[1]))

@@ -9,7 +9,8 @@ import pytest
 
 from search_spaces.errors import StudyFileError
 from studies.study import Study
-from studies.user_code.loading import Target, load_study
+from studies.user_code.loading import load_study
+from studies.user_code.targets import Target
 
 TWO = """
 import kerastudy as ks

@@ -25,7 +25,7 @@ from studies.executors.sizing import (
 )
 from studies.executors.worker import WorkerExecutor
 from studies.launching.launch_options import LaunchOptions
-from studies.user_code.loading import Target
+from studies.user_code.targets import Target
 
 GIB = 2**30
 LARGE = Machine(64, 256 * GIB)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from search_spaces.errors import StudyFileError
-from studies.user_code.loading import resolve_target
+from studies.user_code.targets import resolve_target
 
 STUDY = "import kerastudy as ks\nstudy = ks.Study('mine')\n"
 

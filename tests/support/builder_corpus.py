@@ -21,7 +21,8 @@ from studies.launching.launch_options import LaunchOptions
 from studies.progress import NoProgress
 from studies.training.process import global_settings
 from studies.training.process.determinism import prepare_environment
-from studies.user_code.loading import load_study, resolve_target
+from studies.user_code.loading import load_study
+from studies.user_code.targets import resolve_target
 from tracking.history.study_history import StudyHistory
 from tracking.records import Decision, EpochResult, TrialRecord, TrialTask
 

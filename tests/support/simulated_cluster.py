@@ -27,7 +27,7 @@ from studies.executors.ray.pool import RayPool
 from studies.executors.ray.remote import RemoteProcess
 from studies.executors.ray.stragglers import Stragglers
 from studies.executors.worker import WorkerExecutor
-from studies.user_code.loading import Target
+from studies.user_code.targets import Target
 from tracking.records import (
     BestEpoch,
     EpochResult,

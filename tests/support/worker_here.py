@@ -20,7 +20,7 @@ from studies.executors import worker
 from studies.executors.messages import LoadStudy
 from studies.executors.worker_main import serve
 from studies.executors.worker_process import ProcessLike
-from studies.user_code.loading import Target
+from studies.user_code.targets import Target
 
 
 class ThreadInPlaceOfProcess:

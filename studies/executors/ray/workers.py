@@ -21,8 +21,9 @@ from studies.executors.ray.watch import Watch
 from studies.executors.sizing import MOST_WORKERS, asked_workers
 from studies.executors.worker import WorkerExecutor
 from studies.executors.worker_process import OnOutput
-from studies.user_code.loading import Target, with_modules
+from studies.user_code.loading import with_modules
 from studies.user_code.shipping import ShippedStudy
+from studies.user_code.targets import Target
 from tracking.records import StudyDescription
 
 

@@ -1,0 +1,137 @@
+"""What a target on the command line names: where a study is defined.
+
+A target is a catalog name (``digits``), a file (``my_study.py``), or a file and the name of the
+variable in it (``my_study.py:wide``).
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+
+from search_spaces.errors import StudyFileError
+from search_spaces.suggestions import suggestion
+from studies.catalog import COURSE
+
+_CATALOG = Path(__file__).parents[1] / "catalog"
+_HINTS = {
+    ".ipynb": " Launch a notebook's study in the notebook: study.launch().",
+    ".npz": " Give data by --data: kerastudy {command} TARGET --data FILE.npz.",
+    ".csv": " Give data by --data: kerastudy {command} TARGET --data FILE.csv --target COLUMN.",
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a study is defined.
+
+    Attributes:
+        path: The file; it need not exist if ``source`` is given.
+        variable: The variable that holds the study, or empty to find it.
+        source: Recorded text to run instead of the file's.
+        study_name: Which study to take if there are several and ``variable`` is empty.
+        modules: Recorded texts to run instead of the modules' present ones, by their files.
+    """
+
+    path: str
+    variable: str = ""
+    source: str | None = None
+    study_name: str = ""
+    modules: Mapping[str, str] = field(default_factory=dict)
+
+
+def catalog_names() -> list[str]:
+    """Returns the names of the ready studies, in the order of the course."""
+    return [name for names in catalog_chapters().values() for name in names]
+
+
+def catalog_chapters() -> dict[str, list[str]]:
+    """Returns the names of the ready studies by chapter; those of none come last."""
+    files = {f.stem.replace("_", "-") for f in _CATALOG.glob("*.py") if f.stem[0] != "_"}
+    found = {
+        chapter: [name for name in names if name in files] for chapter, names in COURSE.items()
+    }
+    found["More"] = sorted(files.difference(*found.values()))
+    return {chapter: names for chapter, names in found.items() if names}
+
+
+def catalog_questions() -> dict[str, str]:
+    """Returns what each ready study asks: the first line of its docstring. Nothing is imported."""
+    found = {}
+    for name in catalog_names():
+        text = (_CATALOG / f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
+        found[name] = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+    return found
+
+
+def resolve_target(text: str, command: str = "launch") -> Target:
+    """Finds what a target names, without running anything.
+
+    Args:
+        text: The target.
+        command: The user's, for messages.
+
+    Raises:
+        StudyFileError: There is no such file or catalog name.
+    """
+    if text in catalog_names():
+        return Target(str(_CATALOG / f"{text.replace('-', '_')}.py"))
+    path, variable = _split(text)
+    file = Path(path).expanduser()
+    if file.suffix == ".py" and file.is_file():
+        return Target(str(file.absolute()), variable)
+    raise StudyFileError(_no_target(text, path, file, command))
+
+
+_A_TARGET = "A target is a Python file (my_study.py, my_study.py:variable) or a catalog name."
+
+
+def _no_target(text: str, path: str, file: Path, command: str) -> str:
+    """Returns why there is no such target, and what the user may mean."""
+    hint = _HINTS.get(file.suffix.lower(), "").format(command=command)
+    if not text:
+        return f"The target is empty. {_A_TARGET}"
+    if file.is_dir():
+        studies = sorted(each.name for each in file.glob("*.py") if defines_studies(each))
+        example = f", such as {os.path.join(path, studies[0])}" if studies else ""
+        return f"{path!r} is a folder. {_A_TARGET} Name a file in the folder{example}."
+    if file.is_file():
+        return f"{path!r} is no Python file, so it is not run. {_A_TARGET}{hint}"
+    python_file = file.with_name(f"{file.name}.py")
+    if python_file.is_file():
+        return f"There is no file {path!r}. Did you mean {str(python_file)!r}?"
+    if not file.suffix and os.sep not in path:
+        known = suggestion(text, catalog_names())
+        return f"There is no study {text!r} in the catalog, and no such file. {known}"
+    # Without the ending, which all files share.
+    neighbours = [each.stem for each in file.parent.glob("*.py")] if file.parent.is_dir() else []
+    near = get_close_matches(file.stem, neighbours, n=1, cutoff=0.7)
+    meant = f" Did you mean {str(file.with_name(near[0] + '.py'))!r}?" if near else ""
+    return f"There is no study file {path!r}.{meant} {_A_TARGET}{hint}"
+
+
+def what_is_loaded(target: Target) -> str:
+    """Returns the message to show while TensorFlow and the target are loaded."""
+    path = Path(target.path)
+    if path.parent == _CATALOG:
+        return f"loading TensorFlow and {path.stem.replace('_', '-')}"
+    here = Path.cwd()
+    shown = path.relative_to(here) if path.is_relative_to(here) else path
+    return f"loading TensorFlow and {shown}"
+
+
+def defines_studies(path: Path) -> bool:
+    """Returns whether a file seems to define a study; nothing is run."""
+    return path.is_file() and "Study(" in path.read_text(encoding="utf-8", errors="replace")
+
+
+def _split(text: str) -> tuple[str, str]:
+    path, colon, variable = text.rpartition(":")
+    # "C:\studies\mine.py" has a colon that belongs to the path.
+    if colon and variable.isidentifier() and not Path(text).exists():
+        return path, variable
+    return text, ""
