@@ -19,7 +19,7 @@ from studies.commands.main import json_option, store_option, tell, telling_error
     help="A file in place of the study's own data: npz (x_train, y_train, …), csv or parquet; or a "
     "folder of images or texts.",
 )
-@click.option("--target", "column", help="The column to predict, where --data is a table.")
+@click.option("--target", "column", help="The column to predict, of a csv or parquet file.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -43,11 +43,13 @@ def data_command(
     distribution. That one is asked of a classifier, which must guess which part a sample is from.
 
     It takes some seconds: distributions and the classifier see samples of large data, drawn with a
-    fixed seed. The targets of the test part stay sealed. TARGET is what `launch` takes. If the
-    study is in the store, its report shows what was found.
+    fixed seed. The targets of the test part stay sealed. TARGET is what `launch` takes; or a csv,
+    parquet or npz file, or a folder of images or texts, which is split as a study would by default.
+    If the study is in the store, its report shows what was found.
 
     \b
     kerastudy data digits
+    kerastudy data houses.csv --target price
     kerastudy data my_study.py --data houses.csv --target price
     kerastudy data digits --output digits.png
     kerastudy data digits --json
@@ -56,23 +58,32 @@ def data_command(
     from studies.commands.output import print_json
     from studies.commands.texts.data_text import data_text
     from studies.commands.texts.diagnosis_text import COLORS
-    from studies.data.replacing import is_table, spelled
+    from studies.data.replacing import is_data, is_table, spelled
     from studies.exporting.asked import check_free, explained
-    from studies.launching.checking_data import check_target
-    from studies.user_code.targets import resolve_target
+    from studies.launching.checking_data import check_file, check_target
+    from studies.user_code.targets import catalog_names, resolve_target
     from tracking.store.atomic import replacing
 
-    found_target = resolve_target(target, "data")
+    # Data without a study. A folder may have the name of a study.
+    alone = (
+        data is None and target not in catalog_names() and is_data(str(Path(target).expanduser()))
+    )
+    found_target = None if alone else resolve_target(target, "data")
+    data = Path(target) if alone else data
     if output is not None:
         output = output.expanduser().absolute()
         check_free(output, force=True)
     if column is not None and (data is None or not is_table(str(data))):
-        raise StudyError("--target names the column to predict with --data and a table alone.")
+        raise StudyError("--target names the column to predict of a table: FILE.csv, or --data.")
     path = "" if data is None else str(data.expanduser().absolute())
     other = spelled(path, column or "")
     # What code of the user's prints in this process is no result.
     with contextlib.redirect_stdout(sys.stderr):
-        found, recorded = check_target(found_target, other, store)
+        if found_target is None:
+            recorded: list[str] = []
+            found = check_file(other)
+        else:
+            found, recorded = check_target(found_target, other, store)
     if output is not None and found.picture:
         with explained(output), replacing(output) as partial:
             partial.write_bytes(found.picture)

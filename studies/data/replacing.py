@@ -7,11 +7,13 @@ from typing import Final
 
 from search_spaces.errors import DataError
 from studies.data.dataset import Dataset
-from studies.data.datasets import csv, npz, parquet
+from studies.data.datasets import csv, images, npz, parquet
 from studies.data.datasets import text as texts
 from studies.data.folders.folder import Folder, folder_of, has_texts, with_files
 from studies.data.tables.table import table_of, with_path
 
+# Large enough to look at.
+_IMAGE_SIZE: Final = (64, 64)
 _TARGET: Final = "?target="
 _PARQUET: Final = ".parquet"
 _TABLES: Final = (".csv", ".csv.gz", ".csv.zip", ".csv.bz2", ".csv.xz", ".tsv", _PARQUET)
@@ -82,6 +84,28 @@ def replaced_data(text: str, own: object) -> Dataset:
     if path.lower().endswith(_PARQUET):
         return parquet(path, target=target)
     return csv(path, target=target, separator=None)
+
+
+def is_data(path: str) -> bool:
+    """Returns whether a path names a data file that can be read, or a folder, by its name."""
+    return is_table(path) or path.lower().endswith(".npz") or Path(path).is_dir()
+
+
+def data_alone(text: str) -> Dataset:
+    """Returns the description of a file, or folder, that belongs to no study.
+
+    Args:
+        text: See `spelled`.
+
+    Raises:
+        DataError: The file is a table, and the column to predict is not named.
+    """
+    path, _, target = text.partition(_TARGET)
+    if Path(path).is_dir() and not has_texts(Path(path)):
+        return images(path, image_size=_IMAGE_SIZE)
+    if is_table(path) and not target:
+        raise DataError(f"{path!r} is a table: name the column to predict, as in --target price.")
+    return replaced_data(text, None)
 
 
 def _is_like(folder: Folder, place: Path) -> bool:

@@ -15,6 +15,7 @@ from studies.data import (
     StreamedDataset,
 )
 from studies.data.looking.look import look_at
+from studies.data.replacing import data_alone
 from studies.definition.objective_functions import no_data
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.session import Session
@@ -98,6 +99,23 @@ def check_target(
         recorded = _recorded(study, found, store, shown)
         shown.end()
         return found, recorded
+
+
+def check_file(text: str, progress: bool = True) -> DataFindings:
+    """Looks at a data file, or a folder, that belongs to no study; see `check_data`.
+
+    Args:
+        text: The file, and the column to predict if it is a table; see `replacing.spelled`.
+        progress: Whether to show progress on standard error.
+
+    Raises:
+        DataError: If the data can't be read.
+    """
+    with showing(progress) as shown:
+        shown.wait("looking at the data")
+        found = check_data(data_alone(text))
+        shown.end()
+        return found
 
 
 def _of_study(study: StudyDefinition) -> DataFindings:

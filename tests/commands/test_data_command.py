@@ -82,13 +82,27 @@ def test_the_report_has_what_was_found_without_the_data(
     assert "column 2" in text and "samples look alike" in text
 
 
+def test_a_file_needs_no_study(folder: Path) -> None:
+    rows = "".join(f"{area},{area % 2},{3 * area}\n" for area in range(200))
+    (folder / "many.csv").write_text(f"area,garden,price\n{rows}", encoding="utf-8")
+    found = as_json(kerastudy_here(folder, "data", "many.csv", "--target", "price", "--json"))
+    assert found["recorded"] == []
+    (folder / "my_study.py").write_text(
+        "import kerastudy as ks\n"
+        "study = ks.Study('rows', data=ks.datasets.csv('many.csv', target='price'),"
+        " build=lambda hp: None)\n"
+    )
+    assert found == as_json(kerastudy_here(folder, "data", "my_study.py", "--json"))
+
+
 def test_what_a_user_can_get_wrong(folder: Path) -> None:
     told = kerastudy_here(folder, "data", "nowhere.py", expect=2)
     assert told.stderr.startswith("kerastudy: ") and told.stderr.count("\n") == 1
-    (folder / "houses.csv").write_text("area,price\n1,2\n", encoding="utf-8")
-    told = kerastudy_here(folder, "data", "houses.csv", expect=2)
-    assert "kerastudy data TARGET --data FILE.csv --target COLUMN" in told.stderr
     column = ("--target", "price")
+    told = kerastudy_here(folder, "data", "nowhere.csv", *column, expect=2)
+    assert "does not exist" in told.stderr
+    (folder / "houses.csv").write_text("area,price\n1,2\n", encoding="utf-8")
+    assert "--target price" in kerastudy_here(folder, "data", "houses.csv", expect=2).stderr
     assert "--target names" in kerastudy_here(folder, "data", "digits", *column, expect=2).stderr
     output = ("--output", "no/such/folder.png")
     assert "no folder" in kerastudy_here(folder, "data", "digits", *output, expect=2).stderr

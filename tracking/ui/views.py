@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -30,6 +31,8 @@ _SINGLE: Final = ("system/seconds", "system/peak_memory_bytes", "system/model_pa
 
 # The column with the runs' names.
 _NAME: Final = "attributes.`Run Name`"
+
+_VALIDATED: Final = re.compile(r"(^|/)val_(?=[^/]*$)")
 
 Chart = dict[str, Any]
 
@@ -167,11 +170,13 @@ def _curves(metrics: Sequence[str]) -> list[Chart]:
     """Returns a chart for each metric, training and validation together."""
     pairs: dict[str, list[str]] = {}
     for name in metrics:
-        pairs.setdefault(name.removeprefix("val_"), []).append(name)
+        pairs.setdefault(_VALIDATED.sub(r"\1", name), []).append(name)
     charts = []
     for name, measured in pairs.items():
-        lines = [to_mlflow(each) for each in (f"val_{name}", name)]
-        if len(measured) == 1 and not measured[0].startswith("val_") and len(metrics) > 1:
+        # Those of a second model are called "fit_2/val_loss".
+        fit, slash, metric = name.rpartition("/")
+        lines = [to_mlflow(each) for each in (f"{fit}{slash}val_{metric}", name)]
+        if len(measured) == 1 and not _VALIDATED.search(measured[0]) and len(metrics) > 1:
             # Not validated, such as a learning rate.
             lines = [to_mlflow(name)]
         charts.append(
