@@ -13,7 +13,7 @@ from studies.data.arrays.large import temporary_folder
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.in_process import InProcessExecutor
 from studies.executors.local import LocalWorkers
-from studies.executors.ray.options import RayOptions, check_installed
+from studies.executors.ray.options import LOCAL, RayOptions, check_installed
 from studies.executors.session import Session
 from studies.executors.worker import WorkerExecutor
 from studies.interruption import raising_interrupts
@@ -187,8 +187,8 @@ def _workers_of(
     from studies.executors.ray.workers import RayWorkers
 
     asked = options.ray or RayOptions()
-    there = asked.address is not None
-    progress.wait("connecting to the Ray cluster" if there else "starting Ray")
+    here = asked.place == LOCAL
+    progress.wait("starting Ray" if here else "connecting to the Ray cluster")
     return partial(
         RayWorkers,
         cluster=stack.enter_context(connected(asked)),

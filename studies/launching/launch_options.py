@@ -49,6 +49,11 @@ class LaunchOptions:
             raise StudyError(
                 f"executor must be 'in-process', 'worker' or 'ray'. Received: {self.executor!r}."
             )
+        if self.ray is not None and not isinstance(self.ray, RayOptions):
+            raise StudyError(
+                "ray must be a RayOptions, such as RayOptions(address='auto'). "
+                f"Received: {self.ray!r}."
+            )
         if self.ray is not None and self.executor not in (None, "ray"):
             raise StudyError(
                 f"Options of a Ray cluster have no effect with the executor {self.executor!r}. "

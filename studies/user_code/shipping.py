@@ -85,8 +85,8 @@ def ship(
     except Exception as error:
         raise StudyError(
             f"The study {study.name!r} can't be sent to worker processes: "
-            f"{type(error).__name__}: {error}. Its builder, and functions that give its data, may "
-            f"use only what can be pickled; make such objects within them. {otherwise}"
+            f"{type(error).__name__}: {error}. Its builder, its callbacks and functions that give "
+            f"its data may use only what can be pickled; make such objects within them. {otherwise}"
         ) from None
     with (folder / _STUDY).open("wb") as stream:
         pickle.dump((_import_path(), _sources(code, files)), stream)

@@ -83,4 +83,6 @@ def test_a_study_that_can_not_be_sent(tmp_path: Path) -> None:
             study.launch(executor="ray", store=tmp_path / "store")
     with pytest.raises(ks.StudyError, match="no effect with the executor 'worker'"):
         study.launch(executor="worker", ray=ks.RayOptions())
+    with pytest.raises(ks.StudyError, match="ray must be a RayOptions"):
+        study.launch(ray={"address": "auto"})  # type: ignore[arg-type]
     assert not (tmp_path / "store").exists()

@@ -16,11 +16,10 @@ from typing import Any
 
 from search_spaces.errors import StudyError
 from studies.error_texts import describe
-from studies.executors.ray.options import RayOptions, check_address
+from studies.executors.ray.options import LOCAL, RayOptions, check_address
 from studies.executors.ray.ray_parts import silent
 from studies.executors.sizing import this_machine
 
-_LOCAL = "local"
 _SECONDS_TO_CONNECT = 5.0
 # Below its folder, Ray's sockets have names of about 70 characters; with it, 107 are the most.
 _LONGEST_FOLDER = 35
@@ -111,12 +110,12 @@ def connected(options: RayOptions) -> Iterator[Cluster]:
     if ray.is_initialized():
         yield Cluster(options, _head(), local=False)
         return
-    address = options.address or os.environ.get("RAY_ADDRESS") or _LOCAL
-    folder = _folder() if address == _LOCAL else None
+    address = options.place
+    folder = _folder() if address == LOCAL else None
     try:
         with silent():
             _connect(address, folder)
-            yield Cluster(options, _head(), local=address == _LOCAL)
+            yield Cluster(options, _head(), local=address == LOCAL)
     finally:
         ray.shutdown()
         if folder is not None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 
 from search_spaces.errors import StudyError
 
-# "local" is a Ray of this machine alone, whatever `RAY_ADDRESS` says.
-_WORDS = ("auto", "local")
+# A Ray of this machine alone.
+LOCAL = "local"
+_WORDS = ("auto", LOCAL)
 _HOST_AND_PORT = re.compile(r"[^\s/]+:(\d+)")
 
 
@@ -33,6 +35,11 @@ class RayOptions:
     address: str | None = None
     cpus_per_trial: float | None = None
     gpus_per_trial: float | None = None
+
+    @property
+    def place(self) -> str:
+        """The address, that of ``RAY_ADDRESS``, or ``"local"``."""
+        return self.address or os.environ.get("RAY_ADDRESS") or LOCAL
 
     def __post_init__(self) -> None:
         """Checks the options."""
