@@ -128,7 +128,7 @@ def _connect(address: str, folder: str | None) -> None:
     # It may be that of RAY_ADDRESS.
     check_address(address)
     host, _, port = address.rpartition(":")
-    if port:
+    if port.isdigit():
         _check_reachable(address, host.strip("[]"), int(port))
     own: dict[str, Any] = {}
     if folder is not None:
