@@ -103,6 +103,8 @@ def data_alone(text: str) -> Dataset:
     path, _, target = text.partition(_TARGET)
     if Path(path).is_dir() and not has_texts(Path(path)):
         return images(path, image_size=_IMAGE_SIZE)
+    if not Path(path).exists():
+        raise DataError(f"There is no file {path!r}.")
     if is_table(path) and not target:
         raise DataError(f"{path!r} is a table: name the column to predict, as in --target price.")
     return replaced_data(text, None)

@@ -134,6 +134,11 @@ def _others(tree: ast.Module, search: Search) -> list[int]:
 
 def _source(script: Path) -> str:
     """Returns a script's text; of a notebook, that of its cells without their commands."""
+    if script.suffix not in (".py", ".ipynb"):
+        raise StudyFileError(
+            f"{str(script)!r} is no Python script or notebook, so it is not run. For a table, see "
+            "kerastudy new my_study.py --data FILE."
+        )
     try:
         text = script.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

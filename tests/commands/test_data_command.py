@@ -100,7 +100,7 @@ def test_what_a_user_can_get_wrong(folder: Path) -> None:
     assert told.stderr.startswith("kerastudy: ") and told.stderr.count("\n") == 1
     column = ("--target", "price")
     told = kerastudy_here(folder, "data", "nowhere.csv", *column, expect=2)
-    assert "does not exist" in told.stderr
+    assert "There is no file" in told.stderr
     (folder / "houses.csv").write_text("area,price\n1,2\n", encoding="utf-8")
     assert "--target price" in kerastudy_here(folder, "data", "houses.csv", expect=2).stderr
     assert "--target names" in kerastudy_here(folder, "data", "digits", *column, expect=2).stderr

@@ -252,6 +252,9 @@ def test_a_file_that_exists_stays(tmp_path: Path) -> None:
     script = tuner_scripts.GRID.replace("tuner = kt", "print(1)\nprint(2)\ntuner = kt")
     (tmp_path / "tune.py").write_text(script)
     (tmp_path / "mine.py").write_text("mine\n")
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    refused = kerastudy_here(tmp_path, "import", "table.csv", expect=2)
+    assert "no Python script or notebook" in refused.stderr
     options = ("import", "tune.py", "--output", "mine.py")
     done = kerastudy_here(tmp_path, *options, expect=2)
     assert "mine.py' exists. Replace it with --force" in done.stderr

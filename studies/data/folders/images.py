@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -37,6 +38,8 @@ def _image(file: Path, size: tuple[int, int], channels: int, interpolation: str)
         image = tf.io.decode_image(content, channels=channels, expand_animations=False)
     except (OSError, tf.errors.OpError) as error:
         reason = getattr(error, "message", None) or getattr(error, "strerror", None) or error
+        # TensorFlow names its function before, and its operation after.
+        reason = re.sub(r"^\{\{.*?\}\}\s*|\s*\[Op:\w+\].*$", "", str(reason), flags=re.DOTALL)
         raise DataError(
             f"{str(file)!r} can't be read as an image: {' '.join(str(reason).split()):.200}. "
             "Remove it, or save it again."

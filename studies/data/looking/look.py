@@ -86,7 +86,8 @@ def _looked(
 
 def _inputs(seen: Seen) -> dict[str, str]:
     if seen.table:
-        return {"x": f"a table of {len(seen.x['train']):,} columns"}
+        columns = len(seen.x["train"])
+        return {"x": f"a table of {columns:,} column{'' if columns == 1 else 's'}"}
     found = {}
     for name, kind in seen.kinds().items():
         array = seen.x["train"][name]

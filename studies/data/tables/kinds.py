@@ -15,6 +15,7 @@ MOST_LEVELS: Final = 10_000
 # Up to so many different texts are categories, however few rows there are.
 _FEW_LEVELS: Final = 30
 _LONG_TEXT: Final = 50
+_SHOWN: Final = 30
 _DATE: Final = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})\b")
 _LARGEST: Final = float(np.finfo(np.float32).max)
 
@@ -98,10 +99,15 @@ def no_category(levels: list[str], rows: int, asked: bool) -> str:
     if asked or count <= _FEW_LEVELS:
         return ""
     if count > rows / 2:
-        return f"holds {count} different texts in {rows} rows, such as {levels[0]!r:.30}"
+        return f"holds {count} different texts in {rows} rows, such as {_begun(levels[0])}"
     if sum(map(len, levels)) / count > _LONG_TEXT:
-        return f"holds free text such as {levels[0]!r:.30}"
+        return f"holds free text such as {_begun(levels[0])}"
     return ""
+
+
+def _begun(text: str) -> str:
+    """Returns a text in quotes, of a long one its beginning."""
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
 
 
 def no_numbers(name: str, values: np.ndarray, *, missing_too: bool = True) -> dict[str, str]:
