@@ -6,7 +6,8 @@
 
 Each system runs a block of trials in processes of its own, then the next does; the second round
 goes the other way round. All tune the same space with the same builder and number of epochs,
-which is checked from what they record. Everything is written to a temporary folder.
+which is checked from what they record. Everything is written to a temporary folder. Systems on Ray
+use one cluster, which is started before all systems and does not count as their start-up.
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.peers.figures import Block, Figures, block_of, ratios
 from benchmarks.peers.job import Job
-from benchmarks.peers.systems import DATA_VARIABLE, OURS, System, systems
+from benchmarks.peers.ray_cluster import RayCluster, ray_cluster
+from benchmarks.peers.systems import DATA_VARIABLE, OURS, WORKERS, System, systems
 from benchmarks.peers.table import print_table
 from benchmarks.peers.works import WORKS, Work, check_trials
 from benchmarks.peers.works_data import QUICK_SIZES, SIZES, prepare
@@ -54,8 +57,7 @@ class Comparison:
         self._options = options
         self._systems = chosen
         self._folder = folder
-        path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-        self._environment = {**os.environ, **_QUIET, "PYTHONPATH": path}
+        self._cluster: RayCluster | None = None
         self.failed = False
 
     def work(self, work: Work) -> dict[str, Any]:
@@ -68,6 +70,37 @@ class Comparison:
         epochs = _QUICK_EPOCHS if options.quick else work.epochs
         blocks: dict[str, list[Block]] = {system.name: [] for system in self._systems}
         errors = {s.name: _not_installed(s) for s in self._systems if s.missing()}
+        with self._on_cluster(work, data):
+            self._run(work, data, epochs, blocks, errors)
+        self.failed = self.failed or bool(errors)
+        return {
+            "title": work.title,
+            "samples": samples,
+            "epochs": epochs,
+            "batch_size": work.batch_size,
+            "systems": self._documents(blocks, errors),
+        }
+
+    @contextmanager
+    def _on_cluster(self, work: Work, data: Path) -> Iterator[None]:
+        """Starts the cluster that systems on Ray use for a work, if there are some; ends it."""
+        if not any(system.on_ray and not system.missing() for system in self._systems):
+            yield
+            return
+        log = self._folder / f"{work.name}-ray.log"
+        with ray_cluster(WORKERS, _environment(data), log) as self._cluster:
+            yield
+
+    def _run(
+        self,
+        work: Work,
+        data: Path,
+        epochs: int,
+        blocks: Mapping[str, list[Block]],
+        errors: dict[str, str],
+    ) -> None:
+        """Runs all blocks of a work; adds what each took, or why it could not be measured."""
+        options = self._options
         for number in range(options.blocks):
             for system in self._systems if number % 2 == 0 else reversed(self._systems):
                 if system.name in errors:
@@ -83,22 +116,23 @@ class Comparison:
                     _say(f"{work.name}: {system.name} {errors[system.name]}")
                 else:
                     blocks[system.name].append(block)
-        self.failed = self.failed or bool(errors)
-        return {
-            "title": work.title,
-            "samples": samples,
-            "epochs": epochs,
-            "batch_size": work.batch_size,
-            "systems": self._documents(blocks, errors),
-        }
 
     def _block(self, system: System, job: Job) -> Block:
         # Late: it needs psutil, and without it one is told how to install it.
         from benchmarks.peers.measuring import measure
 
         log = job.folder.with_suffix(".log")
-        environment = {**self._environment, DATA_VARIABLE: str(job.data)}
-        measured = measure(system.command(job), folder=job.folder, environment=environment, log=log)
+        environment = _environment(job.data)
+        cluster = self._cluster if system.on_ray else None
+        if cluster is not None:
+            environment |= cluster.environment
+        measured = measure(
+            system.command(job),
+            folder=job.folder,
+            environment=environment,
+            log=log,
+            beside=None if cluster is None else cluster.pid,
+        )
         if measured.code != 0:
             lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
             _say(*lines[-20:])
@@ -171,6 +205,12 @@ def main() -> None:
     else:
         print_table(document)
     sys.exit(1 if comparison.failed else 0)
+
+
+def _environment(data: Path) -> dict[str, str]:
+    """Returns the environment of all systems."""
+    path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, **_QUIET, "PYTHONPATH": path, DATA_VARIABLE: str(data)}
 
 
 def _options(known: Mapping[str, System]) -> argparse.Namespace:

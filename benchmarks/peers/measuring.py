@@ -44,7 +44,12 @@ class Measured:
 
 
 def measure(
-    command: Sequence[str], *, folder: Path, environment: Mapping[str, str], log: Path
+    command: Sequence[str],
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    log: Path,
+    beside: int | None = None,
 ) -> Measured:
     """Runs a command to its end; whatever it leaves running is ended then.
 
@@ -53,17 +58,26 @@ def measure(
         folder: Its current folder.
         environment: Its environment.
         log: Takes its output.
+        beside: A process that is there before and after, and works for it: its CPU seconds, and
+            those of all that come from it, count too.
     """
     waited_for = _cpu_of_ended_children()
+    others = None if beside is None else _Family(beside)
+    before = 0.0 if others is None else others.cpu_seconds()
     began, samples = time.time(), [(time.time(), 0.0)]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
         )
         family = _Family(process.pid)
+
+        def spent() -> float:
+            theirs = 0.0 if others is None else others.cpu_seconds() - before
+            return family.cpu_seconds() + theirs
+
         try:
             while process.poll() is None:
-                samples.append((time.time(), family.cpu_seconds()))
+                samples.append((time.time(), spent()))
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(_SECONDS_BETWEEN_SAMPLES)
             seconds = time.time() - began
@@ -71,9 +85,9 @@ def measure(
             family.end()
     # Samples miss what a process does between the last one and its end. The system counts that,
     # but only of processes that their parents waited for, which not all of Ray's are.
-    spent = max(samples[-1][1], _cpu_of_ended_children() - waited_for)
-    samples.append((time.time(), spent))
-    return Measured(process.returncode, seconds, spent, samples)
+    whole = max(samples[-1][1], _cpu_of_ended_children() - waited_for)
+    samples.append((time.time(), whole))
+    return Measured(process.returncode, seconds, whole, samples)
 
 
 def _cpu_of_ended_children() -> float:

@@ -1,7 +1,8 @@
-"""Ray Tune with OptunaSearch and its MLflow callback: two trials at a time."""
+"""Ray Tune with OptunaSearch and its MLflow callback, on a cluster: two trials at a time."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,6 +13,7 @@ from ray.air.integrations.mlflow import MLflowLoggerCallback
 from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.peers.job import Job, Recorder
+from benchmarks.peers.ray_cluster import ADDRESS_VARIABLE
 from benchmarks.peers.works import OBJECTIVE, WORKS, Range
 from benchmarks.peers.works_data import load
 
@@ -74,9 +76,7 @@ def main() -> None:
         else tune.choice([False, True])
         for parameter in job.work.space
     }
-    # Ray's sockets lie in its folder, and their paths must be short. "local": never a cluster that
-    # runs already.
-    ray.init("local", _temp_dir=str(job.folder.parent / "ray"))
+    ray.init(os.environ[ADDRESS_VARIABLE])
     tuner = tune.Tuner(
         tune.with_parameters(train, work=job.work.name, data=str(job.data), epochs=job.epochs),
         param_space=space,

@@ -17,7 +17,7 @@ OURS = "kerastudy"
 ON_RAY = "kerastudy-ray"
 DATA_VARIABLE = "KERASTUDY_BENCHMARK_DATA"
 _STUDIES = Path(__file__).with_name("kerastudy_studies.py")
-_WORKERS = 2
+WORKERS = 2
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class System:
         command: From the job to the command line.
         read: From the job, when it is done, to its trials.
         note: What a reader of its figures should know.
+        on_ray: Whether it gets the address of the comparison's Ray cluster.
     """
 
     name: str
@@ -43,6 +44,7 @@ class System:
     command: Callable[[Job], list[str]]
     read: Callable[[Job], Sequence[Trial]]
     note: Callable[[], str]
+    on_ray: bool = False
 
     def missing(self) -> list[str]:
         """Returns the packages that it needs and that are not installed."""
@@ -71,7 +73,7 @@ def systems() -> dict[str, System]:
                 command=_launch,
                 read=_read_store,
                 note=lambda: (
-                    f"{_WORKERS} workers"
+                    f"{WORKERS} workers"
                     if _has_workers()
                     else "1 worker: this version's launch has no --workers"
                 ),
@@ -84,7 +86,8 @@ def systems() -> dict[str, System]:
                 warm_up=10,
                 command=lambda job: [*_launch(job), "--executor", "ray"],
                 read=_read_store,
-                note=lambda: f"{_WORKERS} workers on a Ray that starts with the launch",
+                note=lambda: f"{WORKERS} workers, on a Ray cluster of this machine",
+                on_ray=True,
             ),
             _peer("by-hand", "Optuna, Keras and MLflow by hand", optuna, 8, 2, "1 process"),
             _peer(
@@ -97,7 +100,13 @@ def systems() -> dict[str, System]:
             ),
             # Trials end in pairs.
             _peer(
-                "ray-tune", "Ray Tune, OptunaSearch, MLflow callback", ray, 4, 2, "2 trials at once"
+                "ray-tune",
+                "Ray Tune, OptunaSearch, MLflow callback",
+                ray,
+                4,
+                2,
+                "2 trials at once, on a Ray cluster of this machine",
+                on_ray=True,
             ),
             _peer("autolog", "Optuna, mlflow.tensorflow.autolog", optuna, 4, 1, "1 process"),
         )
@@ -105,7 +114,13 @@ def systems() -> dict[str, System]:
 
 
 def _peer(
-    name: str, title: str, needs: Mapping[str, str], trials: int, warm_up: int, note: str
+    name: str,
+    title: str,
+    needs: Mapping[str, str],
+    trials: int,
+    warm_up: int,
+    note: str,
+    on_ray: bool = False,
 ) -> System:
     module = f"benchmarks.peers.{name.replace('-', '_')}"
     return System(
@@ -117,6 +132,7 @@ def _peer(
         command=lambda job: [sys.executable, "-m", module, *job.arguments()],
         read=lambda job: read_record(job.folder),
         note=lambda: note,
+        on_ray=on_ray,
     )
 
 
@@ -131,7 +147,7 @@ def _launch(job: Job) -> list[str]:
         *(sys.executable, "-m", "kerastudy", "launch", f"{_STUDIES}:{job.work.name}"),
         *("--trials", str(job.trials), "--epochs", str(job.epochs), "--seed", str(job.seed)),
         *("--store", str(job.folder / "store")),
-        *(("--workers", str(_WORKERS)) if _has_workers() else ()),
+        *(("--workers", str(WORKERS)) if _has_workers() else ()),
     ]
 
 

@@ -15,6 +15,7 @@ import psutil
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 HEAD = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100 * 2**20}
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
+_ATTEMPTS = 4
 
 
 @contextlib.contextmanager
@@ -34,7 +35,7 @@ def ray_cluster(nodes: int, *, connect: bool = True) -> Iterator[Any]:
         cluster = Cluster(initialize_head=True, head_node_args={**HEAD, "temp_dir": folder})
     try:
         for _ in range(nodes - 1):
-            cluster.add_node(wait=False, **NODE)
+            add_node(cluster)
         cluster.wait_for_nodes()
         if connect:
             ray.init(cluster.address, log_to_driver=False, logging_level="error")
@@ -43,6 +44,17 @@ def ray_cluster(nodes: int, *, connect: bool = True) -> Iterator[Any]:
         ray.shutdown()
         cluster.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def add_node(cluster: Any, **options: Any) -> Any:
+    """Adds a node, which is there some time later.
+
+    Ray gives it up if that takes half a minute, as on a machine with much else to do.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        with contextlib.suppress(Exception):
+            return cluster.add_node(wait=False, **NODE, **options)
+    return cluster.add_node(wait=False, **NODE, **options)
 
 
 def worker_processes() -> list[psutil.Process]:

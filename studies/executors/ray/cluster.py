@@ -145,11 +145,26 @@ def _connect(address: str, folder: str | None) -> None:
                 raise StudyError(
                     f"Ray can't be started on this machine: {describe(error)}."
                 ) from None
+            if _asks_for_token(error):
+                raise StudyError(
+                    f"The Ray cluster at {address!r} asks for another token. Set "
+                    "RAY_AUTH_MODE=token here, and RAY_AUTH_TOKEN_PATH to a file with the "
+                    "cluster's token unless it is in ~/.ray/auth_token."
+                ) from None
             raise StudyError(
                 f"There is no Ray cluster at {address!r} that this machine belongs to: "
                 f"{describe(error).rstrip('.')}. Start Ray here with 'ray start', or leave the "
                 "address out for a Ray of this machine alone."
             ) from None
+
+
+def _asks_for_token(error: BaseException | None) -> bool:
+    """Returns whether a cluster has refused this process for its token, or for lack of one."""
+    while error is not None:
+        if type(error).__name__ == "AuthenticationError" or "AuthenticationError" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _check_reachable(address: str, host: str, port: int) -> None:

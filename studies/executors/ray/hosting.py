@@ -159,6 +159,7 @@ class Hosting:
         process = self._process = WorkerProcess(
             load, where if Path(where).is_dir() else None, {}, self._print
         )
+        loaded = False
         while not self._ending:
             try:
                 arrived = process.connection.poll(_SECONDS_BETWEEN_LOOKS)
@@ -173,7 +174,12 @@ class Hosting:
             if isinstance(message, ChampionSaved):
                 message = files.saved_model(message)
             if isinstance(message, Failed) and self._node_id != self._arrival.home:
-                message = Failed(f"{message.message} (This was on {self._node}.)")
+                told = f"{message.message} (This was on {self._node}.)"
+                if not loaded:
+                    # Something is missing here; other nodes may have it.
+                    raise WorkerError(told)
+                message = Failed(told)
+            loaded = loaded or isinstance(message, Loaded)
             if message is not None:
                 self._items.put(message)
 

@@ -51,6 +51,17 @@ class RayPool(WorkerPool):
         """The workers' processes."""
         return [cast(RemoteProcess, worker.process) for worker in self._workers]
 
+    def load(self) -> None:
+        """See `WorkerPool`. If no node can load the study, only the last one's reason is told."""
+        say, told = self._on_output, list[str]()
+        self._on_output = told.append
+        try:
+            super().load()
+        finally:
+            self._on_output = say
+        for line in told:
+            say(line)
+
     def submit(self, task: TrialTask) -> None:
         """See `Executor`."""
         worker = self._choose(task)
