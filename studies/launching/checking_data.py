@@ -19,6 +19,7 @@ from studies.data.replacing import data_alone
 from studies.definition.objective_functions import no_data
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.session import Session
+from studies.libraries.silence import import_quietly
 from studies.progress import Progress, showing
 from studies.training.process.determinism import (
     begin_trial,
@@ -91,6 +92,7 @@ def check_target(
     with showing(progress) as shown:
         shown.wait(what_is_loaded(target))
         prepare_environment(1)
+        import_quietly()
         study, _ = load_study(target)
         if data:
             study = study.with_overrides({"data": data})
