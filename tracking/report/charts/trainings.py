@@ -35,8 +35,8 @@ def fits_of_best(data: StudyData) -> alt.LayerChart | None:
             strokeDash=alt.StrokeDash(
                 "part:N",
                 sort=["validation", "training"],
-                # By default a dot, which is solid for both.
-                legend=alt.Legend(orient="top", title=None, symbolType="stroke", symbolSize=300),
+                # Its symbols are dots, which are solid for both; the text says which is dashed.
+                legend=None,
             ),
             tooltip=[
                 alt.Tooltip("fit:N"),
