@@ -38,7 +38,11 @@ SPACE = SearchSpace(
     ks.Choice("<b>kind</b>", ["<i>a</i>", PICTURE]),
 )
 # MLflow's own, in every page of it.
-KNOWN_ERRORS = ("mlflow/users/current - Failed to load resource", "ResizeObserver loop")
+KNOWN_ERRORS = (
+    *("mlflow/users/current - Failed to load resource", "ResizeObserver loop"),
+    # Plotly draws a chart before the page has given it a size.
+    'attribute transform: Expected number, "translate(NaN)"',
+)
 
 
 class WithModel(ScriptedExecutor):
