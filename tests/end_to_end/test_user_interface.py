@@ -40,8 +40,8 @@ SPACE = SearchSpace(
 # MLflow's own, in every page of it.
 KNOWN_ERRORS = (
     *("mlflow/users/current - Failed to load resource", "ResizeObserver loop"),
-    # Plotly draws a chart before the page has given it a size.
-    'attribute transform: Expected number, "translate(NaN)"',
+    # Plotly draws a chart before the page has given it a size: `<path> attribute d: … NaN`.
+    *("<g> attribute ", "<path> attribute ", "<rect> attribute "),
 )
 
 
