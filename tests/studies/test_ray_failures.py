@@ -167,20 +167,6 @@ def test_a_node_that_lacks_a_file_is_left_out(folder: Path, cluster: Any) -> Non
     cluster.remove_node(node)
 
 
-def test_a_node_that_has_other_data_is_left_out(folder: Path, cluster: Any, expected: Any) -> None:
-    """What its file reads at its top level is read on each node, and compared by digest."""
-    other = '\nif "KERASTUDY_TEST_OTHER" in os.environ:\n    x = x + 1\n\n\ndef build('
-    text = STUDY_FILE.replace("\nimport time\n", "\nimport os\nimport time\n")
-    assert text.count("\ndef build(") == 1
-    (folder / "study.py").write_text(text.replace("\ndef build(", other), encoding="utf-8")
-    node = add_node(cluster, env_vars={"KERASTUDY_TEST_OTHER": "1"})
-    running = launch(folder, cluster, "--workers", "4", "--trials", "4")
-    assert running.end() == 0, running.lines
-    told = " ".join(line.strip() for line in running.lines)
-    assert "continuing with 3 of the workers" in told and "other data" in told, told
-    cluster.remove_node(node)
-
-
 def test_without_the_files_of_the_driver(tmp_path: Path, cluster: Any, expected: Any) -> None:
     """The study's file and its modules travel: a node does not see this folder."""
     code = tmp_path / "code"
