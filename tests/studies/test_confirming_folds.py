@@ -213,6 +213,7 @@ def test_the_race_is_that_of_folds_under_new_seeds_by_plain_keras(
     assert found.recommended == (second.trial if as_good else first.trial)
 
 
+@pytest.mark.exhaustive
 def test_without_a_trial_of_the_defaults_there_is_no_gain(launched: Path) -> None:
     history = history_in(launched)
     left = dataclasses.replace(history, trials=history.trials[1:])

@@ -113,7 +113,7 @@ CHANGES: dict[str, tuple[Build, str, Callable[[keras.Model], None]]] = {
 }
 
 
-@pytest.mark.parametrize("what", exhaustive_but(["unfreezing"], CHANGES))
+@pytest.mark.parametrize("what", exhaustive_but([], CHANGES))
 def test_callbacks_that_change_what_is_trained(what: str, trainer: CompiledTrainer) -> None:
     build, when, do = CHANGES[what]
     splits, spec = samples(), spec_of(3)
