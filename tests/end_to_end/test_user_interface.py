@@ -40,8 +40,9 @@ SPACE = SearchSpace(
 # MLflow's own, in every page of it.
 KNOWN_ERRORS = (
     *("mlflow/users/current - Failed to load resource", "ResizeObserver loop"),
-    # Plotly draws a chart before the page has given it a size: `<path> attribute d: … NaN`.
-    *("<g> attribute ", "<path> attribute ", "<rect> attribute "),
+    # Of SVG: Plotly draws a chart before the page has given it a size, as in
+    # `<path> attribute d: Expected number, "M0.5,NaNV1.5"`.
+    *("> attribute ", "NaN"),
 )
 
 
