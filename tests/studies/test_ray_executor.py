@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conformance.executor import STUDY_FILE, ExecutorConformance, Open
-from ray_cluster import ray_cluster, worker_processes
+from ray_cluster import add_node, ray_cluster, worker_processes
 from study_record import differences, read_record
 from user_commands import kerastudy_here
 
@@ -138,6 +138,28 @@ def test_data_too_large_for_the_object_store_is_read_on_each_node(
     run_study(here, LaunchOptions(store=tmp_path / "here", **off), progress=NoProgress(), workers=2)
     found, expected = (read_record(tmp_path / name, "작은 연구") for name in ("ray", "here"))
     assert not [*differences(expected["trials"], found["trials"])]
+
+
+@pytest.mark.exhaustive
+def test_a_node_that_reads_other_data_is_left_out(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cluster: Any,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Data that is not sent is read on each node, and compared by digest."""
+    monkeypatch.setattr(Cluster, "most_data", lambda self: 1000)
+    other = "\nimport os\nx = x + ('KERASTUDY_TEST_OTHER' in os.environ)\n\ndef build("
+    text = STUDY_FILE.replace("\ndef build(", other).replace("trials=4,", "trials=40,")
+    (tmp_path / "study.py").write_text(text, encoding="utf-8")
+    node = add_node(cluster, env_vars={"KERASTUDY_TEST_OTHER": "1"})
+    options = LaunchOptions(store=tmp_path / "store", verify="off", report=False)
+    with on_ray(tmp_path / "study.py", workers=3) as pool:
+        run_study(pool, options, progress=NoProgress(), workers=3)
+    cluster.remove_node(node)
+    told = capsys.readouterr().out
+    assert "continuing with 2 of the workers: on the node " in told, told
+    assert "has changed while it ran (its data" in told, told
 
 
 def test_a_file_that_has_not_arrived_as_it_was_sent_is_refused(tmp_path: Path) -> None:
