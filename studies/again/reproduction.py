@@ -93,6 +93,11 @@ def reproduce(
     name = history.description.name
     if trial is None:
         raise StudyNotFoundError(f"The study {name!r} has no trial with a value to reproduce.")
+    if trial.state == "interrupted":
+        raise StudyNotFoundError(
+            f"Trial {trial.number} of {name!r} is interrupted. Launch the study again to finish "
+            "it, then reproduce it."
+        )
     if not isinstance(trial, EndedTrial) or not _has_epochs(trial):
         raise StudyNotFoundError(
             f"Trial {trial.number} of {name!r} is {trial.state} and has no epochs to compare."
@@ -169,8 +174,6 @@ def reproduce_study(
 
 def _has_epochs(trial: EndedTrial) -> bool:
     """Returns whether a trial can be compared: pruned ones without a value, as of folds, too."""
-    if trial.state == "interrupted":
-        return False
     by_itself = trial.result.trainer == "objective"
     pruned = trial.state == "pruned" and (bool(trial.result.repeats) or by_itself)
     return trial.best is not None or pruned

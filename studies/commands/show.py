@@ -45,6 +45,8 @@ def show_command(
 
     if trial is not None and (top is not None or every):
         raise click.UsageError("--trial goes with neither --top nor --all.")
+    if top is not None and every:
+        raise click.UsageError("Give --top or --all, not both.")
     history = history_of(study, engine, store)
     if trial is not None:
         found = history.trial(trial)

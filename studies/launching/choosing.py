@@ -220,6 +220,7 @@ def _register(
     progress: Progress,
 ) -> None:
     metric = history.description.objective.metric
+    progress.wait(f"registering trial {trial.number} as the champion")
     with temporary_folder() as temporary:
         folder = Path(temporary) / "champion"
         try:

@@ -43,6 +43,7 @@ class ReportWriter:
         """Writes the report. If that fails, it says so: the study is what counts."""
         if self._thread is None:
             return
+        self._progress.wait("writing the report")
         self._thread.join()
         drawn = self._drawn if _compared(history) == self._trials else {}
         try:

@@ -202,7 +202,9 @@ class LiveProgress(LineProgress):
         from rich.text import Text
 
         count, best, left = f"{self._done}/{self._total}", self.best_so_far(), self.left()
-        per_minute = 60 * self._here / max(time.monotonic() - self._started, 1e-3)
+        # What comes after the last trial is no part of the rate.
+        until = self._ended if self._done >= self._total else time.monotonic()
+        per_minute = 60 * self._here / max(until - self._started, 1e-3)
         rate = f"{per_minute:.{0 if per_minute >= 10 else 1}f}/min" if self._here else ""
         for facts in ([count, best, rate, left], [count, best, left], [count, left], [count]):
             text = "  ".join(filter(None, facts))

@@ -31,7 +31,8 @@ class LineProgress(Progress):
         self._epochs: dict[int, int] = {}
         # Those of trainings that are no trials.
         self._names: dict[int, str] = {}
-        self._started = time.monotonic()
+        # When the first trial began, and the last one ended.
+        self._started = self._ended = time.monotonic()
 
     def begin(
         self,
@@ -69,6 +70,7 @@ class LineProgress(Progress):
             return
         self._done += 1
         self._here += 1
+        self._ended = time.monotonic()
         self._best = best or self._best
         self.show_ended(result)
 

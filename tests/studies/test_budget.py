@@ -13,7 +13,9 @@ from simulated_workers import SimulatedWorkers
 
 import kerastudy as ks
 from search_spaces import SearchSpace
-from search_spaces.errors import StudyError
+from search_spaces.errors import StudyError, StudyNotFoundError
+from studies.again.reproduction import reproduce
+from studies.commands.texts.trial_text import trial_text
 from studies.definition.settings import check_seconds
 from studies.executors.executor import Handler
 from studies.progress import NoProgress
@@ -153,6 +155,10 @@ def test_or_cut_if_asked_and_gone_on_with(launch: Any, a_while: Any) -> None:
     assert history.ended_by == "timeout"
     assert history.counts()["interrupted"] == 2
     assert "launch again to resume" in history.stopped
+    cut = next(trial for trial in history.trials if trial.state == "interrupted")
+    assert "reproduce" not in trial_text(history, cut)
+    with pytest.raises(StudyNotFoundError, match=r"interrupted\. Launch the study again"):
+        reproduce(history, cut.number)
     history = launch(trials=4, epochs=1000)
     assert history.counts()["complete"] == 4
     assert [t.spec.attempt for t in history.trials] == [2, 2, 1, 1]

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import re
+import time
 from dataclasses import replace
 
 import pytest
@@ -91,6 +92,24 @@ def test_more_running_trials_than_lines_are_counted() -> None:
         live.trial_begins(make_spec(number))
     live.end()
     assert "and 14 more" in lines_of(file)
+
+
+def test_what_comes_after_the_last_trial_is_no_part_of_the_rate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    live, _, _ = shown(80)
+    live.begin(describe(trials=10), 8, 10)
+    live.trial_begins(make_spec(8))
+    live.trial_begins(make_spec(9))
+    now += 10
+    live.trial_ended(ended(8, 1, 0.5), (8, 0.5))
+    assert "9/10  best 0.5 #8  6.0/min  left 0:10" in live._bar(80).plain
+    now += 20
+    live.trial_ended(ended(9, 1, 0.4), (9, 0.4))
+    now += 100
+    assert live._bar(80).plain.endswith("10/10  best 0.4 #9  4.0/min")
 
 
 def test_a_narrower_terminal_erases_the_lines_that_it_wrapped() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 from studies.commands.texts.definition_text import data_lines, folds_lines
 from studies.commands.texts.trial_tables import all_trials, top_trials
@@ -93,7 +94,7 @@ def _outcome(history: StudyHistory, curve: Curve, verdict: StudyVerdict) -> list
         lines.append(f"verdict    {verdict.text}")
         lines += [f"           {sentence}" for sentence in verdict.grounds]
         lines += [f"answer     {sentence}" for sentence in answers(history).values()]
-        lines.append(f"model      {_model(history, best)}")
+        lines += _model(history, best)
     lines.append(
         f"trials     {counts['total']} of {description.trials}: {states(counts) or 'none yet'}"
     )
@@ -190,19 +191,21 @@ def _trainers(history: StudyHistory) -> str:
     )
 
 
-def _model(history: StudyHistory, best: EndedTrial) -> str:
-    """Returns where the best trial is registered, and how it was verified."""
-    uri = history.model_uri(best)
-    if uri is None:
-        for trial in history.trials:
-            if trial.run_id == history.champion_run_id:
-                return f"{history.model_uri(trial)}, of trial {trial.number}"
-        engine = history.champion_engine
-        others = engine and engine != history.description.engine
-        return (
-            f"not registered: the champion is a trial of {engine}" if others else "not registered"
-        )
-    return f"{uri}, verified: {best.verified}" if best.verified else uri
+def _model(history: StudyHistory, best: EndedTrial) -> Iterator[str]:
+    """Yields where the best trial is registered, and how it was verified."""
+    yield f"model      {history.model_uri(best) or _champion(history)}"
+    if history.model_uri(best) and best.verified:
+        yield f"verified   {best.verified}"
+
+
+def _champion(history: StudyHistory) -> str:
+    """Returns which trial is registered instead of the best."""
+    for trial in history.trials:
+        if trial.run_id == history.champion_run_id:
+            return f"{history.model_uri(trial)}, of trial {trial.number}"
+    engine = history.champion_engine
+    others = engine and engine != history.description.engine
+    return f"not registered: the champion is a trial of {engine}" if others else "not registered"
 
 
 def _whose(history: StudyHistory) -> str:

@@ -9,6 +9,7 @@ from studies.commands.texts.tables import in_blocks
 from studies.commands.texts.values import shown
 from studies.engines.engine import Curve
 from studies.lines import printable, terminal_columns, width
+from tracking.diagnosis.numbers import counted
 from tracking.history.sparkline import sparkline_if_curve
 from tracking.history.study_history import StudyHistory
 from tracking.records import TrialRecord
@@ -41,7 +42,8 @@ def all_trials(history: StudyHistory, curve: Curve) -> list[str]:
     lines = in_blocks(columns[:fitting], most=1)
     left = names - (fitting - fixed)
     if left:
-        lines += ["", f"{left} more hyperparameters: see show --trial N, or --json"]
+        more = counted(left, "more hyperparameter")
+        lines += ["", f"{more}: see show --trial N, or --json"]
     return lines
 
 

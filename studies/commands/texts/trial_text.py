@@ -57,7 +57,9 @@ def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
         lines.append(f"attempt    {spec.attempt}")
     if isinstance(trial, EndedTrial):
         lines += _outcome(history, trial)
-    lines += ["", *(f"{name} = {shown(value)}" for name, value in spec.values.items())]
+    declared = [name for name in history.description.space.names if name in spec.values]
+    names = dict.fromkeys([*declared, *spec.values])
+    lines += ["", *(f"{name} = {shown(spec.values[name])}" for name in names)]
     text = all_wrapped(lines)
     if epochs:
         text += ["", *_epochs(trial, epochs)]
@@ -65,7 +67,8 @@ def trial_text(history: StudyHistory, trial: TrialRecord) -> str:
         checkpoint = history.checkpoint(trial)
         *_, again = shell_commands(history, trial, without=default_store_path().absolute())
         text += ["", *([f"checkpoint {printable(str(checkpoint))}"] if checkpoint else [])]
-        text.append(f"reproduce: {again}")
+        # An interrupted trial is resumed by the next launch; there is no end to compare.
+        text += [] if trial.state == "interrupted" else [f"reproduce: {again}"]
     return "\n".join(text)
 
 
