@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from search_spaces.errors import DataError
+from tracking.store.atomic import followed, replacing
 
 if TYPE_CHECKING:
     import keras
@@ -126,13 +127,14 @@ def write_predictions(
     """
     suffix = check_suffix(path)
     try:
-        if suffix == ".npz":
-            more = {"file": np.array(files)} if files else {}
-            np.savez_compressed(path, **more, **columns)  # type: ignore[arg-type]
-        elif suffix == ".csv":
-            path.write_text(as_csv(as_frame(columns, files)), encoding="utf-8")
-        else:
-            as_frame(columns, files).to_parquet(path, index=False)
+        with replacing(followed(path)) as partial:
+            if suffix == ".npz":
+                more = {"file": np.array(files)} if files else {}
+                np.savez_compressed(partial, **more, **columns)  # type: ignore[arg-type]
+            elif suffix == ".csv":
+                partial.write_text(as_csv(as_frame(columns, files)), encoding="utf-8")
+            else:
+                as_frame(columns, files).to_parquet(partial, index=False)
     except OSError as error:
         raise DataError(f"{str(path)!r} can't be written: {error.strerror or error}.") from None
 

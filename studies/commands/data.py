@@ -62,7 +62,7 @@ def data_command(
     from studies.exporting.asked import check_free, explained
     from studies.launching.checking_data import check_file, check_target
     from studies.user_code.targets import catalog_names, resolve_target
-    from tracking.store.atomic import replacing
+    from tracking.store.atomic import followed, replacing
 
     # Data without a study. A folder may have the name of a study.
     alone = (
@@ -73,6 +73,7 @@ def data_command(
     if output is not None:
         output = output.expanduser().absolute()
         check_free(output, force=True)
+        output = followed(output)
     if column is not None and (data is None or not is_table(str(data))):
         raise StudyError("--target names the column to predict of a table: FILE.csv, or --data.")
     path = "" if data is None else str(data.expanduser().absolute())

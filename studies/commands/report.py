@@ -57,13 +57,14 @@ def report_command(
     from studies.exporting.asked import check_free, explained
     from studies.progress import waiting
     from tracking.report.write import write_comparison, write_report
-    from tracking.store.atomic import write_atomically
+    from tracking.store.atomic import followed, write_atomically
     from tracking.store.folder import default_store_path
 
     if output is not None:
         output = output.expanduser().absolute()
         # A report is made again and again: it replaces the former one.
         check_free(output, force=True)
+        output = followed(output)
     histories = histories_of(studies, engines, store)
     page = output or Path("comparison.html").absolute()
     with waiting("writing the report"):

@@ -10,7 +10,7 @@ from pathlib import Path
 from search_spaces.errors import StudyError, StudyNotFoundError
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial
-from tracking.store.atomic import replacing
+from tracking.store.atomic import followed, is_device, replacing
 
 
 def file_for(output: str | Path | None, default: str, force: bool) -> Path:
@@ -26,7 +26,7 @@ def file_for(output: str | Path | None, default: str, force: bool) -> Path:
     """
     path = Path(output or re.sub(r"[^\w.-]+", "-", default)).expanduser().absolute()
     check_free(path, force)
-    return path
+    return followed(path)
 
 
 def check_free(path: Path, force: bool) -> None:
@@ -37,7 +37,7 @@ def check_free(path: Path, force: bool) -> None:
     """
     if path.is_dir():
         raise StudyError(f"{str(path)!r} is a folder. Name a file with --output.")
-    if path.exists() and not force:
+    if path.exists() and not force and not is_device(path):
         raise StudyError(
             f"{str(path)!r} exists. Name another file with --output, or replace it with --force."
         )

@@ -14,13 +14,17 @@ def replacing(path: Path, *, keeping: bool = False) -> Iterator[Path]:
     """Yields a temporary path next to ``path``, and renames it to ``path`` at the end.
 
     The content is on disk before the name points to it, so that neither a kill nor a power
-    failure leaves half a file under ``path``. On an error nothing changes.
+    failure leaves half a file under ``path``. On an error nothing changes. A device or a pipe, such
+    as ``/dev/stdout``, can't be replaced: the path yielded is then ``path`` itself.
 
     Args:
         path: The file.
         keeping: Whether the replaced file stays, as `one_before`. If the process is killed at the
             wrong instant, it is the only one left.
     """
+    if is_device(path):
+        yield path
+        return
     # Keras asks for the ending '.weights.h5', so the mark goes in front.
     partial = path.with_name(f"partial-{os.getpid()}-{path.name}")
     try:
@@ -33,6 +37,16 @@ def replacing(path: Path, *, keeping: bool = False) -> Iterator[Path]:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def is_device(path: Path) -> bool:
+    """Returns whether a path is a device or a pipe, such as ``/dev/stdout``."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def followed(path: Path) -> Path:
+    """Returns the file that a link names, so that the file is replaced and not the link."""
+    return path.resolve() if path.is_symlink() and path.is_file() else path
 
 
 def one_before(path: Path) -> Path:
