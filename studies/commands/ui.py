@@ -66,6 +66,7 @@ def ui_command(
     from studies.commands.output import print_json
     from studies.commands.reading import history_of
     from studies.interruption import catching_interrupts
+    from tracking.history.study_line import describe_study
     from tracking.mlflow_parts import knows_views
     from tracking.runs.pages.addresses import VIEWS
     from tracking.store.folder import default_store_path, open_store
@@ -80,6 +81,7 @@ def ui_command(
         if known:
             # Of an older version's study too.
             prepare_views(history)
+            describe_study(opened, experiment_id)
         pages = {each: place.study_page(experiment_id, each if known else "") for each in VIEWS}
     else:
         path = store if store is not None else default_store_path()

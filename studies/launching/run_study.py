@@ -28,6 +28,7 @@ from tracking import tags
 from tracking.history.curves import RecordedCurves
 from tracking.history.fold_steps import FoldCurves
 from tracking.history.study_history import StudyHistory, refreshed
+from tracking.history.study_line import describe_study
 from tracking.history.summary import study_note
 from tracking.history.verdicts import record_corrected
 from tracking.records import StudyDescription, TrialRecord
@@ -162,6 +163,7 @@ def _show_running(runs: StudyRuns, before: StudyHistory) -> None:
     """Marks a study as running, and prepares what people see of it in MLflow's UI."""
     now = replace(before, description=runs.description)
     runs.set_running({**commit_tags(runs.description.code), tags.NOTE: study_note(now)})
+    describe_study(runs.store, runs.experiment_id)
     prepare_views(now)
     runs.on_grown = lambda description: prepare_views(replace(now, description=description))
 
@@ -182,6 +184,7 @@ def _close(
         report.write(ended)
     prepare_views(history)
     runs.close(status, study_note(history, ending.text), *ending)
+    describe_study(runs.store, runs.experiment_id)
     return ended
 
 

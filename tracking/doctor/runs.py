@@ -12,6 +12,7 @@ from tracking import tags
 from tracking.doctor.findings import Ailment
 from tracking.doctor.studies import StudyRecord
 from tracking.history.study_history import read_study
+from tracking.history.study_line import describe_study
 from tracking.history.summary import study_note
 from tracking.runs.experiments import end_unmarked
 from tracking.runs.parents import restore_run
@@ -139,6 +140,7 @@ def _end(record: StudyRecord, engine: str, left: list[Run]) -> None:
         runs.close_left_over(history.trials)
         if parent in left:
             runs.close("KILLED", study_note(history, _GONE), "", _GONE)
+            describe_study(record.store, record.experiment_id)
     for run in left:
         if client.get_run(run.info.run_id).info.status == "RUNNING":
             client.set_terminated(run.info.run_id, "KILLED")

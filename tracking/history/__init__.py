@@ -16,6 +16,7 @@
 | `selection` | choosing the best of a study's trials |
 | `sparkline` | a curve in one line of text |
 | `study_history` | reading studies back from MLflow |
+| `study_line` | a study's description in MLflow: a line above its views |
 | `summary` | the summary at the top of a study's page in the MLflow UI |
 | `trial_scores` | the scores of validation samples of a study's trials |
 | `trials_table` | a study's trials as a table, a row for each |

@@ -12,6 +12,7 @@ from tracking.history.rounds import read_rounds
 from tracking.history.selection import best_trial
 from tracking.history.sparkline import sparkline
 from tracking.history.study_history import StudyHistory
+from tracking.history.study_line import describe_study
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial, TrialRecord
 from tracking.records.known import known_line
@@ -81,6 +82,7 @@ def renew_note(history: StudyHistory) -> None:
     if history.stopped:
         client = history.store.client
         client.set_tag(history.parent_run_id, tags.NOTE, study_note(history, history.stopped))
+        describe_study(history.store, history.experiment_id)
 
 
 def shell_commands(

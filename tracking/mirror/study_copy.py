@@ -172,7 +172,8 @@ class StudyCopy:
         self._identity = here.tags.get(tags.IDENTITY) or uuid.uuid4().hex
         self._store.client.set_experiment_tag(here.experiment_id, tags.IDENTITY, self._identity)
         if there is None:
-            kept = {k: v for k, v in here.tags.items() if k != tags.SERVER}
+            # Its description has links to the store's runs.
+            kept = {k: v for k, v in here.tags.items() if k not in (tags.SERVER, tags.NOTE)}
             with _unless_it_exists():
                 self._server.create_experiment(
                     here.name, tags={**kept, tags.IDENTITY: self._identity}

@@ -16,14 +16,16 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 from search_spaces.errors import StoreError
+from tracking.mlflow_parts import has_server_app
 from tracking.runs.pages.addresses import view_page
 from tracking.store.folder import Store
-from tracking.ui import token_app
+from tracking.ui.app import NAME, VARIABLE
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 5000
@@ -126,12 +128,10 @@ def serving(
     Raises:
         StoreError: If the server ends or does not answer within two minutes.
     """
-    guard = []
+    options = ["--app-name", NAME] if place.token or _is_installed() else []
     if place.token:
         # Pages of other sites lack the cookie, whatever they call this server.
-        origins = f"http://*:{place.port}"
-        guard = ["--app-name", token_app.NAME, "--allowed-hosts", "*"]
-        guard += ["--cors-allowed-origins", origins]
+        options += ["--allowed-hosts", "*", "--cors-allowed-origins", f"http://*:{place.port}"]
     with tempfile.TemporaryDirectory(prefix="kerastudy-ui-") as folder:
         log = Path(folder, "log")
         with log.open("wb") as stream:
@@ -141,14 +141,14 @@ def serving(
                     *("--backend-store-uri", store.mlflow_uri),
                     *("--host", place.host, "--port", str(place.port)),
                     *("--workers", "1", "--default-artifact-root", store.artifacts_uri),
-                    *guard,
+                    *options,
                 ],
                 env={
                     **os.environ,
                     "MLFLOW_DISABLE_TELEMETRY": "true",
                     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
                     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-                    token_app.VARIABLE: place.token,
+                    VARIABLE: place.token,
                 },
                 # An empty folder, as its server imports modules from where it runs.
                 cwd=folder,
@@ -163,6 +163,11 @@ def serving(
             yield process
         finally:
             _stop(process)
+
+
+def _is_installed() -> bool:
+    """Returns whether `mlflow server` finds the app of `tracking.ui.app`, which finds MLflow's."""
+    return has_server_app() and bool(entry_points(group="mlflow.app", name=NAME))
 
 
 def _wait_until_healthy(

@@ -1,4 +1,4 @@
-"""MLflow's server, for those who have its token: an app of `mlflow server`, by an entry point.
+"""A server behind a token, for other machines.
 
 A browser gives the token once, in an address that ends in ``/?token=…``, and gets a cookie.
 MLflow's clients give it by ``MLFLOW_TRACKING_TOKEN``.
@@ -6,29 +6,15 @@ MLflow's clients give it by ``MLFLOW_TRACKING_TOKEN``.
 
 from __future__ import annotations
 
-import os
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import replace
 from http.cookies import CookieError, SimpleCookie
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qs
 
-from tracking.mlflow_parts import server_app
-
-NAME: Final = "kerastudy-token"
-VARIABLE: Final = "KERASTUDY_UI_TOKEN"
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+from tracking.ui.asgi import Answer, App, Receive, Scope, Send, answer
 
 _REFUSED: Final = b"This server needs a token: open the address that `kerastudy ui` printed.\n"
-
-
-def create_app() -> App:
-    """Returns MLflow's app behind the token that is in the environment."""
-    return behind_token(server_app(), os.environ[VARIABLE])
 
 
 def behind_token(app: App, token: str) -> App:
@@ -47,7 +33,7 @@ def behind_token(app: App, token: str) -> App:
             await app(scope, receive, send)
             return
         # Cookies don't know ports: two servers of a machine have one each.
-        name = f"{NAME}-{scope['server'][1]}"
+        name = f"kerastudy-token-{scope['server'][1]}"
         headers = {key.decode("latin-1"): text.decode("latin-1") for key, text in scope["headers"]}
         if right(headers.get("authorization", "").removeprefix("Bearer ")) or right(
             _cookie(headers.get("cookie", ""), name)
@@ -58,9 +44,9 @@ def behind_token(app: App, token: str) -> App:
         elif right(parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]):
             # The browser keeps what follows the '#'. A page of another site can't use the cookie.
             cookie = f"{name}={token}; Path=/; HttpOnly; SameSite=Lax"
-            await _answer(send, 303, {"location": "/", "set-cookie": cookie})
+            await _answer(send, Answer(303, {"location": "/", "set-cookie": cookie}))
         else:
-            await _answer(send, 401, {"www-authenticate": "Bearer"}, _REFUSED)
+            await _answer(send, Answer(401, {"www-authenticate": "Bearer"}, _REFUSED))
 
     return guarded
 
@@ -73,8 +59,6 @@ def _cookie(text: str, name: str) -> str:
     return "" if found is None else found.value
 
 
-async def _answer(send: Send, status: int, headers: dict[str, str], body: bytes = b"") -> None:
-    told = {"content-type": "text/plain", "cache-control": "no-store", **headers}
-    listed = [(name.encode(), text.encode()) for name, text in told.items()]
-    await send({"type": "http.response.start", "status": status, "headers": listed})
-    await send({"type": "http.response.body", "body": body})
+async def _answer(send: Send, given: Answer) -> None:
+    told = {"content-type": "text/plain", "cache-control": "no-store", **given.headers}
+    await answer(send, replace(given, headers=told))

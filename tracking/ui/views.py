@@ -70,7 +70,10 @@ def view_tags(
         "orderByAsc": description.objective.direction == "min",
         "selectedColumns": (columns := _columns(description, several=several)),
         "columnOrder": [_NAME, *columns],
-        "columnWidths": {_NAME: 280, columns[0]: 150},
+        "columnWidths": {
+            _NAME: _width(_longest_name(description, several=several)),
+            **{each: _width(each.partition(".")[2]) for each in columns},
+        },
     }
     curves = _curves(names)
     # The UI adds a chart for each metric that has none, unless it was deleted.
@@ -83,7 +86,7 @@ def view_tags(
             "Charts",
             {
                 **table,
-                **_page("Trials", "Hyperparameters"),
+                **_page(Trials=2, Hyperparameters=3),
                 "runsHiddenMode": "SHOW_ALL",
                 "compareRunCharts": [*_values(description), *single, *hidden],
             },
@@ -92,7 +95,7 @@ def view_tags(
             "Curves of the ten best",
             {
                 **table,
-                **_page("Training and validation"),
+                **_page(**{"Training and validation": min(len(curves), 2)}),
                 "runsHiddenMode": "FIRST_10_RUNS",
                 "compareRunCharts": [
                     *curves,
@@ -136,12 +139,25 @@ def _columns(description: StudyDescription, *, several: bool) -> list[str]:
     ]
 
 
-def _page(*sections: str) -> dict[str, Any]:
-    """Returns the sections of a page of charts."""
+def _width(text: str) -> int:
+    """Returns the pixels of a column in which a text fits, and a number with some digits."""
+    return max(110, min(6 * len(text) + 60, 460))
+
+
+def _longest_name(description: StudyDescription, *, several: bool) -> str:
+    """Returns a long name of a trial's run, as in `tracking.runs.pages.trial_pages.run_name`."""
+    spread = " ± 0.012" if description.trainings > 1 else ""
+    engine = f" · {description.engine}" if several else ""
+    return f"#1234 · {description.objective.metric} 0.1234{spread} @ epoch 12{engine}"
+
+
+def _page(**sections: int) -> dict[str, Any]:
+    """Returns the sections of a page of charts, each with the number of charts side by side."""
     return {
         "isAccordionReordered": True,
         "compareRunSections": [
-            {"uuid": name, "name": name, "display": True, "isReordered": True} for name in sections
+            {"uuid": name, "name": name, "display": True, "isReordered": True, "columns": columns}
+            for name, columns in sections.items()
         ],
     }
 

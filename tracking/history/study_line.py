@@ -1,0 +1,60 @@
+"""A study's description in MLflow: a line above each of its views, and in the list of studies."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from tracking import tags
+from tracking.runs.pages.addresses import VIEWS, run_page, view_id, view_page
+from tracking.runs.pages.markdown import link, plain
+from tracking.runs.parents import parent_runs
+from tracking.store.folder import Store
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+_BEST: Final = "study/best_"
+# So does a verdict begin; see `tracking.statistics.sentences`.
+_REPORTED: Final = "Reported "
+
+
+def describe_study(store: Store, experiment_id: str) -> None:
+    """Writes a study's description again: what to believe, and links, by its runs' summaries.
+
+    A description that a person wrote stays.
+    """
+    client = store.client
+    written = client.get_experiment(experiment_id).tags.get(tags.NOTE, "")
+    if written and view_id("trials") not in written:
+        return
+    parents = sorted(parent_runs(store, experiment_id).values(), key=_rank)
+    lines = [_line(parent, several=len(parents) > 1) for parent in parents]
+    text = "\n\n".join(lines)[: tags.LONGEST]
+    if text != written:
+        client.set_experiment_tag(experiment_id, tags.NOTE, text)
+
+
+def _line(parent: Run, *, several: bool) -> str:
+    """Returns what is known of a study under one engine.
+
+    The list of studies shows Markdown as it is written, so links come last.
+    """
+    experiment, run_id = parent.info.experiment_id, parent.info.run_id
+    outcome, *more = parent.data.tags.get(tags.NOTE, "").split("\n\n")
+    metric = parent.data.params.get("objective", "").partition(" ")[2]
+    said = outcome.replace("**", "")
+    if more and more[0].startswith(_REPORTED):
+        said = f"{_REPORTED}{plain(metric)} {more[0].removeprefix(_REPORTED)}"
+    running = " It is running." if parent.info.status == "RUNNING" else ""
+    links = [link("summary", run_page(experiment, run_id))]
+    links += [link(view, view_page(experiment, view)) for view in VIEWS]
+    engine = f" ({plain(parent.data.tags.get(tags.ENGINE, ''))})" if several else ""
+    return f"{said}{engine}{running} {' · '.join(links)}"
+
+
+def _rank(parent: Run) -> float:
+    """Returns what sorts a study's runs, the one with the best value first."""
+    found = [value for name, value in parent.data.metrics.items() if name.startswith(_BEST)]
+    is_max = parent.data.params.get("objective", "").startswith("max")
+    return (-found[0] if is_max else found[0]) if found else math.inf
