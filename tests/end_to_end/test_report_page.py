@@ -17,6 +17,8 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tracking.history.study_history import StudyHistory
+from tracking.report.charts import theme
+from tracking.report.trial_data import StudyData
 from tracking.report.write import write_report
 from tracking.store.folder import create_store
 
@@ -138,6 +140,103 @@ def test_a_click_puts_a_trial_in_focus(page: webdriver.Chrome, history: StudyHis
     drawn = wait(page, f"return document.querySelectorAll('{count}').length", "its curve")
     # Of validation and of training data.
     assert drawn == 2 * len(history.curve(trial))
+
+
+def test_a_list_and_the_keyboard_do_what_the_mouse_does(
+    page: webdriver.Chrome, history: StudyHistory
+) -> None:
+    pruned = {trial.number for trial in history.trials if trial.state == "pruned"}
+    assert 3 < len(pruned) < 10
+    choose = page.find_element(By.ID, "choose")
+    choose.send_keys("pruned")
+    wait(page, "return document.body.classList.contains('choosing')", "trials to be chosen")
+    shown = page.execute_script(SHOWN)
+    assert set(shown) == pruned
+    for chart in ("history", "contour"):
+        clear = {each["trial"] for each in marks(page, chart) if each["opacity"] > 0.5}
+        assert pruned <= clear and len(clear - pruned) <= 1, chart
+    # Tab reaches one row, the arrows reach the others.
+    reached = page.find_elements(By.CSS_SELECTOR, "#trials button[tabindex='0']")
+    assert [int(each.text) for each in reached] == shown[:1]
+    reached[0].send_keys(Keys.ARROW_DOWN)
+    page.switch_to.active_element.send_keys(Keys.END)
+    page.switch_to.active_element.send_keys(Keys.ARROW_UP)
+    page.switch_to.active_element.send_keys(Keys.ENTER)
+    heading = page.find_element(By.CSS_SELECTOR, "#focus h2")
+    assert heading.text == f"Trial {shown[-2]}"
+    page.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert len(page.execute_script(SHOWN)) == 40
+    assert choose.get_attribute("value") == "0"
+
+
+def test_behind_each_chart_is_a_table(page: webdriver.Chrome, history: StudyHistory) -> None:
+    script = """
+        return [...document.querySelectorAll("[data-chart]")].map((place) => {
+            const behind = place.nextElementSibling;
+            behind.open = true;
+            return [place.dataset.chart, behind.querySelector("summary").ariaLabel];
+        });
+    """
+    named = page.execute_script(script)
+    full = """
+        return [...document.querySelectorAll(".behind")].every(
+            (each) => each.querySelector("td")?.textContent,
+        );
+    """
+    wait(page, full, "the tables")
+    assert len({label for _, label in named}) == len(named) > 15
+    read = """
+        return [...document.querySelectorAll(`[data-chart=${arguments[0]}] + .behind tr`)].map(
+            (row) => [...row.cells].map((cell) => cell.textContent),
+        );
+    """
+    head, *rows = page.execute_script(read, "history")
+    assert len(rows) == 40
+    for row in (dict(zip(head, each, strict=True)) for each in rows):
+        trial = history.trial(int(row["trial"]))
+        assert row["state"] == trial.state
+        value = float(row["val_accuracy"]) if row["val_accuracy"] else None
+        assert value == (trial.best and pytest.approx(trial.best.value, rel=1e-5))
+    momentum = next(axis for axis in StudyData(history).axes if axis.name == "momentum")
+    head, *rows = page.execute_script(read, f"slice_{momentum.field}")
+    for row in (dict(zip(head, each, strict=True)) for each in rows):
+        active = history.trial(int(row["trial"])).spec.values.get("momentum")
+        assert (float(row["momentum"]) if row["momentum"] else None) == (
+            active and pytest.approx(active, rel=1e-4)
+        )
+    page.execute_script("document.querySelectorAll('.behind').forEach((each) => each.open = false)")
+
+
+def test_charts_are_saved_with_their_colours(page: webdriver.Chrome) -> None:
+    script = """
+        const done = arguments[0], kept = [], make = URL.createObjectURL.bind(URL);
+        URL.createObjectURL = (blob) => (kept.push(blob), make(blob));
+        HTMLAnchorElement.prototype.click = async function () {
+            saved.push(this.download);
+            if (saved.length === 2) {
+                URL.createObjectURL = make;
+                delete HTMLAnchorElement.prototype.click;
+                const png = kept.find((blob) => blob.type === "image/png");
+                done([saved.sort(), await kept[0].text(), png.size]);
+            }
+        };
+        const saved = [];
+        const behind = document.querySelector("[data-chart=history] + .behind");
+        behind.querySelectorAll("button").forEach((each) => each.click());
+    """
+    names, drawn, size = page.execute_async_script(script)
+    assert names == ["history.png", "history.svg"] and size > 10_000
+    assert "var(" not in drawn and theme.BLUE in drawn
+
+
+def test_a_screen_reader_gets_one_picture_for_each_chart(page: webdriver.Chrome) -> None:
+    inside = """
+        return [...document.querySelectorAll("[role=img]")].map((each) => [
+            each.querySelectorAll("a, button, summary, [tabindex]").length,
+            each.querySelector("svg").closest("[aria-hidden]")?.ariaHidden,
+        ]);
+    """
+    assert {tuple(each) for each in page.execute_script(inside)} == {(0, "true")}
 
 
 def test_every_chart_is_drawn_and_described(page: webdriver.Chrome) -> None:

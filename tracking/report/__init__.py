@@ -3,6 +3,7 @@
 | module | holds |
 |---|---|
 | `axes` | the axis of a hyperparameter, in its sampling scale |
+| `behind` | the table behind each chart |
 | `charts/` | the charts, by Vega-Altair |
 | `comparison_page` | the page that compares studies, or engines of one |
 | `details` | data, definition, environment, digests |
@@ -11,6 +12,7 @@
 | `formats` | numbers and durations as people read them |
 | `importance` | the importance of hyperparameters |
 | `page` | a study's page |
+| `parts` | the parts of a page: sections, and figures with what they say |
 | `plots` | the charts for notebooks |
 | `table` | the table of trials |
 | `trial_data` | trials and curves as columns |

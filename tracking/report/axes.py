@@ -38,6 +38,11 @@ class HyperparameterAxis:
         return self.parameter.name
 
     @property
+    def read_field(self) -> str:
+        """The column with its values as people read them."""
+        return self.field if self._mirror is None else f"{self.field}_read"
+
+    @property
     def numeric(self) -> bool:
         """Whether its values are numbers of a range."""
         return not self.labels
@@ -63,6 +68,16 @@ class HyperparameterAxis:
             return self.labels[self.parameter.index(value)]
         return significant(value if self._mirror is None else self._mirror - value)
 
+    def columns(self, values: Mapping[str, Any]) -> dict[str, float | str | None]:
+        """Returns what all of its columns hold for a trial: what is drawn, and what is read."""
+        plotted = self.plotted(values)
+        if self._mirror is None:
+            return {self.field: plotted}
+        return {
+            self.field: plotted,
+            self.read_field: None if plotted is None else significant(values[self.name]),
+        }
+
     def x(self, **further: Any) -> alt.X:
         """Returns the horizontal channel."""
         return alt.X(**self._channel(horizontal=True), **further)
@@ -73,9 +88,8 @@ class HyperparameterAxis:
 
     def tooltip(self) -> alt.Tooltip:
         """Returns its line in a tooltip."""
-        kind: Any = "quantitative" if self.numeric and self._mirror is None else "nominal"
-        field = self.field if self._mirror is None else f"{self.field}_text"
-        return alt.Tooltip(field=field, type=kind, title=self.name)
+        kind: Any = "quantitative" if self.numeric else "nominal"
+        return alt.Tooltip(field=self.read_field, type=kind, title=self.name)
 
     def _channel(self, *, horizontal: bool) -> dict[str, Any]:
         shared = {"field": self.field, "title": self.name}
@@ -91,7 +105,7 @@ class HyperparameterAxis:
             }
         ends = [parameter.low, parameter.high]
         scale = alt.Scale(domain=ends, zero=False, nice=False)
-        axis = alt.Axis(tickCount=5, format="~s" if max(map(abs, ends)) >= 1e4 else "~g")
+        axis = alt.Axis(tickCount=5, format="~s" if max(map(abs, ends)) >= 1e4 else "~r")
         if parameter.scale != "linear":
             scale = alt.Scale(type="log", domain=ends, nice=False)
             small = "~e" if ends[0] < 1e-3 or ends[1] >= 1e5 else "~g"

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from tracking.history.comparison import Comparison, Reached, compare
 from tracking.history.study_history import StudyHistory
 from tracking.report.charts import side_by_side
-from tracking.report.figures import Figure, Section
 from tracking.report.formats import count, duration, number, value_text
 from tracking.report.page import render
+from tracking.report.parts import Figure, Section
 from tracking.report.trial_data import StudyData
 
 

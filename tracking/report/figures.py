@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
-from dataclasses import dataclass
-
-import altair as alt
+from collections.abc import Iterator, Sequence
 
 from tracking.diagnosis.findings import Finding
 from tracking.diagnosis.value_fits import CHECK as FITS
-from tracking.records.data_findings import DataFinding, DataFindings
+from tracking.records.data_findings import DataFindings
 from tracking.records.validation_predictions import ValidationPredictions
 from tracking.report.axes import HyperparameterAxis
 from tracking.report.charts import (
@@ -21,16 +18,26 @@ from tracking.report.charts import (
     hyperparameters,
     looked,
     predictions,
+    theme,
     timeline,
     training,
     trainings,
 )
-from tracking.report.examples import Example, worst_examples
+from tracking.report.examples import worst_examples
+from tracking.report.parts import Figure, Section
 from tracking.report.trial_data import Columns, StudyData
 
 OF_CHAMPION = "The champion on validation data"
 TO_BELIEVE = "How much of it to believe"
 _CURVES = "Blue: validation, a point at the best epoch; dashed: training."
+# The marks of states in slices, which have no legend.
+_MARKS = {
+    "complete": "circles",
+    "pruned": "triangles",
+    "infeasible": "crosses at the lower edge",
+    "interrupted": "squares",
+    "running": "diamonds",
+}
 # How to read the picture of a finding.
 _READ = {
     "sufficiency": "Blue: the best that so many of these trials find on average, and the middle "
@@ -45,50 +52,6 @@ _READ = {
 }
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A chart on a page.
-
-    Attributes:
-        chart: The chart.
-        text: What it shows and how to read it; may be empty.
-        small: Whether it stands in a row with others.
-        plotted: Whether it is one of the plots that MLflow shows.
-        mark: A word before its heading, such as "problem", or empty.
-        command: What to copy into a shell, or empty.
-    """
-
-    chart: alt.LayerChart
-    text: str = ""
-    small: bool = False
-    plotted: bool = False
-    mark: str = ""
-    command: str = ""
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of a page.
-
-    Attributes:
-        heading: Its heading.
-        figures: Its figures.
-        text: What precedes them.
-        examples: Samples that the champion classifies worst, shown after them.
-        findings: What was found in the data, shown before them.
-        picture: Samples, as a PNG in base64; or empty.
-        caption: What the picture shows.
-    """
-
-    heading: str
-    figures: tuple[Figure, ...]
-    text: str = ""
-    examples: tuple[Example, ...] = ()
-    findings: tuple[DataFinding, ...] = ()
-    picture: str = ""
-    caption: str = ""
-
-
 def sections(data: StudyData) -> list[Section]:
     """Returns the charts of a study that have something to show, by section."""
     found = [
@@ -96,7 +59,7 @@ def sections(data: StudyData) -> list[Section]:
         Section("What the record asks for", tuple(_findings(data)), _diagnosed(data)),
         *_fits(data),
         Section("How the search went", tuple(_search(data))),
-        Section("What the hyperparameters do", tuple(_hyperparameters(data))),
+        Section("What the hyperparameters do", tuple(_hyperparameters(data)), _marks(data)),
         Section("How the trials trained", tuple(_training(data))),
         Section("When they ran, and how they ended", tuple(_running(data))),
     ]
@@ -231,10 +194,13 @@ def _fits(data: StudyData) -> Iterator[Section]:
 def _search(data: StudyData) -> Iterator[Figure]:
     if not data.ranked:
         return
+    without = None in data.trials["value"]
     yield Figure(
         history.optimization_history(data),
         "Each mark is a trial; the line is the best value so far. A flat line at the end says that "
         "more trials of this kind are unlikely to help much."
+        + _far_off(data, data.trials["value"])
+        + (" Trials without a value stand at the lower edge." if without else "")
         + (" Dashed: the best known result before." if data.history.description.known else ""),
         plotted=True,
     )
@@ -271,6 +237,19 @@ def _hyperparameters(data: StudyData) -> Iterator[Figure]:
         )
     for axis in data.by_importance():
         yield Figure(hyperparameters.hyperparameter_slice(data, axis), small=True)
+
+
+def _marks(data: StudyData) -> str:
+    """Returns what the marks of slices say, which have no legend."""
+    there = set(data.trials.get("state", ()))
+    told = [f"{mark} are {state}" for state, mark in _MARKS.items() if state in there]
+    return f"In the small charts {', '.join(told)} trials." if told and data.axes else ""
+
+
+def _far_off(data: StudyData, values: Sequence[float | None]) -> str:
+    """Returns that a scale does not reach to all values, if so."""
+    scale = theme.objective_scale(values, data.history.description.objective).to_dict()
+    return " Values that are far off stand at the edge." if scale.get("clamp") else ""
 
 
 def contour_axes(data: StudyData) -> tuple[HyperparameterAxis, HyperparameterAxis] | None:
@@ -326,7 +305,7 @@ def _training(data: StudyData) -> Iterator[Figure]:
     yield Figure(
         training.learning_curves(data),
         "The ten best trials in blue, without pruned ones, each with its best epoch; all others "
-        "behind. Pruned ones end where they were stopped.",
+        "behind. Pruned ones end where they were stopped." + _far_off(data, data.curves["value"]),
         plotted=True,
     )
     if data.training_metric and data.ranked:

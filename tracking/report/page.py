@@ -15,14 +15,18 @@ from typing import Any
 import altair as alt
 
 from tracking.report import verdict as verdicts
+from tracking.report.behind import behind
 from tracking.report.charts import theme, training
 from tracking.report.details import details
-from tracking.report.figures import Section, tables
+from tracking.report.figures import tables
 from tracking.report.formats import count, drawable, number
+from tracking.report.parts import Section
 from tracking.report.table import table_columns, table_rows
 from tracking.report.trial_data import Columns, StudyData
 
 _ASSETS = Path(__file__).parent / "assets"
+# Rows of the table of trials on paper; the style sheet knows them too.
+_PRINTED = 50
 # Neutral colours of charts, which the page's style gives other values in the dark.
 _STYLED = {
     theme.INK: "var(--ink)",
@@ -38,7 +42,8 @@ _OPTIONS = {
     "ast": True,
     "mode": "vega-lite",
     "renderer": "svg",
-    "actions": {"export": True, "source": False, "compiled": False, "editor": False},
+    # The page has its own, which know its colours.
+    "actions": False,
     "tooltip": {"theme": "custom"},
 }
 
@@ -74,9 +79,12 @@ def study_page(data: StudyData, shown: Sequence[Section], without: Path | None =
         facts=verdicts.facts(data),
         sections=shown,
         columns=table_columns(data),
-        rows=table_rows(data),
+        rows=list(table_rows(data)),
+        printed=_PRINTED,
+        of_function=bool(data.history.description.objective_function),
         table_text=f"{count(len(data.history.trials), 'trial')}, the best first. A click puts a "
-        "trial in focus. Dragging over an area of a chart chooses trials in all charts and here.",
+        "trial in focus. Dragging over an area of a chart chooses trials in all charts and here; "
+        "so does the list. Escape shows all again.",
         details=details(data),
     )
 
@@ -155,8 +163,9 @@ def _specification(chart: alt.LayerChart) -> dict[str, Any]:
     units = [specification, *specification.get("layer", ())]
     known = {unit["data"]["name"] for unit in units if "name" in unit.get("data", {})}
     known -= set(specification.get("datasets", ()))
+    tables_behind = behind(specification)
     brush = next((each for each in specification.get("params", ()) if "select" in each), None)
-    usermeta: dict[str, Any] = {"tables": sorted(known)}
+    usermeta: dict[str, Any] = {"tables": sorted(known), "behind": tables_behind}
     if brush is not None:
         unit = next(each for each in units if each.get("name") in brush["views"])
         usermeta["brush"] = {

@@ -8,14 +8,17 @@ from tracking.records import TrialRecord
 from tracking.report.formats import duration, number, value_text
 from tracking.report.trial_data import StudyData, shown_trials
 
+_GAP, _EPOCHS = "gap", "epochs trained"
+
 
 def table_columns(data: StudyData) -> list[str]:
     """Returns the names of the table's columns."""
-    training = [data.training_metric] if data.training_metric else []
+    training = [data.training_metric, _GAP] if data.training_metric else []
     metric = data.history.description.objective.metric
     names = [axis.name for axis in data.axes]
     trials = data.history.trials
     epochs = ["best epoch"] if any(trial.epoch is not None for trial in trials) else []
+    trained = [] if all(t.result and t.result.of_no_epoch for t in trials) else [_EPOCHS]
     reasons = ["reason"] if any(t.result and t.result.reason for t in trials) else []
     return [
         "trial",
@@ -23,7 +26,7 @@ def table_columns(data: StudyData) -> list[str]:
         metric,
         *training,
         *epochs,
-        "epochs trained",
+        *trained,
         "time",
         *names,
         *reasons,
@@ -33,6 +36,7 @@ def table_columns(data: StudyData) -> list[str]:
 def table_rows(data: StudyData) -> Iterator[list[str]]:
     """Yields a row of texts for each trial, the best first; empty where there is nothing."""
     columns = table_columns(data)
+    gaps = dict(zip(data.trials["trial"], data.trials["gap"], strict=True)) if data.trials else {}
     for trial in shown_trials(data):
         result, best = trial.result, trial.best
         which = ", defaults" if trial.number == data.history.description.default_trial else ""
@@ -44,10 +48,13 @@ def table_rows(data: StudyData) -> Iterator[list[str]]:
         if data.training_metric:
             value = None if best is None else best.metrics.get(data.training_metric)
             row.append("" if value is None else number(value, 5))
+            gap = None if value is None else gaps[trial.number]
+            row.append("" if gap is None else number(gap, 3))
         if "best epoch" in columns:
             row.append("" if trial.epoch is None else str(trial.epoch))
+        if _EPOCHS in columns:
+            row.append("" if result is None else str(result.epochs))
         row += [
-            "" if result is None else str(result.epochs),
             "" if result is None else duration(result.seconds),
             *(_value(trial, axis.name) for axis in data.axes),
         ]

@@ -31,6 +31,7 @@ Columns = dict[str, list[Any]]
 
 # Of all curves together: they are more than half of a large page.
 _MOST_POINTS = 24_000
+_UNITS = (("h", 3600), ("min", 60), ("s", 1))
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ class StudyData:
     @property
     def data_command(self) -> str:
         """The command that looks at the data, to copy into a shell."""
-        return data_command(self.history.description)
+        root = self.history.store.root
+        return data_command(self.history.description, None if root == self.without else root)
 
     @property
     def training_metric(self) -> str:
@@ -110,12 +112,12 @@ class StudyData:
 
         Columns: ``trial``, ``state``, ``value``, ``epoch``, ``epochs``, ``rank`` (from 1),
         ``best_so_far``, ``training`` and ``gap`` (at the best epoch; a positive gap says that
-        training is better), ``after`` (epochs after the best one), ``seconds``, ``begin``,
-        ``end`` and ``lane`` of the timeline, ``reason``, and one for each axis.
+        training is better), ``seconds``, ``begin``, ``end`` (in the timeline's unit) and
+        ``lane`` of the timeline, ``reason``, and those of each axis.
         """
         objective = self.history.description.objective
         ranks = {trial.number: place for place, trial in enumerate(self.ranked, start=1)}
-        times = _times(self.history)
+        times, (_, size) = self._times, self.time_unit
         rows: list[dict[str, Any]] = []
         best: float | None = None
         for trial in self.history.trials:
@@ -140,12 +142,28 @@ class StudyData:
                     "training": significant(training),
                     "gap": significant(gap, 4),
                     "seconds": significant(0.0 if result is None else result.seconds, 4),
-                    **times[trial.number],
+                    "begin": significant(_over(times[trial.number]["begin"], size), 5),
+                    "end": significant(_over(times[trial.number]["end"], size), 5),
+                    "lane": times[trial.number]["lane"],
                     "reason": "" if result is None else result.reason[:200],
-                    **{axis.field: axis.plotted(trial.spec.values) for axis in self.axes},
+                    **{
+                        name: column
+                        for axis in self.axes
+                        for name, column in axis.columns(trial.spec.values).items()
+                    },
                 }
             )
         return columns_of(rows)
+
+    @cached_property
+    def _times(self) -> dict[int, dict[str, Any]]:
+        return _times(self.history)
+
+    @property
+    def time_unit(self) -> tuple[str, int]:
+        """The unit of the timeline, and its seconds."""
+        longest = max((each["end"] for each in self._times.values() if each["end"]), default=1.0)
+        return next((unit for unit in _UNITS if longest >= 2 * unit[1]), _UNITS[-1])
 
     @property
     def has_curves(self) -> bool:
@@ -194,6 +212,10 @@ class StudyData:
             "training": [],
             "best": [],
         }
+
+
+def _over(seconds: float | None, size: int) -> float | None:
+    return None if seconds is None else seconds / size
 
 
 def _times(history: StudyHistory) -> dict[int, dict[str, Any]]:

@@ -91,10 +91,13 @@ def _asked(data: StudyData) -> tuple[str, ...]:
     )
     if description.folds:
         samples = f"{sizes['train']:,} samples in {description.folds} folds"
+    on = f"on {description.data.name}" + (f" ({samples})?" if samples else "?")
     question = (
         f"Which values of {count(len(data.axes), 'hyperparameter')} give the {way} "
-        f"{objective.metric} on {description.data.name}" + (f" ({samples})?" if samples else "?")
+        f"{objective.metric} {on}"
     )
+    if not data.axes:
+        question = f"Nothing varies: which {objective.metric} is reached {on}"
     return (question, *([description.notes] if description.notes else []))
 
 
@@ -155,7 +158,8 @@ def _on_test(data: StudyData) -> str:
     """Returns what was read of the sealed test part."""
     history = data.history
     if "test" not in history.description.data.digests:
-        return "The data has none."
+        known = not history.description.objective_function or history.description.data.digests
+        return "The data has none." if known else "Unknown: the objective function loads its data."
     readings = read_evaluations(history)
     if not readings:
         return "Sealed: not read yet."
@@ -175,9 +179,13 @@ def _on_test(data: StudyData) -> str:
 
 def _selection(data: StudyData) -> str:
     """Returns what the expected value rests on."""
-    return " ".join(data.verdict.grounds) or (
-        f"The best of {count(len(data.ranked), 'value')} measured on the same validation samples."
-    )
+    values = f"The best of {count(len(data.ranked), 'value')}"
+    if data.history.description.objective_function:
+        # What it measures, and on which data, is its own affair.
+        values += ", as its objective function returned them."
+    else:
+        values += " measured on the same validation samples."
+    return " ".join(data.verdict.grounds) or values
 
 
 def _verified(best: EndedTrial) -> str:
@@ -253,12 +261,12 @@ def facts(data: StudyData) -> list[tuple[str, str]]:
     history = data.history
     ended = history.ended
     spent = math.fsum(trial.result.seconds for trial in ended)
-    epochs = sum(trial.result.epochs_in_all for trial in ended)
+    epochs = sum(t.result.epochs_in_all for t in ended if not t.result.of_no_epoch)
     return [
         ("Engine", history.description.engine),
         ("Pruner", history.description.pruner),
         ("Trials", f"{len(history.trials):,} of {history.description.trials:,}"),
-        ("Epochs", f"{epochs:,}"),
+        *([("Epochs", f"{epochs:,}")] if epochs else []),
         ("Training time", duration(spent)),
         ("Seed", str(history.description.seed)),
     ]

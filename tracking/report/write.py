@@ -13,7 +13,7 @@ from tracking.runs.run_contents import local_artifacts
 from tracking.store.atomic import write_atomically
 
 if TYPE_CHECKING:
-    from tracking.report.figures import Section
+    from tracking.report.parts import Section
     from tracking.report.trial_data import StudyData
 
 FILE_NAME = "report.html"

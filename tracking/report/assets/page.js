@@ -1,6 +1,6 @@
 "use strict";
 // Draws the charts and links them: dragging over an area of one chooses trials in all of them and
-// in the table; a click on a trial, in a chart or in the table, puts it in focus.
+// in the tables; a click on a trial, in a chart or in the table, puts it in focus.
 (async () => {
   const report = JSON.parse(document.getElementById("report").textContent);
   const table = document.querySelector("#trials table");
@@ -8,9 +8,14 @@
   const body = [...(table?.tBodies[0].rows ?? [])];
   const lines = new Map(body.map((row) => [Number(row.id.slice(1)), row]));
   const focus = document.getElementById("focus");
+  const list = document.getElementById("choose");
   const views = [];
+  const behind = [];
+  const mostRows = 1000;
   let picked = report.picked;
+  // The view whose area, or the list that, chooses trials.
   let active = null;
+  let chosen = null;
 
   const rows = (columns) => {
     const keys = Object.keys(columns);
@@ -18,16 +23,22 @@
       Object.fromEntries(keys.map((key) => [key, columns[key][i]])),
     );
   };
-  const element = (tag, text) => Object.assign(document.createElement(tag), { textContent: text });
+  const element = (tag, text, ...attributes) => {
+    const made = Object.assign(document.createElement(tag), { textContent: text });
+    for (const [name, value] of attributes) made.setAttribute(name, value);
+    return made;
+  };
   const tell = (signal, value) => {
     for (const view of views) view.signal(signal, value).runAsync();
   };
+  const fillOpen = () => behind.filter(({ details }) => details.open).forEach(({ fill }) => fill());
 
   function pick(trial) {
     lines.get(picked)?.removeAttribute("aria-current");
     picked = trial;
     const line = lines.get(trial);
     line.setAttribute("aria-current", "true");
+    reach(line);
     const facts = names.map((name, i) => [name, line.cells[i].textContent.trim()]).slice(1);
     focus.querySelector("h2").textContent = `Trial ${trial}`;
     focus.querySelector("dl").replaceChildren(
@@ -37,6 +48,26 @@
     );
     focus.querySelector("code").textContent = report.command.join(trial);
     tell("picked", trial);
+    fillOpen();
+  }
+
+  // Of the table's buttons Tab reaches one; the arrow keys lead to the others.
+  const button = (line) => line.cells[0].firstElementChild;
+  let reached = null;
+  function reach(line) {
+    if (reached) button(reached).tabIndex = -1;
+    reached = line ?? null;
+    if (reached) button(reached).tabIndex = 0;
+  }
+  function move(event) {
+    const shown = body.filter((line) => !line.hidden);
+    const last = shown.length - 1;
+    const at = shown.indexOf(event.target.closest("tr"));
+    const to = { ArrowDown: Math.min(at + 1, last), ArrowUp: Math.max(at - 1, 0), Home: 0, End: last };
+    if (at < 0 || to[event.key] === undefined) return;
+    event.preventDefault();
+    reach(shown[to[event.key]]);
+    button(reached).focus();
   }
 
   // A tuple of Vega's selection names fields, and for each an interval or a list of values.
@@ -47,38 +78,147 @@
         : row[field] !== null && row[field] >= Math.min(...values[i]) && row[field] <= Math.max(...values[i]),
     );
 
-  function choose(view, all, tuples) {
-    if (active !== null && active !== view) {
-      if (!tuples.length) return;
-      const former = active;
-      active = view;
-      former.clear();
-    }
-    active = tuples.length ? view : null;
-    const found = all.filter((row) => tuples.some((tuple) => inside(row, tuple)));
-    const chosen = tuples.length ? Object.fromEntries(found.map((row) => [row.trial, 1])) : null;
+  function show(found) {
+    chosen = found && Object.fromEntries(found.map((row) => [row.trial, 1]));
     tell("chosen", chosen);
     for (const [trial, line] of lines) line.hidden = chosen !== null && !chosen[trial];
+    if (!reached || reached.hidden) reach(body.find((line) => !line.hidden));
     document.body.classList.toggle("choosing", chosen !== null);
     document.getElementById("chosen").textContent =
       chosen === null ? "" : `${Object.keys(chosen).length} of ${lines.size} trials chosen`;
+    fillOpen();
   }
 
-  document.getElementById("clear").addEventListener("click", () => active?.clear());
+  function choose(view, all, tuples) {
+    if (active !== view) {
+      if (!tuples.length) return;
+      const former = active;
+      active = view;
+      former?.clear();
+    }
+    if (!tuples.length) active = null;
+    show(tuples.length ? all.filter((row) => tuples.some((tuple) => inside(row, tuple))) : null);
+  }
+
+  function clear() {
+    const former = active;
+    active = null;
+    former?.clear();
+    show(null);
+  }
+
+  // What dragging does, without a pointer that drags.
+  function fillList() {
+    const trials = rows(report.tables.trials);
+    const valued = trials.filter((row) => row.rank !== null);
+    const tenth = Math.ceil(valued.length / 10);
+    const kinds = [
+      ["all trials", null],
+      ["the best", (row) => row.rank === 1],
+      ["the 10 best", (row) => row.rank !== null && row.rank <= 10],
+      ["the best tenth", (row) => row.rank !== null && row.rank <= tenth],
+      ...[...new Set(trials.map((row) => row.state))].map((state) => [state, (row) => row.state === state]),
+    ].filter(([, test]) => !test || trials.some(test));
+    list.replaceChildren(...kinds.map(([name], i) => element("option", name, ["value", i])));
+    list.clear = () => (list.value = 0);
+    list.addEventListener("change", () => {
+      const test = kinds[list.value][1];
+      if (!test) return clear();
+      if (active !== list) active?.clear();
+      active = list;
+      show(trials.filter(test));
+    });
+    list.parentElement.hidden = false;
+  }
+
+  // Under a chart: the table of what it shows, and the chart as a file.
+  function offer(place, spec, view) {
+    const title = place.closest("figure")?.querySelector("h3 > b").textContent ?? "trial in focus";
+    const what = "Table, SVG, PNG";
+    const details = element("details", "", ["class", "behind"]);
+    const inner = element("div", "", ["class", "scroll"], ["tabindex", "0"], ["role", "region"], ["aria-label", `Table: ${title}`]);
+    const fill = () => inner.replaceChildren(...spec.usermeta.behind.flatMap((each) => lookUp(spec, each)));
+    details.append(element("summary", what, ["aria-label", `${what}: ${title}`]), inner);
+    details.addEventListener("toggle", () => details.open && fill());
+    behind.push({ details, fill });
+    for (const kind of ["SVG", "PNG"]) {
+      const save = element("button", `Save as ${kind}`, ["type", "button"]);
+      save.addEventListener("click", () => download(view, kind, place.dataset.chart));
+      details.append(save, " ");
+    }
+    place.after(details);
+  }
+
+  const read = (value) => (typeof value === "number" ? Number(value.toPrecision(6)) : (value ?? ""));
+
+  function lookUp(spec, { table: name, columns, of_picked: ofPicked }) {
+    const all = (spec.datasets[name] ?? rows(report.tables[name])).filter((row) =>
+      ofPicked ? row.trial === picked : !(chosen && "trial" in row) || chosen[row.trial],
+    );
+    const full = columns.filter(([field]) => all.some((row) => (row[field] ?? "") !== ""));
+    const made = element("table", "");
+    const head = made.createTHead().insertRow();
+    for (const [, heading] of full) head.append(element("th", heading, ["scope", "col"]));
+    const lower = made.createTBody();
+    for (const row of all.slice(0, mostRows)) {
+      const line = lower.insertRow();
+      for (const [field] of full) line.append(element("td", read(row[field])));
+    }
+    const cut = `The first ${mostRows.toLocaleString("en")} of ${all.length.toLocaleString("en")} rows.`;
+    return all.length > mostRows ? [made, element("p", cut)] : [made];
+  }
+
+  async function download(view, kind, name) {
+    const style = getComputedStyle(document.documentElement);
+    // Outside of this page nobody knows its colours.
+    const drawn = (await view.toSVG())
+      .replace(/var\((--\w+)\)/g, (_, variable) => style.getPropertyValue(variable).trim())
+      .replace("<svg ", `<svg style="background:${style.getPropertyValue("--paper").trim()}" `);
+    let file = new Blob([drawn], { type: "image/svg+xml" });
+    if (kind === "PNG") {
+      const image = new Image();
+      image.src = URL.createObjectURL(file);
+      await image.decode();
+      const canvas = Object.assign(document.createElement("canvas"), {
+        width: 2 * image.naturalWidth,
+        height: 2 * image.naturalHeight,
+      });
+      canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+      URL.revokeObjectURL(image.src);
+      file = await new Promise((resolve) => canvas.toBlob(resolve));
+    }
+    const link = element("a", "", ["href", URL.createObjectURL(file)], ["download", `${name}.${kind.toLowerCase()}`]);
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  }
+
+  document.getElementById("clear").addEventListener("click", clear);
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && chosen !== null) clear();
+  });
   table?.addEventListener("click", (event) => {
     const line = event.target.closest("tbody tr");
     if (line) pick(Number(line.id.slice(1)));
   });
+  table?.addEventListener("keydown", move);
+  for (const [trial, line] of lines) {
+    button(line).setAttribute("aria-label", `Trial ${trial}`);
+    button(line).tabIndex = -1;
+  }
   // On a small screen it would hide the charts.
   if (focus) focus.open = matchMedia("(min-width: 64rem)").matches;
+  if (list) fillList();
   if (lines.has(picked)) pick(picked);
   for (const place of document.querySelectorAll("[data-chart]")) {
     const spec = report.charts[place.dataset.chart];
     const { tables, brush } = spec.usermeta;
     spec.datasets ??= {};
     for (const name of tables) spec.datasets[name] = rows(report.tables[name]);
-    for (const each of spec.params ?? []) if (each.name === "picked") each.value = picked;
-    const { view } = await vegaEmbed(place, spec, report.options);
+    const state = { picked, chosen };
+    for (const each of spec.params ?? []) if (each.name in state) each.value = state[each.name];
+    // The place says in words what it shows.
+    const drawn = place.appendChild(element("div", "", ["aria-hidden", "true"]));
+    const { view } = await vegaEmbed(drawn, spec, report.options);
     views.push(view);
     view.addEventListener("click", (_, item) => {
       if (lines.has(item?.datum?.trial)) pick(item.datum.trial);
@@ -94,6 +234,7 @@
         setTimeout(() => choose(view, all, tuples)),
       );
     }
+    offer(place, spec, view);
     await new Promise((resolve) => setTimeout(resolve));
   }
   document.body.dataset.drawn = views.length;

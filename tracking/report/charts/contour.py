@@ -33,7 +33,7 @@ def contour(
         f"isValid(datum.value) && isValid(datum.{first.field}) && isValid(datum.{second.field})"
     )
     marks = (
-        points.mark_point(filled=True, size=45, stroke=theme.PAPER, strokeWidth=1, cursor="pointer")
+        points.mark_point(filled=True, size=45, stroke="white", strokeWidth=1, cursor="pointer")
         .encode(
             x=first.x(),
             y=second.y(),

@@ -13,8 +13,14 @@ from tracking.diagnosis.value_fits import CHECK as FITS
 from tracking.records import Objective
 from tracking.report.axes import HyperparameterAxis
 from tracking.report.charts import theme
+from tracking.report.formats import value_text
 
 _HEIGHT = 240
+_KINDS = {
+    "best": (theme.ORANGE, "circle"),
+    "other": (theme.GREY, "circle"),
+    "infeasible": (theme.PURPLE, "cross"),
+}
 
 
 def picture(
@@ -86,7 +92,11 @@ def _by_hyperparameter(
 ) -> alt.LayerChart:
     """Trials by one hyperparameter in its sampling scale, with the end at which they crowd."""
     edges = [row for row in rows if row["kind"] == "edge"]
-    points = [row for row in rows if row["kind"] != "edge"]
+    points: list[Mapping[str, Any]] = [
+        {**row, "at": value_text(axis.parameter.from_unit(row["unit"]))}
+        for row in rows
+        if row["kind"] != "edge"
+    ]
     ticks = dict(axis.ticks())
     words = json.dumps({f"{place:g}": text for place, text in ticks.items()})
     x = alt.X(
@@ -100,17 +110,22 @@ def _by_hyperparameter(
         ),
     )
     y = alt.Y("value:Q", title=objective.metric, scale=_scale(points, objective, "value"))
-    kinds = ["best", "other", "infeasible"]
+    kinds = [kind for kind in _KINDS if any(row["kind"] == kind for row in points)]
+    colors, shapes = zip(*(_KINDS[kind] for kind in kinds), strict=True)
     color = alt.Color(
         "kind:N",
         title=None,
-        scale=alt.Scale(domain=kinds, range=[theme.ORANGE, theme.GREY, theme.PURPLE]),
+        scale=alt.Scale(domain=kinds, range=colors),
         legend=alt.Legend(orient="top"),
     )
-    shape = alt.Shape(
-        "kind:N", title=None, scale=alt.Scale(domain=kinds, range=["circle", "circle", "cross"])
+    shape = alt.Shape("kind:N", title=None, scale=alt.Scale(domain=kinds, range=shapes))
+    table = _table(points).encode(
+        tooltip=[
+            alt.Tooltip("kind:N", title="trial"),
+            alt.Tooltip("at:N", title=axis.name),
+            alt.Tooltip("value:Q", title=objective.metric, format=".5~g"),
+        ]
     )
-    table = _table(points)
     layers = [
         _table(edges).mark_rect(color=theme.ORANGE, opacity=0.12).encode(x=x, x2="until:Q"),
         table.transform_filter("isValid(datum.value)")
@@ -126,7 +141,7 @@ def _by_hyperparameter(
 
 def _reasons(rows: list[Mapping[str, Any]]) -> alt.LayerChart:
     shown = _table(rows).encode(
-        x=alt.X("trials:Q", title="infeasible trials", axis=alt.Axis(tickMinStep=1, grid=True)),
+        x=alt.X("trials:Q", title="infeasible trials", axis=theme.whole_axis(grid=True)),
         y=alt.Y("reason:N", sort=None, title=None, axis=alt.Axis(labelLimit=320)),
     )
     return theme.layers(shown.mark_bar(color=theme.PURPLE, height={"band": 0.6}))
@@ -142,7 +157,7 @@ def _budget(rows: list[Mapping[str, Any]], objective: Objective) -> alt.LayerCha
         "trials:Q",
         title="trials with a value",
         scale=alt.Scale(domain=[1, max(most, 2)], nice=False),
-        axis=alt.Axis(format="d", tickMinStep=1),
+        axis=theme.whole_axis(),
     )
     title = objective.metric
     return theme.layers(

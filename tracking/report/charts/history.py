@@ -22,7 +22,7 @@ def optimization_history(data: StudyData) -> alt.LayerChart:
     )
     layers = [
         line.encode(x=x, y=alt.Y("best_so_far:Q", title=objective.metric, scale=scale)),
-        _points(data, "history").encode(x=x, y=y),
+        _points(data, "history", valued=False).encode(x=x, y=y),
         theme.picked_ring(theme.chart()).encode(x=x, y=y),
     ]
     if known is not None:
@@ -99,13 +99,14 @@ def value_by_budget(data: StudyData) -> alt.LayerChart:
     )
 
 
-def _points(data: StudyData, name: str) -> alt.Chart:
-    valued = theme.chart().transform_filter("isValid(datum.value)")
+def _points(data: StudyData, name: str, *, valued: bool = True) -> alt.Chart:
+    """Returns the trials with a value; ``valued``: others are not in the legend."""
+    shown = theme.chart().transform_filter("isValid(datum.value)")
     points: alt.Chart = (
-        valued.mark_point(filled=False, cursor="pointer")
+        shown.mark_point(filled=False, cursor="pointer")
         .encode(
-            color=theme.state_color(data),
-            shape=theme.state_shape(data),
+            color=theme.state_color(data, valued=valued),
+            shape=theme.state_shape(data, valued=valued),
             opacity=theme.faint(),
             tooltip=theme.tooltips(data),
         )

@@ -149,7 +149,7 @@ def parallel_coordinates(data: StudyData) -> alt.LayerChart:
         .mark_line(color=theme.ORANGE, strokeWidth=3.5)
         .encode(x=x, y=y)
     )
-    return theme.finished(
+    drawn = theme.finished(
         theme.layers(lines, picked, behind, labels.mark_text(color=theme.INK, **look)),
         "parallel",
         "Parallel coordinates",
@@ -157,6 +157,10 @@ def parallel_coordinates(data: StudyData) -> alt.LayerChart:
         f"A line for each of {count(len(data.ranked), 'trial')} with a value through its "
         f"hyperparameters, each in its sampling scale, to {objective.metric} at the right, the "
         "best at the top.",
+    )
+    headings = {axis.read_field: axis.name for axis in axes}
+    return theme.with_table(
+        drawn, "trials", {"trial": "trial", "value": objective.metric, **headings}
     )
 
 

@@ -54,9 +54,11 @@ def distribution(each: Distribution, name: str) -> alt.LayerChart:
         )
     else:
         scale = alt.Scale(domain=[each.edges[0], each.edges[-1]], nice=False, zero=False)
-        drawn = base.mark_area(interpolate="step-after", fillOpacity=0.25, line=True).encode(
+        drawn = base.mark_bar(fillOpacity=0.25, strokeWidth=1.5, binSpacing=0).encode(
             x=alt.X("from:Q", title=None, scale=scale),
+            x2="to:Q",
             y=share,
+            stroke=color,
             color=color,
             tooltip=tooltip,
         )

@@ -44,7 +44,7 @@ def best_so_far(comparison: Comparison, rows: Columns, by: str, title: str) -> a
     objective = comparison.objective
     scale = theme.objective_scale(rows["best_so_far"], objective)
     y = alt.Y("best_so_far:Q", title=f"best {objective.metric} so far", scale=scale)
-    whole = alt.Axis(tickMinStep=1, format="d") if by == "count" else alt.Axis()
+    whole = theme.whole_axis() if by == "count" else alt.Axis()
     x = alt.X(f"{by}:Q", title=title, axis=whole)
     shown = theme.chart("progress").transform_filter("isValid(datum.best_so_far)")
     lines = shown.mark_line(interpolate="step-after", strokeWidth=2.2, clip=True).encode(
@@ -102,13 +102,13 @@ def region(
     for standing, data in zip(comparison.standings, studies, strict=True):
         best = {trial.number for trial in data.ranked[: comparison.top]}
         for trial in data.ranked:
-            plotted = axis.plotted(trial.params)
-            if plotted is not None:
+            columns = axis.columns(trial.params)
+            if columns[axis.field] is not None:
                 rows.append(
                     {
                         "study": standing.label,
                         "trial": trial.number,
-                        axis.field: plotted,
+                        **columns,
                         "tier": int(trial.number in best),
                     }
                 )

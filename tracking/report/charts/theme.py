@@ -13,6 +13,7 @@ from typing import Any
 import altair as alt
 
 from tracking.records import Objective
+from tracking.report.behind import COLUMNS
 from tracking.report.trial_data import Columns, StudyData, rows_of
 
 INK, MUTED, LINE, PAPER = "#1c2733", "#5b6876", "#dfe4ea", "#fefefe"
@@ -72,6 +73,22 @@ def finished(
     return made
 
 
+def with_table(
+    drawn: alt.LayerChart, table: str, headings: Mapping[str, str], *, of_picked: bool = False
+) -> alt.LayerChart:
+    """Returns a chart with the table behind it, where that is not what it draws.
+
+    Args:
+        drawn: The chart.
+        table: The name of its data.
+        headings: The headings of columns by field.
+        of_picked: Whether the table has the rows of the trial in focus alone.
+    """
+    columns = {"table": table, "columns": list(headings.items()), "of_picked": of_picked}
+    made: alt.LayerChart = drawn.properties(usermeta={COLUMNS: columns})
+    return made
+
+
 def brush(name: str, encodings: Sequence[Any] = ("x", "y")) -> alt.Parameter:
     """Returns the selection of an area, by dragging."""
     mark = alt.BrushConfig(fill=BLUE, fillOpacity=0.1, stroke=BLUE, strokeOpacity=0.6)
@@ -95,9 +112,9 @@ def faint(shown: float = 0.85, hidden: float = 0.07) -> Any:
     return alt.condition(CHOSEN, alt.value(shown), alt.value(hidden))
 
 
-def state_color(data: StudyData, *, legend: bool = True) -> alt.Color:
-    """Returns the colour of trials by state."""
-    there = [each for each in STATES if each[0] in data.trials.get("state", ())]
+def state_color(data: StudyData, *, legend: bool = True, valued: bool = False) -> alt.Color:
+    """Returns the colour of trials by state; see `_states`."""
+    there = _states(data, valued=valued)
     names, colors = [each[0] for each in there], [each[1] for each in there]
     shown = alt.Legend(orient="top", title=None, symbolStrokeWidth=1.5) if legend else None
     return alt.Color(
@@ -105,11 +122,19 @@ def state_color(data: StudyData, *, legend: bool = True) -> alt.Color:
     )
 
 
-def state_shape(data: StudyData) -> alt.Shape:
-    """Returns the shape of trials by state."""
-    there = [each for each in STATES if each[0] in data.trials.get("state", ())]
+def state_shape(data: StudyData, *, valued: bool = False) -> alt.Shape:
+    """Returns the shape of trials by state; see `_states`."""
+    there = _states(data, valued=valued)
     names, shapes = [each[0] for each in there], [each[2] for each in there]
     return alt.Shape("state:N", scale=alt.Scale(domain=names, range=shapes), title="state")
+
+
+def _states(data: StudyData, *, valued: bool) -> list[tuple[str, str, str]]:
+    """Returns the states that trials have; ``valued``: those with a value alone."""
+    columns = data.trials
+    rows = zip(columns.get("state", ()), columns.get("value", ()), strict=True)
+    found = {state for state, value in rows if value is not None or not valued}
+    return [each for each in STATES if each[0] in found]
 
 
 def tooltips(data: StudyData, axes: int = 4) -> list[alt.Tooltip]:
@@ -146,8 +171,14 @@ def whole_numbers(name: str, title: str, values: Sequence[int | None], first: in
     """Returns the horizontal channel of whole numbers: trials, epochs."""
     found = [value for value in values if value is not None]
     scale = alt.Scale(domain=[first, max([first + 1, *found])], nice=False)
-    axis = alt.Axis(tickMinStep=1, format="d", labelFlush=False)
-    return alt.X(f"{name}:Q", title=title, axis=axis, scale=scale)
+    return alt.X(f"{name}:Q", title=title, axis=whole_axis(labelFlush=False), scale=scale)
+
+
+def whole_axis(**further: Any) -> alt.Axis:
+    """Returns an axis with whole numbers alone."""
+    # Vega puts ticks at halves where there is room.
+    told = "datum.value % 1 ? '' : datum.label"
+    return alt.Axis(tickMinStep=1, format="d", labelExpr=told, **further)
 
 
 def with_rows(drawn: alt.LayerChart, tables: Mapping[str, Columns]) -> alt.LayerChart:
@@ -184,6 +215,7 @@ def config() -> dict[str, Any]:
         "axis": axis,
         "axisX": {"grid": False, "domain": True},
         "axisY": {"domain": False, "ticks": False},
+        "axisQuantitative": {"labelOverlap": True, "labelSeparation": 6},
         "legend": {
             "labelFont": FONT,
             "titleFont": FONT,

@@ -8,23 +8,21 @@ from tracking.report.charts import theme
 from tracking.report.formats import count
 from tracking.report.trial_data import StudyData
 
-_UNITS = (("h", 3600), ("min", 60), ("s", 1))
-
 
 def timeline(data: StudyData) -> alt.LayerChart:
     """Returns a bar for each trial from its beginning to its end, in lanes of one at a time."""
-    ends = [end for end in data.trials["end"] if end is not None]
     lanes = [lane for lane in data.trials["lane"] if lane is not None]
-    longest = max(ends, default=1.0)
-    unit, size = next((each for each in _UNITS if longest >= 2 * each[1]), _UNITS[-1])
-    ran = theme.chart().transform_filter("isValid(datum.lane)")
+    most = max(lanes, default=1)
+    unit, _ = data.time_unit
     bars = (
-        ran.transform_calculate(x=f"datum.begin / {size}", x2=f"datum.end / {size}")
+        theme.chart()
+        .transform_filter("isValid(datum.lane)")
         .mark_bar(cursor="pointer", stroke=theme.PAPER, strokeWidth=0.5, cornerRadius=1)
         .encode(
-            x=alt.X("x:Q", title=f"{unit} since the first trial began; pauses left out"),
-            x2="x2:Q",
-            y=alt.Y("lane:O", title="at the same time", axis=alt.Axis(grid=False)),
+            x=alt.X("begin:Q", title=f"{unit} since the first trial began; pauses left out"),
+            x2="end:Q",
+            # A title would be longer than the axis.
+            y=alt.Y("lane:O", title="at once" if most > 1 else None, axis=alt.Axis(grid=False)),
             color=theme.state_color(data),
             opacity=theme.faint(0.9, 0.1),
             tooltip=[
@@ -32,13 +30,14 @@ def timeline(data: StudyData) -> alt.LayerChart:
                 alt.Tooltip("seconds:Q", title="seconds", format=".3~g"),
             ],
         )
+        .add_params(theme.brush("timeline", ("x",)))
     )
     return theme.finished(
         theme.layers(bars),
         "timeline",
         "When trials ran",
-        30 * max(lanes, default=1) + 20,
-        f"When each of {count(len(ends), 'trial')} ran; at most {max(lanes, default=1)} at once.",
+        30 * most + 20,
+        f"When each of {count(len(lanes), 'trial')} ran; at most {most} at once.",
     )
 
 
@@ -47,7 +46,7 @@ def states(data: StudyData) -> alt.LayerChart:
     known = [name for name, *_ in theme.STATES if name in data.trials["state"]]
     rows = [{"state": name, "trials": data.trials["state"].count(name)} for name in known]
     base = alt.Chart(alt.InlineData(values=rows)).encode(
-        x=alt.X("trials:Q", title="trials", axis=alt.Axis(tickMinStep=1, format="d")),
+        x=alt.X("trials:Q", title="trials", axis=theme.whole_axis()),
         y=alt.Y("state:N", sort=None, title=None),
     )
     bars = base.mark_bar(cornerRadiusEnd=2, height={"band": 0.65}).encode(

@@ -14,11 +14,11 @@ _TOP = 10
 
 
 def learning_curves(data: StudyData) -> alt.LayerChart:
-    """Returns the curves of the top trials, the others behind, and the picked one with training."""
+    """Returns the curves of the top trials, the others behind, and the picked one in front."""
     objective = data.history.description.objective
     top = {str(each.number): 1 for each in data.ranked[:_TOP] if each.state != "pruned"}
     is_top = f"{theme.expression(top)}[datum.trial]"
-    scale = theme.objective_scale(data.curves["value"] + data.curves["training"], objective)
+    scale = theme.objective_scale(data.curves["value"], objective)
     x = theme.whole_numbers("epoch", "epoch", data.curves["epoch"], 1)
     y = alt.Y("value:Q", title=objective.metric, scale=scale)
     lines = theme.chart("curves").encode(x=x, y=y, detail="trial:N")
@@ -70,18 +70,19 @@ def one_curve(data: StudyData) -> alt.LayerChart:
         names["training"] = data.training_metric
     colors = alt.Scale(domain=[*names.values()], range=[theme.ORANGE, theme.BLUE][: len(names)])
     picked = theme.chart("curves").transform_filter(theme.PICKED)
+    x = alt.X(
+        "epoch:Q",
+        title="epoch",
+        axis=theme.whole_axis(),
+        scale=alt.Scale(zero=False, nice=False),
+    )
     lines = (
         picked.transform_fold([*names], as_=["series", "height"])
         .transform_filter("isValid(datum.height)")
         .transform_calculate(metric=f"{theme.expression(names)}[datum.series]")
         .mark_line(point=alt.OverlayMarkDef(size=22))
         .encode(
-            x=alt.X(
-                "epoch:Q",
-                title="epoch",
-                axis=alt.Axis(tickMinStep=1, format="d"),
-                scale=alt.Scale(zero=False, nice=False),
-            ),
+            x=x,
             y=alt.Y("height:Q", title=None, scale=alt.Scale(zero=False)),
             color=alt.Color(
                 "metric:N", scale=colors, legend=alt.Legend(orient="top", title=None, columns=1)
@@ -96,15 +97,16 @@ def one_curve(data: StudyData) -> alt.LayerChart:
     best = (
         picked.transform_filter("datum.best")
         .mark_rule(color=theme.MUTED, strokeDash=[3, 3])
-        .encode(x="epoch:Q")
+        .encode(x=x)
     )
-    return theme.finished(
+    drawn = theme.finished(
         theme.layers(best, lines),
         "one_curve",
         "Its curve",
         170,
         "The chosen trial's metric by epoch, of validation and training data.",
     )
+    return theme.with_table(drawn, "curves", {"epoch": "epoch", **names}, of_picked=True)
 
 
 def fit_by_trial(data: StudyData) -> alt.LayerChart:
@@ -122,8 +124,8 @@ def fit_by_trial(data: StudyData) -> alt.LayerChart:
         .encode(
             x=x,
             y=y,
-            color=theme.state_color(data),
-            shape=theme.state_shape(data),
+            color=theme.state_color(data, valued=True),
+            shape=theme.state_shape(data, valued=True),
             opacity=theme.faint(),
             tooltip=[
                 *theme.tooltips(data, 0),
@@ -149,7 +151,7 @@ def turning_points(data: StudyData) -> alt.LayerChart:
     valued = theme.chart().transform_filter("isValid(datum.value)")
     epochs = [each for each in data.trials["epochs"] if each]
     scale = alt.Scale(domain=[1, max([2, *epochs])], nice=False, zero=False)
-    whole = alt.Axis(tickMinStep=1, format="d")
+    whole = theme.whole_axis()
     x = alt.X("epochs:Q", title="epochs trained", axis=whole, scale=scale)
     y = alt.Y("epoch:Q", title="best epoch", axis=whole, scale=scale)
     last = _diagonal([1, max(epochs, default=1)], scale)
@@ -158,8 +160,8 @@ def turning_points(data: StudyData) -> alt.LayerChart:
         .encode(
             x=x,
             y=y,
-            color=theme.state_color(data),
-            shape=theme.state_shape(data),
+            color=theme.state_color(data, valued=True),
+            shape=theme.state_shape(data, valued=True),
             opacity=theme.faint(0.6),
             tooltip=[*theme.tooltips(data, 0), alt.Tooltip("epochs:Q", title="epochs trained")],
         )

@@ -66,8 +66,13 @@ def launch_command(
     return " ".join(word for word in words if word)
 
 
-def data_command(description: StudyDescription) -> str:
-    """Returns the command that looks at a study's data; for a notebook, in Python."""
+def data_command(description: StudyDescription, store: Path | None = None) -> str:
+    """Returns the command that looks at a study's data; for a notebook, in Python.
+
+    Args:
+        description: The study.
+        store: The store's folder; None: the command need not name it.
+    """
     if not description.code.path:
         return "print(kerastudy.check_data(study))"
     words = [f"kerastudy data {shlex.quote(target_of(description))}"]
@@ -75,6 +80,7 @@ def data_command(description: StudyDescription) -> str:
     file, _, column = description.data.override.partition("?target=")
     words += [f"--data {shlex.quote(file)}"] if file else []
     words += [f"--target {shlex.quote(column)}"] if column else []
+    words += [f"--store {shlex.quote(str(store))}"] if store is not None else []
     return " ".join(words)
 
 
