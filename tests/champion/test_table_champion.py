@@ -21,7 +21,7 @@ STUDY = """
 import keras
 import kerastudy as ks
 
-data = ks.datasets.csv("the houses.csv", target="price", categories=["code"], seed=3)
+data = ks.datasets.csv("the houses.csv", target="price", categories=["우편 번호=1"], seed=3)
 
 def build(hp):
     model = keras.Sequential([
@@ -40,7 +40,7 @@ LOADED = """
 import json, sys
 import keras, pandas as pd, tensorflow as tf
 model = keras.models.load_model(sys.argv[1])
-table = pd.read_csv(sys.argv[2], dtype={"code": str})
+table = pd.read_csv(sys.argv[2], dtype={"우편 번호=1": str})
 columns = {
     name: tf.constant(table[name].fillna("").to_numpy(str)) if tensor.dtype == "string"
     else table[name].to_numpy()
@@ -59,7 +59,7 @@ def made_houses(seed: int, rows: int = 120) -> pd.DataFrame:
         {
             "area/m2": random.normal(100, 30, rows).round(1),
             "hidden": random.integers(1, 7, rows),
-            "code": random.choice(["0150", "0151", "5003"], rows),
+            "우편 번호=1": random.choice(["0150", "0151", "5003"], rows),
             "city": random.choice(["Oslo", "Bergen", "Rome"], rows).astype(object),
             "garden": random.random(rows) < 0.5,
             "built": random.integers(1900, 2020, rows).astype(float),
@@ -135,7 +135,7 @@ def by_hand(houses: Houses, weights: dict[str, list[np.ndarray]]) -> np.ndarray:
     built = train["built"]
     features.append(((new["built"] - built.mean()) / built.std(ddof=0)).fillna(0))
     features.append(new["built"].isna())
-    features += [new["code"] == code for code in sorted(train["code"].unique())]
+    features += [new["우편 번호=1"] == code for code in sorted(train["우편 번호=1"].unique())]
     cities = ["", *sorted(train["city"].dropna().unique())]
     if weights["tabular"]:
         (vectors,) = weights["tabular"]
@@ -196,7 +196,7 @@ def test_a_builder_without_the_layer_is_warned(houses: Houses) -> None:
     (houses.folder / "plain.py").write_text(plain, encoding="utf-8")
     done = kerastudy_here(houses.folder, "launch", "plain.py", *HERE, "--dry-run", "--json")
     (warning,) = json.loads(done.stdout)["warnings"]
-    assert "codes of categories (of 'code', 'city') for numbers" in warning
+    assert "codes of categories (of '우편 번호=1', 'city') for numbers" in warning
 
 
 @pytest.mark.exhaustive
@@ -207,7 +207,7 @@ def test_another_file_is_read_as_that_of_the_study(houses: Houses) -> None:
     kerastudy_here(houses.folder, *launch, *other)
     described = ks.read_study("other", store=houses.store).description.data
     expected = ks.datasets.csv(
-        houses.folder / "other.csv", target="price", categories=["code"], seed=3
+        houses.folder / "other.csv", target="price", categories=["우편 번호=1"], seed=3
     )
     assert described.digest == expected.load().digest
     assert described.override == str(houses.folder / "other.csv")

@@ -13,9 +13,12 @@ from search_spaces import SearchSpace
 from search_spaces.parameters.choice_parameter import Listed
 from search_spaces.parameters.kinds import Float, Int, Parameter
 from search_spaces.parameters.scales import Scale, unit_to_value
+from tracking.report.behind import READ
 from tracking.report.formats import number, significant, value_text
 
 _MOST_TICKS = 8
+_TITLE_LETTERS = 36
+_PLACES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class HyperparameterAxis:
     @property
     def read_field(self) -> str:
         """The column with its values as people read them."""
-        return self.field if self._mirror is None else f"{self.field}_read"
+        return self.field if self._mirror is None else f"{self.field}{READ}"
 
     @property
     def numeric(self) -> bool:
@@ -92,7 +95,11 @@ class HyperparameterAxis:
         return alt.Tooltip(field=self.read_field, type=kind, title=self.name)
 
     def _channel(self, *, horizontal: bool) -> dict[str, Any]:
-        shared = {"field": self.field, "title": self.name}
+        # A longer one would leave the chart no room; the heading has all of it.
+        short = self.name
+        if len(short) > _TITLE_LETTERS:
+            short = f"{short[:_TITLE_LETTERS].rstrip()}…"
+        shared = {"field": self.field, "title": short}
         parameter = self.parameter
         if not isinstance(parameter, Float | Int) or self.labels:
             angle = 0 if sum(map(len, self.labels)) < 40 or not horizontal else -35
@@ -114,7 +121,8 @@ class HyperparameterAxis:
             scale = alt.Scale(type="log", domain=ends, nice=False, reverse=True)
             # The column holds the mirrored value.
             label = f"format({json.dumps(self._mirror)} - datum.value, '.3~g')"
-            axis = alt.Axis(tickCount=5, labelExpr=label, labelOverlap=True)
+            ticks = [self._mirror - parameter.from_unit(place) for place in _PLACES]
+            axis = alt.Axis(values=ticks, labelExpr=label, labelOverlap=True)
         return {**shared, "type": "quantitative", "scale": scale, "axis": axis}
 
     def unit(self, values: Mapping[str, Any]) -> float | None:
@@ -135,8 +143,9 @@ class HyperparameterAxis:
         if self.labels:
             found = [((i + 0.5) / len(self.labels), label) for i, label in enumerate(self.labels)]
             return found if len(found) <= _MOST_TICKS else [found[0], found[-1]]
-        places = (0.0, 0.25, 0.5, 0.75, 1.0)
-        shown = {number(self.parameter.from_unit(place), 2): place for place in places}
+        # Near its upper end such as 0.999.
+        digits = 2 if self._mirror is None else 3
+        shown = {number(self.parameter.from_unit(place), digits): place for place in _PLACES}
         return [(place, text) for text, place in shown.items()]
 
 

@@ -8,6 +8,8 @@ from typing import Any
 COLUMNS = "columns"
 """In a chart's ``usermeta``: its table's columns, where not all that it draws are to be read."""
 
+READ = "_read"
+"""What the column adds to its name that has an axis's values as people read them."""
 # Of marks in a sampling scale, not to be read.
 _PLACES = frozenset({"unit", "until"})
 # Whose axis is that of another field.
@@ -38,7 +40,9 @@ def behind(specification: Specification) -> list[dict[str, Any]]:
             unread = _PLACES.union(_computed(unit.get("transform", ())))
             columns = found.setdefault(name, {})
             for field, heading in _fields(unit.get("encoding", {}), pointed=pointed):
-                if field not in unread and field not in columns:
+                # An axis that is drawn mirrored has its values in another column.
+                known = {field, f"{field}{READ}"} & columns.keys()
+                if field not in unread and not known:
                     own = field in _OWN or heading in columns.values()
                     columns[field] = field.replace("_", " ") if own else heading
     named = [name for name in found if name not in inline]

@@ -204,7 +204,8 @@ def _search(data: StudyData) -> Iterator[Figure]:
         + (" Dashed: the best known result before." if data.history.description.known else ""),
         plotted=True,
     )
-    if len({each for each in data.trials["epochs"] if each}) > 1:
+    valued = zip(data.trials["epochs"], data.trials["value"], strict=True)
+    if len({epochs for epochs, value in valued if value is not None}) > 1:
         yield Figure(
             history.value_by_budget(data),
             "What more epochs bought. The dashed line is the median at each number of epochs.",

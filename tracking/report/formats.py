@@ -47,8 +47,10 @@ def count(amount: int, noun: str) -> str:
 
 
 def value_text(value: object) -> str:
-    """Returns a hyperparameter's value: strings plainly, floats to six digits, else JSON."""
-    if isinstance(value, bool) or not isinstance(value, float):
+    """Returns a hyperparameter's value as in Python: strings plainly, floats to six digits."""
+    if value is None or isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, float):
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         return str(drawable(text))
     return f"{value:.6g}"

@@ -6,6 +6,7 @@ They give the same bits as `studies.data.tables.fitted`.
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,7 @@ def served_on_columns(model: keras.Model, x: np.ndarray, given: Given) -> keras.
 
 
 class _Names:
-    """Names of layers that are not taken, without what Keras refuses in them."""
+    """Names of layers that are not taken, without what Keras and TensorFlow refuse in them."""
 
     def __init__(self, taken: set[str]) -> None:
         self._taken = taken
@@ -126,7 +127,8 @@ def _row(inputs: dict[str, Any], table: FittedTable, names: _Names) -> Any:
             vocabulary=list(vocabulary),
             mask_token=None,
             oov_token=unknown,
-            name=names.free(f"{column.name}_code"),
+            # Within a function TensorFlow takes these letters alone.
+            name=names.free(re.sub(r"[^A-Za-z0-9_.-]", "_", f"code_{column.name}")),
         )
         pieces.append(ops.cast(look_up(inputs[column.name]), "float32"))
     return ops.concatenate(pieces, axis=1) if len(pieces) > 1 else pieces[0]

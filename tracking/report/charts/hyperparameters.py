@@ -13,6 +13,8 @@ from tracking.report.trial_data import Columns, StudyData, columns_of
 
 _MOST_AXES = 12
 _MOST_LINES = 400
+# Of the names of all axes, if each were as long as the longest, to be written level.
+_LEVEL_LETTERS = 95
 # Where a trial's line passes the axis of a hyperparameter that is not active.
 _OFF = -0.12
 
@@ -100,8 +102,8 @@ def parallel_coordinates(data: StudyData) -> alt.LayerChart:
         scale=alt.Scale(type="point", domain=names, padding=0.3),
         axis=alt.Axis(
             orient="top",
-            labelAngle=0 if len(names) < 8 else -20,
-            labelLimit=120,
+            labelAngle=0 if len(names) * max(map(len, names)) < _LEVEL_LETTERS else -20,
+            labelLimit=180,
             labelFontSize=12,
             labelColor=theme.INK,
             domain=False,

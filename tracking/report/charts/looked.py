@@ -54,7 +54,9 @@ def distribution(each: Distribution, name: str) -> alt.LayerChart:
         )
     else:
         scale = alt.Scale(domain=[each.edges[0], each.edges[-1]], nice=False, zero=False)
-        drawn = base.mark_bar(fillOpacity=0.25, strokeWidth=1.5, binSpacing=0).encode(
+        drawn = base.mark_bar(
+            orient="vertical", fillOpacity=0.25, strokeWidth=1.5, binSpacing=0
+        ).encode(
             x=alt.X("from:Q", title=None, scale=scale),
             x2="to:Q",
             y=share,

@@ -95,9 +95,10 @@ def one_curve(data: StudyData) -> alt.LayerChart:
         )
     )
     best = (
-        picked.transform_filter("datum.best")
-        .mark_rule(color=theme.MUTED, strokeDash=[3, 3])
-        .encode(x=x)
+        # Not filtered: of repeated trainings no epoch is the best, and a scale needs ends.
+        picked.mark_rule(color=theme.MUTED, strokeDash=[3, 3]).encode(
+            x=x, opacity=alt.condition("datum.best", alt.value(1), alt.value(0))
+        )
     )
     drawn = theme.finished(
         theme.layers(best, lines),
