@@ -15,6 +15,7 @@ from user_commands import as_json
 import kerastudy as ks
 from studies.champion.evaluation import Reading
 from studies.commands.evaluate import evaluation_text
+from studies.commands.texts.study_text import study_text
 from studies.results.study_results import read_study
 from tracking.history.evaluations import evaluations_on, read_evaluations, record_evaluation
 from tracking.history.study_history import read_study as read_record
@@ -120,6 +121,10 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     # A later launch keeps it, and says so; until it may choose again.
     later = kinds.launch(2)
     assert f"trial {worst} stays the champion, as it was promoted" in " ".join(later.stderr.split())
+    store = open_store(kinds.store)
+    assert store is not None
+    shown = " ".join(study_text(read_record(store, "kinds")).split())
+    assert f"@champion, of trial {worst}, promoted: it is small" in shown
     kept = models(kinds, "champion").get_weights()
     assert all(map(np.array_equal, kept, model.get_weights()))
     kinds.run("promote", "kinds", "--follow-best")

@@ -21,6 +21,7 @@ from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial
 from tracking.records.known import known_line
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
+from tracking.registry.champions import promotion
 from tracking.store.folder import default_store_path
 
 _REASONS_SHOWN = 5
@@ -202,7 +203,9 @@ def _champion(history: StudyHistory) -> str:
     """Returns which trial is registered instead of the best."""
     for trial in history.trials:
         if trial.run_id == history.champion_run_id:
-            return f"{history.model_uri(trial)}, of trial {trial.number}"
+            reason = promotion(history)
+            why = f", promoted: {reason}" if reason else ""
+            return f"{history.model_uri(trial)}, of trial {trial.number}{why}"
     engine = history.champion_engine
     others = engine and engine != history.description.engine
     return f"not registered: the champion is a trial of {engine}" if others else "not registered"
