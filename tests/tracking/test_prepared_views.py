@@ -10,15 +10,23 @@ from typing import Any
 from scripted import describe
 
 from tracking import tags
+from tracking.records import Objective
 from tracking.runs.pages.addresses import view_id
 from tracking.ui.views import view_tags
 
 
-def view(name: str, *metrics: str) -> dict[str, Any]:
-    made = view_tags(describe(), 0, several=False, metrics=metrics)
+def view(name: str, *metrics: str, **settings: Any) -> dict[str, Any]:
+    made = view_tags(describe(**settings), 0, several=False, metrics=metrics)
     state = json.loads(made[tags.VIEW + view_id(name)])["state"]
     found: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(state.split(";")[1])))
     return found
+
+
+def test_what_is_never_validated_stands_alone() -> None:
+    found = view("curves", objective=Objective("value", "min"))
+    drawn = [chart for chart in found["compareRunCharts"] if not chart["deleted"]]
+    assert [chart["selectedMetricKeys"] for chart in drawn] == [["value"]]
+    assert found["compareRunSections"][0]["columns"] == 1
 
 
 def test_training_and_validation_share_a_chart() -> None:

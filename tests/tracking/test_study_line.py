@@ -55,7 +55,8 @@ def test_while_it_runs_it_says_so(shared_store: Store) -> None:
     history = study(shared_store, "it runs", "optuna:tpe", 0.5)
     shared_store.client.update_run(history.parent_run_id, status="RUNNING")
     describe_study(shared_store, history.experiment_id)
-    assert " It is running. [summary]" in description(history)
+    assert description(history).startswith("It is running: its best trial so far")
+    assert "Reported" not in description(history)
 
 
 def test_what_a_person_wrote_stays(shared_store: Store) -> None:

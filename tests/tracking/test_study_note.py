@@ -107,8 +107,16 @@ def test_a_renamed_study_is_called_by_its_new_name(shared_store: Store) -> None:
 
 
 def test_while_it_runs_it_says_so(shared_store: Store) -> None:
-    note = study_note(study(shared_store, "runs"))
-    assert "It is running" in note and "Stopped" not in note
+    """Nothing that the next trial makes wrong, and nothing to do."""
+    note = study_note(study(shared_store, "runs", notes="Why."))
+    first, _, links, _, before, *rest = note.splitlines()
+    assert first.startswith("**It is running: its best trial so far is the first of the [trials](")
+    assert [*re.findall(r"\[(\w+)\]\(#/", links)] == ["trials", "charts", "curves"]
+    assert before.startswith("Before this launch, with 3 of 12 trials: 3 complete: Best: val_loss")
+    assert rest[1] == "This text is written again when it stops." and rest[-1] == "Why."
+    assert "Stopped" not in note and "Next" not in note and table(note) == []
+    none = study_note(study(shared_store, "begins", trials=0))
+    assert "No trial has" not in none and "Before" not in none
 
 
 def test_it_has_a_table_of_the_best_first(shared_store: Store) -> None:

@@ -44,13 +44,14 @@ def _line(parent: Run, *, several: bool) -> str:
     outcome, *more = parent.data.tags.get(tags.NOTE, "").split("\n\n")
     metric = parent.data.params.get("objective", "").partition(" ")[2]
     said = outcome.replace("**", "")
-    if more and more[0].startswith(_REPORTED):
+    if parent.info.status == "RUNNING":
+        said = "It is running: its best trial so far is the first of the trials."
+    elif more and more[0].startswith(_REPORTED):
         said = f"{_REPORTED}{plain(metric)} {more[0].removeprefix(_REPORTED)}"
-    running = " It is running." if parent.info.status == "RUNNING" else ""
     links = [link("summary", run_page(experiment, run_id))]
     links += [link(view, view_page(experiment, view)) for view in VIEWS]
     engine = f" ({plain(parent.data.tags.get(tags.ENGINE, ''))})" if several else ""
-    return f"{said}{engine}{running} {' · '.join(links)}"
+    return f"{said}{engine} {' · '.join(links)}"
 
 
 def _rank(parent: Run) -> float:

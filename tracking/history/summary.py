@@ -41,32 +41,20 @@ def study_note(history: StudyHistory, stopped: str = "") -> str:
         history: The study as recorded.
         stopped: Why the launch ended, for example "all 40 trials are done"; empty while it runs.
     """
-    description, best = history.description, history.best
-    objective, counts = description.objective, history.counts()
-    states = ", ".join(f"{n} {name}" for name, n in counts.items() if n and name != "total")
-    running = not stopped
-    if running:
-        stopped = "It is running: this text is written again when it stops"
-    else:
-        stopped = f"Stopped: {plain(stopped)}"
-    verdict = None if running or best is None else study_verdict(history)
+    best = history.best
+    if not stopped:
+        return "\n".join([*_while_it_runs(history), *_settings(history)]).rstrip()
+    verdict = None if best is None else study_verdict(history)
     lines = [
         _outcome(history, best),
         "",
         *([plain(verdict.text), ""] if verdict is not None else []),
         " · ".join(_links(history)),
         "",
-        f"{counts['total']} of {description.trials} trials: {states or 'none'}. {stopped}.",
+        f"{_counted(history)}. Stopped: {plain(stopped)}.",
         "",
-        *_known(history),
         *_tested(history),
-        *_rounds(history),
-        f"Study {plain(description.name)}: engine {plain(description.engine)}, pruner "
-        f"{plain(description.pruner)}, objective {objective.direction} {plain(objective.metric)}, "
-        f"seed {description.seed}.",
-        "",
-        *([f"Hardware {DIFFERENT_HARDWARE}.", ""] if description.hardware == ANY_HARDWARE else []),
-        *([plain(description.notes), ""] if description.notes else []),
+        *_settings(history),
         _next(history, best),
     ]
     if best is not None:
@@ -75,6 +63,39 @@ def study_note(history: StudyHistory, stopped: str = "") -> str:
         commands = [look, report, again, *([choice] if choice else [])]
         lines += [*code_block(commands), *_table(history)]
     return "\n".join(lines).rstrip()
+
+
+def _while_it_runs(history: StudyHistory) -> list[str]:
+    """Returns what stays true while trials come, as the summary is not written before it stops."""
+    trials = link("trials", view_page(history.experiment_id, "trials"))
+    lines = [f"**It is running: its best trial so far is the first of the {trials}.**", ""]
+    lines += [" · ".join(_links(history)), ""]
+    if history.best is not None:
+        before = _outcome(history, history.best).replace("**", "")
+        lines += [f"Before this launch, with {_counted(history)}: {before}", ""]
+    return [*lines, "This text is written again when it stops.", ""]
+
+
+def _counted(history: StudyHistory) -> str:
+    counts = history.counts()
+    states = ", ".join(f"{n} {name}" for name, n in counts.items() if n and name != "total")
+    return f"{counts['total']} of {history.description.trials} trials: {states or 'none'}"
+
+
+def _settings(history: StudyHistory) -> list[str]:
+    """Returns what was asked: how the study is defined, what it follows, what it is for."""
+    description = history.description
+    objective = description.objective
+    return [
+        *_known(history),
+        *_rounds(history),
+        f"Study {plain(description.name)}: engine {plain(description.engine)}, pruner "
+        f"{plain(description.pruner)}, objective {objective.direction} {plain(objective.metric)}, "
+        f"seed {description.seed}.",
+        "",
+        *([f"Hardware {DIFFERENT_HARDWARE}.", ""] if description.hardware == ANY_HARDWARE else []),
+        *([plain(description.notes), ""] if description.notes else []),
+    ]
 
 
 def renew_note(history: StudyHistory) -> None:

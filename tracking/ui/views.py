@@ -192,8 +192,8 @@ def _curves(metrics: Sequence[str]) -> list[Chart]:
         # Those of a second model are called "fit_2/val_loss".
         fit, slash, metric = name.rpartition("/")
         lines = [to_mlflow(each) for each in (f"{fit}{slash}val_{metric}", name)]
-        if len(measured) == 1 and not _VALIDATED.search(measured[0]) and len(metrics) > 1:
-            # Not validated, such as a learning rate.
+        if len(measured) == 1 and not _VALIDATED.search(measured[0]):
+            # Not validated, such as a learning rate, or what an objective function reports.
             lines = [to_mlflow(name)]
         charts.append(
             {
