@@ -32,6 +32,7 @@ IDENTITY = "kerastudy.identity"  # of an experiment: the same in the store and o
 COPY_OF = "kerastudy.copy_of"  # of a run on a server: the run of the store
 COPIED = "kerastudy.copied"  # of a run on a server: that run's state which is fully copied
 VERDICT = "kerastudy.verdict"  # of a champion: how much of its value to believe
+REGISTERED = "mlflow.modelVersions"  # of a logged model: the versions that it is registered as
 VIEW = "mlflow.sharedViewState."  # of an experiment: a view in MLflow's UI, by its id
 PARENT = "mlflow.parentRunId"
 RUN_NAME = "mlflow.runName"

@@ -279,6 +279,9 @@ def test_the_registered_model_says_how_to_load_it(
     see(browser, page, "The best checkpoints of the study", "models:/연구 1@champion")
     best = history.top(1)[0]
     see(browser, f"{page}/versions/1", f"trial {best.number}", "files", "kerastudy reproduce")
+    files = browser.find_element(By.LINK_TEXT, "files").get_attribute("href")
+    assert files is not None
+    assert "Not registered" not in see(browser, files, "champion", "MLmodel")
 
 
 def test_no_page_has_an_error_or_asks_another_host(

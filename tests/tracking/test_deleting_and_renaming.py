@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from pathlib import Path
@@ -174,6 +175,10 @@ def test_a_renamed_study_resumes(store: Store) -> None:
     assert after.model_uri(after.best) == "models:/third, 셋째@champion"  # type: ignore[arg-type]
     note = store.client.get_run(after.parent_run_id).data.tags["mlflow.note.content"]
     assert "third" in note and "first" not in note
+    [logged] = store.client.search_logged_models([after.experiment_id])
+    # As MLflow's server writes it: else the page of the model's files says "Not registered".
+    registered = [{"name": "third, 셋째", "version": "1"}]
+    assert json.loads(logged.tags["mlflow.modelVersions"]) == registered
     with pytest.raises(StudyNotFoundError):
         read_study(store, "first")
     launch(store.root, "third, 셋째", 4)

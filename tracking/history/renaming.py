@@ -11,7 +11,7 @@ from tracking import tags
 from tracking.history.study_history import read_engines, read_study
 from tracking.history.summary import renew_note
 from tracking.mlflow_parts import rewrite_tag
-from tracking.runs.champion_versions import models_of
+from tracking.runs.champion_versions import models_of, rename_registered
 from tracking.runs.pages.model_pages import model_description
 from tracking.runs.parents import in_trash
 from tracking.store.folder import Store
@@ -59,6 +59,7 @@ def rename_study(store: Store, name: str, to: str) -> str:
                         f"The store has a registered model {to!r} already ({error.error_code}). "
                         "Choose another name."
                     ) from None
+        rename_registered(client, history.experiment_id, former, to)
         client.rename_experiment(history.experiment_id, to)
         for each in read_engines(store, to):
             renew_note(each)

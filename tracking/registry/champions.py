@@ -15,7 +15,7 @@ from tracking.registry.logged_models import log_metrics_of, logged_model
 from tracking.registry.model_files import model_version_fault
 from tracking.registry.registered_models import is_named, registered_model
 from tracking.registry.registrar import Registrar
-from tracking.runs.champion_versions import ALIAS, REFIT, champion_version
+from tracking.runs.champion_versions import ALIAS, REFIT, champion_version, show_registered
 from tracking.runs.mlflow_names import to_mlflow
 from tracking.runs.pages.model_pages import version_description
 
@@ -149,7 +149,7 @@ def _registered(
     )
     versions = client.search_model_versions(is_named(name))
     version = next((v for v in versions if v.source == logged.artifact_location), None)
-    return logged, version or client.create_model_version(
+    version = version or client.create_model_version(
         name,
         # Its place, not "models:/ID": the registry would look that up in MLflow's global
         # tracking address, which is not ours to set, and make a database there.
@@ -159,6 +159,8 @@ def _registered(
         description=text,
         model_id=logged.model_id,
     )
+    show_registered(client, logged, version)
+    return logged, version
 
 
 def promotion(history: StudyHistory) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Final
 
 from tracking import tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 ALIAS: Final = "champion"
@@ -40,6 +42,29 @@ def champion_version(
 def models_of(client: MlflowClient, experiment_id: str) -> list[RegisteredModel]:
     """Returns the registered models that name a study's experiment as theirs."""
     return list(client.search_registered_models(f"tags.`{tags.EXPERIMENT}` = '{experiment_id}'"))
+
+
+def show_registered(client: MlflowClient, logged: LoggedModel, version: ModelVersion) -> None:
+    """Lets the page of a logged model say which version of a registered model it is.
+
+    MLflow's server does so by itself.
+    """
+    known = json.loads(logged.tags.get(tags.REGISTERED, "[]"))
+    present = {"name": version.name, "version": str(version.version)}
+    if present not in known:
+        others = [each for each in known if each["name"] != version.name]
+        text = json.dumps([*others, present], ensure_ascii=False)
+        client.set_logged_model_tags(logged.model_id, {tags.REGISTERED: text})
+
+
+def rename_registered(client: MlflowClient, experiment_id: str, former: str, to: str) -> None:
+    """Renames the registered model on the pages of a study's logged models."""
+    for logged in client.search_logged_models([experiment_id]):
+        known = json.loads(logged.tags.get(tags.REGISTERED, "[]"))
+        renamed = [{**each, "name": to} if each["name"] == former else each for each in known]
+        if renamed != known:
+            text = json.dumps(renamed, ensure_ascii=False)
+            client.set_logged_model_tags(logged.model_id, {tags.REGISTERED: text})
 
 
 def is_of(client: MlflowClient, version: ModelVersion, experiment_id: str) -> bool:
