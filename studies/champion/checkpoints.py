@@ -14,6 +14,7 @@ from studies.executors.worker import WorkerExecutor
 from studies.progress import Progress
 from studies.results.models import existing_store
 from tracking import tags
+from tracking.diagnosis.numbers import counted
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import EndedTrial, TrialTask
@@ -67,7 +68,11 @@ def champion_or(
             raise StudyNotFoundError(
                 f"The study {name!r} has no champion"
                 + (f" of the engine {engine}" if engine else "")
-                + ". Launch it to its end, or name a trial."
+                + (
+                    ". Launch it to its end, or name a trial."
+                    if history.best or not history.trials
+                    else f": none of its {counted(len(history.trials), 'trial')} has a value."
+                )
             )
         trial = found[0]
     else:
@@ -135,7 +140,7 @@ def weights_of(
     training = trainings_of(trial)[repeat]
     progress.say(
         f"the checkpoint of trial {trial.number} is not kept: training it again by model.fit, "
-        f"{training.epochs} epochs"
+        f"{counted(training.epochs, 'epoch')}"
     )
     progress.trial_begins(training.spec)
     recorded = epoch_metrics(history.store, training.run_id)

@@ -110,7 +110,7 @@ def read_inputs(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list
         if path.is_dir() or suffix in IMAGES:
             arrays, names = _images(path, inputs)
         elif suffix in TABLES:
-            arrays = _of_table(_table(path), path, inputs)
+            arrays = _of_table(_table(path, inputs), path, inputs)
         elif suffix == ".npy":
             with path.open("rb") as file:
                 arrays = {"": np.lib.format.read_array(file, allow_pickle=False)}
@@ -145,11 +145,12 @@ def _fitting(array: np.ndarray, taken: Taken, path: Path, inputs: Inputs) -> np.
     if array.ndim == len(taken.shape) and taken.shape[-1:] == (1,):
         array = array[..., None]
     shape = array.shape[1:]
-    fits = len(shape) == len(taken.shape) and all(
-        wanted in (None, size) for wanted, size in zip(taken.shape, shape, strict=True)
-    )
+    fits = len(shape) == len(taken.shape) and _agree(shape, taken.shape)
     if array.ndim == 0 or not fits:
-        raise inputs.refused(path, f"has samples{of} of shape {shape}")
+        advice = ""
+        if array.ndim == len(taken.shape) and _agree(array.shape, taken.shape):
+            advice = ": it is one sample, not a row of samples; save x[None]"
+        raise inputs.refused(path, f"has samples{of} of shape {shape}{advice}")
     texts = taken.dtype.kind in "US"
     if texts != (array.dtype.kind in "UO") or (not texts and array.dtype.kind not in "biuf"):
         raise inputs.refused(path, f"has values{of} of type {array.dtype}")
@@ -157,6 +158,10 @@ def _fitting(array: np.ndarray, taken: Taken, path: Path, inputs: Inputs) -> np.
         return array.astype(str)
     # As a user passes them to the model: Keras converts.
     return array
+
+
+def _agree(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
+    return all(size in (None, each) for size, each in zip(wanted, shape, strict=True))
 
 
 def _of_archive(path: Path, inputs: Inputs) -> dict[str, np.ndarray]:
@@ -177,16 +182,16 @@ def _of_archive(path: Path, inputs: Inputs) -> dict[str, np.ndarray]:
     raise inputs.refused(path, f"has the arrays {named}: name the samples 'x'")
 
 
-def _table(path: Path) -> pd.DataFrame:
+def _table(path: Path, inputs: Inputs) -> pd.DataFrame:
     import pandas as pd
 
     if path.suffix.lower() == ".parquet":
         return pd.read_parquet(path)
-    table = pd.read_csv(path)
-    if all(_is_number(name) for name in table.columns):
-        # No names in the first line, but a sample.
-        table = pd.read_csv(path, header=None)
-    return table
+    first = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0].dropna().tolist()
+    # Numbers alone are a sample: all but names that are numbers, and those that pandas gives.
+    named = not all(map(_is_number, first)) or set(inputs.columns) & set(first)
+    counted = len(first) > 2 and first == [str(place) for place in range(len(first))]
+    return pd.read_csv(path, header=0 if named or counted else None)
 
 
 def _of_table(table: pd.DataFrame, path: Path, inputs: Inputs) -> dict[str, np.ndarray]:

@@ -120,12 +120,12 @@ def as_frame(columns: Mapping[str, np.ndarray], files: Sequence[str] = ()) -> pd
 def write_predictions(
     path: Path, columns: Mapping[str, np.ndarray], files: Sequence[str] = ()
 ) -> None:
-    """Writes predictions into a csv, parquet or npz file, by its suffix.
+    """Writes predictions into a csv, parquet or npz file, by its suffix, whole or not at all.
 
     Raises:
         DataError: If it can't be written, or the file has another suffix.
     """
-    suffix = check_suffix(path)
+    suffix = check_output(path)
     try:
         with replacing(followed(path)) as partial:
             if suffix == ".npz":
@@ -139,11 +139,11 @@ def write_predictions(
         raise DataError(f"{str(path)!r} can't be written: {error.strerror or error}.") from None
 
 
-def check_suffix(path: Path) -> str:
+def check_output(path: Path) -> str:
     """Returns the suffix of a file for predictions.
 
     Raises:
-        DataError: If it is not one of `SUFFIXES`.
+        DataError: If it is not one of `SUFFIXES`, or there is no folder to write it into.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -151,6 +151,8 @@ def check_suffix(path: Path) -> str:
             f"{str(path)!r} does not say the kind of file by its ending. Give one that ends with "
             f"{', '.join(SUFFIXES)}."
         )
+    if not path.parent.is_dir():
+        raise DataError(f"There is no folder {str(path.parent)!r} to write {path.name!r} into.")
     return suffix
 
 

@@ -111,6 +111,7 @@ def predict_file(
             arrays, files = {inputs.arrays[0].name: read[0]}, read[1]
         model = load_champion(history, trust=trust, alias=alias)
         given = _as_given(model, arrays, inputs.arrays)
+        notes += _unusual(arrays)
         if files and inputs.scaled and read is None:
             notes.append("pixels are divided by 255: the model's example has numbers from 0 to 1")
     if can_not_be_loaded(folder):
@@ -122,6 +123,18 @@ def predict_file(
     class_names = metadata.get("class_names") or ()
     columns = predictions_table(model, made, class_names, probabilities=probabilities)
     return Predictions(columns, files, notes)
+
+
+def _unusual(arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """Returns a note on samples that hold what is no number, if there are such."""
+    odd: Any = False
+    for array in arrays.values():
+        if array.dtype.kind == "f":
+            odd = odd | ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
+    count, samples = int(np.sum(odd)), len(next(iter(arrays.values())))
+    if not count:
+        return []
+    return [f"{count} of {samples} samples have values that are NaN or infinite: don't trust these"]
 
 
 def _as_given(model: keras.Model, arrays: Mapping[str, np.ndarray], taken: Sequence[Taken]) -> Any:

@@ -16,6 +16,7 @@ from studies.definition.study_definition import StudyDefinition
 from studies.executors.worker import WorkerExecutor
 from studies.progress import NoProgress, Progress, showing
 from studies.results.models import existing_store
+from tracking.diagnosis.numbers import counted
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.history.summary import shell_commands
 from tracking.history.validation_predictions import write_validation_predictions
@@ -191,7 +192,8 @@ def promote_trial(
                     )
                 if refit:
                     spec, best = trial.best_training
-                    progress.wait(f"training on all but the test part, {best.epoch} epochs")
+                    epochs = counted(best.epoch, "epoch")
+                    progress.wait(f"training on all but the test part, {epochs}")
                     saved = folder / "refit"
                     how = worker.ask(refit_in_worker, spec, best.epoch, description.space, saved)
                     assert how is not None, "it is trained"

@@ -54,6 +54,11 @@ def _read(path: Path, categories: Sequence[str]) -> Any:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         return read_parquet(path)
+    if path.is_dir() or suffix == ".npy":
+        raise DataError(
+            f"{str(path)!r} is no table. The model takes the columns of one: give a csv or parquet "
+            "file, or an npz file with an array for each column."
+        )
     if suffix != ".npz":
         return read_csv(path, texts=categories, separator=None)
     try:

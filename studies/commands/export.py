@@ -39,7 +39,9 @@ _OPTIONS = {
 @click.option("--as", "format_", type=click.Choice(_FORMATS), required=True, help="See above.")
 @click.option("--trial", type=int, help="The trial's number.  [default: the best]")
 @click.option(
-    "--output", type=click.Path(path_type=Path), help="The file, or TensorBoard's folder."
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The file, or TensorBoard's folder; - to print CSV.",
 )
 @click.option("--force", is_flag=True, help="Replace what --output names.")
 @click.option("--engine", help="One engine's trials.")
@@ -94,6 +96,9 @@ def export_command(
     if format_ == "optuna":
         _export_optuna(study, engine, store, storage, as_json)
         return
+    if output == Path("-"):
+        _print_csv(study, engine, store, format_, as_json)
+        return
     if format_ in _OF_TRIALS:
         check_trusted(store, trust)
         moved = "" if data is None else str(data.expanduser().absolute())
@@ -107,6 +112,17 @@ def export_command(
         print_json({"as": format_, **document})
     else:
         tell("\n".join(_lines(made)))
+
+
+def _print_csv(
+    study: str, engine: str | None, store: Path | None, format_: str, as_json: bool
+) -> None:
+    from studies.champion.outputs import as_csv
+    from studies.exporting.tables import table_of
+
+    if format_ != "csv" or as_json:
+        raise click.UsageError("--output - is for --as csv without --json: name a file.")
+    click.echo(as_csv(table_of(_histories(study, engine, store))), nl=False)
 
 
 def _of_trial(

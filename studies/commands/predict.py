@@ -30,7 +30,7 @@ _ROWS_SHOWN = 20
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    help="A csv, parquet or npz file.  [default: a table on standard output]",
+    help="A csv, parquet or npz file; - for standard output.  [default: a table there]",
 )
 @click.option("--probabilities", is_flag=True, help="Add the probability of each class.")
 @click.option(
@@ -67,14 +67,16 @@ def predict_command(
     kerastudy predict churn --input new.csv --output churn.csv --probabilities
     kerastudy predict cats --input photos/ --json
     """  # noqa: D301 - click reads \b, which must not be escaped
-    from studies.champion.outputs import as_csv, as_frame, check_suffix, write_predictions
+    from studies.champion.outputs import as_csv, as_frame, check_output, write_predictions
     from studies.champion.prediction import predict_file
     from studies.commands.output import print_json
     from studies.commands.reading import history_of
     from studies.progress import waiting
 
+    everything = output == Path("-")
+    output = None if everything or output is None else output.expanduser()
     if output is not None:
-        check_suffix(output)
+        check_output(output)
     check_trusted(store, trust)
     history = history_of(study, None, store)
     with waiting("loading TensorFlow and the model"):
@@ -91,7 +93,7 @@ def predict_command(
         print_json({"study": study, "samples": count, "output": written, "predictions": rows})
     elif output is not None:
         tell(f"{len(next(iter(found.columns.values())))} predictions in {str(output)!r}")
-    elif sys.stdout.isatty():
+    elif sys.stdout.isatty() and not everything:
         tell(_shown(as_frame(found.columns, found.files)))
     else:
         click.echo(as_csv(as_frame(found.columns, found.files)), nl=False)

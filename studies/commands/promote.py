@@ -99,6 +99,8 @@ def promote_command(
 
 def promotion_text(found: Promotion) -> str:
     """Returns what was registered as text, of at most 80 columns."""
+    from tracking.diagnosis.numbers import counted
+
     lines = []
     what = f"trial {found.trial}, epoch {found.epoch}, {found.metric} {found.value:.6g}"
     if found.champion:
@@ -106,8 +108,9 @@ def promotion_text(found: Promotion) -> str:
     if found.how is not None:
         how = found.how
         lines += wrapped(
-            f"refit: trial {found.trial} on {how.samples} samples, {how.epochs} epochs of "
-            f"{how.steps} steps (the trial had {how.steps_before}), {found.refit}",
+            f"refit: trial {found.trial} on {how.samples} samples, "
+            f"{counted(how.epochs, 'epoch')} of "
+            f"{counted(how.steps, 'step')} (the trial had {how.steps_before}), {found.refit}",
             indent=2,
         )
     lines += [line for note in found.notes for line in wrapped(f"note: {note}", indent=2)]

@@ -24,9 +24,14 @@ def file_for(output: str | Path | None, default: str, force: bool) -> Path:
     Raises:
         StudyError: If it exists, or its folder does not.
     """
-    path = Path(output or re.sub(r"[^\w.-]+", "-", default)).expanduser().absolute()
+    path = path_for(output, default)
     check_free(path, force)
     return followed(path)
+
+
+def path_for(output: str | Path | None, default: str) -> Path:
+    """Returns the path that the user named, or one made of a study's name; see `file_for`."""
+    return Path(output or re.sub(r"[^\w.-]+", "-", default)).expanduser().absolute()
 
 
 def check_free(path: Path, force: bool) -> None:

@@ -52,22 +52,27 @@ def export_table(
     Raises:
         StudyError: If the file exists, or can't be written.
     """
-    import pandas as pd
-
+    whole = table_of(histories)
     name = histories[0].description.name
-    tables = []
-    for history in histories:
-        table = trials_table(history)
-        table.insert(0, "engine", history.description.engine)
-        tables.append(table)
-    # Without columns that are empty in one table, whose types pandas would have to guess.
-    whole = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
     with written(output, f"{name}.{format_}", force) as (file, partial):
         if format_ == "csv":
             partial.write_text(as_csv(whole), encoding="utf-8")
         else:
             _of_one_type(whole).to_parquet(partial, index=False)
     return TableExport(name, file, len(whole))
+
+
+def table_of(histories: Sequence[StudyHistory]) -> pd.DataFrame:
+    """Returns a study's trials under some of its engines, a row for each; see `export_table`."""
+    import pandas as pd
+
+    tables = []
+    for history in histories:
+        table = trials_table(history)
+        table.insert(0, "engine", history.description.engine)
+        tables.append(table)
+    # Without columns that are empty in one table, whose types pandas would have to guess.
+    return pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
 
 
 def _of_one_type(table: pd.DataFrame) -> pd.DataFrame:

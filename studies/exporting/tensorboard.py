@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import StudyError
-from studies.exporting.asked import explained
+from studies.exporting.asked import explained, path_for
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory
 from tracking.history.trial_reading import metric_by_step
@@ -56,7 +56,7 @@ def export_tensorboard(
             "pip install 'kerastudy[tensorboard]'"
         )
     name = histories[0].description.name
-    folder = Path(output or f"{name}-tensorboard".replace(" ", "-")).expanduser().absolute()
+    folder = path_for(output, f"{name}-tensorboard")
     _check_folder(folder, force)
     trials = [(h, t) for h in histories for t in h.ended if t.best is not None]
     if not trials:

@@ -9,6 +9,7 @@
 | `keras_tuner_parts` | Keras Tuner's |
 | `silence` | importing TensorFlow without a trace on the terminal |
 | `late_imports` | parts of Keras that are loaded at their first use |
+| `layer_names` | names of layers that TensorFlow takes |
 
 Each private name is declared once, with `search_spaces.private_parts`; each use of it is a
 function. If one is missing in another version, a function does without it if it can. Otherwise it

@@ -13,6 +13,7 @@ from studies.error_texts import describe
 from studies.user_code.loading import load_study
 from studies.user_code.targets import Target
 from tracking import tags
+from tracking.diagnosis.numbers import counted
 from tracking.history.recorded_code import read_source
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import EndedTrial, TrialRecord
@@ -97,6 +98,11 @@ def _registered(history: StudyHistory, alias: str) -> ModelVersion:
     best = history.best
     if best is not None and best.result.of_no_epoch:
         raise StudyError(f"The study {study!r} has no registered model: {best.result.unsaved}.")
+    if best is None and history.trials and history.status != "RUNNING":
+        raise StudyError(
+            f"The study {study!r} has no registered model: none of its "
+            f"{counted(len(history.trials), 'trial')} has a value."
+        )
     raise StudyError(
         f"The study {study!r} has no registered model. Launch it to its end: then the best "
         "trial's model is registered."

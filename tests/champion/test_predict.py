@@ -124,6 +124,7 @@ def test_what_does_not_suit_the_model_is_refused_in_a_line(kinds: Kinds) -> None
     (folder / "texts.csv").write_text("size,age\n1,old\n")
     (folder / "gaps.csv").write_text("size,age\n1,\n")
     np.save(folder / "wide.npy", np.zeros((2, 3)))
+    np.save(folder / "one.npy", np.zeros(2))
     np.save(folder / "pickled.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     (folder / "cut.npz").write_bytes(b"PK\x03\x04 no archive")
     (folder / "some.txt").write_text("1")
@@ -132,6 +133,7 @@ def test_what_does_not_suit_the_model_is_refused_in_a_line(kinds: Kinds) -> None
         ("texts.csv", "has texts in the columns age"),
         ("gaps.csv", "has empty cells"),
         ("wide.npy", "has samples of shape (3,). The model takes the columns size, age."),
+        ("one.npy", "it is one sample, not a row of samples; save x[None]"),
         ("pickled.npy", "allow_pickle"),
         ("cut.npz", "can't be read"),
         ("some.txt", "is no file that predict reads"),
@@ -142,6 +144,28 @@ def test_what_does_not_suit_the_model_is_refused_in_a_line(kinds: Kinds) -> None
         assert told in failed.stderr and failed.stderr.count("\n") == 1, failed.stderr
     failed = kinds.run("predict", "kinds", "--input", "x.csv", "--output", "x.xls", expect=2)
     assert ".csv, .parquet, .npz" in failed.stderr
+    failed = kinds.run("predict", "kinds", "--input", "x.csv", "--output", "no/x.csv", expect=2)
+    assert "There is no folder 'no'" in failed.stderr
+
+
+def test_every_line_of_numbers_is_a_sample(tmp_path: Path) -> None:
+    inputs = Inputs((), (Taken("", np.dtype("float32"), (4,)),))
+    file, rows = tmp_path / "x.csv", np.array([[0, 0.5, 0, 0], [1, 2, 3, 4]])
+    # Without a first line of names; with pandas's own; with others.
+    for header in (False, True, ["a", "b", "c", "d"]):
+        pd.DataFrame(rows).to_csv(file, header=header, index=False)
+        assert np.array_equal(read_inputs(file, inputs)[0][""], rows)
+    # Names that are numbers.
+    named = Inputs(("7", "9"), (Taken("", np.dtype("float32"), (2,)),))
+    pd.DataFrame(rows[:, :2], columns=["9", "7"]).to_csv(file, index=False)
+    assert np.array_equal(read_inputs(file, named)[0][""], rows[:, 1::-1])
+
+
+def test_samples_without_numbers_are_noted(kinds: Kinds) -> None:
+    np.save(kinds.folder / "gaps.npy", np.array([[1, np.nan], [3e4, 2], [np.inf, 2]]))
+    done = kinds.run("predict", "kinds", "--input", "gaps.npy", "--output", "-")
+    assert len(done.stdout.splitlines()) == 4
+    assert "2 of 3 samples have values that are NaN or infinite" in done.stderr
 
 
 def test_a_model_loads_no_code_from_elsewhere(tmp_path: Path) -> None:

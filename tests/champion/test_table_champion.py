@@ -25,7 +25,7 @@ data = ks.datasets.csv("the houses.csv", target="price", categories=["우편 번
 
 def build(hp):
     model = keras.Sequential([
-        ks.preprocessing.tabular(data, embedding={"city": hp.Choice("length", [0, 2])}),
+        ks.preprocessing.tabular(data, embedding={"도시 (city)": hp.Choice("length", [0, 2])}),
         keras.layers.Dense(3, activation="relu", name="hidden"),
         keras.layers.Dropout(0.2),
         keras.layers.Dense(1, name="price"),
@@ -60,14 +60,14 @@ def made_houses(seed: int, rows: int = 120) -> pd.DataFrame:
             "area/m2": random.normal(100, 30, rows).round(1),
             "hidden": random.integers(1, 7, rows),
             "우편 번호=1": random.choice(["0150", "0151", "5003"], rows),
-            "city": random.choice(["Oslo", "Bergen", "Rome"], rows).astype(object),
+            "도시 (city)": random.choice(["Oslo", "Bergen", "Rome"], rows).astype(object),
             "garden": random.random(rows) < 0.5,
             "built": random.integers(1900, 2020, rows).astype(float),
         }
     )
-    table["price"] = table["area/m2"] / 50 + table["garden"] + (table["city"] == "Oslo")
+    table["price"] = table["area/m2"] / 50 + table["garden"] + (table["도시 (city)"] == "Oslo")
     table.loc[random.random(rows) < 0.2, "built"] = np.nan
-    table.loc[random.random(rows) < 0.2, "city"] = None
+    table.loc[random.random(rows) < 0.2, "도시 (city)"] = None
     return table
 
 
@@ -87,7 +87,7 @@ def houses(tmp_path_factory: pytest.TempPathFactory) -> Houses:
     folder = tmp_path_factory.mktemp("a table")
     table, new = made_houses(0), made_houses(1, 30).drop(columns="price")
     # A city that the study does not have, and a missing number of a column that has none there.
-    new.loc[3, "city"], new.loc[4, "area/m2"] = "Ulan Bator", np.nan
+    new.loc[3, "도시 (city)"], new.loc[4, "area/m2"] = "Ulan Bator", np.nan
     table.to_csv(folder / "the houses.csv", index=False)
     new.assign(extra="ignored").to_csv(folder / "new.csv", index=False)
     (folder / "study.py").write_text(STUDY, encoding="utf-8")
@@ -136,14 +136,14 @@ def by_hand(houses: Houses, weights: dict[str, list[np.ndarray]]) -> np.ndarray:
     features.append(((new["built"] - built.mean()) / built.std(ddof=0)).fillna(0))
     features.append(new["built"].isna())
     features += [new["우편 번호=1"] == code for code in sorted(train["우편 번호=1"].unique())]
-    cities = ["", *sorted(train["city"].dropna().unique())]
+    cities = ["", *sorted(train["도시 (city)"].dropna().unique())]
     if weights["tabular"]:
         (vectors,) = weights["tabular"]
         numbers = {city: number for number, city in enumerate(cities, start=1)}
-        chosen = vectors[[numbers.get(city, 0) for city in new["city"].fillna("")]]
+        chosen = vectors[[numbers.get(city, 0) for city in new["도시 (city)"].fillna("")]]
         features += list(chosen.T)
     else:
-        features += [new["city"].fillna("") == city for city in cities]
+        features += [new["도시 (city)"].fillna("") == city for city in cities]
     x = np.column_stack([np.asarray(each, float) for each in features])
     (kernel, bias), (last, offset) = weights["hidden"], weights["price"]
     made: np.ndarray = (np.maximum(x @ kernel + bias, 0) @ last + offset).ravel()
@@ -196,7 +196,7 @@ def test_a_builder_without_the_layer_is_warned(houses: Houses) -> None:
     (houses.folder / "plain.py").write_text(plain, encoding="utf-8")
     done = kerastudy_here(houses.folder, "launch", "plain.py", *HERE, "--dry-run", "--json")
     (warning,) = json.loads(done.stdout)["warnings"]
-    assert "codes of categories (of '우편 번호=1', 'city') for numbers" in warning
+    assert "codes of categories (of '우편 번호=1', '도시 (city)') for numbers" in warning
 
 
 @pytest.mark.exhaustive
@@ -238,10 +238,13 @@ def test_folds_and_reproductions_of_tables(houses: Houses) -> None:
     assert "identical" in kerastudy_here(houses.folder, "reproduce", "houses").stdout
     kerastudy_here(houses.folder, "predict", "folds", "--input", "new.csv")
     done = kerastudy_here(houses.folder, "export", "houses", "--as", "script", "--output", "s.py")
-    ran = subprocess.run(
-        [sys.executable, "s.py"], cwd=houses.folder, capture_output=True, text=True
-    )
+    # It imports the builder, which reads the table by a relative path.
+    elsewhere = houses.folder / "elsewhere"
+    elsewhere.mkdir()
+    command = [sys.executable, "../s.py", "saved.keras"]
+    ran = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert (elsewhere / "saved.keras").is_file()
     kerastudy_here(houses.folder, "promote", "houses", "--refit")
     kerastudy_here(houses.folder, "predict", "houses", "--input", "new.csv", "--alias", "refit")
     kerastudy_here(houses.folder, "evaluate", "houses")

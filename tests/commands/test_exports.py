@@ -67,6 +67,8 @@ def test_tables(made: StudyHistory, tmp_path: Path) -> None:
         assert row["params_kind"] == trial.spec.values["kind"]
     assert "infeasible" in rows[3]["state"] and rows[3]["reason"]
 
+    assert export("--as", "csv", "--output", "-") == (tmp_path / "scripted.csv").read_text()
+    assert "name a file" in export("--as", "parquet", "--output", "-", code=2)
     assert "exists" in export("--as", "csv", code=2)
     export("--as", "csv", "--force")
     assert "--trial is for --as script or --as keras" in export(

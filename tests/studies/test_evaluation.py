@@ -104,7 +104,9 @@ def test_batches_and_several_outputs() -> None:
     found = evaluate_test_part(model, whole, 32)
     by_hand = model.evaluate(X[TEST], tested, batch_size=32, verbose=0, return_dict=True)
     assert found.scores == pytest.approx(by_hand, rel=1e-6)
-    assert {"loss", "a_accuracy", "b_mae"} <= set(found.intervals)
+    assert set(found.intervals) == set(by_hand) and not found.note
+    off = np.square(model.predict(X[TEST], verbose=0)["b"][:, 0] - X[TEST, 1])
+    assert found.intervals["b_loss"] == pytest.approx(resampled(lambda i: off[i].mean()), rel=1e-4)
     streamed = datasets.batches(data, data, test=lambda: data().skip(6).take(3)).load()
     of_batches = evaluate_test_part(model, streamed, 32)
     last = {name: array[192:288] for name, array in targets.items()}

@@ -19,6 +19,7 @@ from studies.data.dataset import Dataset
 from studies.data.parts.splits import Splits
 from studies.data.tables.building import built_for
 from studies.data.tables.fitted import FittedTable
+from studies.libraries.layer_names import layer_name
 
 if TYPE_CHECKING:
     import keras
@@ -181,13 +182,8 @@ def _layer(table: FittedTable, lengths: list[int], name: str) -> keras.Model:
             look_up = keras.layers.Embedding(
                 len(vocabulary) + 1,
                 lengths[number],
-                name=_layer_name(f"{name}_{number}_{column.name}"),
+                name=layer_name(f"{name}_{number}_{column.name}"),
             )
             pieces.append(look_up(row[:, count + number]))
     features = ops.concatenate(pieces, axis=1) if len(pieces) > 1 else ops.copy(pieces[0])
     return keras.Model(row, features, name=name)
-
-
-def _layer_name(text: str) -> str:
-    """Returns a text without what Keras refuses in a layer's name."""
-    return text.replace("/", "_")

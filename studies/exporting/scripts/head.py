@@ -29,6 +29,7 @@ class RecordedTrial:
         environment: Versions and machine.
         path: The study's file.
         variable: The variable that holds the study.
+        folder: The folder that it was launched in; empty if that is not recorded.
     """
 
     study: str
@@ -40,6 +41,7 @@ class RecordedTrial:
     environment: Mapping[str, str]
     path: str
     variable: str
+    folder: str = ""
 
 
 def header(trial: RecordedTrial, parts: ScriptParts, name: str) -> str:

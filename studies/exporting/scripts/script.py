@@ -170,6 +170,7 @@ def write_script(
         trial.environment,
         code.path,
         code.variable,
+        code.folder,
     )
     text = script_text(recorded, parts, script.name)
     with explained(script):

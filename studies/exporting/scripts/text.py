@@ -33,7 +33,7 @@ def script_text(trial: RecordedTrial, parts: ScriptParts, name: str) -> str:
         hp, scopes = stand_in(ALL, True, number)
         method = ".build.build(hp)" if parts.hypermodel else ".build(hp)"
         builder = f"{hp}\n\n{_imported(trial, parts)}"
-        model, callbacks = f"model = study{method}\n", "study.callbacks(hp)"
+        model, callbacks = f"model = study{method}\nos.chdir(here)\n", "study.callbacks(hp)"
         imports.add("import runpy")
         plain = False
     else:
@@ -137,7 +137,10 @@ def _arrays(parts: ScriptParts) -> list[str]:
 
 
 def _imported(trial: RecordedTrial, parts: ScriptParts) -> str:
-    return f"""# Imported, because its text does not stand alone: see above.
+    return f"""# Imported, because its text does not stand alone: see above. It may read files
+# by paths from the folder that it was launched in.
+here, folder = os.getcwd(), {trial.folder!r}
+os.chdir(folder if os.path.isdir(folder) else here)
 sys.path.append(os.path.dirname({trial.path!r}))
 study = runpy.run_path({trial.path!r})[{trial.variable!r}]
 """

@@ -30,6 +30,7 @@ def intervals(
     predicted: Any,
     sample_weight: Any,
     scores: Mapping[str, float],
+    batch_size: int | None = None,
 ) -> tuple[dict[str, tuple[float, float]], str]:
     """Returns 95 % intervals of a model's loss and metrics, by bootstrap percentiles.
 
@@ -40,6 +41,9 @@ def intervals(
         sample_weight: Weights of the samples, likewise, or None.
         scores: What `model.evaluate` returned for the same samples. A metric that is another one
             when it is computed from the predictions gets no interval: it depends on more.
+        batch_size: Samples of a batch of `model.evaluate`; None if they are not known. It averages
+            the losses of several outputs over batches, the last one smaller; their intervals are
+            of means over samples.
 
     Returns:
         Bounds by metric; and why some, or all, have none.
@@ -51,27 +55,38 @@ def intervals(
         for each in (y, predicted, sample_weight)
     ]
     samples = int(tf.nest.flatten(data[1])[0].shape[0])
+    # Of several outputs.
+    losses = {f"{name}_loss" for name in getattr(model, "output_names", None) or ()}
 
     def gathered(arrays: Any, chosen: Any) -> Any:
         if arrays is None:
             return None
         return tf.nest.map_structure(lambda each: tf.gather(each, chosen), arrays)
 
-    @tf.function  # type: ignore[untyped-decorator]
+    places = tf.TensorSpec([None], tf.int64)
+
+    @tf.function(input_signature=[places])  # type: ignore[untyped-decorator]
     def computed(chosen: Any) -> Any:
         targets, made, weights = (gathered(each, chosen) for each in data)
-        model.reset_metrics()
         loss = model.compute_loss(None, targets, made, weights, training=False)
         logs = model.compute_metrics(None, targets, made, weights)
         return {**logs, "loss": loss}
 
-    def scores_of(chosen: np.ndarray) -> dict[str, float]:
-        logs = computed(tf.constant(chosen))
+    def scores_of(*batches: np.ndarray) -> dict[str, float]:
+        model.reset_metrics()
+        for chosen in batches:
+            logs = computed(tf.constant(chosen))
         return scalars({name: value.numpy() for name, value in logs.items()})
 
+    def alike_in(found: Mapping[str, float]) -> list[str]:
+        return [n for n in scores if n in found and np.isclose(found[n], scores[n], _TOLERANCE)]
+
     try:
-        whole = scores_of(np.arange(samples))
-        alike = [n for n in scores if n in whole and np.isclose(whole[n], scores[n], _TOLERANCE)]
+        every = np.arange(samples)
+        alike = alike_in(scores_of(every))
+        if batch_size is not None and samples > batch_size:
+            batched = scores_of(*np.split(every, range(batch_size, samples, batch_size)))
+            alike += [n for n in alike_in(batched) if n in losses and n not in alike]
         if not alike:
             return {}, "they can't be computed from predictions"
         random = np.random.default_rng(_SEED)

@@ -65,7 +65,8 @@ def evaluate_test_part(model: keras.Model, splits: AnySplits, batch_size: int) -
     try:
         y, predicted, sample_weight = _predicted(model, tested, batch_size)
         samples = len(_first(predicted))
-        found, note = intervals(model, y, predicted, sample_weight, scores)
+        size = None if isinstance(tested, StreamedSplits) else batch_size
+        found, note = intervals(model, y, predicted, sample_weight, scores, size)
     except Exception as error:
         # A model's own steps may predict nothing, or something else.
         note = f"its predictions can't be compared with targets: {describe(error)}"

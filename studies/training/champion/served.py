@@ -14,6 +14,7 @@ import numpy as np
 from search_spaces.errors import StudyError
 from studies.data.structures import entry_name, named_arrays
 from studies.libraries.keras_parts import compile_arguments, layers_within
+from studies.libraries.layer_names import layer_name
 from studies.training.champion.served_table import served_on_columns
 from studies.training.models import has_own_steps
 
@@ -112,6 +113,7 @@ class _Before:
         return made
 
     def _free(self, wanted: str) -> str:
+        wanted = layer_name(wanted)
         name, number = wanted, 1
         while name in self._taken:
             name, number = f"{wanted}_{number}", number + 1

@@ -6,7 +6,6 @@ They give the same bits as `studies.data.tables.fitted`.
 
 from __future__ import annotations
 
-import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import numpy as np
 from search_spaces.errors import StudyError
 from studies.data.tables.values import model_columns
 from studies.libraries.keras_parts import compile_arguments, layers_within
+from studies.libraries.layer_names import layer_name
 from studies.training.models import has_own_steps
 
 if TYPE_CHECKING:
@@ -127,8 +127,7 @@ def _row(inputs: dict[str, Any], table: FittedTable, names: _Names) -> Any:
             vocabulary=list(vocabulary),
             mask_token=None,
             oov_token=unknown,
-            # Within a function TensorFlow takes these letters alone.
-            name=names.free(re.sub(r"[^A-Za-z0-9_.-]", "_", f"code_{column.name}")),
+            name=names.free(layer_name(f"code_{column.name}")),
         )
         pieces.append(ops.cast(look_up(inputs[column.name]), "float32"))
     return ops.concatenate(pieces, axis=1) if len(pieces) > 1 else pieces[0]
