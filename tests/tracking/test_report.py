@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import html.parser
 import json
 import math
@@ -22,8 +23,10 @@ from studies.progress import NoProgress
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials_table import trials_table
 from tracking.records import Objective
+from tracking.report.examples import Example
 from tracking.report.figures import sections
 from tracking.report.formats import drawable
+from tracking.report.page import examples_page
 from tracking.report.plots import StudyPlots
 from tracking.report.trial_data import StudyData
 from tracking.report.verdict import verdict
@@ -277,3 +280,17 @@ def test_a_launch_leaves_a_report_of_its_outcome(tmp_path: Path) -> None:
 def artifacts(history: StudyHistory) -> Path:
     run = history.store.client.get_run(history.parent_run_id)
     return local_artifacts(history.store, run)
+
+
+def test_worst_samples_are_a_page_of_their_own() -> None:
+    """A preview in MLflow: with every text escaped, and no script."""
+    image = Example("1,234", EVIL, "b", "0.01", "0.99", "aGk=", {})
+    row = Example("2", "a", "b", "0.01", "0.99", "", {EVIL: EVIL})
+    for text in map(examples_page, ([image], [row])):
+        page = Page(text)
+        policies = [
+            value for tag, _, value in page.attributes if tag == "meta" and "script-src" in value
+        ]
+        assert page.scripts == [] and "script-src 'none'" in policies[0]
+        assert EVIL not in text and EVIL in html.unescape(text)
+    assert 'src="data:image/png;base64,aGk="' in examples_page([image])

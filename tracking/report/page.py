@@ -18,6 +18,7 @@ from tracking.report import verdict as verdicts
 from tracking.report.behind import behind
 from tracking.report.charts import theme, training
 from tracking.report.details import details
+from tracking.report.examples import Example
 from tracking.report.figures import tables
 from tracking.report.formats import count, drawable, number
 from tracking.report.parts import Section
@@ -105,11 +106,6 @@ def render(
         further: What the page's script needs to know.
         **values: What the template shows.
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_ASSETS), autoescape=True, trim_blocks=True
-    )
     library, script = vega_library(), (_ASSETS / "page.js").read_text(encoding="utf-8")
     document = {
         "options": {**_OPTIONS, "config": theme.config()},
@@ -117,8 +113,8 @@ def render(
         "charts": {str(chart.name): _specification(chart) for chart in charts},
         **further,
     }
-    return environment.get_template(template).render(
-        css=(_ASSETS / "page.css").read_text(encoding="utf-8"),
+    return _made(
+        template,
         library=library,
         script=script,
         document=_embedded(document),
@@ -127,6 +123,23 @@ def render(
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         **values,
     )
+
+
+def examples_page(examples: Sequence[Example]) -> str:
+    """Returns a page with samples that the champion classifies worst, at least one, as HTML."""
+    title = "Worst-classified samples"
+    return _made("examples_page.html", policy=_policy(), title=title, examples=examples)
+
+
+def _made(template: str, **values: Any) -> str:
+    """Returns a page made of a template, with the style of all pages."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_ASSETS), autoescape=True, trim_blocks=True
+    )
+    css = (_ASSETS / "page.css").read_text(encoding="utf-8")
+    return environment.get_template(template).render(css=css, **values)
 
 
 @cache
@@ -141,6 +154,7 @@ def _policy(*scripts: str) -> str:
     """Returns the page's policy: its own scripts and no other, and nothing from any network."""
     digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
     hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    hashes = hashes or "'none'"
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"

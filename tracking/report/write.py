@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FILE_NAME = "report.html"
 PLOTS = "plots"
+EXAMPLES = "examples.html"
 
 
 def warm_up() -> None:
@@ -61,7 +62,7 @@ def write_report(
         drawn: Plots of the same trials, by name, that need not be drawn again.
     """
     from tracking.report.figures import sections
-    from tracking.report.page import study_page
+    from tracking.report.page import examples_page, study_page
     from tracking.report.trial_data import StudyData
 
     data = StudyData(history, without)
@@ -70,6 +71,12 @@ def write_report(
     (folder / PLOTS).mkdir(parents=True, exist_ok=True)
     for name, image in _plots(data, shown, drawn or {}):
         write_atomically(folder / PLOTS / f"{name}.svg", image)
+    examples = [each for section in shown for each in section.examples]
+    if examples:
+        write_atomically(folder / PLOTS / EXAMPLES, examples_page(examples))
+    else:
+        # Of a former champion.
+        (folder / PLOTS / EXAMPLES).unlink(missing_ok=True)
     page = folder / FILE_NAME
     write_atomically(page, study_page(data, shown, without))
     return page
