@@ -118,13 +118,17 @@ def _plots(
     from tracking.report.charts import theme
     from tracking.report.figures import tables
     from tracking.report.formats import drawable
+    from tracking.report.trial_data import rows_of
 
-    named = tables(data)
+    rows = {name: drawable(rows_of(columns)) for name, columns in tables(data).items()}
     config = {**theme.config(), "background": "white", "padding": 12}
     for figure in (figure for section in shown for figure in section.figures if figure.plotted):
         name = str(figure.chart.name)
         if name in drawn:
             yield name, drawn[name]
             continue
-        chart = drawable(theme.with_rows(figure.chart, named).to_dict(validate=False))
+        chart = drawable(figure.chart.to_dict(validate=False))
+        # Here and not in the chart, which would check each row.
+        named = {each.get("data", chart.get("data", {})).get("name") for each in chart["layer"]}
+        chart["datasets"] = {**chart.get("datasets", {}), **{n: rows[n] for n in named & {*rows}}}
         yield name, vl_convert.vegalite_to_svg({**chart, "config": config})

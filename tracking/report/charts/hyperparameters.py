@@ -178,6 +178,8 @@ def importance(data: StudyData) -> alt.LayerChart:
             "share:Q",
             title="share of importance",
             axis=alt.Axis(format=".0%", grid=True, tickCount=6),
+            # Room for the text of the longest one.
+            scale=alt.Scale(domain=[0, 1.15 * max(shares.values(), default=1.0)], nice=False),
         ),
         y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=150)),
     )

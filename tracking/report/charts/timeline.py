@@ -8,12 +8,17 @@ from tracking.report.charts import theme
 from tracking.report.formats import count
 from tracking.report.trial_data import StudyData
 
+# Of all lanes of trials at once, of one, and of one whose label can be read.
+_MOST_HEIGHT, _LEAST_HEIGHT, _LABEL_HEIGHT = 480, 4, 14
+
 
 def timeline(data: StudyData) -> alt.LayerChart:
     """Returns a bar for each trial from its beginning to its end, in lanes of one at a time."""
     lanes = [lane for lane in data.trials["lane"] if lane is not None]
     most = max(lanes, default=1)
     unit, _ = data.time_unit
+    height = max(_LEAST_HEIGHT, min(30, _MOST_HEIGHT // most))
+    labels = height >= _LABEL_HEIGHT
     bars = (
         theme.chart()
         .transform_filter("isValid(datum.lane)")
@@ -22,7 +27,11 @@ def timeline(data: StudyData) -> alt.LayerChart:
             x=alt.X("begin:Q", title=f"{unit} since the first trial began; pauses left out"),
             x2="end:Q",
             # A title would be longer than the axis.
-            y=alt.Y("lane:O", title="at once" if most > 1 else None, axis=alt.Axis(grid=False)),
+            y=alt.Y(
+                "lane:O",
+                title="at once" if most > 1 else None,
+                axis=alt.Axis(grid=False, labels=labels),
+            ),
             color=theme.state_color(data),
             opacity=theme.faint(0.9, 0.1),
             tooltip=[
@@ -36,7 +45,7 @@ def timeline(data: StudyData) -> alt.LayerChart:
         theme.layers(bars),
         "timeline",
         "When trials ran",
-        30 * most + 20,
+        height * most + 20,
         f"When each of {count(len(lanes), 'trial')} ran; at most {most} at once.",
     )
 

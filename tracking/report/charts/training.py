@@ -83,7 +83,10 @@ def one_curve(data: StudyData) -> alt.LayerChart:
         .mark_line(point=alt.OverlayMarkDef(size=22))
         .encode(
             x=x,
-            y=alt.Y("height:Q", title=None, scale=alt.Scale(zero=False)),
+            # A format of its own: where all values are the same, Vega's is for no digits.
+            y=alt.Y(
+                "height:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(format=".5~g")
+            ),
             color=alt.Color(
                 "metric:N", scale=colors, legend=alt.Legend(orient="top", title=None, columns=1)
             ),
