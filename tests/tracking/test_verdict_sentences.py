@@ -47,6 +47,10 @@ def test_the_verdict_of_the_plan() -> None:
 
 def test_without_a_confirmation() -> None:
     assert said(CORRECTED, None) == "Reported 0.974. Expect 0.965 (0.951 to 0.978)."
+    # 0.0 would read as none at all.
+    wide = Corrected(0.0136, Interval(0.11, 0.035, 1.26), 20, 114, 1000)
+    told = verdict_sentences("val_loss", 0.0136, wide, None)
+    assert told == ("Reported 0.014.", "Expect 0.1 (0.0 to 1.3).")
     unknown = 'the study was launched with keep_scores="none"'
     assert said(None, None, unknown=unknown) == (
         f"Reported 0.9744. What to expect is unknown: {unknown}."

@@ -58,7 +58,7 @@ def verdict_sentences(
         said = [f"Reported {reported:.4g}.", *_winner(confirmation)]
         said.append(f"What to expect is unknown{f': {unknown}' if unknown else ''}.")
     else:
-        said = [f"Reported {interval_numbers(expected, reported)[0]}.", *_winner(confirmation)]
+        said = [f"Reported {_reported(expected, reported)}.", *_winner(confirmation)]
         said.append(f"Expect {interval_text(expected)}.")
     if confirmation is not None:
         said += [*_gain(confirmation), *_smaller(confirmation)]
@@ -139,6 +139,12 @@ def interval_numbers(interval: Interval, *values: float, nonzero: bool = False) 
     if nonzero and 0 < smallest < 0.5 * 10.0**-decimals:
         decimals = min(decimals + _MORE, -_magnitude(smallest))
     return tuple(_number(value, decimals, largest) for value in values)
+
+
+def _reported(expected: Interval, reported: float) -> str:
+    """Returns a value as it was reported: one that is not 0 doesn't read 0."""
+    shown = interval_numbers(expected, reported)[0]
+    return f"{reported:.2g}" if reported and not float(shown.replace(",", "")) else shown
 
 
 def _number(value: float, decimals: int, largest: float) -> str:

@@ -46,7 +46,8 @@
         .filter(([, text]) => text)
         .flatMap(([name, text]) => [element("dt", name), element("dd", text)]),
     );
-    focus.querySelector("code").textContent = report.command.join(trial);
+    const words = report.command.join(trial).split(" ");
+    focus.querySelector("code").replaceChildren(...words.flatMap((word, i) => [i ? " " : "", element("span", word)]));
     tell("picked", trial);
     fillOpen();
   }

@@ -14,7 +14,7 @@ from tracking.report.trial_data import Columns, StudyData, columns_of
 _MOST_AXES = 12
 _MOST_LINES = 400
 # Of the names of all axes, if each were as long as the longest, to be written level.
-_LEVEL_LETTERS = 95
+_LEVEL_LETTERS = 115
 # Where a trial's line passes the axis of a hyperparameter that is not active.
 _OFF = -0.12
 
