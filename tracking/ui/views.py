@@ -71,8 +71,10 @@ def view_tags(
         "selectedColumns": (columns := _columns(description, several=several)),
         "columnOrder": [_NAME, *columns],
         "columnWidths": {
-            _NAME: _width(_longest_name(description, several=several)),
-            **{each: _width(each.partition(".")[2]) for each in columns},
+            **{each: _width(each.partition(".")[2].strip("`")) for each in columns},
+            # With a mark for its colour, and one that it is sorted by.
+            _NAME: 60 + _width(_longest_name(description, several=several)),
+            columns[0]: 30 + _width(columns[0].partition(".")[2].strip("`")),
         },
     }
     curves = _curves(names)
@@ -141,7 +143,7 @@ def _columns(description: StudyDescription, *, several: bool) -> list[str]:
 
 def _width(text: str) -> int:
     """Returns the pixels of a column in which a text fits, and a number with some digits."""
-    return max(110, min(6 * len(text) + 60, 460))
+    return max(90, min(6 * len(text) + 32, 400))
 
 
 def _longest_name(description: StudyDescription, *, several: bool) -> str:
