@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from studies.training.building.module_parts import ModulePart
 from studies.training.building.own_code import loading_warnings, own_code
 
 FACTOR = 3.0
@@ -75,6 +76,16 @@ def test_a_function_goes_with_what_it_needs_and_no_more() -> None:
     assert "READ" not in text and "default_rng" not in text
     assert "UNUSED" not in text and "def weighted" not in text
     assert loading_warnings(model, with_function) == []
+
+
+def test_an_import_of_several_names_goes_in_part() -> None:
+    text = "import keras, kerastudy as ks\nfrom math import (\n    e,\n    pi as half,\n)\n\n\n"
+    part = ModulePart("study", f"{text}def own(x):\n    return keras.ops.sin(x) * half\n")
+    assert part.take("own") == ""
+    assert [line for line in part.part.splitlines() if "import" in line] == [
+        "import keras",
+        "from math import pi as half",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,8 @@ class ModulePart:
                     self._take_statements(used)
 
     def _segment(self, node: ast.stmt) -> str:
+        if isinstance(node, _Import):
+            return f"{ast.unparse(node)}\n"
         first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
         lines = self.text.splitlines(keepends=True)[first - 1 : node.end_lineno]
         return "".join(lines).rstrip() + "\n"
@@ -90,10 +92,24 @@ class ModulePart:
 
 def _parsed(text: str) -> ast.Module:
     try:
-        return ast.parse(text)
+        tree = ast.parse(text)
     except SyntaxError:
         # A notebook's cell, with commands that are no Python.
-        return ast.parse("")
+        tree = ast.parse("")
+    tree.body = [part for statement in tree.body for part in _single(statement)]
+    return tree
+
+
+def _single(statement: ast.stmt) -> Iterator[ast.stmt]:
+    """Yields an import of each name: of ``import keras, optuna`` a model may need one alone."""
+    if isinstance(statement, ast.Import):
+        yield from (ast.Import([alias]) for alias in statement.names)
+    elif isinstance(statement, ast.ImportFrom):
+        yield from (
+            ast.ImportFrom(statement.module, [alias], statement.level) for alias in statement.names
+        )
+    else:
+        yield statement
 
 
 def _defined(node: ast.AST) -> Iterator[str]:
