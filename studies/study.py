@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Never, TypeVar
 
 from search_spaces.errors import StudyError
 from search_spaces.suggestions import suggestion
@@ -163,6 +163,14 @@ class Study(StudyDefinition):
         if self.space is not None:
             space = f"{len(self.space.names)} hyperparameters"
         return f"<study {self.name!r}: {metric}, {space}, {self.engine}, {self.trials} trials>"
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Never:
+            """Says what to write instead of a name that another library has."""
+            from studies.results.guesses import of_definition
+
+            raise of_definition(self, name)
 
     def _repr_html_(self) -> str:
         from studies.results.markup import definition_markup

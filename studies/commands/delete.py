@@ -46,7 +46,10 @@ def delete_command(study: str, yes: bool, store: Path | None, as_json: bool) -> 
     with waiting(f"deleting {size.name}"):
         delete_study(opened, size.name)
     if as_json:
-        print_json({**dataclasses.asdict(size), "server": size.server or None})
+        document = {**dataclasses.asdict(size), "server": size.server or None}
+        print_json(
+            {"study": document.pop("name"), "was_in_trash": document.pop("deleted"), **document}
+        )
         return
     tell(f"deleted {what}")
     if size.server:

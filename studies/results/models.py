@@ -199,7 +199,8 @@ def _rebuilt(
         raise StudyError(
             f"The model of trial {trial.number} of {history.description.name!r} can't be loaded: "
             f"its checkpoint is not there. A launch keeps those of the best trials: "
-            f"`Study(keep=…)` says how many."
+            f"`Study(keep=…)` says how many. To train it again, to the same bits: kerastudy export "
+            f"{shlex.quote(history.description.name)} --as keras --trial {trial.number}"
         )
     spec = trial.best_training[0]
     states = global_random_states()

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 
 from search_spaces.errors import DataError, StudyNotFoundError
 from studies.definition.study_definition import StudyDefinition
+from studies.results.guesses import OF_STUDIES, missing
 from studies.results.models import existing_store, load_champion
 from studies.results.trial import Trial, TrialWithResult, trial_of
 from tracking.history.study_history import StudyHistory, study_names
@@ -17,7 +18,7 @@ from tracking.history.study_history import read_study as read_record
 from tracking.history.trials_table import trials_table
 from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records.confirmations import Confirmation, Corrected
-from tracking.store.folder import Store
+from tracking.store.folder import Store, default_store_path
 
 if TYPE_CHECKING:
     import keras
@@ -73,6 +74,11 @@ class StudyResults(StudyHistory):
         return best
 
     @property
+    def best_trial(self) -> TrialWithResult | None:
+        """The same as `best`, by Optuna's name."""
+        return self.best
+
+    @property
     def best_value(self) -> float | None:
         """The best trial's value, or None."""
         return None if self.best is None else self.best.value
@@ -113,6 +119,16 @@ class StudyResults(StudyHistory):
     def to_dataframe(self) -> pd.DataFrame:
         """Returns a row for each trial; see `trials_table` for the columns."""
         return trials_table(self)
+
+    def trials_dataframe(self) -> pd.DataFrame:
+        """Returns the same as `to_dataframe`, by Optuna's name."""
+        return self.to_dataframe()
+
+    def report(self) -> Path:
+        """Writes the study's report, one HTML file, as ``kerastudy report``; returns its path."""
+        from tracking.report.write import write_report
+
+        return write_report(self, default_store_path().absolute())
 
     def diagnose(self) -> Diagnosis:
         """Returns what the record says about the search, and what to search next."""
@@ -157,6 +173,12 @@ class StudyResults(StudyHistory):
     @cached_property
     def _champion(self) -> keras.Model:
         return self.load_model()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Never:
+            """Says what to write instead of a name that another library has."""
+            raise missing(self, name, OF_STUDIES)
 
     def _repr_html_(self) -> str:
         from studies.results.markup import study_markup

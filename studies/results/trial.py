@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Never
 
+from studies.results.guesses import OF_TRIALS, missing
 from tracking.records import EndedTrial, TrialRecord
 
 if TYPE_CHECKING:
@@ -35,6 +38,21 @@ class Trial(TrialRecord):
         return "" if self.result is None else self.result.reason
 
     @property
+    def metrics(self) -> Mapping[str, float]:
+        """Every metric of its best epoch; empty if it has none."""
+        return {} if self.best is None else self.best.metrics
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long its training took, if that has ended."""
+        return None if self.result is None else timedelta(seconds=self.result.seconds)
+
+    @property
+    def user_attrs(self) -> Mapping[str, Any]:
+        """What an objective function noted by ``trial.set_user_attr``."""
+        return {} if self.result is None else self.result.user_attrs
+
+    @property
     def curve(self) -> pd.DataFrame:
         """Every metric (a column each) of every epoch (a row each, counted from 1)."""
         import pandas as pd
@@ -56,6 +74,12 @@ class Trial(TrialRecord):
         from studies.results.models import load_trial_model
 
         return load_trial_model(self.results, self, definition=self.results.definition, trust=trust)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Never:
+            """Says what to write instead of a name that another library has."""
+            raise missing(self, name, OF_TRIALS)
 
     def _repr_html_(self) -> str:
         from studies.results.markup import trial_markup

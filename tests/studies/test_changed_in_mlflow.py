@@ -156,7 +156,7 @@ def test_a_renamed_study_goes_on_under_its_new_name_beside_a_new_one(store: Stor
     check_whole(read_study(store, "old mini"))
     assert study_names(store) == ["old mini"]
     assert read_study(store, "old mini").description.name == "old mini"
-    with pytest.raises(StudyNotFoundError, match="It was renamed in MLflow, to 'old mini'"):
+    with pytest.raises(StudyNotFoundError, match="It was renamed, to 'old mini'"):
         read_study(store, "mini")
     assert diagnose(store.root, fix=True).findings == ()
     assert diagnose(store.root).findings == ()

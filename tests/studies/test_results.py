@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +16,7 @@ from conformance.executor import STUDY_FILE
 from user_commands import kerastudy_here
 
 import kerastudy as ks
+from studies.results.guesses import OF_STUDIES, OF_TRIALS
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +84,52 @@ def test_all_print_in_a_line_and_as_escaped_html(history: ks.StudyResults) -> No
     assert "작은 &amp; 연구" in markup
     assert f"{history.best.value:.6g}" in markup
     assert "learning_rate" in history.best._repr_html_()
+
+
+def test_names_of_other_libraries_are_there_or_say_what_is(history: ks.StudyResults) -> None:
+    best = history.best
+    assert best is not None and history.best_trial is best
+    assert history.trials_dataframe().equals(history.to_dataframe())
+    assert best.metrics["val_loss"] == best.value
+    assert best.duration is not None
+    assert best.duration.total_seconds() == pytest.approx(best.result.seconds, abs=1e-6)
+    assert "<html" in history.report().read_text(encoding="utf-8")
+    study = ks.Study("a", data=_samples, build=print)
+    for owner, name, told in (
+        (history, "get_best_hyperparameters", "Use .best_params"),
+        (history, "best_estimator_", "Use .load_model()"),
+        (history, "best_tral", "Did you mean 'best_trial'"),
+        (history, "nothing", "'StudyResults' has no attribute 'nothing'."),
+        (best, "hyperparameters", "Use .params"),
+        (study, "best_params", "Use .history().best_params"),
+        (study, "results", "Use .history()"),
+        (study, "optimize", "Use Study.launch()"),
+        (ks, "load_study", "Use kerastudy.read_study(name)"),
+        (ks, "read_studdy", "Did you mean 'read_study'"),
+    ):
+        with pytest.raises(AttributeError) as raised:
+            getattr(owner, name)
+        assert told in str(raised.value)
+        assert not hasattr(owner, f"_{name}")
+
+
+def test_what_other_libraries_call_otherwise_is_there(history: ks.StudyResults) -> None:
+    """What an error advises exists."""
+    assert history.best is not None
+    for owner, guesses in ((history, OF_STUDIES), (history.best, OF_TRIALS)):
+        for advice in guesses.values():
+            if advice.startswith("."):
+                parts = re.split(r"[^\w.]", advice)[0].strip(".").split(".")
+                functools.reduce(getattr, parts[:2], owner)
+
+
+def test_an_error_within_a_property_stays(
+    history: ks.StudyResults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing: Any = None
+    monkeypatch.setattr(ks.StudyResults, "best", property(lambda _: nothing.value))
+    with pytest.raises(AttributeError, match="'NoneType' object has no attribute 'value'"):
+        _ = history.best
 
 
 def test_a_definition_prints_in_a_line_and_with_its_space() -> None:

@@ -299,7 +299,7 @@ def _not_found(store: Store, name: str) -> StudyNotFoundError:
     renamed = renamed_from(store, name)
     if renamed:
         return StudyNotFoundError(
-            f"{missing} It was renamed in MLflow, to {' and '.join(map(repr, renamed))}."
+            f"{missing} It was renamed, to {' and '.join(map(repr, renamed))}."
         )
     return StudyNotFoundError(f"{missing} {known_names(name, study_names(store))}")
 

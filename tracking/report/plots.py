@@ -107,6 +107,32 @@ class StudyPlots:
 
         return self._shown(contour(self._data, self._axis(first), self._axis(second)))
 
+    def predictions(self) -> alt.LayerChart:
+        """Returns what the champion predicts of the validation part, against the truth.
+
+        Of classes it is the confusion matrix.
+
+        Raises:
+            StudyError: If that is not recorded.
+        """
+        from tracking.report.charts.predictions import by_feature, confusion_matrix, truth
+
+        found = self._data.predictions
+        if found is None or not (found.confusion or found.truth):
+            name = self._data.history.description.name
+            raise StudyError(
+                f"The record of {name!r} has no predictions of a champion on validation data."
+            )
+        if found.confusion:
+            return self._shown(confusion_matrix(found))
+        return self._shown(by_feature(found) if found.feature else truth(found))
+
+    def states(self) -> alt.LayerChart:
+        """Returns how many trials ended in each state."""
+        from tracking.report.charts.timeline import states
+
+        return self._shown(states(self._data))
+
     def timeline(self) -> alt.LayerChart:
         """Returns when each trial ran."""
         from tracking.report.charts.timeline import timeline
