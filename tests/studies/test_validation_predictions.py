@@ -188,13 +188,53 @@ def test_batches_are_counted_like_arrays() -> None:
     assert less is not None and less.samples == 32
 
 
-def test_several_outputs_and_sequences_are_not_counted() -> None:
+@pytest.mark.parametrize("in_order", [False, True])
+def test_each_of_several_outputs_is_counted(in_order: bool) -> None:
     import keras
 
-    several = datasets.arrays(TABLE.to_numpy(), {"a": LABELS, "b": LABELS}, test=None).load()
+    keras.utils.set_random_seed(2)
+    # Names in another order than that of the letters.
+    kinds, size = np.array(["a", "b", "c"])[LABELS], TABLE["age"].to_numpy("float32")
+    yes = LABELS > 1
+    targets = (kinds, size, yes) if in_order else {"kind": kinds, "age": size, "yes": yes}
+    splits = datasets.arrays(TABLE.to_numpy("float32") / 1e4, targets, test=None).load()
     inputs = keras.Input((2,))
-    outputs = {name: keras.layers.Dense(3, name=name)(inputs) for name in "ab"}
-    assert validation_predictions(keras.Model(inputs, outputs), several, 0, 16) is None
+    made = {
+        "kind": keras.layers.Dense(3, name="kind")(inputs),
+        "age": keras.layers.Dense(1, name="age")(inputs),
+        "yes": keras.layers.Dense(1, activation="sigmoid", name="yes")(inputs),
+    }
+    losses = {
+        "kind": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        "age": "mse",
+        "yes": "binary_crossentropy",
+    }
+    network = keras.Model(inputs, list(made.values()) if in_order else made)
+    network.compile("sgd", list(losses.values()) if in_order else losses)
+    found = validation_predictions(network, splits, 0, 16)
+    assert found is not None
+    found = ValidationPredictions.from_json(found.to_json()).of("a run", 3)
+    each = {one.output: one for one in (found, *found.others)}
+    assert {(one.run_id, one.epoch) for one in each.values()} == {("a run", 3)}
+    part = splits.validation.at_hand
+    by_hand = network.predict(part.x, verbose=0)
+    if in_order:
+        by_hand = dict(zip(made, by_hand, strict=True))
+    true = dict(zip(made, part.y, strict=True)) if in_order else part.y
+    odds = np.exp(by_hand["kind"].astype("float64"))
+    check_classes(each["kind"], true["kind"], odds / odds.sum(axis=1, keepdims=True))
+    if not in_order:
+        assert each["kind"].class_names == ("a", "b", "c")
+    assert each["age"].truth == pytest.approx(true["age"].ravel())
+    assert each["age"].predicted == pytest.approx(by_hand["age"].ravel())
+    assert each["yes"].kind == "binary"
+    matrix = confusion_matrix(true["yes"], by_hand["yes"].ravel() > 0.5, labels=[0, 1])
+    assert np.array_equal(each["yes"].confusion, matrix)
+
+
+def test_sequences_are_not_counted() -> None:
+    import keras
+
     series = random.normal(size=(N, 4, 2)).astype("float32")
     splits = datasets.arrays(series, series, test=None).load()
     assert validation_predictions(model(keras.layers.Dense(2), loss="mse"), splits, 0, 16) is None

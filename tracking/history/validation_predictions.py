@@ -5,7 +5,6 @@ It is an artifact of the study's parent run, written before the champion is regi
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from tracking.history.study_history import StudyHistory
@@ -24,8 +23,8 @@ def read_validation_predictions(history: StudyHistory) -> ValidationPredictions 
         history: The study, under the engine of the champion.
 
     Returns:
-        The predictions; None if there is no champion, if its outputs are several or of no known
-        kind, or if an older version registered it.
+        The predictions; None if there is no champion, if its outputs are of no known kind, or if
+        an older version registered it.
     """
     if not history.champion_run_id:
         return None
@@ -51,7 +50,7 @@ def write_validation_predictions(history: StudyHistory, trial: EndedTrial, folde
         return
     made = ValidationPredictions.from_json(saved.read_text(encoding="utf-8"))
     _, best = trial.best_training
-    made = replace(made, run_id=trial.run_id, epoch=best.epoch)
+    made = made.of(trial.run_id, best.epoch)
     file.parent.mkdir(parents=True, exist_ok=True)
     # Of a killed process.
     remove_pieces(file.parent)

@@ -89,6 +89,8 @@ class ValidationPredictions:
         feature: Those samples, before preprocessing, if each is a single number.
         feature_name: What it is called.
         rule: Their targets without noise, of made data whose rule is known.
+        output: The name of the output that predicts; empty if the model has just one.
+        others: The predictions of the model's other outputs.
     """
 
     run_id: str
@@ -105,6 +107,13 @@ class ValidationPredictions:
     feature: tuple[float, ...] = ()
     feature_name: str = "x"
     rule: tuple[float, ...] = ()
+    output: str = ""
+    others: tuple[ValidationPredictions, ...] = ()
+
+    def of(self, run_id: str, epoch: int) -> ValidationPredictions:
+        """Returns the predictions with the run and the epoch of their trial."""
+        others = tuple(each.of(run_id, epoch) for each in self.others)
+        return dataclasses.replace(self, run_id=run_id, epoch=epoch, others=others)
 
     @property
     def correct(self) -> int:
@@ -114,8 +123,9 @@ class ValidationPredictions:
     def to_json(self) -> str:
         """Returns it as JSON; images in base64."""
         fields = dataclasses.asdict(self)
-        for each in fields["worst"]:
-            each["png"] = base64.b64encode(each["png"]).decode("ascii")
+        for predictions in (fields, *fields["others"]):
+            for each in predictions["worst"]:
+                each["png"] = base64.b64encode(each["png"]).decode("ascii")
         return json.dumps(fields, ensure_ascii=False, allow_nan=False)
 
     @classmethod
@@ -125,7 +135,10 @@ class ValidationPredictions:
         Raises:
             ValueError: If the text is something else; also KeyError or TypeError.
         """
-        fields: dict[str, Any] = json.loads(text)
+        return cls._from_fields(json.loads(text))
+
+    @classmethod
+    def _from_fields(cls, fields: dict[str, Any]) -> ValidationPredictions:
         worst = (
             WorstSample(**{**each, "png": base64.b64decode(each["png"], validate=True)})
             for each in fields["worst"]
@@ -134,6 +147,7 @@ class ValidationPredictions:
             "classes": tuple(ClassCounts(**each) for each in fields["classes"]),
             "worst": tuple(worst),
             "confusion": tuple(map(tuple, fields["confusion"])),
+            "others": tuple(cls._from_fields(each) for each in fields.get("others", ())),
         }
         plain = {name: tuple(fields[name]) for name in ("class_names", "truth", "predicted")}
         # Older records lack these.

@@ -63,15 +63,15 @@ def sections(data: StudyData) -> list[Section]:
         Section("How the trials trained", tuple(_training(data))),
         Section("When they ran, and how they ended", tuple(_running(data))),
     ]
-    found_predictions = data.predictions
-    if found_predictions is not None:
+    first = data.predictions
+    for place, each in enumerate(() if first is None else (first, *first.others)):
         text = (
-            f"What trial {found_predictions.trial}, at epoch {found_predictions.epoch}, predicts "
-            f"of {found_predictions.samples:,} validation samples."
+            f"What trial {each.trial}, at epoch {each.epoch}, predicts of {each.samples:,} "
+            "validation samples."
         )
-        shown = tuple(_champion(found_predictions))
-        examples = worst_examples(found_predictions)
-        found.insert(-1, Section(OF_CHAMPION, shown, text, examples))
+        heading = f"{OF_CHAMPION}: {each.output}" if each.output else OF_CHAMPION
+        shown = tuple(_champion(each, place))
+        found.insert(-1, Section(heading, shown, text, worst_examples(each)))
     if data.looked is not None:
         found.insert(-1, _of_data(data.looked, data.data_command))
     return [each for each in found if each.figures or each.findings]
@@ -259,10 +259,13 @@ def contour_axes(data: StudyData) -> tuple[HyperparameterAxis, HyperparameterAxi
     return (found[0], found[1]) if len(found) > 1 else None
 
 
-def _champion(found: ValidationPredictions) -> Iterator[Figure]:
+def _champion(found: ValidationPredictions, place: int) -> Iterator[Figure]:
+    """Yields what the output at a place, from 0, predicts."""
+    # The first has the names that it had when models had one output.
+    suffix = f"_{place + 1}" if place else ""
     if found.confusion:
         yield Figure(
-            predictions.confusion_matrix(found),
+            predictions.confusion_matrix(found, suffix),
             "Rows are true classes, columns what the champion predicted. Mistakes are orange, "
             "the stronger the larger their share of the class.",
             plotted=True,
@@ -272,11 +275,13 @@ def _champion(found: ValidationPredictions) -> Iterator[Figure]:
         if found.rule:
             text += " Orange, dashed: the rule by which the targets were made, without noise."
         yield Figure(
-            predictions.by_feature(found), f"{predictions.equations(found)} {text}", plotted=True
+            predictions.by_feature(found, suffix),
+            f"{predictions.equations(found)} {text}",
+            plotted=True,
         )
     if found.truth:
         yield Figure(
-            predictions.truth(found),
+            predictions.truth(found, suffix),
             "On the dashed line, the prediction is right.",
             plotted=True,
         )

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from studies.data.arrays.rules import by_rule
 from studies.data.parts.classes import class_labels
 from studies.data.structures import Arrays, map_arrays
 from studies.training.batches import as_keras_reads
+from studies.training.champion.paired_outputs import loss_of, paired_outputs
 from studies.training.champion.pictured import before_preprocessing, pictured
 from studies.training.streamed_batches import StreamedBatches
 from tracking.records.validation_predictions import (
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
     from studies.data import AnySplits
 
 _SLICE = 2**14
-_Slice = tuple[Arrays, np.ndarray, np.ndarray]
+# Samples; targets and predictions by the name of their output.
+_Slice = tuple[Arrays, dict[str, tuple[np.ndarray, np.ndarray]]]
 
 
 def validation_predictions(
@@ -55,22 +58,30 @@ def validation_predictions(
         rule: The function that made the targets; see `datasets.arrays`.
 
     Returns:
-        The predictions, without run and epoch. None if the model has several outputs, or one that
-        is neither a class for each sample nor a number.
+        The predictions, without run and epoch: those of the first output, with those of others.
+        Outputs that are neither a class for each sample nor a number are left out; None if all are.
     """
-    counting: _Counting | None = None
+    counting: dict[str, _Counting] = {}
     start = 0
-    for x, y, made in _slices(model, splits, batch_size):
-        if counting is None:
-            counting = _counting(made, splits, rule)
-        if counting is None or not counting.add(start, x, y, _probabilities(model, made)):
+    for x, outputs in _slices(model, splits, batch_size):
+        if not start:
+            made = {
+                name: _counting(made, splits, name, rule) for name, (_, made) in outputs.items()
+            }
+            counting = {name: each for name, each in made.items() if each is not None}
+        for name, each in list(counting.items()):
+            y, found = outputs[name]
+            if not each.add(start, x, y, _probabilities(loss_of(model, name), found)):
+                del counting[name]
+        if not counting:
             return None
-        start += len(made)
-    return None if counting is None else counting.result(number, start)
+        start += len(next(iter(outputs.values()))[1])
+    results = [each.result(number, start) for each in counting.values()]
+    return replace(results[0], others=tuple(results[1:])) if results else None
 
 
 def _slices(model: keras.Model, splits: AnySplits, batch_size: int) -> Iterator[_Slice]:
-    """Yields samples, targets and predictions; ends where one is not a single array."""
+    """Yields samples, and targets and predictions of each output."""
     if isinstance(splits, StreamedSplits):
         yield from _read_batches(model, splits)
         return
@@ -80,9 +91,8 @@ def _slices(model: keras.Model, splits: AnySplits, batch_size: int) -> Iterator[
         end = start + size
         x = map_arrays(lambda array: array[start:end], part.x)  # noqa: B023 - called at once
         made = model.predict(as_keras_reads(x), batch_size=batch_size, verbose=0)
-        if not isinstance(part.y, np.ndarray) or not isinstance(made, np.ndarray):
-            return
-        yield x, part.y[start:end], made
+        y = map_arrays(lambda array: array[start:end], part.y)  # noqa: B023 - called at once
+        yield x, paired_outputs(model, y, made)
 
 
 def _read_batches(model: keras.Model, splits: StreamedSplits) -> Iterator[_Slice]:
@@ -95,15 +105,14 @@ def _read_batches(model: keras.Model, splits: StreamedSplits) -> Iterator[_Slice
             if not isinstance(batch, tuple) or len(batch) < 2:
                 return
             x, y, made = batch[0], batch[1], model.predict_on_batch(batch[0])
-            if not keras.ops.is_tensor(y) or not isinstance(made, np.ndarray):
-                return
-            yield keras.tree.map_structure(np.asarray, x), np.asarray(y), made
+            x, y = (keras.tree.map_structure(np.asarray, each) for each in (x, y))
+            yield x, paired_outputs(model, y, made)
 
 
-def _probabilities(model: keras.Model, made: np.ndarray) -> np.ndarray:
-    """Returns what a model predicts, in double precision; logits as probabilities."""
+def _probabilities(loss: Any, made: np.ndarray) -> np.ndarray:
+    """Returns what an output predicts, in double precision; logits as probabilities."""
     made = made.astype(np.float64)
-    if not getattr(model.loss, "from_logits", False):
+    if not getattr(loss, "from_logits", False):
         return made
     if made.ndim == 2 and made.shape[1] > 1:
         odds = np.exp(made - made.max(axis=1, keepdims=True))
@@ -113,13 +122,13 @@ def _probabilities(model: keras.Model, made: np.ndarray) -> np.ndarray:
 
 
 def _counting(
-    made: np.ndarray, splits: AnySplits, rule: Callable[[Any], Any] | None
+    made: np.ndarray, splits: AnySplits, output: str, rule: Callable[[Any], Any] | None
 ) -> _Counting | None:
     """Returns what counts predictions of a shape; None if nothing does."""
     if made.ndim == 2 and made.shape[1] > 1:
-        return _OfClasses(splits, made.shape[1])
+        return _OfClasses(splits, output, made.shape[1])
     if made.ndim in (1, 2):
-        return _OfNumbers(splits, rule)
+        return _OfNumbers(splits, output, rule)
     return None
 
 
@@ -128,10 +137,12 @@ class _Counting:
 
     Args:
         splits: The data.
+        output: The name of the output; see `paired_outputs`.
     """
 
-    def __init__(self, splits: AnySplits) -> None:
+    def __init__(self, splits: AnySplits, output: str) -> None:
         self._given = splits.given
+        self.output = output
         # Of the samples kept: the highest probability first.
         self._worst: list[tuple[float, int, WorstSample]] = []
 
@@ -146,7 +157,7 @@ class _Counting:
         """
         raise NotImplementedError
 
-    def result(self, number: int, samples: int) -> ValidationPredictions | None:
+    def result(self, number: int, samples: int) -> ValidationPredictions:
         """Returns the predictions of all slices."""
         raise NotImplementedError
 
@@ -175,16 +186,18 @@ class _Counting:
         return tuple(sample for *_, sample in sorted(self._worst, reverse=True))
 
     def _names(self, count: int) -> tuple[str, ...]:
-        known = self._given.class_names
+        known: Any = self._given.class_names
+        if isinstance(known, Mapping):
+            known = known.get(self.output, ())
         named = isinstance(known, tuple) and len(known) >= count
-        return tuple(known[:count]) if named else tuple(map(str, range(count)))  # type: ignore[index]
+        return tuple(known[:count]) if named else tuple(map(str, range(count)))
 
 
 class _OfClasses(_Counting):
     """Counts the classes that a model of several classes predicts."""
 
-    def __init__(self, splits: AnySplits, classes: int) -> None:
-        super().__init__(splits)
+    def __init__(self, splits: AnySplits, output: str, classes: int) -> None:
+        super().__init__(splits, output)
         self._matrix = classes if classes <= MOST_CLASSES else 0
         self._confusion = np.zeros((self._matrix, self._matrix), np.int64)
         self._counts = np.zeros((3, classes), np.int64)
@@ -211,8 +224,8 @@ class _OfClasses(_Counting):
 class _OfNumbers(_Counting):
     """Counts the predictions of a model with one number: a regression, or a probability."""
 
-    def __init__(self, splits: AnySplits, rule: Callable[[Any], Any] | None) -> None:
-        super().__init__(splits)
+    def __init__(self, splits: AnySplits, output: str, rule: Callable[[Any], Any] | None) -> None:
+        super().__init__(splits, output)
         self._rule = rule
         # Samples of one number each.
         self._x: list[np.ndarray] = []
@@ -255,6 +268,7 @@ class _OfNumbers(_Counting):
             trial=number,
             epoch=0,
             kind="regression",
+            output=self.output,
             samples=samples,
             truth=tuple(truth[chosen].tolist()),
             predicted=tuple(made[chosen].tolist()),
@@ -278,6 +292,7 @@ def _of_classes(
         trial=number,
         epoch=0,
         kind=kind,
+        output=counting.output,
         samples=samples,
         class_names=tuple(names),
         classes=tuple(

@@ -12,8 +12,13 @@ _MOST_LABELED = 25
 _TARGET, _FOUND, _RULE = "target", "found", "true"
 
 
-def confusion_matrix(found: ValidationPredictions) -> alt.LayerChart:
-    """Returns the samples by true and predicted class, coloured by their share of the class."""
+def confusion_matrix(found: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
+    """Returns the samples by true and predicted class, coloured by their share of the class.
+
+    Args:
+        found: The predictions.
+        suffix: What its name ends with, of the second output and others.
+    """
     names = _distinct(found.class_names)
     rows = [
         {
@@ -51,15 +56,15 @@ def confusion_matrix(found: ValidationPredictions) -> alt.LayerChart:
         layers.append(shown.encode(text="samples:Q", color=light))
     return theme.finished(
         theme.layers(*layers),
-        "confusion",
+        f"confusion{suffix}",
         "Confusion matrix",
         max(180, min(520, 28 * len(names))),
         f"Of {found.samples} validation samples {found.correct} are classified rightly.",
     )
 
 
-def truth(found: ValidationPredictions) -> alt.LayerChart:
-    """Returns the prediction of each sample against its target."""
+def truth(found: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
+    """Returns the prediction of each sample against its target; see `confusion_matrix`."""
     rows = [
         {"truth": significant(t), "prediction": significant(p)}
         for t, p in zip(found.truth, found.predicted, strict=True)
@@ -81,7 +86,7 @@ def truth(found: ValidationPredictions) -> alt.LayerChart:
     )
     return theme.finished(
         theme.layers(same, points),
-        "truth",
+        f"truth{suffix}",
         "Prediction against target",
         360,
         f"The champion's prediction of {len(rows)} validation samples against their targets; on "
@@ -89,7 +94,7 @@ def truth(found: ValidationPredictions) -> alt.LayerChart:
     )
 
 
-def by_feature(found: ValidationPredictions) -> alt.LayerChart:
+def by_feature(found: ValidationPredictions, suffix: str = "") -> alt.LayerChart:
     """Returns the targets and predictions by the only feature, with the rule that made them."""
     order = sorted(range(len(found.feature)), key=found.feature.__getitem__)
     kinds = {_TARGET: found.truth, _FOUND: found.predicted, _RULE: found.rule}
@@ -124,7 +129,7 @@ def by_feature(found: ValidationPredictions) -> alt.LayerChart:
         layers.append(of(_RULE).mark_line(strokeWidth=2.5, strokeDash=[6, 5]))
     return theme.finished(
         theme.layers(*layers),
-        "by_feature",
+        f"by_feature{suffix}",
         "What was found, and what is true" if found.rule else "Prediction by feature",
         320,
         equations(found) or f"Targets and predictions of {len(order)} samples.",
