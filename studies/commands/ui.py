@@ -7,10 +7,14 @@ import sys
 import threading
 import webbrowser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from studies.commands.main import json_option, store_option, tell, telling_errors
+
+if TYPE_CHECKING:
+    from tracking.store.folder import Store
 
 
 @click.command("ui", short_help="Look at the store in the MLflow UI.")
@@ -92,6 +96,8 @@ def ui_command(
                 "with: kerastudy launch digits"
             )
         opened = found
+        # While the server starts, which takes longer.
+        threading.Thread(target=_describe_studies, args=(opened,)).start()
 
     stopped = threading.Event()
     click.echo("starting MLflow's server …", err=True)
@@ -125,3 +131,15 @@ def ui_command(
         click.echo("stopped", err=True)
         return
     raise StoreError("MLflow's server ended by itself.")
+
+
+def _describe_studies(store: Store) -> None:
+    """Writes each study's description again: a process that was killed could not."""
+    from tracking.history.study_line import describe_study
+    from tracking.runs.parents import study_experiments
+
+    # The UI shows a store whose record is damaged, too.
+    with contextlib.suppress(Exception):
+        for experiment in study_experiments(store):
+            with contextlib.suppress(Exception):
+                describe_study(store, experiment.experiment_id)

@@ -54,9 +54,22 @@ def test_the_engine_with_the_best_value_comes_first(shared_store: Store) -> None
 def test_while_it_runs_it_says_so(shared_store: Store) -> None:
     history = study(shared_store, "it runs", "optuna:tpe", 0.5)
     shared_store.client.update_run(history.parent_run_id, status="RUNNING")
-    describe_study(shared_store, history.experiment_id)
+    with shared_store.lock_study("it runs", history.experiment_id):
+        describe_study(shared_store, history.experiment_id)
     assert description(history).startswith("It is running: its best trial so far")
     assert "Reported" not in description(history)
+    describe_study(shared_store, history.experiment_id)
+    assert description(history).startswith("It was killed; launch it again to resume it")
+
+
+def test_a_long_verdict_leaves_room_for_the_links(shared_store: Store) -> None:
+    history = study(shared_store, "confirmed", "optuna:tpe", 0.5)
+    verdict = "Reported 0.5. Trial 7 was best. Expect 0.6 (0.5 to 0.7). Better than the default."
+    client = shared_store.client
+    client.set_tag(history.parent_run_id, tags.NOTE, f"**Best.**\n\n{verdict}\n\nlinks")
+    describe_study(shared_store, history.experiment_id)
+    said = "Reported val_loss 0.5. Trial 7 was best. Expect 0.6 (0.5 to 0.7). [summary]"
+    assert description(history).startswith(said)
 
 
 def test_what_a_person_wrote_stays(shared_store: Store) -> None:

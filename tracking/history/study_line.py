@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Final
 
 from tracking import tags
@@ -25,17 +26,20 @@ def describe_study(store: Store, experiment_id: str) -> None:
     A description that a person wrote stays.
     """
     client = store.client
-    written = client.get_experiment(experiment_id).tags.get(tags.NOTE, "")
+    experiment = client.get_experiment(experiment_id)
+    written = experiment.tags.get(tags.NOTE, "")
     if written and view_id("trials") not in written:
         return
     parents = sorted(parent_runs(store, experiment_id).values(), key=_rank)
-    lines = [_line(parent, several=len(parents) > 1) for parent in parents]
+    # A process that was killed could not write that it ended.
+    held = experiment.name in store.at_work()
+    lines = [_line(parent, held=held, several=len(parents) > 1) for parent in parents]
     text = "\n\n".join(lines)[: tags.LONGEST]
     if text != written:
         client.set_experiment_tag(experiment_id, tags.NOTE, text)
 
 
-def _line(parent: Run, *, several: bool) -> str:
+def _line(parent: Run, *, held: bool, several: bool) -> str:
     """Returns what is known of a study under one engine.
 
     The list of studies shows Markdown as it is written, so links come last.
@@ -45,13 +49,21 @@ def _line(parent: Run, *, several: bool) -> str:
     metric = parent.data.params.get("objective", "").partition(" ")[2]
     said = outcome.replace("**", "")
     if parent.info.status == "RUNNING":
-        said = "It is running: its best trial so far is the first of the trials."
+        state = "It is running" if held else "It was killed; launch it again to resume it"
+        said = f"{state}: its best trial so far is the first of the trials."
     elif more and more[0].startswith(_REPORTED):
-        said = f"{_REPORTED}{plain(metric)} {more[0].removeprefix(_REPORTED)}"
+        said = f"{_REPORTED}{plain(metric)} {_believed(more[0]).removeprefix(_REPORTED)}"
     links = [link("summary", run_page(experiment, run_id))]
     links += [link(view, view_page(experiment, view)) for view in VIEWS]
     engine = f" ({plain(parent.data.tags.get(tags.ENGINE, ''))})" if several else ""
     return f"{said}{engine} {' · '.join(links)}"
+
+
+def _believed(verdict: str) -> str:
+    """Returns a verdict up to what to expect: it leaves room for the links."""
+    sentences = re.split(r"(?<=[.]) (?=[A-Z])", verdict)
+    expected = [i for i, sentence in enumerate(sentences) if sentence.startswith("Expect ")]
+    return " ".join(sentences[: expected[0] + 1] if expected else sentences)
 
 
 def _rank(parent: Run) -> float:
