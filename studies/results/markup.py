@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING
 
+from tracking.diagnosis.numbers import counted
+from tracking.history.reasons import reasons
+
 if TYPE_CHECKING:
     from studies.definition.study_definition import StudyDefinition
     from studies.results.study_results import StudyResults
@@ -17,10 +20,17 @@ _SHOWN = 5
 
 def study_markup(results: StudyResults) -> str:
     """Returns a study's state and its best trials."""
-    counts = ", ".join(f"{n} {state}" for state, n in results.counts().items() if n)
-    told = f"<p><b>{escape(results.name)}</b> ({escape(results.description.engine)}): {counts}</p>"
+    states = results.counts()
+    trials = counted(states.pop("total"), "trial")
+    counts = ", ".join(f"{n} {state}" for state, n in states.items() if n)
+    counts = f"{trials}: {counts}" if counts else trials
+    told = f"<p><b>{escape(results.name)}</b> ({escape(results.description.engine)}), {counts}</p>"
     if results.best is None:
-        return f"{told}<p>No trial has a value yet.</p>"
+        why = "".join(
+            f"<p>{counted(len(each.trials), 'trial')}: {escape(each.text)}</p>"
+            for each in reasons(results.trials)
+        )
+        return f"{told}<p>No trial has a value yet.</p>{why}"
     told += f"<p>{escape(results.verdict.text)}</p>"
     table = results.to_dataframe().set_index("number")
     columns = ["value", "epoch", "state", *(c for c in table if c.startswith("params_"))]

@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import altair as alt
 import numpy as np
 import optuna
 import pytest
@@ -231,6 +232,14 @@ def test_plots_are_charts_with_their_data(store: Store) -> None:
     ):
         assert chart.to_dict()["title"]
     assert len((plots.budget() | plots.importance()).to_dict()["hconcat"]) == 2
+    # As a notebook shows them: without a script, so without the network.
+    shown = plots.states()._repr_mimebundle_()
+    assert shown.keys() == {"image/svg+xml", "text/plain"}
+    assert "complete" in shown["image/svg+xml"] and "<script" not in shown["image/svg+xml"]
+    with alt.renderers.enable("html"):
+        assert "text/html" in plots.states()._repr_mimebundle_()
+    with pytest.raises(ks.StudyError, match="no predictions"):
+        plots.predictions()
     with pytest.raises(ks.StudyError, match="'momentum'"):
         plots.slice("momentun")
     with pytest.raises(ks.StudyError, match="nothing to draw"):

@@ -25,7 +25,7 @@ _VERSION = 1
 _FEWEST_RECORDED = 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StudyVerdict:
     """What is known of a study's best value, beyond the value.
 
@@ -42,6 +42,10 @@ class StudyVerdict:
     corrected: Corrected | None
     unknown: str = ""
     confirmations: tuple[Confirmation, ...] = ()
+
+    def __repr__(self) -> str:
+        """Returns one line: what to believe."""
+        return f"<verdict: {self.text}>"
 
     @property
     def confirmation(self) -> Confirmation | None:

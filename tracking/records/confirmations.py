@@ -27,7 +27,7 @@ class Interval:
     level: float = 0.95
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Corrected:
     """The best value of a study, corrected for being the best of many.
 
@@ -50,6 +50,11 @@ class Corrected:
     samples: int
     resamples: int
     note: str = ""
+
+    def __repr__(self) -> str:
+        """Returns one line: the value and its interval."""
+        value, low, high = self.estimate.value, self.estimate.low, self.estimate.high
+        return f"<corrected: {value:.4g} [{low:.4g}, {high:.4g}] of {self.reported:.4g} reported>"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@
 | `figures` | the charts of a study's page, with what they say |
 | `formats` | numbers and durations as people read them |
 | `importance` | the importance of hyperparameters |
+| `notebook` | charts as a notebook shows them |
 | `page` | a study's page |
 | `parts` | the parts of a page: sections, and figures with what they say |
 | `plots` | the charts for notebooks |

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 class StudyPlots:
     """The charts of a study, each a Vega-Altair chart: a notebook shows it, ``save`` writes it.
 
+    A notebook shows pictures, which need no network. With ``altair.renderers.enable("html")`` they
+    have tooltips, and their scripts come from a server.
+
     Example:
         ```python
         history = ks.read_study("digits")
@@ -158,5 +161,6 @@ class StudyPlots:
     def _shown(self, chart: alt.LayerChart) -> alt.LayerChart:
         from tracking.report.charts import theme
         from tracking.report.figures import tables
+        from tracking.report.notebook import NotebookChart
 
-        return theme.with_rows(chart, tables(self._data))
+        return NotebookChart.of(theme.with_rows(chart, tables(self._data)))
