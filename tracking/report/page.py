@@ -28,6 +28,8 @@ from tracking.report.trial_data import Columns, StudyData
 _ASSETS = Path(__file__).parent / "assets"
 # Rows of the table of trials on paper; the style sheet knows them too.
 _PRINTED = 50
+# Letters of texts that are not wrapped there, where a page has room for the columns.
+_WHOLE, _MOST_WHOLE = 14, 20
 # Neutral colours of charts, which the page's style gives other values in the dark.
 _STYLED = {
     theme.INK: "var(--ink)",
@@ -61,7 +63,7 @@ def study_page(data: StudyData, shown: Sequence[Section], without: Path | None =
     best = data.ranked[0] if data.ranked else None
     picked = best.number if best else next((t.number for t in data.history.trials), None)
     verdict = verdicts.verdict(data, without)
-    one_curve = data.has_curves
+    one_curve, columns = data.has_curves, table_columns(data)
     return render(
         "study.html",
         [*charts, *([training.one_curve(data)] if one_curve else [])],
@@ -79,9 +81,10 @@ def study_page(data: StudyData, shown: Sequence[Section], without: Path | None =
         verdict=verdict,
         facts=verdicts.facts(data),
         sections=shown,
-        columns=table_columns(data),
+        columns=columns,
         rows=list(table_rows(data)),
         printed=_PRINTED,
+        whole=_WHOLE if len(columns) <= _MOST_WHOLE else 0,
         of_function=bool(data.history.description.objective_function),
         table_text=f"{count(len(data.history.trials), 'trial')}, the best first. A click puts a "
         "trial in focus. Dragging over an area of a chart chooses trials in all charts and here; "
