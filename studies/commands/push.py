@@ -55,6 +55,7 @@ def push_command(study: str, tracking_uri: str | None, store: Path | None, as_js
                 copy.send(run_id)
         if copy.fault:
             raise StudyError(f"{copy.fault} The study's runs are there; its files are not.")
+        copy.send_page()
         copy.send_champion()
     if as_json:
         print_json({"study": name, "server": address, "sent": len(missing), "page": copy.page})

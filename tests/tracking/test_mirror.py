@@ -57,6 +57,14 @@ def test_the_server_has_what_the_store_has(server: MlflowServer, tmp_path: Path)
     assert {trial.state for trial in history.trials} >= {"complete", "infeasible"}
     check_same(history, server)
     assert history.counts()["total"] == 8
+    here = history.store.client.get_experiment(history.experiment_id)
+    there = server.client.get_experiment_by_name("everything")
+    note = there.tags["mlflow.note.content"]
+    assert note.startswith("Reported val_loss ") and "[summary](#/experiments/" in note
+    [parent] = server.client.search_runs([there.experiment_id], "tags.`kerastudy.kind` = 'study'")
+    assert f"#/experiments/{there.experiment_id}/runs/{parent.info.run_id}?" in note
+    views = {k: v for k, v in here.tags.items() if k.startswith("mlflow.sharedViewState.")}
+    assert len(views) == 3 and views.items() <= there.tags.items()
 
 
 @pytest.mark.exhaustive

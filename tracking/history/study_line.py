@@ -28,7 +28,7 @@ def describe_study(store: Store, experiment_id: str) -> None:
     client = store.client
     experiment = client.get_experiment(experiment_id)
     written = experiment.tags.get(tags.NOTE, "")
-    if written and view_id("trials") not in written:
+    if not is_replaceable(written):
         return
     parents = sorted(parent_runs(store, experiment_id).values(), key=_rank)
     # A process that was killed could not write that it ended.
@@ -37,6 +37,11 @@ def describe_study(store: Store, experiment_id: str) -> None:
     text = "\n\n".join(lines)[: tags.LONGEST]
     if text != written:
         client.set_experiment_tag(experiment_id, tags.NOTE, text)
+
+
+def is_replaceable(text: str) -> bool:
+    """Returns whether a study's description is missing, or such as `describe_study` writes."""
+    return not text or view_id("trials") in text
 
 
 def _line(parent: Run, *, held: bool, several: bool) -> str:

@@ -125,6 +125,7 @@ class Mirror:
         if not self._opened:
             self._copy.open()
             missing = self._copy.missing()
+            self._copy.send_page()
             with self._condition:
                 self._changed = dict.fromkeys([*missing, *self._changed])
             self._opened = True
@@ -139,6 +140,7 @@ class Mirror:
                 self.changed(run_id)
                 raise
         if ending and not self._given_up:
+            self._copy.send_page()
             self._copy.send_champion()
 
     def _say_what_is_left(self, why: str) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from search_spaces.errors import ServerRefusedError
 from tracking import tags
 from tracking.history.study_history import StudyHistory, read_study, study_engines
+from tracking.history.study_line import is_replaceable
 from tracking.mirror.same_study import check_elsewhere, check_same_study, find_there
 from tracking.mirror.server import as_server_errors, open_server
 from tracking.records import EndedTrial
@@ -28,6 +29,7 @@ from tracking.registry.registrar import Registrar
 from tracking.registry.verdicts import write_verdict
 from tracking.runs.champion_versions import champion_version
 from tracking.runs.mlflow_names import LONGEST, portable
+from tracking.runs.pages.addresses import view_page
 from tracking.runs.run_contents import local_artifacts
 from tracking.runs.run_writer import ClientWriter
 from tracking.runs.searching import search_runs
@@ -114,6 +116,23 @@ class StudyCopy:
         with as_server_errors(self.address):
             self._send(run, self._copy_of(run), points)
 
+    def send_page(self) -> None:
+        """Copies what the study's page shows above its runs: views, and a line with links.
+
+        Raises:
+            ServerAwayError: If the server does not answer.
+            ServerRefusedError: If it does not take it.
+        """
+        here = self._here().tags
+        shown = {name: text for name, text in here.items() if name.startswith(tags.VIEW)}
+        with as_server_errors(self.address):
+            there = self._server.get_experiment(self._experiment_id).tags
+            if tags.NOTE in here and is_replaceable(there.get(tags.NOTE, "")):
+                shown[tags.NOTE] = self._translated(here[tags.NOTE])
+            for name, text in shown.items():
+                if there.get(name) != text:
+                    self._server.set_experiment_tag(self._experiment_id, name, text)
+
     def send_champion(self) -> None:
         """Registers the study's champion there, if it is not yet; withdraws one that is none now.
 
@@ -151,7 +170,7 @@ class StudyCopy:
     @property
     def page(self) -> str:
         """The address of the study's page on the server."""
-        return f"{self.address}/#/experiments/{self._experiment_id}/runs"
+        return f"{self.address}/{view_page(self._experiment_id, 'trials')}"
 
     def _here(self) -> Experiment:
         return self._store.client.get_experiment(self._here_id)
@@ -181,9 +200,6 @@ class StudyCopy:
             there = self._server.get_experiment_by_name(here.name)
         check_same_study(self.address, there, self._identity)
         self._experiment_id = there.experiment_id
-        for name, text in here.tags.items():
-            if name.startswith(tags.VIEW) and there.tags.get(name) != text:
-                self._server.set_experiment_tag(self._experiment_id, name, text)
         self._copies = {}
         found = search_runs(self._server, self._experiment_id)
         parents = {run.data.tags.get(tags.PARENT) for run in found}
@@ -237,17 +253,20 @@ class StudyCopy:
 
     def _note_of(self, run: Run) -> dict[str, str]:
         """Returns the description of a run's copy, whose links lead to pages of the server."""
-        if tags.NOTE not in run.data.tags:
-            return {}
+        text = run.data.tags.get(tags.NOTE)
+        return {} if text is None else {tags.NOTE: self._translated(text)}
+
+    def _translated(self, note: str) -> str:
+        """Returns a description with links to the server's pages; those elsewhere are left out."""
         here, there = (f"#/experiments/{e}/" for e in (self._here_id, self._experiment_id))
         note = _ELSEWHERE.sub(
             lambda found: found[0] if found[2].startswith(here) else found[1],
-            portable(run.data.tags[tags.NOTE]),
+            portable(note),
         ).replace(here, there)
         named = {each for each in _RUN_ID.findall(note) if self._is_here(each)}
         for run_id in named:
             note = note.replace(run_id, self._copy_there(run_id))
-        return {tags.NOTE: note}
+        return note
 
     def _is_here(self, run_id: str) -> bool:
         from mlflow.exceptions import MlflowException
