@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import time
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ from tracking.history.evaluations import evaluations_on, record_evaluation
 from tracking.history.study_history import StudyHistory
 from tracking.history.summary import renew_note
 from tracking.records.evaluations import Evaluation, Measured
+from tracking.report.write import renew_report
+from tracking.store.folder import default_store_path
 
 
 @dataclass(frozen=True)
@@ -145,4 +148,7 @@ def read_test_part(
     # Before anyone sees it.
     record_evaluation(history, evaluation)
     renew_note(history)
+    # `kerastudy report` makes it too.
+    with contextlib.suppress(Exception):
+        renew_report(history, default_store_path().absolute())
     return Reading(evaluation, earlier)

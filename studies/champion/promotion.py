@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from tracking.registry.champions import (
     set_promotion,
 )
 from tracking.registry.verdicts import set_verdict
+from tracking.report.write import renew_report
 from tracking.runs.study_runs import StudyRuns
 from tracking.store.folder import default_store_path
 
@@ -198,6 +200,10 @@ def promote_trial(
                     how = worker.ask(refit_in_worker, spec, best.epoch, description.space, saved)
                     assert how is not None, "it is trained"
                     address = register_refit(history, trial, saved, best.epoch, how.samples)
+    if chooses:
+        # `kerastudy report` makes it too.
+        with contextlib.suppress(Exception):
+            renew_report(history, default_store_path().absolute())
     _, best = trial.best_training
     return Promotion(
         study=description.name,

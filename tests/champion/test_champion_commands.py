@@ -21,6 +21,7 @@ from tracking.history.evaluations import evaluations_on, read_evaluations, recor
 from tracking.history.study_history import read_study as read_record
 from tracking.records import EndedTrial
 from tracking.records.evaluations import Evaluation, Measured
+from tracking.runs.run_contents import local_artifacts
 from tracking.store.folder import open_store
 
 
@@ -43,7 +44,12 @@ def test_the_champion_on_the_test_part(kinds: Kinds) -> None:
     metrics = {"loss": Measured(0.3)}
     other = Evaluation("another", "", "", 8, 2, 50, digest, metrics, time=1_700_000_000_000)
     record_evaluation(history, other)
+    page = local_artifacts(store, store.client.get_run(history.parent_run_id)) / "report.html"
+    page.write_text("Sealed: not read yet.", encoding="utf-8")
     told = kinds.run("evaluate", "kinds", "--json")
+    # There is a report, so it is renewed.
+    assert "read 2 times" in page.read_text(encoding="utf-8")
+    page.unlink()
     assert "read once before, last by another trial 8 on 2023-11-1" in " ".join(told.stderr.split())
 
     found = as_json(told)
@@ -72,10 +78,15 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     best, worst = kinds.trials[0]["trial"], kinds.trials[-1]["trial"]
     before = models(kinds, "champion").get_weights()
     options = ("--trial", str(worst), "--reason", "it is small", "--refit", "--json")
-    found = as_json(kinds.run("promote", "kinds", *options))
-    assert (found["champion"], found["refit"]) == ("models:/kinds@champion", "models:/kinds@refit")
     store = open_store(kinds.store)
     assert store is not None
+    history = read_study("kinds", store=kinds.store)
+    page = local_artifacts(store, store.client.get_run(history.parent_run_id)) / "report.html"
+    page.write_text("", encoding="utf-8")
+    found = as_json(kinds.run("promote", "kinds", *options))
+    assert f"What trial {worst}, at epoch" in page.read_text(encoding="utf-8")
+    page.unlink()
+    assert (found["champion"], found["refit"]) == ("models:/kinds@champion", "models:/kinds@refit")
     history = read_study("kinds", store=kinds.store)
     trial = history.trial(worst)
     assert history.champion_run_id == trial.run_id

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -238,8 +240,18 @@ def _commands(
     if history.champion_run_id and has_test:
         command = shell_command("evaluate", history.description, store=store, several=several)
         found.append(("Read the sealed test part with the champion", command))
+    if several:
+        # The one of this page first.
+        names = dict.fromkeys((history.description.engine, *history.engines))
+        options = " ".join(f"--engine {shlex.quote(name)}" for name in names)
+        command = shell_command("report", history.description, options, store=store)
+        found.append((f"Compare it with {_listed([*names][1:])}, side by side", command))
     command = shell_command("ui", history.description, store=store, several=several)
     return [*found, ("Look at it in the MLflow UI", command)]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def reproduce_command(data: StudyData, without: Path | None = None) -> tuple[str, str]:

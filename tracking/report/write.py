@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from tracking.history.study_history import StudyHistory
+from tracking.history.study_history import StudyHistory, read_study
 from tracking.runs.run_contents import local_artifacts
 from tracking.store.atomic import write_atomically
 
@@ -91,7 +91,8 @@ def renew_report(history: StudyHistory, without: Path | None = None) -> None:
     """
     folder = local_artifacts(history.store, history.store.client.get_run(history.parent_run_id))
     if (folder / FILE_NAME).is_file():
-        write_report(history, without)
+        description = history.description
+        write_report(read_study(history.store, description.name, description.engine), without)
 
 
 def write_comparison(histories: Sequence[StudyHistory], page: Path) -> None:
