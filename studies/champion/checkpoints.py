@@ -69,7 +69,7 @@ def champion_or(
                 f"The study {name!r} has no champion"
                 + (f" of the engine {engine}" if engine else "")
                 + (
-                    ". Launch it to its end, or name a trial."
+                    ". Launch it to its end, name a trial, or kerastudy promote one."
                     if history.best or not history.trials
                     else f": none of its {counted(len(history.trials), 'trial')} has a value."
                 )

@@ -23,6 +23,7 @@ from tracking.history.summary import shell_commands
 from tracking.history.validation_predictions import write_validation_predictions
 from tracking.records import EndedTrial
 from tracking.registry.champions import (
+    UNSAID,
     champion_fault,
     promotion,
     register_champion,
@@ -36,8 +37,6 @@ from tracking.store.folder import default_store_path
 
 if TYPE_CHECKING:
     from studies.training.champion.refitting import Refitted
-
-_NO_REASON = "yes"
 
 
 @dataclass(frozen=True, repr=False)
@@ -174,7 +173,7 @@ def promote_trial(
         registered = trial.run_id == history.champion_run_id and not champion_fault(history)
         if chooses and registered:
             champion = history.model_uri(trial) or ""
-            set_promotion(history, reason or _NO_REASON)
+            set_promotion(history, reason or UNSAID)
         if refit or not champion:
             with (
                 recorded_worker(history, trial, study=study, data=data, progress=progress) as (
@@ -247,7 +246,7 @@ def _register(
     write_validation_predictions(history, trial, folder)
     # The former champion's: it may become the champion again without being promoted.
     set_promotion(history, "")
-    champion = register_champion(history, trial, folder, reason or _NO_REASON)
+    champion = register_champion(history, trial, folder, reason or UNSAID)
     set_verdict(history)
     return champion
 

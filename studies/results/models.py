@@ -105,7 +105,7 @@ def _registered(history: StudyHistory, alias: str) -> ModelVersion:
         )
     raise StudyError(
         f"The study {study!r} has no registered model. Launch it to its end: then the best "
-        "trial's model is registered."
+        f"trial's model is registered. Or register one: kerastudy promote {shlex.quote(study)}"
     )
 
 
@@ -133,8 +133,9 @@ def load_champion(history: StudyHistory, *, trust: bool = False, alias: str = AL
         raise
     except Exception as error:
         raise StudyError(
-            f"The registered model of the study {study!r} can't be loaded: {describe(error)}. It "
-            f"is in {str(folder)!r}."
+            f"The registered model of the study {study!r} can't be loaded: "
+            f"{describe(error).rstrip('.')}. It is in {str(folder)!r}. To register it again: "
+            f"kerastudy promote {shlex.quote(study)}{' --refit' if alias != ALIAS else ''}"
         ) from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from search_spaces.errors import ServerRefusedError
 from tracking import tags
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
+
+
+UNSAID: Final = "yes"
+"""The reason of a promotion for which the user gave none."""
 
 
 def requirements() -> list[str]:

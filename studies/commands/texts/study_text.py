@@ -21,7 +21,8 @@ from tracking.history.verdicts import StudyVerdict, study_verdict
 from tracking.records import EndedTrial
 from tracking.records.known import known_line
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
-from tracking.registry.champions import promotion
+from tracking.registry.champions import UNSAID, promotion
+from tracking.runs.champion_versions import ALIAS
 from tracking.store.folder import default_store_path
 
 _REASONS_SHOWN = 5
@@ -204,11 +205,13 @@ def _champion(history: StudyHistory) -> str:
     for trial in history.trials:
         if trial.run_id == history.champion_run_id:
             reason = promotion(history)
-            why = f", promoted: {reason}" if reason else ""
+            why = f", promoted: {reason}" if reason not in ("", UNSAID) else ""
+            why = why or (", promoted" if reason else "")
             return f"{history.model_uri(trial)}, of trial {trial.number}{why}"
     engine = history.champion_engine
-    others = engine and engine != history.description.engine
-    return f"not registered: the champion is a trial of {engine}" if others else "not registered"
+    if engine and engine != history.description.engine:
+        return f"models:/{history.champion_model}@{ALIAS}, a trial of {engine}"
+    return "not registered"
 
 
 def _whose(history: StudyHistory) -> str:
