@@ -9,6 +9,8 @@ from tracking.report.charts import theme
 from tracking.report.formats import significant
 
 _MOST_LABELED = 25
+# Numbers in the colour of ink can be read on it, by light and in the dark: a contrast of 4.5.
+_DARKEST = 0.55
 _TARGET, _FOUND, _RULE = "target", "found", "true"
 
 
@@ -46,14 +48,16 @@ def confusion_matrix(found: ValidationPredictions, suffix: str = "") -> alt.Laye
     cells = base.mark_rect(cornerRadius=2).encode(
         color=alt.condition("datum.right", alt.value(theme.BLUE), alt.value(theme.ORANGE)),
         opacity=alt.Opacity(
-            "share:Q", scale=alt.Scale(domain=[0, 1], range=[0.04, 1]), legend=None
+            # Mistakes are few; by a root they can be seen.
+            "share:Q",
+            scale=alt.Scale(type="sqrt", domain=[0, 1], range=[0.02, _DARKEST]),
+            legend=None,
         ),
     )
     layers = [cells]
     if few:
-        shown = base.transform_filter("datum.samples > 0").mark_text(fontSize=11)
-        light = alt.condition("datum.share > 0.55", alt.value(theme.PAPER), alt.value(theme.INK))
-        layers.append(shown.encode(text="samples:Q", color=light))
+        shown = base.transform_filter("datum.samples > 0").mark_text(fontSize=11, color=theme.INK)
+        layers.append(shown.encode(text="samples:Q"))
     return theme.finished(
         theme.layers(*layers),
         f"confusion{suffix}",
