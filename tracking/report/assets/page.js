@@ -135,14 +135,16 @@
   // Under a chart: the table of what it shows, and the chart as a file.
   function offer(place, spec, view) {
     const title = place.closest("figure")?.querySelector("h3 > b").textContent ?? "trial in focus";
-    const what = "Table, SVG, PNG";
+    // MLflow's frame for artifacts allows no downloads.
+    const kinds = window.parent === window ? ["SVG", "PNG"] : [];
+    const what = ["Table", ...kinds].join(", ");
     const details = element("details", "", ["class", "behind"]);
     const inner = element("div", "", ["class", "scroll"], ["tabindex", "0"], ["role", "region"], ["aria-label", `Table: ${title}`]);
     const fill = () => inner.replaceChildren(...spec.usermeta.behind.flatMap((each) => lookUp(spec, each)));
     details.append(element("summary", what, ["aria-label", `${what}: ${title}`]), inner);
     details.addEventListener("toggle", () => details.open && fill());
     behind.push({ details, fill });
-    for (const kind of ["SVG", "PNG"]) {
+    for (const kind of kinds) {
       const save = element("button", `Save as ${kind}`, ["type", "button"]);
       save.addEventListener("click", () => download(view, kind, place.dataset.chart));
       details.append(save, " ");
