@@ -32,7 +32,7 @@ def describe_study(store: Store, experiment_id: str) -> None:
         return
     parents = sorted(parent_runs(store, experiment_id).values(), key=_rank)
     # A process that was killed could not write that it ended.
-    held = experiment.name in store.at_work()
+    held = bool(store.holder(experiment.name, experiment_id))
     lines = [_line(parent, held=held, several=len(parents) > 1) for parent in parents]
     text = "\n\n".join(lines)[: tags.LONGEST]
     if text != written:
