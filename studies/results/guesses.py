@@ -35,7 +35,7 @@ OF_STUDIES: Final[Mapping[str, str]] = MappingProxyType(
         "to_csv": ".to_dataframe().to_csv(…)",
         **dict.fromkeys(("results_summary", "summary", "show"), ".verdict.text and .top(10)"),
         **dict.fromkeys(("history", "curves", "epochs"), ".best.curve, and those of .trials"),
-        **dict.fromkeys(("params", "value", "epoch"), ".best"),
+        **{each: f".best.{each}" for each in ("params", "value", "epoch")},
         **dict.fromkeys(("metrics", "score", "values"), ".best.metrics"),
         "direction": ".description.objective.direction",
         "objective": ".description.objective",
