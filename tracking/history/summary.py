@@ -210,7 +210,9 @@ def _progress(history: StudyHistory) -> str:
         best = best_trial([best, trial], objective)
         if best is not None and best.best is not None:
             values.append(best.best.value)
-    return f"{values[0]:.4g} `{sparkline(values)}` {values[-1]:.4g}" if len(values) > 1 else ""
+    if len(values) < 2:
+        return ""
+    return f"The best so far, by trial: {values[0]:.4g} `{sparkline(values)}` {values[-1]:.4g}"
 
 
 def _links(history: StudyHistory) -> Iterator[str]:
