@@ -112,6 +112,8 @@ def read_inputs(path: Path, inputs: Inputs) -> tuple[dict[str, np.ndarray], list
         elif suffix in TABLES:
             arrays = _of_table(_table(path, inputs), path, inputs)
         elif suffix == ".npy":
+            if len(inputs.arrays) > 1:
+                raise inputs.refused(path, "has one array: give an npz file")
             with path.open("rb") as file:
                 arrays = {"": np.lib.format.read_array(file, allow_pickle=False)}
         elif suffix == ".npz":

@@ -72,6 +72,11 @@ def predict(
         StudyError: If there is no such model, it can't be loaded, or the store is not trusted.
         TrackingError: If there is no such store or study.
     """
+    if not isinstance(samples, str | Path):
+        raise DataError(
+            "kerastudy.predict reads a file. For samples in memory: "
+            f"kerastudy.read_study({study!r}).predict(x)"
+        )
     history = read_study(existing_store(store), study)
     found = predict_file(history, Path(samples), probabilities, alias, trust=trust)
     return as_frame(found.columns, found.files)

@@ -4,6 +4,7 @@
 |---|---|
 | `study_results` | a recorded study, and what users do with it |
 | `trial` | one of its trials |
+| `samples` | samples in memory, as a registered model takes them |
 | `models` | loading the models of trials, with their own layers and losses |
 | `diagnosing` | what a record says about its search |
 | `changes` | deleting and renaming studies |

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -10,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Never
 
 from search_spaces.errors import DataError, StudyNotFoundError
 from studies.definition.study_definition import StudyDefinition
+from studies.error_texts import describe
 from studies.results.guesses import OF_STUDIES, missing
 from studies.results.models import existing_store, load_champion
+from studies.results.samples import samples_for
 from studies.results.trial import Trial, TrialWithResult, trial_of
 from tracking.history.study_history import StudyHistory, study_names
 from tracking.history.study_history import read_study as read_record
@@ -157,18 +158,14 @@ class StudyResults(StudyHistory):
 
         Raises:
             StudyError: If the study has no registered model, or that can't be loaded.
-            DataError: If a table lacks a column, or has no numbers in one.
+            DataError: If the model can't take the samples: they have another shape, or a table
+                lacks a column, or has no numbers in one.
         """
-        from studies.data.tables.values import model_columns, takes_columns
-
-        if (hasattr(x, "columns") or isinstance(x, Mapping)) and takes_columns(self._champion):
-            try:
-                x = model_columns(self._champion, x)
-            except KeyError as error:
-                raise DataError(f"The samples lack the column {error}.") from None
-            except ValueError as error:
-                raise DataError(f"The samples can't be predicted: {error}.") from None
-        return self._champion.predict(x, **{"verbose": 0, **options})
+        given = samples_for(self._champion, x, self.name)
+        try:
+            return self._champion.predict(given, **{"verbose": 0, **options})
+        except Exception as error:
+            raise DataError(f"The samples can't be predicted: {describe(error)}.") from error
 
     @cached_property
     def _champion(self) -> keras.Model:

@@ -161,6 +161,13 @@ def test_every_line_of_numbers_is_a_sample(tmp_path: Path) -> None:
     assert np.array_equal(read_inputs(file, named)[0][""], rows[:, 1::-1])
 
 
+def test_one_array_is_not_several(tmp_path: Path) -> None:
+    several = Inputs((), tuple(Taken(name, np.dtype("float32"), (2,)) for name in ("a", "b")))
+    np.save(tmp_path / "x.npy", np.zeros((3, 2)))
+    with pytest.raises(DataError, match="has one array: give an npz file"):
+        read_inputs(tmp_path / "x.npy", several)
+
+
 def test_samples_without_numbers_are_noted(kinds: Kinds) -> None:
     np.save(kinds.folder / "gaps.npy", np.array([[1, np.nan], [3e4, 2], [np.inf, 2]]))
     done = kinds.run("predict", "kinds", "--input", "gaps.npy", "--output", "-")

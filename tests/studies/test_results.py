@@ -73,6 +73,18 @@ def test_the_champion_predicts(history: ks.StudyResults) -> None:
     np.testing.assert_array_equal(
         history.predict(x[:5]), history.best.load_model().predict(x[:5], verbose=0)
     )
+    np.testing.assert_array_equal(history.predict(x[:5].tolist()), history.predict(x[:5]))
+    for wrong, told in (
+        (x[0], "is one sample. Pass an array of them: x[None]"),
+        (x[:3, :4], "The samples have shape (3, 4), and the model takes (n, 6)."),
+        ([], "There are no samples"),
+        ("new.npy", "For a file: kerastudy.predict('작은 & 연구', 'new.npy')"),
+        (x.astype(str), "The samples can't be predicted: "),
+    ):
+        with pytest.raises(ks.DataError, match=re.escape(told)):
+            history.predict(wrong)
+    with pytest.raises(ks.DataError, match=r"read_study\('작은 & 연구'\)\.predict\(x\)"):
+        ks.predict("작은 & 연구", x)  # type: ignore[arg-type]
 
 
 def test_all_print_in_a_line_and_as_escaped_html(history: ks.StudyResults) -> None:

@@ -40,9 +40,9 @@ def _image(file: Path, size: tuple[int, int], channels: int, interpolation: str)
         reason = getattr(error, "message", None) or getattr(error, "strerror", None) or error
         # TensorFlow names its function before, and its operation after.
         reason = re.sub(r"^\{\{.*?\}\}\s*|\s*\[Op:\w+\].*$", "", str(reason), flags=re.DOTALL)
+        reason = " ".join(reason.split())[:200].rstrip(".")
         raise DataError(
-            f"{str(file)!r} can't be read as an image: {' '.join(str(reason).split()):.200}. "
-            "Remove it, or save it again."
+            f"{str(file)!r} can't be read as an image: {reason}. Remove it, or save it again."
         ) from None
     resized = tf.image.resize(image, size, method=interpolation)
     # Keras passes on the floats: whole numbers take a quarter of the memory.

@@ -1,0 +1,76 @@
+"""Samples of a script or a notebook, as a registered model takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from search_spaces.errors import DataError
+
+if TYPE_CHECKING:
+    import keras
+
+
+def samples_for(model: keras.Model, x: Any, study: str) -> Any:
+    """Returns samples as the model takes them.
+
+    Args:
+        model: A registered one.
+        x: What the user passes to `predict`: arrays, lists, a table, or whatever Keras reads.
+        study: The study's name.
+
+    Raises:
+        DataError: If the model can't take them.
+    """
+    from studies.data.tables.values import model_columns, takes_columns
+
+    if isinstance(x, str | Path):
+        raise DataError(
+            f"predict takes samples, not a file. For a file: kerastudy.predict({study!r}, {x!r})"
+        )
+    is_table = hasattr(x, "columns") or isinstance(x, Mapping)
+    if takes_columns(model) and isinstance(x, np.ndarray):
+        raise DataError(
+            "The model takes the columns of a table: pass a DataFrame, or a dict of columns."
+        )
+    if takes_columns(model) and is_table:
+        if not all(map(len, (x[name] for name in x))):
+            raise DataError("There are no samples: the table has no rows.")
+        try:
+            return model_columns(model, x)
+        except KeyError as error:
+            raise DataError(f"The samples lack the column {error}.") from None
+        except ValueError as error:
+            raise DataError(f"The samples can't be predicted: {error}.") from None
+    inputs = getattr(model, "inputs", None) or ()
+    if isinstance(x, list) and len(inputs) == 1:
+        x = np.asarray(x)
+    if isinstance(x, np.ndarray) and len(inputs) == 1:
+        _check_shape(x.shape, tuple(inputs[0].shape[1:]))
+        if x.dtype.kind == "U":
+            import tensorflow as tf
+
+            # Keras takes texts as tensors alone.
+            return tf.constant(x)
+    return x
+
+
+def _check_shape(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> None:
+    """Refuses an array that Keras can't take for samples of a shape."""
+    if shape[:1] == (0,):
+        raise DataError("There are no samples: the array is empty.")
+    # Keras adds a last axis.
+    given = (*shape, 1) if len(shape) == len(wanted) and wanted[-1:] == (1,) else shape
+    if len(given) == len(wanted) + 1 and _agree(given[1:], wanted):
+        return
+    takes = f"({', '.join('any' if size is None else str(size) for size in ('n', *wanted))})"
+    if len(shape) == len(wanted) and _agree(shape, wanted):
+        raise DataError(f"The array of shape {shape} is one sample. Pass an array of them: x[None]")
+    raise DataError(f"The samples have shape {shape}, and the model takes {takes}.")
+
+
+def _agree(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return all(size in (None, each) for size, each in zip(wanted, shape, strict=True))
