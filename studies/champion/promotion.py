@@ -255,6 +255,12 @@ def _notes(
     history: StudyHistory, trial: EndedTrial, champion: str, how: Refitted | None
 ) -> list[str]:
     notes = []
+    _, best = trial.best_training
+    if trial.best is not None and trial.result.repeats and not trial.result.folds:
+        notes.append(
+            f"{best.value:.6g} is the value of its best repeat, whose checkpoint this is; the "
+            f"trial's own is the mean of {len(trial.result.repeats)}, {trial.best.value:.6g}"
+        )
     if champion and not trial.verified:
         *_, command = shell_commands(history, trial, without=default_store_path().absolute())
         notes.append(f"trial {trial.number} is not compared with model.fit yet: {command}")

@@ -45,7 +45,7 @@ def samples_for(model: keras.Model, x: Any, study: str) -> Any:
             raise DataError(f"The samples lack the column {error}.") from None
         except ValueError as error:
             raise DataError(f"The samples can't be predicted: {error}.") from None
-    inputs = getattr(model, "inputs", None) or ()
+    inputs: Any = getattr(model, "inputs", None) or ()
     if isinstance(x, list) and len(inputs) == 1:
         x = np.asarray(x)
     if isinstance(x, np.ndarray) and len(inputs) == 1:
