@@ -22,6 +22,8 @@ _SEED = 0
 _QUANTILES = (0.025, 0.975)
 # Relative: sums of batches round otherwise than those of all samples.
 _TOLERANCE = 1e-3
+# Its probability is the smallest of a float32.
+_LARGEST_LOGIT = 87.0
 
 
 def intervals(
@@ -65,12 +67,16 @@ def intervals(
 
     places = tf.TensorSpec([None], tf.int64)
 
-    @tf.function(input_signature=[places])  # type: ignore[untyped-decorator]
-    def computed(chosen: Any) -> Any:
-        targets, made, weights = (gathered(each, chosen) for each in data)
-        loss = model.compute_loss(None, targets, made, weights, training=False)
-        logs = model.compute_metrics(None, targets, made, weights)
-        return {**logs, "loss": loss}
+    def computing(read: Any) -> Any:
+        @tf.function(input_signature=[places])  # type: ignore[untyped-decorator]
+        def computed(chosen: Any) -> Any:
+            targets, made, weights = (gathered(each, chosen) for each in data)
+            lost = tf.nest.map_structure(read, made)
+            loss = model.compute_loss(None, targets, lost, weights, training=False)
+            logs = model.compute_metrics(None, targets, made, weights)
+            return {**logs, "loss": loss}
+
+        return computed
 
     def scores_of(*batches: np.ndarray) -> dict[str, float]:
         model.reset_metrics()
@@ -83,7 +89,11 @@ def intervals(
 
     try:
         every = np.arange(samples)
-        alike = alike_in(scores_of(every))
+        for read in (lambda made: made, _of_logits):
+            computed = computing(read)
+            alike = alike_in(scores_of(every))
+            if "loss" in alike:
+                break
         if batch_size is not None and samples > batch_size:
             batched = scores_of(*np.split(every, range(batch_size, samples, batch_size)))
             alike += [n for n in alike_in(batched) if n in losses and n not in alike]
@@ -101,3 +111,18 @@ def intervals(
     lacking = [name for name in scores if name not in alike]
     why = f"{', '.join(lacking)} can't be computed from predictions alone" if lacking else ""
     return dict(zip(alike, map(tuple, bounds), strict=True)), why
+
+
+def _of_logits(made: Any) -> Any:
+    """Returns probabilities as TensorFlow makes them of logits, from which Keras takes a loss.
+
+    Of probabilities alone it takes none below 1e-7, so that a sure mistake would cost less.
+    """
+    import tensorflow as tf
+
+    if not made.dtype.is_floating or made.shape.rank is None or made.shape.rank < 1:
+        return made
+    if made.shape[-1] == 1:
+        logits = tf.math.log(made) - tf.math.log1p(-made)
+        return tf.sigmoid(tf.clip_by_value(logits, -_LARGEST_LOGIT, _LARGEST_LOGIT))
+    return tf.nn.softmax(tf.math.log(made))
