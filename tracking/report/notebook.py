@@ -27,9 +27,10 @@ class NotebookChart(alt.LayerChart):
         assert isinstance(made, cls), "it is one now"
         return made
 
-    def _repr_mimebundle_(self, *include: Any, **options: Any) -> Any:
-        if alt.renderers.active != _SHOWN_BY_ALTAIR:
-            return super()._repr_mimebundle_(*include, **options)
+    def _repr_mimebundle_(self, *_: Any, **__: Any) -> Any:
+        render = alt.renderers.get()
+        if render is not None and alt.renderers.active != _SHOWN_BY_ALTAIR:
+            return render(self.to_dict())
         import vl_convert
 
         drawn = self.to_dict()
