@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -131,6 +133,29 @@ def check_pruner(pruner: object) -> str:
         if name in PRUNERS:
             return with_options(name, options)
     raise EngineError(f"There is no pruner {pruner!r}. {suggestion(pruner, PRUNERS)}")
+
+
+def check_callbacks(value: object) -> None:
+    """Checks that a study's callbacks are a function of hp.
+
+    Raises:
+        StudyError: If they are not.
+    """
+    what = "A study's callbacks must be a function of hp that returns a list of new callbacks"
+    if not callable(value):
+        raise StudyError(
+            f"{what}: they keep state, so trials can't share them. Received: {value!r:.200}"
+        )
+    with contextlib.suppress(ValueError):
+        # Some objects tell nothing of their parameters.
+        signature = inspect.signature(value)
+        try:
+            signature.bind(None)
+        except TypeError as error:
+            raise StudyError(
+                f"{what}; {getattr(value, '__name__', 'yours')}{signature} can't be called with "
+                f"hp alone: {error}."
+            ) from None
 
 
 def check_count(name: str, value: object) -> None:

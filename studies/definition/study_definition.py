@@ -43,6 +43,7 @@ from studies.definition.settings import (
     DEFAULT_ENGINE,
     DEFAULT_PRUNER,
     DEFAULT_TRAINER,
+    check_callbacks,
     check_count,
     check_engine,
     check_initial,
@@ -171,12 +172,8 @@ class StudyDefinition:
                 "A study's build must be a function of hp, or a keras_tuner.HyperModel. "
                 f"Received: {self.build!r:.200}"
             )
-        if self.callbacks is not None and not callable(self.callbacks):
-            raise StudyError(
-                "A study's callbacks must be a function of hp that returns a list of new "
-                f"callbacks: they keep state, so trials can't share them. "
-                f"Received: {self.callbacks!r:.200}"
-            )
+        if self.callbacks is not None:
+            check_callbacks(self.callbacks)
 
     def _check_settings(self) -> None:
         for name in ("trials", "epochs", "batch_size", "repeats"):

@@ -50,6 +50,17 @@ def test_a_study_with_overrides_is_still_a_study_that_never_changes() -> None:
             setattr(other, name, 4)
 
 
+@pytest.mark.parametrize("wrong", [lambda: [], lambda hp, epochs: [], [], "EarlyStopping"])
+def test_callbacks_that_are_no_function_of_hp_are_refused(wrong: Any) -> None:
+    with pytest.raises(StudyError, match="callbacks must be a function of hp that returns"):
+        ks.Study("mini", data=ks.datasets.digits(), build=lambda hp: None, callbacks=wrong)
+
+
+@pytest.mark.parametrize("right", [lambda hp: [], lambda *given: [], lambda hp, more=2: []])
+def test_callbacks_that_can_be_called_with_hp_are_taken(right: Any) -> None:
+    ks.Study("mini", data=ks.datasets.digits(), build=lambda hp: None, callbacks=right)
+
+
 def test_a_misspelt_setting_is_told_with_what_may_be_meant() -> None:
     study = ks.Study("mini", data=ks.datasets.digits(), build=lambda hp: None)
     misspelt: dict[str, Any] = {"epoch": 2}
