@@ -173,7 +173,9 @@ def test_a_renamed_study_resumes(store: Store) -> None:
     after = read_study(store, "third, 셋째")
     assert after.trials == before.trials and after.champion_run_id == before.champion_run_id
     assert after.model_uri(after.best) == "models:/third, 셋째@champion"  # type: ignore[arg-type]
-    note = store.client.get_run(after.parent_run_id).data.tags["mlflow.note.content"]
+    parent = store.client.get_run(after.parent_run_id)
+    assert parent.info.run_name == "third, 셋째 (optuna:tpe)"
+    note = parent.data.tags["mlflow.note.content"]
     assert "third" in note and "first" not in note
     [logged] = store.client.search_logged_models([after.experiment_id])
     # As MLflow's server writes it: else the page of the model's files says "Not registered".

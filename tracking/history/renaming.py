@@ -8,12 +8,12 @@ import sqlite3
 
 from search_spaces.errors import StudyDeletedError, StudyNameError
 from tracking import tags
-from tracking.history.study_history import read_engines, read_study
+from tracking.history.study_history import StudyHistory, read_engines, read_study
 from tracking.history.summary import renew_note
 from tracking.mlflow_parts import rewrite_tag
 from tracking.runs.champion_versions import models_of, rename_registered
 from tracking.runs.pages.model_pages import model_description
-from tracking.runs.parents import in_trash
+from tracking.runs.parents import in_trash, parent_name
 from tracking.store.folder import Store
 from tracking.store.names import check_study_name
 
@@ -62,9 +62,18 @@ def rename_study(store: Store, name: str, to: str) -> str:
         rename_registered(client, history.experiment_id, former, to)
         client.rename_experiment(history.experiment_id, to)
         for each in read_engines(store, to):
+            _rename_parent(each, former)
             renew_note(each)
         _rename_in_notes(store, former, to)
     return to
+
+
+def _rename_parent(history: StudyHistory, former: str) -> None:
+    """Renames a study's run, unless a person has given it another name."""
+    client, engine = history.store.client, history.description.engine
+    if client.get_run(history.parent_run_id).info.run_name == parent_name(former, engine):
+        name = parent_name(history.description.name, engine)
+        client.update_run(history.parent_run_id, name=name)
 
 
 def _rename_in_notes(store: Store, former: str, to: str) -> None:

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 _IS_STUDY = f"tags.`{tags.KIND}` = 'study'"
 
 
+def parent_name(study: str, engine: str) -> str:
+    """Returns what a parent run is called."""
+    return f"{study} ({engine})"
+
+
 def parent_runs(store: Store, experiment_id: str) -> dict[str, Run]:
     """Returns the latest parent run of each engine of a study, by engine, the latest last."""
     runs = search_runs(store.client, experiment_id, _IS_STUDY)

@@ -16,6 +16,7 @@ from tracking.runs.confirmation_runs import end_confirmation_run
 from tracking.runs.data_findings import write_data_findings
 from tracking.runs.experiments import end_unmarked, make_experiment
 from tracking.runs.mlflow_names import to_mlflow
+from tracking.runs.parents import parent_name
 from tracking.runs.run_contents import (
     code_path,
     definition_path,
@@ -52,7 +53,7 @@ class StudyRuns(TrialRuns):
         end_unmarked(store, experiment_id)
         run = client.create_run(
             experiment_id,
-            run_name=f"{name} ({description.engine})",
+            run_name=parent_name(name, description.engine),
             tags={
                 **origin_tags(description),
                 tags.ENGINE: description.engine,
