@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from conformance.executor import STUDY_FILE
 from suite import exhaustive_but
-from user_commands import as_json, environment, kerastudy_here
+from user_commands import as_json, environment, kerastudy, kerastudy_here
 
 from tracking.history.recorded_code import read_source
 from tracking.history.study_history import read_study
@@ -48,7 +48,7 @@ def test_a_script_without_a_main_guard_launches_several_studies(tmp_path: Path) 
     assert "the script runs" not in done.stderr
     runs, first, other = done.stdout.splitlines()
     assert (runs, first.split()[1], other) == ("the script runs", "2", "2")
-    again = as_json(kerastudy_here(tmp_path, "reproduce", "another one", "--json"))
+    again = as_json(kerastudy(tmp_path, "reproduce", "another one", "--json"))
     assert (again["identical"], again["epochs"]) == (True, 2)
 
 
