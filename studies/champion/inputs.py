@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from search_spaces.errors import DataError
+from studies.results.samples import sizes_agree
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,10 +148,10 @@ def _fitting(array: np.ndarray, taken: Taken, path: Path, inputs: Inputs) -> np.
     if array.ndim == len(taken.shape) and taken.shape[-1:] == (1,):
         array = array[..., None]
     shape = array.shape[1:]
-    fits = len(shape) == len(taken.shape) and _agree(shape, taken.shape)
+    fits = len(shape) == len(taken.shape) and sizes_agree(shape, taken.shape)
     if array.ndim == 0 or not fits:
         advice = ""
-        if array.ndim == len(taken.shape) and _agree(array.shape, taken.shape):
+        if array.ndim == len(taken.shape) and sizes_agree(array.shape, taken.shape):
             advice = ": it is one sample, not a row of samples; save x[None]"
         raise inputs.refused(path, f"has samples{of} of shape {shape}{advice}")
     texts = taken.dtype.kind in "US"
@@ -160,10 +161,6 @@ def _fitting(array: np.ndarray, taken: Taken, path: Path, inputs: Inputs) -> np.
         return array.astype(str)
     # As a user passes them to the model: Keras converts.
     return array
-
-
-def _agree(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
-    return all(size in (None, each) for size, each in zip(wanted, shape, strict=True))
 
 
 def _of_archive(path: Path, inputs: Inputs) -> dict[str, np.ndarray]:

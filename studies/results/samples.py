@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,13 +64,14 @@ def _check_shape(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> None
         raise DataError("There are no samples: the array is empty.")
     # Keras adds a last axis.
     given = (*shape, 1) if len(shape) == len(wanted) and wanted[-1:] == (1,) else shape
-    if len(given) == len(wanted) + 1 and _agree(given[1:], wanted):
+    if len(given) == len(wanted) + 1 and sizes_agree(given[1:], wanted):
         return
     takes = f"({', '.join('any' if size is None else str(size) for size in ('n', *wanted))})"
-    if len(shape) == len(wanted) and _agree(shape, wanted):
+    if len(shape) == len(wanted) and sizes_agree(shape, wanted):
         raise DataError(f"The array of shape {shape} is one sample. Pass an array of them: x[None]")
     raise DataError(f"The samples have shape {shape}, and the model takes {takes}.")
 
 
-def _agree(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+def sizes_agree(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
+    """Returns whether an array's sizes are those wanted, where None is any; both of one length."""
     return all(size in (None, each) for size, each in zip(wanted, shape, strict=True))

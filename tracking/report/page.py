@@ -122,7 +122,6 @@ def render(
         script=script,
         document=_embedded(document),
         policy=_policy(library, script),
-        version=metadata.version("kerastudy"),
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         **values,
     )
@@ -142,7 +141,8 @@ def _made(template: str, **values: Any) -> str:
         loader=jinja2.FileSystemLoader(_ASSETS), autoescape=True, trim_blocks=True
     )
     css = (_ASSETS / "page.css").read_text(encoding="utf-8")
-    return environment.get_template(template).render(css=css, **values)
+    version = metadata.version("kerastudy")
+    return environment.get_template(template).render(css=css, version=version, **values)
 
 
 @cache
