@@ -20,8 +20,7 @@ from scipy import stats
 
 from tracking.report.charts import theme
 from tracking.scores.sample_scores import SampleScores
-from tracking.statistics.corrected import corrected
-from tracking.statistics.crossed import crossed_interval, wilson
+from tracking.statistics.corrected import confirmed_value, corrected
 
 TRIALS, SAMPLES, SEEDS = 40, 360, 5
 # Standard deviations of the four parts of a sample's sum.
@@ -82,13 +81,15 @@ def simulated(seed: int) -> Simulated:
         number: [SampleScores("val_accuracy", "mean", each, 1)] for number, each in enumerate(found)
     }
     best = corrected(of_samples, "max").estimate
-    confirmed = crossed_interval(scores(again, test), accuracy=True)
+    on_test = [SampleScores("accuracy", "mean", each, 1) for each in scores(again, test)]
+    confirmed, _ = confirmed_value(on_test, "max")
+    naive = stats.binomtest(round(values[chosen] * SAMPLES), SAMPLES).proportion_ci(method="wilson")
     mean = float(means.mean())
     return Simulated(
         values,
         float(stats.norm.cdf(qualities[chosen] / spread)),
         {
-            REPORTED: (values[chosen], *wilson(values[chosen], SAMPLES, stats.norm.ppf(0.975))),
+            REPORTED: (values[chosen], naive.low, naive.high),
             SAME: (mean, mean - half, mean + half),
             CORRECTED: (best.value, best.low, best.high),
             CONFIRMED: (confirmed.value, confirmed.low, confirmed.high),

@@ -6,6 +6,7 @@
 | `world` | a world in which the truth is known: samples, configurations, trainings |
 | `studies` | studies played in it: choosers, the best value, the race, the confirmation |
 | `synthetic` | parts a, c and d: coverage, null studies, the regret of the race |
+| `small` | part e: few samples, values near 1, groups, weights, AUC |
 | `real` | part b: small studies on MNIST, trained |
 | `table` | the figures for people |
 

@@ -11,7 +11,7 @@ from benchmarks.honesty.settings import Chooser
 from benchmarks.honesty.world import DIMENSIONS, Training, World
 from tracking.records.confirmations import Interval
 from tracking.scores import SampleScores
-from tracking.statistics.crossed import crossed_interval
+from tracking.statistics.corrected import confirmed_value
 from tracking.statistics.gain import gain
 from tracking.statistics.race import rounds, survivors
 
@@ -115,7 +115,9 @@ def confirm(world: World, played: Played) -> Confirmed:
     point = played.points[winner]
     ours = world.on_test(point, world.train(point, SEEDS))
     theirs = world.on_test(world.default, world.train(world.default, SEEDS))
-    return Confirmed(winner, crossed_interval(ours, accuracy=True), gain(ours, theirs, "max"))
+    scores = [SampleScores("val_accuracy", "mean", right, 1) for right in ours]
+    estimate, _ = confirmed_value(scores, "max")
+    return Confirmed(winner, estimate, gain(ours, theirs, "max", hits=ours.shape[1]))
 
 
 def _by_random(

@@ -40,3 +40,15 @@ def print_real(figures: Mapping[str, Any]) -> None:
         f"bias {figures['bias of the corrected']:+.2f}; confirmed {figures['confirmed']} hold; "
         f"reported, bias {figures['bias of the reported']:+.2f}"
     )
+
+
+def print_small(figures: Mapping[str, Any]) -> None:
+    """Prints what `benchmarks.honesty.small` found in a setting."""
+    print(f"{figures['setting']}, {figures['studies']} studies")
+    for name in ("corrected", "confirmed"):
+        each = figures[name]
+        print(
+            f"    {name:<12}{each['held']:>5} hold = {each['held'] / figures['studies']:6.1%}  "
+            f"{each['width']:5.2f} of an exact width  narrowest {each['narrowest']:.3f}  "
+            f"outside {each['outside']}"
+        )

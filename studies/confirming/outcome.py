@@ -6,25 +6,19 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from search_spaces.errors import StatisticsError
 from studies.confirming.one_seed import value_at
 from studies.confirming.plan import DEFAULTS, Plan
 from studies.confirming.trainings import Trainings
 from tracking.records.confirmations import Confirmation, Corrected, Interval, Racer
-from tracking.scores.sample_scores import SampleScores
-from tracking.statistics.crossed import crossed_interval
+from tracking.scores.sample_scores import SampleScores, score_matrix
+from tracking.statistics.corrected import confirmed_value
 from tracking.statistics.gain import gain
-from tracking.statistics.losses import heavy_tails
 from tracking.statistics.one_standard_error import Contender, recommended
 from tracking.statistics.readings import level_of_reading
 
 RaceScores = Mapping[tuple[int, int], SampleScores]
 """Validation scores by racer and place of the race's seed, from 0."""
-
-# Pseudo-values of more samples are of groups of them.
-_MOST_PSEUDO_VALUES = 1000
 
 
 @dataclass(frozen=True)
@@ -115,76 +109,25 @@ def smallest_as_good(
     return found, ""
 
 
-def score_matrix(scores: Sequence[SampleScores]) -> np.ndarray:
-    """Returns scores under several seeds as one array, whose means are the objectives.
-
-    An objective that is a mean over samples has its samples' values; of a weighted mean, what each
-    sample adds to it (W. G. Cochran, Sampling techniques, 1977, ch. 6). Any other has the
-    jackknife's pseudo-values, n·v - (n - 1)·v₋ᵢ, whose mean has the objective's
-    variance: J. Tukey, Bias and confidence in not-quite large samples, Annals of Mathematical
-    Statistics 29, 1958. Of many samples they are of groups, and may be fewer than the samples.
-
-    Returns:
-        Shape (seeds, samples).
-    """
-    return np.stack([_as_means(each) for each in scores])
-
-
-def _as_means(scores: SampleScores) -> np.ndarray:
-    if scores.kind == "mean":
-        values = np.asarray(scores.values, np.float64)
-        if scores.weights is not None:
-            weights = np.asarray(scores.weights, np.float64)
-            # The mean of these is the weighted mean, and their variance is that of a ratio: heavy
-            # samples that score as all others do add nothing to it.
-            mean = np.average(values, weights=weights)
-            values = mean + (values - mean) * weights / weights.mean()
-        return values + scores.constant
-    samples = len(scores)
-    groups = min(samples, _MOST_PSEUDO_VALUES)
-    left_out = np.arange(samples) * groups // samples
-    whole = scores.value
-    found = np.empty(groups)
-    for start in range(0, groups, 100):
-        block = np.arange(start, min(start + 100, groups))
-        counts = (left_out[None, :] != block[:, None]).astype(np.float32)
-        found[block] = groups * whole - (groups - 1) * scores.of_resamples(counts)
-    return found
-
-
-def _matrix(scores: Sequence[SampleScores]) -> np.ndarray:
-    return score_matrix(scores) if scores else np.empty((0, 0))
-
-
-def is_share(scores: Sequence[SampleScores]) -> bool:
-    """Returns whether scores are zeros and ones, as those of an accuracy."""
-    return all(
-        each.kind == "mean"
-        and each.weights is None
-        and each.constant == 0
-        and bool(np.isin(each.values, (0, 1)).all())
-        for each in scores
-    )
-
-
 def on_test_part(plan: Plan, reading: TestReading) -> tuple[Interval, Interval | None, str]:
-    """Returns the winner's objective on new data, its gain over the defaults, and a warning.
+    """Returns the winner's objective on new data, its gain over the defaults, and a note.
 
     Raises:
         StatisticsError: If the scores allow no interval.
     """
     direction = plan.history.description.objective.direction
     level = level_of_reading(reading.readings)
-    winner = list(reading.winner.values())
-    ours, shares = _matrix(winner), is_share(winner)
-    confirmed = crossed_interval(ours, level=level, accuracy=shares)
-    warning = "" if shares else heavy_tails(ours)
+    confirmed, note = confirmed_value(list(reading.winner.values()), direction, level=level)
     both = sorted(set(reading.winner) & set(reading.default))
     if reading.note or len(both) < 2:
-        return confirmed, None, warning
+        return confirmed, None, note
     winner, default = ([part[p] for p in both] for part in (reading.winner, reading.default))
-    gained = gain(_matrix(winner), _matrix(default), direction, level)
-    return confirmed, gained, warning
+    hits = len(winner[0]) if all(each.is_hits for each in (*winner, *default)) else 0
+    ours, theirs = score_matrix(winner), score_matrix(default)
+    try:
+        return confirmed, gain(ours, theirs, direction, level, hits=hits), note
+    except StatisticsError as error:
+        return confirmed, None, f"{note} The gain over the default is unknown: {error}.".strip()
 
 
 def make_outcome(

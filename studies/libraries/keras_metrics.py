@@ -76,6 +76,21 @@ def compiled_metrics(model: keras.Model, y: Any, y_pred: Any) -> dict[str, Compi
     return dict(zip(names, found, strict=False))
 
 
+def is_accuracy(metric: keras.metrics.Metric) -> bool:
+    """Returns whether a metric is one of Keras's accuracies, each sample right or wrong."""
+    from keras import metrics
+
+    return isinstance(
+        metric,
+        metrics.Accuracy
+        | metrics.BinaryAccuracy
+        | metrics.CategoricalAccuracy
+        | metrics.SparseCategoricalAccuracy
+        | metrics.TopKCategoricalAccuracy
+        | metrics.SparseTopKCategoricalAccuracy,
+    )
+
+
 def flat(model: keras.Model, arrays: Any) -> list[Any]:
     """Returns targets, predictions or weights in the order of a model's outputs."""
     return list(_flatten.of(_metrics_of.of(model))(arrays))

@@ -41,6 +41,7 @@ class Corrected:
         trials: How many trials the choice was among.
         samples: Validation samples.
         resamples: Resamples of the bootstrap.
+        groups: Groups of samples that are independent of each other; 0: all samples are.
         note: What the correction leaves out, such as trials without scores; or empty.
     """
 
@@ -49,6 +50,7 @@ class Corrected:
     trials: int
     samples: int
     resamples: int
+    groups: int = 0
     note: str = ""
 
     def __repr__(self) -> str:

@@ -80,24 +80,27 @@ def auc(codes: np.ndarray, drawn: np.ndarray, settings: Settings) -> np.ndarray:
     """
     bins = 2 * (settings["thresholds"] + 1)
     curves = codes.T if settings["labels"] else codes.reshape(1, -1)
-    repeated = 1 if settings["labels"] else codes.shape[1]
+    weights = drawn if settings["labels"] else np.repeat(drawn, codes.shape[1], axis=1)
+    # Bins of its own for each resample.
+    first = bins * np.arange(len(drawn))[:, None]
     found = np.empty((len(drawn), len(curves)))
-    for row, of_samples in enumerate(drawn):
-        weights = np.repeat(of_samples, repeated)
-        for column, each in enumerate(curves):
-            counted = np.bincount(each, weights, minlength=bins).reshape(-1, 2)
-            found[row, column] = _area(counted[:, 1], counted[:, 0], settings)
+    for column, curve in enumerate(curves):
+        places = (first + curve).ravel()
+        counted = np.bincount(places, weights.ravel(), minlength=bins * len(drawn))
+        negative, positive = counted.reshape(len(drawn), -1, 2).transpose(2, 0, 1)
+        found[:, column] = _areas(positive, negative, settings)
     if settings["label_weights"] is None:
         return np.asarray(found.mean(axis=1))
     return np.asarray(np.average(found, axis=1, weights=settings["label_weights"]))
 
 
-def _area(positive: np.ndarray, negative: np.ndarray, settings: Settings) -> float:
-    """Returns the area under a curve, by the counts between thresholds."""
+def _areas(positive: np.ndarray, negative: np.ndarray, settings: Settings) -> np.ndarray:
+    """Returns the areas under curves, by the counts between thresholds: shape (curves, bins)."""
     # Above the first threshold, above the second, and so on.
-    tp = positive[::-1].cumsum()[-2::-1]
-    fp = negative[::-1].cumsum()[-2::-1]
-    fn, tn = positive.sum() - tp, negative.sum() - fp
+    tp = positive[:, ::-1].cumsum(axis=1)[:, -2::-1]
+    fp = negative[:, ::-1].cumsum(axis=1)[:, -2::-1]
+    fn = positive.sum(axis=1, keepdims=True) - tp
+    tn = negative.sum(axis=1, keepdims=True) - fp
     if (settings["curve"], settings["summation"]) == ("PR", "interpolation"):
         return _interpolated(tp, fp, fn)
     recalls = _ratio(tp, tp + fn)
@@ -110,23 +113,25 @@ def _area(positive: np.ndarray, negative: np.ndarray, settings: Settings) -> flo
         x = np.maximum(np.where(tp == 0, 0.0, 1 - scale * _ratio(fn, tp)), 0.0)
         y = np.where(tp == 0, 1.0, 1 - scale * _ratio(fp, tp))
     heights = {
-        "interpolation": (y[:-1] + y[1:]) / 2,
-        "minoring": np.minimum(y[:-1], y[1:]),
-        "majoring": np.maximum(y[:-1], y[1:]),
+        "interpolation": (y[:, :-1] + y[:, 1:]) / 2,
+        "minoring": np.minimum(y[:, :-1], y[:, 1:]),
+        "majoring": np.maximum(y[:, :-1], y[:, 1:]),
     }
-    return float(((x[:-1] - x[1:]) * heights[settings["summation"]]).sum())
+    return np.asarray(((x[:, :-1] - x[:, 1:]) * heights[settings["summation"]]).sum(axis=1))
 
 
-def _interpolated(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> float:
-    """Returns the area under the precision-recall curve, interpolated as Davis & Goadrich 2006."""
+def _interpolated(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> np.ndarray:
+    """Returns areas under precision-recall curves, interpolated as Davis & Goadrich 2006."""
     predicted = tp + fp
-    gained, more = tp[:-1] - tp[1:], np.maximum(predicted[:-1] - predicted[1:], 0)
+    gained = tp[:, :-1] - tp[:, 1:]
+    more = np.maximum(predicted[:, :-1] - predicted[:, 1:], 0)
     slope = _ratio(gained, more)
-    intercept = tp[1:] - slope * predicted[1:]
-    both = (predicted[:-1] > 0) & (predicted[1:] > 0)
-    ratios = np.where(both, _ratio(predicted[:-1], predicted[1:]), 1.0)
+    intercept = tp[:, 1:] - slope * predicted[:, 1:]
+    both = (predicted[:, :-1] > 0) & (predicted[:, 1:] > 0)
+    ratios = np.where(both, _ratio(predicted[:, :-1], predicted[:, 1:]), 1.0)
     logarithms = np.log(np.where(ratios > 0, ratios, 1.0))
-    return float(_ratio(slope * (gained + intercept * logarithms), tp[1:] + fn[1:]).sum())
+    areas = _ratio(slope * (gained + intercept * logarithms), tp[:, 1:] + fn[:, 1:])
+    return np.asarray(areas.sum(axis=1))
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:

@@ -19,6 +19,16 @@ class PooledScores(SampleScores):
     It is made of `members`, the folds, each of its own samples. `values` only has their length.
     """
 
+    @property
+    def fewest(self) -> float:
+        """See `SampleScores.fewest`: folds hold other samples each."""
+        return sum(each.fewest for each in self.members)
+
+    @property
+    def most(self) -> float:
+        """See `SampleScores.most`."""
+        return sum(each.most for each in self.members)
+
     def of_resamples(self, counts: np.ndarray) -> np.ndarray:
         """See `SampleScores.of_resamples`. A fold of which no sample was drawn does not count."""
         ends = np.cumsum([len(each) for each in self.members])
@@ -46,10 +56,15 @@ def pooled(folds: Sequence[SampleScores]) -> SampleScores:
     """
     first, sizes = folds[0], [len(each) for each in folds]
     weighted = any(each.weights is not None for each in folds)
+    members = tuple(folds)
+    known = [each.groups for each in folds if each.groups is not None]
+    groups = np.concatenate(known) if len(known) == len(folds) else None
     if {each.kind for each in folds} == {"mean"} and max(sizes) - min(sizes) <= 1 and not weighted:
         values = np.concatenate([np.asarray(each.values, np.float64) for each in folds])
         constant = float(np.mean([each.constant for each in folds]))
-        return dataclasses.replace(first, values=values, constant=constant)
+        return dataclasses.replace(
+            first, values=values, constant=constant, members=members, groups=groups
+        )
     return PooledScores(
-        first.metric, "average", np.zeros(sum(sizes)), first.epoch, members=tuple(folds)
+        first.metric, "average", np.zeros(sum(sizes)), first.epoch, members=members, groups=groups
     )

@@ -22,7 +22,7 @@ from tracking.store.atomic import replacing
 # How much half precision may change the objective on all samples, relative to it.
 _HALF = 1e-5
 # Averages are made when they are read.
-_LEFT_OUT = ("values", "weights", "members")
+_LEFT_OUT = ("values", "weights", "members", "groups")
 
 
 class ScoresError(InternalError):
@@ -53,9 +53,12 @@ def write_scores(path: Path, scores: Sequence[SampleScores], *, weights_sha256: 
         }
         arrays[f"{number}.values"], fields["bits"] = _packed(each)
         fields["shape"] = list(np.shape(each.values))
+        # Mostly the same in each epoch.
         if each.weights is not None:
-            # Mostly the same in each epoch.
-            fields["weights"] = _place(arrays, np.asarray(each.weights), number)
+            weights = np.ascontiguousarray(each.weights, np.float32)
+            fields["weights"] = _place(arrays, weights, f"{number}.weights")
+        if each.groups is not None:
+            fields["groups"] = _place(arrays, each.groups, f"{number}.groups")
         entries.append(fields)
     header = json.dumps({"entries": entries, "weights_sha256": weights_sha256})
     metadata = {"scores": header, "sha256": _digest(header, arrays)}
@@ -104,12 +107,10 @@ def _entry(arrays: Mapping[str, np.ndarray], number: int, fields: dict[str, Any]
     values, shape = arrays[f"{number}.values"], fields.pop("shape")
     if fields.pop("bits"):
         values = np.unpackbits(values, count=int(np.prod(shape)))
-    weights = fields.pop("weights", None)
-    return SampleScores(
-        values=values.reshape(shape),
-        weights=None if weights is None else arrays[weights],
-        **fields,
-    )
+    same: dict[str, Any] = {
+        name: arrays[fields.pop(name)] for name in ("weights", "groups") if name in fields
+    }
+    return SampleScores(values=values.reshape(shape), **same, **fields)
 
 
 def _packed(scores: SampleScores) -> tuple[np.ndarray, bool]:
@@ -128,14 +129,14 @@ def _packed(scores: SampleScores) -> tuple[np.ndarray, bool]:
     return np.ascontiguousarray(values, np.float32), False
 
 
-def _place(arrays: dict[str, np.ndarray], weights: np.ndarray, number: int) -> str:
-    """Adds weights to arrays, unless they are there; returns their name."""
-    weights = np.ascontiguousarray(weights, np.float32)
-    for name, array in arrays.items():
-        if name.endswith(".weights") and np.array_equal(array, weights):
-            return name
-    arrays[f"{number}.weights"] = weights
-    return f"{number}.weights"
+def _place(arrays: dict[str, np.ndarray], array: np.ndarray, name: str) -> str:
+    """Adds an array to others, unless an equal one is among them; returns its name."""
+    kind = name.partition(".")[2]
+    for other, known in arrays.items():
+        if other.endswith(kind) and np.array_equal(known, array):
+            return other
+    arrays[name] = array
+    return name
 
 
 def _digest(header: str, arrays: Mapping[str, np.ndarray]) -> str:

@@ -1,4 +1,4 @@
-"""The best value of a study, corrected for being the best of many, without training anything."""
+"""The value to expect: corrected for the choice without training, or confirmed under new seeds."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 from search_spaces.errors import StatisticsError
 from tracking.records.confirmations import Corrected, Interval
 from tracking.records.objective import Direction
-from tracking.scores.sample_scores import SampleScores
+from tracking.scores.sample_scores import SampleScores, score_matrix
+from tracking.statistics.losses import heavy_tails, loss_interval
 from tracking.statistics.resamples import BLOCK, counts_without_tenths, resample_counts
+from tracking.statistics.shares import crossed_share, independent_samples, share_bounds
 
 FEWEST_SAMPLES = 10
 _LEVEL = 0.95
@@ -28,17 +30,22 @@ def corrected(
 
     Each resample draws as many validation samples as there are, with replacement, chooses the
     trial and epoch that are best on them, as a study does, and scores the choice on the samples
-    that were not drawn. The interval is from the 2.5 % to the 97.5 % quantile of these scores.
-    I. Tsamardinos, E. Greasidou and G. Borboudakis, Bootstrapping the out-of-sample predictions for
-    efficient and accurate cross-validation, Machine Learning 107, 2018; among nine methods under
-    automated selection it did best (arXiv 2406.08099). Resamples score on 37 % of the samples, so
-    the interval is wide rather than narrow.
+    that were not drawn. I. Tsamardinos, E. Greasidou and G. Borboudakis, Bootstrapping the
+    out-of-sample predictions for efficient and accurate cross-validation, Machine Learning 107,
+    2018; among nine methods under automated selection it did best (arXiv 2406.08099). Where samples
+    are in groups, groups are drawn. Of trials that tie on a resample the first by epoch, then
+    number, is chosen: their losses would be of the samples left out too.
 
     The estimate is the mean of these scores where each trial has those of its best epoch alone.
     Where trials have the scores of several epochs, and the objective is a mean, the choice is made
     on nine tenths of the samples and scored on the last tenth, each in turn, of many random orders.
     A resample of the bootstrap chooses as badly as half the samples would, which makes its mean too
     low by up to 0.7 points; see docs/decisions/0041-the-corrected-value.md.
+
+    The interval reaches from the lower bound of a fixed model with BBC's mean to the upper bound of
+    one with the reported value (where low is better, the other way round). The bounds are those of
+    `tracking.statistics.shares` for values between 0 and 1, which have a width also where a trial
+    has no error; of `tracking.statistics.losses` for others.
 
     Two thousand trials of 10,000 samples take seconds: objectives of all trials on all resamples
     are one product of matrices, in blocks.
@@ -52,47 +59,113 @@ def corrected(
         seed: Their seed. The same seed and scores give the same result.
 
     Raises:
-        StatisticsError: If there are no scores, fewer than 10 samples, trials with different
-            numbers of samples, or too few resamples.
+        StatisticsError: If there are no scores, fewer than 10 samples or groups of samples, trials
+            with different numbers of samples, too few resamples, or if the objective is neither a
+            mean over samples nor an area under a ROC curve.
     """
     if resamples < 100:
         raise StatisticsError(f"resamples must be at least 100, not {resamples}")
     candidates, left_out = _candidates(scores)
-    samples = len(candidates[0])
-    outside = _outside(candidates, resample_counts(samples, resamples, seed), direction)
+    groups: np.ndarray | int = len(candidates[0])
+    if candidates[0].groups is not None:
+        groups = candidates[0].places
+    count = groups if isinstance(groups, int) else int(groups.max()) + 1
+    _check_enough(len(candidates[0]), count)
+    values = np.array([candidate.value for candidate in candidates])
+    first = int(values.argmax() if direction == "max" else values.argmin())
+    best = float(values[first])
+    outside, variances = _resampled(candidates, resample_counts(groups, resamples, seed), direction)
     if not len(outside):
         raise StatisticsError("no resample has a value on the samples left out: nothing to correct")
-    value = float(outside.mean())
+    value = mean = float(outside.mean())
     if len(candidates) > len(scores) - left_out and all(each.kind == "mean" for each in candidates):
-        tenths = counts_without_tenths(samples, resamples, seed)
-        value = float(_outside(candidates, tenths, direction).mean())
-    low, high = np.quantile(outside, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
-    values = [candidate.value for candidate in candidates]
-    best = max(values) if direction == "max" else min(values)
+        tenths = counts_without_tenths(groups, resamples, seed)
+        value = float(_resampled(candidates, tenths, direction)[0].mean())
+    low, high = min(mean, value, best), max(mean, value, best)
+    if all(each.is_share(direction) for each in candidates):
+        # Of n samples drawn from n, the variance is smaller by (n - 1) / n.
+        variances *= count / (count - 1)
+        limits = candidates[first].fewest, candidates[first].most
+        half = values >= np.median(values) if direction == "max" else values <= np.median(values)
+        # Trials that learned nothing may vary less by groups, and the best ones hardly at all.
+        independent = min(
+            independent_samples(values[some], variances[some], *limits)
+            for some in (half, np.full(len(values), True))
+        )
+        low, high = share_bounds(low, high, independent)
+    else:
+        # Two seeds that agree: the model is what it is, and only the samples may be others.
+        fixed = loss_interval(score_matrix([candidates[first]] * 2))
+        low, high = low - (fixed.value - fixed.low), high + (fixed.high - fixed.value)
     return Corrected(
         reported=best if reported is None else reported,
-        estimate=Interval(value, min(float(low), value), max(float(high), value), _LEVEL),
+        estimate=Interval(value, low, high, _LEVEL),
         trials=len(scores) - left_out,
-        samples=samples,
+        samples=len(candidates[0]),
         resamples=resamples,
+        groups=0 if isinstance(groups, int) else count,
         note=_note(left_out),
     )
 
 
-def _outside(
+def confirmed_value(
+    scores: Sequence[SampleScores], direction: Direction, *, level: float = _LEVEL
+) -> tuple[Interval, str]:
+    """Returns the objective on new data and under new seeds, and a warning or an empty text.
+
+    Args:
+        scores: Those of a part that no choice was made on, under at least 2 fresh seeds.
+        direction: The objective's.
+        level: The level of the interval.
+
+    Raises:
+        StatisticsError: If the scores allow no interval.
+    """
+    matrix, first = score_matrix(scores), scores[0]
+    if all(each.is_share(direction) for each in scores):
+        value = float(np.mean([each.value for each in scores]))
+        limits = {"fewest": first.fewest, "most": first.most}
+        return crossed_share(matrix, value, level=level, **limits), ""
+    if first.kind == "r2":
+        # It is 1 at most: 1 - R2 is a loss.
+        lost = loss_interval(1 - matrix, level=level)
+        return Interval(1 - lost.value, 1 - lost.high, 1 - lost.low, level), ""
+    return loss_interval(matrix, level=level), heavy_tails(matrix)
+
+
+def _resampled(
     candidates: Sequence[SampleScores], resamples: Iterable[np.ndarray], direction: Direction
-) -> np.ndarray:
-    """Returns the objectives of the best candidates on resamples, on the samples not in them."""
-    found = []
+) -> tuple[np.ndarray, np.ndarray]:
+    """Chooses the best candidate on each resample.
+
+    Returns:
+        The objectives of the choices on the samples that were not drawn, where there is one; and
+        the variances of all candidates' objectives over the resamples.
+    """
+    values = np.array([each.value for each in candidates])
+    sums, squares = np.zeros((2, len(candidates)))
+    found, drawn = [], 0
     for counts in resamples:
-        chosen = _choices(candidates, counts, direction)
-        values = np.empty(len(counts))
+        best, chosen = np.full(len(counts), -np.inf), np.zeros(len(counts), np.int64)
+        for start, objectives in _objectives(candidates, counts):
+            block = slice(start, start + objectives.shape[1])
+            deviations = np.nan_to_num(objectives - values[block])
+            sums[block] += deviations.sum(axis=0)
+            squares[block] += (deviations**2).sum(axis=0)
+            keys = np.nan_to_num(objectives if direction == "max" else -objectives, nan=-np.inf)
+            index = keys.argmax(axis=1)
+            value = keys[np.arange(len(keys)), index]
+            better = value > best
+            best[better], chosen[better] = value[better], start + index[better]
+        of_chosen = np.empty(len(counts))
         for index in np.unique(chosen):
             rows = chosen == index
-            values[rows] = candidates[index].of_resamples((counts[rows] == 0).astype(np.float32))
-        found.append(values)
+            unused = (counts[rows] == 0).astype(np.float32)
+            of_chosen[rows] = candidates[index].of_resamples(unused)
+        found.append(of_chosen)
+        drawn += len(counts)
     outside = np.concatenate(found)
-    return outside[np.isfinite(outside)]
+    return outside[np.isfinite(outside)], squares / drawn - (sums / drawn) ** 2
 
 
 def _candidates(scores: Mapping[int, Sequence[SampleScores]]) -> tuple[list[SampleScores], int]:
@@ -113,12 +186,21 @@ def _candidates(scores: Mapping[int, Sequence[SampleScores]]) -> tuple[list[Samp
             f"trials have scores of {sizes[0]} to {sizes[-1]} validation samples: a correction "
             "needs the same samples for all"
         )
-    if sizes[0] < FEWEST_SAMPLES:
+    unfit = next((each for _, _, each in pairs if not _can_be_corrected(each)), None)
+    if unfit is not None:
         raise StatisticsError(
-            f"{sizes[0]} validation samples are too few for a correction, which needs at least "
-            f"{FEWEST_SAMPLES}"
+            f"{unfit.metric} is neither a mean over samples nor an area under a ROC curve, so "
+            "resamples can't correct it; `kerastudy confirm` measures it on the test part"
         )
     return [each for _, _, each in pairs], sum(not kept for kept in found.values())
+
+
+def _can_be_corrected(scores: SampleScores) -> bool:
+    if scores.kind == "average":
+        return all(map(_can_be_corrected, scores.members))
+    if scores.kind == "auc":
+        return scores.settings["curve"] == "ROC" and not scores.settings["labels"]
+    return scores.kind in {"mean", "root_mean"}
 
 
 def _note(left_out: int) -> str:
@@ -126,26 +208,19 @@ def _note(left_out: int) -> str:
     return f"{trials} without usable scores left out." if left_out else ""
 
 
-def _choices(
-    candidates: Sequence[SampleScores], counts: np.ndarray, direction: Direction
-) -> np.ndarray:
-    """Returns the index of the best candidate on each resample, the first of equal ones."""
-    best = np.full(len(counts), -np.inf)
-    chosen = np.zeros(len(counts), np.int64)
-    start = 0
-    for values in _objectives(candidates, counts):
-        keys = values if direction == "max" else -values
-        keys = np.where(np.isnan(keys), -np.inf, keys)
-        index = keys.argmax(axis=1)
-        value = keys[np.arange(len(keys)), index]
-        better = value > best
-        best[better], chosen[better] = value[better], start + index[better]
-        start += keys.shape[1]
-    return chosen
+def _check_enough(samples: int, groups: int) -> None:
+    if groups < FEWEST_SAMPLES:
+        which = "" if groups == samples else f" in {groups} groups"
+        raise StatisticsError(
+            f"{samples} validation samples{which} are too few for a correction, which needs at "
+            f"least {FEWEST_SAMPLES}"
+        )
 
 
-def _objectives(candidates: Sequence[SampleScores], counts: np.ndarray) -> Iterator[np.ndarray]:
-    """Yields the objectives of candidates, some at a time, in their order.
+def _objectives(
+    candidates: Sequence[SampleScores], counts: np.ndarray
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields the place of a block's first candidate, and the objectives of the block.
 
     Yields:
         Arrays of shape (resamples, some candidates).
@@ -154,9 +229,9 @@ def _objectives(candidates: Sequence[SampleScores], counts: np.ndarray) -> Itera
     for start in range(0, len(candidates), width):
         block = candidates[start : start + width]
         if all(each.kind in {"mean", "root_mean"} for each in block):
-            yield _means(block, counts)
+            yield start, _means(block, counts)
         else:
-            yield np.stack([each.of_resamples(counts) for each in block], axis=1)
+            yield start, np.stack([each.of_resamples(counts) for each in block], axis=1)
 
 
 def _means(block: Sequence[SampleScores], counts: np.ndarray) -> np.ndarray:

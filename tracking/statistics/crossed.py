@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from search_spaces.errors import StatisticsError
-from tracking.records.confirmations import Interval
 
 
 @dataclass(frozen=True)
@@ -79,62 +77,6 @@ def crossed(values: np.ndarray) -> Crossed:
         seeds=seeds,
         samples=samples,
     )
-
-
-def crossed_interval(values: np.ndarray, *, level: float = 0.95, accuracy: bool) -> Interval:
-    """Returns the expected score of a configuration on new data and under new seeds.
-
-    Args:
-        values: Shape (R, n): of each of at least 2 fresh seeds, the score of each sample of a part
-            that no choice was made on. For an accuracy, 0 or 1.
-        level: See `Interval.level`: above 0, below 1.
-        accuracy: Whether the scores are shares of a whole, from 0 to 1. Others are losses: see
-            `tracking.statistics.losses.loss_interval`.
-
-    Raises:
-        StatisticsError: If there are too few values, values that are no numbers, or, for an
-            accuracy, outside 0 to 1.
-    """
-    if not accuracy:
-        from tracking.statistics.losses import loss_interval
-
-        return loss_interval(values, level=level)
-    found = crossed(values)
-    if np.min(values) < 0 or np.max(values) > 1:
-        raise StatisticsError(
-            f"scores of an accuracy lie between 0 and 1, not {np.min(values):g} to "
-            f"{np.max(values):g}"
-        )
-    low, high = wilson(found.mean, _effective_samples(found), found.quantile(level))
-    return Interval(found.mean, low, high, level)
-
-
-def wilson(mean: float, samples: float, quantile: float) -> tuple[float, float]:
-    """Returns the bounds of a share that was `mean` of a number of samples.
-
-    E. B. Wilson, Probable inference, the law of succession, and statistical inference, Journal of
-    the American Statistical Association 22, 1927. Unlike mean ± standard error it stays between
-    0 and 1, and is not empty where all samples agree.
-
-    Args:
-        mean: The share, 0 to 1.
-        samples: Independent samples; may be a fraction, for those that vary as much.
-        quantile: Of the normal or of Student's distribution, above 0.
-    """
-    spread = quantile**2 / samples
-    centre = (mean + spread / 2) / (1 + spread)
-    half = math.sqrt(spread * mean * (1 - mean) + spread**2 / 4) / (1 + spread)
-    return max(0.0, min(centre - half, mean)), min(1.0, max(centre + half, mean))
-
-
-def _effective_samples(found: Crossed) -> float:
-    """Returns how many independent samples would have the same variance."""
-    spread = found.mean * (1 - found.mean)
-    # Values cannot tell more than all of them would if they were independent.
-    if spread <= found.variance * found.seeds * found.samples and found.variance > 0:
-        return spread / found.variance
-    # All seeds agree on all samples: as many as there are samples.
-    return float(found.samples if found.variance == 0 else found.seeds * found.samples)
 
 
 def checked(values: np.ndarray) -> np.ndarray:

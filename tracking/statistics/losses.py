@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from search_spaces.errors import StatisticsError
 from tracking.records.confirmations import Interval
 from tracking.statistics.crossed import check_level, checked, crossed
 from tracking.statistics.resamples import resample_counts
@@ -38,13 +39,14 @@ def loss_interval(
         seed: Their seed.
 
     Raises:
-        StatisticsError: If there are too few values, or values that are no numbers.
+        StatisticsError: If there are too few values, values that are no numbers, or equal ones
+            alone.
     """
     check_level(level)
     values = checked(values)
     found = crossed(values)
     if found.variance == 0:
-        return Interval(found.mean, found.mean, found.mean, level)
+        raise StatisticsError("all samples have the same loss, so its interval has no width")
     error = math.sqrt(found.variance)
     on_log = values.min() >= 0 or found.mean > _FAR * error
     per_sample = values.mean(axis=0)

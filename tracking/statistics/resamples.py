@@ -10,13 +10,16 @@ import numpy as np
 BLOCK = 1 << 24
 
 
-def resample_counts(samples: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Draws samples with replacement, as many as there are, again and again.
+def resample_counts(groups: np.ndarray | int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Draws groups of samples with replacement, as many as there are, again and again.
 
-    B. Efron, Bootstrap methods: another look at the jackknife, Annals of Statistics 7, 1979.
+    B. Efron, Bootstrap methods: another look at the jackknife, Annals of Statistics 7, 1979. Of
+    samples that depend on each other the groups are what is drawn: A. C. Davison and D. V. Hinkley,
+    Bootstrap methods and their application, 1997, ch. 3.8.
 
     Args:
-        samples: How many samples the part has, at least 1.
+        groups: Shape (samples,): the group of each sample, counted from 0; or how many samples
+            there are, at least 1, each a group.
         resamples: How many resamples, at least 1.
         seed: Seed of the draws; the same seed gives the same draws.
 
@@ -25,19 +28,21 @@ def resample_counts(samples: int, resamples: int, seed: int) -> Iterator[np.ndar
         sample was drawn.
     """
     generator = np.random.default_rng(seed)
-    rows = max(1, BLOCK // samples)
+    places, count, rows = _placed(groups)
     for start in range(0, resamples, rows):
-        counts = np.empty((min(rows, resamples - start), samples), np.float32)
+        counts = np.empty((min(rows, resamples - start), count), np.float32)
         for row in counts:
-            row[:] = np.bincount(generator.integers(0, samples, samples), minlength=samples)
-        yield counts
+            row[:] = np.bincount(generator.integers(0, count, count), minlength=count)
+        yield counts if places is None else counts[:, places]
 
 
-def counts_without_tenths(samples: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Leaves out a tenth of the samples, each tenth in turn, of one random order after another.
+def counts_without_tenths(
+    groups: np.ndarray | int, resamples: int, seed: int
+) -> Iterator[np.ndarray]:
+    """Leaves out a tenth of the groups, each tenth in turn, of one random order after another.
 
     Args:
-        samples: How many samples the part has, at least 10.
+        groups: As of `resample_counts`; at least 10.
         resamples: How many resamples, rounded up to tens.
         seed: Seed of the orders.
 
@@ -45,13 +50,21 @@ def counts_without_tenths(samples: int, resamples: int, seed: int) -> Iterator[n
         As `resample_counts` does: 0 for a sample that is left out, 1 for any other.
     """
     generator = np.random.default_rng([seed, 10])
-    orders = max(1, BLOCK // (10 * samples))
-    needed = -(-resamples // 10)
+    places, count, rows = _placed(groups)
+    orders, needed = max(1, rows // 10), -(-resamples // 10)
     for start in range(0, needed, orders):
-        counts = np.ones((min(orders, needed - start), 10, samples), np.float32)
+        counts = np.ones((min(orders, needed - start), 10, count), np.float32)
         for order in counts:
             for row, tenth in zip(
-                order, np.array_split(generator.permutation(samples), 10), strict=True
+                order, np.array_split(generator.permutation(count), 10), strict=True
             ):
                 row[tenth] = 0
-        yield counts.reshape(-1, samples)
+        flat = counts.reshape(-1, count)
+        yield flat if places is None else flat[:, places]
+
+
+def _placed(groups: np.ndarray | int) -> tuple[np.ndarray | None, int, int]:
+    """Returns the group of each sample, how many groups there are, and the rows of a block."""
+    if isinstance(groups, int):
+        return None, groups, max(1, BLOCK // groups)
+    return groups, int(groups.max()) + 1, max(1, BLOCK // len(groups))

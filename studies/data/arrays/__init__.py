@@ -3,6 +3,7 @@
 | module | holds |
 |---|---|
 | `checks` | checks of samples and their weights before training |
+| `copies` | copies of a sample |
 | `digests` | the same content gives the same digest on every machine |
 | `given` | samples before preprocessing, as a registered model takes them |
 | `images` | samples that are images |

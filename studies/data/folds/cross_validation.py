@@ -55,7 +55,7 @@ class CrossValidation(ABC):
             )
         splitter, strata = self._splitter(samples, labels, y_name)
         try:
-            found = splitter.split(np.zeros(samples), strata, self._groups())
+            found = splitter.split(np.zeros(samples), strata, self.groups_of(samples))
             return tuple((train, validation) for train, validation in found)
         except ValueError as error:
             raise DataError(f"{samples} samples can't be split by {self!r}: {error}") from None
@@ -66,7 +66,12 @@ class CrossValidation(ABC):
     ) -> tuple[Any, np.ndarray | None]:
         """Returns scikit-learn's splitter, and the classes that it gets."""
 
-    def _groups(self) -> np.ndarray | None:
+    def groups_of(self, samples: int) -> np.ndarray | None:
+        """Returns the group of each sample, counted from 0; None if there are no groups.
+
+        Raises:
+            DataError: If there are groups of another number of samples.
+        """
         return None
 
 
@@ -151,24 +156,19 @@ class Grouped(CrossValidation):
         """Returns the call that makes it."""
         return _call("grouped", f"<{len(self.groups)} samples>", self.folds, seed=self.seed)
 
-    def indices(
-        self, samples: int, labels: np.ndarray | None, y_name: str = "y"
-    ) -> tuple[Indices, ...]:
+    def groups_of(self, samples: int) -> np.ndarray | None:
         """See `CrossValidation`."""
         if len(self.groups) != samples:
             raise DataError(
                 f"groups holds {len(self.groups)} group(s) for {samples} samples. Pass one for "
                 "each sample that is not in the test part."
             )
-        found = len(set(self.groups.tolist()))
-        if found < self.folds:
+        found, places = np.unique(self.groups, return_inverse=True)
+        if len(found) < self.folds:
             raise DataError(
-                f"{found} group(s) can't be split into {self.folds} folds. Pass fewer folds."
+                f"{len(found)} group(s) can't be split into {self.folds} folds. Pass fewer folds."
             )
-        return super().indices(samples, labels, y_name)
-
-    def _groups(self) -> np.ndarray | None:
-        return self.groups
+        return places
 
     def _splitter(
         self, samples: int, labels: np.ndarray | None, y_name: str

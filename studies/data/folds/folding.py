@@ -99,6 +99,7 @@ def _pool(contents: Contents, options: Options, how: CrossValidation) -> _Pool:
     merged = _part(pool, indices["train"])
     if validation is not None:
         merged = joined(merged, _part(validation))
+    merged = replace(merged, groups=how.groups_of(len(merged))).grouped
     again = replace(named, x=merged.x, y=merged.y, sample_weight=merged.sample_weight)
     labels, strata = _labels(again, options)
     if labels is not None:
@@ -169,4 +170,5 @@ def _made(pool: _Pool, fold: int) -> Splits:
 
 def _rows(part: Part, chosen: np.ndarray) -> Part:
     weights = None if part.sample_weight is None else part.sample_weight[chosen]
-    return Part(rows_of(part.x, chosen), rows_of(part.y, chosen), weights, part.alone)
+    groups = None if part.groups is None else part.groups[chosen]
+    return Part(rows_of(part.x, chosen), rows_of(part.y, chosen), weights, part.alone, groups)

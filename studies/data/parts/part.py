@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from studies.data.arrays.copies import copies_in
 from studies.data.arrays.digests import array_digest, combined_digest
 from studies.data.structures import Arrays, length_of, map_arrays, named_arrays
 
@@ -24,12 +25,15 @@ class Part:
         sample_weight: how much each sample counts, of shape (n,) or, for each step of a sequence,
             (n, steps); None: all alike.
         alone: whether a training step gets samples without targets as they are; else in a tuple.
+        groups: the group of each sample, whole numbers of shape (n,), where samples are not
+            independent: those of a patient, copies. None: all are independent, or not known.
     """
 
     x: Arrays
     y: Arrays
     sample_weight: np.ndarray | None = None
     alone: bool = False
+    groups: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Sorts the arrays of a dict, and makes all of them read-only."""
@@ -48,7 +52,7 @@ class Part:
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickles by the constructor: numpy alone would unpickle writable arrays."""
-        return Part, (self.x, self.y, self.sample_weight, self.alone)
+        return Part, (self.x, self.y, self.sample_weight, self.alone, self.groups)
 
     @property
     def has_targets(self) -> bool:
@@ -60,11 +64,17 @@ class Part:
         """The samples in memory: all."""
         return self
 
+    @property
+    def grouped(self) -> Part:
+        """The part with its groups: copies of a sample are one, unless its groups are known."""
+        return self if self.groups is not None else replace(self, groups=copies_in(self._arrays()))
+
     def first(self, count: int) -> Part:
         """Returns a part of its first samples, of all if there are fewer."""
         given = self._given().items()
         first = {name: map_arrays(lambda a: a[:count], arrays) for name, arrays in given}
-        return Part(**first, alone=self.alone)
+        groups = None if self.groups is None else self.groups[:count]
+        return Part(**first, alone=self.alone, groups=groups)
 
     @property
     def digest(self) -> str:

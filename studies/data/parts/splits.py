@@ -108,7 +108,7 @@ def seal(
     preprocessing: str | None = None,
     given: Given | None = None,
 ) -> Splits:
-    """Makes splits of ready parts: computes the digests, and seals the test part.
+    """Makes splits of ready parts: computes digests, finds copies, and seals the test part.
 
     Raises DataError for an array that has no digest.
     """
@@ -117,11 +117,11 @@ def seal(
         digests["test"] = test.digest
     return Splits(
         train=train,
-        validation=validation,
+        validation=validation.grouped,
         digests=MappingProxyType(digests),
         digest=combined_digest(digests),
         classes=classes,
         preprocessing=preprocessing,
-        _test=test,
+        _test=None if test is None else test.grouped,
         given=given or Given(),
     )

@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from studies.error_texts import describe
+from studies.libraries.keras_metrics import compiled_metrics, is_accuracy
 from studies.training.models import scalars
+from tracking.scores.sample_scores import SampleScores
+from tracking.statistics.resamples import resample_counts
+from tracking.statistics.shares import independent_samples, share_bounds
 
 if TYPE_CHECKING:
     import keras
@@ -33,8 +37,13 @@ def intervals(
     sample_weight: Any,
     scores: Mapping[str, float],
     batch_size: int | None = None,
+    groups: np.ndarray | None = None,
 ) -> tuple[dict[str, tuple[float, float]], str]:
     """Returns 95 % intervals of a model's loss and metrics, by bootstrap percentiles.
+
+    Those of accuracies are Clopper's and Pearson's, for as many independent samples as vary like
+    the resamples: percentiles have no width where all samples agree. Any other metric that has the
+    same value on all resamples has no interval.
 
     Args:
         model: Compiled, and evaluated before.
@@ -46,6 +55,7 @@ def intervals(
         batch_size: Samples of a batch of `model.evaluate`; None if they are not known. It averages
             the losses of several outputs over batches, the last one smaller; their intervals are
             of means over samples.
+        groups: The group of each sample, where groups are what is drawn; see `Part.groups`.
 
     Returns:
         Bounds by metric; and why some, or all, have none.
@@ -99,18 +109,48 @@ def intervals(
             alike += [n for n in alike_in(batched) if n in losses and n not in alike]
         if not alike:
             return {}, "they can't be computed from predictions"
-        random = np.random.default_rng(_SEED)
-        drawn = (random.integers(0, samples, samples) for _ in range(RESAMPLES))
-        found = [[logs[name] for name in alike] for logs in map(scores_of, drawn)]
+        places = samples if groups is None else np.unique(groups, return_inverse=True)[1]
+        drawn = (
+            np.repeat(every, row.astype(int))
+            for counts in resample_counts(places, RESAMPLES, _SEED)
+            for row in counts
+        )
+        found = np.array([[logs[name] for name in alike] for logs in map(scores_of, drawn)])
     except Exception as error:
         # A model's own loss or metrics may need its samples.
         return {}, f"they can't be computed from predictions: {describe(error)}"
     finally:
         model.reset_metrics()
-    bounds = np.nanquantile(np.array(found), _QUANTILES, axis=0).T.tolist()
-    lacking = [name for name in scores if name not in alike]
-    why = f"{', '.join(lacking)} can't be computed from predictions alone" if lacking else ""
-    return dict(zip(alike, map(tuple, bounds), strict=True)), why
+    bounds: dict[str, tuple[float, float]] = {}
+    compiled = compiled_metrics(model, y, predicted)
+    for name, values in zip(alike, found.T, strict=True):
+        low, high = np.nanquantile(values, _QUANTILES).tolist()
+        metric = compiled.get(name)
+        if metric is not None and is_accuracy(metric.metric):
+            weights = sample_weight if metric.weighted and np.ndim(sample_weight) == 1 else None
+            # Only their number, weights and groups count.
+            hits = SampleScores(name, "mean", np.zeros(samples), 0, weights, groups=groups)
+            low, high = _share_bounds(scores[name], values, hits)
+        if low < high:
+            bounds[name] = low, high
+    return bounds, _why_not(scores, alike, bounds)
+
+
+def _share_bounds(value: float, resampled: np.ndarray, hits: SampleScores) -> tuple[float, float]:
+    variance = np.nanvar(resampled, ddof=1)
+    worth = independent_samples(np.array(value), variance, hits.fewest, hits.most)
+    return share_bounds(value, value, worth)
+
+
+def _why_not(
+    scores: Mapping[str, float], alike: list[str], bounds: Mapping[str, tuple[float, float]]
+) -> str:
+    """Returns why some metrics have no interval, or an empty text."""
+    lacking = ", ".join(name for name in scores if name not in alike)
+    constant = ", ".join(name for name in alike if name not in bounds)
+    why = [f"{lacking} can't be computed from predictions alone"] if lacking else []
+    why += [f"{constant} is the same on all resamples"] if constant else []
+    return "; ".join(why)
 
 
 def _of_logits(made: Any) -> Any:

@@ -65,8 +65,9 @@ def evaluate_test_part(model: keras.Model, splits: AnySplits, batch_size: int) -
     try:
         y, predicted, sample_weight = _predicted(model, tested, batch_size)
         samples = len(_first(predicted))
-        size = None if isinstance(tested, StreamedSplits) else batch_size
-        found, note = intervals(model, y, predicted, sample_weight, scores, size)
+        streamed = isinstance(tested, StreamedSplits)
+        size, groups = (None, None) if streamed else (batch_size, tested.validation.groups)
+        found, note = intervals(model, y, predicted, sample_weight, scores, size, groups)
     except Exception as error:
         # A model's own steps may predict nothing, or something else.
         note = f"its predictions can't be compared with targets: {describe(error)}"

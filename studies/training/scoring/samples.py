@@ -82,6 +82,7 @@ def sample_scores(
         joined,
         scorer.constant(),
         scorer.settings,
+        groups=None if isinstance(splits, StreamedSplits) else splits.validation.groups,
     )
     if recorded is not None:
         _check(scores, recorded)

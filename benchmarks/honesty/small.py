@@ -1,0 +1,205 @@
+"""Part e: few samples, values near 1, groups, weights and AUC, each against an exact interval.
+
+All trials of a study are equally good, so that the best one is chosen by luck alone. A model scores
+a sample by its skill, what all models make of the sample (0.7 of the variance), what its
+configuration makes of it, and what its seed does (0.15 each); it is right where the sum is above 0.
+Samples of a group share as much of each of the three as gives the setting's correlation of being
+right. Nothing here shares code with the statistics that it judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+import scipy.stats
+from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri
+
+from tracking.records.confirmations import Interval
+from tracking.scores import SampleScores
+from tracking.statistics.corrected import confirmed_value, corrected
+
+SHARED, OF_CONFIGURATION, OF_SEED = 0.7, 0.15, 0.15
+SEEDS = 5
+_THRESHOLDS = 200
+# Areas under curves take twenty times as long.
+_RESAMPLES = {"accuracy": 1000, "weighted": 1000, "auc": 300}
+_CLASS_WEIGHT, _RARE = 5.0, 0.2
+
+
+@dataclass(frozen=True)
+class SmallSetting:
+    """What a small study is like.
+
+    Attributes:
+        kind: The objective: an accuracy, one with class weights (a fifth of the samples counts five
+            times), or the area under a ROC curve.
+        truth: Its true value, of every trial.
+        samples: Validation samples, and test samples.
+        trials: Trials of the study.
+        groups: Groups of samples, all of one size; 0: samples are independent.
+        within: Correlation of being right of two samples of a group.
+        positives: Share of positive samples, of an AUC.
+    """
+
+    kind: Literal["accuracy", "weighted", "auc"]
+    truth: float
+    samples: int
+    trials: int = 20
+    groups: int = 0
+    within: float = 0.0
+    positives: float = 0.5
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        grouped = f", {self.groups} groups at {self.within:g}" if self.groups else ""
+        rare = f", {self.positives:.0%} positive" if self.kind == "auc" else ""
+        return f"{self.kind} {self.truth:g}, {self.samples} x {self.trials}{grouped}{rare}"
+
+
+def _settings() -> Iterable[SmallSetting]:
+    for trials in (8, 20):
+        for samples in (20, 36, 69, 114, 300):
+            for truth in (0.95, 0.98, 0.99):
+                yield SmallSetting("accuracy", truth, samples, trials)
+    for truth in (0.8, 0.9, 0.95):
+        for within in (0.0, 0.05, 0.2, 0.5):
+            yield SmallSetting("accuracy", truth, 300, groups=12, within=within)
+    for samples in (36, 114, 300):
+        for truth in (0.9, 0.95, 0.99):
+            yield SmallSetting("weighted", truth, samples)
+    for samples, positives in ((60, 0.5), (120, 0.5), (300, 0.5), (300, 0.1)):
+        for truth in (0.8, 0.9, 0.95):
+            yield SmallSetting("auc", truth, samples, positives=positives)
+
+
+SMALL_SETTINGS = tuple(_settings())
+
+
+def small_studies(setting: SmallSetting, studies: int, first: int = 0) -> dict[str, Any]:
+    """Plays studies; returns how many intervals hold, and how wide they are.
+
+    Args:
+        setting: The setting.
+        studies: How many.
+        first: The number of the first; each has its own samples.
+
+    Returns:
+        "setting", "studies"; by "corrected" and "confirmed": "held", how many intervals hold;
+        "width", their mean width divided by that of an exact interval of one model that nobody
+        chose; "narrowest", the least width; "outside", how many reach beyond 0 or 1.
+    """
+    found: dict[str, list[Interval]] = {"corrected": [], "confirmed": []}
+    exact: list[float] = []
+    for number in range(first, first + studies):
+        random = np.random.default_rng([number, SMALL_SETTINGS.index(setting), 5])
+        part = _Part(setting, random)
+        scores = {trial: [part.scores(part.trained(1)[0])] for trial in range(setting.trials)}
+        found["corrected"].append(
+            corrected(scores, "max", resamples=_RESAMPLES[setting.kind], seed=number).estimate
+        )
+        test = _Part(setting, random)
+        trainings = test.trained(SEEDS)
+        again = [test.scores(each) for each in trainings]
+        found["confirmed"].append(confirmed_value(again, "max")[0])
+        low, high = test.exact(trainings[0])
+        exact.append(high - low)
+    figures: dict[str, Any] = {"setting": setting.name, "studies": studies}
+    for name, intervals in found.items():
+        widths = [each.high - each.low for each in intervals]
+        figures[name] = {
+            "held": sum(each.low <= setting.truth <= each.high for each in intervals),
+            "width": float(np.mean(widths) / np.mean(exact)),
+            "narrowest": min(widths),
+            "outside": sum(each.low < 0 or each.high > 1 for each in intervals),
+        }
+    return figures
+
+
+class _Part:
+    """The samples of a part, and what models make of them."""
+
+    def __init__(self, setting: SmallSetting, random: np.random.Generator) -> None:
+        self._setting, self._random = setting, random
+        samples = setting.samples
+        self._groups = np.arange(samples) * setting.groups // samples if setting.groups else None
+        self._alike = _latent(setting.truth, setting.within)
+        self._shared = self._drawn()
+        self._positive = np.arange(samples) < round(setting.positives * samples)
+        rare = np.arange(samples) < round(_RARE * samples)
+        self._weights = np.where(rare, _CLASS_WEIGHT, 1.0) if setting.kind == "weighted" else None
+
+    def _drawn(self) -> np.ndarray:
+        """Returns a normal number for each sample, alike within groups."""
+        own = self._random.standard_normal(self._setting.samples)
+        if self._groups is None:
+            return own
+        of_groups = self._random.standard_normal(self._setting.groups)[self._groups]
+        return np.asarray(np.sqrt(self._alike) * of_groups + np.sqrt(1 - self._alike) * own)
+
+    def trained(self, seeds: int) -> np.ndarray:
+        """Returns the score of each sample by one configuration, of shape (seeds, samples)."""
+        common = np.sqrt(SHARED) * self._shared + np.sqrt(OF_CONFIGURATION) * self._drawn()
+        scores = np.stack([common + np.sqrt(OF_SEED) * self._drawn() for _ in range(seeds)])
+        if self._setting.kind == "auc":
+            scores += np.sqrt(2) * ndtri(self._setting.truth) * self._positive
+            return scores
+        return np.asarray(scores + ndtri(self._setting.truth))
+
+    def scores(self, made: np.ndarray) -> SampleScores:
+        """Returns the scores of one model as a study records them."""
+        if self._setting.kind != "auc":
+            return SampleScores(
+                "val_accuracy", "mean", made > 0, 1, self._weights, groups=self._groups
+            )
+        # Probabilities in the bins of Keras's metric.
+        above = np.ceil(ndtr(made / 2) * (_THRESHOLDS - 1)).astype(np.int64)
+        codes = (2 * above + self._positive)[:, None]
+        curve = {"curve": "ROC", "summation": "interpolation", "labels": False}
+        settings = {**curve, "thresholds": _THRESHOLDS, "label_weights": None}
+        return SampleScores("val_auc", "auc", codes, 1, settings=settings)
+
+    def exact(self, made: np.ndarray) -> tuple[float, float]:
+        """Returns an interval of one model: by Clopper and Pearson, or by DeLong.
+
+        Of groups and weights it knows how many independent samples they are worth.
+        """
+        if self._setting.kind == "auc":
+            return _delong(made[self._positive], made[~self._positive])
+        weights = np.ones(len(made)) if self._weights is None else self._weights
+        size = len(made) / self._setting.groups if self._setting.groups else 1
+        worth = weights.sum() ** 2 / (weights**2).sum() / (1 + (size - 1) * self._setting.within)
+        right = worth * float(np.average(made > 0, weights=weights))
+        low = scipy.stats.beta.ppf(0.025, right, worth - right + 1) if right > 0 else 0.0
+        high = scipy.stats.beta.ppf(0.975, right + 1, worth - right) if right < worth else 1.0
+        return float(low), float(high)
+
+
+def _delong(positive: np.ndarray, negative: np.ndarray) -> tuple[float, float]:
+    """Returns the interval of E. DeLong and others, Biometrics 44, 1988, cut at 0 and 1."""
+    above = positive[:, None] > negative[None, :]
+    variance = above.mean(axis=1).var(ddof=1) / len(positive)
+    variance += above.mean(axis=0).var(ddof=1) / len(negative)
+    half = 1.959964 * np.sqrt(variance)
+    return max(0.0, float(above.mean() - half)), min(1.0, float(above.mean() + half))
+
+
+@cache
+def _latent(share: float, within: float) -> float:
+    """Returns the correlation of two normal numbers whose signs correlate by `within`."""
+    if not within:
+        return 0.0
+    cut = ndtri(share)
+
+    def difference(correlation: float) -> float:
+        both = scipy.stats.multivariate_normal.cdf(
+            [cut, cut], cov=[[1, correlation], [correlation, 1]]
+        )
+        return float(both - share**2 - within * share * (1 - share))
+
+    return float(brentq(difference, 0, 0.9999))

@@ -1,0 +1,107 @@
+"""Copies of a sample: told by 64 bits made of all its bytes.
+
+Among a million samples, two different ones share these with a probability of 1 in 30 million.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+
+import numpy as np
+
+from studies.data.arrays.large import blocks
+from studies.data.arrays.texts import is_text
+
+_MASK = 2**64 - 1
+_ODD = 0x9E3779B97F4A7C15
+# Of so many samples the values of a column are counted.
+_COUNTED = 1000
+
+
+def copies_in(arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """Returns groups of samples that are copies of each other; None if there are no copies.
+
+    A table of few columns repeats by chance: two patients of the same age and sex are two. If at
+    least one pair of equal rows were to be expected of columns that are independent of each other,
+    repeated samples are no copies.
+
+    Args:
+        arrays: Inputs and targets by name, of shape (samples, ...).
+
+    Returns:
+        Shape (samples,): whole numbers, equal for copies.
+    """
+    kinds, groups = np.unique(marks(arrays), return_inverse=True)
+    if len(kinds) == len(groups) or _repeats_by_chance(arrays, len(groups)):
+        return None
+    return groups.astype(np.min_scalar_type(len(kinds)))
+
+
+def _repeats_by_chance(arrays: Mapping[str, np.ndarray], samples: int) -> bool:
+    if any(is_text(array) for array in arrays.values()):
+        # Whole texts.
+        return False
+    expected = samples * (samples - 1) / 2
+    for array in arrays.values():
+        for column in np.asarray(array[:_COUNTED]).reshape(min(samples, _COUNTED), -1).T:
+            shares = np.unique(column, return_counts=True)[1] / len(column)
+            expected *= float((shares**2).sum())
+            if expected < 1:
+                return False
+    return True
+
+
+def marks(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Returns 64 bits for each sample, the same for the same samples.
+
+    Args:
+        arrays: The inputs by name; samples that differ in one of them differ.
+    """
+    total: np.ndarray | None = None
+    for place, array in enumerate(arrays.values(), start=1):
+        own = _of_texts(array) if is_text(array) else _of_numbers(array)
+        mixed = _mixed(own + np.uint64(place * _ODD & _MASK))
+        total = mixed if total is None else total + mixed
+    assert total is not None, "data has inputs"
+    return total
+
+
+def _of_numbers(array: np.ndarray) -> np.ndarray:
+    found = np.empty(len(array), np.uint64)
+    for start, end in blocks(array):
+        rows = np.ascontiguousarray(array[start:end]).reshape(end - start, -1)
+        flat = rows.view(np.uint8)
+        missing = -flat.shape[1] % 8
+        if missing:
+            flat = np.pad(flat, ((0, 0), (0, missing)))
+        words = flat.view(np.uint64)
+        places = np.arange(1, words.shape[1] + 1, dtype=np.uint64) * np.uint64(_ODD)
+        found[start:end] = _mixed(words + places).sum(axis=1, dtype=np.uint64)
+    return found
+
+
+def _of_texts(array: np.ndarray) -> np.ndarray:
+    columns = array.reshape(len(array), -1)
+    total = np.zeros(len(array), np.uint64)
+    for place, column in enumerate(columns.T, start=1):
+        hashes = np.fromiter(map(_of_text, column.tolist()), np.uint64)
+        total += _mixed(hashes + np.uint64(place * _ODD & _MASK))
+    return total
+
+
+def _of_text(text: object) -> int:
+    return int.from_bytes(blake2b(str(text).encode(), digest_size=8).digest())
+
+
+def _mixed(words: np.ndarray) -> np.ndarray:
+    """Returns 64 bits that all depend on all bits given: the end of SplitMix64.
+
+    https://doi.org/10.1145/2714064.2660195
+    """
+    mixed: np.ndarray = words ^ (words >> np.uint64(30))
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(27)
+    mixed *= np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return mixed
