@@ -97,7 +97,7 @@ def small_studies(setting: SmallSetting, studies: int, first: int = 0) -> dict[s
     found: dict[str, list[Interval]] = {"corrected": [], "confirmed": []}
     exact: list[float] = []
     for number in range(first, first + studies):
-        random = np.random.default_rng([number, SMALL_SETTINGS.index(setting), 5])
+        random = np.random.default_rng([number, setting.samples, setting.trials, 5])
         part = _Part(setting, random)
         scores = {trial: [part.scores(part.trained(1)[0])] for trial in range(setting.trials)}
         found["corrected"].append(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.honesty.settings import SETTINGS
+from benchmarks.honesty.small import SmallSetting, small_studies
 from benchmarks.honesty.synthetic import coverage, null_studies
 from benchmarks.honesty.world import World
 
@@ -33,6 +34,23 @@ def test_intervals_hold_and_corrected_values_are_not_too_good(setting, studies) 
     assert found["held"]["new seeds, same data"] < fewest
     assert found["bias"]["reported, Wilson"] > 1
     assert abs(found["bias"]["corrected"]) < found["bias"]["reported, Wilson"] / 2
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        SmallSetting("accuracy", 0.98, 36),
+        SmallSetting("accuracy", 0.9, 300, groups=12, within=0.2),
+        SmallSetting("weighted", 0.95, 114),
+    ],
+    ids=lambda setting: setting.name,
+)
+def test_intervals_hold_near_1_and_in_groups(setting: SmallSetting) -> None:
+    found = small_studies(setting, SHORT)["corrected"]
+    assert found["held"] >= 0.95 * SHORT - 3 * (0.95 * 0.05 * SHORT) ** 0.5
+    assert found["width"] <= 1.6
+    assert found["narrowest"] > 0
+    assert found["outside"] == 0
 
 
 def test_tuning_does_not_pay_where_no_setting_matters() -> None:

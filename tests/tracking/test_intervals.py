@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.stats
 
 from search_spaces.errors import StatisticsError
 from tracking.records.confirmations import Interval
-from tracking.statistics.crossed import crossed, crossed_interval, wilson
+from tracking.scores import SampleScores
+from tracking.statistics.corrected import confirmed_value
+from tracking.statistics.crossed import crossed
 from tracking.statistics.gain import gain
 from tracking.statistics.losses import heavy_tails, loss_interval
 from tracking.statistics.readings import level_of_reading
+from tracking.statistics.shares import share_bounds
 
 
-# R. G. Newcombe, Two-sided confidence intervals for the single proportion, 1998, table I, method 3.
-@pytest.mark.parametrize(
-    ("hits", "samples", "low", "high"),
-    [
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-    ],
-)
-def test_wilson_is_that_of_a_published_table(
-    hits: int, samples: int, low: float, high: float
-) -> None:
-    assert wilson(hits / samples, samples, 1.959964) == pytest.approx((low, high), abs=5e-5)
+# C. J. Clopper and E. S. Pearson's limits, as SciPy's test has them.
+@pytest.mark.parametrize(("hits", "samples"), [(81, 263), (15, 148), (0, 20), (29, 29)])
+def test_bounds_of_a_share_are_exact(hits: int, samples: int) -> None:
+    exact = scipy.stats.binomtest(hits, samples).proportion_ci(0.9)
+    share = hits / samples
+    assert share_bounds(share, share, samples, level=0.9) == pytest.approx((exact.low, exact.high))
+    better = share_bounds(share * 0.9, share, samples, level=0.9)
+    assert better[0] < exact.low * 0.95 + 1e-12
+    assert better[1] == pytest.approx(exact.high)
+
+
+def on_test(values: np.ndarray, level: float = 0.95, **fields: Any) -> Interval:
+    scores = [SampleScores("accuracy", "mean", row, 1, **fields) for row in values]
+    return confirmed_value(scores, "max", level=level)[0]
 
 
 def test_the_variance_is_welch_s_of_the_means_of_seeds_and_samples() -> None:
@@ -46,37 +51,71 @@ def test_an_interval_of_accuracies_by_hand() -> None:
     mean = values.mean()
     welch = scipy.stats.ttest_ind(values.mean(axis=1), values.mean(axis=0), equal_var=False)
     variance = scipy.stats.sem(values.mean(axis=1)) ** 2 + scipy.stats.sem(values.mean(axis=0)) ** 2
-    q = scipy.stats.t.ppf(0.995, welch.df)
-    # Wilson's bounds are the shares p with (mean - p)² = q² p (1 - p) / n.
-    n = mean * (1 - mean) / variance
-    low, high = sorted(np.roots([1 + q**2 / n, -2 * mean - q**2 / n, mean**2]))
-    found = crossed_interval(values, level=0.99, accuracy=True)
+    # Korn and Graubard: of as many samples as have that variance, by Student's distribution.
+    shrunk = (scipy.stats.norm.ppf(0.995) / scipy.stats.t.ppf(0.995, welch.df)) ** 2
+    n = min(mean * (1 - mean) / variance, 1000) * shrunk
+    low = scipy.stats.beta.ppf(0.005, n * mean, n - n * mean + 1)
+    high = scipy.stats.beta.ppf(0.995, n * mean + 1, n - n * mean)
+    found = on_test(values, level=0.99)
     assert (found.value, found.low, found.high) == pytest.approx((mean, low, high))
     assert found.level == 0.99
 
 
-def test_seeds_that_agree_count_once() -> None:
-    once = (np.arange(100) < 95).astype(float)
-    found = crossed_interval(np.tile(once, (5, 1)), accuracy=True)
-    # n - 1 for n, as in the variance of a sample.
-    low, high = wilson(0.95, 99, scipy.stats.t.ppf(0.975, 99))
-    assert (found.low, found.high) == pytest.approx((low, high))
-
-
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_all_right_or_all_wrong_is_no_certainty(value: float) -> None:
-    found = crossed_interval(np.full((5, 50), value), accuracy=True)
+    found = on_test(np.full((5, 50), value))
     assert found.value == value
-    assert 0.05 < found.high - found.low < 0.1
+    assert 0.06 < found.high - found.low < 0.1
     assert 0 <= found.low <= value <= found.high <= 1
+    wider = on_test(np.full((5, 50), value), groups=np.arange(50) // 5)
+    assert wider.high - wider.low > 0.25
 
 
 def test_samples_that_cancel_out_are_no_certainty() -> None:
     # Each sample is wrong under exactly one of two seeds: neither part varies.
     values = np.zeros((2, 40))
     values[0, :20] = values[1, 20:] = 1
-    found = crossed_interval(values, accuracy=True)
+    found = on_test(values)
     assert 0.2 < found.high - found.low < 0.4
+
+
+def test_groups_that_agree_within_count_once() -> None:
+    once = np.random.default_rng(2).random((5, 40)) < 0.8
+    marked = on_test(np.repeat(once, 6, axis=1), groups=np.repeat(np.arange(40), 6))
+    alone = on_test(once)
+    assert (marked.low, marked.high) == pytest.approx((alone.low, alone.high))
+
+
+@pytest.mark.parametrize("kind", ["f_beta", "r2", "auc"])
+def test_no_interval_reaches_beyond_the_range_of_its_metric(kind: Any) -> None:
+    rng = np.random.default_rng(3)
+    positive = np.arange(60) < 30
+    if kind == "auc":
+        curve = {"curve": "ROC", "summation": "interpolation", "labels": False}
+        settings: dict[str, Any] = {**curve, "thresholds": 50, "label_weights": None}
+        made = rng.integers(0, 26, (5, 60)) + 25 * positive
+        scores = [
+            SampleScores(kind, kind, (2 * m + positive)[:, None], 1, settings=settings)
+            for m in made
+        ]
+    elif kind == "f_beta":
+        settings = {"beta": 1.0, "average": None, "index": 0, "epsilon": 1e-7}
+        scores = []
+        for _ in range(5):
+            right = rng.random(60) < 0.97
+            counted = np.stack([positive & right, ~positive & ~right, positive & ~right], axis=1)
+            scores.append(SampleScores(kind, kind, counted[:, :, None], 1, settings=settings))
+    else:
+        target = rng.normal(size=60)
+        settings = {"aggregation": "uniform_average"}
+        scores = []
+        for _ in range(5):
+            errors = (rng.normal(0, 0.02, 60)) ** 2
+            stacked = np.stack([target, target**2, errors], axis=1)[:, :, None]
+            scores.append(SampleScores(kind, kind, stacked, 1, settings=settings))
+    found, _ = confirmed_value(scores, "max")
+    assert found.low < np.mean([each.value for each in scores]) < 1
+    assert found.low < found.value <= found.high <= 1
 
 
 def test_a_gain_over_one_set_of_differences_is_the_paired_t_test() -> None:
@@ -89,9 +128,14 @@ def test_a_gain_over_one_set_of_differences_is_the_paired_t_test() -> None:
     assert (turned.low, turned.high) == pytest.approx((-expected.high, -expected.low))
 
 
-def test_no_difference_is_no_gain() -> None:
+def test_no_difference_is_a_gain_of_0_with_a_width_or_none() -> None:
     same = np.ones((5, 20))
-    assert gain(same, same, "max") == Interval(0, 0, 0)
+    found = gain(same, same, "max", hits=20)
+    # Bonett and Price: one sample more for each side.
+    half = scipy.stats.t.ppf(0.975, 21) * np.sqrt(2 / 21 / 22)
+    assert (found.value, found.low, found.high) == pytest.approx((0, -half, half))
+    with pytest.raises(StatisticsError, match="the same on all samples"):
+        gain(same, same, "max")
 
 
 def test_levels_of_readings() -> None:
@@ -128,7 +172,8 @@ def test_losses_may_be_negative_or_all_alike() -> None:
     similar = -np.random.default_rng(0).random((5, 100))
     found = loss_interval(similar)
     assert found.low < similar.mean() < found.high < 0
-    assert loss_interval(np.zeros((5, 100))) == Interval(0, 0, 0)
+    with pytest.raises(StatisticsError, match="the same loss, so its interval has no width"):
+        loss_interval(np.zeros((5, 100)))
 
 
 def test_heavy_tails_are_seen() -> None:
@@ -144,12 +189,11 @@ def test_heavy_tails_are_seen() -> None:
         (np.ones((1, 50)), "at least 2 seeds"),
         (np.ones(50), "at least 2 seeds"),
         (np.array([[1, np.nan], [1, 1]]), "NaN"),
-        (np.array([[2, 0], [1, 1]]), "between 0 and 1"),
     ],
 )
 def test_unfit_scores_say_why(values: np.ndarray, why: str) -> None:
     with pytest.raises(StatisticsError, match=why):
-        crossed_interval(values, accuracy=True)
+        loss_interval(values)
 
 
 def test_a_gain_is_of_the_same_samples_and_a_level_is_a_share() -> None:

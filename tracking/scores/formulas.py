@@ -71,6 +71,8 @@ def r2(sums: np.ndarray, totals: np.ndarray, settings: Settings) -> np.ndarray:
 def auc(codes: np.ndarray, drawn: np.ndarray, settings: Settings) -> np.ndarray:
     """Returns `AUC`, from predictions in the bins between its thresholds.
 
+    NaN for a ROC curve of one class alone.
+
     Args:
         codes: Shape (n, predictions): of each prediction, twice the number of thresholds below it,
             and one more if it should be positive.
@@ -89,6 +91,10 @@ def auc(codes: np.ndarray, drawn: np.ndarray, settings: Settings) -> np.ndarray:
         counted = np.bincount(places, weights.ravel(), minlength=bins * len(drawn))
         negative, positive = counted.reshape(len(drawn), -1, 2).transpose(2, 0, 1)
         found[:, column] = _areas(positive, negative, settings)
+        if settings["curve"] == "ROC":
+            # Keras says 0 where a class is missing.
+            both = positive.any(axis=1) & negative.any(axis=1)
+            found[~both, column] = np.nan
     if settings["label_weights"] is None:
         return np.asarray(found.mean(axis=1))
     return np.asarray(np.average(found, axis=1, weights=settings["label_weights"]))

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-# Numbers in a block of float32: 64 MiB.
-BLOCK = 1 << 24
+# Numbers in a block: 16 MiB of float32, twice as much while samples are drawn.
+BLOCK = 1 << 22
 
 
 def resample_counts(groups: np.ndarray | int, resamples: int, seed: int) -> Iterator[np.ndarray]:
@@ -30,9 +30,10 @@ def resample_counts(groups: np.ndarray | int, resamples: int, seed: int) -> Iter
     generator = np.random.default_rng(seed)
     places, count, rows = _placed(groups)
     for start in range(0, resamples, rows):
-        counts = np.empty((min(rows, resamples - start), count), np.float32)
-        for row in counts:
-            row[:] = np.bincount(generator.integers(0, count, count), minlength=count)
+        drawn = generator.integers(0, count, (min(rows, resamples - start), count))
+        drawn += count * np.arange(len(drawn))[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
+        counts = counts.astype(np.float32)
         yield counts if places is None else counts[:, places]
 
 
