@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import beta
+from scipy.stats import norm as normal
 from scipy.stats import t as student
 from user_commands import KERASTUDY, as_json, environment, kerastudy_here
 
@@ -214,15 +216,18 @@ def test_the_verdict_is_that_of_models_trained_by_plain_keras(
     assert list(found.winner_on_test) == pytest.approx(winner.mean(1))
     assert list(found.default_on_test) == pytest.approx(default.mean(1))
     mean, variance, quantile = interval_of(winner, 0.95)
-    samples = mean * (1 - mean) / variance
-    # Wilson's bounds solve (share - mean)² = quantile² · share · (1 - share) / samples.
-    bounds = np.roots([1 + quantile**2 / samples, -2 * mean - quantile**2 / samples, mean**2])
-    assert (found.confirmed.low, found.confirmed.high) == pytest.approx(sorted(bounds))
+    # As many samples as have that variance, fewer by the few degrees of freedom; Clopper, Pearson.
+    samples = mean * (1 - mean) / variance * (normal.ppf(0.975) / quantile) ** 2
+    hits = samples * mean
+    bounds = beta.ppf(0.025, hits, samples - hits + 1), beta.ppf(0.975, hits + 1, samples - hits)
+    assert (found.confirmed.low, found.confirmed.high) == pytest.approx(bounds)
     assert found.confirmed.value == pytest.approx(mean)
-    mean, variance, quantile = interval_of(winner - default, 0.95)
+    # A sample more that only the winner has right, and one that only the default has.
+    more = np.concatenate([winner - default, np.tile([1, -1], (len(winner), 1))], axis=1)
+    mean, variance, quantile = interval_of(more, 0.95)
     half = quantile * math.sqrt(variance)
     assert (found.gain.value, found.gain.low, found.gain.high) == pytest.approx(
-        (mean, mean - half, mean + half)
+        ((winner - default).mean(), mean - half, mean + half)
     )
     assert (found.test_samples, found.readings) == (100, 1)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from search_spaces.errors import NoTestPartError
@@ -55,7 +56,8 @@ def test_metrics_and_their_intervals() -> None:
 
     made = model.predict(X[TEST], verbose=0)[:, 0].astype(float)
     right = (made > 0.5) == Y[TEST]
-    assert found.intervals["accuracy"] == pytest.approx(resampled(lambda i: right[i].mean()))
+    exact = binomtest(int(right.sum()), 100).proportion_ci(0.95, method="exact")
+    assert found.intervals["accuracy"] == pytest.approx((exact.low, exact.high))
     loss = -np.log(np.where(Y[TEST], made, 1 - made))
     regularization = by_hand["loss"] - loss.mean()
     assert regularization > 0.01
@@ -64,6 +66,26 @@ def test_metrics_and_their_intervals() -> None:
     )
     of_auc = resampled(lambda i: roc_auc_score(Y[TEST][i], made[i]))
     assert found.intervals["auc"] == pytest.approx(of_auc, abs=2e-3)
+
+
+def test_a_model_without_an_error_is_no_certainty() -> None:
+    import keras
+
+    inputs = keras.Input((4,))
+    outputs = keras.layers.Dense(1, "sigmoid", kernel_initializer="zeros")(inputs)
+    model = keras.Model(inputs, outputs)
+    recall = keras.metrics.Recall()
+    model.compile("sgd", "binary_crossentropy", metrics=["accuracy", recall])
+    model.set_weights([np.array([[90.0], [0], [0], [0]]), np.zeros(1)])
+    y = (X[:, 0] > 0).astype("int64")
+    tested = evaluate_test_part(model, datasets.arrays(X, y, test=(X[TEST], y[TEST])).load(), 32)
+    assert tested.scores["accuracy"] == tested.scores["recall"] == 1
+    assert tested.intervals["accuracy"] == pytest.approx((0.025 ** (1 / 100), 1))
+    assert "recall" not in tested.intervals
+    assert tested.note == "recall is the same on all resamples"
+    copies = np.repeat(X[TEST][:20], 5, axis=0), np.repeat(y[TEST][:20], 5)
+    tested = evaluate_test_part(model, datasets.arrays(X, y, test=copies).load(), 32)
+    assert tested.intervals["accuracy"] == pytest.approx((0.025 ** (1 / 20), 1))
 
 
 def test_sample_weights_count_as_in_keras() -> None:
