@@ -179,3 +179,25 @@ def test_how_to_split_is_said_as_it_is_called() -> None:
         "splits.forward(4, gap=7)",
     ]
     assert repr(check_cross_validation(5)) == "5"
+
+
+def test_samples_of_folds_keep_their_groups() -> None:
+    found = folded(ks.splits.grouped(GROUPS, 3))
+    for fold in range(3):
+        splits = found.of(fold)
+        held = GROUPS[rows(splits)[1]]
+        pairs = set(zip(held.tolist(), np.asarray(splits.validation.groups).tolist(), strict=True))
+        assert len(pairs) == len(set(held.tolist())) == len({code for _, code in pairs})
+
+
+def test_copies_in_several_folds_are_one_group() -> None:
+    x, y = np.random.default_rng(2).normal(size=(20, 3)).astype("float32"), np.arange(20) % 2
+    data = ks.datasets.arrays(np.tile(x, (4, 1)), np.tile(y, 4), test=None)
+    found = folded(ks.splits.k_fold(4), data)
+    codes: dict[bytes, set[int]] = {}
+    for fold in range(4):
+        part = found.of(fold).validation
+        for row, code in zip(np.asarray(part.x), np.asarray(part.groups), strict=True):
+            codes.setdefault(row.tobytes(), set()).add(int(code))
+    assert len(codes) == 20
+    assert all(len(each) == 1 for each in codes.values())

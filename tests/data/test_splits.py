@@ -258,3 +258,45 @@ def test_changing_the_users_arrays_after_loading_changes_no_part() -> None:
     x[:] = -1
     assert splits.train.digest == splits.digests["train"]
     assert splits.validation.digest == splits.digests["validation"]
+
+
+def grouping(groups: np.ndarray | None, count: int) -> set[frozenset[int]]:
+    """The places of samples by group; of independent samples each alone."""
+    codes = range(count) if groups is None else groups.tolist()
+    places: dict[int, set[int]] = {}
+    for place, code in enumerate(codes):
+        places.setdefault(code, set()).add(place)
+    return {frozenset(each) for each in places.values()}
+
+
+@pytest.mark.parametrize("kind", ["numbers", "texts", "several inputs"])
+def test_copies_of_a_sample_are_a_group(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    once: Any = rng.normal(size=(30, 4)).astype("float32")
+    if kind == "texts":
+        once = np.array([f"the text of number {row}" for row in range(30)], dtype=object)
+    y = rng.integers(0, 2, 30)
+    y[:2] = 0, 1
+    order = rng.permutation(90)
+    x, y = np.tile(once, (3,) + (1,) * (once.ndim - 1))[order], np.tile(y, 3)[order]
+    given: Any = {"one": x, "other": np.arange(30.0)[order % 30]} if kind[0] == "s" else x
+    splits = datasets.arrays(given, y, validation=(given, y), test=None).load()
+    expected = {frozenset(np.flatnonzero(order % 30 == row).tolist()) for row in range(30)}
+    assert grouping(splits.validation.groups, 90) == expected
+    # With another target it is another sample.
+    other = y.copy()
+    first = int(np.flatnonzero(order % 30 == 0)[0])
+    other[first] = 1 - other[first]
+    splits = datasets.arrays(given, other, validation=(given, other), test=None).load()
+    assert frozenset([first]) in grouping(splits.validation.groups, 90)
+
+
+def test_rows_that_repeat_by_chance_are_no_copies() -> None:
+    rng = np.random.default_rng(1)
+    # Age in years and sex: 200 people have few other combinations.
+    x = np.stack([rng.integers(20, 60, 200), rng.integers(0, 2, 200)], axis=1).astype("float32")
+    y = rng.integers(0, 2, 200)
+    assert len(np.unique(np.column_stack([x, y]), axis=0)) < 150
+    splits = datasets.arrays(x, y, validation=(x, y), test=(x, y)).load()
+    assert splits.validation.groups is None
+    assert splits.unseal_test().groups is None
