@@ -117,7 +117,9 @@ def confirmation_text(found: Confirmation) -> str:
     from studies.commands.texts.tables import in_blocks
     from tracking.statistics.sentences import grounds, verdict_sentences
 
-    said = verdict_sentences(found.metric, found.reported, found.corrected, found)
+    said = verdict_sentences(
+        found.metric, found.reported, found.corrected, found, ties=found.ties
+    )
     lines = wrapped(" ".join(said), indent=0)
     lines += ["", *in_blocks(_columns(found)), ""]
     for sentence in grounds(found.corrected, found):

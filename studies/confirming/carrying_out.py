@@ -155,6 +155,7 @@ def _confirmed(
         ranking,
         run_id=runs.run_id,
         corrected=verdict.corrected,
+        ties=verdict.ties,
         scores=scores,
         reading=reading,
         notes=notes,
@@ -172,7 +173,9 @@ def _offer(plan: Plan) -> str:
 
 def _note(found: Confirmation) -> str:
     """Returns the description of a confirmation's run, in Markdown."""
-    said = verdict_sentences(found.metric, found.reported, found.corrected, found)
+    said = verdict_sentences(
+        found.metric, found.reported, found.corrected, found, ties=found.ties
+    )
     return f"**{plain(' '.join(said))}**\n\n{plain(' '.join(grounds(found.corrected, found)))}"
 
 

@@ -194,6 +194,7 @@ def make_outcome(
     *,
     run_id: str,
     corrected: Corrected | None,
+    ties: str,
     scores: RaceScores,
     reading: TestReading | None,
     notes: Sequence[str],
@@ -206,6 +207,7 @@ def make_outcome(
         ranking: The racers, best first.
         run_id: The confirmation's run.
         corrected: The corrected value, or None.
+        ties: See `Confirmation.ties`.
         scores: Validation scores.
         reading: The reading of the test part, or None.
         notes: What a reader must know, in sentences.
@@ -254,6 +256,7 @@ def make_outcome(
         test_seeds=() if reading is None else plan.test_seeds,
         winner_on_test=() if reading is None else _values(reading.winner),
         default_on_test=() if reading is None else _values(reading.default),
+        ties=ties,
     )
 
 

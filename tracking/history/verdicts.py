@@ -14,8 +14,9 @@ from typing import Any
 from search_spaces.errors import StatisticsError
 from tracking import tags
 from tracking.history.confirmations import read_confirmations
+from tracking.history.selection import rank_of
 from tracking.history.study_history import StudyHistory
-from tracking.records import EndedTrial
+from tracking.records import EndedTrial, Objective
 from tracking.records.confirmations import Confirmation, Corrected, Interval
 from tracking.statistics.sentences import grounds, verdict_sentences
 
@@ -35,6 +36,7 @@ class StudyVerdict:
         corrected: The best value, corrected for being the best of many; None if it can't be.
         unknown: Why it can't be, and what to do; or empty.
         confirmations: The outcomes of `kerastudy confirm`, the last one last.
+        ties: How many trials have the best value, if several do, and which is the best; a sentence.
     """
 
     metric: str
@@ -42,6 +44,7 @@ class StudyVerdict:
     corrected: Corrected | None
     unknown: str = ""
     confirmations: tuple[Confirmation, ...] = ()
+    ties: str = ""
 
     def __repr__(self) -> str:
         """Returns one line: what to believe."""
@@ -61,7 +64,12 @@ class StudyVerdict:
     def sentences(self) -> tuple[str, ...]:
         """What to believe."""
         return verdict_sentences(
-            self.metric, self.reported, self.corrected, self.confirmation, unknown=self.unknown
+            self.metric,
+            self.reported,
+            self.corrected,
+            self.confirmation,
+            unknown=self.unknown,
+            ties=self.ties,
         )
 
     @cached_property
@@ -87,7 +95,18 @@ def study_verdict(history: StudyHistory) -> StudyVerdict:
     trials = history.top(len(history.trials))
     corrected, unknown = _recorded(history, trials) or _computed(history, trials)
     found = tuple(read_confirmations(history))
-    return StudyVerdict(metric, best.value, corrected, unknown, found)
+    ties = _ties(trials, history.description.objective)
+    return StudyVerdict(metric, best.value, corrected, unknown, found, ties)
+
+
+def _ties(trials: Sequence[EndedTrial], objective: Objective) -> str:
+    """Returns how many trials have the best value, and why the first is the best; or nothing."""
+    tied = [rank_of(t, objective) for t in trials if t.value == trials[0].value]
+    if len(tied) < 2:
+        return ""
+    lower = tied[0].loss < tied[1].loss
+    why = "has the lowest validation loss" if lower else "did so earliest"
+    return f"{len(tied):,} trials reach that; trial {tied[0].number} {why}."
 
 
 def record_corrected(history: StudyHistory) -> None:

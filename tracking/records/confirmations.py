@@ -107,6 +107,7 @@ class Confirmation:
             test part: no choice has seen them. Empty if it was not read.
         winner_on_test: The winner's objective on the test part under each of them.
         default_on_test: That of the defaults.
+        ties: How many trials have the reported value, if several do, in a sentence.
     """
 
     study: str
@@ -132,6 +133,7 @@ class Confirmation:
     test_seeds: tuple[int, ...] = ()
     winner_on_test: tuple[float, ...] = ()
     default_on_test: tuple[float, ...] = ()
+    ties: str = ""
 
     def racer(self, trial: int) -> Racer:
         """Returns a trial of the race."""

@@ -29,6 +29,7 @@ def verdict_sentences(
     confirmation: Confirmation | None,
     *,
     unknown: str = "",
+    ties: str = "",
 ) -> tuple[str, ...]:
     """Returns the verdict: what was reported, what to expect, and whether tuning paid.
 
@@ -40,6 +41,7 @@ def verdict_sentences(
         corrected: That value, corrected for the choice; None if it can't be.
         confirmation: The last confirmation, or None.
         unknown: Why there is no correction, without a period.
+        ties: Which of several trials with the best value counts, in a sentence; or empty.
 
     Example:
         >>> from tracking.records.confirmations import Corrected, Interval
@@ -50,15 +52,17 @@ def verdict_sentences(
     if reported is None:
         return (f"No trial has a value of {metric} yet.",)
     if confirmation is not None and confirmation.reported != reported:
-        return (*verdict_sentences(metric, reported, corrected, None), _outdated(confirmation))
+        before = verdict_sentences(metric, reported, corrected, None, unknown=unknown, ties=ties)
+        return (*before, _outdated(confirmation))
     expected = None if corrected is None else corrected.estimate
     if confirmation is not None:
         expected = confirmation.confirmed or expected
     if expected is None or not math.isfinite(expected.value):
-        said = [f"Reported {reported:.4g}.", *_winner(confirmation)]
+        said = [f"Reported {reported:.4g}.", *filter(None, [ties]), *_winner(confirmation)]
         said.append(f"What to expect is unknown{f': {unknown}' if unknown else ''}.")
     else:
-        said = [f"Reported {_reported(expected, reported)}.", *_winner(confirmation)]
+        said = [f"Reported {_reported(expected, reported)}."]
+        said += [*filter(None, [ties]), *_winner(confirmation)]
         said.append(f"Expect {interval_text(expected)}.")
     if confirmation is not None:
         said += [*_gain(confirmation), *_smaller(confirmation)]
