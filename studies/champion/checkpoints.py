@@ -10,6 +10,7 @@ from search_spaces.errors import StudyError, StudyNotFoundError
 from studies.again.reruns import Rerun, trainings_of, unsound_checkpoints
 from studies.definition.settings import check_engine
 from studies.definition.study_definition import StudyDefinition
+from studies.executors.executor import Executor
 from studies.executors.worker import WorkerExecutor
 from studies.progress import Progress
 from studies.results.models import existing_store
@@ -101,7 +102,7 @@ def check_data(trial: EndedTrial, worker: WorkerExecutor) -> None:
 def weights_of(
     history: StudyHistory,
     trial: EndedTrial,
-    worker: WorkerExecutor,
+    executor: Executor,
     folder: Path,
     progress: Progress,
 ) -> tuple[Path, EndedTrial]:
@@ -112,7 +113,7 @@ def weights_of(
     Args:
         history: The study.
         trial: One with a value.
-        worker: It has loaded the study.
+        executor: It has loaded the study.
         folder: Where new weights go.
         progress: Gets each epoch, and messages.
 
@@ -146,9 +147,11 @@ def weights_of(
     recorded = epoch_metrics(history.store, training.run_id)
     rerun = Rerun(training, trial.cut_short, recorded, progress.epoch_ended)
     written = folder / "again.weights.h5"
-    worker.submit(TrialTask(training.spec, history.description.space, written, trainer="plain"))
+    while not executor.free:
+        executor.wait(rerun)
+    executor.submit(TrialTask(training.spec, history.description.space, written, trainer="plain"))
     while not rerun.ended:
-        worker.wait(rerun)
+        executor.wait(rerun)
     progress.trial_gone(trial.number)
     if not rerun.same_weights:
         raise StudyError(

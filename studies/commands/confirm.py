@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="First train trials again whose validation samples have no scores.",
 )
+@click.option("--keep", is_flag=True, help="Keep the present champion, whoever wins.")
 @click.option("--engine", help="Which engine's trials.  [default: that of the best trial]")
 @click.option(
     "--workers", type=int, help="Trainings at once, each in a process.  [default: as many as suit]"
@@ -61,6 +62,7 @@ def confirm_command(
     budget: int,
     no_test: bool,
     rescore: bool,
+    keep: bool,
     engine: str | None,
     workers: int | None,
     executor: Any,
@@ -77,6 +79,9 @@ def confirm_command(
     and the sealed test part is read, once. After r readings of it, by evaluate too, intervals are
     of the level 1 - 0.05/r. Of a cross-validated study the race is on its folds; the test part is
     read by models that are trained on all of them.
+
+    The winner becomes the champion, whatever the test part says: that is no ground to choose.
+    Launches keep it. --keep leaves the present champion.
 
     Everything is recorded below the study. Stop it with Ctrl-C, and run it again to resume: no
     training runs twice. If nothing has changed since, it shows what is recorded.
@@ -102,6 +107,7 @@ def confirm_command(
             options,
             data="" if data is None else str(data.expanduser().absolute()),
             rescore=rescore,
+            keep=keep,
             in_process=where == "in-process",
             workers=workers,
             progress=progress,
@@ -117,9 +123,7 @@ def confirmation_text(found: Confirmation) -> str:
     from studies.commands.texts.tables import in_blocks
     from tracking.statistics.sentences import grounds, verdict_sentences
 
-    said = verdict_sentences(
-        found.metric, found.reported, found.corrected, found, ties=found.ties
-    )
+    said = verdict_sentences(found.metric, found.reported, found.corrected, found, ties=found.ties)
     lines = wrapped(" ".join(said), indent=0)
     lines += ["", *in_blocks(_columns(found)), ""]
     for sentence in grounds(found.corrected, found):

@@ -117,7 +117,8 @@ def promotion_text(found: Promotion) -> str:
     if found.champion:
         name = shlex.quote(found.study)
         lines += wrapped(
-            f"later launches keep it; to let them choose: kerastudy promote {name} --follow-best",
+            "launches keep it, until a confirm; to let them choose: "
+            f"kerastudy promote {name} --follow-best",
             indent=2,
         )
     return "\n".join(lines)

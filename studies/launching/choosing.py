@@ -20,11 +20,11 @@ from tracking.records import EndedTrial
 from tracking.records.verified import IDENTICAL, OFF, TRAINED_BY_ITSELF, is_whole
 from tracking.registry.champions import (
     champion_fault,
-    promotion,
     register_champion,
     set_champion_verified,
     withdraw_champion,
 )
+from tracking.runs.champion_versions import CONFIRMED
 from tracking.runs.study_runs import StudyRuns
 
 _SHOWN = 10
@@ -158,7 +158,7 @@ def _candidates(
 ) -> list[tuple[StudyHistory, EndedTrial]]:
     """Returns the trials that may become the champion, the first choice first."""
     found = list(_best_first(engines))
-    reason, champion = promotion(engines[0]), engines[0].champion_run_id
+    reason, champion = engines[0].promoted, engines[0].champion_run_id
     if not reason or champion not in [trial.run_id for _, trial in found]:
         return found
     best = found[0][1]
@@ -166,8 +166,9 @@ def _candidates(
     found.sort(key=lambda each: each[1].run_id != champion)
     if best is not found[0][1]:
         name = shlex.quote(engines[0].description.name)
+        why = CONFIRMED if reason == CONFIRMED else "it was promoted"
         progress.say(
-            f"trial {found[0][1].number} stays the champion, as it was promoted; the best is "
+            f"trial {found[0][1].number} stays the champion, as {why}; the best is "
             f"trial {best.number}. Let launches choose again: "
             f"kerastudy promote {name} --follow-best"
         )
@@ -239,4 +240,4 @@ def _register(
         write_validation_predictions(history, trial, folder)
         # One that is registered again may have been promoted.
         again = trial.run_id == history.champion_run_id
-        register_champion(history, trial, folder, promotion(history) if again else "")
+        register_champion(history, trial, folder, history.promoted if again else "")

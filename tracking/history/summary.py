@@ -13,7 +13,7 @@ from tracking.history.selection import best_trial
 from tracking.history.sparkline import sparkline
 from tracking.history.study_history import StudyHistory
 from tracking.history.study_line import describe_study
-from tracking.history.verdicts import StudyVerdict, study_verdict
+from tracking.history.verdicts import StudyVerdict, champion_sentences, study_verdict
 from tracking.records import EndedTrial, TrialRecord
 from tracking.records.known import known_line
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
@@ -49,6 +49,7 @@ def study_note(history: StudyHistory, stopped: str = "") -> str:
         _outcome(history, best),
         "",
         *([plain(verdict.text), ""] if verdict is not None else []),
+        *(_champion(history, verdict) if verdict is not None else []),
         " · ".join(_links(history)),
         "",
         f"{_counted(history)}. Stopped: {plain(stopped)}.",
@@ -167,6 +168,12 @@ def _trust(best: EndedTrial) -> str:
     if is_partial(best.verified):
         return "verified by `model.fit` in its first epochs"
     return "not verified"
+
+
+def _champion(history: StudyHistory, verdict: StudyVerdict) -> list[str]:
+    """Returns which trial is the champion, and what it is worth if the verdict is on another."""
+    said = champion_sentences(history, verdict)
+    return [f"Champion: {plain('. '.join(said)).rstrip('.')}.", ""] if said else []
 
 
 def _tested(history: StudyHistory) -> list[str]:

@@ -18,7 +18,8 @@ from tracking.history.selection import rank_of
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial, Objective
 from tracking.records.confirmations import Confirmation, Corrected, Interval
-from tracking.statistics.sentences import grounds, verdict_sentences
+from tracking.runs.champion_versions import ALIAS, CONFIRMED, UNSAID
+from tracking.statistics.sentences import grounds, verdict_sentences, worth_sentences
 
 # Raise it if the same trials get another correction.
 _VERSION = 1
@@ -107,6 +108,36 @@ def _ties(trials: Sequence[EndedTrial], objective: Objective) -> str:
     lower = tied[0].loss < tied[1].loss
     why = "has the lowest validation loss" if lower else "did so earliest"
     return f"{len(tied):,} trials reach that; trial {tied[0].number} {why}."
+
+
+def worth(history: StudyHistory, verdict: StudyVerdict, trial: EndedTrial) -> str:
+    """Returns what a trial is worth if a verdict is not on it, but on another; else nothing.
+
+    A verdict is on the trial that won the confirmation of the best value, or else on the best.
+    """
+    best, confirmation = history.best, verdict.confirmation if verdict.is_confirmed else None
+    if best is None or trial.best is None:
+        return ""
+    if trial.number == (best.number if confirmation is None else confirmation.winner):
+        return ""
+    value = trial.best.value
+    return " ".join(worth_sentences(trial.number, value, best.number, confirmation))
+
+
+def champion_sentences(history: StudyHistory, verdict: StudyVerdict) -> tuple[str, ...]:
+    """Returns which trial is the champion, why, and what it is worth if the verdict is not on it.
+
+    Empty if none is registered.
+    """
+    if not history.champion_run_id:
+        return ()
+    address, trial = f"models:/{history.champion_model}@{ALIAS}", history.champion
+    if trial is None:
+        return (f"{address}: a trial of {history.champion_engine}",)
+    known = {"": "", UNSAID: ", promoted", CONFIRMED: f", as {CONFIRMED}"}
+    why = known.get(history.promoted, f", promoted: {history.promoted}")
+    said = (f"{address}: trial {trial.number}{why}", worth(history, verdict, trial))
+    return tuple(filter(None, said))
 
 
 def record_corrected(history: StudyHistory) -> None:

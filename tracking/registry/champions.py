@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from search_spaces.errors import ServerRefusedError
 from tracking import tags
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 
-UNSAID: Final = "yes"
-"""The reason of a promotion for which the user gave none."""
-
-
 def requirements() -> list[str]:
     """Returns the fixed requirements of a saved model.
 
@@ -46,7 +42,7 @@ def register_champion(
         history: The study.
         trial: The trial behind the model.
         folder: What `mlflow.keras.save_model` wrote.
-        promoted: Why a person chose it; empty: as it is the best.
+        promoted: Why it was chosen; empty: as it is the best.
 
     Returns:
         The model's address, ``models:/NAME@champion``.
@@ -103,7 +99,7 @@ def register(
         description: The study, under the engine that proposed the trial.
         trial: The trial behind the model, as it is recorded in the store.
         folder: What `mlflow.keras.save_model` wrote.
-        promoted: Why a person chose it; empty: as it is the best.
+        promoted: Why it was chosen; empty: as it is the best.
     """
     _, best = trial.best_training
     client = there.client
@@ -167,14 +163,8 @@ def _registered(
     return logged, version
 
 
-def promotion(history: StudyHistory) -> str:
-    """Returns why a person chose a study's champion; empty if a launch did, or there is none."""
-    found = champion_version(history.store.client, history.description.name, history.experiment_id)
-    return "" if found is None else str(found.tags.get(tags.PROMOTED, ""))
-
-
 def set_promotion(history: StudyHistory, reason: str) -> None:
-    """Records why a person chose the present champion; empty: launches choose it again."""
+    """Records why the present champion was chosen; empty: launches choose it again."""
     client = history.store.client
     found = champion_version(client, history.description.name, history.experiment_id)
     if found is None:

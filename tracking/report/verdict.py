@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tracking.history.evaluations import read_evaluations
 from tracking.history.summary import choice_command
+from tracking.history.verdicts import champion_sentences
 from tracking.records import EndedTrial
 from tracking.records.known import best_known, known_line
 from tracking.records.verified import IDENTICAL, TRAINED_BY_ITSELF, differs
@@ -124,6 +125,9 @@ def _trust(data: StudyData, best: EndedTrial | None) -> list[tuple[str, str]]:
     if best is None or best.value is None:
         return kinds
     kinds.insert(0, ("Choice", _selection(data)))
+    champion = champion_sentences(history, data.verdict)
+    if champion:
+        kinds.append(("Champion", f"{'. '.join(champion).rstrip('.')}."))
     kinds.append(("Verified", _verified(best)))
     spread = best.result.spread
     if spread is not None:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 ALIAS: Final = "champion"
 REFIT: Final = "refit"
 """The alias of the champion's configuration, trained on validation data too."""
+UNSAID: Final = "yes"
+"""The reason of a promotion for which the user gave none."""
+CONFIRMED: Final = "it won under new seeds"
+"""The reason why the winner of `kerastudy confirm` is the champion."""
 
 
 def champion_version(

@@ -63,10 +63,37 @@ def verdict_sentences(
     else:
         said = [f"Reported {_reported(expected, reported)}."]
         said += [*filter(None, [ties]), *_winner(confirmation)]
-        said.append(f"Expect {interval_text(expected)}.")
+        # A race on validation samples alone gives its winner no value of its own.
+        whose = ""
+        if confirmation is not None and confirmation.confirmed is None and _winner(confirmation):
+            whose = f" of trial {confirmation.reported_trial}"
+        said.append(f"Expect {interval_text(expected)}{whose}.")
     if confirmation is not None:
         said += [*_gain(confirmation), *_smaller(confirmation)]
     return tuple(said)
+
+
+def worth_sentences(
+    trial: int, value: float, best: int, confirmation: Confirmation | None
+) -> tuple[str, ...]:
+    """Returns what a trial is worth that the verdict is not on, such as one that was promoted.
+
+    Args:
+        trial: Its number.
+        value: Its validation value.
+        best: The number of the best trial.
+        confirmation: The confirmation of the best value, or None.
+    """
+    said = f"{_called(trial)} has a validation value of {value:.4g}"
+    if confirmation is None:
+        return (f"{said}, not confirmed; the best is trial {best}.",)
+    raced = [v for r in confirmation.race if r.trial == trial for v in r.values if v is not None]
+    under = f"{sum(raced) / len(raced):.4g} under {_count(len(raced), 'new seed')}" if raced else ""
+    said += f", and {under}." if raced else ", not confirmed."
+    won = f"{_called(confirmation.winner)} won under new seeds"
+    confirmed = confirmation.confirmed
+    expected = "" if confirmed is None else f": expect {interval_text(confirmed)} of that"
+    return said, f"{won}{expected}."
 
 
 def grounds(
