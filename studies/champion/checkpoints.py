@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
 from pathlib import Path
 
 from search_spaces.errors import StudyError, StudyNotFoundError
@@ -14,12 +13,12 @@ from studies.executors.executor import Executor
 from studies.executors.worker import WorkerExecutor
 from studies.progress import Progress
 from studies.results.models import existing_store
-from tracking import tags
 from tracking.diagnosis.numbers import counted
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import EndedTrial, TrialTask
 from tracking.records.verified import IDENTICAL, is_whole
+from tracking.registry.champions import record_verified
 from tracking.store.trust import stranger
 
 
@@ -160,6 +159,5 @@ def weights_of(
         )
     by_fit = rerun.result is not None and rerun.result.trainer == "plain"
     if by_fit and not rerun.difference and not is_whole(trial.verified):
-        trial = replace(trial, verified=IDENTICAL)
-        history.store.client.set_tag(trial.run_id, tags.VERIFIED, IDENTICAL)
+        trial = record_verified(history, trial, IDENTICAL)
     return written, trial

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from search_spaces.errors import StudyError
+from studies.again.verification import Verifier
 from studies.champion.promotion import make_champion, stays_champion
 from studies.confirming.executors import AnyExecutor
 from studies.confirming.in_worker import check_scored_in_worker
@@ -25,6 +26,7 @@ from tracking.history.trial_scores import scores_of
 from tracking.history.verdicts import study_verdict
 from tracking.mirror import mirrored
 from tracking.records.confirmations import Confirmation
+from tracking.registry.champions import record_verified
 from tracking.registry.verdicts import renew_verdict
 from tracking.report.write import renew_report
 from tracking.runs.champion_versions import CONFIRMED
@@ -87,6 +89,9 @@ def _make_champion(
     if is_settled(plan, found):
         return
     try:
+        trial = record_verified(history, trial, Verifier(executor, progress).verify(history, trial))
+        if not trial.holds:
+            raise StudyError(trial.verified)
         with tempfile.TemporaryDirectory() as folder:
             champion, _ = make_champion(history, trial, executor, Path(folder), progress, CONFIRMED)
         progress.say(f"trial {trial.number} is the champion now: {champion}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from search_spaces.errors import StudyError
@@ -20,8 +19,8 @@ from tracking.records import EndedTrial
 from tracking.records.verified import IDENTICAL, OFF, TRAINED_BY_ITSELF, is_whole
 from tracking.registry.champions import (
     champion_fault,
+    record_verified,
     register_champion,
-    set_champion_verified,
     withdraw_champion,
 )
 from tracking.runs.champion_versions import CONFIRMED
@@ -122,10 +121,8 @@ def _noted(
     """Records the outcome of comparing a trial with `model.fit`; returns the trial with it."""
     if text == trial.verified:
         return trial
-    runs.set_verified(trial.run_id, text)
-    if trial.run_id == history.champion_run_id:
-        set_champion_verified(history, text)
-    trial = replace(trial, verified=text)
+    trial = record_verified(history, trial, text)
+    runs.touch(trial.run_id)
     if trial.holds:
         if text.startswith(IDENTICAL):
             progress.say(f"verified trial {trial.number}: {text}")

@@ -17,7 +17,7 @@ from tracking.history.verdicts import StudyVerdict, champion_sentences, study_ve
 from tracking.records import EndedTrial, TrialRecord
 from tracking.records.known import known_line
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
-from tracking.records.verified import is_partial, is_whole
+from tracking.records.verified import REPRODUCED, is_partial, is_reproduction, is_whole
 from tracking.runs.pages.addresses import VIEWS, artifact_page, model_page, run_page, view_page
 from tracking.runs.pages.commands import reproduce_command, shell_command
 from tracking.runs.pages.markdown import code_block, link, plain, table
@@ -61,7 +61,8 @@ def study_note(history: StudyHistory, stopped: str = "") -> str:
     if best is not None:
         look, report, again = shell_commands(history, best)
         choice = choice_command(history, verdict)[1] if verdict is not None else ""
-        commands = [look, report, again, *([choice] if choice else [])]
+        known = best.verified.startswith(REPRODUCED)
+        commands = [look, report, *([] if known else [again]), *([choice] if choice else [])]
         lines += [*code_block(commands), *_table(history)]
     return "\n".join(lines).rstrip()
 
@@ -163,6 +164,8 @@ def _outcome(history: StudyHistory, best: EndedTrial | None) -> str:
 
 
 def _trust(best: EndedTrial) -> str:
+    if is_reproduction(best.verified):
+        return plain(best.verified)
     if is_whole(best.verified):
         return "verified by `model.fit`"
     if is_partial(best.verified):
@@ -242,6 +245,8 @@ def _next(history: StudyHistory, best: EndedTrial | None) -> str:
         return "Next: launch the study again to resume it."
     if left > 0:
         return f"Next: launch the study again to run the other {left} trials; or look and check:"
+    if best.verified.startswith(REPRODUCED):
+        return "Next: look at it:"
     return "Next: look at it, and run the best trial again by `model.fit` to check it:"
 
 

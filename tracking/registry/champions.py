@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -175,12 +176,19 @@ def set_promotion(history: StudyHistory, reason: str) -> None:
         client.delete_model_version_tag(found.name, found.version, tags.PROMOTED)
 
 
-def set_champion_verified(history: StudyHistory, text: str) -> None:
-    """Records whether plain `model.fit` verified a study's registered champion."""
-    client = history.store.client
-    version = champion_version(client, history.description.name, history.experiment_id)
-    if version is not None and version.tags.get(tags.VERIFIED) != text:
-        client.set_model_version_tag(version.name, version.version, tags.VERIFIED, text)
+def record_verified(history: StudyHistory, trial: EndedTrial, text: str) -> EndedTrial:
+    """Records whether plain `model.fit` verified a trial: on its run, and on the champion it is.
+
+    Returns:
+        The trial with it.
+    """
+    client, text = history.store.client, text[: tags.LONGEST]
+    client.set_tag(trial.run_id, tags.VERIFIED, text)
+    if trial.run_id == history.champion_run_id:
+        version = champion_version(client, history.description.name, history.experiment_id)
+        if version is not None:
+            client.set_model_version_tag(version.name, version.version, tags.VERIFIED, text)
+    return replace(trial, verified=text)
 
 
 def withdraw_champion(history: StudyHistory) -> None:
