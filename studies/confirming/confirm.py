@@ -129,7 +129,7 @@ def confirm_study(
         unscored = trials_without_scores(history, plan.reported) if rescore else []
         if ended is not None and not unscored:
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(ended.time / 1000))
-            progress.say(f"confirmed on {when}, and nothing has changed since: nothing is trained")
+            progress.say(f"confirmed on {when}, and nothing has changed since")
             if is_settled(plan, ended, keep=keep):
                 renew_verdict(history)
                 return ended

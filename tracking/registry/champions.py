@@ -177,17 +177,15 @@ def set_promotion(history: StudyHistory, reason: str) -> None:
 
 
 def record_verified(history: StudyHistory, trial: EndedTrial, text: str) -> EndedTrial:
-    """Records whether plain `model.fit` verified a trial: on its run, and on the champion it is.
+    """Records whether plain `model.fit` verified a trial: on its run, and its registered versions.
 
     Returns:
         The trial with it.
     """
     client, text = history.store.client, text[: tags.LONGEST]
     client.set_tag(trial.run_id, tags.VERIFIED, text)
-    if trial.run_id == history.champion_run_id:
-        version = champion_version(client, history.description.name, history.experiment_id)
-        if version is not None:
-            client.set_model_version_tag(version.name, version.version, tags.VERIFIED, text)
+    for model in client.search_model_versions(f"tags.`{tags.CHAMPION_RUN}` = '{trial.run_id}'"):
+        client.set_model_version_tag(model.name, model.version, tags.VERIFIED, text)
     return replace(trial, verified=text)
 
 

@@ -92,7 +92,7 @@ def worth_sentences(
     said += f", and {under}." if raced else ", not confirmed."
     won = f"{_called(confirmation.winner)} won under new seeds"
     confirmed = confirmation.confirmed
-    expected = "" if confirmed is None else f": expect {interval_text(confirmed)} of that"
+    expected = "" if confirmed is None else f": expect {interval_text(confirmed)} from it"
     return said, f"{won}{expected}."
 
 

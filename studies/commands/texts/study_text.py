@@ -94,7 +94,7 @@ def _outcome(history: StudyHistory, curve: Curve, verdict: StudyVerdict) -> list
         lines.append(f"verdict    {verdict.text}")
         lines += [f"           {sentence}" for sentence in verdict.grounds]
         lines += [f"answer     {sentence}" for sentence in answers(history).values()]
-        lines += _model(history, verdict)
+        lines += _model(history, best, verdict)
     lines.append(
         f"trials     {counts['total']} of {description.trials}: {states(counts) or 'none yet'}"
     )
@@ -191,13 +191,16 @@ def _trainers(history: StudyHistory) -> str:
     )
 
 
-def _model(history: StudyHistory, verdict: StudyVerdict) -> Iterator[str]:
-    """Yields which trial is registered, and how it was verified."""
+def _model(history: StudyHistory, best: EndedTrial, verdict: StudyVerdict) -> Iterator[str]:
+    """Yields which trial is registered, and how that and the best were verified."""
     first, *more = champion_sentences(history, verdict) or ("not registered",)
     yield f"model      {first}"
     yield from (f"           {sentence}" for sentence in more)
-    if history.champion is not None and history.champion.verified:
-        yield f"verified   {history.champion.verified}"
+    champion = history.champion or best
+    for trial in (best, champion) if champion is not best else (best,):
+        whose = "" if champion is best else f"trial {trial.number}: "
+        if trial.verified:
+            yield f"verified   {whose}{trial.verified}"
 
 
 def _whose(history: StudyHistory) -> str:
