@@ -15,17 +15,16 @@ from studies.champion.checkpoints import champion_or, check_data, opened, weight
 from studies.champion.in_worker import refit_in_worker
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.executor import Executor
+from studies.launching.choosing import register
 from studies.progress import NoProgress, Progress, showing
 from studies.results.models import existing_store
 from tracking.diagnosis.numbers import counted
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.history.summary import shell_commands
-from tracking.history.validation_predictions import write_validation_predictions
 from tracking.history.verdicts import study_verdict, worth
 from tracking.records import EndedTrial
 from tracking.registry.champions import (
     champion_fault,
-    register_champion,
     register_refit,
     set_promotion,
 )
@@ -249,13 +248,9 @@ def make_champion(
     if trial.result.folds and trial.whole is None:
         trial = _on_all_folds(history, trial, executor, progress)
     weights, trial = weights_of(history, trial, executor, folder, progress)
-    spec, _ = trial.best_training
-    saved = folder / "champion"
-    executor.save_champion(spec, weights, history.description.space, saved)
-    write_validation_predictions(history, trial, saved)
     # The former champion's: it may become the champion again without being promoted.
     set_promotion(history, "")
-    champion = register_champion(history, trial, saved, reason)
+    champion = register(executor, history, trial, weights, reason, progress)
     set_verdict(history)
     return champion, trial
 

@@ -19,7 +19,7 @@ from studies.results.study_results import StudyResults
 from tracking import tags
 from tracking.history.confirmations import record_confirmation
 from tracking.history.study_history import StudyHistory, read_study
-from tracking.history.summary import choice_command, study_note
+from tracking.history.summary import confirm_command, study_note
 from tracking.history.verdicts import StudyVerdict, record_corrected, study_verdict
 from tracking.records import Objective
 from tracking.records.confirmations import Confirmation, Interval, Racer
@@ -200,19 +200,11 @@ def test_it_stands_everywhere_in_the_same_words(shared_store: Store) -> None:
 
 
 def test_the_command_that_follows(shared_store: Store) -> None:
-    """Confirm; then promote the winner, unless it is the champion, or there is none."""
     history = study(shared_store, "next", SHARES)
-    assert choice_command(history, study_verdict(history), shared_store.root) == (
-        "confirm",
-        "kerastudy confirm next",
-    )
+    command = confirm_command(history, study_verdict(history), shared_store.root)
+    assert command == "kerastudy confirm next"
     record_confirmation(history, confirmed(history))
-    verdict = study_verdict(history)
-    assert choice_command(history, verdict) == ("", "")
-    other, winner = (replace(history, champion_run_id=history.trials[n].run_id) for n in (1, 3))
-    verb, command = choice_command(other, verdict, shared_store.root)
-    assert (verb, command) == ("promote", "kerastudy promote next --trial 3")
-    assert choice_command(winner, verdict) == ("", "")
+    assert confirm_command(history, study_verdict(history)) == ""
 
 
 def test_an_older_confirmation_is_no_ground(shared_store: Store) -> None:

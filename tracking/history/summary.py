@@ -60,9 +60,9 @@ def study_note(history: StudyHistory, stopped: str = "") -> str:
     ]
     if best is not None:
         look, report, again = shell_commands(history, best)
-        choice = choice_command(history, verdict)[1] if verdict is not None else ""
-        known = best.verified.startswith(REPRODUCED)
-        commands = [look, report, *([] if known else [again]), *([choice] if choice else [])]
+        confirm = "" if verdict is None else confirm_command(history, verdict)
+        again = "" if best.verified.startswith(REPRODUCED) else again
+        commands = filter(None, (look, report, again, confirm))
         lines += [*code_block(commands), *_table(history)]
     return "\n".join(lines).rstrip()
 
@@ -127,28 +127,21 @@ def shell_commands(
     ]
 
 
-def choice_command(
+def confirm_command(
     history: StudyHistory, verdict: StudyVerdict, without: Path | None = None
-) -> tuple[str, str]:
-    """Returns the command that follows from a verdict: confirm the study, or promote the winner.
+) -> str:
+    """Returns the command that confirms a study, or nothing if its best value is confirmed.
 
     Args:
         history: The study.
         verdict: Its verdict.
         without: See `shell_commands`.
-
-    Returns:
-        Its name, and the command; two empty texts if nothing is to do.
     """
-    verb, options, found = "confirm", "", verdict.confirmation
-    if verdict.is_confirmed and found is not None:
-        won = [trial.run_id for trial in history.trials if trial.number == found.winner]
-        if history.champion_run_id in ("", *won):
-            return "", ""
-        verb, options = "promote", f"--trial {found.winner}"
+    if verdict.is_confirmed:
+        return ""
     root = None if history.store.root == without else history.store.root
     several = len(history.engines) > 1
-    return verb, shell_command(verb, history.description, options, store=root, several=several)
+    return shell_command("confirm", history.description, store=root, several=several)
 
 
 def _outcome(history: StudyHistory, best: EndedTrial | None) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tracking.history.evaluations import read_evaluations
-from tracking.history.summary import choice_command
+from tracking.history.summary import confirm_command
 from tracking.history.verdicts import champion_sentences
 from tracking.records import EndedTrial
 from tracking.records.known import best_known, known_line
@@ -24,11 +24,6 @@ from tracking.report.formats import count, duration, number, value_text
 from tracking.report.trial_data import StudyData
 from tracking.runs.pages import commands
 from tracking.runs.pages.commands import shell_command
-
-_CHOICES = {
-    "confirm": "Confirm the choice, under new seeds and on the test part",
-    "promote": "Make the trial that won under new seeds the champion",
-}
 
 
 @dataclass(frozen=True)
@@ -244,11 +239,9 @@ def _commands(
             how = "Run the best trial again, and compare"
         found.append((how, again))
     if best is not None:
-        verb, command = choice_command(history, data.verdict, without)
-        if verb == "confirm" and history.description.objective_function:
-            found.append(("Confirm the choice, under new seeds", command))
-        elif verb:
-            found.append((_CHOICES[verb], command))
+        command = confirm_command(history, data.verdict, without)
+        on = "" if history.description.objective_function else " and on the test part"
+        found += [(f"Confirm the choice, under new seeds{on}", command)] if command else []
     has_test = history.description.data.sizes.get("test") and not data.verdict.is_confirmed
     if history.champion_run_id and has_test:
         command = shell_command("evaluate", history.description, store=store, several=several)

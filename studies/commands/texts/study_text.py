@@ -16,7 +16,7 @@ from tracking.history.curves import RecordedCurves
 from tracking.history.reasons import reasons
 from tracking.history.sparkline import sparkline_if_curve
 from tracking.history.study_history import StudyHistory
-from tracking.history.summary import choice_command, shell_commands
+from tracking.history.summary import confirm_command, shell_commands
 from tracking.history.verdicts import StudyVerdict, champion_sentences, study_verdict
 from tracking.records import EndedTrial
 from tracking.records.known import known_line
@@ -62,9 +62,9 @@ def study_text(
     usual = default_store_path().absolute()
     look, report, again = shell_commands(history, best, without=usual)
     lines += [f"look:      {look}", f"report:    {report}", f"reproduce: {again}"]
-    verb, command = choice_command(history, verdict, without=usual)
-    if verb:
-        lines.append(f"{verb}:   {command}")
+    confirm = confirm_command(history, verdict, without=usual)
+    if confirm:
+        lines.append(f"confirm:   {confirm}")
     return "\n".join(lines)
 
 
