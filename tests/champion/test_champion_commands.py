@@ -97,12 +97,17 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     champion = client.get_model_version_by_alias("kinds", "champion")
     assert champion.tags["kerastudy.promoted"] == "it is small"
     # The verdict is on the best trial, which is another one.
-    assert "kerastudy.verdict" not in champion.tags
+    worth = (
+        f"Trial {worst} has a validation value of {kinds.trials[-1]['value']:.4g}, not confirmed"
+    )
+    assert champion.tags["kerastudy.verdict"] == f"{worth}; the best is trial {best}."
+    assert champion.description.startswith(f"**{worth}")
+    assert any(note.startswith(worth) for note in found["notes"])
 
     # It was trained again by model.fit, as it was not kept.
     assert trial.verified in ("model.fit, identical", "model.fit, trained by it")
     shown = kinds.run("show", "kinds").stdout
-    assert f"models:/kinds@champion, of trial {worst}" in shown
+    assert f"models:/kinds@champion: trial {worst}, promoted: it is small" in shown
 
     splits = kinds.module()["study"].data.load()
     model = models(kinds, "champion")
@@ -136,7 +141,7 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     store = open_store(kinds.store)
     assert store is not None
     shown = " ".join(study_text(read_record(store, "kinds")).split())
-    assert f"@champion, of trial {worst}, promoted: it is small" in shown
+    assert f"@champion: trial {worst}, promoted: it is small" in shown
     kept = models(kinds, "champion").get_weights()
     assert all(map(np.array_equal, kept, model.get_weights()))
     kinds.run("promote", "kinds", "--follow-best")

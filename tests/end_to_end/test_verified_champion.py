@@ -85,7 +85,7 @@ def test_the_champion_is_the_trial_that_holds(
     assert version.tags["kerastudy.verified"] == "model.fit, identical"
     assert run.data.tags["kerastudy.verified"] == "model.fit, identical"
     shown = " ".join(study_text(history).split())
-    assert "@champion verified model.fit, identical" in shown
+    assert f"@champion: trial {best.number} verified model.fit, identical" in shown
     assert study_document(history)["best"]["verified"] == "model.fit, identical"
 
     later = study.launch(**{**fields, "trials": 5})
