@@ -116,6 +116,8 @@ def worth(history: StudyHistory, verdict: StudyVerdict, trial: EndedTrial) -> st
     A verdict is on the trial that won the confirmation of the best value, or else on the best.
     """
     best, confirmation = history.best, verdict.confirmation if verdict.is_confirmed else None
+    if not trial.holds:
+        return f"Trial {trial.number} does not count: {trial.verified}."
     if best is None or trial.best is None:
         return ""
     if trial.number == (best.number if confirmation is None else confirmation.winner):
