@@ -21,7 +21,7 @@ from tracking.diagnosis.numbers import counted
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import EndedTrial, TrainerName, TrialTask
-from tracking.records.verified import differing, is_whole, not_reproduced, reproduced
+from tracking.records.verified import OFF, differing, not_reproduced, reproduced
 from tracking.registry.champions import record_verified
 from tracking.registry.verdicts import renew_verdict
 from tracking.report.write import renew_report
@@ -112,7 +112,7 @@ def reproduce(
         worker,
         notes,
     ):
-        now = worker.description.data.digest
+        changed, now = list(notes), worker.description.data.digest
         if now != trial.spec.data_digest:
             notes.append(
                 "the data has changed: its digest was "
@@ -149,11 +149,11 @@ def reproduce(
                 if spec.repeat in unsound:
                     notes.append(_put_back(history, rerun, written, unsound[spec.repeat]))
                     progress.say(notes[-1])
-        before = list(notes)
+        said = len(notes)
         compared = _compared(history, trial, reruns, worker, notes)
-        for note in notes[len(before) :]:
+        for note in notes[said:]:
             progress.say(note)
-        _record(history, trial, compared, reruns, before, progress)
+        _record(history, trial, compared, reruns, changed, progress)
         return compared
 
 
@@ -166,16 +166,18 @@ def _record(
     progress: Progress,
 ) -> None:
     """Records the outcome with the trial, and shows it where MLflow and the report speak of it."""
-    day, first = time.strftime("%Y-%m-%d"), next((r.difference for r in reruns if r.difference), "")
+    day = time.strftime("%Y-%m-%d")
     others = [*changed, *outcome.environment_differences]
     others += ["its data is another" for rerun in reruns if rerun.other_data(trial)]
-    why = first or next(iter(outcome.notes[len(changed) :]), "the weights of its best epoch differ")
+    differences = (rerun.difference for rerun in reruns if rerun.difference)
+    why = next(differences, "the weights of its best epoch differ")
     if outcome.trainer == "compiled":
         # That is not plain Keras.
         return
     if outcome.identical:
         text = reproduced(trainer_in_words(outcome.trainer), outcome.epochs, day)
-    elif others and is_whole(trial.verified):
+    elif others and trial.verified not in ("", OFF):
+        # What is known from equal conditions counts.
         return
     elif others or trial.result.trainer != "compiled":
         text = not_reproduced("; but ".join([why, *others[:1]]), day)

@@ -30,7 +30,7 @@ from tracking.registry.champions import (
 )
 from tracking.registry.verdicts import set_verdict
 from tracking.report.write import renew_report
-from tracking.runs.champion_versions import UNSAID
+from tracking.runs.champion_versions import PROMOTED
 from tracking.runs.study_runs import StudyRuns
 from tracking.store.folder import default_store_path
 
@@ -148,6 +148,7 @@ def promote_trial(
     """
     progress = progress or NoProgress()
     chooses = number is not None or not refit
+    why = f"{PROMOTED}: {reason}" if reason else PROMOTED
     if number is None and chooses:
         if history.best is None:
             raise StudyNotFoundError(
@@ -169,7 +170,7 @@ def promote_trial(
     champion = address = ""
     how: Refitted | None = None
     with history.store.lock_study(description.name, history.experiment_id):
-        if chooses and stays_champion(history, trial, reason or UNSAID):
+        if chooses and stays_champion(history, trial, why):
             champion = history.model_uri(trial) or ""
         if refit or not champion:
             with (
@@ -182,9 +183,7 @@ def promote_trial(
                 check_data(trial, worker)
                 folder = Path(temporary)
                 if chooses and not champion:
-                    champion, trial = make_champion(
-                        history, trial, worker, folder, progress, reason or UNSAID
-                    )
+                    champion, trial = make_champion(history, trial, worker, folder, progress, why)
                 if refit:
                     spec, best = trial.best_training
                     epochs = counted(best.epoch, "epoch")

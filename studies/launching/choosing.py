@@ -23,7 +23,6 @@ from tracking.registry.champions import (
     register_champion,
     withdraw_champion,
 )
-from tracking.runs.champion_versions import CONFIRMED
 from tracking.runs.study_runs import StudyRuns
 
 _SHOWN = 10
@@ -167,9 +166,8 @@ def _candidates(
     found.sort(key=lambda each: each[1].run_id != champion)
     if best is not found[0][1]:
         name = shlex.quote(engines[0].description.name)
-        why = CONFIRMED if reason == CONFIRMED else "it was promoted"
         progress.say(
-            f"trial {found[0][1].number} stays the champion, as {why}; the best is "
+            f"trial {found[0][1].number} stays the champion ({reason}); the best is "
             f"trial {best.number}. Let launches choose again: "
             f"kerastudy promote {name} --follow-best"
         )

@@ -95,7 +95,7 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
     versions = {v.version: v for v in client.search_model_versions("name = 'kinds'")}
     assert len(versions) == 3
     champion = client.get_model_version_by_alias("kinds", "champion")
-    assert champion.tags["kerastudy.promoted"] == "it is small"
+    assert champion.tags["kerastudy.promoted"] == "promoted: it is small"
     # The verdict is on the best trial, which is another one.
     worth = (
         f"Trial {worst} has a validation value of {kinds.trials[-1]['value']:.4g}, not confirmed"
@@ -137,7 +137,9 @@ def test_promoted_and_refitted(kinds: Kinds) -> None:
 
     # A later launch keeps it, and says so; until it may choose again.
     later = kinds.launch(2)
-    assert f"trial {worst} stays the champion, as it was promoted" in " ".join(later.stderr.split())
+    assert f"trial {worst} stays the champion (promoted: it is small)" in " ".join(
+        later.stderr.split()
+    )
     store = open_store(kinds.store)
     assert store is not None
     shown = " ".join(study_text(read_record(store, "kinds")).split())

@@ -290,7 +290,7 @@ def check_champion(folder: Path, found: Confirmation) -> None:
         saved = {array.tobytes() for array in arrays_in(kept)}
     assert {array.tobytes() for array in model.get_weights()} <= saved
     note = client.get_run(history.parent_run_id).data.tags["mlflow.note.content"]
-    assert f"champion: trial {found.winner}, as it won under new seeds." in note
+    assert f"champion: trial {found.winner}, it won under new seeds." in note
 
 
 def arrays_in(group: Any) -> list[np.ndarray]:
@@ -346,7 +346,7 @@ def test_a_kill_between_outcome_and_champion(
         text=True,
     )
     assert process.stderr is not None
-    assert any("verifying trial" in line for line in iter(process.stderr.readline, ""))
+    assert any("registering trial" in line for line in iter(process.stderr.readline, ""))
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     champion = history_in(copied).champion

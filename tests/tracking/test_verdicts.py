@@ -240,7 +240,7 @@ def test_the_champion_is_never_shown_with_the_verdict_on_another_trial(shared_st
     before, values = study_verdict(history), [trial.value for trial in history.trials]
     told = champion_sentences(with_champion(3, ""), before)
     assert told == (f"{address} 3",)
-    assert champion_sentences(with_champion(1, "small"), before) == (
+    assert champion_sentences(with_champion(1, "promoted: small"), before) == (
         f"{address} 1, promoted: small",
         f"Trial 1 has a validation value of {values[1]:.4g}, not confirmed; the best is trial 3.",
     )
@@ -249,14 +249,14 @@ def test_the_champion_is_never_shown_with_the_verdict_on_another_trial(shared_st
     record_confirmation(history, confirmed(history, winner=2, race=race))
     after = study_verdict(history)
     told = champion_sentences(with_champion(2, "it won under new seeds"), after)
-    assert told == (f"{address} 2, as it won under new seeds",)
+    assert told == (f"{address} 2, it won under new seeds",)
     won = "Trial 2 won under new seeds: expect 0.901 (0.871 to 0.930) from it."
     for number, value in (
         (3, "0.92, and 0.89 under 4 new seeds."),
         (1, f"{values[1]:.4g}, and 0.9 under 2 new seeds."),
         (0, f"{values[0]:.4g}, not confirmed."),
     ):
-        other = with_champion(number, "yes")
+        other = with_champion(number, "promoted")
         said = f"Trial {number} has a validation value of {value} {won}"
         assert champion_sentences(other, after) == (f"{address} {number}, promoted", said)
         assert said in " ".join(study_text(other).split())

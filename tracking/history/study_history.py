@@ -48,7 +48,7 @@ class StudyHistory:
         trials: Its trials by number, each as of its last attempt.
         champion_run_id: The run of the trial behind the registered champion, or empty.
         champion_engine: The engine that proposed it, or empty.
-        promoted: Why it was chosen, if not as the best: `CONFIRMED`, what a user said, or `UNSAID`.
+        promoted: Why it was chosen, if not as the best.
         champion_model: The name of that registered model, which is the study's unless one of the
             two was renamed; or empty.
         ended_by: Why its last launch ended, in one word: ``"trials"`` (all done), ``"space"``

@@ -18,7 +18,7 @@ from tracking.history.selection import rank_of
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial, Objective
 from tracking.records.confirmations import Confirmation, Corrected, Interval
-from tracking.runs.champion_versions import ALIAS, CONFIRMED, UNSAID
+from tracking.runs.champion_versions import ALIAS
 from tracking.statistics.sentences import grounds, verdict_sentences, worth_sentences
 
 # Raise it if the same trials get another correction.
@@ -136,10 +136,8 @@ def champion_sentences(history: StudyHistory, verdict: StudyVerdict) -> tuple[st
     address, trial = f"models:/{history.champion_model}@{ALIAS}", history.champion
     if trial is None:
         return (f"{address}: a trial of {history.champion_engine}",)
-    known = {"": "", UNSAID: ", promoted", CONFIRMED: f", as {CONFIRMED}"}
-    why = known.get(history.promoted, f", promoted: {history.promoted}")
-    said = (f"{address}: trial {trial.number}{why}", worth(history, verdict, trial))
-    return tuple(filter(None, said))
+    which = ", ".join(filter(None, (f"trial {trial.number}", history.promoted)))
+    return tuple(filter(None, (f"{address}: {which}", worth(history, verdict, trial))))
 
 
 def record_corrected(history: StudyHistory) -> None:

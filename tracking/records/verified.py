@@ -16,8 +16,8 @@ The text of the tag ``kerastudy.verified``, on the trial's run and on a register
 | ``reproduced bit for bit by model.fit, all 6 epochs, on …`` | by `kerastudy reproduce` |
 | ``not reproduced on …: …`` | likewise; it is not the compiled trainer's fault, or need not be |
 
-A later outcome replaces an earlier one; one that differs where code, data or versions differ too
-replaces none that is identical.
+A later outcome replaces an earlier one. What differs where code, data or versions differ too does
+so only if nothing is known.
 """
 
 from __future__ import annotations

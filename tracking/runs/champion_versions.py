@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 ALIAS: Final = "champion"
 REFIT: Final = "refit"
 """The alias of the champion's configuration, trained on validation data too."""
-UNSAID: Final = "yes"
-"""The reason of a promotion for which the user gave none."""
 CONFIRMED: Final = "it won under new seeds"
-"""The reason why the winner of `kerastudy confirm` is the champion."""
+"""Why the winner of `kerastudy confirm` is the champion."""
+PROMOTED: Final = "promoted"
+"""Why another trial is; what the user says of it may follow."""
 
 
 def champion_version(
