@@ -17,7 +17,7 @@ from tracking.history.verdicts import StudyVerdict, champion_sentences, study_ve
 from tracking.records import EndedTrial, TrialRecord
 from tracking.records.known import known_line
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
-from tracking.records.verified import REPRODUCED, is_partial, is_reproduction, is_whole
+from tracking.records.verified import OFF, REPRODUCED
 from tracking.runs.pages.addresses import VIEWS, artifact_page, model_page, run_page, view_page
 from tracking.runs.pages.commands import reproduce_command, shell_command
 from tracking.runs.pages.markdown import code_block, link, plain, table
@@ -153,17 +153,9 @@ def _outcome(history: StudyHistory, best: EndedTrial | None) -> str:
     value = f"{best.best.value:.6g}" + ("" if spread is None else f" ± {spread:.2g}")
     found = link(f"trial {best.number}", page)
     at = "" if best.result.of_no_epoch else f" at epoch {best.best.epoch}"
-    return f"**Best: {metric} {value}{at}, {found}**, {_trust(best)}. {_progress(history)}"
-
-
-def _trust(best: EndedTrial) -> str:
-    if is_reproduction(best.verified):
-        return plain(best.verified)
-    if is_whole(best.verified):
-        return "verified by `model.fit`"
-    if is_partial(best.verified):
-        return "verified by `model.fit` in its first epochs"
-    return "not verified"
+    unknown = best.verified in ("", OFF)
+    trust = "not verified" if unknown else f"verified: {plain(best.verified)}"
+    return f"**Best: {metric} {value}{at}, {found}**, {trust}. {_progress(history)}"
 
 
 def _champion(history: StudyHistory, verdict: StudyVerdict) -> list[str]:
