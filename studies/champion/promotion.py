@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,8 @@ from studies.definition.study_definition import StudyDefinition
 from studies.executors.executor import Executor
 from studies.launching.choosing import register
 from studies.progress import NoProgress, Progress, showing
-from studies.results.models import existing_store
 from tracking.diagnosis.numbers import counted
-from tracking.history.study_history import StudyHistory, read_study
+from tracking.history.study_history import StudyHistory
 from tracking.history.summary import shell_commands
 from tracking.history.verdicts import study_verdict, worth
 from tracking.records import EndedTrial
@@ -89,8 +89,9 @@ def promote(
 ) -> Promotion:
     """Registers the checkpoint of a trial as the study's champion.
 
-    Earlier versions of the registered model stay. Later launches keep the promoted champion, until
-    `follow_best`. A trial whose checkpoint is gone is trained again, with the same bits.
+    Earlier versions of the registered model stay. Launches keep a trial that was named, or with a
+    reason; without both, they choose the champion again. A trial whose checkpoint is gone is
+    trained again, with the same bits.
 
     Args:
         study: The study's name; or the study itself, for one of a notebook.
@@ -148,7 +149,7 @@ def promote_trial(
     """
     progress = progress or NoProgress()
     chooses = number is not None or not refit
-    why = f"{PROMOTED}: {reason}" if reason else PROMOTED
+    why = f"{PROMOTED}: {reason}" if reason else "" if number is None else PROMOTED
     if number is None and chooses:
         if history.best is None:
             raise StudyNotFoundError(
@@ -208,7 +209,7 @@ def promote_trial(
         reason=reason,
         refit=address,
         how=how,
-        notes=tuple(_notes(history, trial, champion, how)),
+        notes=tuple(_notes(history, trial, champion, why, how)),
     )
 
 
@@ -269,7 +270,7 @@ def _on_all_folds(
 
 
 def _notes(
-    history: StudyHistory, trial: EndedTrial, champion: str, how: Refitted | None
+    history: StudyHistory, trial: EndedTrial, champion: str, why: str, how: Refitted | None
 ) -> list[str]:
     notes = []
     _, best = trial.best_training
@@ -281,6 +282,9 @@ def _notes(
     if champion:
         said = worth(history, study_verdict(history), trial)
         notes += [said.rstrip(".")] if said else []
+        again = f"kerastudy promote {shlex.quote(history.description.name)}"
+        kept = f"launches keep it until a confirm, or {again}"
+        notes.append(kept if why else "launches choose the champion again")
     if champion and not trial.verified:
         *_, command = shell_commands(history, trial, without=default_store_path().absolute())
         notes.append(f"trial {trial.number} is not compared with model.fit yet: {command}")
@@ -290,23 +294,3 @@ def _notes(
             watching = ", ".join(how.left_out)
             notes.append(f"it was trained without {watching}, which watch validation data")
     return notes
-
-
-def follow_best(study: str, *, store: str | Path | None = None) -> bool:
-    """Lets later launches of a study register its best trial again.
-
-    Args:
-        study: The study's name.
-        store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-
-    Returns:
-        Whether its champion was a promoted one.
-
-    Raises:
-        TrackingError: If the store has no such study, or a process is running it.
-    """
-    history = read_study(existing_store(store), study)
-    with history.store.lock_study(study, history.experiment_id):
-        promoted = bool(history.promoted)
-        set_promotion(history, "")
-    return promoted

@@ -169,7 +169,7 @@ def _candidates(
         progress.say(
             f"trial {found[0][1].number} stays the champion ({reason}); the best is "
             f"trial {best.number}. Let launches choose again: "
-            f"kerastudy promote {name} --follow-best"
+            f"kerastudy promote {name}"
         )
     return found
 
