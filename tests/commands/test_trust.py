@@ -120,7 +120,7 @@ def test_without_its_owners_mark_planted_code_does_not_run(tmp_path: Path) -> No
         done = kerastudy(tmp_path, "reproduce", "작은 연구", "--store", str(store), expect=2)
         assert "If you trust it, give --trust." in done.stderr or change in (missing, damaged)
         assert not canary.exists(), change.__name__
-    with pytest.raises(StudyError, match="does not say who made it.*pass trust=True"):
+    with pytest.raises(StudyError, match=r"does not say who made it.*pass trust=True"):
         load_model("작은 연구", store=tmp_path / "without_marks")
     assert not canary.exists()
     trusted = ("reproduce", "작은 연구", "--trust", "--store", str(tmp_path / "without_marks"))

@@ -72,5 +72,5 @@ def with_verdict(text: str, verdict: str) -> str:
         text: The description, which a person may have changed, with a former verdict or without.
         verdict: The present verdict, or empty.
     """
-    text = re.sub(r"\A\*\*Reported [^\n]*\*\*\s*", "", text)
+    text = re.sub(r"\A\*\*[^\n]*Reported [^\n]*\*\*\s*", "", text)
     return f"**{plain(verdict)}**\n\n{text}" if verdict else text
