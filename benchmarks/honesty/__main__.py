@@ -8,7 +8,7 @@ Parts: a, 1,000 synthetic studies in each of six settings, about 20 minutes of C
 small studies on MNIST, trained; c, 200 synthetic studies in which no setting matters; d, 300
 synthetic studies for the regret. Goals: in a, at least 930 of 1,000 intervals hold, and the
 corrected value is within 0.3 points of the truth on average; in b, at least 90 of 100 hold; in c,
-tuning did not pay in at least 95 %. By default all but b, which needs --data.
+no gain is claimed in at least 95 %. By default all but b, which needs --data.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from studies.commands.trusting import check_trusted, trust_option
 from studies.lines import wrapped
 
 if TYPE_CHECKING:
+    from tracking.history.verdicts import StudyVerdict
     from tracking.records.confirmations import Confirmation, Racer
 
 
@@ -96,6 +97,7 @@ def confirm_command(
     from studies.confirming.confirm import confirm_study, where_trainings_run
     from studies.confirming.options import ConfirmOptions
     from studies.progress import showing
+    from tracking.history.verdicts import verdict_by
 
     options = ConfirmOptions(top=top, seeds=seeds, budget=budget, test=not no_test)
     where = where_trainings_run(executor, workers, "worker")
@@ -113,20 +115,18 @@ def confirm_command(
             progress=progress,
         )
     if as_json:
-        print_json(dataclasses.asdict(found))
+        print_json({"verdict": verdict_by(history, found).text, **dataclasses.asdict(found)})
     else:
-        tell(confirmation_text(found))
+        tell(confirmation_text(found, verdict_by(history, found)))
 
 
-def confirmation_text(found: Confirmation) -> str:
-    """Returns a confirmation as text, of at most 80 columns."""
+def confirmation_text(found: Confirmation, verdict: StudyVerdict) -> str:
+    """Returns a confirmation, and its verdict, as text of at most 80 columns."""
     from studies.commands.texts.tables import in_blocks
-    from tracking.statistics.sentences import grounds, verdict_sentences
 
-    said = verdict_sentences(found.metric, found.reported, found.corrected, found, ties=found.ties)
-    lines = wrapped(" ".join(said), indent=0)
+    lines = wrapped(verdict.text, indent=0)
     lines += ["", *in_blocks(_columns(found)), ""]
-    for sentence in grounds(found.corrected, found):
+    for sentence in verdict.grounds:
         lines += wrapped(f"  {sentence}", indent=2)
     return "\n".join(lines)
 

@@ -23,7 +23,7 @@ from studies.progress import Progress
 from tracking.history.confirmations import read_trainings, runs_of
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.history.trial_scores import scores_of
-from tracking.history.verdicts import study_verdict
+from tracking.history.verdicts import study_verdict, verdict_by
 from tracking.mirror import mirrored
 from tracking.records.confirmations import Confirmation
 from tracking.registry.champions import record_verified
@@ -33,7 +33,6 @@ from tracking.runs.champion_versions import CONFIRMED
 from tracking.runs.confirmation_runs import ConfirmationRuns
 from tracking.runs.pages.markdown import plain
 from tracking.scores.score_files import ScoresError
-from tracking.statistics.sentences import grounds, verdict_sentences
 from tracking.store.atomic import remove_pieces
 from tracking.store.folder import default_store_path
 
@@ -131,7 +130,7 @@ def _trained(
     try:
         remove_pieces(done.folder)
         found = _confirmed(plan, done, runs, progress)
-        runs.finish(found, _note(found))
+        runs.finish(found, _note(history, found))
         ended = True
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -156,7 +155,7 @@ def _corrected_again(plan: Plan, ended: Confirmation, runs: ConfirmationRuns) ->
     found = dataclasses.replace(ended, corrected=verdict.corrected, notes=tuple(kept))
     runs.run_id = ended.run_id
     if found != ended:
-        runs.finish(found, _note(found))
+        runs.finish(found, _note(plan.history, found))
     return found
 
 
@@ -218,7 +217,6 @@ def _confirmed(
         ranking,
         run_id=runs.run_id,
         corrected=verdict.corrected,
-        ties=verdict.ties,
         scores=scores,
         reading=reading,
         notes=notes,
@@ -234,10 +232,10 @@ def _offer(plan: Plan) -> str:
     return f" --rescore (rescore=True) trains {trials} without them again, with the same result."
 
 
-def _note(found: Confirmation) -> str:
+def _note(history: StudyHistory, found: Confirmation) -> str:
     """Returns the description of a confirmation's run, in Markdown."""
-    said = verdict_sentences(found.metric, found.reported, found.corrected, found, ties=found.ties)
-    return f"**{plain(' '.join(said))}**\n\n{plain(' '.join(grounds(found.corrected, found)))}"
+    said = verdict_by(history, found)
+    return f"**{plain(said.text)}**\n\n{plain(' '.join(said.grounds))}"
 
 
 def _why_not_tested(plan: Plan, unscored: str) -> str:

@@ -13,6 +13,7 @@ from studies.confirming.one_seed import value_at
 from studies.confirming.plan import DEFAULTS, Plan
 from studies.confirming.trainings import Trainings
 from tracking.records.confirmations import Confirmation, Corrected, Interval, Racer
+from tracking.records.data_findings import ConstantGuess
 from tracking.scores.sample_scores import SampleScores
 from tracking.statistics.crossed import crossed_interval
 from tracking.statistics.gain import gain
@@ -37,6 +38,7 @@ class TestReading:
         digest: SHA-256 of the test part.
         readings: How often it was read, this time included.
         note: Why the two do not compare, or empty.
+        guess: The most frequent class of the part, or None.
     """
 
     # pytest takes it for tests otherwise.
@@ -47,6 +49,7 @@ class TestReading:
     digest: str
     readings: int
     note: str = ""
+    guess: ConstantGuess | None = None
 
 
 def contender(plan: Plan, done: Trainings, trial: int, scores: RaceScores) -> Contender | None:
@@ -194,7 +197,6 @@ def make_outcome(
     *,
     run_id: str,
     corrected: Corrected | None,
-    ties: str,
     scores: RaceScores,
     reading: TestReading | None,
     notes: Sequence[str],
@@ -207,7 +209,6 @@ def make_outcome(
         ranking: The racers, best first.
         run_id: The confirmation's run.
         corrected: The corrected value, or None.
-        ties: See `Confirmation.ties`.
         scores: Validation scores.
         reading: The reading of the test part, or None.
         notes: What a reader must know, in sentences.
@@ -256,7 +257,7 @@ def make_outcome(
         test_seeds=() if reading is None else plan.test_seeds,
         winner_on_test=() if reading is None else _values(reading.winner),
         default_on_test=() if reading is None else _values(reading.default),
-        ties=ties,
+        guess=None if reading is None else reading.guess,
     )
 
 

@@ -34,7 +34,9 @@ def set_verdict(history: StudyHistory) -> None:
     for trial in history.ended:
         if trial.run_id == run_id:
             verdict = study_verdict(history)
-            write_verdict(client, version, worth(history, verdict, trial) or verdict.text)
+            other = worth(history, verdict, trial)
+            text = " ".join((*verdict.flaws, other)) if other else verdict.text
+            write_verdict(client, version, text)
 
 
 def write_verdict(client: MlflowClient, version: ModelVersion | None, text: str) -> None:

@@ -21,7 +21,7 @@ def gain(
     less than either: the variance is that of `tracking.statistics.crossed.crossed`, of the
     differences, and the interval Student's. About one tuned configuration in ten is worse than the
     default on new data: Overtuning in hyperparameter optimization, PMLR 293. If the interval
-    holds 0, tuning did not pay.
+    holds 0, no gain is shown.
 
     Args:
         winner: Shape (R, n): of each of at least 2 seeds, the score of each sample.
