@@ -91,7 +91,7 @@ def measure(images: Path | None, sizes: tuple[int, int], trials: int) -> dict[st
             whole.append(time.perf_counter() - began)
             assert result.state == "complete" and result.best is not None
             assert task.may_stay(result.best) == paths[0].exists() and paths[1].exists()
-            bisect.insort(ranks, spec.objective.rank(result.best.value, result.best.epoch, seed))
+            bisect.insort(ranks, result.best.rank(spec.objective, seed))
             written += paths[0].exists()
             for name, times in spent.items():
                 seconds[name].append(sum(times))

@@ -78,12 +78,12 @@ def coverage(setting: Setting, studies: int, first: int = 0) -> Figures:
 
 
 def null_studies(studies: int, settings: Sequence[Setting] = SETTINGS) -> Figures:
-    """Plays studies in which no setting matters; returns in how many tuning did not pay."""
-    not_paid = sum(
+    """Plays studies in which no setting matters; returns in how many no gain was claimed."""
+    unclaimed = sum(
         confirm(*_study(setting, seed, null=True)).gain.low <= 0
         for setting, seed in _in_turn(settings, studies)
     )
-    return {"studies": studies, "did not pay": not_paid}
+    return {"studies": studies, "no gain claimed": unclaimed}
 
 
 def regrets(studies: int, settings: Sequence[Setting] = SETTINGS) -> list[Figures]:

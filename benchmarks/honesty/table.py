@@ -20,8 +20,8 @@ def print_coverage(figures: Mapping[str, Any]) -> None:
 
 def print_null(figures: Mapping[str, Any]) -> None:
     """Prints what `benchmarks.honesty.synthetic.null_studies` found."""
-    not_paid, studies = figures["did not pay"], figures["studies"]
-    print(f"no setting matters: tuning did not pay in {not_paid} of {studies} studies")
+    unclaimed, studies = figures["no gain claimed"], figures["studies"]
+    print(f"no setting matters: no gain was claimed in {unclaimed} of {studies} studies")
 
 
 def print_regret(figures: Mapping[str, Any]) -> None:

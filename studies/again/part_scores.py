@@ -10,6 +10,7 @@ from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import KerastudyError, StudyError
 from studies.error_texts import describe
 from tracking.records import BestEpoch, TrialSpec
+from tracking.records.data_findings import ConstantGuess
 from tracking.scores.sample_scores import SampleScores
 
 if TYPE_CHECKING:
@@ -26,11 +27,13 @@ class PartScores:
         scores: The scores.
         digest: SHA-256 of the part.
         targets: SHA-256 of its targets: scores of two trainings compare only if it is equal.
+        guess: The most frequent class of a test part; None if its targets are no classes.
     """
 
     scores: SampleScores
     digest: str
     targets: str
+    guess: ConstantGuess | None = None
 
 
 def scores_in_worker(
@@ -58,6 +61,7 @@ def scores_in_worker(
         StudyError: If the model can't be built, or its objective has no scores of samples.
         DataError: If there is no test part.
     """
+    from studies.data.looking.look import guess_on
     from studies.training.building.made_data import validation_digest
     from studies.training.champion.champion_model import evaluated, rebuilt
     from studies.training.models import scalars
@@ -71,17 +75,18 @@ def scores_in_worker(
         model = rebuilt(session.study, space, splits, spec, checkpoint)
         metric = spec.objective.metric
         recorded: float | None = best.value
+        guess = None
         if part == "test":
             # In the place of the validation part, which Keras reads in the same way.
             splits = replace(splits, validation=splits.unseal_test())
-            recorded = None
+            recorded, guess = None, guess_on(splits)
             if compared:
                 measured = scalars(evaluated(model, splits, spec.batch_size))
                 recorded = measured[metric.removeprefix("val_")]
         found = sample_scores(
             model, splits, metric, epoch=best.epoch, batch_size=spec.batch_size, recorded=recorded
         )
-        return PartScores(found, splits.digests[part], validation_digest(splits))
+        return PartScores(found, splits.digests[part], validation_digest(splits), guess)
     except NotScoredError as error:
         raise StudyError(
             f"The {part} samples can't be scored by a training of trial {spec.built_as}: {error}."

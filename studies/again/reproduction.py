@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from search_spaces.errors import StudyNotFoundError
 from studies.again.recorded_worker import recorded_worker
 from studies.again.reruns import Rerun, put_back, trainings_of, unsound_checkpoints
+from studies.definition.settings import trainer_in_words
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.worker import WorkerExecutor
 from studies.progress import NoProgress, Progress, make_progress
@@ -19,6 +21,10 @@ from tracking.diagnosis.numbers import counted
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import EndedTrial, TrainerName, TrialTask
+from tracking.records.verified import OFF, differing, not_reproduced, reproduced
+from tracking.registry.champions import record_verified
+from tracking.registry.verdicts import renew_verdict
+from tracking.report.write import renew_report
 from tracking.store.folder import default_store_path, open_store
 
 
@@ -106,7 +112,7 @@ def reproduce(
         worker,
         notes,
     ):
-        now = worker.description.data.digest
+        changed, now = list(notes), worker.description.data.digest
         if now != trial.spec.data_digest:
             notes.append(
                 "the data has changed: its digest was "
@@ -147,7 +153,50 @@ def reproduce(
         compared = _compared(history, trial, reruns, worker, notes)
         for note in notes[said:]:
             progress.say(note)
+        _record(history, trial, compared, reruns, changed, progress)
         return compared
+
+
+def _record(
+    history: StudyHistory,
+    trial: EndedTrial,
+    outcome: Reproduction,
+    reruns: Sequence[Rerun],
+    changed: Sequence[str],
+    progress: Progress,
+) -> None:
+    """Records the outcome with the trial, and shows it where MLflow and the report speak of it."""
+    day = time.strftime("%Y-%m-%d")
+    others = [*changed, *outcome.environment_differences]
+    others += ["its data is another" for rerun in reruns if rerun.other_data(trial)]
+    differences = (rerun.difference for rerun in reruns if rerun.difference)
+    why = next(differences, "the weights of its best epoch differ")
+    if outcome.trainer == "compiled":
+        # That is not plain Keras.
+        return
+    if outcome.identical:
+        text = reproduced(trainer_in_words(outcome.trainer), outcome.epochs, day)
+    elif others and trial.verified not in ("", OFF):
+        # What is known from equal conditions counts.
+        return
+    elif others or trial.result.trainer != "compiled":
+        text = not_reproduced("; but ".join([why, *others[:1]]), day)
+    else:
+        text = differing(why)
+        progress.say(
+            f"warning: trial {trial.number} no longer counts, as model.fit contradicts it; launch "
+            "the study again to choose its champion"
+        )
+    try:
+        record_verified(history, trial, text)
+        if trial in (history.best, history.champion):
+            history = read_study(
+                history.store, history.description.name, history.description.engine
+            )
+            renew_verdict(history)
+            renew_report(history, default_store_path().absolute())
+    except Exception as error:
+        progress.say(f"warning: this outcome is not recorded, or not shown: {error}")
 
 
 def reproduce_study(

@@ -33,6 +33,7 @@ from tracking.records.verified import (
     differing,
     identical,
     is_partial,
+    is_reproduction,
     is_whole,
     not_comparable,
     not_run,
@@ -102,9 +103,10 @@ class Verifier:
             "hypermodel": TRAINED_BY_OWN_FIT,
             "objective": TRAINED_BY_OBJECTIVE,
         }
-        known = by_itself.get(trial.result.trainer, trial.verified)
+        itself = by_itself.get(trial.result.trainer, "")
+        known = trial.verified if is_reproduction(trial.verified) else itself or trial.verified
         if not restore:
-            if is_whole(known) or (is_partial(known) and self._verify != "full"):
+            if itself or is_whole(known) or (is_partial(known) and self._verify != "full"):
                 return known
             if self._verify == "off":
                 return known or OFF
@@ -128,9 +130,9 @@ class Verifier:
             except StudyError as error:
                 self._progress.say(f"warning: {error}")
                 return not_run(str(error))
-        if trial.result.trainer in by_itself:
+        if itself:
             # A difference now says nothing of how it was trained.
-            return by_itself[trial.result.trainer]
+            return known
         if found.difference:
             return self._judged(history, trial, found)
         return identical(len(found.epochs), training.epochs)

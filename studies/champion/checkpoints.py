@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
 from pathlib import Path
 
 from search_spaces.errors import StudyError, StudyNotFoundError
 from studies.again.reruns import Rerun, trainings_of, unsound_checkpoints
 from studies.definition.settings import check_engine
 from studies.definition.study_definition import StudyDefinition
+from studies.executors.executor import Executor
 from studies.executors.worker import WorkerExecutor
 from studies.progress import Progress
 from studies.results.models import existing_store
-from tracking import tags
 from tracking.diagnosis.numbers import counted
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import EndedTrial, TrialTask
 from tracking.records.verified import IDENTICAL, is_whole
+from tracking.registry.champions import record_verified
 from tracking.store.trust import stranger
 
 
@@ -101,7 +101,7 @@ def check_data(trial: EndedTrial, worker: WorkerExecutor) -> None:
 def weights_of(
     history: StudyHistory,
     trial: EndedTrial,
-    worker: WorkerExecutor,
+    executor: Executor,
     folder: Path,
     progress: Progress,
 ) -> tuple[Path, EndedTrial]:
@@ -112,7 +112,7 @@ def weights_of(
     Args:
         history: The study.
         trial: One with a value.
-        worker: It has loaded the study.
+        executor: It has loaded the study.
         folder: Where new weights go.
         progress: Gets each epoch, and messages.
 
@@ -146,9 +146,11 @@ def weights_of(
     recorded = epoch_metrics(history.store, training.run_id)
     rerun = Rerun(training, trial.cut_short, recorded, progress.epoch_ended)
     written = folder / "again.weights.h5"
-    worker.submit(TrialTask(training.spec, history.description.space, written, trainer="plain"))
+    while not executor.free:
+        executor.wait(rerun)
+    executor.submit(TrialTask(training.spec, history.description.space, written, trainer="plain"))
     while not rerun.ended:
-        worker.wait(rerun)
+        executor.wait(rerun)
     progress.trial_gone(trial.number)
     if not rerun.same_weights:
         raise StudyError(
@@ -157,6 +159,5 @@ def weights_of(
         )
     by_fit = rerun.result is not None and rerun.result.trainer == "plain"
     if by_fit and not rerun.difference and not is_whole(trial.verified):
-        trial = replace(trial, verified=IDENTICAL)
-        history.store.client.set_tag(trial.run_id, tags.VERIFIED, IDENTICAL)
+        trial = record_verified(history, trial, IDENTICAL)
     return written, trial

@@ -19,6 +19,7 @@ from studies.progress import NoProgress, Progress, showing
 from tracking.history.evaluations import evaluations_on, record_evaluation
 from tracking.history.study_history import StudyHistory
 from tracking.history.summary import renew_note
+from tracking.history.verdicts import looked_at
 from tracking.records.evaluations import Evaluation, Measured
 from tracking.report.write import renew_report
 from tracking.store.folder import default_store_path
@@ -31,10 +32,12 @@ class Reading:
     Attributes:
         evaluation: What was read now.
         earlier: All readings of the same test part before, by any study of the store.
+        flaws: What is grave in the study's data, in sentences.
     """
 
     evaluation: Evaluation
     earlier: Sequence[Evaluation]
+    flaws: Sequence[str] = ()
 
     @property
     def warning(self) -> str:
@@ -84,8 +87,8 @@ def evaluate(
     history, definition, named = opened(study, store, engine, trust)
     with showing(progress) as shown:
         reading = read_test_part(history, trial, engine=named, study=definition, progress=shown)
-        if reading.warning:
-            shown.say(f"warning: {reading.warning}")
+        for warning in (*reading.flaws, *filter(None, [reading.warning])):
+            shown.say(f"warning: {warning}")
         return reading.evaluation
 
 
@@ -151,4 +154,5 @@ def read_test_part(
     # `kerastudy report` makes it too.
     with contextlib.suppress(Exception):
         renew_report(history, default_store_path().absolute())
-    return Reading(evaluation, earlier)
+    looked = looked_at(history)
+    return Reading(evaluation, earlier, () if looked is None else looked.problems)

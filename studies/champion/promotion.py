@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,24 +15,22 @@ from studies.again.recorded_worker import recorded_worker
 from studies.champion.checkpoints import champion_or, check_data, opened, weights_of
 from studies.champion.in_worker import refit_in_worker
 from studies.definition.study_definition import StudyDefinition
-from studies.executors.worker import WorkerExecutor
+from studies.executors.executor import Executor
+from studies.launching.choosing import register
 from studies.progress import NoProgress, Progress, showing
-from studies.results.models import existing_store
 from tracking.diagnosis.numbers import counted
-from tracking.history.study_history import StudyHistory, read_study
+from tracking.history.study_history import StudyHistory
 from tracking.history.summary import shell_commands
-from tracking.history.validation_predictions import write_validation_predictions
+from tracking.history.verdicts import study_verdict, worth
 from tracking.records import EndedTrial
 from tracking.registry.champions import (
-    UNSAID,
     champion_fault,
-    promotion,
-    register_champion,
     register_refit,
     set_promotion,
 )
 from tracking.registry.verdicts import set_verdict
 from tracking.report.write import renew_report
+from tracking.runs.champion_versions import PROMOTED
 from tracking.runs.study_runs import StudyRuns
 from tracking.store.folder import default_store_path
 
@@ -90,8 +89,9 @@ def promote(
 ) -> Promotion:
     """Registers the checkpoint of a trial as the study's champion.
 
-    Earlier versions of the registered model stay. Later launches keep the promoted champion, until
-    `follow_best`. A trial whose checkpoint is gone is trained again, with the same bits.
+    Earlier versions of the registered model stay. Launches keep a trial that was named, or with a
+    reason; without both, they choose the champion again. A trial whose checkpoint is gone is
+    trained again, with the same bits.
 
     Args:
         study: The study's name; or the study itself, for one of a notebook.
@@ -149,6 +149,7 @@ def promote_trial(
     """
     progress = progress or NoProgress()
     chooses = number is not None or not refit
+    why = f"{PROMOTED}: {reason}" if reason else "" if number is None else PROMOTED
     if number is None and chooses:
         if history.best is None:
             raise StudyNotFoundError(
@@ -170,10 +171,8 @@ def promote_trial(
     champion = address = ""
     how: Refitted | None = None
     with history.store.lock_study(description.name, history.experiment_id):
-        registered = trial.run_id == history.champion_run_id and not champion_fault(history)
-        if chooses and registered:
+        if chooses and stays_champion(history, trial, why):
             champion = history.model_uri(trial) or ""
-            set_promotion(history, reason or UNSAID)
         if refit or not champion:
             with (
                 recorded_worker(history, trial, study=study, data=data, progress=progress) as (
@@ -184,13 +183,8 @@ def promote_trial(
             ):
                 check_data(trial, worker)
                 folder = Path(temporary)
-                if trial.result.folds and trial.whole is None:
-                    trial = _on_all_folds(history, trial, worker, progress)
-                if chooses and not registered:
-                    weights, trial = weights_of(history, trial, worker, folder, progress)
-                    champion = _register(
-                        history, trial, worker, weights, folder / "champion", reason
-                    )
+                if chooses and not champion:
+                    champion, trial = make_champion(history, trial, worker, folder, progress, why)
                 if refit:
                     spec, best = trial.best_training
                     epochs = counted(best.epoch, "epoch")
@@ -215,44 +209,68 @@ def promote_trial(
         reason=reason,
         refit=address,
         how=how,
-        notes=tuple(_notes(history, trial, champion, how)),
+        notes=tuple(_notes(history, trial, champion, why, how)),
     )
 
 
+def stays_champion(history: StudyHistory, trial: EndedTrial, reason: str) -> bool:
+    """Returns whether a trial is the champion already, and sound; then notes why it stays so."""
+    if trial.run_id != history.champion_run_id or champion_fault(history):
+        return False
+    set_promotion(history, reason)
+    return True
+
+
+def make_champion(
+    history: StudyHistory,
+    trial: EndedTrial,
+    executor: Executor,
+    folder: Path,
+    progress: Progress,
+    reason: str,
+) -> tuple[str, EndedTrial]:
+    """Registers a trial's checkpoint as the champion. Call it only while holding the study.
+
+    Args:
+        history: The study.
+        trial: One with a value.
+        executor: It has loaded the study.
+        folder: An empty folder.
+        progress: Shows trainings and messages.
+        reason: Why.
+
+    Returns:
+        The champion's address, and the trial as it is recorded now.
+
+    Raises:
+        StudyError: If the trial has no checkpoint, and can't be trained to the same one.
+    """
+    if trial.result.folds and trial.whole is None:
+        trial = _on_all_folds(history, trial, executor, progress)
+    weights, trial = weights_of(history, trial, executor, folder, progress)
+    # The former champion's: it may become the champion again without being promoted.
+    set_promotion(history, "")
+    champion = register(executor, history, trial, weights, reason, progress)
+    set_verdict(history)
+    return champion, trial
+
+
 def _on_all_folds(
-    history: StudyHistory, trial: EndedTrial, worker: WorkerExecutor, progress: Progress
+    history: StudyHistory, trial: EndedTrial, executor: Executor, progress: Progress
 ) -> EndedTrial:
     """Trains a trial of folds on all of them, and records that."""
     description, place = history.description, history.experiment_id
     runs = StudyRuns(history.store, place, history.parent_run_id, description)
     try:
-        trained = AllFolds(runs, history, trial, progress).train(worker)
+        trained = AllFolds(runs, history, trial, progress).train(executor)
     finally:
         runs.release()
     assert trained is not None, "nothing stops it"
     return trained
 
 
-def _register(
-    history: StudyHistory,
-    trial: EndedTrial,
-    worker: WorkerExecutor,
-    weights: Path,
-    folder: Path,
-    reason: str,
-) -> str:
-    spec, _ = trial.best_training
-    worker.save_champion(spec, weights, history.description.space, folder)
-    write_validation_predictions(history, trial, folder)
-    # The former champion's: it may become the champion again without being promoted.
-    set_promotion(history, "")
-    champion = register_champion(history, trial, folder, reason or UNSAID)
-    set_verdict(history)
-    return champion
-
-
 def _notes(
-    history: StudyHistory, trial: EndedTrial, champion: str, how: Refitted | None
+    history: StudyHistory, trial: EndedTrial, champion: str, why: str, how: Refitted | None
 ) -> list[str]:
     notes = []
     _, best = trial.best_training
@@ -261,6 +279,12 @@ def _notes(
             f"{best.value:.6g} is the value of its best repeat, whose checkpoint this is; the "
             f"trial's own is the mean of {len(trial.result.repeats)}, {trial.best.value:.6g}"
         )
+    if champion:
+        said = worth(history, study_verdict(history), trial)
+        notes += [said.rstrip(".")] if said else []
+        again = f"kerastudy promote {shlex.quote(history.description.name)}"
+        kept = f"launches keep it until a confirm, or {again}"
+        notes.append(kept if why else "launches choose the champion again")
     if champion and not trial.verified:
         *_, command = shell_commands(history, trial, without=default_store_path().absolute())
         notes.append(f"trial {trial.number} is not compared with model.fit yet: {command}")
@@ -270,23 +294,3 @@ def _notes(
             watching = ", ".join(how.left_out)
             notes.append(f"it was trained without {watching}, which watch validation data")
     return notes
-
-
-def follow_best(study: str, *, store: str | Path | None = None) -> bool:
-    """Lets later launches of a study register its best trial again.
-
-    Args:
-        study: The study's name.
-        store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
-
-    Returns:
-        Whether its champion was a promoted one.
-
-    Raises:
-        TrackingError: If the store has no such study, or a process is running it.
-    """
-    history = read_study(existing_store(store), study)
-    with history.store.lock_study(study, history.experiment_id):
-        promoted = bool(promotion(history))
-        set_promotion(history, "")
-    return promoted

@@ -14,6 +14,7 @@ from studies.commands.trusting import check_trusted, trust_option
 from studies.lines import wrapped
 
 if TYPE_CHECKING:
+    from tracking.history.verdicts import StudyVerdict
     from tracking.records.confirmations import Confirmation, Racer
 
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="First train trials again whose validation samples have no scores.",
 )
+@click.option("--keep", is_flag=True, help="Keep the present champion, whoever wins.")
 @click.option("--engine", help="Which engine's trials.  [default: that of the best trial]")
 @click.option(
     "--workers", type=int, help="Trainings at once, each in a process.  [default: as many as suit]"
@@ -61,6 +63,7 @@ def confirm_command(
     budget: int,
     no_test: bool,
     rescore: bool,
+    keep: bool,
     engine: str | None,
     workers: int | None,
     executor: Any,
@@ -78,6 +81,9 @@ def confirm_command(
     of the level 1 - 0.05/r. Of a cross-validated study the race is on its folds; the test part is
     read by models that are trained on all of them.
 
+    The winner becomes the champion, whatever the test part says: that is no ground to choose.
+    Launches keep it. --keep leaves the present champion.
+
     Everything is recorded below the study. Stop it with Ctrl-C, and run it again to resume: no
     training runs twice. If nothing has changed since, it shows what is recorded.
 
@@ -91,6 +97,7 @@ def confirm_command(
     from studies.confirming.confirm import confirm_study, where_trainings_run
     from studies.confirming.options import ConfirmOptions
     from studies.progress import showing
+    from tracking.history.verdicts import verdict_by
 
     options = ConfirmOptions(top=top, seeds=seeds, budget=budget, test=not no_test)
     where = where_trainings_run(executor, workers, "worker")
@@ -102,25 +109,24 @@ def confirm_command(
             options,
             data="" if data is None else str(data.expanduser().absolute()),
             rescore=rescore,
+            keep=keep,
             in_process=where == "in-process",
             workers=workers,
             progress=progress,
         )
     if as_json:
-        print_json(dataclasses.asdict(found))
+        print_json({"verdict": verdict_by(history, found).text, **dataclasses.asdict(found)})
     else:
-        tell(confirmation_text(found))
+        tell(confirmation_text(found, verdict_by(history, found)))
 
 
-def confirmation_text(found: Confirmation) -> str:
-    """Returns a confirmation as text, of at most 80 columns."""
+def confirmation_text(found: Confirmation, verdict: StudyVerdict) -> str:
+    """Returns a confirmation, and its verdict, as text of at most 80 columns."""
     from studies.commands.texts.tables import in_blocks
-    from tracking.statistics.sentences import grounds, verdict_sentences
 
-    said = verdict_sentences(found.metric, found.reported, found.corrected, found)
-    lines = wrapped(" ".join(said), indent=0)
+    lines = wrapped(verdict.text, indent=0)
     lines += ["", *in_blocks(_columns(found)), ""]
-    for sentence in grounds(found.corrected, found):
+    for sentence in verdict.grounds:
         lines += wrapped(f"  {sentence}", indent=2)
     return "\n".join(lines)
 

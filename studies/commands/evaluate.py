@@ -83,7 +83,7 @@ def evaluate_command(
     if as_json:
         document = dataclasses.asdict(reading.evaluation)
         earlier = [dataclasses.asdict(each) for each in reading.earlier]
-        print_json({**document, "earlier": earlier})
+        print_json({**document, "earlier": earlier, "flaws": list(reading.flaws)})
     else:
         tell(evaluation_text(reading))
 
@@ -92,6 +92,7 @@ def evaluation_text(reading: Reading) -> str:
     """Returns a reading of a test part as text, of at most 80 columns."""
     found = reading.evaluation
     lines = [
+        *(line for flaw in reading.flaws for line in wrapped(flaw, indent=2)),
         *wrapped(
             f"{found.study}: trial {found.trial}, epoch {found.epoch}, on {found.samples} sealed "
             "test samples",

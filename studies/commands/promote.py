@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Train on training and validation data together, and register that as 'refit'.",
 )
-@click.option("--follow-best", is_flag=True, help="Let later launches choose the champion again.")
 @click.option("--engine", help="Which engine's trial.  [default: that of the best trial]")
 @data_option
 @trust_option
@@ -38,7 +36,6 @@ def promote_command(
     trial: int | None,
     reason: str,
     refit: bool,
-    follow_best: bool,
     engine: str | None,
     data: Path | None,
     trust: bool,
@@ -47,9 +44,10 @@ def promote_command(
 ) -> None:
     """Register the checkpoint of a trial as the study's champion.
 
-    Earlier versions of the registered model stay. Later launches keep a promoted champion, and say
-    so if another trial is better, until --follow-best. A trial whose checkpoint is gone is trained
-    again, with the same bits.
+    Earlier versions of the registered model stay. Launches keep a trial that was promoted by its
+    number, and say so if another one is better. Without --trial it is the best trial, and launches
+    choose the champion again. A trial whose checkpoint is gone is trained again, with the same
+    bits.
 
     --refit trains the configuration on training and validation data together, for as many epochs
     as were best: an epoch then has more steps, in proportion to the data. That model is registered
@@ -59,25 +57,12 @@ def promote_command(
     \b
     kerastudy promote digits --trial 7 --reason "half the size, nearly as good"
     kerastudy promote digits --refit
-    kerastudy promote digits --follow-best
+    kerastudy promote digits
     """  # noqa: D301 - click reads \b, which must not be escaped
+    from studies.champion.promotion import promote_trial
     from studies.commands.output import print_json
     from studies.commands.reading import history_of
     from studies.progress import showing
-
-    if follow_best:
-        from studies.champion.promotion import follow_best as follow
-
-        if trial is not None or refit:
-            raise click.UsageError("--follow-best goes with neither --trial nor --refit")
-        promoted = follow(study, store=store)
-        words = "choose its champion again" if promoted else "choose its champion, as before"
-        if as_json:
-            print_json({"study": study, "promoted": False, "was_promoted": promoted})
-        else:
-            tell(f"launches of {study} {words}")
-        return
-    from studies.champion.promotion import promote_trial
 
     check_trusted(store, trust)
     history = history_of(study, engine, store)
@@ -114,10 +99,4 @@ def promotion_text(found: Promotion) -> str:
             indent=2,
         )
     lines += [line for note in found.notes for line in wrapped(f"note: {note}", indent=2)]
-    if found.champion:
-        name = shlex.quote(found.study)
-        lines += wrapped(
-            f"later launches keep it; to let them choose: kerastudy promote {name} --follow-best",
-            indent=2,
-        )
     return "\n".join(lines)

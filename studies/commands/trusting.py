@@ -32,10 +32,12 @@ def check_trusted(store: Path | None, trust: bool) -> None:
     """
     from search_spaces.errors import StoreError
     from tracking.store import trust as trusting
-    from tracking.store.facts import is_store
+    from tracking.store.facts import facts_fault, is_store
     from tracking.store.folder import default_store_path, real_folder
 
     root = real_folder(store if store is not None else default_store_path())
+    # One of a newer version is refused first.
+    facts_fault(root)
     told = trusting.stranger(root) if is_store(root) else ""
     if not told:
         return

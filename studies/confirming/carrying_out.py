@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 from search_spaces.errors import StudyError
+from studies.again.verification import Verifier
+from studies.champion.promotion import make_champion, stays_champion
 from studies.confirming.executors import AnyExecutor
 from studies.confirming.in_worker import check_scored_in_worker
 from studies.confirming.outcome import make_outcome
@@ -17,17 +21,18 @@ from studies.confirming.test_part import earlier_readings, read_test_part, warni
 from studies.confirming.trainings import Trainings
 from studies.progress import Progress
 from tracking.history.confirmations import read_trainings, runs_of
-from tracking.history.study_history import StudyHistory
+from tracking.history.study_history import StudyHistory, read_study
 from tracking.history.trial_scores import scores_of
-from tracking.history.verdicts import study_verdict
+from tracking.history.verdicts import study_verdict, verdict_by
 from tracking.mirror import mirrored
 from tracking.records.confirmations import Confirmation
+from tracking.registry.champions import record_verified
 from tracking.registry.verdicts import renew_verdict
 from tracking.report.write import renew_report
+from tracking.runs.champion_versions import CONFIRMED
 from tracking.runs.confirmation_runs import ConfirmationRuns
 from tracking.runs.pages.markdown import plain
 from tracking.scores.score_files import ScoresError
-from tracking.statistics.sentences import grounds, verdict_sentences
 from tracking.store.atomic import remove_pieces
 from tracking.store.folder import default_store_path
 
@@ -35,22 +40,82 @@ _UNCORRECTED = "The best value can't be corrected for the choice"
 
 
 def carry_out(
-    plan: Plan, executor: AnyExecutor, progress: Progress, unfinished: str = ""
+    plan: Plan,
+    executor: AnyExecutor,
+    progress: Progress,
+    unfinished: str = "",
+    ended: Confirmation | None = None,
+    *,
+    keep: bool = False,
 ) -> Confirmation:
-    """Carries a plan out, and records the outcome. Call it only while holding the study.
+    """Carries a plan out as far as it is not, records the outcome, and makes its winner champion.
+
+    Call it only while holding the study.
 
     Args:
         plan: The plan.
         executor: It has loaded the study.
         progress: Shows trainings and messages.
         unfinished: The run of a confirmation of the same plan that was interrupted, or empty.
+        ended: The outcome, if the plan was carried out before; the corrected value may be another.
+        keep: Whether the present champion stays.
 
     Raises:
         KeyboardInterrupt: If Ctrl-C or SIGTERM stopped it; says how many trainings are recorded.
     """
     history = plan.history
-    _check_scored(plan, executor)
     runs = runs_of(history)
+    with _mirrored(history, runs, progress):
+        if ended is None:
+            found = _trained(plan, executor, runs, progress, unfinished)
+        else:
+            found = _corrected_again(plan, ended, runs)
+        if not keep:
+            _make_champion(plan, found, executor, progress)
+        history = read_study(history.store, history.description.name, history.description.engine)
+        renew_verdict(history)
+        # `kerastudy report` makes it too.
+        with contextlib.suppress(Exception):
+            renew_report(history, default_store_path().absolute())
+    return found
+
+
+def _make_champion(
+    plan: Plan, found: Confirmation, executor: AnyExecutor, progress: Progress
+) -> None:
+    """Makes the winner the champion, whatever the test part said: that is no ground to choose."""
+    history, trial = plan.history, plan.racer(found.winner)
+    if is_settled(plan, found):
+        return
+    try:
+        trial = record_verified(history, trial, Verifier(executor, progress).verify(history, trial))
+        if not trial.holds:
+            raise StudyError(trial.verified)
+        with tempfile.TemporaryDirectory() as folder:
+            champion, _ = make_champion(history, trial, executor, Path(folder), progress, CONFIRMED)
+        progress.say(f"trial {trial.number} is the champion now: {champion}")
+    except StudyError as error:
+        progress.say(f"warning: trial {trial.number} won, and can't be the champion: {error}")
+
+
+def is_settled(plan: Plan, found: Confirmation, *, keep: bool = False) -> bool:
+    """Returns whether a confirmation's winner is the champion, can't be, or must not.
+
+    It may not be yet, as another was promoted since, or the process was killed.
+    """
+    history, trial = plan.history, plan.racer(found.winner)
+    if keep or trial.result.unsaved:
+        return True
+    # Launches keep it from now on; what a person said of it counts.
+    return stays_champion(history, trial, history.promoted or CONFIRMED)
+
+
+def _trained(
+    plan: Plan, executor: AnyExecutor, runs: ConfirmationRuns, progress: Progress, unfinished: str
+) -> Confirmation:
+    """Trains, chooses, reads the test part, and records the outcome."""
+    history = plan.history
+    _check_scored(plan, executor)
     done = Trainings(
         executor,
         runs,
@@ -60,43 +125,37 @@ def carry_out(
         progress,
         trainer_of(history),
     )
-    with _mirrored(history, runs, progress):
-        runs.begin(plan.to_json(), unfinished)
-        ended = False
-        try:
-            remove_pieces(done.folder)
-            found = _confirmed(plan, done, runs, progress)
-            runs.finish(found, _note(found))
-            ended = True
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(
-                f"{done.count_of(plan)} of {plan.trainings} trainings are recorded; confirm again "
-                "to resume"
-            ) from None
-        finally:
-            if not ended:
-                # The first error counts, not later failures to write.
-                with contextlib.suppress(Exception):
-                    runs.stop()
-        done.clear()
-        renew_verdict(history)
-        # `kerastudy report` makes it too.
-        with contextlib.suppress(Exception):
-            renew_report(history, default_store_path().absolute())
+    runs.begin(plan.to_json(), unfinished)
+    ended = False
+    try:
+        remove_pieces(done.folder)
+        found = _confirmed(plan, done, runs, progress)
+        runs.finish(found, _note(history, found))
+        ended = True
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"{done.count_of(plan)} of {plan.trainings} trainings are recorded; confirm again "
+            "to resume"
+        ) from None
+    finally:
+        if not ended:
+            # The first error counts, not later failures to write.
+            with contextlib.suppress(Exception):
+                runs.stop()
+    done.clear()
     return found
 
 
-def corrected_again(plan: Plan, ended: Confirmation) -> Confirmation:
+def _corrected_again(plan: Plan, ended: Confirmation, runs: ConfirmationRuns) -> Confirmation:
     """Returns an outcome with the corrected value as it is now, and records it."""
     verdict = study_verdict(plan.history)
     kept = [each for each in ended.notes if not each.startswith(_UNCORRECTED)]
     if verdict.unknown:
         kept.append(f"{_UNCORRECTED}: {verdict.unknown}.")
     found = dataclasses.replace(ended, corrected=verdict.corrected, notes=tuple(kept))
-    runs = runs_of(plan.history)
     runs.run_id = ended.run_id
-    runs.finish(found, _note(found))
-    renew_verdict(plan.history)
+    if found != ended:
+        runs.finish(found, _note(plan.history, found))
     return found
 
 
@@ -141,6 +200,9 @@ def _confirmed(
         plan.trainings,
     )
     ranking = run_race(plan, done)
+    unsaved = plan.racer(ranking[0]).result.unsaved
+    if unsaved:
+        notes.append(f"Trial {ranking[0]} can't be the champion: it has no checkpoint ({unsaved}).")
     scores, unscored = scores_of_race(plan, done, ranking)
     if unscored and not history.description.objective_function:
         notes.append(unscored)
@@ -170,10 +232,10 @@ def _offer(plan: Plan) -> str:
     return f" --rescore (rescore=True) trains {trials} without them again, with the same result."
 
 
-def _note(found: Confirmation) -> str:
+def _note(history: StudyHistory, found: Confirmation) -> str:
     """Returns the description of a confirmation's run, in Markdown."""
-    said = verdict_sentences(found.metric, found.reported, found.corrected, found)
-    return f"**{plain(' '.join(said))}**\n\n{plain(' '.join(grounds(found.corrected, found)))}"
+    said = verdict_by(history, found)
+    return f"**{plain(said.text)}**\n\n{plain(' '.join(said.grounds))}"
 
 
 def _why_not_tested(plan: Plan, unscored: str) -> str:

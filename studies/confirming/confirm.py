@@ -17,6 +17,7 @@ from studies.progress import NoProgress, Progress, showing
 from tracking.history.confirmations import confirmation_of
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.records.confirmations import Confirmation
+from tracking.registry.verdicts import renew_verdict
 
 
 def confirm(
@@ -27,6 +28,7 @@ def confirm(
     budget: int = 16,
     test: bool = True,
     rescore: bool = False,
+    keep: bool = False,
     store: str | Path | None = None,
     engine: str | None = None,
     executor: ExecutorName | None = None,
@@ -38,7 +40,8 @@ def confirm(
 
     The best trials race under new seeds. Then, if the data has a sealed test part, the winner and
     the space's declared defaults are trained under further seeds, and the test part is read, once.
-    Everything is recorded below the study. Call it again to resume: no training runs twice.
+    Everything is recorded below the study. Call it again to resume: no training runs twice. The
+    winner becomes the champion.
 
     Args:
         study: The study's name; or the study itself, for one of a notebook.
@@ -48,6 +51,7 @@ def confirm(
         test: Whether to read the test part.
         rescore: Whether to train trials again whose validation samples have no scores, which gives
             the same bits, so that the best value can be corrected.
+        keep: Whether the present champion stays, instead of the winner.
         store: The store's folder; default ``KERASTUDY_STORE`` or ``./kerastudy-store``.
         engine: The engine whose trials race, if the study was launched with several; None for that
             of the best trial.
@@ -78,6 +82,7 @@ def confirm(
             options,
             study=definition,
             rescore=rescore,
+            keep=keep,
             in_process=where == "in-process",
             workers=workers,
             progress=shown,
@@ -91,6 +96,7 @@ def confirm_study(
     study: StudyDefinition | None = None,
     data: str = "",
     rescore: bool = False,
+    keep: bool = False,
     in_process: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -103,12 +109,13 @@ def confirm_study(
         study: The study of this process, instead of the recorded code.
         data: The file with the data, if it has moved.
         rescore: Whether to train trials without scores again.
+        keep: Whether the present champion stays.
         in_process: Whether trainings run in this process.
         workers: How many worker processes run trainings, if not.
         progress: Shows progress.
     """
     # Late: `import kerastudy` needs none of what trains.
-    from studies.confirming.carrying_out import carry_out, corrected_again
+    from studies.confirming.carrying_out import carry_out, is_settled
     from studies.confirming.executors import opened_executor
     from studies.confirming.rescoring import rescore_trials, trials_without_scores
 
@@ -122,8 +129,10 @@ def confirm_study(
         unscored = trials_without_scores(history, plan.reported) if rescore else []
         if ended is not None and not unscored:
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(ended.time / 1000))
-            progress.say(f"confirmed on {when}, and nothing has changed since: nothing is trained")
-            return ended
+            progress.say(f"confirmed on {when}, and nothing has changed since")
+            if is_settled(plan, ended, keep=keep):
+                renew_verdict(history)
+                return ended
         with opened_executor(
             history,
             plan.reported,
@@ -136,9 +145,7 @@ def confirm_study(
         ) as executor:
             if unscored:
                 rescore_trials(history, unscored, executor, progress)
-            if ended is not None:
-                return corrected_again(plan, ended)
-            return carry_out(plan, executor, progress, unfinished)
+            return carry_out(plan, executor, progress, unfinished, ended, keep=keep)
 
 
 def where_trainings_run(

@@ -11,6 +11,7 @@ from studies.confirming.one_seed import value_at
 from studies.confirming.plan import DEFAULTS, Plan
 from studies.confirming.trainings import Trainings
 from tracking.records.confirmations import Confirmation, Corrected, Interval, Racer
+from tracking.records.data_findings import ConstantGuess
 from tracking.scores.sample_scores import SampleScores, score_matrix
 from tracking.statistics.corrected import confirmed_value
 from tracking.statistics.gain import gain
@@ -31,6 +32,7 @@ class TestReading:
         digest: SHA-256 of the test part.
         readings: How often it was read, this time included.
         note: Why the two do not compare, or empty.
+        guess: The most frequent class of the part, or None.
     """
 
     # pytest takes it for tests otherwise.
@@ -41,6 +43,7 @@ class TestReading:
     digest: str
     readings: int
     note: str = ""
+    guess: ConstantGuess | None = None
 
 
 def contender(plan: Plan, done: Trainings, trial: int, scores: RaceScores) -> Contender | None:
@@ -197,6 +200,7 @@ def make_outcome(
         test_seeds=() if reading is None else plan.test_seeds,
         winner_on_test=() if reading is None else _values(reading.winner),
         default_on_test=() if reading is None else _values(reading.default),
+        guess=None if reading is None else reading.guess,
     )
 
 

@@ -65,6 +65,7 @@ def read_test_part(
         digest,
         len(earlier) + 1,
         not_paired(plan, found),
+        next(iter(found[winner].values())).guess,
     )
     if not before:
         record_evaluation(history, _evaluation(plan, done, runs, winner, reading, now))

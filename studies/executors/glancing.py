@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import replace
 
 from studies.data import AnySplits, FoldedSplits
-from studies.data.looking.look import glance_at, warnings_of
+from studies.data.looking.look import glance_at
 from tracking.records import StudyDescription
 from tracking.runs.pages.commands import data_command
 
@@ -23,7 +23,7 @@ def with_glance(
         found = glance_at(splits, description.data.name)
         if found is None:
             return description
-        told = warnings_of(found)
+        told = list(found.problems)
         if told:
             told[-1] += f" Look at it: {data_command(description)}"
         return replace(description, looked=found, warnings=(*description.warnings, *told))

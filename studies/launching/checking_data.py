@@ -30,6 +30,7 @@ from studies.user_code.loading import describe_code, load_study
 from studies.user_code.targets import Target, what_is_loaded
 from tracking.history.study_history import find_engines
 from tracking.records.data_findings import DataFindings
+from tracking.registry.verdicts import renew_verdict
 from tracking.report.write import renew_report
 from tracking.runs.data_findings import write_data_findings
 from tracking.store.failures import as_store_errors
@@ -164,6 +165,7 @@ def _recorded(
                 parent = history.store.client.get_run(history.parent_run_id)
                 write_data_findings(history.store, parent, found)
             for history in alike:
+                renew_verdict(history)
                 renew_report(history, default_store_path().absolute())
     except TrackingError as error:
         progress.say(f"warning: what was found could not be recorded: {error}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from search_spaces.errors import StudyError
@@ -20,9 +19,8 @@ from tracking.records import EndedTrial
 from tracking.records.verified import IDENTICAL, OFF, TRAINED_BY_ITSELF, is_whole
 from tracking.registry.champions import (
     champion_fault,
-    promotion,
+    record_verified,
     register_champion,
-    set_champion_verified,
     withdraw_champion,
 )
 from tracking.runs.study_runs import StudyRuns
@@ -60,13 +58,11 @@ def choose_champion(
         registered = trial.run_id == history.champion_run_id
         fault = champion_fault(history) if registered else ""
         if trial.holds:
-            if fault:
-                progress.say(f"warning: the champion is registered again: {fault}")
             if registered and not fault:
                 text = verifier.verify(history, trial)
             else:
                 # Trials after the best ones have no checkpoint: don't train them all again.
-                checkpoint, text = _verified(history, trial, verifier, progress, again=again)
+                checkpoint, text = _verified(history, trial, verifier, progress, fault, again=again)
             trial, again = _noted(runs, history, trial, text, progress), False
         if registered and not trial.holds:
             withdraw_champion(history)
@@ -78,7 +74,13 @@ def choose_champion(
         if trial.holds and checkpoint is not None:
             if passed_over:
                 progress.say(f"the champion is the next best, trial {trial.number}")
-            _register(executor, history, trial, checkpoint, progress)
+            # One that is registered again may have been promoted.
+            reason = history.promoted if registered else ""
+            try:
+                register(executor, history, trial, checkpoint, reason, progress)
+            except StudyError as error:
+                # The trials are done and recorded, even if one can't be saved.
+                progress.say(f"warning: {error}")
             break
         passed_over = True
         if failed == _MOST_FAILED:
@@ -122,10 +124,8 @@ def _noted(
     """Records the outcome of comparing a trial with `model.fit`; returns the trial with it."""
     if text == trial.verified:
         return trial
-    runs.set_verified(trial.run_id, text)
-    if trial.run_id == history.champion_run_id:
-        set_champion_verified(history, text)
-    trial = replace(trial, verified=text)
+    trial = record_verified(history, trial, text)
+    runs.touch(trial.run_id)
     if trial.holds:
         if text.startswith(IDENTICAL):
             progress.say(f"verified trial {trial.number}: {text}")
@@ -158,7 +158,7 @@ def _candidates(
 ) -> list[tuple[StudyHistory, EndedTrial]]:
     """Returns the trials that may become the champion, the first choice first."""
     found = list(_best_first(engines))
-    reason, champion = promotion(engines[0]), engines[0].champion_run_id
+    reason, champion = engines[0].promoted, engines[0].champion_run_id
     if not reason or champion not in [trial.run_id for _, trial in found]:
         return found
     best = found[0][1]
@@ -167,9 +167,9 @@ def _candidates(
     if best is not found[0][1]:
         name = shlex.quote(engines[0].description.name)
         progress.say(
-            f"trial {found[0][1].number} stays the champion, as it was promoted; the best is "
+            f"trial {found[0][1].number} stays the champion ({reason}); the best is "
             f"trial {best.number}. Let launches choose again: "
-            f"kerastudy promote {name} --follow-best"
+            f"kerastudy promote {name}"
         )
     return found
 
@@ -184,12 +184,20 @@ def _best_first(engines: Sequence[StudyHistory]) -> Iterator[tuple[StudyHistory,
 
 
 def _verified(
-    history: StudyHistory, trial: EndedTrial, verifier: Verifier, progress: Progress, *, again: bool
+    history: StudyHistory,
+    trial: EndedTrial,
+    verifier: Verifier,
+    progress: Progress,
+    fault: str,
+    *,
+    again: bool,
 ) -> tuple[Path | None, str]:
     """Returns a trial's weights, if they are sound, and the outcome of verifying them.
 
-    ``again`` restores lost weights by training.
+    ``again`` restores lost weights by training; ``fault`` is what is wrong with the champion.
     """
+    if fault:
+        progress.say(f"warning: the champion is registered again: {fault}")
     if trial.result.folds and trial.whole is None:
         # It is trained on all folds if model.fit does not contradict one of them.
         return None, verifier.verify(history, trial)
@@ -212,24 +220,25 @@ def _verified(
     return path, text
 
 
-def _register(
+def register(
     executor: Executor,
     history: StudyHistory,
     trial: EndedTrial,
     checkpoint: Path,
+    reason: str,
     progress: Progress,
-) -> None:
+) -> str:
+    """Registers a trial's weights as the champion; returns its address.
+
+    Raises:
+        StudyError: If they can't be saved as a model.
+    """
     metric = history.description.objective.metric
     progress.wait(f"registering trial {trial.number} as the champion")
     with temporary_folder() as temporary:
         folder = Path(temporary) / "champion"
-        try:
-            spec, epoch = trial.best_training
-            metrics = executor.save_champion(spec, checkpoint, history.description.space, folder)
-        except StudyError as error:
-            # The trials are done and recorded, even if one can't be saved.
-            progress.say(f"warning: {error}")
-            return
+        spec, epoch = trial.best_training
+        metrics = executor.save_champion(spec, checkpoint, history.description.space, folder)
         found = metrics.get(metric, epoch.value)
         if found != epoch.value:
             progress.say(
@@ -237,6 +246,4 @@ def _register(
                 f"and was {epoch.value!r} in training"
             )
         write_validation_predictions(history, trial, folder)
-        # One that is registered again may have been promoted.
-        again = trial.run_id == history.champion_run_id
-        register_champion(history, trial, folder, promotion(history) if again else "")
+        return register_champion(history, trial, folder, reason)

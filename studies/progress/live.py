@@ -11,7 +11,14 @@ from studies.lines import cut, printable, width
 from studies.progress.plain import UNWRITABLE, LineProgress, in_lines
 from studies.progress.redrawing import redrawn
 from tracking.history.sparkline import sparkline
-from tracking.records import EpochResult, Objective, StudyDescription, TrialResult, TrialSpec
+from tracking.records import (
+    BestEpoch,
+    EpochResult,
+    Objective,
+    StudyDescription,
+    TrialResult,
+    TrialSpec,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,7 +40,7 @@ class _Running:
     """A trial that runs, or runs again: its objective by epoch, and how it compares."""
 
     spec: TrialSpec
-    curve: dict[int, float] = field(default_factory=dict)
+    curve: dict[int, BestEpoch] = field(default_factory=dict)
     epoch: int = 0
     repeat: int = 0
     compared: str = ""
@@ -96,7 +103,7 @@ class LiveProgress(LineProgress):
         running.epoch = epoch.epoch
         value = epoch.metrics.get(running.spec.objective.metric)
         if value is not None:
-            running.curve[epoch.epoch] = value
+            running.curve[epoch.epoch] = BestEpoch(epoch.epoch, value, epoch.metrics)
         if compared:
             same = running.compared in ("", _IDENTICAL)
             running.compared = f"differs from epoch {epoch.epoch}" if same else running.compared
@@ -183,12 +190,12 @@ class LiveProgress(LineProgress):
             parts.append(self._training(running.repeat))
         parts.append(f"epoch {running.epoch:>{len(str(spec.epochs))}}/{spec.epochs}")
         if curve:
-            last = list(curve)[-1]
-            best = min(curve, key=lambda epoch: objective.rank(curve[epoch], epoch, 0))
+            last = list(curve.values())[-1]
+            best = min(curve.values(), key=lambda each: each.rank(objective))
             # No room for both.
-            apart = best != last and not running.compared
-            at_best = f", best {curve[best]:.4g} at {best}" if apart else ""
-            parts.append(f"{printable(objective.metric)} {curve[last]:.4g}{at_best}")
+            apart = best is not last and not running.compared
+            at_best = f", best {best.value:.4g} at {best.epoch}" if apart else ""
+            parts.append(f"{printable(objective.metric)} {last.value:.4g}{at_best}")
         return "  ".join([*parts, *filter(None, [running.compared])])
 
     def _training(self, number: int) -> str:
@@ -220,5 +227,6 @@ class LiveProgress(LineProgress):
 
 def _curve(running: _Running | None) -> str:
     """Returns the sparkline of a trial, with spaces after it."""
-    line = "" if running is None else sparkline(list(running.curve.values()), _CURVE)
+    values = [] if running is None else [each.value for each in running.curve.values()]
+    line = sparkline(values, _CURVE)
     return f"{line:<{_CURVE}}"

@@ -20,7 +20,7 @@ def with_folds(
     """Returns the result of a cross-validated trial.
 
     Its value is the best mean over folds at an epoch, of the epochs that all folds have, and in
-    which nothing diverged; the earlier one of equals. A trial without all its folds has no value:
+    which nothing diverged. A trial without all its folds has no value:
     it would not compare with those of other trials.
 
     Args:
@@ -47,7 +47,10 @@ def with_folds(
         reason = f"no epoch of all {folds} folds has a finite {objective.metric}"
         return replace(common, state="infeasible", reason=common.reason or reason)
     values = [curve[found.epoch][objective.metric] for curve in curves]
-    number = min(range(folds), key=lambda fold: (objective.sort_key(values[fold]), fold))
+    of_folds = [
+        BestEpoch(found.epoch, v, c[found.epoch]) for v, c in zip(values, curves, strict=True)
+    ]
+    number = min(range(folds), key=lambda fold: of_folds[fold].rank(objective, fold))
     repeats = tuple(
         replace(fold, value=value) for fold, value in zip(common.repeats, values, strict=True)
     )
@@ -74,9 +77,9 @@ def common_best(
     everywhere = sorted(set.intersection(*sound))
     if not everywhere:
         return None
-    means = {e: statistics.fmean(curve[e][metric] for curve in curves) for e in everywhere}
-    best = min(everywhere, key=lambda e: (objective.sort_key(means[e]), e))
-    return BestEpoch(best, means[best], mean_metrics([curve[best] for curve in curves]))
+    means = ((e, mean_metrics([curve[e] for curve in curves])) for e in everywhere)
+    found = [BestEpoch(e, metrics[metric], metrics) for e, metrics in means]
+    return min(found, key=lambda each: each.rank(objective))
 
 
 def mean_metrics(several: Sequence[Mapping[str, float]]) -> dict[str, float]:

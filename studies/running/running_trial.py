@@ -141,9 +141,8 @@ class Running:
             return with_folds(common, last, self.epochs, objective, folds)
         if last.state not in ("complete", "pruned") or not repeats:
             return common
-        number, best = min(
-            enumerate(repeats), key=lambda each: (objective.sort_key(each[1].best.value), each[0])
-        )
+        number = min(range(len(repeats)), key=lambda n: repeats[n].best.rank(objective, n))
+        best = repeats[number]
         value = statistics.fmean(repeat.best.value for repeat in repeats)
         metrics = mean_metrics([repeat.best.metrics for repeat in repeats])
         return replace(

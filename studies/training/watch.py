@@ -84,12 +84,10 @@ class Watch:
             check_logged(objective.metric, set(metrics))
         self._epochs.append(dict(metrics))
         value = metrics.get("loss", 0.0) if whole else metrics.get(objective.metric)
-        if (
-            value is not None
-            and not self._not_finite(metrics)
-            and (whole or self.best is None or objective.is_better(value, self.best.value))
-        ):
-            self._take(BestEpoch(epoch, value, dict(metrics)))
+        if value is not None and not self._not_finite(metrics):
+            now, best = BestEpoch(epoch, value, dict(metrics)), self.best
+            if whole or best is None or now.rank(objective) < best.rank(objective):
+                self._take(now)
         goes_on = self._decided(epoch, metrics)
         # A cut training is resumed; an ended one may be continued by another trial.
         ends = not goes_on or epoch == self.spec.epochs

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pexpect
 import pytest
+import user_commands
 from command_line import kerastudy_here
 from damage import settle
 from doctored import launch
 from handmade import contents
-from user_commands import KERASTUDY, environment
+from user_commands import KERASTUDY, environment, kerastudy, write_study
 
-from search_spaces.errors import StoreError
+from search_spaces.errors import StoreError, StudyError
 from studies.commands.trusting import check_trusted
+from studies.results.models import load_model
 from tracking.store import trust
 
 
@@ -79,17 +81,52 @@ def test_anothers_store_is_refused_until_it_is_trusted(store: Path, tmp_path: Pa
     assert (told.code, told.out) == (1, "") and "has no test part" in told.err
 
 
-def test_of_a_store_of_an_earlier_version_the_owner_tells(
-    store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = store / "store.json"
+def without_marks(path: Path) -> None:
+    facts = json.loads(path.read_text())
+    del facts["users"], facts["salt"]
+    path.write_text(json.dumps(facts))
+
+
+def without_users(path: Path) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), "users": []}))
+
+
+def of_its_format_alone(path: Path) -> None:
     facts = json.loads(path.read_text())
     path.write_text(json.dumps({"format": facts["format"], "path": facts["path"]}))
-    assert trust.stranger(store) == ""
-    monkeypatch.setattr(trust, "_uid", lambda: 4711)
-    assert trust.stranger(store).startswith("belongs to ")
-    trust.trust(store)
-    assert trust.stranger(store) == ""
+
+
+def missing(path: Path) -> None:
+    path.unlink()
+
+
+def damaged(path: Path) -> None:
+    path.write_text("{")
+
+
+def test_without_its_owners_mark_planted_code_does_not_run(tmp_path: Path) -> None:
+    canary, made = tmp_path / "ran", tmp_path / "made"
+    planted = f"import keras\nopen({str(canary)!r}, 'w').close()"
+    file = write_study(tmp_path, **{"import keras\n": planted + "\n"})
+    options = ("--trials", "1", "--epochs", "1", "--verify", "off", "--executor", "in-process")
+    user_commands.kerastudy_here(tmp_path, "launch", file, *options, "--store", made)
+    settle(made / "mlflow.db")
+    assert canary.exists()
+    canary.unlink()
+    for change in (without_marks, without_users, of_its_format_alone, missing, damaged):
+        store = tmp_path / change.__name__
+        shutil.copytree(made, store)
+        change(store / "store.json")
+        done = kerastudy(tmp_path, "reproduce", "작은 연구", "--store", str(store), expect=2)
+        assert "If you trust it, give --trust." in done.stderr or change in (missing, damaged)
+        assert not canary.exists(), change.__name__
+    with pytest.raises(StudyError, match=r"does not say who made it.*pass trust=True"):
+        load_model("작은 연구", store=tmp_path / "without_marks")
+    assert not canary.exists()
+    trusted = ("reproduce", "작은 연구", "--trust", "--store", str(tmp_path / "without_marks"))
+    kerastudy(tmp_path, *trusted)
+    assert canary.exists()
+    assert trust.stranger(tmp_path / "without_marks") == trust.stranger(made) == ""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of POSIX")

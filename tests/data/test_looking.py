@@ -14,11 +14,11 @@ import pytest
 import kerastudy as ks
 from studies.data.arrays.given import Given
 from studies.data.looking.distributions import columns_of
-from studies.data.looking.look import glance_at, look_at, warnings_of
+from studies.data.looking.look import glance_at, look_at
 from studies.data.looking.repeats import marks
 from studies.data.looking.same_distribution import told_apart
 from studies.data.looking.seen import Seen
-from tracking.records.data_findings import DataFindings
+from tracking.records.data_findings import ConstantGuess, DataFindings
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(300, 4)).astype("float32")
@@ -49,7 +49,7 @@ def test_nothing_is_wrong_with_sound_data() -> None:
     assert {each.severity for each in looked.findings} <= {"ok", "hint"}
     assert [each.check for each in looked.findings if each.severity == "hint"] == ["sizes"]
     assert looked.sizes == {"train": 180, "validation": 60, "test": 60}
-    assert warnings_of(looked) == []
+    assert looked.problems == ()
     assert DataFindings.from_json(looked.to_json()) == looked
 
 
@@ -69,16 +69,26 @@ def test_samples_in_two_parts_are_counted_as_python_counts_them() -> None:
     assert expected[("validation", "train")] == 7 and expected[("train", "train")] == 1
     assert {(r.part, r.also_in): r.samples for r in looked.repeated} == expected
     assert found(looked, "leaks") == ["problem", "problem"]
-    assert warnings_of(looked)[0].startswith("7 of 60 (11.7 %) validation samples are training")
+    assert looked.problems[0].startswith("7 of 60 (11.7 %) validation samples are training")
     glanced = glance_at(splits_of(x), "made")
     assert glanced is not None and glanced.repeated == looked.repeated
+
+
+def test_a_glance_at_folds_sees_that_the_test_part_is_among_them() -> None:
+    y = np.where(np.arange(300) < 33, 1, 0)
+    data = ks.datasets.arrays(X[:240], y[:240], test=(X[:60], y[:60]))
+    glanced = glance_at(data.load_folds(ks.splits.k_fold(4)), "made")
+    assert glanced is not None
+    (problem,) = glanced.problems
+    assert problem.startswith("All 60 test samples are training samples too")
+    assert glanced.guess == ConstantGuess("0", 207 / 240)
 
 
 def test_rows_that_are_alike_anyway_are_no_problem() -> None:
     """As those of a table of two small categories."""
     looked = look(RANDOM.integers(0, 3, (300, 2)).astype("float32"))
     assert set(found(looked, "leaks")) == {"hint"}
-    assert warnings_of(looked) == []
+    assert looked.problems == ()
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "bool", "float64", "U3", "object"])
@@ -106,9 +116,9 @@ def test_classes_that_a_part_lacks_or_has_too_few_of() -> None:
     y[160:164], y[164:180] = 2, 1
     looked = look(X, y, class_names=["ant", "bee", "cow"])
     assert found(looked, "classes") == ["problem"] and found(looked, "balance") == ["hint"]
-    assert warnings_of(looked) == [
-        "The validation part has no sample of cow: nothing shows how well they are learnt."
-    ]
+    assert looked.problems == (
+        "The validation part has no sample of cow: nothing shows how well they are learnt.",
+    )
     (target,) = looked.targets
     assert target.labels == ("ant", "bee", "cow")
     assert target.bars == {"train": (160, 16, 4), "validation": (30, 30, 0)}

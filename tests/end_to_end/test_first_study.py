@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from rich.cells import cell_len
 from user_commands import KERASTUDY, as_json, environment, kerastudy_here
 
 import kerastudy as ks
+from tracking.report.trial_data import StudyData
+from tracking.report.verdict import verdict
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +94,13 @@ def test_the_best_trial_is_reproduced_in_a_new_process_wherever_the_store_is(
         shown = as_json(kerastudy_here(tmp_path, "show", "digits", *store))
         mlflow.set_tracking_uri(shown["tracking_uri"])
         model = mlflow.keras.load_model("models:/digits@champion")
+        client = mlflow.MlflowClient(shown["tracking_uri"])
+        version = client.get_model_version_by_alias("digits", "champion")
+        recorded = {
+            "run": client.get_run(shown["best"]["run_id"]).data.tags["kerastudy.verified"],
+            "version": version.tags["kerastudy.verified"],
+            "note": client.get_run(shown["run_id"]).data.tags["mlflow.note.content"],
+        }
     finally:
         mlflow.set_tracking_uri(None)
         shutil.move(folder / "hidden", folder / "kerastudy-store")
@@ -102,6 +112,15 @@ def test_the_best_trial_is_reproduced_in_a_new_process_wherever_the_store_is(
     assert len(best["weights_sha256"]) == 64
     assert again["environment_differences"] == []
     assert Path(shown["best"]["checkpoint"]).is_relative_to(moved)
+    # And that is recorded, where people look.
+    day = time.strftime("%Y-%m-%d")
+    said = f"reproduced bit for bit by model.fit, all {best['epochs']} epochs, on {day}"
+    assert shown["best"]["verified"] == said
+    assert recorded["run"] == recorded["version"] == said
+    assert said in recorded["note"] and "run the best trial again" not in recorded["note"]
+    report = verdict(StudyData(ks.read_study("digits", store=moved)))
+    assert dict(report.trust)["Verified"] == f"Yes: {said}."
+    assert not [what for what, _ in report.commands if "again" in what]
     part = ks.datasets.digits().load().validation
     value = model.evaluate(part.x, part.y, batch_size=64, verbose=0)[1]
     assert value == pytest.approx(best["value"], abs=1e-6)

@@ -85,13 +85,50 @@ def test_the_champion_is_the_trial_that_holds(
     assert version.tags["kerastudy.verified"] == "model.fit, identical"
     assert run.data.tags["kerastudy.verified"] == "model.fit, identical"
     shown = " ".join(study_text(history).split())
-    assert "@champion verified model.fit, identical" in shown
+    assert f"@champion: trial {best.number} verified model.fit, identical" in shown
     assert study_document(history)["best"]["verified"] == "model.fit, identical"
 
     later = study.launch(**{**fields, "trials": 5})
     assert [t.result.trainer for t in later.trials if t.result][3:] == ["compiled", "plain"]
     assert "model.fit trains the study's trials" in " ".join(capsys.readouterr().err.split())
     assert not wrong.holds and later.trial(3).verified == wrong.verified
+
+
+def simple(hp: Hyperparameters) -> keras.Model:
+    model = keras.Sequential([keras.layers.Dense(2, activation="softmax")])
+    optimizer = keras.optimizers.SGD(hp["learning_rate"])
+    model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def test_what_reproduce_contradicts_no_longer_counts(tmp_path: Path) -> None:
+    """A record that plain Keras does not give: changed by MLflow's client."""
+    x = np.random.default_rng(0).normal(size=(100, 6)).astype("float32")
+    data = ks.datasets.arrays(x, (x[:, 0] > 0).astype("int64"), validation=30, test=None)
+    space = ks.SearchSpace(ks.Float("learning_rate", 1e-3, 1.0))
+    study = ks.Study("changed", data=data, build=simple, space=space)
+    fields: dict[str, Any] = {"store": tmp_path / "store", "trials": 2, "epochs": 2}
+    history = study.launch(**fields, verify="off", progress=False)
+    best, client = history.best, history.store.client
+    assert best is not None and best.result.trainer == "compiled"
+    assert history.champion_run_id == best.run_id
+    client.log_metric(best.run_id, "loss", 9.0, step=1)
+    assert not study.reproduce(store=fields["store"], progress=False).identical
+
+    later = read_study(history.store, "changed")
+    wrong = later.trial(best.number)
+    said = "model.fit, differs: loss of epoch 1 was 9.0, and is "
+    assert wrong.verified.startswith(said) and not wrong.holds
+    assert later.best is not None and later.best.number != best.number
+    assert client.get_run(best.run_id).data.tags["kerastudy.verified"] == wrong.verified
+    version = client.get_model_version_by_alias("changed", "champion")
+    assert version.tags["kerastudy.verified"] == wrong.verified
+    told = f"Trial {best.number} does not count: {wrong.verified}."
+    assert version.tags["kerastudy.verdict"] == told
+    assert told in " ".join(study_text(later).split())
+    assert told in client.get_run(later.parent_run_id).data.tags["mlflow.note.content"]
+    again = study.launch(**fields, verify="off", progress=False)
+    assert again.champion_run_id == later.best.run_id
 
 
 HELD = """

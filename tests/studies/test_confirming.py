@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import h5py
+import mlflow
 import numpy as np
 import pytest
 from scipy.stats import beta
@@ -33,10 +35,12 @@ from tracking.history.confirmations import read_confirmations
 from tracking.history.evaluations import evaluations_on, record_evaluation
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.history.trial_scores import trial_scores
+from tracking.history.verdicts import study_verdict
 from tracking.records import TrialResult
 from tracking.records.confirmations import Confirmation
 from tracking.records.evaluations import Evaluation
-from tracking.store.folder import open_store
+from tracking.statistics.sentences import interval_text
+from tracking.store.folder import local_path, open_store
 
 STUDY = """
 import numpy as np
@@ -268,10 +272,92 @@ def test_no_command_takes_them_for_trials(folder: Path) -> None:
 def test_again_nothing_is_trained(folder: Path, found: Confirmation) -> None:
     done = kerastudy_here(folder, "confirm", NAME, *OPTIONS, "--store", "store", "--json")
     assert as_json(done)["run_id"] == found.run_id
-    assert "nothing is trained" in done.stderr
+    assert "nothing has changed since" in done.stderr
     text = kerastudy_here(folder, "confirm", NAME, *OPTIONS, "--store", "store").stdout
     assert text.startswith("Reported ") and max(map(len, text.splitlines())) <= 100
     assert len(evaluations_on(history_in(folder).store, found.test_digest)) == 1
+
+
+def check_champion(folder: Path, found: Confirmation) -> None:
+    """The registered model, by MLflow's client, is the winner's, with the verdict on it."""
+    history = history_in(folder)
+    client = history.store.client
+    version = client.get_model_version_by_alias(history.champion_model, "champion")
+    winner = history.trial(found.winner)
+    assert version.tags["kerastudy.trial"] == str(found.winner)
+    assert version.tags["kerastudy.promoted"] == "it won under new seeds"
+    assert version.tags["kerastudy.verified"] == "model.fit, identical"
+    told = study_verdict(history).text
+    assert version.tags["kerastudy.verdict"] == told
+    assert version.description.startswith("**Reported ")
+    model = mlflow.keras.load_model(history.store.inside(local_path(version.source)).as_uri())
+    with h5py.File(history.files.checkpoint(winner.number)) as kept:
+        saved = {array.tobytes() for array in arrays_in(kept)}
+    assert {array.tobytes() for array in model.get_weights()} <= saved
+    note = client.get_run(history.parent_run_id).data.tags["mlflow.note.content"]
+    assert f"champion: trial {found.winner}, it won under new seeds." in note
+
+
+def arrays_in(group: Any) -> list[np.ndarray]:
+    found: list[np.ndarray] = []
+    group.visititems(lambda _, each: found.append(each[()]) if hasattr(each, "shape") else None)
+    return found
+
+
+def test_the_winner_is_the_champion(folder: Path, found: Confirmation, tmp_path: Path) -> None:
+    check_champion(folder, found)
+    copied = Path(shutil.copytree(folder, tmp_path / "promoted"))
+    history = history_in(copied)
+    left = next(t.number for t in history.top(6) if t.number not in {r.trial for r in found.race})
+    store = ("--store", "store")
+    told = kerastudy_here(copied, "promote", NAME, "--trial", str(left), *store).stdout
+    assert found.confirmed is not None
+    value, expected = history.trial(left).value, interval_text(found.confirmed)
+    worth = (
+        f"Trial {left} has a validation value of {value:.4g}, not confirmed. "
+        f"Trial {found.winner} won under new seeds: expect {expected} from it."
+    )
+    assert worth.rstrip(".") in " ".join(told.split())
+    # Launches and --keep leave what a person chose.
+    kerastudy_here(copied, "launch", "study.py", "--executor", "in-process", *store)
+    kerastudy_here(copied, "confirm", NAME, *OPTIONS, "--keep", *store)
+    now = history_in(copied)
+    assert now.champion is not None and now.champion.number == left
+    version = now.store.client.get_model_version_by_alias(now.champion_model, "champion")
+    assert version.tags["kerastudy.verdict"] == worth
+    assert version.description.startswith(f"**Trial {left} has ")
+    shown = " ".join(kerastudy_here(copied, "show", NAME, *store).stdout.split())
+    assert f"champion: trial {left}, promoted {worth}" in shown
+    # The next confirmation does not; and launches leave its winner.
+    done = kerastudy_here(copied, "confirm", NAME, *OPTIONS, *store)
+    assert "nothing has changed since" in done.stderr
+    check_champion(copied, found)
+    done = kerastudy_here(copied, "launch", "study.py", "--executor", "in-process", *store)
+    assert history_in(copied).champion_run_id == now.trial(found.winner).run_id
+
+
+@pytest.mark.exhaustive
+def test_a_kill_between_outcome_and_champion(
+    folder: Path, found: Confirmation, tmp_path: Path
+) -> None:
+    copied = Path(shutil.copytree(folder, tmp_path / "killed"))
+    other = next(r.trial for r in found.race if r.trial != found.winner)
+    kerastudy_here(copied, "promote", NAME, "--trial", str(other), "--store", "store")
+    process = subprocess.Popen(
+        [*KERASTUDY, "confirm", NAME, *OPTIONS, "--store", "store"],
+        cwd=copied,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert any("registering trial" in line for line in iter(process.stderr.readline, ""))
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    champion = history_in(copied).champion
+    assert champion is not None and champion.number == other
+    confirm_study(history_in(copied), ConfirmOptions(top=4, budget=6), in_process=True)
+    check_champion(copied, found)
 
 
 def test_the_test_part_stays_sealed_if_asked(folder: Path, found: Confirmation) -> None:

@@ -154,6 +154,8 @@ def test_a_trial_whose_data_has_changed_is_not_reproduced_and_that_is_told(
     other = changed.reproduce(1, store=history.store.root, progress=False)
     assert not other.identical
     assert any("the data of the trial has changed" in note for note in other.notes)
+    # That says nothing of the trial, and the record was identical before.
+    assert ks.read_study("windows", store=history.store.root).trial(1).holds
 
 
 def test_it_goes_on_with_the_data_of_the_default_values_or_not_at_all(

@@ -307,7 +307,7 @@ def test_scores_end_where_they_would_take_more_than_their_share(
     )
     # After more trainings there is enough for the best trials, and then for others.
     share._left = 0.0
-    not_good: Any = Rank(-2.0, 1, 0)
+    not_good: Any = Rank(-2.0, 0.0, 1, 0)
     for left, last_kept, scored in (
         (0.0, None, True),
         (7.0, not_good, False),

@@ -72,10 +72,10 @@ def test_only_trials_that_are_known_count() -> None:
     assert numbers == [None, 0, 3, 5, 1, 1]
 
 
-def rank(trial: TrialRecord) -> tuple[float, int, int]:
+def rank(trial: TrialRecord) -> tuple[float, float, int, int]:
     if trial.best is None:
-        return 9.0, 0, 0
-    return trial.best.value, trial.best.epoch, trial.number
+        return 9.0, 9.0, 0, 0
+    return trial.best.value, trial.best.value, trial.best.epoch, trial.number
 
 
 def test_the_best_trials_keep_their_scores_within_the_limit() -> None:

@@ -53,9 +53,9 @@ def test_intervals_hold_near_1_and_in_groups(setting: SmallSetting) -> None:
     assert found["outside"] == 0
 
 
-def test_tuning_does_not_pay_where_no_setting_matters() -> None:
+def test_no_gain_is_claimed_where_no_setting_matters() -> None:
     found = null_studies(40, [TINY, DIGITS])
-    assert found["did not pay"] >= 0.95 * 40
+    assert found["no gain claimed"] >= 0.95 * 40
 
 
 def test_the_truth_of_the_world_is_that_of_many_samples() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import math
 
 import pytest
 from handmade import LOSS, trial_record
 
 from tracking.history.selection import best_trial, ranked
-from tracking.records import Objective
+from tracking.records import EndedTrial, Objective
 
 ACCURACY = Objective("val_accuracy", "max")
 
@@ -36,6 +38,21 @@ def test_ties_go_to_the_earlier_epoch_then_to_the_earlier_trial(objective: Objec
         best = best_trial(order, objective)
         assert best is not None
         assert best.number == 1
+
+
+@pytest.mark.parametrize("objective", [LOSS, ACCURACY])
+def test_ties_go_to_the_lower_validation_loss_first(objective: Objective) -> None:
+    losses = {0: 0.4, 1: 0.2, 2: math.nan, 3: 0.2, 4: None, 5: 0.3}
+    trials = []
+    for number, loss in losses.items():
+        trial = trial_record(number, 0.5, epoch=9 - number)
+        assert isinstance(trial, EndedTrial) and trial.best is not None
+        metrics = {} if loss is None else {"val_loss": loss}
+        best = dataclasses.replace(trial.best, metrics=metrics)
+        trials.append(trial.with_result(dataclasses.replace(trial.result, best=best)))
+    for order in itertools.permutations(trials):
+        # Without a loss, or with NaN, the earlier epoch counts.
+        assert numbers(ranked(order, objective)) == [3, 1, 5, 0, 4, 2]
 
 
 def test_a_better_value_beats_an_earlier_epoch() -> None:

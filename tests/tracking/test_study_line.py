@@ -64,12 +64,13 @@ def test_while_it_runs_it_says_so(shared_store: Store) -> None:
 
 def test_a_long_verdict_leaves_room_for_the_links(shared_store: Store) -> None:
     history = study(shared_store, "confirmed", "optuna:tpe", 0.5)
+    flaw = "All 9 test samples are training samples too. "
     verdict = "Reported 0.5. Trial 7 was best. Expect 0.6 (0.5 to 0.7). Better than the default."
     client = shared_store.client
-    client.set_tag(history.parent_run_id, tags.NOTE, f"**Best.**\n\n{verdict}\n\nlinks")
+    client.set_tag(history.parent_run_id, tags.NOTE, f"**Best.**\n\n{flaw}{verdict}\n\nlinks")
     describe_study(shared_store, history.experiment_id)
     said = "Reported val_loss 0.5. Trial 7 was best. Expect 0.6 (0.5 to 0.7). [summary]"
-    assert description(history).startswith(said)
+    assert description(history).startswith(flaw + said)
 
 
 def test_what_a_person_wrote_stays(shared_store: Store) -> None:

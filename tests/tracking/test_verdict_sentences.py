@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tracking.records.confirmations import Confirmation, Corrected, Interval, Racer
+from tracking.records.data_findings import ConstantGuess
 from tracking.statistics.sentences import grounds, interval_text, verdict_sentences
 
 CORRECTED = Corrected(0.9744, Interval(0.9652, 0.9511, 0.9777), 20, 360, 1000)
@@ -31,13 +32,14 @@ CONFIRMED = Confirmation(
     test_digest="d",
     readings=1,
     test_seeds=(5, 6, 7, 8, 9),
+    default_on_test=(0.94, 0.95, 0.96),
 )
 EXPECTED = "Reported 0.974. Expect 0.969 (0.961 to 0.976)."
 PAID = "Better than the default by 0.012 (0.004 to 0.020)."
 SMALLER = "A network of half the size is as good: trial 12."
 
 
-def said(corrected: Corrected | None, confirmation: Confirmation | None, **more: str) -> str:
+def said(corrected: Corrected | None, confirmation: Confirmation | None, **more: Any) -> str:
     return " ".join(verdict_sentences("val_accuracy", 0.9744, corrected, confirmation, **more))
 
 
@@ -60,6 +62,46 @@ def test_without_a_confirmation() -> None:
     )
 
 
+def test_what_a_constant_guess_reaches_too() -> None:
+    high, low = ConstantGuess("benign", 0.9512), ConstantGuess("benign", 0.9508)
+    plain = "Reported 0.974. Expect 0.965 (0.951 to 0.978)"
+    assert said(CORRECTED, None, guess=high) == (
+        f"{plain}, which always answering benign reaches too (0.951)."
+    )
+    assert said(CORRECTED, None, guess=low) == f"{plain}."
+    assert said(None, None, guess=ConstantGuess("0", 0.99)).startswith(
+        "Reported 0.9744, which always answering 0 reaches too (0.99). What to expect"
+    )
+    # The test part's own, where that was read.
+    confirmed = replace(CONFIRMED, guess=ConstantGuess("malign", 0.97), recommended=7)
+    assert "which always answering malign reaches too (0.970)." in said(
+        CORRECTED, confirmed, guess=low
+    )
+    assert "answering" not in said(CORRECTED, CONFIRMED, guess=high)
+    of_auc = verdict_sentences("val_auc", 0.9744, CORRECTED, None, guess=high)
+    assert " ".join(of_auc) == f"{plain}."
+
+
+@pytest.mark.parametrize(
+    ("gain", "default", "direction", "pays_not"),
+    [
+        (Interval(0.0, -0.1, 0.0099), 0.5, "max", True),
+        (Interval(0.0, -0.1, 0.0101), 0.5, "max", False),
+        (Interval(0.0, -0.1, 0.0049), 0.5, "min", True),
+        (Interval(0.0, -0.1, 0.0051), 0.5, "min", False),
+        # A reward, whose best is not 1.
+        (Interval(0.0, -0.1, 2.4), 250.0, "max", True),
+    ],
+)
+def test_a_gain_worth_having_is_a_point_or_a_hundredth(
+    gain: Interval, default: float, direction: Any, pays_not: bool
+) -> None:
+    changed = replace(CONFIRMED, gain=gain, default_on_test=(default,), direction=direction)
+    text = said(CORRECTED, changed)
+    assert ("Tuning did not pay: the gain" in text) is pays_not
+    assert ("No gain over the default shown" in text) is not pays_not
+
+
 @pytest.mark.parametrize(
     ("changes", "sentences"),
     [
@@ -71,12 +113,18 @@ def test_without_a_confirmation() -> None:
             f"Expect 0.969 (0.961 to 0.976). {PAID}",
         ),
         (
-            {"gain": Interval(0.003, -0.0041, 0.0101), "recommended": 7},
-            f"{EXPECTED} Tuning did not pay: the gain over the default is 0.003 (-0.004 to 0.010).",
+            {"gain": Interval(0.018, -0.0011, 0.0371), "recommended": 7},
+            f"{EXPECTED} No gain over the default shown: 0.018 (-0.001 to 0.037).",
+        ),
+        # The default lacks 0.05, of which a tenth is worth having.
+        (
+            {"gain": Interval(0.001, -0.0031, 0.0051), "recommended": 7},
+            f"{EXPECTED} No gain over the default shown: 0.0010 (-0.0031 to 0.0051).",
         ),
         (
-            {"gain": Interval(0.0, 0.0, 0.0), "recommended": 7},
-            f"{EXPECTED} Tuning did not pay: the gain over the default is 0.0 (0.0 to 0.0).",
+            {"gain": Interval(0.001, -0.0029, 0.0049), "recommended": 7},
+            f"{EXPECTED} Tuning did not pay: the gain over the default is 0.0010 (-0.0029 to "
+            "0.0049).",
         ),
         (
             {"gain": Interval(-0.0121, -0.0202, -0.0041), "recommended": 7},

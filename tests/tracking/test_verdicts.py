@@ -20,8 +20,13 @@ from studies.results.study_results import StudyResults
 from tracking import tags
 from tracking.history.confirmations import record_confirmation
 from tracking.history.study_history import StudyHistory, read_study
-from tracking.history.summary import choice_command, study_note
-from tracking.history.verdicts import StudyVerdict, record_corrected, study_verdict
+from tracking.history.summary import confirm_command, study_note
+from tracking.history.verdicts import (
+    StudyVerdict,
+    champion_sentences,
+    record_corrected,
+    study_verdict,
+)
 from tracking.records import Objective
 from tracking.records.confirmations import Confirmation, Interval, Racer
 from tracking.report.charts.belief import belief
@@ -207,19 +212,72 @@ def test_it_stands_everywhere_in_the_same_words(shared_store: Store) -> None:
 
 
 def test_the_command_that_follows(shared_store: Store) -> None:
-    """Confirm; then promote the winner, unless it is the champion, or there is none."""
     history = study(shared_store, "next", SHARES)
-    assert choice_command(history, study_verdict(history), shared_store.root) == (
-        "confirm",
-        "kerastudy confirm next",
-    )
+    command = confirm_command(history, study_verdict(history), shared_store.root)
+    assert command == "kerastudy confirm next"
     record_confirmation(history, confirmed(history))
-    verdict = study_verdict(history)
-    assert choice_command(history, verdict) == ("", "")
-    other, winner = (replace(history, champion_run_id=history.trials[n].run_id) for n in (1, 3))
-    verb, command = choice_command(other, verdict, shared_store.root)
-    assert (verb, command) == ("promote", "kerastudy promote next --trial 3")
-    assert choice_command(winner, verdict) == ("", "")
+    assert confirm_command(history, study_verdict(history)) == ""
+
+
+def test_ties_are_counted_and_go_to_the_lower_validation_loss(shared_store: Store) -> None:
+    objective = Objective("val_accuracy", "max")
+    space = ks.SearchSpace(ks.Float("rate", 0.0, 1.0))
+    described = describe(name="ties", space=space, objective=objective)
+    runs = StudyRuns.create(shared_store, described, ENVIRONMENT)
+    for number, (value, loss) in enumerate([(1.0, 0.3), (0.9, 0.1), (1.0, 0.2), (1.0, 0.4)]):
+        spec = make_spec(number, values={"rate": 0.5}, objective=objective)
+        record_trial(runs, spec, [{"val_accuracy": value, "val_loss": loss}])
+    history = read_study(shared_store, "ties")
+    assert [trial.number for trial in history.top(4)] == [2, 0, 3, 1]
+    said = "Reported 1. 3 trials reach that; trial 2 has the lowest validation loss. "
+    assert study_verdict(history).text.startswith(said)
+    assert study_note(history, "done").split("\n")[2].startswith(said)
+
+
+def test_the_champion_is_never_shown_with_the_verdict_on_another_trial(shared_store: Store) -> None:
+    history = study(shared_store, "of one trial", SHARES)
+    assert history.best is not None and history.best.number == 3
+    address = "models:/of one trial@champion: trial"
+
+    def with_champion(number: int, promoted: str) -> StudyHistory:
+        run_id = history.trials[number].run_id
+        named = {"champion_run_id": run_id, "champion_model": "of one trial"}
+        return replace(history, promoted=promoted, **named)
+
+    before, values = study_verdict(history), [trial.value for trial in history.trials]
+    told = champion_sentences(with_champion(3, ""), before)
+    assert told == (f"{address} 3",)
+    assert champion_sentences(with_champion(1, "promoted: small"), before) == (
+        f"{address} 1, promoted: small",
+        f"Trial 1 has a validation value of {values[1]:.4g}, not confirmed; the best is trial 3.",
+    )
+    # Trial 2 wins, trials 1 and 3 raced, and trial 0 did not.
+    race = (Racer(2, (0.9,) * 4), Racer(3, (0.89,) * 4), Racer(1, (0.9, None, 0.9)))
+    record_confirmation(history, confirmed(history, winner=2, race=race))
+    after = study_verdict(history)
+    told = champion_sentences(with_champion(2, "it won under new seeds"), after)
+    assert told == (f"{address} 2, it won under new seeds",)
+    won = "Trial 2 won under new seeds: expect 0.901 (0.871 to 0.930) from it."
+    for number, value in (
+        (3, "0.92, and 0.89 under 4 new seeds."),
+        (1, f"{values[1]:.4g}, and 0.9 under 2 new seeds."),
+        (0, f"{values[0]:.4g}, not confirmed."),
+    ):
+        other = with_champion(number, "promoted")
+        said = f"Trial {number} has a validation value of {value} {won}"
+        assert champion_sentences(other, after) == (f"{address} {number}, promoted", said)
+        assert said in " ".join(study_text(other).split())
+        assert said in study_note(other, "done")
+        assert said in dict(verdict(StudyData(other)).trust)["Champion"]
+
+
+def test_without_a_test_part_the_expected_value_is_the_best_trials(shared_store: Store) -> None:
+    history = study(shared_store, "sealed", SHARES)
+    race = (Racer(2, (0.9,) * 4), Racer(3, (0.89,) * 4))
+    sealed = confirmed(history, winner=2, race=race, recommended=2, confirmed=None, gain=None)
+    record_confirmation(history, replace(sealed, default=None))
+    told = study_verdict(history).text
+    assert "Trial 2 was best under 4 new seeds. Expect " in told and told.endswith(" of trial 3.")
 
 
 def test_an_older_confirmation_is_no_ground(shared_store: Store) -> None:

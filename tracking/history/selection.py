@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from tracking.records import EndedTrial, Objective, Rank, TrialRecord, finished_trials
 
@@ -10,8 +11,7 @@ from tracking.records import EndedTrial, Objective, Rank, TrialRecord, finished_
 def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[EndedTrial]:
     """Returns the trials that have a value, best first.
 
-    A trial counts with its best validation epoch, a pruned trial too. Ties go to the earlier
-    epoch, then to the earlier trial.
+    A trial counts with its best validation epoch, a pruned trial too. For ties see `Rank`.
     """
     valued = [t for t in finished_trials(trials) if t.best is not None and t.state != "infeasible"]
     return sorted(valued, key=lambda trial: rank_of(trial, objective))
@@ -20,7 +20,9 @@ def ranked(trials: Iterable[TrialRecord], objective: Objective) -> list[EndedTri
 def rank_of(trial: TrialRecord, objective: Objective) -> Rank:
     """Returns the rank of a trial that has a value."""
     assert trial.best is not None, "it has a value"
-    return objective.rank(trial.best.value, trial.best.epoch, trial.number)
+    # A value of no epoch has no validation loss either: what is recorded is of one of its models.
+    best = trial.best if trial.epoch is not None else replace(trial.best, metrics={})
+    return best.rank(objective, trial.number)
 
 
 def best_trial(trials: Iterable[TrialRecord | None], objective: Objective) -> EndedTrial | None:

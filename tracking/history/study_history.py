@@ -48,6 +48,7 @@ class StudyHistory:
         trials: Its trials by number, each as of its last attempt.
         champion_run_id: The run of the trial behind the registered champion, or empty.
         champion_engine: The engine that proposed it, or empty.
+        promoted: Why it was chosen, if not as the best.
         champion_model: The name of that registered model, which is the study's unless one of the
             two was renamed; or empty.
         ended_by: Why its last launch ended, in one word: ``"trials"`` (all done), ``"space"``
@@ -75,6 +76,7 @@ class StudyHistory:
     keeps: int | None = None
     server: str = ""
     champion_engine: str = ""
+    promoted: str = ""
     superseded: int = 0
 
     def __repr__(self) -> str:
@@ -97,6 +99,11 @@ class StudyHistory:
     def best(self) -> EndedTrial | None:
         """The trial with the best validation epoch, without those that `model.fit` contradicts."""
         return best_trial(self.trials, self.description.objective)
+
+    @property
+    def champion(self) -> EndedTrial | None:
+        """The trial behind the registered champion, if it is one of this engine."""
+        return next((t for t in self.ended if t.run_id == self.champion_run_id), None)
 
     @property
     def default(self) -> EndedTrial | None:
@@ -286,6 +293,7 @@ def _history(
         champion_run_id="" if champion is None else champion.tags.get(tags.CHAMPION_RUN, ""),
         champion_model="" if champion is None else champion.name,
         champion_engine="" if champion is None else champion.tags.get(tags.ENGINE, ""),
+        promoted="" if champion is None else champion.tags.get(tags.PROMOTED, ""),
         ended_by=_while_ended(parent, tags.ENDED_BY),
         stopped=_while_ended(parent, tags.STOPPED),
         keeps=tags.read_count(tags.read(parent.data.tags, tags.KEPT), description.keep),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _BEST: Final = "study/best_"
-# So does a verdict begin; see `tracking.statistics.sentences`.
+# So does a verdict begin, after flaws of the data; see `tracking.statistics.sentences`.
 _REPORTED: Final = "Reported "
 
 
@@ -56,8 +56,9 @@ def _line(parent: Run, *, held: bool, several: bool) -> str:
     if parent.info.status == "RUNNING":
         state = "It is running" if held else "It was killed; launch it again to resume it"
         said = f"{state}: its best trial so far is the first of the trials."
-    elif more and more[0].startswith(_REPORTED):
-        said = f"{_REPORTED}{plain(metric)} {_believed(more[0]).removeprefix(_REPORTED)}"
+    elif more and _REPORTED in more[0]:
+        flaws, _, value = _believed(more[0]).partition(_REPORTED)
+        said = f"{flaws}{_REPORTED}{plain(metric)} {value}"
     links = [link("summary", run_page(experiment, run_id))]
     links += [link(view, view_page(experiment, view)) for view in VIEWS]
     engine = f" ({plain(parent.data.tags.get(tags.ENGINE, ''))})" if several else ""

@@ -13,11 +13,11 @@ from tracking.history.selection import best_trial
 from tracking.history.sparkline import sparkline
 from tracking.history.study_history import StudyHistory
 from tracking.history.study_line import describe_study
-from tracking.history.verdicts import StudyVerdict, study_verdict
+from tracking.history.verdicts import StudyVerdict, champion_sentences, study_verdict
 from tracking.records import EndedTrial, TrialRecord
 from tracking.records.known import known_line
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
-from tracking.records.verified import is_partial, is_whole
+from tracking.records.verified import OFF, REPRODUCED
 from tracking.runs.pages.addresses import VIEWS, artifact_page, model_page, run_page, view_page
 from tracking.runs.pages.commands import reproduce_command, shell_command
 from tracking.runs.pages.markdown import code_block, link, plain, table
@@ -49,6 +49,7 @@ def study_note(history: StudyHistory, stopped: str = "") -> str:
         _outcome(history, best),
         "",
         *([plain(verdict.text), ""] if verdict is not None else []),
+        *(_champion(history, verdict) if verdict is not None else []),
         " · ".join(_links(history)),
         "",
         f"{_counted(history)}. Stopped: {plain(stopped)}.",
@@ -59,8 +60,9 @@ def study_note(history: StudyHistory, stopped: str = "") -> str:
     ]
     if best is not None:
         look, report, again = shell_commands(history, best)
-        choice = choice_command(history, verdict)[1] if verdict is not None else ""
-        commands = [look, report, again, *([choice] if choice else [])]
+        confirm = "" if verdict is None else confirm_command(history, verdict)
+        again = "" if best.verified.startswith(REPRODUCED) else again
+        commands = filter(None, (look, report, again, confirm))
         lines += [*code_block(commands), *_table(history)]
     return "\n".join(lines).rstrip()
 
@@ -125,28 +127,21 @@ def shell_commands(
     ]
 
 
-def choice_command(
+def confirm_command(
     history: StudyHistory, verdict: StudyVerdict, without: Path | None = None
-) -> tuple[str, str]:
-    """Returns the command that follows from a verdict: confirm the study, or promote the winner.
+) -> str:
+    """Returns the command that confirms a study, or nothing if its best value is confirmed.
 
     Args:
         history: The study.
         verdict: Its verdict.
         without: See `shell_commands`.
-
-    Returns:
-        Its name, and the command; two empty texts if nothing is to do.
     """
-    verb, options, found = "confirm", "", verdict.confirmation
-    if verdict.is_confirmed and found is not None:
-        won = [trial.run_id for trial in history.trials if trial.number == found.winner]
-        if history.champion_run_id in ("", *won):
-            return "", ""
-        verb, options = "promote", f"--trial {found.winner}"
+    if verdict.is_confirmed:
+        return ""
     root = None if history.store.root == without else history.store.root
     several = len(history.engines) > 1
-    return verb, shell_command(verb, history.description, options, store=root, several=several)
+    return shell_command("confirm", history.description, store=root, several=several)
 
 
 def _outcome(history: StudyHistory, best: EndedTrial | None) -> str:
@@ -158,15 +153,15 @@ def _outcome(history: StudyHistory, best: EndedTrial | None) -> str:
     value = f"{best.best.value:.6g}" + ("" if spread is None else f" ± {spread:.2g}")
     found = link(f"trial {best.number}", page)
     at = "" if best.result.of_no_epoch else f" at epoch {best.best.epoch}"
-    return f"**Best: {metric} {value}{at}, {found}**, {_trust(best)}. {_progress(history)}"
+    unknown = best.verified in ("", OFF)
+    trust = "not verified" if unknown else f"verified: {plain(best.verified)}"
+    return f"**Best: {metric} {value}{at}, {found}**, {trust}. {_progress(history)}"
 
 
-def _trust(best: EndedTrial) -> str:
-    if is_whole(best.verified):
-        return "verified by `model.fit`"
-    if is_partial(best.verified):
-        return "verified by `model.fit` in its first epochs"
-    return "not verified"
+def _champion(history: StudyHistory, verdict: StudyVerdict) -> list[str]:
+    """Returns which trial is the champion, and what it is worth if the verdict is on another."""
+    said = champion_sentences(history, verdict)
+    return [f"Champion: {plain('. '.join(said)).rstrip('.')}.", ""] if said else []
 
 
 def _tested(history: StudyHistory) -> list[str]:
@@ -235,6 +230,8 @@ def _next(history: StudyHistory, best: EndedTrial | None) -> str:
         return "Next: launch the study again to resume it."
     if left > 0:
         return f"Next: launch the study again to run the other {left} trials; or look and check:"
+    if best.verified.startswith(REPRODUCED):
+        return "Next: look at it:"
     return "Next: look at it, and run the best trial again by `model.fit` to check it:"
 
 

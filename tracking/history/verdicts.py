@@ -14,10 +14,14 @@ from typing import Any
 from search_spaces.errors import StatisticsError
 from tracking import tags
 from tracking.history.confirmations import read_confirmations
+from tracking.history.selection import rank_of
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial
 from tracking.records.confirmations import Confirmation, Corrected, Interval
-from tracking.statistics.sentences import grounds, verdict_sentences
+from tracking.records.data_findings import ConstantGuess, DataFindings
+from tracking.runs.champion_versions import ALIAS
+from tracking.runs.data_findings import read_data_findings
+from tracking.statistics.sentences import grounds, verdict_sentences, worth_sentences
 
 # Raise it if the same trials get another correction.
 _VERSION = 1
@@ -35,6 +39,9 @@ class StudyVerdict:
         corrected: The best value, corrected for being the best of many; None if it can't be.
         unknown: Why it can't be, and what to do; or empty.
         confirmations: The outcomes of `kerastudy confirm`, the last one last.
+        ties: How many trials have the best value, if several do, and which is the best; a sentence.
+        flaws: What is grave in the study's data, in sentences: they come before the value.
+        guess: The most frequent class of the validation samples, or None.
     """
 
     metric: str
@@ -42,6 +49,9 @@ class StudyVerdict:
     corrected: Corrected | None
     unknown: str = ""
     confirmations: tuple[Confirmation, ...] = ()
+    ties: str = ""
+    flaws: tuple[str, ...] = ()
+    guess: ConstantGuess | None = None
 
     def __repr__(self) -> str:
         """Returns one line: what to believe."""
@@ -60,9 +70,9 @@ class StudyVerdict:
     @cached_property
     def sentences(self) -> tuple[str, ...]:
         """What to believe."""
-        return verdict_sentences(
-            self.metric, self.reported, self.corrected, self.confirmation, unknown=self.unknown
-        )
+        facts = (self.metric, self.reported, self.corrected, self.confirmation)
+        said = verdict_sentences(*facts, unknown=self.unknown, guess=self.guess, ties=self.ties)
+        return (*self.flaws, *said)
 
     @cached_property
     def grounds(self) -> tuple[str, ...]:
@@ -87,7 +97,69 @@ def study_verdict(history: StudyHistory) -> StudyVerdict:
     trials = history.top(len(history.trials))
     corrected, unknown = _recorded(history, trials) or _computed(history, trials)
     found = tuple(read_confirmations(history))
-    return StudyVerdict(metric, best.value, corrected, unknown, found)
+    return _with_facts(history, StudyVerdict(metric, best.value, corrected, unknown, found))
+
+
+def verdict_by(history: StudyHistory, found: Confirmation) -> StudyVerdict:
+    """Returns the verdict on a study that one confirmation gives."""
+    said = StudyVerdict(found.metric, found.reported, found.corrected, "", (found,))
+    return _with_facts(history, said)
+
+
+def looked_at(history: StudyHistory) -> DataFindings | None:
+    """Returns what was found in the data that a study has, if that is recorded."""
+    parent = history.store.client.get_run(history.parent_run_id)
+    found = read_data_findings(history.store, parent)
+    same = found is not None and found.digest == history.description.data.digest
+    return found if same else None
+
+
+def _with_facts(history: StudyHistory, verdict: StudyVerdict) -> StudyVerdict:
+    """Returns a verdict with what is known of the study's ties and data."""
+    verdict, found = dataclasses.replace(verdict, ties=_ties(history)), looked_at(history)
+    if found is None:
+        return verdict
+    return dataclasses.replace(verdict, flaws=found.problems, guess=found.guess)
+
+
+def _ties(history: StudyHistory) -> str:
+    """Returns how many trials have the best value, and why one is the best; or nothing."""
+    trials, objective = history.top(len(history.trials)), history.description.objective
+    tied = [rank_of(t, objective) for t in trials if t.value == trials[0].value]
+    if len(tied) < 2:
+        return ""
+    why = "has the lowest validation loss" if tied[0].loss < tied[1].loss else "did so earliest"
+    return f"{len(tied):,} trials reach that; trial {tied[0].number} {why}."
+
+
+def worth(history: StudyHistory, verdict: StudyVerdict, trial: EndedTrial) -> str:
+    """Returns what a trial is worth if a verdict is not on it, but on another; else nothing.
+
+    A verdict is on the trial that won the confirmation of the best value, or else on the best.
+    """
+    best, confirmation = history.best, verdict.confirmation if verdict.is_confirmed else None
+    if not trial.holds:
+        return f"Trial {trial.number} does not count: {trial.verified}."
+    if best is None or trial.best is None:
+        return ""
+    if trial.number == (best.number if confirmation is None else confirmation.winner):
+        return ""
+    value = trial.best.value
+    return " ".join(worth_sentences(trial.number, value, best.number, confirmation))
+
+
+def champion_sentences(history: StudyHistory, verdict: StudyVerdict) -> tuple[str, ...]:
+    """Returns which trial is the champion, why, and what it is worth if the verdict is not on it.
+
+    Empty if none is registered.
+    """
+    if not history.champion_run_id:
+        return ()
+    address, trial = f"models:/{history.champion_model}@{ALIAS}", history.champion
+    if trial is None:
+        return (f"{address}: a trial of {history.champion_engine}",)
+    which = ", ".join(filter(None, (f"trial {trial.number}", history.promoted)))
+    return tuple(filter(None, (f"{address}: {which}", worth(history, verdict, trial))))
 
 
 def record_corrected(history: StudyHistory) -> None:

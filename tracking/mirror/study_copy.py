@@ -163,7 +163,7 @@ class StudyCopy:
             parent = self._copies[history.parent_run_id].run_id
             runs = {here: copy.run_id for here, copy in self._copies.items()}
             registrar = Registrar(self._server, self._experiment_id, parent, self._identity, runs)
-            register(registrar, history.description, trial, folder)
+            register(registrar, history.description, trial, folder, history.promoted)
             known = champion_version(self._server, history.description.name, self._experiment_id)
             write_verdict(self._server, known, here.tags.get(tags.VERDICT, ""))
 

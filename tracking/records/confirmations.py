@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from tracking.records.data_findings import ConstantGuess
 from tracking.records.objective import Direction
 
 
@@ -109,6 +110,8 @@ class Confirmation:
             test part: no choice has seen them. Empty if it was not read.
         winner_on_test: The winner's objective on the test part under each of them.
         default_on_test: That of the defaults.
+        guess: The most frequent class of the test part; None if it was not read, or its targets
+            are no classes.
     """
 
     study: str
@@ -134,6 +137,7 @@ class Confirmation:
     test_seeds: tuple[int, ...] = ()
     winner_on_test: tuple[float, ...] = ()
     default_on_test: tuple[float, ...] = ()
+    guess: ConstantGuess | None = None
 
     def racer(self, trial: int) -> Racer:
         """Returns a trial of the race."""
@@ -160,6 +164,7 @@ class Confirmation:
             "default": None if fields["default"] is None else _racer(fields["default"]),
             "confirmed": None if fields["confirmed"] is None else Interval(**fields["confirmed"]),
             "gain": None if fields["gain"] is None else Interval(**fields["gain"]),
+            "guess": ConstantGuess(**fields["guess"]) if fields.get("guess") else None,
         }
         plain = {name: tuple(fields[name]) for name in _TUPLES if name in fields}
         return cls(**{**fields, **read, **plain})

@@ -11,6 +11,20 @@ from typing import Any, Final, Literal
 
 DataSeverity = Literal["problem", "hint", "ok"]
 DATA_SEVERITIES: Final[tuple[DataSeverity, ...]] = ("problem", "hint", "ok")
+_MOST_PROBLEMS: Final = 3
+
+
+@dataclass(frozen=True)
+class ConstantGuess:
+    """The best that a model which ignores its input can do.
+
+    Attributes:
+        answer: The most frequent class of a part.
+        share: Its share of the part's samples, which is the accuracy of always answering it.
+    """
+
+    answer: str
+    share: float
 
 
 @dataclass(frozen=True)
@@ -65,6 +79,13 @@ class Distribution:
     mean: float | None = None
     deviation: float | None = None
     far: int = 0
+
+    def guess(self, part: str) -> ConstantGuess | None:
+        """Returns the most frequent class of a part; None if the values are no classes."""
+        bars = self.bars.get(part, ())
+        if self.kind != "classes" or not any(bars):
+            return None
+        return ConstantGuess(self.labels[bars.index(max(bars))], max(bars) / sum(bars))
 
 
 @dataclass(frozen=True)
@@ -150,6 +171,24 @@ class DataFindings:
             f"{each.severity}: {each.title}. {each.verdict} {each.advice}".rstrip()
             for each in self.findings
         )
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why values of the study can't be believed: at most three sentences, the worst first."""
+        found = [each.verdict for each in self.findings if each.severity == "problem"]
+        return tuple(found[:_MOST_PROBLEMS])
+
+    @property
+    def guess(self) -> ConstantGuess | None:
+        """The most frequent class of the validation samples; None if there is no class for each.
+
+        With folds, that of all samples that are split into them.
+        """
+        part = "validation" if self.sizes.get("validation") else "train"
+        found = self.targets[0].guess(part) if len(self.targets) == 1 else None
+        # Of data in batches only the first samples are known.
+        whole = found is not None and sum(self.targets[0].bars[part]) == self.sizes.get(part)
+        return found if whole else None
 
     def counts(self) -> dict[DataSeverity, int]:
         """Returns how many findings there are of each severity."""

@@ -9,17 +9,21 @@ Direction = Literal["max", "min"]
 
 
 class Rank(NamedTuple):
-    """A trial's rank in its study: the lowest is the best.
+    """The rank of an epoch in its trial, or of a trial in its study: the lowest is the best.
 
-    Ties of value go to the earlier epoch, then to the earlier trial.
+    The only rule for ties of the objective: they go to the lower validation loss, then to the
+    earlier epoch, then to the earlier trial. `BestEpoch.rank` makes it.
 
     Attributes:
         key: See `Objective.sort_key`.
-        epoch: The trial's best epoch.
+        loss: ``val_loss`` after the epoch, lower the better whatever the objective's direction;
+            infinite if there is none, or it is NaN.
+        epoch: The epoch; of a trial its best one.
         number: The trial's number.
     """
 
     key: float
+    loss: float
     epoch: int
     number: int
 
@@ -47,7 +51,3 @@ class Objective:
     def sort_key(self, value: float) -> float:
         """Returns a number that sorts better values first."""
         return -value if self.direction == "max" else value
-
-    def rank(self, value: float, epoch: int, number: int) -> Rank:
-        """Returns the rank of a trial by its value, its best epoch and its number."""
-        return Rank(self.sort_key(value), epoch, number)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tracking.records.objective import Objective
+from tracking.records.objective import Objective, Rank
 from tracking.records.studies import ClassWeight, read_class_weight
 
 ALL_FOLDS = -1
@@ -104,8 +105,14 @@ class EpochResult:
 
 @dataclass(frozen=True)
 class BestEpoch:
-    """The epoch whose objective was best; ties go to the earlier one."""
+    """The epoch whose objective was best, by `rank`."""
 
     epoch: int
     value: float
     metrics: Mapping[str, float]
+
+    def rank(self, objective: Objective, number: int = 0) -> Rank:
+        """Returns its rank: among epochs of a training, or among trials by their numbers."""
+        loss = self.metrics.get("val_loss", math.inf)
+        loss = math.inf if math.isnan(loss) else loss
+        return Rank(objective.sort_key(self.value), loss, self.epoch, number)

@@ -76,5 +76,4 @@ class TrialTask:
         spec = self.spec
         if spec.fold not in (None, ALL_FOLDS):
             return False
-        rank = spec.objective.rank(best.value, best.epoch, spec.number)
-        return self.last_kept is None or rank < self.last_kept
+        return self.last_kept is None or best.rank(spec.objective, spec.number) < self.last_kept

@@ -13,6 +13,11 @@ The text of the tag ``kerastudy.verified``, on the trial's run and on a register
 | ``model.fit, not comparable: …`` | it differs, but so do code or versions |
 | ``model.fit, not run: …`` | it could not be trained again, for another reason |
 | ``off`` | not compared |
+| ``reproduced bit for bit by model.fit, all 6 epochs, on …`` | by `kerastudy reproduce` |
+| ``not reproduced on …: …`` | likewise; it is not the compiled trainer's fault, or need not be |
+
+A later outcome replaces an earlier one. What differs where code, data or versions differ too does
+so only if nothing is known.
 """
 
 from __future__ import annotations
@@ -26,6 +31,8 @@ TRAINED_BY_ITSELF = (TRAINED_BY_FIT, TRAINED_BY_OWN_FIT, TRAINED_BY_OBJECTIVE)
 """Texts of trials that the code itself trained that would train them again."""
 
 DIFFERS = "model.fit, differs: "
+REPRODUCED = "reproduced bit for bit"
+_NOT_REPRODUCED = "not reproduced on "
 _NOT_COMPARABLE = "model.fit, not comparable: "
 _NOT_RUN = "model.fit, not run: "
 
@@ -53,6 +60,22 @@ def not_run(why: str) -> str:
     return _NOT_RUN + why
 
 
+def reproduced(by: str, epochs: int, day: str) -> str:
+    """Returns the text for a trial that was reproduced."""
+    which = "its only epoch" if epochs == 1 else f"all {epochs} epochs"
+    return f"{REPRODUCED} by {by}, {which}, on {day}"
+
+
+def not_reproduced(why: str, day: str) -> str:
+    """Returns the text for a trial that was not reproduced."""
+    return f"{_NOT_REPRODUCED}{day}: {why}"
+
+
+def is_reproduction(text: str) -> bool:
+    """Returns whether a text is the outcome of `kerastudy reproduce`, whatever that is."""
+    return text.startswith((REPRODUCED, _NOT_REPRODUCED))
+
+
 def differs(text: str) -> bool:
     """Returns whether `model.fit` contradicts a trial."""
     return text.startswith(DIFFERS)
@@ -60,7 +83,7 @@ def differs(text: str) -> bool:
 
 def is_whole(text: str) -> bool:
     """Returns whether `model.fit` verified all of a trial."""
-    return text in (IDENTICAL, *TRAINED_BY_ITSELF)
+    return text in (IDENTICAL, *TRAINED_BY_ITSELF) or text.startswith(REPRODUCED)
 
 
 def is_partial(text: str) -> bool:

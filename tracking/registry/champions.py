@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from search_spaces.errors import ServerRefusedError
 from tracking import tags
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 
-UNSAID: Final = "yes"
-"""The reason of a promotion for which the user gave none."""
-
-
 def requirements() -> list[str]:
     """Returns the fixed requirements of a saved model.
 
@@ -46,7 +43,7 @@ def register_champion(
         history: The study.
         trial: The trial behind the model.
         folder: What `mlflow.keras.save_model` wrote.
-        promoted: Why a person chose it; empty: as it is the best.
+        promoted: Why it was chosen; empty: as it is the best.
 
     Returns:
         The model's address, ``models:/NAME@champion``.
@@ -103,7 +100,7 @@ def register(
         description: The study, under the engine that proposed the trial.
         trial: The trial behind the model, as it is recorded in the store.
         folder: What `mlflow.keras.save_model` wrote.
-        promoted: Why a person chose it; empty: as it is the best.
+        promoted: Why it was chosen; empty: as it is the best.
     """
     _, best = trial.best_training
     client = there.client
@@ -167,14 +164,8 @@ def _registered(
     return logged, version
 
 
-def promotion(history: StudyHistory) -> str:
-    """Returns why a person chose a study's champion; empty if a launch did, or there is none."""
-    found = champion_version(history.store.client, history.description.name, history.experiment_id)
-    return "" if found is None else str(found.tags.get(tags.PROMOTED, ""))
-
-
 def set_promotion(history: StudyHistory, reason: str) -> None:
-    """Records why a person chose the present champion; empty: launches choose it again."""
+    """Records why the present champion was chosen; empty: launches choose it again."""
     client = history.store.client
     found = champion_version(client, history.description.name, history.experiment_id)
     if found is None:
@@ -185,12 +176,17 @@ def set_promotion(history: StudyHistory, reason: str) -> None:
         client.delete_model_version_tag(found.name, found.version, tags.PROMOTED)
 
 
-def set_champion_verified(history: StudyHistory, text: str) -> None:
-    """Records whether plain `model.fit` verified a study's registered champion."""
-    client = history.store.client
-    version = champion_version(client, history.description.name, history.experiment_id)
-    if version is not None and version.tags.get(tags.VERIFIED) != text:
-        client.set_model_version_tag(version.name, version.version, tags.VERIFIED, text)
+def record_verified(history: StudyHistory, trial: EndedTrial, text: str) -> EndedTrial:
+    """Records whether plain `model.fit` verified a trial: on its run, and its registered versions.
+
+    Returns:
+        The trial with it.
+    """
+    client, text = history.store.client, text[: tags.LONGEST]
+    client.set_tag(trial.run_id, tags.VERIFIED, text)
+    for model in client.search_model_versions(f"tags.`{tags.CHAMPION_RUN}` = '{trial.run_id}'"):
+        client.set_model_version_tag(model.name, model.version, tags.VERIFIED, text)
+    return replace(trial, verified=text)
 
 
 def withdraw_champion(history: StudyHistory) -> None:

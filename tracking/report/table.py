@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tracking.records import TrialRecord
+from tracking.records.verified import REPRODUCED
 from tracking.report.formats import duration, number, value_text
 from tracking.report.trial_data import StudyData, shown_trials
 
@@ -40,6 +41,7 @@ def table_rows(data: StudyData) -> Iterator[list[str]]:
     for trial in shown_trials(data):
         result, best = trial.result, trial.best
         which = ", defaults" if trial.number == data.history.description.default_trial else ""
+        which += ", reproduced" if trial.verified.startswith(REPRODUCED) else ""
         row = [
             str(trial.number),
             (trial.state if trial.holds else "contradicted by model.fit") + which,

@@ -15,14 +15,13 @@ from tracking.history.selection import holding
 from tracking.history.study_history import StudyHistory
 from tracking.history.trial_reading import metric_by_step
 from tracking.history.validation_predictions import read_validation_predictions
-from tracking.history.verdicts import StudyVerdict, study_verdict
+from tracking.history.verdicts import StudyVerdict, looked_at, study_verdict
 from tracking.records import EndedTrial, TrialRecord
 from tracking.records.data_findings import DataFindings
 from tracking.records.validation_predictions import ValidationPredictions
 from tracking.report.axes import HyperparameterAxis, axes_of
 from tracking.report.formats import significant
 from tracking.report.importance import importances
-from tracking.runs.data_findings import read_data_findings
 from tracking.runs.mlflow_names import to_mlflow
 from tracking.runs.pages.commands import data_command
 
@@ -81,11 +80,7 @@ class StudyData:
     @cached_property
     def looked(self) -> DataFindings | None:
         """What was found in the data that the study has, if that is recorded."""
-        history = self.history
-        parent = history.store.client.get_run(history.parent_run_id)
-        found = read_data_findings(history.store, parent)
-        same = found is not None and found.digest == history.description.data.digest
-        return found if same else None
+        return looked_at(self.history)
 
     @property
     def data_command(self) -> str:

@@ -9,19 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tracking.history.evaluations import read_evaluations
-from tracking.history.summary import choice_command
+from tracking.history.summary import confirm_command
+from tracking.history.verdicts import champion_sentences
 from tracking.records import EndedTrial
 from tracking.records.known import best_known, known_line
-from tracking.records.verified import IDENTICAL, TRAINED_BY_ITSELF, differs
+from tracking.records.verified import (
+    IDENTICAL,
+    REPRODUCED,
+    TRAINED_BY_ITSELF,
+    differs,
+    is_reproduction,
+)
 from tracking.report.formats import count, duration, number, value_text
 from tracking.report.trial_data import StudyData
 from tracking.runs.pages import commands
 from tracking.runs.pages.commands import shell_command
-
-_CHOICES = {
-    "confirm": "Confirm the choice, under new seeds and on the test part",
-    "promote": "Make the trial that won under new seeds the champion",
-}
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,9 @@ def _trust(data: StudyData, best: EndedTrial | None) -> list[tuple[str, str]]:
     if best is None or best.value is None:
         return kinds
     kinds.insert(0, ("Choice", _selection(data)))
+    champion = champion_sentences(history, data.verdict)
+    if champion:
+        kinds.append(("Champion", f"{'. '.join(champion).rstrip('.')}."))
     kinds.append(("Verified", _verified(best)))
     spread = best.result.spread
     if spread is not None:
@@ -194,13 +199,15 @@ def _verified(best: EndedTrial) -> str:
     text = best.verified
     if best.result.of_no_epoch:
         return "Nothing to compare: its objective function does everything itself."
+    if text.startswith(REPRODUCED):
+        return f"Yes: {text}."
     if text == IDENTICAL:
         return "Yes: plain model.fit trained it again to the same bits."
     if text.startswith(IDENTICAL):
         return f"In part: model.fit was{text.removeprefix('model.fit,')}."
     if text in TRAINED_BY_ITSELF:
         return "Nothing to compare: it was trained by fit itself."
-    if differs(text):
+    if differs(text) or is_reproduction(text):
         return f"No: {text}."
     return f"Not compared with model.fit{': ' + text if text and text != 'off' else ''}."
 
@@ -225,17 +232,16 @@ def _commands(
     found = []
     if data.diagnosis.next.asked_for:
         found.append(("Launch the next round", data.diagnosis.command))
-    if best is not None:
+    if best is not None and not best.verified.startswith(REPRODUCED):
         again = str(best.number).join(reproduce_command(data, without))
         how = "Train the best trial again, by plain model.fit, and compare"
         if history.description.objective_function:
             how = "Run the best trial again, and compare"
         found.append((how, again))
-        verb, command = choice_command(history, data.verdict, without)
-        if verb == "confirm" and history.description.objective_function:
-            found.append(("Confirm the choice, under new seeds", command))
-        elif verb:
-            found.append((_CHOICES[verb], command))
+    if best is not None:
+        command = confirm_command(history, data.verdict, without)
+        on = "" if history.description.objective_function else " and on the test part"
+        found += [(f"Confirm the choice, under new seeds{on}", command)] if command else []
     has_test = history.description.data.sizes.get("test") and not data.verdict.is_confirmed
     if history.champion_run_id and has_test:
         command = shell_command("evaluate", history.description, store=store, several=several)

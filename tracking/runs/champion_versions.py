@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 ALIAS: Final = "champion"
 REFIT: Final = "refit"
 """The alias of the champion's configuration, trained on validation data too."""
+CONFIRMED: Final = "it won under new seeds"
+"""Why the winner of `kerastudy confirm` is the champion."""
+PROMOTED: Final = "promoted"
+"""Why another trial is; what the user says of it may follow."""
 
 
 def champion_version(

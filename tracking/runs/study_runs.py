@@ -145,10 +145,8 @@ class StudyRuns(TrialRuns):
         self._writer.settle()
         self._writer.close()
 
-    def set_verified(self, run_id: str, text: str) -> None:
-        """Records whether plain `model.fit` verified a finished trial."""
-        self._writer.settle()
-        self._client.set_tag(run_id, tags.VERIFIED, text[: tags.LONGEST])
+    def touch(self, run_id: str) -> None:
+        """Notes that a run was changed in another way than by this object."""
         self._report(run_id)
 
     def differing_trials(self) -> list[int]:

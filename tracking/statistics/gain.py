@@ -25,7 +25,8 @@ def gain(
     Both were trained under the same seeds and scored on the same samples, so their differences vary
     less than either: the variance is that of `tracking.statistics.crossed.crossed`, of the
     differences, and the interval Student's. About one tuned configuration in ten is worse than the
-    default on new data: Overtuning in hyperparameter optimization, PMLR 293.
+    default on new data: Overtuning in hyperparameter optimization, PMLR 293. If the interval
+    holds 0, no gain is shown.
 
     Of hits, two samples are added, one that only the winner has right and one that only the
     defaults have: without, models that agree on all samples would have an interval without a width.

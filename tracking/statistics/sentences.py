@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 from tracking.records.confirmations import Confirmation, Corrected, Interval, Racer
+from tracking.records.data_findings import ConstantGuess
+from tracking.records.objective import Direction
 
 _LEVEL = 0.95
 # Sizes that have a name, as shares of the winner's. They must be met to a twentieth of themselves.
@@ -20,6 +23,12 @@ _NEAR = 0.05
 _SMALLEST, _LARGEST = 1e-4, 1e6
 # So many more decimals than the interval's width asks for, where a gain's bound would read 0.
 _MORE = 3
+# A gain that is worth having; see `worth_having`.
+_POINT, _TENTH = 0.01, 0.1
+# Metrics that always answering one class reaches its share of.
+_ACCURACIES = {"accuracy", "acc"} | {
+    f"{kind}_accuracy" for kind in ("binary", "categorical", "sparse_categorical")
+}
 
 
 def verdict_sentences(
@@ -29,8 +38,12 @@ def verdict_sentences(
     confirmation: Confirmation | None,
     *,
     unknown: str = "",
+    ties: str = "",
+    guess: ConstantGuess | None = None,
 ) -> tuple[str, ...]:
     """Returns the verdict: what was reported, what to expect, and whether tuning paid.
+
+    An accuracy that a constant guess reaches too, within the interval, is said to be one.
 
     Numbers have as many digits as the width of their interval gives a meaning: two of the width.
 
@@ -40,6 +53,8 @@ def verdict_sentences(
         corrected: That value, corrected for the choice; None if it can't be.
         confirmation: The last confirmation, or None.
         unknown: Why there is no correction, without a period.
+        ties: Which of several trials with the best value counts, in a sentence; or empty.
+        guess: The most frequent class of the validation samples, or None.
 
     Example:
         >>> from tracking.records.confirmations import Corrected, Interval
@@ -50,19 +65,55 @@ def verdict_sentences(
     if reported is None:
         return (f"No trial has a value of {metric} yet.",)
     if confirmation is not None and confirmation.reported != reported:
-        return (*verdict_sentences(metric, reported, corrected, None), _outdated(confirmation))
+        former = verdict_sentences(
+            metric, reported, corrected, None, unknown=unknown, guess=guess, ties=ties
+        )
+        return (*former, _outdated(confirmation))
     expected = None if corrected is None else corrected.estimate
     if confirmation is not None:
         expected = confirmation.confirmed or expected
+        guess = confirmation.guess if confirmation.confirmed else guess
+    if metric.removeprefix("val_") not in _ACCURACIES:
+        guess = None
     if expected is None or not math.isfinite(expected.value):
-        said = [f"Reported {reported:.4g}.", *_winner(confirmation)]
+        reached = _reached(guess, reported, "" if guess is None else f"{guess.share:.4g}")
+        said = [f"Reported {reported:.4g}{reached}.", ties, *_winner(confirmation)]
         said.append(f"What to expect is unknown{f': {unknown}' if unknown else ''}.")
     else:
-        said = [f"Reported {_reported(expected, reported)}.", *_winner(confirmation)]
-        said.append(f"Expect {interval_text(expected)}.")
+        said = [f"Reported {_reported(expected, reported)}.", ties, *_winner(confirmation)]
+        share = "" if guess is None else interval_numbers(expected, guess.share)[0]
+        reached = _reached(guess, expected.low, share)
+        # A race on validation samples alone gives its winner no value of its own.
+        whose = ""
+        if confirmation is not None and confirmation.confirmed is None and _winner(confirmation):
+            whose = f" of trial {confirmation.reported_trial}"
+        said.append(f"Expect {interval_text(expected)}{whose}{reached}.")
     if confirmation is not None:
         said += [*_gain(confirmation), *_smaller(confirmation)]
-    return tuple(said)
+    return tuple(filter(None, said))
+
+
+def worth_sentences(
+    trial: int, value: float, best: int, confirmation: Confirmation | None
+) -> tuple[str, ...]:
+    """Returns what a trial is worth that the verdict is not on, such as one that was promoted.
+
+    Args:
+        trial: Its number.
+        value: Its validation value.
+        best: The number of the best trial.
+        confirmation: The confirmation of the best value, or None.
+    """
+    said = f"{_called(trial)} has a validation value of {value:.4g}"
+    if confirmation is None:
+        return (f"{said}, not confirmed; the best is trial {best}.",)
+    raced = [v for r in confirmation.race if r.trial == trial for v in r.values if v is not None]
+    under = f"{sum(raced) / len(raced):.4g} under {_count(len(raced), 'new seed')}" if raced else ""
+    said += f", and {under}." if raced else ", not confirmed."
+    won = f"{_called(confirmation.winner)} won under new seeds"
+    confirmed = confirmation.confirmed
+    expected = "" if confirmed is None else f": expect {interval_text(confirmed)} from it"
+    return said, f"{won}{expected}."
 
 
 def grounds(
@@ -141,6 +192,13 @@ def interval_numbers(interval: Interval, *values: float, nonzero: bool = False) 
     return tuple(_number(value, decimals, largest) for value in values)
 
 
+def _reached(guess: ConstantGuess | None, low: float, share: str) -> str:
+    """Returns that a constant guess reaches a value too, if it reaches its lower bound."""
+    if guess is None or guess.share < low:
+        return ""
+    return f", which always answering {guess.answer} reaches too ({share})"
+
+
 def _reported(expected: Interval, reported: float) -> str:
     """Returns a value as it was reported: one that is not 0 doesn't read 0."""
     shown = interval_numbers(expected, reported)[0]
@@ -190,9 +248,29 @@ def _gain(confirmation: Confirmation) -> list[str]:
         return [
             f"Tuning did not pay: worse than the default by {interval_text(loss, nonzero=True)}."
         ]
-    return [
-        f"Tuning did not pay: the gain over the default is {interval_text(gain, nonzero=True)}."
-    ]
+    on_test = confirmation.default_on_test
+    if on_test and gain.high < worth_having(statistics.fmean(on_test), confirmation.direction):
+        return [
+            f"Tuning did not pay: the gain over the default is {interval_text(gain, nonzero=True)}."
+        ]
+    return [f"No gain over the default shown: {interval_text(gain, nonzero=True)}."]
+
+
+def worth_having(default: float, direction: Direction) -> float:
+    """Returns the least gain over the default's value that is worth having.
+
+    A hundredth: of an accuracy, or another metric whose best is 1, one point, or a tenth of what
+    the default lacks if that is less; of a loss one percent of the default's. Accuracies that
+    differ by less than a point are taken for equal by A. Benavoli et al., Time for a change: a
+    tutorial for comparing multiple classifiers through Bayesian analysis, JMLR 18, 2017.
+
+    Example:
+        >>> worth_having(0.8, "max"), round(worth_having(0.99, "max"), 4), worth_having(0.5, "min")
+        (0.01, 0.001, 0.005)
+    """
+    if direction == "max" and 0 <= default <= 1:
+        return min(_POINT, _TENTH * (1 - default))
+    return _POINT * abs(default)
 
 
 def _smaller(confirmation: Confirmation) -> list[str]:

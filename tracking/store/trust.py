@@ -1,8 +1,7 @@
 """Whose a store is: commands may run the code that is recorded in it.
 
 ``store.json`` has fingerprints of the user who made the store, and of those who trust it since:
-digests of user, machine and the store's own salt. For a store of an older version, the owner of its
-files counts.
+digests of user, machine and the store's own salt. A store without the user's own is a stranger's.
 """
 
 from __future__ import annotations
@@ -42,16 +41,15 @@ def kept_facts(root: Path) -> dict[str, Any]:
 def stranger(root: Path) -> str:
     """Returns whose a store is, if this user neither made it here nor trusts it.
 
-    Such as ``"was made by ann on desk"``; empty if it is the user's own, or trusted.
+    Such as ``"was made by 'ann on desk'"``; empty if it has this user's mark.
     """
     facts = _facts(root)
     users = facts.get(_USERS)
-    if isinstance(users, list):
-        if _fingerprint(str(facts.get(_SALT, ""))) in users:
-            return ""
-        return f"was made by {str(facts.get(_MAKER, 'somebody else'))[:80]!r}"
-    owner = _owner(root)
-    return "" if owner is None or owner == _uid() else f"belongs to {_name(owner)!r}"
+    if not isinstance(users, list) or not users:
+        return "does not say who made it"
+    if _fingerprint(str(facts.get(_SALT, ""))) in users:
+        return ""
+    return f"was made by {str(facts.get(_MAKER, 'somebody else'))[:80]!r}"
 
 
 def trust(root: Path) -> None:
@@ -105,22 +103,3 @@ def _machine() -> str:
         if text:
             return text
     return platform.node()
-
-
-def _owner(root: Path) -> int | None:
-    """Returns the user who owns a store's record; None if unknown."""
-    for path in (root / "mlflow.db", root):
-        try:
-            return path.stat().st_uid if hasattr(os, "getuid") else None
-        except OSError:
-            continue
-    return None
-
-
-def _name(uid: int) -> str:
-    try:
-        import pwd
-
-        return pwd.getpwuid(uid).pw_name
-    except (ImportError, KeyError):
-        return f"user {uid}"

@@ -16,13 +16,11 @@ from tracking.history.curves import RecordedCurves
 from tracking.history.reasons import reasons
 from tracking.history.sparkline import sparkline_if_curve
 from tracking.history.study_history import StudyHistory
-from tracking.history.summary import choice_command, shell_commands
-from tracking.history.verdicts import StudyVerdict, study_verdict
+from tracking.history.summary import confirm_command, shell_commands
+from tracking.history.verdicts import StudyVerdict, champion_sentences, study_verdict
 from tracking.records import EndedTrial
 from tracking.records.known import known_line
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
-from tracking.registry.champions import UNSAID, promotion
-from tracking.runs.champion_versions import ALIAS
 from tracking.store.folder import default_store_path
 
 _REASONS_SHOWN = 5
@@ -64,9 +62,9 @@ def study_text(
     usual = default_store_path().absolute()
     look, report, again = shell_commands(history, best, without=usual)
     lines += [f"look:      {look}", f"report:    {report}", f"reproduce: {again}"]
-    verb, command = choice_command(history, verdict, without=usual)
-    if verb:
-        lines.append(f"{verb}:   {command}")
+    confirm = confirm_command(history, verdict, without=usual)
+    if confirm:
+        lines.append(f"confirm:   {confirm}")
     return "\n".join(lines)
 
 
@@ -96,7 +94,7 @@ def _outcome(history: StudyHistory, curve: Curve, verdict: StudyVerdict) -> list
         lines.append(f"verdict    {verdict.text}")
         lines += [f"           {sentence}" for sentence in verdict.grounds]
         lines += [f"answer     {sentence}" for sentence in answers(history).values()]
-        lines += _model(history, best)
+        lines += _model(history, best, verdict)
     lines.append(
         f"trials     {counts['total']} of {description.trials}: {states(counts) or 'none yet'}"
     )
@@ -193,25 +191,16 @@ def _trainers(history: StudyHistory) -> str:
     )
 
 
-def _model(history: StudyHistory, best: EndedTrial) -> Iterator[str]:
-    """Yields where the best trial is registered, and how it was verified."""
-    yield f"model      {history.model_uri(best) or _champion(history)}"
-    if history.model_uri(best) and best.verified:
-        yield f"verified   {best.verified}"
-
-
-def _champion(history: StudyHistory) -> str:
-    """Returns which trial is registered instead of the best."""
-    for trial in history.trials:
-        if trial.run_id == history.champion_run_id:
-            reason = promotion(history)
-            why = f", promoted: {reason}" if reason not in ("", UNSAID) else ""
-            why = why or (", promoted" if reason else "")
-            return f"{history.model_uri(trial)}, of trial {trial.number}{why}"
-    engine = history.champion_engine
-    if engine and engine != history.description.engine:
-        return f"models:/{history.champion_model}@{ALIAS}, a trial of {engine}"
-    return "not registered"
+def _model(history: StudyHistory, best: EndedTrial, verdict: StudyVerdict) -> Iterator[str]:
+    """Yields which trial is registered, and how that and the best were verified."""
+    first, *more = champion_sentences(history, verdict) or ("not registered",)
+    yield f"model      {first}"
+    yield from (f"           {sentence}" for sentence in more)
+    champion = history.champion or best
+    for trial in (best, champion) if champion is not best else (best,):
+        whose = "" if champion is best else f"trial {trial.number}: "
+        if trial.verified:
+            yield f"verified   {whose}{trial.verified}"
 
 
 def _whose(history: StudyHistory) -> str:

@@ -66,7 +66,8 @@ def _leaks(seen: Seen, repeated: Sequence[Repeated]) -> Iterator[DataFinding]:
     found = [each for each in repeated if each.part != each.also_in and each.samples]
     for each in found:
         part, other = NAMES[each.part], NAMES[each.also_in]
-        told = f"{counted(each.samples, each.of)} {part} samples{within} are {other} samples too"
+        samples = counted(each.samples, each.of) if each.samples < each.of else f"All {each.of:,}"
+        told = f"{samples} {part} samples{within} are {other} samples too"
         if anyway > _ALIKE_ANYWAY:
             yield DataFinding(
                 "leaks",

@@ -12,10 +12,9 @@ from studies.data.looking.repeats import repeats_of
 from studies.data.looking.seen import Seen, seen_of
 from studies.data.parts.splits import Splits
 from studies.data.streams.streamed_dataset import StreamedSplits
-from tracking.records.data_findings import DataFindings, Repeated
+from tracking.records.data_findings import ConstantGuess, DataFindings, Repeated
 
 _QUICK_BYTES = 64 * 2**20
-_WARNINGS = 3
 
 
 def look_at(splits: Splits | StreamedSplits | FoldedSplits, name: str) -> DataFindings:
@@ -36,17 +35,19 @@ def glance_at(splits: Splits | StreamedSplits | FoldedSplits, name: str) -> Data
     """Looks at a study's data as far as that takes a few hundredths of a second.
 
     Returns:
-        What was found; None if nothing can be said as quickly: of data in batches, or in folds.
+        What was found; None if nothing can be said as quickly: of data in batches.
     """
-    if not isinstance(splits, Splits):
+    if isinstance(splits, StreamedSplits):
         return None
     return _looked(seen_of(splits, by_column=False), splits, name, thorough=False)
 
 
-def warnings_of(found: DataFindings) -> list[str]:
-    """Returns what a launch warns of: at most three sentences."""
-    worst = [each for each in found.findings if each.severity == "problem"]
-    return [each.verdict for each in worst[:_WARNINGS]]
+def guess_on(splits: Splits | StreamedSplits) -> ConstantGuess | None:
+    """Returns the most frequent class of the validation samples, or of what stands for them."""
+    if isinstance(splits, StreamedSplits):
+        return None
+    targets = list(targets_of(seen_of(splits, by_column=False)))
+    return targets[0].guess("validation") if len(targets) == 1 else None
 
 
 def _looked(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from studies.definition.objective import known_direction
 from studies.training.variables import copy_of
-from tracking.records import Objective
+from tracking.records import BestEpoch, Objective
 
 if TYPE_CHECKING:
     import keras
@@ -30,7 +30,7 @@ class Kept(NamedTuple):
 
 
 class _Best(NamedTuple):
-    value: float
+    measured: BestEpoch
     kept: Kept
 
 
@@ -55,12 +55,13 @@ class MeasuredWeights:
         validated = [name for name in metrics if name.startswith("val_")]
         kept: Kept | None = None
         for name in validated or metrics:
-            value = metrics[name]
-            before = self._best.get(name)
-            if not math.isfinite(value) or not self._is_better(name, value, before):
+            now, before = BestEpoch(epoch, metrics[name], metrics), self._best.get(name)
+            direction = known_direction(name.removeprefix("val_")) or self._objective.direction
+            by = Objective(name, direction)
+            if not math.isfinite(now.value) or (before and before.measured.rank(by) < now.rank(by)):
                 continue
             kept = kept or Kept(epoch, copy_of(self.model))
-            self._best[name] = _Best(value, kept)
+            self._best[name] = _Best(now, kept)
 
     def evaluated(self, measured: Mapping[str, float]) -> None:
         """Takes what was measured after a training."""
@@ -69,13 +70,13 @@ class MeasuredWeights:
     def of(self, value: float) -> Kept:
         """Returns the weights of a value.
 
-        Those that the model has now, if they were evaluated to that value; else those of the first
-        epoch after which a metric was best and had that value; else those that it has now.
+        Those that the model has now, if they were evaluated to that value; else those of the epoch
+        after which a metric was best and had that value; else those that it has now.
         """
         final = copy_of(self.model)
         if not any(_same(value, each) for each in self._evaluated):
             for best in self._best.values():
-                if _same(value, best.value):
+                if _same(value, best.measured.value):
                     return best.kept
         # A callback may have restored those of an earlier epoch.
         # The optimizer's state, which comes after the weights, stays.
@@ -84,10 +85,6 @@ class MeasuredWeights:
             if _equal(best.kept.weights[:count], final[:count]):
                 return best.kept
         return Kept(self._last, final)
-
-    def _is_better(self, name: str, value: float, before: _Best | None) -> bool:
-        direction = known_direction(name.removeprefix("val_")) or self._objective.direction
-        return before is None or Objective(name, direction).is_better(value, before.value)
 
 
 def _same(value: float, other: float) -> bool:

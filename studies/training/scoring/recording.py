@@ -20,7 +20,7 @@ from studies.training.states.best_weights import BestWeights
 from studies.training.states.checkpointing import cannot_write
 from studies.training.trainer import OnEpoch
 from studies.training.variables import set_values, stateful_layers, values_of
-from tracking.records import BestEpoch, TrialResult, TrialTask
+from tracking.records import BestEpoch, Rank, TrialResult, TrialTask
 from tracking.runs.mlflow_names import metric_name
 from tracking.scores.sample_scores import SampleScores
 from tracking.scores.score_files import write_scores
@@ -41,8 +41,8 @@ _MOST_WEIGHTS = 128 * 2**20
 _FEW_SAMPLES = 256
 
 
-# Weights, and the objective.
-_Epoch = tuple[Sequence[np.ndarray], float]
+# Weights, and what was measured after it.
+_Epoch = tuple[Sequence[np.ndarray], BestEpoch]
 
 
 class ScoreRecorder:
@@ -85,15 +85,15 @@ class ScoreRecorder:
         value = values.get(self._task.spec.objective.metric)
         if value is None or self._why_not_all:
             return
+        now = BestEpoch(epoch, value, values)
         if not self._all:
-            order = self._task.spec.objective.sort_key
-            kept = sorted(self._epochs, key=lambda each: (order(self._epochs[each][1]), each))
             if not math.isfinite(value):
                 return
-            if len(kept) == 2:
-                if order(value) >= order(self._epochs[kept[1]][1]):
+            if len(self._epochs) == 2:
+                last = max(self._epochs, key=self._rank)
+                if now.rank(self._task.spec.objective) >= self._rank(last):
                     return
-                del self._epochs[kept[1]]
+                del self._epochs[last]
         weights = values_of(self._model.weights)
         size = sum(array.nbytes for array in weights)
         if size * (len(self._epochs) + 1) > _MOST_WEIGHTS:
@@ -102,7 +102,10 @@ class ScoreRecorder:
                 f"the weights of all epochs take more than {_MOST_WEIGHTS >> 20} MiB of memory"
             )
             return
-        self._epochs[epoch] = weights, value
+        self._epochs[epoch] = weights, now
+
+    def _rank(self, epoch: int) -> Rank:
+        return self._epochs[epoch][1].rank(self._task.spec.objective)
 
     def record(self, result: TrialResult, splits: AnySplits, weights: BestWeights) -> TrialResult:
         """Writes the scores of a model that no longer trains.
@@ -158,10 +161,10 @@ class ScoreRecorder:
             # The best one first: it counts, whatever the time is enough for.
             weights.restore()
             found[best.epoch] = self._present(splits, best.epoch, best.value, 0.0, 1 / count)
-            for epoch, (values, objective) in others.items():
+            for epoch, (values, measured) in others.items():
                 set_values(self._model.weights, values)
                 done = len(found) / count
-                found[epoch] = self._present(splits, epoch, objective, done, 1 / count)
+                found[epoch] = self._present(splits, epoch, measured.value, done, 1 / count)
         except NotScoredError as error:
             if best.epoch not in found:
                 raise
@@ -175,12 +178,11 @@ class ScoreRecorder:
 
     def _scores_of_second(self, splits: AnySplits, best: BestEpoch) -> dict[int, SampleScores]:
         """Returns the scores of the second best epoch, if the time is enough for them."""
-        order = self._task.spec.objective.sort_key
-        _, epoch = min((order(v), e) for e, (_, v) in self._epochs.items() if e != best.epoch)
-        weights, value = self._epochs[epoch]
+        epoch = min((e for e in self._epochs if e != best.epoch), key=self._rank)
+        weights, measured = self._epochs[epoch]
         with contextlib.suppress(NotScoredError), self._share.once_more():
             set_values(self._model.weights, weights)
-            return {epoch: self._present(splits, epoch, value, 1.0, 0.0)}
+            return {epoch: self._present(splits, epoch, measured.value, 1.0, 0.0)}
         return {}
 
     def _present(

@@ -21,6 +21,7 @@ from conformance.models import (
     SEED,
     SPACE,
     VALUES,
+    by_hand,
     convolutional,
     dense,
     epochs_in,
@@ -92,6 +93,31 @@ class TrainerConformance(_Training):
         model = MODELS[name](Hyperparameters(SPACE, VALUES))
         if not model.built:
             model.build((None, 12))
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(tmp_path / "best.weights.h5")
+        for loaded, trained in zip(model.get_weights(), weights[best], strict=True):
+            np.testing.assert_array_equal(loaded, trained)
+
+    def test_a_tie_goes_to_the_lower_validation_loss(
+        self, trainer: Trainer, tmp_path: Path
+    ) -> None:
+        x, y = samples(40)
+        data = ks.datasets.arrays(x, y, validation=6, test=None)
+        study = dataclasses.replace(make_study(dense), data=data, objective="val_accuracy")
+        spec = dataclasses.replace(make_spec(10, 10), objective=Objective("val_accuracy", "max"))
+        wanted, weights = by_hand(dense, data.load(), spec)
+        best = 0
+        for epoch, metrics in enumerate(wanted):
+            if metrics["val_accuracy"] > wanted[best]["val_accuracy"] or (
+                metrics["val_accuracy"] == wanted[best]["val_accuracy"]
+                and metrics["val_loss"] < wanted[best]["val_loss"]
+            ):
+                best = epoch
+        assert best != int(np.argmax([m["val_accuracy"] for m in wanted])), "it is not the first"
+        result, epochs = self.train(trainer, study, spec, tmp_path)
+        assert epochs == wanted and result.best is not None
+        assert result.best.epoch == best + 1
+        model = dense(Hyperparameters(SPACE, VALUES))
         model.optimizer.build(model.trainable_variables)
         model.load_weights(tmp_path / "best.weights.h5")
         for loaded, trained in zip(model.get_weights(), weights[best], strict=True):
@@ -286,7 +312,7 @@ class ResumingConformance(_Training):
             assert dataclasses.replace(result, seconds=wanted.seconds) == wanted
             assert checkpoint_digest(tmp_path / "again" / "best.weights.h5") == digest
         assert wanted.best is not None
-        rank = spec.objective.rank(wanted.best.value, wanted.best.epoch, spec.number)
+        rank = wanted.best.rank(spec.objective, spec.number)
         for last_kept, stays in ((rank, False), (rank._replace(number=spec.number + 1), True)):
             path = tmp_path / f"stays {stays}" / "best.weights.h5"
             result, _ = self.train(

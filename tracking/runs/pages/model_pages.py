@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from tracking.records import EndedTrial, StudyDescription
 from tracking.runs.pages.addresses import logged_model_page, run_page, view_page
 from tracking.runs.pages.commands import reproduce_command
@@ -19,7 +17,8 @@ def model_description(name: str, experiment_id: str) -> str:
     """
     study = link(name, view_page(experiment_id, "trials"))
     lines = [
-        f"The best checkpoints of the study {study}. The alias `champion` is on the present best.",
+        f"Checkpoints of the study {study}. The alias `champion` is on the present choice: the "
+        "best trial, the winner of a confirmation, or one that a person promoted.",
         "",
         "It takes samples as the study's data has them: preprocessing is a part of it. The page of "
         "a version shows its signature, and where it comes from. To load it:",
@@ -65,12 +64,14 @@ def version_description(
     return "\n".join([*lines, *code_block([command])]).rstrip()
 
 
-def with_verdict(text: str, verdict: str) -> str:
-    """Returns a version's description that begins with the verdict on its study.
+def with_verdict(text: str, former: str, verdict: str) -> str:
+    """Returns a version's description that begins with the verdict on it.
 
     Args:
         text: The description, which a person may have changed, with a former verdict or without.
+        former: The former verdict, or empty.
         verdict: The present verdict, or empty.
     """
-    text = re.sub(r"\A\*\*Reported [^\n]*\*\*\s*", "", text)
+    for known in filter(None, (former, verdict)):
+        text = text.removeprefix(f"**{plain(known)}**").lstrip()
     return f"**{plain(verdict)}**\n\n{text}" if verdict else text
