@@ -17,7 +17,7 @@ from tracking.history.confirmations import read_confirmations
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial
 from tracking.records.confirmations import Confirmation, Corrected, Interval
-from tracking.records.data_findings import ConstantGuess, DataFindings
+from tracking.records.data_findings import DataFindings
 from tracking.runs.data_findings import read_data_findings
 from tracking.statistics.sentences import grounds, verdict_sentences
 
@@ -37,8 +37,8 @@ class StudyVerdict:
         corrected: The best value, corrected for being the best of many; None if it can't be.
         unknown: Why it can't be, and what to do; or empty.
         confirmations: The outcomes of `kerastudy confirm`, the last one last.
-        flaws: What is grave in the study's data, in sentences: they come before the value.
-        guess: The most frequent class of the validation samples, or None.
+        looked: What was found in the study's data: problems come before the value. None if it was
+            not looked at.
     """
 
     metric: str
@@ -46,8 +46,7 @@ class StudyVerdict:
     corrected: Corrected | None
     unknown: str = ""
     confirmations: tuple[Confirmation, ...] = ()
-    flaws: tuple[str, ...] = ()
-    guess: ConstantGuess | None = None
+    looked: DataFindings | None = None
 
     def __repr__(self) -> str:
         """Returns one line: what to believe."""
@@ -66,9 +65,10 @@ class StudyVerdict:
     @cached_property
     def sentences(self) -> tuple[str, ...]:
         """What to believe."""
-        facts = (self.metric, self.reported, self.corrected, self.confirmation)
-        said = verdict_sentences(*facts, unknown=self.unknown, guess=self.guess)
-        return (*self.flaws, *said)
+        looked, facts = self.looked, (self.metric, self.reported, self.corrected)
+        guess = None if looked is None else looked.guess
+        said = verdict_sentences(*facts, self.confirmation, unknown=self.unknown, guess=guess)
+        return said if looked is None else (*looked.problems, *said)
 
     @cached_property
     def grounds(self) -> tuple[str, ...]:
@@ -93,13 +93,13 @@ def study_verdict(history: StudyHistory) -> StudyVerdict:
     trials = history.top(len(history.trials))
     corrected, unknown = _recorded(history, trials) or _computed(history, trials)
     found = tuple(read_confirmations(history))
-    return _on_data(history, StudyVerdict(metric, best.value, corrected, unknown, found))
+    return StudyVerdict(metric, best.value, corrected, unknown, found, looked_at(history))
 
 
 def verdict_by(history: StudyHistory, found: Confirmation) -> StudyVerdict:
     """Returns the verdict on a study that one confirmation gives."""
-    said = StudyVerdict(found.metric, found.reported, found.corrected, "", (found,))
-    return _on_data(history, said)
+    facts = (found.metric, found.reported, found.corrected, "", (found,))
+    return StudyVerdict(*facts, looked_at(history))
 
 
 def looked_at(history: StudyHistory) -> DataFindings | None:
@@ -108,13 +108,6 @@ def looked_at(history: StudyHistory) -> DataFindings | None:
     found = read_data_findings(history.store, parent)
     same = found is not None and found.digest == history.description.data.digest
     return found if same else None
-
-
-def _on_data(history: StudyHistory, verdict: StudyVerdict) -> StudyVerdict:
-    found = looked_at(history)
-    if found is None:
-        return verdict
-    return dataclasses.replace(verdict, flaws=found.problems, guess=found.guess)
 
 
 def record_corrected(history: StudyHistory) -> None:

@@ -38,31 +38,25 @@ def importances(
     """
     import optuna
     from optuna.distributions import CategoricalDistribution, FloatDistribution
+    from optuna.importance import FanovaImportanceEvaluator
+    from optuna.trial import create_trial
 
     values = {trial.number: trial.best.value for trial in trials if trial.best is not None}
     if not axes or len(values) < FEWEST_TRIALS or len(set(values.values())) < 2:
         return {}
     rng, ranges = np.random.default_rng(0), dict[str, Any]()
     for axis in axes:
-        places = len(axis.parameter.values) if isinstance(axis.parameter, Listed) else 0
-        ranges[axis.name] = (
-            CategoricalDistribution(range(places)) if places else FloatDistribution(0, 1)
-        )
+        places = range(len(axis.labels))
+        ranges[axis.name] = CategoricalDistribution(places) if places else FloatDistribution(0, 1)
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         study = optuna.create_study()
         for trial in sorted(trials, key=lambda each: each.number):
-            study.add_trial(
-                optuna.trial.create_trial(
-                    params={axis.name: _place(axis, trial, rng) for axis in axes},
-                    distributions=ranges,
-                    value=values[trial.number],
-                )
-            )
-        evaluator = optuna.importance.FanovaImportanceEvaluator(
-            n_trees=_TREES, max_depth=_DEPTH, seed=0
-        )
+            placed = {axis.name: _place(axis, trial.spec.values, rng) for axis in axes}
+            value = values[trial.number]
+            study.add_trial(create_trial(params=placed, distributions=ranges, value=value))
+        evaluator = FanovaImportanceEvaluator(n_trees=_TREES, max_depth=_DEPTH, seed=0)
         shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
         return {name: float(share) for name, share in shares.items()}
     except RuntimeError:
@@ -72,10 +66,12 @@ def importances(
         optuna.logging.set_verbosity(verbosity)
 
 
-def _place(axis: HyperparameterAxis, trial: EndedTrial, rng: np.random.Generator) -> float | int:
-    parameter, value = axis.parameter, trial.spec.values.get(axis.name)
+def _place(
+    axis: HyperparameterAxis, values: Mapping[str, Any], rng: np.random.Generator
+) -> float | int:
+    """Returns a trial's place on an axis: in units, or the index of its choice."""
+    parameter, unit = axis.parameter, axis.unit(values)
     if isinstance(parameter, Listed):
-        held = axis.held(trial.spec.values)
-        return parameter.index(value) if held else int(rng.integers(len(parameter.values)))
-    unit = axis.unit(trial.spec.values)
+        held = unit is not None
+        return parameter.index(values[axis.name]) if held else int(rng.integers(len(axis.labels)))
     return float(rng.random()) if unit is None else unit
