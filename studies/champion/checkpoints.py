@@ -19,7 +19,7 @@ from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import EndedTrial, TrialTask
 from tracking.records.verified import IDENTICAL, is_whole
 from tracking.registry.champions import record_verified
-from tracking.store.trust import stranger
+from tracking.store.trust import check_trust
 
 
 def opened(
@@ -37,12 +37,7 @@ def opened(
     name, definition = (study, None) if isinstance(study, str) else (study.name, study)
     named = None if engine is None else check_engine(engine)
     history = read_study(existing_store(store), name, named)
-    told = "" if trust or definition is not None else stranger(history.store.root)
-    if told:
-        raise StudyError(
-            f"The store {str(history.store.root)!r} {told}, and this runs the code that is in it. "
-            "If you trust it, pass trust=True."
-        )
+    check_trust(history.store.root, trust or definition is not None)
     return history, definition, named
 
 

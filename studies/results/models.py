@@ -20,7 +20,7 @@ from tracking.records import EndedTrial, TrialRecord
 from tracking.registry.model_files import local_model
 from tracking.runs.champion_versions import ALIAS, champion_version
 from tracking.store.folder import Store, default_store_path, open_store
-from tracking.store.trust import stranger
+from tracking.store.trust import check_trust
 
 if TYPE_CHECKING:
     import keras
@@ -115,7 +115,7 @@ def load_champion(history: StudyHistory, *, trust: bool = False, alias: str = AL
     from studies.training.champion import champion_loader
 
     store, study = history.store, history.description.name
-    _check_trust(store, trust)
+    check_trust(store.root, trust)
     version = _registered(history, alias)
     folder = local_model(store, version.source)
     try:
@@ -163,17 +163,8 @@ def load_trial_model(
     if trial.run_id == history.champion_run_id:
         return load_champion(history, trust=trust)
     if definition is None:
-        _check_trust(history.store, trust)
+        check_trust(history.store.root, trust)
     return _rebuilt(history, trial, definition)
-
-
-def _check_trust(store: Store, trust: bool) -> None:
-    told = "" if trust else stranger(store.root)
-    if told:
-        raise StudyError(
-            f"The store {str(store.root)!r} {told}, and loading a model runs the code that is "
-            "in it. If you trust it, pass trust=True."
-        )
 
 
 def _rebuilt(

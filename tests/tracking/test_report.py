@@ -9,24 +9,28 @@ import html.parser
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import altair as alt
 import numpy as np
-import optuna
 import pytest
+from handmade import make_spec, trial_record
 from reported import EVIL, MARKED, MAX, MIN, record
 from scripted import ScriptedExecutor, describe, run_study
 
 import kerastudy as ks
+from search_spaces.errors import StudyError
 from studies.progress import NoProgress
 from tracking.history.study_history import StudyHistory
 from tracking.history.trials_table import trials_table
 from tracking.records import Objective
+from tracking.report.axes import axes_of
 from tracking.report.examples import Example
 from tracking.report.figures import sections
 from tracking.report.formats import drawable
+from tracking.report.importance import importances
 from tracking.report.page import examples_page
 from tracking.report.plots import StudyPlots
 from tracking.report.trial_data import StudyData
@@ -108,39 +112,56 @@ def test_curves_are_the_recorded_ones(store: Store) -> None:
             assert curves["best"][i] == (curves["epoch"][i] == trial.best.epoch)
 
 
-def test_importance_is_that_of_optuna(store: Store) -> None:
-    """With Optuna's own distributions, written here by hand."""
-    history = record(store, "importance", 60)
-    study = optuna.create_study(direction="maximize")
-    ranges: dict[str, Any] = {
-        "rate": optuna.distributions.FloatDistribution(1e-4, 1e-1, log=True),
-        "units": optuna.distributions.IntDistribution(4, 64),
-        "kind": optuna.distributions.CategoricalDistribution(["a", "b"]),
-        "hidden": optuna.distributions.CategoricalDistribution(["(64,)", "(64, 32)"]),
-        MARKED: optuna.distributions.CategoricalDistribution(["<b>x</b>", EVIL]),
-        "same": optuna.distributions.CategoricalDistribution(["1", '"1"', "true", "null"]),
-        "momentum": optuna.distributions.FloatDistribution(0.01, 0.99, log=True),
-    }
-    for trial in history.ended:
-        if trial.best is None:
-            continue
-        params = dict(trial.spec.values)
-        params["same"] = json.dumps(params["same"])
-        if "momentum" in params:
-            params["momentum"] = 1.0 - params["momentum"]
-        study.add_trial(
-            optuna.trial.create_trial(
-                value=trial.best.value,
-                params=params,
-                distributions={name: ranges[name] for name in params},
-            )
-        )
-    expected = optuna.importance.get_param_importances(
-        study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
+def importances_of(trials: int) -> dict[str, float]:
+    """Those of trials whose value is 3 r + d + 2 (m - 1/2), the last only with momentum.
+
+    With r and m the places of rate and momentum on their logarithmic scales, and d the dropout.
+    """
+    random = np.random.default_rng(3)
+    space = ks.SearchSpace(
+        ks.Choice("kind", ["adam", "sgd"]),
+        ks.Float("momentum", 0.01, 0.99, scale="reverse_log", when={"kind": "sgd"}),
+        ks.Float("rate", 1e-5, 1e-1, scale="log"),
+        ks.dropout(0.0, 1.0),
+        ks.Int("unread", 1, 9),
+        ks.Fixed("same", 1),
     )
-    found = StudyData(history).importances
-    assert dict(found) == pytest.approx(expected, abs=1e-9)
-    assert math.fsum(found.values()) == pytest.approx(1)
+    made = []
+    for number in range(trials):
+        rate, dropout, momentum = random.random(3)
+        values = {"rate": 10 ** (4 * rate - 5), "dropout": dropout, "same": 1}
+        values |= {"unread": int(random.integers(1, 10)), "kind": ["adam", "sgd"][number % 2]}
+        if number % 2:
+            values["momentum"] = 1 - 10 ** (math.log10(0.99) - momentum * math.log10(99))
+        value = 3 * rate + dropout + (2 * momentum - 1) * (number % 2)
+        trial = trial_record(number, value, state="complete")
+        made.append(replace(trial, spec=make_spec(number, values=values)))
+    found = importances(axes_of(space), made)
+    assert dict(importances(axes_of(space), made[::-1])) == dict(found), "it is repeatable"
+    return dict(found)
+
+
+def test_importance_is_the_share_of_the_variance() -> None:
+    """Of its own effect, by hand: 9, 1 and, as momentum counts in half of the trials, 1 of 11."""
+    found = importances_of(300)
+    expected = {"rate": 9 / 11, "dropout": 1 / 11, "momentum": 1 / 11, "kind": 0.0, "unread": 0.0}
+    assert found == pytest.approx(expected, abs=0.08)
+    assert next(iter(found)) == "rate" and math.fsum(found.values()) == pytest.approx(1)
+
+
+def test_importance_with_few_trials(store: Store) -> None:
+    found = importances_of(20)
+    assert next(iter(found)) == "rate" and found["rate"] > 0.6
+    assert importances_of(14) == {} != importances_of(15)
+    few = record(store, "few", 16, infeasible=lambda number: number > 13)
+    text = write_report(few).read_text(encoding="utf-8")
+    assert "matter most is shown from 15 trials with a value on" in text
+    names = {
+        str(figure.chart.name) for section in sections(StudyData(few)) for figure in section.figures
+    }
+    assert not names & {"importance", "contour"}
+    with pytest.raises(StudyError, match=r"needs 15 trials with a value.* has 14"):
+        StudyPlots(few).importance()
 
 
 def test_the_verdict_counts_all_trials(store: Store) -> None:
@@ -266,7 +287,7 @@ def test_several_studies_stand_side_by_side(store: Store, tmp_path: Any) -> None
 
 def test_a_launch_leaves_a_report_of_its_outcome(tmp_path: Path) -> None:
     """With its plots, which are drawn while the champion is verified."""
-    executor = ScriptedExecutor(describe(trials=12))
+    executor = ScriptedExecutor(describe(trials=20))
     history = run_study(executor, store=tmp_path / "store", progress=NoProgress(), report=True)
     best, folder = history.best, artifacts(history)
     assert best is not None and best.best is not None

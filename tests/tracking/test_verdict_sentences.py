@@ -70,7 +70,7 @@ def test_what_a_constant_guess_reaches_too() -> None:
     )
     assert said(CORRECTED, None, guess=low) == f"{plain}."
     assert said(None, None, guess=ConstantGuess("0", 0.99)).startswith(
-        "Reported 0.9744, which always answering 0 reaches too (0.99). What to expect"
+        "Reported 0.9744, which always answering 0 reaches too (0.9900). What to expect"
     )
     # The test part's own, where that was read.
     confirmed = replace(CONFIRMED, guess=ConstantGuess("malign", 0.97), recommended=7)

@@ -18,7 +18,7 @@ from studies.commands.output import study_document
 from studies.commands.texts.study_text import study_text
 from studies.results.study_results import StudyResults
 from tracking import tags
-from tracking.history.confirmations import record_confirmation
+from tracking.history.confirmations import runs_of
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.history.summary import confirm_command, study_note
 from tracking.history.verdicts import (
@@ -147,6 +147,12 @@ def test_what_a_launch_recorded_is_used_only_for_the_same_trials(shared_store: S
     assert without is not None and without.trials == len(SHARES) - 1
     client.set_tag(run, tags.CORRECTED, "{")
     assert study_verdict(history).corrected == without
+
+
+def record_confirmation(history: StudyHistory, confirmation: Confirmation) -> None:
+    runs = runs_of(history)
+    runs.begin('{"options": {}}')
+    runs.finish(confirmation)
 
 
 def confirmed(history: StudyHistory, **changes: Any) -> Confirmation:

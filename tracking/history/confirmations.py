@@ -81,16 +81,6 @@ def read_trainings(history: StudyHistory) -> dict[str, ConfirmationTraining]:
     return found
 
 
-def record_confirmation(
-    history: StudyHistory, confirmation: Confirmation, plan: str = '{"options": {}}'
-) -> str:
-    """Records a confirmation that has ended, without its trainings; returns its run's id."""
-    runs = runs_of(history)
-    runs.begin(plan)
-    runs.finish(confirmation)
-    return runs.run_id
-
-
 def runs_of(history: StudyHistory) -> ConfirmationRuns:
     """Returns the runs of a study's confirmations, for writing."""
     return ConfirmationRuns(

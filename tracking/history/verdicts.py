@@ -18,7 +18,7 @@ from tracking.history.selection import rank_of
 from tracking.history.study_history import StudyHistory
 from tracking.records import EndedTrial
 from tracking.records.confirmations import Confirmation, Corrected, Interval
-from tracking.records.data_findings import ConstantGuess, DataFindings
+from tracking.records.data_findings import DataFindings
 from tracking.runs.champion_versions import ALIAS
 from tracking.runs.data_findings import read_data_findings
 from tracking.statistics.sentences import grounds, verdict_sentences, worth_sentences
@@ -40,8 +40,8 @@ class StudyVerdict:
         unknown: Why it can't be, and what to do; or empty.
         confirmations: The outcomes of `kerastudy confirm`, the last one last.
         ties: How many trials have the best value, if several do, and which is the best; a sentence.
-        flaws: What is grave in the study's data, in sentences: they come before the value.
-        guess: The most frequent class of the validation samples, or None.
+        looked: What was found in the study's data: problems come before the value. None if it was
+            not looked at.
     """
 
     metric: str
@@ -50,8 +50,7 @@ class StudyVerdict:
     unknown: str = ""
     confirmations: tuple[Confirmation, ...] = ()
     ties: str = ""
-    flaws: tuple[str, ...] = ()
-    guess: ConstantGuess | None = None
+    looked: DataFindings | None = None
 
     def __repr__(self) -> str:
         """Returns one line: what to believe."""
@@ -67,11 +66,19 @@ class StudyVerdict:
         """Whether the last confirmation is of the present best value."""
         return self.confirmation is not None and self.confirmation.reported == self.reported
 
+    @property
+    def flaws(self) -> tuple[str, ...]:
+        """What is grave in the study's data, in sentences."""
+        return () if self.looked is None else self.looked.problems
+
     @cached_property
     def sentences(self) -> tuple[str, ...]:
         """What to believe."""
-        facts = (self.metric, self.reported, self.corrected, self.confirmation)
-        said = verdict_sentences(*facts, unknown=self.unknown, guess=self.guess, ties=self.ties)
+        looked, facts = self.looked, (self.metric, self.reported, self.corrected)
+        guess = None if looked is None else looked.guess
+        said = verdict_sentences(
+            *facts, self.confirmation, unknown=self.unknown, guess=guess, ties=self.ties
+        )
         return (*self.flaws, *said)
 
     @cached_property
@@ -97,13 +104,14 @@ def study_verdict(history: StudyHistory) -> StudyVerdict:
     trials = history.top(len(history.trials))
     corrected, unknown = _recorded(history, trials) or _computed(history, trials)
     found = tuple(read_confirmations(history))
-    return _with_facts(history, StudyVerdict(metric, best.value, corrected, unknown, found))
+    facts = (metric, best.value, corrected, unknown, found)
+    return StudyVerdict(*facts, _ties(history), looked_at(history))
 
 
 def verdict_by(history: StudyHistory, found: Confirmation) -> StudyVerdict:
     """Returns the verdict on a study that one confirmation gives."""
-    said = StudyVerdict(found.metric, found.reported, found.corrected, "", (found,))
-    return _with_facts(history, said)
+    facts = (found.metric, found.reported, found.corrected, "", (found,))
+    return StudyVerdict(*facts, _ties(history), looked_at(history))
 
 
 def looked_at(history: StudyHistory) -> DataFindings | None:
@@ -112,14 +120,6 @@ def looked_at(history: StudyHistory) -> DataFindings | None:
     found = read_data_findings(history.store, parent)
     same = found is not None and found.digest == history.description.data.digest
     return found if same else None
-
-
-def _with_facts(history: StudyHistory, verdict: StudyVerdict) -> StudyVerdict:
-    """Returns a verdict with what is known of the study's ties and data."""
-    verdict, found = dataclasses.replace(verdict, ties=_ties(history)), looked_at(history)
-    if found is None:
-        return verdict
-    return dataclasses.replace(verdict, flaws=found.problems, guess=found.guess)
 
 
 def _ties(history: StudyHistory) -> str:

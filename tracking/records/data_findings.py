@@ -186,7 +186,7 @@ class DataFindings:
         """
         part = "validation" if self.sizes.get("validation") else "train"
         found = self.targets[0].guess(part) if len(self.targets) == 1 else None
-        # Of data in batches only the first samples are known.
+        # Not of data in batches, of which only the first samples are known.
         whole = found is not None and sum(self.targets[0].bars[part]) == self.sizes.get(part)
         return found if whole else None
 

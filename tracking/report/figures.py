@@ -24,6 +24,7 @@ from tracking.report.charts import (
     trainings,
 )
 from tracking.report.examples import worst_examples
+from tracking.report.importance import FEWEST_TRIALS
 from tracking.report.parts import Figure, Section
 from tracking.report.trial_data import Columns, StudyData
 
@@ -223,9 +224,9 @@ def _hyperparameters(data: StudyData) -> Iterator[Figure]:
     if data.importances:
         yield Figure(
             hyperparameters.importance(data),
-            "How much each hyperparameter sets the best tenth of trials apart from all others "
-            "(Optuna's PED-ANOVA; a conditional one counts where it is active). It is a property "
-            "of these trials and ranges, not of the hyperparameter, and shows no interactions.",
+            "How much of the difference between trials each hyperparameter makes by itself "
+            "(Optuna's fANOVA; a conditional one makes none where it is not active). It is a "
+            "property of these trials and ranges, not of the hyperparameter.",
             plotted=True,
         )
     pair = contour_axes(data)
@@ -241,10 +242,14 @@ def _hyperparameters(data: StudyData) -> Iterator[Figure]:
 
 
 def _marks(data: StudyData) -> str:
-    """Returns what the marks of slices say, which have no legend."""
+    """Returns what the marks of slices say, which have no legend; and if trials are too few."""
     there = set(data.trials.get("state", ()))
     told = [f"{mark} are {state}" for state, mark in _MARKS.items() if state in there]
-    return f"In the small charts {', '.join(told)} trials." if told and data.axes else ""
+    if not told or not data.axes:
+        return ""
+    few = len(data.ranked) < FEWEST_TRIALS
+    needed = f" Which ones matter most is shown from {FEWEST_TRIALS} trials with a value on."
+    return f"In the small charts {', '.join(told)} trials.{needed if few else ''}"
 
 
 def _far_off(data: StudyData, values: Sequence[float | None]) -> str:
@@ -254,9 +259,12 @@ def _far_off(data: StudyData, values: Sequence[float | None]) -> str:
 
 
 def contour_axes(data: StudyData) -> tuple[HyperparameterAxis, HyperparameterAxis] | None:
-    """Returns the two most important hyperparameters that are numbers and always active."""
+    """Returns the two most important hyperparameters that are numbers and always active.
+
+    None without importances, or without two such.
+    """
     found = [axis for axis in data.by_importance() if axis.numeric and not axis.parameter.when]
-    return (found[0], found[1]) if len(found) > 1 else None
+    return (found[0], found[1]) if data.importances and len(found) > 1 else None
 
 
 def _champion(found: ValidationPredictions, place: int) -> Iterator[Figure]:

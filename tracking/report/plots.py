@@ -85,9 +85,19 @@ class StudyPlots:
         return self._shown(parallel_coordinates(self._data))
 
     def importance(self) -> alt.LayerChart:
-        """Returns the importance of each hyperparameter, by Optuna's PED-ANOVA."""
-        from tracking.report.charts.hyperparameters import importance
+        """Returns the importance of each hyperparameter, by Optuna's fANOVA.
 
+        Raises:
+            StudyError: If there are too few trials for it, or all have the same value.
+        """
+        from tracking.report.charts.hyperparameters import importance
+        from tracking.report.importance import FEWEST_TRIALS
+
+        if not self._data.importances:
+            raise StudyError(
+                f"Importance needs {FEWEST_TRIALS} trials with a value, not all the same. Received "
+                f"a study that has {len(self._data.ranked)}."
+            )
         return self._shown(importance(self._data))
 
     def slice(self, name: str) -> alt.LayerChart:

@@ -58,7 +58,7 @@ class StudyData:
     @cached_property
     def importances(self) -> Mapping[str, float]:
         """The importance of hyperparameters by name, the largest first."""
-        return importances(self.history)
+        return importances(self.axes, self.ranked)
 
     @cached_property
     def ranked(self) -> list[EndedTrial]:

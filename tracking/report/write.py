@@ -32,7 +32,7 @@ def warm_up() -> None:
         from tracking.report.charts import theme
 
         # Looked up when it is first used, as is the schema of charts.
-        optuna.importance.PedAnovaImportanceEvaluator()
+        optuna.importance.FanovaImportanceEvaluator()
         points = theme.chart().mark_point().encode(x="x:Q", y=alt.Y("y:Q", title=""))
         drawn = theme.layers(points.add_params(theme.brush("")), theme.picked_ring(points))
         made = theme.finished(drawn, "", "", 9, "").to_dict(validate=False)

@@ -26,9 +26,8 @@ _MORE = 3
 # A gain that is worth having; see `worth_having`.
 _POINT, _TENTH = 0.01, 0.1
 # Metrics that always answering one class reaches its share of.
-_ACCURACIES = {"accuracy", "acc"} | {
-    f"{kind}_accuracy" for kind in ("binary", "categorical", "sparse_categorical")
-}
+_ACCURACIES = ("val_acc", "val_accuracy", "val_binary_accuracy", "val_categorical_accuracy",
+               "val_sparse_categorical_accuracy")  # fmt: skip
 
 
 def verdict_sentences(
@@ -73,20 +72,17 @@ def verdict_sentences(
     if confirmation is not None:
         expected = confirmation.confirmed or expected
         guess = confirmation.guess if confirmation.confirmed else guess
-    if metric.removeprefix("val_") not in _ACCURACIES:
-        guess = None
     if expected is None or not math.isfinite(expected.value):
-        reached = _reached(guess, reported, "" if guess is None else f"{guess.share:.4g}")
+        reached = _reached(metric, guess, Interval(reported, reported, reported))
         said = [f"Reported {reported:.4g}{reached}.", ties, *_winner(confirmation)]
         said.append(f"What to expect is unknown{f': {unknown}' if unknown else ''}.")
     else:
         said = [f"Reported {_reported(expected, reported)}.", ties, *_winner(confirmation)]
-        share = "" if guess is None else interval_numbers(expected, guess.share)[0]
-        reached = _reached(guess, expected.low, share)
         # A race on validation samples alone gives its winner no value of its own.
         whose = ""
         if confirmation is not None and confirmation.confirmed is None and _winner(confirmation):
             whose = f" of trial {confirmation.reported_trial}"
+        reached = _reached(metric, guess, expected)
         said.append(f"Expect {interval_text(expected)}{whose}{reached}.")
     if confirmation is not None:
         said += [*_gain(confirmation), *_smaller(confirmation)]
@@ -192,10 +188,11 @@ def interval_numbers(interval: Interval, *values: float, nonzero: bool = False) 
     return tuple(_number(value, decimals, largest) for value in values)
 
 
-def _reached(guess: ConstantGuess | None, low: float, share: str) -> str:
-    """Returns that a constant guess reaches a value too, if it reaches its lower bound."""
-    if guess is None or guess.share < low:
+def _reached(metric: str, guess: ConstantGuess | None, value: Interval) -> str:
+    """Returns that a constant guess reaches an accuracy too, if it reaches its lower bound."""
+    if guess is None or guess.share < value.low or metric not in _ACCURACIES:
         return ""
+    share = interval_numbers(value, guess.share)[0]
     return f", which always answering {guess.answer} reaches too ({share})"
 
 

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from search_spaces.errors import StudyError
 from tracking.store.atomic import remove_pieces, write_atomically
 from tracking.store.study_locks import locked_store
 
@@ -50,6 +51,20 @@ def stranger(root: Path) -> str:
     if _fingerprint(str(facts.get(_SALT, ""))) in users:
         return ""
     return f"was made by {str(facts.get(_MAKER, 'somebody else'))[:80]!r}"
+
+
+def check_trust(root: Path, trusted: bool) -> None:
+    """Refuses to run what is in a store that is a stranger's, unless the caller trusts it.
+
+    Raises:
+        StudyError: If it is one.
+    """
+    told = "" if trusted else stranger(root)
+    if told:
+        raise StudyError(
+            f"The store {str(root)!r} {told}, and this runs the code that is in it. If you trust "
+            "it, pass trust=True."
+        )
 
 
 def trust(root: Path) -> None:

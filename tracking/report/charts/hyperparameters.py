@@ -194,7 +194,7 @@ def importance(data: StudyData) -> alt.LayerChart:
         "importance",
         "Importance of hyperparameters",
         max(80, 26 * len(rows)),
-        f"Importance of hyperparameters by PED-ANOVA: {told}.",
+        f"Importance of hyperparameters by fANOVA: {told}.",
     )
 
 
