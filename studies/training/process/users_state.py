@@ -44,7 +44,14 @@ _PARTS: Mapping[type, Callable[[Any], Iterable[object]]] = {
     tuple: iter,
     frozenset: iter,
 }
-_COLLECTIONS = (OrderedDict, dict, list, set, deque)
+# And those that change: how they are copied.
+_COLLECTIONS: Mapping[type, Callable[[Any], Any]] = {
+    OrderedDict: dict,
+    dict: dict,
+    set: frozenset,
+    list: list,
+    deque: list,
+}
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by Python code.
 STATE: Final = "state that fits change, set back before each fit: "
 """How each process begins to say of it."""
@@ -101,10 +108,11 @@ class UsersState:
                     names += found
         for name in set(sys.modules) - self._modules:
             # Imported by a fit: the next one runs it again.
-            if _is_own(vars(sys.modules[name])):
-                del sys.modules[name]
-                package, _, module = name.rpartition(".")
-                vars(sys.modules.get(package, types)).pop(module, None)
+            with contextlib.suppress(Exception):
+                if _is_own(vars(sys.modules[name])):
+                    del sys.modules[name]
+                    package, _, module = name.rpartition(".")
+                    delattr(sys.modules[package], module)
         return list(dict.fromkeys(names))
 
     def _note(self, name: str, read: Callable[[], Any], write: Callable[[Any], None]) -> Any:
@@ -133,7 +141,7 @@ class UsersState:
             # Past the methods of subclasses, which may count what they do.
             kind: Any = next((each for each in _COLLECTIONS if isinstance(value, each)), None)
             if kind is not None and len(value) <= _MANY:
-                copied: Any = functools.partial(dict if issubclass(kind, dict) else list, value)
+                copied = functools.partial(_COLLECTIONS[kind], value)
                 before = self._note(name, copied, functools.partial(_fill, kind, value))
                 self._put(name, before.values() if isinstance(before, dict) else before)
             library = type(value).__module__.partition(".")[0]
@@ -262,7 +270,7 @@ def _changes(noted: _Noted) -> list[str]:
         if noted.name.startswith(" "):
             return [f"{name}{noted.name}" for name in names]
         return [noted.name] if names or list(before) != list(now) else []
-    if isinstance(before, bytes):
+    if isinstance(before, bytes | frozenset):
         return [] if before == now else [noted.name]
     return [] if len(before) == len(now) and all(map(_same, before, now)) else [noted.name]
 
