@@ -17,7 +17,7 @@ from studies.executors.local import LocalWorkers
 from studies.executors.pool import WorkerPool
 from studies.executors.session import Session
 from studies.progress import Progress
-from studies.training.process.determinism import prepare_environment
+from studies.training.process.determinism import begin_trial, prepare_environment
 from studies.user_code.loading import describe_code, load_study
 from studies.user_code.shipping import ShippedStudy, ship
 from studies.user_code.targets import Target, what_is_loaded
@@ -69,6 +69,7 @@ def opened_executor(
         if in_process:
             prepare_environment(threads)
             if target is not None:
+                begin_trial(0)
                 study, code = load_study(target)
                 study = study.with_overrides({"data": data}) if data else study
             assert study is not None and code is not None, "one of the two was given"

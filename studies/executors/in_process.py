@@ -63,7 +63,7 @@ class InProcessExecutor:
 
     def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """See `WorkerExecutor.ask`."""
-        return function(self._session, *arguments)
+        return self._session.answer(function, *arguments)
 
     def close(self) -> None:
         """See `Executor`."""

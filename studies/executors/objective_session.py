@@ -12,7 +12,7 @@ from search_spaces.errors import StudyError
 from studies.definition.objective_functions import no_data
 from studies.definition.study_definition import StudyDefinition
 from studies.executors.descriptions import description_of
-from studies.executors.session import Session
+from studies.executors.session import Session, at_work
 from studies.training.building.discovering import resolve_space
 from studies.training.champion.objective_champion import save_objective_champion
 from studies.training.objectives.first_fit import TracedObjective
@@ -20,6 +20,7 @@ from studies.training.process import global_settings
 from studies.training.process.determinism import configure_tensorflow
 from studies.training.process.environment import environment
 from studies.training.process.peak_memory import PeakMemory
+from studies.training.process.users_state import UsersState
 from studies.training.programs.compiled import CompiledTrainer
 from studies.training.run_objective import run_objective
 from studies.training.watch import OnEpochResult
@@ -45,22 +46,17 @@ class ObjectiveSession(Session):
     def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
         """Runs a trial; see `run_objective`."""
         memory = PeakMemory()
-        try:
+        with at_work(self.state):
             result = run_objective(self.study, task, on_epoch)
             return replace(result, peak_memory_bytes=memory.size)
-        finally:
-            # Another study may follow in this process.
-            global_settings.restore()
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
         """Saves a trial's best weights as an MLflow model; see `save_objective_champion`."""
-        try:
+        with at_work(self.state):
             save_objective_champion(self.study, space, spec, checkpoint, requirements(), folder)
             return {}
-        finally:
-            global_settings.restore()
 
     def splits_of(self, hp: Hyperparameters, fold: int | None = None) -> NoReturn:
         """Raises StudyError: there is no data."""
@@ -81,10 +77,9 @@ def open_objective(
     # The study's file is loaded: its settings hold for all trials.
     global_settings.remember()
     traced, tailoring = TracedObjective(study.name, function), study.tailoring
-    try:
+    state = UsersState.of_study(study)
+    with at_work(state):
         resolved = resolve_space(study, None, traced)
-    finally:
-        global_settings.restore()
     study = resolved.study
     notes = [*_direction(study), *resolved.notes]
     description = _describe(study, code, threads, traced.epochs, notes)
@@ -102,6 +97,7 @@ def open_objective(
         environment(),
         CompiledTrainer("plain"),
         0,
+        state,
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import StudyError
@@ -26,12 +28,13 @@ from studies.executors.glancing import with_glance
 from studies.training.building.discovering import resolve_space
 from studies.training.building.hypermodel import HyperModelTrainer, has_own_fit
 from studies.training.building.made_data import AnyData, MadeData, made_data
-from studies.training.building.trying import check_study, unlike_builds
+from studies.training.building.trying import check_study
 from studies.training.champion.champion_model import save_champion
 from studies.training.process import global_settings
 from studies.training.process.determinism import begin_trial, configure_tensorflow
 from studies.training.process.environment import environment
 from studies.training.process.peak_memory import PeakMemory
+from studies.training.process.users_state import UsersState, setting_back
 from studies.training.programs.compiled import CompiledTrainer
 from studies.training.run_trial import run_trial
 from studies.training.trainer import Trainer
@@ -58,6 +61,7 @@ class Session:
     environment: dict[str, str]
     trainer: Trainer
     model_bytes: int
+    state: UsersState
 
     @classmethod
     def open(
@@ -95,7 +99,8 @@ class Session:
             splits: AnySplits = found_data
             dataset = study.data
         making, tailoring = made_data(study), study.tailoring
-        try:
+        state = UsersState.of_study(study)
+        with at_work(state):
             if making is None:
                 assert not callable(study.class_weight), "else it were made"
                 # All folds train the same loss.
@@ -116,14 +121,6 @@ class Session:
             study, notes = resolved.study, resolved.notes
             found, objective, model_bytes = check_study(study, weighted)
             study = study.with_objective(objective)
-            unlike = "" if found else unlike_builds(study, splits)
-            if unlike:
-                found.append(
-                    f"{unlike[0].upper()}{unlike[1:]}. They are trained by model.fit, and may not "
-                    "be reproduced: make the model depend on hp alone."
-                )
-        finally:
-            global_settings.restore()
         found += splits.warnings
         description = _describe(
             study,
@@ -150,8 +147,9 @@ class Session:
             ),
             environment(),
             # Data made for a trial reports it with each trial.
-            _trainer(study, unlike if making else splits.unfit or unlike),
+            _trainer(study, "" if making else splits.unfit),
             model_bytes,
+            state,
         )
 
     def run(self, task: TrialTask, on_epoch: OnEpochResult) -> TrialResult:
@@ -162,25 +160,25 @@ class Session:
         if mode is not None and isinstance(trainer, CompiledTrainer):
             trainer = trainer.in_mode(mode)
         memory = PeakMemory()
-        try:
+        with at_work(self.state):
             result = run_trial(self.study, self.data, task, on_epoch, trainer)
             return replace(result, peak_memory_bytes=memory.size)
-        finally:
-            # Another study may follow in this process.
-            global_settings.restore()
 
     def save_champion(
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
         """Saves a trial's best weights as an MLflow model; see `champion_model`."""
-        try:
+        with at_work(self.state):
             hp = Hyperparameters(space, spec.values, number=spec.built_as)
             splits = self.splits_of(hp, spec.fold)
             return save_champion(
                 self.study, space, splits, spec, checkpoint, requirements(), folder
             )
-        finally:
-            global_settings.restore()
+
+    def answer(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Calls a function with the session and arguments; see `WorkerExecutor.ask`."""
+        with at_work(self.state):
+            return function(self, *arguments)
 
     def splits_of(self, hp: Hyperparameters, fold: int | None = None) -> AnySplits:
         """Returns the data of a trial, or of one of its folds, its classes not weighted.
@@ -199,6 +197,16 @@ class Session:
             raise StudyError(
                 f"The data of trial {hp.number} can't be made again: {data.cause(error)}."
             ) from error
+
+
+@contextlib.contextmanager
+def at_work(state: UsersState) -> Iterator[None]:
+    """Lets each fit within begin with this state. Another study may follow in this process."""
+    try:
+        with setting_back(state):
+            yield
+    finally:
+        global_settings.restore()
 
 
 def _loaded(

@@ -177,7 +177,7 @@ def serve(connection: Connection, load: LoadStudy) -> None:
             if isinstance(message, TrialTask):
                 connection.send(_run(session, message, connection))
             elif isinstance(message, Ask):
-                connection.send(Answer(message.function(session, *message.arguments)))
+                connection.send(Answer(session.answer(message.function, *message.arguments)))
             else:
                 metrics = session.save_champion(
                     message.spec, message.checkpoint, message.space, message.folder

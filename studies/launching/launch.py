@@ -16,6 +16,7 @@ from studies.executors.local import LocalWorkers
 from studies.executors.ray.options import LOCAL, RayOptions, check_installed
 from studies.executors.session import Session
 from studies.executors.worker import WorkerExecutor
+from studies.executors.worker_process import OnOutput
 from studies.interruption import raising_interrupts
 from studies.launching.launch_options import LaunchOptions
 from studies.launching.opening import check_store, held_study
@@ -23,7 +24,8 @@ from studies.launching.rounds import planned
 from studies.launching.run_study import run_held, run_study
 from studies.progress import Progress, showing
 from studies.running.definitions import check_definition
-from studies.training.process.determinism import prepare_environment
+from studies.training.process.determinism import begin_trial, prepare_environment
+from studies.training.process.users_state import STATE
 from studies.user_code.loading import describe_code, load_study, with_source
 from studies.user_code.shipping import ShippedStudy, ship
 from studies.user_code.targets import Target, what_is_loaded
@@ -108,6 +110,8 @@ def launch_target(
                 trials=overrides.get("trials"),
             )
         prepare_environment(1)
+        # As a worker does: random layers at the top level of a study file too.
+        begin_trial(0)
         study, code = load_study(target)
         study = study.with_overrides({**overrides, **({"data": data} if data else {})})
         ready = InProcessExecutor(Session.open(study, code, study.threads, data))
@@ -155,7 +159,7 @@ def _launch_in_workers(
             threads=threads,
             workers=options.workers,
             shared=Path(folder),
-            on_output=progress.say,
+            on_output=_without_repeats(progress),
         )
         try:
             # While the workers import TensorFlow.
@@ -175,6 +179,18 @@ def _launch_in_workers(
         finally:
             progress.end()
             started.close()
+
+
+def _without_repeats(progress: Progress) -> OnOutput:
+    """Returns what shows the workers' lines; once what all of them say of the user's state."""
+    said: set[str] = set()
+
+    def say(line: str) -> None:
+        if not (line in said and line.startswith(STATE)):
+            said.add(line)
+            progress.say(line)
+
+    return say
 
 
 def _workers_of(

@@ -17,7 +17,7 @@ from studies.training.process.determinism import SeedStates, begin_epoch
 from studies.training.streamed_batches import StreamedBatches
 from studies.training.structures.structure import Structure
 from studies.training.trainer import NotTrainedError, OnEpoch, Training, check_traced_alike
-from studies.training.variables import make_variables, make_weights
+from studies.training.variables import make_variables
 
 if TYPE_CHECKING:
     import keras
@@ -51,9 +51,8 @@ class PlainTrainer:
             warnings.filterwarnings("ignore", message=".*`shuffle=True` was passed.*")
             # A user's training step may end its own validation early; ours does not.
             warnings.filterwarnings("ignore", message=".*Your input ran out of data.*")
-            reason = "" if training.unfit else _made(training)
-            if reason:
-                raise NotTrainedError(f"a step with one sample raised {reason}")
+            if not training.unfit:
+                _make_variables(training)
             model.fit(
                 batches.training,
                 steps_per_epoch=batches.training_steps,
@@ -116,22 +115,18 @@ class PlainTrainer:
         return self._batches(splits, batch_size, ends, keras.config.floatx())
 
 
-def _made(training: Training) -> str:
-    """Makes a model's variables; returns the error if that fails.
+def _make_variables(training: Training) -> None:
+    """Makes the variables of loss, metrics and optimizer, if no code of the user can notice.
 
-    Those of loss, metrics and optimizer only if no code of the user can notice: it may count its
-    calls, and callbacks may see variables. A failure need not mean that `fit` fails, as a loss may
-    need several samples.
+    It may count its calls, and callbacks may see variables. A failure need not mean that `fit`
+    fails, as a loss may need several samples.
     """
-    model, splits = training.model, training.splits
+    if may_change_model(training.callbacks) or not Structure(training.model).of_libraries:
+        return
     try:
-        if may_change_model(training.callbacks) or not Structure(model).of_libraries:
-            make_weights(model, splits)
-        else:
-            make_variables(model, splits)
+        make_variables(training.model, training.splits)
     except Exception as error:
-        return describe(error)
-    return ""
+        raise NotTrainedError(f"a step with one sample raised {describe(error)}") from None
 
 
 def _begin_epochs(

@@ -15,6 +15,7 @@ from studies.definition.class_weights import with_class_weight
 from studies.error_texts import describe
 from studies.libraries.tensorflow_parts import forgetting_gradients
 from studies.training.building.build import build_callbacks, build_model, without_watching
+from studies.training.building.hypermodel import has_own_fit
 from studies.training.building.made_data import AnyData, MadeData, validation_digest
 from studies.training.process import global_settings
 from studies.training.process.determinism import begin_trial
@@ -24,7 +25,7 @@ from studies.training.states.checkpointing import Checkpoints, cannot_write
 from studies.training.states.resuming import last_state, restoring
 from studies.training.states.training_state import TrainingState
 from studies.training.trainer import ChangedModelError, NotTrainedError, Trainer, Training
-from studies.training.variables import parameters_of
+from studies.training.variables import make_weights, parameters_of
 from studies.training.watch import OnEpochResult, Watch
 from studies.user_code.causes import explain, fatal, gives_up_trial, is_fatal, out_of_memory
 from tracking.records import (
@@ -127,7 +128,7 @@ class _Run:
                     self.stateless = changed = True
                     _log.warning("trial %d: %s; it is trained from its first epoch", number, error)
                 except NotTrainedError as error:
-                    if self.unfit:
+                    if self.unfit or self.reports.error is not None:
                         raise
                     self.unfit = str(error)
                 # All of it again, so that nothing is left of the failure, and no callback is called
@@ -286,7 +287,16 @@ def _build(
 ) -> tuple[keras.Model, Sequence[keras.callbacks.Callback]]:
     begin_trial(spec.seed)
     with global_settings.noting_environment():
-        model, callbacks = build_model(study, hp, splits), build_callbacks(study, hp)
+        model = build_model(study, hp, splits)
+        if not model.built and not has_own_fit(study.build):
+            try:
+                make_weights(model, splits)
+            except Exception:
+                # A model that can't be called so: `fit` shows whether it can be trained.
+                _log.debug("the model can't be called with a sample", exc_info=True)
+                begin_trial(spec.seed)
+                model = build_model(study, hp, splits)
+        callbacks = build_callbacks(study, hp)
     return model, without_watching(callbacks)[0] if spec.fold == ALL_FOLDS else callbacks
 
 

@@ -48,7 +48,7 @@ class Training:
 
 
 class NotTrainedError(InternalError):
-    """A training failed before it reported its first epoch, and `model.fit` may not fail.
+    """A training failed, and `model.fit` may not fail.
 
     Its text says how. Model and callbacks must be built again, and trained by `model.fit`.
     """
@@ -71,7 +71,8 @@ class Trainer(Protocol):
                   validation_data=(x_validation, y_validation), batch_size=…)
 
     with ``p = permutation(seed, e, len(x))`` and the state of the model's i-th seed generator
-    set to ``(epoch_seed(seed, e, i), 0)`` before it; with ``sample_weight=w[p]`` where samples
+    set to ``(epoch_seed(seed, e, i), 0)`` before it, and Python's and numpy's generators to epoch
+    seeds (all of it in docs/reproducing.md); with ``sample_weight=w[p]`` where samples
     have weights, and ``class_weight=…`` where classes have. For data in batches, with
     ``s = epoch_seed(seed, e)`` and after ``keras.utils.set_random_seed(s)``,
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from studies.libraries.keras_parts import call_symbolically, has_all_variables, layers_within
 from studies.libraries.tensorflow_parts import is_plain_variable
-from studies.training.batches import as_tensor, packed
+from studies.training.batches import as_keras_reads, as_tensor, packed
 from studies.training.models import fixed_batch_size, has_own_steps
 from studies.training.structures.structure import Structure
 
@@ -54,14 +54,15 @@ def make_variables(model: keras.Model, splits: AnySplits) -> Structure | None:
 
 
 def make_weights(model: keras.Model, splits: AnySplits) -> None:
-    """Makes a model's own missing variables, and no others."""
-    if has_own_steps(model):
-        return
-    if not model.built:
+    """Makes the weights of a model that is built when it is first called.
+
+    Sublayers that a `build` makes draw their seeds then. So every training begins with it, in the
+    words of docs/reproducing.md.
+    """
+    if not has_own_steps(model):
         _build_sequential(model, splits)
-    if not model.built:
-        x, *_ = packed(splits.train.first(1))
-        call_symbolically(model, _symbolic(x, model))
+        if not model.built:
+            model(as_keras_reads(splits.train.first(1).x))
 
 
 def _build_sequential(model: keras.Model, splits: AnySplits) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import tensorflow as tf
 from conformance.models import SPACE, dense, make_spec, make_study
 from suite import exhaustive_but
 
+import kerastudy as ks
 from search_spaces import Hyperparameters
 from search_spaces.errors import StudyError
 from studies.training.plain import PlainTrainer
@@ -216,3 +218,99 @@ def test_compiled_is_refused_before_anything_is_written(
     with pytest.raises(StudyError, match=r"cannot be compiled: .*AttributeError.*'auto'"):
         make_study(dense, trainer="compiled").launch(store=tmp_path / "store", progress=False)
     assert not (tmp_path / "store").exists()
+
+
+class Lately(keras.layers.Layer):  # type: ignore[misc]
+    """Makes a sublayer when it is built, and builds another when it is first trained."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate, self.trained_only = rate, keras.layers.Dense(8)
+
+    def build(self, shape: Any) -> None:
+        self.always = keras.layers.Dense(8, activation="relu")
+        self.dropout = keras.layers.Dropout(self.rate)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        hidden = self.always(x)
+        if training:
+            hidden = hidden + 0.1 * self.trained_only(x)
+        return self.dropout(hidden, training=training)
+
+
+class BuiltByCall(keras.Model):  # type: ignore[misc]
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.first, self.last = Lately(rate), keras.layers.Dense(3)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return self.last(self.first(x, training=training))
+
+
+@pytest.mark.parametrize("optimizer", exhaustive_but(["adam"], ["adam", "sgd"]))
+def test_a_trace_that_failed_leaves_nothing_behind(optimizer: str, tmp_path: Path) -> None:
+    def build(hp: Mapping[str, Any]) -> keras.Model:
+        model = BuiltByCall(hp["rate"])
+        model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        return model
+
+    study, spec = make_study(build), make_spec(3)
+    splits = study.data.load()
+    reported: list[Mapping[str, float]] = []
+
+    def on_epoch(epoch: EpochResult) -> Any:
+        reported.append(epoch.metrics)
+        return "continue"
+
+    path = tmp_path / "best.weights.h5"
+    result = run_trial(study, splits, TrialTask(spec, SPACE, path), on_epoch, CompiledTrainer())
+    assert result.trainer == "plain"
+
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(spec.seed)
+    model = build({"rate": 0.3})
+    train, validation = splits.train, splits.validation
+    model(train.x[:1])
+    best, weights = float("inf"), []
+    for epoch, metrics in enumerate(reported, start=1):
+        for place, state in enumerate(ks.seed_states(model)):
+            state.assign([ks.epoch_seed(spec.seed, epoch, place), 0])
+        random.seed(ks.epoch_seed(spec.seed, epoch, 2**32 - 1))
+        order = ks.permutation(spec.seed, epoch, len(train))
+        history = model.fit(
+            train.x[order],
+            train.y[order],
+            batch_size=spec.batch_size,
+            shuffle=False,
+            validation_data=(validation.x, validation.y),
+            validation_batch_size=spec.batch_size,
+            verbose=0,
+        ).history
+        assert metrics == {name: values[0] for name, values in history.items()}
+        if history["val_loss"][0] < best:
+            best, weights = history["val_loss"][0], model.get_weights()
+    assert len(reported) == 3
+    loaded = build({"rate": 0.3})
+    loaded(train.x[:1], training=True)
+    loaded.load_weights(path)
+    for mine, theirs in zip(weights, loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_what_fails_in_a_later_epoch_is_trained_by_fit_from_the_first(
+    wanted: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial, passed = Trial(tmp_path), []
+    call = Loop.__call__
+
+    def fail(loop: Loop, *arguments: Any) -> Any:
+        passed.append(loop)
+        # The validation of the second epoch.
+        if len(passed) == 4:
+            raise tf.errors.UnimplementedError(None, None, "not this one")
+        return call(loop, *arguments)
+
+    monkeypatch.setattr(Loop, "__call__", fail)
+    result, seen = trial.run(CompiledTrainer())
+    assert (result.trainer, trial.built) == ("plain", 2)
+    assert seen == wanted

@@ -20,7 +20,6 @@ from studies.training.models import fixed_batch_size, has_own_steps, scalars
 from studies.training.process.determinism import begin_trial
 from studies.training.programs.compiled import CompiledTrainer
 from studies.training.programs.fitness import why_not
-from studies.training.structures.structure import Structure
 from studies.training.variables import parameters_of
 from studies.user_code.causes import explain, fatal, is_fatal, out_of_memory
 from tracking.records import Objective
@@ -130,31 +129,6 @@ def _refuse(study: StudyDefinition, reason: str) -> None:
             f"The study {study.name!r} cannot be compiled: {reason}. Take that away, or use the "
             "trainer 'auto', which leaves it to model.fit."
         )
-
-
-def unlike_builds(study: StudyDefinition, splits: AnySplits) -> str:
-    """Builds the default model twice; returns a warning if the structures differ."""
-    assert study.space is not None, "a session resolves the study's space"
-    if has_own_fit(study.build):
-        return ""
-    keys = []
-    for _ in range(2):
-        begin_trial(study.seed)
-        try:
-            hp = Hyperparameters(study.space, study.space.defaults())
-            structure = Structure(build_model(study, hp, splits))
-        except Exception:
-            # `check_study` reports it.
-            return ""
-        if structure.reason:
-            return ""
-        keys.append(structure.key)
-    if keys[0] == keys[1]:
-        return ""
-    return (
-        "the builder makes models of different structure of the same hyperparameters and seed, "
-        "from something that lasts from one call to the next, such as a counter"
-    )
 
 
 def _try_model(

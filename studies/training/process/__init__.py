@@ -6,4 +6,5 @@
 | `environment` | what bits depend on besides spec and code |
 | `global_settings` | settings of the process, restored for each trial |
 | `peak_memory` | the peak memory of this process while it runs a trial |
+| `users_state` | what fits change in the user's modules, set back before each fit |
 """

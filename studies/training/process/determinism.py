@@ -11,7 +11,7 @@ from search_spaces.errors import StudyError
 from search_spaces.private_parts import MissingPartError
 from studies.definition.seeds import epoch_seed
 from studies.libraries import keras_parts, tensorflow_parts
-from studies.training.process import global_settings
+from studies.training.process import global_settings, users_state
 from studies.training.structures.structure import Structure
 
 if TYPE_CHECKING:
@@ -89,11 +89,12 @@ def change_threads(before: int, threads: int) -> None:
 
 
 def begin_trial(seed: int) -> None:
-    """Sets every random state, Keras's numbering of names and settings as in a fresh process."""
+    """Sets random states, numbers of names, settings and the user's state as at the beginning."""
     # Names of layers become names of metrics of models with several outputs: 'dense_7' would
     # differ from trial to trial.
     keras_parts.begin_anew()
     global_settings.restore()
+    users_state.set_back()
     _set_random_seed(seed)
 
 

@@ -20,12 +20,7 @@ from studies.libraries.keras_parts import makes_metrics_late
 from studies.training.models import may_change_model
 from studies.training.plain import PlainTrainer
 from studies.training.process import global_settings
-from studies.training.process.determinism import (
-    SeedStates,
-    global_random_states,
-    other_states,
-    set_global_random_states,
-)
+from studies.training.process.determinism import SeedStates, other_states
 from studies.training.programs.chosen_programs import Chosen, ChosenPrograms
 from studies.training.programs.epochs import Arrays, Signature
 from studies.training.programs.fitness import why_not
@@ -35,7 +30,7 @@ from studies.training.programs.program_checks import BATCHES, difference, is_due
 from studies.training.programs.programs import Programs
 from studies.training.structures.structure import Structure
 from studies.training.trainer import NotTrainedError, OnEpoch, Training
-from studies.training.variables import make_variables, make_weights
+from studies.training.variables import make_variables
 
 if TYPE_CHECKING:
     import keras
@@ -95,17 +90,17 @@ class CompiledTrainer:
         Raises:
             BuilderError: In the mode "compiled", if the training can't be compiled exactly.
         """
-        reason = training.unfit if self._mode != "plain" else ""
-        if not reason and self._mode != "plain":
-            before = global_random_states()
-            try:
-                self.used = ("compiled", "")
-                self._train(training, on_epoch)
+        model = training.model
+        reason = "" if self._mode == "plain" else training.unfit or self._unfit
+        if self._mode != "plain" and not reason:
+            reason = training.splits.unfit or why_not(model, training.callbacks)
+        if self._mode != "plain" and not reason:
+            self.used = ("compiled", "")
+            reason = self._train(training, on_epoch)
+            if not reason:
                 return None
-            except NotCompilableError as error:
-                reason = str(error)
-                # As if the program had not been tried.
-                set_global_random_states(before)
+            if self._mode != "compiled":
+                raise NotTrainedError(reason)
         self.used = ("plain", reason)
         if self._mode == "compiled":
             raise BuilderError(
@@ -115,38 +110,23 @@ class CompiledTrainer:
         self._plain.train(training, on_epoch)
         return None
 
-    def _train(self, training: Training, on_epoch: OnEpoch) -> None:
-        """Trains by programs.
+    def _train(self, training: Training, on_epoch: OnEpoch) -> str:
+        """Trains by programs; returns why that can't be done exactly, or nothing.
 
-        Raises:
-            NotCompilableError: Before anything was changed.
-            NotTrainedError: If anything else fails before the first epoch is reported, or a
-                callback changes the model to one that can't be compiled exactly.
+        In the mode "auto" that is whatever is raised, in any epoch: `model.fit` shows whether the
+        model or the program is wrong. The mode "compiled" allows no other way.
         """
-        reported = False
-
-        def report(epoch: int, metrics: Mapping[str, float]) -> bool:
-            nonlocal reported
-            reported = True
-            return on_epoch(epoch, metrics)
-
         try:
-            reason = self._unfit or training.splits.unfit
-            reason = reason or why_not(training.model, training.callbacks)
-            if reason:
-                raise NotCompilableError(reason)
-            self._train_compiled(training, report)
-        except (NotCompilableError, NotTrainedError, StudyError):
+            self._train_compiled(training, on_epoch)
+        except NotCompilableError as error:
+            return str(error)
+        except (NotTrainedError, StudyError):
             raise
         except Exception as error:
             if isinstance(error, MissingPartError):
                 # It is missing for as long as this process lives.
                 self._unfit = str(error)
-                if self._mode == "compiled":
-                    raise NotCompilableError(self._unfit) from None
-            # `model.fit` shows whether the model or the program is wrong. The mode "compiled"
-            # allows no other way.
-            if reported or self._mode == "compiled":
+            elif self._mode == "compiled":
                 raise
             _log.debug("the compiled trainer failed", exc_info=True)
             reason = _raised(error)
@@ -154,33 +134,21 @@ class CompiledTrainer:
             if _is_want_of_memory(error):
                 self.programs.clear()
                 self._arrays.cache_clear()
-        else:
-            return
-        # Outside of the handler, so that the error keeps nothing of the failed training.
-        raise NotTrainedError(reason)
+            return reason
+        return ""
 
     def _train_compiled(self, training: Training, on_epoch: OnEpoch) -> None:
         model = training.model
         assert isinstance(training.splits, Splits), "others are unfit"
         arrays = self._arrays_of(training.splits)
         changes = may_change_model(training.callbacks)
-        if changes:
-            # `fit` makes variables, and traces, when the callbacks have begun the first epoch. Then
-            # the plain trainer needs a newly built model.
-            make_weights(model, training.splits)
-            ahead, metrics_ahead = None, False
-        else:
-            metrics_ahead = makes_metrics_late(model)
-            ahead = self._chosen_ahead(training, arrays)
+        # With callbacks that may change the model, `fit` makes variables, and traces, once they
+        # have begun the first epoch.
+        metrics_ahead = not changes and makes_metrics_late(model)
+        ahead = None if changes else self._chosen(training, arrays)
 
         def choose() -> Chosen:
-            try:
-                return ahead or self._chosen(training, arrays)
-            except NotCompilableError as error:
-                if self._mode == "compiled":
-                    raise
-                # Callbacks have begun, and must not begin again.
-                raise NotTrainedError(str(error)) from None
+            return ahead or self._chosen(training, arrays)
 
         structure = None if ahead is None else ahead.structure
         seeds = SeedStates(model, changes=changes, structure=structure)
@@ -193,23 +161,6 @@ class CompiledTrainer:
             self.walked = self._present = None
             # Callbacks that evaluate make them traced, with the program's variables.
             model.train_function = model.test_function = model.predict_function = None
-
-    def _chosen_ahead(self, training: Training, arrays: Arrays) -> Chosen:
-        """Chooses a program before any callback is called.
-
-        Raises:
-            NotCompilableError: If there is none, and nothing has changed.
-            NotTrainedError: If there is none.
-        """
-        try:
-            return self._chosen(training, arrays)
-        except NotCompilableError as error:
-            # The mode "compiled" allows no other way.
-            if self._mode == "compiled" or Structure(training.model).of_libraries:
-                raise
-            # The user's code was called, and may keep state.
-            reason = str(error)
-        raise NotTrainedError(reason)
 
     def _chosen(self, training: Training, arrays: Arrays) -> Chosen:
         """Chooses a program for the present model; checks one that was traced for another trial."""

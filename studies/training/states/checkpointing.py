@@ -14,11 +14,12 @@ from search_spaces.errors import StudyError
 from studies.error_texts import describe
 from studies.training.models import may_change_model
 from studies.training.process.determinism import global_random_states
+from studies.training.process.users_state import UsersState
 from studies.training.programs.graph_checks import random_operation
 from studies.training.states import callback_states
 from studies.training.states.best_weights import BestWeights
 from studies.training.states.beyond_weights import Beyond, beyond_weights
-from studies.training.states.callback_states import CallbackStateError, Surroundings
+from studies.training.states.callback_states import CallbackStateError
 from studies.training.states.training_state import TrainingState, identity_of, write_state
 from studies.training.trainer import Trainer
 from studies.training.variables import copy_of, other_optimizers, stateful_layers, values_of
@@ -59,7 +60,7 @@ class Checkpoints:
         self._began, self._spent = time.monotonic(), 0.0
         self._beyond: Beyond | None = None
         user_own = self._writer is not None and may_change_model(callbacks)
-        self._around = _surroundings(callbacks) if user_own else ""
+        self._around = UsersState(*map(type, callbacks)) if user_own else None
         self._generator = global_random_states()[-1]
 
     def __enter__(self) -> Checkpoints:
@@ -133,7 +134,7 @@ class Checkpoints:
             return "something draws by keras.random without a seed generator"
         if self._trainer.traced is None:
             return "callbacks may change the model, which can't be compared"
-        if self._around and _surroundings(self._callbacks) != self._around:
+        if self._around is not None and self._around.changed():
             return "a callback keeps something outside of its attributes"
         return ""
 
@@ -154,15 +155,6 @@ class Checkpoints:
         except OSError as error:
             assert self._task.state is not None
             raise cannot_write(self._task.state, error) from None
-
-
-def _surroundings(callbacks: Sequence[keras.callbacks.Callback]) -> object:
-    """Returns a digest of what callbacks reach besides attributes; unique if unknown."""
-    try:
-        return Surroundings(callbacks).key
-    except Exception:
-        _log.debug("what callbacks reach can't be read", exc_info=True)
-        return object()
 
 
 def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:

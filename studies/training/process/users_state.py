@@ -1,0 +1,281 @@
+"""State of the user's own code, which is set back before each fit.
+
+A fit is a function of its spec. So what a fit changes in a study file, or in a module that it
+imports, may not last: a `keras.Variable`, a generator of random numbers, a callback that all trials
+share, a list, a class's counter. Everything that the study's functions can reach through the user's
+own code is noted once, by reference, and what differs later is set back in place. Only generators,
+variables and small arrays are copied; larger arrays and collections count as data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import pickle
+import random
+import sys
+import types
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from studies.user_code.causes import is_users
+
+if TYPE_CHECKING:
+    from studies.definition.study_definition import StudyDefinition
+
+_log = logging.getLogger(__name__)
+# Bytes of the largest array that is copied, and items of the largest collection that is noted.
+_LARGE = 2**20
+_MANY = 10_000
+_MOST_OBJECTS = 200_000
+_ATOMS = (type(None), bool, int, float, complex, str, bytes)
+# Objects that hold others, and never change.
+_PARTS: Mapping[type, Callable[[Any], Iterable[object]]] = {
+    types.MethodType: lambda method: (method.__func__, method.__self__),
+    functools.partial: lambda partial: (partial.func, partial.args, partial.keywords),
+    staticmethod: lambda wrapper: (wrapper.__func__,),
+    classmethod: lambda wrapper: (wrapper.__func__,),
+    property: lambda property: (property.fget, property.fset, property.fdel),
+    tuple: iter,
+    frozenset: iter,
+}
+# And those that change: how they are copied.
+_COLLECTIONS: Mapping[type, Callable[[Any], Any]] = {
+    OrderedDict: dict,
+    dict: dict,
+    set: frozenset,
+    list: list,
+    deque: list,
+}
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by Python code.
+STATE: Final = "state that fits change, set back before each fit: "
+"""How each process begins to say of it."""
+
+_active: Final[list[UsersState]] = []
+_told: Final[set[str]] = set()
+
+
+class _Noted(NamedTuple):
+    """Something that may change: its name for the user, and how to read and to set it."""
+
+    name: str
+    read: Callable[[], Any]
+    write: Callable[[Any], None]
+    before: Any
+
+
+class UsersState:
+    """The state that some objects of a user's can reach, as it is now."""
+
+    def __init__(self, *roots: object) -> None:
+        self._noted: list[_Noted] = []
+        self._modules = set(sys.modules)
+        # By id: kept, so that no other object gets it.
+        self._seen: dict[int, object] = {}
+        self._waiting = deque(("", root) for root in roots)
+        while self._waiting and len(self._seen) < _MOST_OBJECTS:
+            name, value = self._waiting.popleft()
+            if not isinstance(value, _ATOMS) and id(value) not in self._seen:
+                self._seen[id(value)] = value
+                # An object that can't be read is none that can be set back.
+                with contextlib.suppress(Exception):
+                    self._visit(name or type(value).__name__, value)
+
+    @classmethod
+    def of_study(cls, study: StudyDefinition) -> UsersState:
+        """Returns the state that a study's functions can reach."""
+        functions = (study.build, study.callbacks, study.data, study.class_weight)
+        return cls(*functions, study.optimizer, study.loss, study.metrics)
+
+    def changed(self) -> list[str]:
+        """Returns the names of what is no longer as it was."""
+        return list(dict.fromkeys(name for each in self._noted for name in _changes(each)))
+
+    def set_back(self) -> list[str]:
+        """Sets everything as it was; returns the names of what was not."""
+        names: list[str] = []
+        for each in self._noted:
+            # Whatever an object of the user's raises, its study goes on.
+            with contextlib.suppress(Exception):
+                found = _changes(each)
+                if found:
+                    each.write(each.before)
+                    names += found
+        for name in set(sys.modules) - self._modules:
+            # Imported by a fit: the next one runs it again.
+            with contextlib.suppress(Exception):
+                if _is_own(vars(sys.modules[name])):
+                    del sys.modules[name]
+                    package, _, module = name.rpartition(".")
+                    delattr(sys.modules[package], module)
+        return list(dict.fromkeys(names))
+
+    def _note(self, name: str, read: Callable[[], Any], write: Callable[[Any], None]) -> Any:
+        before = read()
+        self._noted.append(_Noted(name, read, write, before))
+        return before
+
+    def _put(self, name: str, values: Iterable[object]) -> None:
+        self._waiting.extend((name, value) for value in values)
+
+    def _visit(self, name: str, value: Any) -> None:
+        """Notes an object, and what can be reached from it."""
+        if isinstance(value, types.ModuleType):
+            self._visit_globals(vars(value))
+        elif isinstance(value, types.FunctionType):
+            self._visit_function(value)
+        elif isinstance(value, type):
+            if _is_own_class(value):
+                read, write = functools.partial(_named, value), functools.partial(_name, value)
+                self._put(name, [*value.__bases__, *self._note(name, read, write).values()])
+        elif isinstance(value, tuple(_PARTS)):
+            self._put(
+                name, next(parts(value) for k, parts in _PARTS.items() if isinstance(value, k))
+            )
+        elif not self._visit_values(name, value):
+            # Past the methods of subclasses, which may count what they do.
+            kind: Any = next((each for each in _COLLECTIONS if isinstance(value, each)), None)
+            if kind is not None and len(value) <= _MANY:
+                copied = functools.partial(_COLLECTIONS[kind], value)
+                before = self._note(name, copied, functools.partial(_fill, kind, value))
+                self._put(name, before.values() if isinstance(before, dict) else before)
+            library = type(value).__module__.partition(".")[0]
+            if library in ("keras", "types") or _is_own_class(type(value)):
+                self._put(name, [type(value), vars(value)])
+
+    def _visit_function(self, function: types.FunctionType) -> None:
+        if not _is_own(function.__globals__):
+            return
+        where = self._visit_globals(function.__globals__)
+        name = f"{function.__name__} ({where})"
+        self._put(name, [function.__defaults__, function.__kwdefaults__, vars(function)])
+        for free, cell in zip(
+            function.__code__.co_freevars, function.__closure__ or (), strict=True
+        ):
+            name = f"{free} ({where})"
+            read, write = functools.partial(_in_cell, cell), functools.partial(_into_cell, cell)
+            self._put(name, self._note(name, read, write))
+
+    def _visit_globals(self, space: dict[str, Any]) -> str:
+        """Notes the globals of a user's module; returns its file's name."""
+        where = Path(space.get("__file__") or "the notebook").name
+        if _is_own(space) and id(space) not in self._seen:
+            self._seen[id(space)] = space
+            read, write = functools.partial(_named, space), functools.partial(_name, space)
+            for name, value in self._note(f" ({where})", read, write).items():
+                self._waiting.append((f"{name} ({where})", value))
+        return where
+
+    def _visit_values(self, name: str, value: Any) -> bool:
+        """Notes an array, a variable or a generator; returns whether it is one."""
+        import keras
+        import tensorflow as tf
+
+        if isinstance(value, np.ndarray):
+            if value.flags.writeable and value.nbytes <= _LARGE and not value.dtype.hasobject:
+                self._note(name, value.copy, functools.partial(np.copyto, value))
+        elif isinstance(value, (tf.Variable, keras.Variable)):
+            self._note(name, lambda: np.array(value.numpy()), value.assign)
+        elif isinstance(value, tf.random.Generator):
+            self._put(name, [value.state])
+        elif isinstance(value, np.random.Generator):
+            self._put(name, [value.bit_generator])
+        elif isinstance(value, (np.random.BitGenerator, np.random.RandomState, random.Random)):
+            put: Any = getattr(value, "__setstate__")  # noqa: B009 - unknown to their types
+            read = functools.partial(_pickled, value)
+            self._note(name, read, lambda state: put(pickle.loads(state)))
+        else:
+            return False
+        return True
+
+
+@contextlib.contextmanager
+def setting_back(state: UsersState) -> Iterator[None]:
+    """Lets `set_back` set back this state within."""
+    _active.append(state)
+    try:
+        yield
+    finally:
+        _active.remove(state)
+
+
+def set_back() -> None:
+    """Sets back the state that is noted in this process; tells of each name once."""
+    new = [name for state in _active for name in state.set_back() if name not in _told]
+    if new:
+        _told.update(new)
+        _log.warning("%s%s", STATE, ", ".join(new))
+
+
+def _is_own(space: Mapping[str, Any]) -> bool:
+    """Returns whether globals are those of a user's module, script or notebook."""
+    file, name = space.get("__file__"), space.get("__name__")
+    return is_users(str(file)) if file else name == "__main__" or name not in sys.modules
+
+
+def _is_own_class(kind: type) -> bool:
+    if not kind.__flags__ & _HEAP_TYPE:
+        return False
+    module = sys.modules.get(kind.__module__)
+    # One that was sent to this process has the name of the script that it is from.
+    return kind.__module__ == "__main__" or module is None or _is_own(vars(module))
+
+
+def _named(space: Any) -> dict[str, Any]:
+    """Returns the names in a module's globals or in a class, without Python's own."""
+    names = space if isinstance(space, dict) else vars(space)
+    return {k: v for k, v in names.items() if not (k.startswith("__") and k.endswith("__"))}
+
+
+def _name(space: Any, before: Mapping[str, Any]) -> None:
+    is_globals, now = isinstance(space, dict), _named(space)
+    for name in {*before, *now}:
+        if name not in before:
+            space.pop(name) if is_globals else delattr(space, name)
+        elif name not in now or before[name] is not now[name]:
+            space.update({name: before[name]}) if is_globals else setattr(space, name, before[name])
+
+
+def _fill(kind: Any, collection: Any, before: Any) -> None:
+    kind.clear(collection)
+    (kind.update if hasattr(kind, "update") else kind.extend)(collection, before)
+
+
+def _pickled(generator: Any) -> bytes:
+    return pickle.dumps(generator.__getstate__())
+
+
+def _in_cell(cell: types.CellType) -> list[Any]:
+    """Returns what a closure holds, in a list; nothing if it is not set yet."""
+    return [cell.cell_contents] if cell != types.CellType() else []
+
+
+def _into_cell(cell: types.CellType, before: Sequence[Any]) -> None:
+    for value in before:
+        cell.cell_contents = value
+
+
+def _changes(noted: _Noted) -> list[str]:
+    """Returns the names of what has changed: of a module, those of its globals."""
+    before, now = noted.before, noted.read()
+    if isinstance(before, np.ndarray):
+        return [] if before.tobytes() == now.tobytes() else [noted.name]
+    if isinstance(before, dict):
+        names = [k for k in {**before, **now} if not _same(before.get(k, now), now.get(k, before))]
+        if noted.name.startswith(" "):
+            return [f"{name}{noted.name}" for name in names]
+        return [noted.name] if names or list(before) != list(now) else []
+    if isinstance(before, bytes | frozenset):
+        return [] if before == now else [noted.name]
+    return [] if len(before) == len(now) and all(map(_same, before, now)) else [noted.name]
+
+
+def _same(before: Any, now: Any) -> bool:
+    """Returns whether these are one object, or equal simple values."""
+    atoms = type(before) is type(now) and isinstance(before, _ATOMS)
+    return before is now or (atoms and bool(before == now))

@@ -1,0 +1,116 @@
+"""The recipe of docs/reproducing.md, word by word, for a study with all that it speaks of."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pages import recipe_of
+from suite import exhaustive_but
+from user_commands import environment, kerastudy_here
+
+STUDY = """
+import random
+
+import keras
+import numpy as np
+
+import kerastudy as ks
+
+rng = np.random.default_rng(3)
+x = rng.normal(size=(100, 8, 8, 1)).astype("float32")
+y = (x.mean(axis=(1, 2, 3)) > 0).astype("int32")
+weights = rng.uniform(0.5, 2.0, size=100).astype("float32")
+prior = keras.layers.Dense(4, activation="gelu")
+
+
+class Jitter(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        rate = self.model.optimizer.learning_rate
+        rate.assign(float(rate) * (0.9 + 0.1 * random.random() + 0.1 * np.random.random()))
+
+
+class Block(keras.layers.Layer):
+    def __init__(self, rate):
+        super().__init__()
+        self.rate = rate
+
+    def build(self, shape):
+        self.dense = keras.layers.Dense(8, activation="gelu")
+        self.dropout = keras.layers.Dropout(self.rate)
+
+    def call(self, inputs, training=False):
+        return self.dropout(self.dense(inputs), training=training)
+
+
+class Net(keras.Model):
+    def __init__(self, rate):
+        super().__init__()
+        self.augment = keras.layers.RandomTranslation(0.2, 0.2)
+        self.flat, self.block = keras.layers.Flatten(), Block(rate)
+        self.normal = keras.layers.BatchNormalization()
+        self.last = keras.layers.Dense(2, activation="softmax")
+
+    def call(self, inputs, training=False):
+        hidden = self.flat(self.augment(inputs, training=training))
+        hidden = self.normal(self.block(hidden, training=training), training=training)
+        return self.last(prior(hidden))
+
+
+def build(hp):
+    model = Net(hp["dropout"])
+    optimizer = keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9)
+    model.compile(
+        optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"],
+        weighted_metrics=["accuracy"],
+    )
+    return model
+
+
+study = ks.Study(
+    "all",
+    data=ks.datasets.arrays(x, y, validation=20, test=None, **(WEIGHTED)),
+    build=build,
+    space=ks.SearchSpace(ks.dropout(0.1, 0.6), ks.Choice("batch_size", [16, 20])),
+    callbacks=lambda hp: [Jitter()],
+    trials=3,
+    epochs=4,
+    SETTINGS,
+)
+"""
+# That the weights are those of the recorded checkpoint too.
+WEIGHTS = """
+model.load_weights(sys.argv[2])
+assert all(np.array_equal(*pair) for pair in zip(best.weights, model.get_weights(), strict=True))
+print("and in its weights")
+"""
+
+
+SETTINGS = {
+    "sample weights": ("{'sample_weight': weights}", "threads=1"),
+    "class weights": ("{}", "threads=2, class_weight={0: 1.0, 1: 1.5}"),
+}
+
+
+@pytest.mark.parametrize("setting", exhaustive_but(["sample weights"], SETTINGS))
+def test_a_trial_by_hand_is_the_recorded_one(tmp_path: Path, setting: str) -> None:
+    weighted, settings = SETTINGS[setting]
+    text = STUDY.replace("WEIGHTED", weighted).replace("SETTINGS", settings)
+    (tmp_path / "all_of_it.py").write_text(text, encoding="utf-8")
+    recipe = recipe_of("all_of_it").replace("_threads(1)  # the", f"_threads({settings[8]})  # the")
+    (tmp_path / "by_hand.py").write_text(recipe + WEIGHTS, encoding="utf-8")
+    usual = ("--store", "store", "--verify", "off", "--workers", "1")
+    kerastudy_here(tmp_path, "launch", "all_of_it.py", *usual)
+    (checkpoint,) = (tmp_path / "store").rglob("trial-00001.weights.h5")
+    done = subprocess.run(
+        [sys.executable, "by_hand.py", "1", str(checkpoint)],
+        cwd=tmp_path,
+        env=environment(KERAS_BACKEND="tensorflow", KERASTUDY_STORE="store"),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("identical in 4 epochs")
+    assert done.stdout.endswith("and in its weights\n")
