@@ -117,8 +117,9 @@ class Side:
         self.places = {str(self.folder): "<folder>", **collected["ids"]}
         self.documents["packages"] = collected["packages"]
         for subject in subjects:
-            document = self.documents[subject.name]
-            document |= collected["studies"].get(subject.name, {})
+            # First what a trial gave, then what is said of it: so are differences shown.
+            document = collected["studies"].get(subject.name, {}) | self.documents[subject.name]
+            self.documents[subject.name] = document
             lines = [compare.text_of(line, self.places) for line in document.pop("report", [])]
             document["report"] = dict(Counter(lines))
 
