@@ -25,6 +25,8 @@ LEFT_OUT = {
     "mlflow/run/*/metric/system:seconds/**": "a duration",
     "mlflow/run/*/metric/system:peak_memory_bytes/**": "what the allocator had taken",
     "show/**/peak_memory_bytes": "what the allocator had taken",
+    "show/best/repeats/*/seconds": "a duration",
+    "show/best/on_all_folds/seconds": "a duration",
     "show/**/run_id": "an id",
     "show/verdict/confirmations/*/time": "when it was confirmed",
     "confirm/run_id": "an id",
