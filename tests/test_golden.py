@@ -1,0 +1,139 @@
+"""`scripts/golden` must see the smallest difference, and forgive those alone that are meant."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from golden.compare import Difference, differences, excerpts, fields, read_expected, split
+
+ROOT = Path(__file__).parents[1]
+STUDY = {
+    "trial": {
+        "0": {"params": {"units": 8}, "metric": {"val_loss": {"step": {"1": 0.5, "2": 0.3}}}},
+        "1": {"params": {"units": 16}, "weights": "ab12"},
+    },
+    "champion": {"trial": 1},
+    "mlflow": {
+        "run": {
+            "parent": {
+                "tag": {
+                    "kerastudy.stopped": "all 2 trials are done",
+                    "mlflow.note.content": "[trial 1](#/runs/f00d), 0.25 s, in /tmp/a/store",
+                    "mlflow.kerastudy.launched": "17",
+                },
+                "metric": {"system/seconds": {"step": {"0": 1.5}}},
+            }
+        }
+    },
+}
+
+
+def changed(*path: str, to: object) -> dict[str, str]:
+    """Returns the document of a study of which one value was changed."""
+    study = json.loads(json.dumps(STUDY))
+    place = study
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = to
+    return document(study)
+
+
+def document(study: object) -> dict[str, str]:
+    return dict(fields(study, {}))
+
+
+def test_a_document_names_each_value_and_has_no_times_and_ids() -> None:
+    found = dict(fields(STUDY, {"/tmp/a": "<folder>", "f00d": "<run trial 1>"}))
+    assert found == {
+        "trial/0/params/units": "8",
+        "trial/0/metric/val_loss/step/1": f"{(0.5).hex()} (0.5)",
+        "trial/0/metric/val_loss/step/2": f"{(0.3).hex()} (0.3)",
+        "trial/1/params/units": "16",
+        "trial/1/weights": "ab12",
+        "champion/trial": "1",
+        "mlflow/run/parent/tag/kerastudy.stopped": "all 2 trials are done",
+        "mlflow/run/parent/tag/mlflow.note.content": (
+            "[trial 1](#/runs/<run trial 1>), <duration>, in <folder>/store"
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "to"),
+    [
+        (("trial", "0", "metric", "val_loss", "step", "2"), math.nextafter(0.3, 1)),
+        (("trial", "0", "params", "units"), 9),
+        (("trial", "0", "params", "units"), 8.0),
+        (("trial", "1", "weights"), "ab13"),
+        (("champion", "trial"), None),
+        (("mlflow", "run", "parent", "tag", "kerastudy.stopped"), "all 2 trials are done."),
+        (("mlflow", "run", "parent", "tag", "mlflow.note.content"), "trial 1, 0.25 samples"),
+        (("trial", "2"), {"params": {"units": 8}}),
+        (("trial", "1"), {}),
+    ],
+)
+def test_each_change_is_a_difference(path: tuple[str, ...], to: object) -> None:
+    assert differences("tpe", document(STUDY), document(STUDY)) == []
+    found = differences("tpe", document(STUDY), changed(*path, to=to))
+    assert found
+    assert all(each.field.startswith("/".join(path)) for each in found)
+
+
+def test_an_expected_line_covers_its_field_alone(tmp_path: Path) -> None:
+    table = tmp_path / "expected.md"
+    head = "| study | field | reason |\n|---|---|---|\n"
+    lines = ("| tpe | `trial/*/metric/val_loss/step/2` | why |", "| * | champion/trial | why |")
+    table.write_text("\n".join(("Text.\n", head + "\n".join(lines))))
+    expected = read_expected(table)
+    found = [
+        Difference(study, field, "1", "2")
+        for study in ("tpe", "grid")
+        for field in (
+            "trial/3/metric/val_loss/step/2",
+            "trial/3/metric/val_loss/step/21",
+            "trial/3/fold/metric/val_loss/step/2",
+            "champion/trial",
+        )
+    ]
+    others, covered = split(found, expected)
+    assert [len(each) for each in covered.values()] == [1, 2]
+    assert len(others) == len(found) - 3
+    assert split([], expected)[1] == {line: [] for line in expected}
+
+
+@pytest.mark.parametrize("line", ["| tpe | `champion/trial` | |", "| * | ** | all |", "| a | b |"])
+def test_a_line_without_a_reason_or_of_everything_is_refused(tmp_path: Path, line: str) -> None:
+    (tmp_path / "expected.md").write_text(line)
+    with pytest.raises(ValueError, match=r"expected\.md, line 1"):
+        read_expected(tmp_path / "expected.md")
+
+
+def test_the_lines_of_the_repository_can_be_read() -> None:
+    read_expected(ROOT / "golden" / "expected.md")
+
+
+def test_differences_of_all_trials_are_of_one_kind() -> None:
+    field = "mlflow/run/fold trial 3 repeat 1/metric/val_loss/step/2"
+    kind = Difference("folds", field, "1", "2").kind
+    assert kind == "mlflow/run/fold trial * repeat */metric/val_loss/step/*"
+    assert Difference("tpe", "trial/12/params/units_0", "1", "2").kind == "trial/*/params/units_0"
+
+
+def test_long_values_are_shown_from_where_they_differ() -> None:
+    same = "word " * 50
+    before, after = excerpts(Difference("tpe", "f", same + "old end", same + "new end"), 40)
+    assert "old end" in before
+    assert "new end" in after
+    assert max(len(before), len(after)) <= 43
+
+
+def test_a_commit_that_does_not_exist_is_one_line() -> None:
+    command = [sys.executable, ROOT / "scripts" / "golden", "no-such-tag"]
+    process = subprocess.run(command, capture_output=True, text=True)
+    assert process.returncode == 2
+    (line,) = process.stderr.splitlines()
+    assert "no-such-tag" in line
