@@ -38,7 +38,7 @@ class WorkerPool(LoadedByWorkers):
     def load(self) -> None:
         """Waits until one worker has loaded the study. Raises StudyError if it cannot."""
         while all(worker.loading for worker in self._workers):
-            for worker in with_something_to_say(self._workers):
+            for worker in _with_something_to_say(self._workers):
                 try:
                     worker.take_loaded()
                 except WorkerError as error:
@@ -72,7 +72,9 @@ class WorkerPool(LoadedByWorkers):
 
     def submit(self, task: TrialTask) -> None:
         """See `Executor`. A worker that has trained such a model before is preferred."""
-        self._choose(task).submit(task)
+        free = self._free()
+        worker = next((w for w in free if w.has_trained_like(task.spec)), free[0])
+        worker.submit(task)
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
         """See `Executor`."""
@@ -80,7 +82,7 @@ class WorkerPool(LoadedByWorkers):
             if worker.waits and not worker.loading:
                 self._take(worker, handler)
                 return
-        for worker in with_something_to_say([w for w in self._workers if not w.free], seconds):
+        for worker in _with_something_to_say([w for w in self._workers if not w.free], seconds):
             if worker.loading:
                 self._join(worker, handler)
             else:
@@ -99,11 +101,11 @@ class WorkerPool(LoadedByWorkers):
         self, spec: TrialSpec, checkpoint: Path, space: SearchSpace, folder: Path
     ) -> dict[str, float]:
         """See `Executor`."""
-        return self._idle().save_champion(spec, checkpoint, space, folder)
+        return self._workers[0].save_champion(spec, checkpoint, space, folder)
 
     def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """See `WorkerExecutor.ask`. Only while no trial runs."""
-        return self._idle().ask(function, *arguments)
+        return self._workers[0].ask(function, *arguments)
 
     def close(self) -> None:
         """See `Executor`."""
@@ -113,10 +115,6 @@ class WorkerPool(LoadedByWorkers):
     def _take(self, worker: WorkerExecutor, handler: Handler) -> None:
         """Takes what a worker says."""
         worker.wait(handler)
-
-    def _idle(self) -> WorkerExecutor:
-        """Returns a worker that runs no trial, while the study runs none."""
-        return self._workers[0]
 
     def _join(self, worker: WorkerExecutor, handler: Handler) -> None:
         """Adds a worker that has loaded the study, or drops one that can't."""
@@ -145,15 +143,11 @@ class WorkerPool(LoadedByWorkers):
         self._workers.remove(worker)
         worker.close()
 
-    def _choose(self, task: TrialTask) -> WorkerExecutor:
-        free = self._free()
-        return next((w for w in free if w.has_trained_like(task.spec)), free[0])
-
     def _free(self) -> list[WorkerExecutor]:
         return [worker for worker in self._workers if worker.free]
 
 
-def with_something_to_say(
+def _with_something_to_say(
     workers: Sequence[WorkerExecutor], seconds: float | None = None
 ) -> list[WorkerExecutor]:
     """Waits until a worker has sent a message or died, or the time is up."""

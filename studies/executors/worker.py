@@ -117,7 +117,7 @@ class WorkerExecutor(LoadedByWorkers):
 
     def has_trained_like(self, spec: TrialSpec) -> bool:
         """Returns whether its process has trained a model like this trial's before."""
-        return kind_of(spec) in self._trained
+        return _kind_of(spec) in self._trained
 
     def load(self) -> None:
         """Waits until the worker has loaded the study. Raises StudyError if it cannot."""
@@ -177,10 +177,6 @@ class WorkerExecutor(LoadedByWorkers):
             # `wait` replaces a worker that has died, and can report it.
             with contextlib.suppress(WorkerError):
                 self._start_next()
-
-    def withdraw(self) -> None:
-        """Takes back a trial that waits; see `waits`."""
-        self._waiting.clear()
 
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
         """See `Executor`. It does not wait for the replacement of a dead process."""
@@ -267,10 +263,10 @@ class WorkerExecutor(LoadedByWorkers):
         self._process.begin_trial()
         self._process.send(self._waiting[0])
         self._running = self._waiting.popleft().spec
-        self._trained.add(kind_of(self._running))
+        self._trained.add(_kind_of(self._running))
 
 
-def kind_of(spec: TrialSpec) -> Hashable:
+def _kind_of(spec: TrialSpec) -> Hashable:
     """Returns a key that trials share if the same program is likely to train them.
 
     Floats, epochs and initial weights are no part of a program. All else may be; the batch size is.

@@ -11,8 +11,6 @@ passes messages and files on. So all else is shared with local workers: `WorkerP
 | `cluster` | the connection to the cluster, or a cluster on this machine |
 | `workers` | a launch's workers on the cluster: their number and resources |
 | `pool` | the pool of them |
-| `stragglers` | begins trainings on slow nodes on a second worker |
-| `paces` | how long trainings take |
 | `watch` | looks after the cluster while a study runs |
 | `remote` | a worker from the driver's side, in place of a local process |
 | `actor` | the class that Ray runs on a node |

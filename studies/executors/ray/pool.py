@@ -10,12 +10,10 @@ from search_spaces.errors import StudyError, WorkerError
 from studies.executors.executor import Handler
 from studies.executors.pool import WorkerPool
 from studies.executors.ray.remote import RemoteProcess
-from studies.executors.ray.stragglers import Stragglers
 from studies.executors.ray.watch import Watch
 from studies.executors.worker import WorkerExecutor
 from studies.executors.worker_process import OnOutput
 from studies.training.process.environment import environment_differences
-from tracking.records import TrialTask
 
 _SECONDS_TO_GROW = 2.0
 _SECONDS_TO_END = 6.0
@@ -42,7 +40,6 @@ class RayPool(WorkerPool):
     ) -> None:
         super().__init__(workers, on_output)
         self._exclude, self._any_hardware = exclude, any_hardware
-        self._stragglers = Stragglers(on_output)
         self.watch: Watch | None = None
         self.grow: Callable[[], None] = lambda: None
 
@@ -62,17 +59,9 @@ class RayPool(WorkerPool):
         for line in told:
             say(line)
 
-    def submit(self, task: TrialTask) -> None:
-        """See `Executor`."""
-        worker = self._choose(task)
-        worker.submit(task)
-        self._stragglers.begin(worker, task)
-
     def wait(self, handler: Handler, seconds: float | None = None) -> None:
         """See `Executor`."""
         self.grow()
-        # The driver has submitted what it could.
-        self._stragglers.look(self._workers, self.description)
         super().wait(handler, min(seconds or _SECONDS_TO_GROW, _SECONDS_TO_GROW))
 
     def close(self) -> None:
@@ -86,23 +75,15 @@ class RayPool(WorkerPool):
         super().close()
 
     def _take(self, worker: WorkerExecutor, handler: Handler) -> None:
-        """See `WorkerPool`. Messages about a training that runs twice are passed on once."""
-        if worker.waits:
-            self._stragglers.begins_late(worker)
-        elif cast(RemoteProcess, worker.process).takes_files_alone():
-            return
-        worker.wait(self._stragglers.handler(worker, handler))
-
-    def _idle(self) -> WorkerExecutor:
-        """See `WorkerPool`. A slow worker may still train what another has finished."""
-        return next((each for each in self._workers if each.trial is None), self._workers[0])
+        """See `WorkerPool`. Files come long before the next message: nobody waits for that."""
+        if worker.waits or not cast(RemoteProcess, worker.process).takes_files_alone():
+            worker.wait(handler)
 
     def _do_without(self, worker: WorkerExecutor, error: WorkerError) -> None:
         """See `WorkerPool`. Its node gets no other worker of this launch."""
         node = cast(RemoteProcess, worker.process).node_id
         if node and not error.killed:
             self._exclude(node)
-        self._stragglers.forget(worker)
         super()._do_without(worker, error)
 
     def _check_alike(self, worker: WorkerExecutor) -> None:

@@ -48,10 +48,6 @@ class RemoteProcess:
         self._closed = False
         self._asked: TrialTask | SaveChampion | None = None
         self._epoch = 0
-        # The last epoch after which a state has come, as far as is known.
-        self.saved = 0
-        # Files that wait for `release`; None: they are written at once.
-        self._held: dict[str, bytes] | None = None
         self.node = self.node_id = ""
         self._actor = start()
         self._ask()
@@ -84,7 +80,7 @@ class RemoteProcess:
         if self._closed:
             raise WorkerError("the worker on the cluster has ended", killed=True)
         if isinstance(message, TrialTask | SaveChampion):
-            self._asked, self._epoch, self.saved, self._held = message, 0, 0, None
+            self._asked, self._epoch = message, 0
         self._actor.send.remote(packed(message))
 
     def receive(self) -> Any:
@@ -120,16 +116,6 @@ class RemoteProcess:
             self._take_files(self._messages.popleft())  # type: ignore[arg-type]
         return not (self._messages or self._closed)
 
-    def hold(self) -> None:
-        """Keeps the files that the training writes, as another worker's training counts."""
-        self._held = {}
-
-    def release(self, task: TrialTask) -> None:
-        """Writes the files that were kept, and from now on all."""
-        held, self._held = self._held, None
-        if held:
-            put(Written(held), task)
-
     def lose(self, error: WorkerError) -> None:
         """Gives it up, as if its process had ended."""
         self._put(error)
@@ -160,13 +146,9 @@ class RemoteProcess:
         self._arrived.close()
 
     def _take_files(self, written: Written) -> None:
-        """Writes files of the present training, or keeps them."""
-        if self._held is not None:
-            self._held.update(written.files)
-        elif isinstance(self._asked, TrialTask):
+        """Writes files of the present training."""
+        if isinstance(self._asked, TrialTask):
             put(written, self._asked)
-            if "state" in written.files:
-                self.saved = self._epoch
 
     def _ask(self) -> None:
         """Asks the actor for its next messages."""
