@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,6 +13,8 @@ from benchmarks.honesty.settings import SETTINGS
 from benchmarks.honesty.small import SmallSetting, small_studies
 from benchmarks.honesty.synthetic import coverage, null_studies
 from benchmarks.honesty.world import World
+from tracking.scores import SampleScores
+from tracking.statistics.corrected import corrected
 
 SHORT, LONG = 60, 400
 TINY, DIGITS = SETTINGS[0], SETTINGS[2]
@@ -67,3 +73,22 @@ def test_the_truth_of_the_world_is_that_of_many_samples() -> None:
     # And the world's samples are right and wrong together, as those of trained networks are.
     both = np.corrcoef(training.right[0, -1], training.right[1, -1])[0, 1]
     assert 0.5 < both < 0.9
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_the_recipe_of_the_page_gives_what_is_said_of_a_study(epochs: int) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "honesty.md").read_text()
+    names: dict[str, Any] = {}
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(block, names)
+    right = np.random.default_rng(3).random((epochs, 10, 80)) < 0.9
+    scores = {
+        trial: [
+            SampleScores("val_accuracy", "mean", right[epoch, trial], epoch + 1)
+            for epoch in range(epochs)
+        ]
+        for trial in range(10)
+    }
+    said = corrected(scores, "max").estimate
+    by_recipe = names["expect"](right.reshape(-1, 80).astype(float), several=epochs > 1)
+    assert (said.value, said.low, said.high) == pytest.approx(by_recipe)

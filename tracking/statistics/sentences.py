@@ -129,7 +129,8 @@ def grounds(
             if corrected.trials > 1
             else "One trial: there was no choice to correct for"
         )
-        said.append(f"{choice}, on {_count(corrected.samples, 'validation sample')}.")
+        groups = f" in {_count(corrected.groups, 'group')}" if corrected.groups else ""
+        said.append(f"{choice}, on {_count(corrected.samples, 'validation sample')}{groups}.")
         said += [corrected.note] if corrected.note else []
     if confirmation is None:
         return tuple(said)
