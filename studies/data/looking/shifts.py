@@ -37,8 +37,8 @@ def shifts(
             "same distribution",
             "problem" if each.accuracy >= _EASY else "hint",
             f"The {pair} samples are not from the same distribution",
-            f"A classifier knows which part a sample is from in {right} of {2 * each.samples:,} "
-            f"cases, where 50 % is chance ({_p(each.p)}).{columns}",
+            f"A classifier tells {pair} samples apart in {right} of {2 * each.samples:,} cases, "
+            f"where 50 % is chance ({_p(each.p)}): values on one say little of the other.{columns}",
             _REMEDY,
         )
     for target in targets:
