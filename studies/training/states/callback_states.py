@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import sysconfig
 import types
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,8 @@ import numpy as np
 
 from search_spaces.errors import InternalError
 from studies.libraries.keras_parts import GIVEN_TO_CALLBACKS
-from studies.training.structures.fingerprints import Fingerprint, library_of
+from studies.training.structures.code_reading import is_of_keras, is_own, library_of, module_of
+from studies.training.structures.fingerprints import Fingerprint
 
 if TYPE_CHECKING:
     import keras
@@ -24,8 +24,7 @@ _UNKNOWN = frozenset(
 )  # fmt: skip
 _OPERATION = "keras.ops"
 # Modules of the standard library whose objects' state changes no training.
-_OUTPUT = frozenset({"_io", "_thread", "io", "logging", "threading"})
-_INSTALLED = tuple({sysconfig.get_path(name) for name in ("purelib", "platlib")})
+_OUTPUT = frozenset({"_io", "_thread", "io", "logging", "pathlib", "threading"})
 
 
 class CallbackStateError(InternalError):
@@ -103,49 +102,25 @@ def _copied(value: Any, callback: object, name: str) -> Any:
 class Surroundings(Fingerprint):
     """A digest of what the code of callbacks can reach: closures, globals, classes, functions.
 
-    Without their attributes, the model, and installed packages.
+    Without their attributes, and what is outside of the process: no state of the code.
     """
 
     def __init__(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
-        import keras
-        import tensorflow as tf
+        super().__init__(*map(type, callbacks), *(_functions_of(each) for each in callbacks))
 
-        self._callbacks = {id(callback) for callback in callbacks}
-        self._parts: tuple[type, ...] = (
-            *(keras.Layer, keras.Variable, keras.optimizers.Optimizer),
-            *(tf.Variable, tf.Tensor),
-        )
-        super().__init__(*callbacks)
+    def _impure(self, name: str) -> None:
+        pass
 
-    def _visit(self, value: Any) -> None:
-        kind = type(value)
-        if id(value) in self._callbacks:
-            self._visit_callback(value)
-        elif self._is_of_the_model(value) or library_of(kind) in _OUTPUT:
-            self._write("object", kind.__qualname__)
-        elif _is_installed(kind) and not isinstance(value, type):
-            self._write("object", kind.__module__, kind.__qualname__)
+    def _visit_object(self, value: Any) -> None:
+        kind, library = type(value), library_of(type(value))
+        of_python = library in sys.stdlib_module_names and library not in _OUTPUT
+        if of_python or (is_own(module_of(kind)) and not is_of_keras(kind)):
+            super()._visit_object(value)
         else:
-            super()._visit(value)
-
-    def _visit_callback(self, callback: Any) -> None:
-        self._write("callback", self._kind(type(callback)))
-        for name, item in vars(callback).items():
-            # Keras's callbacks get functions, which aren't part of their state.
-            if callable(item) and not is_operation(item) and not self._is_of_the_model(item):
-                self._write(name, self._token(item))
-
-    def _is_of_the_model(self, value: Any) -> bool:
-        return isinstance(value, self._parts)
-
-    def _goes_by_name(self, thing: Any) -> bool:
-        return super()._goes_by_name(thing) or _is_installed(thing)
-
-    def _unreadable(self, why: str) -> str:
-        # Data from outside of the process is no state of the code.
-        return "unreadable" if why.startswith("code that") else super()._unreadable(why)
+            self._write("object", kind.__module__, kind.__qualname__)
 
 
-def _is_installed(thing: Any) -> bool:
-    module = sys.modules.get(str(getattr(thing, "__module__", "")))
-    return str(getattr(module, "__file__", None) or "").startswith(_INSTALLED)
+def _functions_of(callback: keras.callbacks.Callback) -> list[Any]:
+    """Returns the functions that a callback was given, which aren't part of its state."""
+    held = vars(callback).values()
+    return [f for f in held if isinstance(f, types.FunctionType) and not is_operation(f)]
