@@ -44,8 +44,8 @@ _PURE = frozenset(
 _PURE_OF = {
     "builtins": """
         abs all any bool bytes callable complex dict divmod enumerate filter float format frozenset
-        int isinstance issubclass iter len list map max min object pow property range repr reversed
-        round set slice sorted staticmethod str sum super tuple zip
+        hash int isinstance issubclass iter len list map max min object pow property range repr
+        reversed round set slice sorted staticmethod str sum super tuple type zip
     """,
     "numpy": """
         all allclose any arange argmax argmin argsort array array_equal asarray astype average
@@ -107,19 +107,25 @@ def is_own(module: str) -> bool:
     return module == "__main__" or file is None or is_users(file)
 
 
-def is_written_by_user(function: types.FunctionType) -> bool:
-    """Returns whether a function's code is the user's, and not a library's that wraps it."""
-    file = function.__code__.co_filename
-    return is_own(module_of(function)) and (file.startswith("<") or is_users(file))
+def origin_of(thing: Any) -> str:
+    """Returns the name of the module whose code a class or a function is.
+
+    Decorators give their functions the names of what they decorate.
+    """
+    if isinstance(thing, types.FunctionType):
+        return str(thing.__globals__.get("__name__", ""))
+    return module_of(thing)
 
 
 def is_wrapper(thing: Any) -> bool:
     """Returns whether a function was made of others, by Python's decorators or by Keras's."""
+    if not isinstance(thing, types.FunctionType):
+        return False
     found: Any = sys.modules.get(module_of(thing))
     for name in thing.__qualname__.split("."):
         found = getattr(found, name, None)
-    made = isinstance(thing, types.FunctionType) and found is not thing
-    return made and library_of(thing) in _LIBRARIES
+    made = found is not thing or is_own(module_of(thing))
+    return made and origin_of(thing).partition(".")[0] in _LIBRARIES
 
 
 def is_followed(thing: Any) -> bool:

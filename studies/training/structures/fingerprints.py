@@ -31,8 +31,8 @@ from studies.training.structures.code_reading import (
     is_plain,
     is_pure,
     is_wrapper,
-    is_written_by_user,
     module_of,
+    origin_of,
     reads_of,
 )
 
@@ -45,14 +45,8 @@ _BEFORE_TRAINING = ("__init__", "build", "get_config", "from_config")
 _BACK_DOORS = frozenset(
     {*_BEFORE_TRAINING, "__dict__", "__globals__", "__builtins__", "__subclasses__"}
 )
-# What classes hold that no training reads.
-_ABOUT_CLASSES = frozenset(
-    """
-    __dict__ __weakref__ __doc__ __abstractmethods__ _abc_impl __annotations__ __annotate_func__
-    __annotations_cache__ __dataclass_fields__ __dataclass_params__ __orig_bases__ __parameters__
-    __subclasshook__
-    """.split()
-)
+_ABOUT_CLASSES = ("_abc_impl", "__annotate_func__", "__dataclass_params__")
+_SLOTS = types.MemberDescriptorType | types.GetSetDescriptorType
 # Numbers for unreadable objects.
 _own = itertools.count()
 
@@ -236,7 +230,7 @@ class Fingerprint:
         """Writes a class or a function; returns whether its name says all that there is to read."""
         name = f"{module_of(thing)}.{thing.__qualname__}"
         self._write(type(thing).__name__, name)
-        if is_own(module_of(thing)):
+        if is_own(origin_of(thing)):
             self.of_libraries = False
             return False
         if is_wrapper(thing):
@@ -251,15 +245,16 @@ class Fingerprint:
         self._write(*(self._kind(base) for base in kind.__mro__[1:]))
         unread = {*_ABOUT_CLASSES, *(_BEFORE_TRAINING if is_of_keras(kind) else ())}
         for name, item in vars(kind).items():
-            slot = isinstance(item, types.MemberDescriptorType | types.GetSetDescriptorType)
-            if name not in unread and not slot:
+            # Without slots, and what Python notes of a class, such as its fields.
+            noted = name.startswith("__") and isinstance(item, dict | tuple)
+            if not (noted or name in unread or isinstance(item, _SLOTS)):
                 self._write(name, self._token(item))
 
     def _visit_function(self, function: types.FunctionType) -> None:
         if self._is_of_library(function):
             return
         values, code = function.__globals__, function.__code__
-        reads = reads_of(code) if is_written_by_user(function) else Reads()
+        reads = reads_of(code) if is_own(origin_of(function)) else Reads()
         held = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
         cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
         # The class of a method, for `super()`, is read with its objects.
