@@ -14,8 +14,6 @@ from studies.user_code.causes import is_users
 
 # Libraries whose objects show their state in attributes.
 _FOLLOWED = ("keras", "tensorflow")
-# Classes without any state or effect of their own, for others to inherit from.
-_PLAIN_CLASSES = ("builtins", "abc", "collections", "enum", "numbers", "typing", "numpy")
 # Modules whose classes and functions read nothing but their arguments. What TensorFlow's do shows
 # in the graph, which is checked for state.
 _PURE = frozenset(
@@ -24,13 +22,12 @@ _PURE = frozenset(
     keras.src.initializers keras.src.layers keras.src.legacy.backend keras.src.losses
     keras.src.metrics keras.src.models keras.src.ops keras.src.optimizers keras.src.quantizers
     keras.src.random keras.src.regularizers keras.src.tree keras.src.utils.numerical_utils
-    array_ops array_ops_stack bincount_ops check_ops clip_ops cond confusion_matrix
-    control_flow_assert control_flow_case control_flow_ops control_flow_switch_case ctc_ops
-    custom_gradient embedding_ops functional_ops gen_array_ops gen_bitwise_ops gen_image_ops
-    gen_linalg_ops gen_math_ops gen_nn_ops gen_spectral_ops gen_string_ops gradients_impl
-    histogram_ops image_ops_impl linalg linalg_ops logging_ops manip_ops map_fn math_ops nn_impl
-    nn_ops numerics parallel_for ragged random_ops script_ops sets_impl signal sort_ops sparse_ops
-    special_math_ops stateless_random_ops string_ops tensor_array_ops while_loop
+    array_ops array_ops_stack check_ops clip_ops cond control_flow_assert control_flow_case
+    control_flow_ops control_flow_switch_case ctc_ops custom_gradient embedding_ops functional_ops
+    gen_array_ops gen_bitwise_ops gen_image_ops gen_linalg_ops gen_math_ops gen_nn_ops
+    gen_spectral_ops gen_string_ops gradients_impl image_ops_impl linalg linalg_ops logging_ops
+    map_fn math_ops nn_impl nn_ops parallel_for ragged random_ops script_ops signal sort_ops
+    sparse_ops special_math_ops stateless_random_ops string_ops tensor_array_ops while_loop
     tensorflow.python.eager.backprop tensorflow.python.framework.constant_op
     tensorflow.python.framework.dtypes tensorflow.python.framework.sparse_tensor
     tensorflow.python.framework.tensor tensorflow.python.framework.tensor_conversion
@@ -56,15 +53,15 @@ _PURE_OF = {
         transpose tril triu unique var where zeros zeros_like
     """,
 }
-_LOOKED_INTO = (*_FOLLOWED, "numpy", "functools", "itertools", "math", "operator")
-_LIBRARIES = frozenset({*sys.stdlib_module_names, *_LOOKED_INTO} - {"__main__"})
+LOOKED_INTO = (*_FOLLOWED, "numpy", "functools", "itertools", "math", "operator")
+"""Libraries some of whose names are pure."""
+PLAIN_CLASSES = (*_FOLLOWED, "builtins", "abc", "collections", "enum", "numbers", "typing", "numpy")
+"""Libraries whose objects, or those of own classes that inherit from theirs, hide no state."""
+_LIBRARIES = frozenset({*sys.stdlib_module_names, *LOOKED_INTO} - {"__main__"})
 
 
 class Reads(NamedTuple):
-    """What code reads, with inner functions: names of globals, and of attributes.
-
-    Modules that it imports when it runs are names of globals that do not exist, with a dot.
-    """
+    """What code reads, with inner functions: names of globals, and of attributes."""
 
     globals: frozenset[str] = frozenset()
     attributes: frozenset[str] = frozenset()
@@ -78,7 +75,7 @@ def reads_of(code: types.CodeType) -> Reads:
         if "GLOBAL" in instruction.opname or instruction.opname == "LOAD_NAME":
             names.add(instruction.argval)
         elif instruction.opname == "IMPORT_NAME":
-            names.add(f".{instruction.argval}")
+            names.add("__import__")
         elif instruction.argval in code.co_names:
             attributes.add(instruction.argval)
     inner = [reads_of(each) for each in code.co_consts if isinstance(each, types.CodeType)]
@@ -138,16 +135,6 @@ def is_of_keras(kind: type) -> bool:
     return any(library_of(base) in _FOLLOWED for base in kind.__mro__)
 
 
-def is_plain(kind: type) -> bool:
-    """Returns whether objects of a class, or of those that inherit from it, may share a program."""
-    return library_of(kind) in _PLAIN_CLASSES or is_followed(kind)
-
-
-def is_looked_into(module: str) -> bool:
-    """Returns whether some names of a library's module may be pure."""
-    return module.partition(".")[0] in _LOOKED_INTO
-
-
 def is_pure(thing: Any) -> bool:
     """Returns whether a library's class or function reads nothing but its arguments."""
     if isinstance(thing, type) and issubclass(thing, np.generic | BaseException):
@@ -156,12 +143,11 @@ def is_pure(thing: Any) -> bool:
     # Of Keras, they look up the user's own objects by name.
     looks_up = name in ("get", "deserialize")
     return name in _PURE_OF.get(module, "").split() or (
-        is_listed(f"{module}.{name}") and not looks_up
+        _is_listed(f"{module}.{name}") and not looks_up
     )
 
 
 @functools.lru_cache(maxsize=10_000)
-def is_listed(name: str) -> bool:
-    """Returns whether a module, or what is in it, is pure by its full name."""
+def _is_listed(name: str) -> bool:
     parts = name.removeprefix("tensorflow.python.ops.").split(".")
     return any(".".join(parts[: i + 1]) in _PURE for i in range(len(parts)))

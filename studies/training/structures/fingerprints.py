@@ -8,6 +8,7 @@ objects that can be read, and what is pure (`code_reading`), the digest is uniqu
 
 from __future__ import annotations
 
+import builtins
 import enum
 import functools
 import hashlib
@@ -22,21 +23,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from studies.training.structures.code_reading import (
+    LOOKED_INTO,
+    PLAIN_CLASSES,
     Reads,
     is_followed,
-    is_listed,
-    is_looked_into,
     is_of_keras,
     is_own,
-    is_plain,
     is_pure,
     is_wrapper,
+    library_of,
     module_of,
     origin_of,
     reads_of,
 )
 
-_MOST_OBJECTS = 200_000
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by Python code.
 _ATOMS = (bool, int, float, complex, str, bytes)
 # Methods of Keras's classes that have run before a model is traced: they count for nothing.
@@ -92,9 +92,6 @@ class Fingerprint:
             self._write(self._token(root))
         while self._queue:
             self._visit(self._queue.popleft())
-            if len(self._places) > _MOST_OBJECTS:
-                self._unreadable("too much can be reached")
-                break
         self._conclude()
         self.digest = self._digest.hexdigest()
         self.key = self.digest if not self.reason else f"own {next(_own)}"
@@ -146,18 +143,10 @@ class Fingerprint:
     def _visit_object(self, value: Any) -> None:
         """Writes an object that has attributes."""
         kind = type(value)
-        for atom in _ATOMS[1:]:
-            if isinstance(value, atom):
-                # Of a subclass.
-                self._write(atom.__name__, atom.__repr__(value))
         shown = hasattr(value, "__dict__") or any("__slots__" in vars(b) for b in kind.__mro__)
         # Objects written in C may hold more than their attributes.
-        written_in_c = [base for base in kind.__mro__[:-1] if not base.__flags__ & _HEAP_TYPE]
-        if (
-            (is_followed(kind) or is_of_keras(kind))
-            and shown
-            and all(base in _ATOMS for base in written_in_c)
-        ):
+        in_python = all(base.__flags__ & _HEAP_TYPE for base in kind.__mro__[:-1])
+        if shown and in_python and (is_followed(kind) or is_of_keras(kind)):
             self._visit_attributes(value)
         else:
             self._write("object", kind.__module__, kind.__qualname__)
@@ -168,25 +157,17 @@ class Fingerprint:
         for name, item in attributes_of(value):
             self._write(name, self._token(item))
 
-    def _visit_mapping(self, value: Any) -> None:
-        self._write("dict", self._kind(type(value)), len(value))
-        for name, item in value.items():
-            self._write(self._token(name), self._token(item))
-        self._write(self._token(getattr(value, "default_factory", None)))
-        self._visit_attributes_of_collection(value)
-
-    def _visit_sequence(self, value: Any) -> None:
-        self._write("list", self._kind(type(value)), [self._token(item) for item in value])
-        self._visit_attributes_of_collection(value)
-
-    def _visit_set(self, value: Any) -> None:
-        # The order of sets of objects differs between processes and trials.
-        if not all(item is None or type(item) in _ATOMS for item in value):
-            self._unreadable(f"a set of objects ({value!r:.60})")
-        self._write("set", sorted(repr(item) for item in value))
-        self._visit_attributes_of_collection(value)
-
-    def _visit_attributes_of_collection(self, value: Any) -> None:
+    def _visit_collection(self, value: Any) -> None:
+        items: Iterable[Any] = value
+        if isinstance(value, dict | types.MappingProxyType):
+            items = [part for pair in value.items() for part in pair]
+            items += [getattr(value, "default_factory", None)]
+        elif isinstance(value, set | frozenset):
+            # The order of sets of objects differs between processes and trials.
+            if not all(item is None or type(item) in _ATOMS for item in value):
+                self._unreadable(f"a set of objects ({value!r:.60})")
+            items = sorted(value, key=repr)
+        self._write("collection", self._kind(type(value)), [self._token(item) for item in items])
         # A library's collections hold only bookkeeping there.
         if is_own(module_of(type(value))):
             self._visit_attributes(value)
@@ -200,12 +181,6 @@ class Fingerprint:
 
     def _visit_enum(self, member: enum.Enum) -> None:
         self._write("enum", self._kind(type(member)), member.name)
-
-    def _visit_module(self, module: types.ModuleType) -> None:
-        self._write("module", module.__name__)
-        if not is_listed(module.__name__):
-            # Its attributes are read by names that nobody knows.
-            self._impure(f"the module {module.__name__!r}, which an object holds")
 
     def _visit_builtin(self, value: Any) -> None:
         owner = getattr(value, "__self__", None)
@@ -222,7 +197,7 @@ class Fingerprint:
         """Returns the representation of an object's class: a library's name, else its content."""
         if is_own(module_of(kind)):
             return self._token(kind)
-        if not is_plain(kind):
+        if library_of(kind) not in PLAIN_CLASSES:
             self._impure(f"the class {kind.__module__}.{kind.__qualname__}")
         return kind.__module__, kind.__qualname__
 
@@ -260,18 +235,14 @@ class Fingerprint:
         # The class of a method, for `super()`, is read with its objects.
         held += [_content_of(cell) for name, cell in cells if name != "__class__"]
         held += function.__dict__.values()
-        outside = values.get("__builtins__", {})
-        outside = vars(outside) if isinstance(outside, types.ModuleType) else outside
-        held += [values.get(name, outside.get(name)) for name in sorted(reads.globals)]
+        names = sorted(reads.globals)
+        held += [values.get(name, vars(builtins).get(name)) for name in names]
         self._write(self._token(code), sorted(function.__dict__), len(held))
         self._note(reads)
         self._visit_held(held, reads.attributes, set())
         if function.__name__ not in _BEFORE_TRAINING:
             for name in sorted(_BACK_DOORS.intersection(reads.attributes)):
                 self._impure(f"the attribute {name!r}")
-        for name in reads.globals:
-            if name.startswith("."):
-                self._impure(f"an import of {name[1:]!r}")
 
     def _visit_held(self, held: Iterable[Any], attributes: frozenset[str], seen: set[int]) -> None:
         """Reads what a function names: of a module, what it may read there."""
@@ -293,7 +264,7 @@ class Fingerprint:
                 names = sorted({*attributes, "__getattr__"}.intersection(vars(module)))
                 self._write(names)
                 self._visit_held([vars(module)[name] for name in names], attributes, seen)
-            elif not is_looked_into(module.__name__):
+            elif module.__name__.partition(".")[0] not in LOOKED_INTO:
                 self._impure(f"the module {module.__name__!r}")
             else:
                 found = [getattr(module, name, None) for name in sorted(attributes)]
@@ -307,14 +278,12 @@ class Fingerprint:
 
 
 _VISITORS: tuple[tuple[Any, Callable[[Fingerprint, Any], None]], ...] = (
-    (dict | types.MappingProxyType, Fingerprint._visit_mapping),
-    (list | tuple | deque, Fingerprint._visit_sequence),
-    (set | frozenset, Fingerprint._visit_set),
+    (dict | types.MappingProxyType | list | tuple | deque, Fingerprint._visit_collection),
+    (set | frozenset, Fingerprint._visit_collection),
     (types.FunctionType, Fingerprint._visit_function),
     (types.CodeType, Fingerprint._visit_code),
     (type, Fingerprint._visit_type),
     (enum.Enum, Fingerprint._visit_enum),
-    (types.ModuleType, Fingerprint._visit_module),
     (np.ndarray | np.generic, Fingerprint._visit_array),
     (types.BuiltinFunctionType | np.ufunc | type(np.mean), Fingerprint._visit_builtin),
 )

@@ -172,6 +172,8 @@ class Structure(Fingerprint):
             return False
         if name in keras_parts.BOOKKEEPING_OF_MODELS:
             return issubclass(kind, self._keras.Model)
+        if isinstance(item, types.ModuleType):
+            return library_of(kind) == "keras"
         # Methods that Keras wraps for each object.
         wrapped = name in ("build", "quantize") and isinstance(item, types.FunctionType)
         return wrapped or name in keras_parts.BOOKKEEPING or name.startswith("_self_")
