@@ -98,7 +98,7 @@ class ChosenPrograms:
         chosen = self._choose()
         if before is None:
             check_traced_alike(traced, chosen.structure)
-        for other in self.present:
+        for other in () if chosen.structure.reason else self.present:
             if other.structure.is_like(chosen.structure):
                 # The same program, which is not taken back and lent again.
                 chosen = other

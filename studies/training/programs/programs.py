@@ -24,7 +24,6 @@ class Programs:
         self._kept = kept
         self._programs: OrderedDict[tuple[tuple[str, Signature], int], Program] = OrderedDict()
         self._refused: OrderedDict[object, str] = OrderedDict()
-        self._own: object = None
         self._made = 0
 
     def __len__(self) -> int:
@@ -55,10 +54,6 @@ class Programs:
             if place[0] == key and program.serves(structure):
                 self._programs.move_to_end(place)
                 return program
-        for place in [place for place in self._programs if place[0] == self._own]:
-            # No other trial can use the program of a unique structure.
-            del self._programs[place]
-        self._own = key if structure.reason else None
         while len(self._programs) >= self._kept:
             self._programs.popitem(last=False)
         try:
@@ -67,7 +62,9 @@ class Programs:
             self.refuse(key, str(error))
             raise
         self._made += 1
-        self._programs[key, self._made] = program
+        # No other trial can use the program of a unique structure.
+        if not structure.reason:
+            self._programs[key, self._made] = program
         return program
 
     def refuse(self, key: object, reason: str) -> None:

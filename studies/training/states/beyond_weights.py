@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from studies.training.process.determinism import seed_generator_states
-from studies.training.structures.fingerprints import library_of
+from studies.training.structures.code_reading import library_of
 from studies.training.structures.structure import Structure
 from studies.training.variables import saved_variables
 

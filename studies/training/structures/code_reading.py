@@ -1,105 +1,153 @@
-"""What compiled Python code reads besides its arguments: globals, attributes, imports."""
+"""What a user's own code reads besides its arguments, and names of libraries that read nothing."""
 
 from __future__ import annotations
 
 import dis
 import functools
-import importlib.util
+import sys
 import types
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-# Built-in functions by which code may reach any name, or what is outside the process.
-_BY_ANY_NAME = frozenset({"getattr", "vars", "dir", "hasattr", "attrgetter"})
-_OUTSIDE = {
-    "globals": "looks up globals by name",
-    "eval": "evaluates text",
-    "exec": "runs text",
-    "__import__": "imports by name",
-    "open": "reads files",
-}
-# Attributes of the standard library's modules that do the same.
-_OUTSIDE_OF = {
-    ("os", "environ"): "reads the environment",
-    ("os", "getenv"): "reads the environment",
-    ("sys", "modules"): "looks up modules by name",
-    ("importlib", "import_module"): "imports by name",
-}
+import numpy as np
 
+from studies.user_code.causes import is_users
 
-@dataclass(frozen=True)
-class Reads:
-    """What code reads, with inner functions.
-
-    Attributes:
-        globals: Names of globals and built-in functions.
-        attributes: Names of attributes that it reads, and of what it imports from modules.
-        imports: Imports that it makes when it runs: number of dots, module, names.
+# Libraries whose objects show their state in attributes.
+_FOLLOWED = ("keras", "tensorflow")
+# Modules whose classes and functions read nothing but their arguments. What TensorFlow's do shows
+# in the graph, which is checked for state.
+_PURE = frozenset(
     """
+    keras.src.activations keras.src.backend keras.src.constraints keras.src.dtype_policies
+    keras.src.initializers keras.src.layers keras.src.legacy.backend keras.src.losses
+    keras.src.metrics keras.src.models keras.src.ops keras.src.optimizers keras.src.quantizers
+    keras.src.random keras.src.regularizers keras.src.tree keras.src.utils.numerical_utils
+    array_ops array_ops_stack check_ops clip_ops cond control_flow_assert control_flow_case
+    control_flow_ops control_flow_switch_case ctc_ops custom_gradient embedding_ops functional_ops
+    gen_array_ops gen_bitwise_ops gen_image_ops gen_linalg_ops gen_math_ops gen_nn_ops
+    gen_spectral_ops gen_string_ops gradients_impl image_ops_impl linalg linalg_ops logging_ops
+    map_fn math_ops nn_impl nn_ops parallel_for ragged random_ops script_ops signal sort_ops
+    sparse_ops special_math_ops stateless_random_ops string_ops tensor_array_ops while_loop
+    tensorflow.python.eager.backprop tensorflow.python.framework.constant_op
+    tensorflow.python.framework.dtypes tensorflow.python.framework.sparse_tensor
+    tensorflow.python.framework.tensor tensorflow.python.framework.tensor_conversion
+    tensorflow.python.framework.tensor_shape tensorflow.python.framework.tensor_util
+    tensorflow.python.util.nest
+    _functools _operator enum functools.partial itertools math numpy.fft numpy.linalg
+    tensorflow.python.framework.ops.control_dependencies
+    tensorflow.python.framework.ops.name_scope_v2
+    """.split()
+)
+_PURE_OF = {
+    "builtins": """
+        abs all any bool bytes callable complex dict divmod enumerate filter float format frozenset
+        hash int isinstance issubclass iter len list map max min object pow property range repr
+        reversed round set slice sorted staticmethod str sum super tuple type zip
+    """,
+    "numpy": """
+        all allclose any arange argmax argmin argsort array array_equal asarray astype average
+        broadcast_to clip concatenate copy cumprod cumsum diag diff dot dtype einsum expand_dims
+        eye full full_like interp isclose linspace logspace matmul max mean median min ndarray ndim
+        nonzero ones ones_like outer percentile prod quantile ravel repeat reshape round
+        searchsorted shape size sort split squeeze stack std sum take tensordot tile trace
+        transpose tril triu unique var where zeros zeros_like
+    """,
+}
+LOOKED_INTO = (*_FOLLOWED, "numpy", "functools", "itertools", "math", "operator")
+"""Libraries some of whose names are pure."""
+PLAIN_CLASSES = (*_FOLLOWED, "builtins", "abc", "collections", "enum", "numbers", "typing", "numpy")
+"""Libraries whose objects, or those of own classes that inherit from theirs, hide no state."""
+_LIBRARIES = frozenset({*sys.stdlib_module_names, *LOOKED_INTO} - {"__main__"})
 
-    globals: tuple[str, ...]
-    attributes: tuple[str, ...]
-    imports: tuple[tuple[int, str, tuple[str, ...]], ...]
 
-    @property
-    def by_any_name(self) -> bool:
-        """Whether it may read attributes by computed names."""
-        if not _BY_ANY_NAME.isdisjoint(self.globals):
-            return True
-        return not {"__dict__", "attrgetter"}.isdisjoint(self.attributes)
+class Reads(NamedTuple):
+    """What code reads, with inner functions: names of globals, and of attributes."""
 
-    def unknown(self, values: Mapping[str, Any]) -> str:
-        """Returns why its reads can't be known, or empty; `values` are globals by name."""
-        for name in self.globals:
-            if name in _OUTSIDE and name not in values:
-                return f"code that {_OUTSIDE[name]}"
-        imported = {name for _, name, _ in self.imports}
-        modules = {
-            value.__name__
-            for value in map(values.get, self.globals)
-            if isinstance(value, types.ModuleType)
-        }
-        for (module, attribute), what in _OUTSIDE_OF.items():
-            if attribute in self.attributes and module in modules | imported:
-                return f"code that {what}"
-            # from os import environ
-            value = values.get(attribute) if attribute in self.globals else None
-            if value is not None and getattr(value, "__module__", "") in ("os", "importlib"):
-                return f"code that {what}"
-        return ""
-
-    def modules(self, package: str | None) -> Iterator[str]:
-        """Yields the modules that it may import, and the names that it imports from them."""
-        for level, name, parts in self.imports:
-            try:
-                module = importlib.util.resolve_name("." * level + name, package)
-            except ImportError:
-                module = name
-            yield from (module, *(f"{module}.{part}" for part in parts))
+    globals: frozenset[str] = frozenset()
+    attributes: frozenset[str] = frozenset()
 
 
 @functools.lru_cache(maxsize=10_000)
 def reads_of(code: types.CodeType) -> Reads:
     """Returns what code reads."""
-    names: dict[str, None] = {}
-    imports: dict[tuple[int, str, tuple[str, ...]], None] = {}
-    attributes: dict[str, None] = {}
-    before: list[Any] = [None, None]
+    names, attributes = set[str](), set[str]()
     for instruction in dis.get_instructions(code):
-        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-            names[instruction.argval] = None
+        if "GLOBAL" in instruction.opname or instruction.opname == "LOAD_NAME":
+            names.add(instruction.argval)
         elif instruction.opname == "IMPORT_NAME":
-            level, parts = before
-            imports[level or 0, instruction.argval, tuple(parts or ())] = None
-            attributes.update(dict.fromkeys(instruction.argval.split(".")))
+            names.add("__import__")
         elif instruction.argval in code.co_names:
-            attributes[instruction.argval] = None
-        before = [before[1], instruction.argval]
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            inner = reads_of(constant)
-            names.update(dict.fromkeys(inner.globals))
-            attributes.update(dict.fromkeys(inner.attributes))
-            imports.update(dict.fromkeys(inner.imports))
-    return Reads(tuple(names), tuple(attributes), tuple(imports))
+            attributes.add(instruction.argval)
+    inner = [reads_of(each) for each in code.co_consts if isinstance(each, types.CodeType)]
+    return Reads(
+        frozenset(names).union(*(each.globals for each in inner)),
+        frozenset(attributes).union(*(each.attributes for each in inner)),
+    )
+
+
+def module_of(thing: Any) -> str:
+    """Returns the name of the module that a class or a function is from."""
+    name = getattr(thing, "__module__", None)
+    return name if isinstance(name, str) else ""
+
+
+def library_of(thing: Any) -> str:
+    """Returns the top name of the module that a class or a function is from."""
+    return module_of(thing).partition(".")[0]
+
+
+def is_own(module: str) -> bool:
+    """Returns whether a module, by its name, is the user's own."""
+    if module.partition(".")[0] in _LIBRARIES:
+        return False
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return module == "__main__" or file is None or is_users(file)
+
+
+def origin_of(thing: Any) -> str:
+    """Returns the name of the module whose code a class or a function is.
+
+    Decorators give their functions the names of what they decorate.
+    """
+    if isinstance(thing, types.FunctionType):
+        return str(thing.__globals__.get("__name__", ""))
+    return module_of(thing)
+
+
+def is_wrapper(thing: Any) -> bool:
+    """Returns whether a function was made of others, by Python's decorators or by Keras's."""
+    if not isinstance(thing, types.FunctionType):
+        return False
+    found: Any = sys.modules.get(module_of(thing))
+    for name in thing.__qualname__.split("."):
+        found = getattr(found, name, None)
+    made = found is not thing or is_own(module_of(thing))
+    return made and origin_of(thing).partition(".")[0] in _LIBRARIES
+
+
+def is_followed(thing: Any) -> bool:
+    """Returns whether a class or a function shows its state in attributes, for all we know."""
+    return library_of(thing) in _FOLLOWED or is_own(module_of(thing))
+
+
+def is_of_keras(kind: type) -> bool:
+    """Returns whether objects of a class are Keras's or TensorFlow's, perhaps of an own kind."""
+    return any(library_of(base) in _FOLLOWED for base in kind.__mro__)
+
+
+def is_pure(thing: Any) -> bool:
+    """Returns whether a library's class or function reads nothing but its arguments."""
+    if isinstance(thing, type) and issubclass(thing, np.generic | BaseException):
+        return True
+    module, name = module_of(thing), thing.__qualname__
+    # Of Keras, they look up the user's own objects by name.
+    looks_up = name in ("get", "deserialize")
+    return name in _PURE_OF.get(module, "").split() or (
+        _is_listed(f"{module}.{name}") and not looks_up
+    )
+
+
+@functools.lru_cache(maxsize=10_000)
+def _is_listed(name: str) -> bool:
+    parts = name.removeprefix("tensorflow.python.ops.").split(".")
+    return any(".".join(parts[: i + 1]) in _PURE for i in range(len(parts)))

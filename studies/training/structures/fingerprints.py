@@ -1,17 +1,18 @@
-"""A digest of Python objects and everything reachable from them, with code.
+"""A digest of Python objects and everything reachable from them, with the user's own code.
 
-Two objects with the same digest behave alike. Classes and functions of libraries count by name. For
-others, everything that their behaviour may depend on is read: code, constants, closures, and the
-globals that they name. If something can't be read reliably, the digest is unique.
+Two objects with the same digest behave alike. Classes and functions of libraries count by name, and
+are never read. Of the user's own, everything that their behaviour may depend on is read: code,
+constants, closures, and the globals that they name. If they name anything else than constants,
+objects that can be read, and what is pure (`code_reading`), the digest is unique.
 """
 
 from __future__ import annotations
 
+import builtins
 import enum
 import functools
 import hashlib
 import itertools
-import pathlib
 import re
 import sys
 import types
@@ -21,13 +22,31 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from studies.training.structures.code_reading import Reads, reads_of
+from studies.training.structures.code_reading import (
+    LOOKED_INTO,
+    PLAIN_CLASSES,
+    Reads,
+    is_followed,
+    is_of_keras,
+    is_own,
+    is_pure,
+    is_wrapper,
+    library_of,
+    module_of,
+    origin_of,
+    reads_of,
+)
 
-_MOST_OBJECTS = 200_000
-# Libraries whose code is the same in all trials, and whose objects show their state in attributes.
-_LIBRARIES = frozenset({"keras", "tensorflow", "numpy", "keras_tuner", "optuna", "ml_dtypes"})
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by Python code.
 _ATOMS = (bool, int, float, complex, str, bytes)
+# Methods of Keras's classes that have run before a model is traced: they count for nothing.
+_BEFORE_TRAINING = ("__init__", "build", "get_config", "from_config")
+# Attributes by which code reaches what it does not name.
+_BACK_DOORS = frozenset(
+    {*_BEFORE_TRAINING, "__dict__", "__globals__", "__builtins__", "__subclasses__"}
+)
+_ABOUT_CLASSES = ("_abc_impl", "__annotate_func__", "__dataclass_params__")
+_SLOTS = types.MemberDescriptorType | types.GetSetDescriptorType
 # Numbers for unreadable objects.
 _own = itertools.count()
 
@@ -42,10 +61,10 @@ _PARTS: tuple[tuple[Any, Callable[[Any], Iterable[object]]], ...] = (
     (functools.partial, lambda partial: (partial.func, partial.args, partial.keywords)),
     (property, lambda property: (property.fget, property.fset, property.fdel)),
     (staticmethod | classmethod, lambda wrapper: (wrapper.__func__,)),
-    (types.ModuleType, lambda module: (module.__name__,)),
-    (enum.Enum, lambda member: (type(member), member.name)),
-    # Not its attributes: it stores requested names there.
-    (pathlib.PurePath, lambda path: (type(path), str(path))),
+    (
+        types.MethodDescriptorType | types.WrapperDescriptorType,
+        lambda method: (method.__objclass__, method.__name__),
+    ),
     (re.Pattern, lambda pattern: (pattern.pattern, pattern.flags)),
     (np.dtype | range | slice | type(_Named.field), lambda thing: (repr(thing),)),
 )
@@ -71,32 +90,29 @@ class Fingerprint:
         self._alive: list[Any] = []
         for root in roots:
             self._write(self._token(root))
-        while self._queue or self._put_off():
+        while self._queue:
             self._visit(self._queue.popleft())
-            if len(self._places) > _MOST_OBJECTS:
-                self._unreadable("too much can be reached")
-                break
+        self._conclude()
         self.digest = self._digest.hexdigest()
         self.key = self.digest if not self.reason else f"own {next(_own)}"
         self._places, self._alive = {}, []
 
-    def _put_off(self) -> bool:
-        """Queues objects that depend on everything read so far; returns whether there are any."""
-        return False
+    def _conclude(self) -> None:
+        """Ends the reading."""
 
-    def _note(self, name: str, reads: Reads) -> None:
-        """Takes the reads of a function that is not of a library."""
-
-    def _goes_by_name(self, thing: Any) -> bool:
-        """Returns whether a class or a function is identified by its name."""
-        return _is_of_library(thing)
+    def _note(self, reads: Reads) -> None:
+        """Takes the reads of a function of the user's."""
 
     def _write(self, *parts: object) -> None:
         self._digest.update(repr(parts).encode())
 
-    def _unreadable(self, why: str) -> str:
+    def _unreadable(self, why: str) -> None:
         self.reason = self.reason or why
-        return "unreadable"
+
+    def _impure(self, name: str) -> None:
+        """Notes that own code may read something that is no part of the digest."""
+        self.of_libraries = False
+        self._unreadable(f"code that uses {name}")
 
     def _token(self, value: Any) -> object:
         """Returns a simple value itself, and for others a place in the queue."""
@@ -127,16 +143,13 @@ class Fingerprint:
     def _visit_object(self, value: Any) -> None:
         """Writes an object that has attributes."""
         kind = type(value)
-        for atom in _ATOMS[1:]:
-            if isinstance(value, atom):
-                # Of a subclass.
-                self._write(atom.__name__, atom.__repr__(value))
-        slots = any("__slots__" in vars(base) for base in kind.__mro__)
+        shown = hasattr(value, "__dict__") or any("__slots__" in vars(b) for b in kind.__mro__)
         # Objects written in C may hold more than their attributes.
-        written_in_c = [base for base in kind.__mro__[:-1] if not base.__flags__ & _HEAP_TYPE]
-        if (slots or hasattr(value, "__dict__")) and all(base in _ATOMS for base in written_in_c):
+        in_python = all(base.__flags__ & _HEAP_TYPE for base in kind.__mro__[:-1])
+        if shown and in_python and (is_followed(kind) or is_of_keras(kind)):
             self._visit_attributes(value)
         else:
+            self._write("object", kind.__module__, kind.__qualname__)
             self._unreadable(f"an object of the class {kind.__module__}.{kind.__qualname__}")
 
     def _visit_attributes(self, value: Any) -> None:
@@ -144,26 +157,19 @@ class Fingerprint:
         for name, item in attributes_of(value):
             self._write(name, self._token(item))
 
-    def _visit_mapping(self, value: Any) -> None:
-        self._write("dict", self._kind(type(value)), len(value))
-        for name, item in value.items():
-            self._write(self._token(name), self._token(item))
-        self._visit_attributes_of_collection(value)
-
-    def _visit_sequence(self, value: Any) -> None:
-        self._write("list", self._kind(type(value)), [self._token(item) for item in value])
-        self._visit_attributes_of_collection(value)
-
-    def _visit_set(self, value: Any) -> None:
-        # The order of sets of objects differs between processes and trials.
-        if not all(item is None or type(item) in _ATOMS for item in value):
-            self._unreadable(f"a set of objects ({value!r:.60})")
-        self._write("set", sorted(repr(item) for item in value))
-        self._visit_attributes_of_collection(value)
-
-    def _visit_attributes_of_collection(self, value: Any) -> None:
+    def _visit_collection(self, value: Any) -> None:
+        items: Iterable[Any] = value
+        if isinstance(value, dict | types.MappingProxyType):
+            items = [part for pair in value.items() for part in pair]
+            items += [getattr(value, "default_factory", None)]
+        elif isinstance(value, set | frozenset):
+            # The order of sets of objects differs between processes and trials.
+            if not all(item is None or type(item) in _ATOMS for item in value):
+                self._unreadable(f"a set of objects ({value!r:.60})")
+            items = sorted(value, key=repr)
+        self._write("collection", self._kind(type(value)), [self._token(item) for item in items])
         # A library's collections hold only bookkeeping there.
-        if library_of(type(value)) not in {*_LIBRARIES, "builtins", "collections"}:
+        if is_own(module_of(type(value))):
             self._visit_attributes(value)
 
     def _visit_array(self, value: Any) -> None:
@@ -173,69 +179,96 @@ class Fingerprint:
         self._write("array", array.dtype.str, array.shape)
         self._digest.update(np.ascontiguousarray(array).tobytes())
 
+    def _visit_enum(self, member: enum.Enum) -> None:
+        self._write("enum", self._kind(type(member)), member.name)
+
     def _visit_builtin(self, value: Any) -> None:
         owner = getattr(value, "__self__", None)
-        if owner is not None and not isinstance(owner, types.ModuleType | type):
+        name = getattr(value, "__qualname__", value.__name__)
+        self._write("builtin", module_of(value), name)
+        if isinstance(value, np.ufunc) and getattr(np, value.__name__, None) is value:
+            return
+        if owner is not None and not isinstance(owner, types.ModuleType):
             self._write("method of", self._token(owner))
-        self._write("builtin", getattr(value, "__qualname__", value.__name__))
+        elif not is_pure(value):
+            self._impure(f"{module_of(value)}.{name}")
 
     def _kind(self, kind: type) -> object:
-        """Returns the representation of a class: a library's name, else its content."""
-        name = (kind.__module__, kind.__qualname__)
-        return name if self._goes_by_name(kind) else self._token(kind)
+        """Returns the representation of an object's class: a library's name, else its content."""
+        if is_own(module_of(kind)):
+            return self._token(kind)
+        if library_of(kind) not in PLAIN_CLASSES:
+            self._impure(f"the class {kind.__module__}.{kind.__qualname__}")
+        return kind.__module__, kind.__qualname__
+
+    def _is_of_library(self, thing: Any) -> bool:
+        """Writes a class or a function; returns whether its name says all that there is to read."""
+        name = f"{module_of(thing)}.{thing.__qualname__}"
+        self._write(type(thing).__name__, name)
+        if is_own(origin_of(thing)):
+            self.of_libraries = False
+            return False
+        if is_wrapper(thing):
+            return False
+        if not is_pure(thing):
+            self._impure(name)
+        return True
 
     def _visit_type(self, kind: type) -> None:
-        self._write("type", kind.__module__, kind.__qualname__)
-        if self._goes_by_name(kind):
+        if self._is_of_library(kind):
             return
-        self.of_libraries = False
-        self._write(*(self._token(base) for base in kind.__mro__[1:]))
+        self._write(*(self._kind(base) for base in kind.__mro__[1:]))
+        unread = {*_ABOUT_CLASSES, *(_BEFORE_TRAINING if is_of_keras(kind) else ())}
         for name, item in vars(kind).items():
-            if name in ("__dict__", "__weakref__", "__doc__", "__abstractmethods__", "_abc_impl"):
-                continue
-            if isinstance(item, types.MemberDescriptorType | types.GetSetDescriptorType):
-                continue
-            self._write(name, self._token(item))
+            # Without slots, and what Python notes of a class, such as its fields.
+            noted = name.startswith("__") and isinstance(item, dict | tuple)
+            if not (noted or name in unread or isinstance(item, _SLOTS)):
+                self._write(name, self._token(item))
 
     def _visit_function(self, function: types.FunctionType) -> None:
-        self._write("function", function.__module__, function.__qualname__)
-        if self._goes_by_name(function):
+        if self._is_of_library(function):
             return
-        self.of_libraries &= _is_library(function.__module__ or "")
-        parts = (function.__defaults__, function.__kwdefaults__, function.__closure__)
-        self._write(self._token(function.__code__), *(self._token(part) for part in parts))
-        # Attributes of the function itself.
-        self._write(sorted(function.__dict__), [self._token(v) for v in function.__dict__.values()])
-        reads, values = reads_of(function.__code__), function.__globals__
-        self._note(function.__name__, reads)
-        seen: set[str] = set()
-        for name in reads.globals:
-            if name in values:
-                self._write(name)
-                self._visit_global(values[name], reads, seen)
-        for name in reads.modules(values.get("__package__")):
-            module = sys.modules.get(name)
-            # A module that is not loaded yet makes the key unique; the next trial finds it loaded.
-            self._write("import", name, module is not None)
-            if module is not None:
-                self._visit_global(module, reads, seen)
-        why = reads.unknown(values)
-        if why:
-            self._unreadable(why)
+        values, code = function.__globals__, function.__code__
+        reads = reads_of(code) if is_own(origin_of(function)) else Reads()
+        held = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+        cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
+        # The class of a method, for `super()`, is read with its objects.
+        held += [_content_of(cell) for name, cell in cells if name != "__class__"]
+        held += function.__dict__.values()
+        names = sorted(reads.globals)
+        held += [values.get(name, vars(builtins).get(name)) for name in names]
+        self._write(self._token(code), sorted(function.__dict__), len(held))
+        self._note(reads)
+        self._visit_held(held, reads.attributes, set())
+        if function.__name__ not in _BEFORE_TRAINING:
+            for name in sorted(_BACK_DOORS.intersection(reads.attributes)):
+                self._impure(f"the attribute {name!r}")
 
-    def _visit_global(self, value: Any, reads: Reads, seen: set[str]) -> None:
-        self._write(self._token(value))
-        if not isinstance(value, types.ModuleType) or _is_library(value.__name__):
-            return
-        if value.__name__ in seen:
-            return
-        seen.add(value.__name__)
-        # A user's own module: the names that the function may read.
-        names = sorted(vars(value)) if reads.by_any_name else reads.attributes
-        for name in names:
-            if name in vars(value) and not (reads.by_any_name and name.startswith("__")):
-                self._write(name)
-                self._visit_global(vars(value)[name], reads, seen)
+    def _visit_held(self, held: Iterable[Any], attributes: frozenset[str], seen: set[int]) -> None:
+        """Reads what a function names: of a module, what it may read there."""
+        for value in held:
+            if not isinstance(value, types.ModuleType):
+                self._write(self._token(value))
+                own = isinstance(value, type) and is_own(module_of(value))
+                if own and is_of_keras(value):
+                    # The function may make an object.
+                    self._impure(f"the class {value.__qualname__}")
+                continue
+            # TensorFlow loads some late, and puts others in their place.
+            module = sys.modules.get(value.__name__, value)
+            self._write("module", module.__name__)
+            if id(module) in seen:
+                continue
+            seen.add(id(module))
+            if is_own(module.__name__):
+                names = sorted({*attributes, "__getattr__"}.intersection(vars(module)))
+                self._write(names)
+                self._visit_held([vars(module)[name] for name in names], attributes, seen)
+            elif module.__name__.partition(".")[0] not in LOOKED_INTO:
+                self._impure(f"the module {module.__name__!r}")
+            else:
+                found = [getattr(module, name, None) for name in sorted(attributes)]
+                self._visit_held(found, attributes, seen)
 
     def _visit_code(self, code: types.CodeType) -> None:
         names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
@@ -243,23 +276,16 @@ class Fingerprint:
         self._write("code", code.co_code, code.co_exceptiontable, names, counts)
         self._write([self._token(constant) for constant in code.co_consts])
 
-    def _visit_cell(self, cell: types.CellType) -> None:
-        try:
-            self._write("cell", self._token(cell.cell_contents))
-        except ValueError:
-            self._write("empty cell")
-
 
 _VISITORS: tuple[tuple[Any, Callable[[Fingerprint, Any], None]], ...] = (
-    (dict | types.MappingProxyType, Fingerprint._visit_mapping),
-    (list | tuple | deque, Fingerprint._visit_sequence),
-    (set | frozenset, Fingerprint._visit_set),
+    (dict | types.MappingProxyType | list | tuple | deque, Fingerprint._visit_collection),
+    (set | frozenset, Fingerprint._visit_collection),
     (types.FunctionType, Fingerprint._visit_function),
     (types.CodeType, Fingerprint._visit_code),
     (type, Fingerprint._visit_type),
-    (types.CellType, Fingerprint._visit_cell),
+    (enum.Enum, Fingerprint._visit_enum),
     (np.ndarray | np.generic, Fingerprint._visit_array),
-    (types.BuiltinFunctionType | types.MethodDescriptorType | np.ufunc, Fingerprint._visit_builtin),
+    (types.BuiltinFunctionType | np.ufunc | type(np.mean), Fingerprint._visit_builtin),
 )
 
 
@@ -274,22 +300,8 @@ def attributes_of(value: Any) -> list[tuple[str, Any]]:
     return found
 
 
-def library_of(thing: Any) -> str:
-    """Returns the top name of the module that a class or function is from."""
-    return str(getattr(thing, "__module__", "") or "").partition(".")[0]
-
-
-def _is_library(module: str) -> bool:
-    name = module.partition(".")[0]
-    return name in _LIBRARIES or (name in sys.stdlib_module_names and name != "__main__")
-
-
-def _is_of_library(thing: Any) -> bool:
-    """Returns whether a class or a function is a library's under its name."""
-    module = getattr(thing, "__module__", "") or ""
-    if not _is_library(module) and module != "builtins":
-        return False
-    found: Any = sys.modules.get(module)
-    for name in thing.__qualname__.split("."):
-        found = getattr(found, name, None)
-    return found is thing
+def _content_of(cell: types.CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return "empty cell"

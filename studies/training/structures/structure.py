@@ -3,23 +3,24 @@
 It covers everything reachable from the model: attributes of layers, optimizer, losses and metrics,
 the graph that connects them, and the code of classes and functions outside of libraries, with their
 closures and the globals that they name. It omits what a program gets for each trial: the values of
-variables, and lifted numbers. If something can't be read reliably, the structure is unique.
+variables, and lifted numbers. If the code reads anything else, the structure is unique.
 """
 
 from __future__ import annotations
 
+import random
 import types
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from studies.libraries import keras_parts
 from studies.libraries.tensorflow_parts import is_plain_variable
-from studies.training.structures.code_reading import Reads
-from studies.training.structures.fingerprints import Fingerprint, attributes_of, library_of
+from studies.training.structures.code_reading import Reads, library_of
+from studies.training.structures.fingerprints import Fingerprint, attributes_of
 from studies.training.structures.lifting import LiftedNumber
 
-# Methods that have run before a model is traced.
-_BEFORE_TRAINING = frozenset({"__init__", "build", "get_config", "from_config"})
 # Lifted numbers, by class and attribute. tests/studies/test_exactness shows that each is exact.
 _LIFTED: Mapping[str, tuple[str, ...]] = {
     "Dropout": ("rate",),
@@ -47,6 +48,8 @@ _LIFTED: Mapping[str, tuple[str, ...]] = {
     "PolynomialDecay": ("initial_learning_rate", "end_learning_rate"),
 }
 
+_RANDOM = (random.Random, np.random.Generator, np.random.RandomState, np.random.BitGenerator)
+
 
 class Structure(Fingerprint):
     """A model's structure.
@@ -70,9 +73,8 @@ class Structure(Fingerprint):
         self.state = ""
         self._keras = keras
         # Attributes that decide initial values, unless code that runs later reads them.
-        self._initial: list[tuple[str, Any]] = []
+        self._initial: set[str] = set()
         self._read: set[str] = set()
-        self._read_by_any_name = False
         super().__init__(model, *others)
         self.values = tuple(source.value for source in self.numbers)
 
@@ -125,6 +127,9 @@ class Structure(Fingerprint):
             self._write("tensor", value.dtype.name, self._token(value.numpy()))
         elif isinstance(value, tf.DType | tf.TensorShape):
             self._write(type(value).__name__, repr(value))
+        elif hasattr(type(value), "__next__") or isinstance(value, _RANDOM):
+            what = "random numbers" if isinstance(value, _RANDOM) else "an iterator"
+            self.state = f"{what} ({type(value).__module__}.{type(value).__qualname__})"
         else:
             super()._visit_object(value)
 
@@ -148,7 +153,7 @@ class Structure(Fingerprint):
             if self._passes_over(kind, name, item):
                 continue
             if self._is_of_initial_values(value, keras_own, name, item):
-                self._initial.append((name, item))
+                self._initial.add(name.strip("_"))
                 continue
             if name == keras_parts.STRATEGY and item is not None:
                 self._unreadable("a distribution strategy")
@@ -167,6 +172,8 @@ class Structure(Fingerprint):
             return False
         if name in keras_parts.BOOKKEEPING_OF_MODELS:
             return issubclass(kind, self._keras.Model)
+        if isinstance(item, types.ModuleType):
+            return library_of(kind) == "keras"
         # Methods that Keras wraps for each object.
         wrapped = name in ("build", "quantize") and isinstance(item, types.FunctionType)
         return wrapped or name in keras_parts.BOOKKEEPING or name.startswith("_self_")
@@ -186,20 +193,12 @@ class Structure(Fingerprint):
         # Not in an initializer itself: those that are visited make no layer's weights.
         return keras_own and name in keras_parts.SEEDS and not isinstance(holder, initializer)
 
-    def _note(self, name: str, reads: Reads) -> None:
-        if name not in _BEFORE_TRAINING:
-            self._read.update(each.strip("_") for each in reads.attributes)
-            self._read_by_any_name |= reads.by_any_name
+    def _note(self, reads: Reads) -> None:
+        self._read.update(name.strip("_") for name in reads.attributes)
 
-    def _put_off(self) -> bool:
-        """Writes initializers and seeds of layers that more than a `build` reads."""
-        kept, self._initial = self._initial, []
-        for name, item in kept:
-            if self._read_by_any_name or name.strip("_") in self._read:
-                self._write(name, self._token(item))
-            else:
-                self._initial.append((name, item))
-        return bool(self._queue)
+    def _conclude(self) -> None:
+        for name in sorted(self._initial & self._read):
+            self._impure(f"the attribute {name!r}, which decides initial values")
 
 
 def _is_number(item: Any) -> bool:
