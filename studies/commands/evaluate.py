@@ -49,7 +49,8 @@ def evaluate_command(
     honest one, the first time. Each reading is recorded, and you are warned from the second on.
 
     Shows the loss and the metrics that the model was compiled with, next to those on validation
-    data, with 95 % bootstrap intervals: 1,000 resamples of the test samples, percentiles, seed 0.
+    data, with 95 % intervals: exact ones for accuracies (Clopper and Pearson), for all else
+    percentiles of 1,000 bootstrap resamples of the test samples.
 
     Exits with 1 if the study's data has no test part.
 
@@ -102,7 +103,8 @@ def evaluation_text(reading: Reading) -> str:
     ]
     if found.resamples:
         lines += wrapped(
-            f"intervals: {found.resamples:,} bootstrap resamples of the test samples, percentiles",
+            "intervals: exact for accuracies, else percentiles of "
+            f"{found.resamples:,} bootstrap resamples",
             indent=2,
         )
     if found.note:
