@@ -42,8 +42,8 @@ class Corrected:
         trials: How many trials the choice was among.
         samples: Validation samples.
         resamples: Resamples of the bootstrap.
-        groups: Groups of samples that are independent of each other; 0: all samples are.
         note: What the correction leaves out, such as trials without scores; or empty.
+        groups: Groups of samples that are independent of each other; 0: all samples are.
     """
 
     reported: float
@@ -51,8 +51,8 @@ class Corrected:
     trials: int
     samples: int
     resamples: int
-    groups: int = 0
     note: str = ""
+    groups: int = 0
 
     def __repr__(self) -> str:
         """Returns one line: the value and its interval."""
