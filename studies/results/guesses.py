@@ -46,7 +46,7 @@ OF_STUDIES: Final[Mapping[str, str]] = MappingProxyType(
         "plot_parallel_coordinate": ".plot.parallel_coordinates()",
         "plot_param_importances": ".plot.importance()",
         "plot_intermediate_values": ".plot.learning_curves()",
-        **{f"plot_{name}": f".plot.{name}(…)" for name in ("slice", "contour", "timeline")},
+        **{f"plot_{name}": f".plot.{name}(…)" for name in ("slice", "contour")},
         **dict.fromkeys(("importance", "importances"), ".plot.importance()"),
         **{each: f"kerastudy.{each}(name)" for each in ("evaluate", "promote", "confirm")},
         **dict.fromkeys(("export", "script"), "kerastudy.export_script(…)"),

@@ -231,13 +231,13 @@ def test_plots_are_charts_with_their_data(store: Store) -> None:
         plots.contour("rate", "kind"),
     ):
         assert chart.to_dict()["title"]
-    assert len((plots.budget() | plots.importance()).to_dict()["hconcat"]) == 2
+    assert len((plots.history() | plots.importance()).to_dict()["hconcat"]) == 2
     # As a notebook shows them: without a script, so without the network.
-    shown = plots.states()._repr_mimebundle_()
+    shown = plots.history()._repr_mimebundle_()
     assert shown.keys() == {"image/svg+xml", "text/plain"}
     assert "complete" in shown["image/svg+xml"] and "<script" not in shown["image/svg+xml"]
     with alt.renderers.enable("html"):
-        assert "text/html" in plots.states()._repr_mimebundle_()
+        assert "text/html" in plots.history()._repr_mimebundle_()
     with pytest.raises(ks.StudyError, match="no predictions"):
         plots.predictions()
     with pytest.raises(ks.StudyError, match="'momentum'"):

@@ -19,7 +19,6 @@ from tracking.report.charts import (
     looked,
     predictions,
     theme,
-    timeline,
     training,
     trainings,
 )
@@ -61,7 +60,6 @@ def sections(data: StudyData) -> list[Section]:
         Section("How the search went", tuple(_search(data))),
         Section("What the hyperparameters do", tuple(_hyperparameters(data)), _marks(data)),
         Section("How the trials trained", tuple(_training(data))),
-        Section("When they ran, and how they ended", tuple(_running(data))),
     ]
     first = data.predictions
     for place, each in enumerate(() if first is None else (first, *first.others)):
@@ -71,9 +69,9 @@ def sections(data: StudyData) -> list[Section]:
         )
         heading = f"{OF_CHAMPION}: {each.output}" if each.output else OF_CHAMPION
         shown = tuple(_champion(each, place))
-        found.insert(-1, Section(heading, shown, text, worst_examples(each)))
+        found.append(Section(heading, shown, text, worst_examples(each)))
     if data.looked is not None:
-        found.insert(-1, _of_data(data.looked, data.data_command))
+        found.append(_of_data(data.looked, data.data_command))
     return [each for each in found if each.figures or each.findings]
 
 
@@ -204,12 +202,6 @@ def _search(data: StudyData) -> Iterator[Figure]:
         + (" Dashed: the best known result before." if data.history.description.known else ""),
         plotted=True,
     )
-    valued = zip(data.trials["epochs"], data.trials["value"], strict=True)
-    if len({epochs for epochs, value in valued if value is not None}) > 1:
-        yield Figure(
-            history.value_by_budget(data),
-            "What more epochs bought. The dashed line is the median at each number of epochs.",
-        )
 
 
 def _hyperparameters(data: StudyData) -> Iterator[Figure]:
@@ -287,16 +279,6 @@ def _champion(found: ValidationPredictions, place: int) -> Iterator[Figure]:
         )
 
 
-def _running(data: StudyData) -> Iterator[Figure]:
-    if any(lane is not None for lane in data.trials.get("lane", ())):
-        yield Figure(
-            timeline.timeline(data),
-            "A bar for each trial, in as many rows as trials ran at once.",
-        )
-    if data.trials:
-        yield Figure(timeline.states(data))
-
-
 def _training(data: StudyData) -> Iterator[Figure]:
     if not data.curves["trial"]:
         return
@@ -322,11 +304,4 @@ def _training(data: StudyData) -> Iterator[Figure]:
             "underfitting.",
             small=True,
             plotted=True,
-        )
-    if data.ranked and not of_function:
-        yield Figure(
-            training.turning_points(data),
-            "On the dashed line, the last epoch was the best: training longer may help. Below "
-            "it, validation got worse after the best epoch.",
-            small=True,
         )

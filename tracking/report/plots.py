@@ -51,12 +51,6 @@ class StudyPlots:
 
         return self._shown(optimization_history(self._data))
 
-    def budget(self) -> alt.LayerChart:
-        """Returns each trial's value by the epochs that it trained."""
-        from tracking.report.charts.history import value_by_budget
-
-        return self._shown(value_by_budget(self._data))
-
     def learning_curves(self) -> alt.LayerChart:
         """Returns the curves of the best trials, all others behind."""
         from tracking.report.charts.training import learning_curves
@@ -129,18 +123,6 @@ class StudyPlots:
         if found.confusion:
             return self._shown(confusion_matrix(found))
         return self._shown(by_feature(found) if found.feature else truth(found))
-
-    def states(self) -> alt.LayerChart:
-        """Returns how many trials ended in each state."""
-        from tracking.report.charts.timeline import states
-
-        return self._shown(states(self._data))
-
-    def timeline(self) -> alt.LayerChart:
-        """Returns when each trial ran."""
-        from tracking.report.charts.timeline import timeline
-
-        return self._shown(timeline(self._data))
 
     def _axis(self, name: str) -> HyperparameterAxis:
         for axis in self._data.axes:

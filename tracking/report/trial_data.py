@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,7 +30,6 @@ Columns = dict[str, list[Any]]
 
 # Of all curves together: they are more than half of a large page.
 _MOST_POINTS = 24_000
-_UNITS = (("h", 3600), ("min", 60), ("s", 1))
 
 
 @dataclass(frozen=True)
@@ -110,14 +108,12 @@ class StudyData:
     def trials(self) -> Columns:
         """A row for each trial, by number.
 
-        Columns: ``trial``, ``state``, ``value``, ``epoch``, ``epochs``, ``rank`` (from 1),
-        ``best_so_far``, ``training`` and ``gap`` (at the best epoch; a positive gap says that
-        training is better), ``seconds``, ``begin``, ``end`` (in the timeline's unit) and
-        ``lane`` of the timeline, ``reason``, and those of each axis.
+        Columns: ``trial``, ``state``, ``value``, ``epoch``, ``rank`` (from 1), ``best_so_far``,
+        ``training`` and ``gap`` (at the best epoch; a positive gap says that training is better),
+        ``seconds``, ``reason``, and those of each axis.
         """
         objective = self.history.description.objective
         ranks = {trial.number: place for place, trial in enumerate(self.ranked, start=1)}
-        times, (_, size) = self._times, self.time_unit
         rows: list[dict[str, Any]] = []
         best: float | None = None
         for trial in self.history.trials:
@@ -136,15 +132,11 @@ class StudyData:
                     "state": trial.state if trial.holds else "contradicted",
                     "value": significant(value),
                     "epoch": None if value is None else trial.epoch,
-                    "epochs": 0 if result is None else result.epochs,
                     "rank": ranks.get(trial.number),
                     "best_so_far": significant(best),
                     "training": significant(training),
                     "gap": significant(gap, 4),
                     "seconds": significant(0.0 if result is None else result.seconds, 4),
-                    "begin": significant(_over(times[trial.number]["begin"], size), 5),
-                    "end": significant(_over(times[trial.number]["end"], size), 5),
-                    "lane": times[trial.number]["lane"],
                     "reason": "" if result is None else result.reason[:200],
                     **{
                         name: column
@@ -154,16 +146,6 @@ class StudyData:
                 }
             )
         return columns_of(rows)
-
-    @cached_property
-    def _times(self) -> dict[int, dict[str, Any]]:
-        return _times(self.history)
-
-    @property
-    def time_unit(self) -> tuple[str, int]:
-        """The unit of the timeline, and its seconds."""
-        longest = max((each["end"] for each in self._times.values() if each["end"]), default=1.0)
-        return next((unit for unit in _UNITS if longest >= 2 * unit[1]), _UNITS[-1])
 
     @property
     def has_curves(self) -> bool:
@@ -212,38 +194,6 @@ class StudyData:
             "training": [],
             "best": [],
         }
-
-
-def _over(seconds: float | None, size: int) -> float | None:
-    return None if seconds is None else seconds / size
-
-
-def _times(history: StudyHistory) -> dict[int, dict[str, Any]]:
-    """Returns when each trial ran, and in which lane: at once with others, never over one.
-
-    Times count in seconds from the first trial. Those in which no trial ran are left out.
-    """
-    found: dict[int, dict[str, Any]] = {
-        trial.number: {"begin": None, "end": None, "lane": None} for trial in history.trials
-    }
-    ran = sorted((t for t in history.trials if t.started and t.ended), key=lambda t: t.started)
-    free: list[int] = []
-    busy: list[tuple[float, int]] = []
-    idle, until = 0.0, float(ran[0].started) if ran else 0.0
-    first = until
-    for trial in ran:
-        idle += max(0.0, trial.started - until)
-        until = max(until, trial.ended)
-        while busy and busy[0][0] <= trial.started:
-            heapq.heappush(free, heapq.heappop(busy)[1])
-        lane = heapq.heappop(free) if free else len(busy) + 1
-        heapq.heappush(busy, (trial.ended, lane))
-        found[trial.number] = {
-            "begin": round((trial.started - first - idle) / 1000, 3),
-            "end": round((trial.ended - first - idle) / 1000, 3),
-            "lane": lane,
-        }
-    return found
 
 
 def columns_of(rows: list[dict[str, Any]]) -> Columns:

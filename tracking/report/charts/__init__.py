@@ -5,13 +5,12 @@
 | `belief` | how much of the best value to believe |
 | `contour` | the objective over two hyperparameters |
 | `diagnosis` | the pictures of what a diagnosis found |
-| `history` | the objective by trial, and by epochs trained |
+| `history` | the objective by trial |
 | `hyperparameters` | parallel coordinates, importance, slices |
 | `looked` | the values of columns and targets, by part |
 | `predictions` | what the champion predicts of the validation data |
 | `side_by_side` | studies, or engines of one, on shared scales |
 | `theme` | colours, fonts, scales of the objective, linked selections |
-| `timeline` | when trials ran, and how they ended |
 | `training` | learning curves; over- and underfitting |
 | `trainings` | the curves of each `fit` of an objective function |
 """

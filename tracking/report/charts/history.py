@@ -1,4 +1,4 @@
-"""How the objective came about: by trial, by epochs trained."""
+"""How the objective came about, by trial."""
 
 from __future__ import annotations
 
@@ -20,9 +20,23 @@ def optimization_history(data: StudyData) -> alt.LayerChart:
     line = theme.chart().mark_line(
         interpolate="step-after", color=theme.ORANGE, strokeWidth=2, clip=True
     )
+    points = (
+        theme.chart()
+        .transform_filter("isValid(datum.value)")
+        .mark_point(filled=False, cursor="pointer")
+        .encode(
+            x=x,
+            y=y,
+            color=theme.state_color(data),
+            shape=theme.state_shape(data),
+            opacity=theme.faint(),
+            tooltip=theme.tooltips(data),
+        )
+        .add_params(theme.brush("history"))
+    )
     layers = [
         line.encode(x=x, y=alt.Y("best_so_far:Q", title=objective.metric, scale=scale)),
-        _points(data, "history", valued=False).encode(x=x, y=y),
+        points,
         theme.picked_ring(theme.chart()).encode(x=x, y=y),
     ]
     if known is not None:
@@ -73,43 +87,3 @@ def optimization_history(data: StudyData) -> alt.LayerChart:
         f"{objective.metric} of {count(len(data.history.trials), 'trial')} in order, and the best "
         f"so far. {told}",
     )
-
-
-def value_by_budget(data: StudyData) -> alt.LayerChart:
-    """Returns each trial's value by the epochs that it trained, and the median."""
-    objective = data.history.description.objective
-    scale = theme.objective_scale(data.trials["value"], objective)
-    y = alt.Y("value:Q", title=objective.metric, scale=scale)
-    x = theme.whole_numbers("epochs", "epochs trained", data.trials["epochs"], 1)
-    valued = theme.chart().transform_filter("isValid(datum.value)")
-    median = valued.mark_line(color=theme.MUTED, strokeDash=[4, 3], strokeWidth=1.5).encode(
-        x=x, y=alt.Y("median(value):Q", title=objective.metric, scale=scale)
-    )
-    return theme.finished(
-        theme.layers(
-            median,
-            _points(data, "budget").encode(x=x, y=y),
-            theme.picked_ring(theme.chart()).encode(x=x, y=y),
-        ),
-        "budget",
-        f"{objective.metric} by epochs trained",
-        260,
-        f"{objective.metric} of each trial by the number of epochs that it trained, and the "
-        "median at each number.",
-    )
-
-
-def _points(data: StudyData, name: str, *, valued: bool = True) -> alt.Chart:
-    """Returns the trials with a value; ``valued``: others are not in the legend."""
-    shown = theme.chart().transform_filter("isValid(datum.value)")
-    points: alt.Chart = (
-        shown.mark_point(filled=False, cursor="pointer")
-        .encode(
-            color=theme.state_color(data, valued=valued),
-            shape=theme.state_shape(data, valued=valued),
-            opacity=theme.faint(),
-            tooltip=theme.tooltips(data),
-        )
-        .add_params(theme.brush(name))
-    )
-    return points

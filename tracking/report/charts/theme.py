@@ -28,7 +28,7 @@ BLUE, ORANGE, GREEN, PURPLE, GREY, SKY = (
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, "#e69f00", SKY)
 
 # State, colour, shape: in the order of legends.
-STATES = (
+_STATES = (
     ("complete", BLUE, "circle"),
     ("pruned", GREY, "triangle-down"),
     ("infeasible", PURPLE, "cross"),
@@ -89,10 +89,10 @@ def with_table(
     return made
 
 
-def brush(name: str, encodings: Sequence[Any] = ("x", "y")) -> alt.Parameter:
+def brush(name: str) -> alt.Parameter:
     """Returns the selection of an area, by dragging."""
     mark = alt.BrushConfig(fill=BLUE, fillOpacity=0.1, stroke=BLUE, strokeOpacity=0.6)
-    return alt.selection_interval(name=f"brush_{name}", encodings=list(encodings), mark=mark)
+    return alt.selection_interval(name=f"brush_{name}", encodings=["x", "y"], mark=mark)
 
 
 def expression(value: Any) -> str:
@@ -134,7 +134,7 @@ def _states(data: StudyData, *, valued: bool) -> list[tuple[str, str, str]]:
     columns = data.trials
     rows = zip(columns.get("state", ()), columns.get("value", ()), strict=True)
     found = {state for state, value in rows if value is not None or not valued}
-    return [each for each in STATES if each[0] in found]
+    return [each for each in _STATES if each[0] in found]
 
 
 def tooltips(data: StudyData, axes: int = 4) -> list[alt.Tooltip]:

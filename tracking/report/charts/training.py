@@ -150,37 +150,6 @@ def fit_by_trial(data: StudyData) -> alt.LayerChart:
     )
 
 
-def turning_points(data: StudyData) -> alt.LayerChart:
-    """Returns where each trial's validation turned: its best epoch by the epochs trained."""
-    valued = theme.chart().transform_filter("isValid(datum.value)")
-    epochs = [each for each in data.trials["epochs"] if each]
-    scale = alt.Scale(domain=[1, max([2, *epochs])], nice=False, zero=False)
-    whole = theme.whole_axis()
-    x = alt.X("epochs:Q", title="epochs trained", axis=whole, scale=scale)
-    y = alt.Y("epoch:Q", title="best epoch", axis=whole, scale=scale)
-    last = _diagonal([1, max(epochs, default=1)], scale)
-    points = (
-        valued.mark_point(cursor="pointer", filled=False)
-        .encode(
-            x=x,
-            y=y,
-            color=theme.state_color(data, valued=True),
-            shape=theme.state_shape(data, valued=True),
-            opacity=theme.faint(0.6),
-            tooltip=[*theme.tooltips(data, 0), alt.Tooltip("epochs:Q", title="epochs trained")],
-        )
-        .add_params(theme.brush("turning"))
-    )
-    return theme.finished(
-        theme.layers(last, points, theme.picked_ring(valued).encode(x=x, y=y)),
-        "turning",
-        "Best epoch by epochs trained",
-        300,
-        "Each trial's best epoch by the number of epochs that it trained. On the dashed line the "
-        "last epoch was the best; below it, validation got worse after the best epoch.",
-    )
-
-
 def _diagonal(ends: Sequence[float], scale: alt.Scale) -> alt.Chart:
     """Returns the dashed line on which both axes are equal."""
     rows = alt.InlineData(values=[{"end": end} for end in ends])
