@@ -11,7 +11,6 @@
 | `worker` | trials in one worker process, from the driver's side |
 | `worker_process` | the process, and the connection to it |
 | `worker_main` | the same, from the worker's side |
-| `memory` | the memory of a worker, for when it is killed |
 | `pool` | trials in several workers |
 | `local` | a launch's workers on this machine |
 | `ray/` | a launch's workers on a Ray cluster: a room of its own |

@@ -145,16 +145,6 @@ def _memory(groups: Path) -> int:
     return max(0, free)
 
 
-def memory_limit(groups: Path = _CONTROL_GROUPS) -> int:
-    """Returns the memory of this machine, or of its container, in bytes."""
-    limits = [int(psutil.virtual_memory().total)]
-    for file in (groups / "memory.max", groups / "memory" / "memory.limit_in_bytes"):
-        text = _read(file)
-        if text.isdigit():
-            limits.append(int(text))
-    return min(limits)
-
-
 def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="ascii").strip()

@@ -260,7 +260,6 @@ class WorkerExecutor(LoadedByWorkers):
             self._own.cleanup()
 
     def _start_next(self) -> None:
-        self._process.begin_trial()
         self._process.send(self._waiting[0])
         self._running = self._waiting.popleft().spec
         self._trained.add(_kind_of(self._running))

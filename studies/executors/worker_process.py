@@ -21,12 +21,13 @@ from typing import Any, Protocol
 
 from search_spaces.errors import WorkerError
 from studies.executors import worker_main
-from studies.executors.memory import ProcessMemory
 from studies.executors.messages import LoadStudy
 
 _SECONDS_TO_CONNECT = 120.0
 _SECONDS_TO_END = 5.0
 _LINES_KEPT = 20
+# Linux counts in it the processes that it has killed for lack of memory.
+COUNTS = Path("/proc/vmstat")
 # TensorFlow's C++ side prints these before its log level applies.
 _NOISE = re.compile(
     r"[IW]\d{4} \d\d:\d\d:\d\d\.|[IW]0000 \d|WARNING: All log messages before absl"
@@ -53,10 +54,6 @@ class ProcessLike(Protocol):
     @property
     def connected(self) -> bool:
         """Whether it has connected."""
-        ...
-
-    def begin_trial(self) -> None:
-        """Notes that a trial begins."""
         ...
 
     def send(self, message: object) -> None:
@@ -122,7 +119,7 @@ class WorkerProcess:
             words = (text, key.hex(), str(load.threads), folder_of_data, study)
             self._process.stdin.write("\t".join(words) + "\n")
             self._process.stdin.flush()
-        self.memory = ProcessMemory(self._process.pid)
+        self._killed_before = _killed_for_memory()
         self._last_lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._reader = threading.Thread(target=self._read_output, args=(on_output,), daemon=True)
         self._reader.start()
@@ -131,10 +128,6 @@ class WorkerProcess:
         # In a thread: the process works once it is connected, and this one has its own work.
         self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._accepting.start()
-
-    def begin_trial(self) -> None:
-        """Notes that a trial begins."""
-        self.memory.begin_trial()
 
     def send(self, message: object) -> None:
         """Sends a message. Raises WorkerError if the process has ended."""
@@ -165,7 +158,6 @@ class WorkerProcess:
         with self._closing:
             if self._connection is not None:
                 self._connection.close()
-        self.memory.close()
         self._process.terminate()
         try:
             self._process.wait(_SECONDS_TO_END)
@@ -249,14 +241,11 @@ class WorkerProcess:
         killed = code == -signal.SIGKILL
         # C++ aborts when it gets no memory.
         refused = any("std::bad_alloc" in line for line in self._last_lines)
-        if refused or (killed and self.memory.ran_out()):
-            return WorkerError(
-                f"the worker process ran out of memory: {self.memory} and ended {how}",
-                killed=killed,
-                out_of_memory=True,
-            )
-        had = f"; {self.memory}" if killed and self.memory.peak else ""
-        return WorkerError(f"the worker process ended {how}{had}{last}", killed=killed)
+        lacked = refused or (killed and _killed_for_memory() > self._killed_before)
+        why = "; probably out of memory" if lacked else last
+        return WorkerError(
+            f"the worker process ended {how}{why}", killed=killed, out_of_memory=lacked
+        )
 
     def _read_output(self, on_output: OnOutput) -> None:
         assert self._process.stdout is not None
@@ -266,3 +255,11 @@ class WorkerProcess:
                 # Whatever happens: a worker whose pipe is not emptied waits for ever.
                 with contextlib.suppress(Exception):
                     on_output(line.rstrip())
+
+
+def _killed_for_memory() -> int:
+    """Returns how many processes the system has killed for lack of memory; 0 if it counts none."""
+    with contextlib.suppress(OSError):
+        if found := re.search(r"^oom_kill (\d+)$", COUNTS.read_text(), re.MULTILINE):
+            return int(found[1])
+    return 0

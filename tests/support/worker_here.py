@@ -38,9 +38,6 @@ class ThreadInPlaceOfProcess:
         with connection, contextlib.suppress(EOFError, ConnectionError):
             serve(connection, load)
 
-    def begin_trial(self) -> None:
-        """See `ProcessLike`."""
-
     def send(self, message: object) -> None:
         """See `ProcessLike`."""
         try:

@@ -29,7 +29,6 @@ from studies.executors.ray.data import DataThere, LoadData, NodeData
 from studies.executors.ray.parcel import Arrival, get_files
 from studies.executors.worker_process import WorkerProcess
 from studies.user_code.shipping import ShippedStudy
-from tracking.records import TrialTask
 
 _SECONDS_BETWEEN_LOOKS = 0.25
 # As `temporary_folder` names them, so that it removes those of killed launches.
@@ -99,8 +98,6 @@ class Hosting:
         message = sent.message
         if not isinstance(message, str):
             message = self._files.unpacked(sent)
-        if isinstance(message, TrialTask):
-            self._process.begin_trial()
         # If it has ended, receiving reports that.
         with contextlib.suppress(WorkerError):
             self._process.send(message)

@@ -72,9 +72,6 @@ class RemoteProcess:
         """See `ProcessLike`. What it says can be waited for at once."""
         return True
 
-    def begin_trial(self) -> None:
-        """See `ProcessLike`. The node does it when the trial arrives."""
-
     def send(self, message: object) -> None:
         """See `ProcessLike`. Files that the message names go along."""
         if self._closed:
