@@ -212,6 +212,8 @@ def test_the_head_is_gone(folder: Path, expected: Any) -> None:
                 os.kill(each.process.pid, signal.SIGKILL)
         assert running.end() == 2
         assert "does not answer any more" in running.lines[-1], running.lines
-        assert not [line for line in running.lines if "Traceback" in line], running.lines
+        # The study's own trial 6 raises, if the head is there long enough.
+        said = "\n".join(running.lines)
+        assert said.count("Traceback") == said.count("trial 6 raised"), said
     kerastudy(folder, "launch", "study.py", *USUAL)
     check(folder, expected)
