@@ -23,25 +23,23 @@ from tracking.runs.champion_versions import champion_version
 from tracking.store.folder import open_store
 
 
-class Rounded(keras.layers.Layer):
-    """Reads what no structure shows: a setting of a library, which the builder changes."""
-
-    def call(self, inputs: Any) -> Any:
-        return inputs * float(np.get_printoptions()["threshold"])
-
-
 def build(hp: Hyperparameters) -> keras.Model:
-    np.set_printoptions(threshold=int(hp["scale"]))
-    layers = [keras.layers.Flatten(), Rounded(), keras.layers.Dense(2, activation="softmax")]
+    """A model that is another one each time that it is built, if its scale is large."""
+    times = Path(os.environ["TIMES_BUILT"])
+    if hp["scale"] > 100:
+        times.write_text(times.read_text() + "x")
+    drawn = keras.initializers.RandomNormal(seed=len(times.read_text()) if hp["scale"] > 100 else 0)
+    layers = [
+        keras.layers.Flatten(),
+        keras.layers.Dense(2, activation="softmax", kernel_initializer=drawn),
+    ]
     model = keras.Sequential(layers)
     optimizer = keras.optimizers.SGD(hp["learning_rate"])
     model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 
-# The structure's first trials are right: to the layer, their scales are the same. So is what is
-# checked when its program is first used for other values. The last one runs with their scale, which
-# gives a far better value than its own.
+# The last one learns fast, so that it has the best value.
 TRIALS = [
     {"scale": 1.0, "learning_rate": 0.01},
     {"scale": 1.2, "learning_rate": 0.011},
@@ -50,16 +48,11 @@ TRIALS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def printing() -> Any:
-    before = np.get_printoptions()
-    yield
-    np.set_printoptions(**before)
-
-
 def test_the_champion_is_the_trial_that_holds(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "built").write_text("")
+    monkeypatch.setenv("TIMES_BUILT", str(tmp_path / "built"))
     space = ks.SearchSpace(
         ks.Float("learning_rate", 1e-3, 1.0, default=0.01), ks.Float("scale", 1.0, 1e6, default=1.0)
     )

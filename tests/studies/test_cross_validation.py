@@ -295,7 +295,8 @@ def test_groups_of_folds_are_what_a_correction_resamples(tmp_path: Path) -> None
         import keras
 
         model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1, "sigmoid")])
-        model.compile(keras.optimizers.SGD(hp["rate"]), "binary_crossentropy", ["accuracy"])
+        optimizer = keras.optimizers.SGD(hp["rate"])
+        model.compile(optimizer, "binary_crossentropy", metrics=["accuracy"])
         return model
 
     study = ks.Study(
