@@ -276,7 +276,7 @@ def test_the_registered_model_says_how_to_load_it(
     browser: webdriver.Chrome, server: dict[str, Any], history: StudyHistory
 ) -> None:
     page = f"{server['address']}/#/models/{quote(history.description.name)}"
-    see(browser, page, "The best checkpoints of the study", "models:/연구 1@champion")
+    see(browser, page, "Checkpoints of the study", "models:/연구 1@champion")
     best = history.top(1)[0]
     see(browser, f"{page}/versions/1", f"trial {best.number}", "files", "kerastudy reproduce")
     files = browser.find_element(By.LINK_TEXT, "files").get_attribute("href")
