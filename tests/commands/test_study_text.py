@@ -115,10 +115,3 @@ def test_names_and_values_control_no_terminal() -> None:
     text = text_of(history_of(*trials)) + text_of(history_of(*trials), every=True)
     assert "\x1b" not in text and "\u202e" not in text
     assert r"\x1b[31m\nred[/red]\u202e"[:20] in text
-
-
-def test_the_memory_of_a_trial_of_an_earlier_version_is_not_told_as_none() -> None:
-    last = trial(9)
-    assert last.result is not None
-    last = replace(last, result=replace(last.result, peak_memory_bytes=2**30))
-    assert "memory     the most 1.00 GiB (trial 9)\n" in text_of(history_of(trial(0), last))

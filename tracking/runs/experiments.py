@@ -12,7 +12,7 @@ from tracking.runs.deleting import finish_deletion
 from tracking.runs.parents import in_trash
 from tracking.runs.run_contents import local_artifacts
 from tracking.runs.searching import search_runs
-from tracking.runs.study_files import adopt_folder, left_over_folder
+from tracking.runs.study_files import left_over_folder, study_folder
 from tracking.store.atomic import remove_pieces
 from tracking.store.folder import Store
 from tracking.store.orphans import move_to_orphans
@@ -74,7 +74,7 @@ def take_folder(store: Store, experiment_id: str, say: Callable[[str], None]) ->
         if not any(tags.NUMBER in run.data.tags for run in runs):
             to = move_to_orphans(store, left_over)
             say(f"files of a study that was purged from MLflow were moved to {str(to)!r}")
-    adopt_folder(store, experiment_id)
+    study_folder(store, experiment_id).mkdir(parents=True, exist_ok=True)
 
 
 def end_unmarked(store: Store, experiment_id: str) -> None:

@@ -61,13 +61,6 @@ def engine_of(store: Store, parent: Run) -> str:
     return engine
 
 
-def recorded_name(store: Store, experiment: Experiment) -> str:
-    """Returns the name under which a study was last launched, or empty if unknown."""
-    runs = search_runs(store.client, experiment.experiment_id, _IS_STUDY, deleted=True)
-    names = (_defined(store, run, "name") for run in reversed(runs))
-    return next(filter(None, names), "")
-
-
 def renamed_from(store: Store, name: str) -> list[str]:
     """Returns the present names of studies that were launched under a name and renamed since."""
     found = []

@@ -2,21 +2,16 @@
 
 The folder is bound to the id of the study's experiment, since a study can be renamed in MLflow:
 ``checkpoints/NAME@ID/ENGINE/trial-00007.weights.h5``. NAME is the study's name when the folder was
-made. Older versions used the study's name alone. Such a folder is still read, and gets its new name
-when the study is launched.
+made.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces.errors import StudyNameError
-from tracking import tags
-from tracking.runs.parents import recorded_name
 from tracking.runs.searching import search_experiments
 from tracking.store.folder import Store
 from tracking.store.names import check_study_name
@@ -67,32 +62,8 @@ def study_folder(store: Store, experiment_id: str) -> Path:
     own = _own_folder(store, experiment_id)
     if own is not None:
         return own
-    experiment = store.client.get_experiment(experiment_id)
-    former = _former_folder(store, experiment)
-    if former is not None and former.is_dir():
-        return former
-    return store.root / "checkpoints" / f"{_in_a_path(experiment.name)}@{experiment_id}"
-
-
-def adopt_folder(store: Store, experiment_id: str) -> None:
-    """Makes the folder of a study's files, or renames an older one to the name with its id.
-
-    Call it only while this process holds the study. If an older record of another study uses the
-    same folder, the folder is copied. (One study was renamed, and another made.)
-    """
-    folder = study_folder(store, experiment_id)
-    if folder.name.endswith(f"@{experiment_id}"):
-        folder.mkdir(parents=True, exist_ok=True)
-        return
-    own = folder.with_name(f"{folder.name}@{experiment_id}")
-    claims = [each for each in _experiments(store) if _former_folder(store, each) == folder]
-    if len(claims) == 1:
-        os.rename(folder, own)
-        return
-    unfinished = own.with_name(f"unfinished-{own.name}@")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    shutil.copytree(folder, unfinished)
-    os.rename(unfinished, own)
+    name = _in_a_path(store.client.get_experiment(experiment_id).name)
+    return store.root / "checkpoints" / f"{name}@{experiment_id}"
 
 
 def left_over_folder(store: Store, experiment_id: str) -> Path | None:
@@ -120,14 +91,6 @@ def _own_folder(store: Store, experiment_id: str) -> Path | None:
     # No study's name has an '@'.
     found = root.glob(f"*@{int(experiment_id)}") if root.is_dir() else ()
     return next((path for path in sorted(found) if path.is_dir()), None)
-
-
-def _former_folder(store: Store, experiment: Experiment) -> Path | None:
-    """Returns the folder that an older version gave a study; None if there is none."""
-    if tags.NAME in experiment.tags or _own_folder(store, experiment.experiment_id) is not None:
-        return None
-    name = recorded_name(store, experiment)
-    return store.root / "checkpoints" / name if name and name == _in_a_path(name) else None
 
 
 def _in_a_path(name: str) -> str:

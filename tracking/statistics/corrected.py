@@ -66,11 +66,14 @@ def corrected(
     if resamples < 100:
         raise StatisticsError(f"resamples must be at least 100, not {resamples}")
     candidates, left_out = _candidates(scores)
-    groups: np.ndarray | int = len(candidates[0])
-    if candidates[0].groups is not None:
-        groups = candidates[0].places
-    count = groups if isinstance(groups, int) else int(groups.max()) + 1
-    _check_enough(len(candidates[0]), count)
+    groups = candidates[0].places
+    count = int(groups.max()) + 1
+    if count < FEWEST_SAMPLES:
+        which = "" if count == len(groups) else f" in {count} groups"
+        raise StatisticsError(
+            f"{len(groups)} validation samples{which} are too few for a correction, which needs at "
+            f"least {FEWEST_SAMPLES}"
+        )
     values = np.array([candidate.value for candidate in candidates])
     first = int(values.argmax() if direction == "max" else values.argmin())
     best = float(values[first])
@@ -103,7 +106,7 @@ def corrected(
         trials=len(scores) - left_out,
         samples=len(candidates[0]),
         resamples=resamples,
-        groups=0 if isinstance(groups, int) else count,
+        groups=0 if candidates[0].groups is None else count,
         note=_note(left_out),
     )
 
@@ -206,15 +209,6 @@ def _can_be_corrected(scores: SampleScores) -> bool:
 def _note(left_out: int) -> str:
     trials = "1 trial" if left_out == 1 else f"{left_out} trials"
     return f"{trials} without usable scores left out." if left_out else ""
-
-
-def _check_enough(samples: int, groups: int) -> None:
-    if groups < FEWEST_SAMPLES:
-        which = "" if groups == samples else f" in {groups} groups"
-        raise StatisticsError(
-            f"{samples} validation samples{which} are too few for a correction, which needs at "
-            f"least {FEWEST_SAMPLES}"
-        )
 
 
 def _objectives(

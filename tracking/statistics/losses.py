@@ -53,7 +53,7 @@ def loss_interval(
     centred = per_sample - found.mean
     generator = np.random.default_rng([seed, 1])
     deviations = []
-    for counts in resample_counts(found.samples, resamples, seed):
+    for counts in resample_counts(np.arange(found.samples), resamples, seed):
         rows = len(counts)
         shifts = counts @ centred / found.samples
         squares = counts @ centred**2 / found.samples - shifts**2

@@ -58,7 +58,8 @@ def study_text(
     lines += ["", *all_wrapped(_definition(history))]
     if best is None:
         return "\n".join(lines)
-    lines += [*all_wrapped(_made(history, best)), *_checkpoint(history, best), ""]
+    lines += all_wrapped([f"trainer    {_trainers(history)}"])
+    lines += [*_checkpoint(history, best), ""]
     usual = default_store_path().absolute()
     look, report, again = shell_commands(history, best, without=usual)
     lines += [f"look:      {look}", f"report:    {report}", f"reproduce: {again}"]
@@ -152,23 +153,6 @@ def _definition(history: StudyHistory) -> list[str]:
     if description.hardware == ANY_HARDWARE:
         lines.append(f"hardware   {DIFFERENT_HARDWARE}")
     return [*lines, f"also at    {history.server}"] if history.server else lines
-
-
-def _made(history: StudyHistory, best: EndedTrial) -> list[str]:
-    return [f"trainer    {_trainers(history)}", *_peak_memory(history, best)]
-
-
-def _peak_memory(history: StudyHistory, best: EndedTrial) -> list[str]:
-    """Returns the peak memory of the best trial, and of the one with the highest."""
-    sizes = {trial.number: trial.result.peak_memory_bytes for trial in history.ended}
-    largest = max(sizes, key=lambda number: sizes[number])
-    if not sizes[largest]:
-        return []
-    of_best, of_largest = (f"{sizes[n] / 2**30:.2f} GiB" for n in (best.number, largest))
-    most = f"the most {of_largest} (trial {largest})"
-    # Trials of older versions have none.
-    own = f"{of_best} at its peak; " if sizes[best.number] else ""
-    return [f"memory     {own}{most}"]
 
 
 def _checkpoint(history: StudyHistory, trial: EndedTrial) -> list[str]:

@@ -109,7 +109,7 @@ def intervals(
             alike += [n for n in alike_in(batched) if n in losses and n not in alike]
         if not alike:
             return {}, "they can't be computed from predictions"
-        places = samples if groups is None else np.unique(groups, return_inverse=True)[1]
+        places = every if groups is None else np.unique(groups, return_inverse=True)[1]
         drawn = (
             np.repeat(every, row.astype(int))
             for counts in resample_counts(places, RESAMPLES, _SEED)
