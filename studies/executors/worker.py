@@ -117,7 +117,7 @@ class WorkerExecutor(LoadedByWorkers):
 
     def has_trained_like(self, spec: TrialSpec) -> bool:
         """Returns whether its process has trained a model like this trial's before."""
-        return _kind_of(spec) in self._trained
+        return kind_of(spec) in self._trained
 
     def load(self) -> None:
         """Waits until the worker has loaded the study. Raises StudyError if it cannot."""
@@ -262,10 +262,10 @@ class WorkerExecutor(LoadedByWorkers):
     def _start_next(self) -> None:
         self._process.send(self._waiting[0])
         self._running = self._waiting.popleft().spec
-        self._trained.add(_kind_of(self._running))
+        self._trained.add(kind_of(self._running))
 
 
-def _kind_of(spec: TrialSpec) -> Hashable:
+def kind_of(spec: TrialSpec) -> Hashable:
     """Returns a key that trials share if the same program is likely to train them.
 
     Floats, epochs and initial weights are no part of a program. All else may be; the batch size is.
