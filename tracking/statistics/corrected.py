@@ -127,8 +127,9 @@ def confirmed_value(
     matrix, first = score_matrix(scores), scores[0]
     if all(each.is_share(direction) for each in scores):
         value = float(np.mean([each.value for each in scores]))
-        limits = {"fewest": first.fewest, "most": first.most}
-        return crossed_share(matrix, value, level=level, **limits), ""
+        # Several seeds are worth more, unless the few errors may be of light samples.
+        most = first.most * (len(scores) if first.weights is None else 1)
+        return crossed_share(matrix, value, fewest=first.fewest, most=most, level=level), ""
     if first.kind == "r2":
         # It is 1 at most: 1 - R2 is a loss.
         lost = loss_interval(1 - matrix, level=level)

@@ -76,7 +76,7 @@ def crossed_share(
             that no choice was made on; see `tracking.statistics.crossed.crossed`.
         value: The mean of the seeds' shares, 0 to 1.
         fewest: See `independent_samples`.
-        most: The most samples that the scores of one seed are worth.
+        most: See `independent_samples`.
         level: See `Interval.level`: above 0, below 1.
 
     Raises:
@@ -84,6 +84,6 @@ def crossed_share(
     """
     mean = crossed(values)
     share, variance = np.array(value), np.array(mean.variance)
-    samples = independent_samples(share, variance, fewest, most * mean.seeds)
+    samples = independent_samples(share, variance, fewest, most)
     low, high = share_bounds(value, value, samples, level=level, freedom=mean.freedom)
     return Interval(value, low, high, level)
