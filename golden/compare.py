@@ -31,6 +31,7 @@ LEFT_OUT = {
     "show/verdict/confirmations/*/time": "when it was confirmed",
     "confirm/run_id": "an id",
     "confirm/time": "when it was confirmed",
+    "evaluate/time": "when the test part was read",
     "evaluate/**/time": "when the test part was read",
     "evaluate/**/run_id": "an id",
 }
@@ -39,6 +40,7 @@ REPLACED = {
     r"\b\d+(\.\d+)?(e-\d+)? (ms|s|min)\b": "<duration>",
     r'"(createdAt|updatedAt)": \d+': r'"\1": "<when the view was made>"',
     r"\b20\d\d-\d\d-\d\d \d\d:\d\d UTC": "<when the report was made>",
+    r"\bon 20\d\d-\d\d-\d\d\b": "on <the day of a reproduction>",
 }
 
 
