@@ -295,33 +295,6 @@ def test_any_tag_may_be_deleted(store: Store, each: int) -> None:
     assert checkpoints(store) == before
 
 
-@pytest.mark.parametrize("renamed", exhaustive_but([True], [False, True]))
-def test_a_store_whose_folders_are_called_by_the_studies_names_is_read(
-    store: Store, renamed: bool
-) -> None:
-    """As earlier versions made them."""
-    history = read_study(store, "mini")
-    client = store.client
-    client.delete_experiment_tag(history.experiment_id, tags.NAME)
-    folder = history.files.folder.parent
-    folder.rename(folder.with_name("mini"))
-    name = "mini"
-    if renamed:
-        name = "old mini"
-        client.rename_experiment(history.experiment_id, name)
-    before = set(checkpoints(store).values())
-    check_whole(read_study(store, name))
-    diagnosis = diagnose(store.root, fix=True)
-    assert diagnosis.findings == ()
-    check_whole(read_study(store, name))
-    if renamed:
-        check_whole(go_on(store.root, "mini", seed=5))
-        check_whole(read_study(store, name))
-    check_whole(go_on(store.root, name, trials=8), trials=8)
-    assert before <= set(checkpoints(store).values())
-    assert not (store.root / "checkpoints" / "mini").exists()
-
-
 def test_names_that_differ_in_case_only_have_folders_of_their_own(store: Store) -> None:
     other = go_on(store.root, "Mini", seed=9)
     folders = {h.files.folder.parent.name.lower() for h in (other, read_study(store, "mini"))}

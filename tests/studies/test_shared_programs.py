@@ -280,8 +280,8 @@ def test_ordinary_code_of_ones_own_shares_a_program() -> None:
         (functools.partial(np.load, "x"), "numpy.load"),
         (np.vectorize(entropy), "numpy.vectorize"),
         (
-            functools.wraps(keras.losses.mean_squared_error)(lambda x: print(x) or x),
-            "builtins.print",
+            functools.wraps(keras.losses.mean_squared_error)(lambda x: input(x) or x),
+            "builtins.input",
         ),
     ],
 )
