@@ -117,7 +117,9 @@ def test_without_its_owners_mark_planted_code_does_not_run(tmp_path: Path) -> No
         store = tmp_path / change.__name__
         shutil.copytree(made, store)
         change(store / "store.json")
-        done = kerastudy(tmp_path, "reproduce", "작은 연구", "--store", str(store), expect=2)
+        # The first as a user does, in a process.
+        run = kerastudy if change is without_marks else user_commands.kerastudy_here
+        done = run(tmp_path, "reproduce", "작은 연구", "--store", str(store), expect=2)
         assert "If you trust it, give --trust." in done.stderr or change in (missing, damaged)
         assert not canary.exists(), change.__name__
     with pytest.raises(StudyError, match=r"does not say who made it.*pass trust=True"):
