@@ -3,7 +3,6 @@
 | module | holds |
 |---|---|
 | `code_reading` | what compiled Python code reads besides its arguments |
-| `fingerprints` | a digest of Python objects and everything reachable |
 | `lifting` | numbers of a model that a program reads from variables |
 | `structure` | what decides a model's traced graph |
 """

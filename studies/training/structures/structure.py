@@ -1,26 +1,77 @@
 """The structure of a model: what decides its traced graph, as a key to compare.
 
 It covers everything reachable from the model: attributes of layers, optimizer, losses and metrics,
-the graph that connects them, and the code of classes and functions outside of libraries, with their
-closures and the globals that they name. It omits what a program gets for each trial: the values of
-variables, and lifted numbers. If the code reads anything else, the structure is unique.
+and the graph that connects them. Classes and functions of libraries count by name, and are never
+read. Of the user's own, everything that their behaviour may depend on is read: code, constants,
+closures, and the globals that they name. If they name anything else than constants, objects that
+can be read, and what is pure (`code_reading`), the structure is unique. It omits what a program
+gets for each trial: the values of variables, and lifted numbers.
 """
 
 from __future__ import annotations
 
+import builtins
+import enum
+import functools
+import hashlib
+import itertools
 import random
+import sys
 import types
-from collections.abc import Mapping
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from studies.libraries import keras_parts
 from studies.libraries.tensorflow_parts import is_plain_variable
-from studies.training.structures.code_reading import Reads, library_of
-from studies.training.structures.fingerprints import Fingerprint, attributes_of
+from studies.training.structures.code_reading import (
+    LOOKED_INTO,
+    PLAIN_CLASSES,
+    Reads,
+    is_followed,
+    is_of_keras,
+    is_own,
+    is_pure,
+    is_wrapper,
+    library_of,
+    module_of,
+    origin_of,
+    reads_of,
+)
 from studies.training.structures.lifting import LiftedNumber
 
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by Python code.
+_ATOMS = (bool, int, float, complex, str, bytes)
+# Methods of Keras's classes that have run before a model is traced: they count for nothing.
+_BEFORE_TRAINING = ("__init__", "build", "get_config", "from_config")
+# Attributes by which code reaches what it does not name.
+_BACK_DOORS = frozenset(
+    {*_BEFORE_TRAINING, "__dict__", "__globals__", "__builtins__", "__subclasses__"}
+)
+_ABOUT_CLASSES = ("_abc_impl", "__annotate_func__", "__dataclass_params__")
+_SLOTS = types.MemberDescriptorType | types.GetSetDescriptorType
+# Numbers for unreadable objects.
+_own = itertools.count()
+
+
+class _Named(NamedTuple):
+    field: int
+
+
+# Objects that consist of a few others, or of their text.
+_PARTS: tuple[tuple[Any, Callable[[Any], Iterable[object]]], ...] = (
+    (types.MethodType, lambda method: (method.__func__, method.__self__)),
+    (functools.partial, lambda partial: (partial.func, partial.args, partial.keywords)),
+    (property, lambda property: (property.fget, property.fset, property.fdel)),
+    (staticmethod | classmethod, lambda wrapper: (wrapper.__func__,)),
+    (
+        types.MethodDescriptorType | types.WrapperDescriptorType,
+        lambda method: (method.__objclass__, method.__name__),
+    ),
+    (np.dtype | range | slice | type(_Named.field), lambda thing: (repr(thing),)),
+)
 # Lifted numbers, by class and attribute. tests/studies/test_exactness shows that each is exact.
 _LIFTED: Mapping[str, tuple[str, ...]] = {
     "Dropout": ("rate",),
@@ -51,7 +102,7 @@ _LIFTED: Mapping[str, tuple[str, ...]] = {
 _RANDOM = (random.Random, np.random.Generator, np.random.RandomState, np.random.BitGenerator)
 
 
-class Structure(Fingerprint):
+class Structure:
     """A model's structure.
 
     Attributes:
@@ -60,6 +111,8 @@ class Structure(Fingerprint):
         numbers: The numbers that are lifted out of the graph, likewise.
         values: The values of the numbers.
         others: Other objects that were read.
+        digest: Of the readable parts.
+        of_libraries: Whether all code is that of libraries.
         reason: Why the structure is unique, or empty.
         state: Something with state that a program can't get, or empty.
     """
@@ -70,13 +123,27 @@ class Structure(Fingerprint):
         self.variables: list[keras.Variable] = []
         self.numbers: list[LiftedNumber] = []
         self.others = others
-        self.state = ""
+        self.of_libraries = True
+        self.reason = self.state = ""
         self._keras = keras
+        self._digest = hashlib.sha256()
         # Attributes that decide initial values, unless code that runs later reads them.
         self._initial: set[str] = set()
         self._read: set[str] = set()
-        super().__init__(model, *others)
+        self._places: dict[int, int] = {}
+        self._queue: deque[Any] = deque()
+        # Kept, so that no id is reused.
+        self._alive: list[Any] = []
+        for root in (model, *others):
+            self._write(self._token(root))
+        while self._queue:
+            self._visit(self._queue.popleft())
+        for name in sorted(self._initial & self._read):
+            self._impure(f"the attribute {name!r}, which decides initial values")
+        self.digest = self._digest.hexdigest()
+        self.key = self.digest if not self.reason else f"own {next(_own)}"
         self.values = tuple(source.value for source in self.numbers)
+        self._places, self._alive = {}, []
 
     @property
     def traced(self) -> str:
@@ -87,11 +154,164 @@ class Structure(Fingerprint):
         """Returns whether all readable parts equal those of another structure."""
         return (self.digest, self.values) == (other.digest, other.values)
 
+    def _write(self, *parts: object) -> None:
+        self._digest.update(repr(parts).encode())
+
+    def _unreadable(self, why: str) -> None:
+        self.reason = self.reason or why
+
+    def _impure(self, name: str) -> None:
+        """Notes that own code may read something that is no part of the digest."""
+        self.of_libraries = False
+        self._unreadable(f"code that uses {name}")
+
+    def _token(self, value: Any) -> object:
+        """Returns a simple value itself, and for others a place in the queue."""
+        if value is None or value is Ellipsis or value is NotImplemented:
+            return value
+        kind = type(value)
+        if kind in _ATOMS:
+            return (kind.__name__, value)
+        place = self._places.get(id(value))
+        if place is None:
+            place = self._places[id(value)] = len(self._places)
+            self._alive.append(value)
+            self._queue.append(value)
+        return f"#{place}"
+
     def _visit(self, value: Any) -> None:
+        """Writes the kind and content of an object."""
         if isinstance(value, self._keras.Variable):
             self._visit_variable(value)
-        else:
-            super()._visit(value)
+            return
+        for kinds, visit in _VISITORS:
+            if isinstance(value, kinds):
+                visit(self, value)
+                return
+        for kinds, parts_of in _PARTS:
+            if isinstance(value, kinds):
+                self._write(type(value).__name__, [self._token(part) for part in parts_of(value)])
+                return
+        self._visit_object(value)
+
+    def _visit_collection(self, value: Any) -> None:
+        items: Iterable[Any] = value
+        if isinstance(value, dict | types.MappingProxyType):
+            items = [part for pair in value.items() for part in pair]
+            items += [getattr(value, "default_factory", None)]
+        elif isinstance(value, set | frozenset):
+            # The order of sets of objects differs between processes and trials.
+            if not all(item is None or type(item) in _ATOMS for item in value):
+                self._unreadable(f"a set of objects ({value!r:.60})")
+            items = sorted(value, key=repr)
+        self._write("collection", self._kind(type(value)), [self._token(item) for item in items])
+        # A library's collections hold only bookkeeping there.
+        if is_own(module_of(type(value))):
+            self._visit_attributes(value)
+
+    def _visit_array(self, value: Any) -> None:
+        array = np.asarray(value)
+        if array.dtype.hasobject:
+            self._unreadable("an array of objects")
+        self._write("array", array.dtype.str, array.shape)
+        self._digest.update(np.ascontiguousarray(array).tobytes())
+
+    def _visit_enum(self, member: enum.Enum) -> None:
+        self._write("enum", self._kind(type(member)), member.name)
+
+    def _visit_builtin(self, value: Any) -> None:
+        owner = getattr(value, "__self__", None)
+        name = getattr(value, "__qualname__", value.__name__)
+        self._write("builtin", module_of(value), name)
+        if isinstance(value, np.ufunc) and getattr(np, value.__name__, None) is value:
+            return
+        if owner is not None and not isinstance(owner, types.ModuleType):
+            self._write("method of", self._token(owner))
+        elif not is_pure(value):
+            self._impure(f"{module_of(value)}.{name}")
+
+    def _kind(self, kind: type) -> object:
+        """Returns the representation of an object's class: a library's name, else its content."""
+        if is_own(module_of(kind)):
+            return self._token(kind)
+        if library_of(kind) not in PLAIN_CLASSES:
+            self._impure(f"the class {kind.__module__}.{kind.__qualname__}")
+        return kind.__module__, kind.__qualname__
+
+    def _is_of_library(self, thing: Any) -> bool:
+        """Writes a class or a function; returns whether its name says all that there is to read."""
+        name = f"{module_of(thing)}.{thing.__qualname__}"
+        self._write(type(thing).__name__, name)
+        if is_own(origin_of(thing)):
+            self.of_libraries = False
+            return False
+        if is_wrapper(thing):
+            return False
+        if not is_pure(thing):
+            self._impure(name)
+        return True
+
+    def _visit_type(self, kind: type) -> None:
+        if self._is_of_library(kind):
+            return
+        self._write(*(self._kind(base) for base in kind.__mro__[1:]))
+        unread = {*_ABOUT_CLASSES, *(_BEFORE_TRAINING if is_of_keras(kind) else ())}
+        for name, item in vars(kind).items():
+            # Without slots, and what Python notes of a class, such as its fields.
+            noted = name.startswith("__") and isinstance(item, dict | tuple)
+            if not (noted or name in unread or isinstance(item, _SLOTS)):
+                self._write(name, self._token(item))
+
+    def _visit_function(self, function: types.FunctionType) -> None:
+        if self._is_of_library(function):
+            return
+        values, code = function.__globals__, function.__code__
+        reads = reads_of(code) if is_own(origin_of(function)) else Reads()
+        held = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+        cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
+        # The class of a method, for `super()`, is read with its objects.
+        held += [_content_of(cell) for name, cell in cells if name != "__class__"]
+        held += function.__dict__.values()
+        names = sorted(reads.globals)
+        held += [values.get(name, vars(builtins).get(name)) for name in names]
+        self._write(self._token(code), sorted(function.__dict__), len(held))
+        self._read.update(name.strip("_") for name in reads.attributes)
+        self._visit_held(held, reads.attributes, set())
+        if function.__name__ not in _BEFORE_TRAINING:
+            for name in sorted(_BACK_DOORS.intersection(reads.attributes)):
+                self._impure(f"the attribute {name!r}")
+
+    def _visit_held(self, held: Iterable[Any], attributes: frozenset[str], seen: set[int]) -> None:
+        """Reads what a function names: of a module, what it may read there."""
+        for value in held:
+            if not isinstance(value, types.ModuleType):
+                self._write(self._token(value))
+                own = isinstance(value, type) and is_own(module_of(value))
+                if own and is_of_keras(value):
+                    # The function may make an object.
+                    self._impure(f"the class {value.__qualname__}")
+                continue
+            # TensorFlow loads some late, and puts others in their place.
+            module = sys.modules.get(value.__name__, value)
+            self._write("module", module.__name__)
+            if id(module) in seen:
+                continue
+            seen.add(id(module))
+            if is_own(module.__name__):
+                names = sorted({*attributes, "__getattr__"}.intersection(vars(module)))
+                self._write(names)
+                self._visit_held([vars(module)[name] for name in names], attributes, seen)
+            elif module.__name__.partition(".")[0] not in LOOKED_INTO:
+                self._impure(f"the module {module.__name__!r}")
+            else:
+                found = [getattr(module, name, None) for name in sorted(attributes)]
+                self._visit_held(found, attributes, seen)
+
+    def _visit_code(self, code: types.CodeType) -> None:
+        names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
+        counts = (code.co_argcount, code.co_kwonlyargcount, code.co_flags)
+        self._write("code", code.co_code, code.co_exceptiontable, names, counts)
+        self._write([self._token(constant) for constant in code.co_consts])
 
     def _visit_variable(self, variable: Any) -> None:
         value = keras_parts.value_held(variable)
@@ -131,7 +351,15 @@ class Structure(Fingerprint):
             what = "random numbers" if isinstance(value, _RANDOM) else "an iterator"
             self.state = f"{what} ({type(value).__module__}.{type(value).__qualname__})"
         else:
-            super()._visit_object(value)
+            kind = type(value)
+            shown = hasattr(value, "__dict__") or any("__slots__" in vars(b) for b in kind.__mro__)
+            # Objects written in C may hold more than their attributes.
+            in_python = all(base.__flags__ & _HEAP_TYPE for base in kind.__mro__[:-1])
+            if shown and in_python and (is_followed(kind) or is_of_keras(kind)):
+                self._visit_attributes(value)
+            else:
+                self._write("object", kind.__module__, kind.__qualname__)
+                self._unreadable(f"an object of the class {kind.__module__}.{kind.__qualname__}")
 
     def _holder_of(self, value: object) -> str:
         """Returns the layer of a value, as a part of a sentence; or empty."""
@@ -193,12 +421,35 @@ class Structure(Fingerprint):
         # Not in an initializer itself: those that are visited make no layer's weights.
         return keras_own and name in keras_parts.SEEDS and not isinstance(holder, initializer)
 
-    def _note(self, reads: Reads) -> None:
-        self._read.update(name.strip("_") for name in reads.attributes)
 
-    def _conclude(self) -> None:
-        for name in sorted(self._initial & self._read):
-            self._impure(f"the attribute {name!r}, which decides initial values")
+_VISITORS: tuple[tuple[Any, Callable[[Structure, Any], None]], ...] = (
+    (dict | types.MappingProxyType | list | tuple | deque, Structure._visit_collection),
+    (set | frozenset, Structure._visit_collection),
+    (types.FunctionType, Structure._visit_function),
+    (types.CodeType, Structure._visit_code),
+    (type, Structure._visit_type),
+    (enum.Enum, Structure._visit_enum),
+    (np.ndarray | np.generic, Structure._visit_array),
+    (types.BuiltinFunctionType | np.ufunc | type(np.mean), Structure._visit_builtin),
+)
+
+
+def attributes_of(value: Any) -> list[tuple[str, Any]]:
+    """Returns the attributes of an object itself, by name."""
+    found = list(getattr(value, "__dict__", {}).items())
+    for kind in type(value).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name not in ("__dict__", "__weakref__") and hasattr(value, name):
+                found.append((name, getattr(value, name)))
+    return found
+
+
+def _content_of(cell: types.CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return "empty cell"
 
 
 def _is_number(item: Any) -> bool:
