@@ -3,6 +3,7 @@
 All trials of a study are equally good, so that the best one is chosen by luck alone. A model scores
 a sample by its skill, what all models make of the sample (0.7 of the variance), what its
 configuration makes of it, and what its seed does (0.15 each); it is right where the sum is above 0.
+Where seeds differ in skill, those of `confirm` do: each is better or worse on all samples.
 Samples of a group share as much of each of the three as gives the setting's correlation of being
 right. Nothing here shares code with the statistics that it judges.
 """
@@ -44,6 +45,7 @@ class SmallSetting:
         groups: Groups of samples, all of one size; 0: samples are independent.
         within: Correlation of being right of two samples of a group.
         positives: Share of positive samples, of an AUC.
+        seeds: Standard deviation of the skill of new seeds.
     """
 
     kind: Literal["accuracy", "weighted", "auc"]
@@ -53,13 +55,17 @@ class SmallSetting:
     groups: int = 0
     within: float = 0.0
     positives: float = 0.5
+    seeds: float = 0.0
 
     @property
     def name(self) -> str:
         """Its name."""
         grouped = f", {self.groups} groups at {self.within:g}" if self.groups else ""
         rare = f", {self.positives:.0%} positive" if self.kind == "auc" else ""
-        return f"{self.kind} {self.truth:g}, {self.samples} x {self.trials}{grouped}{rare}"
+        differing = f", seeds differ by {self.seeds:g}" if self.seeds else ""
+        return (
+            f"{self.kind} {self.truth:g}, {self.samples} x {self.trials}{grouped}{rare}{differing}"
+        )
 
 
 def _settings() -> Iterable[SmallSetting]:
@@ -76,6 +82,9 @@ def _settings() -> Iterable[SmallSetting]:
     for samples, positives in ((60, 0.5), (300, 0.1)):
         for truth in (0.8, 0.9, 0.95):
             yield SmallSetting("auc", truth, samples, positives=positives)
+    for samples in (300, 10_000):
+        for seeds in (0.05, 0.1):
+            yield SmallSetting("accuracy", 0.9, samples, trials=8, seeds=seeds)
 
 
 SMALL_SETTINGS = tuple(_settings())
@@ -104,7 +113,7 @@ def small_studies(setting: SmallSetting, studies: int, first: int = 0) -> dict[s
             corrected(scores, "max", resamples=_RESAMPLES[setting.kind], seed=number).estimate
         )
         test = _Part(setting, random)
-        trainings = test.trained(SEEDS)
+        trainings = test.trained(SEEDS, setting.seeds)
         again = [test.scores(each) for each in trainings]
         found["confirmed"].append(confirmed_value(again, "max")[0])
         low, high = test.exact(trainings[0])
@@ -142,14 +151,21 @@ class _Part:
         of_groups = self._random.standard_normal(self._setting.groups)[self._groups]
         return np.asarray(np.sqrt(self._alike) * of_groups + np.sqrt(1 - self._alike) * own)
 
-    def trained(self, seeds: int) -> np.ndarray:
-        """Returns the score of each sample by one configuration, of shape (seeds, samples)."""
+    def trained(self, seeds: int, differing: float = 0.0) -> np.ndarray:
+        """Returns the score of each sample by one configuration, of shape (seeds, samples).
+
+        Args:
+            seeds: Trainings.
+            differing: Standard deviation of their skills.
+        """
         common = np.sqrt(SHARED) * self._shared + np.sqrt(OF_CONFIGURATION) * self._drawn()
         scores = np.stack([common + np.sqrt(OF_SEED) * self._drawn() for _ in range(seeds)])
         if self._setting.kind == "auc":
             scores += np.sqrt(2) * ndtri(self._setting.truth) * self._positive
             return scores
-        return np.asarray(scores + ndtri(self._setting.truth))
+        # On average over seeds, the share of right answers is still the truth.
+        skill = ndtri(self._setting.truth) * np.sqrt(1 + differing**2)
+        return np.asarray(scores + skill + differing * self._random.standard_normal((seeds, 1)))
 
     def scores(self, made: np.ndarray) -> SampleScores:
         """Returns the scores of one model as a study records them."""

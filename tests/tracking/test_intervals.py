@@ -11,7 +11,7 @@ import scipy.stats
 from search_spaces.errors import StatisticsError
 from tracking.records.confirmations import Interval
 from tracking.scores import SampleScores
-from tracking.statistics.corrected import confirmed_value
+from tracking.statistics.corrected import confirmed_value, corrected
 from tracking.statistics.crossed import crossed
 from tracking.statistics.gain import gain
 from tracking.statistics.losses import heavy_tails, loss_interval
@@ -116,6 +116,38 @@ def test_no_interval_reaches_beyond_the_range_of_its_metric(kind: Any) -> None:
     found, _ = confirmed_value(scores, "max")
     assert found.low < np.mean([each.value for each in scores]) < 1
     assert found.low < found.value <= found.high <= 1
+
+
+def test_shares_under_seeds_that_differ_are_held() -> None:
+    rng = np.random.default_rng(5)
+    held, truth, studies = 0, 0.9, 200
+    for _ in range(studies):
+        of_seeds = np.clip(truth + rng.normal(0, 0.02, 5), 0, 1)
+        hits = [(rng.random(4000) < share).astype(float) for share in of_seeds]
+        found, _ = confirmed_value([SampleScores("a", "mean", each, 1) for each in hits], "max")
+        held += found.low <= truth <= found.high
+    assert held >= 0.92 * studies
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_no_interval_of_a_loss_reaches_below_0(grouped: bool) -> None:
+    rng = np.random.default_rng(0)
+    sizes = [60, *[5] * 11]
+    groups = np.repeat(np.arange(12), sizes) if grouped else None
+    weights = None if grouped else np.array([20.0, *[1.0] * 11])
+    values = rng.exponential(size=(5, sum(sizes) if grouped else 12)) * 0.3
+    scores = [SampleScores("loss", "mean", each, 1, weights, groups=groups) for each in values]
+    found, _ = confirmed_value(scores, "min")
+    assert 0 < found.low < found.value < found.high
+    assert corrected({0: scores[:1]}, "min").estimate.low > 0
+
+
+def test_a_loss_of_a_few_samples_has_no_interval() -> None:
+    rng = np.random.default_rng(0)
+    errors = np.where(rng.random(100) < 0.02, 10, 0.01) * (1 + 0.1 * rng.random((5, 100)))
+    scores = [SampleScores("rmse", "root_mean", each**2, 1) for each in errors]
+    with pytest.raises(StatisticsError, match="a few samples hold nearly all of the loss"):
+        confirmed_value(scores, "min")
 
 
 def test_a_gain_over_one_set_of_differences_is_the_paired_t_test() -> None:

@@ -24,7 +24,7 @@ from tracking.runs.data_findings import read_data_findings
 from tracking.statistics.sentences import grounds, verdict_sentences, worth_sentences
 
 # Raise it if the same trials get another correction.
-_VERSION = 1
+_VERSION = 2
 # Corrections that take less time than to record them are not.
 _FEWEST_RECORDED = 2
 
@@ -128,7 +128,7 @@ def _ties(history: StudyHistory) -> str:
     tied = [rank_of(t, objective) for t in trials if t.value == trials[0].value]
     if len(tied) < 2:
         return ""
-    why = "has the lowest validation loss" if tied[0].loss < tied[1].loss else "did so earliest"
+    why = "has the lowest validation loss" if tied[0].loss < tied[-1].loss else "did so earliest"
     return f"{len(tied):,} trials reach that; trial {tied[0].number} {why}."
 
 

@@ -12,6 +12,8 @@ from typing import Any, Final
 import numpy as np
 
 Settings = Mapping[str, Any]
+# Predictions that are counted at once: 32 MiB of places, as much of weights.
+_MOST_CELLS = 1 << 22
 _Formula = Callable[[np.ndarray, np.ndarray, Settings], np.ndarray]
 
 
@@ -80,6 +82,10 @@ def auc(codes: np.ndarray, drawn: np.ndarray, settings: Settings) -> np.ndarray:
         settings: Thresholds (their number), curve, summation, labels (whether each column has a
             curve of its own), label_weights.
     """
+    rows = max(1, _MOST_CELLS // codes.size)
+    if len(drawn) > rows:
+        parts = [drawn[start : start + rows] for start in range(0, len(drawn), rows)]
+        return np.concatenate([auc(codes, part, settings) for part in parts])
     bins = 2 * (settings["thresholds"] + 1)
     curves = codes.T if settings["labels"] else codes.reshape(1, -1)
     weights = drawn if settings["labels"] else np.repeat(drawn, codes.shape[1], axis=1)

@@ -119,6 +119,13 @@ class SampleScores:
             return bool(low >= 0 and high <= 1 and self.constant == 0)
         return self.kind in {"auc", "precision", "recall", "f_beta"} or self.is_hits
 
+    @property
+    def is_nonnegative(self) -> bool:
+        """Whether the objective can't be below 0, as its samples are not."""
+        if self.members:
+            return all(member.is_nonnegative for member in self.members)
+        return self.constant >= 0 and bool(np.min(self.values) >= 0)
+
     def of_resamples(self, counts: np.ndarray) -> np.ndarray:
         """Returns the objective on resamples.
 

@@ -98,7 +98,9 @@ def corrected(
         low, high = share_bounds(low, high, independent)
     else:
         # Two seeds that agree: the model is what it is, and only the samples may be others.
-        fixed = loss_interval(score_matrix([candidates[first]] * 2))
+        best_scores = candidates[first]
+        same = np.tile(score_matrix([best_scores]), (2, 1))
+        fixed = loss_interval(same, nonnegative=best_scores.is_nonnegative)
         low, high = low - (fixed.value - fixed.low), high + (fixed.high - fixed.value)
     return Corrected(
         reported=best if reported is None else reported,
@@ -132,9 +134,10 @@ def confirmed_value(
         return crossed_share(matrix, value, fewest=first.fewest, most=most, level=level), ""
     if first.kind == "r2":
         # It is 1 at most: 1 - R2 is a loss.
-        lost = loss_interval(1 - matrix, level=level)
+        lost = loss_interval(1 - matrix, nonnegative=True, level=level)
         return Interval(1 - lost.value, 1 - lost.high, 1 - lost.low, level), ""
-    return loss_interval(matrix, level=level), heavy_tails(matrix)
+    nonnegative = all(each.is_nonnegative for each in scores)
+    return loss_interval(matrix, nonnegative=nonnegative, level=level), heavy_tails(matrix)
 
 
 def _resampled(
@@ -193,7 +196,7 @@ def _candidates(scores: Mapping[int, Sequence[SampleScores]]) -> tuple[list[Samp
     unfit = next((each for _, _, each in pairs if not _can_be_corrected(each)), None)
     if unfit is not None:
         raise StatisticsError(
-            f"{unfit.metric} is neither a mean over samples nor an area under a ROC curve, so "
+            f"{unfit.metric} is neither a mean over samples nor the area under one ROC curve, so "
             "resamples can't correct it; `kerastudy confirm` measures it on the test part"
         )
     return [each for _, _, each in pairs], sum(not kept for kept in found.values())

@@ -16,10 +16,17 @@ RESAMPLES = 2000
 _HEAVY = 0.4
 # Standard errors from 0, from which on the scale hardly matters.
 _FAR = 4
+# An interval that reaches further than this many times its value says nothing.
+_MOST_TIMES = 100
 
 
 def loss_interval(
-    values: np.ndarray, *, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+    values: np.ndarray,
+    *,
+    nonnegative: bool | None = None,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> Interval:
     """Returns the expected loss of a configuration on new data and under new seeds.
 
@@ -34,13 +41,15 @@ def loss_interval(
     Args:
         values: Shape (R, n): of each of at least 2 fresh seeds, the loss of each sample of a part
             that no choice was made on.
+        nonnegative: Whether the loss can't be below 0, though parts of its sum may be. None: if no
+            value is.
         level: See `Interval.level`: above 0, below 1.
         resamples: Resamples of the bootstrap.
         seed: Their seed.
 
     Raises:
         StatisticsError: If there are too few values, values that are no numbers, or equal ones
-            alone.
+            alone; if so few samples hold the loss that the interval says nothing.
     """
     check_level(level)
     values = checked(values)
@@ -48,7 +57,8 @@ def loss_interval(
     if found.variance == 0:
         raise StatisticsError("all samples have the same loss, so its interval has no width")
     error = math.sqrt(found.variance)
-    on_log = values.min() >= 0 or found.mean > _FAR * error
+    nonnegative = bool(values.min() >= 0) if nonnegative is None else nonnegative
+    on_log = found.mean > (0 if nonnegative else _FAR * error)
     per_sample = values.mean(axis=0)
     centred = per_sample - found.mean
     generator = np.random.default_rng([seed, 1])
@@ -70,8 +80,13 @@ def loss_interval(
     studentized = studentized[np.isfinite(studentized)]
     low, high = np.quantile(studentized, [(1 - level) / 2, (1 + level) / 2])
     if on_log:
-        relative = error / found.mean
-        bounds = [found.mean * math.exp(-bound * relative) for bound in (high, low)]
+        logs = [-bound * error / found.mean for bound in (high, low)]
+        if logs[1] > math.log(_MOST_TIMES):
+            raise StatisticsError(
+                f"a few samples hold nearly all of the loss, so its interval would reach beyond "
+                f"{_MOST_TIMES} times its value"
+            )
+        bounds = [found.mean * math.exp(log) for log in logs]
     else:
         bounds = [found.mean - bound * error for bound in (high, low)]
     return Interval(found.mean, min(bounds[0], found.mean), max(bounds[1], found.mean), level)
@@ -99,6 +114,6 @@ def heavy_tails(values: np.ndarray) -> str:
     if total == 0 or squares.max() <= _HEAVY * total:
         return ""
     return (
-        f"One sample has {squares.max() / total:.0%} of the variance of the loss: the interval may "
-        "be too narrow, as new data may have a larger loss."
+        f"One sample, or group, has {squares.max() / total:.0%} of the variance of the loss: the "
+        "interval may be too narrow, as new data may have a larger loss."
     )

@@ -19,10 +19,10 @@ def share_bounds(
 
     C. J. Clopper and E. S. Pearson, The use of confidence or fiducial limits illustrated in the
     case of the binomial, Biometrika 26, 1934. Unlike a mean ± standard errors, or a bootstrap, it
-    has a width where all samples agree, and stays between 0 and 1. With as many samples as vary
-    like those that there are, it holds for weighted, grouped and other shares: E. L. Korn and
-    B. I. Graubard, Confidence intervals for proportions with small expected number of positive
-    counts estimated from survey data, Survey Methodology 24, 1998.
+    has a width where all samples agree, and stays between 0 and 1. It holds for weighted, grouped
+    and other shares too, with the number of independent samples that would vary as much: E. L.
+    Korn and B. I. Graubard, Confidence intervals for proportions with small expected number of
+    positive counts estimated from survey data, Survey Methodology 24, 1998.
 
     Args:
         low: The lower estimate, 0 to 1; the lower bound is below it.
@@ -49,8 +49,8 @@ def independent_samples(
 ) -> float:
     """Returns how many independent samples shares are worth.
 
-    So many would have the same variance, in sum over several models: near 1 a single one may have
-    no error, and its variance says nothing.
+    The number is the one with the same variance, summed over the models: a single model near 1 may
+    have no error, and no variance.
 
     Args:
         values: Shares of one model or several, on the same samples.
@@ -83,7 +83,10 @@ def crossed_share(
         StatisticsError: If there are too few values, or values that are no numbers.
     """
     mean = crossed(values)
-    share, variance = np.array(value), np.array(mean.variance)
-    samples = independent_samples(share, variance, fewest, most)
+    samples = independent_samples(np.array(value), np.array(mean.of_samples), fewest, most)
+    spread = value * (1 - value)
+    if spread > _AGREED:
+        # More samples don't make seeds agree.
+        samples = spread / (spread / samples + mean.of_seeds)
     low, high = share_bounds(value, value, samples, level=level, freedom=mean.freedom)
     return Interval(value, low, high, level)
