@@ -291,6 +291,32 @@ def test_copies_of_a_sample_are_a_group(kind: str) -> None:
     assert frozenset([first]) in grouping(splits.validation.groups, 90)
 
 
+@pytest.mark.parametrize("columns", [1, 2])
+def test_continuous_rows_are_copies_however_few_their_columns(columns: int) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(1000, columns)), rng.normal(size=1000)
+    order = rng.permutation(2000) % 1000
+    weights = rng.random(2000)
+    splits = datasets.arrays(
+        x[order], y[order], sample_weight=weights, validation=(x, y, weights[:1000]), test=None
+    ).load()
+    assert splits.validation.groups is None
+    found = grouping(splits.train.grouped.groups, 2000)
+    assert found == {frozenset(np.flatnonzero(order == row).tolist()) for row in range(1000)}
+
+
+@pytest.mark.parametrize("kind", ["numbers", "texts", "one-hot"])
+def test_categories_that_repeat_by_chance_are_no_copies(kind: str) -> None:
+    rng = np.random.default_rng(2)
+    x: Any = rng.integers(0, 2, (600, 8))
+    if kind == "texts":
+        x = np.array(["no", "yes"], dtype=object)[x]
+    elif kind == "one-hot":
+        x = np.concatenate([x, 1 - x], axis=1)
+    y = rng.integers(0, 2, 600)
+    assert datasets.arrays(x, y, validation=(x, y), test=None).load().validation.groups is None
+
+
 def test_rows_that_repeat_by_chance_are_no_copies() -> None:
     rng = np.random.default_rng(1)
     # Age in years and sex: 200 people have few other combinations.

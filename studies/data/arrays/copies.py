@@ -15,7 +15,7 @@ from studies.data.arrays.texts import is_text
 
 _MASK = 2**64 - 1
 _ODD = 0x9E3779B97F4A7C15
-# Of so many samples the values of a column are counted.
+# Samples of which the values of a column are counted.
 _COUNTED = 1000
 
 
@@ -24,7 +24,7 @@ def copies_in(arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
 
     A table of few columns repeats by chance: two patients of the same age and sex are two. If at
     least one pair of equal rows were to be expected of columns that are independent of each other,
-    repeated samples are no copies.
+    repeated samples are no copies. Weights may differ between copies.
 
     Args:
         arrays: Inputs and targets by name, of shape (samples, ...).
@@ -32,21 +32,30 @@ def copies_in(arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
     Returns:
         Shape (samples,): whole numbers, equal for copies.
     """
-    kinds, groups = np.unique(marks(arrays), return_inverse=True)
-    if len(kinds) == len(groups) or _repeats_by_chance(arrays, len(groups)):
+    kinds, firsts, groups = np.unique(marks(arrays), return_index=True, return_inverse=True)
+    if len(kinds) == len(groups):
+        return None
+    # Copies say nothing of how often different samples have the same value.
+    different = {name: array[np.sort(firsts)[:_COUNTED]] for name, array in arrays.items()}
+    if _repeats_by_chance(different, len(groups)):
         return None
     return groups.astype(np.min_scalar_type(len(kinds)))
 
 
-def _repeats_by_chance(arrays: Mapping[str, np.ndarray], samples: int) -> bool:
-    if any(is_text(array) for array in arrays.values()):
-        # Whole texts.
-        return False
-    expected = samples * (samples - 1) / 2
-    for array in arrays.values():
-        for column in np.asarray(array[:_COUNTED]).reshape(min(samples, _COUNTED), -1).T:
-            shares = np.unique(column, return_counts=True)[1] / len(column)
-            expected *= float((shares**2).sum())
+def _repeats_by_chance(different: Mapping[str, np.ndarray], samples: int) -> bool:
+    """Returns whether chance alone would make a pair of samples equal."""
+    import pandas as pd
+
+    expected, columns = samples * (samples - 1) / 2, set[bytes]()
+    for array in different.values():
+        for column in array.reshape(len(array), -1).T:
+            codes = pd.factorize(column, use_na_sentinel=False)[0]
+            # The columns of a one-hot yes and no say the same.
+            if codes.tobytes() not in columns:
+                columns.add(codes.tobytes())
+                counts = np.bincount(codes)
+                pairs = len(codes) * (len(codes) - 1)
+                expected *= float((counts * (counts - 1)).sum()) / max(pairs, 1)
             if expected < 1:
                 return False
     return True

@@ -67,7 +67,11 @@ class Part:
     @property
     def grouped(self) -> Part:
         """The part with its groups: copies of a sample are one, unless its groups are known."""
-        return self if self.groups is not None else replace(self, groups=copies_in(self._arrays()))
+        if self.groups is not None:
+            return self
+        arrays = self._arrays()
+        arrays.pop("sample_weight", None)
+        return replace(self, groups=copies_in(arrays))
 
     def first(self, count: int) -> Part:
         """Returns a part of its first samples, of all if there are fewer."""
