@@ -7,6 +7,7 @@ their part is missing.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -89,6 +90,20 @@ def is_accuracy(metric: keras.metrics.Metric) -> bool:
         | metrics.TopKCategoricalAccuracy
         | metrics.SparseTopKCategoricalAccuracy,
     )
+
+
+def answers_of(metric: keras.metrics.Metric, y_pred: Any) -> int:
+    """Returns how many answers of each sample an accuracy takes as right or wrong.
+
+    Args:
+        metric: One of Keras's accuracies.
+        y_pred: Predictions of its output, of shape (n, ...).
+    """
+    from keras import metrics
+
+    shape = tuple(y_pred.shape[1:])
+    each = isinstance(metric, metrics.Accuracy | metrics.BinaryAccuracy)
+    return math.prod(shape if each else shape[:-1])
 
 
 def flat(model: keras.Model, arrays: Any) -> list[Any]:

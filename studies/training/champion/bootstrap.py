@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from studies.error_texts import describe
-from studies.libraries.keras_metrics import compiled_metrics, is_accuracy
+from studies.libraries.keras_metrics import answers_of, compiled_metrics, flat, is_accuracy
 from studies.training.models import scalars
 from tracking.scores.sample_scores import SampleScores
 from tracking.statistics.resamples import resample_counts
@@ -128,8 +128,10 @@ def intervals(
         metric = compiled.get(name)
         if metric is not None and is_accuracy(metric.metric):
             weights = sample_weight if metric.weighted and np.ndim(sample_weight) == 1 else None
-            # Only their number, weights and groups count.
-            hits = SampleScores(name, "mean", np.zeros(samples), 0, weights, groups=groups)
+            answers = answers_of(metric.metric, flat(model, predicted)[metric.output])
+            # Only their number, weights and groups count, and whether each is right or wrong.
+            right = np.full(samples, 1.0 if answers == 1 else 0.5)
+            hits = SampleScores(name, "mean", right, 0, weights, groups=groups)
             low, high = _share_bounds(scores[name], values, hits)
         if low < high:
             bounds[name] = low, high
