@@ -34,7 +34,7 @@ from studies.training.process import global_settings
 from studies.training.process.determinism import begin_trial, configure_tensorflow
 from studies.training.process.environment import environment
 from studies.training.process.peak_memory import PeakMemory
-from studies.training.process.users_state import UsersState, setting_back
+from studies.training.process.users_state import UsersState, set_back, setting_back
 from studies.training.programs.compiled import CompiledTrainer
 from studies.training.run_trial import run_trial
 from studies.training.trainer import Trainer
@@ -201,10 +201,16 @@ class Session:
 
 @contextlib.contextmanager
 def at_work(state: UsersState) -> Iterator[None]:
-    """Lets each fit within begin with this state. Another study may follow in this process."""
+    """Lets each fit within begin with this state; then sets it back.
+
+    Another study, or another launch of this one, may follow in this process.
+    """
     try:
         with setting_back(state):
-            yield
+            try:
+                yield
+            finally:
+                set_back()
     finally:
         global_settings.restore()
 

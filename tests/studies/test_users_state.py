@@ -184,16 +184,25 @@ def test_a_hypermodels_attributes_are_set_back(tmp_path: Path) -> None:
     x = np.random.default_rng(1).normal(size=(40, 6)).astype("float32")
     data = ks.datasets.arrays(x, x[:, 0], validation=10, test=None)
     study = ks.Study("growing", data=data, build=Growing(), trials=3, epochs=1)
-    results = study.launch(store=tmp_path, progress=False, verify="off", report=False)
-    # Six weights and a bias of the first layer, one of each of the second.
-    assert [trial.result.model_parameters for trial in results.trials] == [6 + 1 + 1 + 1] * 3
+    # Also for a second launch in the same process.
+    for store in ("first", "second"):
+        results = study.launch(store=tmp_path / store, progress=False, verify="off", report=False)
+        # Six weights and a bias of the first layer, one of each of the second.
+        assert [trial.result.model_parameters for trial in results.trials] == [6 + 1 + 1 + 1] * 3
+
+
+class Slotted:
+    __slots__ = ("count", "late")
+
+    def __init__(self) -> None:
+        self.count = [1]
 
 
 class Holder:
     shared = 1
 
     def __init__(self) -> None:
-        self.inner: dict[str, Any] = {"list": [1, [2]]}
+        self.inner: dict[str, Any] = {"list": [1, [2]], "slotted": Slotted()}
 
 
 HOLDER, VALUES = Holder(), {"array": np.arange(4.0), "more": (deque([1], 2), {1, 2})}
@@ -210,6 +219,9 @@ def changes(seen: list[int] = []) -> None:  # noqa: B006
     NUMBER, LATER = 2, True
     seen.append(1)
     HOLDER.inner["list"][1].append(3)
+    slotted = HOLDER.inner["slotted"]
+    slotted.count.append(2)
+    slotted.count, slotted.late = [3], 4
     HOLDER.other = Holder.shared = 5  # type: ignore[attr-defined]
     VALUES["array"][:] = 0.0
     VALUES["more"][0].append(2)
@@ -231,7 +243,9 @@ def draws() -> list[Any]:
 
 
 def as_text() -> str:
+    slotted = HOLDER.inner["slotted"]
     held = [HOLDER.inner, vars(HOLDER).keys(), Holder.shared, VALUES, TABLES, NUMBER]
+    held += [slotted.count, hasattr(slotted, "late")]
     held += [VARIABLES[0].numpy(), VARIABLES[1].numpy(), "LATER" in globals(), changes.__defaults__]
     return repr(held)
 

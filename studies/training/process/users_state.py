@@ -54,7 +54,7 @@ _COLLECTIONS: Mapping[type, Callable[[Any], Any]] = {
 }
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made by Python code.
 STATE: Final = "state that fits change, set back before each fit: "
-"""How each process begins to say of it."""
+"""How the line that names such state begins."""
 
 _active: Final[list[UsersState]] = []
 _told: Final[set[str]] = set()
@@ -144,9 +144,13 @@ class UsersState:
                 copied = functools.partial(_COLLECTIONS[kind], value)
                 before = self._note(name, copied, functools.partial(_fill, kind, value))
                 self._put(name, before.values() if isinstance(before, dict) else before)
-            library = type(value).__module__.partition(".")[0]
-            if library in ("keras", "types") or _is_own_class(type(value)):
-                self._put(name, [type(value), vars(value)])
+            library, own = type(value).__module__.partition(".")[0], _is_own_class(type(value))
+            if library in ("keras", "types") or own:
+                self._put(name, [type(value), getattr(value, "__dict__", None)])
+            if own and _slots_of(value):
+                read = functools.partial(_in_slots, value)
+                write = functools.partial(_name, value, named=_in_slots)
+                self._put(name, self._note(name, read, write).values())
 
     def _visit_function(self, function: types.FunctionType) -> None:
         if not _is_own(function.__globals__):
@@ -232,13 +236,24 @@ def _named(space: Any) -> dict[str, Any]:
     return {k: v for k, v in names.items() if not (k.startswith("__") and k.endswith("__"))}
 
 
-def _name(space: Any, before: Mapping[str, Any]) -> None:
-    is_globals, now = isinstance(space, dict), _named(space)
+def _name(space: Any, before: Mapping[str, Any], named: Any = _named) -> None:
+    is_globals, now = isinstance(space, dict), named(space)
     for name in {*before, *now}:
         if name not in before:
             space.pop(name) if is_globals else delattr(space, name)
         elif name not in now or before[name] is not now[name]:
             space.update({name: before[name]}) if is_globals else setattr(space, name, before[name])
+
+
+def _slots_of(value: object) -> list[str]:
+    """Returns the names that the own classes of an object keep in slots."""
+    kinds = [vars(kind).get("__slots__", ()) for kind in type(value).__mro__]
+    names = [name for kind in kinds for name in ([kind] if isinstance(kind, str) else kind)]
+    return [name for name in names if name not in ("__dict__", "__weakref__")]
+
+
+def _in_slots(value: object) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in _slots_of(value) if hasattr(value, name)}
 
 
 def _fill(kind: Any, collection: Any, before: Any) -> None:

@@ -134,8 +134,9 @@ class Checkpoints:
             return "something draws by keras.random without a seed generator"
         if self._trainer.traced is None:
             return "callbacks may change the model, which can't be compared"
-        if self._around is not None and self._around.changed():
-            return "a callback keeps something outside of its attributes"
+        changed = [] if self._around is None else self._around.changed()
+        if changed:
+            return f"a callback keeps something outside of its attributes: {', '.join(changed)}"
         return ""
 
     def _give_up(self, reason: str) -> None:
