@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from search_spaces.errors import StudyError
 from studies.data import CrossValidation
@@ -23,6 +24,9 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.summary import shell_commands
 from tracking.records import CodeDescription, TrialRecord
 from tracking.records.studies import sha256
+
+AS_IT_IS: Final = "it is run as it is"
+"""The end of a note on code that may be another than the recorded one."""
 
 
 @contextmanager
@@ -112,7 +116,7 @@ def recorded_target(history: StudyHistory, trial: TrialRecord) -> tuple[Target, 
     if not path.is_file():
         notes.append(f"the study file {str(path)!r} is gone; its recorded text is run")
     elif not source:
-        notes.append(f"the record has no text of {str(path)!r}; the file is run as it is")
+        notes.append(f"the record has no text of {str(path)!r}; {AS_IT_IS}")
     elif path.read_text(encoding="utf-8", errors="replace") != source:
         notes.append(f"the study file {str(path)!r} has changed since; its recorded text is run")
     modules, changed = _changed_modules(path, recorded)
@@ -132,7 +136,7 @@ def _changed_modules(path: Path, code: CodeDescription) -> tuple[dict[str, str],
             texts[str(place_of(path, place))] = code.texts[place]
             notes.append(f"{changed}; its recorded text is run")
         else:
-            notes.append(f"{changed}, and the record lacks its text; it is run as it is")
+            notes.append(f"{changed}, and the record lacks its text; {AS_IT_IS}")
     return texts, notes
 
 
@@ -144,7 +148,7 @@ def _sent(
     changed = code.changes_since(read_code(history, trial.code_digest))
     if changed:
         listed = ", ".join(changed)
-        notes.append(f"the study's code has changed since ({listed}); it is run as it is")
+        notes.append(f"the study's code has changed since ({listed}); {AS_IT_IS}")
     otherwise = ""
     if history.description.code.path:
         *_, command = shell_commands(history, trial)

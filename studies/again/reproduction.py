@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search_spaces.errors import StudyNotFoundError
-from studies.again.recorded_worker import recorded_worker
+from studies.again.recorded_worker import AS_IT_IS, recorded_worker
 from studies.again.reruns import Rerun, put_back, trainings_of, unsound_checkpoints
 from studies.definition.settings import trainer_in_words
 from studies.definition.study_definition import StudyDefinition
@@ -21,7 +21,7 @@ from tracking.diagnosis.numbers import counted
 from tracking.history.curves import epoch_metrics
 from tracking.history.study_history import StudyHistory, read_study
 from tracking.records import EndedTrial, TrainerName, TrialTask
-from tracking.records.verified import OFF, differing, not_reproduced, reproduced
+from tracking.records.verified import differing, is_known, not_reproduced, reproduced
 from tracking.registry.champions import record_verified
 from tracking.registry.verdicts import renew_verdict
 from tracking.report.write import renew_report
@@ -112,7 +112,9 @@ def reproduce(
         worker,
         notes,
     ):
-        changed, now = list(notes), worker.description.data.digest
+        # Where recorded texts are run, the code is the trial's.
+        changed = [note for note in notes if note.endswith(AS_IT_IS)]
+        now = worker.description.data.digest
         if now != trial.spec.data_digest:
             notes.append(
                 "the data has changed: its digest was "
@@ -176,8 +178,8 @@ def _record(
         return
     if outcome.identical:
         text = reproduced(trainer_in_words(outcome.trainer), outcome.epochs, day)
-    elif others and trial.verified not in ("", OFF):
-        # What is known from equal conditions counts.
+    elif others and is_known(trial.verified):
+        # A comparison under equal conditions counts.
         return
     elif others or trial.result.trainer != "compiled":
         text = not_reproduced("; but ".join([why, *others[:1]]), day)
@@ -189,12 +191,9 @@ def _record(
         )
     try:
         record_verified(history, trial, text)
-        if trial in (history.best, history.champion):
-            history = read_study(
-                history.store, history.description.name, history.description.engine
-            )
-            renew_verdict(history)
-            renew_report(history, default_store_path().absolute())
+        history = read_study(history.store, history.description.name, history.description.engine)
+        renew_verdict(history)
+        renew_report(history, default_store_path().absolute())
     except Exception as error:
         progress.say(f"warning: this outcome is not recorded, or not shown: {error}")
 

@@ -149,6 +149,11 @@ def promote_trial(
     """
     progress = progress or NoProgress()
     chooses = number is not None or not refit
+    if reason and not chooses:
+        raise StudyError(
+            "A refit of the champion chooses no trial, so it takes no reason. Leave --reason out, "
+            "or name the trial to promote."
+        )
     why = f"{PROMOTED}: {reason}" if reason else "" if number is None else PROMOTED
     if number is None and chooses:
         if history.best is None:
@@ -248,8 +253,6 @@ def make_champion(
     if trial.result.folds and trial.whole is None:
         trial = _on_all_folds(history, trial, executor, progress)
     weights, trial = weights_of(history, trial, executor, folder, progress)
-    # The former champion's: it may become the champion again without being promoted.
-    set_promotion(history, "")
     champion = register(executor, history, trial, weights, reason, progress)
     set_verdict(history)
     return champion, trial

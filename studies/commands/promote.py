@@ -45,9 +45,9 @@ def promote_command(
     """Register the checkpoint of a trial as the study's champion.
 
     Earlier versions of the registered model stay. Launches keep a trial that was promoted by its
-    number, and say so if another one is better. Without --trial it is the best trial, and launches
-    choose the champion again. A trial whose checkpoint is gone is trained again, with the same
-    bits.
+    number or with a reason, and say so if another one is better. Without both, it is the best
+    trial, and launches choose the champion again. A trial whose checkpoint is gone is trained
+    again, with the same bits.
 
     --refit trains the configuration on training and validation data together, for as many epochs
     as were best: an epoch then has more steps, in proportion to the data. That model is registered

@@ -85,7 +85,7 @@ def _make_champion(
 ) -> None:
     """Makes the winner the champion, whatever the test part said: that is no ground to choose."""
     history, trial = plan.history, plan.racer(found.winner)
-    if is_settled(plan, found):
+    if settle(plan, found):
         return
     try:
         trial = record_verified(history, trial, Verifier(executor, progress).verify(history, trial))
@@ -98,10 +98,11 @@ def _make_champion(
         progress.say(f"warning: trial {trial.number} won, and can't be the champion: {error}")
 
 
-def is_settled(plan: Plan, found: Confirmation, *, keep: bool = False) -> bool:
-    """Returns whether a confirmation's winner is the champion, can't be, or must not.
+def settle(plan: Plan, found: Confirmation, *, keep: bool = False) -> bool:
+    """Lets launches keep a winner that is the champion already; returns whether that is all to do.
 
-    It may not be yet, as another was promoted since, or the process was killed.
+    The winner is not the champion yet if another trial was promoted since, or the process was
+    killed. It never is if its weights can't be saved, or if the present champion stays.
     """
     history, trial = plan.history, plan.racer(found.winner)
     if keep or trial.result.unsaved:

@@ -115,7 +115,7 @@ def confirm_study(
         progress: Shows progress.
     """
     # Late: `import kerastudy` needs none of what trains.
-    from studies.confirming.carrying_out import carry_out, is_settled
+    from studies.confirming.carrying_out import carry_out, settle
     from studies.confirming.executors import opened_executor
     from studies.confirming.rescoring import rescore_trials, trials_without_scores
 
@@ -129,10 +129,11 @@ def confirm_study(
         unscored = trials_without_scores(history, plan.reported) if rescore else []
         if ended is not None and not unscored:
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(ended.time / 1000))
-            progress.say(f"confirmed on {when}, and nothing has changed since")
-            if is_settled(plan, ended, keep=keep):
+            if settle(plan, ended, keep=keep):
+                progress.say(f"confirmed on {when}, and nothing has changed since")
                 renew_verdict(history)
                 return ended
+            progress.say(f"confirmed on {when}, and the champion is another trial since")
         with opened_executor(
             history,
             plan.reported,

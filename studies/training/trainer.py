@@ -48,7 +48,7 @@ class Training:
 
 
 class NotTrainedError(InternalError):
-    """A training failed, and `model.fit` may not fail.
+    """A training failed where `model.fit` might succeed.
 
     Its text says how. Model and callbacks must be built again, and trained by `model.fit`.
     """

@@ -16,8 +16,8 @@ The text of the tag ``kerastudy.verified``, on the trial's run and on a register
 | ``reproduced bit for bit by model.fit, all 6 epochs, on …`` | by `kerastudy reproduce` |
 | ``not reproduced on …: …`` | likewise; it is not the compiled trainer's fault, or need not be |
 
-A later outcome replaces an earlier one. What differs where code, data or versions differ too does
-so only if nothing is known.
+A later outcome replaces an earlier one; a difference under other code, data or versions does so
+only if no comparison is known.
 """
 
 from __future__ import annotations
@@ -84,6 +84,11 @@ def differs(text: str) -> bool:
 def is_whole(text: str) -> bool:
     """Returns whether `model.fit` verified all of a trial."""
     return text in (IDENTICAL, *TRAINED_BY_ITSELF) or text.startswith(REPRODUCED)
+
+
+def is_known(text: str) -> bool:
+    """Returns whether a trial was compared under equal conditions, at least its first epochs."""
+    return is_whole(text) or is_partial(text) or differs(text)
 
 
 def is_partial(text: str) -> bool:

@@ -122,7 +122,11 @@ def register(
         # Deleted in MLflow, or from an older version.
         if version.tags.get(tag) != fact:
             client.set_model_version_tag(version.name, version.version, tag, fact)
+    former = champion_version(client, description.name, there.experiment_id)
     client.set_registered_model_alias(version.name, ALIAS, version.version)
+    if former is not None and not (promoted and former.version == version.version):
+        # It may be the champion again without being promoted.
+        _set_promotion(client, former, "")
     return f"models:/{version.name}@{ALIAS}"
 
 
@@ -167,13 +171,16 @@ def _registered(
 def set_promotion(history: StudyHistory, reason: str) -> None:
     """Records why the present champion was chosen; empty: launches choose it again."""
     client = history.store.client
-    found = champion_version(client, history.description.name, history.experiment_id)
-    if found is None:
-        return
+    champion = champion_version(client, history.description.name, history.experiment_id)
+    if champion is not None:
+        _set_promotion(client, champion, reason)
+
+
+def _set_promotion(client: MlflowClient, version: ModelVersion, reason: str) -> None:
     if reason:
-        client.set_model_version_tag(found.name, found.version, tags.PROMOTED, reason)
-    elif tags.PROMOTED in found.tags:
-        client.delete_model_version_tag(found.name, found.version, tags.PROMOTED)
+        client.set_model_version_tag(version.name, version.version, tags.PROMOTED, reason)
+    elif tags.PROMOTED in version.tags:
+        client.delete_model_version_tag(version.name, version.version, tags.PROMOTED)
 
 
 def record_verified(history: StudyHistory, trial: EndedTrial, text: str) -> EndedTrial:

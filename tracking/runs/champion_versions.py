@@ -18,7 +18,7 @@ REFIT: Final = "refit"
 CONFIRMED: Final = "it won under new seeds"
 """Why the winner of `kerastudy confirm` is the champion."""
 PROMOTED: Final = "promoted"
-"""Why another trial is; what the user says of it may follow."""
+"""Why a trial that a person promoted is the champion; the person's words may follow."""
 
 
 def champion_version(

@@ -25,7 +25,7 @@ _SMALLEST, _LARGEST = 1e-4, 1e6
 _MORE = 3
 # A gain that is worth having; see `worth_having`.
 _POINT, _TENTH = 0.01, 0.1
-# Metrics that always answering one class reaches its share of.
+# Accuracies: always answering one class scores the share of that class.
 _ACCURACIES = ("val_acc", "val_accuracy", "val_binary_accuracy", "val_categorical_accuracy",
                "val_sparse_categorical_accuracy")  # fmt: skip
 
@@ -42,7 +42,7 @@ def verdict_sentences(
 ) -> tuple[str, ...]:
     """Returns the verdict: what was reported, what to expect, and whether tuning paid.
 
-    An accuracy that a constant guess reaches too, within the interval, is said to be one.
+    If always answering the most frequent class reaches the interval, the verdict says so.
 
     Numbers have as many digits as the width of their interval gives a meaning: two of the width.
 
@@ -92,7 +92,7 @@ def verdict_sentences(
 def worth_sentences(
     trial: int, value: float, best: int, confirmation: Confirmation | None
 ) -> tuple[str, ...]:
-    """Returns what a trial is worth that the verdict is not on, such as one that was promoted.
+    """Returns sentences on a trial other than the verdict's, such as a promoted one.
 
     Args:
         trial: Its number.
@@ -190,7 +190,7 @@ def interval_numbers(interval: Interval, *values: float, nonzero: bool = False) 
 
 
 def _reached(metric: str, guess: ConstantGuess | None, value: Interval) -> str:
-    """Returns that a constant guess reaches an accuracy too, if it reaches its lower bound."""
+    """Returns a clause if always answering one class reaches the lower bound, else nothing."""
     if guess is None or guess.share < value.low or metric not in _ACCURACIES:
         return ""
     share = interval_numbers(value, guess.share)[0]

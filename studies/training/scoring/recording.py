@@ -41,7 +41,7 @@ _MOST_WEIGHTS = 128 * 2**20
 _FEW_SAMPLES = 256
 
 
-# Weights, and what was measured after it.
+# Weights after an epoch, and the epoch's measurements.
 _Epoch = tuple[Sequence[np.ndarray], BestEpoch]
 
 
