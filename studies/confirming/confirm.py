@@ -133,7 +133,7 @@ def confirm_study(
                 progress.say(f"confirmed on {when}, and nothing has changed since")
                 renew_verdict(history)
                 return ended
-            progress.say(f"confirmed on {when}, and the champion is another trial since")
+            progress.say(f"confirmed on {when}; its winner becomes the champion")
         with opened_executor(
             history,
             plan.reported,
