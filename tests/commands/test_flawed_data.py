@@ -74,11 +74,12 @@ def check_all(folder: Path, share: str) -> None:
 def test_it_stands_in_the_verdict_wherever_that_is_shown(tmp_path: Path) -> None:
     (tmp_path / "study.py").write_text(STUDY)
     store = {"KERASTUDY_STORE": str(tmp_path / "kerastudy-store")}
-    done = kerastudy_here(tmp_path, "launch", "study.py", "--verify", "off")
+    here = ("--executor", "in-process")
+    done = kerastudy_here(tmp_path, "launch", "study.py", "--verify", "off", *here)
     check(done.stdout, "0.98")
     assert f"warning: {FLAW}" in re.sub(r"\s+", " ", done.stderr)
-    check_all(tmp_path, "0.98")
-    options = ("flawed", "--top", "2", "--budget", "3")
+    check(kerastudy_here(tmp_path, "show", "flawed").stdout, "0.98")
+    options = ("flawed", "--top", "2", "--budget", "3", *here)
     check(kerastudy_here(tmp_path, "confirm", *options, **store).stdout, "0.983")
     again = as_json(kerastudy_here(tmp_path, "confirm", *options, "--json"))
     check(again["verdict"], "0.983")
@@ -86,4 +87,3 @@ def test_it_stands_in_the_verdict_wherever_that_is_shown(tmp_path: Path) -> None
     read = kerastudy_here(tmp_path, "evaluate", "flawed").stdout
     flat = re.sub(r"\s+", " ", read)
     assert flat.index(FLAW) < flat.index("accuracy 0.98")
-    assert as_json(kerastudy_here(tmp_path, "evaluate", "flawed", "--json"))["flaws"]

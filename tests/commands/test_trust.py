@@ -126,7 +126,7 @@ def test_without_its_owners_mark_planted_code_does_not_run(tmp_path: Path) -> No
         load_model("작은 연구", store=tmp_path / "without_marks")
     assert not canary.exists()
     trusted = ("reproduce", "작은 연구", "--trust", "--store", str(tmp_path / "without_marks"))
-    kerastudy(tmp_path, *trusted)
+    user_commands.kerastudy_here(tmp_path, *trusted)
     assert canary.exists()
     assert trust.stranger(tmp_path / "without_marks") == trust.stranger(made) == ""
 

@@ -75,7 +75,7 @@ study = ks.Study(
     build=build,
     space=ks.SearchSpace(ks.dropout(0.1, 0.6), ks.Choice("batch_size", [16, 20])),
     callbacks=lambda hp: [Jitter()],
-    trials=3,
+    trials=2,
     epochs=4,
     SETTINGS,
 )

@@ -101,7 +101,8 @@ def test_what_reproduce_contradicts_no_longer_counts(tmp_path: Path) -> None:
     space = ks.SearchSpace(ks.Float("learning_rate", 1e-3, 1.0))
     study = ks.Study("changed", data=data, build=simple, space=space)
     fields: dict[str, Any] = {"store": tmp_path / "store", "trials": 2, "epochs": 2}
-    history = study.launch(**fields, verify="off", progress=False)
+    fields |= {"verify": "off", "progress": False, "executor": "in-process"}
+    history = study.launch(**fields)
     best, client = history.best, history.store.client
     assert best is not None and best.result.trainer == "compiled"
     assert history.champion_run_id == best.run_id
@@ -120,7 +121,7 @@ def test_what_reproduce_contradicts_no_longer_counts(tmp_path: Path) -> None:
     assert version.tags["kerastudy.verdict"] == told
     assert told in " ".join(study_text(later).split())
     assert told in client.get_run(later.parent_run_id).data.tags["mlflow.note.content"]
-    again = study.launch(**fields, verify="off", progress=False)
+    again = study.launch(**fields)
     assert again.champion_run_id == later.best.run_id
 
 

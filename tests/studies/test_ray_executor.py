@@ -14,6 +14,7 @@ import pytest
 from conformance.executor import STUDY_FILE, ExecutorConformance, Open
 from ray_cluster import add_node, ray_cluster, worker_processes
 from study_record import differences, read_record
+from suite import exhaustive
 from user_commands import kerastudy_here
 
 from search_spaces.errors import StudyError
@@ -65,6 +66,17 @@ class TestRay(ExecutorConformance):
     @classmethod
     def open_file(cls) -> Open:
         return on_ray
+
+    # They run the code of workers, which runs each time in this process and in the pool.
+    test_a_task_may_ask_for_another_trainer = exhaustive(
+        ExecutorConformance.test_a_task_may_ask_for_another_trainer
+    )
+    test_saves_a_champion_with_the_trials_score = exhaustive(
+        ExecutorConformance.test_saves_a_champion_with_the_trials_score
+    )
+    test_what_is_wrong_with_the_study_is_told = exhaustive(
+        ExecutorConformance.test_what_is_wrong_with_the_study_is_told
+    )
 
 
 def test_a_study_is_that_of_this_process_though_a_worker_dies(
