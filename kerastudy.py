@@ -14,7 +14,6 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Never
 
 __version__ = "0.1.0"
 
@@ -195,15 +194,6 @@ __all__ = [
     "splits",
     "units",
 ]
-
-
-if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Never:
-        """Says what to write instead of a name that another library has."""
-        from studies.results.guesses import of_module
-
-        raise of_module(name, __all__)
 
 
 def __dir__() -> list[str]:

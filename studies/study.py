@@ -167,10 +167,13 @@ class Study(StudyDefinition):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Never:
-            """Says what to write instead of a name that another library has."""
-            from studies.results.guesses import of_definition
+            """Says where a study's results are, which people look for here."""
+            from studies.results.study_results import StudyResults
 
-            raise of_definition(self, name)
+            told = f"'Study' has no attribute {name!r}."
+            if not name.startswith("_") and name in dir(StudyResults):
+                told += f" The results of its store have it: .history().{name}"
+            raise AttributeError(told, name=name, obj=self)
 
     def _repr_html_(self) -> str:
         from studies.results.markup import definition_markup
