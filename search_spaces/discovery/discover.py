@@ -18,7 +18,6 @@ from search_spaces.discovery.probing import is_few
 from search_spaces.discovery.tracing import ClashError, LimitReachedError, Tracer
 from search_spaces.errors import SearchSpaceError
 from search_spaces.inline.variants import variant_name
-from search_spaces.parameters.kinds import conditioned, renamed
 from search_spaces.parameters.parameter import Parameter
 from search_spaces.parameters.scalars import identity
 from search_spaces.space.search_space import SearchSpace
@@ -203,7 +202,7 @@ def _kept(tracer: Tracer, conditions: Conditions) -> dict[str, Condition]:
         )
     while True:
         space = SearchSpace(
-            conditioned(tracer.parameters[name], condition) for name, condition in kept.items()
+            tracer.parameters[name].conditioned(condition) for name, condition in kept.items()
         )
         wrong = {
             name
@@ -220,7 +219,7 @@ def _named(tracer: Tracer, kept: Mapping[str, Condition]) -> SearchSpace:
     """Returns the space, each parameter under the name that it has in every record."""
     several = {n for n, keys in tracer.variants.items() if sum(key in kept for key in keys) > 1}
     names: dict[str, str] = {}
-    ordered = SearchSpace(conditioned(tracer.parameters[k], c) for k, c in kept.items())
+    ordered = SearchSpace(tracer.parameters[k].conditioned(c) for k, c in kept.items())
     for key in (parameter.name for parameter in ordered.parents_first):
         name = tracer.name_of(key)
         if name in several:
@@ -230,9 +229,8 @@ def _named(tracer: Tracer, kept: Mapping[str, Condition]) -> SearchSpace:
     declared = {} if tracer.space is None else {each.name: each for each in tracer.space}
     return SearchSpace(
         declared.get(key)
-        or conditioned(
-            renamed(tracer.parameters[key], names[key]),
-            {names[parent]: values for parent, values in kept[key].items()},
-        )
+        or tracer.parameters[key]
+        .renamed(names[key])
+        .conditioned({names[parent]: values for parent, values in kept[key].items()})
         for key in [*declared, *(key for key in kept if key not in declared)]
     )

@@ -10,7 +10,6 @@ from search_spaces.inline.inline_declarations import InlineDeclarations
 from search_spaces.inline.readable_values import opened_again
 from search_spaces.inline.variants import read_as
 from search_spaces.parameters.conditions import holds
-from search_spaces.parameters.kinds import conditioned
 from search_spaces.parameters.parameter import Parameter
 from search_spaces.parameters.scalars import NOT_GIVEN, Scalar
 from search_spaces.space.search_space import SearchSpace
@@ -71,7 +70,7 @@ class TracedHyperparameters(InlineDeclarations):
         """Declares the given space, as if the builder did so first."""
         by_name = {parameter.name: parameter for parameter in space}
         for parameter in space.parents_first:
-            name, bare = parameter.name, conditioned(parameter, {})
+            name, bare = parameter.name, parameter.conditioned({})
             visible = name if read_as(name) in by_name else read_as(name)
             self._tracer.declare(bare, dict(parameter.when))
             if holds(parameter, by_name, self.traced):

@@ -14,7 +14,6 @@ from search_spaces.discovery.traced_hyperparameters import Occurrence, TracedHyp
 from search_spaces.errors import InternalError, SearchSpaceError
 from search_spaces.inline.translations import same_domain
 from search_spaces.inline.variants import holding_all, read_as
-from search_spaces.parameters.kinds import renamed
 from search_spaces.parameters.parameter import Parameter
 from search_spaces.space.search_space import SearchSpace
 
@@ -155,7 +154,7 @@ class Tracer:
             keys = self.variants.setdefault(parameter.name, [])
             key = f"{parameter.name} ⟨{len(keys) + 1}⟩" if keys else parameter.name
             known = self.merged.get(parameter.name, parameter)
-            self.parameters[key] = renamed(known, key) if keys else known
+            self.parameters[key] = known.renamed(key) if keys else known
             keys.append(key)
             if len(keys) > _MOST_VARIANTS:
                 self.clashes.add(parameter.name)
@@ -181,7 +180,7 @@ class Tracer:
         Raises:
             SearchSpaceError: If they have nothing in common.
         """
-        declared = [renamed(self.parameters[key], name) for key in self.variants[name]]
+        declared = [self.parameters[key].renamed(name) for key in self.variants[name]]
         found = holding_all(declared)
         if found is None:
             raise SearchSpaceError(two_domains(declared[0], declared[1]))

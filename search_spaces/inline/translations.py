@@ -15,18 +15,24 @@ be searched. Where the libraries and our parameters differ:
 
 from __future__ import annotations
 
-import decimal
+import math
 import sys
 from collections.abc import Iterable
-from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.choice_parameter import Boolean, Choice, Fixed
-from search_spaces.parameters.float_parameter import Float
-from search_spaces.parameters.grids import FIT_TOLERANCE, MOST_VALUES, LogGrid, decimal_of
-from search_spaces.parameters.int_parameter import Int
 from search_spaces.parameters.parameter import Parameter
+from search_spaces.parameters.ranged import (
+    FIT_TOLERANCE,
+    MOST_VALUES,
+    Float,
+    Grid,
+    Int,
+    decimal_of,
+    steps_between,
+    value_at,
+)
 from search_spaces.parameters.scalars import (
     NOT_GIVEN,
     MaybeScalar,
@@ -34,8 +40,6 @@ from search_spaces.parameters.scalars import (
     identity,
     is_number,
 )
-
-_CONTEXT: Final = decimal.Context(prec=60, Emax=999999, Emin=-999999)
 
 
 def keras_tuner_int(
@@ -164,7 +168,7 @@ def _distinct(values: Any) -> Any:
     return list(distinct.values())
 
 
-def _int(name: str, low: Any, high: Any, step: Any, scale: str) -> Parameter:
+def _int(name: str, low: Any, high: Any, step: Any, scale: Any) -> Parameter:
     def proper(value: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
 
@@ -188,47 +192,28 @@ def _int(name: str, low: Any, high: Any, step: Any, scale: str) -> Parameter:
     return Int(name, low, values[-1], scale=scale, step=step)
 
 
-def _float(name: str, low: Any, high: Any, step: Any, scale: str) -> Parameter:
+def _float(name: str, low: Any, high: Any, step: Any, scale: Any) -> Parameter:
     if is_number(low) and is_number(high) and low == high:
         return Fixed(name, float(low))
-    try:
-        # Refuses all that is wrong but a step that does not fit.
-        whole = Float(name, low, high, scale=scale)
-    except OverflowError as error:
-        raise SearchSpaceError(f"Float {name!r}: {error}") from error
+    # Refuses all that is wrong but a step that does not fit.
+    whole = Float(name, low, high, scale=scale)
     if step is None:
         return whole
     if not is_number(step) or not (1.0 if scale != "linear" else 0.0) < step < float("inf"):
         return Float(name, low, high, scale="log" if scale != "linear" else scale, step=step)
-    top = _last_reached(whole.low, whole.high, float(step), scale)
-    if scale != "reverse_log":
-        if top == whole.low:
-            return Fixed(name, whole.low)
-        return Float(name, whole.low, top, scale=scale, step=step)
-    steps: tuple[float, ...] = (whole.low,)
-    if top != whole.low:
-        steps = LogGrid(whole.low, top, float(step), whole.subject).values()
-    ends = decimal_of(whole.low) + decimal_of(whole.high)
-    return Choice(name, sorted(float(ends - decimal_of(value)) for value in steps))
-
-
-def _last_reached(low: float, high: float, step: float, scale: str) -> float:
-    """Returns the last value that a step reaches: `high` if that is within rounding of it."""
-    first, last, each = decimal_of(low), decimal_of(high), decimal_of(step)
-    if scale == "linear":
-        exact = _CONTEXT.divide(_CONTEXT.subtract(last, first), each)
+    low, step, ratio = whole.low, float(step), scale != "linear"
+    exact = steps_between(low, whole.high, step, ratio)
+    # Beyond so many values the parameter itself refuses the step.
+    if abs(exact - round(exact)) <= FIT_TOLERANCE or exact > MOST_VALUES:
+        steps, top = round(exact), whole.high
     else:
-        exact = _CONTEXT.divide(_CONTEXT.ln(_CONTEXT.divide(last, first)), _CONTEXT.ln(each))
-    count = exact.to_integral_value(decimal.ROUND_HALF_EVEN)
-    # Beyond this many values the parameter itself refuses the step.
-    if abs(exact - count) <= FIT_TOLERANCE or exact > MOST_VALUES:
-        return high
-    count = exact.to_integral_value(decimal.ROUND_FLOOR)
-    if scale == "linear":
-        return float(_CONTEXT.add(first, _CONTEXT.multiply(each, count)))
-    literal = decimal.Context(prec=15)
-    reached = _CONTEXT.multiply(first, _CONTEXT.power(each, Decimal(count)))
-    return low if count == 0 else float(literal.plus(reached))
+        steps = math.floor(exact)
+        top = value_at(low, step, steps, ratio) if steps else low
+    if scale == "reverse_log":
+        ends = decimal_of(low) + decimal_of(whole.high)
+        reached = Grid(low, top, step, ratio, steps + 1).values()
+        return Choice(name, sorted(float(ends - decimal_of(value)) for value in reached))
+    return Fixed(name, low) if top == low else Float(name, low, top, scale=scale, step=step)
 
 
 def _with_default(name: str, declared: Parameter, low: Any, high: Any, default: Any) -> Parameter:

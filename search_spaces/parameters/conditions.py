@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.scalars import Scalar, identity, is_object, plain_scalar
-from search_spaces.parameters.spelled import spell
+from search_spaces.parameters.scalars import Scalar, identity, is_object, plain_value
 from search_spaces.suggestions import suggestion
 
 if TYPE_CHECKING:
@@ -45,9 +44,8 @@ def _checked_values(given: object, parent: str, subject: str) -> tuple[Scalar, .
     several = isinstance(given, list | tuple | set | frozenset)
     values: Iterable[object] = given if isinstance(given, Iterable) and several else (given,)
     what = f"{subject}: the value of {parent!r} in when"
-    spelled = (
-        spell(each, what) if is_object(each) else plain_scalar(each, what) for each in values
-    )
+    found = (plain_value(each, what) for each in values)
+    spelled = (repr(each) if is_object(each) else each for each in found)
     plain = {identity(value): value for value in spelled}
     if not plain:
         raise SearchSpaceError(

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Final, Unpack
 
 from search_spaces.parameters.choice_parameter import Choice
-from search_spaces.parameters.int_parameter import Int
 from search_spaces.parameters.parameter import Declared
+from search_spaces.parameters.ranged import Int
 from search_spaces.parameters.scalars import NOT_GIVEN
 from search_spaces.ready_made.keras_names import (
     ACTIVATIONS,

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Unpack
 
 from search_spaces.parameters.choice_parameter import Boolean
-from search_spaces.parameters.float_parameter import Float
 from search_spaces.parameters.parameter import Declared, Parameter
+from search_spaces.parameters.ranged import Float
 from search_spaces.parameters.scalars import NOT_GIVEN
 from search_spaces.ready_made.usual import check_bounds
 

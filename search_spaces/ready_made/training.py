@@ -8,9 +8,8 @@ from typing import Unpack
 
 from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.choice_parameter import Choice
-from search_spaces.parameters.float_parameter import Float
-from search_spaces.parameters.int_parameter import Int
 from search_spaces.parameters.parameter import Declared
+from search_spaces.parameters.ranged import Float, Int
 from search_spaces.parameters.scalars import NOT_GIVEN, MaybeScalar
 from search_spaces.ready_made.usual import check_bounds, usual
 

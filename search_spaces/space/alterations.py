@@ -21,11 +21,16 @@ from typing import Any
 from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.choice_parameter import Fixed, Listed
 from search_spaces.parameters.conditions import condition_in_words
-from search_spaces.parameters.int_parameter import Int
-from search_spaces.parameters.kinds import conditioned
 from search_spaces.parameters.parameter import Parameter
-from search_spaces.parameters.scalars import NOT_GIVEN, Scalar, identity, is_object, plain_scalar
-from search_spaces.parameters.spelled import opened, spell
+from search_spaces.parameters.ranged import Int
+from search_spaces.parameters.scalars import (
+    NOT_GIVEN,
+    Scalar,
+    identity,
+    is_object,
+    plain_scalar,
+    plain_value,
+)
 from search_spaces.space.membership import unknown_name
 
 ByName = Mapping[str, Parameter]
@@ -86,7 +91,7 @@ def replaced(new: ByName, parameters: ByName) -> dict[str, Parameter]:
         check_known(name, parameters)
         old = parameters[name]
         kept = old.otherwise if parameter.otherwise is NOT_GIVEN else parameter.otherwise
-        made[name] = conditioned(parameter, parameter.when or old.when, kept)
+        made[name] = parameter.conditioned(parameter.when or old.when, kept)
     return made
 
 
@@ -106,7 +111,7 @@ def value_of_kind(parameter: Parameter, value: object) -> Any:
         if parameter.contains(value):
             return parameter.opened(parameter.canonical(value))
         if is_object(value):
-            return opened(spell(value, what))
+            return plain_value(value, what)
     plain = plain_scalar(value, what)
     types = kinds_of(parameter)
     if type(plain) in types:
@@ -172,7 +177,7 @@ def altered(
             elif name not in with_new:
                 condition = _settled_condition(parameter, before, changes, settled)
             if condition is not None:
-                settled[name] = conditioned(parameter, condition, parameter.otherwise)
+                settled[name] = parameter.conditioned(condition, parameter.otherwise)
                 continue
             if name in named:
                 raise _never_active(parameter, settled, never)

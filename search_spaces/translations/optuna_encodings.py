@@ -11,8 +11,8 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.grids import decimal_of
 from search_spaces.parameters.kinds import Boolean, Choice, Float, Int, Parameter
+from search_spaces.parameters.ranged import decimal_of
 from search_spaces.parameters.scalars import Scalar, identity, is_number
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class FloatEncoding(OptunaEncoding):
         if known.scale == "log":
             slack = _ROUNDING * known.low
         if is_number(stored) and known.low - slack <= stored <= known.high + slack:
-            value = known.nearest(stored)
+            value: float = known.nearest(stored)
             if known.step is None or abs(value - stored) <= known.step * 1e-6:
                 return value
         raise self._foreign(stored, f"of {known!r}")
@@ -146,7 +146,7 @@ class ReversedFloatEncoding(FloatEncoding):
         """Returns the mirror image of the mirror image."""
         low, high = self.parameter.low, self.parameter.high
         if is_number(stored) and low * (1 - _ROUNDING) <= stored <= high * (1 + _ROUNDING):
-            return self.parameter.nearest(low + high - stored)
+            return float(self.parameter.nearest(low + high - stored))
         raise self._foreign(stored, f"from {low!r} to {high!r}")
 
 
@@ -207,18 +207,13 @@ class IndexEncoding(IntEncoding):
 
     def encode(self, value: Any) -> int:
         """Returns the index of the value."""
-        known = self.parameter
-        if isinstance(known, Int):
-            return known.index(value)
-        return 0 if known.grid is None else known.grid.nearest_index(value)
+        assert self.parameter.grid is not None, "it has a step"
+        return self.parameter.grid.nearest_index(value)
 
     def decode(self, stored: Any) -> Any:
         """Returns the value of the index."""
-        known = self.parameter
-        index = super().decode(stored)
-        if isinstance(known, Int):
-            return known.value(index)
-        return known.low if known.grid is None else known.grid.value(index)
+        assert self.parameter.grid is not None, "it has a step"
+        return self.parameter.grid.value(super().decode(stored))
 
 
 def encoding_of(parameter: Parameter) -> OptunaEncoding | None:
