@@ -15,7 +15,7 @@ vary it or to set it, is never dropped: that is an error.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from search_spaces.errors import SearchSpaceError
@@ -34,6 +34,36 @@ from search_spaces.parameters.scalars import (
 from search_spaces.space.membership import unknown_name
 
 ByName = Mapping[str, Parameter]
+
+
+def declared(given: Iterable[object]) -> dict[str, Parameter]:
+    """Returns the parameters by name, in the order in which they were given.
+
+    Raises:
+        SearchSpaceError: If something is no parameter, or if two have the same name.
+    """
+    by_name: dict[str, Parameter] = {}
+    for parameter in _flattened(given):
+        if parameter.name in by_name:
+            raise SearchSpaceError(
+                f"{parameter.name!r} is declared twice, as {by_name[parameter.name]!r} and as "
+                f"{parameter!r}: give one of them another name."
+            )
+        by_name[parameter.name] = parameter
+    return by_name
+
+
+def _flattened(given: Iterable[object]) -> Iterator[Parameter]:
+    for each in given:
+        if isinstance(each, Parameter):
+            yield each
+        elif isinstance(each, Iterable) and not isinstance(each, str | bytes | Mapping):
+            yield from _flattened(each)
+        else:
+            raise SearchSpaceError(
+                f"A search space takes parameters and groups of them, received {each!r} of type "
+                f"{type(each).__name__}: declare it with Float, Int, Choice, Boolean or Fixed."
+            )
 
 
 def fixed_others(names: Iterable[str], parameters: ByName) -> dict[str, Parameter]:
