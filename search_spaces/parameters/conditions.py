@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import graphlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -120,28 +121,19 @@ def parents_first(parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
     Raises:
         SearchSpaceError: If conditions form a circle, naming it.
     """
+    try:
+        graphlib.TopologicalSorter({each.name: each.when for each in parameters}).prepare()
+    except graphlib.CycleError as error:
+        circle = " depends on ".join(map(repr, reversed(error.args[1])))
+        raise SearchSpaceError(
+            f"Conditions form a circle, so none of these could ever be decided: {circle}. Take one "
+            f"of the conditions away."
+        ) from None
     waiting = list(parameters)
     placed: dict[str, Parameter] = {}
     while waiting:
         # The first that can be placed, each time: this keeps the declared order where possible.
-        ready = next((p for p in waiting if all(name in placed for name in p.when)), None)
-        if ready is None:
-            raise SearchSpaceError(
-                f"Conditions form a circle, so none of these could ever be decided: "
-                f"{_circle(waiting)}. Take one of the conditions away."
-            )
+        ready = next(each for each in waiting if all(name in placed for name in each.when))
         placed[ready.name] = ready
         waiting.remove(ready)
     return tuple(placed.values())
-
-
-def _circle(waiting: Sequence[Parameter]) -> str:
-    """Returns a circle among parameters each of which waits for another of them, as words."""
-    unplaced = {parameter.name: parameter for parameter in waiting}
-    path = [waiting[0].name]
-    while True:
-        following = next(name for name in unplaced[path[-1]].when if name in unplaced)
-        if following in path:
-            circle = [*path[path.index(following) :], following]
-            return " depends on ".join(repr(name) for name in circle)
-        path.append(following)
