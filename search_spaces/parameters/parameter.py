@@ -277,6 +277,11 @@ class Parameter(abc.ABC):
         made: Self = _evolved(self, name=name)
         return made
 
+    def with_default(self, default: Any) -> Self:
+        """Returns the same parameter with another default."""
+        made: Self = _evolved(self, default=default)
+        return made
+
     def to_dict(self) -> dict[str, Any]:
         """Returns all that the parameter declares, in JSON's types."""
         content: dict[str, Any] = {
