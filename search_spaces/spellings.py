@@ -17,12 +17,16 @@ from typing import Any, Final
 
 from search_spaces.errors import SearchSpaceError
 from search_spaces.parameters.choice_parameter import Boolean, Choice, Fixed, Listed
-from search_spaces.parameters.float_parameter import Float
-from search_spaces.parameters.int_parameter import Int
 from search_spaces.parameters.parameter import Parameter
-from search_spaces.parameters.scalars import Scalar, identity, is_object, plain_scalar
+from search_spaces.parameters.ranged import Float, Int
+from search_spaces.parameters.scalars import (
+    Scalar,
+    identity,
+    is_object,
+    plain_scalar,
+    read_object,
+)
 from search_spaces.parameters.scales import SCALES
-from search_spaces.parameters.spelled import read_object
 from search_spaces.space.alterations import kinds_of, value_of_kind
 
 _PYTHON_WORDS: Final[dict[str, Scalar]] = {"True": True, "False": False, "None": None}

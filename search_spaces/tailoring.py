@@ -72,7 +72,7 @@ class Tailoring(NamedTuple):
     def apply(self, space: SearchSpace) -> SearchSpace:
         """Returns the tailored space: ranges are set, then values fixed, then all others fixed.
 
-        Conditions are settled once, at the end, as `Alterable` says: `--fix optimizer=sgd` and
+        Conditions are settled once, at the end, as `alterations` says: `--fix optimizer=sgd` and
         `--only momentum` go together.
 
         Args:
