@@ -111,7 +111,6 @@ from studies.definition.seeds import epoch_seed, permutation, seed_states  # noq
 from studies.executors.ray import RayOptions  # noqa: E402
 from studies.exporting.optuna_export import export_optuna  # noqa: E402
 from studies.exporting.scripts.script import export_script  # noqa: E402
-from studies.known.import_study import import_study  # noqa: E402
 from studies.launching.checking_data import check_data  # noqa: E402
 from studies.results.changes import delete_study, rename_study  # noqa: E402
 from studies.results.diagnosing import diagnose  # noqa: E402
@@ -171,7 +170,6 @@ __all__ = [
     "evaluate",
     "export_optuna",
     "export_script",
-    "import_study",
     "initializer",
     "kernel_initializer",
     "l1",

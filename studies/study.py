@@ -126,9 +126,6 @@ class Study(StudyDefinition):
             choice that it was begun with.
         initial: Values of the next trials, or of the first ones without ``try_defaults``; missing
             ones have their defaults.
-        known: Results of earlier searches, by `kerastudy.import_study`, or a list of such. Optuna's
-            TPE and Keras Tuner's Bayesian engine learn from them. They are read when the study
-            begins, and recorded with it; they are no trials of it.
         tailoring: Which parameters vary, are fixed, or have another range, as by ``--only``,
             ``--fix`` and ``--set``.
         optimizer: Replaces the builder's optimizer in compile: a name, or an optimizer that each

@@ -51,13 +51,6 @@ from studies.lines import wrapped
     help="A JSON file with the values of the next trials: an object, or a list of them.",
 )
 @click.option(
-    "--known",
-    multiple=True,
-    metavar="KIND:PLACE[#NAME]",
-    help="Results of an earlier search to begin with: optuna:sqlite:///old.db#study, "
-    "mlflow:ADDRESS#experiment, keras_tuner:FOLDER.",
-)
-@click.option(
     "--direction",
     type=click.Choice(["maximize", "minimize"]),
     help="Which way the value of an objective function is better.  [default: minimize]",
@@ -210,7 +203,6 @@ def launch_command(
     kerastudy launch digits --dry-run
     kerastudy launch digits --fix l2=1e-4 --set dropout=0.1..0.5 --name narrow
     kerastudy launch digits --start-with known_values.json
-    kerastudy launch digits --known optuna:sqlite:///old.db
     kerastudy launch digits --round 2
     kerastudy launch optuna_script.py:objective --direction maximize
 

@@ -54,15 +54,11 @@ def overrides_of(
     """Returns the settings to replace, by name. Raises StudyError where one can't be."""
     from studies.definition.engine_options import parse_option
     from studies.definition.settings import check_count, check_engine, check_pruner, check_trainer
-    from studies.known.import_study import known_from_text
     from tracking.store.names import check_study_name
 
     overrides = {name: value for name, value in settings.items() if value is not None}
     if "folds" in overrides:
         overrides["cross_validation"] = overrides.pop("folds")
-    known = overrides.pop("known", ())
-    if known:
-        overrides["known"] = tuple(map(known_from_text, known))
     for name in ("engine_options", "pruner_options"):
         given = overrides.pop(name, ())
         if given:

@@ -63,7 +63,6 @@ def study_document(history: StudyHistory) -> dict[str, Any]:
             "validation_parts": ValidationParts(history.trials).count or 1,
         },
         "class_weight": description.class_weight,
-        "known": [each.to_dict() for each in description.known],
         "store": str(history.store.root),
         "tracking_uri": history.store.mlflow_uri,
         "server": history.server or None,

@@ -12,7 +12,6 @@ from search_spaces.errors import EngineError, StudyError
 from search_spaces.suggestions import near_match, suggestion
 from studies.definition.engine_options import split_options, with_options
 from tracking.records import TrainerName
-from tracking.records.known import KnownSource
 from tracking.records.studies import KeptScores
 
 DEFAULT_ENGINE = "optuna:tpe"
@@ -188,18 +187,6 @@ def check_initial(initial: object) -> tuple[dict[str, Any], ...]:
             f"Received: {initial!r:.200}"
         )
     return tuple(dict(values) for values in initial)
-
-
-def check_known(known: object) -> tuple[KnownSource, ...]:
-    """Returns where the results are that a study begins with. Raises StudyError if nowhere."""
-    sources = known if isinstance(known, Sequence) else (known,)
-    for each in sources:
-        if not isinstance(each, KnownSource):
-            raise StudyError(
-                "known must be what kerastudy.import_study returns, or a list of such. "
-                f"Received: {each!r:.200}"
-            )
-    return tuple(sources)
 
 
 def _is_number(value: object) -> bool:

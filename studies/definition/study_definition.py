@@ -48,7 +48,6 @@ from studies.definition.settings import (
     check_engine,
     check_initial,
     check_keep_scores,
-    check_known,
     check_pruner,
     check_seconds,
     check_target,
@@ -56,7 +55,6 @@ from studies.definition.settings import (
     is_count,
 )
 from tracking.records import Objective
-from tracking.records.known import KnownSource
 from tracking.store.names import check_study_name
 
 Builder = Any
@@ -87,7 +85,6 @@ OVERRIDABLE = (
     "try_defaults",
     "cross_validation",
     "initial",
-    "known",
     "tailoring",
     "trainer",
     "deterministic",
@@ -131,7 +128,6 @@ class StudyDefinition:
     try_defaults: bool = True
     cross_validation: CrossValidation | int | None = None
     initial: Sequence[Mapping[str, Any]] = ()
-    known: Sequence[KnownSource] | KnownSource = ()
     tailoring: Tailoring = _AS_DECLARED
     optimizer: Any = None
     loss: Any = None
@@ -200,7 +196,6 @@ class StudyDefinition:
         self._replace("trainer", check_trainer(self.trainer))
         self._replace("keep_scores", check_keep_scores(self.keep_scores))
         self._replace("initial", check_initial(self.initial))
-        self._replace("known", check_known(self.known))
         if not callable(self.class_weight):
             self._replace("class_weight", check_class_weight(self.class_weight))
         self._check_training_parameters()

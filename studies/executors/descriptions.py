@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from search_spaces.space.membership import complete
-from studies.definition.settings import check_keep_scores, check_known
+from studies.definition.settings import check_keep_scores
 from studies.definition.study_definition import StudyDefinition
 from studies.training.process.environment import hardware_class
 from tracking.records import CodeDescription, DataDescription, Objective, StudyDescription
@@ -48,5 +48,4 @@ def description_of(
         trial_timeout=study.trial_timeout,
         warnings=tuple(warnings),
         hardware=hardware_class(),
-        known_from=check_known(study.known),
     )

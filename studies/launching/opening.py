@@ -12,9 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from studies.engines.make import LEARNING, learns
 from studies.executors.executor import Executor
-from studies.known.reading import all_known
 from studies.launching.launch_options import LaunchOptions
 from studies.launching.mirroring import server_for
 from studies.launching.retrying import report_infeasible
@@ -32,7 +30,6 @@ from tracking.history.joining import with_joined
 from tracking.history.study_history import StudyHistory, best_of_engines, find_engines, read_study
 from tracking.mirror import check_free
 from tracking.records import FINISHED_STATES, StudyDescription
-from tracking.records.known import known_line
 from tracking.runs.experiments import make_experiment, take_folder
 from tracking.runs.parents import check_parents, renamed_from
 from tracking.runs.study_runs import StudyRuns
@@ -146,7 +143,6 @@ def open_runs(
         if kept:
             progress.say(f"note: defaults stay as the study was begun: {', '.join(kept)}")
     check_unchanged(held.known, description)
-    description = _with_known(description, held, progress)
     take_folder(store, held.experiment_id, progress.say)
     if before is not None:
         asked = description.lag
@@ -178,30 +174,6 @@ def open_runs(
     runs.close_left_over(before.trials)
     check_complete(before)
     return runs, before
-
-
-def _with_known(
-    description: StudyDescription, held: HeldStudy, progress: Progress
-) -> StudyDescription:
-    """Returns a study's definition with its known results: as it was begun, else read now."""
-    before = held.known
-    if before is not None and before.trials:
-        recorded = before.description
-        if list(recorded.known_from) != list(description.known_from):
-            progress.say("note: known results stay as the study was begun")
-        return replace(description, known_from=recorded.known_from, known=recorded.known)
-    if not description.known_from:
-        return description
-    progress.wait("reading known results")
-    known = all_known(description.known_from, description.space, description.objective)
-    for each in known:
-        progress.say(f"known: {known_line(each, description.objective.direction)}")
-    if not learns(description.engine):
-        progress.say(
-            f"note: {description.engine} does not learn from known results, which are there for "
-            f"comparison only; {', '.join(LEARNING)} do"
-        )
-    return replace(description, known=known)
 
 
 def _report_renamed(store: Store, name: str, progress: Progress) -> None:

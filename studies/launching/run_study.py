@@ -206,6 +206,5 @@ def _engine(description: StudyDescription) -> Engine:
             epochs=most_epochs(description),
             seed=description.seed,
             folds=max(description.folds, 1),
-            known=description.known,
         )
     )

@@ -15,7 +15,6 @@ from tracking.history.study_history import StudyHistory
 from tracking.history.study_line import describe_study
 from tracking.history.verdicts import StudyVerdict, champion_sentences, study_verdict
 from tracking.records import EndedTrial, TrialRecord
-from tracking.records.known import known_line
 from tracking.records.studies import ANY_HARDWARE, DIFFERENT_HARDWARE
 from tracking.records.verified import OFF, REPRODUCED
 from tracking.runs.pages.addresses import VIEWS, artifact_page, model_page, run_page, view_page
@@ -89,7 +88,6 @@ def _settings(history: StudyHistory) -> list[str]:
     description = history.description
     objective = description.objective
     return [
-        *_known(history),
         *_rounds(history),
         f"Study {plain(description.name)}: engine {plain(description.engine)}, pruner "
         f"{plain(description.pruner)}, objective {objective.direction} {plain(objective.metric)}, "
@@ -177,13 +175,6 @@ def _tested(history: StudyHistory) -> list[str]:
     )
     again = f" It was read {len(readings)} times." if len(readings) > 1 else ""
     return [f"On the sealed test part, trial {last.trial}: {measured}.{again}", ""]
-
-
-def _known(history: StudyHistory) -> list[str]:
-    """Returns a sentence on each source of known results."""
-    description = history.description
-    lines = [known_line(each, description.objective.direction) for each in description.known]
-    return [f"Known before: {plain('; '.join(lines))}.", ""] if lines else []
 
 
 def _rounds(history: StudyHistory) -> list[str]:

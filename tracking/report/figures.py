@@ -199,8 +199,7 @@ def _search(data: StudyData) -> Iterator[Figure]:
         "Each mark is a trial; the line is the best value so far. A flat line at the end says that "
         "more trials of this kind are unlikely to help much."
         + _far_off(data, data.trials["value"])
-        + (" Trials without a value stand at the lower edge." if without else "")
-        + (" Dashed: the best known result before." if data.history.description.known else ""),
+        + (" Trials without a value stand at the lower edge." if without else ""),
         plotted=True,
     )
 
