@@ -126,8 +126,8 @@ class Study(StudyDefinition):
             choice that it was begun with.
         initial: Values of the next trials, or of the first ones without ``try_defaults``; missing
             ones have their defaults.
-        tailoring: Which parameters vary, are fixed, or have another range, as by ``--only``,
-            ``--fix`` and ``--set``.
+        tailoring: Which parameters vary, and which have another range or a value, as by ``--only``
+            and ``--set``: ``kerastudy.Tailoring(ranges={"dropout": "0.1..0.5"})``.
         optimizer: Replaces the builder's optimizer in compile: a name, or an optimizer that each
             trial gets a copy of.
         loss: Likewise.
@@ -217,9 +217,7 @@ class Study(StudyDefinition):
                 Ray of this machine alone.
             any_hardware: Whether trials may run on other hardware than the study was begun on. Bits
                 may differ then, and the record says so.
-            **overrides: Settings to replace: `OVERRIDABLE`; or ``round=2`` for the next round, with
-                the name, space and settings that follow from the last one (`kerastudy.diagnose`),
-                or with ``space``, another space for the same builder.
+            **overrides: Settings to replace: `OVERRIDABLE`.
 
         Returns:
             The recorded study, as ``kerastudy show`` shows it.

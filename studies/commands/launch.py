@@ -35,9 +35,11 @@ from studies.lines import wrapped
     help="Cross-validate: train each trial on so many folds of all but the test part.",
 )
 @click.option("--only", multiple=True, help="Vary only these: NAME,NAME; fix all others.")
-@click.option("--fix", multiple=True, help="Fix a hyperparameter: NAME=VALUE.")
 @click.option(
-    "--set", "ranges", multiple=True, help="Set its range or choices: NAME=LOW..HIGH or NAME=A,B."
+    "--set",
+    "ranges",
+    multiple=True,
+    help="Set its range, choices or value: NAME=LOW..HIGH, NAME=A,B or NAME=VALUE.",
 )
 @click.option(
     "--defaults/--no-defaults",
@@ -56,9 +58,6 @@ from studies.lines import wrapped
     help="Which way the value of an objective function is better.  [default: minimize]",
 )
 @click.option("--name", help="Another name for the study, which starts as a new one.")
-@click.option(
-    "--round", type=int, help="The next round, 2 or more: its space follows from the last."
-)
 @click.option("--keep", help="How many checkpoints to keep (those of the best trials), or all.")
 @click.option(
     "--keep-scores",
@@ -164,7 +163,6 @@ def launch_command(
     workers: int | None,
     keep: str | None,
     only: tuple[str, ...],
-    fix: tuple[str, ...],
     ranges: tuple[str, ...],
     start_with: Path | None,
     timeout: str | None,
@@ -201,9 +199,8 @@ def launch_command(
     kerastudy launch digits --folds 5
     kerastudy launch my_study.py --data houses.csv --target price
     kerastudy launch digits --dry-run
-    kerastudy launch digits --fix l2=1e-4 --set dropout=0.1..0.5 --name narrow
+    kerastudy launch digits --set l2=1e-4 --set dropout=0.1..0.5 --name narrow
     kerastudy launch digits --start-with known_values.json
-    kerastudy launch digits --round 2
     kerastudy launch optuna_script.py:objective --direction maximize
 
     \b
@@ -250,13 +247,13 @@ def launch_command(
     for name, text in (("timeout", timeout), ("trial_timeout", trial_timeout)):
         if text is not None:
             overrides[name] = seconds_of(name.replace("_", "-"), text)
-    tailoring = Tailoring.from_arguments(only, fix, ranges)
+    tailoring = Tailoring.from_arguments(only, ranges)
     if not tailoring.empty:
         overrides["tailoring"] = tailoring
     found = resolve_target(target)
     other_data = "" if data is None else spelled(str(data.expanduser().absolute()), column)
     if dry_run:
-        description = describe_target(found, options, overrides=overrides, data=other_data)
+        description = describe_target(found, overrides=overrides, data=other_data)
         if as_json:
             print_json(definition_document(description))
         else:

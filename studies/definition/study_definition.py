@@ -251,8 +251,8 @@ class StudyDefinition:
                 value = overrides[name]
                 raise StudyError(
                     f"{name!r} is a hyperparameter in this study's search space, so it cannot be "
-                    f"given as a setting. Received: {value!r}. Fix it by --fix {name}={value}, or "
-                    "give it other values by --set."
+                    f"given as a setting. Received: {value!r}. Give it other values by --set, "
+                    f"such as --set {name}={value}."
                 )
         check_replaced(overrides)
         check_overrides(overrides, self)

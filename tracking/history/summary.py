@@ -8,7 +8,6 @@ from typing import Final
 
 from tracking import tags
 from tracking.history.evaluations import read_evaluations
-from tracking.history.rounds import read_rounds
 from tracking.history.selection import best_trial
 from tracking.history.sparkline import sparkline
 from tracking.history.study_history import StudyHistory
@@ -84,11 +83,10 @@ def _counted(history: StudyHistory) -> str:
 
 
 def _settings(history: StudyHistory) -> list[str]:
-    """Returns what was asked: how the study is defined, what it follows, what it is for."""
+    """Returns what was asked: how the study is defined, what it is for."""
     description = history.description
     objective = description.objective
     return [
-        *_rounds(history),
         f"Study {plain(description.name)}: engine {plain(description.engine)}, pruner "
         f"{plain(description.pruner)}, objective {objective.direction} {plain(objective.metric)}, "
         f"seed {description.seed}.",
@@ -175,17 +173,6 @@ def _tested(history: StudyHistory) -> list[str]:
     )
     again = f" It was read {len(readings)} times." if len(readings) > 1 else ""
     return [f"On the sealed test part, trial {last.trial}: {measured}.{again}", ""]
-
-
-def _rounds(history: StudyHistory) -> list[str]:
-    """Returns which round of a tuning the study is, with links to the ones next to it."""
-    rounds = read_rounds(history)
-    found = [f"Round {rounds.number}."] if rounds.before or rounds.after else []
-    for what, other in (("It follows", rounds.before), ("The next is", rounds.after)):
-        if other is not None:
-            page = run_page(other.experiment_id, other.run_id)
-            found.append(f"{what} {link(plain(other.study), page)}.")
-    return [" ".join(found), ""] if found else []
 
 
 def _progress(history: StudyHistory) -> str:

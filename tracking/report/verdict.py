@@ -213,8 +213,8 @@ def _commands(
     history = data.history
     store, several = _where(data, without)
     found = []
-    if data.diagnosis.next.asked_for:
-        found.append(("Launch the next round", data.diagnosis.command))
+    if data.diagnosis.command:
+        found.append(("Launch what should follow", data.diagnosis.command))
     if best is not None and not best.verified.startswith(REPRODUCED):
         again = str(best.number).join(reproduce_command(data, without))
         how = "Train the best trial again, by plain model.fit, and compare"
