@@ -125,7 +125,10 @@ class Study(StudyDefinition):
             engine gets its result like that of a trial of its own. A recorded study keeps the
             choice that it was begun with.
         initial: Values of the next trials, or of the first ones without ``try_defaults``; missing
-            ones have their defaults.
+            ones have their defaults. A list of values by name; a JSON or CSV file of such, as
+            ``kerastudy export --as csv`` and Optuna's ``trials_dataframe().to_csv(…)`` write it
+            (then those of the best ten trials); or ``"study:NAME"``, the best ten of another study
+            of the store. Trials that are not in this space are passed over.
         tailoring: Which parameters vary, and which have another range or a value, as by ``--only``
             and ``--set``: ``kerastudy.Tailoring(ranges={"dropout": "0.1..0.5"})``.
         optimizer: Replaces the builder's optimizer in compile: a name, or an optimizer that each

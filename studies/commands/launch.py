@@ -49,8 +49,9 @@ from studies.lines import wrapped
 )
 @click.option(
     "--start-with",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="A JSON file with the values of the next trials: an object, or a list of them.",
+    metavar="FILE or study:NAME",
+    help="Values of the next trials: a JSON or CSV file, also one of export --as csv; or the best "
+    "ten trials of another study.",
 )
 @click.option(
     "--direction",
@@ -164,7 +165,7 @@ def launch_command(
     keep: str | None,
     only: tuple[str, ...],
     ranges: tuple[str, ...],
-    start_with: Path | None,
+    start_with: str | None,
     timeout: str | None,
     trial_timeout: str | None,
     targets: tuple[str, ...],
@@ -200,7 +201,7 @@ def launch_command(
     kerastudy launch my_study.py --data houses.csv --target price
     kerastudy launch digits --dry-run
     kerastudy launch digits --set l2=1e-4 --set dropout=0.1..0.5 --name narrow
-    kerastudy launch digits --start-with known_values.json
+    kerastudy launch digits --start-with study:other
     kerastudy launch optuna_script.py:objective --direction maximize
 
     \b
@@ -253,7 +254,7 @@ def launch_command(
     found = resolve_target(target)
     other_data = "" if data is None else spelled(str(data.expanduser().absolute()), column)
     if dry_run:
-        description = describe_target(found, overrides=overrides, data=other_data)
+        description = describe_target(found, options.place, overrides=overrides, data=other_data)
         if as_json:
             print_json(definition_document(description))
         else:

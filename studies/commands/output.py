@@ -150,6 +150,7 @@ def definition_document(description: StudyDescription) -> dict[str, Any]:
         "space": description.space.to_dict(),
         "try_defaults": description.try_defaults,
         "initial": [dict(values) for values in description.initial],
+        "initial_from": description.initial_from or None,
         "data": {
             "name": description.data.name,
             "sizes": dict(description.data.sizes),

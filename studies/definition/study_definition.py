@@ -6,6 +6,7 @@ Everything below a launch sees this. Users hold a `Study`, which can also be lau
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -127,7 +128,7 @@ class StudyDefinition:
     repeats: int = 1
     try_defaults: bool = True
     cross_validation: CrossValidation | int | None = None
-    initial: Sequence[Mapping[str, Any]] = ()
+    initial: Sequence[Mapping[str, Any]] | str | os.PathLike[str] = ()
     tailoring: Tailoring = _AS_DECLARED
     optimizer: Any = None
     loss: Any = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,6 +21,7 @@ from studies.interruption import raising_interrupts
 from studies.launching.launch_options import LaunchOptions
 from studies.launching.opening import check_store, held_study
 from studies.launching.run_study import run_held, run_study
+from studies.launching.starting_values import starting_values
 from studies.progress import Progress, showing
 from studies.running.definitions import check_definition
 from studies.training.process.determinism import begin_trial, prepare_environment
@@ -29,7 +31,7 @@ from studies.user_code.shipping import ShippedStudy, ship
 from studies.user_code.targets import Target, what_is_loaded
 from tracking.history.study_history import StudyHistory
 from tracking.records import StudyDescription
-from tracking.store.folder import prepare_store
+from tracking.store.folder import open_store, prepare_store
 from tracking.store.mlflow_client import preload
 
 if TYPE_CHECKING:
@@ -200,6 +202,7 @@ def _workers_of(
 
 def describe_target(
     target: Target,
+    place: Path,
     *,
     overrides: Mapping[str, Any] | None = None,
     data: str = "",
@@ -216,7 +219,9 @@ def describe_target(
         worker = WorkerExecutor(target, overrides=overrides, data=data)
         try:
             worker.load()
-            check_definition(worker.description)
-            return worker.description
+            description = worker.description
+            check_definition(description)
+            initial = starting_values(description, open_store(place), shown)
+            return replace(description, initial=initial)
         finally:
             worker.close()

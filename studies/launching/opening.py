@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from studies.executors.executor import Executor
 from studies.launching.launch_options import LaunchOptions
 from studies.launching.mirroring import server_for
 from studies.launching.retrying import report_infeasible
+from studies.launching.starting_values import starting_values
 from studies.progress import Progress
 from studies.running.definitions import (
     check_complete,
@@ -48,6 +50,7 @@ class HeldStudy:
         server: The MLflow server that gets it too, or None.
         before: The study under its present engine; None if it is new.
         others: The study under its other engines, the one that was launched last first.
+        initial: The values that it starts with.
     """
 
     store: Store
@@ -56,6 +59,7 @@ class HeldStudy:
     server: str | None
     before: StudyHistory | None
     others: Sequence[StudyHistory]
+    initial: Sequence[Mapping[str, Any]]
 
     @property
     def known(self) -> StudyHistory | None:
@@ -107,6 +111,7 @@ def held_study(
     check_definition(description)
     for warning in warnings_of(description):
         progress.say(f"warning: {warning}")
+    initial = starting_values(description, existing, progress)
     server = server_for(existing, name, options.tracking_uri)
     if server is not None:
         check_free(existing, name, server)
@@ -123,7 +128,7 @@ def held_study(
             # A new parent run's trials would overwrite those of a deleted one.
             check_parents(store, experiment_id, engine)
         others = [history for history in histories if history is not before]
-        yield HeldStudy(store, name, experiment_id, server, before, others)
+        yield HeldStudy(store, name, experiment_id, server, before, others, initial)
 
 
 def open_runs(
@@ -138,6 +143,7 @@ def open_runs(
         StudyError: If its definition has changed, or trials are missing in the record.
     """
     store, before = held.store, held.before
+    description = replace(description, initial=held.initial)
     if held.known is not None:
         description, kept = with_defaults_of(description, held.known)
         if kept:

@@ -157,6 +157,7 @@ class StudyDescription:
             ``"none"``.
         try_defaults: Whether trial 0 has the space's defaults; not in records of older versions.
         initial: Values of the next trials, each complete.
+        initial_from: Where they are from: a file, or study:NAME; empty if they were given.
         class_weight: How much the training samples of each class count, or None.
         deterministic: Whether proposals must not depend on timing.
         lag: If deterministic, trial k is proposed and pruned by trials 0 to k - lag, as with so
@@ -200,6 +201,7 @@ class StudyDescription:
     repeats: int = 1
     try_defaults: bool = False
     initial: Sequence[Mapping[str, Any]] = ()
+    initial_from: str = ""
     class_weight: ClassWeight | None = None
     deterministic: bool = False
     lag: int = 0
