@@ -61,6 +61,7 @@ from search_spaces import (  # noqa: E402 - after the packages are found
     Hyperparameters,
     Int,
     SearchSpace,
+    Tailoring,
     activation,
     batch_normalization,
     batch_size,
@@ -110,7 +111,6 @@ from studies.definition.seeds import epoch_seed, permutation, seed_states  # noq
 from studies.executors.ray import RayOptions  # noqa: E402
 from studies.exporting.optuna_export import export_optuna  # noqa: E402
 from studies.exporting.scripts.script import export_script  # noqa: E402
-from studies.known.import_study import import_study  # noqa: E402
 from studies.launching.checking_data import check_data  # noqa: E402
 from studies.results.changes import delete_study, rename_study  # noqa: E402
 from studies.results.diagnosing import diagnose  # noqa: E402
@@ -149,6 +149,7 @@ __all__ = [
     "StudyFileError",
     "StudyNotFoundError",
     "StudyResults",
+    "Tailoring",
     "TrackingError",
     "Trial",
     "WorkerError",
@@ -170,7 +171,6 @@ __all__ = [
     "evaluate",
     "export_optuna",
     "export_script",
-    "import_study",
     "initializer",
     "kernel_initializer",
     "l1",

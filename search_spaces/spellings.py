@@ -3,7 +3,7 @@
 A value is a number for a Float or an Int, true or false for a Boolean. For a Choice or a Fixed it
 is read as JSON if that is one of its values (`3`, `true`, `null`, `"3"`), else as a plain string. A
 domain is a range, `LOW..HIGH` with an optional `:STEP` and `:SCALE`, or values separated by commas,
-or a list in JSON. Tuples, lists and dicts are written as in Python or JSON: `--fix 'hidden=(64,
+or a list in JSON. Tuples, lists and dicts are written as in Python or JSON: `--set 'hidden=(64,
 32)'`, `--set 'hidden=(64,), (64, 32)'`.
 """
 
@@ -173,6 +173,9 @@ def _listed_texts(parameter: Parameter, text: str) -> list[Any]:
             return [found]
         if isinstance(found, list | tuple) and any(map(is_object, found)):
             return list(found)
+        if isinstance(found, tuple | dict):
+            # A value that the domain lacks.
+            return [found]
     if text.startswith("["):
         content = _json(text)
         if not isinstance(content, list) or not content:

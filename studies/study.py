@@ -125,12 +125,12 @@ class Study(StudyDefinition):
             engine gets its result like that of a trial of its own. A recorded study keeps the
             choice that it was begun with.
         initial: Values of the next trials, or of the first ones without ``try_defaults``; missing
-            ones have their defaults.
-        known: Results of earlier searches, by `kerastudy.import_study`, or a list of such. Optuna's
-            TPE and Keras Tuner's Bayesian engine learn from them. They are read when the study
-            begins, and recorded with it; they are no trials of it.
-        tailoring: Which parameters vary, are fixed, or have another range, as by ``--only``,
-            ``--fix`` and ``--set``.
+            ones have their defaults. A list of values by name; a JSON or CSV file of such, as
+            ``kerastudy export --as csv`` and Optuna's ``trials_dataframe().to_csv(…)`` write it
+            (then those of the best ten trials); or ``"study:NAME"``, the best ten of another study
+            of the store. Trials that are not in this space are passed over.
+        tailoring: Which parameters vary, and which have another range or a value, as by ``--only``
+            and ``--set``: ``kerastudy.Tailoring(ranges={"dropout": "0.1..0.5"})``.
         optimizer: Replaces the builder's optimizer in compile: a name, or an optimizer that each
             trial gets a copy of.
         loss: Likewise.
@@ -223,9 +223,7 @@ class Study(StudyDefinition):
                 Ray of this machine alone.
             any_hardware: Whether trials may run on other hardware than the study was begun on. Bits
                 may differ then, and the record says so.
-            **overrides: Settings to replace: `OVERRIDABLE`; or ``round=2`` for the next round, with
-                the name, space and settings that follow from the last one (`kerastudy.diagnose`),
-                or with ``space``, another space for the same builder.
+            **overrides: Settings to replace: `OVERRIDABLE`.
 
         Returns:
             The recorded study, as ``kerastudy show`` shows it.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from search_spaces.errors import StudyFileError
@@ -75,7 +74,6 @@ def give_search(file: StudyFile, tree: ast.Module) -> None:
     _give_builder(file, made, said, created)
     _give_objective(file, tuner.oracle.objective, said)
     _give_engine(file, tuner, given, said)
-    _note_results(file, made)
     if given.get("callbacks"):
         _give_callbacks(file, given["callbacks"], written.get("callbacks"), search)
     if given.get("class_weight") is not None:
@@ -191,17 +189,6 @@ def _give_engine(
             usual = defaults[name].default if name in defaults else None
             if ast.unparse(said[name]) != repr(usual):
                 file.notes.append(f"{name}={file.shown(None, said[name])}: {why}.")
-
-
-def _note_results(file: StudyFile, made: Call) -> None:
-    """Notes the results of an earlier search by the script."""
-    folder = Path(made.arguments.get("directory") or ".")
-    folder /= made.arguments.get("project_name") or _UNTITLED
-    if any(folder.glob("trial_*")):
-        file.notes.append(
-            f"The results in {folder}: to begin with them, launch with --engine tpe "
-            f"--known keras_tuner:{folder}."
-        )
 
 
 def _give_callbacks(file: StudyFile, given: Any, written: ast.expr | None, search: Call) -> None:

@@ -61,11 +61,7 @@ def give_optimization(file: StudyFile, tree: ast.Module) -> None:
     storage = made.get("storage")
     if storage is not None:
         shown = storage if isinstance(storage, str) else type(storage).__name__
-        known = f"optuna:{shown}" if isinstance(storage, str) else "optuna:ADDRESS"
-        file.notes.append(
-            f"storage={shown}: trials are recorded in the store, ./kerastudy-store. To begin with "
-            f"what is there: launch with --known {known}#{file.name}."
-        )
+        file.notes.append(f"storage={shown}: trials are recorded in the store, ./kerastudy-store.")
 
 
 def _give_objective(file: StudyFile, function: Any, written: ast.expr | None, call: Call) -> None:

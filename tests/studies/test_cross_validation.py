@@ -190,18 +190,6 @@ def test_doctor_scores_a_fold_again_that_lost_its_scores(
     assert np.array_equal(before[scored], after)
 
 
-@pytest.mark.exhaustive
-def test_a_round_has_the_folds_that_the_round_before_was_launched_with(tmp_path: Path) -> None:
-    (tmp_path / "study.py").write_text(STUDY.replace("    cross_validation=3,\n", ""))
-    options = ("--executor", "in-process", "--trials", "1", "--epochs", "1", "--verify", "off")
-    kerastudy_here(tmp_path, "launch", "study.py", "--folds", "4", *options)
-    narrower = ("--round", "2", "--set", "rate=0.01..0.1")
-    kerastudy_here(tmp_path, "launch", "study.py", *narrower, *options)
-    store = open_store(tmp_path / "kerastudy-store")
-    assert store is not None
-    assert read_study(store, "folds-round-2").description.folds == 4
-
-
 def test_what_people_read(folder: Path) -> None:
     shown = kerastudy_here(folder, "show", "folds", COLUMNS="80").stdout
     assert "the mean of the folds' " in " ".join(shown.split())

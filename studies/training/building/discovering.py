@@ -118,7 +118,7 @@ def _with_declared(
         new = [name for name in space.names if name not in declared]
         notes = [
             f"The builder declares {_listed(new)} besides the study's space: tuned too. To keep "
-            f"it at a value: --fix {new[0]}=VALUE, or Fixed({new[0]!r}, VALUE) in the space.",
+            f"it at a value: --set {new[0]}=VALUE, or Fixed({new[0]!r}, VALUE) in the space.",
             *found.notes,
         ]
     tailored = study.with_space(study.tailoring.apply(space))

@@ -1,9 +1,11 @@
-"""The next round's space: always one that a launch accepts, and that holds the best trials."""
+"""The launch that should follow: its space is one that a launch accepts."""
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,10 @@ from planted import Planted, hill
 
 import kerastudy as ks
 from search_spaces import SearchSpace, Tailoring
-from studies.launching.rounds import _tailoring
 from tracking.diagnosis.diagnose import diagnose
-from tracking.diagnosis.widening import between, widened
+from tracking.diagnosis.findings import Changes, Finding
+from tracking.diagnosis.next_launch import between, next_launch, widened
+from tracking.records import CodeDescription
 
 CONDITIONAL = SearchSpace(
     ks.Float("learning_rate", 1e-4, 1.0, scale="log"),
@@ -40,14 +43,22 @@ def landscape(random: np.random.Generator, space: SearchSpace = CONDITIONAL) -> 
     return accuracy
 
 
-def tailoring_of(options: tuple[str, ...]) -> Tailoring:
-    """What options say, read as a shell and the command line do."""
-    words = [shlex.split(option) for option in options]
+def rising(values: Any) -> float:
+    """A landscape whose best lies beyond the upper end of the learning rate."""
+    return float(0.5 + 0.1 * np.log10(values["learning_rate"] * 1e4))
+
+
+IN_A_FILE = {"code": CodeDescription("/s/a.py", "study", "", "", study_name="a")}
+
+
+def tailoring_of(command: str) -> Tailoring:
+    """What a command says, read as a shell and the command line do."""
+    words = shlex.split(command)
     given = {
-        option: [word[1] for word in words if word[0] == option]
-        for option in ("--only", "--fix", "--set")
+        option: [value for word, value in itertools.pairwise(words) if word == option]
+        for option in ("--only", "--set")
     }
-    return Tailoring.from_arguments(given["--only"], given["--fix"], given["--set"])
+    return Tailoring.from_arguments(given["--only"], given["--set"])
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -59,15 +70,15 @@ def test_it_is_accepted_and_holds_the_best_trials(tmp_path: Path, seed: int) -> 
         space=CONDITIONAL,
         trials=int(random.integers(12, 160)),
         seed=seed,
-        settings={"declared": CONDITIONAL.names},
+        settings={"declared": CONDITIONAL.names, **IN_A_FILE},
     ).history(tmp_path)
     diagnosis = diagnose(history)
-    tailored = tailoring_of(diagnosis.next.options).apply(CONDITIONAL)
+    tailored = tailoring_of(diagnosis.command).apply(CONDITIONAL)
     assert tailored == diagnosis.next.space
-    # The same as Python.
-    scope: dict[str, Any] = {"ks": ks, "study": _Study(CONDITIONAL)}
-    exec(diagnosis.next.python, scope)
-    assert scope["study"].given.get("space", CONDITIONAL) == tailored
+    for finding in diagnosis.findings:
+        if finding.changes.ranges:
+            alone = tailoring_of(finding.command).apply(CONDITIONAL)
+            assert alone == Tailoring(ranges=finding.changes.ranges).apply(CONDITIONAL)
     # What a finding asks for is there; all else keeps the best trial.
     cut = {p for each in diagnosis.findings for p in each.changes.ranges}
     assert history.best is not None
@@ -77,20 +88,11 @@ def test_it_is_accepted_and_holds_the_best_trials(tmp_path: Path, seed: int) -> 
     assert min(tailored["epochs"].grid_values() or ()) >= 1
 
 
-class _Study:
-    def __init__(self, space: SearchSpace) -> None:
-        self.space = space
-        self.given: dict[str, Any] = {}
-
-    def launch(self, **given: Any) -> None:
-        self.given = given
-
-
 TAILORINGS = [
-    Tailoring(fix={"units": "64"}, ranges={"learning_rate": "0.001..0.1:log"}),
-    Tailoring(fix={"optimizer": "sgd"}, ranges={"momentum": "0.05..0.95"}),
+    Tailoring(ranges={"units": "64", "learning_rate": "0.001..0.1:log"}),
+    Tailoring(ranges={"optimizer": "sgd", "momentum": "0.05..0.95"}),
     Tailoring(only=("learning_rate", "dropout", "optimizer")),
-    Tailoring(only=("momentum", "learning_rate"), fix={"optimizer": "sgd", "layers": 2}),
+    Tailoring(only=("momentum", "learning_rate"), ranges={"optimizer": "sgd", "layers": "2"}),
     Tailoring(only=("hidden", "layers")),
     Tailoring(ranges={"optimizer": "adam,sgd", "momentum": "0.05..0.95"}),
 ]
@@ -104,17 +106,11 @@ def test_it_goes_on_top_of_what_the_launch_tailored(tmp_path: Path, tailoring: T
         space = tailoring.apply(CONDITIONAL)
         history = Planted(
             accuracy=landscape(random, space), space=space, trials=150, seed=seed,
-            settings={"declared": CONDITIONAL.names, "tailored": tailoring.to_dict()},
+            settings={"tailored": tailoring.to_dict(), **IN_A_FILE},
         ).history(tmp_path / str(seed))  # fmt: skip
-        following = diagnose(history).next
-        made = tailoring_of(following.options).apply(CONDITIONAL)
+        following = next_launch(history, diagnose(history).findings)
+        made = tailoring_of(following.command(history, None)).apply(CONDITIONAL)
         assert made.to_dict() == following.space.to_dict()
-        scope: dict[str, Any] = {"ks": ks, "study": _Study(CONDITIONAL)}
-        exec(following.python, scope)
-        own = scope["study"].given["space"]
-        assert own.to_dict() == following.space.to_dict()
-        # As a launch takes it.
-        assert _tailoring(own, CONDITIONAL).apply(CONDITIONAL).to_dict() == own.to_dict()
 
 
 @pytest.mark.parametrize(
@@ -137,7 +133,7 @@ def test_a_range_is_widened_in_its_scale(parameter: Any, lower: str, upper: str)
     assert (widened(parameter, "lower"), widened(parameter, "upper")) == (lower, upper)
 
 
-def test_a_range_is_narrowed_outwards() -> None:
+def test_a_range_is_cut_outwards() -> None:
     rate = ks.learning_rate(1e-3, 1.0)
     text = between(rate, 0.331, 0.668)
     (narrowed,) = Tailoring(ranges={"learning_rate": text}).apply(SearchSpace(rate))
@@ -146,22 +142,52 @@ def test_a_range_is_narrowed_outwards() -> None:
     assert between(rate, -0.2, 1.2) == ""
 
 
-def test_what_overfits_keeps_its_regularization(tmp_path: Path) -> None:
-    """The best epochs lie where dropout is low, as always where trials overfit."""
-    overfitting = Planted(
-        accuracy=lambda v: hill(v) - 0.1 * v["dropout"],
-        curve=lambda value, epochs, random: value - 0.02 * np.abs(np.arange(epochs) - 6),
-        training=lambda curve: np.linspace(0.8, 0.99, len(curve)),
-        trials=120,
+def test_a_sound_study_asks_for_no_launch(tmp_path: Path) -> None:
+    diagnosis = diagnose(Planted(accuracy=hill, trials=120).history(tmp_path))
+    assert not diagnosis.next.reasons and not diagnosis.command
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("digits", "digits-2"), ("digits-2", "digits-3"), ("-2", "-2-2")]
+)
+def test_the_study_after_one_is_numbered(tmp_path: Path, before: str, after: str) -> None:
+    beyond = Planted(accuracy=rising, trials=60, settings={"name": before, **IN_A_FILE})
+    command = diagnose(beyond.history(tmp_path)).command
+    assert f"--name {after} " in command
+
+
+def test_more_trials_go_on_with_the_same_study(tmp_path: Path) -> None:
+    """With what its launch had changed, else it would be another."""
+    tailoring = Tailoring(ranges={"units": "32", "dropout": "0.1..0.4"})
+    more = Finding(
+        "sufficiency",
+        "hint",
+        "More",
+        "more.",
+        changes=Changes(settings={"trials": 40}, resumes=True),
     )
-    diagnosis = diagnose(overfitting.history(tmp_path / "overfitting"))
-    assert "overfitting" in {each.check for each in diagnosis.findings}
-    assert diagnosis.next.space["dropout"] == overfitting.space["dropout"]
-    overfitting.curve = Planted().curve
-    assert "dropout" in diagnose(overfitting.history(tmp_path / "sound")).next.tailoring.ranges
+    found = Planted(
+        space=tailoring.apply(Planted().space),
+        settings={"tailored": tailoring.to_dict(), **IN_A_FILE, "cross_validation": "4"},
+    ).history(tmp_path)
+    command = next_launch(found, [more]).command(found, None)
+    assert command == (
+        "kerastudy launch /s/a.py --name planted --set units=32 --set dropout=0.1..0.4 "
+        "--trials 40 --folds 4"
+    )
+    # Another study has its own number of trials.
+    wider = Finding("boundary", "problem", "Wider", "", changes=Changes({"dropout": "0.1..0.6"}))
+    command = next_launch(found, [more, wider]).command(found, Path("a store"))
+    assert command == (
+        "kerastudy launch /s/a.py --name planted-2 --set units=32 --set dropout=0.1..0.6 "
+        "--folds 4 --store 'a store'"
+    )
 
 
-def test_a_sound_study_has_only_a_narrower_round(tmp_path: Path) -> None:
-    following = diagnose(Planted(accuracy=hill, trials=120).history(tmp_path)).next
-    assert not following.asked_for
-    assert set(following.tailoring.ranges) <= {"learning_rate", "dropout"}
+def test_a_study_in_a_notebook_is_launched_in_python(tmp_path: Path) -> None:
+    diagnosis = diagnose(Planted(accuracy=rising, trials=60).history(tmp_path))
+    given: dict[str, Any] = {}
+    study = SimpleNamespace(launch=lambda **settings: given.update(settings))
+    exec(diagnosis.command, {"ks": ks, "study": study})
+    assert given == {"name": "planted-2", "tailoring": diagnosis.next.tailoring}
+    assert given["tailoring"].ranges["learning_rate"] == "0.0001..10.0:log"
