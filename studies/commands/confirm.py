@@ -133,7 +133,7 @@ def confirmation_text(found: Confirmation, verdict: StudyVerdict) -> str:
 
 def _columns(found: Confirmation) -> list[list[str]]:
     """Returns the race, a row for each trial, and the defaults below."""
-    rows = [_row(each, _part(found, each)) for each in found.race]
+    rows = [_row(e, "winner" if e.trial == found.winner else "") for e in found.race]
     if found.default is not None and found.default.trial not in {e.trial for e in found.race}:
         rows.append(_row(found.default, "defaults"))
     heading = ["trial", found.metric, "seeds", "weights", "epochs", ""]
@@ -152,10 +152,3 @@ def _row(racer: Racer, part: str) -> list[str]:
         f"{racer.epochs}",
         ", ".join(filter(None, (part, f"{failed} infeasible" if failed else ""))),
     ]
-
-
-def _part(found: Confirmation, racer: Racer) -> str:
-    parts = {found.recommended: "as good, smallest", found.winner: "winner"}
-    if found.recommended == found.winner:
-        parts = {found.winner: "winner"}
-    return parts.get(racer.trial, "")

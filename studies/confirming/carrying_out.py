@@ -15,7 +15,7 @@ from studies.confirming.executors import AnyExecutor
 from studies.confirming.in_worker import check_scored_in_worker
 from studies.confirming.outcome import make_outcome
 from studies.confirming.plan import Plan, trainer_of
-from studies.confirming.racing import run_race, scores_of_race
+from studies.confirming.racing import run_race
 from studies.confirming.rescoring import trials_without_scores
 from studies.confirming.test_part import earlier_readings, read_test_part, warning_of
 from studies.confirming.trainings import Trainings
@@ -204,21 +204,17 @@ def _confirmed(
     unsaved = plan.racer(ranking[0]).result.unsaved
     if unsaved:
         notes.append(f"Trial {ranking[0]} can't be the champion: it has no checkpoint ({unsaved}).")
-    scores, unscored = scores_of_race(plan, done, ranking)
-    if unscored and not history.description.objective_function:
-        notes.append(unscored)
     reading = None
-    if plan.tests and not unscored:
+    if plan.tests:
         reading = read_test_part(plan, done, runs, ranking[0], progress)
     else:
-        notes.append(_why_not_tested(plan, unscored))
+        notes.append(_why_not_tested(plan))
     return make_outcome(
         plan,
         done,
         ranking,
         run_id=runs.run_id,
         corrected=verdict.corrected,
-        scores=scores,
         reading=reading,
         notes=notes,
     )
@@ -239,13 +235,7 @@ def _note(history: StudyHistory, found: Confirmation) -> str:
     return f"**{plain(said.text)}**\n\n{plain(' '.join(said.grounds))}"
 
 
-def _why_not_tested(plan: Plan, unscored: str) -> str:
-    if plan.tests and unscored:
-        return (
-            "The test part was left sealed: without scores of samples there is no interval. "
-            "Confirm a study whose objective is a mean over samples, such as an accuracy or a "
-            "loss."
-        )
+def _why_not_tested(plan: Plan) -> str:
     if "test" in plan.history.description.data.digests:
         return "The test part was left sealed, as asked."
     why = "The data has no test part"
