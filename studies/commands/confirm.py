@@ -36,11 +36,6 @@ if TYPE_CHECKING:
     help="Trainings of the race, in all; of a cross-validated study each is of all folds.",
 )
 @click.option("--no-test", is_flag=True, help="Leave the sealed test part sealed.")
-@click.option(
-    "--rescore",
-    is_flag=True,
-    help="First train trials again whose validation samples have no scores.",
-)
 @click.option("--keep", is_flag=True, help="Keep the present champion, whoever wins.")
 @click.option("--engine", help="Which engine's trials.  [default: that of the best trial]")
 @click.option(
@@ -62,7 +57,6 @@ def confirm_command(
     seeds: int,
     budget: int,
     no_test: bool,
-    rescore: bool,
     keep: bool,
     engine: str | None,
     workers: int | None,
@@ -108,7 +102,6 @@ def confirm_command(
             history,
             options,
             data="" if data is None else str(data.expanduser().absolute()),
-            rescore=rescore,
             keep=keep,
             in_process=where == "in-process",
             workers=workers,

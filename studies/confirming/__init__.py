@@ -6,8 +6,7 @@
 | `plan` | who races, under which seeds, and what each training is |
 | `executors` | executors that have loaded the study as its trials ran it |
 | `trainings` | runs the trainings, records each, and trains none twice |
-| `rescoring` | trains trials without scores again, and scores them |
-| `in_worker` | whether samples can be scored, where the study is loaded |
+| `test_scores` | the scores of test samples, where the study is loaded |
 | `outcome` | the outcome, from the trainings and their scores |
 | `racing` | the race |
 | `test_part` | one reading of the sealed test part |

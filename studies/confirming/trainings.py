@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from search_spaces.errors import WorkerError
-from studies.again.part_scores import Part, PartScores, scores_in_worker
 from studies.confirming.executors import AnyExecutor
 from studies.confirming.plan import DEFAULTS, Plan, Training
+from studies.confirming.test_scores import TestScores, scores_in_worker
 from studies.progress import Progress
 from tracking.history.confirmations import ConfirmationTraining
 from tracking.history.curves import epoch_metrics
@@ -127,12 +127,11 @@ class Trainings:
             # With nothing running it waits for a worker that is being replaced.
             self._executor.wait(self, None if self._running else _SECONDS_TO_NOTICE)
 
-    def scored(self, training: Training, part: Part, *, compared: bool = True) -> PartScores:
-        """Returns the scores of a part's samples, by the weights of a training.
+    def scored(self, training: Training, *, compared: bool) -> TestScores:
+        """Returns the scores of the test samples, by the weights of a training.
 
         Args:
             training: It has a value.
-            part: The part.
             compared: See `scores_in_worker`.
 
         Raises:
@@ -140,14 +139,9 @@ class Trainings:
         """
         best = self.result(training).best
         assert best is not None, "it has a value"
-        found: PartScores = self._executor.ask(
-            scores_in_worker,
-            training.spec,
-            self.checkpoint(training),
-            self._description.space,
-            part,
-            best,
-            compared,
+        path, space = self.checkpoint(training), self._description.space
+        found: TestScores = self._executor.ask(
+            scores_in_worker, training.spec, path, space, best, compared
         )
         return found
 

@@ -47,7 +47,6 @@ from studies.definition.settings import (
     check_count,
     check_engine,
     check_initial,
-    check_keep_scores,
     check_known,
     check_pruner,
     check_seconds,
@@ -82,7 +81,6 @@ OVERRIDABLE = (
     "batch_size",
     "seed",
     "keep",
-    "keep_scores",
     "repeats",
     "try_defaults",
     "cross_validation",
@@ -123,7 +121,6 @@ class StudyDefinition:
     engine_options: Mapping[str, Any] = field(default_factory=dict)
     pruner_options: Mapping[str, Any] = field(default_factory=dict)
     keep: int | None = 10
-    keep_scores: str = "best"
     threads: int | None = None
     callbacks: CallbackBuilder | None = None
     trainer: str = DEFAULT_TRAINER
@@ -198,7 +195,6 @@ class StudyDefinition:
             check_objective_engine(self)
         self._replace("pruner", self._named("pruner", check_pruner))
         self._replace("trainer", check_trainer(self.trainer))
-        self._replace("keep_scores", check_keep_scores(self.keep_scores))
         self._replace("initial", check_initial(self.initial))
         self._replace("known", check_known(self.known))
         if not callable(self.class_weight):

@@ -33,7 +33,6 @@ from tracking import tags
 from tracking.history.confirmations import read_confirmations
 from tracking.history.evaluations import evaluations_on, record_evaluation
 from tracking.history.study_history import StudyHistory, read_study
-from tracking.history.trial_scores import trial_scores
 from tracking.history.verdicts import study_verdict
 from tracking.records import TrialResult
 from tracking.records.confirmations import Confirmation
@@ -448,26 +447,6 @@ def check_resumed(folder: Path, found: Confirmation) -> None:
     ended = [run for run in trainings if tags.TRAINED in run.data.tags]
     assert set(Counter(run.data.tags[tags.TRAINING] for run in ended).values()) == {1}
     assert len(evaluations_on(history_in(folder).store, found.test_digest)) == 1
-
-
-def test_trials_without_scores_are_trained_again_if_asked(
-    folder: Path, found: Confirmation, tmp_path: Path
-) -> None:
-    copied = Path(shutil.copytree(folder, tmp_path / "scored"))
-    history = history_in(copied)
-    before = trial_scores(history)
-    files = sorted(history.files.folder.glob("*.scores.safetensors"))
-    assert len(before) == len(files) == 6 and found.corrected is not None
-    for file in files:
-        file.unlink()
-    options = ConfirmOptions(top=4, budget=6)
-    again = confirm_study(history, options, in_process=True, rescore=True)
-    assert again.corrected is not None
-    # How many epochs of a trial have scores depends on the time that they take.
-    assert again.corrected.estimate.value == pytest.approx(found.corrected.estimate.value, abs=0.02)
-    assert vars(again) | {"corrected": None} == vars(found) | {"corrected": None}
-    for number, scores in trial_scores(history).items():
-        assert (scores[0].values == before[number][0].values).all()
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,6 @@ from studies.progress import NoProgress
 from tracking import tags
 from tracking.history.evaluations import read_evaluations
 from tracking.history.study_history import StudyHistory, read_study
-from tracking.history.trial_scores import trial_scores
 from tracking.records import TrialResult
 from tracking.records.confirmations import Confirmation
 from tracking.store.folder import open_store
@@ -289,23 +288,3 @@ def test_ctrl_c_loses_only_what_runs(launched: Path, found: Confirmation, tmp_pa
     assert before in (0, 6), "those of a race before are not run twice"
     same = ("race", "winner", "confirmed", "gain", "winner_on_test", "readings")
     assert [getattr(resumed, n) for n in same] == [getattr(found, n) for n in same]
-
-
-@pytest.mark.exhaustive
-def test_without_scores_trials_of_folds_are_trained_again_if_asked(
-    folder: Path, found: Confirmation, tmp_path: Path
-) -> None:
-    copied = Path(shutil.copytree(folder, tmp_path / "scored"))
-    history = history_in(copied)
-    before = trial_scores(history)
-    for file in history.files.folder.glob("*.scores.safetensors"):
-        file.unlink()
-    again = confirm_study(history, OPTIONS, in_process=True, rescore=True)
-    # Before, some may have had none, for lack of time.
-    assert again.corrected is not None and again.corrected.trials == 3
-    assert not again.corrected.note
-    after = trial_scores(history)
-    for number, scores in before.items():
-        then, now = ({e.epoch: e.values for e in each} for each in (scores, after[number]))
-        assert set(then) <= set(now) == {1, 2, 3}
-        assert all(np.array_equal(values, now[epoch]) for epoch, values in then.items())

@@ -51,7 +51,7 @@ def test_without_a_confirmation() -> None:
     wide = Corrected(0.0136, Interval(0.11, 0.035, 1.26), 20, 114, 1000)
     told = verdict_sentences("val_loss", 0.0136, wide, None)
     assert told == ("Reported 0.014.", "Expect 0.1 (0.0 to 1.3).")
-    unknown = 'the study was launched with keep_scores="none"'
+    unknown = "the record has no scores of validation samples"
     assert said(None, None, unknown=unknown) == (
         f"Reported 0.9744. What to expect is unknown: {unknown}."
     )

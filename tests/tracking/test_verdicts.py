@@ -106,18 +106,16 @@ def test_trials_without_scores_are_named(shared_store: Store) -> None:
     assert best_lacks.corrected is None
     assert "What to expect is unknown: trial 3, the best, has no scores" in best_lacks.text
     none = study_verdict(study(shared_store, "none has them", SHARES, scored=0))
-    lack = "the record has no scores of validation samples: an older version recorded none."
+    lack = "the record has no scores of validation samples."
     assert lack in none.text
     history = read_study(shared_store, "none has them")
     best = history.ended[3]
     why = replace(best, result=replace(best.result, unscored="its loss is a sum"))
     changed = replace(history, trials=(why,))
     assert "no scores of validation samples: its loss is a sum." in study_verdict(changed).text
-    asked = replace(history, description=replace(history.description, keep_scores="none"))
-    assert 'samples (keep_scores="none").' in study_verdict(asked).text
     lost = replace(best, result=replace(best.result, scores_bytes=400))
     text = study_verdict(replace(history, trials=(lost,))).text
-    assert "their file can't be used. `kerastudy doctor --fix` makes it again." in text
+    assert "their file can't be used. `kerastudy confirm` needs none." in text
 
 
 def test_a_study_without_values_has_a_verdict(shared_store: Store) -> None:
