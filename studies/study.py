@@ -103,11 +103,6 @@ class Study(StudyDefinition):
             become a part of its name in the record.
         pruner_options: Likewise of the pruner, such as ``{"n_warmup_steps": 3}``.
         keep: How many checkpoints to keep, those of the best trials; None keeps all.
-        keep_scores: Which scores of validation samples are kept, to correct the choice of a trial:
-            ``"best"``, of each trial's best epoch, where they take at most 2 % of its time, and of
-            the second best one if there are at most 256 validation samples;
-            ``"all"``, of every epoch, where they take at most 10 %; ``"none"``. Beyond 64 MB a
-            study, only the best trials keep theirs.
         threads: TensorFlow's threads per trial. It changes bits, so it belongs to the study.
             None: 1, or what TensorFlow already uses if it runs in this process.
         callbacks: Takes the hyperparameters, returns a list of new Keras callbacks.

@@ -61,12 +61,6 @@ from studies.lines import wrapped
 @click.option("--name", help="Another name for the study, which starts as a new one.")
 @click.option("--keep", help="How many checkpoints to keep (those of the best trials), or all.")
 @click.option(
-    "--keep-scores",
-    type=click.Choice(["best", "all", "none"]),
-    help="Keep the objective of each validation sample: at each trial's best epoch, which takes at "
-    "most 2 % of the time; at all epochs where that takes at most 10 %; or not.  [default: best]",
-)
-@click.option(
     "--data",
     type=click.Path(path_type=Path),
     help="A file in place of the study's own data: npz (x_train, y_train, …), csv or parquet; or a "

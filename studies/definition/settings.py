@@ -13,7 +13,6 @@ from search_spaces.errors import EngineError, StudyError
 from search_spaces.suggestions import near_match, suggestion
 from studies.definition.engine_options import split_options, with_options
 from tracking.records import TrainerName
-from tracking.records.studies import KeptScores
 
 DEFAULT_ENGINE = "optuna:tpe"
 DEFAULT_PRUNER = "none"
@@ -33,7 +32,6 @@ ENGINES = {
 Verify = Literal["full", "some", "off"]
 """How much of a best trial `model.fit` trains again before it is registered."""
 VERIFY: tuple[Verify, ...] = ("full", "some", "off")
-KEPT_SCORES: tuple[KeptScores, ...] = ("best", "all", "none")
 
 OF_A_STUDY = "study:"
 """Before the name of the study whose best trials another one starts with."""
@@ -74,14 +72,6 @@ def check_trainer(trainer: object) -> TrainerName:
         if isinstance(trainer, str) and trainer.lower() == known:
             return known
     raise StudyError(f"There is no trainer {trainer!r}. {suggestion(trainer, TRAINERS)}")
-
-
-def check_keep_scores(kept: object) -> KeptScores:
-    """Returns which scores of samples are kept. Raises StudyError if it is none of the three."""
-    for known in KEPT_SCORES:
-        if isinstance(kept, str) and kept.lower() == known:
-            return known
-    raise StudyError(f"keep_scores must be best, all or none. {suggestion(kept, KEPT_SCORES)}")
 
 
 def check_verify(verify: str) -> Verify:

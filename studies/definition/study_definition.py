@@ -48,7 +48,6 @@ from studies.definition.settings import (
     check_count,
     check_engine,
     check_initial,
-    check_keep_scores,
     check_pruner,
     check_seconds,
     check_target,
@@ -81,7 +80,6 @@ OVERRIDABLE = (
     "batch_size",
     "seed",
     "keep",
-    "keep_scores",
     "repeats",
     "try_defaults",
     "cross_validation",
@@ -121,7 +119,6 @@ class StudyDefinition:
     engine_options: Mapping[str, Any] = field(default_factory=dict)
     pruner_options: Mapping[str, Any] = field(default_factory=dict)
     keep: int | None = 10
-    keep_scores: str = "best"
     threads: int | None = None
     callbacks: CallbackBuilder | None = None
     trainer: str = DEFAULT_TRAINER
@@ -195,7 +192,6 @@ class StudyDefinition:
             check_objective_engine(self)
         self._replace("pruner", self._named("pruner", check_pruner))
         self._replace("trainer", check_trainer(self.trainer))
-        self._replace("keep_scores", check_keep_scores(self.keep_scores))
         self._replace("initial", check_initial(self.initial))
         if not callable(self.class_weight):
             self._replace("class_weight", check_class_weight(self.class_weight))

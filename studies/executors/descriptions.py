@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from search_spaces.space.membership import complete
-from studies.definition.settings import check_initial, check_keep_scores
+from studies.definition.settings import check_initial
 from studies.definition.study_definition import StudyDefinition
 from studies.training.process.environment import hardware_class
 from tracking.records import CodeDescription, DataDescription, Objective, StudyDescription
@@ -35,7 +35,6 @@ def description_of(
         seed=study.seed,
         threads=threads,
         keep=study.keep,
-        keep_scores=check_keep_scores(study.keep_scores),
         data=data,
         code=code,
         notes=study.notes,

@@ -84,8 +84,7 @@ def test_a_study_is_that_of_this_process_though_a_worker_dies(
     file, data = tmp_path / "study.py", tmp_path / "data.npz"
     x = np.random.default_rng(0).normal(size=(90, 6)).astype("float32")
     np.savez(data, x_train=x, y_train=(x.sum(axis=1) > 0).astype("int64"))
-    # How many trials have scores of samples depends on the time that these take.
-    text = STUDY_FILE.replace("trials=4,", 'trials=6, deterministic=True, keep_scores="none",')
+    text = STUDY_FILE.replace("trials=4,", "trials=6, deterministic=True,")
     text = text.replace('arrays(x, y, name="made up")', f"npz({str(data)!r})")
     file.write_text(text, encoding="utf-8")
     study, code = load_study(Target(str(file)))

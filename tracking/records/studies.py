@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from search_spaces import SearchSpace
 from search_spaces.parameters.scalars import canonical_json
@@ -20,7 +20,6 @@ ANY_HARDWARE = "any"
 DIFFERENT_HARDWARE = "of any kind: bits may differ between trials"
 """What people read of such a study."""
 
-KeptScores = Literal["best", "all", "none"]
 ClassWeight = Mapping[int, float]
 """How much the training samples of each class count; a class without counts 1."""
 
@@ -153,8 +152,6 @@ class StudyDescription:
         unread: Names of hyperparameters that vary, and that the builder never reads.
         goes_on: Whether a training can be resumed in between: not a HyperModel's own `fit`.
         repeats: Trainings of each trial.
-        keep_scores: Which scores of validation samples are kept: ``"best"``, ``"all"`` or
-            ``"none"``.
         try_defaults: Whether trial 0 has the space's defaults; not in records of older versions.
         initial: Values of the next trials, each complete.
         initial_from: Where they are from: a file, or study:NAME; empty if they were given.
@@ -210,7 +207,6 @@ class StudyDescription:
     patience: int | None = None
     trial_timeout: float | None = None
     tailored: Mapping[str, Any] = field(default_factory=dict)
-    keep_scores: KeptScores = "best"
     warnings: Sequence[str] = ()
     looked: DataFindings | None = None
     cross_validation: str = ""

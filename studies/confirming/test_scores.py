@@ -1,10 +1,10 @@
-"""Scores of samples, where the study is loaded; see `WorkerExecutor.ask`."""
+"""The scores of test samples, where the study is loaded; see `WorkerExecutor.ask`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from search_spaces import Hyperparameters, SearchSpace
 from search_spaces.errors import KerastudyError, StudyError
@@ -16,19 +16,20 @@ from tracking.scores.sample_scores import SampleScores
 if TYPE_CHECKING:
     from studies.executors.session import Session
 
-Part = Literal["validation", "test"]
-
 
 @dataclass(frozen=True)
-class PartScores:
-    """The scores of a part's samples by one training.
+class TestScores:
+    """The scores of the test samples by one training.
 
     Attributes:
         scores: The scores.
-        digest: SHA-256 of the part.
+        digest: SHA-256 of the test part.
         targets: SHA-256 of its targets: scores of two trainings compare only if it is equal.
-        guess: The most frequent class of a test part; None if its targets are no classes.
+        guess: Its most frequent class; None if its targets are no classes.
     """
+
+    # pytest takes it for tests otherwise.
+    __test__ = False
 
     scores: SampleScores
     digest: str
@@ -41,21 +42,18 @@ def scores_in_worker(
     spec: TrialSpec,
     checkpoint: Path,
     space: SearchSpace,
-    part: Part,
     best: BestEpoch,
-    compared: bool = True,
-) -> PartScores:
-    """Returns the scores of a part's samples by a training's best weights.
+    compared: bool,
+) -> TestScores:
+    """Returns the scores of the test samples by a training's best weights.
 
     Args:
         session: The loaded study.
         spec: What was trained.
         checkpoint: The weights of its best epoch.
         space: The study's space.
-        part: The part.
         best: The best epoch.
-        compared: Whether the scores of test samples are compared with what Keras computes, which
-            traces the model.
+        compared: Whether they are compared with what Keras computes, which traces the model.
 
     Raises:
         StudyError: If the model can't be built, or its objective has no scores of samples.
@@ -73,30 +71,24 @@ def scores_in_worker(
         hp = Hyperparameters(space, spec.values, number=spec.built_as)
         splits: Any = session.splits_of(hp, spec.fold)
         model = rebuilt(session.study, space, splits, spec, checkpoint)
-        metric = spec.objective.metric
-        recorded: float | None = best.value
-        guess = None
-        if part == "test":
-            # In the place of the validation part, which Keras reads in the same way.
-            splits = replace(splits, validation=splits.unseal_test())
-            recorded, guess = None, guess_on(splits)
-            if compared:
-                measured = scalars(evaluated(model, splits, spec.batch_size))
-                recorded = measured[metric.removeprefix("val_")]
+        # In the place of the validation part, which Keras reads in the same way.
+        splits = replace(splits, validation=splits.unseal_test())
+        metric, recorded = spec.objective.metric, None
+        if compared:
+            measured = scalars(evaluated(model, splits, spec.batch_size))
+            recorded = measured[metric.removeprefix("val_")]
         found = sample_scores(
             model, splits, metric, epoch=best.epoch, batch_size=spec.batch_size, recorded=recorded
         )
-        return PartScores(found, splits.digests[part], validation_digest(splits), guess)
-    except NotScoredError as error:
-        raise StudyError(
-            f"The {part} samples can't be scored by a training of trial {spec.built_as}: {error}."
-        ) from None
-    except KerastudyError:
-        raise
+        targets = validation_digest(splits)
+        return TestScores(found, splits.digests["test"], targets, guess_on(splits))
     except Exception as error:
+        known = isinstance(error, KerastudyError)
+        if known and not isinstance(error, NotScoredError):
+            raise
+        why = str(error) if known else describe(error)
         raise StudyError(
-            f"The {part} samples can't be scored by a training of trial {spec.built_as}: "
-            f"{describe(error)}."
+            f"The test samples can't be scored by a training of trial {spec.built_as}: {why}."
         ) from error
     finally:
         global_settings.restore()
