@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from search_spaces.errors import DataError
 from studies.data.arrays.checks import check_samples
 from studies.data.dataset import Dataset, call_text, unless
-from studies.data.folders.described import images, text
+from studies.data.folders import images, text
 from studies.data.known import breast_cancer, diabetes, digits, fashion_mnist, mnist
 from studies.data.npz_files import absolute_path, read_parts
 from studies.data.options import DEFAULT_SHARE, check_options

@@ -6,13 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from search_spaces.errors import DataError
 from search_spaces.suggestions import suggestion
-from studies.data.folders.folder import has_texts
-from studies.data.folders.images import ENDINGS
-from studies.data.folders.listing import listed, parts_in
-from studies.data.folders.texts import ENDINGS as TEXT_ENDINGS
-from studies.data.folders.texts import read_columns
+from studies.data.folders import classes_in, folders_of_parts, kind_of, read_columns
 from studies.data.npz_files import absolute_path, read_arrays
 from studies.data.replacing import is_table
 from studies.data.tables.columns import check_names
@@ -150,20 +148,13 @@ def _of_texts(file: Path, text: str, target: str, kind: Kind | None) -> Samples:
 
 
 def _of_folder(folder: Path, kind: Kind | None) -> Samples:
-    parts = parts_in(absolute_path(folder))
-    place = parts.get("train", absolute_path(folder))
-    texts = has_texts(place)
-    found = listed(place, TEXT_ENDINGS if texts else ENDINGS, "texts" if texts else "images")
-    output = output_for(found.labels, kind, str(folder))
-    given = quoted_path(folder / place.name if parts else folder)
-    options = "".join(
-        f", {part}={quoted_path(folder / each.name)}"
-        for part, each in parts.items()
-        if part != "train"
-    )
+    place = absolute_path(folder)
+    texts = kind_of(place) == "texts"
+    classes = classes_in(folders_of_parts(place)["train"])
+    output = output_for(np.arange(len(classes)), kind, str(folder))
     if texts:
-        return Samples(f"ks.datasets.text({given}{options})", WORDS, output, (), "new.txt")
-    call = f"ks.datasets.images({given}, image_size=({_SIDE}, {_SIDE}){options})"
+        return Samples(f"ks.datasets.text({quoted_path(folder)})", WORDS, output, (), "new.txt")
+    call = f"ks.datasets.images({quoted_path(folder)}, image_size=({_SIDE}, {_SIDE}))"
     note = f"All images are resized to {_SIDE} × {_SIDE}: larger ones show more and take longer."
     return Samples(call, _PIXELS, output, (note,), "new_images")
 

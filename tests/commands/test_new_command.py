@@ -89,7 +89,7 @@ def test_targets_in_arrays_too(folder: Path, tmp_path: Path, data: str, expected
     assert f"output = ks.outputs.{expected}\n" in file.read_text(encoding="utf-8")
 
 
-def test_folders_of_parts_are_named(folder: Path, tmp_path: Path) -> None:
+def test_a_folder_of_parts_is_read_as_it_is(folder: Path, tmp_path: Path) -> None:
     for part in ("train", "test"):
         for name in ("a", "b"):
             place = tmp_path / "the texts" / part / name
@@ -97,7 +97,7 @@ def test_folders_of_parts_are_named(folder: Path, tmp_path: Path) -> None:
             (place / "1.txt").write_text("some words", encoding="utf-8")
     kerastudy_here(tmp_path, "new", "study.py", "--data", "the texts")
     text = (tmp_path / "study.py").read_text(encoding="utf-8")
-    assert 'data = ks.datasets.text("the texts/train", test="the texts/test")' in text
+    assert 'data = ks.datasets.text("the texts")' in text
     assert "output = ks.outputs.binary()" in text
 
 
