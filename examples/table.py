@@ -8,7 +8,7 @@ import keras
 
 import kerastudy as ks
 
-data = ks.datasets.csv("houses.csv", target="price")
+data = ks.datasets.table("houses.csv", target="price")
 output = ks.outputs.regression()
 
 

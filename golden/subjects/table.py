@@ -23,7 +23,7 @@ if not FILE.exists():
     houses.loc[::7, "built"] = np.nan
     houses.to_csv(FILE, index=False)
 
-data = ks.datasets.csv(FILE, target="price")
+data = ks.datasets.table(FILE, target="price")
 
 
 def build(hp):

@@ -60,8 +60,8 @@ def make_houses(count: int = 1000, seed: int = 0) -> pd.DataFrame:
     return table
 
 
-# From a file: ks.datasets.csv("houses.csv", target="price").
-data = ks.datasets.dataframe(make_houses(), target="price", name="houses")
+# From a file: ks.datasets.table("houses.csv", target="price").
+data = ks.datasets.table(make_houses(), target="price", name="houses")
 output = ks.outputs.regression()
 
 

@@ -40,7 +40,7 @@ def read_files(
         return images, _names(path, files)
     column = described.get("text", "")
     if column and suffix == ".csv" and path.is_file():
-        table = read_csv(path, None, texts=[column], keep_default_na=False)
+        table = read_csv(path, texts=[column], keep_default_na=False)
         if column in table.columns:
             return table[column].to_numpy(str), []
     if _takes_texts(inputs) and (path.is_dir() or suffix in TEXT_ENDINGS):

@@ -21,7 +21,7 @@ STUDY = """
 import keras
 import kerastudy as ks
 
-data = ks.datasets.csv("the houses.csv", target="price", categories=["우편 번호=1"], seed=3)
+data = ks.datasets.table("the houses.csv", target="price", categories=["우편 번호=1"], seed=3)
 
 def build(hp):
     model = keras.Sequential([
@@ -174,7 +174,7 @@ def test_rows_that_can_not_be_predicted_are_refused_in_a_line(houses: Houses) ->
     done = kerastudy_here(houses.folder, "predict", "houses", "--input", "texts.csv", expect=2)
     assert "'hidden' holds something else than numbers" in done.stderr
     study = ks.read_study("houses", store=houses.store)
-    with pytest.raises(ks.DataError, match="lack the column 'built'"):
+    with pytest.raises(ks.DataError, match="lacks the columns 'built'"):
         study.predict(houses.new.drop(columns="built"))
 
 
@@ -206,7 +206,7 @@ def test_another_file_is_read_as_that_of_the_study(houses: Houses) -> None:
     other = ("--data", "other.csv", "--trials", "1", "--target", "0.0", "--name", "other")
     kerastudy_here(houses.folder, *launch, *other)
     described = ks.read_study("other", store=houses.store).description.data
-    expected = ks.datasets.csv(
+    expected = ks.datasets.table(
         houses.folder / "other.csv", target="price", categories=["우편 번호=1"], seed=3
     )
     assert described.digest == expected.load().digest

@@ -46,7 +46,7 @@ def tabular(
     themselves: the layers that look categories up and scale numbers become a part of it.
 
     Args:
-        data: The study's data, from `datasets.csv`, `parquet` or `dataframe`.
+        data: The study's data, from `datasets.table`.
         embedding: The length of the vectors of each category column, from 1; 0: one-hot. Or lengths
             by the names of columns; the others are one-hot.
         name: Its name in the model.
@@ -137,8 +137,8 @@ def _table_of(data: object) -> FittedTable:
     splits = data.load() if isinstance(data, Dataset) else data
     if not isinstance(splits, Splits) or splits.given.table is None:
         raise DataError(
-            "preprocessing.tabular takes the data of a table, from datasets.csv, parquet or "
-            f"dataframe. Received: {data!r:.200}"
+            "preprocessing.tabular takes the data of a table, from datasets.table. Received: "
+            f"{data!r:.200}"
         )
     return splits.given.table
 
@@ -168,19 +168,17 @@ def _layer(table: FittedTable, lengths: list[int], name: str) -> keras.Model:
     # Each place of a one-hot row: the column of its code, and the code that makes it 1.
     columns: list[int] = []
     codes: list[int] = []
-    for number, vocabulary in enumerate(table.vocabularies):
+    for number, column in enumerate(table.categories):
         if not lengths[number]:
-            columns += [count + number] * len(vocabulary)
-            codes += range(1, len(vocabulary) + 1)
+            columns += [count + number] * len(column.vocabulary)
+            codes += range(1, len(column.vocabulary) + 1)
     if codes:
         spread = ops.take(row, np.array(columns, np.int32), axis=1)
         pieces.append(ops.cast(ops.equal(spread, np.array(codes, np.float32)), "float32"))
-    for number, (column, vocabulary) in enumerate(
-        zip(table.categories, table.vocabularies, strict=True)
-    ):
+    for number, column in enumerate(table.categories):
         if lengths[number]:
             look_up = keras.layers.Embedding(
-                len(vocabulary) + 1,
+                len(column.vocabulary) + 1,
                 lengths[number],
                 name=layer_name(f"{name}_{number}_{column.name}"),
             )
