@@ -28,9 +28,8 @@ data = ks.datasets.table(FILE, target="price")
 
 def build(hp):
     """Returns a compiled model of the price."""
-    model = keras.Sequential([ks.preprocessing.tabular(data)])
-    model.add(keras.layers.Dense(hp.Int("units", 8, 32), activation="relu"))
-    model.add(keras.layers.Dense(1))
+    hidden = keras.layers.Dense(hp.Int("units", 8, 32), activation="relu")
+    model = keras.Sequential([hidden, keras.layers.Dense(1)])
     rate = hp.Float("learning_rate", 1e-3, 1e-1, sampling="log")
     model.compile(keras.optimizers.Adam(rate), "mse", metrics=["mae"])
     return model

@@ -109,7 +109,7 @@ def _of_table(file: Path, target: str | None, kind: Kind | None) -> Samples:
     output = {"binary": "binary()", "regression": "regression()"}.get(found)
     return Samples(
         call,
-        ("ks.preprocessing.tabular(data)",),
+        (),
         output or f"classes({len(set(read.y))})",
         (read.table.notes if read.table else ())
         + tuple(

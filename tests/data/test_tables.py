@@ -58,8 +58,8 @@ def test_numbers_and_vocabularies_are_those_of_the_training_part_alone() -> None
         ]
         built = (rows["built"] - train["built"].mean()) / train["built"].std(ddof=0)
         known = ["", *sorted(train["city"].dropna().unique())]
-        codes = rows["city"].fillna("").map({text: i for i, text in enumerate(known, start=1)})
-        columns = [*scaled, rows["garden"], built.fillna(0), rows["built"].isna(), codes.fillna(0)]
+        one_hot = [rows["city"].fillna("") == city for city in known]
+        columns = [*scaled, rows["garden"], built.fillna(0), rows["built"].isna(), *one_hot]
         return np.column_stack([each.astype(float) for each in columns])
 
     test = splits.unseal_test()
@@ -77,17 +77,12 @@ def test_a_category_that_the_training_part_lacks_is_unknown() -> None:
     table.loc[validated[1], "built"] = 1e6
     splits = datasets.table(table, target="price").load()
     assert splits.digests["train"] == plain.digests["train"]
-    assert splits.validation.x[0, -1] == 0
+    assert splits.validation.x[0, -4:].tolist() == [0, 0, 0, 0]
     fitted = splits.given.table
     assert fitted is not None
     assert fitted.categories[0].vocabulary == ("", "Bergen", "Oslo", "Rome")
-    layer = ks.preprocessing.tabular(splits)
-    made = np.asarray(layer(splits.validation.x[:3]))
-    assert made.shape == (3, 4 + 1 + 4)
-    assert made[0, 5:].tolist() == [0, 0, 0, 0]
-    one_hot = np.eye(4)[splits.validation.x[1:3, -1].astype(int) - 1]
-    assert np.array_equal(made[1:, 5:], one_hot)
-    assert np.array_equal(made[:, :5], splits.validation.x[:3, :5])
+    assert fitted.columns_in(splits.validation.x)["city"][0] == "(other)"
+    assert np.array_equal(splits.validation.x[1:, -4:], plain.validation.x[1:, -4:])
 
 
 def test_each_fold_has_means_and_vocabularies_of_its_own_training_part() -> None:
@@ -145,7 +140,7 @@ def test_parts_may_be_tables_of_their_own(tmp_path: Path) -> None:
     test["city"] = "Paris"
     by_frame = datasets.table(table, target="price", test=test[test.columns[::-1]]).load()
     assert by_frame.sizes == {"train": 160, "validation": 40, "test": 50}
-    assert (by_frame.unseal_test().x[:, -1] == 0).all()
+    assert (by_frame.unseal_test().x[:, -4:] == 0).all()
     for name, each in {"train": table, "test": test}.items():
         each.to_csv(tmp_path / f"{name}.csv", index=False)
     by_file = datasets.table(tmp_path / "train.csv", target="price", test=tmp_path / "test.csv")
@@ -170,13 +165,16 @@ def test_targets_of_parts_are_of_the_same_kind() -> None:
         datasets.table(counted, target="y", test=counted / 4).load()
 
 
+def identity(width: int) -> keras.Model:
+    return keras.Sequential([keras.Input((width,)), keras.layers.Identity()])
+
+
 def test_the_layers_of_a_champion_make_the_same_bits_of_columns(tmp_path: Path) -> None:
     table = houses(2000).drop(columns="id")
     splits = datasets.table(table, target="price", test=table).load()
     rows = splits.unseal_test().x
     assert isinstance(rows, np.ndarray)
-    plain = keras.Sequential([keras.Input(rows.shape[1:]), keras.layers.Identity()])
-    served = served_model(plain, splits.train.x, splits.given)
+    served = served_model(identity(rows.shape[1]), splits.train.x, splits.given)
     served.save(tmp_path / "model.keras")
     for model in (served, keras.models.load_model(tmp_path / "model.keras")):
         assert np.array_equal(model.predict(model_columns(model, table), verbose=0), rows)
@@ -187,8 +185,7 @@ def test_a_table_of_one_category(missing: str | None) -> None:
     """No numbers, and a text that Keras uses for unknown ones."""
     table = pd.DataFrame({"c": [missing, "b"] * 20, "y": np.arange(40.0)})
     splits = datasets.table(table, target="y").load()
-    layer = ks.preprocessing.tabular(splits)
-    served = served_model(keras.Sequential([layer]), splits.train.x, splits.given)
+    served = served_model(identity(2), splits.train.x, splits.given)
     new = pd.DataFrame({"c": ["b", missing, "?"]})
     made = served.predict(model_columns(served, new), verbose=0)
     assert made.tolist() == [[0, 1], [1, 0], [0, 0]]
@@ -475,13 +472,22 @@ def test_another_file_is_read_and_split_as_a_table_of_the_study(tmp_path: Path) 
         replaced_data(str(file), datasets.digits())
 
 
-def test_the_layer_takes_tables_alone() -> None:
-    with pytest.raises(DataError, match="takes the data of a table"):
-        ks.preprocessing.tabular(datasets.digits())
-    data = datasets.table(houses(), target="price")
-    with pytest.raises(DataError, match="'town' is no column of categories"):
-        ks.preprocessing.tabular(data, embedding={"town": 2})
-    with pytest.raises(DataError, match="whole numbers from 0 up"):
-        ks.preprocessing.tabular(data, embedding=-1)
-    layer = ks.preprocessing.tabular(data, embedding=3)
-    assert layer.output.shape == (None, 5 + 3)
+def test_of_many_categories_the_most_frequent_ones_get_a_value() -> None:
+    """The others are 0, as unknown ones are."""
+    texts = [f"common {place:03}" for place in range(250)] * 8 + [f"rare {i}" for i in range(50)]
+    table = pd.DataFrame({"c": texts, "y": np.arange(2050.0)})
+    splits = datasets.table(table, target="y", test=None, validation=0.1).load()
+    train = table["c"].iloc[[int(y) for y in splits.train.y]]
+    counts = train.value_counts()
+    fitted = splits.given.table
+    assert fitted is not None
+    (column,) = fitted.columns
+    assert len(column.vocabulary) == 256 and column.rare == len(counts) - 256
+    assert counts[list(column.vocabulary)].min() >= counts.drop(list(column.vocabulary)).max()
+    assert splits.train.x.shape == (1845, 256)
+    expected = [text if text in column.vocabulary else "(other)" for text in train]
+    assert fitted.columns_in(splits.train.x)["c"].tolist() == expected
+    served = served_model(identity(256), splits.train.x, splits.given)
+    made = served.predict(model_columns(served, pd.DataFrame({"c": train})), verbose=0)
+    assert np.array_equal(made, splits.train.x)
+    assert f"one-hot of 256 categories; {column.rare} rarer" in fitted.treatments["c"]

@@ -8,6 +8,4 @@
 | `targets` | the column to predict: classes or numbers |
 | `values` | the values of columns as numbers and texts, in training as in use |
 | `fitted` | means and vocabularies of the training part, and what they make of rows |
-| `preprocessing` | the layer that a builder puts first |
-| `building` | which data the model is built for |
 """

@@ -1,13 +1,15 @@
 """What the training part teaches about a table: means, deviations, vocabularies.
 
 A model takes one array of a row: numbers to mean 0 and deviation 1, booleans as 0 and 1; then 1 for
-each missing one of them; then the code of each category. Code 0 stands for unknown categories.
-`studies.training.champion.served` makes Keras's own layers of the same, to the bit, for the
-registered model: in training they would run in each step.
+each missing one of them; then a 1 among 0 for each category. An unknown category is all 0, as a
+column that is never 1 in training would keep its random weights. `studies.training.champion.served`
+makes Keras's own layers of the same, to the bit, for the registered model: in training they would
+run in each step.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,10 +18,12 @@ import numpy as np
 from studies.data.tables.columns import Column, TableColumns
 from studies.data.tables.values import MISSING
 
-PREPROCESSING = "numbers standardized, categories coded"
+PREPROCESSING = "numbers standardized, categories one-hot"
 """The name of this preprocessing in records."""
 
-_UNKNOWN = "(unknown)"
+# Categories of a column that get a value of their own; of more, the most frequent ones do.
+_MOST_CODED = 256
+_OTHER = "(other)"
 _SHOWN = 30
 
 
@@ -31,7 +35,9 @@ class FittedColumn(Column):
         scale, offset: A factor and an addend that bring numbers to mean 0 and deviation 1.
         fill: What stands for a missing number after that: the mean.
         gaps: Whether numbers are missing in the training part, so that a further one says where.
-        vocabulary: The texts of a category, by code from 1; the empty one is a missing category.
+        vocabulary: The texts of a category that get a 1 of their own; the empty one is a missing
+            category.
+        rare: How many texts are too rare for that.
     """
 
     scale: float = 1.0
@@ -39,13 +45,15 @@ class FittedColumn(Column):
     fill: float = 0.0
     gaps: bool = False
     vocabulary: tuple[str, ...] = ()
+    rare: int = 0
 
     @property
     def treatment(self) -> str:
         """What becomes of it, for people."""
         if self.kind == "category":
             missing = ", a missing one of them" if MISSING in self.vocabulary else ""
-            return f"one of {len(self.vocabulary)} categories{missing}"
+            rare = f"; {self.rare} rarer ones are 0" if self.rare else ""
+            return f"one-hot of {len(self.vocabulary)} categories{missing}{rare}"
         what = "0 or 1" if self.kind == "boolean" else "a number, to mean 0 and deviation 1"
         return f"{what}; a missing one the mean, and told" if self.gaps else what
 
@@ -82,7 +90,8 @@ class FittedTable:
     @property
     def width(self) -> int:
         """The number of values of a row that a model takes."""
-        return len(self.columns) + len(self.indicated)
+        coded = sum(len(column.vocabulary) for column in self.categories)
+        return len(self.numbers) + len(self.indicated) + coded
 
     def apply(self, x: Mapping[str, np.ndarray]) -> np.ndarray:
         """Returns rows as a model takes them: float32 of shape (n, width).
@@ -100,8 +109,9 @@ class FittedTable:
         for column in self.indicated:
             next(place)[:] = np.isnan(x[column.name])
         for column in self.categories:
-            known = pd.Index(column.vocabulary, dtype=object)
-            next(place)[:] = known.get_indexer(x[column.name]) + 1
+            codes = pd.Index(column.vocabulary, dtype=object).get_indexer(x[column.name])
+            for code in range(len(column.vocabulary)):
+                next(place)[:] = codes == code
         return made
 
     def columns_in(self, rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -119,8 +129,10 @@ class FittedTable:
         for column in self.indicated:
             found[column.name][next(place) == 1] = np.nan
         for column in self.categories:
-            texts = np.array([_UNKNOWN, *column.vocabulary], dtype=object)
-            found[column.name] = texts[next(place).astype(np.int64)]
+            texts = np.full(len(rows), _OTHER, dtype=object)
+            for text in column.vocabulary:
+                texts[next(place) == 1] = text
+            found[column.name] = texts
         return {column.name: found[column.name] for column in self.columns}
 
     @property
@@ -138,7 +150,6 @@ class FittedTable:
         """Returns the columns for records, ready for JSON."""
         return [
             {"name": column.name, "kind": column.kind, "dtype": column.dtype}
-            | ({"categories": len(column.vocabulary)} if column.kind == "category" else {})
             for column in self.columns
         ]
 
@@ -157,7 +168,10 @@ def fit_table(table: TableColumns, x: Mapping[str, np.ndarray]) -> FittedTable:
 def _fitted(column: Column, values: np.ndarray) -> FittedColumn:
     own = (column.name, column.kind, column.dtype)
     if column.kind == "category":
-        return FittedColumn(*own, vocabulary=tuple(sorted(set(values.tolist()))))
+        # Of equally frequent ones those that come first in the alphabet.
+        frequent = sorted(Counter(values.tolist()).items(), key=lambda each: (-each[1], each[0]))
+        vocabulary = tuple(sorted(text for text, _ in frequent[:_MOST_CODED]))
+        return FittedColumn(*own, vocabulary=vocabulary, rare=len(frequent[_MOST_CODED:]))
     missing = np.isnan(values)
     known = values[~missing].astype(np.float64)
     mean, deviation = (known.mean(), known.std()) if known.size else (0.0, 0.0)

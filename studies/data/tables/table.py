@@ -62,11 +62,14 @@ def table(
 ) -> Dataset:
     """Describes a table: columns of numbers, booleans and categories, and one to predict.
 
-    Values may be missing, except in the target. Free text is refused, with what to do. Builders
-    begin with `preprocessing.tabular`, which makes numbers of categories; for a table without
-    categories they need not. Where there is a column of dates, the validation part is later than
-    the training part, and the test part later still: what comes next can only be predicted from
-    what was before. Models see no dates.
+    The study's data is one array of a row for each sample: numbers to mean 0 and standard deviation
+    1, booleans as 0 and 1, a missing one as the mean and with a further column that is 1, and
+    categories one-hot. Means, deviations and categories are those of the training part of the
+    trial, in cross-validation of its fold. The registered model takes the columns of the table.
+
+    Values may be missing, except in the target. Free text is refused, with what to do. Where there
+    is a column of dates, the validation part is later than the training part, and the test part
+    later still: what comes next can only be predicted from what was before. Models see no dates.
 
     Args:
         source: A CSV file in UTF-8 whose first line names the columns, a Parquet file, or a

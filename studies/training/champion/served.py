@@ -277,7 +277,7 @@ def _row(inputs: Mapping[str, Any], table: FittedTable, taken: set[str]) -> Any:
         if gaps:
             pieces.append(ops.cast(ops.take(missing, np.array(gaps), axis=1), "float32"))
     for column in table.categories:
-        # It stands for texts that the vocabulary lacks, which get code 0.
+        # It stands for texts that the vocabulary lacks, whose place comes first, and is left out.
         unknown = "[UNK]"
         while unknown in column.vocabulary:
             unknown = f"[{unknown}]"
@@ -285,7 +285,8 @@ def _row(inputs: Mapping[str, Any], table: FittedTable, taken: set[str]) -> Any:
             vocabulary=list(column.vocabulary),
             mask_token=None,
             oov_token=unknown,
-            name=_free(layer_name(f"code_{column.name}"), taken),
+            output_mode="one_hot",
+            name=_free(layer_name(f"one_hot_{column.name}"), taken),
         )
-        pieces.append(ops.cast(look_up(inputs[column.name]), "float32"))
+        pieces.append(ops.cast(look_up(inputs[column.name])[:, 1:], "float32"))
     return ops.concatenate(pieces, axis=1) if len(pieces) > 1 else pieces[0]
