@@ -105,7 +105,7 @@ from studies.champion.evaluation import evaluate  # noqa: E402
 from studies.champion.prediction import predict  # noqa: E402
 from studies.champion.promotion import promote  # noqa: E402
 from studies.confirming.confirm import confirm  # noqa: E402
-from studies.data.tables import preprocessing  # noqa: E402
+from studies.data import preprocessing  # noqa: E402
 from studies.definition import outputs  # noqa: E402
 from studies.definition.seeds import epoch_seed, permutation, seed_states  # noqa: E402
 from studies.executors.ray import RayOptions  # noqa: E402

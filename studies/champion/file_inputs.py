@@ -37,7 +37,7 @@ def read_files(
         return _images(path, described)
     column = described.get("text", "")
     if column and suffix == ".csv" and path.is_file():
-        table = read_csv(path, None, texts=[column], keep_default_na=False)
+        table = read_csv(path, texts=[column], keep_default_na=False)
         if column in table.columns:
             return table[column].to_numpy(str), []
     takes_texts = len(inputs.arrays) == 1 and inputs.arrays[0].dtype.kind in "US"

@@ -157,7 +157,7 @@ class StudyDefinition:
         if not isinstance(self.data, Dataset | StreamedDataset) and not callable(self.data):
             raise StudyError(
                 "A study's data must come from kerastudy.datasets: datasets.arrays(x, y), "
-                "datasets.npz(path), datasets.csv(path, target=...), datasets.batches(train, "
+                "datasets.npz(path), datasets.table(path, target=...), datasets.batches(train, "
                 "validation) or datasets.digits(); or "
                 f"be a function of hp that returns such data. Received: {self.data!r:.200}"
             )

@@ -12,8 +12,8 @@ import pytest
 
 import kerastudy as ks
 from studies.data import DataError
+from studies.data.preprocessing import building_for
 from studies.data.replacing import replaced_data, spelled
-from studies.data.tables.building import building_for
 
 RANDOM = np.random.default_rng(0)
 
