@@ -314,7 +314,7 @@ def read_columns(file: Path, text: str, target: str) -> tuple[np.ndarray, np.nda
     Raises:
         DataError: It can't be read, lacks a column, or lacks targets.
     """
-    table = read_csv(file, None, texts=[text], keep_default_na=False, na_values={target: [""]})
+    table = read_csv(file, texts=[text], keep_default_na=False, na_values={target: [""]})
     for name in (text, target):
         if name not in table.columns:
             known = [str(each) for each in table.columns]
