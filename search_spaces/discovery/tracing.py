@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from search_spaces.errors import HyperparameterError, InternalError, SearchSpaceError
-from search_spaces.inline.inline_declarations import InlineDeclarations
-from search_spaces.inline.readable_values import opened_again
+from search_spaces.inline.inline_declarations import InlineDeclarations, opened_again
 from search_spaces.inline.translations import same_domain
 from search_spaces.inline.variants import holding_all, read_as
 from search_spaces.parameters.conditions import holds
