@@ -257,8 +257,11 @@ class TracedHyperparameters(InlineDeclarations):
     def copy(self) -> TracedHyperparameters:
         """Returns a copy: what is declared on it does not join the space."""
         copied = TracedHyperparameters(self._tracer, self._assignment, recorded=False)
-        for name in ("_readable", "_declared", "_out_of_scope", "_kept", "traced"):
-            setattr(copied, name, dict(getattr(self, name)))
+        copied._readable = dict(self._readable)
+        copied._declared = dict(self._declared)
+        copied._out_of_scope = dict(self._out_of_scope)
+        copied._kept = dict(self._kept)
+        copied.traced = dict(self.traced)
         return copied
 
     def _declare_space(self, space: SearchSpace) -> None:
