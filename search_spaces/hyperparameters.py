@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from search_spaces.errors import HyperparameterError
-from search_spaces.inline.inline_declarations import InlineDeclarations
-from search_spaces.inline.readable_values import opened_again
+from search_spaces.inline.inline_declarations import InlineDeclarations, opened_again
 from search_spaces.inline.translations import same_domain
 from search_spaces.inline.variants import read_as
 from search_spaces.parameters.conditions import condition_in_words

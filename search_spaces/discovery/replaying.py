@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
-Kind = Literal["call", "attribute", "enter", "leave"]
+_LEFT: Final = ""
+"""In place of a name: a scope was left."""
 
 
 class Asked(NamedTuple):
-    """A question of a function to its `hp`, and the answer."""
+    """A question of a function to its `hp`, and the answer.
 
-    kind: Kind
-    name: str = ""
-    arguments: tuple[Any, ...] = ()
-    keywords: tuple[tuple[str, Any], ...] = ()
-    answer: Any = None
+    Attributes:
+        name: The method or attribute, or `_LEFT`.
+        call: The arguments of a method; None for an attribute.
+        answer: What was returned; None for a scope.
+    """
+
+    name: str
+    call: tuple[tuple[Any, ...], dict[str, Any]] | None
+    answer: Any
 
 
 class RecordedHyperparameters:
@@ -44,35 +48,36 @@ class RecordedHyperparameters:
         if name.startswith("__"):
             raise AttributeError(name)
         found = getattr(self._hp, name)
-        if callable(found):
-            return functools.partial(self._call, name)
-        return self._noted(Asked("attribute", name), found)
+        return self._method(name) if callable(found) else self._noted(name, None, found)
 
     def __getitem__(self, name: str) -> Any:
         """See `Hyperparameters`."""
-        return self._call("__getitem__", name)
+        return self._method("__getitem__")(name)
 
     def __contains__(self, name: object) -> bool:
         """See `Hyperparameters`."""
-        return bool(self._call("__contains__", name))
+        return bool(self._method("__contains__")(name))
 
     def __iter__(self) -> Iterator[str]:
         """See `Hyperparameters`."""
-        return iter(self._call("keys"))
+        return iter(self._method("keys")())
 
     def __len__(self) -> int:
         """See `Hyperparameters`."""
-        return len(self._call("keys"))
+        return len(self._method("keys")())
 
-    def _call(self, name: str, *arguments: Any, **keywords: Any) -> Any:
-        # What a function does after an error is not recorded.
-        comparable, self._comparable = self._comparable, False
-        answer = getattr(self._hp, name)(*arguments, **keywords)
-        self._comparable = comparable
-        kind: Kind = "enter" if isinstance(answer, AbstractContextManager) else "call"
-        kept = copy.deepcopy((arguments, tuple(keywords.items())))
-        asked = Asked(kind, name, *kept)
-        return self._scope(asked, answer) if kind == "enter" else self._noted(asked, answer)
+    def _method(self, name: str) -> Callable[..., Any]:
+        def method(*arguments: Any, **keywords: Any) -> Any:
+            # What a function does after an error is not recorded.
+            comparable, self._comparable = self._comparable, False
+            answer = getattr(self._hp, name)(*arguments, **keywords)
+            self._comparable = comparable
+            call = copy.deepcopy((arguments, keywords))
+            if isinstance(answer, AbstractContextManager):
+                return self._scope(Asked(name, call, None), answer)
+            return self._noted(name, call, answer)
+
+        return method
 
     @contextlib.contextmanager
     def _scope(self, asked: Asked, scope: AbstractContextManager[Any]) -> Iterator[None]:
@@ -81,13 +86,12 @@ class RecordedHyperparameters:
             with scope:
                 yield
         finally:
-            self._asked.append(Asked("leave"))
+            self._asked.append(Asked(_LEFT, None, None))
 
-    def _noted(self, asked: Asked, answer: Any) -> Any:
-        if _is_plain(answer):
-            self._asked.append(asked._replace(answer=copy.deepcopy(answer)))
-        else:
-            self._comparable = False
+    def _noted(self, name: str, call: Any, answer: Any) -> Any:
+        self._comparable = self._comparable and _is_plain(answer)
+        if self._comparable:
+            self._asked.append(Asked(name, call, copy.deepcopy(answer)))
         return answer
 
 
@@ -102,30 +106,29 @@ def answers_alike(asked: Sequence[Asked], hp: Any) -> bool:
     Returns:
         Whether all answers are the same.
     """
-    scopes: list[contextlib.ExitStack] = []
+    scopes: list[AbstractContextManager[Any]] = []
     try:
-        return all(_answers(each, hp, scopes) for each in asked)
+        for name, call, expected in asked:
+            if name == _LEFT:
+                scopes.pop().__exit__(None, None, None)
+                continue
+            answer = getattr(hp, name)
+            if call is not None:
+                arguments, keywords = copy.deepcopy(call)
+                answer = answer(*arguments, **keywords)
+            if isinstance(answer, AbstractContextManager):
+                answer.__enter__()
+                scopes.append(answer)
+            # Of one type, too: 1 and True are not the same.
+            elif (type(answer), repr(answer)) != (type(expected), repr(expected)):
+                return False
+        return True
     except Exception:
         # The function itself will raise the error.
         return False
     finally:
         for scope in reversed(scopes):
-            scope.close()
-
-
-def _answers(asked: Asked, hp: Any, scopes: list[contextlib.ExitStack]) -> bool:
-    if asked.kind == "leave":
-        scopes.pop().close()
-        return True
-    found = getattr(hp, asked.name)
-    if asked.kind == "attribute":
-        return _same(found, asked.answer)
-    answer = found(*copy.deepcopy(asked.arguments), **copy.deepcopy(dict(asked.keywords)))
-    if asked.kind == "call":
-        return _same(answer, asked.answer)
-    scopes.append(contextlib.ExitStack())
-    scopes[-1].enter_context(answer)
-    return True
+            scope.__exit__(None, None, None)
 
 
 def _is_plain(value: Any) -> bool:
@@ -134,8 +137,3 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(map(_is_plain, value))
     return value is None or isinstance(value, bool | int | float | str)
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Returns whether two answers are equal, and of one type: 1 and True are not the same."""
-    return type(one) is type(other) and repr(one) == repr(other)

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from search_spaces.errors import HyperparameterError, InternalError, SearchSpaceError
-from search_spaces.inline.inline_declarations import InlineDeclarations
-from search_spaces.inline.readable_values import opened_again
+from search_spaces.inline.inline_declarations import InlineDeclarations, opened_again
 from search_spaces.inline.translations import same_domain
 from search_spaces.inline.variants import holding_all, read_as
 from search_spaces.parameters.conditions import holds
@@ -258,8 +257,11 @@ class TracedHyperparameters(InlineDeclarations):
     def copy(self) -> TracedHyperparameters:
         """Returns a copy: what is declared on it does not join the space."""
         copied = TracedHyperparameters(self._tracer, self._assignment, recorded=False)
-        for name in ("_readable", "_declared", "_out_of_scope", "_kept", "traced"):
-            setattr(copied, name, dict(getattr(self, name)))
+        copied._readable = dict(self._readable)
+        copied._declared = dict(self._declared)
+        copied._out_of_scope = dict(self._out_of_scope)
+        copied._kept = dict(self._kept)
+        copied.traced = dict(self.traced)
         return copied
 
     def _declare_space(self, space: SearchSpace) -> None:

@@ -16,7 +16,6 @@ be searched. Where the libraries and our parameters differ:
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -40,6 +39,7 @@ from search_spaces.parameters.scalars import (
     identity,
     is_integer,
     is_number,
+    without_numpy,
 )
 
 
@@ -68,9 +68,9 @@ def keras_tuner_float(
 ) -> Parameter:
     """Returns what `HyperParameters.Float` declares; its default is `min_value` if not given."""
     scale = _scale(sampling)
-    low, high = plain(min_value), plain(max_value)
-    declared = _range(Float, name, low, high, plain(step), scale)
-    return _with_default(declared, low, high, plain(default))
+    low, high = without_numpy(min_value), without_numpy(max_value)
+    declared = _range(Float, name, low, high, without_numpy(step), scale)
+    return _with_default(declared, low, high, without_numpy(default))
 
 
 def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
@@ -83,18 +83,18 @@ def keras_tuner_choice(name: str, values: Any, default: Any = None) -> Choice:
     if default is None:
         return choice.with_default(None) if choice.contains(None) else choice
     meant = value_meant(choice, default)
-    return choice.with_default(plain(default) if meant is NOT_GIVEN else meant)
+    return choice.with_default(without_numpy(default) if meant is NOT_GIVEN else meant)
 
 
 def keras_tuner_boolean(name: str, default: Any = False) -> Boolean:
     """Returns what `HyperParameters.Boolean` declares."""
-    given = plain(default)
+    given = without_numpy(default)
     return Boolean(name, default=bool(given) if given in (0, 1) else given)
 
 
 def keras_tuner_fixed(name: str, value: Any) -> Fixed:
     """Returns what `HyperParameters.Fixed` declares."""
-    return Fixed(name, plain(value))
+    return Fixed(name, without_numpy(value))
 
 
 def optuna_float(name: str, low: Any, high: Any, step: Any = None, log: bool = False) -> Parameter:
@@ -102,7 +102,7 @@ def optuna_float(name: str, low: Any, high: Any, step: Any = None, log: bool = F
     if log and step is not None:
         raise _both_step_and_log("Float", name, step)
     scale = "log" if log else "linear"
-    return _range(Float, name, plain(low), plain(high), plain(step), scale)
+    return _range(Float, name, without_numpy(low), without_numpy(high), without_numpy(step), scale)
 
 
 def optuna_int(name: str, low: Any, high: Any, step: Any = 1, log: bool = False) -> Parameter:
@@ -128,7 +128,7 @@ def value_meant(parameter: Parameter, given: object) -> MaybeScalar:
 
     For example `1` of an Int for `1.0`.
     """
-    value = plain(given)
+    value = without_numpy(given)
     if parameter.contains(value):
         spelled: MaybeScalar = parameter.canonical(value)
         return spelled
@@ -138,20 +138,9 @@ def value_meant(parameter: Parameter, given: object) -> MaybeScalar:
     return whole if is_number(whole) and parameter.contains(whole) else NOT_GIVEN
 
 
-def plain(value: Any) -> Any:
-    """Returns a numpy scalar as Python's own; anything else unchanged."""
-    # If there is such a scalar, numpy is loaded; this package need not import it.
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and (
-        isinstance(value, numpy.generic) or (isinstance(value, numpy.ndarray) and value.ndim == 0)
-    ):
-        return value.item()
-    return value
-
-
 def _whole(value: Any) -> Any:
     """`32.0` as `32`, which Keras Tuner and Optuna take for an int; anything else unchanged."""
-    number = plain(value)
+    number = without_numpy(value)
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
@@ -166,7 +155,7 @@ def _distinct(values: Any) -> Any:
     if isinstance(values, str | bytes | dict | set | frozenset) or not isinstance(values, Iterable):
         return values  # Choice says what is wrong with these.
     distinct: dict[tuple[str, object], Any] = {}
-    for value in map(plain, values):
+    for value in map(without_numpy, values):
         distinct.setdefault(identity(value), value)
     return list(distinct.values())
 

@@ -60,12 +60,15 @@ def checked(check: Callable[[Any, Any, Any], Any]) -> Any:
 @dataclass_transform(eq_default=False, field_specifiers=(attrs.field,))
 def attrs_parameter(kind: type[Kind]) -> type[Kind]:
     """Makes a class of parameters of its fields."""
-    return attrs.define(kind, eq=False, repr=False, slots=False, on_setattr=_refuse)
+    made = attrs.define(kind, eq=False, repr=False, slots=False, on_setattr=attrs.setters.frozen)
+    # What attrs refuses in fewer words, and of fields alone.
+    made.__setattr__ = _refuse  # type: ignore[assignment, method-assign]
+    return made
 
 
-def _refuse(parameter: Parameter, field: attrs.Attribute[Any], value: object) -> None:
+def _refuse(parameter: Parameter, attribute: str, value: object) -> None:
     raise UnchangeableError(
-        f"{parameter.subject} can't be changed ({field.name}={value!r}): make a new parameter."
+        f"{parameter.subject} can't be changed ({attribute}={value!r}): make a new parameter."
     )
 
 

@@ -99,9 +99,12 @@ def plain_value(value: object, what: str) -> Any:
             f"{what} must be a plain tuple, list or dict, received {value!r} of type "
             f"{type(value).__name__}: give tuple(…) of it."
         )
-    # A scalar of numpy's has no dimensions; this package need not import it.
-    number: Any = value
-    return plain_scalar(number.item() if getattr(value, "ndim", None) == 0 else value, what)
+    return plain_scalar(without_numpy(value), what)
+
+
+def without_numpy(value: Any) -> Any:
+    """Returns a numpy scalar as Python's own; anything else unchanged. numpy is not imported."""
+    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
 
 
 def opened(spelling: str) -> Any:

@@ -4,5 +4,5 @@
 |---|---|
 | `search_space` | the hyperparameters of a study, with their domains and conditions |
 | `alterations` | parameters fixed, replaced or added; what becomes of conditions |
-| `membership` | which parameters are active, whether values are in a space, completing them |
+| `membership` | whether values are in a space, with the reason; completing them |
 """

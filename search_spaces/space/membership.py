@@ -1,12 +1,12 @@
-"""Which parameters are active, whether values are in a space, and completing them."""
+"""Whether values are in a space, with the reason; and completing them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.conditions import condition_in_words, holds
+from search_spaces.parameters.conditions import holds
 from search_spaces.parameters.parameter import Parameter
 from search_spaces.suggestions import suggestion
 
@@ -27,44 +27,6 @@ class Containment(NamedTuple):
     def __bool__(self) -> bool:
         """Returns whether the values are in the space."""
         return not self.reason
-
-
-def active_names(
-    ordered: Sequence[Parameter], by_name: Mapping[str, Parameter], values: Mapping[str, Any]
-) -> tuple[str, ...]:
-    """Returns the names of the active parameters."""
-    found: dict[str, Any] = {}
-    active = set()
-    for parameter in ordered:
-        if holds(parameter, by_name, found):
-            active.add(parameter.name)
-            # A value outside the domain meets no condition; containment() is what reports it.
-            if parameter.name in values and parameter.contains(values[parameter.name]):
-                found[parameter.name] = values[parameter.name]
-    return tuple(name for name in by_name if name in active)
-
-
-def containment(
-    ordered: Sequence[Parameter], by_name: Mapping[str, Parameter], values: Mapping[str, Any]
-) -> Containment:
-    """Returns whether values are in a space, with the reason if not."""
-    for name in values:
-        if name not in by_name:
-            return Containment(unknown_name(name, by_name))
-    active = active_names(ordered, by_name, values)
-    for name in active:
-        if name not in values:
-            return Containment(f"{by_name[name].subject} is active and has no value: give one.")
-        reason = by_name[name].reason_outside(values[name])
-        if reason is not None:
-            return Containment(reason)
-    for name in values:
-        if name not in active:
-            return Containment(
-                f"{by_name[name].subject} has the value {values[name]!r} and is not active: "
-                f"{condition_in_words(by_name[name])}. Leave it out."
-            )
-    return Containment()
 
 
 def unknown_name(name: object, by_name: Mapping[str, Parameter]) -> str:

@@ -9,12 +9,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from search_spaces.errors import SearchSpaceError
-from search_spaces.parameters.conditions import check_parents, holds, parents_first
+from search_spaces.parameters.conditions import (
+    check_parents,
+    condition_in_words,
+    holds,
+    parents_first,
+)
 from search_spaces.parameters.kinds import parameter_from_dict
 from search_spaces.parameters.parameter import Parameter
 from search_spaces.parameters.scalars import NOT_GIVEN, canonical_json
 from search_spaces.space import alterations
-from search_spaces.space.membership import Containment, active_names, containment, unknown_name
+from search_spaces.space.membership import Containment, unknown_name
 from search_spaces.suggestions import suggestion
 
 VERSION: Final = 1
@@ -146,7 +151,16 @@ class SearchSpace:
         Returns:
             The names of the active parameters, as declared.
         """
-        return active_names(self._ordered, self._by_name, values)
+        found: dict[str, Any] = {}
+        active = set()
+        for parameter in self._ordered:
+            if holds(parameter, self._by_name, found):
+                name = parameter.name
+                active.add(name)
+                # A value outside the domain meets no condition; `contains` is what reports it.
+                if name in values and parameter.contains(values[name]):
+                    found[name] = values[name]
+        return tuple(name for name in self._by_name if name in active)
 
     def contains(self, values: Mapping[str, Any]) -> Containment:
         """Returns whether values are in the space.
@@ -158,7 +172,25 @@ class SearchSpace:
             True, or False with the `reason`: an unknown name, a value outside its domain, an
             active parameter without a value, or a value for one that is not active.
         """
-        return containment(self._ordered, self._by_name, values)
+        for name in values:
+            if name not in self._by_name:
+                return Containment(unknown_name(name, self._by_name))
+        active = self.active(values)
+        for name in active:
+            parameter = self._by_name[name]
+            if name not in values:
+                return Containment(f"{parameter.subject} is active and has no value: give one.")
+            reason = parameter.reason_outside(values[name])
+            if reason is not None:
+                return Containment(reason)
+        for name in values:
+            if name not in active:
+                parameter = self._by_name[name]
+                return Containment(
+                    f"{parameter.subject} has the value {values[name]!r} and is not active: "
+                    f"{condition_in_words(parameter)}. Leave it out."
+                )
+        return Containment()
 
     def validate(self, values: Mapping[str, Any]) -> None:
         """Does nothing if values are in the space.

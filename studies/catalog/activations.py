@@ -27,11 +27,8 @@ def build(hp):
     for _ in range(5):
         model.add(keras.layers.Dense(32, activation=hp["activation"]))
     model.add(output.layer())
-    model.compile(
-        optimizer=keras.optimizers.Adam(hp["learning_rate"]),
-        loss=output.loss,
-        metrics=output.metrics,
-    )
+    optimizer = keras.optimizers.Adam(hp["learning_rate"])
+    model.compile(optimizer, loss=output.loss, metrics=output.metrics)
     return model
 
 

@@ -29,11 +29,8 @@ def build(hp):
             model.add(keras.layers.BatchNormalization())
         model.add(keras.layers.Activation("relu"))
     model.add(output.layer())
-    model.compile(
-        optimizer=keras.optimizers.SGD(hp["learning_rate"], momentum=0.9),
-        loss=output.loss,
-        metrics=output.metrics,
-    )
+    optimizer = keras.optimizers.SGD(hp["learning_rate"], momentum=0.9)
+    model.compile(optimizer, loss=output.loss, metrics=output.metrics)
     return model
 
 

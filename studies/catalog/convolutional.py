@@ -45,11 +45,8 @@ def build(hp):
     model.add(output.layer())
     if hp["network"] == "shuffled":
         model.get_layer("shuffle").set_weights([np.eye(64)[order].T])
-    model.compile(
-        optimizer=keras.optimizers.Adam(hp["learning_rate"]),
-        loss=output.loss,
-        metrics=output.metrics,
-    )
+    optimizer = keras.optimizers.Adam(hp["learning_rate"])
+    model.compile(optimizer, loss=output.loss, metrics=output.metrics)
     return model
 
 

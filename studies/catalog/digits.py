@@ -28,11 +28,8 @@ def build(hp):
     )
     model.add(keras.layers.Dropout(hp["dropout"]))
     model.add(keras.layers.Dense(10, activation="softmax"))
-    model.compile(
-        optimizer=keras.optimizers.SGD(hp["learning_rate"], momentum=0.9),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
+    optimizer = keras.optimizers.SGD(hp["learning_rate"], momentum=0.9)
+    model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 

@@ -27,11 +27,8 @@ def build(hp):
         model.add(keras.layers.Dense(256, activation="relu"))
         model.add(keras.layers.Dropout(hp["dropout"]))
     model.add(output.layer())
-    model.compile(
-        optimizer=keras.optimizers.Adam(hp["learning_rate"]),
-        loss=output.loss,
-        metrics=output.metrics,
-    )
+    optimizer = keras.optimizers.Adam(hp["learning_rate"])
+    model.compile(optimizer, loss=output.loss, metrics=output.metrics)
     return model
 
 

@@ -39,11 +39,8 @@ def build(hp):
     )
     # From the highest rate down to 0, along a cosine.
     rate = keras.optimizers.schedules.CosineDecay(hp["learning_rate"], EPOCHS * STEPS)
-    model.compile(
-        optimizer=keras.optimizers.Adam(rate),
-        loss=output.loss,
-        metrics=output.metrics,
-    )
+    optimizer = keras.optimizers.Adam(rate)
+    model.compile(optimizer, loss=output.loss, metrics=output.metrics)
     return model
 
 

@@ -30,11 +30,8 @@ def build(hp):
             keras.layers.Dense(32, activation="relu", kernel_initializer=hp["kernel_initializer"])
         )
     model.add(output.layer())
-    model.compile(
-        optimizer=keras.optimizers.Adam(hp["learning_rate"]),
-        loss=output.loss,
-        metrics=output.metrics,
-    )
+    optimizer = keras.optimizers.Adam(hp["learning_rate"])
+    model.compile(optimizer, loss=output.loss, metrics=output.metrics)
     return model
 
 

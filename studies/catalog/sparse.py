@@ -31,11 +31,8 @@ def build(hp):
             output.layer(),
         ]
     )
-    model.compile(
-        optimizer=keras.optimizers.Adam(hp["learning_rate"]),
-        loss=output.loss,
-        metrics=output.metrics,
-    )
+    optimizer = keras.optimizers.Adam(hp["learning_rate"])
+    model.compile(optimizer, loss=output.loss, metrics=output.metrics)
     return model
 
 

@@ -75,11 +75,8 @@ def build(hp):
             keras.layers.Rescaling(scale=float(prices.std()), offset=float(prices.mean())),
         ]
     )
-    model.compile(
-        optimizer=keras.optimizers.Adam(hp["learning_rate"]),
-        loss=output.loss,
-        metrics=output.metrics,
-    )
+    optimizer = keras.optimizers.Adam(hp["learning_rate"])
+    model.compile(optimizer, loss=output.loss, metrics=output.metrics)
     return model
 
 

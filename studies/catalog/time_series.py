@@ -69,11 +69,8 @@ def build(hp):
             keras.layers.Dense(1),
         ]
     )
-    model.compile(
-        optimizer=keras.optimizers.Adam(hp["learning_rate"]),
-        loss="mean_squared_error",
-        metrics=["mean_absolute_error"],
-    )
+    optimizer = keras.optimizers.Adam(hp["learning_rate"])
+    model.compile(optimizer, loss="mean_squared_error", metrics=["mean_absolute_error"])
     return model
 
 

@@ -184,6 +184,10 @@ def test_parameters_can_not_be_changed() -> None:
         parameter.low = 0.5
     with pytest.raises(AttributeError, match="low"):
         del parameter.low
+    choice = Choice("y", ["a"])
+    for attribute in ("values", "default", "other"):
+        with pytest.raises(AttributeError, match=f"Choice 'y' can't be changed .{attribute}=3"):
+            setattr(choice, attribute, 3)
     with pytest.raises(TypeError):
         Float("y", 0, 1, when={"x": 1.0}).when["x"] = (0.0,)
     assert parameter.low == 0.0
