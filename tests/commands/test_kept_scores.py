@@ -87,12 +87,6 @@ def check_same(launched: Launched, now: StudyHistory) -> None:
         assert np.array_equal(*same)
 
 
-def test_another_word_is_refused(launched: Launched) -> None:
-    told = kerastudy_here("launch", launched.file, "--keep-scores", "some", cwd=launched.folder)
-
-    assert told.code == 2 and "'some' is not one of 'best', 'all', 'none'" in told.err
-
-
 def test_scores_of_no_recorded_trial_are_put_aside(damaged: StudyHistory) -> None:
     left = damaged.files.scores(77, 1)
     left.write_bytes(damaged.files.scores(2).read_bytes())

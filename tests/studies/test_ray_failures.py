@@ -27,9 +27,12 @@ pytestmark = pytest.mark.exhaustive
 
 TRIALS, WORKERS = 30, 3
 # How many trials have scores of samples depends on the time that these take.
+STUDY = STUDY_FILE.replace(
+    '    pruner="median",\n', '    pruner="median",\n    keep_scores="none",\n'
+)
 USUAL = (
     *("--store", "store", "--trials", str(TRIALS), "--workers", str(WORKERS)),
-    *("--deterministic", "--keep-scores", "none", "--verify", "off"),
+    *("--deterministic", "--verify", "off"),
 )
 
 
@@ -44,14 +47,14 @@ def cluster() -> Iterator[Any]:
 def expected(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The record of the study on as many workers of this machine."""
     folder = tmp_path_factory.mktemp("local")
-    (folder / "study.py").write_text(STUDY_FILE, encoding="utf-8")
+    (folder / "study.py").write_text(STUDY, encoding="utf-8")
     kerastudy(folder, "launch", "study.py", *USUAL)
     return study_record.read_record(folder / "store", NAME)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "study.py").write_text(STUDY_FILE, encoding="utf-8")
+    (tmp_path / "study.py").write_text(STUDY, encoding="utf-8")
     return tmp_path
 
 
@@ -155,7 +158,7 @@ def test_a_node_that_joins_is_used(folder: Path, cluster: Any) -> None:
 def test_a_node_that_lacks_a_file_is_left_out(folder: Path, cluster: Any) -> None:
     """A line says what it lacks."""
     reads = 'if "KERASTUDY_TEST_BARE" in os.environ:\n    open("/nowhere/data.npz")\n'
-    text = STUDY_FILE.replace("\nimport time\n", f"\nimport os\nimport time\n\n{reads}")
+    text = STUDY.replace("\nimport time\n", f"\nimport os\nimport time\n\n{reads}")
     (folder / "study.py").write_text(text, encoding="utf-8")
     node = add_node(cluster, env_vars={"KERASTUDY_TEST_BARE": "1"})
     running = launch(folder, cluster, "--workers", "4")
@@ -172,7 +175,7 @@ def test_without_the_files_of_the_driver(tmp_path: Path, cluster: Any, expected:
     code = tmp_path / "code"
     (code / "parts").mkdir(parents=True)
     (code / "parts" / "numbers.py").write_text("MOST = 8\n", encoding="utf-8")
-    text = STUDY_FILE.replace("ks.units(4, 8)", "ks.units(4, MOST)")
+    text = STUDY.replace("ks.units(4, 8)", "ks.units(4, MOST)")
     text = text.replace("import time\n", "import time; from parts.numbers import MOST\n")
     (code / "study.py").write_text(text, encoding="utf-8")
     script = (
